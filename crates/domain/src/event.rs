@@ -1,0 +1,239 @@
+//! Events (one committed change each) and the frames that carry them over WebSocket, SSE and long polling.
+
+use crate::{
+    ids::{DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId},
+    resource::{Document, Job, Theme, User, Workspace},
+    status::named,
+    step::Step,
+    timestamp::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+/// What changed, with the state after the change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", content = "data", rename_all = "snake_case")]
+pub enum Event {
+    DocumentStatus(Document),
+    WorkspaceStatus(Workspace),
+    JobUpdate(Job),
+    FileProgress(FileProgress),
+    JobComplete(Job),
+    JobError(Job),
+    DocumentDeleted(DocumentDeleted),
+    WorkspaceDeleted(WorkspaceDeleted),
+    SettingsChanged(SettingsChanged),
+    /// Travels to the streams of that sign-in session alone; never logged, never replayed.
+    SessionEnded {
+        session_id: SessionId,
+    },
+}
+
+named!(
+    /// How a step of a document ended, if it has.
+    StepStatus, "step status" { InProgress = "in_progress", Complete = "complete", Error = "error" }
+);
+
+/// One step of one document, with the sentence for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FileProgress {
+    pub document_id: DocumentId,
+    pub workspace_id: WorkspaceId,
+    pub job_id: Option<JobId>,
+    pub attempt: u32,
+    pub filename: String,
+    pub step: Step,
+    pub message: String,
+    pub status: StepStatus,
+    /// Of the whole document, 0–100.
+    pub progress: f64,
+    pub timestamp: Timestamp,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub extra: serde_json::Value,
+    /// Seq of this change.
+    pub rev: u64,
+    /// The older name of `document_id`.
+    #[serde(rename = "fileId")]
+    pub file_id: DocumentId,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentDeleted {
+    pub id: DocumentId,
+    pub workspace_id: WorkspaceId,
+    pub rev: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkspaceDeleted {
+    pub id: WorkspaceId,
+    pub rev: u64,
+}
+
+/// What the other open tabs must know of a change in the settings.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SettingsChanged {
+    pub user: User,
+    pub theme: Theme,
+    pub rev: u64,
+}
+
+/// What an event is about. Progress of one entity replaces older progress of the same entity on a slow connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntityKey {
+    Document(DocumentId),
+    Workspace(WorkspaceId),
+    Job(JobId),
+    FileStep(DocumentId, Step),
+    Settings(UserId),
+    Session(SessionId),
+}
+
+impl Event {
+    /// The name on the wire.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Event::DocumentStatus(_) => "document_status",
+            Event::WorkspaceStatus(_) => "workspace_status",
+            Event::JobUpdate(_) => "job_update",
+            Event::FileProgress(_) => "file_progress",
+            Event::JobComplete(_) => "job_complete",
+            Event::JobError(_) => "job_error",
+            Event::DocumentDeleted(_) => "document_deleted",
+            Event::WorkspaceDeleted(_) => "workspace_deleted",
+            Event::SettingsChanged(_) => "settings_changed",
+            Event::SessionEnded { .. } => "session_ended",
+        }
+    }
+
+    pub fn entity(&self) -> EntityKey {
+        match self {
+            Event::DocumentStatus(d) => EntityKey::Document(d.id),
+            Event::WorkspaceStatus(w) => EntityKey::Workspace(w.id),
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => EntityKey::Job(j.job_id),
+            Event::FileProgress(p) => EntityKey::FileStep(p.document_id, p.step.clone()),
+            Event::DocumentDeleted(d) => EntityKey::Document(d.id),
+            Event::WorkspaceDeleted(w) => EntityKey::Workspace(w.id),
+            Event::SettingsChanged(s) => EntityKey::Settings(s.user.id),
+            Event::SessionEnded { session_id } => EntityKey::Session(*session_id),
+        }
+    }
+
+    /// Progress: while it waits for a slow connection, its successor for the same entity may replace it. A change of
+    /// a status, the end of a step or of a job is none.
+    pub fn is_progress(&self) -> bool {
+        match self {
+            Event::JobUpdate(j) => !j.status.is_final(),
+            Event::FileProgress(p) => p.status == StepStatus::InProgress,
+            _ => false,
+        }
+    }
+
+    /// Stamps the change with its seq.
+    pub fn set_rev(&mut self, seq: u64) {
+        match self {
+            Event::DocumentStatus(d) => d.rev = seq,
+            Event::WorkspaceStatus(w) => w.rev = seq,
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => j.rev = seq,
+            Event::FileProgress(p) => p.rev = seq,
+            Event::DocumentDeleted(d) => d.rev = seq,
+            Event::WorkspaceDeleted(w) => w.rev = seq,
+            Event::SettingsChanged(s) => s.rev = seq,
+            Event::SessionEnded { .. } => {}
+        }
+    }
+}
+
+/// An event with its place in the user's log.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventFrame {
+    pub seq: u64,
+    pub at: Timestamp,
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What the server sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ServerFrame {
+    /// First frame. When `resumed`, what was missed follows and `seq` is the last event of it; otherwise the client
+    /// refetches what is on screen and goes on from `seq`.
+    Welcome {
+        epoch: Epoch,
+        seq: u64,
+        resumed: bool,
+    },
+    Event(EventFrame),
+    Ping,
+}
+
+/// What the client sends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ClientFrame {
+    /// First frame. Both null: start from now.
+    Hello {
+        epoch: Option<Epoch>,
+        last_seq: Option<u64>,
+    },
+    Pong,
+}
+
+/// Close codes of the socket.
+pub mod close {
+    /// The server stops or restarts: reconnect at once.
+    pub const GOING_AWAY: u16 = 1001;
+    /// A frame that the protocol does not have.
+    pub const POLICY: u16 = 1008;
+    /// A frame over the limit.
+    pub const TOO_BIG: u16 = 1009;
+    /// No valid session, or it ended: go to sign-in.
+    pub const SESSION_ENDED: u16 = 4401;
+    /// The client did not say hello in time.
+    pub const HELLO_TIMEOUT: u16 = 4408;
+    /// Too many connections of this user.
+    pub const TOO_MANY: u16 = 4429;
+}
+
+/// Seconds between two pings.
+pub const PING_SECONDS: u64 = 20;
+/// Seconds of silence after which either side calls the link dead.
+pub const SILENCE_SECONDS: u64 = 45;
+/// Largest frame that a client may send, in bytes.
+pub const MAX_CLIENT_FRAME: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn frames_look_as_the_protocol_says() {
+        let hello: ClientFrame =
+            serde_json::from_str(r#"{"type":"hello","epoch":null,"last_seq":null}"#).unwrap();
+        assert_eq!(hello, ClientFrame::Hello { epoch: None, last_seq: None });
+        let welcome = ServerFrame::Welcome { epoch: Epoch("e1".into()), seq: 1050, resumed: true };
+        assert_eq!(
+            serde_json::to_string(&welcome).unwrap(),
+            r#"{"type":"welcome","epoch":"e1","seq":1050,"resumed":true}"#
+        );
+        assert_eq!(serde_json::to_string(&ServerFrame::Ping).unwrap(), r#"{"type":"ping"}"#);
+    }
+
+    #[test]
+    fn an_event_frame_reads_back() {
+        let frame = ServerFrame::Event(EventFrame {
+            seq: 1051,
+            at: Timestamp::from_micros(1_000_000),
+            event: Event::WorkspaceDeleted(WorkspaceDeleted {
+                id: WorkspaceId::new(Uuid::from_u128(9)),
+                rev: 1051,
+            }),
+        });
+        let text = serde_json::to_string(&frame).unwrap();
+        assert!(text.starts_with(r#"{"type":"event","seq":1051,"at":"1970-01-01T00:00:01Z","event":"workspace_deleted","data":{"#), "{text}");
+        assert_eq!(serde_json::from_str::<ServerFrame>(&text).unwrap(), frame);
+    }
+}

@@ -1,0 +1,28 @@
+//! What things are in InsightHub: ids, statuses and their transition tables, resources, events and the reducer,
+//! the RAG configuration, validation and the words shown to people.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number; the crate compiles for the server and for WASM.
+
+pub mod backoff;
+pub mod event;
+pub mod ids;
+pub mod message;
+pub mod problem;
+pub mod progress;
+pub mod rag;
+pub mod reducer;
+pub mod resource;
+pub mod shown;
+pub mod status;
+pub mod step;
+pub mod timestamp;
+pub mod validate;
+
+pub use event::{ClientFrame, EntityKey, Event, EventFrame, ServerFrame};
+pub use ids::{ChunkId, DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId};
+pub use problem::Problem;
+pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};
+pub use status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, WorkspaceStatus};
+pub use step::Step;
+pub use timestamp::Timestamp;
+pub use validate::FieldErrors;

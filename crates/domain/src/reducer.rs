@@ -1,0 +1,157 @@
+//! The reducer: what a client knows, and how an event changes it. Pure, so that a property test can say what matters:
+//! shuffled, doubled or replayed feeds end in the same store.
+
+use crate::{
+    event::{EntityKey, Event, FileProgress},
+    ids::{DocumentId, JobId, WorkspaceId},
+    resource::{Document, Job, User, Workspace},
+    step::Step,
+};
+use std::collections::BTreeMap;
+
+/// Everything that a client knows of one user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Store {
+    documents: BTreeMap<DocumentId, Document>,
+    workspaces: BTreeMap<WorkspaceId, Workspace>,
+    jobs: BTreeMap<JobId, Job>,
+    steps: BTreeMap<DocumentId, BTreeMap<Step, FileProgress>>,
+    settings: Option<(User, u64)>,
+    /// Seq at which an entity was deleted. Nothing older or newer brings it back.
+    gone_documents: BTreeMap<DocumentId, u64>,
+    gone_workspaces: BTreeMap<WorkspaceId, u64>,
+}
+
+impl Store {
+    pub fn document(&self, id: DocumentId) -> Option<&Document> {
+        self.documents.get(&id)
+    }
+
+    pub fn workspace(&self, id: WorkspaceId) -> Option<&Workspace> {
+        self.workspaces.get(&id)
+    }
+
+    pub fn job(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.values()
+    }
+
+    pub fn workspaces(&self) -> impl Iterator<Item = &Workspace> {
+        self.workspaces.values()
+    }
+
+    pub fn jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values()
+    }
+
+    /// Jobs that have not ended.
+    pub fn active_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.jobs.values().filter(|j| !j.status.is_final())
+    }
+
+    /// Steps of a document in the order in which they began.
+    pub fn steps(&self, id: DocumentId) -> Vec<&FileProgress> {
+        let mut steps: Vec<_> = self.steps.get(&id).map(|m| m.values().collect()).unwrap_or_default();
+        steps.sort_by_key(|s| (s.timestamp, s.rev));
+        steps
+    }
+
+    pub fn user(&self) -> Option<&User> {
+        self.settings.as_ref().map(|(u, _)| u)
+    }
+
+    /// Applies an event; answers what it changed, or `None` when it told nothing new.
+    pub fn apply(&mut self, event: &Event) -> Option<EntityKey> {
+        let changed = match event {
+            Event::DocumentStatus(d) => self.put_document(d),
+            Event::WorkspaceStatus(w) => self.put_workspace(w),
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => self.put_job(j),
+            Event::FileProgress(p) => self.put_step(p),
+            Event::DocumentDeleted(d) => self.delete_document(d.id, d.rev),
+            Event::WorkspaceDeleted(w) => self.delete_workspace(w.id, w.rev),
+            Event::SettingsChanged(s) => {
+                let newer = self.settings.as_ref().is_none_or(|(_, rev)| s.rev > *rev);
+                if newer {
+                    self.settings = Some((s.user.clone(), s.rev));
+                }
+                newer
+            }
+            Event::SessionEnded { .. } => false,
+        };
+        changed.then(|| event.entity())
+    }
+
+    /// Takes a document as the server rendered or listed it; same rule as for events.
+    pub fn put_document(&mut self, new: &Document) -> bool {
+        if self.gone_documents.contains_key(&new.id) || self.gone_workspaces.contains_key(&new.workspace_id) {
+            return false;
+        }
+        let newer = self.documents.get(&new.id).is_none_or(|old| new.rev > old.rev);
+        if newer {
+            self.documents.insert(new.id, new.clone());
+        }
+        newer
+    }
+
+    pub fn put_workspace(&mut self, new: &Workspace) -> bool {
+        if self.gone_workspaces.contains_key(&new.id) {
+            return false;
+        }
+        let newer = self.workspaces.get(&new.id).is_none_or(|old| new.rev > old.rev);
+        if newer {
+            self.workspaces.insert(new.id, new.clone());
+        }
+        newer
+    }
+
+    pub fn put_job(&mut self, new: &Job) -> bool {
+        let newer = self.jobs.get(&new.job_id).is_none_or(|old| new.rev > old.rev);
+        if newer {
+            self.jobs.insert(new.job_id, new.clone());
+        }
+        newer
+    }
+
+    pub fn put_step(&mut self, new: &FileProgress) -> bool {
+        if self.gone_documents.contains_key(&new.document_id)
+            || self.gone_workspaces.contains_key(&new.workspace_id)
+        {
+            return false;
+        }
+        let steps = self.steps.entry(new.document_id).or_default();
+        let newer = steps.get(&new.step).is_none_or(|old| new.rev > old.rev);
+        if newer {
+            steps.insert(new.step.clone(), new.clone());
+        }
+        newer
+    }
+
+    fn delete_document(&mut self, id: DocumentId, rev: u64) -> bool {
+        let first = raise(&mut self.gone_documents, id, rev);
+        self.documents.remove(&id);
+        self.steps.remove(&id);
+        first
+    }
+
+    fn delete_workspace(&mut self, id: WorkspaceId, rev: u64) -> bool {
+        let first = raise(&mut self.gone_workspaces, id, rev);
+        self.workspaces.remove(&id);
+        self.documents.retain(|_, d| d.workspace_id != id);
+        self.steps.retain(|_, steps| steps.values().all(|s| s.workspace_id != id));
+        first
+    }
+}
+
+/// Keeps the highest seq of a tombstone; true when it is new.
+fn raise<K: Ord>(tombstones: &mut BTreeMap<K, u64>, key: K, rev: u64) -> bool {
+    let mut first = false;
+    let kept = tombstones.entry(key).or_insert_with(|| {
+        first = true;
+        rev
+    });
+    *kept = (*kept).max(rev);
+    first
+}

@@ -1,0 +1,318 @@
+//! The resources as every interface shows them: REST, the stream, the pages. Some carry a second name for a field,
+//! for clients of older status APIs; it is written beside the first, never read.
+
+use crate::{
+    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    status::{
+        DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor, WorkspaceStatus,
+        named,
+    },
+    step::Step,
+    timestamp::Timestamp,
+};
+use serde::{Deserialize, Serialize, Serializer};
+use std::{fmt, str::FromStr};
+
+named!(
+    /// The look that a person chose.
+    Theme, "theme" { Light = "light", Dark = "dark", System = "system" }
+);
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct User {
+    pub id: UserId,
+    pub username: String,
+    pub email: String,
+    pub full_name: Option<String>,
+    pub theme: Theme,
+    pub created_at: Timestamp,
+}
+
+impl User {
+    /// What the header calls the person.
+    pub fn display_name(&self) -> &str {
+        self.full_name.as_deref().unwrap_or(&self.username)
+    }
+}
+
+/// What a workspace holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Counts {
+    pub documents: u64,
+    pub ready: u64,
+    /// Pending and processing.
+    pub processing: u64,
+    pub failed: u64,
+    pub chunks: u64,
+    pub bytes: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self")]
+pub struct Workspace {
+    pub id: WorkspaceId,
+    pub user_id: UserId,
+    pub name: String,
+    pub description: String,
+    pub status: WorkspaceStatus,
+    pub status_message: Option<String>,
+    pub processor: Processor,
+    pub counts: Counts,
+    /// Seq of the last change.
+    pub rev: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Something that went less than well in a document that is usable all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Warning {
+    pub code: String,
+    pub message: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self")]
+pub struct Document {
+    pub id: DocumentId,
+    pub workspace_id: WorkspaceId,
+    pub user_id: UserId,
+    pub job_id: Option<JobId>,
+    pub filename: String,
+    pub mime_type: String,
+    pub size_bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub content_hash: String,
+    pub status: DocumentStatus,
+    pub error: Option<String>,
+    pub error_code: Option<String>,
+    pub error_hint: Option<String>,
+    pub warnings: Vec<Warning>,
+    pub chunk_count: u64,
+    /// 0–100, never falling within an attempt.
+    pub progress: f64,
+    pub step: Option<Step>,
+    pub message: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub metadata: serde_json::Value,
+    pub attempt: u32,
+    /// Indexed with another configuration than the workspace has now.
+    pub stale: bool,
+    /// Version of the content.
+    pub version: u32,
+    /// Seq of the last change.
+    pub rev: u64,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+}
+
+/// Code of a document whose job was cancelled; the badge says "Cancelled".
+pub const CANCELLED: &str = "cancelled";
+
+/// Counters of a job, all live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(default)]
+pub struct Metrics {
+    pub documents_total: u64,
+    pub documents_done: u64,
+    pub documents_failed: u64,
+    pub pages_found: u64,
+    pub chunks_created: u64,
+    pub chunks_embedded: u64,
+    pub chunks_skipped: u64,
+    pub tokens: u64,
+    pub bytes: u64,
+}
+
+/// One phase of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PhaseDetail {
+    pub name: PhaseName,
+    pub status: PhaseStatus,
+    /// 0–100.
+    pub progress: f64,
+    pub items_processed: u64,
+    pub items_total: u64,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub error: Option<String>,
+}
+
+impl PhaseDetail {
+    pub const fn pending(name: PhaseName) -> Self {
+        Self {
+            name,
+            status: PhaseStatus::Pending,
+            progress: 0.0,
+            items_processed: 0,
+            items_total: 0,
+            started_at: None,
+            completed_at: None,
+            error: None,
+        }
+    }
+
+    /// The four phases of a new attempt.
+    pub fn all_pending() -> Vec<Self> {
+        PhaseName::ALL.iter().map(|&name| Self::pending(name)).collect()
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(remote = "Self")]
+pub struct Job {
+    pub job_id: JobId,
+    pub kind: JobKind,
+    pub kb_id: WorkspaceId,
+    pub user_id: UserId,
+    pub attempt: u32,
+    pub status: JobStatus,
+    pub requested: Option<JobRequest>,
+    pub phase: PhaseName,
+    /// 0–100, never falling within an attempt.
+    pub progress: f64,
+    pub message: String,
+    pub error: Option<String>,
+    pub metrics: Metrics,
+    /// Jobs that go first, while this one waits.
+    pub queue_position: Option<u64>,
+    /// Chunks a second.
+    pub rate: Option<f64>,
+    pub eta_seconds: Option<u64>,
+    /// Seq of the last change.
+    pub rev: u64,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    pub phase_details: Vec<PhaseDetail>,
+}
+
+/// A passage of a document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Chunk {
+    pub id: ChunkId,
+    pub document_id: DocumentId,
+    pub ordinal: u32,
+    pub text: String,
+    pub page: Option<u32>,
+    pub heading: Option<String>,
+    /// Place in the extracted text, in characters.
+    pub char_start: u64,
+    pub char_end: u64,
+    pub token_count: u32,
+    pub enabled: bool,
+}
+
+/// What a search answers for one passage.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SearchHit {
+    pub chunk: Chunk,
+    pub document: DocumentRef,
+    /// Cosine similarity for a vector hit; the engine's rank, made to fall in 0–1, for a keyword hit.
+    pub score: f64,
+}
+
+/// A document, named.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DocumentRef {
+    pub id: DocumentId,
+    pub filename: String,
+    pub mime_type: String,
+}
+
+/// One page of a list: `next`, when there is more, goes into `after`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<String>,
+}
+
+/// Serialises a resource and writes second names beside it.
+macro_rules! with_aliases {
+    ($name:ident, { $($alias:ident: $ty:ty = |$r:ident| $value:expr),+ $(,)? }) => {
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                struct Plain<'a>(&'a $name);
+                impl Serialize for Plain<'_> {
+                    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                        $name::serialize(self.0, serializer)
+                    }
+                }
+                #[derive(Serialize)]
+                struct Both<'a> {
+                    #[serde(flatten)]
+                    plain: Plain<'a>,
+                    $($alias: $ty),+
+                }
+                Both { plain: Plain(self), $($alias: { let $r = self; $value }),+ }.serialize(serializer)
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $name {
+            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                $name::deserialize(deserializer)
+            }
+        }
+    };
+}
+
+with_aliases!(Workspace, {
+    workspace_id: WorkspaceId = |r| r.id,
+    message: Option<&'a str> = |r| r.status_message.as_deref(),
+});
+with_aliases!(Document, {
+    document_id: DocumentId = |r| r.id,
+    processing_status: DocumentStatus = |r| r.status,
+    processing_error: Option<&'a str> = |r| r.error.as_deref(),
+});
+with_aliases!(Job, {
+    workspace_id: WorkspaceId = |r| r.kb_id,
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_job_carries_both_names_of_its_workspace_and_reads_back() {
+        let job = Job {
+            job_id: JobId::new(Uuid::from_u128(1)),
+            kind: JobKind::Upload,
+            kb_id: WorkspaceId::new(Uuid::from_u128(2)),
+            user_id: UserId::new(Uuid::from_u128(3)),
+            attempt: 1,
+            status: JobStatus::Running,
+            requested: None,
+            phase: PhaseName::Loading,
+            progress: 12.5,
+            message: "Reading".into(),
+            error: None,
+            metrics: Metrics::default(),
+            queue_position: None,
+            rate: None,
+            eta_seconds: None,
+            rev: 7,
+            created_at: Timestamp::from_micros(0),
+            started_at: None,
+            completed_at: None,
+            phase_details: PhaseDetail::all_pending(),
+        };
+        let json = serde_json::to_value(&job).unwrap();
+        assert_eq!(json["kb_id"], json["workspace_id"]);
+        assert_eq!(json["phase_details"].as_array().map(Vec::len), Some(4));
+        assert_eq!(serde_json::from_value::<Job>(json).unwrap(), job);
+    }
+}

@@ -1,0 +1,100 @@
+//! The state that a badge shows: derived from a document and from what its job does, so that a paused or cancelled
+//! document never spins.
+
+use crate::{
+    message::{count, number},
+    resource::{CANCELLED, Document, Job, Workspace},
+    status::{DocumentStatus, JobStatus, WorkspaceStatus},
+};
+
+/// One look of the badge.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Shown {
+    Pending { behind: Option<u64> },
+    Provisioning,
+    Processing { percent: f64 },
+    Ready { warnings: usize },
+    Completed,
+    Paused,
+    Failed,
+    Cancelled,
+    Stale,
+    Deleting,
+}
+
+impl Shown {
+    /// `job` is the document's current job, when it is known.
+    pub fn of_document(document: &Document, job: Option<&Job>) -> Self {
+        let job_status = job.map(|j| j.status);
+        match document.status {
+            DocumentStatus::Ready if document.stale => Shown::Stale,
+            DocumentStatus::Ready => Shown::Ready { warnings: document.warnings.len() },
+            DocumentStatus::Failed if document.error_code.as_deref() == Some(CANCELLED) => Shown::Cancelled,
+            DocumentStatus::Failed => Shown::Failed,
+            _ if job_status == Some(JobStatus::Paused) => Shown::Paused,
+            DocumentStatus::Pending => Shown::Pending { behind: job.and_then(|j| j.queue_position) },
+            DocumentStatus::Processing => Shown::Processing { percent: document.progress },
+        }
+    }
+
+    pub fn of_workspace(workspace: &Workspace) -> Self {
+        match workspace.status {
+            WorkspaceStatus::Provisioning => Shown::Provisioning,
+            WorkspaceStatus::Ready => Shown::Ready { warnings: 0 },
+            WorkspaceStatus::Error => Shown::Failed,
+            WorkspaceStatus::Deleting => Shown::Deleting,
+        }
+    }
+
+    pub fn of_job(job: &Job) -> Self {
+        match job.status {
+            JobStatus::Pending => Shown::Pending { behind: job.queue_position },
+            JobStatus::Running => Shown::Processing { percent: job.progress },
+            JobStatus::Paused => Shown::Paused,
+            JobStatus::Completed => Shown::Completed,
+            JobStatus::Failed => Shown::Failed,
+            JobStatus::Cancelled => Shown::Cancelled,
+        }
+    }
+
+    /// Name for CSS and tests.
+    pub const fn key(&self) -> &'static str {
+        match self {
+            Shown::Pending { .. } => "pending",
+            Shown::Provisioning => "provisioning",
+            Shown::Processing { .. } => "processing",
+            Shown::Ready { .. } => "ready",
+            Shown::Completed => "completed",
+            Shown::Paused => "paused",
+            Shown::Failed => "failed",
+            Shown::Cancelled => "cancelled",
+            Shown::Stale => "stale",
+            Shown::Deleting => "deleting",
+        }
+    }
+
+    /// Whether work is really going on, so that a ring may turn.
+    pub const fn moves(&self) -> bool {
+        matches!(self, Shown::Provisioning | Shown::Processing { .. } | Shown::Deleting)
+    }
+
+    /// The words beside the icon.
+    pub fn words(&self) -> String {
+        match self {
+            Shown::Pending { behind: Some(n) } if *n > 0 => format!("Pending · behind {}", number(*n)),
+            Shown::Pending { .. } => "Pending".into(),
+            Shown::Provisioning => "Provisioning".into(),
+            Shown::Processing { percent } => format!("Processing · {} %", percent.floor()),
+            Shown::Ready { warnings: 0 } => "Ready".into(),
+            Shown::Ready { warnings } => {
+                format!("Ready · {}", count(*warnings as u64, "warning", "warnings"))
+            }
+            Shown::Completed => "Completed".into(),
+            Shown::Paused => "Paused".into(),
+            Shown::Failed => "Failed".into(),
+            Shown::Cancelled => "Cancelled".into(),
+            Shown::Stale => "Stale".into(),
+            Shown::Deleting => "Deleting".into(),
+        }
+    }
+}

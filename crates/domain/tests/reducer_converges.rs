@@ -1,0 +1,183 @@
+//! Property: whatever order, however often, from wherever events arrive, the store ends the same.
+
+use domain::{
+    event::{DocumentDeleted, Event, FileProgress, StepStatus, WorkspaceDeleted},
+    ids::{DocumentId, JobId, UserId, WorkspaceId},
+    reducer::Store,
+    resource::{Counts, Document, Job, Metrics, PhaseDetail, Workspace},
+    status::{DocumentStatus, JobKind, JobStatus, PhaseName, Processor, WorkspaceStatus},
+    step::Step,
+    timestamp::Timestamp,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+const USER: UserId = UserId::new(Uuid::from_u128(1));
+
+fn workspace_id(n: u8) -> WorkspaceId {
+    WorkspaceId::new(Uuid::from_u128(1_000 + u128::from(n)))
+}
+
+/// Document `n` lives in workspace `n % 2` for ever.
+fn document_id(n: u8) -> (DocumentId, WorkspaceId) {
+    (DocumentId::new(Uuid::from_u128(2_000 + u128::from(n))), workspace_id(n % 2))
+}
+
+fn document(n: u8, status: DocumentStatus, progress: u8) -> Event {
+    let (id, workspace_id) = document_id(n);
+    Event::DocumentStatus(Document {
+        id,
+        workspace_id,
+        user_id: USER,
+        job_id: None,
+        filename: format!("{n}.txt"),
+        mime_type: "text/plain".into(),
+        size_bytes: 1,
+        content_hash: String::new(),
+        status,
+        error: None,
+        error_code: None,
+        error_hint: None,
+        warnings: vec![],
+        chunk_count: 0,
+        progress: f64::from(progress),
+        step: None,
+        message: None,
+        metadata: serde_json::Value::Null,
+        attempt: 1,
+        stale: false,
+        version: 1,
+        rev: 0,
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+    })
+}
+
+fn step(n: u8, step: u8, status: StepStatus) -> Event {
+    let (document_id, workspace_id) = document_id(n);
+    Event::FileProgress(FileProgress {
+        document_id,
+        workspace_id,
+        job_id: None,
+        attempt: 1,
+        filename: format!("{n}.txt"),
+        step: Step::KNOWN[usize::from(step) % 6].clone(),
+        message: String::new(),
+        status,
+        progress: 0.0,
+        timestamp: Timestamp::default(),
+        extra: serde_json::Value::Null,
+        rev: 0,
+        file_id: document_id,
+    })
+}
+
+fn job(n: u8, status: JobStatus) -> Event {
+    let job = Job {
+        job_id: JobId::new(Uuid::from_u128(3_000 + u128::from(n))),
+        kind: JobKind::Upload,
+        kb_id: workspace_id(n % 2),
+        user_id: USER,
+        attempt: 1,
+        status,
+        requested: None,
+        phase: PhaseName::Loading,
+        progress: 0.0,
+        message: String::new(),
+        error: None,
+        metrics: Metrics::default(),
+        queue_position: None,
+        rate: None,
+        eta_seconds: None,
+        rev: 0,
+        created_at: Timestamp::default(),
+        started_at: None,
+        completed_at: None,
+        phase_details: PhaseDetail::all_pending(),
+    };
+    match status {
+        JobStatus::Completed => Event::JobComplete(job),
+        JobStatus::Failed => Event::JobError(job),
+        _ => Event::JobUpdate(job),
+    }
+}
+
+fn workspace(n: u8, status: WorkspaceStatus) -> Event {
+    Event::WorkspaceStatus(Workspace {
+        id: workspace_id(n % 2),
+        user_id: USER,
+        name: format!("w{n}"),
+        description: String::new(),
+        status,
+        status_message: None,
+        processor: Processor::Builtin,
+        counts: Counts::default(),
+        rev: 0,
+        created_at: Timestamp::default(),
+        updated_at: Timestamp::default(),
+    })
+}
+
+fn any_event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        6 => (0..6u8, 0..4usize, 0..=100u8).prop_map(|(n, s, p)| document(n, DocumentStatus::ALL[s], p)),
+        6 => (0..6u8, 0..6u8, 0..3usize).prop_map(|(n, s, t)| step(n, s, StepStatus::ALL[t])),
+        4 => (0..4u8, 0..6usize).prop_map(|(n, s)| job(n, JobStatus::ALL[s])),
+        3 => (0..2u8, 0..4usize).prop_map(|(n, s)| workspace(n, WorkspaceStatus::ALL[s])),
+        1 => (0..6u8).prop_map(|n| {
+            let (id, workspace_id) = document_id(n);
+            Event::DocumentDeleted(DocumentDeleted { id, workspace_id, rev: 0 })
+        }),
+        1 => (0..2u8).prop_map(|n| Event::WorkspaceDeleted(WorkspaceDeleted { id: workspace_id(n), rev: 0 })),
+    ]
+}
+
+/// A log: events stamped 1, 2, 3 …, and a feed of it: shuffled, with some doubled.
+fn log_and_feed() -> impl Strategy<Value = (Vec<Event>, Vec<Event>)> {
+    prop::collection::vec(any_event(), 1..60).prop_flat_map(|mut log| {
+        for (i, event) in log.iter_mut().enumerate() {
+            event.set_rev(i as u64 + 1);
+        }
+        let doubled = log.iter().cloned().chain(log.iter().step_by(3).cloned()).collect::<Vec<_>>();
+        (Just(log), Just(doubled).prop_shuffle())
+    })
+}
+
+fn fold<'a>(events: impl IntoIterator<Item = &'a Event>) -> Store {
+    let mut store = Store::default();
+    for event in events {
+        store.apply(event);
+    }
+    store
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn shuffled_and_doubled_feeds_end_in_the_same_store((log, feed) in log_and_feed()) {
+        prop_assert_eq!(fold(&feed), fold(&log));
+    }
+
+    #[test]
+    fn a_replay_changes_nothing((log, _) in log_and_feed(), from in 0usize..60) {
+        let mut store = fold(&log);
+        let before = store.clone();
+        for event in log.iter().skip(from) {
+            prop_assert_eq!(store.apply(event), None);
+        }
+        prop_assert_eq!(store, before);
+    }
+
+    #[test]
+    fn only_the_newest_state_of_an_entity_stays((log, feed) in log_and_feed()) {
+        let store = fold(&feed);
+        for kept in store.documents() {
+            let newest = log.iter().rev().find_map(|e| match e {
+                Event::DocumentStatus(d) if d.id == kept.id => Some(d),
+                _ => None,
+            });
+            prop_assert_eq!(newest, Some(kept));
+        }
+    }
+}

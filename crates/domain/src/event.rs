@@ -48,7 +48,10 @@ pub struct FileProgress {
     pub status: StepStatus,
     /// Of the whole document, 0–100.
     pub progress: f64,
+    /// When this was said.
     pub timestamp: Timestamp,
+    /// When the step began; with the timestamp of its end it tells how long the step took.
+    pub started_at: Timestamp,
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub extra: serde_json::Value,
     /// Seq of this change.

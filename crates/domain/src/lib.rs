@@ -6,6 +6,7 @@
 pub mod backoff;
 pub mod event;
 pub mod ids;
+pub mod ingest;
 pub mod message;
 pub mod problem;
 pub mod progress;

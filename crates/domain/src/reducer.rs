@@ -27,6 +27,19 @@ impl Store {
         self.documents.get(&id)
     }
 
+    /// The document with the progress that its newest step told since: what a row shows. Merged on reading, so that
+    /// the order in which the two arrive does not matter.
+    pub fn live_document(&self, id: DocumentId) -> Option<Document> {
+        let mut document = self.documents.get(&id)?.clone();
+        let newest = self.steps.get(&id).and_then(|steps| steps.values().max_by_key(|s| s.rev));
+        if let Some(step) = newest.filter(|s| s.rev > document.rev && s.attempt == document.attempt) {
+            document.step = Some(step.step.clone());
+            document.message = Some(step.message.clone());
+            document.progress = document.progress.max(step.progress);
+        }
+        Some(document)
+    }
+
     pub fn workspace(&self, id: WorkspaceId) -> Option<&Workspace> {
         self.workspaces.get(&id)
     }
@@ -55,7 +68,7 @@ impl Store {
     /// Steps of a document in the order in which they began.
     pub fn steps(&self, id: DocumentId) -> Vec<&FileProgress> {
         let mut steps: Vec<_> = self.steps.get(&id).map(|m| m.values().collect()).unwrap_or_default();
-        steps.sort_by_key(|s| (s.timestamp, s.rev));
+        steps.sort_by_key(|s| (s.started_at, s.rev));
         steps
     }
 
@@ -122,6 +135,11 @@ impl Store {
             return false;
         }
         let steps = self.steps.entry(new.document_id).or_default();
+        // Steps of an earlier attempt are history, which the document's page reads from the log.
+        if steps.values().any(|s| s.attempt > new.attempt) {
+            return false;
+        }
+        steps.retain(|_, s| s.attempt == new.attempt);
         let newer = steps.get(&new.step).is_none_or(|old| new.rev > old.rev);
         if newer {
             steps.insert(new.step.clone(), new.clone());

@@ -53,19 +53,20 @@ fn document(n: u8, status: DocumentStatus, progress: u8) -> Event {
     })
 }
 
-fn step(n: u8, step: u8, status: StepStatus) -> Event {
+fn step(n: u8, step: u8, attempt: u32, status: StepStatus) -> Event {
     let (document_id, workspace_id) = document_id(n);
     Event::FileProgress(FileProgress {
         document_id,
         workspace_id,
         job_id: None,
-        attempt: 1,
+        attempt,
         filename: format!("{n}.txt"),
         step: Step::KNOWN[usize::from(step) % 6].clone(),
         message: String::new(),
         status,
         progress: 0.0,
         timestamp: Timestamp::default(),
+        started_at: Timestamp::default(),
         extra: serde_json::Value::Null,
         rev: 0,
         file_id: document_id,
@@ -121,7 +122,7 @@ fn workspace(n: u8, status: WorkspaceStatus) -> Event {
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => (0..6u8, 0..4usize, 0..=100u8).prop_map(|(n, s, p)| document(n, DocumentStatus::ALL[s], p)),
-        6 => (0..6u8, 0..6u8, 0..3usize).prop_map(|(n, s, t)| step(n, s, StepStatus::ALL[t])),
+        6 => (0..6u8, 0..6u8, 1..3u32, 0..3usize).prop_map(|(n, s, a, t)| step(n, s, a, StepStatus::ALL[t])),
         4 => (0..4u8, 0..6usize).prop_map(|(n, s)| job(n, JobStatus::ALL[s])),
         3 => (0..2u8, 0..4usize).prop_map(|(n, s)| workspace(n, WorkspaceStatus::ALL[s])),
         1 => (0..6u8).prop_map(|n| {

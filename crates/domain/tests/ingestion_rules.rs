@@ -1,0 +1,181 @@
+//! Property: however the checkpoints of several documents interleave, the job's numbers stay true.
+
+use domain::{
+    event::Event,
+    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    ingest::{self, Checkpoint, DocumentState, Failure, JobState, NewChunk, Stage, Upload},
+    message::Facts,
+    status::{DocumentStatus, JobKind, JobStatus, PhaseStatus},
+    step::Step,
+    timestamp::Timestamp,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn at(n: i64) -> Timestamp {
+    Timestamp::from_micros(n * 100_000)
+}
+
+fn new_job(documents: u32, embeds: bool) -> (JobState, Vec<DocumentState>) {
+    let uploads: Vec<Upload> = (0..documents)
+        .map(|n| Upload {
+            id: DocumentId::new(Uuid::from_u128(100 + u128::from(n))),
+            filename: format!("{n}.txt"),
+            mime_type: "text/plain".into(),
+            size_bytes: 10,
+            content_hash: String::new(),
+        })
+        .collect();
+    let (job, docs, told) = ingest::create(
+        JobId::new(Uuid::from_u128(1)),
+        JobKind::Upload,
+        UserId::new(Uuid::from_u128(2)),
+        WorkspaceId::new(Uuid::from_u128(3)),
+        &uploads,
+        embeds,
+        at(0),
+    );
+    assert_eq!(told.events.len(), documents as usize + 1);
+    (job, docs)
+}
+
+fn chunks(n: u32) -> Vec<NewChunk> {
+    (0..n)
+        .map(|ordinal| NewChunk {
+            id: ChunkId::new(Uuid::from_u128(1_000 + u128::from(ordinal))),
+            ordinal,
+            text: "text".into(),
+            content_hash: String::new(),
+            page: None,
+            heading: None,
+            char_start: 0,
+            char_end: 4,
+            token_count: 1,
+        })
+        .collect()
+}
+
+fn failure() -> Checkpoint {
+    Checkpoint::Failed(Failure {
+        code: "unreadable".into(),
+        message: "The file could not be read.".into(),
+        hint: None,
+        retryable: false,
+    })
+}
+
+/// What a worker does next with a document, given how far it is.
+fn next(doc: &DocumentState, chunk_count: u32) -> Checkpoint {
+    match doc.stage {
+        Stage::Loading if doc.document.step.is_none() => {
+            Checkpoint::Step { step: Step::ExtractingText, facts: Facts::default() }
+        }
+        Stage::Loading => Checkpoint::Loaded { pages: Some(2), characters: 9, title: None, warnings: vec![] },
+        Stage::Chunking if doc.document.step != Some(Step::ChunkingText) => {
+            Checkpoint::Step { step: Step::ChunkingText, facts: Facts::default() }
+        }
+        Stage::Chunking => Checkpoint::Chunked { chunks: chunks(chunk_count) },
+        Stage::Embedding if doc.document.step != Some(Step::CreatingEmbeddings) => {
+            Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }
+        }
+        Stage::Embedding => {
+            let left = doc.document.chunk_count - doc.embedded;
+            let batch = chunks(left.min(3) as u32).into_iter().map(|c| (c.id, vec![1.0])).collect();
+            Checkpoint::Embedded { vectors: batch }
+        }
+        Stage::Indexing if doc.document.step != Some(Step::StoringMetadata) => {
+            Checkpoint::Step { step: Step::StoringMetadata, facts: Facts::default() }
+        }
+        Stage::Indexing | Stage::Done => Checkpoint::Indexed,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn progress_never_falls_never_passes_a_hundred_and_the_end_is_exact(
+        plan in prop::collection::vec((1..9u32, prop::option::of(0..8u32)), 1..6),
+        order in prop::collection::vec(0..6usize, 0..400),
+        embeds in any::<bool>(),
+    ) {
+        let (mut job, mut docs) = new_job(plan.len() as u32, embeds);
+        let mut steps = vec![0u32; plan.len()];
+        let mut clock = 0;
+        let mut last = (0.0, vec![0.0; 4]);
+        let mut finals = 0;
+        // The random order first, then everyone to the end.
+        let rest = (0..plan.len()).flat_map(|i| std::iter::repeat_n(i, 60));
+        for i in order.into_iter().map(|i| i % plan.len()).chain(rest) {
+            if docs[i].stage == Stage::Done {
+                continue;
+            }
+            clock += 1;
+            if docs[i].document.status == DocumentStatus::Pending {
+                ingest::start(&mut job, &mut docs[i], at(clock)).unwrap();
+            }
+            let fails = plan[i].1 == Some(steps[i]);
+            let checkpoint = if fails { failure() } else { next(&docs[i], plan[i].0) };
+            steps[i] += 1;
+            let told = ingest::advance(&mut job, &mut docs[i], &checkpoint, at(clock)).unwrap();
+            finals += told.events.iter().filter(|e| matches!(e, Event::JobComplete(_) | Event::JobError(_))).count();
+
+            prop_assert!(job.job.progress >= last.0 && job.job.progress <= 100.0);
+            for (p, before) in job.job.phase_details.iter().zip(&last.1) {
+                prop_assert!(p.progress >= *before && p.progress <= 100.0, "{:?}", p);
+                prop_assert!(p.items_processed <= p.items_total, "{:?}", p);
+            }
+            last = (job.job.progress, job.job.phase_details.iter().map(|p| p.progress).collect());
+        }
+        let ready = docs.iter().filter(|d| d.document.status == DocumentStatus::Ready).count() as u64;
+        prop_assert!(docs.iter().all(|d| d.stage == Stage::Done));
+        prop_assert_eq!(finals, 1, "exactly one final event");
+        prop_assert_eq!(job.job.metrics.documents_done, ready);
+        prop_assert_eq!(job.job.metrics.documents_failed, plan.len() as u64 - ready);
+        prop_assert_eq!(job.job.status, if ready == 0 { JobStatus::Failed } else { JobStatus::Completed });
+        prop_assert!(job.job.phase_details.iter().all(|p| p.status != PhaseStatus::Running));
+        if ready > 0 {
+            prop_assert!((job.job.progress - 100.0).abs() < 1e-9);
+            let skipped = job.job.phase_details.iter().filter(|p| p.status == PhaseStatus::Skipped).count();
+            prop_assert_eq!(skipped, usize::from(!embeds));
+            prop_assert!(job.job.phase_details.iter().all(|p| matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped)));
+        }
+    }
+}
+
+#[test]
+fn a_checkpoint_made_from_an_older_state_is_refused() {
+    let (mut job, mut docs) = new_job(1, true);
+    let doc = &mut docs[0];
+    ingest::start(&mut job, doc, at(1)).unwrap();
+    let before = (job.clone(), doc.clone());
+    assert!(ingest::advance(&mut job.clone(), &mut doc.clone(), &Checkpoint::Indexed, at(2)).is_err());
+    assert_eq!((job, docs[0].clone()), before);
+}
+
+#[test]
+fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
+    let (mut job, mut docs) = new_job(1, true);
+    let doc = &mut docs[0];
+    let mut told = vec![];
+    let mut micros = 0;
+    while doc.stage != Stage::Done {
+        micros += 10_000;
+        let now = Timestamp::from_micros(micros);
+        if doc.document.status == DocumentStatus::Pending {
+            ingest::start(&mut job, doc, now).unwrap();
+        }
+        let checkpoint = next(doc, 300);
+        let phase = job.job.phase;
+        for event in ingest::advance(&mut job, doc, &checkpoint, now).unwrap().events {
+            match event {
+                Event::JobUpdate(j) if j.phase == phase => told.push(micros),
+                Event::JobComplete(_) => assert_eq!(doc.stage, Stage::Done),
+                _ => {}
+            }
+        }
+    }
+    assert!(told.len() > 2);
+    assert!(told.windows(2).all(|w| w[1] - w[0] >= 200_000), "{told:?}");
+    assert_eq!(job.job.status, JobStatus::Completed);
+}

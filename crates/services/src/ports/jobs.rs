@@ -1,0 +1,112 @@
+//! Jobs and documents: what the screens read, and what a worker claims and writes under its lease.
+
+use super::{PageQuery, StoreError};
+use async_trait::async_trait;
+use domain::{
+    Chunk, Document, DocumentId, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
+    event::FileProgress,
+    ingest::{Checkpoint, Stage},
+    rag::RagConfig,
+    resource::Page,
+};
+
+/// A document that was just uploaded; its file is already durable under `blob_key`.
+#[derive(Clone, Debug)]
+pub struct NewDocument {
+    pub id: DocumentId,
+    pub filename: String,
+    pub mime_type: String,
+    pub size_bytes: u64,
+    pub content_hash: String,
+    pub blob_key: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    pub id: JobId,
+    pub kind: JobKind,
+    pub user_id: UserId,
+    pub workspace_id: WorkspaceId,
+    pub documents: Vec<NewDocument>,
+    /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's job.
+    pub command_id: Option<String>,
+    pub created_at: Timestamp,
+}
+
+/// One life of one worker process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct WorkerId(pub String);
+
+/// A document that a worker may work on, as long as nobody claims it after.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    pub job_id: JobId,
+    pub document_id: DocumentId,
+    pub workspace_id: WorkspaceId,
+    pub user_id: UserId,
+    pub attempt: u32,
+    /// Rises with each claim; every write of the worker is conditional on it.
+    pub fence: u64,
+    /// How far the document's checkpoints reach: work goes on from here.
+    pub stage: Stage,
+    pub filename: String,
+    pub mime_type: String,
+    pub version: u32,
+    pub blob_key: String,
+    pub rag_config: RagConfig,
+}
+
+/// Reading documents.
+#[async_trait]
+pub trait Documents: Send + Sync {
+    async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError>;
+    /// Newest first.
+    async fn documents(&self, user: UserId, workspace: WorkspaceId, page: PageQuery) -> Result<Page<Document>, StoreError>;
+    /// By ordinal.
+    async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
+    /// Steps of the document's newest attempt, in the order in which they began.
+    async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
+    /// Where the uploaded file lies.
+    async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError>;
+}
+
+/// The durable job queue. One conformance suite runs against every implementation.
+#[async_trait]
+pub trait JobStore: Send + Sync {
+    /// Makes the job, its documents and their first events in one transaction. Emits `document_status` for each
+    /// document, `job_update` and `workspace_status` (its counts changed).
+    async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError>;
+
+    async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError>;
+
+    /// Newest first.
+    async fn jobs(&self, user: UserId, status: Option<JobStatus>, page: PageQuery) -> Result<Page<Job>, StoreError>;
+
+    async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError>;
+
+    /// Takes at most `limit` documents whose turn it is: pending, or leased by a worker whose lease ran out; of a
+    /// pending or running job without a request, in a ready workspace that the built-in workers process. Fair: the
+    /// user with the fewest leased documents goes first, then the oldest job, then the document's place in it.
+    /// Each claim raises the fence. Starts the job and the document where they are pending.
+    async fn claim(&self, worker: &WorkerId, lease_seconds: u32, limit: u32, now: Timestamp)
+    -> Result<Vec<Claim>, StoreError>;
+
+    /// Extends all leases of the worker by the database's clock; answers the documents it still holds.
+    async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError>;
+
+    /// Commits a piece of work with its rows, its counts and its events, in one transaction.
+    ///
+    /// # Errors
+    /// `Fenced` when the claim is no longer the newest of the document, or it is already through.
+    async fn checkpoint(&self, claim: &Claim, checkpoint: Checkpoint, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
+
+    /// Makes every lease free for the taking. Called by a starting server whose database nobody else can be using
+    /// (SQLite): whoever held a lease is dead.
+    async fn void_leases(&self) -> Result<u64, StoreError>;
+
+    /// Chunks of the document that still have no vector, by ordinal: what embedding has left to do.
+    async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError>;
+}

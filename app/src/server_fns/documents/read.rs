@@ -1,0 +1,16 @@
+//! A document with its steps and first passages.
+
+use crate::error::AppError;
+use domain::{DocumentId, pages::DocumentPage};
+use leptos::prelude::*;
+
+/// Passages that a page starts with, and that "Load more" adds.
+pub const PAGE: u32 = 20;
+
+#[server(prefix = "/_fn", endpoint = "documents/read")]
+pub async fn read_document(id: DocumentId) -> Result<DocumentPage, AppError> {
+    use crate::ssr;
+    use services::ports::PageQuery;
+    let (services, who) = ssr::signed_in()?;
+    services.document_page(who.user.id, id, PageQuery::first(PAGE)).await.map_err(ssr::told)
+}

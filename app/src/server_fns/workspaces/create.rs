@@ -1,0 +1,21 @@
+//! Makes a workspace. A script gets it back, still provisioning; a plain form is led to the list that shows it.
+
+use crate::error::AppError;
+use domain::Workspace;
+use leptos::prelude::*;
+
+#[server(prefix = "/_fn", endpoint = "workspaces/create")]
+pub async fn create_workspace(
+    #[server(default)] name: String,
+    #[server(default)] description: String,
+    /// Chosen by the page, so that a second press makes no second workspace.
+    #[server(default)]
+    command_id: Option<String>,
+) -> Result<Option<Workspace>, AppError> {
+    use crate::ssr::{self, Form};
+    let (services, who) = ssr::signed_in()?;
+    let form = services::NewWorkspaceForm { name: name.clone(), description: Some(description.clone()) };
+    let made = services.create_workspace(who.user.id, form, command_id.filter(|id| !id.is_empty())).await;
+    let values = [("name", &*name), ("description", &*description)];
+    ssr::finish(made.map(Some), Form { page: "/", next: "/", values: &values })
+}

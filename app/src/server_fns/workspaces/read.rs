@@ -1,0 +1,22 @@
+//! A workspace with its newest documents and their jobs.
+
+use crate::error::AppError;
+use domain::{WorkspaceId, pages::WorkspacePage};
+use leptos::prelude::*;
+
+/// Documents that a page starts with, and that "Load more" adds.
+pub const PAGE: u32 = 50;
+
+#[server(prefix = "/_fn", endpoint = "workspaces/read")]
+pub async fn read_workspace(
+    id: WorkspaceId,
+    /// Documents that the page shows already, so that a reload shows as many; at most 200.
+    #[server(default)]
+    limit: Option<u32>,
+) -> Result<WorkspacePage, AppError> {
+    use crate::ssr;
+    use services::ports::PageQuery;
+    let (services, who) = ssr::signed_in()?;
+    let query = PageQuery::first(limit.unwrap_or(PAGE).clamp(PAGE, PageQuery::MAX));
+    services.workspace_page(who.user.id, id, query).await.map_err(ssr::told)
+}

@@ -1,0 +1,18 @@
+//! Passages that answer a question.
+
+use crate::error::AppError;
+use domain::{WorkspaceId, resource::SearchHit};
+use leptos::prelude::*;
+
+#[server(prefix = "/_fn", endpoint = "workspaces/search")]
+pub async fn search(
+    workspace: WorkspaceId,
+    query: String,
+    /// How many; the workspace's own number when left out.
+    #[server(default)]
+    top_k: Option<u32>,
+) -> Result<Vec<SearchHit>, AppError> {
+    use crate::ssr;
+    let (services, who) = ssr::signed_in()?;
+    services.search(who.user.id, workspace, &query, top_k).await.map_err(ssr::told)
+}

@@ -1,0 +1,224 @@
+//! The one place of this crate that knows the web framework: what the server hands in for a request, and how a use
+//! case's answer becomes a status, a header, a cookie or a redirect.
+
+use crate::{error::AppError, form::FormState, paths};
+use domain::resource::Theme;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use leptos::prelude::{Owner, provide_context, use_context, use_nonce};
+use leptos_axum::ResponseOptions;
+use services::{Client, Services, SignedIn, Who};
+use std::sync::Arc;
+
+/// How the server writes its session cookie; the same code serves the REST routes.
+pub trait SessionCookies: Send + Sync {
+    /// The `Set-Cookie` value of a new session.
+    fn set(&self, signed_in: &SignedIn) -> String;
+    /// The `Set-Cookie` value that forgets the session.
+    fn clear(&self) -> String;
+    /// Cookies must carry `Secure`: the site is served over TLS.
+    fn secure(&self) -> bool;
+}
+
+/// What the server knows of a request. It provides one to each page and each server function, with [`provide_world`].
+#[derive(Clone)]
+pub struct World {
+    pub services: Services,
+    /// Who asks, as the middleware found out; `None` for an anonymous visitor.
+    pub who: Option<Who>,
+    /// Where the request comes from, for the list of sessions.
+    pub client: Client,
+    pub cookies: Arc<dyn SessionCookies>,
+}
+
+pub fn provide_world(world: World) {
+    provide_context(world);
+}
+
+fn world() -> Result<World, AppError> {
+    // Without it the server was put together wrongly; every page would say so.
+    use_context::<World>().ok_or_else(|| told(services::Error::problem(500, "internal", "The server is not ready.")))
+}
+
+/// The use cases, for visitors and signed-in people alike.
+pub fn visitor() -> Result<World, AppError> {
+    world()
+}
+
+/// The use cases and the person who asks.
+///
+/// # Errors
+/// 401 when nobody is signed in.
+pub fn signed_in() -> Result<(Services, Who), AppError> {
+    let world = world()?;
+    match world.who {
+        Some(who) => Ok((world.services, who)),
+        None => Err(told(services::Error::Unauthorized)),
+    }
+}
+
+/// The theme of the one who asks; an anonymous visitor has the system's.
+pub fn theme() -> Theme {
+    use_context::<World>().and_then(|w| w.who).map_or(Theme::System, |who| who.user.theme)
+}
+
+/// Maps the error of a use case: sets the status of the answer and says what the client may know.
+pub fn told(error: services::Error) -> AppError {
+    let problem = error.to_problem();
+    set_status(problem.status);
+    AppError(problem)
+}
+
+/// Sets the status of the answer; the framework alone would say 200 for every page and 500 for every error.
+pub fn set_status(status: u16) {
+    // Called while errors are made, and those are made outside of requests too (in tests, for one).
+    if Owner::current().is_none() {
+        return;
+    }
+    if let (Some(options), Ok(status)) = (use_context::<ResponseOptions>(), StatusCode::from_u16(status)) {
+        options.set_status(status);
+    }
+}
+
+fn add_header(name: HeaderName, value: &str) {
+    if let (Some(options), Ok(value)) = (use_context::<ResponseOptions>(), HeaderValue::from_str(value)) {
+        options.append_header(name, value);
+    }
+}
+
+fn request_headers() -> HeaderMap {
+    use_context::<Parts>().map(|parts| parts.headers).unwrap_or_default()
+}
+
+/// Path of the page that is asked for.
+pub fn request_path() -> String {
+    use_context::<Parts>().map(|parts| parts.uri.path().to_owned()).unwrap_or_default()
+}
+
+/// The caller is a plain form, not a script: it wants a page, not an answer.
+fn is_plain_form() -> bool {
+    request_headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"))
+}
+
+/// The one helper around `redirect`, which takes pages of this site only and answers a script by a header instead.
+pub fn redirect(path: &str) {
+    leptos_axum::redirect(paths::local_path(path).unwrap_or("/"));
+}
+
+/// Headers of every page: what scripts may run, and that a page with somebody's data is kept by no cache.
+pub fn set_page_headers() {
+    let nonce = use_nonce().map(|n| n.to_string()).unwrap_or_default();
+    // The development server reloads the page over a socket of its own.
+    let connect = if std::env::var_os("LEPTOS_WATCH").is_some() { "'self' ws:" } else { "'self'" };
+    add_header(
+        header::CONTENT_SECURITY_POLICY,
+        &format!(
+            "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
+             connect-src {connect}; worker-src 'self'; form-action 'self'; img-src 'self'; object-src 'none'; \
+             base-uri 'none'; frame-ancestors 'none'"
+        ),
+    );
+    add_header(header::CACHE_CONTROL, "private, no-store");
+}
+
+/// A form of a page: where it stands, so that a refusal can lead back to it.
+pub struct Form<'a> {
+    pub page: &'a str,
+    /// Where a success leads.
+    pub next: &'a str,
+    /// Typed values that may be shown again.
+    pub values: &'a [(&'a str, &'a str)],
+}
+
+/// Ends a sign-in or sign-up: sets the session cookie and leads on, or leads back to the form.
+pub fn finish_sign_in(answer: services::Result<SignedIn>, form: Form<'_>) -> Result<(), AppError> {
+    if let (Ok(signed_in), Ok(world)) = (&answer, world()) {
+        add_header(header::SET_COOKIE, &world.cookies.set(signed_in));
+    }
+    finish(answer.map(|_| ()), form)
+}
+
+/// Ends a form that may have been sent without scripts: a success leads on; a refusal leads back to the form with what
+/// it has to show. A script gets the plain answer with its status.
+pub fn finish<T>(answer: services::Result<T>, form: Form<'_>) -> Result<T, AppError>
+where
+    T: Default,
+{
+    let plain = is_plain_form();
+    match answer {
+        Ok(value) => {
+            if plain {
+                redirect(if form.next.is_empty() { "/" } else { form.next });
+            }
+            Ok(value)
+        }
+        Err(e) if plain => {
+            let refused = AppError(e.to_problem());
+            flash::set(form.page, &FormState::refused(&refused, form.values));
+            redirect(&paths::with_next(form.page, form.next));
+            Ok(T::default())
+        }
+        Err(e) => Err(told(e)),
+    }
+}
+
+/// Forgets the session cookie and leads to the sign-in page.
+pub fn signed_out() {
+    if let Ok(world) = world() {
+        add_header(header::SET_COOKIE, &world.cookies.clear());
+    }
+    redirect("/signin");
+}
+
+/// Leads a plain form back to the page that it stood on; a script stays where it is.
+pub fn back() {
+    if !is_plain_form() {
+        return;
+    }
+    let headers = request_headers();
+    let referer = headers.get(header::REFERER).and_then(|v| v.to_str().ok()).unwrap_or("/");
+    // `https://host/path` → `/path`; the host does not matter, since the redirect stays on this one.
+    let path = match referer.split_once("://") {
+        Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
+        None => referer,
+    };
+    redirect(path);
+}
+
+/// The state of a refused form, between the refusal and the page that shows it.
+pub mod flash {
+    use super::*;
+
+    const NAME: &str = "insighthub_form";
+    /// Seconds; the browser follows the redirect at once.
+    const LIFE: u32 = 60;
+    /// Browsers keep at least 4 KB a cookie, name and attributes included.
+    const LARGEST: usize = 3_600;
+
+    fn cookie(page: &str, value: &str, life: u32) -> String {
+        let secure = use_context::<World>().is_some_and(|w| w.cookies.secure());
+        let secure = if secure { "; Secure" } else { "" };
+        format!("{NAME}={value}; Path={page}; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")
+    }
+
+    pub(super) fn set(page: &str, state: &FormState) {
+        let encoded = |state: &FormState| serde_json::to_string(state).map(|json| paths::encode(&json));
+        let whole = encoded(state).ok().filter(|text| text.len() <= LARGEST);
+        // Messages matter more than what was typed.
+        let text = whole.or_else(|| encoded(&FormState { values: Default::default(), ..state.clone() }).ok());
+        if let Some(text) = text.filter(|text| text.len() <= LARGEST) {
+            add_header(header::SET_COOKIE, &cookie(page, &text, LIFE));
+        }
+    }
+
+    /// What the form of this page has to show, once.
+    pub fn take(page: &str) -> FormState {
+        let headers = request_headers();
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
+        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let Some((_, value)) = pairs.find(|(name, _)| *name == NAME) else {
+            return FormState::default();
+        };
+        add_header(header::SET_COOKIE, &cookie(page, "", 0));
+        paths::decode(value).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+    }
+}

@@ -32,6 +32,15 @@ impl LoggedEvent {
         Self { user_id, seq, at, name, key, progress, frame }
     }
 
+    /// One that was stored, from its frame; the bytes stay as they are. `None` when they are not such a frame.
+    pub fn stored(user_id: UserId, frame: Bytes) -> Option<Self> {
+        let Ok(ServerFrame::Event(EventFrame { seq, at, event })) = serde_json::from_slice(&frame) else {
+            return None;
+        };
+        let (name, progress, key) = (event.name(), event.is_progress(), key_of(&event));
+        Some(Self { user_id, seq, at, name, key, progress, frame })
+    }
+
     pub fn event(&self) -> Option<Event> {
         match serde_json::from_slice(&self.frame) {
             Ok(ServerFrame::Event(f)) => Some(f.event),

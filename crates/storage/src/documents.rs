@@ -1,0 +1,149 @@
+//! Reading documents, their chunks and their steps.
+
+use crate::{
+    fault::Fault,
+    jobs::{CHUNK, DOCUMENT, chunk, document},
+    open::Store,
+    page::{Cursor, limit_of, paged},
+};
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{
+    Chunk, Document, DocumentId, Event, Step, UserId, WorkspaceId, event::FileProgress, resource::Page,
+};
+use services::ports::{Documents, LoggedEvent, PageQuery, StoreError};
+use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+
+/// Of all that was told about a document's steps: the newest attempt, the last state of each step, in the order in
+/// which they began. `told` comes in the order of the log.
+pub(crate) fn newest_steps(told: impl Iterator<Item = FileProgress>) -> Vec<FileProgress> {
+    let mut attempt = 0;
+    let mut steps: BTreeMap<Step, FileProgress> = BTreeMap::new();
+    for step in told {
+        if step.attempt > attempt {
+            attempt = step.attempt;
+            steps.clear();
+        }
+        if step.attempt == attempt {
+            steps.insert(step.step.clone(), step);
+        }
+    }
+    let mut steps: Vec<FileProgress> = steps.into_values().collect();
+    steps.sort_by_key(|s| (s.started_at, s.rev));
+    steps
+}
+
+impl Store {
+    async fn read_document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, Fault> {
+        let sql =
+            format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1 AND documents.user_id = $2");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.map(|row| Ok(document(&row)?.document)).transpose()
+    }
+
+    async fn read_documents(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Document>, Fault> {
+        let from = Cursor::before(&page)?;
+        let limit = limit_of(&page);
+        let sql = format!(
+            "SELECT {DOCUMENT} FROM documents WHERE documents.workspace_id = $1 AND documents.user_id = $2 \
+             AND (documents.created_at, documents.id) < ($3, $4) \
+             ORDER BY documents.created_at DESC, documents.id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(workspace.to_string())
+            .bind(user.to_string())
+            .bind(from.number)
+            .bind(from.id)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.readers())
+            .await?;
+        let documents: Vec<Document> =
+            rows.iter().map(|row| Ok(document(row)?.document)).collect::<Result<_, Fault>>()?;
+        Ok(paged(documents, limit, |d| Cursor::new(d.created_at.micros(), d.id)))
+    }
+
+    async fn read_chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, Fault> {
+        let from = Cursor::behind(&page)?;
+        let limit = limit_of(&page);
+        let sql = format!(
+            "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
+             WHERE chunks.document_id = $1 AND documents.user_id = $2 AND chunks.version = documents.version \
+             AND chunks.ordinal > $3 ORDER BY chunks.ordinal LIMIT $4"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .bind(from.number)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.readers())
+            .await?;
+        let chunks: Vec<Chunk> = rows.iter().map(chunk).collect::<Result<_, _>>()?;
+        Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)))
+    }
+
+    async fn read_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, Fault> {
+        let rows = sqlx::query(
+            "SELECT data FROM events WHERE document_id = $1 AND user_id = $2 AND name = 'file_progress' ORDER BY seq",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_all(self.readers())
+        .await?;
+        let mut told = Vec::with_capacity(rows.len());
+        for row in rows {
+            let data: String = row.try_get("data")?;
+            match LoggedEvent::stored(user, Bytes::from(data)).and_then(|logged| logged.event()) {
+                Some(Event::FileProgress(step)) => told.push(step),
+                _ => return Err(Fault::corrupt("an event")),
+            }
+        }
+        Ok(newest_steps(told.into_iter()))
+    }
+
+    async fn read_blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, Fault> {
+        let key = sqlx::query_scalar("SELECT blob_key FROM documents WHERE id = $1 AND user_id = $2")
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        Ok(key)
+    }
+}
+
+#[async_trait]
+impl Documents for Store {
+    async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError> {
+        Ok(self.read_document(user, id).await?)
+    }
+
+    async fn documents(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Document>, StoreError> {
+        Ok(self.read_documents(user, workspace, page).await?)
+    }
+
+    async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError> {
+        Ok(self.read_chunks(user, id, page).await?)
+    }
+
+    async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
+        Ok(self.read_steps(user, id).await?)
+    }
+
+    async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {
+        Ok(self.read_blob_key(user, id).await?)
+    }
+}

@@ -1,0 +1,72 @@
+//! The event log as streams read it. Events get into it with the changes that they tell of, through the writer.
+
+use crate::{fault::Fault, open::Store};
+use async_trait::async_trait;
+use bytes::Bytes;
+use domain::{Epoch, Event, Timestamp, UserId};
+use services::ports::{EventLog, LoggedEvent, StoreError};
+use sqlx::Row;
+
+#[async_trait]
+impl EventLog for Store {
+    fn epoch(&self) -> Epoch {
+        self.log_epoch().clone()
+    }
+
+    async fn head(&self, user: UserId) -> Result<u64, StoreError> {
+        let seq: Option<i64> = sqlx::query_scalar("SELECT seq FROM user_seq WHERE user_id = $1")
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        Ok(seq.unwrap_or_default() as u64)
+    }
+
+    async fn floor(&self, user: UserId) -> Result<u64, StoreError> {
+        let floor: Option<i64> = sqlx::query_scalar("SELECT floor FROM user_seq WHERE user_id = $1")
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        Ok(floor.unwrap_or_default() as u64)
+    }
+
+    async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
+        let rows =
+            sqlx::query("SELECT data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+                .bind(user.to_string())
+                .bind(i64::try_from(after).unwrap_or(i64::MAX))
+                .bind(i64::from(limit))
+                .fetch_all(self.readers())
+                .await
+                .map_err(Fault::from)?;
+        let events: Result<Vec<LoggedEvent>, Fault> = rows
+            .iter()
+            .map(|row| {
+                let data: String = row.try_get(0)?;
+                LoggedEvent::stored(user, Bytes::from(data)).ok_or_else(|| Fault::corrupt("an event"))
+            })
+            .collect();
+        Ok(events?)
+    }
+
+    async fn append(
+        &self,
+        user: UserId,
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let written = self
+            .writer()
+            .write("append events", (user, events, now), |tx, (user, events, now)| {
+                Box::pin(async move {
+                    for event in events {
+                        tx.emit(*user, event.clone(), *now);
+                    }
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(written.events().map(|e| LoggedEvent::clone(e)).collect())
+    }
+}

@@ -1,0 +1,261 @@
+//! What search reads: vectors and full text, joined with the live rows, so that nothing that is gone or not ready is
+//! ever found. Only words are looked for here; what to do with them is the retriever's business.
+
+use crate::{
+    bulk,
+    engine::Engine,
+    fault::Fault,
+    jobs::{CHUNK, chunk, number, parsed},
+    open::Store,
+    writer::Tx,
+};
+use async_trait::async_trait;
+use domain::{Chunk, ChunkId, Document, UserId, WorkspaceId, resource::DocumentRef};
+use futures::TryStreamExt;
+use services::ports::{Index, KeywordHit, StoreError, StoredVector};
+use sqlx::{AnyConnection, AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+
+/// Words of a query that are looked for; a person's question has fewer, a pasted page would only slow the search.
+const MAX_WORDS: usize = 32;
+/// No word that means anything is longer, in characters.
+const MAX_WORD: usize = 64;
+/// Ids in one statement.
+const IDS: usize = 256;
+
+/// What PostgreSQL's parser would take for parts of addresses, paths and numbers. They part words, as they do on
+/// SQLite.
+const PUNCTUATION: &str = "!\"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~";
+
+pub(crate) fn vector_bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|x| x.to_le_bytes()).collect()
+}
+
+fn vector_of(bytes: &[u8]) -> Result<Vec<f32>, Fault> {
+    let (numbers, rest) = bytes.as_chunks::<4>();
+    if !rest.is_empty() {
+        return Err(Fault::corrupt("a vector"));
+    }
+    Ok(numbers.iter().map(|b| f32::from_le_bytes(*b)).collect())
+}
+
+/// The word that names the workspace in the full text.
+fn scope(workspace: WorkspaceId) -> String {
+    format!("w{}", workspace.uuid().simple())
+}
+
+/// The words of a person's text. What is left are letters and digits: nothing that either engine's syntax could take
+/// for an operator.
+fn words(query: &str) -> Vec<String> {
+    let mut words: Vec<String> = vec![];
+    for word in query.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+        let word: String =
+            word.to_lowercase().chars().filter(|c| c.is_alphanumeric()).take(MAX_WORD).collect();
+        if !words.contains(&word) {
+            words.push(word);
+        }
+        if words.len() == MAX_WORDS {
+            break;
+        }
+    }
+    words
+}
+
+/// Writes the full text of a document's chunks, replacing what was there.
+pub(crate) async fn add_text(tx: &mut Tx, document: &Document) -> Result<(), Fault> {
+    let sql = match tx.engine {
+        Engine::Sqlite => "INSERT OR REPLACE INTO chunk_text (rowid, scope, heading, text) \
+             SELECT place, $3, COALESCE(heading, ''), text FROM chunks WHERE document_id = $1 AND version = $2"
+            .to_owned(),
+        Engine::Postgres => format!(
+            "INSERT INTO chunk_text (chunk_id, search) SELECT id, \
+                 to_tsvector('english', translate(COALESCE(heading, '') || ' ' || text, '{PUNCTUATION}', \
+                     repeat(' ', {}))) || array_to_tsvector(ARRAY[$3]) \
+             FROM chunks WHERE document_id = $1 AND version = $2 \
+             ON CONFLICT (chunk_id) DO UPDATE SET search = excluded.search",
+            PUNCTUATION.len() - 1
+        ),
+    };
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(document.id.to_string())
+        .bind(i64::from(document.version))
+        .bind(scope(document.workspace_id))
+        .execute(&mut tx.conn)
+        .await?;
+    Ok(())
+}
+
+pub(crate) async fn raise_version(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO index_versions (workspace_id, version) VALUES ($1, 1) \
+         ON CONFLICT (workspace_id) DO UPDATE SET version = index_versions.version + 1",
+    )
+    .bind(workspace.to_string())
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}
+
+async fn version(conn: &mut AnyConnection, workspace: WorkspaceId) -> Result<u64, Fault> {
+    let row = sqlx::query("SELECT version FROM index_versions WHERE workspace_id = $1")
+        .bind(workspace.to_string())
+        .fetch_optional(conn)
+        .await?;
+    row.map_or(Ok(0), |row| number(&row, "version"))
+}
+
+impl Store {
+    async fn read_index_version(&self, workspace: WorkspaceId) -> Result<u64, Fault> {
+        let mut conn = self.readers().acquire().await?;
+        version(&mut conn, workspace).await
+    }
+
+    async fn read_vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), Fault> {
+        let mut tx = self.readers().begin_with(self.engine().begin_read()).await?;
+        let version = version(&mut tx, workspace).await?;
+        let mut vectors = vec![];
+        let mut rows = sqlx::query(
+            "SELECT chunk_vectors.chunk_id, chunk_vectors.vector FROM documents \
+             JOIN chunks ON chunks.document_id = documents.id AND chunks.version = documents.version \
+             JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
+             WHERE documents.workspace_id = $1 AND documents.status = 'ready' AND chunks.enabled = 1",
+        )
+        .bind(workspace.to_string())
+        .fetch(&mut *tx);
+        while let Some(row) = rows.try_next().await? {
+            let vector = vector_of(row.try_get("vector")?)?;
+            vectors.push(StoredVector { chunk_id: parsed(&row, "chunk_id")?, vector });
+        }
+        drop(rows);
+        tx.commit().await?;
+        Ok((version, vectors))
+    }
+
+    async fn read_keyword(
+        &self,
+        workspace: WorkspaceId,
+        query: &str,
+        limit: u32,
+    ) -> Result<Vec<KeywordHit>, Fault> {
+        let words = words(query);
+        if words.is_empty() {
+            return Ok(vec![]);
+        }
+        let scope = scope(workspace);
+        // One word is enough to be found; those with more of them, and with rarer ones, come first.
+        let (sql, scope, any) = match self.engine() {
+            Engine::Sqlite => (
+                "SELECT chunks.id, -bm25(chunk_text, 0.0, 1.0, 1.0) AS score FROM chunk_text \
+                 JOIN chunks ON chunks.place = chunk_text.rowid \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.version = chunks.version \
+                 WHERE chunk_text MATCH 'scope : ' || $1 || ' AND {heading text} : (' || $2 || ')' \
+                 AND documents.workspace_id = $3 AND documents.status = 'ready' AND chunks.enabled = 1 \
+                 ORDER BY score DESC, chunks.id LIMIT $4",
+                scope,
+                words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" OR "),
+            ),
+            Engine::Postgres => (
+                "SELECT chunks.id, CAST(ts_rank(chunk_text.search, any_word) AS DOUBLE PRECISION) AS score \
+                 FROM to_tsquery('english', $2) AS any_word, chunk_text \
+                 JOIN chunks ON chunks.id = chunk_text.chunk_id \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.version = chunks.version \
+                 WHERE chunk_text.search @@ CAST($1 AS tsquery) AND chunk_text.search @@ any_word \
+                 AND documents.workspace_id = $3 AND documents.status = 'ready' AND chunks.enabled = 1 \
+                 ORDER BY score DESC, chunks.id LIMIT $4",
+                scope,
+                words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" | "),
+            ),
+        };
+        let rows = sqlx::query(sql)
+            .bind(scope)
+            .bind(any)
+            .bind(workspace.to_string())
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter()
+            .map(|row| Ok(KeywordHit { chunk_id: parsed(row, "id")?, rank: row.try_get("score")? }))
+            .collect()
+    }
+
+    async fn read_hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, Fault> {
+        let mut found = BTreeMap::new();
+        for part in bulk::parts(ids, IDS) {
+            let sql = format!(
+                "SELECT {CHUNK}, documents.filename, documents.mime_type FROM chunks \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.version = chunks.version \
+                 WHERE documents.user_id = $1 AND documents.status = 'ready' AND chunks.enabled = 1 \
+                 AND chunks.id IN ({})",
+                bulk::list(2, part.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
+            for id in part {
+                query = query.bind(id.to_string());
+            }
+            for row in query.fetch_all(self.readers()).await? {
+                let chunk = chunk(&row)?;
+                let document = DocumentRef {
+                    id: chunk.document_id,
+                    filename: row.try_get("filename")?,
+                    mime_type: row.try_get("mime_type")?,
+                };
+                found.insert(chunk.id, (chunk, document));
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+}
+
+#[async_trait]
+impl Index for Store {
+    async fn index_version(&self, workspace: WorkspaceId) -> Result<u64, StoreError> {
+        Ok(self.read_index_version(workspace).await?)
+    }
+
+    async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError> {
+        Ok(self.read_vectors(workspace).await?)
+    }
+
+    async fn keyword(
+        &self,
+        workspace: WorkspaceId,
+        query: &str,
+        limit: u32,
+    ) -> Result<Vec<KeywordHit>, StoreError> {
+        Ok(self.read_keyword(workspace, query, limit).await?)
+    }
+
+    async fn hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, StoreError> {
+        Ok(self.read_hits(user, ids).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vector_reads_back_bit_by_bit() {
+        let vector = vec![0.0, -1.5, f32::MIN_POSITIVE, 1.0 / 3.0];
+        assert_eq!(vector_of(&vector_bytes(&vector)).unwrap(), vector);
+        assert!(vector_of(&[1, 2, 3]).is_err());
+    }
+
+    #[test]
+    fn only_letters_and_digits_of_a_query_are_looked_for() {
+        assert_eq!(
+            words("\"Exact\" phrase* NEAR(a, b) OR -c col:d"),
+            ["exact", "phrase", "near", "a", "b", "or", "c", "col", "d"]
+        );
+        assert!(words("  \u{1f680} \"\" ) AND_ *'").iter().all(|w| w == "and"));
+        assert!(words("\u{1f680}\u{200d}\u{0}!?").is_empty());
+        assert_eq!(words("Grüße, GRÜSSE"), ["grüße", "grüsse"]);
+    }
+
+    #[test]
+    fn a_pasted_page_is_cut_to_a_query() {
+        let page: String = (0..1000).map(|n| format!("word{n} ")).collect();
+        assert_eq!(words(&page).len(), MAX_WORDS);
+        assert_eq!(words(&"x".repeat(5000))[0].len(), MAX_WORD);
+    }
+}

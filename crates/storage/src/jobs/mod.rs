@@ -1,0 +1,229 @@
+//! The durable job queue. `domain::ingest` decides what a piece of work changes and tells; here the rows are loaded,
+//! locked, handed to it and written back, each time in one transaction. No rule of the product is decided here.
+
+mod checkpoint;
+mod claim;
+mod create;
+mod input;
+mod rows;
+
+pub(crate) use input::{clean_checkpoint, clean_job, lease_micros, uploads};
+pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, number, parsed};
+
+use crate::{
+    engine::Engine,
+    fault::Fault,
+    open::Store,
+    page::{Cursor, limit_of, paged},
+    workspaces,
+    writer::Tx,
+};
+use async_trait::async_trait;
+use domain::{
+    Chunk, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    ingest::{Checkpoint, DocumentState, JobState, Told},
+    resource::Page,
+};
+use rows::{JOB, QUEUE_POSITION, for_update, shown_job};
+use services::ports::{Claim, JobStore, NewJob, PageQuery, Signal, StoreError, WorkerId};
+use sqlx::{AssertSqlSafe, Row};
+
+/// The job, kept from everybody else until the transaction ends.
+async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
+    let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1{}", for_update(tx.engine));
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
+    row.as_ref().map(rows::job).transpose()
+}
+
+/// The document with the key of its file, kept from everybody else until the transaction ends.
+async fn lock_document(tx: &mut Tx, id: DocumentId) -> Result<Option<(DocumentState, String)>, Fault> {
+    let sql = format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1{}", for_update(tx.engine));
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
+    row.map(|row| Ok((document(&row)?, row.try_get("blob_key")?))).transpose()
+}
+
+/// Emits what a change told, and the workspace last when its counts changed.
+async fn tell(
+    tx: &mut Tx,
+    user: UserId,
+    workspace: WorkspaceId,
+    told: Told,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for event in told.events {
+        tx.emit(user, event, now);
+    }
+    if told.counts_changed {
+        if tx.engine == Engine::Postgres {
+            // Whoever counts second has to see what the first one changed; else the newer event told older counts.
+            sqlx::query("SELECT id FROM workspaces WHERE id = $1 FOR NO KEY UPDATE")
+                .bind(workspace.to_string())
+                .fetch_optional(&mut tx.conn)
+                .await?;
+        }
+        let workspace = workspaces::load(&mut tx.conn, workspace).await?.ok_or(StoreError::NotFound)?;
+        tx.emit(user, Event::WorkspaceStatus(workspace), now);
+    }
+    Ok(())
+}
+
+impl Store {
+    async fn documents_of_job(&self, id: JobId) -> Result<Vec<Document>, Fault> {
+        let sql = format!(
+            "SELECT {DOCUMENT} FROM documents JOIN tasks ON tasks.document_id = documents.id \
+             WHERE tasks.job_id = $1 AND tasks.attempt = 1 ORDER BY tasks.place"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_all(self.readers()).await?;
+        rows.iter().map(|row| Ok(document(row)?.document)).collect()
+    }
+
+    async fn read_job(&self, user: UserId, id: JobId) -> Result<Option<Job>, Fault> {
+        let sql =
+            format!("SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2");
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(shown_job).transpose()
+    }
+
+    async fn read_jobs(
+        &self,
+        user: UserId,
+        status: Option<JobStatus>,
+        page: PageQuery,
+    ) -> Result<Page<Job>, Fault> {
+        let from = Cursor::before(&page)?;
+        let limit = limit_of(&page);
+        let sql = format!(
+            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.user_id = $1 AND ($2 = '' OR jobs.status = $2) \
+             AND (jobs.created_at, jobs.id) < ($3, $4) ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(user.to_string())
+            .bind(status.map_or("", JobStatus::as_str))
+            .bind(from.number)
+            .bind(from.id)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.readers())
+            .await?;
+        let jobs: Vec<Job> = rows.iter().map(shown_job).collect::<Result<_, _>>()?;
+        Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
+    }
+
+    async fn read_newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, Fault> {
+        let sql = format!(
+            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
+             ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT 1"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(workspace.to_string())
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(shown_job).transpose()
+    }
+
+    async fn read_unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, Fault> {
+        let sql = format!(
+            "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
+             LEFT JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
+             WHERE chunks.document_id = $1 AND chunks.version = documents.version \
+             AND chunk_vectors.chunk_id IS NULL ORDER BY chunks.ordinal LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(document.to_string())
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(chunk).collect()
+    }
+}
+
+#[async_trait]
+impl JobStore for Store {
+    async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
+        clean_job(&mut new);
+        let user = new.user_id;
+        let written =
+            self.writer().write("create job", new, |tx, new| Box::pin(create::create(tx, new))).await?;
+        // Read back: only what is committed has its revs, and a job that was made before has gone on since.
+        let job = self.read_job(user, written.value).await?.ok_or(StoreError::NotFound)?;
+        Ok((job, self.documents_of_job(written.value).await?))
+    }
+
+    async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError> {
+        Ok(self.read_job(user, id).await?)
+    }
+
+    async fn jobs(
+        &self,
+        user: UserId,
+        status: Option<JobStatus>,
+        page: PageQuery,
+    ) -> Result<Page<Job>, StoreError> {
+        Ok(self.read_jobs(user, status, page).await?)
+    }
+
+    async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError> {
+        Ok(self.read_newest_job(user, workspace).await?)
+    }
+
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        lease_seconds: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let wanted =
+            claim::Wanted { worker: worker.0.clone(), lease: lease_micros(lease_seconds), limit, now };
+        let written =
+            self.writer().write("claim", wanted, |tx, wanted| Box::pin(claim::claim(tx, wanted))).await?;
+        Ok(written.value)
+    }
+
+    async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError> {
+        let argument = (worker.0.clone(), lease_micros(lease_seconds));
+        let written = self
+            .writer()
+            .write("heartbeat", argument, |tx, (worker, lease)| {
+                Box::pin(claim::extend_leases(tx, worker, *lease))
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn checkpoint(
+        &self,
+        claim: &Claim,
+        mut checkpoint: Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        clean_checkpoint(&mut checkpoint);
+        self.writer()
+            .write("checkpoint", (claim.clone(), checkpoint, now), |tx, (claim, checkpoint, now)| {
+                Box::pin(checkpoint::commit(tx, claim, checkpoint, *now))
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        self.writer()
+            .write("release", claim.clone(), |tx, claim| Box::pin(claim::release(tx, claim)))
+            .await?;
+        Ok(())
+    }
+
+    async fn void_leases(&self) -> Result<u64, StoreError> {
+        let written =
+            self.writer().write("void leases", (), |tx, ()| Box::pin(claim::void_leases(tx))).await?;
+        Ok(written.value)
+    }
+
+    async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {
+        Ok(self.read_unembedded(document, limit).await?)
+    }
+}

@@ -1,0 +1,25 @@
+//! What is kept, in SQLite or PostgreSQL: users and sessions, workspaces, documents with their chunks, jobs, and the
+//! event log. [`Store`] stands behind the ports of `services`; [`memory::MemoryStore`] stands behind two of them in
+//! tests.
+//!
+//! Everything that is written goes through the group-commit writer (`writer.rs`); everything that is read goes
+//! through a pool of readers. No rule of the product is decided here: statuses move by the tables of `domain`.
+
+mod accounts;
+mod bulk;
+mod documents;
+mod engine;
+mod events;
+mod fault;
+mod high_water;
+mod index;
+mod jobs;
+pub mod memory;
+mod migrations;
+mod open;
+mod page;
+mod workspaces;
+mod writer;
+
+pub use engine::Engine;
+pub use open::{OpenError, OpenOptions, Store};

@@ -1,0 +1,43 @@
+//! The migrations of both engines, side by side: a change of the schema has the same number and the same name in
+//! each.
+
+use crate::engine::Engine;
+use sqlx::{
+    SqlSafeStr,
+    migrate::{Migration, MigrationType, Migrator},
+};
+
+struct Change {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+macro_rules! changes {
+    ($($version:literal $name:literal),+ $(,)?) => {
+        &[$(Change {
+            version: $version,
+            name: $name,
+            sqlite: include_str!(concat!("../../../migrations/sqlite/", $name, ".sql")),
+            postgres: include_str!(concat!("../../../migrations/postgres/", $name, ".sql")),
+        }),+]
+    };
+}
+
+const CHANGES: &[Change] = changes![
+    1 "0001_accounts_events_workspaces",
+    2 "0002_documents_jobs",
+];
+
+/// Those of one engine, in order.
+pub(crate) fn of(engine: Engine) -> Migrator {
+    let changes = CHANGES.iter().map(|c| {
+        let sql = match engine {
+            Engine::Sqlite => c.sqlite,
+            Engine::Postgres => c.postgres,
+        };
+        Migration::new(c.version, c.name.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    });
+    Migrator::with_migrations(changes.collect())
+}

@@ -1,0 +1,281 @@
+//! Opening the store: connections, migrations, the epoch, the writer; and closing it.
+
+use crate::{
+    engine::Engine,
+    high_water::{self, Mark},
+    migrations,
+    writer::{self, Setup, Writer},
+};
+use domain::Epoch;
+use services::ports::{Bus, Clock, Secrets};
+use sqlx::{
+    AnyConnection, AnyPool, ConnectOptions, Connection, Executor,
+    any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
+    raw_sql,
+};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Mutex, Notify},
+    task::JoinHandle,
+};
+
+/// The longest that a mark lags behind the log, in seconds.
+const MARK_EVERY: Duration = Duration::from_secs(3);
+
+pub struct OpenOptions {
+    /// `sqlite:///path/to/file` (made when it is not there) or `postgres://…`.
+    pub url: String,
+    /// Gets every committed event, in order.
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+    /// Draws the epoch.
+    pub secrets: Arc<dyn Secrets>,
+    /// The file that remembers, outside the database, how far the event log had come.
+    pub high_water: Option<PathBuf>,
+    /// Connections that read, at most; the one that writes comes on top.
+    pub readers: u32,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("DATABASE_URL has to begin with sqlite: or postgres:")]
+    UnknownEngine,
+    #[error("a database in memory cannot be shared between the writer and the readers; name a file")]
+    InMemory,
+    #[error("the database could not be opened: {0}")]
+    Connect(#[source] sqlx::Error),
+    #[error("the database could not be migrated: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("the event log could not be prepared: {0}")]
+    Prepare(#[source] sqlx::Error),
+}
+
+/// The store behind the ports. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    engine: Engine,
+    readers: AnyPool,
+    writer: Writer,
+    epoch: Epoch,
+    closing: Arc<Notify>,
+    writer_task: Mutex<Option<JoinHandle<()>>>,
+    high_water: Option<PathBuf>,
+    marker: Option<JoinHandle<()>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        if let Some(marker) = &self.marker {
+            marker.abort();
+        }
+    }
+}
+
+impl Store {
+    /// Connects, brings the schema up to date and starts the writer. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// When the database is not there, cannot be reached or has a schema that this version does not know.
+    pub async fn open(options: OpenOptions) -> Result<Self, OpenError> {
+        install_default_drivers();
+        let engine = Engine::of_url(&options.url).ok_or(OpenError::UnknownEngine)?;
+        let url = completed(&options.url, engine)?;
+        let mut conn = connect_writer(&url, engine).await.map_err(OpenError::Connect)?;
+        migrations::of(engine).run_direct(None, &mut conn, false).await?;
+
+        let drawn = Epoch(hex(&options.secrets.bytes32()[..16]));
+        let mark = options.high_water.as_deref().and_then(high_water::read);
+        let (epoch, total) = prepare_log(&mut conn, drawn, mark).await.map_err(OpenError::Prepare)?;
+        let id = hex(&options.secrets.bytes32()[..16]);
+        if engine == Engine::Postgres {
+            let now = options.clock.now().micros();
+            register_writer(&mut conn, &id, now).await.map_err(OpenError::Prepare)?;
+        }
+        let readers = connect_readers(&url, engine, options.readers).await.map_err(OpenError::Connect)?;
+
+        let closing = Arc::new(Notify::new());
+        let setup = Setup { url, engine, bus: options.bus, id, total, closing: closing.clone() };
+        let (writer, writer_task) = writer::spawn(setup, conn);
+        let marker = options.high_water.clone().map(|path| {
+            write_mark(&path, &epoch, total);
+            tokio::spawn(keep_marking(path, epoch.clone(), writer.total.clone()))
+        });
+        Ok(Self {
+            inner: Arc::new(Inner {
+                engine,
+                readers,
+                writer,
+                epoch,
+                closing,
+                writer_task: Mutex::new(Some(writer_task)),
+                high_water: options.high_water,
+                marker,
+            }),
+        })
+    }
+
+    /// Writes what is still in the queue, then lets go of the database. Later writes fail.
+    pub async fn close(&self) {
+        self.inner.closing.notify_one();
+        if let Some(task) = self.inner.writer_task.lock().await.take() {
+            drop(task.await);
+        }
+        if let Some(path) = &self.inner.high_water {
+            write_mark(path, &self.inner.epoch, self.inner.writer.total.load(Ordering::Acquire));
+        }
+        self.inner.readers.close().await;
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.inner.engine
+    }
+
+    /// For reads only; the connections refuse to write.
+    pub(crate) fn readers(&self) -> &AnyPool {
+        &self.inner.readers
+    }
+
+    pub(crate) fn writer(&self) -> &Writer {
+        &self.inner.writer
+    }
+
+    pub(crate) fn log_epoch(&self) -> &Epoch {
+        &self.inner.epoch
+    }
+}
+
+/// SQLite makes the file when it is not there.
+fn completed(url: &str, engine: Engine) -> Result<String, OpenError> {
+    if engine == Engine::Postgres {
+        return Ok(url.to_owned());
+    }
+    if url.contains(":memory:") || url.contains("mode=memory") {
+        return Err(OpenError::InMemory);
+    }
+    Ok(match (url.contains("mode="), url.contains('?')) {
+        (true, _) => url.to_owned(),
+        (false, true) => format!("{url}&mode=rwc"),
+        (false, false) => format!("{url}?mode=rwc"),
+    })
+}
+
+fn connect_options(url: &str) -> sqlx::Result<AnyConnectOptions> {
+    // Statements carry people's texts; they are not for the log.
+    Ok(AnyConnectOptions::from_str(url)?.disable_statement_logging())
+}
+
+/// A connection with full durability.
+pub(crate) async fn connect_writer(url: &str, engine: Engine) -> sqlx::Result<AnyConnection> {
+    let mut conn = AnyConnection::connect_with(&connect_options(url)?).await?;
+    let sql = match engine {
+        Engine::Sqlite => {
+            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000"
+        }
+        // A server whose link dies in the middle of a transaction must not keep others waiting for its locks.
+        Engine::Postgres => {
+            "SET idle_in_transaction_session_timeout = '10s'; \
+             SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off'"
+        }
+    };
+    conn.execute(raw_sql(sql)).await?;
+    Ok(conn)
+}
+
+async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Result<AnyPool> {
+    AnyPoolOptions::new()
+        .max_connections(readers.max(1))
+        .acquire_timeout(Duration::from_secs(10))
+        // A file does not go away; a server may.
+        .test_before_acquire(engine == Engine::Postgres)
+        .after_connect(move |conn, _| {
+            let sql = match engine {
+                Engine::Sqlite => {
+                    "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY"
+                }
+                Engine::Postgres => "SET default_transaction_read_only = on",
+            };
+            Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
+        })
+        .connect_with(connect_options(url)?)
+        .await
+}
+
+/// Draws the epoch of a new log, and a new one for a log that went back behind its mark. Answers the epoch and how
+/// many events were ever appended.
+async fn prepare_log(
+    conn: &mut AnyConnection,
+    drawn: Epoch,
+    mark: Option<Mark>,
+) -> sqlx::Result<(Epoch, u64)> {
+    sqlx::query("INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING")
+        .bind(drawn.0.as_str())
+        .execute(&mut *conn)
+        .await?;
+    let total: i64 = sqlx::query_scalar("SELECT CAST(COALESCE(SUM(seq), 0) AS BIGINT) FROM user_seq")
+        .fetch_one(&mut *conn)
+        .await?;
+    let total = total as u64;
+    if let Some(mark) = mark.filter(|m| total < m.total) {
+        // Only the epoch that the mark speaks of: a log that took a new one since is another log.
+        let changed = sqlx::query("UPDATE meta SET value = $1 WHERE name = 'epoch' AND value = $2")
+            .bind(drawn.0.as_str())
+            .bind(mark.epoch.0.as_str())
+            .execute(&mut *conn)
+            .await?;
+        if changed.rows_affected() > 0 {
+            tracing::warn!(total, seen = mark.total, "the event log went back; it gets a new epoch");
+        }
+    }
+    let epoch: String =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'epoch'").fetch_one(&mut *conn).await?;
+    Ok((Epoch(epoch), total))
+}
+
+async fn register_writer(conn: &mut AnyConnection, id: &str, now: i64) -> sqlx::Result<()> {
+    sqlx::query("INSERT INTO writers (id, batch, started_at) VALUES ($1, 0, $2)")
+        .bind(id)
+        .bind(now)
+        .execute(&mut *conn)
+        .await
+        .map(drop)
+}
+
+async fn keep_marking(path: PathBuf, epoch: Epoch, total: Arc<AtomicU64>) {
+    let mut written = total.load(Ordering::Acquire);
+    let mut beat = tokio::time::interval(MARK_EVERY);
+    loop {
+        beat.tick().await;
+        let now = total.load(Ordering::Acquire);
+        if now != written {
+            written = now;
+            let (path, epoch) = (path.clone(), epoch.clone());
+            drop(tokio::task::spawn_blocking(move || write_mark(&path, &epoch, now)).await);
+        }
+    }
+}
+
+/// A mark that cannot be written is no reason to stop: it only guards against a database put back by hand.
+fn write_mark(path: &Path, epoch: &Epoch, total: u64) {
+    let mark = Mark { epoch: epoch.clone(), total };
+    if let Err(error) = high_water::write(path, &mark) {
+        tracing::warn!(%error, path = %path.display(), "the high-water mark could not be written");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,230 @@
+//! Workspaces, with counts that are taken from their documents at the moment of asking.
+
+use crate::{
+    fault::Fault,
+    open::Store,
+    page::{Cursor, limit_of, paged},
+    writer::Tx,
+};
+use async_trait::async_trait;
+use domain::{
+    EntityKey, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
+    event::Event,
+    rag::RagConfig,
+    resource::{Counts, Page},
+    status::Processor,
+};
+use services::ports::{NewWorkspace, PageQuery, StoreError, Workspaces};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+
+/// A workspace with its counts, where `condition` (on `w`) holds.
+fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "SELECT w.id, w.user_id, w.name, w.description, w.status, w.status_message, w.processor, w.rev, \
+         w.created_at, w.updated_at, COUNT(d.id), \
+         COUNT(CASE WHEN d.status = 'ready' THEN 1 END), \
+         COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
+         COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
+         CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT) \
+         FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id \
+         WHERE {condition} GROUP BY w.id {rest}"
+    ))
+}
+
+fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
+    let number = |i: usize| -> Result<u64, Fault> { Ok(row.try_get::<i64, _>(i)?.max(0) as u64) };
+    Ok(Workspace {
+        id: row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?,
+        user_id: row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?,
+        name: row.try_get(2)?,
+        description: row.try_get(3)?,
+        status: row.try_get::<&str, _>(4)?.parse().map_err(Fault::corrupt)?,
+        status_message: row.try_get(5)?,
+        processor: row.try_get::<&str, _>(6)?.parse().map_err(Fault::corrupt)?,
+        rev: number(7)?,
+        created_at: Timestamp::from_micros(row.try_get(8)?),
+        updated_at: Timestamp::from_micros(row.try_get(9)?),
+        counts: Counts {
+            documents: number(10)?,
+            ready: number(11)?,
+            processing: number(12)?,
+            failed: number(13)?,
+            chunks: number(14)?,
+            bytes: number(15)?,
+        },
+    })
+}
+
+/// The workspace as it is within this transaction. Call it after the changes that its counts shall show: it keeps
+/// others from changing the workspace until this transaction ends, so that of two events the later one is right.
+pub(crate) async fn load_locked(tx: &mut Tx, id: WorkspaceId) -> Result<Option<Workspace>, Fault> {
+    let lock = tx.engine.for_update();
+    if !lock.is_empty() {
+        sqlx::query(AssertSqlSafe(format!("SELECT id FROM workspaces WHERE id = $1{lock}")))
+            .bind(id.to_string())
+            .execute(&mut tx.conn)
+            .await?;
+    }
+    load(&mut tx.conn, id).await
+}
+
+async fn load(conn: &mut AnyConnection, id: WorkspaceId) -> Result<Option<Workspace>, Fault> {
+    let row = sqlx::query(select("w.id = $1", "")).bind(id.to_string()).fetch_optional(conn).await?;
+    row.map(|row| workspace_of(&row)).transpose()
+}
+
+/// Inserts a new workspace and emits its first event.
+pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Workspace>, Fault> {
+    let inserted = sqlx::query(
+        "INSERT INTO workspaces \
+         (id, user_id, name, description, status, processor, rag_config, command_id, rev, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $9) ON CONFLICT (user_id, command_id) DO NOTHING",
+    )
+    .bind(new.id.to_string())
+    .bind(new.user_id.to_string())
+    .bind(new.name.as_str())
+    .bind(new.description.as_str())
+    .bind(new.status.as_str())
+    .bind(Processor::Builtin.as_str())
+    .bind(serde_json::to_string(&new.rag_config)?)
+    .bind(new.command_id.clone())
+    .bind(new.created_at.micros())
+    .execute(&mut tx.conn)
+    .await
+    .map_err(|e| Fault::from(e).orphan())?;
+    if inserted.rows_affected() == 0 {
+        return Ok(None);
+    }
+    let workspace = Workspace {
+        id: new.id,
+        user_id: new.user_id,
+        name: new.name.as_str().to_owned(),
+        description: new.description.as_str().to_owned(),
+        status: new.status,
+        status_message: None,
+        processor: Processor::Builtin,
+        counts: Counts::default(),
+        rev: 0,
+        created_at: new.created_at,
+        updated_at: new.created_at,
+    };
+    tx.emit(new.user_id, Event::WorkspaceStatus(workspace.clone()), new.created_at);
+    Ok(Some(workspace))
+}
+
+#[async_trait]
+impl Workspaces for Store {
+    async fn create_workspace(&self, new: NewWorkspace) -> Result<Workspace, StoreError> {
+        let command = (new.user_id, new.command_id.clone());
+        let written = self
+            .writer()
+            .write("create workspace", new, |tx, new| Box::pin(async move { insert(tx, new).await }))
+            .await?;
+        if let Some(mut workspace) = written.value {
+            workspace.rev = written.rev(&EntityKey::Workspace(workspace.id));
+            return Ok(workspace);
+        }
+        // The command was carried out before: its answer is what it made.
+        let (user, command_id) = command;
+        let row = sqlx::query(select("w.user_id = $1 AND w.command_id = $2", ""))
+            .bind(user.to_string())
+            .bind(command_id)
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?
+            .ok_or(StoreError::NotFound)?;
+        Ok(workspace_of(&row)?)
+    }
+
+    async fn workspace(&self, user: UserId, id: WorkspaceId) -> Result<Option<Workspace>, StoreError> {
+        let row = sqlx::query(select("w.id = $1 AND w.user_id = $2", ""))
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        Ok(row.map(|row| workspace_of(&row)).transpose()?)
+    }
+
+    async fn first_workspace(&self, user: UserId) -> Result<Option<Workspace>, StoreError> {
+        let row = sqlx::query(select("w.user_id = $1", "ORDER BY w.created_at, w.id LIMIT 1"))
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        Ok(row.map(|row| workspace_of(&row)).transpose()?)
+    }
+
+    async fn workspaces(&self, user: UserId, page: PageQuery) -> Result<Page<Workspace>, StoreError> {
+        let limit = limit_of(&page);
+        let after = match &page.after {
+            Some(text) => Cursor::parse(text)?,
+            None => Cursor::new(i64::MAX, ""),
+        };
+        let sql = select(
+            "w.user_id = $1 AND (w.created_at, w.id) < ($2, $3)",
+            "ORDER BY w.created_at DESC, w.id DESC LIMIT $4",
+        );
+        let rows = sqlx::query(sql)
+            .bind(user.to_string())
+            .bind(after.number)
+            .bind(after.id)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        let rows = rows.iter().map(workspace_of).collect::<Result<Vec<_>, Fault>>()?;
+        Ok(paged(rows, limit, |w| Cursor::new(w.created_at.micros(), w.id)))
+    }
+
+    async fn rag_config(&self, user: UserId, id: WorkspaceId) -> Result<Option<RagConfig>, StoreError> {
+        let text: Option<String> =
+            sqlx::query_scalar("SELECT rag_config FROM workspaces WHERE id = $1 AND user_id = $2")
+                .bind(id.to_string())
+                .bind(user.to_string())
+                .fetch_optional(self.readers())
+                .await
+                .map_err(Fault::from)?;
+        Ok(text.map(|t| serde_json::from_str(&t)).transpose().map_err(Fault::from)?)
+    }
+
+    async fn set_workspace_status(
+        &self,
+        id: WorkspaceId,
+        to: WorkspaceStatus,
+        message: Option<String>,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
+        let written = self
+            .writer()
+            .write("set workspace status", (id, to, message, now), |tx, (id, to, message, now)| {
+                Box::pin(async move {
+                    let mut workspace = load_locked(tx, *id).await?.ok_or(StoreError::NotFound)?;
+                    workspace.status = workspace.status.go(*to)?;
+                    workspace.status_message.clone_from(message);
+                    workspace.updated_at = *now;
+                    sqlx::query(
+                        "UPDATE workspaces SET status = $1, status_message = $2, updated_at = $3 WHERE id = $4",
+                    )
+                    .bind(to.as_str())
+                    .bind(message.clone())
+                    .bind(now.micros())
+                    .bind(id.to_string())
+                    .execute(&mut tx.conn)
+                    .await?;
+                    tx.emit(workspace.user_id, Event::WorkspaceStatus(workspace.clone()), *now);
+                    Ok(workspace)
+                })
+            })
+            .await?;
+        let rev = written.rev(&EntityKey::Workspace(id));
+        Ok(Workspace { rev, ..written.value })
+    }
+
+    async fn provisioning(&self, limit: u32) -> Result<Vec<Workspace>, StoreError> {
+        let sql = select("w.status = 'provisioning'", "ORDER BY w.created_at, w.id LIMIT $1");
+        let rows =
+            sqlx::query(sql).bind(i64::from(limit)).fetch_all(self.readers()).await.map_err(Fault::from)?;
+        Ok(rows.iter().map(workspace_of).collect::<Result<Vec<_>, Fault>>()?)
+    }
+}

@@ -1,0 +1,187 @@
+//! The group-commit writer: the only way by which anything is written. One task drains a queue into one transaction of
+//! at most [`BATCH`] items, commits with full durability, publishes what was committed, and then answers every caller.
+//! There is no artificial delay: an idle system commits at once, a busy one shares its commits.
+//!
+//! A repository writes like this:
+//!
+//! ```ignore
+//! let written = self
+//!     .writer()
+//!     .write("rename workspace", (id, name, now), |tx, (id, name, now)| {
+//!         Box::pin(async move {
+//!             sqlx::query("UPDATE workspaces SET name = $1 WHERE id = $2")
+//!                 .bind(name.as_str())
+//!                 .bind(id.to_string())
+//!                 .execute(&mut tx.conn)
+//!                 .await?;
+//!             let workspace = load(&mut tx.conn, *id).await?.ok_or(StoreError::NotFound)?;
+//!             tx.emit(workspace.user_id, Event::WorkspaceStatus(workspace.clone()), *now);
+//!             Ok(workspace)
+//!         })
+//!     })
+//!     .await?;
+//! let rev = written.rev(&EntityKey::Workspace(id)); // the seq that the event took
+//! ```
+//!
+//! The closure gets the transaction and, borrowed, the argument handed in beside it. It may run more than once (after a
+//! deadlock, or a lost connection), each time in a transaction in which its earlier run never happened; so it must
+//! change nothing but the database. When it returns an error, everything that it wrote is undone, and its events take
+//! no number; the other items of the batch are untouched. A statement that fails inside it dooms the item on
+//! PostgreSQL, so an item does not catch such an error and go on: it writes `ON CONFLICT` instead.
+//!
+//! Events take their numbers at the end of the transaction, users in the order of their ids, so that the counter rows
+//! are locked shortly and always in the same order. `rev` of the rows that the events are about is stored then too: an
+//! item need not write it, and cannot know it before it is written.
+
+mod batch;
+mod stamp;
+mod task;
+
+use crate::{engine::Engine, fault::Fault};
+use domain::{EntityKey, Event, Timestamp, UserId};
+use futures::future::BoxFuture;
+use services::ports::{LoggedEvent, Signal, StoreError};
+use sqlx::AnyConnection;
+use std::sync::{Arc, atomic::AtomicU64};
+use tokio::sync::{mpsc, oneshot};
+
+pub(crate) use task::{Setup, spawn};
+
+/// Items in one transaction, at most.
+pub(crate) const BATCH: usize = 64;
+/// Items that wait, at most; then callers wait to get in.
+const QUEUE: usize = 1024;
+
+/// The transaction as an item sees it.
+pub(crate) struct Tx {
+    pub(crate) conn: AnyConnection,
+    pub(crate) engine: Engine,
+    emitted: Vec<Emitted>,
+    signals: Vec<Signal>,
+}
+
+struct Emitted {
+    user: UserId,
+    at: Timestamp,
+    event: Event,
+}
+
+impl Tx {
+    /// Adds an event to the user's log. It gets its seq and its rev when the transaction ends, is committed with it,
+    /// and is published after it. A `session_ended` is never logged and has no place here: [`Tx::signal`] it.
+    pub(crate) fn emit(&mut self, user: UserId, event: Event, at: Timestamp) {
+        debug_assert!(!matches!(event, Event::SessionEnded { .. }), "a session's end is never logged");
+        self.emitted.push(Emitted { user, at, event });
+    }
+
+    /// Sent on the bus after the commit, behind the events.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.signals.push(signal);
+    }
+}
+
+/// What a committed item answered, with its events.
+#[derive(Debug)]
+pub(crate) struct Written<T> {
+    pub(crate) value: T,
+    stamped: Vec<Stamped>,
+}
+
+/// An event that took its number.
+#[derive(Clone, Debug)]
+pub(crate) struct Stamped {
+    pub(crate) entity: EntityKey,
+    pub(crate) event: Arc<LoggedEvent>,
+}
+
+impl<T> Written<T> {
+    /// Seq of the item's newest event about that entity; 0 when it emitted none.
+    pub(crate) fn rev(&self, entity: &EntityKey) -> u64 {
+        self.stamped.iter().rev().find(|s| s.entity == *entity).map_or(0, |s| s.event.seq)
+    }
+
+    /// The item's events, in the order in which it emitted them for each user.
+    pub(crate) fn events(&self) -> impl Iterator<Item = &Arc<LoggedEvent>> {
+        self.stamped.iter().map(|s| &s.event)
+    }
+}
+
+/// Hands items to the writer task. Cheap to clone; the task ends when the last one is gone and the queue is empty.
+#[derive(Clone)]
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Box<dyn Item>>,
+    /// Events that were ever appended, as far as this process knows; never falls.
+    pub(crate) total: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Runs `job` in a transaction and answers when it is durable.
+    ///
+    /// Once this was polled and the item is in the queue, it is carried out even if the caller goes away.
+    ///
+    /// # Errors
+    /// What `job` answered; `Backend` when the database cannot commit.
+    pub(crate) async fn write<A, T, F>(
+        &self,
+        what: &'static str,
+        argument: A,
+        job: F,
+    ) -> Result<Written<T>, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let item = Job { what, argument, job, value: None, reply };
+        self.queue.send(Box::new(item)).await.map_err(|_| StoreError::backend("the store was closed"))?;
+        answer.await.map_err(|_| StoreError::backend("the store was closed"))?
+    }
+}
+
+/// A job whose types are hidden, so that different ones share a transaction.
+trait Item: Send {
+    fn what(&self) -> &'static str;
+
+    /// Runs the job and keeps what it answered.
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), Fault>>;
+
+    /// Tells the caller.
+    fn answer(self: Box<Self>, outcome: Result<Vec<Stamped>, StoreError>);
+}
+
+struct Job<A, T, F> {
+    what: &'static str,
+    argument: A,
+    job: F,
+    value: Option<T>,
+    reply: oneshot::Sender<Result<Written<T>, StoreError>>,
+}
+
+impl<A, T, F> Item for Job<A, T, F>
+where
+    A: Send + Sync,
+    T: Send,
+    F: for<'t> Fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync,
+{
+    fn what(&self) -> &'static str {
+        self.what
+    }
+
+    fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), Fault>> {
+        Box::pin(async move {
+            self.value = None;
+            self.value = Some((self.job)(tx, &self.argument).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<Vec<Stamped>, StoreError>) {
+        let answer = outcome.and_then(|stamped| match self.value {
+            Some(value) => Ok(Written { value, stamped }),
+            None => Err(StoreError::backend("the item did not run")),
+        });
+        // A caller that went away does not want the answer.
+        drop(self.reply.send(answer));
+    }
+}

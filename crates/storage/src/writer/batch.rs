@@ -1,0 +1,130 @@
+//! One transaction: its items, each behind a savepoint, their events, the commit. It never retries; it says why it
+//! stopped, and [`super::task`] decides.
+
+use super::{Emitted, Item, Stamped, Tx, stamp};
+use crate::{
+    engine::Engine,
+    fault::{Fault, Meaning, meaning},
+};
+use futures::FutureExt;
+use services::ports::{Signal, StoreError};
+use sqlx::{Executor, raw_sql};
+use std::{mem, panic::AssertUnwindSafe};
+
+/// A transaction that was committed, or that had nothing to commit.
+pub(super) struct Outcome {
+    /// In the order of the items.
+    pub(super) items: Vec<Result<Vec<Stamped>, StoreError>>,
+    pub(super) signals: Vec<Signal>,
+}
+
+/// Why a transaction did not come to its end.
+pub(super) enum Stop {
+    /// Nothing of it was committed.
+    Before(Fault),
+    /// The commit was sent and its answer never came. If it was carried out, this is what it did.
+    InCommit(Fault, Outcome),
+}
+
+/// Names this transaction in the database, so that a commit without an answer can be looked up afterwards.
+pub(super) struct Mark<'a> {
+    pub(super) writer: &'a str,
+    pub(super) batch: i64,
+}
+
+/// Runs the items in one transaction and commits it. When it stops, the caller rolls back.
+pub(super) async fn run(tx: &mut Tx, items: &mut [Box<dyn Item>], mark: &Mark<'_>) -> Result<Outcome, Stop> {
+    let (outcomes, signals, emitted) = run_items(tx, items).await.map_err(Stop::Before)?;
+    if outcomes.iter().all(Result::is_err) {
+        tx.conn.execute(raw_sql("ROLLBACK")).await.map_err(|e| Stop::Before(e.into()))?;
+        let items = outcomes.into_iter().map(|o| o.map(|()| vec![])).collect();
+        return Ok(Outcome { items, signals: vec![] });
+    }
+    let stamped = stamp::stamp(tx, emitted).await.map_err(Stop::Before)?;
+    if tx.engine == Engine::Postgres {
+        leave_mark(tx, mark).await.map_err(|e| Stop::Before(e.into()))?;
+    }
+    let items = outcomes.into_iter().zip(stamped).map(|(o, stamped)| o.map(|()| stamped)).collect();
+    let outcome = Outcome { items, signals };
+    match tx.conn.execute(raw_sql("COMMIT")).await {
+        Ok(_) => Ok(outcome),
+        Err(e) if tx.engine == Engine::Postgres && meaning(&e) == Meaning::Lost => {
+            Err(Stop::InCommit(e.into(), outcome))
+        }
+        Err(e) => Err(Stop::Before(e.into())),
+    }
+}
+
+type Ran = (Vec<Result<(), StoreError>>, Vec<Signal>, Vec<Vec<Emitted>>);
+
+async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>]) -> Result<Ran, Fault> {
+    let begin = tx.engine.begin_write();
+    tx.conn.execute(raw_sql(begin)).await?;
+    // A lone item needs no savepoint: when it fails, so does the transaction.
+    let savepoints = items.len() > 1;
+    let (mut outcomes, mut signals, mut emitted) = (vec![], vec![], vec![]);
+    let mut released = true;
+    for item in items.iter_mut() {
+        if savepoints {
+            // One round trip for the end of the last savepoint and the start of the next.
+            let sql = if released { "SAVEPOINT item" } else { "RELEASE SAVEPOINT item; SAVEPOINT item" };
+            tx.conn.execute(raw_sql(sql)).await?;
+            released = false;
+        }
+        match run_item(tx, item).await {
+            Ok(()) => {
+                outcomes.push(Ok(()));
+                emitted.push(mem::take(&mut tx.emitted));
+                signals.append(&mut tx.signals);
+            }
+            Err(fault) if fault.meaning() == Meaning::Item => {
+                tracing::debug!(item = item.what(), error = %fault, "item undone");
+                tx.emitted.clear();
+                tx.signals.clear();
+                if savepoints {
+                    tx.conn.execute(raw_sql("ROLLBACK TO SAVEPOINT item; RELEASE SAVEPOINT item")).await?;
+                    released = true;
+                }
+                outcomes.push(Err(fault.into()));
+                emitted.push(vec![]);
+            }
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok((outcomes, signals, emitted))
+}
+
+/// A panic in an item is that item's failure: the writer serves everybody and has to live on.
+async fn run_item(tx: &mut Tx, item: &mut Box<dyn Item>) -> Result<(), Fault> {
+    let what = item.what();
+    AssertUnwindSafe(item.run(tx)).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(item = what, "a write item panicked");
+        Err(StoreError::backend("a write item panicked").into())
+    })
+}
+
+async fn leave_mark(tx: &mut Tx, mark: &Mark<'_>) -> sqlx::Result<()> {
+    sqlx::query("UPDATE writers SET batch = $1 WHERE id = $2")
+        .bind(mark.batch)
+        .bind(mark.writer)
+        .execute(&mut tx.conn)
+        .await
+        .map(drop)
+}
+
+/// Whether the transaction with that mark was committed. Waits for it when it is still under way: the row is locked
+/// until then.
+pub(super) async fn was_committed(tx: &mut Tx, mark: &Mark<'_>) -> sqlx::Result<bool> {
+    let batch: Option<i64> = sqlx::query_scalar("SELECT batch FROM writers WHERE id = $1 FOR UPDATE")
+        .bind(mark.writer)
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    Ok(batch == Some(mark.batch))
+}
+
+pub(super) async fn forget_marks(tx: &mut Tx, writer: &str) {
+    let deleted = sqlx::query("DELETE FROM writers WHERE id = $1").bind(writer).execute(&mut tx.conn).await;
+    if let Err(error) = deleted {
+        tracing::debug!(%error, "the marks of this writer stay behind");
+    }
+}

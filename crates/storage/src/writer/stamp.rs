@@ -1,0 +1,229 @@
+//! The end of a transaction: its events take their numbers, go into the log, and leave their seq as `rev` in the rows
+//! that they are about. A few statements for the whole transaction, however many events it has.
+
+use super::{Emitted, Stamped, Tx};
+use crate::fault::Fault;
+use domain::{EntityKey, Event, UserId};
+use services::ports::LoggedEvent;
+use sqlx::{AnyConnection, AssertSqlSafe, Row, query::Query};
+use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+
+type AnyQuery = Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
+
+/// Rows in one statement are a power of two, at most this, so that few different statements are kept prepared.
+const ROWS: usize = 32;
+
+/// Stamps the events of each item; answers them item by item.
+pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Vec<Vec<Stamped>>, Fault> {
+    let mut counts = BTreeMap::<UserId, u64>::new();
+    for e in emitted.iter().flatten() {
+        *counts.entry(e.user).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return Ok(emitted.into_iter().map(|_| vec![]).collect());
+    }
+    let mut heads = take_numbers(&mut tx.conn, &counts).await?;
+    let mut stamped = Vec::with_capacity(emitted.len());
+    let mut rows = Vec::new();
+    let mut revs = Revs::default();
+    for item in emitted {
+        let mut of_item = Vec::with_capacity(item.len());
+        for Emitted { user, at, event } in item {
+            let head = heads.entry(user).or_default();
+            *head += 1;
+            let entity = event.entity();
+            let about = About::of(&event);
+            revs.note(&entity, *head);
+            let event = Arc::new(LoggedEvent::new(user, *head, at, event));
+            rows.push((about, entity_text(&entity), event.clone()));
+            of_item.push(Stamped { entity, event });
+        }
+        stamped.push(of_item);
+    }
+    insert(&mut tx.conn, &rows).await?;
+    revs.store(&mut tx.conn).await?;
+    Ok(stamped)
+}
+
+/// Raises each user's counter by the number of events; answers what it was before. In the order of the ids, so that
+/// two writers never wait for one another crosswise.
+async fn take_numbers(
+    conn: &mut AnyConnection,
+    counts: &BTreeMap<UserId, u64>,
+) -> Result<BTreeMap<UserId, u64>, Fault> {
+    let counts: Vec<(&UserId, &u64)> = counts.iter().collect();
+    let mut heads = BTreeMap::new();
+    for part in parts(&counts) {
+        let sql = format!(
+            "INSERT INTO user_seq (user_id, seq) VALUES {} \
+             ON CONFLICT (user_id) DO UPDATE SET seq = user_seq.seq + excluded.seq RETURNING user_id, seq",
+            placeholders(part.len(), 2)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (user, n) in part {
+            query = query.bind(user.to_string()).bind(**n as i64);
+        }
+        for row in query.fetch_all(&mut *conn).await? {
+            let user: UserId = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
+            let head = row.try_get::<i64, _>(1)? as u64;
+            let taken = part.iter().find(|(u, _)| **u == user).map_or(0, |(_, n)| **n);
+            heads.insert(user, head - taken);
+        }
+    }
+    Ok(heads)
+}
+
+async fn insert(conn: &mut AnyConnection, rows: &[(About, String, Arc<LoggedEvent>)]) -> Result<(), Fault> {
+    for part in parts(rows) {
+        let sql = format!(
+            "INSERT INTO events (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data) \
+             VALUES {}",
+            placeholders(part.len(), 10)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (about, entity, event) in part {
+            query = query
+                .bind(event.user_id.to_string())
+                .bind(event.seq as i64)
+                .bind(event.at.micros())
+                .bind(event.name)
+                .bind(entity.clone())
+                .bind(about.document.clone())
+                .bind(about.job.clone())
+                .bind(about.workspace.clone())
+                .bind(i64::from(event.progress))
+                .bind(String::from_utf8_lossy(&event.frame).into_owned());
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Highest seq of each row that an event of this transaction is about.
+#[derive(Default)]
+struct Revs {
+    documents: BTreeMap<String, u64>,
+    jobs: BTreeMap<String, u64>,
+    workspaces: BTreeMap<String, u64>,
+}
+
+impl Revs {
+    fn note(&mut self, entity: &EntityKey, seq: u64) {
+        let (rows, id) = match entity {
+            // A step is kept in its document's row.
+            EntityKey::Document(id) | EntityKey::FileStep(id, _) => (&mut self.documents, id.to_string()),
+            EntityKey::Job(id) => (&mut self.jobs, id.to_string()),
+            EntityKey::Workspace(id) => (&mut self.workspaces, id.to_string()),
+            EntityKey::Settings(_) | EntityKey::Session(_) => return,
+        };
+        let rev = rows.entry(id).or_default();
+        *rev = (*rev).max(seq);
+    }
+
+    async fn store(&self, conn: &mut AnyConnection) -> Result<(), Fault> {
+        for (table, revs) in
+            [("documents", &self.documents), ("jobs", &self.jobs), ("workspaces", &self.workspaces)]
+        {
+            let revs: Vec<(&String, &u64)> = revs.iter().collect();
+            for part in parts(&revs) {
+                let sql = format!(
+                    "UPDATE {table} SET rev = v.column2 FROM (VALUES {}) AS v WHERE {table}.id = v.column1",
+                    placeholders(part.len(), 2)
+                );
+                let mut query: AnyQuery = sqlx::query(AssertSqlSafe(sql));
+                for (id, rev) in part {
+                    query = query.bind((*id).clone()).bind(**rev as i64);
+                }
+                query.execute(&mut *conn).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an event is about, for looking up the history of a document, a job or a workspace.
+#[derive(Default)]
+struct About {
+    document: Option<String>,
+    job: Option<String>,
+    workspace: Option<String>,
+}
+
+impl About {
+    fn of(event: &Event) -> Self {
+        let (document, job, workspace) = match event {
+            Event::DocumentStatus(d) => (Some(d.id), d.job_id, Some(d.workspace_id)),
+            Event::FileProgress(p) => (Some(p.document_id), p.job_id, Some(p.workspace_id)),
+            Event::DocumentDeleted(d) => (Some(d.id), None, Some(d.workspace_id)),
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => {
+                (None, Some(j.job_id), Some(j.kb_id))
+            }
+            Event::WorkspaceStatus(w) => (None, None, Some(w.id)),
+            Event::WorkspaceDeleted(w) => (None, None, Some(w.id)),
+            Event::SettingsChanged(_) | Event::SessionEnded { .. } => (None, None, None),
+        };
+        Self {
+            document: document.map(|id| id.to_string()),
+            job: job.map(|id| id.to_string()),
+            workspace: workspace.map(|id| id.to_string()),
+        }
+    }
+}
+
+fn entity_text(entity: &EntityKey) -> String {
+    match entity {
+        EntityKey::Document(id) => format!("document:{id}"),
+        EntityKey::Workspace(id) => format!("workspace:{id}"),
+        EntityKey::Job(id) => format!("job:{id}"),
+        EntityKey::FileStep(id, step) => format!("step:{id}:{step}"),
+        EntityKey::Settings(id) => format!("settings:{id}"),
+        EntityKey::Session(id) => format!("session:{id}"),
+    }
+}
+
+/// Cuts into parts whose lengths are powers of two, the largest first.
+fn parts<T>(mut rest: &[T]) -> Vec<&[T]> {
+    let mut parts = vec![];
+    while !rest.is_empty() {
+        let n = ROWS.min(1 << rest.len().ilog2());
+        let (part, tail) = rest.split_at(n);
+        parts.push(part);
+        rest = tail;
+    }
+    parts
+}
+
+/// `($1, $2), ($3, $4)` for two rows of two columns.
+fn placeholders(rows: usize, columns: usize) -> String {
+    let mut text = String::with_capacity(rows * columns * 5);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            if column > 0 {
+                text.push_str(", ");
+            }
+            // Writing to a String cannot fail.
+            let _ = write!(text, "${}", row * columns + column + 1);
+        }
+        text.push(')');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_have_a_power_of_two_rows() {
+        let rows: Vec<u32> = (0..77).collect();
+        let lengths: Vec<usize> = parts(&rows).iter().map(|p| p.len()).collect();
+        assert_eq!(lengths, [32, 32, 8, 4, 1]);
+        assert_eq!(parts(&rows).concat(), rows);
+    }
+
+    #[test]
+    fn placeholders_count_on_from_row_to_row() {
+        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
+    }
+}

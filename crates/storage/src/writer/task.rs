@@ -1,0 +1,210 @@
+//! The task behind the writer: takes batches from the queue, sees them through however often that takes, publishes,
+//! answers. It holds the one connection that writes.
+
+use super::{
+    BATCH, Item, QUEUE, Tx, Writer,
+    batch::{self, Mark, Outcome, Stop},
+};
+use crate::{
+    engine::Engine,
+    fault::{Fault, Meaning, Shared},
+    open::connect_writer,
+};
+use services::ports::{Bus, Signal};
+use sqlx::{Connection, Executor, raw_sql};
+use std::{
+    mem,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+
+/// How long a batch is tried again before its callers are told that the database cannot.
+const PATIENCE: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+pub(crate) struct Setup {
+    pub(crate) url: String,
+    pub(crate) engine: Engine,
+    pub(crate) bus: Arc<dyn Bus>,
+    /// Names this writer in the table `writers`.
+    pub(crate) id: String,
+    /// Events that were ever appended when the store was opened.
+    pub(crate) total: u64,
+    /// Told when the store closes: what is in the queue is still written, nothing new gets in.
+    pub(crate) closing: Arc<Notify>,
+}
+
+/// Starts the task on a connection that is ready. It ends when every [`Writer`] is gone.
+pub(crate) fn spawn(setup: Setup, conn: sqlx::AnyConnection) -> (Writer, JoinHandle<()>) {
+    let (sender, mut queue) = mpsc::channel(QUEUE);
+    let total = Arc::new(AtomicU64::new(setup.total));
+    let writer = Writer { queue: sender, total: total.clone() };
+    let mut task = Task { tx: Some(Tx::new(conn, setup.engine)), setup, total, batch: 0 };
+    let handle = tokio::spawn(async move {
+        let mut items = Vec::with_capacity(BATCH);
+        let closing = task.setup.closing.clone();
+        loop {
+            let n = tokio::select! {
+                n = queue.recv_many(&mut items, BATCH) => n,
+                () = closing.notified() => {
+                    queue.close();
+                    continue;
+                }
+            };
+            if n == 0 {
+                break;
+            }
+            task.see_through(mem::replace(&mut items, Vec::with_capacity(BATCH))).await;
+            // The callers that were just answered go first: what they write next joins the next commit.
+            tokio::task::yield_now().await;
+        }
+        task.end().await;
+    });
+    (writer, handle)
+}
+
+impl Tx {
+    fn new(conn: sqlx::AnyConnection, engine: Engine) -> Self {
+        Self { conn, engine, emitted: vec![], signals: vec![] }
+    }
+}
+
+struct Task {
+    setup: Setup,
+    tx: Option<Tx>,
+    total: Arc<AtomicU64>,
+    /// Number of the transaction, in the life of this writer.
+    batch: i64,
+}
+
+impl Task {
+    async fn see_through(&mut self, mut items: Vec<Box<dyn Item>>) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            self.batch += 1;
+            let stop = match self.attempt(&mut items, deadline).await {
+                Ok(outcome) => return self.tell(items, outcome),
+                Err(stop) => stop,
+            };
+            let (fault, unsettled) = match stop {
+                Stop::Before(fault) => (fault, None),
+                Stop::InCommit(fault, outcome) => (fault, Some(outcome)),
+            };
+            self.clean_up(&fault).await;
+            if let Some(outcome) = unsettled {
+                match self.settle(deadline).await {
+                    Ok(true) => return self.tell(items, outcome),
+                    Ok(false) => {}
+                    Err(fault) => return refuse(items, fault),
+                }
+            }
+            // What the item itself is to blame for never stops a transaction, so an unknown error here means that
+            // numbering or logging failed; trying again would fail again.
+            let hopeless = matches!(fault.meaning(), Meaning::Broken | Meaning::Item);
+            if hopeless || Instant::now() + pause >= deadline {
+                return refuse(items, fault);
+            }
+            tracing::warn!(error = %fault, items = items.len(), "a transaction is tried again");
+            sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// The marks of a writer that ended by itself are of no use any more.
+    async fn end(self) {
+        let Some(mut tx) = self.tx else { return };
+        if self.setup.engine == Engine::Postgres {
+            batch::forget_marks(&mut tx, &self.setup.id).await;
+        }
+        drop(tx.conn.close().await);
+    }
+
+    async fn attempt(&mut self, items: &mut [Box<dyn Item>], deadline: Instant) -> Result<Outcome, Stop> {
+        self.connect(deadline).await.map_err(Stop::Before)?;
+        let mark = Mark { writer: &self.setup.id, batch: self.batch };
+        match &mut self.tx {
+            Some(tx) => batch::run(tx, items, &mark).await,
+            None => Err(Stop::Before(sqlx::Error::PoolClosed.into())),
+        }
+    }
+
+    async fn connect(&mut self, deadline: Instant) -> Result<(), Fault> {
+        if self.tx.is_none() {
+            let conn = timeout_at(deadline, connect_writer(&self.setup.url, self.setup.engine))
+                .await
+                .map_err(|_| sqlx::Error::PoolTimedOut)??;
+            self.tx = Some(Tx::new(conn, self.setup.engine));
+        }
+        Ok(())
+    }
+
+    /// After a transaction that stopped: rolls back, or gives the connection up, which does the same.
+    async fn clean_up(&mut self, fault: &Fault) {
+        let Some(tx) = &mut self.tx else { return };
+        tx.emitted.clear();
+        tx.signals.clear();
+        let usable = fault.meaning() == Meaning::Again && tx.conn.execute(raw_sql("ROLLBACK")).await.is_ok();
+        if !usable {
+            self.tx = None;
+        }
+    }
+
+    /// Whether the newest transaction, whose commit got no answer, was carried out.
+    async fn settle(&mut self, deadline: Instant) -> Result<bool, Fault> {
+        loop {
+            let fault = match self.connect(deadline).await {
+                Ok(()) => {
+                    let mark = Mark { writer: &self.setup.id, batch: self.batch };
+                    match &mut self.tx {
+                        Some(tx) => match batch::was_committed(tx, &mark).await {
+                            Ok(committed) => return Ok(committed),
+                            Err(e) => e.into(),
+                        },
+                        None => continue,
+                    }
+                }
+                Err(fault) => fault,
+            };
+            self.tx = None;
+            if Instant::now() + LONGEST_PAUSE >= deadline {
+                return Err(fault);
+            }
+            sleep(LONGEST_PAUSE).await;
+        }
+    }
+
+    /// Publishes, then answers: who has the answer finds the events on their way.
+    fn tell(&self, items: Vec<Box<dyn Item>>, outcome: Outcome) {
+        let mut n = 0;
+        for stamped in outcome.items.iter().flatten().flatten() {
+            n += 1;
+            self.setup.bus.publish(Signal::Event(stamped.event.clone()));
+        }
+        self.total.fetch_add(n, Ordering::AcqRel);
+        for signal in outcome.signals {
+            self.setup.bus.publish(signal);
+        }
+        for (item, outcome) in items.into_iter().zip(outcome.items) {
+            item.answer(outcome);
+        }
+    }
+}
+
+fn refuse(items: Vec<Box<dyn Item>>, fault: Fault) {
+    let whats: Vec<&str> = items.iter().map(|i| i.what()).collect();
+    tracing::error!(error = %fault, items = ?whats, "a transaction was given up");
+    let shared = Shared::new(fault);
+    for item in items {
+        item.answer(Err(shared.to_store_error()));
+    }
+}

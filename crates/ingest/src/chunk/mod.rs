@@ -1,1 +1,106 @@
-//! placeholder
+//! Cutting an extracted text into passages that are embedded, indexed and shown.
+//!
+//! Pure and deterministic: the same text, settings and model give the same passages, byte for byte, so a passage that
+//! did not change keeps its hash and is not embedded again. A strategy ([`sentence`], [`tokens`], [`semantic`], and
+//! text-splitter for `character` and `markdown`) only says where to cut; [`draft`] makes passages of the cuts.
+//!
+//! What holds for every strategy: passages come in the order of the text, none lies inside another, every character
+//! that is not white space is in at least one, none begins or ends with white space, and none is longer than asked.
+
+pub mod draft;
+pub mod semantic;
+pub mod sentence;
+pub mod tokens;
+
+pub use draft::ChunkDraft;
+pub use tokens::TokenCounter;
+
+use crate::extract::ExtractedText;
+use domain::rag::{ChunkingStrategy, RagConfig};
+use std::ops::Range;
+use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
+
+/// How a text is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChunkSettings {
+    pub strategy: ChunkingStrategy,
+    /// The longest passage: in tokens of the model for [`ChunkingStrategy::Token`], else in characters. At least 1.
+    pub size: u32,
+    /// How much of a passage may be repeated at the beginning of the next, in the same unit; less than `size`. It is
+    /// made of whole units of the strategy (sentences, words), so it may be less than asked, and is none where the
+    /// text itself parts: at a heading (`sentence`) and at a change of topic (`semantic`).
+    pub overlap: u32,
+}
+
+impl From<&RagConfig> for ChunkSettings {
+    fn from(config: &RagConfig) -> Self {
+        Self { strategy: config.chunking_strategy, size: config.chunk_size, overlap: config.chunk_overlap }
+    }
+}
+
+/// Why a text could not be cut.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChunkError {
+    #[error("the size must be at least 1 and the overlap smaller than the size")]
+    Settings,
+    #[error("cutting by topic needs an embedding model")]
+    NoEmbedder,
+    #[error("cutting by topic failed: {0}")]
+    Embedding(String),
+}
+
+/// Vectors for texts, in order: what `semantic` compares sentences with. May fail and may stop the work that way.
+pub type EmbedFn<'a> = dyn Fn(&[&str]) -> Result<Vec<Vec<f32>>, String> + 'a;
+
+/// Cuts a text by any strategy but `semantic`.
+pub fn chunk(
+    doc: &ExtractedText,
+    settings: &ChunkSettings,
+    tokens: &dyn TokenCounter,
+) -> Result<Vec<ChunkDraft>, ChunkError> {
+    chunk_with(doc, settings, tokens, None)
+}
+
+/// Cuts a text; `semantic` needs `embed`, the other strategies do not call it.
+pub fn chunk_with(
+    doc: &ExtractedText,
+    settings: &ChunkSettings,
+    tokens: &dyn TokenCounter,
+    embed: Option<&EmbedFn<'_>>,
+) -> Result<Vec<ChunkDraft>, ChunkError> {
+    if settings.size == 0 || settings.overlap >= settings.size {
+        return Err(ChunkError::Settings);
+    }
+    let (size, overlap) = (settings.size as usize, settings.overlap as usize);
+    let text = doc.text.as_str();
+    // The places of all tokens: found once, used to cut by token and to count the tokens of every passage.
+    let index = tokens::TokenIndex::of(text, tokens);
+    let cuts: Vec<Range<usize>> = match settings.strategy {
+        ChunkingStrategy::Sentence => sentence::cut(doc, size, overlap),
+        ChunkingStrategy::Token => tokens::cut(text, &index, tokens, size, overlap),
+        ChunkingStrategy::Semantic => {
+            semantic::cut(doc, size, overlap, embed.ok_or(ChunkError::NoEmbedder)?)?
+        }
+        ChunkingStrategy::Character => {
+            let config = ChunkConfig::new(size).with_overlap(overlap).map_err(|_| ChunkError::Settings)?;
+            ranges(TextSplitter::new(config).chunk_indices(text))
+        }
+        ChunkingStrategy::Markdown => {
+            let config = ChunkConfig::new(size).with_overlap(overlap).map_err(|_| ChunkError::Settings)?;
+            ranges(MarkdownSplitter::new(config).chunk_indices(text))
+        }
+    };
+    Ok(draft::drafts(doc, &cuts, &index))
+}
+
+fn ranges<'t>(chunks: impl Iterator<Item = (usize, &'t str)>) -> Vec<Range<usize>> {
+    chunks.map(|(at, text)| at..at + text.len()).collect()
+}
+
+/// The range without white space at its edges; `None` when nothing is left.
+fn trimmed(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let part = text.get(range.clone())?;
+    let start = range.start + (part.len() - part.trim_start().len());
+    let end = range.end - (part.len() - part.trim_end().len());
+    (start < end).then_some(start..end)
+}

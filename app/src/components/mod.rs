@@ -1,1 +1,53 @@
-//! Presentational components: they show what they are given, and know neither stores nor the server.
+//! Presentational components: they show what they are given, and know neither stores nor the server. Values that
+//! change come as signals. Their look stands in `style/parts.css`; nothing here writes a `style` attribute, which the
+//! content security policy forbids.
+//!
+//! What moves is decided in CSS, by the nearest `data-live`: a ring turns only below `data-live="open"`, so that no
+//! badge has to listen to the link.
+
+mod avatar;
+mod button;
+mod connection_badge;
+mod dialog;
+mod empty_state;
+mod error_panel;
+mod field;
+mod file_name;
+mod file_type_icon;
+mod icon;
+mod menu;
+mod page_header;
+mod phase_timeline;
+mod progress_bar;
+mod progress_indicator;
+mod select;
+mod skeleton;
+mod spinner;
+mod status_badge;
+mod step_timeline;
+mod time;
+mod toast;
+pub mod words;
+
+pub use avatar::Avatar;
+pub use button::{Button, ButtonKind, IconButton, LinkButton};
+pub use connection_badge::{ConnectionBadge, Link};
+pub use dialog::Dialog;
+pub use empty_state::EmptyState;
+pub use error_panel::ErrorPanel;
+pub use field::{Field, TextArea};
+pub use file_name::FileName;
+pub use file_type_icon::FileTypeIcon;
+pub use icon::{Icon, IconName, LiveIcon, Logo};
+pub use menu::{Menu, MenuLine};
+pub use page_header::PageHeader;
+pub use phase_timeline::PhaseTimeline;
+pub use progress_bar::{DocumentProgress, ProgressBar};
+pub use progress_indicator::{ProgressIndicator, ProgressStep};
+pub use select::Select;
+pub use skeleton::{CardSkeleton, RowsSkeleton};
+pub use spinner::{LoadingSpinner, Size};
+pub use status_badge::{BadgeSize, StatusBadge};
+pub use step_timeline::StepTimeline;
+pub use time::{Ago, Now, provide_now, use_now};
+pub use toast::{Toast, Tone};

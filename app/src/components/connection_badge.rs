@@ -1,0 +1,62 @@
+//! What the live link is doing, in the top bar.
+
+use super::IconName;
+use leptos::prelude::*;
+
+/// The state of the live link; `as_str` is what stands in `data-live`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Link {
+    Open,
+    #[default]
+    Connecting,
+    Closed,
+}
+
+impl Link {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Link::Open => "open",
+            Link::Connecting => "connecting",
+            Link::Closed => "closed",
+        }
+    }
+}
+
+/// `link`: the state; `since`: the time of day from which no change has come ("12:03"). Quiet while all is well; said
+/// aloud, and with the time, once updates are missing.
+#[component]
+pub fn ConnectionBadge(
+    #[prop(into)] link: Signal<Link>,
+    #[prop(optional, into)] since: MaybeProp<String>,
+) -> impl IntoView {
+    view! {
+        <span class="connection" role="status" data-link=move || link.get().as_str()>
+            {move || match link.get() {
+                Link::Open => {
+                    view! {
+                        <span class="dot" aria-hidden="true"></span>
+                        <span class="connection-word">"Live"</span>
+                    }
+                        .into_any()
+                }
+                Link::Connecting => {
+                    view! {
+                        <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" inner_html=IconName::Circle.body()></svg>
+                        <span class="connection-word">"Connecting…"</span>
+                    }
+                        .into_any()
+                }
+                Link::Closed => {
+                    view! {
+                        <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" inner_html=IconName::LinkBroken.body()></svg>
+                        <span>
+                            "Live updates paused" {move || since.get().map(|time| format!(" since {time}"))}
+                        </span>
+                    }
+                        .into_any()
+                }
+            }}
+        </span>
+    }
+}
+

@@ -1,0 +1,78 @@
+//! A dialog on the browser's own `<dialog>`: focus stays inside, Escape closes it, what lies behind is inert.
+
+use super::IconButton;
+use super::IconName;
+use leptos::{html, prelude::*};
+
+/// `id`: names it for its title; `open`: shown or not; closing it in any way sets it to false. Rendered open from the
+/// start it is also there without a script, which is how a page such as `/workspaces?new` works before hydration;
+/// `close_href` is then where its cross leads.
+#[component]
+pub fn Dialog(
+    id: &'static str,
+    #[prop(into)] title: String,
+    open: RwSignal<bool>,
+    #[prop(optional)] close_href: Option<&'static str>,
+    children: Children,
+) -> impl IntoView {
+    let node = NodeRef::<html::Dialog>::new();
+    Effect::new(move |_| {
+        let wanted = open.get();
+        let Some(dialog) = node.get() else { return };
+        if !wanted {
+            dialog.close();
+        } else if !dialog.matches(":modal").unwrap_or(false) {
+            // One that the server rendered open stands there without being modal; it must be shut to become so, and
+            // without an event that would be taken for the reader's wish.
+            let _ = dialog.remove_attribute("open");
+            let _ = dialog.show_modal();
+        }
+    });
+    let label = format!("{id}-title");
+    view! {
+        <dialog
+            id=id
+            class="dialog"
+            aria-labelledby=label.clone()
+            open=open.get_untracked()
+            node_ref=node
+            on:close=move |_| open.set(false)
+            on:click=move |ev| {
+                // A click on the dialog itself, not on anything inside, is one on its backdrop.
+                let on_backdrop = node.get_untracked().is_some_and(|d| ev.target().as_ref() == Some(d.as_ref()));
+                if on_backdrop {
+                    open.set(false);
+                }
+            }
+        >
+            <div class="dialog-head">
+                <h2 class="dialog-title" id=label>
+                    {title}
+                </h2>
+                {match close_href {
+                    Some(href) => {
+                        view! {
+                            <a
+                                class="icon-button"
+                                href=href
+                                aria-label="Close"
+                                on:click=move |ev| {
+                                    ev.prevent_default();
+                                    open.set(false);
+                                }
+                            >
+                                <super::Icon name=IconName::Cross />
+                            </a>
+                        }
+                            .into_any()
+                    }
+                    None => {
+                        view! { <IconButton icon=IconName::Cross label="Close" on:click=move |_| open.set(false) /> }
+                            .into_any()
+                    }
+                }}
+            </div>
+            <div class="dialog-body">{children()}</div>
+        </dialog>
+    }
+}

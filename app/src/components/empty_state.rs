@@ -1,0 +1,22 @@
+//! Nothing here yet, and what to do about it. The same shape serves "not found", "no access" and "offline".
+
+use super::{Icon, IconName};
+use leptos::prelude::*;
+
+/// `title`: what is so; `text`: why, or what it means; the children are the next actions.
+#[component]
+pub fn EmptyState(
+    #[prop(default = IconName::File)] icon: IconName,
+    #[prop(into)] title: Signal<String>,
+    #[prop(optional, into)] text: MaybeProp<String>,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <Icon name=icon size=32 />
+            <h2 class="empty-title">{move || title.get()}</h2>
+            {move || text.get().map(|text| view! { <p class="empty-text">{text}</p> })}
+            {children.map(|children| view! { <div class="empty-actions">{children()}</div> })}
+        </div>
+    }
+}

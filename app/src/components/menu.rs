@@ -1,0 +1,73 @@
+//! A menu on `<details>`: it opens without a script; with one it also closes on Escape, on a click elsewhere and when
+//! one of its items was taken.
+
+use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
+
+/// `label`: the name of the button; `trigger`: what the button shows; the children are `.menu-item` buttons and links,
+/// `.menu-note` lines and [`MenuLine`]s. `start`: the panel hangs from the button's left edge, not from its right.
+#[component]
+pub fn Menu(
+    #[prop(into)] label: Signal<String>,
+    trigger: ViewFn,
+    #[prop(optional)] start: bool,
+    children: Children,
+) -> impl IntoView {
+    let node = NodeRef::<html::Details>::new();
+    // Listens to the whole page only while the menu is open.
+    let (is_open, set_open) = signal(false);
+    Effect::new(move |outside: Option<Option<WindowListenerHandle>>| {
+        if let Some(Some(before)) = outside {
+            before.remove();
+        }
+        is_open.get().then(|| {
+            window_event_listener(ev::pointerdown, move |ev| {
+                let target = ev.target().and_then(|t| t.dyn_into::<web_sys::Node>().ok());
+                if let Some(menu) = node.get_untracked()
+                    && !menu.contains(target.as_ref())
+                {
+                    menu.set_open(false);
+                }
+            })
+        })
+    });
+    let on_key = move |ev: ev::KeyboardEvent| {
+        let Some(menu) = node.get_untracked() else { return };
+        if ev.key() == "Escape" && menu.open() {
+            ev.stop_propagation();
+            menu.set_open(false);
+            let button = menu.query_selector("summary").ok().flatten();
+            if let Some(button) = button.and_then(|b| b.dyn_into::<web_sys::HtmlElement>().ok()) {
+                let _ = button.focus();
+            }
+        }
+    };
+    let on_take = move |ev: ev::MouseEvent| {
+        let item = ev.target().and_then(|t| t.dyn_into::<web_sys::Element>().ok());
+        let taken = item.and_then(|e| e.closest(".menu-item").ok().flatten()).is_some();
+        if let (true, Some(menu)) = (taken, node.get_untracked()) {
+            menu.set_open(false);
+        }
+    };
+    view! {
+        <details
+            class="menu"
+            data-side=start.then_some("start")
+            node_ref=node
+            on:keydown=on_key
+            on:toggle=move |_| set_open.set(node.get_untracked().is_some_and(|menu| menu.open()))
+        >
+            <summary class="icon-button" aria-label=move || label.get() title=move || label.get()>
+                {trigger.run()}
+            </summary>
+            <div class="menu-panel" on:click=on_take>
+                {children()}
+            </div>
+        </details>
+    }
+}
+
+/// A line between two groups of items.
+#[component]
+pub fn MenuLine() -> impl IntoView {
+    view! { <hr class="menu-line" /> }
+}

@@ -1,0 +1,197 @@
+//! Figures as people read them: percentages, durations, sizes, times of day. Pure; no clock and no locale is asked.
+
+use domain::Timestamp;
+
+/// Within 0–100.
+pub fn bounded(percent: f64) -> f64 {
+    if percent.is_nan() { 0.0 } else { percent.clamp(0.0, 100.0) }
+}
+
+/// "62 %", or "62.4 %" with `tenths`. Rounded down, so that 100 means done.
+pub fn percent(percent: f64, tenths: bool) -> String {
+    let percent = bounded(percent);
+    if tenths && percent < 100.0 {
+        format!("{:.1} %", (percent * 10.0).floor() / 10.0)
+    } else {
+        format!("{} %", percent.floor())
+    }
+}
+
+/// "0.4 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h".
+pub fn duration(micros: i64) -> String {
+    let micros = micros.max(0);
+    let seconds = micros / 1_000_000;
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, micros / 100_000 % 10),
+        10..60 => format!("{seconds} s"),
+        60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
+        3_600..86_400 => two(seconds / 3_600, "h", seconds / 60 % 60, "min"),
+        _ => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+    }
+}
+
+fn two(large: i64, large_unit: &str, small: i64, small_unit: &str) -> String {
+    if small == 0 {
+        format!("{large} {large_unit}")
+    } else {
+        format!("{large} {large_unit} {small} {small_unit}")
+    }
+}
+
+/// What is left: "about 8 s left", "about 3 min left". No more exact than an estimate can be.
+pub fn time_left(seconds: u64) -> String {
+    match seconds {
+        0..5 => "a few seconds left".into(),
+        5..60 => format!("about {} s left", seconds.div_ceil(5) * 5),
+        60..3_600 => format!("about {} min left", seconds.div_ceil(60)),
+        _ => format!("about {} left", two((seconds / 3_600) as i64, "h", (seconds / 60 % 60) as i64, "min")),
+    }
+}
+
+/// "31 chunks/s", "0.8 chunks/s".
+pub fn rate(a_second: f64, unit: &str) -> String {
+    if a_second >= 10.0 { format!("{a_second:.0} {unit}/s") } else { format!("{a_second:.1} {unit}/s") }
+}
+
+/// "512 B", "1.4 MB": powers of 1000, as file managers and drives count.
+pub fn bytes(n: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    if n < 1_000 {
+        return format!("{n} B");
+    }
+    let mut value = n as f64 / 1_000.0;
+    let mut unit = 0;
+    // 999.5 and more would be written "1000".
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1_000.0;
+        unit += 1;
+    }
+    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+}
+
+/// "just now", "2 min ago", "3 h ago", "yesterday", "5 d ago"; a date beyond a month.
+pub fn ago(at: Timestamp, now: Timestamp, offset_minutes: i32) -> String {
+    match now.seconds_since(at) {
+        0..45 => "just now".into(),
+        45..3_600 => format!("{} min ago", ((now.seconds_since(at) + 15) / 60).max(1)),
+        s @ 3_600..86_400 => format!("{} h ago", s / 3_600),
+        86_400..172_800 => "yesterday".into(),
+        s @ 172_800..2_592_000 => format!("{} d ago", s / 86_400),
+        _ => date(at, offset_minutes),
+    }
+}
+
+/// "24 Jan 2025".
+pub fn date(at: Timestamp, offset_minutes: i32) -> String {
+    let (year, month, day, ..) = civil(at, offset_minutes);
+    format!("{day} {} {year}", MONTHS[month - 1])
+}
+
+/// "10:30".
+pub fn clock(at: Timestamp, offset_minutes: i32) -> String {
+    let (.., hour, minute, _) = civil(at, offset_minutes);
+    format!("{hour:02}:{minute:02}")
+}
+
+/// "10:30:45".
+pub fn clock_seconds(at: Timestamp, offset_minutes: i32) -> String {
+    let (.., hour, minute, second) = civil(at, offset_minutes);
+    format!("{hour:02}:{minute:02}:{second:02}")
+}
+
+/// "24 Jan 2025, 10:30:45", with "UTC" when no other zone is known.
+pub fn exact(at: Timestamp, offset_minutes: Option<i32>) -> String {
+    let offset = offset_minutes.unwrap_or(0);
+    let zone = if offset_minutes.is_none() { " UTC" } else { "" };
+    format!("{}, {}{zone}", date(at, offset), clock_seconds(at, offset))
+}
+
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/// Year, month, day, hour, minute, second in a zone that is `offset_minutes` east of UTC. The days are counted from
+/// 1 March of year 0, so that the leap day is the last of its year; 146,097 days make the 400 years after which the
+/// calendar repeats.
+fn civil(at: Timestamp, offset_minutes: i32) -> (i64, usize, i64, i64, i64, i64) {
+    let seconds = at.micros().div_euclid(1_000_000) + i64::from(offset_minutes) * 60;
+    let days = seconds.div_euclid(86_400) + 719_468;
+    let of_day = seconds.rem_euclid(86_400);
+    let era = days.div_euclid(146_097);
+    let of_era = days.rem_euclid(146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as usize, day, of_day / 3_600, of_day / 60 % 60, of_day % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        Timestamp::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_percentage_is_rounded_down_and_bounded() {
+        assert_eq!(percent(99.99, false), "99 %");
+        assert_eq!(percent(62.48, true), "62.4 %");
+        assert_eq!(percent(100.0, true), "100 %");
+        assert_eq!(percent(-4.0, false), "0 %");
+        assert_eq!(percent(f64::NAN, false), "0 %");
+        assert_eq!(percent(250.0, false), "100 %");
+    }
+
+    #[test]
+    fn a_duration_has_at_most_two_units() {
+        let words =
+            [0, 400_000, 9_960_000, 12_000_000, 125_000_000, 3_780_000_000, 187_200_000_000].map(duration);
+        assert_eq!(words, ["0.0 s", "0.4 s", "9.9 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h"]);
+        assert_eq!(duration(-1), "0.0 s");
+        assert_eq!(duration(120_000_000), "2 min");
+    }
+
+    #[test]
+    fn an_estimate_claims_no_more_than_it_knows() {
+        let words = [2, 8, 59, 61, 3_661].map(time_left);
+        assert_eq!(
+            words,
+            [
+                "a few seconds left",
+                "about 10 s left",
+                "about 60 s left",
+                "about 2 min left",
+                "about 1 h 1 min left"
+            ]
+        );
+    }
+
+    #[test]
+    fn sizes_never_read_a_thousand_of_a_unit() {
+        let words = [0, 999, 1_000, 1_440_000, 9_949_000, 9_999_999, 999_600, 104_857_600].map(bytes);
+        assert_eq!(words, ["0 B", "999 B", "1.0 kB", "1.4 MB", "9.9 MB", "10 MB", "1.0 MB", "105 MB"]);
+    }
+
+    #[test]
+    fn times_read_as_people_say_them() {
+        let now = at("2025-01-24T10:30:45Z");
+        let words = ["10:30:30", "10:28:40", "07:00:00"].map(|t| ago(at(&format!("2025-01-24T{t}Z")), now, 0));
+        assert_eq!(words, ["just now", "2 min ago", "3 h ago"]);
+        assert_eq!(ago(at("2025-01-23T09:00:00Z"), now, 0), "yesterday");
+        assert_eq!(ago(at("2024-02-29T09:00:00Z"), now, 0), "29 Feb 2024");
+        assert_eq!(ago(at("2025-01-24T10:31:00Z"), now, 0), "just now", "a clock that is ahead");
+    }
+
+    #[test]
+    fn a_zone_moves_the_day_as_well() {
+        let t = at("2024-12-31T23:30:05Z");
+        assert_eq!(exact(t, Some(60)), "1 Jan 2025, 00:30:05");
+        assert_eq!(exact(t, None), "31 Dec 2024, 23:30:05 UTC");
+        assert_eq!(clock(t, -330), "18:00");
+        assert_eq!(date(at("1969-12-31T23:59:59Z"), 0), "31 Dec 1969");
+        assert_eq!(date(at("2000-02-29T00:00:00Z"), 0), "29 Feb 2000");
+    }
+}

@@ -99,7 +99,8 @@ impl Postgres {
 impl Drop for Postgres {
     fn drop(&mut self) {
         // SIGINT is PostgreSQL's fast shutdown: it rolls back and leaves no shared memory behind.
-        let _ = Command::new("kill").args(["-INT", &self.child.id().to_string()]).status();
+        // The shell's own `kill`: the program of that name is not on every minimal system.
+        let _ = Command::new("sh").args(["-c", "kill -INT \"$0\"", &self.child.id().to_string()]).status();
         if !matches!(shell::wait_within(&mut self.child, Duration::from_secs(20)), Ok(Some(_))) {
             shell::say("PostgreSQL did not stop by itself and was killed");
         }

@@ -130,7 +130,7 @@ pub fn ensure_bindgen(project: &Project) -> Done<PathBuf> {
     // Its own profile: as optimised as `dev` makes dependencies it would compile for three minutes, not half of one.
     cargo.args(["build", "--quiet", "--package", "xtask-bindgen", "--profile", "tools"]);
     shell::timed("compiling wasm-bindgen", || shell::run(&mut cargo))?;
-    Ok(project.target.join("tools/wasm-bindgen"))
+    Ok(project.target.join("tools/xtask-bindgen"))
 }
 
 /// Step 3: the style sheet, of the classes that the components use.

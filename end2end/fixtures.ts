@@ -1,0 +1,200 @@
+// What every browser test stands on: a real server of its own worker with its own data, and a page that tolerates no
+// error. Tests import `test` and `expect` from here, never from Playwright.
+import { test as base, expect, type Page } from "@playwright/test";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdtemp, open, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** One `insighthub serve`, with a port and a data folder that stay the same over restarts. */
+export class Server {
+  private child: ChildProcess | null = null;
+
+  private constructor(
+    readonly port: number,
+    readonly dir: string,
+    private readonly env: Record<string, string>,
+  ) {}
+
+  static async make(env: Record<string, string> = {}): Promise<Server> {
+    return new Server(await freePort(), await mkdtemp(join(tmpdir(), "insighthub-e2e-")), env);
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
+  get isRunning(): boolean {
+    return this.child !== null && this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  /** Starts it and waits until it says that it is ready. */
+  async start(): Promise<void> {
+    if (this.isRunning) throw new Error("the server runs already");
+    const binary = process.env.INSIGHTHUB_BIN;
+    if (!binary) throw new Error("INSIGHTHUB_BIN is not set: run `cargo xtask test --only e2e`");
+    const log = await open(this.logFile, "a");
+    const child = spawn(binary, ["serve"], {
+      cwd: this.dir,
+      env: {
+        ...process.env,
+        INSIGHTHUB_ADDR: `127.0.0.1:${this.port}`,
+        INSIGHTHUB_DATA_DIR: join(this.dir, "data"),
+        ...this.env,
+      },
+      stdio: ["ignore", log.fd, log.fd],
+    });
+    await log.close();
+    this.child = child;
+    const begun = Date.now();
+    for (;;) {
+      if (child.exitCode !== null || child.signalCode !== null) {
+        this.child = null;
+        throw new Error(`the server ended at its start (${child.exitCode ?? child.signalCode}):\n${await this.log()}`);
+      }
+      if (await this.isReady()) return;
+      if (Date.now() - begun > 60_000) throw new Error(`the server was not ready after 60 s:\n${await this.log()}`);
+      await delay(50);
+    }
+  }
+
+  /** SIGKILL: what a power cut or the kernel's memory killer does. Returns when the process is gone. */
+  async kill(): Promise<void> {
+    await this.end("SIGKILL");
+  }
+
+  /** SIGTERM: what an operator does. Returns the exit code. */
+  async stop(): Promise<number | null> {
+    return this.end("SIGTERM");
+  }
+
+  /** The same port and the same data, after `kill` or `stop`. */
+  async restart(): Promise<void> {
+    await this.kill();
+    await this.start();
+  }
+
+  /** Ends it for good and removes its data. */
+  async remove(): Promise<void> {
+    await this.end("SIGKILL");
+    await rm(this.dir, { recursive: true, force: true });
+  }
+
+  /** Everything that it printed, over all its lives. */
+  async log(): Promise<string> {
+    return readFile(this.logFile, "utf8").catch(() => "");
+  }
+
+  private get logFile(): string {
+    return join(this.dir, "server.log");
+  }
+
+  private async isReady(): Promise<boolean> {
+    try {
+      return (await fetch(`${this.url}/health/ready`)).ok;
+    } catch {
+      return false; // It does not listen yet.
+    }
+  }
+
+  private async end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.child;
+    this.child = null;
+    if (!child || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null;
+    const gone = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    child.kill(signal);
+    return gone;
+  }
+}
+
+/** What the browser complained about on the pages of a test. */
+export class Complaints {
+  private readonly found: string[] = [];
+  private readonly allowed: RegExp[] = [];
+
+  /** A complaint that this test provokes on purpose, such as a request that must be refused. */
+  allow(pattern: RegExp): void {
+    this.allowed.push(pattern);
+  }
+
+  watch(page: Page): void {
+    page.on("console", (message) => {
+      if (message.type() === "error") this.found.push(`console: ${message.text()} (${message.location().url})`);
+    });
+    page.on("pageerror", (error) => this.found.push(`page error: ${error.stack ?? error.message}`));
+    page.on("crash", () => this.found.push(`the page crashed: ${page.url()}`));
+  }
+
+  get unexpected(): string[] {
+    return this.found.filter((line) => !this.allowed.some((pattern) => pattern.test(line)));
+  }
+}
+
+type WorkerFixtures = { workerServer: Server };
+type TestFixtures = { server: Server; complaints: Complaints };
+
+export const test = base.extend<TestFixtures, WorkerFixtures>({
+  workerServer: [
+    async ({}, use) => {
+      const server = await Server.make();
+      await server.start();
+      await use(server);
+      await server.remove();
+    },
+    { scope: "worker", timeout: 90_000 },
+  ],
+
+  // A test that failed between `kill` and `restart` must not take the next one with it.
+  server: async ({ workerServer }, use, testInfo) => {
+    if (!workerServer.isRunning) await workerServer.restart();
+    await use(workerServer);
+    if (testInfo.status !== testInfo.expectedStatus) {
+      await testInfo.attach("server.log", { body: await workerServer.log(), contentType: "text/plain" });
+    }
+  },
+
+  baseURL: async ({ server }, use) => use(server.url),
+
+  // Not only the first page: a second tab and a pop-up may complain as well. Further contexts that a test makes itself
+  // are given to `complaints.watch` by that test.
+  complaints: [
+    async ({ context }, use) => {
+      const complaints = new Complaints();
+      context.on("page", (page) => complaints.watch(page));
+      await use(complaints);
+      expect(complaints.unexpected, "the browser's console").toEqual([]);
+    },
+    { auto: true },
+  ],
+});
+
+export { expect };
+
+/** A name and an address that no other test has. */
+export function person(prefix = "reader") {
+  const mark = `${Date.now().toString(36)}${Math.floor(Math.random() * 1e6).toString(36)}`;
+  return {
+    username: `${prefix}-${mark}`,
+    email: `${prefix}-${mark}@example.com`,
+    password: "Correct-horse-1",
+    full_name: "Test Reader",
+  };
+}
+
+/** Waits until the WASM has taken the page over: before that, a click may reach nobody. */
+export async function hydrated(page: Page): Promise<void> {
+  await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.once("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}

@@ -1,0 +1,30 @@
+// The browser tests: one worker, Chromium only, no second try. A test that passes only at a second try is a failure that
+// somebody will meet. `cargo xtask test --only e2e` builds what they need and runs them.
+import { defineConfig } from "@playwright/test";
+import { launchOptions } from "./chromium.mjs";
+
+export default defineConfig({
+  testDir: "./tests",
+  // Specs that need no JavaScript run with and without it; those that do are named `*.hydrate.spec.ts`.
+  projects: [
+    { name: "hydrated" },
+    { name: "no-js", testIgnore: "**/*.hydrate.spec.ts", use: { javaScriptEnabled: false } },
+  ],
+  forbidOnly: !!process.env.CI,
+  fullyParallel: false,
+  workers: 1,
+  retries: 0,
+  // The model is loaded and real documents are embedded on two cores.
+  timeout: 120_000,
+  expect: { timeout: 20_000 },
+  reporter: [["list"], ["json"]],
+  outputDir: "./test-results",
+  use: {
+    locale: "en-GB",
+    timezoneId: "UTC",
+    viewport: { width: 1280, height: 800 },
+    trace: "retain-on-failure",
+    screenshot: "only-on-failure",
+    launchOptions: launchOptions(),
+  },
+});

@@ -58,7 +58,7 @@ fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Our rate over the corpus, and the worst cosine against the stored reference vectors.
-fn ours(chunks: &[String], seconds: f64) -> Result<(f64, f32), Failure> {
+fn ours(chunks: &[String], seconds: f64) -> Result<(f64, f64), Failure> {
     let model = MiniLm::load(&common::folder())?;
     let reference: Value = serde_json::from_str(include_str!("../tests/reference.json"))?;
     let reference = reference.as_array().ok_or("the reference is not a list")?;
@@ -76,7 +76,7 @@ fn ours(chunks: &[String], seconds: f64) -> Result<(f64, f32), Failure> {
 }
 
 /// The peer's answer, and the worst cosine between its vectors and ours over the corpus.
-fn peer(chunks: &[String], seconds: f64) -> Result<(Value, f32), Failure> {
+fn peer(chunks: &[String], seconds: f64) -> Result<(Value, f64), Failure> {
     let home = common::cache().join("bench/p14");
     let python = environment(&home)?;
     let scratch = tempfile::tempdir()?;
@@ -148,11 +148,11 @@ fn numbers(value: &Value) -> Vec<f32> {
     value.as_array().into_iter().flatten().filter_map(Value::as_f64).map(|x| x as f32).collect()
 }
 
-fn worst(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> Result<f32, Failure> {
+fn worst(ours: &[Vec<f32>], theirs: &[Vec<f32>]) -> Result<f64, Failure> {
     if ours.len() != theirs.len() || ours.iter().zip(theirs).any(|(a, b)| a.len() != b.len()) {
         return Err("the two sides gave different numbers of vectors".into());
     }
-    Ok(ours.iter().zip(theirs).map(|(a, b)| common::cosine(a, b)).fold(1.0, f32::min))
+    Ok(ours.iter().zip(theirs).map(|(a, b)| common::cosine(a, b)).fold(1.0, f64::min))
 }
 
 /// Prose of the length and word frequency of real documents, the same on every machine.

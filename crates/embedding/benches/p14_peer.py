@@ -24,7 +24,8 @@ LAYERS, HEADS, HIDDEN, MAX_TOKENS = 6, 12, 384, 256
 
 
 def build(folder, file):
-    """BERT with mean pooling, in the form that ONNX Runtime's transformer fusions know."""
+    """BERT with mean pooling, in the fused operators that ONNX Runtime's own transformer optimiser writes: they are
+    its fastest form of this model."""
     tensors = load_file(folder / "model.safetensors")
     nodes, constants = [], {}
 
@@ -38,9 +39,17 @@ def build(folder, file):
         nodes.append(helper.make_node(kind, list(inputs), [output], name=output, **attributes))
         return output
 
-    def dense(x, name):
-        weights = constant(name + ".weight.T", tensors[name + ".weight"].T)
-        return node("Add", node("MatMul", x, weights), constant(name + ".bias", tensors[name + ".bias"]))
+    def own(kind, *inputs, **attributes):
+        return node(kind, *inputs, domain="com.microsoft", **attributes)
+
+    def product(x, name):
+        return node("MatMul", x, constant(name + ".weight.T", tensors[name + ".weight"].T))
+
+    def skip(x, residual, name):
+        gain = constant(name + ".LayerNorm.weight", tensors[name + ".LayerNorm.weight"])
+        shift = constant(name + ".LayerNorm.bias", tensors[name + ".LayerNorm.bias"])
+        bias = constant(name + ".dense.bias", tensors[name + ".dense.bias"])
+        return own("SkipLayerNormalization", x, residual, gain, shift, bias, epsilon=1e-12)
 
     def norm(x, name):
         gain = constant(name + ".weight", tensors[name + ".weight"])
@@ -48,31 +57,22 @@ def build(folder, file):
         return node("LayerNormalization", x, gain, shift, axis=-1, epsilon=1e-12)
 
     integers = lambda *values: np.array(values, dtype=np.int64)
-    number = lambda value: np.array(value, dtype=np.float32)
     words = constant("words", tensors["embeddings.word_embeddings.weight"])
     places = tensors["embeddings.position_embeddings.weight"] + tensors["embeddings.token_type_embeddings.weight"][0]
     length = node("Slice", node("Shape", "ids"), constant("one", integers(1)), constant("two", integers(2)))
     rows = node("Slice", constant("places", places), constant("zero", integers(0)), length)
     x = norm(node("Add", node("Gather", words, "ids"), rows), "embeddings.LayerNorm")
-    wide = node("Unsqueeze", "mask", constant("axes", integers(1, 2)))
-    shut = node("Mul", node("Sub", constant("1.0", number(1)), wide), constant("-1e4", number(-1e4)))
-    split, merge = constant("split", integers(0, 0, HEADS, HIDDEN // HEADS)), constant("merge", integers(0, 0, HIDDEN))
     for layer in range(LAYERS):
         p = f"encoder.layer.{layer}."
-
-        def heads(name, order):
-            return node("Transpose", node("Reshape", dense(x, p + "attention.self." + name), split), perm=order)
-
-        q, k, v = heads("query", [0, 2, 1, 3]), heads("key", [0, 2, 3, 1]), heads("value", [0, 2, 1, 3])
-        scores = node("Div", node("MatMul", q, k), constant("root", number((HIDDEN / HEADS) ** 0.5)))
-        context = node("MatMul", node("Softmax", node("Add", scores, shut), axis=-1), v)
-        context = node("Reshape", node("Transpose", context, perm=[0, 2, 1, 3]), merge)
-        x = norm(node("Add", dense(context, p + "attention.output.dense"), x), p + "attention.output.LayerNorm")
-        inner = dense(x, p + "intermediate.dense")
-        error = node("Erf", node("Div", inner, constant("sqrt2", number(2**0.5))))
-        inner = node("Mul", node("Mul", inner, node("Add", error, constant("1.0", number(1)))), constant("0.5", number(0.5)))
-        x = norm(node("Add", dense(inner, p + "output.dense"), x), p + "output.LayerNorm")
-    column = node("Unsqueeze", "mask", constant("last", integers(2)))
+        three = [p + f"attention.self.{name}" for name in ("query", "key", "value")]
+        weights = constant(p + "qkv", np.concatenate([tensors[name + ".weight"].T for name in three], axis=1))
+        bias = constant(p + "qkv.bias", np.concatenate([tensors[name + ".bias"] for name in three]))
+        context = own("Attention", x, weights, bias, "mask", num_heads=HEADS)
+        x = skip(product(context, p + "attention.output.dense"), x, p + "attention.output")
+        name = p + "intermediate.dense"
+        inner = own("BiasGelu", product(x, name), constant(name + ".bias", tensors[name + ".bias"]))
+        x = skip(product(inner, p + "output.dense"), x, p + "output")
+    column = node("Unsqueeze", node("Cast", "mask", to=TensorProto.FLOAT), constant("last", integers(2)))
     total = node("ReduceSum", node("Mul", x, column), constant("one", integers(1)), keepdims=0)
     size = node("Sqrt", node("ReduceSum", node("Mul", total, total), constant("one", integers(1)), keepdims=1))
     nodes.append(helper.make_node("Div", [total, size], ["vectors"]))
@@ -81,12 +81,13 @@ def build(folder, file):
         "minilm",
         [
             helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"]),
-            helper.make_tensor_value_info("mask", TensorProto.FLOAT, ["batch", "tokens"]),
+            helper.make_tensor_value_info("mask", TensorProto.INT32, ["batch", "tokens"]),
         ],
         [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["batch", HIDDEN])],
         list(constants.values()),
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=8)
     onnx.checker.check_model(model)
     partial = file.with_suffix(".partial")
     onnx.save(model, partial)
@@ -114,7 +115,7 @@ class Peer:
             part = order[start : start + batch]
             width = len(sequences[part[0]])
             ids = np.zeros((len(part), width), dtype=np.int64)
-            mask = np.zeros((len(part), width), dtype=np.float32)
+            mask = np.zeros((len(part), width), dtype=np.int32)
             for row, index in enumerate(part):
                 ids[row, : len(sequences[index])] = sequences[index]
                 mask[row, : len(sequences[index])] = 1
@@ -146,7 +147,7 @@ def main():
     if given.vectors:
         given.vectors.write_text(json.dumps([[float(x) for x in vector] for vector in vectors]))
     # The first pass warms up; then its fastest batch size is measured.
-    tried = {batch: rate(peer, texts, batch, given.seconds / 10) for batch in (8, 16, 32)}
+    tried = {batch: rate(peer, texts, batch, given.seconds / 10) for batch in (1, 4, 8, 16)}
     best = max(tried, key=tried.get)
     value = rate(peer, texts, best, given.seconds)
     print(json.dumps({"value": value, "unit": "chunks/s", "batch": best, "version": onnxruntime.__version__}))

@@ -287,24 +287,31 @@ impl Attention<'_> {
         let scores = &mut self.room.scores[..ROWS * MAX_TOKENS];
         for (p, keys) in self.room.keys[..HEAD * padded].chunks_exact(HEAD * panel).enumerate() {
             let sum = tile::<I, ROWS, QKV>(isa, queries, HEAD, keys);
-            for (sum, scores) in sum.iter().zip(scores.chunks_exact_mut(MAX_TOKENS)) {
-                for j in 0..WIDE {
-                    ops.store(sum[j], &mut scores[p * panel + j * lanes..]);
-                }
+            for r in 0..ROWS {
+                let scores = &mut scores[r * MAX_TOKENS + p * panel..][..panel];
+                let (left, right) = scores.split_at_mut(lanes);
+                ops.store(sum[r][0], left);
+                ops.store(sum[r][1], right);
             }
         }
-        let mut scale = [0.0; ROWS];
-        for (scores, scale) in scores.chunks_exact_mut(MAX_TOKENS).take(rows).zip(&mut scale) {
+        // All rows' maxima before the first power: one row's is a chain of waits that the next rows fill.
+        let mut largest = [0.0; ROWS];
+        for (scores, largest) in scores.chunks_exact_mut(MAX_TOKENS).zip(&mut largest) {
             let scores = &mut scores[..padded];
-            scores[n..].fill(f32::MIN);
-            let mut largest = ops.splat(f32::MIN);
-            for x in scores.chunks_exact(lanes) {
-                largest = ops.max(largest, ops.load(x));
+            for x in &mut scores[n..] {
+                *x = f32::MIN;
             }
-            let largest = largest.to_array().into_iter().fold(f32::MIN, f32::max);
+            let mut lanewise = ops.splat(f32::MIN);
+            for x in scores.chunks_exact(lanes) {
+                lanewise = ops.max(lanewise, ops.load(x));
+            }
+            *largest = highest(lanewise.to_array().as_ref());
+        }
+        let mut scale = [0.0; ROWS];
+        for ((scores, scale), largest) in scores.chunks_exact_mut(MAX_TOKENS).zip(&mut scale).zip(largest) {
             let largest = ops.splat(largest);
             let mut sum = ops.zero();
-            for x in scores.chunks_exact_mut(lanes) {
+            for x in scores[..padded].chunks_exact_mut(lanes) {
                 let power = exp2(isa, ops.sub(ops.load(x), largest));
                 sum = ops.add(sum, power);
                 ops.store(power, x);
@@ -313,17 +320,30 @@ impl Attention<'_> {
         }
         for (p, values) in self.room.values[..HEAD * n].chunks_exact(n * panel).enumerate() {
             let sum = tile::<I, ROWS, MAX_TOKENS>(isa, scores, n, values);
-            for r in 0..ROWS {
-                if r < rows {
-                    let scale = ops.splat(scale[r]);
-                    let to = (self.start + first + r) * HIDDEN + head * HEAD + p * panel;
-                    for j in 0..WIDE {
-                        ops.store(ops.mul(sum[r][j], scale), &mut self.out[to + j * lanes..]);
-                    }
-                }
+            let out = &mut self.out[(self.start + first) * HIDDEN + head * HEAD + p * panel..];
+            for (r, out) in out.chunks_mut(HIDDEN).take(rows).enumerate() {
+                let scale = ops.splat(scale[r]);
+                let (left, right) = out[..panel].split_at_mut(lanes);
+                ops.store(ops.mul(sum[r][0], scale), left);
+                ops.store(ops.mul(sum[r][1], scale), right);
             }
         }
     }
+}
+
+/// The largest of a vector's lanes, halving: shorter waits than one lane after the other.
+#[inline(always)]
+fn highest(lanes: &[f32]) -> f32 {
+    let mut all = [f32::MIN; 16];
+    all[..lanes.len()].copy_from_slice(lanes);
+    for half in [8, 4, 2, 1] {
+        for i in 0..half {
+            if all[i + half] > all[i] {
+                all[i] = all[i + half];
+            }
+        }
+    }
+    all[0]
 }
 
 /// Layer normalisation of each row of `HIDDEN` numbers in place.

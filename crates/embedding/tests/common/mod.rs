@@ -26,7 +26,7 @@ pub fn model() -> &'static MiniLm {
     MODEL.get_or_init(|| MiniLm::load(&folder()).unwrap_or_else(|error| panic!("{error}")))
 }
 
-pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+pub fn cosine(a: &[f32], b: &[f32]) -> f64 {
     let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| f64::from(*x) * f64::from(*y)).sum::<f64>();
-    (dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()) as f32
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }

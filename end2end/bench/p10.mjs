@@ -60,7 +60,7 @@ try {
     list = await signedIn.request.get("/api/workspaces");
   }
   const [first] = (await list.json()).items;
-  const workspace = await weigh(signedIn, `/workspaces/${first.id}`);
+  const workspace = await weigh(signedIn, `/w/${first.id}`);
   if (!workspace.requests.some((request) => request.url.endsWith(".wasm"))) {
     throw new Error(`the workspace page (${workspace.url}) loaded no WASM`);
   }

@@ -8,6 +8,7 @@ pub mod event;
 pub mod ids;
 pub mod ingest;
 pub mod message;
+pub mod pages;
 pub mod problem;
 pub mod progress;
 pub mod rag;

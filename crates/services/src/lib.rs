@@ -1,1 +1,66 @@
+//! What can be done in InsightHub: the use cases, the ports (traits) that they need, and the hub that feeds every open
+//! browser. No database, no broker and no web framework is named here.
 
+mod accounts;
+mod documents;
+mod error;
+mod jobs;
+pub mod live;
+mod pages;
+pub mod ports;
+mod search;
+mod workspaces;
+
+pub use accounts::{Client, SignIn, SignUp, SignedIn, Who};
+pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
+pub use error::Error;
+pub use search::VectorCache;
+pub use workspaces::NewWorkspaceForm;
+
+use live::Hub;
+use ports::{
+    Accounts, Blobs, Bus, Clock, Documents, Embedder, EventLog, FileTypes, Ids, Index, JobStore,
+    PasswordHasher, Secrets, Workspaces,
+};
+use std::sync::Arc;
+
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Bounds that the operator sets.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Largest file, in bytes.
+    pub file_bytes: u64,
+    /// Most files of one upload.
+    pub files: usize,
+    /// How long a sign-in lasts, in days.
+    pub session_days: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { file_bytes: 100 * 1024 * 1024, files: 1_000, session_days: 30 }
+    }
+}
+
+/// Everything a handler, a page or a worker can ask for. Cheap to clone.
+#[derive(Clone)]
+pub struct Services {
+    pub accounts: Arc<dyn Accounts>,
+    pub workspaces: Arc<dyn Workspaces>,
+    pub documents: Arc<dyn Documents>,
+    pub jobs: Arc<dyn JobStore>,
+    pub events: Arc<dyn EventLog>,
+    pub index: Arc<dyn Index>,
+    pub blobs: Arc<dyn Blobs>,
+    pub embedder: Arc<dyn Embedder>,
+    pub file_types: Arc<dyn FileTypes>,
+    pub bus: Arc<dyn Bus>,
+    pub clock: Arc<dyn Clock>,
+    pub ids: Arc<dyn Ids>,
+    pub secrets: Arc<dyn Secrets>,
+    pub hasher: Arc<dyn PasswordHasher>,
+    pub hub: Arc<Hub>,
+    pub vectors: Arc<VectorCache>,
+    pub limits: Limits,
+}

@@ -56,7 +56,11 @@ pub trait Accounts: Send + Sync {
     async fn create_session(&self, session: NewSession) -> Result<(), StoreError>;
 
     /// The live session with that token hash, and its user.
-    async fn session(&self, token_hash: &str, now: Timestamp) -> Result<Option<(SessionInfo, User)>, StoreError>;
+    async fn session(
+        &self,
+        token_hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<(SessionInfo, User)>, StoreError>;
 
     /// Notes that the session was used; called at most once a minute for each.
     async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;

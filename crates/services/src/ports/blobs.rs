@@ -51,3 +51,13 @@ pub trait Blobs: Send + Sync {
     /// Gone when it returns; a key that is not there is fine.
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
 }
+
+/// Tells what a file is.
+#[async_trait]
+pub trait FileTypes: Send + Sync {
+    /// The MIME type, told by content (the name only breaks ties between kinds of text).
+    ///
+    /// # Errors
+    /// A sentence that names the types that are taken.
+    async fn detect(&self, path: &std::path::Path, head: &[u8], filename: &str) -> Result<String, String>;
+}

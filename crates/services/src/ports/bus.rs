@@ -10,7 +10,10 @@ use tokio::sync::broadcast;
 pub enum Signal {
     Event(Arc<LoggedEvent>),
     /// Streams of this sign-in session end now. Never logged.
-    SessionEnded { user_id: UserId, session_id: SessionId },
+    SessionEnded {
+        user_id: UserId,
+        session_id: SessionId,
+    },
     /// Documents wait for a worker, or workspaces for provisioning.
     WorkReady,
 }

@@ -73,5 +73,10 @@ pub trait EventLog: Send + Sync {
     async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError>;
 
     /// Commits events on their own, in one transaction, in order.
-    async fn append(&self, user: UserId, events: Vec<Event>, now: Timestamp) -> Result<Vec<LoggedEvent>, StoreError>;
+    async fn append(
+        &self,
+        user: UserId,
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<Vec<LoggedEvent>, StoreError>;
 }

@@ -26,7 +26,12 @@ pub trait Index: Send + Sync {
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError>;
 
     /// The engine's own full-text search over ready documents. `query` is a person's text, not the engine's syntax.
-    async fn keyword(&self, workspace: WorkspaceId, query: &str, limit: u32) -> Result<Vec<KeywordHit>, StoreError>;
+    async fn keyword(
+        &self,
+        workspace: WorkspaceId,
+        query: &str,
+        limit: u32,
+    ) -> Result<Vec<KeywordHit>, StoreError>;
 
     /// The live rows of those ids that the user may see; missing ones are gone.
     async fn hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, StoreError>;

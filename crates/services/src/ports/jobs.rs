@@ -61,7 +61,12 @@ pub struct Claim {
 pub trait Documents: Send + Sync {
     async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError>;
     /// Newest first.
-    async fn documents(&self, user: UserId, workspace: WorkspaceId, page: PageQuery) -> Result<Page<Document>, StoreError>;
+    async fn documents(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Document>, StoreError>;
     /// By ordinal.
     async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
     /// Steps of the document's newest attempt, in the order in which they began.
@@ -80,7 +85,12 @@ pub trait JobStore: Send + Sync {
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError>;
 
     /// Newest first.
-    async fn jobs(&self, user: UserId, status: Option<JobStatus>, page: PageQuery) -> Result<Page<Job>, StoreError>;
+    async fn jobs(
+        &self,
+        user: UserId,
+        status: Option<JobStatus>,
+        page: PageQuery,
+    ) -> Result<Page<Job>, StoreError>;
 
     async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError>;
 
@@ -88,8 +98,13 @@ pub trait JobStore: Send + Sync {
     /// pending or running job without a request, in a ready workspace that the built-in workers process. Fair: the
     /// user with the fewest leased documents goes first, then the oldest job, then the document's place in it.
     /// Each claim raises the fence. Starts the job and the document where they are pending.
-    async fn claim(&self, worker: &WorkerId, lease_seconds: u32, limit: u32, now: Timestamp)
-    -> Result<Vec<Claim>, StoreError>;
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        lease_seconds: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>, StoreError>;
 
     /// Extends all leases of the worker by the database's clock; answers the documents it still holds.
     async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError>;
@@ -98,7 +113,12 @@ pub trait JobStore: Send + Sync {
     ///
     /// # Errors
     /// `Fenced` when the claim is no longer the newest of the document, or it is already through.
-    async fn checkpoint(&self, claim: &Claim, checkpoint: Checkpoint, now: Timestamp) -> Result<(), StoreError>;
+    async fn checkpoint(
+        &self,
+        claim: &Claim,
+        checkpoint: Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;

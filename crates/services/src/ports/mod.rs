@@ -12,7 +12,7 @@ mod workspaces;
 mod world;
 
 pub use accounts::{Accounts, NewSession, NewUser, SessionInfo};
-pub use blobs::{BlobError, Blobs, Received};
+pub use blobs::{BlobError, Blobs, FileTypes, Received};
 pub use bus::{Bus, BusReceiver, Signal};
 pub use embedder::{EmbedError, Embedder};
 pub use events::{EventLog, LoggedEvent};

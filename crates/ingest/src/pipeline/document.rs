@@ -1,0 +1,353 @@
+//! One document, from its last checkpoint to its end, with a gate between any two units of work.
+
+use super::Context;
+use crate::{
+    chunk::{ChunkDraft, ChunkError, ChunkSettings, chunk_with},
+    extract::{ExtractError, ExtractedText, FileKind, detect_file},
+};
+use bytes::Bytes;
+use domain::{
+    ChunkId, Step,
+    ingest::{Checkpoint, Failure, NewChunk, Stage},
+    message::Facts,
+    resource::Warning,
+};
+use services::ports::{BlobError, Claim, EmbedError, StoreError};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio_util::sync::CancellationToken;
+
+/// How a document left the worker's hands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Ready or failed.
+    Through,
+    /// Given back at a gate.
+    Released,
+    /// Another worker has it.
+    Lost,
+}
+
+/// Why a unit of work did not end well.
+enum Stop {
+    /// The document is at fault, or cannot be helped here: it fails with this.
+    Failed(Failure),
+    /// Asked to stop.
+    Asked,
+    Lost,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::Fenced => Stop::Lost,
+            other => Stop::Store(other),
+        }
+    }
+}
+
+/// Tries of a unit that may heal, and the pause before the second; it doubles.
+const TRIES: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// A batch of chunks should take about this long, so that a gate is never far.
+const BATCH_TIME: f64 = 0.5;
+const BATCH: std::ops::RangeInclusive<usize> = 4..=64;
+
+pub(super) async fn process(
+    context: Arc<Context>,
+    claim: Claim,
+    lost: CancellationToken,
+) -> Result<Ended, StoreError> {
+    let mut work = Work { context: &context, claim: &claim, lost, stage: claim.stage, text: None };
+    match work.run().await {
+        Ok(()) => Ok(Ended::Through),
+        Err(Stop::Lost) => Ok(Ended::Lost),
+        Err(Stop::Asked) => {
+            context.services.jobs.release(&claim).await?;
+            Ok(Ended::Released)
+        }
+        Err(Stop::Failed(failure)) => {
+            tracing::info!(document_id = %claim.document_id, code = failure.code, "a document failed");
+            let now = context.services.clock.now();
+            match context.services.jobs.checkpoint(&claim, Checkpoint::Failed(failure), now).await {
+                Err(StoreError::Fenced) => Ok(Ended::Lost),
+                other => other.map(|()| Ended::Through),
+            }
+        }
+        Err(Stop::Store(e)) => Err(e),
+    }
+}
+
+struct Work<'a> {
+    context: &'a Context,
+    claim: &'a Claim,
+    lost: CancellationToken,
+    stage: Stage,
+    text: Option<Arc<ExtractedText>>,
+}
+
+impl Work<'_> {
+    async fn run(&mut self) -> Result<(), Stop> {
+        loop {
+            self.gate()?;
+            self.stage = match self.stage {
+                Stage::Loading => self.load().await?,
+                Stage::Chunking => self.cut().await?,
+                Stage::Embedding => self.embed().await?,
+                Stage::Indexing => self.index().await?,
+                Stage::Done => return Ok(()),
+            };
+        }
+    }
+
+    /// Between two units: is the document still ours, and may we go on?
+    fn gate(&self) -> Result<(), Stop> {
+        if self.lost.is_cancelled() {
+            Err(Stop::Lost)
+        } else if self.context.shutdown.is_cancelled() {
+            Err(Stop::Asked)
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), Stop> {
+        let services = &self.context.services;
+        Ok(services.jobs.checkpoint(self.claim, checkpoint, services.clock.now()).await?)
+    }
+
+    async fn step(&self, step: Step, facts: Facts) -> Result<(), Stop> {
+        self.checkpoint(Checkpoint::Step { step, facts }).await
+    }
+
+    async fn load(&mut self) -> Result<Stage, Stop> {
+        self.step(Step::Validating, Facts::file(&self.claim.filename)).await?;
+        let text = self.extracted().await?;
+        let pages = text.spans.iter().filter_map(|s| s.page).max();
+        let warnings =
+            text.warnings.iter().map(|w| Warning { code: w.code.clone(), message: w.message.clone() });
+        self.checkpoint(Checkpoint::Loaded {
+            pages: pages.map(u64::from),
+            characters: text.text.chars().count() as u64,
+            title: text.title.clone(),
+            warnings: warnings.collect(),
+        })
+        .await?;
+        Ok(Stage::Chunking)
+    }
+
+    /// Reads the file in a process of its own and keeps the text beside it, durable before the checkpoint says so.
+    async fn extracted(&mut self) -> Result<Arc<ExtractedText>, Stop> {
+        let blobs = &self.context.services.blobs;
+        let path = blobs.path(&self.claim.blob_key).await.map_err(missing_file)?;
+        let name = self.claim.filename.clone();
+        let opened = tokio::task::spawn_blocking(move || {
+            let mut file = std::fs::File::open(path)?;
+            let kind = detect_file(&mut file, &name)?;
+            // Telling the kind read the first bytes.
+            std::io::Seek::rewind(&mut file)?;
+            Ok::<_, std::io::Error>((file, kind))
+        });
+        let (file, kind) = opened.await.map_err(broken)?.map_err(|e| missing_file(BlobError::Io(e)))?;
+        let kind: FileKind = kind.map_err(|refused| {
+            Stop::Failed(Failure {
+                code: "unsupported_type".into(),
+                message: refused.to_string(),
+                hint: None,
+                retryable: false,
+            })
+        })?;
+        self.step(Step::ExtractingText, Facts::file(&self.claim.filename)).await?;
+        let extraction = self.context.tools.extractor.extract(file, kind, |_| {});
+        let text = tokio::select! {
+            text = extraction => text.map_err(|e| Stop::Failed(failure_of(e)))?,
+            () = self.lost.cancelled() => return Err(Stop::Lost),
+            () = self.stopped_for_long() => return Err(Stop::Asked),
+        };
+        let bytes = serde_json::to_vec(&text).map_err(broken)?;
+        blobs.put(&self.text_key(), Bytes::from(bytes)).await.map_err(missing_file)?;
+        let text = Arc::new(text);
+        self.text = Some(text.clone());
+        Ok(text)
+    }
+
+    async fn stopped_for_long(&self) {
+        self.context.shutdown.cancelled().await;
+        tokio::time::sleep(self.context.options.grace).await;
+    }
+
+    fn text_key(&self) -> String {
+        format!("texts/{}/{}", self.claim.document_id, self.claim.version)
+    }
+
+    /// The text of an earlier unit or an earlier claim; read anew from the file when it is not there.
+    async fn stored_text(&mut self) -> Result<Arc<ExtractedText>, Stop> {
+        if let Some(text) = &self.text {
+            return Ok(text.clone());
+        }
+        match self.context.services.blobs.get(&self.text_key()).await {
+            Ok(bytes) => match serde_json::from_slice::<ExtractedText>(&bytes) {
+                Ok(text) => Ok(Arc::new(text)),
+                Err(_) => self.extracted().await,
+            },
+            Err(BlobError::NotFound) => self.extracted().await,
+            Err(e) => Err(missing_file(e)),
+        }
+    }
+
+    async fn cut(&mut self) -> Result<Stage, Stop> {
+        let text = self.stored_text().await?;
+        self.step(Step::ChunkingText, Facts::default()).await?;
+        let config = self.claim.rag_config.clone();
+        let tokenizers = self.context.tools.tokenizers.clone();
+        let embedder = self.context.services.embedder.clone();
+        let runtime = tokio::runtime::Handle::current();
+        let cutting = tokio::task::spawn_blocking(move || {
+            let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| failure_of_embedding(&e))?;
+            let embed = |texts: &[&str]| {
+                let texts = texts.iter().map(|t| (*t).to_owned()).collect();
+                runtime.block_on(embedder.embed(&config.embedding_model, texts)).map_err(|e| e.to_string())
+            };
+            chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed))
+                .map_err(failure_of_cut)
+        });
+        let drafts = cutting.await.map_err(broken)?.map_err(Stop::Failed)?;
+        if drafts.is_empty() {
+            return Err(Stop::Failed(Failure {
+                code: "no_text".into(),
+                message: "No text was found in this file.".into(),
+                hint: None,
+                retryable: false,
+            }));
+        }
+        let chunks: Vec<NewChunk> = drafts.into_iter().map(|d| self.new_chunk(d)).collect();
+        self.checkpoint(Checkpoint::Chunked { chunks }).await?;
+        Ok(if self.claim.rag_config.embeds() { Stage::Embedding } else { Stage::Indexing })
+    }
+
+    fn new_chunk(&self, d: ChunkDraft) -> NewChunk {
+        NewChunk {
+            id: ChunkId::new(self.context.services.ids.uuid()),
+            ordinal: d.ordinal,
+            text: d.text,
+            content_hash: d.content_hash,
+            page: d.page,
+            heading: d.heading,
+            char_start: d.char_start,
+            char_end: d.char_end,
+            token_count: d.token_count,
+        }
+    }
+
+    async fn embed(&mut self) -> Result<Stage, Stop> {
+        let services = &self.context.services;
+        let id = self.claim.document_id;
+        self.step(Step::CreatingEmbeddings, Facts::default()).await?;
+        let mut size = *BATCH.start() * 2;
+        loop {
+            self.gate()?;
+            let batch = services.jobs.unembedded(id, size as u32).await?;
+            if batch.is_empty() {
+                return Ok(Stage::Indexing);
+            }
+            let began;
+            let vectors = {
+                let _turn = self.context.embedding.acquire().await.map_err(broken)?;
+                self.gate()?;
+                began = Instant::now();
+                self.vectors(batch.iter().map(|c| c.text.clone()).collect()).await?
+            };
+            if vectors.len() != batch.len() {
+                return Err(Stop::Failed(Failure {
+                    code: "embedding_failed".into(),
+                    message: "The embedding model answered with the wrong number of vectors.".into(),
+                    hint: None,
+                    retryable: true,
+                }));
+            }
+            let per_second = batch.len() as f64 / began.elapsed().as_secs_f64().max(1e-3);
+            size = ((per_second * BATCH_TIME) as usize).clamp(*BATCH.start(), *BATCH.end());
+            let vectors = batch.iter().map(|c| c.id).zip(vectors).collect();
+            self.checkpoint(Checkpoint::Embedded { vectors }).await?;
+        }
+    }
+
+    async fn vectors(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Stop> {
+        let model = &self.claim.rag_config.embedding_model;
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..TRIES {
+            match self.context.services.embedder.embed(model, texts.clone()).await {
+                Err(EmbedError::Failed(reason)) => {
+                    tracing::warn!(document_id = %self.claim.document_id, reason, "embedding will be tried again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                    self.gate()?;
+                }
+                other => return other.map_err(|e| Stop::Failed(failure_of_embedding(&e))),
+            }
+        }
+        self.context
+            .services
+            .embedder
+            .embed(model, texts)
+            .await
+            .map_err(|e| Stop::Failed(failure_of_embedding(&e)))
+    }
+
+    async fn index(&mut self) -> Result<Stage, Stop> {
+        self.step(Step::StoringMetadata, Facts::default()).await?;
+        self.checkpoint(Checkpoint::Indexed).await?;
+        Ok(Stage::Done)
+    }
+}
+
+fn failure_of(e: ExtractError) -> Failure {
+    if let Some(technical) = &e.technical {
+        tracing::info!(code = e.code.as_str(), technical, "a file could not be read");
+    }
+    Failure { code: e.code.as_str().to_owned(), message: e.sentence, hint: e.hint, retryable: e.retryable }
+}
+
+fn failure_of_embedding(e: &EmbedError) -> Failure {
+    match e {
+        EmbedError::Missing(sentence) => Failure {
+            code: "model_missing".into(),
+            message: "The embedding model is not there.".into(),
+            hint: Some(sentence.clone()),
+            retryable: true,
+        },
+        EmbedError::Failed(reason) => Failure {
+            code: "embedding_failed".into(),
+            message: "The embedding model could not process this text.".into(),
+            hint: Some(reason.clone()),
+            retryable: true,
+        },
+    }
+}
+
+fn failure_of_cut(e: ChunkError) -> Failure {
+    Failure {
+        code: "chunking_failed".into(),
+        message: format!("The text could not be cut: {e}."),
+        hint: None,
+        retryable: false,
+    }
+}
+
+/// The file is ours to keep; when it cannot be read, the disk is at fault, not the document.
+fn missing_file(e: BlobError) -> Stop {
+    tracing::error!(error = %e, "a stored file could not be read or written");
+    Stop::Failed(Failure {
+        code: "storage_failed".into(),
+        message: "The stored file could not be read.".into(),
+        hint: Some("Check the server's disk, then try again.".into()),
+        retryable: true,
+    })
+}
+
+fn broken(e: impl std::error::Error + Send + Sync + 'static) -> Stop {
+    Stop::Store(StoreError::backend(e))
+}

@@ -1,0 +1,217 @@
+//! The worker: claims documents, takes each from its last checkpoint to the end, and commits every unit of work with
+//! its results. It holds no truth of its own: kill it anywhere, and the next claim goes on from the rows.
+
+mod document;
+
+use crate::{chunk::TokenCounter, extract::Extractor};
+use document::{Ended, process};
+use domain::{
+    DocumentId,
+    ingest::{Checkpoint, Failure},
+};
+use services::{
+    Services,
+    ports::{Claim, EmbedError, Signal, StoreError, WorkerId},
+};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, broadcast::error::RecvError},
+    task::{Id, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A model's tokenizer, shared between documents.
+pub type SharedTokens = Arc<dyn TokenCounter + Send + Sync>;
+
+/// Where the tokenizer of an embedding model comes from.
+pub trait Tokenizers: Send + Sync {
+    fn tokens(&self, model: &str) -> Result<SharedTokens, EmbedError>;
+}
+
+#[derive(Clone)]
+pub struct Tools {
+    pub extractor: Extractor,
+    pub tokenizers: Arc<dyn Tokenizers>,
+}
+
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Documents that are worked on at the same time: while one is embedded, the next are read and cut.
+    pub documents: usize,
+    /// After this long without a heartbeat another worker may take the document over.
+    pub lease_seconds: u32,
+    /// How long a unit in hand may still take when the server stops.
+    pub grace: Duration,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self { documents: 4, lease_seconds: 5, grace: Duration::from_secs(8) }
+    }
+}
+
+/// What every document in hand shares.
+struct Context {
+    services: Services,
+    tools: Tools,
+    options: WorkerOptions,
+    /// The embedder uses all cores; two batches at once would only slow one another down.
+    embedding: Semaphore,
+    shutdown: CancellationToken,
+}
+
+/// The documents in hand, by the task that works on each.
+#[derive(Default)]
+struct Hands(HashMap<Id, (Claim, CancellationToken)>);
+
+/// Works until `shutdown`; then finishes the units in hand and gives the documents back.
+pub async fn run(services: Services, tools: Tools, options: WorkerOptions, shutdown: CancellationToken) {
+    let worker = WorkerId(services.ids.uuid().to_string());
+    let context = Arc::new(Context {
+        services: services.clone(),
+        tools,
+        options: options.clone(),
+        embedding: Semaphore::new(1),
+        shutdown: shutdown.clone(),
+    });
+    let hands = Arc::new(Mutex::new(Hands::default()));
+    // On a task of its own, so that no slow unit can make the leases run out.
+    let heart = tokio::spawn(beat(services.clone(), worker.clone(), options.lease_seconds, hands.clone()));
+    // Interest first, then the look, or a wake-up between the two is lost.
+    let mut bus = services.bus.subscribe();
+    let mut tasks = JoinSet::new();
+    tracing::info!(worker = worker.0, documents = options.documents, "worker started");
+    while !shutdown.is_cancelled() {
+        let free = options.documents.saturating_sub(tasks.len());
+        let mut pause = Duration::from_secs(1);
+        if free > 0 {
+            let now = services.clock.now();
+            match services.jobs.claim(&worker, options.lease_seconds, free as u32, now).await {
+                Ok(claims) => {
+                    for claim in claims {
+                        let lost = CancellationToken::new();
+                        let task = process(context.clone(), claim.clone(), lost.clone());
+                        // The lock is held over the spawn, or the heart could miss a document.
+                        let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+                        let handle = tasks.spawn(task);
+                        hands.0.insert(handle.id(), (claim, lost));
+                    }
+                }
+                Err(e) => {
+                    tracing::warn!(error = %e, "no document could be claimed; trying again");
+                    pause = Duration::from_millis(300);
+                }
+            }
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => settle(&services, &hands, ended).await,
+            () = woken(&mut bus), if tasks.len() < options.documents => {}
+            // The fallback of the push: leases of the dead run out without a signal.
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+    while let Some(ended) = tasks.join_next_with_id().await {
+        settle(&services, &hands, ended).await;
+    }
+    heart.abort();
+    tracing::info!(worker = worker.0, "worker stopped");
+}
+
+async fn woken(bus: &mut services::ports::BusReceiver) {
+    loop {
+        match bus.recv().await {
+            Ok(Signal::WorkReady) | Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
+
+/// Extends the leases; a document that is no longer ours is stopped at once.
+async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: Arc<Mutex<Hands>>) {
+    let mut every = tokio::time::interval(Duration::from_millis(u64::from(lease_seconds) * 1000 / 4));
+    every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        every.tick().await;
+        // Only what was in hand before the beat is judged by its answer.
+        let before: Vec<(DocumentId, CancellationToken)> = {
+            let hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+            hands.0.values().map(|(c, lost)| (c.document_id, lost.clone())).collect()
+        };
+        if before.is_empty() {
+            continue;
+        }
+        match services.jobs.heartbeat(&worker, lease_seconds).await {
+            Ok(held) => {
+                for (id, lost) in before.iter().filter(|(id, _)| !held.contains(id)) {
+                    tracing::debug!(document_id = %id, "the lease is gone");
+                    lost.cancel();
+                }
+            }
+            Err(e) => tracing::warn!(error = %e, "the leases could not be extended"),
+        }
+    }
+}
+
+/// Takes note of a document that left our hands.
+async fn settle(
+    services: &Services,
+    hands: &Mutex<Hands>,
+    ended: Result<(Id, Result<Ended, StoreError>), tokio::task::JoinError>,
+) {
+    let (task, outcome) = match ended {
+        Ok((task, outcome)) => (task, Some(outcome)),
+        Err(e) => (e.id(), None),
+    };
+    let taken = hands.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&task);
+    let Some((claim, _)) = taken else { return };
+    match outcome {
+        Some(Ok(Ended::Through | Ended::Lost)) => {}
+        Some(Ok(Ended::Released)) => {
+            tracing::info!(document_id = %claim.document_id, "given back at shutdown")
+        }
+        Some(Err(StoreError::Fenced)) => {
+            tracing::info!(document_id = %claim.document_id, "another worker has taken it over");
+        }
+        Some(Err(e)) => {
+            tracing::warn!(document_id = %claim.document_id, error = format!("{e:?}"), "the store failed; giving it back");
+            give_back(services.clone(), claim);
+        }
+        None => {
+            tracing::error!(document_id = %claim.document_id, "the worker's code failed on this document");
+            let failure = Checkpoint::Failed(Failure {
+                code: "internal".into(),
+                message: "The server made a mistake with this file.".into(),
+                hint: Some("Try again; if it happens once more, report it with this file.".into()),
+                retryable: true,
+            });
+            if let Err(e) = services.jobs.checkpoint(&claim, failure, services.clock.now()).await {
+                tracing::error!(document_id = %claim.document_id, error = %e, "that could not be written down");
+                give_back(services.clone(), claim);
+            }
+        }
+    }
+}
+
+/// Tries until it is done: the heart extends every lease of this worker, so a document that is in nobody's hands
+/// must not keep its lease.
+fn give_back(services: Services, claim: Claim) {
+    tokio::spawn(async move {
+        let mut pause = Duration::from_millis(200);
+        loop {
+            tokio::time::sleep(pause).await;
+            match services.jobs.release(&claim).await {
+                Ok(()) | Err(StoreError::Fenced | StoreError::NotFound | StoreError::Illegal(_)) => return,
+                Err(e) => {
+                    tracing::warn!(document_id = %claim.document_id, error = %e, "it could not be given back")
+                }
+            }
+            pause = (pause * 2).min(Duration::from_secs(5));
+        }
+    });
+}

@@ -1,0 +1,80 @@
+//! The error of every use case, and how it looks to the one who asked.
+//!
+//! Use a named variant for what the person can do something about; everything else is `Internal`: logged here with its
+//! cause, shown as one sentence.
+
+use crate::ports::{BlobError, EmbedError, StoreError};
+use domain::{FieldErrors, Problem, status::IllegalMove};
+
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("nobody is signed in")]
+    Unauthorized,
+    /// Not there, or not yours: the two look the same.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    #[error("fields are not valid")]
+    Invalid(FieldErrors),
+    #[error(transparent)]
+    Illegal(#[from] IllegalMove),
+    /// Anything else that has a status, a code and a sentence of its own.
+    #[error("{0}")]
+    Problem(Box<Problem>),
+    #[error("{what}: {cause}")]
+    Internal { what: &'static str, cause: Box<dyn std::error::Error + Send + Sync> },
+}
+
+impl Error {
+    pub fn problem(status: u16, code: &str, detail: impl Into<String>) -> Self {
+        Self::Problem(Box::new(Problem::new(status, code, detail)))
+    }
+
+    /// What the client is told. An internal error is logged on the way.
+    pub fn to_problem(&self) -> Problem {
+        match self {
+            Error::Unauthorized => Problem::unauthorized(),
+            Error::NotFound(what) => Problem::not_found(what),
+            Error::Invalid(errors) => Problem::invalid(errors.clone()),
+            Error::Illegal(e) => Problem::from(e.clone()),
+            Error::Problem(p) => (**p).clone(),
+            Error::Internal { what, cause } => {
+                tracing::error!(what, error = format!("{cause:?}"), "a use case failed");
+                Problem::internal()
+            }
+        }
+    }
+}
+
+impl From<FieldErrors> for Error {
+    fn from(errors: FieldErrors) -> Self {
+        Self::Invalid(errors)
+    }
+}
+
+impl From<StoreError> for Error {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::NotFound => Self::NotFound("thing"),
+            StoreError::Illegal(e) => Self::Illegal(e),
+            other => Self::Internal { what: "store", cause: Box::new(other) },
+        }
+    }
+}
+
+impl From<BlobError> for Error {
+    fn from(e: BlobError) -> Self {
+        match e {
+            BlobError::NotFound => Self::NotFound("file"),
+            other => Self::Internal { what: "file store", cause: Box::new(other) },
+        }
+    }
+}
+
+impl From<EmbedError> for Error {
+    fn from(e: EmbedError) -> Self {
+        match e {
+            EmbedError::Missing(sentence) => Self::problem(503, "model_missing", sentence),
+            other => Self::Internal { what: "embedding", cause: Box::new(other) },
+        }
+    }
+}

@@ -1,0 +1,382 @@
+//! The hub: a room a user, a queue a connection. It sends a user's events only contiguously: when 6 arrives before 5,
+//! or the bus lost or doubled something, it reads the log. So the bus costs latency at worst, never an event.
+
+use super::queue::Queue;
+use crate::ports::{Bus, EventLog, LoggedEvent, Signal, StoreError};
+use bytes::Bytes;
+use domain::{Epoch, ServerFrame, SessionId, UserId};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::{Notify, broadcast::error::RecvError};
+
+/// Open connections that one user may have on this node.
+pub const MAX_CONNECTIONS: usize = 64;
+/// Events read from the log at once.
+const PAGE: u32 = 500;
+/// Frames handed to a transport at once.
+const BURST: usize = 256;
+
+/// Where a client left off. Both empty: it knows nothing yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resume {
+    pub epoch: Option<Epoch>,
+    pub last_seq: Option<u64>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("too many connections")]
+    TooMany,
+    #[error("the server is going away")]
+    GoingAway,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What a transport does next.
+#[derive(Debug, PartialEq)]
+pub enum Outgoing {
+    /// Whole frames, to be sent in this order. The first ever begins with the welcome.
+    Frames(Vec<Bytes>),
+    /// Close with 4401.
+    SessionEnded,
+    /// Close with 1001.
+    GoingAway,
+}
+
+pub struct Hub {
+    log: Arc<dyn EventLog>,
+    bus: Arc<dyn Bus>,
+    rooms: Mutex<HashMap<UserId, Arc<Room>>>,
+    closing: AtomicBool,
+    next_id: AtomicU64,
+}
+
+/// All connections of one user.
+struct Room {
+    user: UserId,
+    state: Mutex<RoomState>,
+}
+
+#[derive(Default)]
+struct RoomState {
+    /// Everything up to here went to the queues; `None` until the head was read once.
+    last: Option<u64>,
+    /// Highest seq that the bus told of.
+    heard: u64,
+    /// A task reads the log to close a gap.
+    filling: bool,
+    mailboxes: HashMap<u64, Arc<Mailbox>>,
+}
+
+struct Mailbox {
+    session: SessionId,
+    state: Mutex<MailboxState>,
+    wake: Notify,
+}
+
+#[derive(Default)]
+struct MailboxState {
+    queue: Queue,
+    /// The queue outgrew its bound; the client has to refetch, and goes on from the room's last seq.
+    overrun: Option<u64>,
+    ended: bool,
+    going_away: bool,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Hub {
+    pub fn new(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>) -> Arc<Self> {
+        Arc::new(Self {
+            log,
+            bus,
+            rooms: Mutex::default(),
+            closing: AtomicBool::new(false),
+            next_id: AtomicU64::new(1),
+        })
+    }
+
+    /// Carries the bus to the rooms, for as long as the future is polled. Subscribes at once, not at the first poll.
+    pub fn run(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
+        let (hub, mut bus) = (self.clone(), self.bus.subscribe());
+        async move {
+            loop {
+                match bus.recv().await {
+                    Ok(Signal::Event(event)) => hub.hear(event),
+                    Ok(Signal::SessionEnded { user_id, session_id }) => hub.end_session(user_id, session_id),
+                    Ok(Signal::WorkReady) => {}
+                    Err(RecvError::Lagged(missed)) => {
+                        tracing::warn!(missed, "the bus ran ahead; reading the log");
+                        hub.catch_up_all();
+                    }
+                    Err(RecvError::Closed) => return,
+                }
+            }
+        }
+    }
+
+    /// Opens a stream. Everything after the client's place arrives: what was missed, then live, without a gap.
+    pub async fn connect(
+        self: &Arc<Self>,
+        user: UserId,
+        session: SessionId,
+        resume: Resume,
+    ) -> Result<Connection, ConnectError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let mailbox = Arc::new(Mailbox { session, state: Mutex::default(), wake: Notify::new() });
+        // Interest first, then the look at the log. The room is entered under the lock of the house, or it could be
+        // taken down in between by the last one who leaves.
+        let room = {
+            let mut rooms = lock(&self.rooms);
+            let room = rooms.entry(user).or_insert_with(|| Arc::new(Room { user, state: Mutex::default() }));
+            let mut state = lock(&room.state);
+            if state.mailboxes.len() >= MAX_CONNECTIONS {
+                return Err(ConnectError::TooMany);
+            }
+            state.mailboxes.insert(id, mailbox.clone());
+            room.clone()
+        };
+        // From here on, dropping `connection` leaves the room.
+        let mut connection =
+            Connection { hub: self.clone(), room: room.clone(), id, mailbox, start: None, sent: 0 };
+        if self.closing.load(Ordering::SeqCst) {
+            return Err(ConnectError::GoingAway);
+        }
+        let head = self.log.head(user).await?;
+        let floor = self.log.floor(user).await?;
+        let last = {
+            let mut state = lock(&room.state);
+            let last = *state.last.get_or_insert(head);
+            if state.heard > last {
+                self.fill(&room, &mut state);
+            }
+            last
+        };
+        let epoch = self.log.epoch();
+        let resumed_from = resume
+            .last_seq
+            .filter(|&seq| resume.epoch.as_ref() == Some(&epoch) && seq <= head && seq >= floor);
+        connection.start = Some(match resumed_from {
+            Some(after) => Start::Resumed { epoch, after, until: head.max(last) },
+            None => Start::Fresh { epoch, seq: last },
+        });
+        Ok(connection)
+    }
+
+    /// Ends every stream with 1001; new ones are refused.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        for room in lock(&self.rooms).values() {
+            for mailbox in lock(&room.state).mailboxes.values() {
+                lock(&mailbox.state).going_away = true;
+                mailbox.wake.notify_one();
+            }
+        }
+    }
+
+    /// Open connections, for the metrics.
+    pub fn connections(&self) -> usize {
+        lock(&self.rooms).values().map(|r| lock(&r.state).mailboxes.len()).sum()
+    }
+
+    fn hear(self: &Arc<Self>, event: Arc<LoggedEvent>) {
+        let Some(room) = lock(&self.rooms).get(&event.user_id).cloned() else { return };
+        let mut state = lock(&room.state);
+        state.heard = state.heard.max(event.seq);
+        match state.last {
+            Some(last) if event.seq <= last => {}
+            Some(last) if event.seq == last + 1 && !state.filling => state.deliver(event),
+            Some(_) => self.fill(&room, &mut state),
+            // The head is being read; whoever reads it sees `heard`.
+            None => {}
+        }
+    }
+
+    fn end_session(&self, user: UserId, session: SessionId) {
+        let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
+        for mailbox in lock(&room.state).mailboxes.values().filter(|m| m.session == session) {
+            lock(&mailbox.state).ended = true;
+            mailbox.wake.notify_one();
+        }
+    }
+
+    fn catch_up_all(self: &Arc<Self>) {
+        let rooms: Vec<Arc<Room>> = lock(&self.rooms).values().cloned().collect();
+        for room in rooms {
+            let mut state = lock(&room.state);
+            // Something may have been committed that nobody told: look beyond what was heard.
+            state.heard = state.heard.max(state.last.unwrap_or(0) + 1);
+            if state.last.is_some() {
+                self.fill(&room, &mut state);
+            }
+        }
+    }
+
+    /// Starts a task that reads the log from the room's last seq up to what was heard.
+    fn fill(self: &Arc<Self>, room: &Arc<Room>, state: &mut RoomState) {
+        if std::mem::replace(&mut state.filling, true) {
+            return;
+        }
+        let (hub, room) = (self.clone(), room.clone());
+        tokio::spawn(async move {
+            let mut delay = Duration::from_millis(50);
+            loop {
+                let after = lock(&room.state).last.unwrap_or(0);
+                match hub.log.after(room.user, after, PAGE).await {
+                    Ok(events) => {
+                        let full = events.len() == PAGE as usize;
+                        let mut state = lock(&room.state);
+                        for event in events {
+                            if event.seq > state.last.unwrap_or(0) {
+                                state.deliver(Arc::new(event));
+                            }
+                        }
+                        let empty = state.last.unwrap_or(0) == after;
+                        // What was heard but is not in the log was told before its commit was visible here (a
+                        // replica) or never existed; an empty read ends the search, the next event starts it again.
+                        if (!full && state.heard <= state.last.unwrap_or(0))
+                            || empty
+                            || state.mailboxes.is_empty()
+                        {
+                            state.filling = false;
+                            return;
+                        }
+                    }
+                    Err(e) => {
+                        tracing::warn!(error = %e, "the event log could not be read; trying again");
+                        tokio::time::sleep(delay).await;
+                        delay = (delay * 2).min(Duration::from_secs(5));
+                        if lock(&room.state).mailboxes.is_empty() {
+                            lock(&room.state).filling = false;
+                            return;
+                        }
+                    }
+                }
+            }
+        });
+    }
+
+    fn leave(&self, room: &Room, id: u64) {
+        let mut rooms = lock(&self.rooms);
+        let mut state = lock(&room.state);
+        state.mailboxes.remove(&id);
+        if state.mailboxes.is_empty() {
+            rooms.remove(&room.user);
+        }
+    }
+}
+
+impl RoomState {
+    fn deliver(&mut self, event: Arc<LoggedEvent>) {
+        self.last = Some(event.seq);
+        for mailbox in self.mailboxes.values() {
+            let mut state = lock(&mailbox.state);
+            let seq = event.seq;
+            if !state.queue.push(event.clone()) || state.overrun.is_some() {
+                state.queue.clear();
+                state.overrun = Some(seq);
+            }
+            drop(state);
+            mailbox.wake.notify_one();
+        }
+    }
+}
+
+enum Start {
+    Resumed { epoch: Epoch, after: u64, until: u64 },
+    Fresh { epoch: Epoch, seq: u64 },
+}
+
+/// One open stream. Dropping it leaves the room.
+pub struct Connection {
+    hub: Arc<Hub>,
+    room: Arc<Room>,
+    id: u64,
+    mailbox: Arc<Mailbox>,
+    start: Option<Start>,
+    /// Seq of the last frame that was handed out.
+    sent: u64,
+}
+
+impl Connection {
+    /// The next frames; waits until there are some.
+    ///
+    /// # Errors
+    /// When the log cannot be read; the transport closes, and the client resumes.
+    pub async fn next(&mut self) -> Result<Outgoing, StoreError> {
+        if let Some(start) = self.start.take() {
+            return self.begin(start).await;
+        }
+        loop {
+            {
+                let mut state = lock(&self.mailbox.state);
+                if state.ended {
+                    return Ok(Outgoing::SessionEnded);
+                }
+                if state.going_away {
+                    return Ok(Outgoing::GoingAway);
+                }
+                if let Some(seq) = state.overrun.take() {
+                    self.sent = seq;
+                    let epoch = self.hub.log.epoch();
+                    return Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome {
+                        epoch,
+                        seq,
+                        resumed: false,
+                    })]));
+                }
+                let mut events = state.queue.take(BURST);
+                events.retain(|e| e.seq > self.sent);
+                if let Some(last) = events.last() {
+                    self.sent = last.seq;
+                }
+                let frames: Vec<Bytes> = events.into_iter().map(|e| e.frame.clone()).collect();
+                if !frames.is_empty() {
+                    return Ok(Outgoing::Frames(frames));
+                }
+            }
+            // A permit is kept when the wake-up came between the look and this line.
+            self.mailbox.wake.notified().await;
+        }
+    }
+
+    async fn begin(&mut self, start: Start) -> Result<Outgoing, StoreError> {
+        match start {
+            Start::Fresh { epoch, seq } => {
+                self.sent = seq;
+                Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome { epoch, seq, resumed: false })]))
+            }
+            Start::Resumed { epoch, after, until } => {
+                let mut frames = vec![encode(&ServerFrame::Welcome { epoch, seq: until, resumed: true })];
+                self.sent = after;
+                while self.sent < until {
+                    let missed = self.hub.log.after(self.room.user, self.sent, PAGE).await?;
+                    let Some(last) = missed.last() else { break };
+                    self.sent = last.seq;
+                    frames.extend(missed.into_iter().map(|e| e.frame));
+                }
+                Ok(Outgoing::Frames(frames))
+            }
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.hub.leave(&self.room, self.id);
+    }
+}
+
+fn encode(frame: &ServerFrame) -> Bytes {
+    // Plain data with text keys: encoding it cannot fail.
+    serde_json::to_vec(frame).map(Bytes::from).unwrap_or_default()
+}

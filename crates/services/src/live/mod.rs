@@ -1,0 +1,7 @@
+//! The live stream: from committed events to the frames of each open connection. Transports (WebSocket, SSE, long
+//! polling) only carry what this module hands them.
+
+mod hub;
+mod queue;
+
+pub use hub::{ConnectError, Connection, Hub, MAX_CONNECTIONS, Outgoing, Resume};

@@ -1,0 +1,271 @@
+//! The hub against a log in memory and a bus that misbehaves: whatever the bus loses, doubles or reorders, each
+//! connection gets every event once, in order.
+
+use async_trait::async_trait;
+use domain::{Epoch, Event, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted};
+use proptest::prelude::*;
+use services::{
+    live::{ConnectError, Connection, Hub, Outgoing, Resume},
+    ports::{Bus, BusReceiver, EventLog, LoggedEvent, Signal, StoreError},
+};
+use std::sync::{Arc, Mutex};
+use tokio::sync::broadcast;
+use uuid::Uuid;
+
+const USER: UserId = UserId::new(Uuid::from_u128(1));
+const SESSION: SessionId = SessionId::new(Uuid::from_u128(2));
+
+fn epoch() -> Epoch {
+    Epoch("first".into())
+}
+
+#[derive(Default)]
+struct Log(Mutex<Vec<LoggedEvent>>);
+
+#[async_trait]
+impl EventLog for Log {
+    fn epoch(&self) -> Epoch {
+        epoch()
+    }
+
+    async fn head(&self, _: UserId) -> Result<u64, StoreError> {
+        Ok(self.0.lock().unwrap().len() as u64)
+    }
+
+    async fn floor(&self, _: UserId) -> Result<u64, StoreError> {
+        Ok(0)
+    }
+
+    async fn after(&self, _: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
+        Ok(self.0.lock().unwrap().iter().filter(|e| e.seq > after).take(limit as usize).cloned().collect())
+    }
+
+    async fn append(
+        &self,
+        user: UserId,
+        events: Vec<Event>,
+        at: Timestamp,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let mut log = self.0.lock().unwrap();
+        let start = log.len();
+        for event in events {
+            let seq = log.len() as u64 + 1;
+            log.push(LoggedEvent::new(user, seq, at, event));
+        }
+        Ok(log[start..].to_vec())
+    }
+}
+
+struct TestBus(broadcast::Sender<Signal>);
+
+impl Bus for TestBus {
+    fn publish(&self, signal: Signal) {
+        let _ = self.0.send(signal);
+    }
+
+    fn subscribe(&self) -> BusReceiver {
+        self.0.subscribe()
+    }
+}
+
+struct World {
+    log: Arc<Log>,
+    bus: Arc<TestBus>,
+    hub: Arc<Hub>,
+}
+
+impl World {
+    fn new(bus_capacity: usize) -> Self {
+        let log = Arc::new(Log::default());
+        let bus = Arc::new(TestBus(broadcast::Sender::new(bus_capacity)));
+        let hub = Hub::new(log.clone(), bus.clone());
+        tokio::spawn(hub.run());
+        Self { log, bus, hub }
+    }
+
+    /// Commits `n` events without telling the bus.
+    async fn commit(&self, n: usize) -> Vec<LoggedEvent> {
+        let event = |i| {
+            Event::WorkspaceDeleted(WorkspaceDeleted {
+                id: WorkspaceId::new(Uuid::from_u128(100 + i)),
+                rev: 0,
+            })
+        };
+        self.log.append(USER, (0..n as u128).map(event).collect(), Timestamp::default()).await.unwrap()
+    }
+
+    fn tell(&self, event: &LoggedEvent) {
+        self.bus.publish(Signal::Event(Arc::new(event.clone())));
+    }
+
+    async fn connect(&self, last_seq: Option<u64>) -> Connection {
+        let resume = Resume { epoch: last_seq.map(|_| epoch()), last_seq };
+        self.hub.connect(USER, SESSION, resume).await.unwrap()
+    }
+}
+
+async fn frames(connection: &mut Connection) -> Vec<ServerFrame> {
+    match connection.next().await.unwrap() {
+        Outgoing::Frames(frames) => frames.iter().map(|f| serde_json::from_slice(f).unwrap()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reads until the event `until` has come; answers all seqs.
+async fn seqs_until(connection: &mut Connection, until: u64) -> Vec<u64> {
+    let mut seqs = vec![];
+    while seqs.last() != Some(&until) {
+        for frame in frames(connection).await {
+            if let ServerFrame::Event(e) = frame {
+                seqs.push(e.seq);
+            }
+        }
+    }
+    seqs
+}
+
+#[tokio::test]
+async fn a_fresh_client_starts_from_now() {
+    let world = World::new(64);
+    world.commit(3).await;
+    let mut c = world.connect(None).await;
+    assert_eq!(frames(&mut c).await, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(seqs_until(&mut c, 4).await, [4]);
+}
+
+#[tokio::test]
+async fn a_returning_client_gets_what_it_missed_then_live() {
+    let world = World::new(64);
+    world.commit(1_200).await;
+    let mut c = world.connect(Some(7)).await;
+    let first = frames(&mut c).await;
+    assert_eq!(first[0], ServerFrame::Welcome { epoch: epoch(), seq: 1_200, resumed: true });
+    assert_eq!(first.len(), 1 + 1_193);
+    for e in world.commit(2).await {
+        world.tell(&e);
+    }
+    assert_eq!(seqs_until(&mut c, 1_202).await, [1_201, 1_202]);
+}
+
+#[tokio::test]
+async fn another_epoch_or_a_seq_beyond_the_log_is_never_resumed() {
+    let world = World::new(64);
+    world.commit(3).await;
+    for resume in [
+        Resume { epoch: Some(Epoch("other".into())), last_seq: Some(2) },
+        Resume { epoch: Some(epoch()), last_seq: Some(4) },
+        Resume { epoch: None, last_seq: Some(2) },
+    ] {
+        let mut c = world.hub.connect(USER, SESSION, resume).await.unwrap();
+        assert_eq!(frames(&mut c).await, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_drops_everything_costs_latency_but_no_event() {
+    let world = World::new(4);
+    let mut c = world.connect(Some(0)).await;
+    frames(&mut c).await;
+    // Far more than the bus holds: most signals are lost, the receiver is told that it lagged.
+    for e in world.commit(500).await {
+        world.tell(&e);
+    }
+    assert_eq!(seqs_until(&mut c, 500).await, (1..=500).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn an_ended_session_ends_its_streams_and_no_others() {
+    let world = World::new(64);
+    let other = SessionId::new(Uuid::from_u128(3));
+    let mut mine = world.connect(Some(0)).await;
+    let mut theirs =
+        world.hub.connect(USER, other, Resume { epoch: Some(epoch()), last_seq: Some(0) }).await.unwrap();
+    frames(&mut mine).await;
+    frames(&mut theirs).await;
+    world.bus.publish(Signal::SessionEnded { user_id: USER, session_id: SESSION });
+    assert_eq!(mine.next().await.unwrap(), Outgoing::SessionEnded);
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(seqs_until(&mut theirs, 1).await, [1]);
+}
+
+#[tokio::test]
+async fn a_closing_hub_sends_everyone_away() {
+    let world = World::new(64);
+    let mut c = world.connect(Some(0)).await;
+    frames(&mut c).await;
+    world.hub.close();
+    assert_eq!(c.next().await.unwrap(), Outgoing::GoingAway);
+    let refused = world.hub.connect(USER, SESSION, Resume::default()).await;
+    assert!(matches!(refused, Err(ConnectError::GoingAway)));
+}
+
+#[tokio::test]
+async fn leaving_frees_the_place() {
+    let world = World::new(64);
+    let mut open = vec![];
+    for _ in 0..services::live::MAX_CONNECTIONS {
+        open.push(world.connect(None).await);
+    }
+    let refused = world.hub.connect(USER, SESSION, Resume::default()).await;
+    assert!(matches!(refused, Err(ConnectError::TooMany)));
+    open.clear();
+    assert_eq!(world.hub.connections(), 0);
+    world.connect(None).await;
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Events are told shuffled, some twice, some never; connections come and go. The last one is told, as a bus that
+    /// works again would.
+    #[test]
+    fn every_connection_gets_every_event_once_and_in_order(
+        batches in prop::collection::vec((1..20usize, prop::collection::vec(0..3u8, 20), any::<u64>()), 1..8),
+        reconnect in prop::collection::vec(any::<bool>(), 8),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new(16);
+            let mut steady = world.connect(Some(0)).await;
+            let mut fickle = world.connect(Some(0)).await;
+            let mut fickle_seen: Vec<u64> = vec![];
+            let mut total = 0;
+            for (i, (n, how, seed)) in batches.into_iter().enumerate() {
+                let events = world.commit(n).await;
+                total += n as u64;
+                let mut told: Vec<&LoggedEvent> = vec![];
+                for (e, times) in events.iter().zip(&how) {
+                    told.extend(std::iter::repeat_n(e, usize::from(*times)));
+                }
+                // A cheap shuffle that the seed decides.
+                for j in (1..told.len()).rev() {
+                    told.swap(j, (seed as usize).wrapping_mul(j + 31) % (j + 1));
+                }
+                for e in told {
+                    world.tell(e);
+                }
+                tokio::task::yield_now().await;
+                if reconnect[i] {
+                    drop(fickle);
+                    fickle = world.connect(Some(fickle_seen.last().copied().unwrap_or(0))).await;
+                    for frame in frames(&mut fickle).await {
+                        if let ServerFrame::Event(e) = frame {
+                            fickle_seen.push(e.seq);
+                        }
+                    }
+                }
+            }
+            let last = world.commit(1).await;
+            world.tell(&last[0]);
+            total += 1;
+            assert_eq!(seqs_until(&mut steady, total).await, (1..=total).collect::<Vec<_>>());
+            if fickle_seen.last() != Some(&total) {
+                fickle_seen.extend(seqs_until(&mut fickle, total).await);
+            }
+            assert_eq!(fickle_seen, (1..=total).collect::<Vec<_>>());
+        });
+    }
+}

@@ -1,0 +1,297 @@
+//! Files in the data directory. A file comes into being whole and durable, or not at all: it is written under
+//! `incoming/`, synced, and renamed to its place.
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream::BoxStream};
+use services::ports::{BlobError, Blobs, Ids, Received};
+use sha2::{Digest, Sha256};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::io::AsyncWriteExt;
+
+/// What is kept of a file's beginning, for telling its type.
+const HEAD: usize = 8 * 1024;
+/// What is gathered before it is written: few system calls, little memory a transfer.
+const BUFFER: usize = 256 * 1024;
+
+pub struct FileBlobs {
+    root: PathBuf,
+    incoming: PathBuf,
+    ids: Arc<dyn Ids>,
+}
+
+impl FileBlobs {
+    /// Prepares the folder.
+    pub fn open(root: PathBuf, ids: Arc<dyn Ids>) -> io::Result<Self> {
+        let incoming = root.join("incoming");
+        fs::create_dir_all(&incoming)?;
+        sync_dir(&root)?;
+        if let Some(parent) = root.parent() {
+            sync_dir(parent)?;
+        }
+        Ok(Self { root, incoming, ids })
+    }
+
+    /// Removes what earlier lives left half-written for longer than `age`; with zero, everything, which only the one
+    /// process that uses the folder may ask for.
+    pub fn clear_incoming(&self, age: Duration) -> io::Result<()> {
+        for entry in fs::read_dir(&self.incoming)? {
+            let entry = entry?;
+            let written = entry.metadata()?.modified()?;
+            if written.elapsed().unwrap_or_default() >= age {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Where a key lies. Keys are made by use cases, never by a client; they are checked all the same.
+    fn place(&self, key: &str) -> Result<PathBuf, BlobError> {
+        let plain = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        };
+        if key.len() > 200 || !key.split('/').all(plain) || key.split('/').next() == Some("incoming") {
+            return Err(
+                io::Error::new(io::ErrorKind::InvalidInput, format!("{key:?} is no key of a file")).into()
+            );
+        }
+        Ok(self.root.join(key))
+    }
+
+    fn new_incoming(&self) -> Incoming {
+        Incoming(Some(self.incoming.join(self.ids.uuid().to_string())))
+    }
+}
+
+/// A file that is being written; removed when dropped before it was moved to its place.
+struct Incoming(Option<PathBuf>);
+
+impl Incoming {
+    fn path(&self) -> io::Result<&Path> {
+        self.0.as_deref().ok_or_else(|| io::Error::other("the file was moved"))
+    }
+
+    /// Renames to the final place and makes the rename durable. Blocking.
+    fn settle(mut self, place: &Path) -> io::Result<()> {
+        let dir = place.parent().ok_or_else(|| io::Error::other("a key without a folder"))?;
+        if !dir.is_dir() {
+            fs::create_dir_all(dir)?;
+            if let Some(above) = dir.parent() {
+                sync_dir(above)?;
+            }
+        }
+        fs::rename(self.path()?, place)?;
+        self.0 = None;
+        sync_dir(dir)
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0 {
+            // Whatever cannot be removed now goes at the next start.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    // An empty parent means the working directory.
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
+    fs::File::open(dir)?.sync_all()
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, BlobError> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?.map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => BlobError::NotFound,
+        _ => BlobError::Io(e),
+    })
+}
+
+#[async_trait]
+impl Blobs for FileBlobs {
+    async fn receive(
+        &self,
+        key: &str,
+        mut body: BoxStream<'static, Result<Bytes, BlobError>>,
+        limit: u64,
+    ) -> Result<Received, BlobError> {
+        let place = self.place(key)?;
+        let incoming = self.new_incoming();
+        let mut file = tokio::fs::File::create_new(incoming.path()?).await?;
+        let (mut hash, mut size) = (Sha256::new(), 0u64);
+        let (mut head, mut buffer) = (BytesMut::new(), BytesMut::with_capacity(BUFFER));
+        while let Some(chunk) = body.next().await {
+            let chunk = chunk?;
+            size += chunk.len() as u64;
+            if size > limit {
+                return Err(BlobError::TooLarge { limit });
+            }
+            hash.update(&chunk);
+            head.extend_from_slice(&chunk[..chunk.len().min(HEAD - head.len())]);
+            buffer.extend_from_slice(&chunk);
+            if buffer.len() >= BUFFER {
+                file.write_all(&buffer).await?;
+                buffer.clear();
+            }
+        }
+        file.write_all(&buffer).await?;
+        file.flush().await?;
+        file.sync_all().await?;
+        drop(file);
+        blocking(move || incoming.settle(&place)).await?;
+        Ok(Received { size, sha256: hex(&hash.finalize()), head: head.freeze() })
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError> {
+        let (place, incoming) = (self.place(key)?, self.new_incoming());
+        blocking(move || {
+            let mut file = fs::File::create_new(incoming.path()?)?;
+            io::Write::write_all(&mut file, &bytes)?;
+            file.sync_all()?;
+            incoming.settle(&place)
+        })
+        .await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, BlobError> {
+        let place = self.place(key)?;
+        blocking(move || fs::read(place).map(Bytes::from)).await
+    }
+
+    async fn path(&self, key: &str) -> Result<PathBuf, BlobError> {
+        let place = self.place(key)?;
+        blocking(move || fs::metadata(&place).map(|_| place)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), BlobError> {
+        let place = self.place(key)?;
+        let gone = blocking(move || {
+            fs::remove_file(&place)?;
+            place.parent().map_or(Ok(()), sync_dir)
+        });
+        match gone.await {
+            Err(BlobError::NotFound) => Ok(()),
+            other => other,
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::adapters::{SystemClock, TimeOrderedIds};
+    use futures::stream;
+
+    fn blobs() -> (tempfile::TempDir, FileBlobs) {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ids = Arc::new(TimeOrderedIds::new(Arc::new(SystemClock)));
+        let blobs = FileBlobs::open(dir.path().join("blobs"), ids).expect("opened");
+        (dir, blobs)
+    }
+
+    fn body(chunks: Vec<Result<Bytes, BlobError>>) -> BoxStream<'static, Result<Bytes, BlobError>> {
+        stream::iter(chunks).boxed()
+    }
+
+    fn left_over(blobs: &FileBlobs) -> usize {
+        fs::read_dir(&blobs.incoming).expect("a folder").count()
+    }
+
+    #[tokio::test]
+    async fn a_received_file_is_whole_and_hashed() {
+        let (_dir, blobs) = blobs();
+        let big = Bytes::from(vec![7u8; 300_000]);
+        let got = blobs.receive("documents/a", body(vec![Ok("ab".into()), Ok(big.clone())]), 1_000_000).await;
+        let got = got.expect("received");
+        assert_eq!((got.size, got.head.len()), (300_002, HEAD));
+        assert!(got.head.starts_with(b"ab\x07"));
+        let stored = blobs.get("documents/a").await.expect("stored");
+        assert_eq!(got.sha256, hex(&Sha256::digest(&stored)));
+        assert_eq!(stored.len(), 300_002);
+        assert_eq!(left_over(&blobs), 0);
+    }
+
+    #[tokio::test]
+    async fn a_broken_or_oversized_transfer_leaves_nothing() {
+        let (_dir, blobs) = blobs();
+        let broken = body(vec![Ok("ab".into()), Err(BlobError::BrokenOff("gone".into()))]);
+        assert!(matches!(blobs.receive("documents/a", broken, 100).await, Err(BlobError::BrokenOff(_))));
+        let large = body(vec![Ok("0123456789".into()), Ok("0".into())]);
+        assert!(matches!(
+            blobs.receive("documents/a", large, 10).await,
+            Err(BlobError::TooLarge { limit: 10 })
+        ));
+        assert_eq!(left_over(&blobs), 0);
+        assert!(matches!(blobs.path("documents/a").await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_transfer_that_is_given_up_leaves_nothing() {
+        let (_dir, blobs) = blobs();
+        let endless = stream::once(async { Ok(Bytes::from_static(b"ab")) }).chain(stream::pending()).boxed();
+        let mut receiving = Box::pin(blobs.receive("documents/a", endless, 100));
+        while left_over(&blobs) == 0 {
+            assert!(futures::poll!(&mut receiving).is_pending());
+            tokio::task::yield_now().await;
+        }
+        drop(receiving);
+        assert_eq!(left_over(&blobs), 0);
+    }
+
+    #[tokio::test]
+    async fn putting_replaces_and_deleting_twice_is_fine() {
+        let (_dir, blobs) = blobs();
+        blobs.put("probes/x", "one".into()).await.expect("put");
+        blobs.put("probes/x", "two".into()).await.expect("put");
+        assert_eq!(blobs.get("probes/x").await.expect("there"), "two");
+        blobs.delete("probes/x").await.expect("gone");
+        blobs.delete("probes/x").await.expect("still gone");
+        assert!(matches!(blobs.get("probes/x").await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_key_cannot_leave_the_folder() {
+        let (_dir, blobs) = blobs();
+        for key in [
+            "../x",
+            "documents/../../x",
+            "/etc/passwd",
+            "",
+            "a//b",
+            "documents/.",
+            "a b",
+            "incoming/x",
+            "a\0",
+        ] {
+            assert!(blobs.put(key, Bytes::new()).await.is_err(), "{key:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_half_written_is_cleared_by_its_age() {
+        let (_dir, blobs) = blobs();
+        fs::write(blobs.incoming.join("half"), "x").expect("written");
+        blobs.clear_incoming(Duration::from_secs(3_600)).expect("looked");
+        assert_eq!(left_over(&blobs), 1, "another server may be writing it");
+        blobs.clear_incoming(Duration::ZERO).expect("cleared");
+        assert_eq!(left_over(&blobs), 0);
+    }
+}

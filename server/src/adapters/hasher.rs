@@ -1,0 +1,96 @@
+//! Passwords: argon2id, on threads of its own, as many at a time as there are cores.
+
+use argon2::{
+    Algorithm, Argon2, Params, Version,
+    password_hash::{PasswordHasher as _, PasswordVerifier as _, phc::PasswordHash},
+};
+use async_trait::async_trait;
+use services::ports::{PasswordHasher, StoreError};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::Semaphore;
+
+/// OWASP's least for argon2id: 19 MiB, two passes, one lane.
+const MEMORY_KIB: u32 = 19_456;
+const PASSES: u32 = 2;
+const LANES: u32 = 1;
+
+pub struct Argon2Hasher {
+    /// Each hash takes 19 MiB and a core: a crowd at the door waits instead of exhausting both.
+    turns: Arc<Semaphore>,
+    /// Hash of nobody's password, with the same cost.
+    dummy: Arc<OnceLock<String>>,
+}
+
+impl Argon2Hasher {
+    pub fn new(cores: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(cores.max(1))), dummy: Arc::default() }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        // The permit goes with the work: a caller who leaves does not free a turn that is still in use.
+        let turn = self.turns.clone().acquire_owned().await.map_err(StoreError::backend)?;
+        let done = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            work()
+        });
+        done.await.map_err(StoreError::backend)?.map_err(StoreError::backend)
+    }
+}
+
+fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+    Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+fn hash(password: &str) -> Result<String, argon2::password_hash::Error> {
+    Ok(argon2()?.hash_password(password.as_bytes())?.to_string())
+}
+
+#[async_trait]
+impl PasswordHasher for Argon2Hasher {
+    async fn hash(&self, password: String) -> Result<String, StoreError> {
+        self.run(move || hash(&password)).await
+    }
+
+    async fn verify(&self, password: String, stored: Option<String>) -> Result<bool, StoreError> {
+        let dummy = self.dummy.clone();
+        self.run(move || {
+            let known = stored.is_some();
+            let stored = match stored {
+                Some(stored) => stored,
+                None => match dummy.get() {
+                    Some(dummy) => dummy.clone(),
+                    // Once in the life of a process this costs twice.
+                    None => dummy.get_or_init(|| hash("nobody's password").unwrap_or_default()).clone(),
+                },
+            };
+            let parsed = PasswordHash::new(&stored)?;
+            let right = argon2()?.verify_password(password.as_bytes(), &parsed).is_ok();
+            Ok(right && known)
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_password_verifies_against_its_own_hash_only() {
+        let hasher = Argon2Hasher::new(2);
+        let stored = hasher.hash("Correct1horse".into()).await.expect("hashed");
+        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(hasher.verify("Correct1horse".into(), Some(stored.clone())).await.expect("verified"));
+        assert!(!hasher.verify("correct1horse".into(), Some(stored)).await.expect("verified"));
+    }
+
+    #[tokio::test]
+    async fn nobody_signs_in_with_the_password_of_the_dummy() {
+        let hasher = Argon2Hasher::new(1);
+        assert!(!hasher.verify("nobody's password".into(), None).await.expect("verified"));
+    }
+}

@@ -1,0 +1,18 @@
+//! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the built-in
+//! model. The store and the bus have crates of their own.
+
+mod blobs;
+mod clock;
+mod embedder;
+mod file_types;
+mod hasher;
+mod ids;
+mod secrets;
+
+pub use blobs::FileBlobs;
+pub use clock::SystemClock;
+pub use embedder::LocalEmbedder;
+pub use file_types::ByContent;
+pub use hasher::Argon2Hasher;
+pub use ids::TimeOrderedIds;
+pub use secrets::OsSecrets;

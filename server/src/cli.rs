@@ -1,0 +1,76 @@
+//! The command line. `insighthub extract` is not here: it is looked for before anything else starts.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(name = "insighthub", version, about = "Documents in, live status, answers out.")]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+pub enum Command {
+    /// Migrate the database, then serve. This is what happens without a command, too.
+    Serve {
+        /// What this process does.
+        #[arg(long, value_enum, default_value_t = Role::All)]
+        role: Role,
+    },
+    /// Bring the database to this version's shape, and stop.
+    Migrate,
+    /// Print every setting with its value and where it comes from.
+    Config,
+    /// Manage accounts.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+    },
+    /// Read one untrusted document in a confined process; started by the server, of no use by hand.
+    #[command(hide = true)]
+    Extract,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Pages and API, and the work on documents.
+    All,
+    /// Pages and API only.
+    Web,
+    /// Work on documents only, with the health routes.
+    Worker,
+}
+
+impl Role {
+    pub fn serves_people(self) -> bool {
+        self != Role::Worker
+    }
+
+    pub fn works(self) -> bool {
+        self != Role::Web
+    }
+}
+
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Make an account. The password is read from the first line of standard input.
+    Add {
+        #[arg(long)]
+        username: String,
+        #[arg(long)]
+        email: String,
+        #[arg(long)]
+        full_name: Option<String>,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,430 @@
+//! The settings: what there is, where each value comes from, and what it may be. Environment first, then
+//! `insighthub.toml`, then the default. Nothing here opens a database or a socket.
+
+use services::Limits;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+/// Name of the settings file, looked for in the working directory and then in the data directory.
+pub const FILE: &str = "insighthub.toml";
+
+/// One setting as the operator knows it.
+pub struct Setting {
+    /// Key in the file.
+    pub key: &'static str,
+    pub env: &'static str,
+    pub default: Default,
+    /// What it is, in one line.
+    pub about: &'static str,
+    /// Shown as `…` by `insighthub config`.
+    pub secret: bool,
+}
+
+/// What holds when nothing is set.
+pub enum Default {
+    Text(&'static str),
+    /// Computed; the text says from what.
+    From(&'static str),
+    /// Nothing.
+    None,
+}
+
+const fn setting(key: &'static str, env: &'static str, default: Default, about: &'static str) -> Setting {
+    Setting { key, env, default, about, secret: false }
+}
+
+/// Every setting, in the order in which they are shown.
+pub const SETTINGS: &[Setting] = &[
+    setting("addr", "INSIGHTHUB_ADDR", Default::Text("127.0.0.1:3000"), "address and port to listen on"),
+    setting(
+        "public_url",
+        "INSIGHTHUB_PUBLIC_URL",
+        Default::None,
+        "how browsers reach it; https turns on secure cookies",
+    ),
+    setting(
+        "data_dir",
+        "INSIGHTHUB_DATA_DIR",
+        Default::Text("./data"),
+        "folder of the database, the files and the marks",
+    ),
+    Setting {
+        key: "database_url",
+        env: "DATABASE_URL",
+        default: Default::From("sqlite in the data directory"),
+        about: "sqlite:… or postgres://…",
+        secret: true,
+    },
+    setting(
+        "models_dir",
+        "INSIGHTHUB_MODELS_DIR",
+        Default::From("insighthub/models in the user's cache folder"),
+        "folder of the embedding models",
+    ),
+    setting(
+        "site_root",
+        "LEPTOS_SITE_ROOT",
+        Default::From("site beside the executable"),
+        "folder of the web assets",
+    ),
+    setting("log", "INSIGHTHUB_LOG", Default::Text("info"), "what is logged: a level, or target=level pairs"),
+    setting("log_format", "INSIGHTHUB_LOG_FORMAT", Default::Text("text"), "text or json"),
+    setting(
+        "max_file_bytes",
+        "INSIGHTHUB_MAX_FILE_BYTES",
+        Default::Text("104857600"),
+        "largest file of an upload",
+    ),
+    setting("max_files", "INSIGHTHUB_MAX_FILES", Default::Text("1000"), "most files of one upload"),
+    setting("session_days", "INSIGHTHUB_SESSION_DAYS", Default::Text("30"), "how long a sign-in lasts"),
+    setting("workers", "INSIGHTHUB_WORKERS", Default::Text("4"), "documents worked on at once"),
+    setting(
+        "shutdown_seconds",
+        "INSIGHTHUB_SHUTDOWN_SECONDS",
+        Default::Text("30"),
+        "how long a stop waits for work in hand",
+    ),
+];
+
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    Environment(&'static str),
+    File(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Source::Environment(name) => write!(f, "environment {name}"),
+            Source::File(path) => write!(f, "{}", path.display()),
+            Source::Default => f.write_str("default"),
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("cannot read {}: {cause}", path.display())]
+    Unreadable { path: PathBuf, cause: std::io::Error },
+    #[error("{} is no valid TOML: {cause}", path.display())]
+    NotToml { path: PathBuf, cause: Box<toml::de::Error> },
+    #[error("{} has a setting that does not exist: {key}", path.display())]
+    UnknownKey { path: PathBuf, key: String },
+    #[error("{key} = {value:?} ({source_text}) is not right: {why}")]
+    Invalid { key: &'static str, value: String, source_text: String, why: String },
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = &'static str;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        match s {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err("use text or json"),
+        }
+    }
+}
+
+/// The origin under which browsers reach the server, without a slash at its end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicUrl {
+    pub https: bool,
+    /// `https://example.org[:port]`, in lower case.
+    pub origin: String,
+}
+
+impl FromStr for PublicUrl {
+    type Err = &'static str;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let text = s.trim_end_matches('/').to_ascii_lowercase();
+        let (https, rest) = match text.split_once("://") {
+            Some(("https", rest)) => (true, rest),
+            Some(("http", rest)) => (false, rest),
+            _ => return Err("begin with http:// or https://"),
+        };
+        if rest.is_empty() || rest.contains(['/', '?', '#', '@', ' ']) {
+            return Err("give scheme, host and port only, such as https://insight.example.org");
+        }
+        // A browser leaves the scheme's own port out of the Origin header.
+        let own_port = if https { ":443" } else { ":80" };
+        let origin = text.strip_suffix(own_port).unwrap_or(&text).to_owned();
+        Ok(Self { https, origin })
+    }
+}
+
+/// The settings, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub addr: SocketAddr,
+    pub public_url: Option<PublicUrl>,
+    pub data_dir: PathBuf,
+    pub database_url: String,
+    pub models_dir: PathBuf,
+    pub site_root: PathBuf,
+    pub log: String,
+    pub log_format: LogFormat,
+    pub limits: Limits,
+    pub workers: usize,
+    pub shutdown_seconds: u64,
+}
+
+/// What was found, before it is checked.
+#[derive(Debug)]
+pub struct Raw(BTreeMap<&'static str, (String, Source)>);
+
+impl Raw {
+    /// Reads environment and files. `env` is asked for one variable at a time; an empty one counts as not set.
+    pub fn read(env: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut found = BTreeMap::new();
+        for s in SETTINGS {
+            if let Some(value) = env(s.env).filter(|v| !v.is_empty()) {
+                found.insert(s.key, (value, Source::Environment(s.env)));
+            }
+        }
+        let mut raw = Self(found);
+        raw.add_file(Path::new(FILE))?;
+        // The file in the working directory may say where the data directory is.
+        let data_dir = raw.text("data_dir").unwrap_or("./data").to_owned();
+        raw.add_file(&Path::new(&data_dir).join(FILE))?;
+        Ok(raw)
+    }
+
+    fn add_file(&mut self, path: &Path) -> Result<(), ConfigError> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(cause) => return Err(ConfigError::Unreadable { path: path.to_owned(), cause }),
+        };
+        let table: toml::Table = text
+            .parse()
+            .map_err(|cause| ConfigError::NotToml { path: path.to_owned(), cause: Box::new(cause) })?;
+        for (key, value) in table {
+            let Some(setting) = SETTINGS.iter().find(|s| s.key == key) else {
+                return Err(ConfigError::UnknownKey { path: path.to_owned(), key });
+            };
+            let value = match value {
+                toml::Value::String(text) => text,
+                other => other.to_string(),
+            };
+            self.0.entry(setting.key).or_insert((value, Source::File(path.to_owned())));
+        }
+        Ok(())
+    }
+
+    fn text(&self, key: &str) -> Option<&str> {
+        self.0.get(key).map(|(v, _)| v.as_str())
+    }
+
+    /// The value that was set, else the written default, parsed.
+    fn parse<T: FromStr>(&self, key: &'static str) -> Result<Option<T>, ConfigError>
+    where
+        T::Err: fmt::Display,
+    {
+        let default = SETTINGS.iter().find(|s| s.key == key).and_then(|s| match s.default {
+            Default::Text(text) => Some((text.to_owned(), Source::Default)),
+            Default::From(_) | Default::None => None,
+        });
+        let Some((value, source)) = self.0.get(key).cloned().or(default) else { return Ok(None) };
+        match value.parse() {
+            Ok(parsed) => Ok(Some(parsed)),
+            Err(why) => Err(ConfigError::Invalid {
+                key,
+                value: if is_secret(key) { "…".to_owned() } else { value },
+                source_text: source.to_string(),
+                why: why.to_string(),
+            }),
+        }
+    }
+
+    fn number(&self, key: &'static str, least: u64, most: u64) -> Result<Option<u64>, ConfigError> {
+        let Some(n) = self.parse::<u64>(key)? else { return Ok(None) };
+        if (least..=most).contains(&n) {
+            return Ok(Some(n));
+        }
+        let source = self.0.get(key).map_or(Source::Default, |(_, s)| s.clone());
+        let why = format!("use {least} to {most}");
+        Err(ConfigError::Invalid { key, value: n.to_string(), source_text: source.to_string(), why })
+    }
+
+    /// Checks every value.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        let path = |key: &str| self.text(key).map(PathBuf::from);
+        let data_dir = path("data_dir").unwrap_or_else(|| PathBuf::from("./data"));
+        let limits = Limits {
+            file_bytes: self.number("max_file_bytes", 1, 1 << 40)?.unwrap_or(100 << 20),
+            files: usize::try_from(self.number("max_files", 1, 100_000)?.unwrap_or(1_000)).unwrap_or(1_000),
+            session_days: u32::try_from(self.number("session_days", 1, 3_650)?.unwrap_or(30)).unwrap_or(30),
+            ..Limits::default()
+        };
+        let workers = self.number("workers", 1, 256)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(4);
+        Ok(Config {
+            addr: self.parse("addr")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
+            public_url: self.parse("public_url")?,
+            database_url: self
+                .text("database_url")
+                .map_or_else(|| default_database(&data_dir), str::to_owned),
+            models_dir: path("models_dir").unwrap_or_else(default_models),
+            site_root: path("site_root").unwrap_or_else(default_site),
+            log: self.parse("log")?.unwrap_or_else(|| "info".to_owned()),
+            log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),
+            limits,
+            workers,
+            shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),
+            data_dir,
+        })
+    }
+
+    /// One line a setting: its value, where it comes from and what it is. Secrets are masked.
+    pub fn describe(&self, config: &Config) -> String {
+        let mut out = String::new();
+        for s in SETTINGS {
+            let (value, source) = match self.0.get(s.key) {
+                Some((value, source)) => (value.clone(), source.clone()),
+                None => (default_shown(s, config), Source::Default),
+            };
+            let value = if s.secret { masked(&value) } else { value };
+            let value = if value.is_empty() { "(none)".to_owned() } else { value };
+            out.push_str(&format!("{} = {value}\n    {} · {} · from {source}\n", s.key, s.about, s.env));
+        }
+        out
+    }
+}
+
+fn is_secret(key: &str) -> bool {
+    SETTINGS.iter().any(|s| s.key == key && s.secret)
+}
+
+fn default_shown(s: &Setting, config: &Config) -> String {
+    match (s.key, &s.default) {
+        ("database_url", _) => config.database_url.clone(),
+        ("models_dir", _) => config.models_dir.display().to_string(),
+        ("site_root", _) => config.site_root.display().to_string(),
+        (_, Default::Text(text)) => (*text).to_owned(),
+        (_, Default::From(_) | Default::None) => String::new(),
+    }
+}
+
+/// The address of a database without its password.
+pub fn masked(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let authority = match authority.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((name, _)) => format!("{name}:…@{host}"),
+            None => format!("{user}@{host}"),
+        },
+        None => authority.to_owned(),
+    };
+    // A password may also stand among the parameters.
+    let tail = match tail.split_once('?') {
+        Some((path, _)) => format!("{path}?…"),
+        None => tail.to_owned(),
+    };
+    format!("{scheme}://{authority}{tail}")
+}
+
+fn default_database(data_dir: &Path) -> String {
+    format!("sqlite:{}", data_dir.join("insighthub.db").display())
+}
+
+fn default_models() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
+    cache.unwrap_or_else(|| PathBuf::from(".cache")).join("insighthub/models")
+}
+
+/// `site` beside the executable, so that the server finds its assets from any working directory.
+fn default_site() -> PathBuf {
+    beside_the_executable("site")
+}
+
+pub fn beside_the_executable(name: &str) -> PathBuf {
+    let exe = std::env::current_exe().ok();
+    exe.as_deref().and_then(Path::parent).unwrap_or(Path::new(".")).join(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw(values: &[(&'static str, &str)]) -> Raw {
+        Raw(values.iter().map(|(k, v)| (*k, ((*v).to_owned(), Source::Default))).collect())
+    }
+
+    #[test]
+    fn every_setting_has_a_default_that_is_right() {
+        let config = raw(&[]).check().expect("defaults");
+        assert_eq!(config.addr.port(), 3000);
+        assert_eq!(config.database_url, "sqlite:./data/insighthub.db");
+        assert_eq!(config.limits.file_bytes, 104_857_600);
+        assert!(config.public_url.is_none());
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_its_setting() {
+        for (key, value) in [
+            ("addr", "here"),
+            ("public_url", "insight.example.org"),
+            ("public_url", "https://insight.example.org/app"),
+            ("max_file_bytes", "0"),
+            ("max_files", "many"),
+            ("log_format", "xml"),
+        ] {
+            let said = raw(&[(key, value)]).check().expect_err(key).to_string();
+            assert!(said.contains(key) && said.contains(value), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_public_url_becomes_the_origin_that_browsers_send() {
+        let parse = |s: &str| s.parse::<PublicUrl>().map(|u| (u.https, u.origin));
+        assert_eq!(
+            parse("https://Insight.Example.org:443/"),
+            Ok((true, "https://insight.example.org".into()))
+        );
+        assert_eq!(parse("http://localhost:3000"), Ok((false, "http://localhost:3000".into())));
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_file_and_secrets_are_masked() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join(FILE), "max_files = 7\nsession_days = 3\n").expect("written");
+        let env = |name: &str| match name {
+            "INSIGHTHUB_DATA_DIR" => Some(dir.path().display().to_string()),
+            "INSIGHTHUB_MAX_FILES" => Some("9".to_owned()),
+            "DATABASE_URL" => Some("postgres://ada:secret@db:5432/hub?password=secret".to_owned()),
+            _ => None,
+        };
+        let raw = Raw::read(env).expect("read");
+        let config = raw.check().expect("right");
+        assert_eq!((config.limits.files, config.limits.session_days), (9, 3));
+        let shown = raw.describe(&config);
+        assert!(shown.contains("postgres://ada:…@db:5432/hub?…") && !shown.contains("secret"), "{shown}");
+        assert!(shown.contains("from environment INSIGHTHUB_MAX_FILES"), "{shown}");
+        assert!(shown.lines().filter(|l| !l.starts_with(' ')).count() == SETTINGS.len(), "{shown}");
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join(FILE), "prot = 1\n").expect("written");
+        let env = |name: &str| (name == "INSIGHTHUB_DATA_DIR").then(|| dir.path().display().to_string());
+        assert!(Raw::read(env).expect_err("refused").to_string().contains("prot"));
+    }
+}

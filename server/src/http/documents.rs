@@ -1,0 +1,133 @@
+//! Reading documents over REST: the list, one, its chunks and its original file.
+
+use super::{
+    AppState,
+    extract::{Json, Params, PathId},
+    problem::{ApiError, ApiResult},
+    session::SignedIn,
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::Response,
+};
+use domain::{Chunk, Document, DocumentId, Problem, WorkspaceId, resource::Page};
+use http::{HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tower::ServiceExt;
+use tower_http::services::ServeFile;
+
+/// The documents of a workspace, newest first.
+#[utoipa::path(get, path = "/api/workspaces/{id}/documents", tag = "documents",
+    params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
+    responses((status = 200, body = Page<Document>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn list(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<WorkspaceId>,
+    mut params: Params,
+) -> ApiResult<Json<Page<Document>>> {
+    let page = params.page();
+    params.check()?;
+    Ok(Json(app.services().list_documents(who.user.id, id, page).await?))
+}
+
+/// One document.
+#[utoipa::path(get, path = "/api/documents/{id}", tag = "documents", params(("id" = String, Path)),
+    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn read(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<DocumentId>,
+) -> ApiResult<Json<Document>> {
+    Ok(Json(app.services().document(who.user.id, id).await?))
+}
+
+/// The chunks of a document, by ordinal.
+#[utoipa::path(get, path = "/api/documents/{id}/chunks", tag = "documents",
+    params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
+    responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+pub async fn chunks(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<DocumentId>,
+    mut params: Params,
+) -> ApiResult<Json<Page<Chunk>>> {
+    let page = params.page();
+    params.check()?;
+    Ok(Json(app.services().list_chunks(who.user.id, id, page).await?))
+}
+
+/// The file as it was uploaded. It is never shown as part of the site: a document may hold script.
+#[utoipa::path(get, path = "/api/documents/{id}/content", tag = "documents", params(("id" = String, Path)),
+    responses((status = 200, description = "the bytes", content_type = "application/octet-stream"), (status = 206, description = "a range of them"),
+        (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn content(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<DocumentId>,
+    request: Request,
+) -> ApiResult<Response> {
+    let (document, path) = app.services().content(who.user.id, id).await?;
+    // Ranges, conditions and HEAD come with it.
+    let served = ServeFile::new(&path).oneshot(request).await;
+    let mut response = match served {
+        Ok(response) => response.map(Body::new),
+        Err(never) => match never {},
+    };
+    if response.status() == http::StatusCode::NOT_FOUND {
+        return Err(ApiError(Problem::not_found("file")));
+    }
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_str(&document.mime_type);
+    headers
+        .insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
+    headers.insert(header::CONTENT_DISPOSITION, attachment(&document.filename));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),
+    );
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    Ok(response)
+}
+
+/// What RFC 5987 lets stand unencoded.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'!')
+    .remove(b'#')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'^')
+    .remove(b'_')
+    .remove(b'`')
+    .remove(b'|')
+    .remove(b'~');
+
+/// `Content-Disposition` with the name twice: for old clients in ASCII, and whole.
+fn attachment(filename: &str) -> HeaderValue {
+    let ascii: String = filename
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
+        .collect();
+    let text = format!(
+        "attachment; filename=\"{ascii}\"; filename*=UTF-8''{}",
+        utf8_percent_encode(filename, PLAIN)
+    );
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_header() {
+        assert_eq!(
+            attachment("Müller \"1\";\r\nX: y.pdf"),
+            "attachment; filename=\"M_ller _1_;__X: y.pdf\"; filename*=UTF-8''M%C3%BCller%20%221%22%3B%0D%0AX%3A%20y.pdf"
+        );
+    }
+}

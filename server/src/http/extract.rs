@@ -1,0 +1,238 @@
+//! Reading a request: bodies, paths, query parameters and the idempotency key, each with errors that name the field.
+
+use super::problem::{ApiError, ApiResult};
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Query, Request},
+    response::{IntoResponse, Response},
+};
+use domain::{ChunkId, DocumentId, FieldErrors, JobId, Problem, WorkspaceId};
+use http::{header, request::Parts};
+use serde::{Serialize, de::DeserializeOwned};
+use services::ports::PageQuery;
+use std::{fmt::Display, str::FromStr};
+
+/// Largest JSON body, in bytes.
+const MAX_JSON: usize = 1024 * 1024;
+
+/// A JSON body, both ways. Coming in: not JSON at all is 400, a wrong or missing field is 422 at that field.
+pub struct Json<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        axum::Json(self.0).into_response()
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        // Asked for, since a foreign form can send anything but this type without asking first.
+        if !kind.eq_ignore_ascii_case("application/json") {
+            return Err(ApiError::new(415, "unsupported_media_type", "Send the body as application/json."));
+        }
+        let bytes = axum::body::to_bytes(request.into_body(), MAX_JSON).await.map_err(|e| {
+            if std::error::Error::source(&e).is_some_and(|s| s.to_string().contains("length limit")) {
+                ApiError::new(413, "too_large", "The body is larger than 1 MB.")
+            } else {
+                ApiError::new(400, "broken_off", "The body broke off before its end.")
+            }
+        })?;
+        parse(&bytes).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
+        let path = e.path().to_string();
+        let cause = e.into_inner();
+        if !cause.is_data() {
+            return ApiError::new(400, "bad_json", format!("The body is no valid JSON: {cause}."));
+        }
+        let text = without_place(&cause.to_string());
+        match text.strip_prefix("missing field `").and_then(|t| t.strip_suffix('`')) {
+            Some(field) if path == "." => ApiError::field(field, "This field is required."),
+            Some(field) => ApiError::field(&format!("{path}.{field}"), "This field is required."),
+            None if path == "." => ApiError::field("body", format!("Send a JSON object: {text}.")),
+            None => ApiError::field(&path, format!("This is not right: {text}.")),
+        }
+    })?;
+    reader.end().map_err(|e| ApiError::new(400, "bad_json", format!("The body is no valid JSON: {e}.")))?;
+    Ok(parsed)
+}
+
+/// serde_json's message without " at line 1 column 2".
+fn without_place(text: &str) -> String {
+    text.split(" at line ").next().unwrap_or(text).to_owned()
+}
+
+/// Something with an id in the path, and its name in "There is no such …".
+pub trait Named: FromStr {
+    const WHAT: &'static str;
+}
+
+macro_rules! named {
+    ($($id:ty = $what:literal),+) => { $(impl Named for $id { const WHAT: &'static str = $what; })+ };
+}
+named!(WorkspaceId = "workspace", DocumentId = "document", JobId = "job", ChunkId = "chunk");
+
+/// The one id in the path. What is no id cannot be there: 404.
+pub struct PathId<T>(pub T);
+
+impl<S: Send + Sync, T: Named> FromRequestParts<S> for PathId<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let not_found = || ApiError(Problem::not_found(T::WHAT));
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
+        text.parse().map(Self).map_err(|_| not_found())
+    }
+}
+
+/// The query parameters. What is read wrong is gathered and told all at once.
+pub struct Params {
+    pairs: Vec<(String, String)>,
+    errors: FieldErrors,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
+        let Query(pairs) = Query::<Vec<(String, String)>>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::new(400, "bad_query", "The query of the address could not be read."))?;
+        Ok(Self { pairs, errors: FieldErrors::default() })
+    }
+}
+
+impl Params {
+    /// The first value under that name; an empty one counts as absent.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        self.pairs.iter().find(|(k, v)| k == name && !v.is_empty()).map(|(_, v)| v.as_str())
+    }
+
+    pub fn number(&mut self, name: &str, least: u32, most: u32) -> Option<u32> {
+        let text = self.text(name)?;
+        match text.parse() {
+            Ok(n) if (least..=most).contains(&n) => Some(n),
+            _ => {
+                self.errors.add(name, format!("Use a number from {least} to {most}."));
+                None
+            }
+        }
+    }
+
+    /// One of a set of names.
+    pub fn one_of<T: FromStr + Copy + Display>(&mut self, name: &str, all: &[T]) -> Option<T> {
+        let text = self.text(name)?;
+        if let Ok(value) = text.parse() {
+            return Some(value);
+        }
+        let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+        self.errors.add(name, format!("Use one of {}.", names.join(", ")));
+        None
+    }
+
+    pub fn error(&mut self, name: &str, message: impl Into<String>) {
+        self.errors.add(name, message);
+    }
+
+    /// `?limit=` (1–200, 50 when absent) and `&after=`.
+    pub fn page(&mut self) -> PageQuery {
+        let limit = self.number("limit", 1, PageQuery::MAX).unwrap_or(50);
+        let after = self.text("after").map(str::to_owned);
+        // A cursor is short; whatever is longer was never ours.
+        if after.as_ref().is_some_and(|a| a.len() > 500) {
+            self.errors.add("after", "This is no place in the list.");
+        }
+        PageQuery { limit, after }
+    }
+
+    pub fn check(self) -> ApiResult<()> {
+        self.errors.check().map_err(ApiError::from)
+    }
+}
+
+/// The client's `Idempotency-Key`, bound to the address, so that one key at two addresses names two commands.
+pub struct CommandId(pub Option<String>);
+
+/// Longest key, in characters.
+const MAX_KEY: usize = 200;
+
+impl<S: Send + Sync> FromRequestParts<S> for CommandId {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
+        let Some(key) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        let key = key.to_str().unwrap_or_default().trim();
+        if key.is_empty() || key.len() > MAX_KEY {
+            return Err(ApiError::field(
+                "Idempotency-Key",
+                format!("Use 1 to {MAX_KEY} visible characters."),
+            ));
+        }
+        Ok(Self(Some(format!("{} {} {key}", parts.method, parts.uri.path()))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde::Deserialize;
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Body {
+        name: String,
+        #[serde(default)]
+        inner: Option<Inner>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code)]
+    struct Inner {
+        count: u32,
+    }
+
+    fn fails(text: &str) -> Problem {
+        parse::<Body>(text.as_bytes()).expect_err(text).0
+    }
+
+    #[test]
+    fn a_wrong_body_names_its_field() {
+        for (text, status, field) in [
+            ("{", 400, ""),
+            ("", 400, ""),
+            (r#"{"name":"a"} x"#, 400, ""),
+            (r#"{}"#, 422, "name"),
+            (r#"{"name":7}"#, 422, "name"),
+            (r#"{"name":null}"#, 422, "name"),
+            (r#"{"name":"a","inner":{"count":-1}}"#, 422, "inner.count"),
+            (r#"{"name":"a","inner":{}}"#, 422, "inner.count"),
+            (r#"[1]"#, 422, "[0]"),
+            (r#""a""#, 422, "body"),
+        ] {
+            let problem = fails(text);
+            assert_eq!(problem.status, status, "{text}: {problem:?}");
+            assert!(field.is_empty() || !problem.errors.of(field).is_empty(), "{text}: {problem:?}");
+        }
+        assert!(parse::<Body>(br#"{"name":"a","unknown":1}"#).is_ok());
+    }
+
+    #[test]
+    fn parameters_tell_all_that_is_wrong_at_once() {
+        let mut params = Params {
+            pairs: vec![("limit".into(), "0".into()), ("status".into(), "odd".into())],
+            errors: FieldErrors::default(),
+        };
+        params.page();
+        assert_eq!(params.one_of("status", domain::JobStatus::ALL), None);
+        let problem = params.check().expect_err("refused").0;
+        assert_eq!((problem.status, problem.errors.count()), (422, 2));
+    }
+}

@@ -1,0 +1,118 @@
+//! For those who run it: is it alive, is it ready, what does it do.
+
+use super::{AppState, bytes, extract::Json};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::UserId;
+use http::StatusCode;
+use serde::Serialize;
+use std::time::Duration;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+/// A check that takes longer counts as failed.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+#[derive(Serialize, ToSchema)]
+pub struct Alive {
+    #[schema(example = "alive")]
+    status: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
+    /// `ready`, `degraded` (it serves, but cannot do everything) or `not_ready`.
+    status: &'static str,
+    checks: Vec<Check>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Check {
+    name: &'static str,
+    ok: bool,
+    /// What is wrong and what to do.
+    detail: Option<String>,
+}
+
+impl Check {
+    fn of(name: &'static str, result: Result<(), String>) -> Self {
+        Self { name, ok: result.is_ok(), detail: result.err() }
+    }
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/health/live", tag = "operations", security(()), responses((status = 200, body = Alive)))]
+pub async fn live() -> Json<Alive> {
+    Json(Alive { status: "alive" })
+}
+
+/// The database answers, files can be written, the model is there. 503 tells a load balancer to send people elsewhere.
+#[utoipa::path(get, path = "/health/ready", tag = "operations", security(()),
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
+pub async fn ready(State(app): State<AppState>) -> Response {
+    let needed = [
+        Check::of("database", database(&app).await),
+        Check::of("files", files(&app).await),
+        Check::of(
+            "running",
+            if app.stopping().is_cancelled() { Err("The server is stopping.".into()) } else { Ok(()) },
+        ),
+    ];
+    let wanted = [Check::of("embedding_model", model(&app))];
+    let status = match (needed.iter().all(|c| c.ok), wanted.iter().all(|c| c.ok)) {
+        (true, true) => "ready",
+        (true, false) => "degraded",
+        (false, _) => "not_ready",
+    };
+    let code = if status == "not_ready" { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    (code, Json(Readiness { status, checks: needed.into_iter().chain(wanted).collect() })).into_response()
+}
+
+async fn database(app: &AppState) -> Result<(), String> {
+    // A read that finds nothing, through the same pool as every other.
+    let asked = app.services().accounts.user(UserId::new(Uuid::nil()));
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(e)) => {
+            tracing::warn!(error = format!("{e:?}"), "the database failed its check");
+            Err("The database does not answer; the log has the details.".into())
+        }
+        Err(_) => Err("The database did not answer in time.".into()),
+    }
+}
+
+async fn files(app: &AppState) -> Result<(), String> {
+    let key = format!("probes/{}", app.services().ids.uuid());
+    let blobs = &app.services().blobs;
+    let tried = async {
+        blobs.put(&key, bytes::Bytes::from_static(b"ok")).await?;
+        blobs.delete(&key).await
+    };
+    match tokio::time::timeout(PATIENCE, tried).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(e)) => {
+            tracing::warn!(error = format!("{e:?}"), "the file store failed its check");
+            Err("Files cannot be written in the data directory; the log has the details.".into())
+        }
+        Err(_) => Err("The disk did not answer in time.".into()),
+    }
+}
+
+fn model(app: &AppState) -> Result<(), String> {
+    if app.services().embedder.models().is_empty() {
+        return Err(
+            "No embedding model is there: run `cargo xtask setup`, or set INSIGHTHUB_MODELS_DIR.".into()
+        );
+    }
+    Ok(())
+}
+
+/// Counters for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "operations", security(()),
+    responses((status = 200, description = "the text format of Prometheus", content_type = "text/plain", body = String)))]
+pub async fn metrics(State(app): State<AppState>) -> Response {
+    metrics::gauge!("insighthub_live_connections").set(app.services().hub.connections() as f64);
+    bytes("text/plain; version=0.0.4; charset=utf-8", app.0.metrics.render().into())
+}

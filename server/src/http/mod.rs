@@ -1,0 +1,201 @@
+//! Everything that speaks HTTP. Handlers read the request, call one use case and shape its answer; what may be done is
+//! decided in `services`, never here.
+
+mod auth;
+mod documents;
+mod extract;
+mod health;
+mod ingestion;
+mod jobs;
+mod observe;
+mod openapi;
+mod problem;
+mod search;
+mod security;
+mod session;
+mod site;
+mod status_stream;
+mod status_ws;
+mod upload;
+mod workspaces;
+
+pub use observe::RequestId;
+pub use security::CspNonce;
+pub use session::{Token, cookie, no_cookie};
+pub use site::Site;
+
+use crate::config::PublicUrl;
+use axum::{Router, extract::Request, middleware, response::Response};
+use bytes::Bytes;
+use domain::Problem;
+use metrics_exporter_prometheus::PrometheusHandle;
+use problem::ApiError;
+use services::Services;
+use std::{path::PathBuf, sync::Arc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    compression::{CompressionLayer, Predicate},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct AppState(Arc<Shared>);
+
+pub struct Shared {
+    pub services: Services,
+    pub public_url: Option<PublicUrl>,
+    /// Folder whose file system has to take writes for uploads to work.
+    pub data_dir: PathBuf,
+    /// Cancelled when the server begins to stop.
+    pub stopping: CancellationToken,
+    /// Counts the sockets, so that a stop waits until each was told.
+    pub sockets: TaskTracker,
+    pub metrics: PrometheusHandle,
+    pub site: Site,
+}
+
+impl AppState {
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    pub fn services(&self) -> &Services {
+        &self.0.services
+    }
+
+    pub fn public_url(&self) -> Option<&PublicUrl> {
+        self.0.public_url.as_ref()
+    }
+
+    pub fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    pub fn site(&self) -> &Site {
+        &self.0.site
+    }
+}
+
+impl axum::extract::FromRef<AppState> for Services {
+    fn from_ref(app: &AppState) -> Self {
+        app.0.services.clone()
+    }
+}
+
+/// Paths whose answers are for programs.
+pub fn is_api(path: &str) -> bool {
+    path.starts_with("/api/")
+        || path.starts_with("/v1/")
+        || path.starts_with("/health/")
+        || path == "/metrics"
+}
+
+/// The routes for operations; every role serves them.
+fn operations() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::metrics))
+        .routes(routes!(openapi::document))
+}
+
+/// The REST interface and the streams.
+fn interface() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(auth::sign_up))
+        .routes(routes!(auth::login))
+        .routes(routes!(auth::logout))
+        .routes(routes!(auth::me))
+        .routes(routes!(auth::preferences))
+        .routes(routes!(workspaces::list, workspaces::create))
+        .routes(routes!(workspaces::read))
+        .routes(routes!(documents::list, upload::upload))
+        .routes(routes!(documents::read))
+        .routes(routes!(documents::chunks))
+        .routes(routes!(documents::content))
+        .routes(routes!(search::search))
+        .routes(routes!(jobs::list))
+        .routes(routes!(jobs::read))
+        .routes(routes!(ingestion::workspace_status))
+        .routes(routes!(upload::upload_one))
+        .routes(routes!(ingestion::document_status))
+        .routes(routes!(ingestion::document_statuses))
+        .routes(routes!(status_ws::socket))
+        .routes(routes!(status_stream::events))
+        .routes(routes!(status_stream::changes))
+}
+
+/// The OpenAPI document of everything that is served.
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    let (_, api) = OpenApiRouter::<AppState>::new().merge(operations()).merge(interface()).split_for_parts();
+    openapi::complete(api)
+}
+
+/// The whole site: operations, interface and, through `pages`, the screens.
+pub fn full(app: AppState, pages: Router<AppState>) -> Router {
+    let (routes, _) = OpenApiRouter::new().merge(operations()).merge(interface()).split_for_parts();
+    // Older clients leave the last slash out.
+    let routes = routes.route("/v1/documents", axum::routing::post(upload::upload_one));
+    wrap(app, routes.merge(pages).fallback(site::fallback))
+}
+
+/// What a process that only works on documents serves.
+pub fn operations_only(app: AppState) -> Router {
+    let (routes, _) = operations().split_for_parts();
+    wrap(app, routes.fallback(nothing_here))
+}
+
+async fn nothing_here() -> ApiError {
+    ApiError(Problem::new(404, "not_found", "There is nothing at this address."))
+}
+
+/// The layers, outermost last.
+fn wrap(app: AppState, routes: Router<AppState>) -> Router {
+    let ids = app.services().ids.clone();
+    routes
+        .layer(middleware::from_fn_with_state(app.clone(), session::identify))
+        .layer(middleware::from_fn_with_state(app.clone(), security::check_origin))
+        .layer(CatchPanicLayer::custom(problem::after_panic))
+        .layer(middleware::from_fn(problem::finish))
+        .layer(middleware::from_fn_with_state(app.clone(), security::headers))
+        .layer(middleware::from_fn(move |request: Request, next| {
+            observe::observe(ids.clone(), request, next)
+        }))
+        .layer(CompressionLayer::new().no_deflate().no_zstd().compress_when(Compressible))
+        .with_state(app)
+}
+
+/// Text that is made on the fly. Streams of events would wait in the compressor; files are compressed beforehand or
+/// not worth it; downloads keep their length.
+#[derive(Clone, Copy)]
+struct Compressible;
+
+impl Predicate for Compressible {
+    fn should_compress<B: axum::body::HttpBody>(&self, response: &http::Response<B>) -> bool {
+        let header = |name| response.headers().get(name).and_then(|v: &http::HeaderValue| v.to_str().ok());
+        let kind = header(http::header::CONTENT_TYPE).unwrap_or_default();
+        let kind = kind.split(';').next().unwrap_or_default().trim();
+        let textual = matches!(
+            kind,
+            "text/html"
+                | "text/css"
+                | "text/javascript"
+                | "text/plain"
+                | "application/javascript"
+                | "image/svg+xml"
+                | "application/json"
+                | "application/problem+json"
+        );
+        let small = response.body().size_hint().upper().is_some_and(|n| n < 256);
+        textual && !small && header(http::header::CONTENT_DISPOSITION).is_none()
+    }
+}
+
+/// Answers with prepared bytes.
+fn bytes(kind: &'static str, body: Bytes) -> Response {
+    let mut response = Response::new(axum::body::Body::from(body));
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}

@@ -1,0 +1,161 @@
+//! The session cookie: setting it, reading it, and finding out who asks before any handler runs.
+
+use super::{AppState, is_api, problem::ApiError};
+use crate::config::PublicUrl;
+use app::paths;
+use axum::{
+    extract::{FromRequestParts, Request, State},
+    middleware::Next,
+    response::{IntoResponse, Redirect, Response},
+};
+use domain::Problem;
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use services::Who;
+
+/// The token that came with the request; the live socket looks the session up again with it.
+#[derive(Clone)]
+pub struct Token(pub String);
+
+/// Name of the cookie: over TLS with the prefix that ties it to this host and path.
+pub fn cookie_name(public: Option<&PublicUrl>) -> &'static str {
+    if public.is_some_and(|p| p.https) { "__Host-insighthub_session" } else { "insighthub_session" }
+}
+
+/// The `Set-Cookie` of a new session; `seconds` is how long it lasts.
+pub fn cookie(public: Option<&PublicUrl>, token: &str, seconds: u64) -> HeaderValue {
+    let secure = if public.is_some_and(|p| p.https) { "; Secure" } else { "" };
+    let name = cookie_name(public);
+    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    // A token is hexadecimal.
+    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+/// The `Set-Cookie` that removes it.
+pub fn no_cookie(public: Option<&PublicUrl>) -> HeaderValue {
+    cookie(public, "", 0)
+}
+
+/// The session token of a request, when it could be one.
+pub fn token(headers: &HeaderMap, public: Option<&PublicUrl>) -> Option<String> {
+    let name = cookie_name(public);
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|v| v.to_str().ok())
+        .flat_map(|v| v.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .find(|(k, v)| *k == name && v.len() == 64 && v.bytes().all(|b| b.is_ascii_hexdigit()))
+        .map(|(_, v)| v.to_owned())
+}
+
+/// A path that names a file of the site, not a page: its last part has a dot.
+pub fn is_file(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|last| last.contains('.'))
+}
+
+/// Pages that need nobody.
+fn is_public_page(path: &str) -> bool {
+    matches!(path, "/signin" | "/signup") || (cfg!(debug_assertions) && path == "/components")
+}
+
+/// Puts [`Who`] and [`Token`] into the extensions, and sends people to the page where they belong. Redirects happen
+/// here, since a page has begun to stream when it could notice.
+pub async fn identify(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    if path.starts_with("/health/") || path == "/metrics" || (is_file(path) && !is_api(path)) {
+        return next.run(request).await;
+    }
+    let who = match token(request.headers(), app.public_url()) {
+        None => None,
+        Some(token) => match app.services().authenticate(&token).await {
+            Ok(who) => who.map(|who| (who, Token(token))),
+            Err(e) => return ApiError::from(e).into_response(),
+        },
+    };
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    if reads && !is_api(path) && !path.starts_with("/_fn/") {
+        match (&who, is_public_page(path)) {
+            (None, false) => {
+                let wanted = request.uri().path_and_query().map_or("/", |p| p.as_str());
+                return Redirect::to(&paths::sign_in(wanted)).into_response();
+            }
+            (Some(_), true) if path != "/components" => {
+                return Redirect::to(&next_address(request.uri().query())).into_response();
+            }
+            _ => {}
+        }
+    }
+    if let Some((who, token)) = who {
+        request.extensions_mut().insert(who);
+        request.extensions_mut().insert(token);
+    }
+    next.run(request).await
+}
+
+/// Where a person who is signed in already goes from the sign-in page: to `next`, when it is a page of this site.
+fn next_address(query: Option<&str>) -> String {
+    let next = query.unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("next="));
+    let next = next.and_then(paths::decode);
+    next.as_deref().and_then(paths::local_path).unwrap_or("/").to_owned()
+}
+
+/// The one who asks; 401 without.
+pub struct SignedIn(pub Who);
+
+impl<S: Sync> FromRequestParts<S> for SignedIn {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parts.extensions.get::<Who>().cloned().map(Self).ok_or_else(|| ApiError(Problem::unauthorized()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_cookie(text: &str) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        map.insert(header::COOKIE, HeaderValue::from_str(text).expect("a header"));
+        map
+    }
+
+    #[test]
+    fn the_cookie_has_its_flags() {
+        let plain = cookie(None, "ab", 60);
+        assert_eq!(plain, "insighthub_session=ab; Path=/; HttpOnly; SameSite=Lax; Max-Age=60");
+        let public: PublicUrl = "https://hub.example.org".parse().expect("an address");
+        let secure = cookie(Some(&public), "ab", 60);
+        assert_eq!(
+            secure,
+            "__Host-insighthub_session=ab; Path=/; HttpOnly; SameSite=Lax; Max-Age=60; Secure"
+        );
+    }
+
+    #[test]
+    fn only_a_well_formed_token_is_looked_up() {
+        let good = "a1".repeat(32);
+        assert_eq!(token(&with_cookie(&format!("x=1; insighthub_session={good}")), None), Some(good.clone()));
+        for bad in ["insighthub_session=", "insighthub_session=zz", &format!("other={good}")] {
+            assert_eq!(token(&with_cookie(bad), None), None, "{bad}");
+        }
+        // Over TLS the name without the prefix counts for nothing: a neighbour host could have set it.
+        let public: PublicUrl = "https://hub.example.org".parse().expect("an address");
+        assert_eq!(token(&with_cookie(&format!("insighthub_session={good}")), Some(&public)), None);
+    }
+
+    #[test]
+    fn next_stays_on_this_site() {
+        let go = |q: &str| next_address(Some(q));
+        assert_eq!(go("a=1&next=%2Fw%2F1%3Ftab%3Da%26b%3D2"), "/w/1?tab=a&b=2");
+        for bad in [
+            "next=//evil.example",
+            "next=https://evil.example",
+            "next=/%5Cevil.example",
+            "next=/a%0d%0ab",
+            "",
+        ] {
+            assert_eq!(go(bad), "/", "{bad}");
+        }
+    }
+}

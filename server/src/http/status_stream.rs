@@ -1,0 +1,239 @@
+//! The live stream for those who cannot open a socket: server-sent events, and long polling. Both carry the frames of
+//! the socket, from the same hub.
+
+use super::{
+    AppState, bytes,
+    extract::Params,
+    problem::{ApiError, ApiResult},
+    session::{SignedIn, Token},
+};
+use axum::{
+    body::Body,
+    extract::{Extension, State},
+    response::Response,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use domain::{Epoch, Problem, event::PING_SECONDS};
+use futures::stream;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use serde::{Deserialize, Serialize};
+use services::{
+    Who,
+    live::{ConnectError, Connection, Outgoing, Resume},
+};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{Instant, sleep_until};
+use utoipa::ToSchema;
+
+const PING: Duration = Duration::from_secs(PING_SECONDS);
+/// Longest that a long poll waits, in seconds.
+const MAX_WAIT: u32 = 25;
+
+/// Where the client left off, from `?epoch=&after=`. One without the other says nothing.
+fn place(params: &Params) -> ApiResult<Resume> {
+    let epoch = params.text("epoch").map(|e| Epoch(e.to_owned()));
+    let last_seq = match params.text("after") {
+        None => None,
+        Some(text) => Some(text.parse().map_err(|_| ApiError::field("after", "Use the seq of an event."))?),
+    };
+    Ok(Resume { epoch, last_seq })
+}
+
+/// `<epoch>.<seq>`, as it stood in the `id:` of the last event.
+fn last_event_id(headers: &HeaderMap) -> Option<Resume> {
+    let (epoch, seq) = headers.get("last-event-id")?.to_str().ok()?.rsplit_once('.')?;
+    Some(Resume { epoch: Some(Epoch(epoch.to_owned())), last_seq: Some(seq.parse().ok()?) })
+}
+
+async fn connect(app: &AppState, who: &Who, resume: Resume) -> ApiResult<Connection> {
+    app.services().hub.connect(who.user.id, who.session_id, resume).await.map_err(|e| match e {
+        ConnectError::TooMany => {
+            ApiError::new(429, "too_many_connections", "This account has too many open streams.")
+        }
+        ConnectError::GoingAway => going_away(),
+        ConnectError::Store(e) => services::Error::from(e).into(),
+    })
+}
+
+fn going_away() -> ApiError {
+    ApiError::new(503, "going_away", "The server is going away. Try again at once.")
+}
+
+/// What of a frame is needed here.
+#[derive(Deserialize)]
+struct Peek {
+    #[serde(rename = "type")]
+    kind: String,
+    seq: u64,
+    #[serde(default)]
+    resumed: bool,
+}
+
+fn peek(frame: &[u8]) -> Option<Peek> {
+    serde_json::from_slice(frame).ok()
+}
+
+/// The live stream as server-sent events; the first message is the welcome. `Last-Event-ID` goes before the parameters.
+#[utoipa::path(get, path = "/api/status/events", tag = "status",
+    params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query, description = "seq of the last event that was seen"),
+        ("Last-Event-ID" = Option<String>, Header, description = "`<epoch>.<seq>`")),
+    responses((status = 200, description = "frames as in docs/PROTOCOL.md", content_type = "text/event-stream", body = String),
+        (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub async fn events(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    Extension(token): Extension<Token>,
+    headers: HeaderMap,
+    params: Params,
+) -> ApiResult<Response> {
+    let resume = match last_event_id(&headers) {
+        Some(resume) => resume,
+        None => place(&params)?,
+    };
+    let mut connection = connect(&app, &who, resume).await?;
+    let Outgoing::Frames(first) = connection.next().await.map_err(services::Error::from)? else {
+        return Err(going_away());
+    };
+    let epoch = app.services().events.epoch();
+    let first = messages(&epoch, &first);
+    let stream = stream::unfold(
+        Some((Stream { app, token, connection, epoch, next_ping: Instant::now() + PING }, Some(first))),
+        step,
+    );
+    let mut response = Response::new(Body::from_stream(stream));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // Reverse proxies that gather answers before they pass them on are told not to.
+    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
+    Ok(response)
+}
+
+struct Stream {
+    app: AppState,
+    token: Token,
+    connection: Connection,
+    epoch: Epoch,
+    next_ping: Instant,
+}
+
+type Step = Option<(Stream, Option<Bytes>)>;
+
+/// The next piece of the body; the stream ends when the session does, or the server.
+async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
+    let (mut stream, waiting) = state?;
+    if let Some(first) = waiting {
+        return Some((Ok(first), Some((stream, None))));
+    }
+    let piece = tokio::select! {
+        outgoing = stream.connection.next() => match outgoing {
+            Ok(Outgoing::Frames(frames)) => messages(&stream.epoch, &frames),
+            Ok(Outgoing::SessionEnded | Outgoing::GoingAway) => return None,
+            Err(e) => {
+                tracing::warn!(error = format!("{e:?}"), "a live stream could not read the log");
+                return None;
+            }
+        },
+        () = sleep_until(stream.next_ping) => {
+            stream.next_ping = Instant::now() + PING;
+            match stream.app.services().authenticate(&stream.token.0).await {
+                Ok(Some(_)) => {}
+                Ok(None) => return None,
+                Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
+            }
+            Bytes::from_static(b"data: {\"type\":\"ping\"}\n\n")
+        }
+    };
+    Some((Ok(piece), Some((stream, None))))
+}
+
+/// Frames as messages. A welcome that announces missed events has no id: a client that is cut off right after it must
+/// not believe that it has them.
+fn messages(epoch: &Epoch, frames: &[Bytes]) -> Bytes {
+    let mut out = BytesMut::new();
+    for frame in frames {
+        if let Some(peek) = peek(frame).filter(|p| p.kind == "event" || !p.resumed) {
+            out.put_slice(format!("id: {epoch}.{}\n", peek.seq).as_bytes());
+        }
+        out.put_slice(b"data: ");
+        // One line: JSON escapes its line ends.
+        out.put_slice(frame);
+        out.put_slice(b"\n\n");
+    }
+    out.freeze()
+}
+
+/// What changed after a place in the log.
+#[derive(Serialize, ToSchema)]
+#[allow(
+    dead_code,
+    reason = "it only describes the answer in the OpenAPI document; the frames are encoded already"
+)]
+pub struct Changes {
+    epoch: Epoch,
+    /// Goes into `after` of the next question.
+    seq: u64,
+    /// False: refetch what is on screen, and go on from `seq`.
+    resumed: bool,
+    /// Event frames in order.
+    #[schema(value_type = Vec<Object>)]
+    events: Vec<serde_json::Value>,
+}
+
+/// Long polling: what changed since `after`, or, when nothing did, what changes within `wait` seconds.
+#[utoipa::path(get, path = "/api/status/changes", tag = "status",
+    params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25")),
+    responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+pub async fn changes(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    mut params: Params,
+) -> ApiResult<Response> {
+    let resume = place(&params)?;
+    let wait = params.number("wait", 0, MAX_WAIT).unwrap_or(0);
+    params.check()?;
+    let until = Instant::now() + Duration::from_secs(u64::from(wait));
+    let mut connection = connect(&app, &who, resume.clone()).await?;
+    let Outgoing::Frames(mut frames) = connection.next().await.map_err(services::Error::from)? else {
+        return Err(going_away());
+    };
+    let welcome = (!frames.is_empty()).then(|| frames.remove(0));
+    let welcome = welcome.and_then(|w| peek(&w)).ok_or_else(|| ApiError(Problem::internal()))?;
+    if welcome.resumed && frames.is_empty() {
+        frames = tokio::select! {
+            outgoing = connection.next() => match outgoing.map_err(services::Error::from)? {
+                Outgoing::Frames(frames) => frames,
+                Outgoing::SessionEnded => return Err(ApiError(Problem::unauthorized())),
+                Outgoing::GoingAway => vec![],
+            },
+            () = sleep_until(until) => vec![],
+        };
+    }
+    let mut seq = if welcome.resumed { resume.last_seq.unwrap_or(welcome.seq) } else { welcome.seq };
+    let mut resumed = welcome.resumed;
+    let mut events = BytesMut::new();
+    for frame in &frames {
+        let Some(peek) = peek(frame) else { continue };
+        seq = peek.seq;
+        if peek.kind != "event" {
+            // The queue was overrun while we waited.
+            resumed = false;
+            events.clear();
+            continue;
+        }
+        if !events.is_empty() {
+            events.put_u8(b',');
+        }
+        events.put_slice(frame);
+    }
+    let epoch = app.services().events.epoch();
+    let mut body = BytesMut::new();
+    let head = format!(
+        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},\"events\":[",
+        serde_json::Value::from(epoch.0)
+    );
+    body.put_slice(head.as_bytes());
+    body.put_slice(&events);
+    body.put_slice(b"]}");
+    Ok(bytes("application/json", body.freeze()))
+}

@@ -1,0 +1,297 @@
+//! The live stream over WebSocket: one task a socket, which carries what the hub hands it. The client speaks first.
+//!
+//! What a client may do is little: say hello once, then pong. Everything else ends the link with a code that says why.
+
+use super::{AppState, problem::ApiError, session::Token};
+use axum::{
+    extract::{
+        Extension, State, WebSocketUpgrade,
+        ws::{CloseFrame, Message, Utf8Bytes, WebSocket, rejection::WebSocketUpgradeRejection},
+    },
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use domain::{
+    ClientFrame, Problem, ServerFrame,
+    event::{MAX_CLIENT_FRAME, PING_SECONDS, SILENCE_SECONDS, close},
+};
+use futures::{Sink, Stream};
+use services::{
+    Who,
+    live::{ConnectError, Connection, Outgoing, Resume},
+};
+use std::{collections::VecDeque, future::poll_fn, pin::Pin, task::Poll, time::Duration};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// How long a client may take to say hello.
+const HELLO: Duration = Duration::from_secs(10);
+/// How long the closing handshake may take.
+const GOODBYE: Duration = Duration::from_secs(2);
+const PING: Duration = Duration::from_secs(PING_SECONDS);
+const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
+/// Buffers of a socket, in bytes. The library's own default, 128 KiB each, would be most of what a socket costs.
+const BUFFER: usize = 4 * 1024;
+
+/// The live stream, as `docs/PROTOCOL.md` describes it. A socket without a valid session is accepted and closed with
+/// 4401, since a browser cannot see why an upgrade failed.
+#[utoipa::path(get, path = "/api/status/ws", tag = "status",
+    responses((status = 101, description = "the stream begins"), (status = 403, body = Problem, description = "a foreign origin"), (status = 426, body = Problem)))]
+pub async fn socket(
+    State(app): State<AppState>,
+    who: Option<Extension<Who>>,
+    token: Option<Extension<Token>>,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+) -> Response {
+    let Ok(upgrade) = upgrade else {
+        return ApiError::new(426, "upgrade_required", "This address speaks WebSocket only.").into_response();
+    };
+    let asked = who.zip(token).map(|(Extension(who), Extension(token))| (who, token));
+    let sockets = app.0.sockets.clone();
+    let counted = sockets.token();
+    upgrade
+        .read_buffer_size(BUFFER)
+        .write_buffer_size(BUFFER)
+        .max_message_size(MAX_CLIENT_FRAME)
+        .max_frame_size(MAX_CLIENT_FRAME)
+        .on_upgrade(move |socket| async move {
+            let _counted = counted;
+            let mut link = Link::new(socket);
+            let ending = match asked {
+                Some((who, token)) => serve(&app, &mut link, who, &token).await,
+                None => Ending::Close(close::SESSION_ENDED, "sign in first"),
+            };
+            link.end(ending).await;
+        })
+}
+
+/// Why a socket ends.
+#[derive(Debug, PartialEq)]
+enum Ending {
+    Close(u16, &'static str),
+    /// The client is gone, or has closed.
+    Gone,
+}
+
+const GOING_AWAY: Ending = Ending::Close(close::GOING_AWAY, "the server is going away");
+const SESSION_ENDED: Ending = Ending::Close(close::SESSION_ENDED, "the session ended");
+
+async fn serve(app: &AppState, link: &mut Link, who: Who, token: &Token) -> Ending {
+    let resume = tokio::select! {
+        hello = timeout(HELLO, link.hello()) => match hello {
+            Ok(Ok(resume)) => resume,
+            Ok(Err(ending)) => return ending,
+            Err(_) => return Ending::Close(close::HELLO_TIMEOUT, "no hello came"),
+        },
+        () = app.stopping().cancelled() => return GOING_AWAY,
+    };
+    let mut connection = match app.services().hub.connect(who.user.id, who.session_id, resume).await {
+        Ok(connection) => connection,
+        Err(ConnectError::TooMany) => return Ending::Close(close::TOO_MANY, "too many connections"),
+        Err(ConnectError::GoingAway) => return GOING_AWAY,
+        Err(ConnectError::Store(e)) => return store_failed(&e),
+    };
+    // The welcome is asked for apart: reading what was missed must not be broken off halfway.
+    match connection.next().await {
+        Ok(Outgoing::Frames(frames)) => link.queue(frames),
+        Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
+        Ok(Outgoing::GoingAway) => return GOING_AWAY,
+        Err(e) => return store_failed(&e),
+    }
+    carry(app, link, &mut connection, token).await
+}
+
+/// The client comes back and resumes where it was.
+fn store_failed(e: &services::ports::StoreError) -> Ending {
+    tracing::warn!(error = format!("{e:?}"), "a live stream could not read the log");
+    Ending::Close(1011, "the event log cannot be read now")
+}
+
+/// Carries frames until something ends it.
+async fn carry(app: &AppState, link: &mut Link, connection: &mut Connection, token: &Token) -> Ending {
+    let mut next_ping = Instant::now() + PING;
+    loop {
+        // While frames still wait for the client, no more are taken: they wait in the hub, which conflates them.
+        let idle = link.is_flushed();
+        tokio::select! {
+            progress = link.drive() => match progress {
+                Progress::Sent => {}
+                Progress::Heard(ClientFrame::Pong) => {}
+                Progress::Heard(ClientFrame::Hello { .. }) => return Ending::Close(close::POLICY, "hello was said already"),
+                Progress::Ended(ending) => return ending,
+            },
+            frames = connection.next(), if idle => match frames {
+                Ok(Outgoing::Frames(frames)) => link.queue(frames),
+                Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
+                Ok(Outgoing::GoingAway) => return GOING_AWAY,
+                Err(e) => return store_failed(&e),
+            },
+            () = sleep_until(next_ping.min(link.heard + SILENCE)) => {
+                let now = Instant::now();
+                if now >= link.heard + SILENCE {
+                    return Ending::Close(close::POLICY, "nothing was heard for too long");
+                }
+                next_ping = now + PING;
+                match app.services().authenticate(&token.0).await {
+                    Ok(Some(_)) => {}
+                    Ok(None) => return SESSION_ENDED,
+                    // The database is away for a moment; the next ping asks again.
+                    Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
+                }
+                // Also behind frames that still wait: a client that is slow, not gone, has to have something to answer.
+                link.queue(vec![encode(&ServerFrame::Ping)]);
+            }
+            // The hub says so too; this also ends a socket whose client takes nothing any more.
+            () = app.stopping().cancelled() => return GOING_AWAY,
+        }
+    }
+}
+
+fn encode(frame: &ServerFrame) -> Bytes {
+    // Plain data with text keys: encoding it cannot fail.
+    serde_json::to_vec(frame).map(Bytes::from).unwrap_or_default()
+}
+
+/// A socket, read and written by one task without either waiting for the other.
+struct Link {
+    socket: WebSocket,
+    outbox: VecDeque<Bytes>,
+    /// Something was written that may still sit in a buffer.
+    dirty: bool,
+    /// When the client was last heard.
+    heard: Instant,
+}
+
+enum Progress {
+    /// The outbox went down or was flushed.
+    Sent,
+    Heard(ClientFrame),
+    Ended(Ending),
+}
+
+impl Link {
+    fn new(socket: WebSocket) -> Self {
+        Self { socket, outbox: VecDeque::new(), dirty: false, heard: Instant::now() }
+    }
+
+    fn queue(&mut self, frames: Vec<Bytes>) {
+        self.outbox.extend(frames);
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.outbox.is_empty() && !self.dirty
+    }
+
+    /// The first frame, which has to be a hello.
+    async fn hello(&mut self) -> Result<Resume, Ending> {
+        loop {
+            match self.drive().await {
+                Progress::Heard(ClientFrame::Hello { epoch, last_seq }) => {
+                    return Ok(Resume { epoch, last_seq });
+                }
+                Progress::Heard(ClientFrame::Pong) => {
+                    return Err(Ending::Close(close::POLICY, "say hello first"));
+                }
+                Progress::Ended(ending) => return Err(ending),
+                Progress::Sent => {}
+            }
+        }
+    }
+
+    /// Waits until something was read or everything waiting was written. Safe to break off: nothing is lost.
+    async fn drive(&mut self) -> Progress {
+        loop {
+            let turn = poll_fn(|cx| {
+                if let Poll::Ready(message) = Pin::new(&mut self.socket).poll_next(cx) {
+                    return Poll::Ready(Turn::Read(message));
+                }
+                let mut socket = Pin::new(&mut self.socket);
+                while !self.outbox.is_empty() {
+                    match socket.as_mut().poll_ready(cx) {
+                        Poll::Pending => return Poll::Pending,
+                        Poll::Ready(Err(_)) => return Poll::Ready(Turn::Broken),
+                        Poll::Ready(Ok(())) => {}
+                    }
+                    let Some(frame) = self.outbox.pop_front() else { break };
+                    // Frames are JSON that we made; one that is not text is not worth a socket.
+                    let Ok(text) = Utf8Bytes::try_from(frame) else { continue };
+                    self.dirty = true;
+                    if socket.as_mut().start_send(Message::Text(text)).is_err() {
+                        return Poll::Ready(Turn::Broken);
+                    }
+                }
+                if !self.dirty {
+                    return Poll::Pending;
+                }
+                match socket.poll_flush(cx) {
+                    Poll::Pending => Poll::Pending,
+                    Poll::Ready(Err(_)) => Poll::Ready(Turn::Broken),
+                    Poll::Ready(Ok(())) => {
+                        self.dirty = false;
+                        Poll::Ready(Turn::Flushed)
+                    }
+                }
+            })
+            .await;
+            let message = match turn {
+                Turn::Flushed => return Progress::Sent,
+                Turn::Broken | Turn::Read(None) => return Progress::Ended(Ending::Gone),
+                Turn::Read(Some(Err(e))) => return Progress::Ended(ending_of(&e)),
+                Turn::Read(Some(Ok(message))) => message,
+            };
+            self.heard = Instant::now();
+            match message {
+                Message::Text(text) => {
+                    return match serde_json::from_str(&text) {
+                        Ok(frame) => Progress::Heard(frame),
+                        Err(_) => {
+                            Progress::Ended(Ending::Close(close::POLICY, "this is no frame of the protocol"))
+                        }
+                    };
+                }
+                Message::Binary(_) => {
+                    return Progress::Ended(Ending::Close(close::POLICY, "frames are text"));
+                }
+                // Answered by the library; heard all the same.
+                Message::Ping(_) | Message::Pong(_) => {}
+                Message::Close(_) => return Progress::Ended(Ending::Gone),
+            }
+        }
+    }
+
+    /// Says why, and waits a moment for the client's own goodbye: a socket that is dropped with unread input is reset,
+    /// and the reset can overtake the code.
+    async fn end(mut self, ending: Ending) {
+        let Ending::Close(code, reason) = ending else { return };
+        let goodbye = async {
+            let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+            if self.socket.send(Message::Close(Some(frame))).await.is_err() {
+                return;
+            }
+            while let Some(message) = self.socket.recv().await {
+                if message.is_err() {
+                    // Nothing more can be read after an oversized frame; leave the client the time to read the code.
+                    sleep(GOODBYE).await;
+                }
+            }
+        };
+        let _ = timeout(GOODBYE, goodbye).await;
+    }
+}
+
+enum Turn {
+    Read(Option<Result<Message, axum::Error>>),
+    Flushed,
+    Broken,
+}
+
+/// The library tells what was wrong in words only.
+fn ending_of(e: &axum::Error) -> Ending {
+    let text = e.to_string();
+    if text.contains("too long") || text.contains("too large") || text.contains("Space limit") {
+        return Ending::Close(close::TOO_BIG, "the frame is too large");
+    }
+    if text.contains("UTF-8") {
+        return Ending::Close(1007, "frames are UTF-8");
+    }
+    Ending::Gone
+}

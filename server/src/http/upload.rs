@@ -1,0 +1,244 @@
+//! Uploads: a multipart body whose files go straight to the disk, one after the other. A file that cannot be taken is
+//! told beside the others, which go on.
+
+use super::{
+    AppState,
+    extract::{CommandId, Json},
+    problem::{ApiError, ApiResult},
+    session::SignedIn,
+};
+use axum::{
+    extract::{FromRequest, Request, State},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use domain::{DocumentId, DocumentStatus, JobId, Problem, UserId, WorkspaceId};
+use futures::{StreamExt, stream::BoxStream};
+use http::{StatusCode, header};
+use multer::{Field, Multipart};
+use serde::Serialize;
+use services::{ReceivedFile, Rejected, Services, UploadAnswer, ports::BlobError};
+use utoipa::ToSchema;
+
+/// Longest text field, in bytes.
+const MAX_TEXT: usize = 1_024;
+
+#[derive(Serialize, ToSchema)]
+pub struct AcceptedBody {
+    document_id: DocumentId,
+    filename: String,
+    status: DocumentStatus,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RejectedBody {
+    filename: String,
+    /// `too_large`, `unsupported_type`, `empty_file` or `too_many_files`.
+    code: String,
+    detail: String,
+}
+
+/// What became of an upload.
+#[derive(Serialize, ToSchema)]
+pub struct UploadBody {
+    job_id: JobId,
+    documents: Vec<AcceptedBody>,
+    rejected: Vec<RejectedBody>,
+}
+
+/// What became of an upload, with its first document by itself.
+#[derive(Serialize, ToSchema)]
+pub struct UploadOneBody {
+    document_id: Option<DocumentId>,
+    #[serde(flatten)]
+    upload: UploadBody,
+}
+
+impl From<UploadAnswer> for UploadBody {
+    fn from(answer: UploadAnswer) -> Self {
+        let accepted = answer.documents.into_iter().map(|d| AcceptedBody {
+            document_id: d.document_id,
+            filename: d.filename,
+            status: d.status,
+        });
+        let rejected = answer.rejected.into_iter().map(|r| RejectedBody {
+            filename: r.filename,
+            code: r.code,
+            detail: r.detail,
+        });
+        Self { job_id: answer.job_id, documents: accepted.collect(), rejected: rejected.collect() }
+    }
+}
+
+/// The form of an upload.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes the form in the OpenAPI document")]
+pub struct UploadForm {
+    /// May be repeated.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    file: Vec<Vec<u8>>,
+}
+
+/// The form of an upload that may name its workspace.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it only describes the form in the OpenAPI document")]
+pub struct UploadOneForm {
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// The first workspace when absent.
+    workspace_id: Option<WorkspaceId>,
+}
+
+/// Upload files into a workspace. Each becomes a document of one job; a file that cannot be taken is told in
+/// `rejected` and leaves the others alone.
+#[utoipa::path(post, path = "/api/workspaces/{id}/documents", tag = "documents",
+    request_body(content = UploadForm, content_type = "multipart/form-data"),
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
+    responses((status = 202, body = UploadBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+pub async fn upload(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    super::extract::PathId(workspace): super::extract::PathId<WorkspaceId>,
+    CommandId(command_id): CommandId,
+    Form(mut form): Form,
+) -> ApiResult<Response> {
+    let services = app.services();
+    services.may_upload(who.user.id, workspace).await?;
+    let mut upload = Upload::new(services);
+    while let Some(field) = next(&mut form).await? {
+        upload.take(field).await?;
+    }
+    let answer =
+        services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?;
+    Ok((StatusCode::ACCEPTED, Json(UploadBody::from(answer))).into_response())
+}
+
+/// Upload into a workspace that the form may name; without, into the first one.
+#[utoipa::path(post, path = "/v1/documents/", tag = "status",
+    request_body(content = UploadOneForm, content_type = "multipart/form-data"),
+    params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
+    responses((status = 202, body = UploadOneBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+pub async fn upload_one(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    CommandId(command_id): CommandId,
+    Form(mut form): Form,
+) -> ApiResult<Response> {
+    let services = app.services();
+    let mut upload = Upload::new(services);
+    let mut workspace = None;
+    while let Some(field) = next(&mut form).await? {
+        if field.name() == Some("workspace_id") {
+            workspace = Some(named_workspace(services, who.user.id, field).await?);
+        } else {
+            upload.take(field).await?;
+        }
+    }
+    let workspace = match workspace {
+        Some(workspace) => workspace,
+        None => services.first_workspace(who.user.id).await?,
+    };
+    services.may_upload(who.user.id, workspace).await?;
+    let answer =
+        services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?;
+    let body =
+        UploadOneBody { document_id: answer.documents.first().map(|d| d.document_id), upload: answer.into() };
+    Ok((StatusCode::ACCEPTED, Json(body)).into_response())
+}
+
+async fn named_workspace(services: &Services, user: UserId, field: Field<'static>) -> ApiResult<WorkspaceId> {
+    let text = short_text(field).await?;
+    let id = text.trim().parse().map_err(|_| ApiError(Problem::not_found("workspace")))?;
+    // Asked as soon as it is known: what follows may be long.
+    services.may_upload(user, id).await?;
+    Ok(id)
+}
+
+/// What was taken and what was refused so far.
+struct Upload<'a> {
+    services: &'a Services,
+    files: Vec<ReceivedFile>,
+    rejected: Vec<Rejected>,
+}
+
+impl<'a> Upload<'a> {
+    fn new(services: &'a Services) -> Self {
+        Self { services, files: vec![], rejected: vec![] }
+    }
+
+    /// Takes a field named `file`; reads past any other.
+    async fn take(&mut self, field: Field<'static>) -> ApiResult<()> {
+        if field.name() != Some("file") {
+            return Ok(());
+        }
+        let filename = field.file_name().unwrap_or_default().to_owned();
+        // A form without a chosen file sends an empty one without a name.
+        if filename.is_empty() && field.content_type().is_some() {
+            return Ok(());
+        }
+        let most = self.services.limits.files;
+        if self.files.len() + self.rejected.len() >= most {
+            // Told once: the list of refusals must not grow with whatever is sent.
+            if self.rejected.last().is_none_or(|r| r.code != "too_many_files") {
+                self.rejected.push(Rejected {
+                    filename: filename.chars().take(200).collect(),
+                    code: "too_many_files".to_owned(),
+                    detail: format!(
+                        "At most {most} files are taken at once; this and the following were left out."
+                    ),
+                    status: 422,
+                });
+            }
+            return Ok(());
+        }
+        let body: BoxStream<'static, Result<Bytes, BlobError>> =
+            field.map(|chunk| chunk.map_err(|e| BlobError::BrokenOff(e.to_string()))).boxed();
+        match self.services.receive_file(&filename, body).await? {
+            Ok(file) => self.files.push(file),
+            Err(rejected) => self.rejected.push(rejected),
+        }
+        Ok(())
+    }
+}
+
+async fn next(form: &mut Multipart<'static>) -> ApiResult<Option<Field<'static>>> {
+    form.next_field().await.map_err(|e| malformed(&e))
+}
+
+async fn short_text(mut field: Field<'static>) -> ApiResult<String> {
+    let mut text = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(|e| malformed(&e))? {
+        text.extend_from_slice(&chunk);
+        if text.len() > MAX_TEXT {
+            return Err(ApiError::new(413, "too_large", "A text field of the form is too long."));
+        }
+    }
+    String::from_utf8(text)
+        .map_err(|_| ApiError::new(400, "bad_form", "A text field of the form is not UTF-8."))
+}
+
+fn malformed(e: &multer::Error) -> ApiError {
+    ApiError::new(400, "bad_form", format!("The form could not be read: {e}."))
+}
+
+/// A multipart body, read as it comes; there is no limit on the whole, only on each file.
+pub struct Form(Multipart<'static>);
+
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> ApiResult<Self> {
+        let kind =
+            request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let boundary = multer::parse_boundary(kind).map_err(|_| {
+            ApiError::new(
+                415,
+                "unsupported_media_type",
+                "Send the files as multipart/form-data, in fields named `file`.",
+            )
+        })?;
+        Ok(Self(Multipart::new(request.into_body().into_data_stream(), boundary)))
+    }
+}

@@ -1,0 +1,68 @@
+//! Workspaces over REST.
+
+use super::{
+    AppState,
+    extract::{CommandId, Json, Params, PathId},
+    problem::ApiResult,
+    session::SignedIn,
+};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use domain::{Problem, Workspace, WorkspaceId, resource::Page};
+use http::{StatusCode, header};
+use serde::Deserialize;
+use services::NewWorkspaceForm;
+use utoipa::ToSchema;
+
+#[derive(Deserialize, ToSchema)]
+pub struct NewWorkspaceBody {
+    /// 3–100 of letters, digits, space, `-`, `_`.
+    #[serde(default)]
+    #[schema(required, example = "Papers")]
+    name: String,
+    /// At most 500 characters.
+    description: Option<String>,
+}
+
+/// Your workspaces, newest first.
+#[utoipa::path(get, path = "/api/workspaces", tag = "workspaces",
+    params(("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query, description = "`next` of the page before")),
+    responses((status = 200, body = Page<Workspace>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub async fn list(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    mut params: Params,
+) -> ApiResult<Json<Page<Workspace>>> {
+    let page = params.page();
+    params.check()?;
+    Ok(Json(app.services().list_workspaces(who.user.id, page).await?))
+}
+
+/// Make a workspace; it turns ready by itself.
+#[utoipa::path(post, path = "/api/workspaces", tag = "workspaces", request_body = NewWorkspaceBody,
+    params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's workspace")),
+    responses((status = 201, body = Workspace), (status = 401, body = Problem), (status = 422, body = Problem)))]
+pub async fn create(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    CommandId(command_id): CommandId,
+    Json(body): Json<NewWorkspaceBody>,
+) -> ApiResult<Response> {
+    let form = NewWorkspaceForm { name: body.name, description: body.description };
+    let workspace = app.services().create_workspace(who.user.id, form, command_id).await?;
+    let place = format!("/api/workspaces/{}", workspace.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(workspace)).into_response())
+}
+
+/// One workspace.
+#[utoipa::path(get, path = "/api/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
+    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn read(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<WorkspaceId>,
+) -> ApiResult<Json<Workspace>> {
+    Ok(Json(app.services().workspace(who.user.id, id).await?))
+}

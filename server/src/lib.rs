@@ -1,0 +1,10 @@
+//! The parts of the binary `insighthub`: configuration, command line, HTTP, roles and lifecycle. This is the only crate
+//! where a concrete type is chosen for a port; what may be done is decided in `services`.
+
+pub mod adapters;
+pub mod cli;
+pub mod config;
+pub mod http;
+pub mod lifecycle;
+pub mod logging;
+pub mod pages;

@@ -1,0 +1,329 @@
+//! From settings to a running server and back: builds the services, starts what the role asks for, and stops it in an
+//! order in which nothing is lost.
+
+use crate::{
+    adapters::{Argon2Hasher, ByContent, FileBlobs, LocalEmbedder, OsSecrets, SystemClock, TimeOrderedIds},
+    cli::Role,
+    config::{self, Config},
+    http::{self, AppState, Shared, Site},
+    pages,
+};
+use axum::serve::ListenerExt;
+use ingest::{
+    extract::Extractor,
+    pipeline::{self, Tools, WorkerOptions},
+};
+use messaging::InProcessBus;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use services::{
+    Client, Error, Services, SignUp, VectorCache,
+    live::Hub,
+    ports::{Bus, Clock, Ids, Secrets},
+};
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    net::SocketAddr,
+    os::unix::fs::DirBuilderExt,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+use storage::{Engine, OpenError, OpenOptions, Store};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    time::{Instant, timeout_at},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Memory for the vectors of the workspaces that were searched last, in bytes.
+const VECTOR_CACHE: usize = 512 << 20;
+/// Connections that read the database at once.
+const READERS: u32 = 8;
+/// Upper bounds of the buckets of request times, in seconds.
+const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("cannot prepare the data directory {}: {cause}", path.display())]
+    DataDir { path: PathBuf, cause: io::Error },
+    #[error("another insighthub is using the data directory {}", path.display())]
+    InUse { path: PathBuf },
+    #[error("{0}; DATABASE_URL is {1}")]
+    Database(#[source] OpenError, String),
+    #[error("cannot listen on {addr}: {cause}")]
+    Listen { addr: SocketAddr, cause: io::Error },
+    #[error("{0}")]
+    Refused(String),
+    #[error("{what} ended although nobody asked it to; the log says why")]
+    Ended { what: &'static str },
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+/// The use cases with the store behind them.
+struct Built {
+    services: Services,
+    store: Store,
+    blobs: Arc<FileBlobs>,
+    embedder: Arc<LocalEmbedder>,
+}
+
+/// Chooses who stands behind each port. Migrates the database.
+async fn build(config: &Config) -> Result<Built, StartError> {
+    let data = |cause| StartError::DataDir { path: config.data_dir.clone(), cause };
+    make_data_dir(config)?;
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds::new(clock.clone()));
+    let secrets: Arc<dyn Secrets> = Arc::new(OsSecrets);
+    let bus: Arc<dyn Bus> = InProcessBus::new();
+    let blobs = Arc::new(FileBlobs::open(config.data_dir.join("files"), ids.clone()).map_err(data)?);
+    let options = OpenOptions {
+        url: config.database_url.clone(),
+        bus: bus.clone(),
+        clock: clock.clone(),
+        secrets: secrets.clone(),
+        high_water: Some(config.data_dir.join("high-water")),
+        readers: READERS,
+    };
+    let embedder = Arc::new(LocalEmbedder::new(&config.models_dir));
+    let store = Store::open(options)
+        .await
+        .map_err(|e| StartError::Database(e, config::masked(&config.database_url)))?;
+    let whole = Arc::new(store.clone());
+    let services = Services {
+        accounts: whole.clone(),
+        workspaces: whole.clone(),
+        documents: whole.clone(),
+        jobs: whole.clone(),
+        events: whole.clone(),
+        index: whole.clone(),
+        blobs: blobs.clone(),
+        embedder: embedder.clone(),
+        file_types: Arc::new(ByContent),
+        hub: Hub::new(whole, bus.clone()),
+        bus,
+        clock,
+        ids,
+        secrets,
+        hasher: Arc::new(Argon2Hasher::new(cores)),
+        vectors: Arc::new(VectorCache::new(VECTOR_CACHE)),
+        limits: config.limits.clone(),
+    };
+    Ok(Built { services, store, blobs, embedder })
+}
+
+/// Other people's documents: for the owner's eyes only.
+fn make_data_dir(config: &Config) -> Result<(), StartError> {
+    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
+    made.map_err(|cause| StartError::DataDir { path: config.data_dir.clone(), cause })
+}
+
+/// With SQLite and an in-process bus a second server would show stale pages and take leases that are held: it is
+/// refused. The lock goes with the process, however that ends.
+fn lock(config: &Config) -> Result<Option<File>, StartError> {
+    if Engine::of_url(&config.database_url) != Some(Engine::Sqlite) {
+        return Ok(None);
+    }
+    let path = config.data_dir.join("lock");
+    let data = |cause| StartError::DataDir { path: config.data_dir.clone(), cause };
+    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(data)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse { path: config.data_dir.clone() }),
+        Err(TryLockError::Error(cause)) => Err(data(cause)),
+    }
+}
+
+/// `insighthub migrate`.
+pub async fn migrate(config: Config) -> Result<(), StartError> {
+    let built = build(&config).await?;
+    built.store.close().await;
+    println!("the database is up to date");
+    Ok(())
+}
+
+/// `insighthub user add`.
+pub async fn add_user(
+    config: Config,
+    username: String,
+    email: String,
+    full_name: Option<String>,
+    password: String,
+) -> Result<(), StartError> {
+    let built = build(&config).await?;
+    let form = SignUp { username, email, password, full_name };
+    let added = built.services.sign_up(form, Client::default()).await;
+    let done = match added {
+        Ok(new) => {
+            // Signing up signs in; nobody holds that session.
+            let ended = built.services.accounts.end_session(new.user.id, new.session_id).await;
+            ended.map(|_| new.user).map_err(Error::from)
+        }
+        Err(e) => Err(e),
+    };
+    built.store.close().await;
+    match done {
+        Ok(user) => {
+            println!("added {} ({})", user.username, user.id);
+            Ok(())
+        }
+        Err(e) => {
+            let problem = e.to_problem();
+            let fields = problem
+                .errors
+                .iter()
+                .flat_map(|(field, all)| all.iter().map(move |m| format!("\n  {field}: {m}")));
+            Err(StartError::Refused(fields.fold(problem.detail.clone(), |text, line| text + &line)))
+        }
+    }
+}
+
+/// `insighthub serve`: until a signal comes. A second signal ends the process at once.
+pub async fn serve(config: Config, role: Role) -> Result<(), StartError> {
+    make_data_dir(&config)?;
+    // Held until the process ends.
+    let lock = lock(&config)?;
+    let Built { services, store, blobs, embedder } = build(&config).await?;
+    // Where other servers may share the folder, only what nobody can be writing any more goes.
+    let age = if lock.is_some() { Duration::ZERO } else { Duration::from_secs(86_400) };
+    blobs
+        .clear_incoming(age)
+        .map_err(|cause| StartError::DataDir { path: config.data_dir.clone(), cause })?;
+    let listener = TcpListener::bind(config.addr)
+        .await
+        .map_err(|cause| StartError::Listen { addr: config.addr, cause })?;
+    let addr = listener.local_addr()?;
+    let stopping = CancellationToken::new();
+    watch_signals(stopping.clone())?;
+
+    let background = TaskTracker::new();
+    let ended_early = CancellationToken::new();
+    background.spawn(until(stopping.clone(), services.hub.run()));
+    if role.works() {
+        if store.engine() == Engine::Sqlite {
+            // Nobody else uses this database (see `lock`): whoever held a lease is dead.
+            match services.jobs.void_leases().await {
+                Ok(0) => {}
+                Ok(leases) => tracing::info!(leases, "work that an earlier run left unfinished goes on"),
+                Err(e) => return Err(StartError::Refused(format!("the leases could not be voided: {e}"))),
+            }
+        }
+        background.spawn(until(stopping.clone(), services.clone().run_provisioner()));
+        let extractor = Extractor::this_program(ingest::extract::Limits::default())?;
+        let tools = Tools { extractor, tokenizers: embedder };
+        let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };
+        let (worker_services, token, ended) = (services.clone(), stopping.clone(), ended_early.clone());
+        background.spawn(async move {
+            // A guard, so that a panic counts as well.
+            let _ended = ended.drop_guard();
+            pipeline::run(worker_services, tools, options, token).await;
+        });
+    }
+
+    let sockets = TaskTracker::new();
+    let site = Site::open(config.site_root.clone(), &config::beside_the_executable("hash.txt"));
+    let found = site.is_there();
+    let metrics = start_metrics()?;
+    background.spawn(until(stopping.clone(), upkeep(metrics.clone())));
+    let app = AppState::new(Shared {
+        services: services.clone(),
+        public_url: config.public_url.clone(),
+        stopping: stopping.clone(),
+        sockets: sockets.clone(),
+        metrics,
+        site,
+    });
+    let router = if role.serves_people() {
+        http::full(app.clone(), pages::routes(&app))
+    } else {
+        http::operations_only(app)
+    };
+    announce(addr, role, &config, found);
+
+    let listener = listener.tap_io(|stream| {
+        // A status that waits for a full packet is late.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
+    let graceful = stopping.clone();
+    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(async move { graceful.cancelled().await });
+    let server = tokio::spawn(server.into_future());
+
+    tokio::select! {
+        () = stopping.cancelled() => {}
+        () = ended_early.cancelled() => {}
+    }
+    let unasked = !stopping.is_cancelled();
+    stopping.cancel();
+    tracing::info!("stopping: no new requests; work in hand is being finished");
+    services.hub.close();
+    sockets.close();
+    background.close();
+    let deadline = Instant::now() + Duration::from_secs(config.shutdown_seconds);
+    let all = async {
+        sockets.wait().await;
+        background.wait().await;
+        server.await
+    };
+    match timeout_at(deadline, all).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::error!(%error, "the listener failed"),
+        Ok(Err(error)) => tracing::error!(%error, "the listener panicked"),
+        Err(_) => {
+            tracing::warn!("not everything ended in time; what is unfinished goes on at the next start")
+        }
+    }
+    store.close().await;
+    tracing::info!("stopped");
+    if unasked { Err(StartError::Ended { what: "the worker" }) } else { Ok(()) }
+}
+
+/// Runs until the server stops; for work that may be dropped at any await.
+async fn until(stopping: CancellationToken, work: impl Future<Output = ()>) {
+    stopping.run_until_cancelled(work).await;
+}
+
+fn announce(addr: SocketAddr, role: Role, config: &Config, site_found: bool) {
+    // One line on standard output, for people and for scripts that start it on port 0.
+    println!("listening on http://{addr}");
+    tracing::info!(%addr, ?role, data_dir = %config.data_dir.display(), "InsightHub is running");
+    if role.serves_people() && !site_found {
+        tracing::warn!(
+            site = %config.site_root.display(),
+            "the web assets are not there: pages will come without style and script; build them with `cargo xtask build`"
+        );
+    }
+}
+
+fn watch_signals(stopping: CancellationToken) -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        stopping.cancel();
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        eprintln!("insighthub: stopped at once; unfinished work goes on at the next start");
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+fn start_metrics() -> Result<PrometheusHandle, StartError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("insighthub_http_request_seconds".to_owned()), &BUCKETS)
+        .and_then(PrometheusBuilder::install_recorder)
+        .map_err(|e| StartError::Refused(format!("the metrics could not be started: {e}")))
+}
+
+/// Folds samples into their buckets, so that memory stays flat when nobody scrapes.
+async fn upkeep(metrics: PrometheusHandle) {
+    let mut every = tokio::time::interval(Duration::from_secs(5));
+    loop {
+        every.tick().await;
+        metrics.run_upkeep();
+    }
+}

@@ -1,0 +1,51 @@
+//! The binary. A confined extraction is looked for before anything else: it must not inherit threads, a runtime or
+//! settings.
+
+use clap::Parser;
+use server::{
+    cli::{Cli, Command, Role, UserCommand},
+    config::Raw,
+    lifecycle, logging,
+};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|first| first == "extract") {
+        return ingest::extract::run_child();
+    }
+    match run(Cli::parse().command.unwrap_or(Command::Serve { role: Role::All })) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("insighthub: {e}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+    let raw = Raw::read(|name| std::env::var(name).ok())?;
+    let config = raw.check()?;
+    if matches!(command, Command::Config) {
+        print!("{}", raw.describe(&config));
+        return Ok(());
+    }
+    logging::start(&config.log, config.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let done = runtime.block_on(async {
+        match command {
+            Command::Serve { role } => lifecycle::serve(config, role).await,
+            Command::Migrate => lifecycle::migrate(config).await,
+            Command::User { command: UserCommand::Add { username, email, full_name } } => {
+                let mut password = String::new();
+                std::io::stdin().read_line(&mut password)?;
+                let password = password.trim_end_matches(['\r', '\n']).to_owned();
+                lifecycle::add_user(config, username, email, full_name, password).await
+            }
+            // Both were dealt with above.
+            Command::Config | Command::Extract => Ok(()),
+        }
+    });
+    // A stuck blocking task, such as a disk that does not answer, must not hold the process.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    Ok(done?)
+}

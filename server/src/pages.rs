@@ -1,0 +1,125 @@
+//! The mount of the screens: pages and server functions with what they need of a request, and the page for an address
+//! that leads nowhere. The only module that knows Leptos; what is on a page is decided in `app`.
+
+use crate::{
+    config::PublicUrl,
+    http::{AppState, CspNonce, cookie, no_cookie},
+};
+use app::ssr::{SessionCookies, World, provide_world};
+use axum::{
+    Router,
+    extract::{ConnectInfo, FromRef, Request, State},
+    response::{IntoResponse, Response},
+};
+use http::{header, request::Parts};
+use leptos::{
+    config::{Env, LeptosOptions},
+    nonce::Nonce,
+    prelude::{provide_context, use_context},
+};
+use leptos_axum::{LeptosRoutes, generate_route_list};
+use services::{Client, SignedIn, Who};
+use std::{net::SocketAddr, path::Path, sync::Arc};
+use tower_http::limit::RequestBodyLimitLayer;
+
+/// Largest body of a server function, in bytes: forms only, files go over REST.
+const MAX_FORM: usize = 256 * 1024;
+
+/// Name of the built files, as in `[workspace.metadata.leptos]`.
+const OUTPUT_NAME: &str = "insighthub";
+
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(app: &AppState) -> Self {
+        options(app.site().root(), app.site().hash_file())
+    }
+}
+
+/// What Leptos wants to know of the site. Names carry hashes when the build left a file that tells them.
+fn options(root: &Path, hash_file: Option<&Path>) -> LeptosOptions {
+    let watched = std::env::var_os("LEPTOS_WATCH").is_some();
+    let port = std::env::var("LEPTOS_RELOAD_PORT").ok().and_then(|p| p.parse().ok()).unwrap_or(3001);
+    LeptosOptions::builder()
+        .output_name(OUTPUT_NAME)
+        .site_root(root.display().to_string())
+        .env(if watched { Env::DEV } else { Env::PROD })
+        .reload_port(port)
+        .hash_files(hash_file.is_some())
+        // An absolute path: joined to the executable's folder it stays what it is.
+        .hash_file(hash_file.map_or_else(String::new, |path| path.display().to_string()))
+        .build()
+}
+
+/// The pages and the server functions.
+pub fn routes(app: &AppState) -> Router<AppState> {
+    let options = LeptosOptions::from_ref(app);
+    let mut listed = generate_route_list(app::App);
+    // The catch-all would take files and unknown API addresses as well; `not_found` stands in for it.
+    listed.retain(|route| !route.path().contains('*'));
+    Router::new()
+        .leptos_routes_with_context(app, listed, context(app), move || app::shell(options.clone()))
+        .layer(RequestBodyLimitLayer::new(MAX_FORM))
+}
+
+/// The page for an address that leads nowhere.
+pub async fn not_found(State(app): State<AppState>, request: Request) -> Response {
+    let options = LeptosOptions::from_ref(&app);
+    let render = leptos_axum::render_app_to_stream_in_order_with_context(context(&app), move || {
+        app::shell(options.clone())
+    });
+    render(request).await.into_response()
+}
+
+/// Hands a request to the app: the use cases, who asks, and the nonce that the policy's header names.
+fn context(app: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
+    let app = app.clone();
+    move || {
+        let parts = use_context::<Parts>();
+        let of_request = parts.as_ref();
+        let who = of_request.and_then(|p| p.extensions.get::<Who>().cloned());
+        if let Some(nonce) = of_request.and_then(|p| p.extensions.get::<CspNonce>()) {
+            provide_context(Nonce::from_value(nonce.0.clone()));
+        }
+        provide_world(World {
+            services: app.services().clone(),
+            who,
+            client: of_request.map(client).unwrap_or_default(),
+            cookies: Arc::new(Cookies {
+                public_url: app.public_url().cloned(),
+                session_days: app.services().limits.session_days,
+            }),
+        });
+    }
+}
+
+fn client(parts: &Parts) -> Client {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok());
+    Client {
+        user_agent: user_agent.unwrap_or_default().to_owned(),
+        ip: address.map(|a| a.0.ip().to_string()).unwrap_or_default(),
+    }
+}
+
+/// The same cookies as over REST.
+struct Cookies {
+    public_url: Option<PublicUrl>,
+    session_days: u32,
+}
+
+impl SessionCookies for Cookies {
+    fn set(&self, new: &SignedIn) -> String {
+        text(&cookie(self.public_url.as_ref(), &new.token, u64::from(self.session_days) * 86_400))
+    }
+
+    fn clear(&self) -> String {
+        text(&no_cookie(self.public_url.as_ref()))
+    }
+
+    fn secure(&self) -> bool {
+        self.public_url.as_ref().is_some_and(|p| p.https)
+    }
+}
+
+fn text(value: &http::HeaderValue) -> String {
+    value.to_str().unwrap_or_default().to_owned()
+}

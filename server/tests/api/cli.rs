@@ -1,0 +1,78 @@
+//! The command line and the configuration.
+
+use crate::common::{PASSWORD, Server, Setup};
+use serde_json::json;
+use std::{io::Write, process::Stdio};
+
+#[tokio::test]
+async fn the_settings_are_printed_with_their_source_and_without_secrets() {
+    let setup = Setup::new().args(&["config"]).env("DATABASE_URL", "postgres://ada:hush@127.0.0.1:1/hub");
+    let out = setup.command().output().expect("it runs");
+    let text = String::from_utf8(out.stdout).expect("text");
+    assert!(out.status.success(), "{text}");
+    assert!(text.contains("postgres://ada:…@127.0.0.1:1/hub") && !text.contains("hush"), "{text}");
+    assert!(text.contains("from environment INSIGHTHUB_ADDR") && text.contains("from default"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_setting_is_named_and_nothing_starts() {
+    let out = Setup::new().env("INSIGHTHUB_MAX_FILES", "many").command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        !out.status.success() && said.contains("max_files") && said.contains("INSIGHTHUB_MAX_FILES"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn a_settings_file_in_the_data_directory_is_read() {
+    let setup = Setup::new().args(&["config"]);
+    let probe = setup.command();
+    let dir = probe.get_current_dir().expect("a folder").to_owned();
+    std::fs::write(dir.join("insighthub.toml"), "session_days = 3\n").expect("written");
+    let text = String::from_utf8(setup.command().output().expect("it runs").stdout).expect("text");
+    assert!(text.contains("session_days = 3"), "{text}");
+}
+
+#[tokio::test]
+async fn an_account_made_by_the_operator_can_sign_in() {
+    let setup = Setup::new().args(&["user", "add", "--username", "ada", "--email", "ada@example.org"]);
+    let add = |password: &str| {
+        let mut child = setup
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        writeln!(child.stdin.take().expect("input"), "{password}").expect("written");
+        child.wait_with_output().expect("it ends")
+    };
+    let weak = add("short");
+    let said = String::from_utf8_lossy(&weak.stderr).into_owned();
+    assert!(!weak.status.success() && said.contains("password: Use 8 to 128 characters."), "{said}");
+    let added = add(PASSWORD);
+    assert!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
+    assert!(!add(PASSWORD).status.success(), "the name is taken");
+
+    let server = setup.args(&["serve"]).start().await;
+    let form = json!({ "email": "ada@example.org", "password": PASSWORD });
+    assert_eq!(server.visitor().post("/api/auth/login", form).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_folder_is_refused() {
+    let server = Server::start().await;
+    let out = Setup::new().dir(&server.dir).command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains("another insighthub"), "{said}");
+}
+
+#[tokio::test]
+async fn migrating_twice_is_fine() {
+    let setup = Setup::new().args(&["migrate"]);
+    for _ in 0..2 {
+        let out = setup.command().output().expect("it runs");
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}

@@ -1,0 +1,223 @@
+//! From an uploaded file to passages that are found, and back to the file.
+
+use crate::common::{Client, Server, fixture, fixtures, prose};
+use serde_json::{Value, json};
+
+/// Real documents of each kind, with a question that one of their passages answers.
+fn kinds() -> Vec<(String, &'static str)> {
+    let mut all: Vec<(String, &'static str)> = vec![];
+    for entry in std::fs::read_dir(fixtures()).expect("documents") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        let mime = match name.rsplit('.').next() {
+            Some("pdf") => "application/pdf",
+            Some("html") => "text/html",
+            Some("md") => "text/markdown",
+            Some("txt") => "text/plain",
+            _ => continue,
+        };
+        if name != "README.md" && !all.iter().any(|(_, m)| *m == mime) {
+            all.push((name, mime));
+        }
+    }
+    assert_eq!(all.len(), 4, "one of each kind: {all:?}");
+    all
+}
+
+async fn all_chunks(client: &Client, document: &str) -> Vec<Value> {
+    let (mut chunks, mut after) = (vec![], String::new());
+    loop {
+        let page = client.read(&format!("/api/documents/{document}/chunks?limit=5{after}")).await;
+        chunks.extend(page["items"].as_array().expect("items").iter().cloned());
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => return chunks,
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_kind_of_document_becomes_ready_found_and_given_back_unchanged() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let kinds = kinds();
+    let bytes: Vec<Vec<u8>> = kinds.iter().map(|(name, _)| fixture(name)).collect();
+    let files: Vec<(&str, &[u8])> =
+        kinds.iter().zip(&bytes).map(|((name, _), b)| (name.as_str(), b.as_slice())).collect();
+    let uploaded = client.upload(&workspace, &files).await.json();
+    for (n, (name, mime)) in kinds.iter().enumerate() {
+        let id = uploaded["documents"][n]["document_id"].as_str().expect("an id");
+        let document = client.settled(id).await;
+        assert_eq!(
+            (&document["status"], &document["filename"], &document["mime_type"]),
+            (&json!("ready"), &json!(name), &json!(mime)),
+            "{document}"
+        );
+        assert_eq!((&document["progress"], &document["error"]), (&json!(100.0), &Value::Null));
+        assert_eq!(
+            (&document["document_id"], &document["processing_status"]),
+            (&document["id"], &json!("ready"))
+        );
+        assert_eq!(document["size_bytes"], bytes[n].len());
+
+        let chunks = all_chunks(&client, id).await;
+        assert_eq!(Some(chunks.len() as u64), document["chunk_count"].as_u64());
+        for (ordinal, chunk) in chunks.iter().enumerate() {
+            assert_eq!((&chunk["ordinal"], &chunk["document_id"]), (&json!(ordinal), &json!(id)));
+            assert!(chunk["text"].as_str().is_some_and(|t| !t.trim().is_empty()), "{chunk}");
+            assert!(chunk["char_end"].as_u64() > chunk["char_start"].as_u64(), "{chunk}");
+            assert_eq!(chunk["page"].is_u64(), *mime == "application/pdf", "{chunk}");
+        }
+
+        let content = client.get(&format!("/api/documents/{id}/content")).await;
+        assert_eq!((content.status, content.body == bytes[n]), (200, true), "{name}");
+        assert_eq!(content.header("content-type"), *mime);
+        assert!(content.header("content-disposition").starts_with("attachment; filename="));
+        assert_eq!(content.header("x-content-type-options"), "nosniff");
+        assert!(content.header("content-security-policy").contains("sandbox"));
+
+        // A passage, asked for by its own words, is found with its document.
+        let passage = chunks[chunks.len() / 2]["text"].as_str().expect("text");
+        let question: String = passage.split_whitespace().take(30).collect::<Vec<_>>().join(" ");
+        let question: String = question.chars().take(500).collect();
+        let path = format!("/api/workspaces/{workspace}/search");
+        let found = client
+            .send(client.request("GET", &path).query(&[("q", question.as_str()), ("top_k", "5")]))
+            .await;
+        let found = found.json();
+        let items = found["items"].as_array().expect("items");
+        assert!(
+            items.len() <= 5 && items.iter().any(|hit| hit["document"]["id"] == id),
+            "{question}: {found}"
+        );
+        let scores: Vec<f64> = items.iter().filter_map(|hit| hit["score"].as_f64()).collect();
+        assert!(scores.len() == items.len() && scores.windows(2).all(|w| w[0] >= w[1]), "{scores:?}");
+    }
+    let counts = client.read(&format!("/api/workspaces/{workspace}")).await["counts"].clone();
+    assert_eq!(
+        (&counts["documents"], &counts["ready"], &counts["processing"]),
+        (&json!(4), &json!(4), &json!(0))
+    );
+    assert_eq!(counts["bytes"], bytes.iter().map(Vec::len).sum::<usize>());
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_fails_alone_with_a_reason() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let uploaded = client
+        .upload(&workspace, &[("broken.pdf", b"%PDF-1.7\nthis is no real PDF"), ("a.txt", &prose(1, 60))])
+        .await
+        .json();
+    let id = |n: usize| uploaded["documents"][n]["document_id"].as_str().expect("an id").to_owned();
+    let broken = client.settled(&id(0)).await;
+    assert_eq!(broken["status"], "failed");
+    for field in ["error", "error_code", "error_hint"] {
+        assert!(broken[field].as_str().is_some_and(|t| !t.is_empty()), "{field}: {broken}");
+    }
+    assert_eq!(client.settled(&id(1)).await["status"], "ready");
+    let polled = client.read(&format!("/v1/documents/{}/status", id(0))).await;
+    assert_eq!(
+        (&polled["processing_status"], &polled["status_message"]),
+        (&json!("failed"), &broken["error"])
+    );
+}
+
+#[tokio::test]
+async fn documents_are_listed_newest_first_page_by_page() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let names: Vec<String> = (0..5).map(|n| format!("{n}.txt")).collect();
+    for name in &names {
+        client.upload_one(&workspace, name, b"a lantern").await;
+    }
+    let (mut seen, mut after) = (vec![], String::new());
+    loop {
+        let page = client.read(&format!("/api/workspaces/{workspace}/documents?limit=2{after}")).await;
+        seen.extend(
+            page["items"]
+                .as_array()
+                .expect("items")
+                .iter()
+                .map(|d| d["filename"].as_str().expect("a name").to_owned()),
+        );
+        match page["next"].as_str() {
+            Some(next) => after = format!("&after={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, names.into_iter().rev().collect::<Vec<_>>());
+    let page = client.get(&format!("/api/workspaces/{workspace}/documents?after=nonsense")).await;
+    assert!((200..500).contains(&page.status), "{page:?}");
+}
+
+#[tokio::test]
+async fn a_part_of_the_file_can_be_asked_for() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let id = client.upload_one(&workspace, "Übersicht \"1\".txt", b"0123456789").await;
+    let path = format!("/api/documents/{id}/content");
+    let part = client.send(client.request("GET", &path).header("range", "bytes=2-5")).await;
+    assert_eq!((part.status, part.body.as_slice()), (206, b"2345".as_slice()));
+    let disposition = part.header("content-disposition").to_owned();
+    assert!(disposition.contains("filename*=UTF-8''%C3%9Cbersicht%20%221%22.txt"), "{disposition}");
+    let head = client.send(client.request("HEAD", &path)).await;
+    assert_eq!((head.status, head.header("content-length"), head.body.len()), (200, "10", 0));
+}
+
+#[tokio::test]
+async fn a_poller_sees_the_six_steps_and_stops() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let id = client.upload_one(&workspace, "a.txt", &prose(3, 3_000)).await;
+    let percents = json!({ "validating": 10, "extracting_text": 25, "chunking_text": 50, "creating_embeddings": 75, "storing_metadata": 95, "finished": 100 });
+    let mut last = 0;
+    let polled = crate::common::eventually("the poller sees the end", async || {
+        let now = client.read(&format!("/v1/documents/{id}/status")).await;
+        let (step, percent) = (
+            now["processing_step"].as_str().expect("a step").to_owned(),
+            now["progress_percentage"].as_u64().expect("a number"),
+        );
+        assert!(percent == 0 || percents[&step] == percent, "{now}");
+        assert!(percent >= last, "{last} → {now}");
+        last = percent;
+        assert!(
+            now["status_message"].as_str().is_some_and(|m| !m.is_empty()) && now["updated_at"].is_string()
+        );
+        (now["processing_status"] == "completed").then_some(now)
+    })
+    .await;
+    assert_eq!((&polled["document_id"], &polled["progress_percentage"]), (&json!(id), &json!(100)));
+    assert!(polled["status_metadata"]["chunks_created"].as_u64() > Some(1), "{polled}");
+}
+
+#[tokio::test]
+async fn many_documents_are_polled_at_once_and_an_unchanged_answer_is_not_sent_again() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let a = client.upload_one(&workspace, "a.txt", b"a lantern").await;
+    let b = client.upload_one(&workspace, "b.txt", b"a bridge").await;
+    client.settled(&a).await;
+    client.settled(&b).await;
+    let gone = "0197a000-0000-7000-8000-000000000001";
+    let path = format!("/v1/documents/status?ids={b},{gone},{a},nonsense");
+    let answer = client.get(&path).await;
+    let body = answer.json();
+    assert_eq!(body["items"].as_array().map(Vec::len), Some(2));
+    assert_eq!((&body["items"][0]["document_id"], &body["items"][1]["document_id"]), (&json!(b), &json!(a)));
+    assert_eq!(body["missing"], json!([gone, "nonsense"]));
+    assert_eq!(answer.header("cache-control"), "private, no-cache");
+    let tag = answer.header("etag").to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    let again = client.send(client.request("GET", &path).header("if-none-match", &tag)).await;
+    assert_eq!((again.status, again.body.len(), again.header("etag")), (304, 0, tag.as_str()));
+
+    let many = vec![gone; 101].join(",");
+    client.get(&format!("/v1/documents/status?ids={many}")).await.problem(422, "invalid");
+    client.get("/v1/documents/status").await.problem(422, "invalid");
+}

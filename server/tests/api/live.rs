@@ -1,0 +1,301 @@
+//! The live socket: who may open it, what it says, and that nothing is missed.
+
+use crate::common::{Client, PATIENCE, Server, Socket, eventually, prose};
+use serde_json::{Value, json};
+use std::time::Instant;
+use tokio_tungstenite::tungstenite;
+
+#[tokio::test]
+async fn a_first_hello_is_welcomed_and_followed_by_what_changes() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let mut socket = client.socket().await;
+    let welcome = socket.hello(Value::Null, Value::Null).await;
+    assert_eq!(welcome["resumed"], false);
+    let start = welcome["seq"].as_u64().expect("a seq");
+    client.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    let frame = socket.frame().await;
+    assert_eq!(
+        (&frame["type"], &frame["event"], &frame["seq"]),
+        (&json!("event"), &json!("settings_changed"), &json!(start + 1))
+    );
+    assert_eq!(frame["data"]["theme"], "dark");
+    assert!(frame["at"].is_string());
+}
+
+#[tokio::test]
+async fn a_documents_way_to_ready_is_seen_live_without_a_gap() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let mut socket = client.socket().await;
+    let mut seq = socket.hello(Value::Null, Value::Null).await["seq"].as_u64().expect("a seq");
+    let id = client.upload_one(&workspace, "a.txt", &prose(1, 2_000)).await;
+    let events = socket.events_until(|e| e["event"] == "job_complete").await;
+    let (mut statuses, mut progress) = (vec![], 0.0);
+    for event in &events {
+        let next = event["seq"].as_u64().expect("a seq");
+        assert!(next > seq, "{seq} then {event}");
+        seq = next;
+        if event["event"] == "document_status" {
+            let data = &event["data"];
+            assert_eq!((&data["document_id"], &data["rev"]), (&json!(id), &event["seq"]));
+            statuses.push(data["status"].as_str().expect("a status").to_owned());
+            let now = data["progress"].as_f64().expect("a number");
+            assert!(now >= progress, "{progress} then {now}");
+            progress = now;
+        }
+    }
+    statuses.dedup();
+    assert_eq!(statuses, ["pending", "processing", "ready"]);
+    let last = events.last().expect("an event");
+    assert_eq!((&last["data"]["status"], &last["data"]["progress"]), (&json!("completed"), &json!(100.0)));
+    assert_eq!(client.read(&format!("/api/documents/{id}")).await["status"], "ready");
+}
+
+/// All events of an account, as a client sees them that was never cut off; progress frames may have been conflated.
+async fn log_of(client: &Client, epoch: &Value) -> Vec<Value> {
+    let head = client.read("/api/status/changes").await["seq"].clone();
+    let mut socket = client.socket().await;
+    assert_eq!(socket.hello(epoch.clone(), json!(0)).await["resumed"], true);
+    socket.events_until(|e| e["seq"] == head).await
+}
+
+#[tokio::test]
+async fn a_client_that_is_cut_off_again_and_again_misses_no_step() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let mut socket = client.socket().await;
+    let welcome = socket.hello(Value::Null, Value::Null).await;
+    let (epoch, start) = (welcome["epoch"].clone(), welcome["seq"].as_u64().expect("a seq"));
+    let files: Vec<Vec<u8>> = (0..4).map(|n| prose(n, 1_500)).collect();
+    let named: Vec<(&str, &[u8])> =
+        ["a.txt", "b.txt", "c.txt", "d.txt"].into_iter().zip(files.iter().map(Vec::as_slice)).collect();
+    client.upload(&workspace, &named).await;
+
+    let (mut seen, mut last, mut complete, mut cuts) = (vec![], start, false, 0);
+    while !complete {
+        // A few events, then the cut; from the client's side the link is simply gone.
+        for _ in 0..5 {
+            let event = socket.frame().await;
+            last = event["seq"].as_u64().expect("a seq");
+            complete = event["event"] == "job_complete";
+            seen.push(event);
+            if complete {
+                break;
+            }
+        }
+        drop(socket);
+        socket = client.socket().await;
+        let welcome = socket.hello(epoch.clone(), json!(last)).await;
+        assert_eq!((&welcome["resumed"], &welcome["epoch"]), (&json!(true), &epoch));
+        cuts += 1;
+    }
+    assert!(cuts > 2, "{cuts}");
+    let seqs: Vec<u64> = seen.iter().map(|e| e["seq"].as_u64().expect("a seq")).collect();
+    assert!(seqs.windows(2).all(|w| w[0] < w[1]), "in order, each once: {seqs:?}");
+    let log: Vec<Value> =
+        log_of(&client, &epoch).await.into_iter().filter(|e| e["seq"].as_u64() > Some(start)).collect();
+    for event in log.iter().filter(|e| e["seq"].as_u64() <= Some(last)) {
+        let progress = event["event"] == "job_update" || event["data"]["status"] == "in_progress";
+        assert!(progress || seqs.contains(&event["seq"].as_u64().expect("a seq")), "missed: {event}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_of_another_log_or_of_the_future_starts_over() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let mut socket = client.socket().await;
+    let welcome = socket.hello(Value::Null, Value::Null).await;
+    let (epoch, seq) = (welcome["epoch"].clone(), welcome["seq"].as_u64().expect("a seq"));
+    for (epoch, last_seq, resumed) in [
+        (epoch.clone(), json!(seq), true),
+        (epoch.clone(), json!(0), true),
+        (epoch.clone(), json!(seq + 1), false),
+        (json!("another"), json!(seq), false),
+        (Value::Null, json!(seq), false),
+        (epoch, Value::Null, false),
+    ] {
+        let welcome = client.socket().await.hello(epoch.clone(), last_seq.clone()).await;
+        assert_eq!(
+            (&welcome["resumed"], &welcome["seq"]),
+            (&json!(resumed), &json!(seq)),
+            "{epoch} {last_seq}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn two_tabs_of_one_account_agree_and_nobody_else_hears() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let (mut one, mut two, mut other) = (ada.socket().await, ada.socket().await, bob.socket().await);
+    for socket in [&mut one, &mut two, &mut other] {
+        socket.hello(Value::Null, Value::Null).await;
+    }
+    let id = ada.upload_one(&ada.first_workspace().await, "a.txt", &prose(1, 300)).await;
+    let final_state = |events: Vec<Value>| {
+        let of_document =
+            events.into_iter().filter(|e| e["event"] == "document_status" && e["data"]["id"] == id.as_str());
+        of_document.last().map(|e| e["data"].clone())
+    };
+    let (first, second) = (
+        final_state(one.events_until(|e| e["event"] == "job_complete").await),
+        final_state(two.events_until(|e| e["event"] == "job_complete").await),
+    );
+    assert!(first.is_some() && first == second, "{first:?} {second:?}");
+    bob.patch("/api/auth/preferences", json!({ "theme": "light" })).await;
+    assert_eq!(other.frame().await["event"], "settings_changed", "the first thing that Bob hears is his own");
+}
+
+async fn code_of(client: &Client) -> u16 {
+    client.socket().await.close_code().await
+}
+
+#[tokio::test]
+async fn a_socket_without_a_session_is_accepted_and_closed_with_its_code() {
+    let server = Server::start().await;
+    let mut visitor = server.visitor();
+    assert_eq!(code_of(&visitor).await, 4401);
+    visitor.cookie = Some(format!("insighthub_session={}", "0".repeat(64)));
+    assert_eq!(code_of(&visitor).await, 4401);
+    // A hello on the way does not get in between.
+    let mut socket = visitor.socket().await;
+    socket.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
+    assert_eq!(socket.close_code().await, 4401);
+}
+
+#[tokio::test]
+async fn signing_out_ends_the_sockets_of_that_session_alone() {
+    let server = Server::start().await;
+    let first = server.user("ada").await;
+    let mut second = server.visitor();
+    let form = json!({ "email": "ada@example.org", "password": crate::common::PASSWORD });
+    second.cookie = second.post("/api/auth/login", form).await.session_cookie();
+    let (mut ended, mut kept) = (first.socket().await, second.socket().await);
+    ended.hello(Value::Null, Value::Null).await;
+    kept.hello(Value::Null, Value::Null).await;
+    let began = Instant::now();
+    first.send(first.request("POST", "/api/auth/logout")).await;
+    assert_eq!(ended.close_code().await, 4401);
+    assert!(began.elapsed().as_secs_f64() < 1.0, "{:?}", began.elapsed());
+    second.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    assert_eq!(kept.frame().await["event"], "settings_changed");
+}
+
+#[tokio::test]
+async fn a_foreign_page_gets_no_upgrade() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    for headers in [
+        &[("origin", "http://evil.example")][..],
+        &[("origin", "null")],
+        &[("origin", &server.base), ("sec-fetch-site", "cross-site")],
+        // A browser always sends an origin with a socket; with a cookie and without one it is none.
+        &[],
+    ] {
+        match client.socket_with(headers).await {
+            Err(tungstenite::Error::Http(response)) => assert_eq!(response.status(), 403, "{headers:?}"),
+            Err(e) => panic!("{headers:?}: {e}"),
+            Ok(_) => panic!("{headers:?}: accepted"),
+        }
+    }
+    client.get("/api/status/ws").await.problem(426, "upgrade_required");
+}
+
+async fn closes_with(client: &Client, code: u16, speak: impl AsyncFnOnce(&mut Socket)) {
+    let mut socket = client.socket().await;
+    speak(&mut socket).await;
+    assert_eq!(socket.close_code().await, code);
+}
+
+#[tokio::test]
+async fn what_is_not_of_the_protocol_ends_the_link() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    closes_with(&client, 1008, async |s| s.send_text("{".into()).await).await;
+    closes_with(&client, 1008, async |s| s.send(json!({ "type": "subscribe", "user": "bob" })).await).await;
+    closes_with(&client, 1008, async |s| s.send(json!({ "type": "pong" })).await).await;
+    closes_with(&client, 1008, async |s| s.send_binary(vec![1, 2, 3]).await).await;
+    closes_with(&client, 1008, async |s| {
+        s.hello(Value::Null, Value::Null).await;
+        s.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_frame_over_four_kilobytes_ends_the_link_and_one_of_that_size_does_not() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let padded = |size: usize| {
+        let frame = r#"{"type":"hello","epoch":null,"last_seq":null}"#;
+        format!("{frame}{}", " ".repeat(size - frame.len()))
+    };
+    let mut socket = client.socket().await;
+    socket.send_text(padded(4096)).await;
+    assert_eq!(socket.frame().await["type"], "welcome");
+    closes_with(&client, 1009, async |s| s.send_text(padded(4097)).await).await;
+    closes_with(&client, 1009, async |s| s.send_text(padded(1_000_000)).await).await;
+}
+
+#[tokio::test]
+async fn who_says_no_hello_is_closed_and_who_says_it_is_pinged() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let (mut silent, mut live) = (client.socket().await, client.socket().await);
+    live.hello(Value::Null, Value::Null).await;
+    let began = Instant::now();
+    assert_eq!(silent.close_code().await, 4408);
+    assert!((9.0..15.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+    assert_eq!(live.raw_frame().await, json!({ "type": "ping" }));
+    assert!((19.0..25.0).contains(&began.elapsed().as_secs_f64()), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn an_account_has_a_bounded_number_of_sockets() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let mut open = vec![];
+    for _ in 0..services::live::MAX_CONNECTIONS {
+        let mut socket = client.socket().await;
+        socket.hello(Value::Null, Value::Null).await;
+        open.push(socket);
+    }
+    let mut refused = client.socket().await;
+    refused.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
+    assert_eq!(refused.close_code().await, 4429);
+    drop(open.pop());
+    let metrics = async || String::from_utf8(client.get("/metrics").await.body).expect("text");
+    let expected = format!("insighthub_live_connections {}", open.len());
+    eventually("the closed one is forgotten", async || metrics().await.contains(&expected).then_some(()))
+        .await;
+    client.socket().await.hello(Value::Null, Value::Null).await;
+}
+
+#[tokio::test]
+async fn after_a_crash_work_goes_on_and_the_client_resumes() {
+    let mut server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let mut socket = client.socket().await;
+    let welcome = socket.hello(Value::Null, Value::Null).await;
+    let id = client.upload_one(&workspace, "a.txt", &prose(1, 20_000)).await;
+    let before =
+        socket.events_until(|e| e["event"] == "document_status" && e["data"]["status"] == "processing").await;
+    let last = before.last().expect("an event")["seq"].clone();
+    server.kill();
+    let again = crate::common::Setup::new().dir(&server.dir).start().await;
+    let back = Client { base: again.base.clone(), ..client };
+    let mut socket = back.socket().await;
+    assert_eq!(socket.hello(welcome["epoch"].clone(), last).await["resumed"], true);
+    let rest = tokio::time::timeout(PATIENCE, socket.events_until(|e| e["event"] == "job_complete"))
+        .await
+        .expect("in time");
+    let states: Vec<&Value> =
+        rest.iter().filter(|e| e["event"] == "document_status").map(|e| &e["data"]["status"]).collect();
+    assert_eq!(states.last(), Some(&&json!("ready")));
+    assert_eq!(back.settled(&id).await["attempt"], 1, "a takeover is the same attempt");
+}

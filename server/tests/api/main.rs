@@ -1,0 +1,18 @@
+//! Black-box tests: the real binary, started on a free port with a data folder of its own, asked over HTTP and
+//! WebSocket. One module an area; one test binary, so that the server's crates are linked once.
+
+mod auth;
+mod cli;
+mod common;
+mod documents;
+mod health;
+mod jobs;
+mod live;
+mod openapi;
+mod origin;
+mod ownership;
+mod problems;
+mod stop;
+mod stream;
+mod upload;
+mod workspaces;

@@ -1,0 +1,121 @@
+//! The OpenAPI document and the routes are one thing.
+
+use crate::common::Server;
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// What the interface promises today.
+const ROUTES: &[(&str, &str)] = &[
+    ("post", "/api/auth/signup"),
+    ("post", "/api/auth/login"),
+    ("post", "/api/auth/logout"),
+    ("get", "/api/auth/me"),
+    ("patch", "/api/auth/preferences"),
+    ("get", "/api/workspaces"),
+    ("post", "/api/workspaces"),
+    ("get", "/api/workspaces/{id}"),
+    ("get", "/api/workspaces/{id}/documents"),
+    ("post", "/api/workspaces/{id}/documents"),
+    ("get", "/api/workspaces/{id}/search"),
+    ("get", "/api/documents/{id}"),
+    ("get", "/api/documents/{id}/chunks"),
+    ("get", "/api/documents/{id}/content"),
+    ("get", "/api/jobs"),
+    ("get", "/api/jobs/{id}"),
+    ("get", "/api/ingestion/kb/{id}/status"),
+    ("post", "/v1/documents/"),
+    ("get", "/v1/documents/{id}/status"),
+    ("get", "/v1/documents/status"),
+    ("get", "/api/status/ws"),
+    ("get", "/api/status/events"),
+    ("get", "/api/status/changes"),
+    ("get", "/health/live"),
+    ("get", "/health/ready"),
+    ("get", "/metrics"),
+    ("get", "/api/openapi.json"),
+];
+
+fn operations(api: &Value) -> Vec<(String, String, Value)> {
+    let paths = api["paths"].as_object().expect("paths");
+    let methods = ["get", "put", "post", "delete", "patch"];
+    let all = paths.iter().flat_map(|(path, item)| {
+        let item = item.as_object().expect("an item");
+        item.iter()
+            .filter(|(m, _)| methods.contains(&m.as_str()))
+            .map(move |(m, op)| (m.clone(), path.clone(), op.clone()))
+    });
+    all.collect()
+}
+
+#[tokio::test]
+async fn the_document_lists_every_route_and_nothing_else() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let told: BTreeSet<(String, String)> = operations(&api).into_iter().map(|(m, p, _)| (m, p)).collect();
+    let promised = ROUTES.iter().map(|(m, p)| ((*m).to_owned(), (*p).to_owned())).collect();
+    assert_eq!(told, promised);
+}
+
+#[tokio::test]
+async fn every_route_of_the_document_is_there() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let client = server.user("ada").await;
+    for (method, path, operation) in operations(&api) {
+        if path == "/api/auth/logout" {
+            continue;
+        }
+        // A request that the route itself refuses or answers, never the router.
+        let path = path.replace("{id}", "0197a000-0000-7000-8000-000000000001");
+        if path == "/api/status/events" {
+            continue;
+        }
+        let answer = client.send(client.request(&method, &path)).await;
+        assert!(answer.status != 405 && answer.status < 500, "{method} {path}: {answer:?}");
+        let text = String::from_utf8_lossy(&answer.body).into_owned();
+        assert!(!text.contains("nothing at this address"), "{method} {path}: {text}");
+        // And each answer is one that the document tells of.
+        let told = operation["responses"].as_object().expect("responses");
+        let known = told.contains_key(&answer.status.to_string()) || matches!(answer.status, 400 | 415);
+        assert!(known, "{method} {path}: {} is not among {:?}", answer.status, told.keys());
+    }
+}
+
+#[tokio::test]
+async fn every_reference_leads_somewhere_and_second_names_are_told() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let mut open = vec![&api];
+    let mut seen = 0;
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(map) => {
+                if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+                    let pointer = reference.strip_prefix('#').expect("a local reference");
+                    assert!(api.pointer(pointer).is_some(), "{reference} leads nowhere");
+                    seen += 1;
+                }
+                open.extend(map.values());
+            }
+            Value::Array(all) => open.extend(all),
+            _ => {}
+        }
+    }
+    assert!(seen > 20, "{seen}");
+    let schemas = &api["components"]["schemas"];
+    for (schema, fields) in [
+        ("Document", &["id", "document_id", "status", "processing_status", "rev", "progress"][..]),
+        ("Workspace", &["id", "workspace_id", "counts", "message"]),
+        ("Job", &["job_id", "kb_id", "workspace_id", "phase_details", "metrics"]),
+        ("Problem", &["type", "title", "status", "detail", "code", "errors"]),
+    ] {
+        for field in fields {
+            assert!(
+                schemas[schema]["properties"].get(field).is_some(),
+                "{schema}.{field}: {}",
+                schemas[schema]
+            );
+        }
+    }
+    assert_eq!(api["components"]["securitySchemes"]["session"]["in"], "cookie");
+}

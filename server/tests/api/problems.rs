@@ -1,0 +1,122 @@
+//! Odd requests: every error is a problem with its status, its code and its field.
+
+use crate::common::{Server, messages};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_unknown_address_of_the_interface_is_a_problem() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    for path in ["/api/nothing", "/v1/nothing", "/api/documents", "/health/nothing"] {
+        client.get(path).await.problem(404, "not_found");
+        server.visitor().get(path).await.problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_an_address_does_not_take_is_a_problem_and_names_those_it_takes() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    for (method, path) in [("DELETE", "/api/workspaces"), ("PUT", "/api/auth/me"), ("POST", "/health/live")] {
+        let answer = client.send(client.request(method, path)).await;
+        assert!(!answer.header("allow").is_empty(), "{answer:?}");
+        answer.problem(405, "method_not_allowed");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_json_is_told_apart_from_one_that_is_wrong() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let post = |body: &'static str, kind: &'static str| {
+        client.send(client.request("POST", "/api/workspaces").header("content-type", kind).body(body))
+    };
+    post("{\"name\":", "application/json").await.problem(400, "bad_json");
+    post("", "application/json").await.problem(400, "bad_json");
+    post("name=Papers", "application/x-www-form-urlencoded").await.problem(415, "unsupported_media_type");
+    post("{\"name\":\"Papers\"}", "text/plain").await.problem(415, "unsupported_media_type");
+    let problem = post("{\"name\":7}", "application/json").await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "name").len(), 1, "{problem}");
+    let problem = post("[]", "application/json; charset=utf-8").await.problem(422, "invalid");
+    assert!(problem["errors"].as_object().is_some_and(|e| !e.is_empty()), "{problem}");
+    let answer = post("{\"name\":\"Papers\",\"colour\":\"red\"}", "application/json").await;
+    assert_eq!(answer.status, 201, "unknown fields are ignored");
+    let large = format!("{{\"name\":\"{}\"}}", "a".repeat(2 << 20));
+    let request =
+        client.request("POST", "/api/workspaces").header("content-type", "application/json").body(large);
+    client.send(request).await.problem(413, "too_large");
+}
+
+#[tokio::test]
+async fn a_missing_field_of_the_sign_in_is_named() {
+    let server = Server::start().await;
+    let problem =
+        server.visitor().post("/api/auth/login", json!({ "email": "a@b.org" })).await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "password"), ["This field is required."]);
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_not_found() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    for path in [
+        "/api/workspaces/1",
+        "/api/workspaces/1/documents",
+        "/api/documents/x/chunks",
+        "/api/documents/%00",
+        "/api/jobs/%FF",
+        "/api/ingestion/kb/1/status",
+        "/v1/documents/1/status",
+    ] {
+        client.get(path).await.problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn wrong_parameters_are_named_all_at_once() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    for limit in ["0", "201", "-1", "many", "1.5"] {
+        let problem = client.get(&format!("/api/workspaces?limit={limit}")).await.problem(422, "invalid");
+        assert_eq!(messages(&problem, "limit"), ["Use a number from 1 to 200."]);
+    }
+    let problem = client.get("/api/jobs?status=odd&limit=0").await.problem(422, "invalid");
+    assert_eq!((messages(&problem, "status").len(), messages(&problem, "limit").len()), (1, 1));
+    let workspace = client.first_workspace().await;
+    let problem =
+        client.get(&format!("/api/workspaces/{workspace}/search?top_k=51&q=a")).await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "top_k").len(), 1);
+    let problem = client.get(&format!("/api/workspaces/{workspace}/search")).await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "q").len(), 1);
+}
+
+#[tokio::test]
+async fn answers_carry_the_security_headers_and_are_kept_by_no_cache() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let first = client.get("/api/auth/me").await;
+    let policy = first.header("content-security-policy").to_owned();
+    for part in [
+        "default-src 'self';",
+        "'strict-dynamic' 'wasm-unsafe-eval'",
+        "connect-src 'self'",
+        "worker-src 'self'",
+        "form-action 'self'",
+        "img-src 'self'",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ] {
+        assert!(policy.contains(part), "{part}: {policy}");
+    }
+    assert_ne!(
+        policy,
+        client.get("/api/auth/me").await.header("content-security-policy"),
+        "the nonce is new each time"
+    );
+    assert_eq!(first.header("x-content-type-options"), "nosniff");
+    assert_eq!(first.header("referrer-policy"), "same-origin");
+    assert!(first.header("permissions-policy").contains("camera=()"));
+    assert_eq!(first.header("cache-control"), "no-store");
+    assert!(first.header("strict-transport-security").is_empty(), "only over TLS");
+}

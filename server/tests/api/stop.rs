@@ -1,0 +1,67 @@
+//! Stopping: everybody is told, nothing is lost.
+
+use crate::common::{Client, Server, Setup, prose};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_stop_tells_every_socket_and_ends_well() {
+    let mut server = Server::start().await;
+    let client = server.user("ada").await;
+    let (mut live, mut silent) = (client.socket().await, client.socket().await);
+    live.hello(Value::Null, Value::Null).await;
+    server.terminate();
+    assert_eq!(live.close_code().await, 1001);
+    assert_eq!(silent.close_code().await, 1001, "also one that has not said hello");
+    assert!(server.ended().await.success(), "{}", server.log());
+}
+
+#[tokio::test]
+async fn a_stop_in_the_middle_of_the_work_loses_nothing() {
+    let mut server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let files: Vec<Vec<u8>> = (0..3).map(|n| prose(n, 6_000)).collect();
+    let named: Vec<(&str, &[u8])> =
+        ["a.txt", "b.txt", "c.txt"].into_iter().zip(files.iter().map(Vec::as_slice)).collect();
+    let mut socket = client.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let uploaded = client.upload(&workspace, &named).await.json();
+    socket.events_until(|e| e["event"] == "document_status" && e["data"]["status"] == "processing").await;
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+
+    let again = Setup::new().dir(&server.dir).start().await;
+    let back = Client { base: again.base.clone(), ..client };
+    for document in uploaded["documents"].as_array().expect("documents") {
+        let id = document["document_id"].as_str().expect("an id");
+        let settled = back.settled(id).await;
+        assert_eq!((&settled["status"], &settled["attempt"]), (&json!("ready"), &json!(1)), "{settled}");
+        let chunks = back.read(&format!("/api/documents/{id}/chunks?limit=200")).await;
+        assert_eq!(chunks["items"].as_array().map(|c| c.len() as u64), settled["chunk_count"].as_u64());
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let mut server = Server::start().await;
+    let client = server.user("ada").await;
+    // An upload that never ends keeps the first stop waiting.
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
+    sender.unbounded_send(Ok([head.as_bytes(), &prose(1, 60_000)].concat())).expect("sent");
+    let request = client
+        .request("POST", &format!("/api/workspaces/{}/documents", client.first_workspace().await))
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(reqwest::Body::wrap_stream(receiver));
+    let sending = tokio::spawn(request.send());
+    let incoming = server.dir.path().join("files/incoming");
+    let being_written = || std::fs::read_dir(&incoming).is_ok_and(|dir| dir.count() == 1);
+    crate::common::eventually("the upload has begun", async || being_written().then_some(())).await;
+    server.terminate();
+    let said = || server.log().contains("stopping");
+    crate::common::eventually("it is stopping", async || said().then_some(())).await;
+    server.terminate();
+    assert_eq!(server.ended().await.code(), Some(1));
+    drop(sender);
+    assert!(sending.await.expect("joined").is_err());
+}

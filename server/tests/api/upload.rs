@@ -1,0 +1,162 @@
+//! Uploading: what is taken, what is refused, and that one bad file never stops the others.
+
+use crate::common::{Server, Setup, eventually, form, messages, prose};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn good_files_are_taken_beside_bad_ones_which_are_told() {
+    let server = Setup::new().env("INSIGHTHUB_MAX_FILE_BYTES", "20000").start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let png = b"\x89PNG\r\n\x1a\n\x00\x00\x00\x0dIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x02\x00\x00\x00";
+    let answer = client
+        .upload(
+            &workspace,
+            &[
+                ("notes.txt", &prose(1, 100)),
+                ("empty.txt", b""),
+                ("picture.txt", png),
+                ("large.txt", &prose(2, 8_000)),
+                ("../../readme.md", b"# Read me\n\nA lantern."),
+            ],
+        )
+        .await;
+    assert_eq!(answer.status, 202);
+    let body = answer.json();
+    let names = |list: &Value, field: &str| -> Vec<String> {
+        list.as_array().expect("a list").iter().map(|d| d[field].as_str().expect("text").to_owned()).collect()
+    };
+    assert_eq!(names(&body["documents"], "filename"), ["notes.txt", "readme.md"]);
+    assert_eq!(names(&body["documents"], "status"), ["pending", "pending"]);
+    assert_eq!(names(&body["rejected"], "filename"), ["empty.txt", "picture.txt", "large.txt"]);
+    assert_eq!(names(&body["rejected"], "code"), ["empty_file", "unsupported_type", "too_large"]);
+    assert!(
+        body["rejected"][1]["detail"].as_str().is_some_and(|d| d.contains("PDF")),
+        "the taken kinds are named: {body}"
+    );
+    // Nothing is left of what was refused.
+    let files = std::fs::read_dir(server.dir.path().join("files/documents")).expect("a folder").count();
+    assert_eq!(files, 2);
+    assert_eq!(std::fs::read_dir(server.dir.path().join("files/incoming")).expect("a folder").count(), 0);
+}
+
+#[tokio::test]
+async fn when_all_files_are_refused_the_first_reason_is_the_status() {
+    let server = Setup::new().env("INSIGHTHUB_MAX_FILE_BYTES", "1048576").start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let large = prose(1, 300_000);
+    let problem = client.upload(&workspace, &[("large.txt", &large)]).await.problem(413, "too_large");
+    assert_eq!(messages(&problem, "file"), ["large.txt: The file is larger than 1 MB."]);
+    client
+        .upload(&workspace, &[("a.bin", b"\x7fELF\x02\x01\x01\x00")])
+        .await
+        .problem(415, "unsupported_type");
+    client.upload(&workspace, &[("empty.txt", b"")]).await.problem(422, "empty_file");
+    let problem =
+        client.upload(&workspace, &[("empty.txt", b""), ("a.bin", b"\x7fELF\x02\x01\x01\x00")]).await;
+    assert_eq!(messages(&problem.problem(422, "empty_file"), "file").len(), 2);
+    let nothing = reqwest::multipart::Form::new().text("other", "x");
+    let path = format!("/api/workspaces/{workspace}/documents");
+    let problem = client.send(client.request("POST", &path).multipart(nothing)).await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "file"), ["Choose at least one file."]);
+    assert_eq!(client.read("/api/jobs").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_form_is_refused() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let path = format!("/api/workspaces/{}/documents", client.first_workspace().await);
+    client.post(&path, json!({})).await.problem(415, "unsupported_media_type");
+    let broken = client.request("POST", &path).header("content-type", "multipart/form-data; boundary=x");
+    client
+        .send(
+            broken
+                .body("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\nhalf"),
+        )
+        .await
+        .problem(400, "broken_off");
+    let odd = client.request("POST", &path).header("content-type", "multipart/form-data; boundary=x");
+    client.send(odd.body("no boundary at all")).await.problem(400, "bad_form");
+}
+
+#[tokio::test]
+async fn more_files_than_the_limit_are_left_out_and_told_once() {
+    let server = Setup::new().env("INSIGHTHUB_MAX_FILES", "3").start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let text = b"one two three".as_slice();
+    let files: Vec<(&str, &[u8])> =
+        ["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"].map(|name| (name, text)).to_vec();
+    let body = client.upload(&workspace, &files).await.json();
+    assert_eq!(body["documents"].as_array().map(Vec::len), Some(3));
+    assert_eq!(body["rejected"].as_array().map(Vec::len), Some(1), "{body}");
+    assert_eq!(body["rejected"][0]["code"], "too_many_files");
+}
+
+#[tokio::test]
+async fn the_same_key_uploads_once() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/documents");
+    let send = || {
+        let request = client.request("POST", &path).header("idempotency-key", "batch-1");
+        client.send(request.multipart(form(&[("notes.txt", &prose(1, 80))])))
+    };
+    let (first, again) = (send().await.json(), send().await.json());
+    assert_eq!(
+        (&first["job_id"], &first["documents"][0]["document_id"]),
+        (&again["job_id"], &again["documents"][0]["document_id"])
+    );
+    assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(client.read(&path).await["items"].as_array().map(Vec::len), Some(1));
+    let files = std::fs::read_dir(server.dir.path().join("files/documents")).expect("a folder").count();
+    assert_eq!(files, 1, "the second copy of the file is gone");
+}
+
+#[tokio::test]
+async fn a_broken_off_upload_leaves_nothing() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
+    let incoming = server.dir.path().join("files/incoming");
+    let left = || std::fs::read_dir(&incoming).expect("a folder").count();
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    sender.unbounded_send(Ok([head.as_bytes(), &prose(1, 60_000)].concat())).expect("sent");
+    let request = client
+        .request("POST", &format!("/api/workspaces/{workspace}/documents"))
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(reqwest::Body::wrap_stream(receiver));
+    let sending = tokio::spawn(request.send());
+    eventually("the file is being written", async || (left() == 1).then_some(())).await;
+    sending.abort();
+    drop(sender);
+    eventually("nothing is left", async || (left() == 0).then_some(())).await;
+    assert_eq!(client.read("/api/jobs").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn the_older_upload_names_its_workspace_or_means_the_first() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let first = client.first_workspace().await;
+    let other = client.post("/api/workspaces", json!({ "name": "Papers" })).await.json()["id"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let part = || reqwest::multipart::Part::bytes(b"A lantern on the bridge.".to_vec()).file_name("a.txt");
+    let plain = reqwest::multipart::Form::new().part("file", part());
+    // The workspace may also come after the file.
+    let named = reqwest::multipart::Form::new().part("file", part()).text("workspace_id", other.clone());
+    for (form, workspace, path) in [(plain, first, "/v1/documents/"), (named, other, "/v1/documents")] {
+        let answer = client.send(client.request("POST", path).multipart(form)).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        let body = answer.json();
+        let id = body["document_id"].as_str().expect("an id");
+        let document = client.read(&format!("/api/documents/{id}")).await;
+        assert_eq!((&document["workspace_id"], &document["job_id"]), (&json!(workspace), &body["job_id"]));
+    }
+}

@@ -4,6 +4,7 @@
 mod auth;
 mod cli;
 mod common;
+mod crash;
 mod documents;
 mod health;
 mod jobs;

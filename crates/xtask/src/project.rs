@@ -95,13 +95,6 @@ pub enum Profile {
 }
 
 impl Profile {
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev",
-            Self::Release => "release",
-        }
-    }
-
     fn dir(self) -> &'static str {
         match self {
             Self::Dev => "debug",

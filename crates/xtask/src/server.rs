@@ -22,6 +22,11 @@ pub fn build(project: &Project) -> Done<Toolchain> {
 /// The server of a profile with its site beside it.
 pub fn build_profile(project: &Project, toolchain: &Toolchain, profile: Profile) -> Done {
     site::build(project, toolchain, profile)?;
+    compile(project, toolchain, profile)
+}
+
+/// The server of a profile, and for tests all else that they want.
+pub fn compile(project: &Project, toolchain: &Toolchain, profile: Profile) -> Done {
     let mut cargo = toolchain.cargo();
     match profile {
         Profile::Release => {
@@ -44,7 +49,11 @@ pub fn build_profile(project: &Project, toolchain: &Toolchain, profile: Profile)
             cargo.arg("build").args(DEV_TARGETS);
         }
     }
-    shell::timed(&format!("compiling the server ({})", profile.name()), || shell::run(&mut cargo))
+    let what = match profile {
+        Profile::Release => "compiling the server",
+        Profile::Dev => "compiling the server and the tests",
+    };
+    shell::timed(what, || shell::run(&mut cargo))
 }
 
 /// The targets of the one native profile's build, of all default members.

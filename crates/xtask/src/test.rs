@@ -10,7 +10,7 @@ use crate::problem::{Doing, Done};
 use crate::project::{Profile, Project};
 use crate::tally::{self, Tally};
 use crate::toolchain::{self, Toolchain};
-use crate::{browser, lint, model, packages, server, shell};
+use crate::{browser, lint, model, packages, server, shell, site};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Only {
@@ -44,20 +44,26 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
     if unit && all {
         part("formatting", Ok(lint::fmt(&toolchain)));
     }
-    if let Err(problem) = server::build_profile(project, &toolchain, Profile::Dev) {
-        // Nothing else can run without it.
-        part("build", Err(problem));
-        return Ok(tally);
+    // Two builds, since the tests of one half say something even when the other does not compile.
+    let site = site::build(project, &toolchain, Profile::Dev);
+    let native_built = server::compile(project, &toolchain, Profile::Dev);
+    let (has_site, has_server) = (site.is_ok(), native_built.is_ok());
+    for (name, outcome) in [("build of the site", site), ("build of the server", native_built)] {
+        if let Err(problem) = outcome {
+            part(name, Err(problem));
+        }
     }
-    if unit {
+    if unit && has_server {
         part("tests", native(project, &toolchain, options));
-        if all {
-            part("tests of the developer commands", own(project));
-            part("lints", Ok(lint::clippy(&toolchain)));
+    }
+    if unit && all {
+        part("tests of the developer commands", own(project));
+        part("lints", Ok(lint::clippy(&toolchain)));
+        if has_site && has_server {
             part("benches (smoke)", bench::bench(project, &bench::Options { name: None, smoke: true }));
         }
     }
-    if end2end {
+    if end2end && has_site && has_server {
         part("end-to-end tests", playwright(project, options));
     }
     Ok(tally)

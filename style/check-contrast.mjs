@@ -31,11 +31,9 @@ const pairs = [
   ["text", "accent-soft", BODY],
   ["accent", "accent-soft", TEXT],
   ["accent", "track", SIGN],
-  ["on-accent", "accent", TEXT],
-  ["on-accent", "accent-hover", TEXT],
-  ["danger", "surface-raised", TEXT],
-  ["on-danger", "danger", TEXT],
-  ["on-danger", "danger-hover", TEXT],
+  ...["accent-fill", "accent-fill-hover", "danger-fill", "danger-fill-hover"].map((fill) => ["on-fill", fill, TEXT]),
+  ["accent-fill", "surface-raised", SIGN],
+  ["danger-fill", "surface-raised", SIGN],
   ["line", "surface-raised", 1.15],
 ];
 // Lies over everything and is only dimmer than it.

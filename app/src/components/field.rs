@@ -6,11 +6,7 @@ use leptos::prelude::*;
 
 /// The line below a field, which keeps its place when it has nothing to say.
 #[component]
-pub(super) fn Note(
-    id: String,
-    error: MaybeProp<String>,
-    help: Option<String>,
-) -> impl IntoView {
+pub(super) fn Note(id: String, error: MaybeProp<String>, help: Option<String>) -> impl IntoView {
     let text = move || error.get().or_else(|| help.clone());
     view! {
         <p class="field-note" id=id data-error=move || error.get().map(|_| "") aria-live="polite">

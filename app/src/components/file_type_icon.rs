@@ -25,7 +25,9 @@ fn kind(mime: &str) -> (IconName, &'static str) {
         "text/html" | "application/xhtml+xml" => (IconName::FileHtml, "HTML"),
         "text/markdown" => (IconName::FileMarkdown, "Markdown"),
         "text/plain" => (IconName::FileText, "Text"),
-        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => (IconName::FileWord, "Word"),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document" => {
+            (IconName::FileWord, "Word")
+        }
         "text/csv" => (IconName::FileTable, "CSV"),
         "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet" => (IconName::FileTable, "Excel"),
         "application/json" => (IconName::FileJson, "JSON"),

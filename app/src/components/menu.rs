@@ -8,7 +8,7 @@ use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 #[component]
 pub fn Menu(
     #[prop(into)] label: Signal<String>,
-    trigger: ViewFn,
+    #[prop(into)] trigger: ViewFn,
     #[prop(optional)] start: bool,
     children: Children,
 ) -> impl IntoView {

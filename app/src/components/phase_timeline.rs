@@ -19,7 +19,13 @@ pub fn PhaseTimeline(
         });
         view! { <Segment detail rate /> }
     });
-    view! { <ol class="phases" aria-label="Phases">{segments.collect_view()}</ol> }
+    view! {
+        <div class="phase-timeline">
+            <ol class="phases" aria-label="Phases">
+                {segments.collect_view()}
+            </ol>
+        </div>
+    }
 }
 
 #[component]
@@ -42,7 +48,7 @@ fn Segment(detail: Memo<PhaseDetail>, rate: MaybeProp<f64>) -> impl IntoView {
             <span class="sr-only">{move || detail.with(sentence)}</span>
             <div class="phase-head" aria-hidden="true">
                 <svg
-                    class=move || if status.get() == PhaseStatus::Running { "icon ring" } else { "icon" }
+                    class=move || if status.get() == PhaseStatus::Running { "icon spin-ring" } else { "icon" }
                     data-known=move || (status.get() == PhaseStatus::Running).then_some("")
                     viewBox="0 0 16 16"
                     inner_html=move || sign.get()
@@ -94,12 +100,11 @@ fn sign(phase: &PhaseDetail) -> String {
     icon.body().to_owned()
 }
 
-/// What stands at the right of the name: the percentage while there is one to follow, else the state.
+/// What stands at the right of the name: the percentage while it moves, else the state.
 fn share(phase: &PhaseDetail) -> String {
     match phase.status {
         PhaseStatus::Running if phase.items_total == 0 => "Running".into(),
         PhaseStatus::Running => words::percent(phase.progress, false),
-        PhaseStatus::Paused => format!("Paused · {}", words::percent(phase.progress, false)),
         PhaseStatus::Completed => "Done".into(),
         other => title(other).into(),
     }

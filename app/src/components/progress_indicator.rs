@@ -30,7 +30,7 @@ pub fn ProgressIndicator(
         <div class="indicator" role="status" aria-busy=move || (!done.get()).to_string()>
             {move || {
                 if done.get() {
-                    view! { <Icon name=IconName::CheckCircle size=20 /> }.into_any()
+                    view! { <Icon name=IconName::CheckCircle /> }.into_any()
                 } else {
                     view! { <LoadingSpinner size=Size::Md /> }.into_any()
                 }

@@ -29,7 +29,7 @@ impl Size {
 pub fn LoadingSpinner(#[prop(optional)] size: Size) -> impl IntoView {
     view! {
         <span class="spinner" data-size=size.as_str() aria-hidden="true">
-            <svg class="icon ring" viewBox="0 0 16 16" inner_html=ring(None)></svg>
+            <svg class="icon spin-ring" viewBox="0 0 16 16" inner_html=ring(None)></svg>
         </span>
     }
 }

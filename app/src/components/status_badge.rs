@@ -65,7 +65,7 @@ pub fn StatusBadge(
             }
         >
             <svg
-                class=move || if matches!(sign.get(), Sign::Ring(_)) { "icon ring" } else { "icon" }
+                class=move || if matches!(sign.get(), Sign::Ring(_)) { "icon spin-ring" } else { "icon" }
                 data-known=move || matches!(sign.get(), Sign::Ring(Some(_))).then_some("")
                 viewBox="0 0 16 16"
                 aria-hidden="true"

@@ -44,11 +44,7 @@ fn in_progress_key(step: &FileProgress) -> Option<Key> {
 
 /// `first`: the step as it was when its line was made; it names the line, and its successors replace it in place.
 #[component]
-fn Line(
-    ordered: Memo<Vec<FileProgress>>,
-    current: Memo<Option<Key>>,
-    first: FileProgress,
-) -> impl IntoView {
+fn Line(ordered: Memo<Vec<FileProgress>>, current: Memo<Option<Key>>, first: FileProgress) -> impl IntoView {
     let now = use_now();
     let key = (first.attempt, first.step.clone());
     let is_current = {
@@ -98,7 +94,8 @@ fn say(step: &FileProgress) -> String {
 
 /// Key, state, percentage, place in the log, and whatever else came along.
 fn technical(step: &FileProgress) -> String {
-    let mut out = format!("{} {} {} rev={}", step.step, step.status, words::percent(step.progress, true), step.rev);
+    let mut out =
+        format!("{} {} {} rev={}", step.step, step.status, words::percent(step.progress, true), step.rev);
     if let serde_json::Value::Object(extra) = &step.extra {
         for (name, value) in extra {
             out.push_str(&format!(" {name}={value}"));

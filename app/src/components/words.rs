@@ -17,11 +17,12 @@ pub fn percent(percent: f64, tenths: bool) -> String {
     }
 }
 
-/// "0.4 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h".
+/// "40 ms", "0.4 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h".
 pub fn duration(micros: i64) -> String {
     let micros = micros.max(0);
     let seconds = micros / 1_000_000;
     match seconds {
+        0 if micros < 100_000 => format!("{} ms", micros / 1_000),
         0..10 => format!("{}.{} s", seconds, micros / 100_000 % 10),
         10..60 => format!("{seconds} s"),
         60..3_600 => two(seconds / 60, "min", seconds % 60, "s"),
@@ -147,10 +148,10 @@ mod tests {
 
     #[test]
     fn a_duration_has_at_most_two_units() {
-        let words =
-            [0, 400_000, 9_960_000, 12_000_000, 125_000_000, 3_780_000_000, 187_200_000_000].map(duration);
-        assert_eq!(words, ["0.0 s", "0.4 s", "9.9 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h"]);
-        assert_eq!(duration(-1), "0.0 s");
+        let words = [0, 40_000, 400_000, 9_960_000, 12_000_000, 125_000_000, 3_780_000_000, 187_200_000_000]
+            .map(duration);
+        assert_eq!(words, ["0 ms", "40 ms", "0.4 s", "9.9 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h"]);
+        assert_eq!(duration(-1), "0 ms");
         assert_eq!(duration(120_000_000), "2 min");
     }
 
@@ -178,7 +179,8 @@ mod tests {
     #[test]
     fn times_read_as_people_say_them() {
         let now = at("2025-01-24T10:30:45Z");
-        let words = ["10:30:30", "10:28:40", "07:00:00"].map(|t| ago(at(&format!("2025-01-24T{t}Z")), now, 0));
+        let words =
+            ["10:30:30", "10:28:40", "07:00:00"].map(|t| ago(at(&format!("2025-01-24T{t}Z")), now, 0));
         assert_eq!(words, ["just now", "2 min ago", "3 h ago"]);
         assert_eq!(ago(at("2025-01-23T09:00:00Z"), now, 0), "yesterday");
         assert_eq!(ago(at("2024-02-29T09:00:00Z"), now, 0), "29 Feb 2024");

@@ -1,0 +1,539 @@
+//! Every component in every state and in both themes, on one page: for whoever changes the look, and for the
+//! end-to-end tests, which photograph it. Debug builds only. The figures here are samples; nothing else may use them.
+
+use crate::components::*;
+use domain::{
+    DocumentId, PhaseDetail, PhaseName, PhaseStatus, Step, Timestamp, WorkspaceId,
+    event::{FileProgress, StepStatus},
+    message::{Facts, friendly},
+    shown::Shown,
+};
+use leptos::prelude::*;
+
+/// The page at `/components`.
+#[component]
+pub fn ComponentsPage() -> impl IntoView {
+    view! {
+        <div class="page">
+            <PageHeader title="Components" note="Every part in every state, light and dark." />
+            <div class="grid gap-6 lg:grid-cols-2">
+                <Specimens theme="light" />
+                <Specimens theme="dark" />
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn Specimens(theme: &'static str) -> impl IntoView {
+    view! {
+        <div class="stack gap-6 rounded-lg p-4" data-theme=theme data-live="open">
+            <Badges />
+            <Part title="When the live link is down">
+                <div class="row gap-6" data-live="closed">
+                    <StatusBadge shown=Signal::stored(Shown::Processing { percent: 62.0 }) />
+                    <StatusBadge shown=Signal::stored(Shown::Provisioning) size=BadgeSize::Md />
+                    <ConnectionBadge link=Signal::stored(Link::Closed) since="12:03".to_owned() />
+                </div>
+            </Part>
+            <Part title="Connection">
+                <div class="row">
+                    <ConnectionBadge link=Signal::stored(Link::Open) />
+                    <ConnectionBadge link=Signal::stored(Link::Connecting) />
+                    <ConnectionBadge link=Signal::stored(Link::Closed) since="12:03".to_owned() />
+                </div>
+            </Part>
+            <Phases />
+            <Bars />
+            <Part title="Document rows">
+                <Rows />
+            </Part>
+            <Part title="Steps">
+                <div class="panel">
+                    <StepTimeline steps=Signal::stored(steps()) />
+                </div>
+            </Part>
+            <Part title="Steps of a piece of work">
+                <div class="card-grid">
+                    <div class="panel">
+                        <Provisioning done=1 />
+                    </div>
+                    <div class="panel">
+                        <Provisioning done=3 />
+                    </div>
+                </div>
+            </Part>
+            <Buttons theme />
+            <Fields theme />
+            <States />
+            <Icons />
+        </div>
+    }
+}
+
+#[component]
+fn Part(title: &'static str, children: Children) -> impl IntoView {
+    view! {
+        <section class="section">
+            <h2 class="section-title">{title}</h2>
+            {children()}
+        </section>
+    }
+}
+
+fn all_shown() -> Vec<Shown> {
+    vec![
+        Shown::Pending { behind: None },
+        Shown::Pending { behind: Some(12) },
+        Shown::Provisioning,
+        Shown::Processing { percent: 62.4 },
+        Shown::Ready { warnings: 0 },
+        Shown::Ready { warnings: 2 },
+        Shown::Completed,
+        Shown::Paused,
+        Shown::Failed,
+        Shown::Cancelled,
+        Shown::Stale,
+        Shown::Deleting,
+    ]
+}
+
+#[component]
+fn Badges() -> impl IntoView {
+    let of_size = |size: BadgeSize| {
+        all_shown()
+            .into_iter()
+            .map(move |s| view! { <StatusBadge shown=Signal::stored(s) size /> })
+            .collect_view()
+    };
+    view! {
+        <Part title="States">
+            <div class="row gap-x-5">{of_size(BadgeSize::Sm)}</div>
+            <div class="row">{of_size(BadgeSize::Md)}</div>
+            <StatusBadge
+                shown=Signal::stored(Shown::Processing { percent: 75.0 })
+                message="Creating embeddings: 96 of 128 chunks…".to_owned()
+            />
+            <div class="row gap-5">
+                <LoadingSpinner size=Size::Sm />
+                <LoadingSpinner size=Size::Md />
+                <LoadingSpinner size=Size::Lg />
+            </div>
+        </Part>
+    }
+}
+
+/// 24 January 2025, 10:30:00 UTC, and `seconds` later.
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_micros(1_737_714_600_000_000).plus_seconds(seconds)
+}
+
+fn phase(name: PhaseName, status: PhaseStatus, done: u64, total: u64, seconds: Option<i64>) -> PhaseDetail {
+    PhaseDetail {
+        status,
+        progress: if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 },
+        items_processed: done,
+        items_total: total,
+        started_at: (status != PhaseStatus::Pending).then(|| at(0)),
+        completed_at: seconds.map(at),
+        ..PhaseDetail::pending(name)
+    }
+}
+
+#[component]
+fn Phases() -> impl IntoView {
+    use PhaseName::{Chunking, Embedding, Indexing, Loading};
+    let overlapping = vec![
+        phase(Loading, PhaseStatus::Completed, 150, 150, Some(12)),
+        phase(Chunking, PhaseStatus::Running, 105, 150, None),
+        phase(Embedding, PhaseStatus::Running, 1_240, 3_870, None),
+        phase(Indexing, PhaseStatus::Pending, 0, 0, None),
+    ];
+    let stopped = vec![
+        phase(Loading, PhaseStatus::Completed, 40, 40, Some(4)),
+        phase(Chunking, PhaseStatus::Paused, 31, 40, None),
+        PhaseDetail {
+            error: Some(
+                "The embedding model could not be loaded: model.safetensors is not in the models folder."
+                    .into(),
+            ),
+            ..phase(Embedding, PhaseStatus::Failed, 310, 1_004, Some(95))
+        },
+        phase(Indexing, PhaseStatus::Cancelled, 288, 1_004, Some(95)),
+    ];
+    let finished = vec![
+        phase(Loading, PhaseStatus::Running, 1_204, 0, None),
+        phase(Chunking, PhaseStatus::Pending, 0, 0, None),
+        phase(Embedding, PhaseStatus::Skipped, 0, 1_004, None),
+        phase(Indexing, PhaseStatus::Completed, 1_004, 1_004, Some(3_780)),
+    ];
+    view! {
+        <Part title="Phases">
+            <div class="panel stack gap-6">
+                <PhaseTimeline phases=Signal::stored(overlapping) rate=31.2 />
+                <PhaseTimeline phases=Signal::stored(stopped) />
+                <PhaseTimeline phases=Signal::stored(finished) />
+            </div>
+        </Part>
+    }
+}
+
+#[component]
+fn Bars() -> impl IntoView {
+    view! {
+        <Part title="Progress">
+            <ProgressBar value=Signal::stored(Some(70.0)) label=Signal::stored("105 of 150 documents".to_owned()) />
+            <ProgressBar
+                value=Signal::stored(Some(8.37))
+                label=Signal::stored("324 of 3,870 chunks".to_owned())
+                tenths=true
+            />
+            <ProgressBar value=Signal::stored(None) label=Signal::stored("1,204 pages so far".to_owned()) />
+        </Part>
+    }
+}
+
+#[component]
+fn Rows() -> impl IntoView {
+    let rows = [
+        (
+            "annual-report-2024-with-a-rather-long-name-that-no-column-can-hold-v3-final.pdf",
+            "application/pdf",
+            Shown::Processing { percent: 62.0 },
+            "Creating embeddings: 310 of 500 chunks…",
+            4_830_211,
+        ),
+        (
+            "meeting-notes.md",
+            "text/markdown",
+            Shown::Ready { warnings: 0 },
+            "Done: 12 chunks ready to search",
+            8_120,
+        ),
+        ("handbook.html", "text/html", Shown::Ready { warnings: 2 }, "Two tables could not be read", 183_000),
+        ("readme.txt", "text/plain", Shown::Pending { behind: Some(12) }, "Waiting", 900),
+        ("expenses.csv", "text/csv", Shown::Paused, "Paused at 31 of 40 rows", 77_000),
+        (
+            "contract.docx",
+            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+            Shown::Failed,
+            "The file is protected by a password; save it without one and upload it again.",
+            1_204_000,
+        ),
+        ("export.json", "application/json", Shown::Cancelled, "Cancelled", 2_000_000_000),
+        (
+            "budget.xlsx",
+            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+            Shown::Stale,
+            "Indexed with other settings than the workspace has now",
+            54_000,
+        ),
+    ];
+    view! {
+        <div class="doc-table" role="table" aria-label="Documents">
+            <div class="doc-row doc-head" role="row">
+                <span></span>
+                <span role="columnheader">"Name"</span>
+                <span role="columnheader">"Status"</span>
+                <span role="columnheader"></span>
+                <span class="doc-size" role="columnheader">
+                    "Size"
+                </span>
+                <span class="doc-when" role="columnheader">
+                    "Changed"
+                </span>
+                <span></span>
+            </div>
+            {rows
+                .into_iter()
+                .map(|(name, mime, shown, message, size)| {
+                    let percent = match shown {
+                        Shown::Processing { percent } => percent,
+                        Shown::Paused => 78.0,
+                        _ => 0.0,
+                    };
+                    view! {
+                        <div class="doc-row" role="row" data-status=shown.key()>
+                            <span class="doc-icon" role="cell">
+                                <FileTypeIcon mime=mime.to_owned() />
+                            </span>
+                            <span class="doc-name" role="cell">
+                                <a href="#">
+                                    <FileName name=name.to_owned() />
+                                </a>
+                            </span>
+                            <span class="doc-state" role="cell">
+                                <StatusBadge shown=Signal::stored(shown) />
+                            </span>
+                            <span class="doc-message" role="cell">
+                                {message}
+                            </span>
+                            <span class="doc-size" role="cell">
+                                {words::bytes(size)}
+                            </span>
+                            <span class="doc-when" role="cell">
+                                <Ago at=Signal::stored(at(0)) />
+                            </span>
+                            <span class="doc-actions" role="cell">
+                                <span class="doc-quick">
+                                    <IconButton icon=IconName::Trash label=format!("Delete {name}") />
+                                </span>
+                                <Menu label=format!("Actions for {name}") trigger=|| view! { <Icon name=IconName::More /> }>
+                                    <button type="button" class="menu-item">
+                                        <Icon name=IconName::Refresh />
+                                        "Re-index"
+                                    </button>
+                                    <MenuLine />
+                                    <button type="button" class="menu-item" data-danger>
+                                        <Icon name=IconName::Trash />
+                                        "Delete"
+                                    </button>
+                                </Menu>
+                            </span>
+                            <DocumentProgress value=percent />
+                        </div>
+                    }
+                })
+                .collect_view()}
+        </div>
+    }
+}
+
+const SAMPLE_ID: &str = "01949c3e-5d40-7000-8000-000000000001";
+
+fn steps() -> Vec<FileProgress> {
+    let document: DocumentId = SAMPLE_ID.parse().expect("a UUID");
+    let workspace_id: WorkspaceId = SAMPLE_ID.parse().expect("a UUID");
+    let step = |step: Step, status, from: i64, micros: i64, progress, facts: Facts| FileProgress {
+        document_id: document,
+        workspace_id,
+        job_id: None,
+        attempt: 1,
+        filename: "annual-report-2024.pdf".into(),
+        message: friendly(&step, &facts),
+        step,
+        status,
+        progress,
+        timestamp: at(from).plus_micros(micros),
+        started_at: at(from),
+        extra: serde_json::json!({ "pages": 84, "chunks": facts.chunks }),
+        rev: 1_000 + from as u64,
+        file_id: document,
+    };
+    let file = || Facts::file("annual-report-2024.pdf");
+    use StepStatus::{Complete, Error, InProgress};
+    vec![
+        step(Step::DuplicateCheck, Complete, 0, 40_000, 5.0, file()),
+        step(Step::Validating, Complete, 1, 210_000, 10.0, file()),
+        step(Step::ExtractingText, Complete, 2, 3_400_000, 25.0, Facts { pages: Some(84), ..file() }),
+        step(Step::ChunkingText, Complete, 6, 120_000, 50.0, Facts { chunks: Some(500), ..file() }),
+        step(
+            Step::CreatingEmbeddings,
+            InProgress,
+            7,
+            0,
+            62.0,
+            Facts { done: Some(310), chunks: Some(500), ..file() },
+        ),
+        step(
+            Step::Error,
+            Error,
+            65,
+            1_500_000,
+            62.0,
+            Facts { reason: Some("The disk is full: 3 chunks could not be stored".into()), ..file() },
+        ),
+    ]
+}
+
+#[component]
+fn Provisioning(done: usize) -> impl IntoView {
+    let labels = ["Making the workspace", "Copying your RAG config", "Preparing the index"];
+    let steps: Vec<_> =
+        labels.iter().enumerate().map(|(i, label)| ProgressStep::new(*label, i < done)).collect();
+    view! {
+        <ProgressIndicator
+            title=Signal::stored(if done == 3 { "Ready" } else { "Setting up “Contracts”" }.to_owned())
+            description="This takes a moment.".to_owned()
+            steps=Signal::stored(steps)
+        />
+    }
+}
+
+#[component]
+fn Buttons(theme: &'static str) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let (busy, set_busy) = signal(true);
+    view! {
+        <Part title="Buttons, menus, dialogs">
+            <div class="row">
+                <Button kind=ButtonKind::Primary icon=IconName::Upload>
+                    "Upload files"
+                </Button>
+                <Button icon=IconName::Plus on:click=move |_| open.set(true)>
+                    "New workspace"
+                </Button>
+                <Button kind=ButtonKind::Quiet>"Cancel"</Button>
+                <Button kind=ButtonKind::Danger>"Delete workspace"</Button>
+                <Button kind=ButtonKind::Primary busy>"Save profile"</Button>
+                <Button busy on:click=move |_| set_busy.set(true)>
+                    "Save"
+                </Button>
+                <Button kind=ButtonKind::Primary disabled=true>"Save profile"</Button>
+                <LinkButton href="#".to_owned()>"A link"</LinkButton>
+                <IconButton icon=IconName::Cross label="Close" />
+                <Menu
+                    label="Account"
+                    start=true
+                    trigger=|| view! { <Avatar name="Ada Lovelace".to_owned() /> }
+                >
+                    <p class="menu-note">"ada@example.org"</p>
+                    <MenuLine />
+                    <a class="menu-item" href="#">
+                        <Icon name=IconName::Settings />
+                        "Settings"
+                    </a>
+                    <button type="button" class="menu-item">
+                        <Icon name=IconName::SignOut />
+                        "Sign out"
+                    </button>
+                </Menu>
+                <Avatar name="Grace Hopper".to_owned() large=true />
+                <Logo />
+                <a class="link" href="#">
+                    "Forgot it?"
+                </a>
+                <kbd class="kbd">"/"</kbd>
+            </div>
+            <fieldset class="segmented justify-self-start">
+                <legend class="sr-only">"Theme"</legend>
+                {[("light", IconName::Sun, "Light"), ("dark", IconName::Moon, "Dark"), ("system", IconName::Auto, "System")]
+                    .map(|(value, icon, word)| {
+                        view! {
+                            <label>
+                                <input type="radio" name=format!("theme-{theme}") value=value checked=value == theme />
+                                <Icon name=icon />
+                                {word}
+                            </label>
+                        }
+                    })
+                    .collect_view()}
+            </fieldset>
+            <Dialog id=if theme == "dark" { "dialog-dark" } else { "dialog-light" } title="New workspace" open>
+                <p>"A dialog has one title, one purpose and one deed."</p>
+                <div class="form-actions">
+                    <Button kind=ButtonKind::Quiet on:click=move |_| open.set(false)>
+                        "Cancel"
+                    </Button>
+                    <Button kind=ButtonKind::Primary>"Make workspace"</Button>
+                </div>
+            </Dialog>
+        </Part>
+    }
+}
+
+#[component]
+fn Fields(theme: &'static str) -> impl IntoView {
+    let dark = theme == "dark";
+    let name = move |light: &'static str, night: &'static str| if dark { night } else { light };
+    view! {
+        <Part title="Fields">
+            <form class="form panel" novalidate>
+                <Field
+                    label="Workspace name"
+                    name=name("name", "name-dark")
+                    value="Contracts".to_owned()
+                    help="3–100 letters, digits, spaces, - and _".to_owned()
+                />
+                <Field
+                    label="E-mail"
+                    name=name("email", "email-dark")
+                    kind="email"
+                    value="ada@example".to_owned()
+                    error="Enter a whole address, such as ada@example.org".to_owned()
+                />
+                <Field
+                    label="Full name"
+                    name=name("full_name", "full_name-dark")
+                    optional=true
+                    placeholder="Ada Lovelace"
+                />
+                <Field
+                    label="Chunk size"
+                    name=name("chunk_size", "chunk_size-dark")
+                    kind="number"
+                    value="1000".to_owned()
+                    unit="characters"
+                    help="100–5,000. Smaller chunks find more exactly, larger ones keep more context.".to_owned()
+                />
+                <Select
+                    label="Retriever"
+                    name=name("retriever", "retriever-dark")
+                    options=[("vector", "By meaning"), ("keyword", "By words"), ("hybrid", "Both")]
+                        .map(|(k, w)| (k.to_owned(), w.to_owned()))
+                        .to_vec()
+                    value="hybrid".to_owned()
+                />
+                <TextArea label="Description" name=name("description", "description-dark") optional=true />
+                <label class="check">
+                    <input type="checkbox" checked />
+                    "Rerank what was found"
+                </label>
+            </form>
+        </Part>
+    }
+}
+
+#[component]
+fn States() -> impl IntoView {
+    let gone = Callback::new(|()| ());
+    view! {
+        <Part title="Nothing, not yet, not possible">
+            <div class="card">
+                <EmptyState
+                    icon=IconName::Upload
+                    title="No documents yet"
+                    text="Drop files anywhere on this page, or pick them. PDF, HTML, Markdown and text are read.".to_owned()
+                >
+                    <Button kind=ButtonKind::Primary icon=IconName::Upload>
+                        "Pick files"
+                    </Button>
+                </EmptyState>
+            </div>
+            <ErrorPanel
+                title="3 of 40 files could not be read"
+                detail="They are protected by a password. Save them without one and upload them again.".to_owned()
+                code="pdf_encrypted".to_owned()
+            >
+                <Button>"Show the 3 files"</Button>
+            </ErrorPanel>
+            <Toast text="“Contracts” was made" on_close=gone />
+            <Toast tone=Tone::Failed text="The change was not saved: the server did not answer." on_close=gone>
+                <Button kind=ButtonKind::Quiet>"Try again"</Button>
+            </Toast>
+            <RowsSkeleton rows=3 />
+            <CardSkeleton cards=2 />
+        </Part>
+    }
+}
+
+#[component]
+fn Icons() -> impl IntoView {
+    view! {
+        <Part title="Icons">
+            <div class="row gap-4">
+                {IconName::ALL
+                    .iter()
+                    .map(|(name, icon)| {
+                        view! {
+                            <span title=*name class="row gap-1">
+                                <Icon name=*icon />
+                                <Icon name=*icon size=20 />
+                            </span>
+                        }
+                    })
+                    .collect_view()}
+            </div>
+        </Part>
+    }
+}

@@ -1,0 +1,117 @@
+// From dropped files to Ready, watched live.
+import { expect, test } from "../fixtures";
+import { FILES, allReady, countLoads, drop, live, openFirst, pick, row, signIn, signUp } from "./support";
+
+test("dropped files become ready with no reload, and two tabs agree", async ({ page, context }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const second = await context.newPage();
+  await second.goto(`/w/${workspace}`);
+  await live(second);
+  const loads = [countLoads(page), countLoads(second)];
+
+  await drop(page, FILES);
+  for (const name of FILES) await expect(row(second, name)).toBeVisible();
+  await allReady(page, FILES);
+  await allReady(second, FILES);
+  expect(loads.map((count) => count())).toEqual([0, 0]);
+
+  for (const tab of [page, second]) {
+    const panel = tab.getByRole("region", { name: "Latest job" });
+    await expect(panel).toHaveAttribute("data-status", "completed");
+    await expect(panel).toContainText("4 of 4 files done");
+  }
+  const shown = (tab: typeof page) => tab.locator(".doc-row[data-document-id] .doc-name").allInnerTexts();
+  expect(await shown(second)).toEqual(await shown(page));
+});
+
+test("progress never falls and the phases reach their end", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  // Every value that the row's bar ever had, taken in the page itself.
+  await page.evaluate(() => {
+    const seen: Record<string, number[]> = {};
+    (window as unknown as { seen: typeof seen }).seen = seen;
+    new MutationObserver(() => {
+      for (const bar of document.querySelectorAll<HTMLProgressElement>("[data-document-id].doc-row progress")) {
+        const id = bar.closest<HTMLElement>("[data-document-id]")!.dataset.documentId!;
+        const values = (seen[id] ??= []);
+        if (values.at(-1) !== bar.value) values.push(bar.value);
+      }
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+  });
+  await pick(page, ["handbook.pdf", "glossary.txt"]);
+  await allReady(page, ["handbook.pdf", "glossary.txt"]);
+  const seen = await page.evaluate(() => (window as unknown as { seen: Record<string, number[]> }).seen);
+  const rows = Object.values(seen);
+  expect(rows.length).toBeGreaterThan(0);
+  for (const values of rows) {
+    expect(values, "never falling").toEqual([...values].sort((a, b) => a - b));
+    expect(Math.max(...values)).toBeLessThanOrEqual(100);
+  }
+  const panel = page.getByRole("region", { name: "Latest job" });
+  for (const phase of ["Loading", "Chunking", "Embedding", "Indexing"]) {
+    await expect(panel.getByText(new RegExp(`^${phase}, completed`))).toBeAttached();
+  }
+});
+
+test("a refused file says why at its row and the others go on", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await page.locator("input[type=file]").first().setInputFiles([
+    { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) },
+    { name: "tool.txt", mimeType: "text/plain", buffer: Buffer.from([0x7f, 0x45, 0x4c, 0x46, 0, 1, 2, 3, 0, 0, 0, 0]) },
+    { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("Lanterns are kept in the harbour office.") },
+  ]);
+  await allReady(page, ["notes.txt"]);
+  const refused = (name: string) => page.locator(`[data-upload="${name}"]`);
+  await expect(refused("empty.txt")).toContainText("empty");
+  await expect(refused("tool.txt")).toContainText(/TXT, MD, HTML and PDF|cannot be read/);
+  await refused("empty.txt").getByRole("button", { name: "Dismiss" }).click();
+  await expect(refused("empty.txt")).toHaveCount(0);
+});
+
+test("a new workspace appears at once and turns ready by itself", async ({ page }) => {
+  await signUp(page);
+  await live(page);
+  const loads = countLoads(page);
+  await page.getByRole("main").getByRole("link", { name: "New workspace" }).click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("ab");
+  await dialog.getByRole("button", { name: "Create workspace" }).click();
+  await expect(dialog.getByText("Use 3 to 100 characters.")).toBeVisible();
+  await dialog.getByLabel("Name").fill("Field notes");
+  await dialog.getByRole("button", { name: "Create workspace" }).click();
+  const card = page.getByRole("article").filter({ hasText: "Field notes" });
+  await expect(card).toBeVisible();
+  await expect(card).toHaveAttribute("data-status", "ready");
+  await expect(page.getByRole("navigation", { name: "Workspaces" }).getByText("Field notes")).toBeVisible();
+  expect(loads()).toBe(0);
+});
+
+test("somebody else sees nothing of it", async ({ page, browser, baseURL }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const other = await browser.newContext({ baseURL });
+  const stranger = await other.newPage();
+  await signUp(stranger);
+  const answer = await stranger.goto(`/w/${workspace}`);
+  expect(answer!.status()).toBe(404);
+  await other.close();
+});
+
+test("the document's page follows the work, step by step", async ({ page }) => {
+  const who = await signUp(page);
+  await openFirst(page);
+  await pick(page, ["handbook.pdf"]);
+  await row(page, "handbook.pdf").getByRole("link").click();
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("handbook.pdf");
+  await expect(page.getByText(/Done: \d+ chunks ready to search/).first()).toBeVisible({ timeout: 60_000 });
+  // What the reader sees tomorrow, in another browser, is the same.
+  await page.context().clearCookies();
+  const address = page.url();
+  await page.goto(address);
+  await signIn(page, who);
+  await expect(page).toHaveURL(address);
+  await expect(page.getByText(/Done: \d+ chunks ready to search/).first()).toBeVisible();
+});

@@ -1,0 +1,132 @@
+// The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
+import { type Page, type WebSocketRoute } from "@playwright/test";
+import { expect, test } from "../fixtures";
+import { FILES, allReady, countLoads, live, openFirst, pick, row, signUp, upload } from "./support";
+
+/** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
+class Wire {
+  readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
+  private open: WebSocketRoute[] = [];
+  private down = false;
+  connections = 0;
+
+  async install(page: Page): Promise<void> {
+    await page.routeWebSocket(/\/api\/status\/ws$/, (route) => {
+      this.connections++;
+      if (this.down) {
+        void route.close({ code: 1011 });
+        return;
+      }
+      const server = route.connectToServer();
+      this.open.push(route);
+      server.onMessage((message) => {
+        if (this.down) return;
+        this.frames.push(JSON.parse(message.toString()));
+        route.send(message);
+      });
+    });
+  }
+
+  async cut(): Promise<void> {
+    this.down = true;
+    await Promise.all(this.open.splice(0).map((route) => route.close({ code: 1011 })));
+  }
+
+  mend(): void {
+    this.down = false;
+  }
+
+  get events() {
+    return this.frames.filter((frame) => frame.type === "event");
+  }
+}
+
+test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const loads = countLoads(page);
+  await pick(page, ["handbook.pdf"]);
+  await expect(row(page, "handbook.pdf")).toHaveAttribute("data-status", "processing");
+
+  await wire.cut();
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  // Meanwhile more happens than the page can know.
+  await upload(page.request, workspace, FILES);
+  wire.mend();
+  await page.getByRole("button", { name: "Retry now" }).click();
+  await live(page);
+  await allReady(page, ["handbook.pdf", ...FILES]);
+  expect(loads()).toBe(0);
+
+  // Every event of the log that nothing superseded came to the page once, in order.
+  const seqs = wire.events.map((frame) => frame.seq!);
+  expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => a - b));
+  const welcome = wire.frames.findLast((frame) => frame.type === "welcome") as { resumed: boolean };
+  expect(welcome.resumed).toBe(true);
+  const ready = wire.frames.filter((frame) => frame.event === "document_status") as unknown as {
+    data: { id: string; status: string };
+  }[];
+  const last = new Map(ready.map((frame) => [frame.data.id, frame.data.status]));
+  expect([...last.values()]).toEqual(Array(5).fill("ready"));
+  const steps = wire.frames.filter((frame) => frame.event === "file_progress") as unknown as {
+    data: { document_id: string; step: string; status: string };
+  }[];
+  for (const id of last.keys()) {
+    const ended = steps.filter((s) => s.data.document_id === id && s.data.status === "complete").map((s) => s.data.step);
+    expect(ended).toEqual([
+      "validating",
+      "extracting_text",
+      "chunking_text",
+      "creating_embeddings",
+      "storing_metadata",
+      "finished",
+    ]);
+  }
+});
+
+test("while the link is down nothing pretends to move", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  await openFirst(page);
+  await pick(page, ["handbook.pdf"]);
+  await expect(row(page, "handbook.pdf")).toHaveAttribute("data-status", "processing");
+  await wire.cut();
+  await expect(page.getByText(/Live updates paused/)).toBeVisible();
+  const turning = await page.evaluate(
+    () => document.getAnimations().filter((a) => a.playState === "running" && a.effect?.getTiming().iterations === Infinity).length,
+  );
+  expect(turning).toBe(0);
+  // It tries again by itself.
+  wire.mend();
+  await live(page);
+  await allReady(page, ["handbook.pdf"]);
+});
+
+test("the server is killed in the middle and the page recovers by itself", async ({ page, server, complaints }) => {
+  complaints.allow(/WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource/);
+  await signUp(page);
+  await openFirst(page);
+  const loads = countLoads(page);
+  await pick(page, ["handbook.pdf", "glossary.txt"]);
+  await expect(row(page, "handbook.pdf")).toHaveAttribute("data-status", "processing");
+  await server.kill();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  await server.start();
+  await live(page);
+  await allReady(page, ["handbook.pdf", "glossary.txt"]);
+  expect(loads()).toBe(0);
+});
+
+test("a session that ends elsewhere brings the page to sign-in, and back", async ({ page }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const answer = await page.request.post("/api/auth/logout");
+  expect(answer.status()).toBe(204);
+  await expect(page).toHaveURL(new RegExp(`/signin\\?next=.*${workspace}`));
+});

@@ -1,0 +1,97 @@
+// What several specs do: becoming somebody, bringing documents in, reading what a page shows.
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type APIRequestContext, type Locator, type Page } from "@playwright/test";
+import { expect, person } from "../fixtures";
+
+export const DOCUMENTS = join(import.meta.dirname, "../../crates/ingest/tests/documents");
+export const FILES = ["how-it-works.pdf", "questions.html", "first-steps.md", "glossary.txt"];
+
+export const path = (name: string) => join(DOCUMENTS, name);
+
+/** Fills the sign-up form and waits for the first page. */
+export async function signUp(page: Page, who = person()) {
+  await page.goto("/signup");
+  await page.getByLabel("Username").fill(who.username);
+  await page.getByLabel("E-mail").fill(who.email);
+  await page.getByLabel("Full name").fill(who.full_name);
+  await page.getByLabel("Password", { exact: false }).fill(who.password);
+  await page.getByRole("button", { name: "Sign up" }).click();
+  await expect(page).toHaveURL(/\/$/);
+  return who;
+}
+
+export async function signIn(page: Page, who: { email: string; password: string }) {
+  await page.getByLabel("E-mail").fill(who.email);
+  await page.getByLabel("Password").fill(who.password);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** The live link is up: what happens from here on is seen. */
+export async function live(page: Page): Promise<void> {
+  await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
+  await expect(page.locator("html")).toHaveAttribute("data-live", "open");
+}
+
+/** Opens the first workspace and waits for the live link. */
+export async function openFirst(page: Page): Promise<string> {
+  await page.getByRole("main").getByRole("link", { name: "My documents" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "My documents" })).toBeVisible();
+  await live(page);
+  return new URL(page.url()).pathname.split("/").pop()!;
+}
+
+/** The row of a document that the server knows. */
+export const row = (page: Page, name: string): Locator =>
+  page.locator("[data-document-id].doc-row").filter({ has: page.getByTitle(name, { exact: true }) });
+
+/** Gives files to the picker, as a person would. */
+export async function pick(page: Page, names: string[]): Promise<void> {
+  await page.locator("input[type=file]").first().setInputFiles(names.map(path));
+}
+
+/** Drops files on the page, as a person would. */
+export async function drop(page: Page, names: string[]): Promise<void> {
+  const files = await Promise.all(
+    names.map(async (name) => ({ name, bytes: (await readFile(path(name))).toString("base64") })),
+  );
+  const data = await page.evaluateHandle((list) => {
+    const transfer = new DataTransfer();
+    for (const { name, bytes } of list) {
+      const raw = Uint8Array.from(atob(bytes), (c) => c.charCodeAt(0));
+      transfer.items.add(new File([raw], name));
+    }
+    return transfer;
+  }, files);
+  await page.dispatchEvent("body", "dragenter", { dataTransfer: data });
+  await page.dispatchEvent("body", "dragover", { dataTransfer: data });
+  await page.dispatchEvent("body", "drop", { dataTransfer: data });
+}
+
+export async function allReady(page: Page, names: string[]): Promise<void> {
+  for (const name of names) {
+    await expect(row(page, name)).toHaveAttribute("data-status", "ready", { timeout: 60_000 });
+  }
+}
+
+/** Uploads over the API with the page's cookie. Answers the upload's answer. */
+export async function upload(request: APIRequestContext, workspace: string, names: string[]) {
+  const form = new FormData();
+  for (const name of names) form.append("file", new File([await readFile(path(name))], name));
+  const answer = await request.post(`/api/workspaces/${workspace}/documents`, { multipart: form });
+  expect(answer.status()).toBe(202);
+  return answer.json();
+}
+
+/** The id of the workspace that came with the account. */
+export async function firstWorkspace(request: APIRequestContext): Promise<string> {
+  const list = await (await request.get("/api/workspaces")).json();
+  return list.items.at(-1).id;
+}
+
+/** Counts full page loads from here on: a page that moves by itself makes none. */
+export function countLoads(page: Page): () => number {
+  let loads = 0;
+  page.on("load", () => loads++);
+  return () => loads;
+}

@@ -29,11 +29,12 @@ pub fn Dialog(
         }
     });
     let label = format!("{id}-title");
+    let labelled_by = label.clone();
     view! {
         <dialog
             id=id
             class="dialog"
-            aria-labelledby=label.clone()
+            aria-labelledby=labelled_by
             open=open.get_untracked()
             node_ref=node
             on:close=move |_| open.set(false)

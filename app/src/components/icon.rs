@@ -4,7 +4,7 @@
 use leptos::prelude::*;
 
 macro_rules! icons {
-    ($($(#[$doc:meta])* $name:ident = $body:literal),+ $(,)?) => {
+    ($($(#[$doc:meta])* $name:ident = $body:expr),+ $(,)?) => {
         /// The drawings that there are.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum IconName { $($(#[$doc])* $name),+ }

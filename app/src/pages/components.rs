@@ -252,8 +252,9 @@ fn Rows() -> impl IntoView {
                         Shown::Paused => 78.0,
                         _ => 0.0,
                     };
+                    let status = shown.key();
                     view! {
-                        <div class="doc-row" role="row" data-status=shown.key()>
+                        <div class="doc-row" role="row" data-status=status>
                             <span class="doc-icon" role="cell">
                                 <FileTypeIcon mime=mime.to_owned() />
                             </span>
@@ -535,5 +536,44 @@ fn Icons() -> impl IntoView {
                     .collect_view()}
             </div>
         </Part>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn html() -> String {
+        Owner::new().with(|| view! { <ComponentsPage /> }.to_html())
+    }
+
+    #[test]
+    fn no_component_writes_a_style_attribute() {
+        let html = html();
+        assert!(html.contains("phase-timeline"), "the page is there");
+        assert!(!html.contains(" style="), "the content security policy forbids it");
+    }
+
+    #[test]
+    fn every_state_has_its_colour_its_icon_and_its_word() {
+        let html = html();
+        for shown in all_shown() {
+            let badge = html
+                .split("class=\"badge\"")
+                .find(|b| {
+                    b.contains(&format!("data-status=\"{}\"", shown.key())) && b.contains(&shown.words())
+                })
+                .unwrap_or_else(|| panic!("no badge for {shown:?}"));
+            let icon = badge.split("</svg>").next().unwrap_or_default();
+            assert!(icon.contains("<circle") || icon.contains("<path"), "no icon for {shown:?}");
+        }
+    }
+
+    #[test]
+    fn a_phase_reads_as_a_sentence_and_a_failed_one_has_its_error_in_place() {
+        let html = html();
+        assert!(html.contains("Chunking, running, 105 of 150, 70 percent"));
+        let failed = html.split("data-phase=\"embedding\"").find(|p| p.contains("model.safetensors"));
+        assert!(failed.is_some_and(|p| p.contains("<details")));
     }
 }

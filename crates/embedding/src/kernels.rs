@@ -383,3 +383,6 @@ impl SimdOp for LayerNorm<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,12 @@ impl EventLog for Store {
             .writer()
             .write("append events", (user, events, now), |tx, (user, events, now)| {
                 Box::pin(async move {
+                    // Otherwise a counter would be made for a user who is not there.
+                    sqlx::query("SELECT seq FROM user_seq WHERE user_id = $1")
+                        .bind(user.to_string())
+                        .fetch_optional(&mut tx.conn)
+                        .await?
+                        .ok_or(StoreError::NotFound)?;
                     for event in events {
                         tx.emit(*user, event.clone(), *now);
                     }

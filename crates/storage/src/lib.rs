@@ -18,8 +18,12 @@ pub mod memory;
 mod migrations;
 mod open;
 mod page;
+#[cfg(test)]
+#[path = "../tests/support/mod.rs"]
+#[allow(dead_code, reason = "the conformance suite uses the rest")]
+mod support;
 mod workspaces;
 mod writer;
 
-pub use engine::Engine;
+pub use engine::{Engine, sqlite_url};
 pub use open::{OpenError, OpenOptions, Store};

@@ -115,17 +115,16 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
 #[async_trait]
 impl Workspaces for Store {
     async fn create_workspace(&self, new: NewWorkspace) -> Result<Workspace, StoreError> {
-        let command = (new.user_id, new.command_id.clone());
+        let (id, user, command_id) = (new.id, new.user_id, new.command_id.clone());
         let written = self
             .writer()
             .write("create workspace", new, |tx, new| Box::pin(async move { insert(tx, new).await }))
             .await?;
-        if let Some(mut workspace) = written.value {
-            workspace.rev = written.rev(&EntityKey::Workspace(workspace.id));
-            return Ok(workspace);
+        let rev = written.rev(&EntityKey::Workspace(id));
+        if let Some(workspace) = written.value {
+            return Ok(Workspace { rev, ..workspace });
         }
         // The command was carried out before: its answer is what it made.
-        let (user, command_id) = command;
         let row = sqlx::query(select("w.user_id = $1 AND w.command_id = $2", ""))
             .bind(user.to_string())
             .bind(command_id)

@@ -36,6 +36,8 @@
 mod batch;
 mod stamp;
 mod task;
+#[cfg(test)]
+mod tests;
 
 use crate::{engine::Engine, fault::Fault};
 use domain::{EntityKey, Event, Timestamp, UserId};
@@ -177,11 +179,12 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<Vec<Stamped>, StoreError>) {
-        let answer = outcome.and_then(|stamped| match self.value {
+        let Self { value, reply, .. } = *self;
+        let answer = outcome.and_then(|stamped| match value {
             Some(value) => Ok(Written { value, stamped }),
             None => Err(StoreError::backend("the item did not run")),
         });
         // A caller that went away does not want the answer.
-        drop(self.reply.send(answer));
+        drop(reply.send(answer));
     }
 }

@@ -2,11 +2,14 @@
 //! that they are about. A few statements for the whole transaction, however many events it has.
 
 use super::{Emitted, Stamped, Tx};
-use crate::fault::Fault;
+use crate::{
+    bulk::{self, parts},
+    fault::Fault,
+};
 use domain::{EntityKey, Event, UserId};
 use services::ports::LoggedEvent;
 use sqlx::{AnyConnection, AssertSqlSafe, Row, query::Query};
-use std::{collections::BTreeMap, fmt::Write, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 type AnyQuery = Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
 
@@ -53,11 +56,11 @@ async fn take_numbers(
 ) -> Result<BTreeMap<UserId, u64>, Fault> {
     let counts: Vec<(&UserId, &u64)> = counts.iter().collect();
     let mut heads = BTreeMap::new();
-    for part in parts(&counts) {
+    for part in parts(&counts, ROWS) {
         let sql = format!(
             "INSERT INTO user_seq (user_id, seq) VALUES {} \
              ON CONFLICT (user_id) DO UPDATE SET seq = user_seq.seq + excluded.seq RETURNING user_id, seq",
-            placeholders(part.len(), 2)
+            bulk::rows(part.len(), 2)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for (user, n) in part {
@@ -74,11 +77,11 @@ async fn take_numbers(
 }
 
 async fn insert(conn: &mut AnyConnection, rows: &[(About, String, Arc<LoggedEvent>)]) -> Result<(), Fault> {
-    for part in parts(rows) {
+    for part in parts(rows, ROWS) {
         let sql = format!(
             "INSERT INTO events (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data) \
              VALUES {}",
-            placeholders(part.len(), 10)
+            bulk::rows(part.len(), 10)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
         for (about, entity, event) in part {
@@ -125,10 +128,10 @@ impl Revs {
             [("documents", &self.documents), ("jobs", &self.jobs), ("workspaces", &self.workspaces)]
         {
             let revs: Vec<(&String, &u64)> = revs.iter().collect();
-            for part in parts(&revs) {
+            for part in parts(&revs, ROWS) {
                 let sql = format!(
                     "UPDATE {table} SET rev = v.column2 FROM (VALUES {}) AS v WHERE {table}.id = v.column1",
-                    placeholders(part.len(), 2)
+                    bulk::rows(part.len(), 2)
                 );
                 let mut query: AnyQuery = sqlx::query(AssertSqlSafe(sql));
                 for (id, rev) in part {
@@ -178,52 +181,5 @@ fn entity_text(entity: &EntityKey) -> String {
         EntityKey::FileStep(id, step) => format!("step:{id}:{step}"),
         EntityKey::Settings(id) => format!("settings:{id}"),
         EntityKey::Session(id) => format!("session:{id}"),
-    }
-}
-
-/// Cuts into parts whose lengths are powers of two, the largest first.
-fn parts<T>(mut rest: &[T]) -> Vec<&[T]> {
-    let mut parts = vec![];
-    while !rest.is_empty() {
-        let n = ROWS.min(1 << rest.len().ilog2());
-        let (part, tail) = rest.split_at(n);
-        parts.push(part);
-        rest = tail;
-    }
-    parts
-}
-
-/// `($1, $2), ($3, $4)` for two rows of two columns.
-fn placeholders(rows: usize, columns: usize) -> String {
-    let mut text = String::with_capacity(rows * columns * 5);
-    for row in 0..rows {
-        text.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            if column > 0 {
-                text.push_str(", ");
-            }
-            // Writing to a String cannot fail.
-            let _ = write!(text, "${}", row * columns + column + 1);
-        }
-        text.push(')');
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_have_a_power_of_two_rows() {
-        let rows: Vec<u32> = (0..77).collect();
-        let lengths: Vec<usize> = parts(&rows).iter().map(|p| p.len()).collect();
-        assert_eq!(lengths, [32, 32, 8, 4, 1]);
-        assert_eq!(parts(&rows).concat(), rows);
-    }
-
-    #[test]
-    fn placeholders_count_on_from_row_to_row() {
-        assert_eq!(placeholders(2, 2), "($1, $2), ($3, $4)");
     }
 }

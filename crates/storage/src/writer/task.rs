@@ -108,9 +108,17 @@ impl Task {
                     Err(fault) => return refuse(items, fault),
                 }
             }
-            // What the item itself is to blame for never stops a transaction, so an unknown error here means that
-            // numbering or logging failed; trying again would fail again.
+            // What an item itself is to blame for never stops a transaction, so such an error here came up in
+            // numbering or logging; like a broken database, it would come up again.
             let hopeless = matches!(fault.meaning(), Meaning::Broken | Meaning::Item);
+            if hopeless && items.len() > 1 {
+                // Perhaps it is only one of them that the database cannot bear.
+                tracing::warn!(error = %fault, items = items.len(), "a transaction is taken apart");
+                for item in items {
+                    Box::pin(self.see_through(vec![item])).await;
+                }
+                return;
+            }
             if hopeless || Instant::now() + pause >= deadline {
                 return refuse(items, fault);
             }

@@ -1,0 +1,50 @@
+//! One suite for every implementation. A case is a function over a [`Subject`]; `on_every_store!` makes it one test
+//! for the store in memory, one for SQLite and one for PostgreSQL, `on_every_database!` only the latter two. What
+//! holds for one holds for all, so that the engines never grow apart.
+
+mod accounts;
+mod desk;
+mod event_log;
+mod jobs;
+mod jobs_lease;
+mod jobs_model;
+mod jobs_work;
+mod recovery;
+mod search_index;
+mod subject;
+#[path = "../support/mod.rs"]
+mod support;
+mod workspaces;
+
+/// Makes each case one test per store.
+macro_rules! on_every_store {
+    ($($case:ident),+ $(,)?) => {
+        mod memory {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(<crate::subject::Memory as crate::subject::Subject>::fresh().await).await;
+            })+
+        }
+        crate::on_every_database!($($case),+);
+    };
+}
+
+/// Makes each case one test per database.
+macro_rules! on_every_database {
+    ($($case:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(<crate::subject::Sqlite as crate::subject::Subject>::fresh().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                super::$case(<crate::subject::Postgres as crate::subject::Subject>::fresh().await).await;
+            })+
+        }
+    };
+}
+
+pub(crate) use {on_every_database, on_every_store};

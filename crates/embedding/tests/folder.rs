@@ -1,4 +1,5 @@
 //! What loading says about a folder that is not as it should be.
+#![allow(clippy::unwrap_used)] // Everything here is a test or a part of one.
 
 mod common;
 

@@ -1,20 +1,24 @@
 //! The tokens against the reference implementation's (make_reference.py): odd inputs one by one, a long
 //! text, and every character of Unicode within a word and alone.
+#![allow(clippy::unwrap_used)] // Everything here is a test or a part of one.
 
 mod common;
 
 use common::model;
 use serde_json::Value;
 
+/// Number in the vocabulary, first byte, end byte.
+type Row = (u32, usize, usize);
+
 fn stored() -> Value {
     serde_json::from_str(include_str!("tokens.json")).unwrap()
 }
 
-fn tokens(text: &str) -> Vec<(u32, usize, usize)> {
+fn tokens(text: &str) -> Vec<Row> {
     model().tokens(text).into_iter().map(|token| (token.id, token.start, token.end)).collect()
 }
 
-fn digest(offsets: &[(u32, usize, usize)]) -> String {
+fn digest(offsets: &[Row]) -> String {
     let mut value: u64 = 0xcbf2_9ce4_8422_2325;
     for (id, start, end) in offsets {
         for number in [u64::from(*id), *start as u64, *end as u64] {
@@ -24,7 +28,7 @@ fn digest(offsets: &[(u32, usize, usize)]) -> String {
     format!("{value:016x}")
 }
 
-fn odd() -> Vec<(String, Vec<(u32, usize, usize)>)> {
+fn odd() -> Vec<(String, Vec<Row>)> {
     let number = |value: &Value| value.as_u64().unwrap();
     let token = |row: &Value| (number(&row[0]) as u32, number(&row[1]) as usize, number(&row[2]) as usize);
     let entry = |entry: &Value| {

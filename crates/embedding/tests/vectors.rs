@@ -1,5 +1,6 @@
 //! The vectors against a reference made by another implementation (make_reference.py), and what callers
 //! rely on: order, truncation, independence from companions.
+#![allow(clippy::unwrap_used)] // Everything here is a test or a part of one.
 
 mod common;
 

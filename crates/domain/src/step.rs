@@ -9,7 +9,6 @@ macro_rules! steps {
     ($($(#[$doc:meta])* $variant:ident = $text:literal),+ $(,)?) => {
         /// One stage, named as the status APIs name it.
         #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-        #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema), schema(value_type = String))]
         #[serde(from = "String", into = "String")]
         pub enum Step {
             $($(#[$doc])* $variant,)+
@@ -127,6 +126,18 @@ impl From<Step> for String {
         s.as_str().to_owned()
     }
 }
+
+/// Any text: the known names are not all that there are.
+#[cfg(feature = "openapi")]
+impl utoipa::PartialSchema for Step {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+        use utoipa::openapi::schema::{ObjectBuilder, Type};
+        ObjectBuilder::new().schema_type(Type::String).examples(Self::KNOWN.iter().map(Self::as_str)).into()
+    }
+}
+
+#[cfg(feature = "openapi")]
+impl utoipa::ToSchema for Step {}
 
 impl FromStr for Step {
     type Err = Infallible;

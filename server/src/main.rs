@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == "extract") {
-        return ingest::extract::run_child();
+        return ingest::extract::run_child(std::env::args_os().skip(2));
     }
     match run(Cli::parse().command.unwrap_or(Command::Serve { role: Role::All })) {
         Ok(()) => ExitCode::SUCCESS,

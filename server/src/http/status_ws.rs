@@ -112,6 +112,7 @@ async fn carry(app: &AppState, link: &mut Link, connection: &mut Connection, tok
     loop {
         // While frames still wait for the client, no more are taken: they wait in the hub, which conflates them.
         let idle = link.is_flushed();
+        let wake = next_ping.min(link.heard + SILENCE);
         tokio::select! {
             progress = link.drive() => match progress {
                 Progress::Sent => {}
@@ -125,7 +126,7 @@ async fn carry(app: &AppState, link: &mut Link, connection: &mut Connection, tok
                 Ok(Outgoing::GoingAway) => return GOING_AWAY,
                 Err(e) => return store_failed(&e),
             },
-            () = sleep_until(next_ping.min(link.heard + SILENCE)) => {
+            () = sleep_until(wake) => {
                 let now = Instant::now();
                 if now >= link.heard + SILENCE {
                     return Ending::Close(close::POLICY, "nothing was heard for too long");

@@ -53,7 +53,8 @@ impl TokenCounter for SpaceInside {
         let mut before = None;
         for (at, c) in text.char_indices() {
             let joins = before.is_some_and(|b: char| b.is_whitespace() && !c.is_whitespace())
-                || before.is_some_and(|b: char| b.is_alphanumeric() && c.is_alphanumeric() && at % 3 != 0);
+                || before
+                    .is_some_and(|b: char| b.is_alphanumeric() && c.is_alphanumeric() && c as u32 % 3 != 0);
             match out.last_mut() {
                 Some(last) if joins => last.1 = at + c.len_utf8(),
                 _ => out.push((at, at + c.len_utf8())),
@@ -65,10 +66,15 @@ impl TokenCounter for SpaceInside {
 }
 
 fn vectors(texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
-    Ok(texts.iter().map(|t| t.bytes().fold(vec![0.0; 4], |mut v, b| {
-        v[usize::from(b) % 4] += 1.0;
-        v
-    })).collect())
+    Ok(texts
+        .iter()
+        .map(|t| {
+            t.bytes().fold(vec![0.0; 4], |mut v, b| {
+                v[usize::from(b) % 4] += 1.0;
+                v
+            })
+        })
+        .collect())
 }
 
 fn doc(text: &str) -> ExtractedText {
@@ -140,7 +146,11 @@ fn any_text() -> impl Strategy<Value = String> {
 
 fn any_settings() -> impl Strategy<Value = ChunkSettings> {
     (prop::sample::select(ChunkingStrategy::ALL.to_vec()), 1u32..300, 0.0f64..1.0).prop_map(
-        |(strategy, size, share)| ChunkSettings { strategy, size, overlap: (f64::from(size) * share) as u32 % size },
+        |(strategy, size, share)| ChunkSettings {
+            strategy,
+            size,
+            overlap: (f64::from(size) * share) as u32 % size,
+        },
     )
 }
 
@@ -205,7 +215,12 @@ fn token_passages_are_full_and_overlap_as_asked() {
 fn page_and_heading_are_those_of_the_first_character() {
     let text = "Alpha beta. Gamma delta.\n\nEpsilon zeta. Eta theta.".to_owned();
     let at = text.find("Epsilon").unwrap();
-    let span = |start, end, page, heading: &str| Span { start, end, page: Some(page), heading: Some(heading.to_owned()) };
+    let span = |start, end, page, heading: &str| Span {
+        start,
+        end,
+        page: Some(page),
+        heading: Some(heading.to_owned()),
+    };
     let doc = ExtractedText {
         spans: vec![span(0, at - 2, 1, "One"), span(at, text.len(), 2, "Two")],
         text,

@@ -12,7 +12,9 @@ use std::{
 const PROGRAM: &str = env!("CARGO_BIN_EXE_extract_child");
 
 async fn probe(what: &str, limits: Limits) -> Result<ExtractedText, ExtractError> {
-    Extractor::with_arguments(PROGRAM, ["probe", what], limits).extract_bytes(b"x", FileKind::Text, |_| {}).await
+    Extractor::with_arguments(PROGRAM, ["probe", what], limits)
+        .extract_bytes(b"x", FileKind::Text, |_| {})
+        .await
 }
 
 async fn found(what: &str) -> String {
@@ -57,7 +59,8 @@ fn descriptors_that_a_parent_left_open_are_closed() {
 async fn memory_is_bounded() {
     let error = probe("memory", Limits { memory_base: 64 << 20, ..Limits::default() }).await.unwrap_err();
     assert_eq!(error.code, ExtractCode::OutOfMemory, "{error:?}");
-    let most = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
+    let most =
+        nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap().max_rss();
     assert!(most < 160 * 1024, "{most} KB were used");
 }
 
@@ -101,8 +104,9 @@ async fn a_crash_and_an_endless_recursion_are_one_error_each() {
 
 /// Whether a process runs; a dead one that nobody has waited for counts as gone.
 fn runs(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X'])))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with(['Z', 'X']))
+    })
 }
 
 /// Waits until it does not, and fails when that takes unreasonably long.
@@ -128,7 +132,11 @@ async fn dropping_the_future_ends_the_process() {
     let extractor = Extractor::with_arguments(PROGRAM, ["probe", "hang"], Limits::default());
     let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
     let task = tokio::spawn(async move {
-        extractor.extract_bytes(b"x", FileKind::Text, move |p| drop(said.send(p))).await
+        extractor
+            .extract_bytes(b"x", FileKind::Text, move |p| {
+                let _ = said.send(p);
+            })
+            .await
     });
     heard.recv().await.expect("it began");
     let pid = children()[0];

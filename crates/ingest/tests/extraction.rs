@@ -6,7 +6,8 @@ mod pdf;
 mod samples;
 
 use ingest::extract::{
-    ExtractCode, ExtractError, ExtractedText, Extractor, FileKind, Limits, detect, detect_file, sandbox::Rights,
+    ExtractCode, ExtractError, ExtractedText, Extractor, FileKind, Limits, detect, detect_file,
+    sandbox::Rights,
 };
 use std::{
     fs::File,
@@ -33,7 +34,8 @@ async fn a_pdf_is_read_page_by_page_and_says_how_far_it_is() {
     let bookmarks = [("Tides".to_owned(), 0), ("Winds".to_owned(), 2)];
     let bytes = pdf::document(&pages, Some("Almanac"), &bookmarks);
     let mut seen = Vec::new();
-    let doc = extractor().extract_bytes(&bytes, FileKind::Pdf, |p| seen.push((p.done, p.total))).await.unwrap();
+    let doc =
+        extractor().extract_bytes(&bytes, FileKind::Pdf, |p| seen.push((p.done, p.total))).await.unwrap();
     assert_eq!(doc.title.as_deref(), Some("Almanac"));
     assert_eq!(seen, [(0, 3), (1, 3), (2, 3), (3, 3)]);
     let at: Vec<_> = doc.spans.iter().map(|s| (s.page.unwrap(), s.heading.as_deref().unwrap())).collect();
@@ -127,7 +129,11 @@ async fn a_page_that_cannot_be_read_is_a_warning() {
     };
     let media = "/MediaBox [0 0 595 842]";
     // Without a media box the parser panics.
-    let kids = [page(format!("{good} 0 R"), media), page(format!("{good} 0 R"), ""), page(format!("{good} 0 R"), media)];
+    let kids = [
+        page(format!("{good} 0 R"), media),
+        page(format!("{good} 0 R"), ""),
+        page(format!("{good} 0 R"), media),
+    ];
     broken.set(
         tree,
         format!("<< /Type /Pages /Count 3 /Kids [{} 0 R {} 0 R {} 0 R] >>", kids[0], kids[1], kids[2]),
@@ -183,7 +189,8 @@ async fn the_sample_documents_are_read() {
 #[test]
 fn the_sample_pdfs_are_what_their_program_makes() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
-    for (name, made) in [("how-it-works.pdf", samples::how_it_works()), ("handbook.pdf", samples::handbook())] {
+    for (name, made) in [("how-it-works.pdf", samples::how_it_works()), ("handbook.pdf", samples::handbook())]
+    {
         let again = "run `cargo run -p ingest --example make_documents`";
         assert!(std::fs::read(folder.join(name)).unwrap() == made, "{name}: {again}");
     }

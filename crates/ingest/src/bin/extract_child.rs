@@ -59,7 +59,9 @@ fn probe(what: &str, args: Vec<OsString>) -> ExitCode {
         .iter()
         .map(|r| format!("{r:?} "))
         .collect(),
-        "program" => format!("{:?}", std::process::Command::new("/bin/true").spawn().map(drop).map_err(error)),
+        "program" => {
+            format!("{:?}", std::process::Command::new("/bin/true").spawn().map(drop).map_err(error))
+        }
         "thread" => format!("{:?}", std::thread::Builder::new().spawn(|| {}).map(drop).map_err(error)),
         "inherited" => {
             // Closing succeeds on what is open, and nothing should be.

@@ -1,16 +1,19 @@
 //! Cutting an extracted text into passages that are embedded, indexed and shown.
 //!
 //! Pure and deterministic: the same text, settings and model give the same passages, byte for byte, so a passage that
-//! did not change keeps its hash and is not embedded again. A strategy ([`sentence`], [`tokens`], [`semantic`], and
-//! text-splitter for `character` and `markdown`) only says where to cut; [`draft`] makes passages of the cuts.
+//! did not change keeps its hash and is not embedded again. A strategy ([`sentence`], [`character`], [`tokens`],
+//! [`markdown`], [`semantic`]) only says where to cut; [`draft`] makes passages of the cuts.
 //!
 //! What holds for every strategy: passages come in the order of the text, none lies inside another, every character
 //! that is not white space is in at least one, none begins or ends with white space, and none is longer than asked.
 
+pub mod character;
 pub mod draft;
+pub mod markdown;
 pub mod semantic;
 pub mod sentence;
 pub mod tokens;
+mod units;
 
 pub use draft::ChunkDraft;
 pub use tokens::TokenCounter;
@@ -18,7 +21,6 @@ pub use tokens::TokenCounter;
 use crate::extract::ExtractedText;
 use domain::rag::{ChunkingStrategy, RagConfig};
 use std::ops::Range;
-use text_splitter::{ChunkConfig, MarkdownSplitter, TextSplitter};
 
 /// How a text is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +30,7 @@ pub struct ChunkSettings {
     pub size: u32,
     /// How much of a passage may be repeated at the beginning of the next, in the same unit; less than `size`. It is
     /// made of whole units of the strategy (sentences, words), so it may be less than asked, and is none where the
-    /// text itself parts: at a heading (`sentence`) and at a change of topic (`semantic`).
+    /// text itself parts: at a heading (`sentence`, `markdown`) and at a change of topic (`semantic`).
     pub overlap: u32,
 }
 
@@ -81,20 +83,10 @@ pub fn chunk_with(
         ChunkingStrategy::Semantic => {
             semantic::cut(doc, size, overlap, embed.ok_or(ChunkError::NoEmbedder)?)?
         }
-        ChunkingStrategy::Character => {
-            let config = ChunkConfig::new(size).with_overlap(overlap).map_err(|_| ChunkError::Settings)?;
-            ranges(TextSplitter::new(config).chunk_indices(text))
-        }
-        ChunkingStrategy::Markdown => {
-            let config = ChunkConfig::new(size).with_overlap(overlap).map_err(|_| ChunkError::Settings)?;
-            ranges(MarkdownSplitter::new(config).chunk_indices(text))
-        }
+        ChunkingStrategy::Character => character::cut(text, size, overlap),
+        ChunkingStrategy::Markdown => markdown::cut(text, size, overlap),
     };
     Ok(draft::drafts(doc, &cuts, &index))
-}
-
-fn ranges<'t>(chunks: impl Iterator<Item = (usize, &'t str)>) -> Vec<Range<usize>> {
-    chunks.map(|(at, text)| at..at + text.len()).collect()
 }
 
 /// The range without white space at its edges; `None` when nothing is left.

@@ -3,7 +3,8 @@
 
 use super::{
     ChunkError, EmbedFn,
-    sentence::{Unit, fitting, pack, sentences},
+    sentence::sentences,
+    units::{Unit, fitting, pack},
 };
 use crate::extract::ExtractedText;
 use std::ops::Range;
@@ -16,6 +17,8 @@ const BATCH: usize = 64;
 const PER_BREAK: usize = 20;
 /// No passage of less than this share of the size, for the sake of a break.
 const SMALLEST_SHARE: usize = 5;
+/// Headings do not matter here: the vectors see them.
+const NO_SECTIONS: usize = 0;
 
 pub(super) fn cut(
     doc: &ExtractedText,
@@ -30,19 +33,14 @@ pub(super) fn cut(
     for to in breaks(&units, &distances, size).into_iter().chain([units.len()]) {
         let group: Vec<Unit> =
             units[from..to].iter().flat_map(|u| fitting(&doc.text, u.clone(), size)).collect();
-        out.extend(pack(&group, size, overlap));
+        out.extend(pack(&group, size, overlap, NO_SECTIONS));
         from = to;
     }
     Ok(out)
 }
 
 /// How different the neighbourhood of each sentence is from that of the next, 0 (the same) to 2.
-fn distances(
-    text: &str,
-    units: &[Unit],
-    size: usize,
-    embed: &EmbedFn<'_>,
-) -> Result<Vec<f32>, ChunkError> {
+fn distances(text: &str, units: &[Unit], size: usize, embed: &EmbedFn<'_>) -> Result<Vec<f32>, ChunkError> {
     if units.len() < 3 {
         return Ok(vec![0.0; units.len().saturating_sub(1)]);
     }
@@ -95,7 +93,8 @@ fn breaks(units: &[Unit], distances: &[f32], size: usize) -> Vec<usize> {
             break;
         }
         let place = i + 1;
-        let before = chosen.range(..place).next_back().map_or(first.chars.start, |p: &usize| units[*p].chars.start);
+        let before =
+            chosen.range(..place).next_back().map_or(first.chars.start, |p: &usize| units[*p].chars.start);
         let after = chosen.range(place..).next().map_or(last.chars.end, |p| units[p - 1].chars.end);
         if units[place - 1].chars.end - before >= smallest && after - units[place].chars.start >= smallest {
             chosen.insert(place);
@@ -110,7 +109,10 @@ mod tests {
 
     /// Texts about the sea point one way, texts about bread another.
     fn by_topic(texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
-        Ok(texts.iter().map(|t| vec![t.matches("sea").count() as f32, t.matches("bread").count() as f32]).collect())
+        Ok(texts
+            .iter()
+            .map(|t| vec![t.matches("sea").count() as f32, t.matches("bread").count() as f32])
+            .collect())
     }
 
     #[test]

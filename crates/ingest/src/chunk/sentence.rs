@@ -1,93 +1,42 @@
 //! Whole sentences, packed into passages.
 //!
-//! text-splitter takes every line end for the end of a sentence, so it cuts the hard-wrapped lines of a PDF in the
-//! middle; here a sentence goes on over a single line end, and ends at a blank line or where a new block begins
+//! text-splitter was tried and left: it takes every line end for the end of a sentence, so it cuts sentences of a PDF,
+//! whose lines are hard-wrapped, in the middle. Here a sentence goes on over a single line end, and ends at a blank line or where a new block begins
 //! (heading, list item, table row, line of code).
 
-use crate::extract::ExtractedText;
+use super::units::{Unit, fitting, measured, pack};
+use crate::extract::{ExtractedText, Span};
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
 
-/// A stretch that is not cut, in bytes and in characters, without white space at its edges.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Unit {
-    pub bytes: Range<usize>,
-    pub chars: Range<usize>,
-    /// A section of the document begins with it.
-    pub begins_section: bool,
-}
-
 /// After these a full stop does not end a sentence (without it, in lower case).
 const ABBREVIATIONS: [&str; 30] = [
-    "mr", "mrs", "ms", "dr", "prof", "st", "fig", "figs", "eq", "eqs", "vol", "pp", "cf", "vs", "e.g", "i.e", "ca",
-    "approx", "al", "sec", "ch", "ed", "eds", "nr", "z.b", "d.h", "bzw", "dept", "gen", "rev",
+    "mr", "mrs", "ms", "dr", "prof", "st", "fig", "figs", "eq", "eqs", "vol", "pp", "cf", "vs", "e.g", "i.e",
+    "ca", "approx", "al", "sec", "ch", "ed", "eds", "nr", "z.b", "d.h", "bzw", "dept", "gen", "rev",
 ];
 
-pub(super) fn cut(doc: &ExtractedText, size: usize, overlap: usize) -> Vec<Range<usize>> {
-    let units = sentences(doc).into_iter().flat_map(|s| fitting(&doc.text, s, size)).collect::<Vec<_>>();
-    pack(&units, size, overlap)
-}
+/// A heading opens a new passage when the present one is at least this full: one part in so many.
+const SECTION_SHARE: usize = 2;
 
-/// Fills passages with as many units as fit. The next one begins with the last units of the one before, as far as the
-/// overlap allows, unless a section begins there.
-pub(super) fn pack(units: &[Unit], size: usize, overlap: usize) -> Vec<Range<usize>> {
-    let mut out = Vec::new();
-    let mut from = 0;
-    while from < units.len() {
-        let begin = units[from].chars.start;
-        let mut to = from + 1;
-        while to < units.len() && units[to].chars.end - begin <= size {
-            // A heading at the end of a passage helps neither this one nor the next; so it opens the next one, unless
-            // this would be left short.
-            if units[to].begins_section && (units[to - 1].chars.end - begin) * 2 >= size {
-                break;
-            }
-            to += 1;
-        }
-        out.push(units[from].bytes.start..units[to - 1].bytes.end);
-        if to == units.len() {
-            break;
-        }
-        let end = units[to - 1].chars.end;
-        let mut next = to;
-        if !units[to].begins_section {
-            // The overlap must leave room for the unit that comes.
-            while next > from + 1
-                && end - units[next - 1].chars.start <= overlap
-                && units[to].chars.end - units[next - 1].chars.start <= size
-            {
-                next -= 1;
-                if units[next].begins_section {
-                    break;
-                }
-            }
-        }
-        from = next;
-    }
-    out
+pub(super) fn cut(doc: &ExtractedText, size: usize, overlap: usize) -> Vec<Range<usize>> {
+    let units: Vec<Unit> = sentences(doc).into_iter().flat_map(|s| fitting(&doc.text, s, size)).collect();
+    pack(&units, size, overlap, SECTION_SHARE)
 }
 
 /// The sentences of a document, in order, together holding everything that is not white space.
 pub(super) fn sentences(doc: &ExtractedText) -> Vec<Unit> {
-    let text = doc.text.as_str();
-    let mut ranges = Vec::new();
-    for block in blocks(text) {
-        split_block(text, block, &mut ranges);
+    let begins = |s: &&Span| s.heading.is_some() && s.page.is_none();
+    let sections: Vec<usize> = doc.spans.iter().filter(begins).map(|s| s.start).collect();
+    measured(&doc.text, (0, 0), parts(&doc.text, 0..doc.text.len()), &sections)
+}
+
+/// The sentences, list items, table rows and lines of code of a part of a text; contiguous, covering it.
+pub(super) fn parts(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+    let mut out = Vec::new();
+    for block in blocks(&text[range.clone()]) {
+        split_block(text, range.start + block.start..range.start + block.end, &mut out);
     }
-    let sections: Vec<usize> = doc.spans.iter().filter(|s| s.heading.is_some() && s.page.is_none()).map(|s| s.start).collect();
-    let mut units = Vec::with_capacity(ranges.len());
-    let (mut byte, mut chars, mut section) = (0, 0, 0);
-    for bytes in ranges {
-        let Some(bytes) = super::trimmed(text, bytes) else { continue };
-        chars += text[byte..bytes.start].chars().count();
-        let start = chars;
-        chars += text[bytes.clone()].chars().count();
-        byte = bytes.end;
-        let passed = sections[section..].iter().take_while(|s| **s <= bytes.start).count();
-        section += passed;
-        units.push(Unit { bytes, chars: start..chars, begins_section: passed > 0 });
-    }
-    units
+    out
 }
 
 /// Paragraphs, headings, list items, table rows and lines of code; contiguous, covering the text.
@@ -156,82 +105,14 @@ fn split_block(text: &str, block: Range<usize>, out: &mut Vec<Range<usize>>) {
 /// Whether what looks like the end of a sentence is an abbreviation or an initial.
 fn goes_on(sentence: &str, next: &str) -> bool {
     let Some(body) = sentence.trim_end().strip_suffix('.') else { return false };
-    let word = body.rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"' | '“')).next().unwrap_or_default();
+    let word = body
+        .rsplit(|c: char| c.is_whitespace() || matches!(c, '(' | '[' | '"' | '“'))
+        .next()
+        .unwrap_or_default();
     let mut chars = word.chars();
     let initial = matches!((chars.next(), chars.next()), (Some(c), None) if c.is_uppercase());
     let numbered = word == "No" && next.starts_with(|c: char| c.is_ascii_digit());
     initial || numbered || ABBREVIATIONS.contains(&word.to_lowercase().as_str())
-}
-
-/// A sentence that fits, or what it is cut into: lines, then words, then pieces of a word.
-pub(super) fn fitting(text: &str, unit: Unit, size: usize) -> Vec<Unit> {
-    if unit.chars.len() <= size {
-        return vec![unit];
-    }
-    let mut out = Vec::new();
-    let mut chars = unit.chars.start;
-    let mut add = |part: &str, at: usize, chars: usize| {
-        out.push(Unit {
-            bytes: at..at + part.len(),
-            chars: chars..chars + part.chars().count(),
-            begins_section: unit.begins_section && at == unit.bytes.start,
-        });
-    };
-    let mut at = unit.bytes.start;
-    for line in text[unit.bytes.clone()].split_inclusive('\n') {
-        let whole = line.trim();
-        if !whole.is_empty() && whole.chars().count() <= size {
-            let lead = line.len() - line.trim_start().len();
-            add(whole, at + lead, chars + line[..lead].chars().count());
-            at += line.len();
-            chars += line.chars().count();
-            continue;
-        }
-        for word in line.split_inclusive(char::is_whitespace) {
-            let body = word.trim_end();
-            let (mut piece_at, mut piece_chars) = (at, chars);
-            for piece in pieces_of_word(body, size) {
-                add(piece, piece_at, piece_chars);
-                piece_at += piece.len();
-                piece_chars += piece.chars().count();
-            }
-            at += word.len();
-            chars += word.chars().count();
-        }
-    }
-    out
-}
-
-/// Pieces of at most `size` characters, cut between what people see as characters where that is possible.
-fn pieces_of_word(word: &str, size: usize) -> Vec<&str> {
-    if word.chars().count() <= size {
-        return if word.is_empty() { Vec::new() } else { vec![word] };
-    }
-    let mut out = Vec::new();
-    let (mut begin, mut chars) = (0, 0);
-    for (at, grapheme) in word.grapheme_indices(true) {
-        let long = grapheme.chars().count();
-        if chars + long > size {
-            if at > begin {
-                out.push(&word[begin..at]);
-            }
-            (begin, chars) = (at, 0);
-        }
-        if long > size {
-            // A letter with a thousand accents: cut it between them.
-            for (i, _) in grapheme.char_indices() {
-                if chars == size {
-                    out.push(&word[begin..at + i]);
-                    (begin, chars) = (at + i, 0);
-                }
-                chars += 1;
-            }
-        } else {
-            chars += long;
-        }
-    }
-    out.push(&word[begin..]);
-    out
 }
 
 #[cfg(test)]
@@ -245,32 +126,42 @@ mod tests {
 
     #[test]
     fn a_sentence_goes_on_over_a_line_end_but_not_over_a_blank_line() {
-        assert_eq!(found("One sentence\nin two lines. And\nmore.\n\nA title\n\nText."), [
-            "One sentence\nin two lines.",
-            "And\nmore.",
-            "A title",
-            "Text."
-        ]);
+        assert_eq!(
+            found("One sentence\nin two lines. And\nmore.\n\nA title\n\nText."),
+            ["One sentence\nin two lines.", "And\nmore.", "A title", "Text."]
+        );
     }
 
     #[test]
     fn abbreviations_and_initials_do_not_end_a_sentence() {
-        assert_eq!(found("Dr. Who met J. Smith, e.g. Monday. It rained."), [
-            "Dr. Who met J. Smith, e.g. Monday.",
-            "It rained."
-        ]);
-        assert_eq!(found("See No. 5 there. He said no. Then he left."), [
-            "See No. 5 there.",
-            "He said no.",
-            "Then he left."
-        ]);
+        assert_eq!(
+            found("Dr. Who met J. Smith, e.g. Monday. It rained."),
+            ["Dr. Who met J. Smith, e.g. Monday.", "It rained."]
+        );
+        assert_eq!(
+            found("See No. 5 there. He said no. Then he left."),
+            ["See No. 5 there.", "He said no.", "Then he left."]
+        );
     }
 
     #[test]
     fn list_items_table_rows_and_code_are_units_of_their_own() {
-        assert_eq!(found("# Head\ntext\n- one\n- two\n| a | b |\n```\nx = 1\ny. Z\n```\n1. first\nafter"), [
-            "# Head", "text", "- one", "- two", "| a | b |", "```", "x = 1", "y.", "Z", "```", "1. first\nafter"
-        ]);
+        assert_eq!(
+            found("# Head\ntext\n- one\n- two\n| a | b |\n```\nx = 1\ny. Z\n```\n1. first\nafter"),
+            [
+                "# Head",
+                "text",
+                "- one",
+                "- two",
+                "| a | b |",
+                "```",
+                "x = 1",
+                "y.",
+                "Z",
+                "```",
+                "1. first\nafter"
+            ]
+        );
     }
 
     #[test]
@@ -280,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_sentence_is_cut_only_when_it_alone_is_too_long() {
-        let doc = ExtractedText { text: "Short one. ".to_owned() + &"word ".repeat(30) + "end. Tail.", ..Default::default() };
+        let doc = ExtractedText {
+            text: "Short one. ".to_owned() + &"word ".repeat(30) + "end. Tail.",
+            ..Default::default()
+        };
         let cuts = cut(&doc, 60, 10);
         assert!(cuts.iter().all(|c| c.len() <= 60));
         assert!(doc.text[cuts[0].clone()].starts_with("Short one."));

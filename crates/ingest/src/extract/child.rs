@@ -60,7 +60,9 @@ impl Request {
                 "--memory" => request.rights.memory = number()?,
                 "--cpu" => request.rights.cpu = number()?,
                 "--step-cpu" => request.rights.step_cpu = number()?,
-                "--parent" => request.rights.parent = value.parse().map_err(|e| format!("{name} {value}: {e}"))?,
+                "--parent" => {
+                    request.rights.parent = value.parse().map_err(|e| format!("{name} {value}: {e}"))?
+                }
                 "--input" => request.input_bytes = number()?,
                 "--text" => request.text_bytes = number()?,
                 _ => return Err(format!("unknown argument {name}")),

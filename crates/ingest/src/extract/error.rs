@@ -95,7 +95,10 @@ impl ExtractError {
             ),
             ExtractCode::NoText if kind == FileKind::Pdf => (
                 "This PDF holds no text, only pictures of pages.".to_owned(),
-                Some("It is probably a scan. Run it through text recognition (OCR) and upload the result.".to_owned()),
+                Some(
+                    "It is probably a scan. Run it through text recognition (OCR) and upload the result."
+                        .to_owned(),
+                ),
             ),
             ExtractCode::NoText => (format!("This {what} holds no text."), None),
             ExtractCode::Unreadable => (
@@ -120,7 +123,10 @@ impl ExtractError {
             ),
             ExtractCode::Crashed => (
                 format!("The reader stopped on this {what}."),
-                Some("The file may be damaged. Save it anew in another program and upload that file.".to_owned()),
+                Some(
+                    "The file may be damaged. Save it anew in another program and upload that file."
+                        .to_owned(),
+                ),
             ),
             ExtractCode::ReaderUnavailable => (
                 "The process that reads documents could not be started safely.".to_owned(),

@@ -2,7 +2,9 @@
 
 use super::{ExtractCode, ExtractedText, decode, outline, text::replaced_characters};
 use dom_smoothie::{Config, Readability};
-use htmd::{Element, HtmlToMarkdown, element_handler::Handlers};
+use htmd::{Element, HtmlToMarkdown, Node, element_handler::Handlers};
+use markup5ever_rcdom::NodeData;
+use std::rc::Rc;
 
 /// More elements than a page that people read has; the cost of finding the main text grows faster than linearly.
 const MAX_ELEMENTS: usize = 200_000;
@@ -18,8 +20,7 @@ const SKIPPED: [&str; 21] = [
 ];
 
 pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
-    let decoded =
-        decode::decode(bytes, decode::declared_in_markup(bytes)).ok_or(ExtractCode::Unreadable)?;
+    let decoded = decode::decode(bytes, decode::declared_in_markup(bytes)).ok_or(ExtractCode::Unreadable)?;
     let html = decoded.text;
     let converter = HtmlToMarkdown::builder()
         .skip_tags(SKIPPED.to_vec())
@@ -27,6 +28,9 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
         // and to models, whom a document should not be able to send anywhere.
         .add_handler(vec!["a"], |handlers: &dyn Handlers, element: Element<'_>| {
             Some(handlers.walk_children(element.node))
+        })
+        .add_handler(vec!["pre"], |_: &dyn Handlers, element: Element<'_>| {
+            Some(code_block(element.node).into())
         })
         .build();
     let whole = converter.convert(&html).map_err(|_| ExtractCode::Unreadable)?;
@@ -42,7 +46,9 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     let mut headings = outline::headings(&text);
     // The main text of most pages lacks the headline, which stands above it.
     match (&title, headings.first()) {
-        (Some(t), first) if first.is_none_or(|h| h.start > 0 || h.level > 1) && !text.contains(t.as_str()) => {
+        (Some(t), first)
+            if first.is_none_or(|h| h.start > 0 || h.level > 1) && !text.contains(t.as_str()) =>
+        {
             text = format!("# {}\n\n{text}", escape_heading(t));
             headings = outline::headings(&text);
         }
@@ -53,12 +59,35 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     Ok(ExtractedText { spans: outline::spans(&text, &headings), text, title, warnings })
 }
 
+/// Whatever is inside, as it stands: without a fence, a line of dashes in an example would make a heading of it.
+fn code_block(pre: &Rc<Node>) -> String {
+    let mut code = String::new();
+    let mut stack = vec![Rc::clone(pre)];
+    while let Some(node) = stack.pop() {
+        if let NodeData::Text { contents } = &node.data {
+            code.push_str(&contents.borrow());
+        }
+        stack.extend(node.children.borrow().iter().rev().cloned());
+    }
+    let code = code.trim_matches('\n');
+    if code.trim().is_empty() {
+        return String::new();
+    }
+    let longest = code.split(|c| c != '`').map(str::len).max().unwrap_or(0);
+    let fence = "`".repeat(longest.max(2) + 1);
+    format!("\n\n{fence}\n{code}\n{fence}\n\n")
+}
+
 fn letters(text: &str) -> usize {
     text.chars().filter(|c| c.is_alphanumeric()).count()
 }
 
 fn escape_heading(title: &str) -> String {
-    title.replace(['#', '*', '_', '`', '<', '>', '[', ']', '\\'], " ").split_whitespace().collect::<Vec<_>>().join(" ")
+    title
+        .replace(['#', '*', '_', '`', '<', '>', '[', ']', '\\'], " ")
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[cfg(test)]
@@ -73,7 +102,9 @@ mod tests {
         master doubts it. The moon pulls, the earth turns, and the water follows with a delay of its own.</p>
         <h2>Spring tides</h2><p onclick="evil()">When sun and moon pull together, the water stands highest, and a
         careful skipper reads the almanac, twice, before leaving the quay in the morning.</p>
-        <pre><code>high = moon + sun</code></pre><img src="https://example.com/pixel.png" alt="a pixel"></article>
+        <pre>high = <b>moon</b> + sun
+----
+<code>x</code></pre><img src="https://example.com/pixel.png" alt="a pixel"></article>
         <footer>Nobody reads this</footer></body></html>"#;
 
     #[test]
@@ -82,7 +113,8 @@ mod tests {
         assert_eq!(doc.title.as_deref(), Some("Tides & moons"));
         assert!(doc.text.contains("## Spring tides"), "{}", doc.text);
         assert!(doc.text.contains("as tables show"), "{}", doc.text);
-        assert!(doc.text.contains("high = moon + sun"));
+        assert!(doc.text.contains("```\nhigh = moon + sun\n----\nx\n```"), "{}", doc.text);
+        assert_eq!(doc.spans.len(), 2, "an underlined line of code is no heading");
         let at = doc.text.find("careful skipper").unwrap();
         assert_eq!(doc.span_at(at).unwrap().heading.as_deref(), Some("Spring tides"));
         for gone in ["stolen", "color: red", "evil", "example.com", "Nobody reads", "About us"] {
@@ -96,7 +128,10 @@ mod tests {
             (0..50).map(|i| format!("<tr><td>setting_{i}</td><td>value {i}</td></tr>")).collect();
         let page = format!("<html><body><h1>All settings</h1><table>{rows}</table></body></html>");
         let doc = read(page.as_bytes()).unwrap();
-        assert!((0..50).all(|i| doc.text.contains(&format!("setting\\_{i}")) || doc.text.contains(&format!("setting_{i}"))));
+        assert!(
+            (0..50).all(|i| doc.text.contains(&format!("setting\\_{i}"))
+                || doc.text.contains(&format!("setting_{i}")))
+        );
     }
 
     #[test]

@@ -130,7 +130,9 @@ pub fn detect(head: &[u8], filename: &str) -> Result<FileKind, Refused> {
         return Err(Refused::unsupported(format!("This is {}.", describe(found))));
     }
     let Some(text) = decode::sniff(head) else {
-        return Err(Refused::unsupported("This is not a text, and no kind of document that is known here.".to_owned()));
+        return Err(Refused::unsupported(
+            "This is not a text, and no kind of document that is known here.".to_owned(),
+        ));
     };
     Ok(text_kind(&text, filename))
 }

@@ -56,7 +56,8 @@ pub struct Span {
 /// A part that was left out, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Stable, for programs: `pages_unreadable`, `pages_without_text`, `replaced_characters`.
+    /// Stable, for programs: `pages_unreadable`, `pages_without_text`, `damaged`,
+    /// `replaced_characters`.
     pub code: String,
     pub message: String,
 }

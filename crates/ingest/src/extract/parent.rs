@@ -50,8 +50,10 @@ pub struct Limits {
     pub memory_most: u64,
     /// CPU seconds for the smallest file, …
     pub cpu_base: u64,
-    /// … more for each megabyte, …
+    /// … more for each megabyte of a PDF, which is mostly compressed, …
     pub cpu_per_megabyte: u64,
+    /// … or of any kind of text, …
+    pub cpu_per_megabyte_of_text: u64,
     /// … and the most for any.
     pub cpu_most: u64,
     /// CPU seconds for one page.
@@ -72,6 +74,7 @@ impl Default for Limits {
             memory_most: 1 << 30,
             cpu_base: 4,
             cpu_per_megabyte: 10,
+            cpu_per_megabyte_of_text: 2,
             cpu_most: 600,
             cpu_per_page: 3,
             wall: Duration::from_secs(60),
@@ -83,7 +86,11 @@ impl Default for Limits {
 impl Limits {
     fn request(&self, kind: FileKind, size: u64) -> Request {
         let memory = self.memory_base.saturating_add(size.saturating_mul(self.memory_per_byte));
-        let cpu = self.cpu_base.saturating_add(size.saturating_mul(self.cpu_per_megabyte) >> 20);
+        let per_megabyte = match kind {
+            FileKind::Pdf => self.cpu_per_megabyte,
+            FileKind::Html | FileKind::Markdown | FileKind::Text => self.cpu_per_megabyte_of_text,
+        };
+        let cpu = self.cpu_base.saturating_add(size.saturating_mul(per_megabyte) >> 20);
         Request {
             kind,
             rights: Rights {
@@ -308,7 +315,8 @@ fn verdict(
     match heard {
         Heard::Text(text) if status.success() => return Ok(*text),
         Heard::Failed(code, why) => {
-            let note = why.map(|w| w.chars().filter(|c| !c.is_control()).take(300).collect()).unwrap_or(technical);
+            let note =
+                why.map(|w| w.chars().filter(|c| !c.is_control()).take(300).collect()).unwrap_or(technical);
             return Err(error(code).because(note));
         }
         Heard::Nonsense(why) => {
@@ -393,7 +401,9 @@ mod tests {
         assert!(matches!(hear(b"{\"result\":{}}\n").await, Heard::Nonsense(_)));
         assert!(matches!(hear(b"").await, Heard::Nothing));
         assert!(matches!(hear(b"{\"progress\":{\"done\":1,").await, Heard::Nothing));
-        let header = |n: u64| format!("{{\"result\":{{\"text_bytes\":{n},\"spans\":[],\"title\":null,\"warnings\":[]}}}}\n");
+        let header = |n: u64| {
+            format!("{{\"result\":{{\"text_bytes\":{n},\"spans\":[],\"title\":null,\"warnings\":[]}}}}\n")
+        };
         assert!(matches!(hear(format!("{}abc", header(3)).as_bytes()).await, Heard::Text(_)));
         assert!(matches!(hear(format!("{}ab", header(3)).as_bytes()).await, Heard::Nothing));
         assert!(matches!(hear(format!("{}abcd", header(3)).as_bytes()).await, Heard::Nonsense(_)));
@@ -406,7 +416,10 @@ mod tests {
             verdict(Heard::Nothing, ExitStatus::from_raw(raw), words.as_bytes(), FileKind::Pdf).unwrap_err()
         };
         assert_eq!(end(Signal::SIGXCPU as i32, "").code, ExtractCode::TookTooLong);
-        assert_eq!(end(Signal::SIGABRT as i32, "memory allocation of 9 bytes failed").code, ExtractCode::OutOfMemory);
+        assert_eq!(
+            end(Signal::SIGABRT as i32, "memory allocation of 9 bytes failed").code,
+            ExtractCode::OutOfMemory
+        );
         assert_eq!(end(Signal::SIGABRT as i32, "stack overflow").code, ExtractCode::Crashed);
         assert_eq!(end(Signal::SIGSEGV as i32, "").code, ExtractCode::Crashed);
         assert!(end(Signal::SIGKILL as i32, "").retryable);
@@ -421,6 +434,7 @@ mod tests {
         let large = limits.request(FileKind::Pdf, 90 << 20).rights;
         assert_eq!((small.memory >> 20, small.cpu), (192, 4));
         assert_eq!((large.memory >> 20, large.cpu), (642, 600));
+        assert_eq!(limits.request(FileKind::Html, 5 << 20).rights.cpu, 14);
         assert_eq!(limits.request(FileKind::Pdf, u64::MAX).rights.memory, limits.memory_most);
     }
 }

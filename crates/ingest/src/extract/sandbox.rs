@@ -113,11 +113,12 @@ fn used_cpu_seconds() -> u64 {
 
 /// Closes what a careless parent (or its parent) left open.
 fn close_descriptors() -> Result<(), NotConfined> {
-    let open: Vec<i32> = match fs::read_dir(if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" }) {
-        Ok(entries) => entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect(),
-        // Without /proc: more than any server of ours leaves behind.
-        Err(_) => (3..4096).collect(),
-    };
+    let open: Vec<i32> =
+        match fs::read_dir(if cfg!(target_os = "linux") { "/proc/self/fd" } else { "/dev/fd" }) {
+            Ok(entries) => entries.filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok()).collect(),
+            // Without /proc: more than any server of ours leaves behind.
+            Err(_) => (3..4096).collect(),
+        };
     for fd in open.into_iter().filter(|fd| *fd > 2) {
         match nix::unistd::close(fd) {
             // The listing's own descriptor is among them and closed by now.
@@ -133,7 +134,8 @@ fn die_with_parent(parent: u32) -> Result<(), NotConfined> {
     if parent == 0 {
         return Ok(());
     }
-    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL).map_err(failed("parent-death signal"))?;
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)
+        .map_err(failed("parent-death signal"))?;
     // It may have died before the signal was asked for.
     if nix::unistd::getppid().as_raw().unsigned_abs() == parent {
         Ok(())
@@ -169,8 +171,8 @@ fn data_now() -> u64 {
 #[cfg(target_os = "linux")]
 fn filter_system_calls() -> Result<(), NotConfined> {
     use seccompiler::{
-        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
-        TargetArch,
+        BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+        SeccompRule, TargetArch,
     };
     use std::collections::BTreeMap;
 
@@ -208,7 +210,8 @@ fn filter_system_calls() -> Result<(), NotConfined> {
         libc::SYS_exit,
         libc::SYS_exit_group,
     ];
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> = allowed.iter().map(|n| (i64::from(*n), Vec::new())).collect();
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        allowed.iter().map(|n| (i64::from(*n), Vec::new())).collect();
     let itself = std::process::id();
     let first_argument = |value: u64| -> Result<Vec<SeccompRule>, NotConfined> {
         let condition = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value)
@@ -222,9 +225,13 @@ fn filter_system_calls() -> Result<(), NotConfined> {
     rules.insert(i64::from(libc::SYS_tgkill), first_argument(u64::from(itself))?);
 
     let arch = TargetArch::try_from(std::env::consts::ARCH).map_err(failed(WHAT))?;
-    let filter =
-        SeccompFilter::new(rules, SeccompAction::Errno(libc::EPERM.unsigned_abs()), SeccompAction::Allow, arch)
-            .map_err(failed(WHAT))?;
+    let filter = SeccompFilter::new(
+        rules,
+        SeccompAction::Errno(libc::EPERM.unsigned_abs()),
+        SeccompAction::Allow,
+        arch,
+    )
+    .map_err(failed(WHAT))?;
     let program = BpfProgram::try_from(filter).map_err(failed(WHAT))?;
     seccompiler::apply_filter_all_threads(&program).map_err(failed(WHAT))
 }

@@ -16,9 +16,9 @@ pub fn read_markdown(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
         None => text,
     };
     let headings = outline::headings(&text);
-    let title = front.and_then(|f| f.title).or_else(|| {
-        headings.iter().find(|h| h.level == 1).or(headings.first()).map(|h| h.text.clone())
-    });
+    let title = front
+        .and_then(|f| f.title)
+        .or_else(|| headings.iter().find(|h| h.level == 1).or(headings.first()).map(|h| h.text.clone()));
     Ok(ExtractedText { spans: outline::spans(&text, &headings), text, title, warnings })
 }
 

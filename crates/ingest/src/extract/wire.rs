@@ -69,8 +69,7 @@ pub fn receive(header: Header, text: Vec<u8>) -> Result<ExtractedText, String> {
         }
         at = span.end;
     }
-    let mut out =
-        ExtractedText { text, spans: header.spans, title: header.title, warnings: header.warnings };
+    let mut out = ExtractedText { text, spans: header.spans, title: header.title, warnings: header.warnings };
     out.title = out.title.map(|t| cut(&t, MAX_TITLE_CHARS)).filter(|t| !t.is_empty());
     for span in &mut out.spans {
         span.heading = span.heading.take().map(|h| cut(&h, MAX_HEADING_CHARS)).filter(|h| !h.is_empty());

@@ -30,39 +30,51 @@ fn page(title: &str, paragraphs: &[String]) -> Vec<Line> {
 
 pub fn how_it_works() -> Vec<u8> {
     let texts: [(&str, &[&str]); 3] = [
-        ("What you see is what is stored", &[
-            "InsightHub keeps one promise above all others: its status never lies. Each badge on the screen stands for \
+        (
+            "What you see is what is stored",
+            &[
+                "InsightHub keeps one promise above all others: its status never lies. Each badge on the screen stands for \
              a row in a database. When the row changes, every open browser is told within a blink, and when a browser \
              was away, it is told on its return.",
-            "Most programs of this kind keep the state of their work in the memory of a server and send news of it as \
+                "Most programs of this kind keep the state of their work in the memory of a server and send news of it as \
              it happens. News that nobody hears is lost. Here a change and the note of the change are written down \
              together, in one transaction, or not at all. The note has a number, and the numbers have no gaps.",
-            "A browser that missed three notes therefore knows that it missed exactly three, and asks for them.",
-        ]),
-        ("How a document is read", &[
-            "A document arrives as a file or as a page of a web site. What it is, is decided by its content and never \
+                "A browser that missed three notes therefore knows that it missed exactly three, and asks for them.",
+            ],
+        ),
+        (
+            "How a document is read",
+            &[
+                "A document arrives as a file or as a page of a web site. What it is, is decided by its content and never \
              by its name. Then it is handed to a small process that has no network, cannot open a file, may use little \
              memory and little time, and ends when its work is done.",
-            "The text is cut into passages of about a thousand characters. A passage begins and ends between sentences, \
+                "The text is cut into passages of about a thousand characters. A passage begins and ends between sentences, \
              and it shares its first sentences with the passage before. Each passage remembers its page, so that an \
              answer can point at the place it came from.",
-            "Each passage is then turned into a list of numbers by a model that runs on the same machine. Two passages \
+                "Each passage is then turned into a list of numbers by a model that runs on the same machine. Two passages \
              that speak about the same thing have similar numbers, even when they share no word.",
-        ]),
-        ("How work survives a power cut", &[
-            "Whoever works on a document holds a lease on it and renews it with a heartbeat. When the heartbeat stops, \
+            ],
+        ),
+        (
+            "How work survives a power cut",
+            &[
+                "Whoever works on a document holds a lease on it and renews it with a heartbeat. When the heartbeat stops, \
              the lease runs out and someone else takes over where the work was last written down. A worker that was \
              only slow, and comes back later, finds that its lease has a newer number and can write nothing.",
-            "So a job may be paused, resumed, cancelled or tried again at any moment, and a server may be switched off \
+                "So a job may be paused, resumed, cancelled or tried again at any moment, and a server may be switched off \
              at any moment, and in the end there is exactly one copy of every passage. A test switches servers off at a \
              thousand random moments to make sure of that.",
-        ]),
+            ],
+        ),
     ];
     let pages: Vec<_> = texts
         .iter()
-        .map(|(title, paragraphs)| page(title, &paragraphs.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>()))
+        .map(|(title, paragraphs)| {
+            page(title, &paragraphs.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>())
+        })
         .collect();
-    let bookmarks: Vec<_> = texts.iter().enumerate().map(|(i, (title, _))| ((*title).to_owned(), i)).collect();
+    let bookmarks: Vec<_> =
+        texts.iter().enumerate().map(|(i, (title, _))| ((*title).to_owned(), i)).collect();
     document(&pages, Some("How InsightHub works"), &bookmarks)
 }
 
@@ -82,8 +94,16 @@ const CHAPTERS: [(&str, &str, &str); 10] = [
 
 const KEEPERS: [&str; 10] =
     ["Anneke", "Bartolo", "Chandra", "Dagny", "Emeka", "Farida", "Goran", "Hinemoa", "Ilse", "Joaquim"];
-const PLACES: [&str; 8] =
-    ["north quay", "old basin", "east mole", "timber dock", "ferry slip", "salt stairs", "crane yard", "sluice house"];
+const PLACES: [&str; 8] = [
+    "north quay",
+    "old basin",
+    "east mole",
+    "timber dock",
+    "ferry slip",
+    "salt stairs",
+    "crane yard",
+    "sluice house",
+];
 const EVENTS: [&str; 6] = [
     "a power cut in the middle of a job",
     "a scan without any text in it",

@@ -84,9 +84,9 @@ pub fn page(raw: &str, words: &Words) -> String {
 /// it took.
 fn joined(line: &str, next: &str, words: &Words) -> Option<(String, usize)> {
     let stem_line = line.strip_suffix(is_hyphen)?;
-    let stem_at = stem_line.rfind(|c: char| !(c.is_alphabetic() || is_hyphen(c))).map_or(0, |p| {
-        p + stem_line[p..].chars().next().map_or(1, char::len_utf8)
-    });
+    let stem_at = stem_line
+        .rfind(|c: char| !(c.is_alphabetic() || is_hyphen(c)))
+        .map_or(0, |p| p + stem_line[p..].chars().next().map_or(1, char::len_utf8));
     let stem = &stem_line[stem_at..];
     let tail_len = next.find(|c: char| !(c.is_alphabetic() || is_hyphen(c))).unwrap_or(next.len());
     let tail = next[..tail_len].trim_end_matches(is_hyphen);

@@ -20,7 +20,8 @@ pub struct Entry {
 /// The sections in the order of their pages.
 pub fn headings(document: &Document, pages: &[ObjectId]) -> Vec<Entry> {
     let Ok(catalog) = document.catalog() else { return Vec::new() };
-    let numbers: HashMap<ObjectId, u32> = pages.iter().enumerate().map(|(i, id)| (*id, i as u32 + 1)).collect();
+    let numbers: HashMap<ObjectId, u32> =
+        pages.iter().enumerate().map(|(i, id)| (*id, i as u32 + 1)).collect();
     let Some(first) = dict(document, catalog, b"Outlines").and_then(|o| reference(o, b"First")) else {
         return Vec::new();
     };

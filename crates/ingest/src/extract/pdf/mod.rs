@@ -5,11 +5,12 @@
 
 mod clean;
 mod contents;
+mod rebuild;
 
 use super::{ExtractCode, ExtractedText, Span, Warning};
 use pdf_extract::{
-    ColorSpace, Dictionary, Document, MediaBox, Object, ObjectId, OutputDev, OutputError, Path, PlainTextOutput,
-    Transform,
+    ColorSpace, Dictionary, Document, MediaBox, Object, ObjectId, OutputDev, OutputError, Path,
+    PlainTextOutput, Transform,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -23,11 +24,7 @@ pub fn read(
     max_text: usize,
     page_done: &mut dyn FnMut(u32, u32),
 ) -> Result<ExtractedText, ExtractCode> {
-    let mut document = load(bytes)?;
-    let pages: Vec<ObjectId> = document.page_iter().take(MAX_PAGES + 1).collect();
-    if pages.is_empty() {
-        return Err(ExtractCode::Unreadable);
-    }
+    let Loaded { mut document, pages, repaired } = load(bytes)?;
     if pages.len() > MAX_PAGES {
         return Err(ExtractCode::TooLargeInside);
     }
@@ -45,15 +42,54 @@ pub fn read(
         raw.push(text);
         page_done(i as u32 + 1, total);
     }
-    assemble(&raw, &headings, title)
+    let mut text = assemble(&raw, &headings, title)?;
+    if repaired {
+        let message = "The file is damaged; what is left of it was read. Parts may be missing.";
+        text.warnings.insert(0, Warning::new("damaged", message));
+    }
+    Ok(text)
 }
 
-fn load(bytes: &[u8]) -> Result<Document, ExtractCode> {
+struct Loaded {
+    document: Document,
+    pages: Vec<ObjectId>,
+    /// Its table of objects was of no use.
+    repaired: bool,
+}
+
+fn load(bytes: &[u8]) -> Result<Loaded, ExtractCode> {
+    let as_it_is = open(bytes).and_then(|document| {
+        let pages: Vec<ObjectId> = document.page_iter().take(MAX_PAGES + 1).collect();
+        if pages.is_empty() {
+            Err(ExtractCode::Unreadable)
+        } else {
+            Ok(Loaded { document, pages, repaired: false })
+        }
+    });
+    match as_it_is {
+        Err(ExtractCode::Unreadable) => repair(bytes).ok_or(ExtractCode::Unreadable),
+        other => other,
+    }
+}
+
+fn repair(bytes: &[u8]) -> Option<Loaded> {
+    let again = rebuild::with_new_table(bytes)?;
+    let document = open(&again).ok()?;
+    let mut pages: Vec<ObjectId> = document.page_iter().take(MAX_PAGES + 1).collect();
+    if pages.is_empty() {
+        pages = rebuild::loose_pages(&document);
+    }
+    (!pages.is_empty()).then_some(Loaded { document, pages, repaired: true })
+}
+
+fn open(bytes: &[u8]) -> Result<Document, ExtractCode> {
     let mut document =
         caught(|| Document::load_mem(bytes)).ok_or(ExtractCode::Unreadable)?.map_err(|e| code_of(&e))?;
     if document.is_encrypted() {
         // Many files are "encrypted" with the empty password, to forbid printing; those open for everyone.
-        caught(|| document.decrypt("")).ok_or(ExtractCode::PdfEncrypted)?.map_err(|_| ExtractCode::PdfEncrypted)?;
+        caught(|| document.decrypt(""))
+            .ok_or(ExtractCode::PdfEncrypted)?
+            .map_err(|_| ExtractCode::PdfEncrypted)?;
     }
     Ok(document)
 }
@@ -74,10 +110,16 @@ fn caught<T>(work: impl FnOnce() -> T) -> Option<T> {
 }
 
 const SHOWN: ObjectId = (u32::MAX, 0);
+const ROOT: ObjectId = (u32::MAX - 1, 0);
 
 /// The extractor walks the whole page tree for each page it is asked for. A root with a single child makes that walk
 /// one step long, and one page's failure cannot touch the next. Pages inherit through `Parent`, which stays.
 fn show_pages_one_at_a_time(document: &mut Document) {
+    if document.catalog().is_err() {
+        // A repaired file whose root is lost.
+        document.objects.insert(ROOT, Object::Dictionary(Dictionary::new()));
+        document.trailer.set("Root", Object::Reference(ROOT));
+    }
     if let Ok(catalog) = document.catalog_mut() {
         catalog.set("Pages", Object::Reference(SHOWN));
     }
@@ -214,15 +256,25 @@ fn assemble(
         out.spans.push(Span { start, end: out.text.len(), page: Some(number), heading });
     }
     if out.is_blank() {
-        return Err(if unreadable.len() == raw.len() { ExtractCode::Unreadable } else { ExtractCode::NoText });
+        return Err(if unreadable.len() == raw.len() {
+            ExtractCode::Unreadable
+        } else {
+            ExtractCode::NoText
+        });
     }
     if !unreadable.is_empty() {
-        out.warnings.push(Warning::new("pages_unreadable", format!("{} could not be read.", pages(&unreadable))));
+        out.warnings
+            .push(Warning::new("pages_unreadable", format!("{} could not be read.", pages(&unreadable))));
     }
     if !blank.is_empty() {
         let verb = if blank.len() == 1 { "holds" } else { "hold" };
-        let hint = if blank.len() * 2 > raw.len() { " They may be scans, which need text recognition (OCR)." } else { "" };
-        out.warnings.push(Warning::new("pages_without_text", format!("{} {verb} no text.{hint}", pages(&blank))));
+        let hint = if blank.len() * 2 > raw.len() {
+            " They may be scans, which need text recognition (OCR)."
+        } else {
+            ""
+        };
+        out.warnings
+            .push(Warning::new("pages_without_text", format!("{} {verb} no text.{hint}", pages(&blank))));
     }
     Ok(out)
 }

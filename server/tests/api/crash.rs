@@ -10,7 +10,8 @@ use std::{
 
 /// Kills that hit unfinished work.
 const KILLS: usize = 24;
-const FILES: [&str; 5] = ["handbook.pdf", "how-it-works.pdf", "first-steps.md", "questions.html", "glossary.txt"];
+const FILES: [&str; 5] =
+    ["handbook.pdf", "how-it-works.pdf", "first-steps.md", "questions.html", "glossary.txt"];
 
 /// Numbers that look random and are the same in every run (Knuth's linear congruential generator).
 struct Dice(u64);

@@ -50,9 +50,11 @@ impl FromServerFnError for AppError {
             | ServerFnErrorErr::UnsupportedRequestMethod(_) => {
                 Problem::new(422, "invalid", "The request could not be understood.")
             }
-            ServerFnErrorErr::Request(_) => {
-                Problem::new(503, UNREACHABLE, "The server cannot be reached. Check the connection and try again.")
-            }
+            ServerFnErrorErr::Request(_) => Problem::new(
+                503,
+                UNREACHABLE,
+                "The server cannot be reached. Check the connection and try again.",
+            ),
             ServerFnErrorErr::Deserialization(_) => {
                 Problem::new(502, UNREACHABLE, "The answer of the server could not be read. Reload the page.")
             }

@@ -20,7 +20,8 @@ pub struct FormState {
 
 impl FormState {
     pub fn refused(error: &AppError, values: &[(&str, &str)]) -> Self {
-        let kept = |(name, value): &(&str, &str)| ((*name).to_owned(), value.chars().take(LONGEST_VALUE).collect());
+        let kept =
+            |(name, value): &(&str, &str)| ((*name).to_owned(), value.chars().take(LONGEST_VALUE).collect());
         Self {
             values: values.iter().map(kept).collect(),
             message: error.0.errors.is_empty().then(|| error.0.detail.clone()),
@@ -52,7 +53,8 @@ mod tests {
     #[test]
     fn a_refused_form_keeps_values_and_puts_messages_at_their_fields() {
         let errors = FieldErrors::one("username", "Use 3 to 50 characters.");
-        let state = FormState::refused(&AppError(Problem::invalid(errors)), &[("username", "a"), ("email", "a@b.c")]);
+        let state =
+            FormState::refused(&AppError(Problem::invalid(errors)), &[("username", "a"), ("email", "a@b.c")]);
         assert_eq!((state.value("username").as_str(), state.value("email").as_str()), ("a", "a@b.c"));
         assert_eq!(state.error("username").as_deref(), Some("Use 3 to 50 characters."));
         assert_eq!((state.error("email"), state.message.as_deref()), (None, None));

@@ -1,5 +1,37 @@
 //! The screen of InsightHub: pages, components, stores and the live link. Rendered by the server (feature `ssr`) and
 //! hydrated in the browser (feature `hydrate`). No web framework and no database is named here, save `leptos_axum` in
 //! the one helper module [`ssr`].
+#![recursion_limit = "256"]
 
+mod app;
+mod clock;
 pub mod components;
+mod document;
+mod error;
+#[cfg(feature = "ssr")]
+mod form;
+mod layout;
+pub mod live;
+mod pages;
+pub mod paths;
+pub mod server_fns;
+#[cfg(feature = "ssr")]
+pub mod ssr;
+pub mod stores;
+pub mod upload;
+
+pub use app::App;
+#[cfg(feature = "ssr")]
+pub use document::shell;
+pub use error::AppError;
+
+/// Hydrates the page that the server rendered; the entry of the WASM.
+#[cfg(feature = "hydrate")]
+pub fn hydrate() {
+    // A panic ends all that moves on the page, so the page has to say so and offer the way out.
+    std::panic::set_hook(Box::new(|info| {
+        console_error_panic_hook::hook(info);
+        document::mark("data-crashed", "");
+    }));
+    leptos::mount::hydrate_body(App);
+}

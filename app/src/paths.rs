@@ -66,7 +66,9 @@ mod tests {
         for good in ["/", "/w/0192", "/w/1?q=a%20b#x"] {
             assert_eq!(local_path(good), Some(good));
         }
-        for bad in ["", "w/1", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb", "/ä", "/a b"] {
+        for bad in
+            ["", "w/1", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nb", "/ä", "/a b"]
+        {
             assert_eq!(local_path(bad), None, "{bad}");
         }
         assert_eq!(local_path(&format!("/{}", "a".repeat(LONGEST))), None);

@@ -4,7 +4,7 @@
 use crate::{error::AppError, form::FormState, paths};
 use domain::resource::Theme;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
-use leptos::prelude::{Owner, provide_context, use_context, use_nonce};
+use leptos::prelude::{Owner, provide_context, use_context};
 use leptos_axum::ResponseOptions;
 use services::{Client, Services, SignedIn, Who};
 use std::sync::Arc;
@@ -34,14 +34,11 @@ pub fn provide_world(world: World) {
     provide_context(world);
 }
 
-fn world() -> Result<World, AppError> {
+/// What the server handed in, for visitors and signed-in people alike.
+pub fn world() -> Result<World, AppError> {
     // Without it the server was put together wrongly; every page would say so.
-    use_context::<World>().ok_or_else(|| told(services::Error::problem(500, "internal", "The server is not ready.")))
-}
-
-/// The use cases, for visitors and signed-in people alike.
-pub fn visitor() -> Result<World, AppError> {
-    world()
+    use_context::<World>()
+        .ok_or_else(|| told(services::Error::problem(500, "internal", "The server is not ready.")))
 }
 
 /// The use cases and the person who asks.
@@ -96,28 +93,15 @@ pub fn request_path() -> String {
 
 /// The caller is a plain form, not a script: it wants a page, not an answer.
 fn is_plain_form() -> bool {
-    request_headers().get(header::ACCEPT).and_then(|v| v.to_str().ok()).is_some_and(|v| v.contains("text/html"))
+    request_headers()
+        .get(header::ACCEPT)
+        .and_then(|v| v.to_str().ok())
+        .is_some_and(|v| v.contains("text/html"))
 }
 
 /// The one helper around `redirect`, which takes pages of this site only and answers a script by a header instead.
 pub fn redirect(path: &str) {
     leptos_axum::redirect(paths::local_path(path).unwrap_or("/"));
-}
-
-/// Headers of every page: what scripts may run, and that a page with somebody's data is kept by no cache.
-pub fn set_page_headers() {
-    let nonce = use_nonce().map(|n| n.to_string()).unwrap_or_default();
-    // The development server reloads the page over a socket of its own.
-    let connect = if std::env::var_os("LEPTOS_WATCH").is_some() { "'self' ws:" } else { "'self'" };
-    add_header(
-        header::CONTENT_SECURITY_POLICY,
-        &format!(
-            "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
-             connect-src {connect}; worker-src 'self'; form-action 'self'; img-src 'self'; object-src 'none'; \
-             base-uri 'none'; frame-ancestors 'none'"
-        ),
-    );
-    add_header(header::CACHE_CONTROL, "private, no-store");
 }
 
 /// A form of a page: where it stands, so that a refusal can lead back to it.
@@ -214,7 +198,8 @@ pub mod flash {
     pub fn take(page: &str) -> FormState {
         let headers = request_headers();
         let cookies = headers.get_all(header::COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let mut pairs =
+            cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
         let Some((_, value)) = pairs.find(|(name, _)| *name == NAME) else {
             return FormState::default();
         };

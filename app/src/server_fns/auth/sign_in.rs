@@ -12,7 +12,7 @@ pub async fn sign_in(
     next: String,
 ) -> Result<(), AppError> {
     use crate::ssr::{self, Form};
-    let world = ssr::visitor()?;
+    let world = ssr::world()?;
     let form = services::SignIn { email: email.clone(), password };
     let answer = world.services.sign_in(form, world.client).await;
     ssr::finish_sign_in(answer, Form { page: "/signin", next: &next, values: &[("email", &email)] })

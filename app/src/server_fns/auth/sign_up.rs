@@ -14,7 +14,7 @@ pub async fn sign_up(
     next: String,
 ) -> Result<(), AppError> {
     use crate::ssr::{self, Form};
-    let world = ssr::visitor()?;
+    let world = ssr::world()?;
     let form = services::SignUp {
         username: username.clone(),
         email: email.clone(),

@@ -1,12 +1,15 @@
 //! The next passages of a document, or its first ones when nothing was read yet.
 
-use super::read::PAGE;
 use crate::error::AppError;
 use domain::{Chunk, DocumentId, resource::Page};
 use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "documents/chunks")]
-pub async fn list_chunks(id: DocumentId, #[server(default)] after: Option<String>) -> Result<Page<Chunk>, AppError> {
+pub async fn list_chunks(
+    id: DocumentId,
+    #[server(default)] after: Option<String>,
+) -> Result<Page<Chunk>, AppError> {
+    use super::read::PAGE;
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;

@@ -5,6 +5,7 @@ use domain::{DocumentId, pages::DocumentPage};
 use leptos::prelude::*;
 
 /// Passages that a page starts with, and that "Load more" adds.
+#[cfg(feature = "ssr")]
 pub const PAGE: u32 = 20;
 
 #[server(prefix = "/_fn", endpoint = "documents/read")]

@@ -1,12 +1,12 @@
 //! The next documents of a workspace, with their jobs.
 
-use super::read::PAGE;
 use crate::error::AppError;
 use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "workspaces/documents")]
 pub async fn list_documents(id: WorkspaceId, after: String) -> Result<WorkspacePage, AppError> {
+    use super::read::PAGE;
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;

@@ -5,6 +5,7 @@ use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
 /// Documents that a page starts with, and that "Load more" adds.
+#[cfg(feature = "ssr")]
 pub const PAGE: u32 = 50;
 
 #[server(prefix = "/_fn", endpoint = "workspaces/read")]

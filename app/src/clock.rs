@@ -1,0 +1,44 @@
+//! The reader's time. The first render knows none, on the server and in the browser alike; it starts after mount.
+
+use crate::{components::Now, live::Live};
+use domain::Timestamp;
+use leptos::prelude::*;
+use std::time::Duration;
+
+/// How often "2 min ago" is looked at again.
+const COARSE: Duration = Duration::from_secs(15);
+const FINE: Duration = Duration::from_secs(1);
+
+/// The clock of running work, by the second. It stands still while the live link is down: nobody can know then whether
+/// the work still runs.
+#[derive(Clone, Copy)]
+pub struct WorkClock(pub Now);
+
+/// Puts both clocks into the context, and starts them once the page is alive.
+pub fn provide_clocks(live: Live) {
+    let now = crate::components::provide_now();
+    let work = Now { at: RwSignal::new(None), offset_minutes: now.offset_minutes };
+    provide_context(WorkClock(work));
+    let is_open = live.is_open();
+    Effect::new(move |_| {
+        let offset = -js_sys::Date::new_0().get_timezone_offset();
+        now.offset_minutes.set(Some(offset as i32));
+        now.at.set(Some(present()));
+        let _ = set_interval_with_handle(move || now.at.set(Some(present())), COARSE);
+        let tick = move || {
+            if is_open.get_untracked() {
+                work.at.set(Some(present()));
+            }
+        };
+        let _ = set_interval_with_handle(tick, FINE);
+    });
+    Effect::new(move |_| {
+        if is_open.get() {
+            work.at.set(Some(present()));
+        }
+    });
+}
+
+fn present() -> Timestamp {
+    Timestamp::from_micros((js_sys::Date::now() * 1_000.0) as i64)
+}

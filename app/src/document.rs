@@ -1,0 +1,56 @@
+//! The HTML document around every page: what the browser loads, and the attributes of `<html>` that tell style sheet
+//! and tests how the page stands.
+
+#[cfg(feature = "ssr")]
+use crate::{app::App, components::Link, ssr};
+#[cfg(feature = "ssr")]
+use leptos::prelude::*;
+#[cfg(feature = "ssr")]
+use leptos_meta::{HashedStylesheet, MetaTags};
+
+/// Pages that are plain HTML: no script and no font is fetched for them.
+#[cfg(feature = "ssr")]
+const PLAIN: [&str; 2] = ["/signin", "/signup"];
+/// Pages of the development build that are looked at and never hydrated.
+#[cfg(feature = "ssr")]
+const STILL: [&str; 1] = ["/components"];
+
+/// The document; the server renders every page through it.
+#[cfg(feature = "ssr")]
+pub fn shell(options: LeptosOptions) -> impl IntoView {
+    let path = ssr::request_path();
+    let plain = PLAIN.contains(&path.as_str());
+    let hydrates = !plain && !STILL.contains(&path.as_str());
+    view! {
+        <!DOCTYPE html>
+        <html
+            lang="en"
+            data-theme=ssr::theme().as_str()
+            data-live=Link::Closed.as_str()
+            data-transport="ws"
+        >
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
+                <HashedStylesheet options=options.clone() id="look" />
+                {hydrates.then(|| view! {
+                    <AutoReload options=options.clone() />
+                    <HydrationScripts options=options.clone() />
+                })}
+                <MetaTags />
+            </head>
+            <body class:font-system=plain>
+                <App />
+            </body>
+        </html>
+    }
+}
+
+/// Sets an attribute of `<html>`; in the browser only.
+pub fn mark(name: &str, value: &str) {
+    let root = leptos::prelude::document().document_element();
+    if let Some(root) = root {
+        let _ = root.set_attribute(name, value);
+    }
+}

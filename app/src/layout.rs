@@ -1,0 +1,299 @@
+//! The frame of every page of a signed-in person: sidebar with the workspaces, top bar with the live link and the
+//! person's menu.
+
+use crate::{
+    AppError,
+    app::link_of,
+    components::{
+        Avatar, ButtonKind, ConnectionBadge, Icon, IconName, LinkButton, Logo, Menu, MenuLine, StatusBadge,
+        use_now, words,
+    },
+    live::{Live, machine::Link},
+    server_fns::{
+        auth::{SetTheme, SignOut, set_theme},
+        shell::read_shell,
+    },
+    stores::Stores,
+};
+use domain::{
+    Timestamp, User, WorkspaceId, pages::Shell, resource::Theme, shown::Shown, status::WorkspaceStatus,
+};
+use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
+use leptos_router::{components::Outlet, hooks::use_location};
+
+/// What every page shows; read once, kept current by the stream.
+#[derive(Clone, Copy)]
+pub struct ShellData(pub Resource<Result<Shell, AppError>>);
+
+#[component]
+pub fn Layout() -> impl IntoView {
+    let live = Live::expect();
+    let shell = Resource::new(|| (), |()| read_shell());
+    provide_context(ShellData(shell));
+    Effect::new(move |_| live.start());
+    view! {
+        <div class="shell">
+            <NavToggle />
+            <nav class="sidebar" aria-label="Workspaces">
+                <a class="brand" href="/">
+                    <Logo />
+                    "InsightHub"
+                </a>
+                <Suspense>{move || Suspend::new(async move { with_shell(shell.await, Sidebar) })}</Suspense>
+            </nav>
+            <label class="nav-scrim" for="nav-toggle" aria-hidden="true"></label>
+            <header class="topbar">
+                <label class="icon-button nav-button" for="nav-toggle" title="Workspaces" aria-hidden="true">
+                    <Icon name=IconName::Sidebar />
+                </label>
+                <div class="topbar-end">
+                    <Connection />
+                    <Suspense>{move || Suspend::new(async move { with_shell(shell.await, UserMenu) })}</Suspense>
+                </div>
+            </header>
+            <main class="main" id="main">
+                <noscript>
+                    <p class="px-6 pt-4 meta">
+                        "Without JavaScript this page shows how things stood when it was loaded. Reload it to see more."
+                    </p>
+                </noscript>
+                <CrashNotice />
+                <Outlet />
+            </main>
+        </div>
+    }
+}
+
+/// Takes the shell into the stores and shows a part of the frame; without it the part stays empty, and the page below
+/// tells why.
+fn with_shell<V: IntoView + 'static>(shell: Result<Shell, AppError>, part: fn() -> V) -> impl IntoView {
+    shell.ok().map(|shell| {
+        take_shell(&shell);
+        part()
+    })
+}
+
+/// Takes the shell into the stores.
+pub fn take_shell(shell: &Shell) {
+    Stores::expect().put_shell(shell);
+    Live::expect().rendered(&shell.since);
+}
+
+/// The checkbox that opens the sidebar on a small screen and closes it on a large one, with or without a script.
+#[component]
+fn NavToggle() -> impl IntoView {
+    let node = NodeRef::<leptos::html::Input>::new();
+    let path = use_location().pathname;
+    Effect::new(move |before: Option<()>| {
+        path.track();
+        // A page was chosen: on a small screen the drawer has done its work.
+        let is_small = window().match_media("(width < 56rem)").ok().flatten().is_some_and(|m| m.matches());
+        if let (Some(()), true, Some(input)) = (before, is_small, node.get_untracked()) {
+            input.set_checked(false);
+        }
+    });
+    view! {
+        <input
+            class="nav-toggle"
+            id="nav-toggle"
+            type="checkbox"
+            autocomplete="off"
+            aria-label="Workspaces menu"
+            node_ref=node
+        />
+    }
+}
+
+#[component]
+fn Sidebar() -> impl IntoView {
+    let ids = RwSignal::from(Stores::expect().workspace_ids());
+    let path = use_location().pathname;
+    view! {
+        <div class="nav">
+            <a class="nav-link" href="/" aria-current=move || (path.get() == "/").then_some("page")>
+                <Icon name=IconName::Workspace />
+                <span class="nav-label">"All workspaces"</span>
+            </a>
+            <div class="nav-title">
+                <span>"Workspaces"</span>
+                <a class="icon-button" href="/?new" aria-label="New workspace" title="New workspace">
+                    <Icon name=IconName::Plus />
+                </a>
+            </div>
+            <For each=move || ids.get() key=|id| *id let(id)>
+                <SidebarWorkspace id />
+            </For>
+        </div>
+    }
+}
+
+#[component]
+fn SidebarWorkspace(id: WorkspaceId) -> impl IntoView {
+    let workspace = RwSignal::from(Stores::expect().workspace(id));
+    let path = use_location().pathname;
+    let href = format!("/w/{id}");
+    let current = {
+        let href = href.clone();
+        Memo::new(move |_| path.get() == href)
+    };
+    let name = move || workspace.with(|w| w.as_ref().map(|w| w.name.clone()));
+    let documents = move || workspace.with(|w| w.as_ref().map(|w| w.counts.documents).filter(|n| *n > 0));
+    view! {
+        <a class="nav-link" href=href data-workspace-id=id.to_string() aria-current=move || current.get().then_some("page")>
+            <StatusBadge shown=workspace_shown(id) />
+            <span class="nav-label" title=name>{name}</span>
+            <span class="nav-count">{documents}</span>
+        </a>
+    }
+}
+
+/// What a workspace's badge shows: its own state, or what its running job does.
+pub fn workspace_shown(id: WorkspaceId) -> Memo<Shown> {
+    let stores = Stores::expect();
+    let workspace = stores.workspace(id);
+    let panel = stores.panel_job(id);
+    Memo::new(move |_| {
+        let own = workspace.with(|w| w.as_ref().map(|w| (w.status, Shown::of_workspace(w))));
+        let Some((status, own)) = own else {
+            return Shown::Ready { warnings: 0 };
+        };
+        let job = panel.get().filter(|_| status == WorkspaceStatus::Ready).map(|job| stores.job(job));
+        let running = job.and_then(|job| {
+            job.with(|job| job.as_ref().filter(|job| !job.status.is_final()).map(Shown::of_job))
+        });
+        running.unwrap_or(own)
+    })
+}
+
+/// The live link: quiet while it is up; while it is down, since when, when the next try comes, and a way to hurry it.
+#[component]
+fn Connection() -> impl IntoView {
+    let live = Live::expect();
+    let status = live.status();
+    let now = use_now();
+    let link = Memo::new(move |_| link_of(status.get().link));
+    let since = Memo::new(move |_| {
+        let lost = status.get().lost?;
+        let lost = Timestamp::from_micros(i64::try_from(lost).ok()?.saturating_mul(1_000));
+        Some(words::clock(lost, now.offset_minutes.get().unwrap_or(0)))
+    });
+    let waiting = Memo::new(move |_| matches!(status.get().link, Link::Waiting { .. }));
+    view! {
+        <div class="row flex-nowrap">
+            <ConnectionBadge link since=Signal::derive(move || since.get()) />
+            {move || {
+                waiting
+                    .get()
+                    .then(|| {
+                        view! {
+                            <span class="meta num hidden md:inline">
+                                "next try in " {move || status.get().next_try} " s"
+                            </span>
+                            <button type="button" class="button quiet" on:click=move |_| live.retry_now()>
+                                "Retry now"
+                            </button>
+                        }
+                    })
+            }}
+        </div>
+    }
+}
+
+/// Shown by the style sheet once the page's script has broken down.
+#[component]
+fn CrashNotice() -> impl IntoView {
+    view! {
+        <div class="panel row mx-6 mt-4 hidden [[data-crashed]_&]:flex" role="alert">
+            <p class="grow">"This page has stopped working. What it shows may be old."</p>
+            <a class="button" href="" rel="external">
+                "Reload"
+            </a>
+        </div>
+    }
+}
+
+#[component]
+fn UserMenu() -> impl IntoView {
+    let user = RwSignal::from(Stores::expect().user());
+    let name = Signal::derive(move || {
+        user.with(|u| u.as_ref().map(|u| u.display_name().to_owned()).unwrap_or_default())
+    });
+    let email = move || user.with(|u| u.as_ref().map(|u| u.email.clone()));
+    view! {
+        <Menu label="Account" trigger=ViewFn::from(move || view! { <Avatar name /> })>
+            <p class="menu-note">
+                <strong>{move || name.get()}</strong>
+                <br />
+                {email}
+            </p>
+            <MenuLine />
+            <ThemeSwitch user />
+            <MenuLine />
+            // A plain form: signing out leaves this page, script or not.
+            <form method="post" action=SignOut::url()>
+                <button type="submit" class="menu-item">
+                    <Icon name=IconName::SignOut />
+                    "Sign out"
+                </button>
+            </form>
+        </Menu>
+    }
+}
+
+const THEMES: [(Theme, &str, IconName); 3] = [
+    (Theme::Light, "Light", IconName::Sun),
+    (Theme::Dark, "Dark", IconName::Moon),
+    (Theme::System, "Like the system", IconName::Auto),
+];
+
+/// Works without a script by sending the form; with one, the page changes at once and the server learns of it after.
+#[component]
+fn ThemeSwitch(user: RwSignal<Option<User>>) -> impl IntoView {
+    let stores = Stores::expect();
+    let choose = move |theme: Theme| {
+        let before = user.with_untracked(|u| u.as_ref().map(|u| u.theme));
+        stores.show_theme(theme);
+        spawn_local(async move {
+            if let (Err(_), Some(before)) = (set_theme(theme).await, before) {
+                stores.show_theme(before);
+            }
+        });
+    };
+    let item = move |(theme, label, icon): (Theme, &'static str, IconName)| {
+        let is_chosen = move || user.with(|u| u.as_ref().is_some_and(|u| u.theme == theme));
+        view! {
+            <button
+                type="submit"
+                class="menu-item"
+                name="theme"
+                value=theme.as_str()
+                aria-pressed=move || is_chosen().to_string()
+                on:click=move |ev| {
+                    ev.prevent_default();
+                    choose(theme);
+                }
+            >
+                <Icon name=icon />
+                <span class="grow">{label}</span>
+                {move || is_chosen().then(|| view! { <Icon name=IconName::Check /> })}
+            </button>
+        }
+    };
+    view! {
+        <form method="post" action=SetTheme::url() aria-label="Theme">
+            {THEMES.map(item).collect_view()}
+        </form>
+    }
+}
+
+/// Leads to the sign-in page and back; for pages that found out that nobody is signed in.
+#[component]
+pub fn SignInAgain() -> impl IntoView {
+    let location = use_location();
+    let href = Signal::derive(move || crate::paths::sign_in(&location.pathname.get()));
+    view! {
+        <LinkButton href kind=ButtonKind::Primary attr:rel="external">
+            "Sign in"
+        </LinkButton>
+    }
+}

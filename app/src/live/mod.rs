@@ -1,0 +1,204 @@
+//! The live link of the page: the state machine, the socket and the stores, put together. It belongs to the app, so it
+//! outlives every page. What is decided stands in [`machine`]; here it is only carried out.
+
+pub mod machine;
+mod socket;
+
+use crate::{
+    error::AppError,
+    paths,
+    server_fns::{documents::read_document, shell::read_shell, workspaces::read_workspace},
+    stores::{Snapshot, Stores},
+};
+use domain::{DocumentId, WorkspaceId, backoff, pages::Since};
+use leptos::{ev, prelude::*, task::spawn_local};
+use machine::{Action, Input, Link, Machine, Millis};
+use std::time::Duration;
+
+/// What the page shows, so that it can be read anew.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Screen {
+    #[default]
+    Other,
+    Workspace(WorkspaceId),
+    Document(DocumentId),
+}
+
+/// What the badge shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkStatus {
+    pub link: Link,
+    /// Since when what is on screen may be old.
+    pub lost: Option<Millis>,
+    /// Seconds until the next try, while one is waited for.
+    pub next_try: u32,
+}
+
+/// The handle; cheap to copy, given to every page through the context.
+#[derive(Clone, Copy)]
+pub struct Live {
+    machine: StoredValue<Machine>,
+    screen: StoredValue<Screen>,
+    /// Counts the readings anew, so that an overtaken one is dropped.
+    reading: StoredValue<u32>,
+    status: RwSignal<LinkStatus>,
+    stores: Stores,
+}
+
+impl Live {
+    pub fn new(stores: Stores) -> Self {
+        Self {
+            machine: StoredValue::new(Machine::default()),
+            screen: StoredValue::new(Screen::Other),
+            reading: StoredValue::new(0),
+            status: RwSignal::new(LinkStatus { link: Link::Off, lost: None, next_try: 0 }),
+            stores,
+        }
+    }
+
+    /// The link of this app.
+    pub fn expect() -> Self {
+        expect_context()
+    }
+
+    pub fn status(self) -> ReadSignal<LinkStatus> {
+        self.status.read_only()
+    }
+
+    /// Whether what is on screen is known to be current.
+    pub fn is_open(self) -> Signal<bool> {
+        let status = self.status;
+        Signal::derive(move || matches!(status.get().link, Link::Open { .. }))
+    }
+
+    /// Notes that something was rendered that is right up to that point of the log.
+    pub fn rendered(self, since: &Since) {
+        self.machine.update_value(|m| {
+            m.on(Input::Rendered(since.clone()), 0, 0.0);
+        });
+    }
+
+    /// Notes which page is on screen.
+    pub fn shows(self, screen: Screen) {
+        self.screen.set_value(screen);
+    }
+
+    pub fn retry_now(self) {
+        self.feed(Input::Hurry);
+    }
+
+    /// The server said that nobody is signed in any more.
+    pub fn signed_out(self) {
+        self.feed(Input::SignedOut);
+    }
+
+    /// Starts the link; in the browser only, once.
+    pub fn start(self) {
+        if !matches!(self.status.get_untracked().link, Link::Off) {
+            return;
+        }
+        let hurry = move |_| self.feed(Input::Hurry);
+        // These live as long as the page does.
+        let _ = window_event_listener(ev::online, hurry);
+        let _ = window_event_listener_untyped("pageshow", hurry);
+        let _ = window_event_listener(ev::visibilitychange, move |_| {
+            if document().visibility_state() == web_sys::VisibilityState::Visible {
+                self.feed(Input::Hurry);
+            }
+        });
+        let _ = set_interval_with_handle(move || self.feed(Input::Tick), Duration::from_secs(1));
+        self.feed(Input::Start);
+    }
+
+    /// Hands something that happened to the machine, and does what it says.
+    fn feed(self, input: Input) {
+        let now = js_sys::Date::now() as Millis;
+        let unit = js_sys::Math::random();
+        let Some(actions) = self.machine.try_update_value(|m| m.on(input, now, unit)) else {
+            return;
+        };
+        for action in actions {
+            match action {
+                Action::Connect => socket::connect(self),
+                Action::Hangup => socket::hangup(),
+                Action::Send(frame) => socket::send(&frame),
+                Action::Apply(event) => self.stores.apply(*event),
+                Action::Resync => self.resync(),
+                Action::SignIn => go_to_sign_in(),
+            }
+        }
+        let status = self.machine.with_value(|m| LinkStatus {
+            link: m.link(),
+            lost: m.lost(),
+            next_try: match m.link() {
+                Link::Waiting { until } => until.saturating_sub(now).div_ceil(1_000) as u32,
+                _ => 0,
+            },
+        });
+        if self.status.get_untracked() != status {
+            self.status.set(status);
+        }
+    }
+
+    /// Reads what is on screen anew, and holds the events that come meanwhile until it is there.
+    fn resync(self) {
+        self.stores.hold();
+        let turn = self.reading.try_update_value(|n| {
+            *n += 1;
+            *n
+        });
+        self.read_anew(turn.unwrap_or_default(), 0);
+    }
+
+    fn read_anew(self, turn: u32, attempt: u32) {
+        spawn_local(async move {
+            let screen = self.screen.try_get_value().unwrap_or_default();
+            let read = snapshot(screen, self.stores).await;
+            if self.reading.try_get_value() != Some(turn) {
+                return;
+            }
+            match read {
+                // Somebody went to another page meanwhile: that one has to be in it.
+                Ok(_) if self.screen.try_get_value() != Some(screen) => self.read_anew(turn, 0),
+                Ok(snapshot) => self.stores.replace(&snapshot),
+                Err(e) if e.status() == 401 => self.signed_out(),
+                Err(_) => {
+                    let delay = backoff::delay_ms(attempt, js_sys::Math::random());
+                    set_timeout(
+                        move || self.read_anew(turn, attempt.saturating_add(1)),
+                        Duration::from_millis(delay.into()),
+                    );
+                }
+            }
+        });
+    }
+}
+
+async fn snapshot(screen: Screen, stores: Stores) -> Result<Snapshot, AppError> {
+    let shell = read_shell().await?;
+    let mut snapshot = Snapshot { shell: Some(shell), ..Snapshot::default() };
+    match screen {
+        Screen::Other => {}
+        Screen::Workspace(id) => {
+            let listed = u32::try_from(stores.listed(id)).ok();
+            snapshot.workspace = there(read_workspace(id, listed).await)?;
+        }
+        Screen::Document(id) => snapshot.document = there(read_document(id).await)?,
+    }
+    Ok(snapshot)
+}
+
+/// What is gone is no error here: the page then says that it is gone.
+fn there<T>(read: Result<T, AppError>) -> Result<Option<T>, AppError> {
+    match read {
+        Ok(value) => Ok(Some(value)),
+        Err(e) if e.status() == 404 => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn go_to_sign_in() {
+    let location = window().location();
+    let here = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
+    let _ = location.assign(&paths::sign_in(&here));
+}

@@ -1,0 +1,323 @@
+//! A document: what it is, what happens to it step by step, and the passages that it was cut into.
+
+use super::{not_found::Missing, problem::ProblemView, workspace::document_shown};
+use crate::{
+    AppError,
+    clock::WorkClock,
+    components::{
+        Ago, BadgeSize, Button, ErrorPanel, FileTypeIcon, Icon, IconName, ProgressBar, RowsSkeleton,
+        StatusBadge, StepTimeline, words,
+    },
+    live::{Live, Screen},
+    server_fns::documents::{list_chunks, read_document},
+    stores::Stores,
+};
+use domain::{
+    Chunk, Document, DocumentId, DocumentStatus, Problem, Workspace,
+    message::{count, number},
+    pages::DocumentPage as Page,
+    resource::{CANCELLED, Page as List},
+};
+use leptos::{context::Provider, prelude::*, task::spawn_local};
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+
+#[component]
+pub fn DocumentPage() -> impl IntoView {
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|p| p.get("id").and_then(|id| id.parse::<DocumentId>().ok())));
+    let page = Resource::new_blocking(
+        move || id.get(),
+        |id| async move {
+            match id {
+                Some(id) => read_document(id).await,
+                None => Err(no_such_document()),
+            }
+        },
+    );
+    view! {
+        <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(page) => view! { <OneDocument page /> }.into_any(),
+                    Err(error) => {
+                        let retry = Callback::new(move |()| page.refetch());
+                        view! { <ProblemView error what="document" retry /> }.into_any()
+                    }
+                }
+            })}
+        </Suspense>
+    }
+}
+
+/// An address that is no id names nothing.
+fn no_such_document() -> AppError {
+    #[cfg(feature = "ssr")]
+    crate::ssr::set_status(404);
+    AppError(Problem::not_found("document"))
+}
+
+#[component]
+fn OneDocument(page: Page) -> impl IntoView {
+    let (stores, live) = (Stores::expect(), Live::expect());
+    let id = page.document.id;
+    live.shows(Screen::Document(id));
+    stores.put_document_page(&page);
+    live.rendered(&page.since);
+
+    let document = RwSignal::from(stores.document(id));
+    let is_there = Memo::new(move |_| document.with(Option::is_some));
+    let Page { workspace, chunks, .. } = page;
+    let chunks = Passages::new(id, document, chunks);
+    move || {
+        if is_there.get() {
+            view! { <Body id document workspace=workspace.clone() chunks /> }.into_any()
+        } else {
+            view! { <Missing what="document" /> }.into_any()
+        }
+    }
+}
+
+#[component]
+fn Body(
+    id: DocumentId,
+    document: RwSignal<Option<Document>>,
+    workspace: Workspace,
+    chunks: Passages,
+) -> impl IntoView {
+    let steps = RwSignal::from(Stores::expect().steps(id));
+    let WorkClock(clock) = expect_context();
+    let shown = document_shown(id);
+    let name = Signal::derive(move || of(document, |d| d.filename.clone()));
+    let has_steps = Memo::new(move |_| steps.with(Option::is_some));
+    let is_moving = Memo::new(move |_| {
+        of(document, |d| Some(matches!(d.status, DocumentStatus::Pending | DocumentStatus::Processing)))
+            == Some(true)
+    });
+    let progress = Signal::derive(move || Some(of(document, |d| d.progress)));
+    let label =
+        Signal::derive(move || of(document, |d| d.message.clone()).unwrap_or_else(|| "Progress".into()));
+    view! {
+        <Title text=move || name.get() />
+        <div class="page" data-document-id=id.to_string() data-status=move || shown.with(|s| s.key())>
+            <header class="stack gap-2">
+                <nav class="crumbs" aria-label="Where this is">
+                    <a href="/">"Workspaces"</a>
+                    <Icon name=IconName::ChevronRight />
+                    <a href=format!("/w/{}", workspace.id)>{workspace.name}</a>
+                </nav>
+                <h1 class="page-title">
+                    <FileTypeIcon mime=Signal::derive(move || of(document, |d| d.mime_type.clone())) size=20 />
+                    <span>{move || name.get()}</span>
+                    <StatusBadge shown size=BadgeSize::Md />
+                </h1>
+                <Facts document />
+            </header>
+            {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
+            <Trouble document />
+            <section class="section" aria-labelledby="steps-title">
+                <h2 class="section-title" id="steps-title">"Steps"</h2>
+                {move || {
+                    if has_steps.get() {
+                        view! {
+                            <Provider value=clock>
+                                <div class="panel">
+                                    <StepTimeline steps=Signal::derive(move || steps.get().unwrap_or_default()) />
+                                </div>
+                            </Provider>
+                        }
+                            .into_any()
+                    } else {
+                        view! { <p class="muted">"Nothing has happened yet: the document waits for its turn."</p> }.into_any()
+                    }
+                }}
+            </section>
+            <PassageList chunks document />
+        </div>
+    }
+}
+
+/// A part of a document that may be gone.
+fn of<R: Default>(document: RwSignal<Option<Document>>, part: impl FnOnce(&Document) -> R) -> R {
+    document.with(|d| d.as_ref().map(part).unwrap_or_default())
+}
+
+#[component]
+fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
+    view! {
+        <dl class="facts">
+            <div>
+                <dt>"Size"</dt>
+                <dd>{move || words::bytes(of(document, |d| d.size_bytes))}</dd>
+            </div>
+            <div>
+                <dt>"Type"</dt>
+                <dd>{move || of(document, |d| d.mime_type.clone())}</dd>
+            </div>
+            <div>
+                <dt>"Added"</dt>
+                <dd>
+                    <Ago at=Signal::derive(move || of(document, |d| d.created_at)) />
+                </dd>
+            </div>
+            <div>
+                <dt>"Chunks"</dt>
+                <dd>{move || number(of(document, |d| d.chunk_count))}</dd>
+            </div>
+            <div>
+                <dt>"Attempt"</dt>
+                <dd>{move || of(document, |d| d.attempt)}</dd>
+            </div>
+            <div>
+                <dt>"SHA-256"</dt>
+                <dd class="mono" title=move || of(document, |d| d.content_hash.clone())>
+                    {move || of(document, |d| d.content_hash.chars().take(12).collect::<String>())}
+                </dd>
+            </div>
+        </dl>
+    }
+}
+
+/// Why it failed and what may help, or what went less than well.
+#[component]
+fn Trouble(document: RwSignal<Option<Document>>) -> impl IntoView {
+    let error = Memo::new(move |_| {
+        of(document, |d| {
+            let is_failed = d.status == DocumentStatus::Failed && d.error_code.as_deref() != Some(CANCELLED);
+            is_failed.then(|| (d.error.clone(), d.error_hint.clone(), d.error_code.clone()))
+        })
+    });
+    let warnings = Memo::new(move |_| of(document, |d| d.warnings.clone()));
+    view! {
+        {move || {
+            error
+                .get()
+                .map(|(error, hint, code)| {
+                    let title = error.unwrap_or_else(|| "This document could not be read.".into());
+                    view! { <ErrorPanel title detail=hint code /> }
+                })
+        }}
+        {move || {
+            warnings.with(|w| !w.is_empty()).then(|| {
+                let lines = warnings.get().into_iter().map(|w| view! { <li>{w.message}</li> }).collect_view();
+                view! {
+                    <section class="panel stack gap-1" aria-label="Warnings">
+                        <h2 class="section-title">
+                            {count(warnings.with(Vec::len) as u64, "warning", "warnings")}
+                        </h2>
+                        <ul>{lines}</ul>
+                    </section>
+                }
+            })
+        }}
+    }
+}
+
+/// The passages that were read so far.
+#[derive(Clone, Copy)]
+struct Passages {
+    id: DocumentId,
+    read: RwSignal<List<Chunk>>,
+    busy: RwSignal<bool>,
+    failed: RwSignal<Option<String>>,
+}
+
+impl Passages {
+    /// Starts with what the page brought, and reads anew when the document has other passages than before.
+    fn new(id: DocumentId, document: RwSignal<Option<Document>>, first: List<Chunk>) -> Self {
+        let passages =
+            Self { id, read: RwSignal::new(first), busy: RwSignal::new(false), failed: RwSignal::new(None) };
+        let edition = Memo::new(move |_| {
+            of(document, |d| Some((d.status == DocumentStatus::Ready, d.version, d.attempt, d.chunk_count)))
+        });
+        Effect::new(move |before: Option<Option<(bool, u32, u32, u64)>>| {
+            let now = edition.get();
+            let is_ready = now.is_some_and(|(ready, ..)| ready);
+            if before.is_some_and(|before| before != now) && is_ready {
+                passages.load(None);
+            }
+            now
+        });
+        passages
+    }
+
+    /// Reads the part after `after`, or the first one in place of all.
+    fn load(self, after: Option<String>) {
+        self.busy.set(true);
+        self.failed.set(None);
+        spawn_local(async move {
+            match list_chunks(self.id, after.clone()).await {
+                Ok(mut part) => {
+                    self.read.try_update(|all| {
+                        if after.is_some() {
+                            all.items.append(&mut part.items);
+                            all.next = part.next.take();
+                        } else {
+                            *all = part;
+                        }
+                    });
+                }
+                Err(e) => {
+                    self.failed.try_set(Some(e.0.detail));
+                }
+            }
+            self.busy.try_set(false);
+        });
+    }
+}
+
+#[component]
+fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl IntoView {
+    let Passages { read, busy, failed, .. } = chunks;
+    let is_empty = Memo::new(move |_| read.with(|list| list.items.is_empty()));
+    let has_more = Memo::new(move |_| read.with(|list| list.next.is_some()));
+    let total = move || of(document, |d| d.chunk_count);
+    view! {
+        <section class="section" aria-labelledby="chunks-title">
+            <h2 class="section-title" id="chunks-title">
+                "Chunks" <span class="meta num">{move || (total() > 0).then(|| number(total()))}</span>
+            </h2>
+            {move || {
+                if is_empty.get() {
+                    view! { <p class="muted">"The text has not been cut into chunks yet."</p> }.into_any()
+                } else {
+                    view! {
+                        <ol class="hits">
+                            <For each=move || read.with(|list| list.items.clone()) key=|chunk| chunk.id let(chunk)>
+                                <Passage chunk />
+                            </For>
+                        </ol>
+                    }
+                        .into_any()
+                }
+            }}
+            <div class="row justify-center">
+                {move || {
+                    has_more.get().then(|| view! {
+                        <Button busy on:click=move |_| chunks.load(read.with_untracked(|list| list.next.clone()))>
+                            "Load more"
+                        </Button>
+                    })
+                }}
+                <span class="text-status-failed" role="status">{move || failed.get()}</span>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn Passage(chunk: Chunk) -> impl IntoView {
+    let place = [
+        Some(format!("#{}", chunk.ordinal + 1)),
+        chunk.heading.clone(),
+        chunk.page.map(|page| format!("page {page}")),
+        Some(count(u64::from(chunk.token_count), "token", "tokens")),
+    ];
+    let place = place.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    view! {
+        <li class="hit" data-chunk-id=chunk.id.to_string()>
+            <p class="meta num">{place}</p>
+            <p class="hit-text">{chunk.text}</p>
+        </li>
+    }
+}

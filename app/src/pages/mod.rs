@@ -1,0 +1,23 @@
+//! The pages, one for each kind of address.
+
+#[cfg(all(feature = "ssr", debug_assertions))]
+mod components;
+mod document;
+mod home;
+mod not_found;
+mod problem;
+mod sign_in;
+mod sign_up;
+mod workspace;
+
+#[cfg(all(feature = "ssr", debug_assertions))]
+pub use components::ComponentsPage;
+pub use document::DocumentPage;
+pub use home::HomePage;
+/// The gallery of components stands in debug builds alone, and is never hydrated.
+#[cfg(not(all(feature = "ssr", debug_assertions)))]
+pub use not_found::NotFound as ComponentsPage;
+pub use not_found::NotFound;
+pub use sign_in::SignInPage;
+pub use sign_up::SignUpPage;
+pub use workspace::WorkspacePage;

@@ -1,0 +1,32 @@
+//! An address that leads nowhere, and a thing that is not there or not yours: the two look the same.
+
+use crate::components::{ButtonKind, EmptyState, IconName, LinkButton};
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+/// An address that leads nowhere.
+#[component]
+pub fn NotFound() -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    crate::ssr::set_status(404);
+    view! { <Missing what="page" /> }
+}
+
+/// `what` is not there: "page", "workspace", "document".
+#[component]
+pub fn Missing(what: &'static str) -> impl IntoView {
+    view! {
+        <Title text="Not found" />
+        <div class="page">
+            <EmptyState
+                icon=IconName::SlashCircle
+                title=format!("There is no such {what}")
+                text="It may have been deleted, or the address is not quite right."
+            >
+                <LinkButton href="/" kind=ButtonKind::Primary>
+                    "All workspaces"
+                </LinkButton>
+            </EmptyState>
+        </div>
+    }
+}

@@ -1,0 +1,100 @@
+//! The way in for files: picking them, or dropping them anywhere on the page.
+
+use crate::{
+    components::{Icon, IconName},
+    upload::{Chosen, Uploads},
+};
+use domain::WorkspaceId;
+use leptos::{ev, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::{DataTransfer, DragEvent, File, FileList, HtmlInputElement};
+
+/// What the picker offers; the server decides by content what it takes.
+const ACCEPT: &str = ".pdf,.txt,.md,.markdown,.html,.htm,.docx,.csv,.xlsx,.json";
+
+/// The button that opens the file picker. A label around the input, so that keyboard and screen reader meet a real
+/// file input.
+#[component]
+pub fn Picker(id: WorkspaceId) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let on_change = move |ev: ev::Event| {
+        let Some(input) = ev.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
+        let files = input.files().map(|list| files_of(&list)).unwrap_or_default();
+        if !files.is_empty() {
+            uploads.add(id, Chosen { files, folders: vec![] });
+        }
+        // So that the same file can be chosen again.
+        input.set_value("");
+    };
+    view! {
+        <label class="button primary focus-within:outline-2 focus-within:outline-offset-2 focus-within:outline-accent">
+            <Icon name=IconName::Upload />
+            "Add files"
+            <input class="sr-only" type="file" multiple accept=ACCEPT on:change=on_change />
+        </label>
+    }
+}
+
+/// Takes files that are dropped anywhere, and says so while they hover.
+#[component]
+pub fn DropOverlay(id: WorkspaceId) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let over = RwSignal::new(false);
+    let on_over = move |ev: DragEvent| {
+        if carries_files(&ev) {
+            // Without this the browser would open the file in place of the page.
+            ev.prevent_default();
+            over.set(true);
+        }
+    };
+    let on_leave = move |ev: DragEvent| {
+        // Leaving the window, not an element of the page.
+        if ev.related_target().is_none() {
+            over.set(false);
+        }
+    };
+    let on_drop = move |ev: DragEvent| {
+        if !carries_files(&ev) {
+            return;
+        }
+        ev.prevent_default();
+        over.set(false);
+        if let Some(chosen) = ev.data_transfer().map(|data| chosen(&data)) {
+            uploads.add(id, chosen);
+        }
+    };
+    Effect::new(move |_| {
+        let listeners = [
+            window_event_listener(ev::dragenter, on_over),
+            window_event_listener(ev::dragover, on_over),
+            window_event_listener(ev::dragleave, on_leave),
+            window_event_listener(ev::drop, on_drop),
+        ];
+        on_cleanup(move || listeners.into_iter().for_each(WindowListenerHandle::remove));
+    });
+    view! {
+        <div class="drop-overlay" data-over=move || over.get().then_some("") aria-hidden="true">
+            <Icon name=IconName::Upload size=32 />
+            "Drop files to add them"
+        </div>
+    }
+}
+
+fn carries_files(ev: &DragEvent) -> bool {
+    ev.data_transfer().is_some_and(|data| data.types().includes(&"Files".into(), 0))
+}
+
+fn files_of(list: &FileList) -> Vec<File> {
+    (0..list.length()).filter_map(|i| list.get(i)).collect()
+}
+
+/// Parts what was dropped into files and folders; a folder looks like a file until somebody reads it.
+fn chosen(data: &DataTransfer) -> Chosen {
+    let items = data.items();
+    let entries = (0..items.length()).filter_map(|i| items.get(i)?.webkit_get_as_entry().ok().flatten());
+    let folders: Vec<String> =
+        entries.filter(|entry| entry.is_directory()).map(|entry| entry.name()).collect();
+    let files = data.files().map(|list| files_of(&list)).unwrap_or_default();
+    let files = files.into_iter().filter(|file| !folders.contains(&file.name())).collect();
+    Chosen { files, folders }
+}

@@ -1,0 +1,81 @@
+//! One row of the table: type, name, badge, what happens, size, when, and a thin line of progress.
+
+use crate::{
+    components::{Ago, DocumentProgress, FileName, FileTypeIcon, StatusBadge, words},
+    stores::{JobState, Stores},
+};
+use domain::{Document, DocumentId, DocumentStatus, message::count, resource::CANCELLED, shown::Shown};
+use leptos::prelude::*;
+
+#[component]
+pub fn DocumentRow(id: DocumentId) -> impl IntoView {
+    let document = RwSignal::from(Stores::expect().document(id));
+    let shown = document_shown(id);
+    let name = Signal::derive(move || of(document, |d| d.filename.clone()));
+    let mime = Signal::derive(move || of(document, |d| d.mime_type.clone()));
+    let message = Memo::new(move |_| of(document, what_happens));
+    view! {
+        <div class="doc-row" role="row" data-document-id=id.to_string() data-status=move || shown.with(|s| s.key())>
+            <span class="doc-icon" role="cell">
+                <FileTypeIcon mime />
+            </span>
+            <span class="doc-name" role="cell">
+                <a href=format!("/d/{id}") title=move || name.get()>
+                    <FileName name />
+                </a>
+            </span>
+            <span class="doc-state" role="cell">
+                <StatusBadge shown />
+            </span>
+            <span class="doc-message" role="cell" title=move || message.get()>
+                {move || message.get()}
+            </span>
+            <span class="doc-size" role="cell">
+                {move || words::bytes(of(document, |d| d.size_bytes))}
+            </span>
+            <span class="doc-when" role="cell">
+                <Ago at=Signal::derive(move || of(document, |d| d.created_at)) />
+            </span>
+            <span class="doc-actions" role="cell"></span>
+            <DocumentProgress value=Signal::derive(move || of(document, |d| d.progress)) />
+        </div>
+    }
+}
+
+/// A part of a document that may be gone.
+fn of<R: Default>(document: RwSignal<Option<Document>>, part: impl FnOnce(&Document) -> R) -> R {
+    document.with(|d| d.as_ref().map(part).unwrap_or_default())
+}
+
+/// What a document's badge shows: its own state and what its job does, followed live. It listens to the job's state
+/// alone, not to its counters.
+pub fn document_shown(id: DocumentId) -> Memo<Shown> {
+    let stores = Stores::expect();
+    let document = stores.document(id);
+    Memo::new(move |_| {
+        document.with(|d| {
+            let Some(d) = d else {
+                return Shown::Pending { behind: None };
+            };
+            match d.job_id {
+                Some(job) => {
+                    stores.job_state(job).with(|job| Shown::of_document(d, job.as_ref().map(JobState::job)))
+                }
+                None => Shown::of_document(d, None),
+            }
+        })
+    })
+}
+
+/// The one line beside the badge.
+fn what_happens(document: &Document) -> String {
+    match document.status {
+        DocumentStatus::Failed if document.error_code.as_deref() == Some(CANCELLED) => String::new(),
+        DocumentStatus::Failed => document.error.clone().unwrap_or_default(),
+        DocumentStatus::Ready => match document.warnings.first() {
+            Some(warning) => warning.message.clone(),
+            None => count(document.chunk_count, "chunk", "chunks"),
+        },
+        DocumentStatus::Pending | DocumentStatus::Processing => document.message.clone().unwrap_or_default(),
+    }
+}

@@ -1,0 +1,124 @@
+//! The search box, and the passages that it found. The question stands in the address, so it can be sent to somebody,
+//! and the form works without a script.
+
+use crate::{
+    AppError,
+    components::{Button, ErrorPanel, FileTypeIcon, Icon, IconName, LinkButton, words},
+    paths,
+};
+use domain::{WorkspaceId, message::count, resource::SearchHit};
+use leptos::{ev::SubmitEvent, html, prelude::*};
+use leptos_router::hooks::use_navigate;
+
+/// Characters of a passage that are shown before it is opened.
+const EXCERPT: usize = 480;
+
+#[component]
+pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView {
+    let input = NodeRef::<html::Input>::new();
+    let navigate = use_navigate();
+    let on_submit = move |ev: SubmitEvent| {
+        ev.prevent_default();
+        let question = input.get_untracked().map(|input| input.value()).unwrap_or_default();
+        let question = question.trim();
+        let query =
+            if question.is_empty() { String::new() } else { format!("?q={}", paths::encode(question)) };
+        navigate(&format!("/w/{id}{query}"), Default::default());
+    };
+    view! {
+        <form class="toolbar" role="search" method="get" action=format!("/w/{id}") on:submit=on_submit>
+            <label class="search-box">
+                <Icon name=IconName::Search />
+                <span class="sr-only">"Search in this workspace"</span>
+                <input
+                    class="input"
+                    type="search"
+                    name="q"
+                    value=asked.get_untracked().unwrap_or_default()
+                    placeholder="Search in this workspace"
+                    autocomplete="off"
+                    maxlength="500"
+                    node_ref=input
+                />
+            </label>
+            <Button submit=true>"Search"</Button>
+        </form>
+    }
+}
+
+/// `asked`: the question that `found` answers.
+#[component]
+pub fn Hits(found: Result<Vec<SearchHit>, AppError>, asked: String, workspace: WorkspaceId) -> impl IntoView {
+    let all = format!("/w/{workspace}");
+    match found {
+        Err(error) => view! {
+            <ErrorPanel title="The search did not work" detail=error.0.detail.clone() code=error.0.code.clone() />
+        }
+        .into_any(),
+        Ok(hits) => view! {
+            <section class="section" aria-label="Search results">
+                <div class="row justify-between">
+                    <h2 class="section-title" role="status">
+                        {match hits.len() {
+                            0 => format!("Nothing found for “{asked}”"),
+                            n => format!("{} for “{asked}”", count(n as u64, "passage", "passages")),
+                        }}
+                    </h2>
+                    <LinkButton href=all>"Clear search"</LinkButton>
+                </div>
+                {hits.is_empty().then(|| view! {
+                    <p class="muted">"Try other words. Only documents that are ready are searched."</p>
+                })}
+                {(!hits.is_empty()).then(|| view! {
+                    <ol class="hits">{hits.into_iter().map(|hit| view! { <Hit hit /> }).collect_view()}</ol>
+                })}
+            </section>
+        }
+        .into_any(),
+    }
+}
+
+#[component]
+fn Hit(hit: SearchHit) -> impl IntoView {
+    let SearchHit { chunk, document, score } = hit;
+    let place = [chunk.heading.clone(), chunk.page.map(|page| format!("page {page}"))];
+    let place = place.into_iter().flatten().collect::<Vec<_>>().join(" · ");
+    view! {
+        <li class="hit" data-document-id=document.id.to_string() data-chunk-id=chunk.id.to_string()>
+            <div class="hit-head">
+                <FileTypeIcon mime=document.mime_type />
+                <a class="trunc" href=format!("/d/{}", document.id)>{document.filename}</a>
+                {(!place.is_empty()).then(|| view! { <span class="trunc">{place}</span> })}
+                <span class="hit-score" title="How close the passage is to the question">
+                    {words::percent(score * 100.0, false)}
+                </span>
+            </div>
+            <p class="hit-text">{excerpt(&chunk.text)}</p>
+        </li>
+    }
+}
+
+/// The beginning of a passage, cut at a word.
+fn excerpt(text: &str) -> String {
+    match text.char_indices().nth(EXCERPT) {
+        None => text.to_owned(),
+        Some((end, _)) => {
+            let cut = text[..end].rfind(char::is_whitespace).unwrap_or(end);
+            format!("{}…", text[..cut].trim_end())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_passage_is_cut_at_a_word() {
+        assert_eq!(excerpt("short"), "short");
+        let long = "wörter ".repeat(100);
+        let cut = excerpt(&long);
+        assert!(cut.ends_with("wörter…") && cut.chars().count() <= EXCERPT + 1, "{cut}");
+        assert_eq!(excerpt(&"x".repeat(1_000)).chars().count(), EXCERPT + 1);
+    }
+}

@@ -1,0 +1,106 @@
+//! A file on its way: the same row as a document's, until that takes its place.
+
+use crate::{
+    components::{
+        DocumentProgress, FileName, FileTypeIcon, Icon, IconButton, IconName, LoadingSpinner, Size, words,
+    },
+    upload::{State, Uploads},
+};
+use leptos::prelude::*;
+
+#[component]
+pub fn UploadRow(key_of: u64) -> impl IntoView {
+    let uploads = Uploads::expect();
+    let upload = uploads.row(key_of)?;
+    let state = RwSignal::from(upload.state);
+    let kind = Memo::new(move |_| state.with(Kind::of));
+    let percent = Signal::derive(move || match state.get() {
+        State::Sending(percent) => percent,
+        State::Arrived(_) => 100.0,
+        _ => 0.0,
+    });
+    let reason = move || match state.get() {
+        State::Refused(reason) | State::Broken(reason) => Some(reason),
+        _ => None,
+    };
+    let word = move || match state.get() {
+        State::Waiting => "Waiting to upload".to_owned(),
+        State::Sending(percent) => format!("Uploading · {}", words::percent(percent, false)),
+        State::Arrived(_) => "Uploaded".to_owned(),
+        State::Refused(_) => "Not taken".to_owned(),
+        State::Broken(_) => "Not uploaded".to_owned(),
+    };
+    let name = upload.name;
+    let (label, title) = (name.clone(), name.clone());
+    Some(view! {
+        <div class="doc-row" role="row" data-upload=label data-status=move || kind.get().status()>
+            <span class="doc-icon" role="cell">
+                <FileTypeIcon mime=upload.mime />
+            </span>
+            <span class="doc-name font-medium" role="cell" title=title>
+                <FileName name />
+            </span>
+            <span class="doc-state" role="cell">
+                <span class="badge" data-status=move || kind.get().status() data-size="sm">
+                    {move || match kind.get() {
+                        Kind::Waiting => view! { <Icon name=IconName::Clock /> }.into_any(),
+                        Kind::Moving => view! { <LoadingSpinner size=Size::Md /> }.into_any(),
+                        Kind::Refused | Kind::Broken => view! { <Icon name=IconName::CrossCircle /> }.into_any(),
+                    }}
+                    <span class="badge-word">{word}</span>
+                </span>
+            </span>
+            <span class="doc-message" role="cell" title=reason>
+                {reason}
+            </span>
+            <span class="doc-size" role="cell">
+                {words::bytes(upload.size)}
+            </span>
+            <span class="doc-when" role="cell"></span>
+            <span class="doc-actions opacity-100!" role="cell">
+                {move || {
+                    (kind.get() == Kind::Broken)
+                        .then(|| view! {
+                            <IconButton icon=IconName::Retry label="Try again" on:click=move |_| uploads.retry(key_of) />
+                        })
+                }}
+                {move || {
+                    matches!(kind.get(), Kind::Broken | Kind::Refused)
+                        .then(|| view! {
+                            <IconButton icon=IconName::Cross label="Dismiss" on:click=move |_| uploads.dismiss(key_of) />
+                        })
+                }}
+            </span>
+            <DocumentProgress value=percent />
+        </div>
+    })
+}
+
+/// The state without its figures: what decides how the row looks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Waiting,
+    Moving,
+    Refused,
+    Broken,
+}
+
+impl Kind {
+    fn of(state: &State) -> Self {
+        match state {
+            State::Waiting => Kind::Waiting,
+            State::Sending(_) | State::Arrived(_) => Kind::Moving,
+            State::Refused(_) => Kind::Refused,
+            State::Broken(_) => Kind::Broken,
+        }
+    }
+
+    /// Name for CSS and tests, of the state that a document would have.
+    const fn status(self) -> &'static str {
+        match self {
+            Kind::Waiting => "pending",
+            Kind::Moving => "processing",
+            Kind::Refused | Kind::Broken => "failed",
+        }
+    }
+}

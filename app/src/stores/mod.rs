@@ -1,0 +1,402 @@
+//! What the page knows, live: the domain's reducer decides what an event changes, and one signal for each entity tells
+//! whoever shows it. Nothing here does I/O. It belongs to the app, so it outlives every page.
+
+mod listing;
+mod shelf;
+
+pub use shelf::Watched;
+
+use domain::{
+    Document, DocumentId, DocumentStatus, EntityKey, Event, Job, JobId, JobStatus, User, Workspace,
+    WorkspaceId,
+    event::FileProgress,
+    pages::{DocumentPage, Shell, WorkspacePage},
+    reducer::Store,
+    resource::Theme,
+};
+use leptos::prelude::*;
+use listing::{Listing, place};
+use shelf::{Shelf, set_if_new};
+use std::collections::BTreeMap;
+
+/// What a document's badge needs of its job; it changes seldom, while the job's counters change all the time.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobState(Job);
+
+impl JobState {
+    pub fn job(&self) -> &Job {
+        &self.0
+    }
+
+    fn same_as(&self, job: &Job) -> bool {
+        (self.0.status, self.0.queue_position, self.0.requested, self.0.attempt)
+            == (job.status, job.queue_position, job.requested, job.attempt)
+    }
+}
+
+#[derive(Default)]
+struct Inner {
+    known: Store,
+    documents: Shelf<DocumentId, Document>,
+    steps: Shelf<DocumentId, Vec<FileProgress>>,
+    workspaces: Shelf<WorkspaceId, Workspace>,
+    jobs: Shelf<JobId, Job>,
+    job_states: Shelf<JobId, JobState>,
+    /// The job that a workspace's panel shows.
+    panels: Shelf<WorkspaceId, JobId>,
+    listings: BTreeMap<WorkspaceId, Listing>,
+    workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
+    user: ArcRwSignal<Option<User>>,
+    /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
+    held: Option<Vec<Event>>,
+}
+
+/// A snapshot of what is on screen, read after the stream could not be resumed.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    pub shell: Option<Shell>,
+    pub workspace: Option<WorkspacePage>,
+    pub document: Option<DocumentPage>,
+}
+
+/// The handle; cheap to copy, given to every page through the context.
+#[derive(Clone, Copy)]
+pub struct Stores(StoredValue<Inner>);
+
+impl Stores {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self(StoredValue::new(Inner::default()))
+    }
+
+    /// The stores of this app.
+    pub fn expect() -> Self {
+        expect_context()
+    }
+
+    fn change<R: Default>(self, f: impl FnOnce(&mut Inner) -> R) -> R {
+        // After the app is gone there is nobody to tell.
+        self.0.try_update_value(f).unwrap_or_default()
+    }
+
+    // What pages watch.
+
+    pub fn document(self, id: DocumentId) -> Watched<Document> {
+        self.change(|s| Some(s.documents.watch(id, || s.known.live_document(id)))).unwrap_or_default()
+    }
+
+    /// The steps of a document in the order in which they began.
+    pub fn steps(self, id: DocumentId) -> Watched<Vec<FileProgress>> {
+        self.change(|s| Some(s.steps.watch(id, || s.known.known_steps(id)))).unwrap_or_default()
+    }
+
+    pub fn workspace(self, id: WorkspaceId) -> Watched<Workspace> {
+        self.change(|s| Some(s.workspaces.watch(id, || s.known.workspace(id).cloned()))).unwrap_or_default()
+    }
+
+    pub fn job(self, id: JobId) -> Watched<Job> {
+        self.change(|s| Some(s.jobs.watch(id, || s.known.job(id).cloned()))).unwrap_or_default()
+    }
+
+    /// What a document's badge needs of the job.
+    pub fn job_state(self, id: JobId) -> Watched<JobState> {
+        self.change(|s| Some(s.job_states.watch(id, || s.known.job(id).cloned().map(JobState))))
+            .unwrap_or_default()
+    }
+
+    /// The job to show for a workspace: the one that runs, else one that will, else the newest.
+    pub fn panel_job(self, id: WorkspaceId) -> Watched<JobId> {
+        self.change(|s| Some(s.panels.watch(id, || s.known.panel_job(id)))).unwrap_or_default()
+    }
+
+    /// Ids of the listed documents, newest first.
+    pub fn document_ids(self, id: WorkspaceId) -> ArcRwSignal<Vec<DocumentId>> {
+        self.change(|s| s.listings.entry(id).or_default().ids.clone())
+    }
+
+    /// Where the next part of a list begins; `None` when all are here.
+    pub fn next(self, id: WorkspaceId) -> ArcRwSignal<Option<String>> {
+        self.change(|s| s.listings.entry(id).or_default().next.clone())
+    }
+
+    /// Ids of all workspaces, newest first.
+    pub fn workspace_ids(self) -> ArcRwSignal<Vec<WorkspaceId>> {
+        self.change(|s| s.workspace_ids.clone())
+    }
+
+    pub fn user(self) -> ArcRwSignal<Option<User>> {
+        self.change(|s| s.user.clone())
+    }
+
+    /// Shows a theme before the server has heard of it.
+    pub fn show_theme(self, theme: Theme) {
+        self.user().update(|user| {
+            if let Some(user) = user {
+                user.theme = theme;
+            }
+        });
+    }
+
+    // What the server said.
+
+    /// Takes an event of the stream. One that tells nothing new changes nothing.
+    pub fn apply(self, event: Event) {
+        self.change(|s| match &mut s.held {
+            Some(held) => held.push(event),
+            None => s.apply(&event),
+        });
+    }
+
+    pub fn put_shell(self, shell: &Shell) {
+        self.change(|s| s.put_shell(shell));
+    }
+
+    pub fn put_workspace(self, workspace: &Workspace) {
+        self.change(|s| s.put_workspace(workspace));
+    }
+
+    /// Takes a page of a workspace and lists its documents after those that are listed already.
+    pub fn put_workspace_page(self, page: &WorkspacePage) {
+        self.change(|s| s.put_workspace_page(page));
+    }
+
+    pub fn put_document_page(self, page: &DocumentPage) {
+        self.change(|s| s.put_document_page(page));
+    }
+
+    // Reading anew.
+
+    /// From here until [`Stores::replace`], events are kept for later: a snapshot is on its way.
+    pub fn hold(self) {
+        self.change(|s| s.held.get_or_insert_default().clear());
+    }
+
+    /// Forgets everything for a fresh snapshot, and goes on with the events that came meanwhile. What is in both is
+    /// known by its `rev` and taken once.
+    pub fn replace(self, snapshot: &Snapshot) {
+        self.change(|s| {
+            let held = s.held.take().unwrap_or_default();
+            s.known = Store::default();
+            s.listings.values_mut().for_each(Listing::clear);
+            if let Some(shell) = &snapshot.shell {
+                s.put_shell(shell);
+            }
+            if let Some(page) = &snapshot.workspace {
+                s.put_workspace_page(page);
+            }
+            if let Some(page) = &snapshot.document {
+                s.put_document_page(page);
+            }
+            held.iter().for_each(|event| s.apply(event));
+            s.tell_all();
+        });
+    }
+
+    // Questions.
+
+    /// Jobs that have not ended.
+    pub fn active_jobs(self) -> Vec<Job> {
+        self.change(|s| s.known.active_jobs().cloned().collect())
+    }
+
+    pub fn completed_jobs(self) -> Vec<Job> {
+        self.change(|s| s.known.jobs().filter(|j| j.status == JobStatus::Completed).cloned().collect())
+    }
+
+    /// Documents of a workspace that wait or are worked on.
+    pub fn active_documents(self, id: WorkspaceId) -> Vec<DocumentId> {
+        use DocumentStatus::{Pending, Processing};
+        self.change(|s| s.known.documents_with(id, |status| matches!(status, Pending | Processing)))
+    }
+
+    pub fn completed_documents(self, id: WorkspaceId) -> Vec<DocumentId> {
+        self.change(|s| s.known.documents_with(id, |status| status == DocumentStatus::Ready))
+    }
+
+    pub fn knows_document(self, id: DocumentId) -> bool {
+        self.change(|s| s.known.document(id).is_some())
+    }
+
+    /// How many documents of a workspace are on screen.
+    pub fn listed(self, id: WorkspaceId) -> usize {
+        self.change(|s| s.listings.get(&id).map_or(0, |l| l.ids.with_untracked(Vec::len)))
+    }
+
+    // Clearing.
+
+    /// Takes a document off the screen. The next event about it brings it back.
+    pub fn clear_document(self, id: DocumentId) {
+        self.change(|s| {
+            s.documents.put(id, None);
+            s.steps.put(id, None);
+            s.listings.values_mut().for_each(|listing| listing.remove(id));
+        });
+    }
+
+    /// Forgets everything, as after signing out.
+    pub fn clear(self) {
+        self.replace(&Snapshot::default());
+    }
+}
+
+/// Questions that the pages put to what the reducer keeps.
+trait Known {
+    fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>>;
+    fn panel_job(&self, id: WorkspaceId) -> Option<JobId>;
+    fn newest_workspaces(&self) -> Vec<WorkspaceId>;
+    fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId>;
+}
+
+impl Known for Store {
+    fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>> {
+        let steps: Vec<_> = self.steps(id).into_iter().cloned().collect();
+        (!steps.is_empty()).then_some(steps)
+    }
+
+    fn panel_job(&self, id: WorkspaceId) -> Option<JobId> {
+        let urgency = |job: &Job| match job.status {
+            JobStatus::Running => 2,
+            status if !status.is_final() => 1,
+            _ => 0,
+        };
+        let here = self.jobs().filter(|job| job.kb_id == id);
+        here.max_by_key(|job| (urgency(job), job.created_at, job.job_id)).map(|job| job.job_id)
+    }
+
+    fn newest_workspaces(&self) -> Vec<WorkspaceId> {
+        let mut all: Vec<_> = self.workspaces().map(|w| (w.created_at, w.id)).collect();
+        all.sort_unstable_by(|a, b| b.cmp(a));
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
+    fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId> {
+        self.documents().filter(|d| d.workspace_id == id && wanted(d.status)).map(|d| d.id).collect()
+    }
+}
+
+impl Inner {
+    fn apply(&mut self, event: &Event) {
+        let Some(changed) = self.known.apply(event) else {
+            return;
+        };
+        match changed {
+            EntityKey::Document(id) => self.tell_document(id),
+            EntityKey::FileStep(id, _) => {
+                self.steps.put(id, self.known.known_steps(id));
+                self.tell_document(id);
+            }
+            EntityKey::Workspace(id) => {
+                self.tell_workspaces(id);
+                if self.known.workspace(id).is_none() {
+                    self.listings.entry(id).or_default().clear();
+                }
+            }
+            EntityKey::Job(id) => self.tell_job(id),
+            EntityKey::Settings(_) => set_if_new(&self.user, self.known.user().cloned()),
+            EntityKey::Session(_) => {}
+        }
+    }
+
+    fn put_shell(&mut self, shell: &Shell) {
+        if self.known.user().is_none() {
+            set_if_new(&self.user, Some(shell.user.clone()));
+        }
+        for workspace in &shell.workspaces {
+            self.put_workspace(workspace);
+        }
+        for job in &shell.jobs {
+            self.put_job(job);
+        }
+    }
+
+    fn put_workspace(&mut self, workspace: &Workspace) {
+        if self.known.put_workspace(workspace) {
+            self.tell_workspaces(workspace.id);
+        }
+    }
+
+    fn put_job(&mut self, job: &Job) {
+        if self.known.put_job(job) {
+            self.tell_job(job.job_id);
+        }
+    }
+
+    fn put_workspace_page(&mut self, page: &WorkspacePage) {
+        self.put_workspace(&page.workspace);
+        for job in &page.jobs {
+            self.put_job(job);
+        }
+        for document in &page.documents.items {
+            if self.known.put_document(document) {
+                self.documents.put(document.id, self.known.live_document(document.id));
+            }
+        }
+        // What was deleted meanwhile is not listed.
+        let alive = page.documents.items.iter().filter(|d| self.known.document(d.id).is_some());
+        let places: Vec<_> = alive.map(place).collect();
+        self.listings
+            .entry(page.workspace.id)
+            .or_default()
+            .extend(places.into_iter(), page.documents.next.clone());
+    }
+
+    fn put_document_page(&mut self, page: &DocumentPage) {
+        self.put_workspace(&page.workspace);
+        if let Some(job) = &page.job {
+            self.put_job(job);
+        }
+        let id = page.document.id;
+        self.known.put_document(&page.document);
+        for step in &page.steps {
+            self.known.put_step(step);
+        }
+        self.steps.put(id, self.known.known_steps(id));
+        self.tell_document(id);
+    }
+
+    fn tell_document(&mut self, id: DocumentId) {
+        let document = self.known.live_document(id);
+        match &document {
+            Some(d) => {
+                if let Some(listing) = self.listings.get_mut(&d.workspace_id) {
+                    listing.add(place(d));
+                }
+            }
+            None => self.listings.values_mut().for_each(|listing| listing.remove(id)),
+        }
+        self.documents.put(id, document);
+    }
+
+    fn tell_workspaces(&mut self, id: WorkspaceId) {
+        self.workspaces.put(id, self.known.workspace(id).cloned());
+        set_if_new(&self.workspace_ids, self.known.newest_workspaces());
+    }
+
+    fn tell_job(&mut self, id: JobId) {
+        let Some(job) = self.known.job(id).cloned() else {
+            return;
+        };
+        let workspace = job.kb_id;
+        let state = self.job_states.watch(id, || None);
+        if !state.with_untracked(|s| s.as_ref().is_some_and(|s| s.same_as(&job))) {
+            state.set(Some(JobState(job.clone())));
+        }
+        self.jobs.put(id, Some(job));
+        self.panels.put(workspace, self.known.panel_job(workspace));
+    }
+
+    /// After everything was replaced: what is not known any more is told so too.
+    fn tell_all(&mut self) {
+        let Inner { known, documents, steps, workspaces, jobs, job_states, panels, .. } = self;
+        documents.retell(|id| known.live_document(*id));
+        steps.retell(|id| known.known_steps(*id));
+        workspaces.retell(|id| known.workspace(*id).cloned());
+        jobs.retell(|id| known.job(*id).cloned());
+        job_states.retell(|id| known.job(*id).cloned().map(JobState));
+        panels.retell(|id| known.panel_job(*id));
+        set_if_new(&self.workspace_ids, self.known.newest_workspaces());
+    }
+}
+
+#[cfg(test)]
+mod tests;

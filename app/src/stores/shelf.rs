@@ -1,0 +1,82 @@
+//! One signal for each thing: whoever shows a thing watches its signal alone, so that a frame touches only the badge
+//! that changed. The signals are counted, not owned by a page, so none of them dies under a reader.
+
+use leptos::prelude::*;
+use std::collections::BTreeMap;
+
+/// `None` in a signal: not known (yet), or gone.
+pub type Watched<V> = ArcRwSignal<Option<V>>;
+
+#[derive(Debug)]
+pub struct Shelf<K, V: 'static>(BTreeMap<K, Watched<V>>);
+
+impl<K, V: 'static> Default for Shelf<K, V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord + Copy, V: Clone + PartialEq + Send + Sync + 'static> Shelf<K, V> {
+    /// The signal of a thing, made with what `now` says when nobody asked before.
+    pub fn watch(&mut self, key: K, now: impl FnOnce() -> Option<V>) -> Watched<V> {
+        self.0.entry(key).or_insert_with(|| ArcRwSignal::new(now())).clone()
+    }
+
+    /// Notes the value; watchers are told only when it differs.
+    pub fn put(&mut self, key: K, value: Option<V>) {
+        match self.0.get(&key) {
+            Some(signal) => set_if_new(signal, value),
+            None if value.is_some() => {
+                self.0.insert(key, ArcRwSignal::new(value));
+            }
+            None => {}
+        }
+    }
+
+    /// Sets every signal anew, after all that was known was replaced.
+    pub fn retell(&mut self, now: impl Fn(&K) -> Option<V>) {
+        for (key, signal) in &self.0 {
+            set_if_new(signal, now(key));
+        }
+    }
+}
+
+/// Sets a signal, and tells its watchers only when the value differs.
+pub fn set_if_new<V: PartialEq + Send + Sync + 'static>(signal: &ArcRwSignal<V>, value: V) {
+    if signal.with_untracked(|old| *old != value) {
+        signal.set(value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watcher_of_one_thing_is_not_told_of_another_or_of_nothing_new() {
+        let owner = Owner::new();
+        owner.with(|| {
+            let mut shelf = Shelf::<u8, &str>::default();
+            let one = shelf.watch(1, || None);
+            let seen = Memo::new_with_compare(
+                {
+                    let one = one.clone();
+                    move |before: Option<&u32>| {
+                        one.track();
+                        before.copied().unwrap_or(0) + 1
+                    }
+                },
+                |_, _| true,
+            );
+            assert_eq!(seen.get_untracked(), 1);
+            shelf.put(2, Some("other"));
+            assert_eq!(seen.get_untracked(), 1);
+            shelf.put(1, Some("new"));
+            assert_eq!((seen.get_untracked(), one.get_untracked()), (2, Some("new")));
+            shelf.put(1, Some("new"));
+            assert_eq!(seen.get_untracked(), 2);
+            shelf.retell(|_| None);
+            assert_eq!((seen.get_untracked(), one.get_untracked()), (3, None));
+        });
+    }
+}

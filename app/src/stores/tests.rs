@@ -1,0 +1,261 @@
+use super::*;
+use domain::{
+    Epoch, JobKind, PhaseDetail, PhaseName, Step, Timestamp, UserId, WorkspaceStatus,
+    event::{DocumentDeleted, StepStatus},
+    pages::Since,
+    resource::{Counts, Metrics, Page},
+    status::Processor,
+};
+
+fn id<T: std::str::FromStr<Err = domain::ids::NotAnId>>(n: u64) -> T {
+    format!("00000000-0000-0000-0000-{n:012}").parse().expect("an id")
+}
+
+fn at(n: u64) -> Timestamp {
+    Timestamp::from_micros(n as i64)
+}
+
+fn user() -> UserId {
+    id(900)
+}
+
+fn workspace(n: u64, rev: u64) -> Workspace {
+    Workspace {
+        id: id(n),
+        user_id: user(),
+        name: format!("Workspace {n}"),
+        description: String::new(),
+        status: WorkspaceStatus::Ready,
+        status_message: None,
+        processor: Processor::Builtin,
+        counts: Counts::default(),
+        rev,
+        created_at: at(n),
+        updated_at: at(rev),
+    }
+}
+
+fn document(n: u64, rev: u64, status: DocumentStatus) -> Document {
+    Document {
+        id: id(n),
+        workspace_id: id(1),
+        user_id: user(),
+        job_id: Some(id(50)),
+        filename: format!("{n}.txt"),
+        mime_type: "text/plain".into(),
+        size_bytes: 10,
+        content_hash: String::new(),
+        status,
+        error: None,
+        error_code: None,
+        error_hint: None,
+        warnings: vec![],
+        chunk_count: 0,
+        progress: 0.0,
+        step: None,
+        message: None,
+        metadata: serde_json::Value::Null,
+        attempt: 1,
+        stale: false,
+        version: 1,
+        rev,
+        created_at: at(n),
+        updated_at: at(rev),
+    }
+}
+
+fn job(n: u64, rev: u64, status: JobStatus) -> Job {
+    Job {
+        job_id: id(n),
+        kind: JobKind::Upload,
+        kb_id: id(1),
+        user_id: user(),
+        attempt: 1,
+        status,
+        requested: None,
+        phase: PhaseName::Loading,
+        progress: 0.0,
+        message: String::new(),
+        error: None,
+        metrics: Metrics::default(),
+        queue_position: None,
+        rate: None,
+        eta_seconds: None,
+        rev,
+        created_at: at(n),
+        started_at: None,
+        completed_at: None,
+        phase_details: PhaseDetail::all_pending(),
+    }
+}
+
+fn step(document: u64, rev: u64, progress: f64) -> FileProgress {
+    FileProgress {
+        document_id: id(document),
+        workspace_id: id(1),
+        job_id: Some(id(50)),
+        attempt: 1,
+        filename: format!("{document}.txt"),
+        step: Step::ExtractingText,
+        message: format!("Reading {progress}"),
+        status: StepStatus::InProgress,
+        progress,
+        timestamp: at(rev),
+        started_at: at(1),
+        extra: serde_json::Value::Null,
+        rev,
+        file_id: id(document),
+    }
+}
+
+fn page(documents: Vec<Document>, next: Option<&str>) -> WorkspacePage {
+    WorkspacePage {
+        since: Since { epoch: Epoch("e".into()), seq: 10 },
+        workspace: workspace(1, 1),
+        documents: Page { items: documents, next: next.map(str::to_owned) },
+        jobs: vec![job(50, 1, JobStatus::Running)],
+    }
+}
+
+/// Runs a test with stores, as an app would.
+fn with(test: impl FnOnce(Stores)) {
+    let owner = Owner::new();
+    owner.with(|| test(Stores::new()));
+}
+
+/// Counts how often a signal was set.
+fn count_changes<T: Send + Sync + 'static>(signal: ArcRwSignal<T>) -> Memo<u32> {
+    let count = Memo::new_with_compare(
+        move |before: Option<&u32>| {
+            signal.track();
+            before.map_or(0, |n| n + 1)
+        },
+        |_, _| true,
+    );
+    assert_eq!(count.get_untracked(), 0);
+    count
+}
+
+fn ids(stores: Stores) -> Vec<DocumentId> {
+    stores.document_ids(id(1)).get_untracked()
+}
+
+#[test]
+fn an_event_touches_the_document_that_it_is_about_and_no_other() {
+    with(|stores| {
+        use DocumentStatus::{Pending, Processing, Ready};
+        stores.put_workspace_page(&page(vec![document(8, 3, Pending), document(7, 2, Ready)], None));
+        let (one, other) = (count_changes(stores.document(id(8))), count_changes(stores.document(id(7))));
+        let list = count_changes(stores.document_ids(id(1)));
+        stores.apply(Event::DocumentStatus(document(8, 11, Processing)));
+        assert_eq!((one.get_untracked(), other.get_untracked(), list.get_untracked()), (1, 0, 0));
+        stores.apply(Event::DocumentStatus(document(8, 11, Processing)));
+        stores.apply(Event::DocumentStatus(document(8, 5, Pending)));
+        assert_eq!(one.get_untracked(), 1, "an old or doubled event changes nothing");
+    });
+}
+
+#[test]
+fn a_row_shows_the_progress_that_its_newest_step_told() {
+    with(|stores| {
+        stores.put_workspace_page(&page(vec![document(8, 3, DocumentStatus::Processing)], None));
+        stores.apply(Event::FileProgress(step(8, 12, 25.0)));
+        let shown = stores.document(id(8)).get_untracked().expect("there");
+        assert_eq!((shown.progress, shown.message.as_deref()), (25.0, Some("Reading 25")));
+        assert_eq!(stores.steps(id(8)).get_untracked().map(|s| s.len()), Some(1));
+    });
+}
+
+#[test]
+fn new_documents_are_listed_first_and_deleted_ones_leave() {
+    with(|stores| {
+        stores.put_workspace_page(&page(vec![document(7, 2, DocumentStatus::Ready)], None));
+        stores.apply(Event::DocumentStatus(document(9, 12, DocumentStatus::Pending)));
+        assert_eq!(ids(stores), [id::<DocumentId>(9), id(7)]);
+        stores.apply(Event::DocumentDeleted(DocumentDeleted { id: id(7), workspace_id: id(1), rev: 13 }));
+        assert_eq!(ids(stores), [id::<DocumentId>(9)]);
+        assert_eq!(stores.document(id(7)).get_untracked(), None);
+        stores.put_workspace_page(&page(vec![document(7, 2, DocumentStatus::Ready)], None));
+        assert_eq!(
+            ids(stores),
+            [id::<DocumentId>(9)],
+            "a page that was read before the deletion brings nothing back"
+        );
+    });
+}
+
+#[test]
+fn a_jobs_counters_do_not_wake_the_badges_of_its_documents() {
+    with(|stores| {
+        stores.put_workspace_page(&page(vec![], None));
+        let (badges, panel) = (count_changes(stores.job_state(id(50))), count_changes(stores.job(id(50))));
+        stores.apply(Event::JobUpdate(Job { progress: 10.0, ..job(50, 11, JobStatus::Running) }));
+        assert_eq!((badges.get_untracked(), panel.get_untracked()), (0, 1));
+        stores.apply(Event::JobUpdate(job(50, 12, JobStatus::Paused)));
+        assert_eq!((badges.get_untracked(), panel.get_untracked()), (1, 2));
+    });
+}
+
+#[test]
+fn the_panel_shows_the_running_job_then_a_waiting_one_then_the_newest() {
+    with(|stores| {
+        let shown = || stores.panel_job(id(1)).get_untracked();
+        stores.apply(Event::JobComplete(job(60, 1, JobStatus::Completed)));
+        assert_eq!(shown(), Some(id(60)));
+        stores.apply(Event::JobUpdate(job(50, 2, JobStatus::Pending)));
+        assert_eq!(shown(), Some(id(50)));
+        stores.apply(Event::JobUpdate(job(51, 3, JobStatus::Running)));
+        stores.apply(Event::JobUpdate(job(52, 4, JobStatus::Pending)));
+        assert_eq!(shown(), Some(id(51)));
+        stores.apply(Event::JobError(job(51, 5, JobStatus::Failed)));
+        assert_eq!(shown(), Some(id(52)));
+        assert_eq!(stores.active_jobs().len(), 2);
+        assert_eq!(stores.completed_jobs().len(), 1);
+    });
+}
+
+#[test]
+fn a_fresh_snapshot_replaces_all_and_loses_no_event_that_came_meanwhile() {
+    with(|stores| {
+        use DocumentStatus::{Processing, Ready};
+        stores.put_workspace_page(&page(vec![document(8, 300, Processing), document(7, 200, Ready)], None));
+        let gone = stores.document(id(7));
+        stores.hold();
+        stores.apply(Event::DocumentStatus(document(8, 12, Ready)));
+        stores.apply(Event::DocumentStatus(document(9, 13, Processing)));
+        assert_eq!(stores.document(id(8)).get_untracked().map(|d| d.status), Some(Processing));
+        // Another life of the log: its numbers are lower than those before.
+        let fresh = Snapshot {
+            workspace: Some(page(vec![document(8, 11, Processing)], None)),
+            ..Snapshot::default()
+        };
+        stores.replace(&fresh);
+        assert_eq!(stores.document(id(8)).get_untracked().map(|d| d.status), Some(Ready));
+        assert_eq!(ids(stores), [id::<DocumentId>(9), id(8)]);
+        assert_eq!(gone.get_untracked(), None);
+    });
+}
+
+#[test]
+fn signing_out_leaves_nothing() {
+    with(|stores| {
+        stores.put_workspace_page(&page(vec![document(8, 3, DocumentStatus::Ready)], Some("more")));
+        assert_eq!(stores.completed_documents(id(1)).len(), 1);
+        stores.clear();
+        assert!(ids(stores).is_empty() && stores.active_jobs().is_empty());
+        assert_eq!(stores.next(id(1)).get_untracked(), None);
+        assert!(!stores.knows_document(id(8)));
+    });
+}
+
+#[test]
+fn a_document_that_was_taken_off_comes_back_with_the_next_event() {
+    with(|stores| {
+        stores.put_workspace_page(&page(vec![document(8, 3, DocumentStatus::Pending)], None));
+        stores.clear_document(id(8));
+        assert!(ids(stores).is_empty());
+        stores.apply(Event::DocumentStatus(document(8, 4, DocumentStatus::Processing)));
+        assert_eq!(ids(stores), [id::<DocumentId>(8)]);
+        assert_eq!(stores.active_documents(id(1)).len(), 1);
+    });
+}

@@ -1,0 +1,275 @@
+//! Files on their way to the server: one row each, shown at once, until the document itself is on screen. It belongs to
+//! the app, so an upload goes on while one looks at another page.
+
+mod plan;
+mod send;
+
+use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores};
+use domain::{DocumentId, WorkspaceId};
+use leptos::{prelude::*, task::spawn_local};
+use plan::Fate;
+use std::collections::BTreeSet;
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum State {
+    /// Its request has not begun.
+    Waiting,
+    /// Percent that is through.
+    Sending(f64),
+    /// The server has it; its row is about to come.
+    Arrived(DocumentId),
+    /// Will not be taken.
+    Refused(String),
+    /// Did not get through; may be tried again.
+    Broken(String),
+}
+
+impl State {
+    /// On its way, as opposed to waiting for the person to say what next.
+    pub fn is_busy(&self) -> bool {
+        matches!(self, State::Waiting | State::Sending(_) | State::Arrived(_))
+    }
+}
+
+/// One file on its way.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    pub key: u64,
+    pub workspace: WorkspaceId,
+    pub name: String,
+    pub mime: String,
+    pub size: u64,
+    pub state: ArcRwSignal<State>,
+    /// The same for all files of a request, so that trying again makes no second document.
+    batch: String,
+}
+
+/// What was chosen or dropped.
+pub struct Chosen {
+    pub files: Vec<web_sys::File>,
+    /// Names of folders among it.
+    pub folders: Vec<String>,
+}
+
+/// The handle; cheap to copy, given to every page through the context.
+#[derive(Clone, Copy)]
+pub struct Uploads {
+    rows: RwSignal<Vec<Upload>>,
+    next_key: StoredValue<u64>,
+    /// Documents that took the place of a row, or were there before it.
+    claimed: StoredValue<BTreeSet<DocumentId>>,
+    stores: Stores,
+    live: Live,
+}
+
+impl Uploads {
+    pub fn new(stores: Stores, live: Live) -> Self {
+        let uploads = Self {
+            rows: RwSignal::new(vec![]),
+            next_key: StoredValue::new(0),
+            claimed: StoredValue::new(BTreeSet::new()),
+            stores,
+            live,
+        };
+        // Documents come over the live link, often before the answer of the request that brought them.
+        Effect::new(move |_| {
+            let workspaces: BTreeSet<_> =
+                uploads.rows.with(|rows| rows.iter().map(|r| r.workspace).collect());
+            for workspace in workspaces {
+                stores.document_ids(workspace).track();
+                uploads.settle(workspace);
+            }
+        });
+        Effect::new(move |_| {
+            send::guard(move || {
+                uploads.rows.with_untracked(|rows| {
+                    rows.iter()
+                        .any(|r| r.state.with_untracked(|s| matches!(s, State::Waiting | State::Sending(_))))
+                })
+            });
+        });
+        uploads
+    }
+
+    /// The uploads of this app.
+    pub fn expect() -> Self {
+        expect_context()
+    }
+
+    /// Rows of a workspace, the last file first: where its document will stand.
+    pub fn rows(self, workspace: WorkspaceId) -> Memo<Vec<u64>> {
+        let rows = self.rows;
+        Memo::new(move |_| {
+            rows.with(|rows| rows.iter().rev().filter(|r| r.workspace == workspace).map(|r| r.key).collect())
+        })
+    }
+
+    pub fn row(self, key: u64) -> Option<Upload> {
+        self.rows.with_untracked(|rows| rows.iter().find(|r| r.key == key).cloned())
+    }
+
+    /// Shows a row for each file at once and sends them, request after request.
+    pub fn add(self, workspace: WorkspaceId, chosen: Chosen) {
+        let here = self.stores.document_ids(workspace).get_untracked();
+        self.claimed.update_value(|claimed| claimed.extend(here));
+        let sizes: Vec<u64> = chosen.files.iter().map(|f| f.size() as u64).collect();
+        let batches = plan::batches(&sizes);
+        let mut rows = vec![];
+        for batch in batches {
+            let name = send::idempotency_key();
+            for file in &chosen.files[batch] {
+                let row = self.row_of(workspace, file.name(), name.clone(), State::Waiting);
+                send::keep(row.key, file.clone());
+                rows.push(Upload { mime: file.type_(), size: file.size() as u64, ..row });
+            }
+        }
+        let queue: Vec<String> = rows.iter().map(|r: &Upload| r.batch.clone()).collect();
+        for folder in chosen.folders {
+            let sorry = State::Refused("A folder cannot be dropped. Open it and choose its files.".into());
+            rows.push(self.row_of(workspace, folder, String::new(), sorry));
+        }
+        self.rows.update(|all| all.extend(rows));
+        self.send_all(queue);
+    }
+
+    fn row_of(self, workspace: WorkspaceId, name: String, batch: String, state: State) -> Upload {
+        let key = self.next_key.try_update_value(|n| {
+            *n += 1;
+            *n
+        });
+        let (mime, state) = (String::new(), ArcRwSignal::new(state));
+        Upload { key: key.unwrap_or_default(), workspace, name, mime, size: 0, state, batch }
+    }
+
+    /// Takes a row off the screen.
+    pub fn dismiss(self, key: u64) {
+        send::forget(key);
+        self.rows.update(|rows| rows.retain(|r| r.key != key));
+    }
+
+    /// Sends the broken files of a row's request again, under the same key: what the server took the first time is not
+    /// taken twice.
+    pub fn retry(self, key: u64) {
+        let Some(row) = self.row(key) else {
+            return;
+        };
+        self.rows.with_untracked(|rows| {
+            for r in rows.iter().filter(|r| r.batch == row.batch) {
+                if r.state.with_untracked(|s| matches!(s, State::Broken(_))) {
+                    r.state.set(State::Waiting);
+                }
+            }
+        });
+        self.send_all(vec![row.batch]);
+    }
+
+    fn send_all(self, mut batches: Vec<String>) {
+        batches.dedup();
+        spawn_local(async move {
+            for batch in batches {
+                self.send_batch(&batch).await;
+            }
+        });
+    }
+
+    async fn send_batch(self, batch: &str) {
+        let is_next = |r: &Upload| r.batch == batch && r.state.with_untracked(|s| *s == State::Waiting);
+        let rows: Vec<Upload> = self
+            .rows
+            .try_with_untracked(|rows| rows.iter().filter(|r| is_next(r)).cloned().collect())
+            .unwrap_or_default();
+        let Some(workspace) = rows.first().map(|r| r.workspace) else {
+            return;
+        };
+        let keys: Vec<u64> = rows.iter().map(|r| r.key).collect();
+        let sizes: Vec<u64> = rows.iter().map(|r| r.size).collect();
+        let names: Vec<String> = rows.iter().map(|r| r.name.clone()).collect();
+        let states: Vec<ArcRwSignal<State>> = rows.iter().map(|r| r.state.clone()).collect();
+        for state in &states {
+            state.set(State::Sending(0.0));
+        }
+        let progress = move |sent: f64, total: f64| {
+            for (state, share) in states.iter().zip(plan::shares(&sizes, sent, total)) {
+                let moves =
+                    state.with_untracked(|s| matches!(s, State::Sending(old) if share.floor() > old.floor()));
+                if moves {
+                    state.set(State::Sending(share));
+                }
+            }
+        };
+        let url = format!("/api/workspaces/{workspace}/documents");
+        let (status, body) = send::send(&url, batch, &keys, progress).await;
+        if status == 401 {
+            self.live.signed_out();
+            return;
+        }
+        for (row, fate) in rows.iter().zip(plan::fates(&names, status, &body)) {
+            row.state.set(match fate {
+                Fate::Accepted(id) => State::Arrived(id),
+                Fate::Refused(reason) => State::Refused(reason),
+                Fate::Broken(reason) => State::Broken(reason),
+            });
+        }
+        self.settle(workspace);
+        self.fetch_missing(workspace).await;
+    }
+
+    /// Without a live link the documents do not come by themselves.
+    async fn fetch_missing(self, workspace: WorkspaceId) {
+        let is_missing = |r: &Upload| {
+            r.workspace == workspace && r.state.with_untracked(|s| matches!(s, State::Arrived(_)))
+        };
+        if self.rows.try_with_untracked(|rows| rows.iter().any(is_missing)) != Some(true) {
+            return;
+        }
+        let listed = u32::try_from(self.stores.listed(workspace)).ok();
+        if let Ok(page) = read_workspace(workspace, listed).await {
+            self.stores.put_workspace_page(&page);
+            self.settle(workspace);
+        }
+    }
+
+    /// Takes off every row whose document is on screen: known by the answer of its request or, before that, by name and
+    /// size among the documents that came since.
+    fn settle(self, workspace: WorkspaceId) {
+        let listed = self.stores.document_ids(workspace).get_untracked();
+        let done: Option<Vec<u64>> = self.claimed.try_update_value(|claimed| {
+            let mut done = vec![];
+            let mine: Vec<Upload> = self
+                .rows
+                .with_untracked(|rows| rows.iter().filter(|r| r.workspace == workspace).cloned().collect());
+            for row in mine {
+                let document = match row.state.get_untracked() {
+                    State::Arrived(id) => self.stores.knows_document(id).then_some(id),
+                    State::Sending(_) => self.newcomer(&row, &listed, claimed),
+                    State::Waiting | State::Refused(_) | State::Broken(_) => None,
+                };
+                if let Some(id) = document {
+                    claimed.insert(id);
+                    done.push(row.key);
+                }
+            }
+            done
+        });
+        let done = done.unwrap_or_default();
+        if !done.is_empty() {
+            done.iter().for_each(|key| send::forget(*key));
+            self.rows.update(|rows| rows.retain(|r| !done.contains(&r.key)));
+        }
+    }
+
+    fn newcomer(
+        self,
+        row: &Upload,
+        listed: &[DocumentId],
+        claimed: &BTreeSet<DocumentId>,
+    ) -> Option<DocumentId> {
+        listed.iter().copied().filter(|id| !claimed.contains(id)).find(|id| {
+            let document = self.stores.document(*id);
+            document.with_untracked(|d| {
+                d.as_ref()
+                    .is_some_and(|d| d.size_bytes == row.size && plan::same_name(&d.filename, &row.name))
+            })
+        })
+    }
+}

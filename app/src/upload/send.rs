@@ -1,0 +1,84 @@
+//! The browser's half of an upload: one multipart request with its progress. `fetch` cannot tell how many bytes of a
+//! request are through, so this is the one place that uses XMLHttpRequest.
+
+use leptos::prelude::window;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
+use web_sys::{File, FormData, ProgressEvent, XmlHttpRequest};
+
+thread_local! {
+    /// The files of rows that are not through, so that a broken upload can be tried again. They cannot leave the
+    /// browser's one thread, so they live beside the signals, not in them.
+    static FILES: RefCell<BTreeMap<u64, File>> = const { RefCell::new(BTreeMap::new()) };
+}
+
+pub fn keep(key: u64, file: File) {
+    FILES.with_borrow_mut(|files| files.insert(key, file));
+}
+
+pub fn forget(key: u64) {
+    FILES.with_borrow_mut(|files| files.remove(&key));
+}
+
+/// A new key for the server to know a repeated request by.
+pub fn idempotency_key() -> String {
+    let digits = || (js_sys::Math::random() * f64::from(u32::MAX)) as u32;
+    format!("{:08x}{:08x}{:08x}{:08x}", digits(), digits(), digits(), digits())
+}
+
+/// Sends the files behind `keys` in one request; answers status and body, status 0 when the connection broke.
+/// `progress` hears of sent and all bytes.
+pub async fn send(
+    url: &str,
+    idempotency_key: &str,
+    keys: &[u64],
+    progress: impl Fn(f64, f64) + 'static,
+) -> (u16, String) {
+    match request(url, idempotency_key, keys, progress).await {
+        Ok(answer) => answer,
+        Err(_) => (0, String::new()),
+    }
+}
+
+async fn request(
+    url: &str,
+    idempotency_key: &str,
+    keys: &[u64],
+    progress: impl Fn(f64, f64) + 'static,
+) -> Result<(u16, String), JsValue> {
+    let form = FormData::new()?;
+    for key in keys {
+        if let Some(file) = FILES.with_borrow(|files| files.get(key).cloned()) {
+            form.append_with_blob_and_filename("file", &file, &file.name())?;
+        }
+    }
+    let xhr = XmlHttpRequest::new()?;
+    xhr.open("POST", url)?;
+    xhr.set_request_header("Accept", "application/json")?;
+    xhr.set_request_header("Idempotency-Key", idempotency_key)?;
+    let on_progress = Closure::<dyn Fn(ProgressEvent)>::new(move |e: ProgressEvent| {
+        if e.length_computable() {
+            progress(e.loaded(), e.total());
+        }
+    });
+    xhr.upload()?.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
+    // Load, error and abort all end here.
+    let end = js_sys::Promise::new(&mut |done, _| xhr.set_onloadend(Some(&done)));
+    xhr.send_with_opt_form_data(Some(&form))?;
+    JsFuture::from(end).await?;
+    Ok((xhr.status()?, xhr.response_text()?.unwrap_or_default()))
+}
+
+/// Asks before the page is left while files are on their way.
+pub fn guard(busy: impl Fn() -> bool + 'static) {
+    let ask = Closure::<dyn Fn(web_sys::Event)>::new(move |e: web_sys::Event| {
+        if busy() {
+            e.prevent_default();
+        }
+    });
+    let _ = window().add_event_listener_with_callback("beforeunload", ask.as_ref().unchecked_ref());
+    // It lives as long as the page does.
+    ask.forget();
+}

@@ -1,5 +1,8 @@
 //! The checks of form: rustfmt, clippy, cargo-deny.
 
+use std::process::Command;
+
+use crate::packages;
 use crate::problem::Done;
 use crate::project::Project;
 use crate::shell;
@@ -27,11 +30,21 @@ pub fn clippy(toolchain: &Toolchain) -> Tally {
     })
 }
 
-/// `cargo xtask lint`: the two above, clippy over the browser's half and over this command, and cargo-deny where it is
+/// The types of the browser tests, which Playwright itself does not check.
+pub fn types(project: &Project) -> Tally {
+    check("types of the browser tests", || {
+        packages::ensure_npm(project, &project.end2end())?;
+        let mut tsc = Command::new(project.end2end().join("node_modules/.bin/tsc"));
+        shell::run(tsc.current_dir(project.end2end()).args(["--project", "."]))
+    })
+}
+
+/// `cargo xtask lint`: the three above, clippy over the browser's half and over this command, and cargo-deny where it is
 /// installed.
 pub fn all(project: &Project) -> Done<Tally> {
     let toolchain = toolchain::ensure(project)?;
     let mut tally = fmt(&toolchain);
+    tally.add(types(project));
     tally.add(clippy(&toolchain));
     tally.add(check("clippy of the browser's half", || {
         let mut cargo = toolchain.cargo();

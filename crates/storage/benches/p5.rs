@@ -70,9 +70,10 @@ async fn round(arguments: &[String]) -> Result<f64, Failure> {
 
 async fn ours(callers: usize, window: Duration) -> Result<f64, Failure> {
     let bench = Bench::prepare(callers).await?;
+    let store = bench.store.clone();
     let rate = bench
-        .measure(window, |id, to| {
-            let store = bench.store.clone();
+        .measure(window, move |id, to| {
+            let store = store.clone();
             async move {
                 store.set_workspace_status(id, to, None, Timestamp::from_micros(1)).await?;
                 Ok(())
@@ -88,7 +89,7 @@ async fn peer(callers: usize, window: Duration) -> Result<f64, Failure> {
     bench.store.close().await;
     let conn = Arc::new(Mutex::new(connect(&bench.url).await?));
     bench
-        .measure(window, |id, to| {
+        .measure(window, move |id, to| {
             let conn = conn.clone();
             async move { change(&mut *conn.lock().await, id, to).await }
         })

@@ -11,7 +11,7 @@ use domain::{
 use services::ports::{Accounts, NewSession, NewUser, NewWorkspace, SessionInfo, StoreError};
 use sqlx::{Row, any::AnyRow};
 
-const USER: &str = "u.id, u.username, u.email, u.full_name, u.theme, u.created_at";
+const USER: &str = "users.id, users.username, users.email, users.full_name, users.theme, users.created_at";
 
 /// Reads the columns of [`USER`], in that order, from column `from` on.
 fn user_of(row: &AnyRow, from: usize) -> Result<User, Fault> {
@@ -69,7 +69,7 @@ impl Accounts for Store {
     }
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError> {
-        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {USER} FROM users u WHERE u.id = $1")))
+        let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {USER} FROM users WHERE id = $1")))
             .bind(id.to_string())
             .fetch_optional(self.readers())
             .await
@@ -78,7 +78,7 @@ impl Accounts for Store {
     }
 
     async fn user_by_email(&self, email: &validate::Email) -> Result<Option<(User, String)>, StoreError> {
-        let sql = format!("SELECT u.password_hash, {USER} FROM users u WHERE u.email = $1");
+        let sql = format!("SELECT password_hash, {USER} FROM users WHERE email = $1");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(email.as_str())
             .fetch_optional(self.readers())
@@ -94,7 +94,7 @@ impl Accounts for Store {
             .writer()
             .write("set theme", (id, theme, now), |tx, (id, theme, now)| {
                 Box::pin(async move {
-                    let sql = format!("UPDATE users AS u SET theme = $1 WHERE u.id = $2 RETURNING {USER}");
+                    let sql = format!("UPDATE users SET theme = $1 WHERE id = $2 RETURNING {USER}");
                     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
                         .bind(theme.as_str())
                         .bind(id.to_string())
@@ -151,7 +151,7 @@ impl Accounts for Store {
     ) -> Result<Option<(SessionInfo, User)>, StoreError> {
         let sql = format!(
             "SELECT s.id, s.user_agent, s.ip, s.created_at, s.last_seen_at, s.expires_at, {USER} \
-             FROM sessions s JOIN users u ON u.id = s.user_id \
+             FROM sessions s JOIN users ON users.id = s.user_id \
              WHERE s.token_hash = $1 AND s.expires_at > $2"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))

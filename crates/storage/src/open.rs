@@ -93,7 +93,8 @@ impl Store {
         let engine = Engine::of_url(&options.url).ok_or(OpenError::UnknownEngine)?;
         let url = completed(&options.url, engine)?;
         let mut conn = connect_writer(&url, engine).await.map_err(OpenError::Connect)?;
-        migrations::of(engine).run(&mut conn).await?;
+        // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
+        migrations::of(engine).run_direct(None, &mut conn, false).await?;
 
         let drawn = Epoch(hex(&options.secrets.bytes32()[..16]));
         let mark = options.high_water.as_deref().and_then(high_water::read);

@@ -67,12 +67,13 @@ impl Clock for TestClock {
 }
 
 /// Each draw differs from every other one of any test process.
-pub struct CountedSecrets(AtomicU64);
+pub struct CountedSecrets;
 
 impl Secrets for CountedSecrets {
     fn bytes32(&self) -> [u8; 32] {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
         let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&self.0.fetch_add(1, Ordering::SeqCst).to_be_bytes());
+        bytes[..8].copy_from_slice(&NEXT.fetch_add(1, Ordering::SeqCst).to_be_bytes());
         bytes[8..12].copy_from_slice(&std::process::id().to_be_bytes());
         bytes
     }
@@ -92,7 +93,7 @@ impl World {
         Self {
             bus: Arc::new(RecordingBus { published: Mutex::default(), sender }),
             clock: Arc::new(TestClock(AtomicI64::new(1_760_000_000_000_000))),
-            secrets: Arc::new(CountedSecrets(AtomicU64::new(1))),
+            secrets: Arc::new(CountedSecrets),
             next_id: AtomicU64::new(1),
         }
     }

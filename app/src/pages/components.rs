@@ -14,13 +14,13 @@ use leptos::prelude::*;
 #[component]
 pub fn ComponentsPage() -> impl IntoView {
     view! {
-        <div class="page">
+        <main class="page">
             <PageHeader title="Components" note="Every part in every state, light and dark." />
             <div class="grid gap-6 lg:grid-cols-2">
                 <Specimens theme="light" />
                 <Specimens theme="dark" />
             </div>
-        </div>
+        </main>
     }
 }
 

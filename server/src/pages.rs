@@ -45,7 +45,7 @@ fn options(root: &Path, hash_file: Option<&Path>) -> LeptosOptions {
         .reload_port(port)
         .hash_files(hash_file.is_some())
         // An absolute path: joined to the executable's folder it stays what it is.
-        .hash_file(hash_file.map_or_else(String::new, |path| path.display().to_string()))
+        .hash_file(hash_file.map_or_else(Default::default, |path| path.display().to_string().into()))
         .build()
 }
 

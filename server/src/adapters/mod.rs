@@ -15,4 +15,4 @@ pub use embedder::LocalEmbedder;
 pub use file_types::ByContent;
 pub use hasher::Argon2Hasher;
 pub use ids::TimeOrderedIds;
-pub use secrets::OsSecrets;
+pub use secrets::{OsSecrets, random};

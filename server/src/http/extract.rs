@@ -138,10 +138,6 @@ impl Params {
         None
     }
 
-    pub fn error(&mut self, name: &str, message: impl Into<String>) {
-        self.errors.add(name, message);
-    }
-
     /// `?limit=` (1–200, 50 when absent) and `&after=`.
     pub fn page(&mut self) -> PageQuery {
         let limit = self.number("limit", 1, PageQuery::MAX).unwrap_or(50);

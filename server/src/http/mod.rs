@@ -31,7 +31,7 @@ use domain::Problem;
 use metrics_exporter_prometheus::PrometheusHandle;
 use problem::ApiError;
 use services::Services;
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -46,8 +46,6 @@ pub struct AppState(Arc<Shared>);
 pub struct Shared {
     pub services: Services,
     pub public_url: Option<PublicUrl>,
-    /// Folder whose file system has to take writes for uploads to work.
-    pub data_dir: PathBuf,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
     /// Counts the sockets, so that a stop waits until each was told.

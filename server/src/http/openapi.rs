@@ -1,7 +1,7 @@
 //! The OpenAPI document, made from the code: each handler describes itself beside its body.
 
-use super::{AppState, bytes};
-use axum::{extract::State, response::Response};
+use super::bytes;
+use axum::response::Response;
 use bytes::Bytes;
 use domain::{
     event::FileProgress,
@@ -20,7 +20,7 @@ use utoipa::{
 /// This document.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "operations", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
-pub async fn document(State(_): State<AppState>) -> Response {
+pub async fn document() -> Response {
     // The same for everybody and for the whole life of the process.
     static JSON: OnceLock<Bytes> = OnceLock::new();
     let json = JSON.get_or_init(|| super::openapi().to_json().map(Bytes::from).unwrap_or_default());

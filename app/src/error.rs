@@ -1,17 +1,24 @@
 //! The one error of every server function: the same problem details that the REST routes answer with, so that a form
 //! finds its messages by field and a page finds its status.
 
+use crate::wire::Wire;
 use domain::Problem;
 use leptos::{
     prelude::{FromServerFnError, ServerFnErrorErr},
     server_fn::codec::JsonEncoding,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::fmt;
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct AppError(pub Problem);
+
+impl<'de> Deserialize<'de> for AppError {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Wire::deserialize(deserializer).map(|Wire(problem)| Self(problem))
+    }
+}
 
 /// Code of a request that never reached the server, or whose answer never came back.
 pub const UNREACHABLE: &str = "unreachable";

@@ -14,6 +14,7 @@ use crate::{
         shell::read_shell,
     },
     stores::Stores,
+    wire::Wire,
 };
 use domain::{
     Timestamp, User, WorkspaceId, pages::Shell, resource::Theme, shown::Shown, status::WorkspaceStatus,
@@ -23,7 +24,7 @@ use leptos_router::{components::Outlet, hooks::use_location};
 
 /// What every page shows; read once, kept current by the stream.
 #[derive(Clone, Copy)]
-pub struct ShellData(pub Resource<Result<Shell, AppError>>);
+pub struct ShellData(pub Resource<Result<Wire<Shell>, AppError>>);
 
 #[component]
 pub fn Layout() -> impl IntoView {
@@ -66,8 +67,8 @@ pub fn Layout() -> impl IntoView {
 
 /// Takes the shell into the stores and shows a part of the frame; without it the part stays empty, and the page below
 /// tells why.
-fn with_shell<V: IntoView + 'static>(shell: Result<Shell, AppError>, part: fn() -> V) -> impl IntoView {
-    shell.ok().map(|shell| {
+fn with_shell<V: IntoView + 'static>(shell: Result<Wire<Shell>, AppError>, part: fn() -> V) -> impl IntoView {
+    shell.ok().map(|Wire(shell)| {
         take_shell(&shell);
         part()
     })

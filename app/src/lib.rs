@@ -14,11 +14,14 @@ mod layout;
 pub mod live;
 mod pages;
 pub mod paths;
+#[cfg(test)]
+mod samples;
 pub mod server_fns;
 #[cfg(feature = "ssr")]
 pub mod ssr;
 pub mod stores;
 pub mod upload;
+pub mod wire;
 
 pub use app::App;
 #[cfg(feature = "ssr")]

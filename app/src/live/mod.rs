@@ -9,6 +9,7 @@ use crate::{
     paths,
     server_fns::{documents::read_document, shell::read_shell, workspaces::read_workspace},
     stores::{Snapshot, Stores},
+    wire::Wire,
 };
 use domain::{DocumentId, WorkspaceId, backoff, pages::Since};
 use leptos::{ev, prelude::*, task::spawn_local};
@@ -175,7 +176,7 @@ impl Live {
 }
 
 async fn snapshot(screen: Screen, stores: Stores) -> Result<Snapshot, AppError> {
-    let shell = read_shell().await?;
+    let Wire(shell) = read_shell().await?;
     let mut snapshot = Snapshot { shell: Some(shell), ..Snapshot::default() };
     match screen {
         Screen::Other => {}
@@ -189,9 +190,9 @@ async fn snapshot(screen: Screen, stores: Stores) -> Result<Snapshot, AppError> 
 }
 
 /// What is gone is no error here: the page then says that it is gone.
-fn there<T>(read: Result<T, AppError>) -> Result<Option<T>, AppError> {
+fn there<T>(read: Result<Wire<T>, AppError>) -> Result<Option<T>, AppError> {
     match read {
-        Ok(value) => Ok(Some(value)),
+        Ok(Wire(value)) => Ok(Some(value)),
         Err(e) if e.status() == 404 => Ok(None),
         Err(e) => Err(e),
     }

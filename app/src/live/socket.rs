@@ -3,7 +3,8 @@
 //! callbacks map one to one onto the machine's inputs.
 
 use super::{Live, machine::Input};
-use domain::{ClientFrame, ServerFrame};
+use crate::wire;
+use domain::ClientFrame;
 use leptos::prelude::window;
 use std::cell::RefCell;
 use wasm_bindgen::{JsCast, closure::Closure};
@@ -69,8 +70,7 @@ fn open(live: Live) -> Result<Socket, wasm_bindgen::JsValue> {
 
     let on_open = Closure::<dyn FnMut()>::new(move || live.feed(Input::Opened));
     let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
-        let frame =
-            message.data().as_string().and_then(|text| serde_json::from_str::<ServerFrame>(&text).ok());
+        let frame = message.data().as_string().and_then(|text| wire::frame(&text));
         // A frame that this client does not know belongs to a newer server; the next one may be known.
         if let Some(frame) = frame {
             live.feed(Input::Frame(frame));

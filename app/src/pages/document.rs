@@ -11,6 +11,7 @@ use crate::{
     live::{Live, Screen},
     server_fns::documents::{list_chunks, read_document},
     stores::Stores,
+    wire::Wire,
 };
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Problem, Workspace,
@@ -39,7 +40,7 @@ pub fn DocumentPage() -> impl IntoView {
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! { <OneDocument page /> }.into_any(),
+                    Ok(Wire(page)) => view! { <OneDocument page /> }.into_any(),
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
                         view! { <ProblemView error what="document" retry /> }.into_any()
@@ -247,7 +248,7 @@ impl Passages {
         self.failed.set(None);
         spawn_local(async move {
             match list_chunks(self.id, after.clone()).await {
-                Ok(mut part) => {
+                Ok(Wire(mut part)) => {
                     self.read.try_update(|all| {
                         if after.is_some() {
                             all.items.append(&mut part.items);

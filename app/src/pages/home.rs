@@ -11,6 +11,7 @@ use crate::{
     live::{Live, Screen},
     server_fns::workspaces::{CreateWorkspace, create_workspace},
     stores::Stores,
+    wire::Wire,
 };
 use domain::{
     WorkspaceId,
@@ -50,7 +51,7 @@ pub fn HomePage() -> impl IntoView {
             <Suspense fallback=|| view! { <CardSkeleton /> }>
                 {move || Suspend::new(async move {
                     match shell.await {
-                        Ok(shell) => {
+                        Ok(Wire(shell)) => {
                             take_shell(&shell);
                             view! { <Cards /> }.into_any()
                         }
@@ -197,7 +198,7 @@ fn NewWorkspace(open: RwSignal<bool>, refused: Refused) -> impl IntoView {
             busy.try_set(false);
             match made {
                 Ok(made) => {
-                    if let Some(workspace) = made {
+                    if let Wire(Some(workspace)) = made {
                         stores.put_workspace(&workspace);
                     }
                     form.reset();

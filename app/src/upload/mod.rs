@@ -4,7 +4,7 @@
 mod plan;
 mod send;
 
-use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores};
+use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
 use domain::{DocumentId, WorkspaceId};
 use leptos::{prelude::*, task::spawn_local};
 use plan::Fate;
@@ -223,7 +223,7 @@ impl Uploads {
             return;
         }
         let listed = u32::try_from(self.stores.listed(workspace)).ok();
-        if let Ok(page) = read_workspace(workspace, listed).await {
+        if let Ok(Wire(page)) = read_workspace(workspace, listed).await {
             self.stores.put_workspace_page(&page);
             self.settle(workspace);
         }

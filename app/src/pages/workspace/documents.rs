@@ -7,6 +7,7 @@ use crate::{
     server_fns::workspaces::list_documents,
     stores::Stores,
     upload::Uploads,
+    wire::Wire,
 };
 use domain::WorkspaceId;
 use leptos::{prelude::*, task::spawn_local};
@@ -89,7 +90,7 @@ fn More(id: WorkspaceId) -> impl IntoView {
         failed.set(None);
         spawn_local(async move {
             match list_documents(id, after).await {
-                Ok(page) => stores.put_workspace_page(&page),
+                Ok(Wire(page)) => stores.put_workspace_page(&page),
                 Err(e) => {
                     failed.try_set(Some(e.0.detail));
                 }

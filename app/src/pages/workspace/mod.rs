@@ -15,6 +15,7 @@ use crate::{
     live::{Live, Screen},
     server_fns::workspaces::{read_workspace, search as run_search},
     stores::Stores,
+    wire::Wire,
 };
 use documents::Documents;
 use domain::{Problem, WorkspaceId, pages::WorkspacePage as Page, resource::SearchHit};
@@ -27,7 +28,7 @@ pub use row::document_shown;
 use search::{Hits, SearchBox};
 
 /// What was searched for, and what was found; `None` when nothing was asked.
-type Found = Option<Result<Vec<SearchHit>, AppError>>;
+type Found = Option<Result<Wire<Vec<SearchHit>>, AppError>>;
 
 #[component]
 pub fn WorkspacePage() -> impl IntoView {
@@ -55,7 +56,7 @@ pub fn WorkspacePage() -> impl IntoView {
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! { <Workspace page found asked /> }.into_any(),
+                    Ok(Wire(page)) => view! { <Workspace page found asked /> }.into_any(),
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
                         view! { <ProblemView error what="workspace" retry /> }.into_any()
@@ -108,7 +109,10 @@ fn Workspace(page: Page, found: Resource<Found>, asked: Memo<Option<String>>) ->
                 <Suspense>
                     {move || Suspend::new(async move {
                         let asked = asked.get_untracked().unwrap_or_default();
-                        found.await.map(|found| view! { <Hits found asked workspace=id /> })
+                        found.await.map(|found| {
+                            let found = found.map(|Wire(hits)| hits);
+                            view! { <Hits found asked workspace=id /> }
+                        })
                     })}
                 </Suspense>
                 <JobPanel id />

@@ -1,6 +1,6 @@
 //! The next passages of a document, or its first ones when nothing was read yet.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::{Chunk, DocumentId, resource::Page};
 use leptos::prelude::*;
 
@@ -8,10 +8,10 @@ use leptos::prelude::*;
 pub async fn list_chunks(
     id: DocumentId,
     #[server(default)] after: Option<String>,
-) -> Result<Page<Chunk>, AppError> {
+) -> Result<Wire<Page<Chunk>>, AppError> {
     use super::read::PAGE;
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
-    services.list_chunks(who.user.id, id, PageQuery { limit: PAGE, after }).await.map_err(ssr::told)
+    services.list_chunks(who.user.id, id, PageQuery { limit: PAGE, after }).await.map(Wire).map_err(ssr::told)
 }

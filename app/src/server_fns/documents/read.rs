@@ -1,6 +1,6 @@
 //! A document with its steps and first passages.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::{DocumentId, pages::DocumentPage};
 use leptos::prelude::*;
 
@@ -9,9 +9,9 @@ use leptos::prelude::*;
 pub const PAGE: u32 = 20;
 
 #[server(prefix = "/_fn", endpoint = "documents/read")]
-pub async fn read_document(id: DocumentId) -> Result<DocumentPage, AppError> {
+pub async fn read_document(id: DocumentId) -> Result<Wire<DocumentPage>, AppError> {
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
-    services.document_page(who.user.id, id, PageQuery::first(PAGE)).await.map_err(ssr::told)
+    services.document_page(who.user.id, id, PageQuery::first(PAGE)).await.map(Wire).map_err(ssr::told)
 }

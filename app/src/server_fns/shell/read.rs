@@ -1,12 +1,12 @@
 //! The person, the workspaces and the jobs that run.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::pages::Shell;
 use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "shell/read")]
-pub async fn read_shell() -> Result<Shell, AppError> {
+pub async fn read_shell() -> Result<Wire<Shell>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;
-    services.shell(who.user).await.map_err(ssr::told)
+    services.shell(who.user).await.map(Wire).map_err(ssr::told)
 }

@@ -1,6 +1,6 @@
 //! Makes a workspace. A script gets it back, still provisioning; a plain form is led to the list that shows it.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::Workspace;
 use leptos::prelude::*;
 
@@ -11,11 +11,11 @@ pub async fn create_workspace(
     /// Chosen by the page, so that a second press makes no second workspace.
     #[server(default)]
     command_id: Option<String>,
-) -> Result<Option<Workspace>, AppError> {
+) -> Result<Wire<Option<Workspace>>, AppError> {
     use crate::ssr::{self, Form};
     let (services, who) = ssr::signed_in()?;
     let form = services::NewWorkspaceForm { name: name.clone(), description: Some(description.clone()) };
     let made = services.create_workspace(who.user.id, form, command_id.filter(|id| !id.is_empty())).await;
     let values = [("name", &*name), ("description", &*description)];
-    ssr::finish(made.map(Some), Form { page: "/", next: "/", values: &values })
+    ssr::finish(made.map(|made| Wire(Some(made))), Form { page: "/", next: "/", values: &values })
 }

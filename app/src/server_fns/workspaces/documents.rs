@@ -1,15 +1,15 @@
 //! The next documents of a workspace, with their jobs.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "workspaces/documents")]
-pub async fn list_documents(id: WorkspaceId, after: String) -> Result<WorkspacePage, AppError> {
+pub async fn list_documents(id: WorkspaceId, after: String) -> Result<Wire<WorkspacePage>, AppError> {
     use super::read::PAGE;
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
     let query = PageQuery { limit: PAGE, after: Some(after) };
-    services.workspace_page(who.user.id, id, query).await.map_err(ssr::told)
+    services.workspace_page(who.user.id, id, query).await.map(Wire).map_err(ssr::told)
 }

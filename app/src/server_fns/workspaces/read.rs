@@ -1,6 +1,6 @@
 //! A workspace with its newest documents and their jobs.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
@@ -14,10 +14,10 @@ pub async fn read_workspace(
     /// Documents that the page shows already, so that a reload shows as many; at most 200.
     #[server(default)]
     limit: Option<u32>,
-) -> Result<WorkspacePage, AppError> {
+) -> Result<Wire<WorkspacePage>, AppError> {
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
     let query = PageQuery::first(limit.unwrap_or(PAGE).clamp(PAGE, PageQuery::MAX));
-    services.workspace_page(who.user.id, id, query).await.map_err(ssr::told)
+    services.workspace_page(who.user.id, id, query).await.map(Wire).map_err(ssr::told)
 }

@@ -1,6 +1,6 @@
 //! Passages that answer a question.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Wire};
 use domain::{WorkspaceId, resource::SearchHit};
 use leptos::prelude::*;
 
@@ -11,8 +11,8 @@ pub async fn search(
     /// How many; the workspace's own number when left out.
     #[server(default)]
     top_k: Option<u32>,
-) -> Result<Vec<SearchHit>, AppError> {
+) -> Result<Wire<Vec<SearchHit>>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;
-    services.search(who.user.id, workspace, &query, top_k).await.map_err(ssr::told)
+    services.search(who.user.id, workspace, &query, top_k).await.map(Wire).map_err(ssr::told)
 }

@@ -1,6 +1,7 @@
 //! Where log lines go (standard error) and how they look. What goes into them is in `docs/LOGGING.md`.
 
 use crate::config::LogFormat;
+use std::io::IsTerminal;
 use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 
 /// Starts logging for the whole process.
@@ -9,7 +10,9 @@ use tracing_subscriber::{EnvFilter, filter::ParseError, fmt};
 /// When `filter` is neither a level nor a list of target=level pairs.
 pub fn start(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(filter)?;
-    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Colours are for a person at a terminal; in a file they are noise.
+    let colours = std::io::stderr().is_terminal();
+    let lines = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours);
     match format {
         LogFormat::Text => lines.init(),
         LogFormat::Json => {

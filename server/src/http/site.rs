@@ -80,3 +80,23 @@ pub async fn fallback(State(app): State<AppState>, request: Request) -> Response
 fn nothing_here() -> Response {
     ApiError(Problem::new(404, "not_found", "There is nothing at this address.")).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_that_carry_a_hash_of_the_build_are_kept_for_ever() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let hashes = dir.path().join("hash.txt");
+        std::fs::write(&hashes, "css: aB3_\njs: Qw-9\n").expect("written");
+        let site = Site::open(dir.path().to_owned(), &hashes);
+        assert!(
+            site.is_immutable("/pkg/insighthub.aB3_.css") && site.is_immutable("/pkg/insighthub.Qw-9.js")
+        );
+        for changing in ["/pkg/insighthub.css", "/favicon.svg", "/pkg/insighthub.other.js", "/aB3_/x.js"] {
+            assert!(!site.is_immutable(changing), "{changing}");
+        }
+        assert!(Site::open(dir.path().to_owned(), &dir.path().join("none")).hash_file().is_none());
+    }
+}

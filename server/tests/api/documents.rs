@@ -80,11 +80,8 @@ async fn each_kind_of_document_becomes_ready_found_and_given_back_unchanged() {
         let passage = chunks[chunks.len() / 2]["text"].as_str().expect("text");
         let question: String = passage.split_whitespace().take(30).collect::<Vec<_>>().join(" ");
         let question: String = question.chars().take(500).collect();
-        let path = format!("/api/workspaces/{workspace}/search");
-        let found = client
-            .send(client.request("GET", &path).query(&[("q", question.as_str()), ("top_k", "5")]))
-            .await;
-        let found = found.json();
+        let question = percent_encoding::utf8_percent_encode(&question, percent_encoding::NON_ALPHANUMERIC);
+        let found = client.read(&format!("/api/workspaces/{workspace}/search?q={question}&top_k=5")).await;
         let items = found["items"].as_array().expect("items");
         assert!(
             items.len() <= 5 && items.iter().any(|hit| hit["document"]["id"] == id),

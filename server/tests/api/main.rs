@@ -12,6 +12,7 @@ mod live;
 mod openapi;
 mod origin;
 mod ownership;
+mod pages;
 mod problems;
 mod stop;
 mod stream;

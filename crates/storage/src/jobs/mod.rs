@@ -11,7 +11,6 @@ pub(crate) use input::{clean_checkpoint, clean_job, lease_micros, uploads};
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, number, parsed};
 
 use crate::{
-    engine::Engine,
     fault::Fault,
     open::Store,
     page::{Cursor, limit_of, paged},
@@ -20,24 +19,24 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
     ingest::{Checkpoint, DocumentState, JobState, Told},
     resource::Page,
 };
-use rows::{JOB, QUEUE_POSITION, for_update, shown_job};
-use services::ports::{Claim, JobStore, NewJob, PageQuery, Signal, StoreError, WorkerId};
+use rows::{JOB, QUEUE_POSITION, shown_job};
+use services::ports::{Claim, JobStore, NewJob, PageQuery, StoreError, WorkerId};
 use sqlx::{AssertSqlSafe, Row};
 
 /// The job, kept from everybody else until the transaction ends.
 async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
-    let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1{}", for_update(tx.engine));
+    let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1{}", tx.engine.for_update());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
     row.as_ref().map(rows::job).transpose()
 }
 
 /// The document with the key of its file, kept from everybody else until the transaction ends.
 async fn lock_document(tx: &mut Tx, id: DocumentId) -> Result<Option<(DocumentState, String)>, Fault> {
-    let sql = format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1{}", for_update(tx.engine));
+    let sql = format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1{}", tx.engine.for_update());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
     row.map(|row| Ok((document(&row)?, row.try_get("blob_key")?))).transpose()
 }
@@ -54,14 +53,7 @@ async fn tell(
         tx.emit(user, event, now);
     }
     if told.counts_changed {
-        if tx.engine == Engine::Postgres {
-            // Whoever counts second has to see what the first one changed; else the newer event told older counts.
-            sqlx::query("SELECT id FROM workspaces WHERE id = $1 FOR NO KEY UPDATE")
-                .bind(workspace.to_string())
-                .fetch_optional(&mut tx.conn)
-                .await?;
-        }
-        let workspace = workspaces::load(&mut tx.conn, workspace).await?.ok_or(StoreError::NotFound)?;
+        let workspace = workspaces::load_locked(tx, workspace).await?.ok_or(StoreError::NotFound)?;
         tx.emit(user, Event::WorkspaceStatus(workspace), now);
     }
     Ok(())

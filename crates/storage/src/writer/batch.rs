@@ -1,5 +1,5 @@
-//! One transaction: its items, each behind a savepoint, their events, the commit. It never retries; it says why it
-//! stopped, and [`super::task`] decides.
+//! One transaction: its items, their events, the commit. It never retries; it says why it stopped, and
+//! [`super::task`] decides.
 
 use super::{Emitted, Item, Stamped, Tx, stamp};
 use crate::{
@@ -22,8 +22,17 @@ pub(super) struct Outcome {
 pub(super) enum Stop {
     /// Nothing of it was committed.
     Before(Fault),
+    /// An item failed, and what it wrote cannot be told from what the others wrote: the transaction has to run again
+    /// with savepoints.
+    Spoiled,
     /// The commit was sent and its answer never came. If it was carried out, this is what it did.
     InCommit(Fault, Outcome),
+}
+
+impl From<sqlx::Error> for Stop {
+    fn from(e: sqlx::Error) -> Self {
+        Self::Before(e.into())
+    }
 }
 
 /// Names this transaction in the database, so that a commit without an answer can be looked up afterwards.
@@ -32,17 +41,23 @@ pub(super) struct Mark<'a> {
     pub(super) batch: i64,
 }
 
-/// Runs the items in one transaction and commits it. When it stops, the caller rolls back.
-pub(super) async fn run(tx: &mut Tx, items: &mut [Box<dyn Item>], mark: &Mark<'_>) -> Result<Outcome, Stop> {
-    let (outcomes, signals, emitted) = run_items(tx, items).await.map_err(Stop::Before)?;
+/// Runs the items in one transaction and commits it; with a savepoint around each item, so that one that fails is
+/// undone by itself. When it stops, the caller rolls back.
+pub(super) async fn run(
+    tx: &mut Tx,
+    items: &mut [Box<dyn Item>],
+    savepoints: bool,
+    mark: &Mark<'_>,
+) -> Result<Outcome, Stop> {
+    let (outcomes, signals, emitted) = run_items(tx, items, savepoints).await?;
     if outcomes.iter().all(Result::is_err) {
-        tx.conn.execute(raw_sql("ROLLBACK")).await.map_err(|e| Stop::Before(e.into()))?;
+        tx.conn.execute(raw_sql("ROLLBACK")).await?;
         let items = outcomes.into_iter().map(|o| o.map(|()| vec![])).collect();
         return Ok(Outcome { items, signals: vec![] });
     }
     let stamped = stamp::stamp(tx, emitted).await.map_err(Stop::Before)?;
     if tx.engine == Engine::Postgres {
-        leave_mark(tx, mark).await.map_err(|e| Stop::Before(e.into()))?;
+        leave_mark(tx, mark).await?;
     }
     let items = outcomes.into_iter().zip(stamped).map(|(o, stamped)| o.map(|()| stamped)).collect();
     let outcome = Outcome { items, signals };
@@ -51,17 +66,17 @@ pub(super) async fn run(tx: &mut Tx, items: &mut [Box<dyn Item>], mark: &Mark<'_
         Err(e) if tx.engine == Engine::Postgres && meaning(&e) == Meaning::Lost => {
             Err(Stop::InCommit(e.into(), outcome))
         }
-        Err(e) => Err(Stop::Before(e.into())),
+        Err(e) => Err(e.into()),
     }
 }
 
 type Ran = (Vec<Result<(), StoreError>>, Vec<Signal>, Vec<Vec<Emitted>>);
 
-async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>]) -> Result<Ran, Fault> {
+async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -> Result<Ran, Stop> {
     let begin = tx.engine.begin_write();
     tx.conn.execute(raw_sql(begin)).await?;
-    // A lone item needs no savepoint: when it fails, so does the transaction.
-    let savepoints = items.len() > 1;
+    // A lone item needs none: when it fails, so does the transaction.
+    let (savepoints, lone) = (savepoints && items.len() > 1, items.len() == 1);
     let (mut outcomes, mut signals, mut emitted) = (vec![], vec![], vec![]);
     let mut released = true;
     for item in items.iter_mut() {
@@ -78,6 +93,9 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>]) -> Result<Ran, Faul
                 signals.append(&mut tx.signals);
             }
             Err(fault) if fault.meaning() == Meaning::Item => {
+                if !savepoints && !lone {
+                    return Err(Stop::Spoiled);
+                }
                 tracing::debug!(item = item.what(), error = %fault, "item undone");
                 tx.emitted.clear();
                 tx.signals.clear();
@@ -88,7 +106,7 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>]) -> Result<Ran, Faul
                 outcomes.push(Err(fault.into()));
                 emitted.push(vec![]);
             }
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(Stop::Before(fault)),
         }
     }
     Ok((outcomes, signals, emitted))

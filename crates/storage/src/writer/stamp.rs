@@ -4,6 +4,7 @@
 use super::{Emitted, Stamped, Tx};
 use crate::{
     bulk::{self, parts},
+    engine::Engine,
     fault::Fault,
 };
 use domain::{EntityKey, Event, UserId};
@@ -38,13 +39,18 @@ pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Vec
             let about = About::of(&event);
             revs.note(&entity, *head);
             let event = Arc::new(LoggedEvent::new(user, *head, at, event));
-            rows.push((about, entity_text(&entity), event.clone()));
+            rows.push(Logged { about, entity: entity_text(&entity), event: event.clone() });
             of_item.push(Stamped { entity, event });
         }
         stamped.push(of_item);
     }
-    insert(&mut tx.conn, &rows).await?;
-    revs.store(&mut tx.conn).await?;
+    match (tx.engine, rows.as_slice(), revs.only()) {
+        (Engine::Sqlite, [row], Some((table, id))) => insert_one(&mut tx.conn, row, table, id).await?,
+        _ => {
+            insert(&mut tx.conn, &rows).await?;
+            revs.store(&mut tx.conn).await?;
+        }
+    }
     Ok(stamped)
 }
 
@@ -76,57 +82,79 @@ async fn take_numbers(
     Ok(heads)
 }
 
-async fn insert(conn: &mut AnyConnection, rows: &[(About, String, Arc<LoggedEvent>)]) -> Result<(), Fault> {
+/// An event with what the log keeps beside it.
+struct Logged {
+    about: About,
+    entity: String,
+    event: Arc<LoggedEvent>,
+}
+
+const INSERT: &str = "INSERT INTO events \
+     (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data) VALUES";
+const COLUMNS: usize = 10;
+
+async fn insert(conn: &mut AnyConnection, rows: &[Logged]) -> Result<(), Fault> {
     for part in parts(rows, ROWS) {
-        let sql = format!(
-            "INSERT INTO events (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data) \
-             VALUES {}",
-            bulk::rows(part.len(), 10)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (about, entity, event) in part {
-            query = query
-                .bind(event.user_id.to_string())
-                .bind(event.seq as i64)
-                .bind(event.at.micros())
-                .bind(event.name)
-                .bind(entity.clone())
-                .bind(about.document.clone())
-                .bind(about.job.clone())
-                .bind(about.workspace.clone())
-                .bind(i64::from(event.progress))
-                .bind(String::from_utf8_lossy(&event.frame).into_owned());
-        }
+        let sql = format!("{INSERT} {}", bulk::rows(part.len(), COLUMNS));
+        let query = part.iter().fold(sqlx::query(AssertSqlSafe(sql)), bind);
         query.execute(&mut *conn).await?;
     }
     Ok(())
 }
 
-/// Highest seq of each row that an event of this transaction is about.
-#[derive(Default)]
-struct Revs {
-    documents: BTreeMap<String, u64>,
-    jobs: BTreeMap<String, u64>,
-    workspaces: BTreeMap<String, u64>,
+/// What [`insert`] and [`Revs::store`] do, for one event about a row of `table`, in one trip to the database: SQLite
+/// takes several statements at once. It is what a lone caller waits for.
+async fn insert_one(conn: &mut AnyConnection, row: &Logged, table: &str, id: &str) -> Result<(), Fault> {
+    let sql = format!(
+        "{INSERT} {}; UPDATE {table} SET rev = $2 WHERE id = ${}",
+        bulk::rows(1, COLUMNS),
+        COLUMNS + 1
+    );
+    bind(sqlx::query(AssertSqlSafe(sql)), row).bind(id.to_owned()).execute(conn).await?;
+    Ok(())
 }
+
+fn bind(query: AnyQuery, row: &Logged) -> AnyQuery {
+    let Logged { about, entity, event } = row;
+    query
+        .bind(event.user_id.to_string())
+        .bind(event.seq as i64)
+        .bind(event.at.micros())
+        .bind(event.name)
+        .bind(entity.clone())
+        .bind(about.document.clone())
+        .bind(about.job.clone())
+        .bind(about.workspace.clone())
+        .bind(i64::from(event.progress))
+        .bind(String::from_utf8_lossy(&event.frame).into_owned())
+}
+
+/// Highest seq of each row that an event of this transaction is about, by table.
+#[derive(Default)]
+struct Revs(BTreeMap<&'static str, BTreeMap<String, u64>>);
 
 impl Revs {
     fn note(&mut self, entity: &EntityKey, seq: u64) {
-        let (rows, id) = match entity {
+        let (table, id) = match entity {
             // A step is kept in its document's row.
-            EntityKey::Document(id) | EntityKey::FileStep(id, _) => (&mut self.documents, id.to_string()),
-            EntityKey::Job(id) => (&mut self.jobs, id.to_string()),
-            EntityKey::Workspace(id) => (&mut self.workspaces, id.to_string()),
+            EntityKey::Document(id) | EntityKey::FileStep(id, _) => ("documents", id.to_string()),
+            EntityKey::Job(id) => ("jobs", id.to_string()),
+            EntityKey::Workspace(id) => ("workspaces", id.to_string()),
             EntityKey::Settings(_) | EntityKey::Session(_) => return,
         };
-        let rev = rows.entry(id).or_default();
+        let rev = self.0.entry(table).or_default().entry(id).or_default();
         *rev = (*rev).max(seq);
     }
 
+    /// Table and id, when it is about one row only.
+    fn only(&self) -> Option<(&'static str, &str)> {
+        let mut rows = self.0.iter().flat_map(|(table, rows)| rows.keys().map(|id| (*table, id.as_str())));
+        let first = rows.next()?;
+        rows.next().is_none().then_some(first)
+    }
+
     async fn store(&self, conn: &mut AnyConnection) -> Result<(), Fault> {
-        for (table, revs) in
-            [("documents", &self.documents), ("jobs", &self.jobs), ("workspaces", &self.workspaces)]
-        {
+        for (table, revs) in &self.0 {
             let revs: Vec<(&String, &u64)> = revs.iter().collect();
             for part in parts(&revs, ROWS) {
                 let sql = format!(

@@ -1,0 +1,336 @@
+//! Leases: who works on which document, and until when. Measured by the database's clock alone.
+
+use super::{lock_document, lock_job, number, parsed, rows, tell};
+use crate::{engine::Engine, fault::Fault, writer::Tx};
+use domain::{
+    DocumentId, JobId, JobStatus, Timestamp,
+    ingest::{self, DocumentState, JobState},
+    rag::RagConfig,
+};
+use services::ports::{Claim, Signal, StoreError};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use std::collections::BTreeMap;
+
+pub(super) struct Wanted {
+    pub(super) worker: String,
+    /// Microseconds.
+    pub(super) lease: i64,
+    pub(super) limit: u32,
+    pub(super) now: Timestamp,
+}
+
+/// A task `t` that nobody holds. The first condition is the one of the index.
+fn free(engine: Engine) -> String {
+    format!(
+        "t.status IN ('pending', 'running') AND (t.status = 'pending' OR t.lease_until <= {})",
+        engine.now_micros()
+    )
+}
+
+/// Its job `j` and workspace `w` let it be worked on.
+const OPEN: &str = "j.id = t.job_id AND j.attempt = t.attempt AND j.status IN ('pending', 'running') \
+    AND j.requested IS NULL AND w.id = j.workspace_id AND w.status = 'ready' AND w.processor = 'builtin'";
+
+/// The task of a user that is next, with what decides whose turn it is.
+struct Next {
+    /// Documents of the user that are leased now.
+    leased: i64,
+    job_created_at: i64,
+    job: String,
+    place: i64,
+    user: String,
+    attempt: i64,
+    document: String,
+}
+
+impl Next {
+    fn turn(&self) -> (i64, i64, &str, i64) {
+        (self.leased, self.job_created_at, &self.job, self.place)
+    }
+}
+
+struct Taken {
+    job: JobId,
+    attempt: u32,
+    document: DocumentId,
+    fence: u64,
+}
+
+pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fault> {
+    let taken = take(tx, wanted).await?;
+    // Tasks first, then jobs, then documents, each in the order of their ids: so that workers who lock the same rows
+    // wait for one another in one direction.
+    let mut jobs: BTreeMap<JobId, (JobState, RagConfig)> = BTreeMap::new();
+    let mut ids: Vec<JobId> = taken.iter().map(|t| t.job).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    for id in ids {
+        // Since the look at the queue it may have been paused or have ended.
+        let open = |s: &JobState| {
+            matches!(s.job.status, JobStatus::Pending | JobStatus::Running) && s.job.requested.is_none()
+        };
+        if let Some(state) = lock_job(tx, id).await?.filter(open) {
+            let config = rag_config(tx, &state).await?;
+            jobs.insert(id, (state, config));
+        }
+    }
+    let mut documents: BTreeMap<DocumentId, (DocumentState, String)> = BTreeMap::new();
+    let mut ids: Vec<DocumentId> = taken.iter().map(|t| t.document).collect();
+    ids.sort_unstable();
+    for id in ids {
+        documents.insert(id, lock_document(tx, id).await?.ok_or(StoreError::NotFound)?);
+    }
+
+    let mut claims = vec![];
+    for t in taken {
+        let Some((job, config)) = jobs.get_mut(&t.job) else {
+            give_back(tx, &t).await?;
+            continue;
+        };
+        let (document, blob_key) = documents.get_mut(&t.document).ok_or(StoreError::NotFound)?;
+        let before = document.clone();
+        let told = ingest::start(job, document, wanted.now)?;
+        if *document != before {
+            rows::update_document(&mut tx.conn, document).await?;
+        }
+        let (user_id, workspace_id) = (job.job.user_id, job.job.kb_id);
+        let d = &document.document;
+        claims.push(Claim {
+            job_id: t.job,
+            document_id: t.document,
+            workspace_id,
+            user_id,
+            attempt: t.attempt,
+            fence: t.fence,
+            stage: document.stage,
+            filename: d.filename.clone(),
+            mime_type: d.mime_type.clone(),
+            version: d.version,
+            blob_key: blob_key.clone(),
+            rag_config: config.clone(),
+        });
+        tell(tx, user_id, workspace_id, told, wanted.now).await?;
+    }
+    for (state, _) in jobs.values() {
+        rows::update_job(&mut tx.conn, state).await?;
+    }
+    Ok(claims)
+}
+
+async fn rag_config(tx: &mut Tx, job: &JobState) -> Result<RagConfig, Fault> {
+    let config: Option<String> = sqlx::query_scalar("SELECT rag_config FROM workspaces WHERE id = $1")
+        .bind(job.job.kb_id.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    Ok(serde_json::from_str(&config.ok_or(StoreError::NotFound)?)?)
+}
+
+/// Leases up to `limit` tasks, one after the other to the user whose turn it is.
+async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
+    let mut queue = vec![];
+    for (user, leased) in users_in_turn(tx, wanted.limit).await? {
+        queue.extend(next_of_user(tx, user, leased, None).await?);
+    }
+    let mut taken = vec![];
+    while (taken.len() as u32) < wanted.limit {
+        let first = queue.iter().enumerate().min_by(|(_, a), (_, b)| a.turn().cmp(&b.turn()));
+        let Some(i) = first.map(|(i, _)| i) else { break };
+        let next = queue.swap_remove(i);
+        let mut leased = next.leased;
+        if let Some(fence) = lease(tx, &next, wanted).await? {
+            taken.push(Taken {
+                job: next.job.parse().map_err(Fault::corrupt)?,
+                attempt: u32::try_from(next.attempt).map_err(Fault::corrupt)?,
+                document: next.document.parse().map_err(Fault::corrupt)?,
+                fence,
+            });
+            leased += 1;
+        }
+        // Not taken: another server was faster. Either way the user's next one stands in line now.
+        queue.extend(next_of_user(tx, next.user.clone(), leased, Some(&next)).await?);
+    }
+    Ok(taken)
+}
+
+/// The users who have something to do, those with the fewest leases first, then those with the oldest job; as many as
+/// may get something. Goes from user to user through the index, however much each has waiting.
+async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(String, i64)>, Fault> {
+    let (free, now) = (free(tx.engine), tx.engine.now_micros());
+    let first = |column: &str| {
+        format!(
+            "(SELECT t.{column} FROM tasks t, jobs j, workspaces w WHERE t.user_id = u.user_id AND {free} AND {OPEN} \
+             ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1)"
+        )
+    };
+    let sql = format!(
+        "WITH RECURSIVE u (user_id) AS ( \
+             SELECT MIN(user_id) FROM tasks WHERE status IN ('pending', 'running') \
+             UNION ALL \
+             SELECT (SELECT MIN(t.user_id) FROM tasks t \
+                     WHERE t.status IN ('pending', 'running') AND t.user_id > u.user_id) \
+             FROM u WHERE u.user_id IS NOT NULL \
+         ), waiting AS ( \
+             SELECT u.user_id, {created_at} AS job_created_at, {job_id} AS job_id, \
+                 (SELECT COUNT(*) FROM tasks t WHERE t.user_id = u.user_id AND t.status = 'running' \
+                  AND t.lease_until > {now}) AS leased \
+             FROM u WHERE u.user_id IS NOT NULL \
+         ) \
+         SELECT user_id, leased FROM waiting WHERE job_id IS NOT NULL \
+         ORDER BY leased, job_created_at, job_id LIMIT $1",
+        created_at = first("job_created_at"),
+        job_id = first("job_id"),
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(&mut tx.conn).await?;
+    rows.iter().map(|row| Ok((row.try_get("user_id")?, row.try_get("leased")?))).collect()
+}
+
+/// The user's first free task, after `after` when given.
+async fn next_of_user(
+    tx: &mut Tx,
+    user: String,
+    leased: i64,
+    after: Option<&Next>,
+) -> Result<Option<Next>, Fault> {
+    let sql = format!(
+        "SELECT t.job_created_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t, jobs j, workspaces w \
+         WHERE t.user_id = $1 AND (t.job_created_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {OPEN} \
+         ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1",
+        free(tx.engine)
+    );
+    let (created_at, job, place) =
+        after.map_or((i64::MIN, "", -1), |n| (n.job_created_at, n.job.as_str(), n.place));
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(user.as_str())
+        .bind(created_at)
+        .bind(job)
+        .bind(place)
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    let next = |row: AnyRow| {
+        Ok(Next {
+            leased,
+            job_created_at: row.try_get("job_created_at")?,
+            job: row.try_get("job_id")?,
+            place: row.try_get("place")?,
+            user,
+            attempt: row.try_get("attempt")?,
+            document: row.try_get("document_id")?,
+        })
+    };
+    row.map(next).transpose()
+}
+
+/// Answers the new fence, or `None` when another server has the task by now.
+async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>, Fault> {
+    let skip_locked = match tx.engine {
+        Engine::Sqlite => "",
+        Engine::Postgres => " FOR UPDATE SKIP LOCKED",
+    };
+    let sql = format!(
+        "UPDATE tasks SET status = 'running', owner = $4, lease_until = {} + $5, fence = fence + 1 \
+         WHERE (job_id, attempt, document_id) IN (SELECT t.job_id, t.attempt, t.document_id FROM tasks t \
+             WHERE t.job_id = $1 AND t.attempt = $2 AND t.document_id = $3 AND {}{skip_locked}) RETURNING fence",
+        tx.engine.now_micros(),
+        free(tx.engine)
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(next.job.as_str())
+        .bind(next.attempt)
+        .bind(next.document.as_str())
+        .bind(wanted.worker.as_str())
+        .bind(wanted.lease)
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    row.map(|row| number(&row, "fence")).transpose()
+}
+
+/// Undoes a lease in the transaction that gave it.
+async fn give_back(tx: &mut Tx, t: &Taken) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
+         WHERE job_id = $1 AND attempt = $2 AND document_id = $3",
+    )
+    .bind(t.job.to_string())
+    .bind(i64::from(t.attempt))
+    .bind(t.document.to_string())
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}
+
+/// Extends what the worker holds; answers it, in the order of the ids.
+pub(super) async fn extend_leases(tx: &mut Tx, worker: &str, lease: i64) -> Result<Vec<DocumentId>, Fault> {
+    let sql = format!(
+        "UPDATE tasks SET lease_until = {} + $2 WHERE owner = $1 AND status = 'running' RETURNING document_id",
+        tx.engine.now_micros()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(worker).bind(lease).fetch_all(&mut tx.conn).await?;
+    let mut held: Vec<DocumentId> =
+        rows.iter().map(|row| parsed(row, "document_id")).collect::<Result<_, _>>()?;
+    held.sort_unstable();
+    Ok(held)
+}
+
+pub(super) async fn release(tx: &mut Tx, claim: &Claim) -> Result<(), Fault> {
+    let released = sqlx::query(
+        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
+         WHERE job_id = $1 AND attempt = $2 AND document_id = $3 AND fence = $4 AND status = 'running'",
+    )
+    .bind(claim.job_id.to_string())
+    .bind(i64::from(claim.attempt))
+    .bind(claim.document_id.to_string())
+    .bind(rows::int(claim.fence))
+    .execute(&mut tx.conn)
+    .await?;
+    if released.rows_affected() == 0 {
+        return Err(StoreError::Fenced.into());
+    }
+    tx.signal(Signal::WorkReady);
+    Ok(())
+}
+
+pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64, Fault> {
+    let voided = sqlx::query(
+        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 WHERE status = 'running'",
+    )
+    .execute(&mut tx.conn)
+    .await?;
+    tx.signal(Signal::WorkReady);
+    Ok(voided.rows_affected())
+}
+
+/// Whether the claim is the newest one of its document and the work is not through. Keeps the task from others until
+/// the transaction ends.
+pub(super) async fn held(tx: &mut Tx, claim: &Claim) -> Result<(), Fault> {
+    let sql = format!(
+        "SELECT fence FROM tasks WHERE job_id = $1 AND attempt = $2 AND document_id = $3 AND fence = $4 \
+         AND status = 'running'{}",
+        tx.engine.for_update()
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(claim.job_id.to_string())
+        .bind(i64::from(claim.attempt))
+        .bind(claim.document_id.to_string())
+        .bind(rows::int(claim.fence))
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    if row.is_none() {
+        return Err(StoreError::Fenced.into());
+    }
+    Ok(())
+}
+
+/// Ends the task: nobody claims it again, and every later write under the claim is fenced off.
+pub(super) async fn end(tx: &mut Tx, claim: &Claim, status: &str) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE tasks SET status = $4, owner = NULL, lease_until = 0 \
+         WHERE job_id = $1 AND attempt = $2 AND document_id = $3",
+    )
+    .bind(claim.job_id.to_string())
+    .bind(i64::from(claim.attempt))
+    .bind(claim.document_id.to_string())
+    .bind(status)
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}

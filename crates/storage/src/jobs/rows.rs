@@ -1,0 +1,390 @@
+//! Jobs, documents and chunks as rows: reading them into the types of `domain`, and writing them back.
+
+use crate::{bulk, fault::Fault};
+use domain::{
+    Chunk, Document, Job, PhaseDetail, PhaseName, PhaseStatus, Timestamp,
+    ingest::{DocumentState, JobState},
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+use std::{fmt::Display, str::FromStr};
+
+pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kind, jobs.attempt, jobs.status, \
+    jobs.requested, jobs.phase, jobs.progress, jobs.message, jobs.error, jobs.metrics, jobs.phase_details, \
+    jobs.estimate, jobs.event_at, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at";
+
+/// Unfinished jobs of all users that were made before this one, while it waits.
+pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' THEN \
+    (SELECT COUNT(*) FROM jobs ahead WHERE ahead.status IN ('pending', 'running', 'paused') \
+    AND (ahead.created_at, ahead.id) < (jobs.created_at, jobs.id)) END AS queue_position";
+
+pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documents.user_id, documents.job_id, \
+    documents.filename, documents.mime_type, documents.size_bytes, documents.content_hash, documents.blob_key, \
+    documents.status, documents.error, documents.error_code, documents.error_hint, documents.warnings, \
+    documents.chunk_count, documents.progress, documents.step, documents.message, documents.metadata, \
+    documents.attempt, documents.stale, documents.version, documents.stage, documents.embedded, documents.embeds, \
+    documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at";
+const DOCUMENT_COLUMNS: usize = 30;
+
+pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
+    chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled";
+
+/// Parameters of one statement, about.
+pub(super) const PARAMETERS: usize = 512;
+
+pub(crate) fn parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &str) -> Result<T, Fault> {
+    row.try_get::<&str, _>(column)?.parse().map_err(|e| Fault::corrupt(format!("{column}: {e}")))
+}
+
+fn maybe_parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &str) -> Result<Option<T>, Fault> {
+    row.try_get::<Option<String>, _>(column)?
+        .map(|text| text.parse().map_err(|e| Fault::corrupt(format!("{column}: {e}"))))
+        .transpose()
+}
+
+fn json<T: DeserializeOwned>(row: &AnyRow, column: &str) -> Result<T, Fault> {
+    serde_json::from_str(row.try_get::<&str, _>(column)?)
+        .map_err(|e| Fault::corrupt(format!("{column}: {e}")))
+}
+
+pub(crate) fn number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<T, Fault> {
+    T::try_from(row.try_get::<i64, _>(column)?).map_err(|_| Fault::corrupt(column))
+}
+
+fn maybe_number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<Option<T>, Fault> {
+    row.try_get::<Option<i64>, _>(column)?
+        .map(|n| T::try_from(n).map_err(|_| Fault::corrupt(column)))
+        .transpose()
+}
+
+fn moment(row: &AnyRow, column: &str) -> Result<Timestamp, Fault> {
+    Ok(Timestamp::from_micros(row.try_get(column)?))
+}
+
+fn maybe_moment(row: &AnyRow, column: &str) -> Result<Option<Timestamp>, Fault> {
+    Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_micros))
+}
+
+/// A count as a column keeps it. No real one is out of its range.
+pub(super) fn int(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// A phase as its row keeps it. The progress is a text: JSON numbers do not read back to the last bit, and a bar must
+/// not fall by even that.
+#[derive(Serialize, Deserialize)]
+struct PhaseRow {
+    name: PhaseName,
+    status: PhaseStatus,
+    progress: String,
+    items_processed: u64,
+    items_total: u64,
+    started_at: Option<i64>,
+    completed_at: Option<i64>,
+    error: Option<String>,
+}
+
+impl From<&PhaseDetail> for PhaseRow {
+    fn from(p: &PhaseDetail) -> Self {
+        Self {
+            name: p.name,
+            status: p.status,
+            progress: p.progress.to_string(),
+            items_processed: p.items_processed,
+            items_total: p.items_total,
+            started_at: p.started_at.map(Timestamp::micros),
+            completed_at: p.completed_at.map(Timestamp::micros),
+            error: p.error.clone(),
+        }
+    }
+}
+
+impl TryFrom<PhaseRow> for PhaseDetail {
+    type Error = Fault;
+
+    fn try_from(p: PhaseRow) -> Result<Self, Fault> {
+        Ok(Self {
+            name: p.name,
+            status: p.status,
+            progress: p.progress.parse().map_err(Fault::corrupt)?,
+            items_processed: p.items_processed,
+            items_total: p.items_total,
+            started_at: p.started_at.map(Timestamp::from_micros),
+            completed_at: p.completed_at.map(Timestamp::from_micros),
+            error: p.error,
+        })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+struct Estimate {
+    rate: Option<f64>,
+    eta_seconds: Option<u64>,
+}
+
+/// A job, without its place in the queue.
+pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
+    let estimate: Estimate = json(row, "estimate")?;
+    let phases: Vec<PhaseRow> = json(row, "phase_details")?;
+    let job = Job {
+        job_id: parsed(row, "id")?,
+        kind: parsed(row, "kind")?,
+        kb_id: parsed(row, "workspace_id")?,
+        user_id: parsed(row, "user_id")?,
+        attempt: number(row, "attempt")?,
+        status: parsed(row, "status")?,
+        requested: maybe_parsed(row, "requested")?,
+        phase: parsed(row, "phase")?,
+        progress: row.try_get("progress")?,
+        message: row.try_get("message")?,
+        error: row.try_get("error")?,
+        metrics: json(row, "metrics")?,
+        queue_position: None,
+        rate: estimate.rate,
+        eta_seconds: estimate.eta_seconds,
+        rev: number(row, "rev")?,
+        created_at: moment(row, "created_at")?,
+        started_at: maybe_moment(row, "started_at")?,
+        completed_at: maybe_moment(row, "completed_at")?,
+        phase_details: phases.into_iter().map(PhaseDetail::try_from).collect::<Result<_, _>>()?,
+    };
+    Ok(JobState { job, event_at: moment(row, "event_at")? })
+}
+
+/// A job with its place in the queue, from a row that has [`QUEUE_POSITION`].
+pub(crate) fn shown_job(row: &AnyRow) -> Result<Job, Fault> {
+    Ok(Job { queue_position: maybe_number(row, "queue_position")?, ..job(row)?.job })
+}
+
+pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
+    let document = Document {
+        id: parsed(row, "id")?,
+        workspace_id: parsed(row, "workspace_id")?,
+        user_id: parsed(row, "user_id")?,
+        job_id: maybe_parsed(row, "job_id")?,
+        filename: row.try_get("filename")?,
+        mime_type: row.try_get("mime_type")?,
+        size_bytes: number(row, "size_bytes")?,
+        content_hash: row.try_get("content_hash")?,
+        status: parsed(row, "status")?,
+        error: row.try_get("error")?,
+        error_code: row.try_get("error_code")?,
+        error_hint: row.try_get("error_hint")?,
+        warnings: json(row, "warnings")?,
+        chunk_count: number(row, "chunk_count")?,
+        progress: row.try_get("progress")?,
+        step: maybe_parsed(row, "step")?,
+        message: row.try_get("message")?,
+        metadata: json(row, "metadata")?,
+        attempt: number(row, "attempt")?,
+        stale: row.try_get::<i64, _>("stale")? != 0,
+        version: number(row, "version")?,
+        rev: number(row, "rev")?,
+        created_at: moment(row, "created_at")?,
+        updated_at: moment(row, "updated_at")?,
+    };
+    Ok(DocumentState {
+        document,
+        stage: parsed(row, "stage")?,
+        embedded: number(row, "embedded")?,
+        embeds: row.try_get::<i64, _>("embeds")? != 0,
+        step_started_at: moment(row, "step_started_at")?,
+        event_at: moment(row, "event_at")?,
+    })
+}
+
+pub(crate) fn chunk(row: &AnyRow) -> Result<Chunk, Fault> {
+    Ok(Chunk {
+        id: parsed(row, "id")?,
+        document_id: parsed(row, "document_id")?,
+        ordinal: number(row, "ordinal")?,
+        text: row.try_get("text")?,
+        page: maybe_number(row, "page")?,
+        heading: row.try_get("heading")?,
+        char_start: number(row, "char_start")?,
+        char_end: number(row, "char_end")?,
+        token_count: number(row, "token_count")?,
+        enabled: row.try_get::<i64, _>("enabled")? != 0,
+    })
+}
+
+fn json_text(value: &impl Serialize) -> Result<String, Fault> {
+    Ok(serde_json::to_string(value)?)
+}
+
+fn phases_text(job: &Job) -> Result<String, Fault> {
+    json_text(&job.phase_details.iter().map(PhaseRow::from).collect::<Vec<_>>())
+}
+
+fn estimate_text(job: &Job) -> Result<String, Fault> {
+    json_text(&Estimate { rate: job.rate, eta_seconds: job.eta_seconds })
+}
+
+/// Answers false when the user made a job with that command before.
+pub(super) async fn insert_job(
+    conn: &mut AnyConnection,
+    state: &JobState,
+    command_id: Option<&str>,
+) -> Result<bool, Fault> {
+    let job = &state.job;
+    let inserted = sqlx::query(
+        "INSERT INTO jobs (id, user_id, workspace_id, kind, attempt, status, requested, phase, progress, message, \
+         error, metrics, phase_details, estimate, event_at, rev, created_at, started_at, completed_at, command_id) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         ON CONFLICT (user_id, command_id) DO NOTHING",
+    )
+    .bind(job.job_id.to_string())
+    .bind(job.user_id.to_string())
+    .bind(job.kb_id.to_string())
+    .bind(job.kind.as_str())
+    .bind(i64::from(job.attempt))
+    .bind(job.status.as_str())
+    .bind(job.requested.map(|r| r.as_str()))
+    .bind(job.phase.as_str())
+    .bind(job.progress)
+    .bind(job.message.as_str())
+    .bind(job.error.as_deref())
+    .bind(json_text(&job.metrics)?)
+    .bind(phases_text(job)?)
+    .bind(estimate_text(job)?)
+    .bind(state.event_at.micros())
+    .bind(int(job.rev))
+    .bind(job.created_at.micros())
+    .bind(job.started_at.map(Timestamp::micros))
+    .bind(job.completed_at.map(Timestamp::micros))
+    .bind(command_id)
+    .execute(conn)
+    .await?;
+    Ok(inserted.rows_affected() > 0)
+}
+
+/// Writes what may have changed. `rev` is written by the writer, with the seq of the event.
+pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Result<(), Fault> {
+    let job = &state.job;
+    sqlx::query(
+        "UPDATE jobs SET attempt = $2, status = $3, requested = $4, phase = $5, progress = $6, message = $7, \
+         error = $8, metrics = $9, phase_details = $10, estimate = $11, event_at = $12, started_at = $13, \
+         completed_at = $14 WHERE id = $1",
+    )
+    .bind(job.job_id.to_string())
+    .bind(i64::from(job.attempt))
+    .bind(job.status.as_str())
+    .bind(job.requested.map(|r| r.as_str()))
+    .bind(job.phase.as_str())
+    .bind(job.progress)
+    .bind(job.message.as_str())
+    .bind(job.error.as_deref())
+    .bind(json_text(&job.metrics)?)
+    .bind(phases_text(job)?)
+    .bind(estimate_text(job)?)
+    .bind(state.event_at.micros())
+    .bind(job.started_at.map(Timestamp::micros))
+    .bind(job.completed_at.map(Timestamp::micros))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// New documents, each with the key of its file.
+pub(super) async fn insert_documents(
+    conn: &mut AnyConnection,
+    documents: &[(&DocumentState, &str)],
+) -> Result<(), Fault> {
+    for part in bulk::parts(documents, PARAMETERS / 32) {
+        let columns = DOCUMENT.replace("documents.", "");
+        let values = bulk::rows(part.len(), DOCUMENT_COLUMNS);
+        let mut query =
+            sqlx::query(AssertSqlSafe(format!("INSERT INTO documents ({columns}) VALUES {values}")));
+        for (state, blob_key) in part {
+            let d = &state.document;
+            query = query
+                .bind(d.id.to_string())
+                .bind(d.workspace_id.to_string())
+                .bind(d.user_id.to_string())
+                .bind(d.job_id.map(|id| id.to_string()))
+                .bind(d.filename.clone())
+                .bind(d.mime_type.clone())
+                .bind(int(d.size_bytes))
+                .bind(d.content_hash.clone())
+                .bind((*blob_key).to_owned())
+                .bind(d.status.as_str())
+                .bind(d.error.clone())
+                .bind(d.error_code.clone())
+                .bind(d.error_hint.clone())
+                .bind(json_text(&d.warnings)?)
+                .bind(int(d.chunk_count))
+                .bind(d.progress)
+                .bind(d.step.as_ref().map(|s| s.as_str().to_owned()))
+                .bind(d.message.clone())
+                .bind(json_text(&d.metadata)?)
+                .bind(i64::from(d.attempt))
+                .bind(i64::from(d.stale))
+                .bind(i64::from(d.version))
+                .bind(state.stage.as_str())
+                .bind(int(state.embedded))
+                .bind(i64::from(state.embeds))
+                .bind(state.step_started_at.micros())
+                .bind(state.event_at.micros())
+                .bind(int(d.rev))
+                .bind(d.created_at.micros())
+                .bind(d.updated_at.micros());
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// Writes what may have changed. `rev` is written by the writer, with the seq of the event.
+pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentState) -> Result<(), Fault> {
+    let d = &state.document;
+    sqlx::query(
+        "UPDATE documents SET job_id = $2, status = $3, error = $4, error_code = $5, error_hint = $6, warnings = $7, \
+         chunk_count = $8, progress = $9, step = $10, message = $11, metadata = $12, attempt = $13, stale = $14, \
+         version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
+         updated_at = $21 WHERE id = $1",
+    )
+    .bind(d.id.to_string())
+    .bind(d.job_id.map(|id| id.to_string()))
+    .bind(d.status.as_str())
+    .bind(d.error.as_deref())
+    .bind(d.error_code.as_deref())
+    .bind(d.error_hint.as_deref())
+    .bind(json_text(&d.warnings)?)
+    .bind(int(d.chunk_count))
+    .bind(d.progress)
+    .bind(d.step.as_ref().map(|s| s.as_str()))
+    .bind(d.message.as_deref())
+    .bind(json_text(&d.metadata)?)
+    .bind(i64::from(d.attempt))
+    .bind(i64::from(d.stale))
+    .bind(i64::from(d.version))
+    .bind(state.stage.as_str())
+    .bind(int(state.embedded))
+    .bind(i64::from(state.embeds))
+    .bind(state.step_started_at.micros())
+    .bind(state.event_at.micros())
+    .bind(d.updated_at.micros())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_phase_reads_back_to_the_last_bit() {
+        for progress in [0.1 + 0.2, 100.0 / 3.0, 99.999_999_999_999_99, 5e-324, 0.0, 100.0] {
+            let phase = PhaseDetail { progress, ..PhaseDetail::pending(PhaseName::Chunking) };
+            let text = serde_json::to_string(&PhaseRow::from(&phase)).unwrap();
+            let row: PhaseRow = serde_json::from_str(&text).unwrap();
+            assert_eq!(PhaseDetail::try_from(row).unwrap().progress.to_bits(), progress.to_bits());
+        }
+    }
+
+    #[test]
+    fn every_column_of_a_document_has_its_parameter() {
+        assert_eq!(DOCUMENT.matches("documents.").count(), DOCUMENT_COLUMNS);
+    }
+}

@@ -1,0 +1,92 @@
+//! Reading documents, in memory.
+
+use super::{MemoryStore, State};
+use crate::page::{Cursor, limit_of, paged};
+use async_trait::async_trait;
+use domain::{
+    Chunk, Document, DocumentId, UserId, WorkspaceId,
+    event::{Event, FileProgress},
+    ingest::NewChunk,
+    resource::Page,
+};
+use services::ports::{Documents, EventLog, PageQuery, StoreError};
+
+impl State {
+    pub(super) fn document_of(&self, user: UserId, id: DocumentId) -> Option<&super::DocumentRow> {
+        self.documents.get(&id).filter(|row| row.state.document.user_id == user)
+    }
+}
+
+pub(super) fn chunk_of(document_id: DocumentId, new: &NewChunk) -> Chunk {
+    Chunk {
+        id: new.id,
+        document_id,
+        ordinal: new.ordinal,
+        text: new.text.clone(),
+        page: new.page,
+        heading: new.heading.clone(),
+        char_start: new.char_start,
+        char_end: new.char_end,
+        token_count: new.token_count,
+        enabled: true,
+    }
+}
+
+#[async_trait]
+impl Documents for MemoryStore {
+    async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError> {
+        Ok(self.lock().document_of(user, id).map(|row| row.state.document.clone()))
+    }
+
+    async fn documents(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Document>, StoreError> {
+        let after = Cursor::before(&page)?;
+        let limit = limit_of(&page);
+        let state = self.lock();
+        let place = |d: &Document| (d.created_at.micros(), d.id.to_string());
+        let mut documents: Vec<&Document> = state
+            .documents
+            .values()
+            .map(|row| &row.state.document)
+            .filter(|d| d.user_id == user && d.workspace_id == workspace)
+            .filter(|d| place(d) < (after.number, after.id.clone()))
+            .collect();
+        documents.sort_by_key(|d| std::cmp::Reverse(place(d)));
+        let rows = documents.into_iter().take(limit as usize + 1).cloned().collect();
+        Ok(paged(rows, limit, |d: &Document| Cursor::new(d.created_at.micros(), d.id)))
+    }
+
+    async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError> {
+        let after = Cursor::behind(&page)?.number;
+        let limit = limit_of(&page);
+        let state = self.lock();
+        let chunks = match state.document_of(user, id) {
+            Some(_) => state.chunks.get(&id).map(Vec::as_slice).unwrap_or_default(),
+            None => &[],
+        };
+        let rows = chunks
+            .iter()
+            .filter(|c| i64::from(c.ordinal) > after)
+            .take(limit as usize + 1)
+            .map(|c| chunk_of(id, c))
+            .collect();
+        Ok(paged(rows, limit, |c: &Chunk| Cursor::new(i64::from(c.ordinal), c.id)))
+    }
+
+    async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
+        let told = self.after(user, 0, u32::MAX).await?;
+        let steps = told.iter().filter_map(|logged| match logged.event() {
+            Some(Event::FileProgress(p)) if p.document_id == id => Some(p),
+            _ => None,
+        });
+        Ok(crate::documents::newest_steps(steps))
+    }
+
+    async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {
+        Ok(self.lock().document_of(user, id).map(|row| row.blob_key.clone()))
+    }
+}

@@ -1,0 +1,335 @@
+//! The job store, in memory.
+
+use super::{DocumentRow, JobRow, MemoryStore, State, Task, TaskStatus, documents::chunk_of};
+use crate::{
+    jobs::{clean_checkpoint, clean_job, lease_micros, uploads},
+    page::{Cursor, limit_of, paged},
+};
+use async_trait::async_trait;
+use domain::{
+    Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    WorkspaceStatus,
+    ingest::{self, Checkpoint, Told},
+    resource::Page,
+    status::Processor,
+};
+use services::ports::{Claim, JobStore, LoggedEvent, NewJob, PageQuery, Signal, StoreError, WorkerId};
+use std::collections::{BTreeMap, BTreeSet};
+
+type TaskKey = (JobId, u32, DocumentId);
+
+impl State {
+    /// A job as it is read: with its place in the queue, while it waits.
+    fn shown(&self, row: &JobRow) -> Job {
+        let mut job = row.state.job.clone();
+        if job.status == JobStatus::Pending {
+            let mine = (job.created_at, job.job_id);
+            let ahead = self
+                .jobs
+                .values()
+                .map(|r| &r.state.job)
+                .filter(|j| !j.status.is_final() && (j.created_at, j.job_id) < mine);
+            job.queue_position = Some(ahead.count() as u64);
+        }
+        job
+    }
+
+    fn documents_of_job(&self, id: JobId) -> Vec<Document> {
+        let mut placed: Vec<(usize, DocumentId)> = self
+            .tasks
+            .iter()
+            .filter(|((job, attempt, _), _)| *job == id && *attempt == 1)
+            .map(|((_, _, document), task)| (task.place, *document))
+            .collect();
+        placed.sort_unstable();
+        placed.iter().filter_map(|(_, d)| Some(self.documents.get(d)?.state.document.clone())).collect()
+    }
+
+    /// Emits what a change told, with the workspace last when its counts changed.
+    fn tell(
+        &mut self,
+        user: UserId,
+        workspace: WorkspaceId,
+        told: Told,
+        now: Timestamp,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let mut events = told.events;
+        if told.counts_changed {
+            let workspace = self.workspace(workspace).ok_or(StoreError::NotFound)?;
+            events.push(Event::WorkspaceStatus(workspace));
+        }
+        events.into_iter().map(|event| self.emit(user, event, now)).collect()
+    }
+
+    fn claimable(&self, key: &TaskKey, task: &Task, db_now: Timestamp) -> bool {
+        let free = match task.status {
+            TaskStatus::Pending => true,
+            TaskStatus::Running => task.lease_until <= db_now,
+            TaskStatus::Ended => false,
+        };
+        let Some(job) = self.jobs.get(&key.0).map(|r| &r.state.job) else { return false };
+        let Some((workspace, _)) = self.workspaces.get(&job.kb_id) else { return false };
+        free && key.1 == job.attempt
+            && matches!(job.status, JobStatus::Pending | JobStatus::Running)
+            && job.requested.is_none()
+            && workspace.status == WorkspaceStatus::Ready
+            && workspace.processor == Processor::Builtin
+    }
+
+    /// Whose turn it is, after `taken` were taken.
+    fn next_task(&self, taken: &[TaskKey], db_now: Timestamp) -> Option<TaskKey> {
+        let mut leased: BTreeMap<UserId, usize> = BTreeMap::new();
+        for (key, task) in &self.tasks {
+            let running = task.status == TaskStatus::Running && task.lease_until > db_now;
+            if running || taken.contains(key) {
+                *leased.entry(self.jobs.get(&key.0)?.state.job.user_id).or_default() += 1;
+            }
+        }
+        self.tasks
+            .iter()
+            .filter(|(key, task)| !taken.contains(key) && self.claimable(key, task, db_now))
+            .min_by_key(|(key, task)| {
+                let job = self.jobs.get(&key.0).map(|r| &r.state.job);
+                let leased = job.and_then(|j| leased.get(&j.user_id)).copied().unwrap_or_default();
+                (leased, job.map(|j| (j.created_at, j.job_id)), task.place)
+            })
+            .map(|(key, _)| *key)
+    }
+
+    /// The task, while the claim is the newest one and the work is not through.
+    fn held(&mut self, claim: &Claim) -> Result<&mut Task, StoreError> {
+        self.tasks
+            .get_mut(&(claim.job_id, claim.attempt, claim.document_id))
+            .filter(|task| task.status == TaskStatus::Running && task.fence == claim.fence)
+            .ok_or(StoreError::Fenced)
+    }
+
+    /// The vectors of a batch that are really new: of chunks that are there and have none yet.
+    fn new_vectors(
+        &self,
+        document: DocumentId,
+        vectors: Vec<(domain::ChunkId, Vec<f32>)>,
+    ) -> Vec<(domain::ChunkId, Vec<f32>)> {
+        let chunks = self.chunks.get(&document).map(Vec::as_slice).unwrap_or_default();
+        let mut wanted: BTreeSet<_> =
+            chunks.iter().map(|c| c.id).filter(|id| !self.vectors.contains_key(id)).collect();
+        vectors.into_iter().filter(|(id, _)| wanted.remove(id)).collect()
+    }
+}
+
+#[async_trait]
+impl JobStore for MemoryStore {
+    async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
+        clean_job(&mut new);
+        let mut state = self.lock();
+        let known = state.jobs.values().find(|row| {
+            row.state.job.user_id == new.user_id
+                && row.command_id.is_some()
+                && row.command_id == new.command_id
+        });
+        if let Some(row) = known {
+            return Ok((state.shown(row), state.documents_of_job(row.state.job.job_id)));
+        }
+        let (_, rag_config) = state
+            .workspaces
+            .get(&new.workspace_id)
+            .filter(|(w, _)| w.user_id == new.user_id)
+            .ok_or(StoreError::NotFound)?;
+        let (job, documents, told) = ingest::create(
+            new.id,
+            new.kind,
+            new.user_id,
+            new.workspace_id,
+            &uploads(&new),
+            rag_config.embeds(),
+            new.created_at,
+        );
+        for (place, (document, upload)) in documents.into_iter().zip(&new.documents).enumerate() {
+            state.tasks.insert(
+                (new.id, job.job.attempt, upload.id),
+                Task {
+                    place,
+                    status: TaskStatus::Pending,
+                    owner: String::new(),
+                    lease_until: Timestamp::default(),
+                    fence: 0,
+                },
+            );
+            let row = DocumentRow { state: document, blob_key: upload.blob_key.clone() };
+            state.documents.insert(upload.id, row);
+        }
+        state.jobs.insert(new.id, JobRow { state: job, command_id: new.command_id });
+        let logged = state.tell(new.user_id, new.workspace_id, told, new.created_at)?;
+        self.publish(logged);
+        self.bus.publish(Signal::WorkReady);
+        let row = state.jobs.get(&new.id).ok_or(StoreError::NotFound)?;
+        Ok((state.shown(row), state.documents_of_job(new.id)))
+    }
+
+    async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError> {
+        let state = self.lock();
+        Ok(state.jobs.get(&id).filter(|row| row.state.job.user_id == user).map(|row| state.shown(row)))
+    }
+
+    async fn jobs(
+        &self,
+        user: UserId,
+        status: Option<JobStatus>,
+        page: PageQuery,
+    ) -> Result<Page<Job>, StoreError> {
+        let after = Cursor::before(&page)?;
+        let limit = limit_of(&page);
+        let state = self.lock();
+        let place = |j: &Job| (j.created_at.micros(), j.job_id.to_string());
+        let mut rows: Vec<&JobRow> = state
+            .jobs
+            .values()
+            .filter(|row| row.state.job.user_id == user)
+            .filter(|row| status.is_none_or(|s| row.state.job.status == s))
+            .filter(|row| place(&row.state.job) < (after.number, after.id.clone()))
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(place(&row.state.job)));
+        let jobs = rows.into_iter().take(limit as usize + 1).map(|row| state.shown(row)).collect();
+        Ok(paged(jobs, limit, |j: &Job| Cursor::new(j.created_at.micros(), j.job_id)))
+    }
+
+    async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError> {
+        let state = self.lock();
+        let newest = state
+            .jobs
+            .values()
+            .filter(|row| row.state.job.user_id == user && row.state.job.kb_id == workspace)
+            .max_by_key(|row| (row.state.job.created_at, row.state.job.job_id));
+        Ok(newest.map(|row| state.shown(row)))
+    }
+
+    async fn claim(
+        &self,
+        worker: &WorkerId,
+        lease_seconds: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let db_now = self.clock.now();
+        let mut taken: Vec<TaskKey> = vec![];
+        while (taken.len() as u32) < limit {
+            let Some(key) = state.next_task(&taken, db_now) else { break };
+            let Some(task) = state.tasks.get_mut(&key) else { break };
+            task.status = TaskStatus::Running;
+            task.owner.clone_from(&worker.0);
+            task.lease_until = db_now.plus_micros(lease_micros(lease_seconds));
+            task.fence += 1;
+            taken.push(key);
+        }
+        let mut claims = vec![];
+        let mut logged = vec![];
+        for key in taken {
+            let (job_id, attempt, document_id) = key;
+            let fence = state.tasks.get(&key).map_or(0, |t| t.fence);
+            let job = state.jobs.get_mut(&job_id).ok_or(StoreError::NotFound)?;
+            let document = state.documents.get_mut(&document_id).ok_or(StoreError::NotFound)?;
+            let told = ingest::start(&mut job.state, &mut document.state, now)?;
+            let (user_id, workspace_id) = (job.state.job.user_id, job.state.job.kb_id);
+            let d = &document.state.document;
+            let rag_config = state.workspaces.get(&workspace_id).map(|(_, config)| config.clone());
+            claims.push(Claim {
+                job_id,
+                document_id,
+                workspace_id,
+                user_id,
+                attempt,
+                fence,
+                stage: document.state.stage,
+                filename: d.filename.clone(),
+                mime_type: d.mime_type.clone(),
+                version: d.version,
+                blob_key: document.blob_key.clone(),
+                rag_config: rag_config.ok_or(StoreError::NotFound)?,
+            });
+            logged.extend(state.tell(user_id, workspace_id, told, now)?);
+        }
+        self.publish(logged);
+        Ok(claims)
+    }
+
+    async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError> {
+        let until = self.clock.now().plus_micros(lease_micros(lease_seconds));
+        let mut held = vec![];
+        for ((_, _, document), task) in &mut self.lock().tasks {
+            if task.status == TaskStatus::Running && task.owner == worker.0 {
+                task.lease_until = until;
+                held.push(*document);
+            }
+        }
+        held.sort_unstable();
+        Ok(held)
+    }
+
+    async fn checkpoint(
+        &self,
+        claim: &Claim,
+        mut checkpoint: Checkpoint,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        clean_checkpoint(&mut checkpoint);
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        state.held(claim)?;
+        if let Checkpoint::Embedded { vectors } = checkpoint {
+            checkpoint = Checkpoint::Embedded { vectors: state.new_vectors(claim.document_id, vectors) };
+        }
+        // The rules change copies: when they refuse the work, nothing has happened.
+        let mut job = state.jobs.get(&claim.job_id).ok_or(StoreError::Fenced)?.state.clone();
+        let mut document = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
+        let told = ingest::advance(&mut job, &mut document, &checkpoint, now)?;
+        match checkpoint {
+            Checkpoint::Chunked { mut chunks } => {
+                chunks.sort_by_key(|c| c.ordinal);
+                for old in state.chunks.insert(claim.document_id, chunks).unwrap_or_default() {
+                    state.vectors.remove(&old.id);
+                }
+            }
+            Checkpoint::Embedded { vectors } => state.vectors.extend(vectors),
+            Checkpoint::Indexed | Checkpoint::Failed(_) => state.held(claim)?.status = TaskStatus::Ended,
+            Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
+        }
+        if let Some(row) = state.jobs.get_mut(&claim.job_id) {
+            row.state = job;
+        }
+        if let Some(row) = state.documents.get_mut(&claim.document_id) {
+            row.state = document;
+        }
+        let logged = state.tell(claim.user_id, claim.workspace_id, told, now)?;
+        self.publish(logged);
+        Ok(())
+    }
+
+    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let task = state.held(claim)?;
+        task.status = TaskStatus::Pending;
+        task.owner.clear();
+        self.bus.publish(Signal::WorkReady);
+        Ok(())
+    }
+
+    async fn void_leases(&self) -> Result<u64, StoreError> {
+        let mut voided = 0;
+        for task in self.lock().tasks.values_mut().filter(|t| t.status == TaskStatus::Running) {
+            task.status = TaskStatus::Pending;
+            task.owner.clear();
+            voided += 1;
+        }
+        self.bus.publish(Signal::WorkReady);
+        Ok(voided)
+    }
+
+    async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {
+        let state = self.lock();
+        let chunks = state.chunks.get(&document).map(Vec::as_slice).unwrap_or_default();
+        let left = chunks.iter().filter(|c| !state.vectors.contains_key(&c.id));
+        Ok(left.take(limit as usize).map(|c| chunk_of(document, c)).collect())
+    }
+}

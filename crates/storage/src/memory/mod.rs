@@ -1,0 +1,203 @@
+//! A store that lives in memory: the event log, the job store and reading documents, with the very rules that the
+//! databases follow. It is the model that the conformance suite compares them with. No SQL and no disk here.
+
+mod documents;
+mod jobs;
+
+use async_trait::async_trait;
+use domain::{
+    ChunkId, DocumentId, Epoch, Event, JobId, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
+    ingest::{DocumentState, JobState, NewChunk},
+    rag::RagConfig,
+    resource::Counts,
+    status::{DocumentStatus, Processor},
+};
+use services::ports::{Bus, Clock, EventLog, LoggedEvent, Signal, StoreError};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+/// See the module. Cloning it gives another handle to the same data.
+#[derive(Clone)]
+pub struct MemoryStore {
+    epoch: Epoch,
+    bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
+    state: Arc<Mutex<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    workspaces: BTreeMap<WorkspaceId, (Workspace, RagConfig)>,
+    jobs: BTreeMap<JobId, JobRow>,
+    documents: BTreeMap<DocumentId, DocumentRow>,
+    /// By (job, attempt, document), as the primary key of the table.
+    tasks: BTreeMap<(JobId, u32, DocumentId), Task>,
+    /// By ordinal.
+    chunks: BTreeMap<DocumentId, Vec<NewChunk>>,
+    vectors: BTreeMap<ChunkId, Vec<f32>>,
+    /// A user's events; the place of one is its seq less one.
+    logs: BTreeMap<UserId, Vec<LoggedEvent>>,
+}
+
+struct JobRow {
+    state: JobState,
+    command_id: Option<String>,
+}
+
+struct DocumentRow {
+    state: DocumentState,
+    blob_key: String,
+}
+
+/// The work on one document in one attempt of its job.
+struct Task {
+    place: usize,
+    status: TaskStatus,
+    owner: String,
+    lease_until: Timestamp,
+    fence: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum TaskStatus {
+    Pending,
+    Running,
+    Ended,
+}
+
+impl MemoryStore {
+    /// `clock` stands for the database's clock: leases are measured by it.
+    pub fn new(epoch: Epoch, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
+        Self { epoch, bus, clock, state: Arc::default() }
+    }
+
+    /// Makes the user's event log; without it nothing can be said about the user.
+    pub fn add_user(&self, user: UserId) {
+        self.lock().logs.entry(user).or_default();
+    }
+
+    /// Makes a workspace of `user`, with the built-in workers as its processor. Emits nothing.
+    pub fn add_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        status: WorkspaceStatus,
+        rag_config: RagConfig,
+        now: Timestamp,
+    ) -> Workspace {
+        let workspace = Workspace {
+            id,
+            user_id: user,
+            name: "Workspace".into(),
+            description: String::new(),
+            status,
+            status_message: None,
+            processor: Processor::Builtin,
+            counts: Counts::default(),
+            rev: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        self.lock().workspaces.insert(id, (workspace.clone(), rag_config));
+        workspace
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic in the middle of a change is a bug that its test shows; others may still read.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the bus of what was committed. Called under the lock, so that events leave in the order of their seq.
+    fn publish(&self, events: Vec<LoggedEvent>) {
+        for event in events {
+            self.bus.publish(Signal::Event(Arc::new(event)));
+        }
+    }
+}
+
+impl State {
+    /// Gives the event the user's next seq and the rows it is about their new `rev`.
+    fn emit(&mut self, user: UserId, event: Event, now: Timestamp) -> Result<LoggedEvent, StoreError> {
+        let log = self.logs.get_mut(&user).ok_or(StoreError::NotFound)?;
+        let seq = log.len() as u64 + 1;
+        match &event {
+            Event::DocumentStatus(d) => set_document_rev(&mut self.documents, d.id, seq),
+            Event::FileProgress(p) => set_document_rev(&mut self.documents, p.document_id, seq),
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => {
+                if let Some(row) = self.jobs.get_mut(&j.job_id) {
+                    row.state.job.rev = seq;
+                }
+            }
+            Event::WorkspaceStatus(w) => {
+                if let Some((workspace, _)) = self.workspaces.get_mut(&w.id) {
+                    workspace.rev = seq;
+                }
+            }
+            _ => {}
+        }
+        let logged = LoggedEvent::new(user, seq, now, event);
+        log.push(logged.clone());
+        Ok(logged)
+    }
+
+    /// The workspace with its counts as they are now.
+    fn workspace(&self, id: WorkspaceId) -> Option<Workspace> {
+        let (workspace, _) = self.workspaces.get(&id)?;
+        let mut counts = Counts::default();
+        for d in self.documents.values().map(|r| &r.state.document).filter(|d| d.workspace_id == id) {
+            counts.documents += 1;
+            counts.chunks += d.chunk_count;
+            counts.bytes += d.size_bytes;
+            match d.status {
+                DocumentStatus::Pending | DocumentStatus::Processing => counts.processing += 1,
+                DocumentStatus::Ready => counts.ready += 1,
+                DocumentStatus::Failed => counts.failed += 1,
+            }
+        }
+        Some(Workspace { counts, ..workspace.clone() })
+    }
+}
+
+fn set_document_rev(documents: &mut BTreeMap<DocumentId, DocumentRow>, id: DocumentId, seq: u64) {
+    if let Some(row) = documents.get_mut(&id) {
+        row.state.document.rev = seq;
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryStore {
+    fn epoch(&self) -> Epoch {
+        self.epoch.clone()
+    }
+
+    async fn head(&self, user: UserId) -> Result<u64, StoreError> {
+        Ok(self.lock().logs.get(&user).map_or(0, |log| log.len() as u64))
+    }
+
+    async fn floor(&self, _user: UserId) -> Result<u64, StoreError> {
+        // Nothing is ever removed here.
+        Ok(0)
+    }
+
+    async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
+        let state = self.lock();
+        let log = state.logs.get(&user).map(Vec::as_slice).unwrap_or_default();
+        let from = usize::try_from(after).unwrap_or(usize::MAX).min(log.len());
+        Ok(log[from..].iter().take(limit as usize).cloned().collect())
+    }
+
+    async fn append(
+        &self,
+        user: UserId,
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<Vec<LoggedEvent>, StoreError> {
+        let mut state = self.lock();
+        let logged: Vec<LoggedEvent> =
+            events.into_iter().map(|event| state.emit(user, event, now)).collect::<Result<_, _>>()?;
+        self.publish(logged.clone());
+        Ok(logged)
+    }
+}

@@ -1,0 +1,374 @@
+//! Random commands, given to the store in memory and to a database alike: each answers the same, and in the end every
+//! job, document, chunk and event is the same. This is what keeps the engines from growing apart.
+
+use crate::{
+    desk::{LONG, failed, keyword_only, loaded, new_chunk, new_document, step, vector_of, worker},
+    support::{Place, World},
+};
+use domain::{
+    ChunkId, DocumentId, Epoch, JobId, JobKind, Step, Timestamp, UserId, WorkspaceId, WorkspaceStatus,
+    ingest::{Checkpoint, Stage},
+    rag::RagConfig,
+    validate::{Description, Email, Username, WorkspaceName},
+};
+use proptest::prelude::*;
+use services::ports::{
+    Accounts, Claim, Documents, EventLog, JobStore, NewJob, NewUser, NewWorkspace, PageQuery, StoreError,
+    Workspaces,
+};
+use std::fmt::Debug;
+use storage::memory::MemoryStore;
+
+const USERS: usize = 3;
+
+#[derive(Clone, Debug)]
+enum Command {
+    /// A job in a user's first (vector) or second (keyword) workspace, or in another user's.
+    Create {
+        user: usize,
+        keyword: bool,
+        stranger: bool,
+        documents: u32,
+        command: Option<u8>,
+    },
+    Claim {
+        worker: u8,
+        dies: bool,
+        limit: u32,
+    },
+    /// The next piece of work of a claim, however old that is.
+    Work {
+        claim: usize,
+        chunks: u32,
+    },
+    /// All of it, to the end.
+    Finish {
+        claim: usize,
+        chunks: u32,
+    },
+    Fail {
+        claim: usize,
+    },
+    /// A piece of work that may not be the next one.
+    Any {
+        claim: usize,
+        which: u8,
+    },
+    Release {
+        claim: usize,
+    },
+    Heartbeat {
+        worker: u8,
+        dies: bool,
+    },
+    VoidLeases,
+    /// Time passes, in milliseconds: too little for the next progress event, or enough.
+    Wait {
+        millis: i64,
+    },
+}
+
+fn command() -> impl Strategy<Value = Command> {
+    let claim = || any::<prop::sample::Index>().prop_map(|i| i.index(1_000));
+    prop_oneof![
+        2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.1), 1..4u32, prop::option::weighted(0.3, 0..3u8))
+            .prop_map(|(user, keyword, stranger, documents, command)| Command::Create {
+                user, keyword, stranger, documents, command
+            }),
+        4 => (0..3u8, prop::bool::weighted(0.3), 1..4u32)
+            .prop_map(|(worker, dies, limit)| Command::Claim { worker, dies, limit }),
+        8 => (claim(), 0..9u32).prop_map(|(claim, chunks)| Command::Work { claim, chunks }),
+        3 => (claim(), 0..5u32).prop_map(|(claim, chunks)| Command::Finish { claim, chunks }),
+        1 => claim().prop_map(|claim| Command::Fail { claim }),
+        2 => (claim(), 0..6u8).prop_map(|(claim, which)| Command::Any { claim, which }),
+        1 => claim().prop_map(|claim| Command::Release { claim }),
+        1 => (0..3u8, any::<bool>()).prop_map(|(worker, dies)| Command::Heartbeat { worker, dies }),
+        1 => Just(Command::VoidLeases),
+        2 => (1..900i64).prop_map(|millis| Command::Wait { millis }),
+    ]
+}
+
+/// The two stores, and what the workers believe.
+struct Twins<D> {
+    memory: MemoryStore,
+    database: D,
+    users: Vec<(UserId, WorkspaceId, WorkspaceId)>,
+    claims: Vec<Claim>,
+    jobs: Vec<(UserId, JobId)>,
+    documents: Vec<(UserId, DocumentId)>,
+    now: Timestamp,
+    next_id: u128,
+}
+
+/// What both answered, when it is the same.
+fn same<T: Debug>(a: Result<T, StoreError>, b: Result<T, StoreError>) -> Result<Option<T>, TestCaseError> {
+    prop_assert_eq!(format!("{:#?}", a), format!("{:#?}", b));
+    Ok(a.ok())
+}
+
+impl<D: JobStore + Documents + EventLog + Accounts + Workspaces> Twins<D> {
+    async fn new(world: &World, database: D) -> Self {
+        let memory = MemoryStore::new(Epoch("memory".into()), world.bus.clone(), world.clock.clone());
+        let mut users = vec![];
+        for n in 0..USERS {
+            let user = UserId::new(world.uuid());
+            let workspaces = (WorkspaceId::new(world.uuid()), WorkspaceId::new(world.uuid()));
+            let new = |id, rag_config| NewWorkspace {
+                id,
+                user_id: user,
+                name: WorkspaceName::parse("Workspace").unwrap(),
+                description: Description::parse("").unwrap(),
+                status: WorkspaceStatus::Ready,
+                rag_config,
+                command_id: None,
+                created_at: world.now(),
+            };
+            let account = NewUser {
+                id: user,
+                username: Username::parse(&format!("user-{n}")).unwrap(),
+                email: Email::parse(&format!("user-{n}@example.org")).unwrap(),
+                full_name: None,
+                password_hash: "hash".into(),
+                created_at: world.now(),
+            };
+            database.create_user(account, new(workspaces.0, RagConfig::default())).await.unwrap();
+            database.create_workspace(new(workspaces.1, keyword_only())).await.unwrap();
+            memory.add_user(user);
+            memory.add_workspace(
+                user,
+                workspaces.0,
+                WorkspaceStatus::Ready,
+                RagConfig::default(),
+                world.now(),
+            );
+            memory.add_workspace(user, workspaces.1, WorkspaceStatus::Ready, keyword_only(), world.now());
+            // The database told of the new workspaces; so does the memory now, or the numbers would differ.
+            let told = database.after(user, 0, u32::MAX).await.unwrap();
+            let told = told.iter().map(|e| e.event().unwrap()).collect();
+            memory.append(user, told, world.now()).await.unwrap();
+            // Their names are all the same; the rest of a workspace is the same already.
+            users.push((user, workspaces.0, workspaces.1));
+        }
+        Self {
+            memory,
+            database,
+            users,
+            claims: vec![],
+            jobs: vec![],
+            documents: vec![],
+            now: world.now(),
+            next_id: 1 << 100,
+        }
+    }
+
+    fn id(&mut self) -> uuid::Uuid {
+        self.next_id += 1;
+        uuid::Uuid::from_u128(self.next_id)
+    }
+
+    fn claim_at(&self, n: usize) -> Option<Claim> {
+        // The newest are asked for most often: the old ones are all lost.
+        let last = self.claims.len().checked_sub(1)?;
+        Some(self.claims[last - n % self.claims.len().min(6)].clone())
+    }
+
+    async fn check(&self, claim: &Claim, checkpoint: Checkpoint) -> Result<bool, TestCaseError> {
+        let a = self.memory.checkpoint(claim, checkpoint.clone(), self.now).await;
+        let b = self.database.checkpoint(claim, checkpoint, self.now).await;
+        Ok(same(a, b)?.is_some())
+    }
+
+    fn chunks(&mut self, n: u32) -> Checkpoint {
+        let chunks = (0..n)
+            .map(|ordinal| new_chunk(ChunkId::new(self.id()), ordinal, &format!("passage {ordinal}")))
+            .collect();
+        Checkpoint::Chunked { chunks }
+    }
+
+    async fn next_vectors(&self, document: DocumentId) -> Result<Checkpoint, TestCaseError> {
+        let a = self.memory.unembedded(document, 3).await;
+        let left = same(a, self.database.unembedded(document, 3).await)?.unwrap_or_default();
+        Ok(Checkpoint::Embedded { vectors: left.iter().map(|c| (c.id, vector_of(c.id))).collect() })
+    }
+
+    /// What a worker with that claim would do next; its knowledge of the stage is kept in the claim.
+    async fn next_work(&mut self, claim: &Claim, chunks: u32) -> Result<(Checkpoint, Stage), TestCaseError> {
+        Ok(match claim.stage {
+            Stage::Loading => (loaded(), Stage::Chunking),
+            Stage::Chunking if claim.rag_config.embeds() => (self.chunks(chunks), Stage::Embedding),
+            Stage::Chunking => (self.chunks(chunks), Stage::Indexing),
+            Stage::Embedding => {
+                let vectors = self.next_vectors(claim.document_id).await?;
+                let last = self.memory.unembedded(claim.document_id, 4).await.unwrap().len() < 4;
+                (vectors, if last { Stage::Indexing } else { Stage::Embedding })
+            }
+            Stage::Indexing | Stage::Done => (Checkpoint::Indexed, Stage::Done),
+        })
+    }
+
+    async fn work(&mut self, claim: &Claim, chunks: u32) -> Result<bool, TestCaseError> {
+        let (checkpoint, next) = self.next_work(claim, chunks).await?;
+        let done = self.check(claim, checkpoint).await?;
+        if done {
+            for c in &mut self.claims {
+                if (c.document_id, c.fence) == (claim.document_id, claim.fence) {
+                    c.stage = next;
+                }
+            }
+        }
+        Ok(done)
+    }
+
+    async fn run(&mut self, command: Command) -> Result<(), TestCaseError> {
+        match command {
+            Command::Create { user, keyword, stranger, documents, command } => {
+                let (user_id, vector, by_keyword) = self.users[user];
+                let workspace_id = match (stranger, keyword) {
+                    (true, _) => self.users[(user + 1) % USERS].1,
+                    (false, true) => by_keyword,
+                    (false, false) => vector,
+                };
+                let documents = (0..documents)
+                    .map(|n| new_document(DocumentId::new(self.id()), &format!("{n}.txt")))
+                    .collect();
+                let new = NewJob {
+                    id: JobId::new(self.id()),
+                    kind: JobKind::Upload,
+                    user_id,
+                    workspace_id,
+                    documents,
+                    command_id: command.map(|c| c.to_string()),
+                    created_at: self.now,
+                };
+                let a = self.memory.create_job(new.clone()).await;
+                if let Some((job, documents)) = same(a, self.database.create_job(new).await)? {
+                    self.jobs.push((user_id, job.job_id));
+                    self.documents.extend(documents.iter().map(|d| (user_id, d.id)));
+                }
+            }
+            Command::Claim { worker: w, dies, limit } => {
+                let (me, lease) = (worker(&w.to_string()), if dies { 0 } else { LONG });
+                let a = self.memory.claim(&me, lease, limit, self.now).await;
+                let b = self.database.claim(&me, lease, limit, self.now).await;
+                self.claims.extend(same(a, b)?.unwrap_or_default());
+            }
+            Command::Work { claim, chunks } => {
+                if let Some(claim) = self.claim_at(claim) {
+                    self.work(&claim, chunks).await?;
+                }
+            }
+            Command::Finish { claim, chunks } => {
+                while let Some(claim) = self.claim_at(claim) {
+                    if claim.stage == Stage::Done || !self.work(&claim, chunks).await? {
+                        break;
+                    }
+                }
+            }
+            Command::Fail { claim } => {
+                if let Some(claim) = self.claim_at(claim) {
+                    self.check(&claim, failed("It broke.")).await?;
+                }
+            }
+            Command::Any { claim, which } => {
+                if let Some(claim) = self.claim_at(claim) {
+                    let checkpoint = match which {
+                        0 => step(Step::ExtractingText),
+                        1 => step(Step::CreatingEmbeddings),
+                        2 => loaded(),
+                        3 => self.chunks(2),
+                        4 => Checkpoint::Embedded { vectors: vec![(ChunkId::new(self.id()), vec![1.0])] },
+                        _ => Checkpoint::Indexed,
+                    };
+                    self.check(&claim, checkpoint).await?;
+                }
+            }
+            Command::Release { claim } => {
+                if let Some(claim) = self.claim_at(claim) {
+                    same(self.memory.release(&claim).await, self.database.release(&claim).await)?;
+                }
+            }
+            Command::Heartbeat { worker: w, dies } => {
+                let (me, lease) = (worker(&w.to_string()), if dies { 0 } else { LONG });
+                let a = self.memory.heartbeat(&me, lease).await;
+                same(a, self.database.heartbeat(&me, lease).await)?;
+            }
+            Command::VoidLeases => {
+                same(self.memory.void_leases().await, self.database.void_leases().await)?;
+            }
+            Command::Wait { millis } => self.now = self.now.plus_micros(millis * 1_000),
+        }
+        Ok(())
+    }
+
+    /// Everything that can be read.
+    async fn compare(&self) -> Result<(), TestCaseError> {
+        let (a, b) = (&self.memory, &self.database);
+        let all = || PageQuery::first(PageQuery::MAX);
+        for &(user, vector, keyword) in &self.users {
+            let (told_a, told_b) =
+                (a.after(user, 0, u32::MAX).await.unwrap(), b.after(user, 0, u32::MAX).await.unwrap());
+            // To the byte, the time of each included. The first two tell of the workspaces and are copies.
+            for (a, b) in told_a.iter().zip(&told_b).skip(2) {
+                let text = |e: &services::ports::LoggedEvent| String::from_utf8_lossy(&e.frame).into_owned();
+                prop_assert_eq!(text(a), text(b));
+            }
+            prop_assert_eq!(told_a.len(), told_b.len());
+            prop_assert_eq!(a.head(user).await.unwrap(), b.head(user).await.unwrap());
+            same(a.jobs(user, None, all()).await, b.jobs(user, None, all()).await)?;
+            for workspace in [vector, keyword] {
+                same(a.documents(user, workspace, all()).await, b.documents(user, workspace, all()).await)?;
+                same(a.newest_job(user, workspace).await, b.newest_job(user, workspace).await)?;
+            }
+        }
+        for &(user, job) in &self.jobs {
+            same(a.job(user, job).await, b.job(user, job).await)?;
+        }
+        for &(user, document) in &self.documents {
+            same(a.document(user, document).await, b.document(user, document).await)?;
+            same(a.chunks(user, document, all()).await, b.chunks(user, document, all()).await)?;
+            same(a.steps(user, document).await, b.steps(user, document).await)?;
+            same(a.unembedded(document, 100).await, b.unembedded(document, 100).await)?;
+            same(a.blob_key(user, document).await, b.blob_key(user, document).await)?;
+        }
+        Ok(())
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn holds_for(cases: u32, place: impl Fn(&tokio::runtime::Runtime) -> Place) {
+    let runtime = runtime();
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(commands in prop::collection::vec(command(), 1..60))| {
+        let place = place(&runtime);
+        runtime.block_on(async {
+            let world = World::new();
+            let store = crate::subject::open(&place, &world).await;
+            let mut twins = Twins::new(&world, store.clone()).await;
+            let mut outcome = Ok(());
+            for command in commands {
+                outcome = twins.run(command).await;
+                if outcome.is_err() {
+                    break;
+                }
+            }
+            if outcome.is_ok() {
+                outcome = twins.compare().await;
+            }
+            store.close().await;
+            outcome
+        })?;
+    });
+}
+
+#[test]
+fn sqlite_does_what_the_memory_does() {
+    holds_for(48, |_| Place::sqlite());
+}
+
+#[test]
+fn postgres_does_what_the_memory_does() {
+    holds_for(16, |runtime| runtime.block_on(Place::postgres()));
+}

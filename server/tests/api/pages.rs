@@ -1,0 +1,154 @@
+//! The screens as a browser without scripts gets them, and the site's own files.
+
+use crate::common::{PASSWORD, Server, Setup};
+use serde_json::json;
+
+#[tokio::test]
+async fn an_anonymous_visitor_is_led_to_sign_in_and_back() {
+    let server = Server::start().await;
+    let visitor = server.visitor();
+    for (path, place) in
+        [("/", "/signin"), ("/w/1?tab=a", "/signin?next=%2Fw%2F1%3Ftab%3Da"), ("/odd", "/signin?next=%2Fodd")]
+    {
+        let answer = visitor.get(path).await;
+        assert_eq!((answer.status, answer.header("location")), (303, place), "{path}");
+    }
+    for path in ["/signin", "/signup"] {
+        let answer = visitor.get(path).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (200, "text/html; charset=utf-8"),
+            "{path}"
+        );
+    }
+    let client = server.user("ada").await;
+    assert_eq!(client.get("/signin?next=%2Fw%2F1").await.header("location"), "/w/1");
+    assert_eq!(client.get("/signup?next=//evil.example").await.header("location"), "/");
+}
+
+#[tokio::test]
+async fn pages_show_data_without_a_script_and_name_the_nonce_of_their_policy() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let answer = client.get("/").await;
+    let html = String::from_utf8(answer.body.clone()).expect("text");
+    assert!(html.contains("My documents") && html.contains("ada"), "{html}");
+    let policy = answer.header("content-security-policy");
+    let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce");
+    assert!(html.matches("<script").count() > 0);
+    assert_eq!(
+        html.matches("<script").count(),
+        html.matches(&format!("nonce=\"{nonce}\"")).count(),
+        "each script has it"
+    );
+    assert!(answer.header("cache-control").contains("no-store"));
+
+    let workspace = client.first_workspace().await;
+    let page = client.get(&format!("/w/{workspace}")).await;
+    assert_eq!(page.status, 200);
+    let bob = server.user("bob").await;
+    for (who, path) in [(&client, "/odd".to_owned()), (&bob, format!("/w/{workspace}"))] {
+        let answer = who.get(&path).await;
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (404, "text/html; charset=utf-8"),
+            "{path}"
+        );
+        assert!(String::from_utf8_lossy(&answer.body).contains("There is no such"), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_forms_of_sign_up_in_and_out_work_without_a_script() {
+    let server = Server::start().await;
+    let mut browser = server.visitor();
+    let send = async |client: &crate::common::Client, path: &str, body: String| {
+        let request =
+            client.request("POST", path).header("accept", "text/html").header("origin", &client.base);
+        client.send(request.header("content-type", "application/x-www-form-urlencoded").body(body)).await
+    };
+    let form = format!("username=ada&email=ada%40example.org&password={PASSWORD}&full_name=&next=%2Fw%2F1");
+    let answer = send(&browser, "/_fn/auth/sign_up", form).await;
+    assert_eq!((answer.status, answer.header("location")), (302, "/w/1"), "{answer:?}");
+    browser.cookie = answer.session_cookie();
+    assert_eq!(browser.read("/api/auth/me").await["username"], "ada");
+
+    let answer = send(&browser, "/_fn/auth/sign_out", String::new()).await;
+    assert_eq!((answer.status, answer.header("location")), (302, "/signin"), "{answer:?}");
+    browser.get("/api/auth/me").await.problem(401, "unauthorized");
+    browser.cookie = None;
+
+    let wrong =
+        send(&browser, "/_fn/auth/sign_in", "email=ada%40example.org&password=Wrong1horse".to_owned()).await;
+    assert_eq!((wrong.status, wrong.header("location")), (302, "/signin"), "{wrong:?}");
+    assert!(wrong.session_cookie().is_none());
+    let flash = wrong.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    let again = browser.send(browser.request("GET", "/signin").header("cookie", flash)).await;
+    let html = String::from_utf8(again.body).expect("text");
+    assert!(
+        html.contains("The e-mail address or the password is wrong.") && html.contains("ada@example.org"),
+        "{html}"
+    );
+    assert!(!html.contains("Wrong1horse"));
+
+    let right =
+        send(&browser, "/_fn/auth/sign_in", format!("email=ada%40example.org&password={PASSWORD}")).await;
+    assert_eq!((right.status, right.header("location")), (302, "/"));
+    browser.cookie = right.session_cookie();
+    browser.read("/api/auth/me").await;
+}
+
+#[tokio::test]
+async fn a_server_function_takes_no_endless_body() {
+    let server = Server::start().await;
+    let visitor = server.visitor();
+    let body = format!("email={}&password=x", "a".repeat(1 << 20));
+    let request = visitor
+        .request("POST", "/_fn/auth/sign_in")
+        .header("content-type", "application/x-www-form-urlencoded");
+    let answer = visitor.send(request.body(body)).await;
+    assert_eq!(answer.status, 413, "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_sites_files_come_compressed_and_whole() {
+    let site = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(site.path().join("pkg")).expect("made");
+    std::fs::write(site.path().join("pkg/app.js"), "let plain = 1;").expect("written");
+    std::fs::write(site.path().join("pkg/app.js.br"), "compressed").expect("written");
+    std::fs::write(site.path().join("favicon.svg"), "<svg/>").expect("written");
+    let server = Setup::new().env("LEPTOS_SITE_ROOT", site.path().display().to_string()).start().await;
+    let visitor = server.visitor();
+    let plain = visitor.get("/pkg/app.js").await;
+    assert_eq!((plain.status, plain.body.as_slice()), (200, b"let plain = 1;".as_slice()));
+    assert_eq!(
+        (plain.header("content-type"), plain.header("cache-control")),
+        ("text/javascript", "no-cache")
+    );
+    let packed =
+        visitor.send(visitor.request("GET", "/pkg/app.js").header("accept-encoding", "gzip, br")).await;
+    assert_eq!((packed.header("content-encoding"), packed.body.as_slice()), ("br", b"compressed".as_slice()));
+    assert_eq!(visitor.get("/favicon.svg").await.header("content-type"), "image/svg+xml");
+    for outside in
+        ["/pkg/none.js", "/..%2f..%2fetc%2fpasswd.txt", "/pkg/../../log.txt", "/pkg%2f..%2f..%2fx.txt"]
+    {
+        visitor.get(outside).await.problem(404, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn pages_and_answers_are_compressed_for_those_who_take_it() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    for n in 0..10 {
+        client.post("/api/workspaces", json!({ "name": format!("Workspace {n}") })).await;
+    }
+    for path in ["/", "/api/workspaces", "/api/openapi.json"] {
+        for encoding in ["br", "gzip"] {
+            let answer = client.send(client.request("GET", path).header("accept-encoding", encoding)).await;
+            assert_eq!((answer.status, answer.header("content-encoding")), (200, encoding), "{path}");
+            assert!(answer.header("vary").contains("accept-encoding"));
+        }
+        assert_eq!(client.get(path).await.header("content-encoding"), "", "{path}");
+    }
+}

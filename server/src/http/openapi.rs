@@ -59,7 +59,11 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("insighthub_session"))),
     );
     // Frames of the stream carry it, no route answers it by itself.
-    components.schemas.insert(FileProgress::name().into_owned(), FileProgress::schema());
+    let mut carried = vec![(FileProgress::name().into_owned(), FileProgress::schema())];
+    FileProgress::schemas(&mut carried);
+    for (name, schema) in carried {
+        components.schemas.entry(name).or_insert(schema);
+    }
     let aliases: [(&str, &[(&str, &str)]); 3] = [
         (
             &Document::name(),

@@ -69,7 +69,7 @@ pub async fn finish(OriginalUri(uri): OriginalUri, request: Request, next: Next)
     Response::from_parts(parts, Body::from(serde_json::to_vec(&problem).unwrap_or_default()))
 }
 
-/// An error that no handler of ours worded. Server functions and pages have shapes of their own, unless they say
+/// An error that no handler of ours worded: the framework answers in plain text, or says nothing. Server functions and pages have shapes of their own, unless they say
 /// nothing at all.
 fn is_bare_error(path: &str, response: &Response) -> bool {
     if response.status().as_u16() < 400 {
@@ -77,7 +77,7 @@ fn is_bare_error(path: &str, response: &Response) -> bool {
     }
     match response.headers().get(header::CONTENT_TYPE) {
         None => true,
-        Some(kind) => super::is_api(path) && kind != PROBLEM_JSON,
+        Some(kind) => super::is_api(path) && kind.as_bytes().starts_with(b"text/plain"),
     }
 }
 

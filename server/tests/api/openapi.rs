@@ -70,7 +70,7 @@ async fn every_route_of_the_document_is_there() {
         if path == "/api/status/events" {
             continue;
         }
-        let answer = client.send(client.request(&method, &path)).await;
+        let answer = client.send(client.request(&method.to_uppercase(), &path)).await;
         assert!(answer.status != 405 && answer.status < 500, "{method} {path}: {answer:?}");
         let text = String::from_utf8_lossy(&answer.body).into_owned();
         assert!(!text.contains("nothing at this address"), "{method} {path}: {text}");

@@ -14,8 +14,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 type AnyQuery = Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
 
-/// Rows in one statement are a power of two, at most this, so that few different statements are kept prepared.
-const ROWS: usize = 32;
+/// Rows in one statement are a power of two, so that few different statements are kept prepared, and at most this:
+/// SQLite looks each parameter up by its name in a list.
+const ROWS: usize = 16;
 
 /// Stamps the events of each item; answers them item by item.
 pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Vec<Vec<Stamped>>, Fault> {

@@ -3,12 +3,13 @@
 
 use super::{Fault, Tx};
 use crate::{
+    engine::Engine,
     open::{OpenOptions, Store},
     support::{Place, World},
 };
 use domain::{Event, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted};
 use services::ports::{EventLog, LoggedEvent, Signal, StoreError};
-use sqlx::Executor;
+use sqlx::{Executor, raw_sql};
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
@@ -219,6 +220,53 @@ async fn an_item_runs_again_after_a_lock_was_not_to_be_had(rig: Rig) {
     assert_eq!(rig.log().await.len(), 2);
 }
 
+async fn an_item_that_the_database_cannot_bear_costs_no_other_item(rig: Rig) {
+    let rig = Arc::new(rig);
+    let (inside, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let first = {
+        let (rig, inside, go_on) = (rig.clone(), inside.clone(), go_on.clone());
+        tokio::spawn(async move {
+            let write = rig.store.writer().write("wait", (inside, go_on), |_, (inside, go_on)| {
+                Box::pin(async move {
+                    inside.notify_one();
+                    let _permit = go_on.acquire().await;
+                    Ok(())
+                })
+            });
+            write.await.map(drop)
+        })
+    };
+    inside.notified().await;
+    // These wait in the queue meanwhile and share the next transaction.
+    let mut calls: Vec<_> = (0..20)
+        .map(|_| {
+            let rig = rig.clone();
+            Box::pin(async move { rig.emit(1).await.map(drop) })
+        })
+        .collect();
+    for call in &mut calls {
+        assert!(futures::poll!(call).is_pending());
+    }
+    let full = match rig.store.engine() {
+        Engine::Sqlite => {
+            "PRAGMA max_page_count = 1; INSERT INTO meta (name, value) VALUES ('x', hex(randomblob(1000000)))"
+        }
+        Engine::Postgres => "DO $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$",
+    };
+    let broken = rig.store.writer().write("fill the disk", full, |tx, full| {
+        Box::pin(async move { Ok(tx.conn.execute(raw_sql(*full)).await.map(drop)?) })
+    });
+    let mut broken = Box::pin(broken);
+    assert!(futures::poll!(&mut broken).is_pending());
+    go_on.add_permits(1);
+    assert!(matches!(broken.await, Err(StoreError::Backend(_))));
+    for call in calls {
+        call.await.unwrap();
+    }
+    first.await.unwrap().unwrap();
+    assert_eq!(rig.log().await.len(), 21);
+}
+
 async fn who_goes_away_while_waiting_has_its_item_carried_out_all_the_same(rig: Rig) {
     let rig = Arc::new(rig);
     let (inside, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
@@ -267,5 +315,6 @@ on_both!(
     a_statement_that_the_database_refuses_fails_its_item_only,
     nothing_is_seen_or_heard_before_the_commit,
     an_item_runs_again_after_a_lock_was_not_to_be_had,
+    an_item_that_the_database_cannot_bear_costs_no_other_item,
     who_goes_away_while_waiting_has_its_item_carried_out_all_the_same,
 );

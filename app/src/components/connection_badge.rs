@@ -49,8 +49,10 @@ pub fn ConnectionBadge(
                 Link::Closed => {
                     view! {
                         <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" inner_html=IconName::LinkBroken.body()></svg>
-                        <span>
-                            "Live updates paused" {move || since.get().map(|time| format!(" since {time}"))}
+                        <span class="connection-text">
+                            <span class="connection-word">"Live updates "</span>
+                            "paused"
+                            {move || since.get().map(|time| format!(" since {time}"))}
                         </span>
                     }
                         .into_any()

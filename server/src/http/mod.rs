@@ -7,6 +7,7 @@ mod extract;
 mod health;
 mod ingestion;
 mod jobs;
+mod linger;
 mod observe;
 mod openapi;
 mod problem;
@@ -161,6 +162,7 @@ fn wrap(app: AppState, routes: Router<AppState>) -> Router {
         .layer(middleware::from_fn(move |request: Request, next| {
             observe::observe(ids.clone(), request, next)
         }))
+        .layer(middleware::from_fn(linger::linger))
         .layer(CompressionLayer::new().no_deflate().no_zstd().compress_when(Compressible))
         .with_state(app)
 }

@@ -20,7 +20,7 @@ mod open;
 mod page;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
-#[allow(dead_code, reason = "the conformance suite uses the rest")]
+#[allow(dead_code, clippy::unwrap_used, reason = "the conformance suite uses the rest; a test may end there")]
 mod support;
 mod workspaces;
 mod writer;

@@ -1,6 +1,7 @@
 //! One suite for every implementation. A case is a function over a [`Subject`]; `on_every_store!` makes it one test
 //! for the store in memory, one for SQLite and one for PostgreSQL, `on_every_database!` only the latter two. What
 //! holds for one holds for all, so that the engines never grow apart.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
 mod accounts;
 mod desk;
@@ -8,6 +9,7 @@ mod event_log;
 mod jobs;
 mod jobs_lease;
 mod jobs_model;
+mod jobs_servers;
 mod jobs_work;
 mod recovery;
 mod search_index;

@@ -208,9 +208,9 @@ async fn writes_until_it_is_killed() {
             })
         })
         .collect();
-    for writer in writers {
-        writer.await.unwrap();
-    }
+    // None of them ends by itself.
+    let (ended, _, _) = futures::future::select_all(writers).await;
+    panic!("a writer ended: {ended:?}");
 }
 
 async fn a_killed_process_loses_nothing_that_it_acknowledged(s: impl Subject + DerefMut<Target = Database>) {
@@ -229,10 +229,10 @@ async fn a_killed_process_loses_nothing_that_it_acknowledged(s: impl Subject + D
         // Reading goes on after the kill: what is in the pipe was acknowledged too. The last line may be cut off.
         while let Some(Ok(line)) = lines.next() {
             let mut words = line.split(' ');
-            if let (Some("acknowledged"), Some(seq), Some(id)) = (words.next(), words.next(), words.next()) {
-                if id.len() == 36 {
-                    told.insert(seq.parse::<u64>().unwrap(), id.to_owned());
-                }
+            if let (Some("acknowledged"), Some(seq), Some(id)) = (words.next(), words.next(), words.next())
+                && id.len() == 36
+            {
+                told.insert(seq.parse::<u64>().unwrap(), id.to_owned());
             }
             if told.len() == kill_after {
                 child.kill().unwrap();

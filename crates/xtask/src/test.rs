@@ -59,7 +59,6 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
     }
     if unit && all {
         part("tests of the developer commands", own(project));
-        part("lints", Ok(lint::clippy(&toolchain)));
         if has_site && has_server {
             part("benches (smoke)", bench::bench(project, &bench::Options { name: None, smoke: true }));
         }

@@ -19,7 +19,7 @@ use tokio_tungstenite::{
 };
 
 /// A test that waits longer than this for a condition has failed.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_insighthub");
 

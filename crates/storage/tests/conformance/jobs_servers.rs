@@ -1,0 +1,226 @@
+//! Several servers on one database, each with a writer of its own: what one process cannot show, since its writes
+//! stand in one line.
+
+use crate::{
+    desk::{Desk, JobSubject, LONG, loaded, step, vector_of, worker},
+    on_every_database,
+    subject::Database,
+};
+use domain::{
+    DocumentId, DocumentStatus, Event, JobId, JobStatus, Step, UserId, WorkspaceId,
+    ingest::{Checkpoint, Stage},
+};
+use services::ports::{Claim, JobStore, StoreError};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::DerefMut,
+    sync::Arc,
+};
+use storage::Store;
+
+const SERVERS: usize = 3;
+const CHUNKS: u32 = 4;
+
+/// The subject's own store and others on the same database.
+async fn servers(s: &impl DerefMut<Target = Database>) -> Vec<Store> {
+    let mut servers = vec![s.store.clone()];
+    while servers.len() < SERVERS {
+        servers.push(s.open_another().await);
+    }
+    servers
+}
+
+async fn close(servers: Vec<Store>) {
+    for server in servers {
+        server.close().await;
+    }
+}
+
+async fn claims_of_several_servers_never_share_a_document(s: impl JobSubject + DerefMut<Target = Database>) {
+    let servers = servers(&s).await;
+    let d = Desk::new(s);
+    let mut uploaded = BTreeSet::new();
+    for n in 0..2 {
+        let (user, workspace) = d.home().await;
+        let names: Vec<String> = (0..30).map(|i| format!("{n}-{i}.txt")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        uploaded.extend(d.upload(user, workspace, &names).await.1.iter().map(|d| d.id));
+    }
+    let now = d.now();
+    let workers: Vec<_> = (0..SERVERS * 3)
+        .map(|n| {
+            let server = servers[n % SERVERS].clone();
+            tokio::spawn(async move {
+                let me = worker(&format!("w{n}"));
+                let mut mine = vec![];
+                loop {
+                    let claims = server.claim(&me, LONG, 1 + n as u32 % 3, now).await.unwrap();
+                    if claims.is_empty() {
+                        break mine;
+                    }
+                    mine.extend(claims);
+                }
+            })
+        })
+        .collect();
+    let mut claimed: Vec<DocumentId> = vec![];
+    for w in workers {
+        let claims = w.await.unwrap();
+        assert!(claims.iter().all(|c| c.fence == 1));
+        claimed.extend(claims.iter().map(|c| c.document_id));
+    }
+    // Nobody waits for a row that another server looks at: at the end of the queue each one only finds nothing left.
+    let mut rest = d.claim("rest", 100).await;
+    claimed.extend(rest.drain(..).map(|c| c.document_id));
+    assert_eq!(claimed.len(), uploaded.len());
+    assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), uploaded);
+    close(servers).await;
+}
+
+/// Works on the document to its end, or until the lease is lost.
+async fn work_or_lose<S: JobSubject>(d: &Desk<S>, server: &Store, claim: &Claim) -> Result<(), StoreError> {
+    let check = |checkpoint| server.checkpoint(claim, checkpoint, d.now());
+    let mut stage = claim.stage;
+    while stage != Stage::Done {
+        stage = match stage {
+            Stage::Loading => {
+                check(step(Step::ExtractingText)).await?;
+                check(loaded()).await?;
+                Stage::Chunking
+            }
+            Stage::Chunking => {
+                check(step(Step::ChunkingText)).await?;
+                check(d.chunks_of(&claim.filename, CHUNKS)).await?;
+                Stage::Embedding
+            }
+            Stage::Embedding => {
+                let left = server.unembedded(claim.document_id, 2).await?;
+                if left.is_empty() {
+                    Stage::Indexing
+                } else {
+                    let vectors = left.iter().map(|c| (c.id, vector_of(c.id))).collect();
+                    check(Checkpoint::Embedded { vectors }).await?;
+                    Stage::Embedding
+                }
+            }
+            Stage::Indexing | Stage::Done => {
+                check(Checkpoint::Indexed).await?;
+                Stage::Done
+            }
+        };
+    }
+    Ok(())
+}
+
+async fn servers_that_take_one_anothers_work_bring_each_document_to_its_end_once(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let servers = servers(&s).await;
+    let d = Arc::new(Desk::new(s));
+    let mut jobs: BTreeMap<JobId, UserId> = BTreeMap::new();
+    let mut homes: Vec<(UserId, WorkspaceId)> = vec![];
+    for _ in 0..2 {
+        let (user, workspace) = d.home().await;
+        homes.push((user, workspace));
+        for n in 0..2 {
+            let names: Vec<String> = (0..4).map(|i| format!("{n}-{i}.txt")).collect();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            jobs.insert(d.upload(user, workspace, &names).await.0.job_id, user);
+        }
+    }
+    let workers: Vec<_> = (0..SERVERS * 2)
+        .map(|n| {
+            let (server, d, homes) = (servers[n % SERVERS].clone(), Arc::clone(&d), homes.clone());
+            tokio::spawn(async move {
+                let me = worker(&format!("w{n}"));
+                let (mut ended, mut lost) = (0, 0);
+                loop {
+                    // Every other worker's leases are over at once: it is robbed while it works.
+                    let lease = if n % 2 == 0 { 0 } else { LONG };
+                    let claims = server.claim(&me, lease, 1, d.now()).await.unwrap();
+                    for claim in &claims {
+                        match work_or_lose(&d, &server, claim).await {
+                            Ok(()) => ended += 1,
+                            Err(StoreError::Fenced) => lost += 1,
+                            Err(e) => panic!("{e:?}"),
+                        }
+                    }
+                    if claims.is_empty() {
+                        let mut busy = false;
+                        for (user, _) in &homes {
+                            let jobs = server.jobs(*user, None, services::ports::PageQuery::first(10)).await;
+                            busy |= jobs.unwrap().items.iter().any(|j| !j.status.is_final());
+                        }
+                        if !busy {
+                            break (ended, lost);
+                        }
+                        tokio::task::yield_now().await;
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut ended = 0;
+    for w in workers {
+        ended += w.await.unwrap().0;
+    }
+    assert_eq!(ended, 16, "each document has one worker that ended it");
+
+    for (&id, &user) in &jobs {
+        let job = d.job(user, id).await;
+        assert_eq!(job.status, JobStatus::Completed);
+        assert_eq!(
+            (job.metrics.documents_done, job.metrics.chunks_created, job.metrics.chunks_embedded),
+            (4, 16, 16)
+        );
+    }
+    for (user, workspace) in homes {
+        let page = services::ports::PageQuery::first(50);
+        for document in d.documents.documents(user, workspace, page).await.unwrap().items {
+            assert_eq!(document.status, DocumentStatus::Ready);
+            let ordinals: Vec<u32> = d.chunks(user, document.id).await.iter().map(|c| c.ordinal).collect();
+            assert_eq!(ordinals, [0, 1, 2, 3]);
+        }
+        the_stream_makes_sense(&d, user).await;
+        d.assert_that_the_stream_told_the_truth(user).await;
+    }
+    close(servers).await;
+}
+
+/// Numbers without a gap, statuses that only move on, bars that never fall, and the final counts last.
+async fn the_stream_makes_sense<S: JobSubject>(d: &Desk<S>, user: UserId) {
+    let logged = d.log.after(user, 0, u32::MAX).await.unwrap();
+    assert_eq!(
+        logged.iter().map(|e| e.seq).collect::<Vec<_>>(),
+        (1..=logged.len() as u64).collect::<Vec<_>>()
+    );
+    let mut jobs: BTreeMap<JobId, (f64, bool)> = BTreeMap::new();
+    let mut documents: BTreeMap<DocumentId, DocumentStatus> = BTreeMap::new();
+    let mut ready = 0;
+    for event in d.events_after(user, 0).await {
+        match event {
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => {
+                let (progress, ended) = jobs.entry(j.job_id).or_default();
+                assert!(!*ended, "nothing is told of a job that has ended");
+                assert!(j.progress >= *progress, "{} fell to {}", *progress, j.progress);
+                (*progress, *ended) = (j.progress, j.status.is_final());
+            }
+            Event::DocumentStatus(document) => {
+                if let Some(before) = documents.insert(document.id, document.status) {
+                    assert!(before.may_become(document.status), "{before} became {}", document.status);
+                }
+            }
+            Event::WorkspaceStatus(w) => {
+                assert!(w.counts.ready >= ready, "the workspace went back to fewer ready documents");
+                ready = w.counts.ready;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(ready, 8);
+}
+
+on_every_database!(
+    claims_of_several_servers_never_share_a_document,
+    servers_that_take_one_anothers_work_bring_each_document_to_its_end_once,
+);

@@ -10,8 +10,8 @@ use domain::{WorkspaceId, message::count, resource::SearchHit};
 use leptos::{ev::SubmitEvent, html, prelude::*};
 use leptos_router::hooks::use_navigate;
 
-/// Characters of a passage that are shown before it is opened.
-const EXCERPT: usize = 480;
+/// Characters of a passage that a hit shows.
+const EXCERPT: usize = 320;
 
 #[component]
 pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView {
@@ -98,15 +98,15 @@ fn Hit(hit: SearchHit) -> impl IntoView {
     }
 }
 
-/// The beginning of a passage, cut at a word.
+/// The beginning of a passage in one run of words, cut at a word.
 fn excerpt(text: &str) -> String {
-    match text.char_indices().nth(EXCERPT) {
-        None => text.to_owned(),
-        Some((end, _)) => {
-            let cut = text[..end].rfind(char::is_whitespace).unwrap_or(end);
-            format!("{}…", text[..cut].trim_end())
-        }
-    }
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let end = text.char_indices().nth(EXCERPT).map(|(end, _)| end);
+    let Some(end) = end else {
+        return text;
+    };
+    let cut = text[..end].rfind(' ').unwrap_or(end);
+    format!("{}…", &text[..cut])
 }
 
 #[cfg(test)]
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn a_long_passage_is_cut_at_a_word() {
-        assert_eq!(excerpt("short"), "short");
+        assert_eq!(excerpt(" short\n\ntext "), "short text");
         let long = "wörter ".repeat(100);
         let cut = excerpt(&long);
         assert!(cut.ends_with("wörter…") && cut.chars().count() <= EXCERPT + 1, "{cut}");

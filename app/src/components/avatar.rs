@@ -7,9 +7,12 @@ use leptos::prelude::*;
 #[component]
 pub fn Avatar(#[prop(into)] name: Signal<String>, #[prop(optional)] large: bool) -> impl IntoView {
     view! {
-        <span class="avatar" data-size=large.then_some("lg") aria-hidden="true">
-            {move || name.with(|n| initials(n))}
-        </span>
+        <span
+            class="avatar"
+            data-size=large.then_some("lg")
+            data-initials=move || name.with(|n| initials(n))
+            aria-hidden="true"
+        ></span>
     }
 }
 

@@ -9,11 +9,13 @@ use domain::{
     shown::Shown,
 };
 use leptos::prelude::*;
+use leptos_meta::Title;
 
 /// The page at `/components`.
 #[component]
 pub fn ComponentsPage() -> impl IntoView {
     view! {
+        <Title text="Components" />
         <main class="page">
             <PageHeader title="Components" note="Every part in every state, light and dark." />
             <div class="grid gap-6 lg:grid-cols-2">
@@ -544,7 +546,10 @@ mod tests {
     use super::*;
 
     fn html() -> String {
-        Owner::new().with(|| view! { <ComponentsPage /> }.to_html())
+        Owner::new().with(|| {
+            leptos_meta::provide_meta_context();
+            view! { <ComponentsPage /> }.to_html()
+        })
     }
 
     #[test]

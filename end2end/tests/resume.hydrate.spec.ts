@@ -57,7 +57,6 @@ test("the socket is cut in the middle and no step is missed", async ({ page, com
   // Meanwhile more happens than the page can know.
   await upload(page.request, workspace, FILES);
   wire.mend();
-  await page.getByRole("button", { name: "Retry now" }).click();
   await live(page);
   await allReady(page, ["handbook.pdf", ...FILES]);
   expect(loads()).toBe(0);

@@ -270,7 +270,6 @@ impl Raw {
             file_bytes: self.number("max_file_bytes", 1, 1 << 40)?.unwrap_or(100 << 20),
             files: usize::try_from(self.number("max_files", 1, 100_000)?.unwrap_or(1_000)).unwrap_or(1_000),
             session_days: u32::try_from(self.number("session_days", 1, 3_650)?.unwrap_or(30)).unwrap_or(30),
-            ..Limits::default()
         };
         let workers = self.number("workers", 1, 256)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(4);
         Ok(Config {

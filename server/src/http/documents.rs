@@ -76,7 +76,7 @@ pub async fn content(
         Err(never) => match never {},
     };
     if response.status() == http::StatusCode::NOT_FOUND {
-        return Err(ApiError(Problem::not_found("file")));
+        return Err(ApiError::from(Problem::not_found("file")));
     }
     let headers = response.headers_mut();
     let kind = HeaderValue::from_str(&document.mime_type);

@@ -87,7 +87,7 @@ impl<S: Send + Sync, T: Named> FromRequestParts<S> for PathId<T> {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> ApiResult<Self> {
-        let not_found = || ApiError(Problem::not_found(T::WHAT));
+        let not_found = || ApiError::from(Problem::not_found(T::WHAT));
         let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| not_found())?;
         text.parse().map(Self).map_err(|_| not_found())
     }
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn fails(text: &str) -> Problem {
-        parse::<Body>(text.as_bytes()).expect_err(text).0
+        parse::<Body>(text.as_bytes()).expect_err(text).problem().clone()
     }
 
     #[test]
@@ -228,7 +228,7 @@ mod tests {
         };
         params.page();
         assert_eq!(params.one_of("status", domain::JobStatus::ALL), None);
-        let problem = params.check().expect_err("refused").0;
+        let problem = params.check().expect_err("refused").problem().clone();
         assert_eq!((problem.status, problem.errors.count()), (422, 2));
     }
 }

@@ -159,7 +159,7 @@ pub async fn document_statuses(
             Err(e) => return Err(e.into()),
         }
     }
-    let body = serde_json::to_vec(&answer).map_err(|_| ApiError(Problem::internal()))?;
+    let body = serde_json::to_vec(&answer).map_err(|_| ApiError::from(Problem::internal()))?;
     let tag = format!("W/\"{}\"", hex(&Sha256::digest(&body)[..16]));
     let same = headers
         .get_all(header::IF_NONE_MATCH)

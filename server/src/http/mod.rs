@@ -147,7 +147,7 @@ pub fn operations_only(app: AppState) -> Router {
 }
 
 async fn nothing_here() -> ApiError {
-    ApiError(Problem::new(404, "not_found", "There is nothing at this address."))
+    ApiError::from(Problem::new(404, "not_found", "There is nothing at this address."))
 }
 
 /// The layers, outermost last.

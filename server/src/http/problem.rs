@@ -15,30 +15,43 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The error of every handler.
 #[derive(Debug)]
-pub struct ApiError(pub Problem);
+pub struct ApiError(Box<Problem>);
 
 pub type ApiResult<T> = Result<T, ApiError>;
 
 impl ApiError {
     pub fn new(status: u16, code: &str, detail: impl Into<String>) -> Self {
-        Self(Problem::new(status, code, detail))
+        Problem::new(status, code, detail).into()
     }
 
     /// 422 at one field.
     pub fn field(field: &str, message: impl Into<String>) -> Self {
-        Self(Problem::invalid(FieldErrors::one(field, message)))
+        Problem::invalid(FieldErrors::one(field, message)).into()
+    }
+}
+
+#[cfg(test)]
+impl ApiError {
+    pub fn problem(&self) -> &Problem {
+        &self.0
+    }
+}
+
+impl From<Problem> for ApiError {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
     }
 }
 
 impl From<services::Error> for ApiError {
     fn from(e: services::Error) -> Self {
-        Self(e.to_problem())
+        e.to_problem().into()
     }
 }
 
 impl From<FieldErrors> for ApiError {
     fn from(errors: FieldErrors) -> Self {
-        Self(Problem::invalid(errors))
+        Problem::invalid(errors).into()
     }
 }
 
@@ -47,7 +60,7 @@ impl IntoResponse for ApiError {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
-        response.extensions_mut().insert(self.0);
+        response.extensions_mut().insert(*self.0);
         response
     }
 }
@@ -102,5 +115,5 @@ pub fn after_panic(panic: Box<dyn std::any::Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("no text");
     tracing::error!(panic = text, "a handler panicked");
-    ApiError(Problem::internal()).into_response()
+    ApiError::from(Problem::internal()).into_response()
 }

@@ -106,7 +106,12 @@ impl<S: Sync> FromRequestParts<S> for SignedIn {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
-        parts.extensions.get::<Who>().cloned().map(Self).ok_or_else(|| ApiError(Problem::unauthorized()))
+        parts
+            .extensions
+            .get::<Who>()
+            .cloned()
+            .map(Self)
+            .ok_or_else(|| ApiError::from(Problem::unauthorized()))
     }
 }
 

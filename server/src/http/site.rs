@@ -78,7 +78,7 @@ pub async fn fallback(State(app): State<AppState>, request: Request) -> Response
 }
 
 fn nothing_here() -> Response {
-    ApiError(Problem::new(404, "not_found", "There is nothing at this address.")).into_response()
+    ApiError::from(Problem::new(404, "not_found", "There is nothing at this address.")).into_response()
 }
 
 #[cfg(test)]

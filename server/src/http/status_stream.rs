@@ -198,12 +198,12 @@ pub async fn changes(
         return Err(going_away());
     };
     let welcome = (!frames.is_empty()).then(|| frames.remove(0));
-    let welcome = welcome.and_then(|w| peek(&w)).ok_or_else(|| ApiError(Problem::internal()))?;
+    let welcome = welcome.and_then(|w| peek(&w)).ok_or_else(|| ApiError::from(Problem::internal()))?;
     if welcome.resumed && frames.is_empty() {
         frames = tokio::select! {
             outgoing = connection.next() => match outgoing.map_err(services::Error::from)? {
                 Outgoing::Frames(frames) => frames,
-                Outgoing::SessionEnded => return Err(ApiError(Problem::unauthorized())),
+                Outgoing::SessionEnded => return Err(ApiError::from(Problem::unauthorized())),
                 Outgoing::GoingAway => vec![],
             },
             () = sleep_until(until) => vec![],

@@ -150,7 +150,7 @@ pub async fn upload_one(
 
 async fn named_workspace(services: &Services, user: UserId, field: Field<'static>) -> ApiResult<WorkspaceId> {
     let text = short_text(field).await?;
-    let id = text.trim().parse().map_err(|_| ApiError(Problem::not_found("workspace")))?;
+    let id = text.trim().parse().map_err(|_| ApiError::from(Problem::not_found("workspace")))?;
     // Asked as soon as it is known: what follows may be long.
     services.may_upload(user, id).await?;
     Ok(id)

@@ -137,9 +137,9 @@ async fn two_tabs_of_one_account_agree_and_nobody_else_hears() {
     }
     let id = ada.upload_one(&ada.first_workspace().await, "a.txt", &prose(1, 300)).await;
     let final_state = |events: Vec<Value>| {
-        let of_document =
+        let mut of_document =
             events.into_iter().filter(|e| e["event"] == "document_status" && e["data"]["id"] == id.as_str());
-        of_document.last().map(|e| e["data"].clone())
+        of_document.next_back().map(|e| e["data"].clone())
     };
     let (first, second) = (
         final_state(one.events_until(|e| e["event"] == "job_complete").await),

@@ -92,7 +92,7 @@ impl Accounts for Store {
     async fn set_theme(&self, id: UserId, theme: Theme, now: Timestamp) -> Result<User, StoreError> {
         let written = self
             .writer()
-            .write("set theme", (id, theme, now), |tx, (id, theme, now)| {
+            .write_for(id, "set theme", (id, theme, now), |tx, (id, theme, now)| {
                 Box::pin(async move {
                     let sql = format!("UPDATE users SET theme = $1 WHERE id = $2 RETURNING {USER}");
                     let row = sqlx::query(sqlx::AssertSqlSafe(sql))
@@ -113,7 +113,7 @@ impl Accounts for Store {
 
     async fn create_session(&self, session: NewSession) -> Result<(), StoreError> {
         self.writer()
-            .write("create session", session, |tx, session| {
+            .write_for(session.user_id, "create session", session, |tx, session| {
                 Box::pin(async move {
                     // Nobody asks for expired ones any more; here is the moment to let go of them.
                     sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND expires_at <= $2")
@@ -182,7 +182,7 @@ impl Accounts for Store {
     async fn end_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
         let written = self
             .writer()
-            .write("end session", (user, id), |tx, (user, id)| {
+            .write_for(user, "end session", (user, id), |tx, (user, id)| {
                 Box::pin(async move {
                     let done = sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2")
                         .bind(id.to_string())

@@ -58,7 +58,7 @@ impl EventLog for Store {
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let written = self
             .writer()
-            .write("append events", (user, events, now), |tx, (user, events, now)| {
+            .write_for(user, "append events", (user, events, now), |tx, (user, events, now)| {
                 Box::pin(async move {
                     // Otherwise a counter would be made for a user who is not there.
                     sqlx::query("SELECT seq FROM user_seq WHERE user_id = $1")

@@ -16,6 +16,7 @@ use domain::{
 };
 use services::ports::{NewWorkspace, PageQuery, StoreError, Workspaces};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
+use std::collections::BTreeSet;
 
 /// A workspace with its counts, where `condition` (on `w`) holds.
 fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
@@ -118,7 +119,9 @@ impl Workspaces for Store {
         let (id, user, command_id) = (new.id, new.user_id, new.command_id.clone());
         let written = self
             .writer()
-            .write("create workspace", new, |tx, new| Box::pin(async move { insert(tx, new).await }))
+            .write_for(new.user_id, "create workspace", new, |tx, new| {
+                Box::pin(async move { insert(tx, new).await })
+            })
             .await?;
         let rev = written.rev(&EntityKey::Workspace(id));
         if let Some(workspace) = written.value {
@@ -198,6 +201,8 @@ impl Workspaces for Store {
             .writer()
             .write("set workspace status", (id, to, message, now), |tx, (id, to, message, now)| {
                 Box::pin(async move {
+                    let owner = load(&mut tx.conn, *id).await?.ok_or(StoreError::NotFound)?.user_id;
+                    tx.lock_users(&BTreeSet::from([owner])).await?;
                     let mut workspace = load_locked(tx, *id).await?.ok_or(StoreError::NotFound)?;
                     workspace.status = workspace.status.go(*to)?;
                     workspace.status_message.clone_from(message);

@@ -7,7 +7,7 @@
 //! ```ignore
 //! let written = self
 //!     .writer()
-//!     .write("rename workspace", (id, name, now), |tx, (id, name, now)| {
+//!     .write_for(user, "rename workspace", (id, name, now), |tx, (id, name, now)| {
 //!         Box::pin(async move {
 //!             sqlx::query("UPDATE workspaces SET name = $1 WHERE id = $2")
 //!                 .bind(name.as_str())
@@ -32,6 +32,12 @@
 //! Events take their numbers at the end of the transaction, users in the order of their ids, so that the counter rows
 //! are locked shortly and always in the same order. `rev` of the rows that the events are about is stored then too: an
 //! item need not write it, and cannot know it before it is written.
+//!
+//! **No deadlocks, by design.** On PostgreSQL several servers write at the same time, and each of their transactions
+//! carries many items, whose locks no item could put in order. So a transaction first locks the counters of all users
+//! whose rows its items change, in the order of their ids; while it holds one, nobody else changes a row of that user.
+//! An item says whose rows they are by [`Writer::write_for`]. One that finds out only while it runs ([`Writer::write`])
+//! has a transaction to itself there, and calls [`Tx::lock_users`] before it locks or changes what is anybody's.
 
 mod batch;
 mod stamp;
@@ -43,8 +49,11 @@ use crate::{engine::Engine, fault::Fault};
 use domain::{EntityKey, Event, Timestamp, UserId};
 use futures::future::BoxFuture;
 use services::ports::{LoggedEvent, Signal, StoreError};
-use sqlx::AnyConnection;
-use std::sync::{Arc, atomic::AtomicU64};
+use sqlx::{AnyConnection, AssertSqlSafe, Executor, raw_sql};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::AtomicU64},
+};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use task::{Setup, spawn};
@@ -74,6 +83,15 @@ impl Tx {
     pub(crate) fn emit(&mut self, user: UserId, event: Event, at: Timestamp) {
         debug_assert!(!matches!(event, Event::SessionEnded { .. }), "a session's end is never logged");
         self.emitted.push(Emitted { user, at, event });
+    }
+
+    /// Locks the users' counters, and with them all that is theirs, until the transaction ends. At most once, by an item
+    /// that has the transaction to itself.
+    pub(crate) async fn lock_users(&mut self, users: &BTreeSet<UserId>) -> Result<(), Fault> {
+        if let Some(sql) = lock_users(self.engine, users) {
+            self.conn.execute(raw_sql(AssertSqlSafe(sql))).await?;
+        }
+        Ok(())
     }
 
     /// Sent on the bus after the commit, behind the events.
@@ -117,9 +135,29 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Runs `job` in a transaction and answers when it is durable.
+    /// Runs `job`, which changes rows of that user and of nobody else, in a transaction that it may share, and answers
+    /// when it is durable.
     ///
     /// Once this was polled and the item is in the queue, it is carried out even if the caller goes away.
+    ///
+    /// # Errors
+    /// What `job` answered; `Backend` when the database cannot commit.
+    pub(crate) async fn write_for<A, T, F>(
+        &self,
+        user: UserId,
+        what: &'static str,
+        argument: A,
+        job: F,
+    ) -> Result<Written<T>, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
+    {
+        self.enqueue(Some(user), what, argument, job).await
+    }
+
+    /// The same for a job that cannot say beforehand whose rows it changes.
     ///
     /// # Errors
     /// What `job` answered; `Backend` when the database cannot commit.
@@ -134,16 +172,48 @@ impl Writer {
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
     {
+        self.enqueue(None, what, argument, job).await
+    }
+
+    async fn enqueue<A, T, F>(
+        &self,
+        user: Option<UserId>,
+        what: &'static str,
+        argument: A,
+        job: F,
+    ) -> Result<Written<T>, StoreError>
+    where
+        A: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
+    {
         let (reply, answer) = oneshot::channel();
-        let item = Job { what, argument, job, value: None, reply };
+        let item = Job { user, what, argument, job, value: None, reply };
         self.queue.send(Box::new(item)).await.map_err(|_| StoreError::backend("the store was closed"))?;
         answer.await.map_err(|_| StoreError::backend("the store was closed"))?
     }
 }
 
+/// A statement that locks the counters of the users in the order of their ids; none is needed on SQLite, which has one
+/// writer at a time. The ids stand in the text, so that it can go out together with the beginning of the transaction.
+fn lock_users(engine: Engine, users: &BTreeSet<UserId>) -> Option<String> {
+    if engine == Engine::Sqlite || users.is_empty() {
+        return None;
+    }
+    let ids: Vec<String> = users.iter().map(|id| format!("'{id}'")).collect();
+    Some(format!(
+        "SELECT user_id FROM user_seq WHERE user_id IN ({}) ORDER BY user_id{}",
+        ids.join(", "),
+        engine.for_update()
+    ))
+}
+
 /// A job whose types are hidden, so that different ones share a transaction.
 trait Item: Send {
     fn what(&self) -> &'static str;
+
+    /// Whose rows it changes, where that is known beforehand.
+    fn user(&self) -> Option<UserId>;
 
     /// Runs the job and keeps what it answered.
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), Fault>>;
@@ -153,6 +223,7 @@ trait Item: Send {
 }
 
 struct Job<A, T, F> {
+    user: Option<UserId>,
     what: &'static str,
     argument: A,
     job: F,
@@ -168,6 +239,10 @@ where
 {
     fn what(&self) -> &'static str {
         self.what
+    }
+
+    fn user(&self) -> Option<UserId> {
+        self.user
     }
 
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), Fault>> {

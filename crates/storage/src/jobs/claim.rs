@@ -3,7 +3,7 @@
 use super::{lock_document, lock_job, number, parsed, rows, tell};
 use crate::{engine::Engine, fault::Fault, writer::Tx};
 use domain::{
-    DocumentId, JobId, JobStatus, Timestamp,
+    DocumentId, JobId, Timestamp, UserId,
     ingest::{self, DocumentState, JobState},
     rag::RagConfig,
 };
@@ -38,7 +38,7 @@ struct Next {
     job_created_at: i64,
     job: String,
     place: i64,
-    user: String,
+    user: UserId,
     attempt: i64,
     document: String,
 }
@@ -58,21 +58,14 @@ struct Taken {
 
 pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fault> {
     let taken = take(tx, wanted).await?;
-    // Tasks first, then jobs, then documents, each in the order of their ids: so that workers who lock the same rows
-    // wait for one another in one direction.
     let mut jobs: BTreeMap<JobId, (JobState, RagConfig)> = BTreeMap::new();
     let mut ids: Vec<JobId> = taken.iter().map(|t| t.job).collect();
     ids.sort_unstable();
     ids.dedup();
     for id in ids {
-        // Since the look at the queue it may have been paused or have ended.
-        let open = |s: &JobState| {
-            matches!(s.job.status, JobStatus::Pending | JobStatus::Running) && s.job.requested.is_none()
-        };
-        if let Some(state) = lock_job(tx, id).await?.filter(open) {
-            let config = rag_config(tx, &state).await?;
-            jobs.insert(id, (state, config));
-        }
+        let state = lock_job(tx, id).await?.ok_or(StoreError::NotFound)?;
+        let config = rag_config(tx, &state).await?;
+        jobs.insert(id, (state, config));
     }
     let mut documents: BTreeMap<DocumentId, (DocumentState, String)> = BTreeMap::new();
     let mut ids: Vec<DocumentId> = taken.iter().map(|t| t.document).collect();
@@ -83,10 +76,7 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
 
     let mut claims = vec![];
     for t in taken {
-        let Some((job, config)) = jobs.get_mut(&t.job) else {
-            give_back(tx, &t).await?;
-            continue;
-        };
+        let (job, config) = jobs.get_mut(&t.job).ok_or(StoreError::NotFound)?;
         let (document, blob_key) = documents.get_mut(&t.document).ok_or(StoreError::NotFound)?;
         let before = document.clone();
         let told = ingest::start(job, document, wanted.now)?;
@@ -127,8 +117,11 @@ async fn rag_config(tx: &mut Tx, job: &JobState) -> Result<RagConfig, Fault> {
 
 /// Leases up to `limit` tasks, one after the other to the user whose turn it is.
 async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
+    let users = users_in_turn(tx, wanted.limit).await?;
+    // From here on nobody else changes what these users have: what is found free below stays so.
+    tx.lock_users(&users.iter().map(|(user, _)| *user).collect()).await?;
     let mut queue = vec![];
-    for (user, leased) in users_in_turn(tx, wanted.limit).await? {
+    for (user, leased) in users {
         queue.extend(next_of_user(tx, user, leased, None).await?);
     }
     let mut taken = vec![];
@@ -146,15 +139,15 @@ async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
             });
             leased += 1;
         }
-        // Not taken: another server was faster. Either way the user's next one stands in line now.
-        queue.extend(next_of_user(tx, next.user.clone(), leased, Some(&next)).await?);
+        // Not taken: another server extends that very lease. Either way the user's next one stands in line now.
+        queue.extend(next_of_user(tx, next.user, leased, Some(&next)).await?);
     }
     Ok(taken)
 }
 
 /// The users who have something to do, those with the fewest leases first, then those with the oldest job; as many as
 /// may get something. Goes from user to user through the index, however much each has waiting.
-async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(String, i64)>, Fault> {
+async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(UserId, i64)>, Fault> {
     let (free, now) = (free(tx.engine), tx.engine.now_micros());
     let first = |column: &str| {
         format!(
@@ -181,13 +174,13 @@ async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(String, i64)>, Fa
         job_id = first("job_id"),
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(&mut tx.conn).await?;
-    rows.iter().map(|row| Ok((row.try_get("user_id")?, row.try_get("leased")?))).collect()
+    rows.iter().map(|row| Ok((parsed(row, "user_id")?, row.try_get("leased")?))).collect()
 }
 
 /// The user's first free task, after `after` when given.
 async fn next_of_user(
     tx: &mut Tx,
-    user: String,
+    user: UserId,
     leased: i64,
     after: Option<&Next>,
 ) -> Result<Option<Next>, Fault> {
@@ -200,7 +193,7 @@ async fn next_of_user(
     let (created_at, job, place) =
         after.map_or((i64::MIN, "", -1), |n| (n.job_created_at, n.job.as_str(), n.place));
     let row = sqlx::query(AssertSqlSafe(sql))
-        .bind(user.as_str())
+        .bind(user.to_string())
         .bind(created_at)
         .bind(job)
         .bind(place)
@@ -220,7 +213,8 @@ async fn next_of_user(
     row.map(next).transpose()
 }
 
-/// Answers the new fence, or `None` when another server has the task by now.
+/// Answers the new fence, or `None` when the task is not free: a heartbeat, which locks no user, may be at work on it,
+/// and nobody waits for that.
 async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>, Fault> {
     let skip_locked = match tx.engine {
         Engine::Sqlite => "",
@@ -242,20 +236,6 @@ async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>,
         .fetch_optional(&mut tx.conn)
         .await?;
     row.map(|row| number(&row, "fence")).transpose()
-}
-
-/// Undoes a lease in the transaction that gave it.
-async fn give_back(tx: &mut Tx, t: &Taken) -> Result<(), Fault> {
-    sqlx::query(
-        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
-         WHERE job_id = $1 AND attempt = $2 AND document_id = $3",
-    )
-    .bind(t.job.to_string())
-    .bind(i64::from(t.attempt))
-    .bind(t.document.to_string())
-    .execute(&mut tx.conn)
-    .await?;
-    Ok(())
 }
 
 /// Extends what the worker holds; answers it, in the order of the ids.

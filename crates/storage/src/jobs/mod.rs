@@ -138,8 +138,10 @@ impl JobStore for Store {
     async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
         clean_job(&mut new);
         let user = new.user_id;
-        let written =
-            self.writer().write("create job", new, |tx, new| Box::pin(create::create(tx, new))).await?;
+        let written = self
+            .writer()
+            .write_for(user, "create job", new, |tx, new| Box::pin(create::create(tx, new)))
+            .await?;
         // Read back: only what is committed has its revs, and a job that was made before has gone on since.
         let job = self.read_job(user, written.value).await?.ok_or(StoreError::NotFound)?;
         Ok((job, self.documents_of_job(written.value).await?))
@@ -195,16 +197,21 @@ impl JobStore for Store {
     ) -> Result<(), StoreError> {
         clean_checkpoint(&mut checkpoint);
         self.writer()
-            .write("checkpoint", (claim.clone(), checkpoint, now), |tx, (claim, checkpoint, now)| {
-                Box::pin(checkpoint::commit(tx, claim, checkpoint, *now))
-            })
+            .write_for(
+                claim.user_id,
+                "checkpoint",
+                (claim.clone(), checkpoint, now),
+                |tx, (claim, checkpoint, now)| Box::pin(checkpoint::commit(tx, claim, checkpoint, *now)),
+            )
             .await?;
         Ok(())
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         self.writer()
-            .write("release", claim.clone(), |tx, claim| Box::pin(claim::release(tx, claim)))
+            .write_for(claim.user_id, "release", claim.clone(), |tx, claim| {
+                Box::pin(claim::release(tx, claim))
+            })
             .await?;
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! One transaction: its items, their events, the commit. It never retries; it says why it stopped, and
 //! [`super::task`] decides.
 
-use super::{Emitted, Item, Stamped, Tx, stamp};
+use super::{Emitted, Item, Stamped, Tx, lock_users, stamp};
 use crate::{
     engine::Engine,
     fault::{Fault, Meaning, meaning},
 };
 use futures::FutureExt;
 use services::ports::{Signal, StoreError};
-use sqlx::{Executor, raw_sql};
+use sqlx::{AssertSqlSafe, Executor, raw_sql};
 use std::{mem, panic::AssertUnwindSafe};
 
 /// A transaction that was committed, or that had nothing to commit.
@@ -73,8 +73,12 @@ pub(super) async fn run(
 type Ran = (Vec<Result<(), StoreError>>, Vec<Signal>, Vec<Vec<Emitted>>);
 
 async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -> Result<Ran, Stop> {
-    let begin = tx.engine.begin_write();
-    tx.conn.execute(raw_sql(begin)).await?;
+    let users = items.iter().filter_map(|item| item.user()).collect();
+    let begin = match (tx.engine.begin_write(), lock_users(tx.engine, &users)) {
+        (begin, Some(lock)) => format!("{begin}; {lock}"),
+        (begin, None) => begin.to_owned(),
+    };
+    tx.conn.execute(raw_sql(AssertSqlSafe(begin))).await?;
     // A lone item needs none: when it fails, so does the transaction.
     let (savepoints, lone) = (savepoints && items.len() > 1, items.len() == 1);
     let (mut outcomes, mut signals, mut emitted) = (vec![], vec![], vec![]);

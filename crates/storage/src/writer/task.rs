@@ -65,13 +65,31 @@ pub(crate) fn spawn(setup: Setup, conn: sqlx::AnyConnection) -> (Writer, JoinHan
             if n == 0 {
                 break;
             }
-            task.see_through(mem::replace(&mut items, Vec::with_capacity(BATCH))).await;
+            let taken = mem::replace(&mut items, Vec::with_capacity(BATCH));
+            for transaction in transactions(task.setup.engine, taken) {
+                task.see_through(transaction).await;
+            }
             // The callers that were just answered go first: what they write next joins the next commit.
             tokio::task::yield_now().await;
         }
         task.end().await;
     });
     (writer, handle)
+}
+
+/// Which items share a transaction: all, but for those of which it is not known whose rows they lock. Where other
+/// servers write too, each of them has one to itself.
+fn transactions(engine: Engine, items: Vec<Box<dyn Item>>) -> Vec<Vec<Box<dyn Item>>> {
+    if engine == Engine::Sqlite {
+        return vec![items];
+    }
+    let (shared, alone): (Vec<_>, Vec<_>) = items.into_iter().partition(|item| item.user().is_some());
+    let mut transactions = vec![];
+    if !shared.is_empty() {
+        transactions.push(shared);
+    }
+    transactions.extend(alone.into_iter().map(|item| vec![item]));
+    transactions
 }
 
 impl Tx {

@@ -52,7 +52,7 @@ impl Rig {
         let written = self
             .store
             .writer()
-            .write("emit", (self.user, events, self.world.now()), |tx, (user, events, now)| {
+            .write_for(self.user, "emit", (self.user, events, self.world.now()), |tx, (user, events, now)| {
                 Box::pin(async move {
                     emit_all(tx, *user, events, *now);
                     Ok(())
@@ -67,17 +67,22 @@ impl Rig {
         let key = self.world.uuid().to_string();
         self.store
             .writer()
-            .write("fail", (self.user, self.event(), key, end), |tx, (user, event, key, end)| {
-                Box::pin(async move {
-                    sqlx::query("INSERT INTO meta (name, value) VALUES ($1, 'trace')")
-                        .bind(key.clone())
-                        .execute(&mut tx.conn)
-                        .await?;
-                    emit_all(tx, *user, std::slice::from_ref(event), Timestamp::default());
-                    tx.signal(Signal::WorkReady);
-                    Err::<(), _>(end())
-                })
-            })
+            .write_for(
+                self.user,
+                "fail",
+                (self.user, self.event(), key, end),
+                |tx, (user, event, key, end)| {
+                    Box::pin(async move {
+                        sqlx::query("INSERT INTO meta (name, value) VALUES ($1, 'trace')")
+                            .bind(key.clone())
+                            .execute(&mut tx.conn)
+                            .await?;
+                        emit_all(tx, *user, std::slice::from_ref(event), Timestamp::default());
+                        tx.signal(Signal::WorkReady);
+                        Err::<(), _>(end())
+                    })
+                },
+            )
             .await
             .map(drop)
     }
@@ -144,7 +149,7 @@ async fn a_statement_that_the_database_refuses_fails_its_item_only(rig: Rig) {
                 if i % 2 == 0 {
                     return rig.emit(1).await.map(drop);
                 }
-                let write = rig.store.writer().write("break a rule", (), |tx, ()| {
+                let write = rig.store.writer().write_for(rig.user, "break a rule", (), |tx, ()| {
                     Box::pin(async move {
                         let sql = "INSERT INTO meta (name, value) VALUES ('epoch', 'another')";
                         tx.conn
@@ -176,7 +181,7 @@ async fn nothing_is_seen_or_heard_before_the_commit(rig: Rig) {
             let argument = (rig.user, rig.event(), inside, go_on);
             rig.store
                 .writer()
-                .write("wait", argument, |tx, (user, event, inside, go_on)| {
+                .write_for(rig.user, "wait", argument, |tx, (user, event, inside, go_on)| {
                     Box::pin(async move {
                         tx.conn.execute("INSERT INTO meta (name, value) VALUES ('x', 'trace')").await?;
                         tx.emit(*user, event.clone(), Timestamp::default());
@@ -204,7 +209,7 @@ async fn an_item_runs_again_after_a_lock_was_not_to_be_had(rig: Rig) {
     let written = rig
         .store
         .writer()
-        .write("crossed", argument, |tx, (user, event, runs)| {
+        .write_for(rig.user, "crossed", argument, |tx, (user, event, runs)| {
             Box::pin(async move {
                 tx.emit(*user, event.clone(), Timestamp::default());
                 if runs.fetch_add(1, Ordering::SeqCst) < 3 {
@@ -226,13 +231,14 @@ async fn an_item_that_the_database_cannot_bear_costs_no_other_item(rig: Rig) {
     let first = {
         let (rig, inside, go_on) = (rig.clone(), inside.clone(), go_on.clone());
         tokio::spawn(async move {
-            let write = rig.store.writer().write("wait", (inside, go_on), |_, (inside, go_on)| {
-                Box::pin(async move {
-                    inside.notify_one();
-                    let _permit = go_on.acquire().await;
-                    Ok(())
-                })
-            });
+            let write =
+                rig.store.writer().write_for(rig.user, "wait", (inside, go_on), |_, (inside, go_on)| {
+                    Box::pin(async move {
+                        inside.notify_one();
+                        let _permit = go_on.acquire().await;
+                        Ok(())
+                    })
+                });
             write.await.map(drop)
         })
     };
@@ -253,7 +259,7 @@ async fn an_item_that_the_database_cannot_bear_costs_no_other_item(rig: Rig) {
         }
         Engine::Postgres => "DO $$ BEGIN RAISE EXCEPTION 'no space' USING ERRCODE = '53100'; END $$",
     };
-    let broken = rig.store.writer().write("fill the disk", full, |tx, full| {
+    let broken = rig.store.writer().write_for(rig.user, "fill the disk", full, |tx, full| {
         Box::pin(async move { Ok(tx.conn.execute(raw_sql(*full)).await.map(drop)?) })
     });
     let mut broken = Box::pin(broken);
@@ -274,14 +280,19 @@ async fn who_goes_away_while_waiting_has_its_item_carried_out_all_the_same(rig: 
         let (rig, inside, go_on) = (rig.clone(), inside.clone(), go_on.clone());
         tokio::spawn(async move {
             let argument = (rig.user, rig.event(), inside, go_on);
-            let write = rig.store.writer().write("wait", argument, |tx, (user, event, inside, go_on)| {
-                Box::pin(async move {
-                    tx.emit(*user, event.clone(), Timestamp::default());
-                    inside.notify_one();
-                    let _permit = go_on.acquire().await;
-                    Ok(())
-                })
-            });
+            let write = rig.store.writer().write_for(
+                rig.user,
+                "wait",
+                argument,
+                |tx, (user, event, inside, go_on)| {
+                    Box::pin(async move {
+                        tx.emit(*user, event.clone(), Timestamp::default());
+                        inside.notify_one();
+                        let _permit = go_on.acquire().await;
+                        Ok(())
+                    })
+                },
+            );
             write.await.map(drop)
         })
     };

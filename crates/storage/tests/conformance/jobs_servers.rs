@@ -16,7 +16,7 @@ use std::{
     ops::DerefMut,
     sync::Arc,
 };
-use storage::Store;
+use storage::{Engine, Store};
 
 const SERVERS: usize = 3;
 const CHUNKS: u32 = 4;
@@ -30,9 +30,17 @@ async fn servers(s: &impl DerefMut<Target = Database>) -> Vec<Store> {
     servers
 }
 
-async fn close(servers: Vec<Store>) {
+/// Ends the servers. Their transactions must never have waited for one another crosswise: the database would have
+/// broken that up, but only after a second in which neither went on.
+async fn close(servers: Vec<Store>, d: &Desk<impl JobSubject + DerefMut<Target = Database>>) {
     for server in servers {
         server.close().await;
+    }
+    if d.s.store.engine() == Engine::Postgres {
+        let sql = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        let mut conn = d.s.place.connect().await;
+        let deadlocks: i64 = sqlx::query_scalar(sql).fetch_one(&mut conn).await.unwrap();
+        assert_eq!(deadlocks, 0);
     }
 }
 
@@ -74,7 +82,7 @@ async fn claims_of_several_servers_never_share_a_document(s: impl JobSubject + D
     claimed.extend(rest.drain(..).map(|c| c.document_id));
     assert_eq!(claimed.len(), uploaded.len());
     assert_eq!(claimed.into_iter().collect::<BTreeSet<_>>(), uploaded);
-    close(servers).await;
+    close(servers, &d).await;
 }
 
 /// Works on the document to its end, or until the lease is lost.
@@ -184,7 +192,7 @@ async fn servers_that_take_one_anothers_work_bring_each_document_to_its_end_once
         the_stream_makes_sense(&d, user).await;
         d.assert_that_the_stream_told_the_truth(user).await;
     }
-    close(servers).await;
+    close(servers, &d).await;
 }
 
 /// Numbers without a gap, statuses that only move on, bars that never fall, and the final counts last.

@@ -18,7 +18,7 @@ pub fn ComponentsPage() -> impl IntoView {
         <Title text="Components" />
         <main class="page">
             <PageHeader title="Components" note="Every part in every state, light and dark." />
-            <div class="grid gap-6 lg:grid-cols-2">
+            <div class="stack gap-6">
                 <Specimens theme="light" />
                 <Specimens theme="dark" />
             </div>

@@ -185,9 +185,10 @@ pub(crate) async fn connect_writer(url: &str, engine: Engine) -> sqlx::Result<An
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000"
         }
-        // A server whose link dies in the middle of a transaction must not keep others waiting for its locks.
+        // A server whose link dies in the middle of a transaction must not keep others waiting for its locks. Compiling
+        // a statement takes longer than any of ours runs.
         Engine::Postgres => {
-            "SET idle_in_transaction_session_timeout = '10s'; \
+            "SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
              SELECT set_config('synchronous_commit', 'on', false) \
              WHERE current_setting('synchronous_commit') = 'off'"
         }
@@ -207,7 +208,7 @@ async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Resul
                 Engine::Sqlite => {
                     "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY"
                 }
-                Engine::Postgres => "SET default_transaction_read_only = on",
+                Engine::Postgres => "SET default_transaction_read_only = on; SET jit = off",
             };
             Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
         })

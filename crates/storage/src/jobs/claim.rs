@@ -27,9 +27,11 @@ fn free(engine: Engine) -> String {
     )
 }
 
-/// Its job `j` and workspace `w` let it be worked on.
-const OPEN: &str = "j.id = t.job_id AND j.attempt = t.attempt AND j.status IN ('pending', 'running') \
-    AND j.requested IS NULL AND w.id = j.workspace_id AND w.status = 'ready' AND w.processor = 'builtin'";
+/// The job and the workspace of task `t` let it be worked on. A scalar subquery and not a join: it leaves PostgreSQL,
+/// whose statistics of a queue are always out of date, no other plan than to go along the index and stop at the first.
+const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w WHERE j.id = t.job_id AND j.attempt = t.attempt \
+    AND j.status IN ('pending', 'running') AND j.requested IS NULL \
+    AND w.id = j.workspace_id AND w.status = 'ready' AND w.processor = 'builtin') = 1";
 
 /// The task of a user that is next, with what decides whose turn it is.
 struct Next {
@@ -151,7 +153,7 @@ async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(UserId, i64)>, Fa
     let (free, now) = (free(tx.engine), tx.engine.now_micros());
     let first = |column: &str| {
         format!(
-            "(SELECT t.{column} FROM tasks t, jobs j, workspaces w WHERE t.user_id = u.user_id AND {free} AND {OPEN} \
+            "(SELECT t.{column} FROM tasks t WHERE t.user_id = u.user_id AND {free} AND {OPEN} \
              ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1)"
         )
     };
@@ -185,7 +187,7 @@ async fn next_of_user(
     after: Option<&Next>,
 ) -> Result<Option<Next>, Fault> {
     let sql = format!(
-        "SELECT t.job_created_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t, jobs j, workspaces w \
+        "SELECT t.job_created_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t \
          WHERE t.user_id = $1 AND (t.job_created_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {OPEN} \
          ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1",
         free(tx.engine)

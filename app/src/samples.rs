@@ -28,6 +28,7 @@ pub fn workspace(n: u64, rev: u64) -> Workspace {
         description: String::new(),
         status: WorkspaceStatus::Ready,
         status_message: None,
+        provisioning: None,
         processor: Processor::Builtin,
         counts: Counts::default(),
         rev,

@@ -16,6 +16,9 @@ pub enum Command {
         /// What this process does.
         #[arg(long, value_enum, default_value_t = Role::All)]
         role: Role,
+        /// Make an account with documents to look at, once, and print its password. On this machine only.
+        #[arg(long)]
+        demo: bool,
     },
     /// Bring the database to this version's shape, and stop.
     Migrate,

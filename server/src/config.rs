@@ -1,6 +1,7 @@
 //! The settings: what there is, where each value comes from, and what it may be. Environment first, then
 //! `insighthub.toml`, then the default. Nothing here opens a database or a socket.
 
+use crate::http::Proxies;
 use services::Limits;
 use std::{
     collections::BTreeMap,
@@ -81,6 +82,24 @@ pub const SETTINGS: &[Setting] = &[
         "largest file of an upload",
     ),
     setting("max_files", "INSIGHTHUB_MAX_FILES", Default::Text("1000"), "most files of one upload"),
+    setting(
+        "max_bad_sign_ins",
+        "INSIGHTHUB_MAX_BAD_SIGN_INS",
+        Default::Text("5"),
+        "wrong passwords a minute, for an account and for an address; 0: any number",
+    ),
+    setting(
+        "max_sign_ups",
+        "INSIGHTHUB_MAX_SIGN_UPS",
+        Default::Text("1000"),
+        "accounts made from one address in an hour; 0: any number",
+    ),
+    setting(
+        "trusted_proxies",
+        "INSIGHTHUB_TRUSTED_PROXIES",
+        Default::None,
+        "addresses or networks (CIDR), parted by commas, whose X-Forwarded-For is believed",
+    ),
     setting("session_days", "INSIGHTHUB_SESSION_DAYS", Default::Text("30"), "how long a sign-in lasts"),
     setting("workers", "INSIGHTHUB_WORKERS", Default::Text("4"), "documents worked on at once"),
     setting(
@@ -180,6 +199,7 @@ pub struct Config {
     pub log: String,
     pub log_format: LogFormat,
     pub limits: Limits,
+    pub trusted_proxies: Proxies,
     pub workers: usize,
     pub shutdown_seconds: u64,
 }
@@ -262,6 +282,11 @@ impl Raw {
         Err(ConfigError::Invalid { key, value: n.to_string(), source_text: source.to_string(), why })
     }
 
+    fn small(&self, key: &'static str, least: u32, most: u32) -> Result<Option<u32>, ConfigError> {
+        let found = self.number(key, u64::from(least), u64::from(most))?;
+        Ok(found.and_then(|n| u32::try_from(n).ok()))
+    }
+
     /// Checks every value.
     pub fn check(&self) -> Result<Config, ConfigError> {
         let path = |key: &str| self.text(key).map(PathBuf::from);
@@ -269,7 +294,9 @@ impl Raw {
         let limits = Limits {
             file_bytes: self.number("max_file_bytes", 1, 1 << 40)?.unwrap_or(100 << 20),
             files: usize::try_from(self.number("max_files", 1, 100_000)?.unwrap_or(1_000)).unwrap_or(1_000),
-            session_days: u32::try_from(self.number("session_days", 1, 3_650)?.unwrap_or(30)).unwrap_or(30),
+            session_days: self.small("session_days", 1, 3_650)?.unwrap_or(30),
+            bad_sign_ins: self.small("max_bad_sign_ins", 0, 1_000_000)?.unwrap_or(5),
+            sign_ups: self.small("max_sign_ups", 0, 1_000_000)?.unwrap_or(1_000),
         };
         let workers = self.number("workers", 1, 256)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(4);
         Ok(Config {
@@ -283,6 +310,7 @@ impl Raw {
             log: self.parse("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),
             limits,
+            trusted_proxies: self.parse("trusted_proxies")?.unwrap_or_default(),
             workers,
             shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),
             data_dir,
@@ -384,6 +412,8 @@ mod tests {
             ("max_file_bytes", "0"),
             ("max_files", "many"),
             ("log_format", "xml"),
+            ("max_sign_ups", "-1"),
+            ("trusted_proxies", "10.0.0.0/33"),
         ] {
             let said = raw(&[(key, value)]).check().expect_err(key).to_string();
             assert!(said.contains(key) && said.contains(value), "{said}");

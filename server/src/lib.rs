@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod http;
 pub mod lifecycle;
 pub mod logging;

@@ -5,6 +5,7 @@ use crate::{
     adapters::{Argon2Hasher, ByContent, FileBlobs, LocalEmbedder, OsSecrets, SystemClock, TimeOrderedIds},
     cli::Role,
     config::{self, Config},
+    demo::{self, Demo},
     http::{self, AppState, Shared, Site},
     pages,
 };
@@ -16,13 +17,13 @@ use ingest::{
 use messaging::InProcessBus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Error, Services, SignUp, VectorCache,
+    Client, Door, Error, Services, SignUp, VectorCache,
     live::Hub,
     ports::{Bus, Clock, Ids, Secrets},
 };
 use std::{
     fs::{self, File, TryLockError},
-    io,
+    io::{self, Write},
     net::SocketAddr,
     os::unix::fs::DirBuilderExt,
     path::PathBuf,
@@ -110,6 +111,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         secrets,
         hasher: Arc::new(Argon2Hasher::new(cores)),
         vectors: Arc::new(VectorCache::new(VECTOR_CACHE)),
+        door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         limits: config.limits.clone(),
     };
     Ok(Built { services, store, blobs, embedder })
@@ -182,7 +184,13 @@ pub async fn add_user(
 }
 
 /// `insighthub serve`: until a signal comes. A second signal ends the process at once.
-pub async fn serve(config: Config, role: Role) -> Result<(), StartError> {
+pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), StartError> {
+    if with_demo {
+        if role != Role::All {
+            return Err(StartError::Refused("a demonstration needs the role `all`".to_owned()));
+        }
+        demo::may_be_served(&config).map_err(StartError::Refused)?;
+    }
     make_data_dir(&config)?;
     // Held until the process ends.
     let lock = lock(&config)?;
@@ -202,6 +210,7 @@ pub async fn serve(config: Config, role: Role) -> Result<(), StartError> {
     let background = TaskTracker::new();
     let ended_early = CancellationToken::new();
     background.spawn(until(stopping.clone(), services.hub.run()));
+    let demo = with_demo.then(|| Demo::new(services.clone(), &config.data_dir));
     if role.works() {
         if store.engine() == Engine::Sqlite {
             // Nobody else uses this database (see `lock`): whoever held a lease is dead.
@@ -212,10 +221,12 @@ pub async fn serve(config: Config, role: Role) -> Result<(), StartError> {
             }
         }
         background.spawn(until(stopping.clone(), services.clone().run_provisioner()));
+        background.spawn(until(stopping.clone(), services.clone().run_queue_herald()));
         let extractor = Extractor::this_program(ingest::extract::Limits::default())?;
         let tools = Tools { extractor, tokenizers: embedder };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };
-        let (worker_services, token, ended) = (services.clone(), stopping.clone(), ended_early.clone());
+        let worker_services = demo.as_ref().map_or_else(|| services.clone(), Demo::for_worker);
+        let (token, ended) = (stopping.clone(), ended_early.clone());
         background.spawn(async move {
             // A guard, so that a panic counts as well.
             let _ended = ended.drop_guard();
@@ -235,6 +246,7 @@ pub async fn serve(config: Config, role: Role) -> Result<(), StartError> {
         sockets: sockets.clone(),
         metrics,
         site,
+        proxies: config.trusted_proxies.clone(),
     });
     let router = if role.serves_people() {
         http::full(app.clone(), pages::routes(&app))
@@ -242,6 +254,12 @@ pub async fn serve(config: Config, role: Role) -> Result<(), StartError> {
         http::operations_only(app)
     };
     announce(addr, role, &config, found);
+    if let Some(demo) = demo {
+        // Whoever started it may have stopped reading after the address.
+        let line = format!("demo: sign in as {} with the password {}", demo::EMAIL, demo::PASSWORD);
+        let _ = writeln!(io::stdout(), "{line}");
+        background.spawn(until(stopping.clone(), demo.run()));
+    }
 
     let listener = listener.tap_io(|stream| {
         // A status that waits for a full packet is late.

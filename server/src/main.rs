@@ -13,7 +13,7 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|first| first == "extract") {
         return ingest::extract::run_child(std::env::args_os().skip(2));
     }
-    match run(Cli::parse().command.unwrap_or(Command::Serve { role: Role::All })) {
+    match run(Cli::parse().command.unwrap_or(Command::Serve { role: Role::All, demo: false })) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("insighthub: {e}");
@@ -33,7 +33,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
         match command {
-            Command::Serve { role } => lifecycle::serve(config, role).await,
+            Command::Serve { role, demo } => lifecycle::serve(config, role, demo).await,
             Command::Migrate => lifecycle::migrate(config).await,
             Command::User { command: UserCommand::Add { username, email, full_name } } => {
                 let mut password = String::new();

@@ -11,7 +11,7 @@ use axum::{
     extract::{ConnectInfo, FromRef, Request, State},
     response::{IntoResponse, Response},
 };
-use http::{header, request::Parts};
+use http::request::Parts;
 use leptos::{
     config::{Env, LeptosOptions},
     nonce::Nonce,
@@ -82,7 +82,7 @@ fn context(app: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         provide_world(World {
             services: app.services().clone(),
             who,
-            client: of_request.map(client).unwrap_or_default(),
+            client: of_request.map(|parts| client(&app, parts)).unwrap_or_default(),
             cookies: Arc::new(Cookies {
                 public_url: app.public_url().cloned(),
                 session_days: app.services().limits.session_days,
@@ -91,13 +91,9 @@ fn context(app: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
     }
 }
 
-fn client(parts: &Parts) -> Client {
+fn client(app: &AppState, parts: &Parts) -> Client {
     let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    let user_agent = parts.headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok());
-    Client {
-        user_agent: user_agent.unwrap_or_default().to_owned(),
-        ip: address.map(|a| a.0.ip().to_string()).unwrap_or_default(),
-    }
+    app.proxies().client(&parts.headers, address.map(|a| a.0))
 }
 
 /// The same cookies as over REST.

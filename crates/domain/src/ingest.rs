@@ -111,6 +111,17 @@ pub struct Told {
     pub counts_changed: bool,
 }
 
+impl Told {
+    /// Tells the job's place in the queue too, which only a store that knows all jobs can say.
+    pub fn set_queue_position(&mut self, ahead: u64) {
+        for event in &mut self.events {
+            if let Event::JobUpdate(job) = event {
+                job.queue_position = Some(ahead);
+            }
+        }
+    }
+}
+
 /// Smallest distance of two `job_update` that tell progress only.
 const JOB_EVERY_MICROS: i64 = 200_000;
 /// Smallest distance of two `file_progress` of one step.

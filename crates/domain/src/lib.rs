@@ -11,6 +11,7 @@ pub mod message;
 pub mod pages;
 pub mod problem;
 pub mod progress;
+pub mod provision;
 pub mod rag;
 pub mod reducer;
 pub mod resource;
@@ -18,6 +19,7 @@ pub mod shown;
 pub mod status;
 pub mod step;
 pub mod timestamp;
+pub mod upload;
 pub mod validate;
 
 pub use event::{ClientFrame, EntityKey, Event, EventFrame, ServerFrame};

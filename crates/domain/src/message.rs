@@ -47,6 +47,15 @@ pub fn count(n: u64, one: &str, many: &str) -> String {
     format!("{} {}", number(n), if n == 1 { one } else { many })
 }
 
+/// A time to wait: "42 seconds", "1 minute", "3 hours"; rounded up.
+pub fn duration(seconds: u64) -> String {
+    match seconds {
+        0..=90 => count(seconds, "second", "seconds"),
+        91..=5_400 => count(seconds.div_ceil(60), "minute", "minutes"),
+        _ => count(seconds.div_ceil(3_600), "hour", "hours"),
+    }
+}
+
 /// The sentence for a step.
 pub fn friendly(step: &Step, facts: &Facts) -> String {
     let file = facts.filename.as_deref();
@@ -192,6 +201,14 @@ mod tests {
     #[test]
     fn a_foreign_step_reads_well() {
         assert_eq!(friendly(&Step::from("reticulating_splines"), &Facts::default()), "Reticulating splines…");
+    }
+
+    #[test]
+    fn a_time_to_wait_is_rounded_up_to_a_plain_unit() {
+        assert_eq!(
+            [1, 60, 91, 3_000, 5_401, 86_400].map(duration),
+            ["1 second", "60 seconds", "2 minutes", "50 minutes", "2 hours", "24 hours"].map(String::from)
+        );
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Shell {
     pub user: User,
     pub workspaces: Vec<Workspace>,
     pub jobs: Vec<Job>,
+    /// Largest file that may be uploaded, in bytes.
+    pub max_file_bytes: u64,
 }
 
 /// A workspace: its documents (newest first) and its newest job.

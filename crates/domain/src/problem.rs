@@ -1,7 +1,7 @@
 //! The one shape of an error that leaves the server: RFC 9457 problem details, with a stable `code` and, where a form
 //! or a body was wrong, the messages field by field.
 
-use crate::{status::IllegalMove, validate::FieldErrors};
+use crate::{provision::Refusal, status::IllegalMove, validate::FieldErrors};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -24,6 +24,9 @@ pub struct Problem {
     /// After an illegal move: the statuses that would have been possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Vec<String>>,
+    /// Seconds after which trying again may help; also in the header `Retry-After`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after: Option<u64>,
     /// Finds the server's log lines about this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
@@ -39,6 +42,7 @@ impl Problem {
             code: code.to_owned(),
             errors: FieldErrors::default(),
             allowed: None,
+            retry_after: None,
             correlation_id: None,
         }
     }
@@ -61,6 +65,11 @@ impl Problem {
         Self::new(401, "unauthorized", "Sign in first.")
     }
 
+    /// 429: too often; `seconds` tells when it may be tried again.
+    pub fn too_often(code: &str, detail: impl Into<String>, seconds: u64) -> Self {
+        Self { retry_after: Some(seconds), ..Self::new(429, code, detail) }
+    }
+
     /// What is not there and what is not yours look the same.
     pub fn not_found(what: &str) -> Self {
         Self::new(404, "not_found", format!("There is no such {what}."))
@@ -79,6 +88,12 @@ impl From<IllegalMove> for Problem {
     fn from(e: IllegalMove) -> Self {
         let allowed = Some(e.allowed.iter().map(|s| (*s).to_owned()).collect());
         Self { allowed, ..Self::new(409, "illegal_move", e.to_string()) }
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(r: Refusal) -> Self {
+        Self::new(409, r.code, r.sentence)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use crate::{
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    provision::Provisioning,
     status::{
         DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor, WorkspaceStatus,
         named,
@@ -59,6 +60,8 @@ pub struct Workspace {
     pub description: String,
     pub status: WorkspaceStatus,
     pub status_message: Option<String>,
+    /// How far it has come, until it is ready; what failed, when it is in error.
+    pub provisioning: Option<Provisioning>,
     pub processor: Processor,
     pub counts: Counts,
     /// Seq of the last change.

@@ -111,6 +111,7 @@ fn workspace(n: u8, status: WorkspaceStatus) -> Event {
         description: String::new(),
         status,
         status_message: None,
+        provisioning: None,
         processor: Processor::Builtin,
         counts: Counts::default(),
         rev: 0,

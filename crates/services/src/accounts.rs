@@ -5,7 +5,7 @@ use crate::{
     ports::{NewSession, NewUser, NewWorkspace, Signal, StoreError},
 };
 use domain::{
-    FieldErrors, Problem, SessionId, Timestamp, User, UserId, WorkspaceId, WorkspaceStatus,
+    FieldErrors, Problem, SessionId, Timestamp, User, UserId, WorkspaceId, WorkspaceStatus, message,
     rag::RagConfig,
     resource::Theme,
     validate::{Description, Email, FullName, Password, Username, WorkspaceName},
@@ -64,7 +64,7 @@ impl Services {
     /// Makes the account with its first workspace, "My documents", and signs in.
     ///
     /// # Errors
-    /// `Invalid` by field; 409 with the message at the field for a taken name or address.
+    /// `Invalid` by field; 409 with the message at the field for a taken name or address; 429 `too_many_sign_ups`.
     pub async fn sign_up(&self, form: SignUp, client: Client) -> Result<SignedIn> {
         let mut errors = FieldErrors::default();
         let username = errors.take("username", Username::parse(&form.username));
@@ -77,6 +77,13 @@ impl Services {
         else {
             return Err(Error::Invalid(errors));
         };
+        self.door.sign_up(&client.ip, self.clock.now()).map_err(|seconds| {
+            let sentence = format!(
+                "Too many accounts were made from this address. Try again in {}.",
+                message::duration(seconds)
+            );
+            Error::Problem(Box::new(Problem::too_often("too_many_sign_ups", sentence, seconds)))
+        })?;
         let password_hash = self.hasher.hash(password.secret().to_owned()).await?;
         let now = self.clock.now();
         let id = UserId::new(self.ids.uuid());
@@ -113,8 +120,14 @@ impl Services {
     }
 
     /// # Errors
-    /// 401 `wrong_credentials` with one sentence, whichever of the two was wrong.
+    /// 401 `wrong_credentials` with one sentence, whichever of the two was wrong; 429 `too_many_attempts` after too many
+    /// of those, whether or not there is such an account, and before anything is looked up.
     pub async fn sign_in(&self, form: SignIn, client: Client) -> Result<SignedIn> {
+        let knock = self.door.sign_in(&form.email, &client.ip, self.clock.now()).await;
+        let knock = knock.map_err(|seconds| {
+            let sentence = format!("Too many sign-ins failed. Try again in {}.", message::duration(seconds));
+            Error::Problem(Box::new(Problem::too_often("too_many_attempts", sentence, seconds)))
+        })?;
         let found = match Email::parse(&form.email) {
             Ok(email) => self.accounts.user_by_email(&email).await?,
             Err(_) => None,
@@ -122,8 +135,12 @@ impl Services {
         let (user, hash) = found.map_or((None, None), |(u, h)| (Some(u), Some(h)));
         let right = self.hasher.verify(form.password, hash).await?;
         match user {
-            Some(user) if right => self.open_session(user, client).await,
+            Some(user) if right => {
+                knock.was_good();
+                self.open_session(user, client).await
+            }
             _ => {
+                knock.was_bad(self.clock.now());
                 Err(Error::problem(401, "wrong_credentials", "The e-mail address or the password is wrong."))
             }
         }

@@ -2,20 +2,56 @@
 
 use crate::{
     Error, Result, Services,
-    ports::{BlobError, NewDocument, NewJob, PageQuery},
+    ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery},
 };
 use bytes::Bytes;
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, FieldErrors, JobId, JobKind, UserId, WorkspaceId,
-    WorkspaceStatus, resource::Page,
+    provision::WorkspaceAction, resource::Page, upload,
 };
 use futures::stream::BoxStream;
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
-/// A file of an upload that was taken: it is durable, but no document yet.
-#[derive(Debug)]
-pub struct ReceivedFile(NewDocument);
+/// A file of an upload that was taken: it is durable, but no document yet. Dropped, it takes its file with it, so that
+/// an upload that is given up leaves nothing behind.
+pub struct ReceivedFile {
+    document: NewDocument,
+    file: Kept,
+}
+
+/// A stored file that goes when nobody keeps it.
+struct Kept {
+    blobs: Arc<dyn Blobs>,
+    key: Option<String>,
+}
+
+impl Kept {
+    fn keep(mut self) {
+        self.key = None;
+    }
+
+    async fn remove(mut self) -> std::result::Result<(), BlobError> {
+        match self.key.take() {
+            Some(key) => self.blobs.delete(&key).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some(key) = self.key.take() else { return };
+        // Outside of a runtime the process is ending.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let blobs = self.blobs.clone();
+        runtime.spawn(async move {
+            if let Err(error) = blobs.delete(&key).await {
+                tracing::warn!(key, %error, "a file of a given-up upload stays behind");
+            }
+        });
+    }
+}
 
 /// A file of an upload that was refused; the others go on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -43,18 +79,15 @@ pub struct UploadAnswer {
 }
 
 impl Services {
-    /// Whether files may be uploaded there: asked before a byte is read.
+    /// Whether files may be uploaded there: asked before a byte is read. Waits a while for a workspace that is being
+    /// made.
+    ///
+    /// # Errors
+    /// 409 with the code and the sentence of the workspace's status.
     pub async fn may_upload(&self, user: UserId, workspace: WorkspaceId) -> Result<()> {
-        match self.workspace(user, workspace).await?.status {
-            WorkspaceStatus::Ready | WorkspaceStatus::Provisioning => Ok(()),
-            WorkspaceStatus::Error => Err(Error::problem(
-                409,
-                "workspace_error",
-                "This workspace could not be made ready. Retry that first.",
-            )),
-            WorkspaceStatus::Deleting => {
-                Err(Error::problem(409, "workspace_deleting", "This workspace is being deleted."))
-            }
+        match self.made(user, workspace).await?.status.refuses(WorkspaceAction::Upload) {
+            None => Ok(()),
+            Some(refusal) => Err(refusal.into()),
         }
     }
 
@@ -76,11 +109,8 @@ impl Services {
         let received = match self.blobs.receive(&blob_key, body, self.limits.file_bytes).await {
             Ok(received) => received,
             Err(BlobError::TooLarge { limit }) => {
-                return reject(
-                    413,
-                    "too_large",
-                    format!("The file is larger than {} MB.", limit / 1024 / 1024),
-                );
+                let refused = upload::too_large(limit);
+                return reject(refused.status, refused.code, refused.sentence);
             }
             Err(BlobError::BrokenOff(reason)) => {
                 tracing::debug!(reason, "an upload broke off");
@@ -88,22 +118,26 @@ impl Services {
             }
             Err(e) => return Err(e.into()),
         };
-        if received.size == 0 {
-            self.blobs.delete(&blob_key).await?;
-            return reject(422, "empty_file", "The file is empty.".into());
+        let file = Kept { blobs: self.blobs.clone(), key: Some(blob_key.clone()) };
+        if let Some(refused) = upload::refused_size(received.size, self.limits.file_bytes) {
+            file.remove().await?;
+            return reject(refused.status, refused.code, refused.sentence);
         }
         let path = self.blobs.path(&blob_key).await?;
         match self.file_types.detect(&path, &received.head, &filename).await {
-            Ok(mime_type) => Ok(Ok(ReceivedFile(NewDocument {
-                id,
-                filename,
-                mime_type,
-                size_bytes: received.size,
-                content_hash: received.sha256,
-                blob_key,
-            }))),
+            Ok(mime_type) => {
+                let document = NewDocument {
+                    id,
+                    filename,
+                    mime_type,
+                    size_bytes: received.size,
+                    content_hash: received.sha256,
+                    blob_key,
+                };
+                Ok(Ok(ReceivedFile { document, file }))
+            }
             Err(sentence) => {
-                self.blobs.delete(&blob_key).await?;
+                file.remove().await?;
                 reject(415, "unsupported_type", sentence)
             }
         }
@@ -133,34 +167,35 @@ impl Services {
             problem.errors = errors;
             return Err(Error::Problem(Box::new(problem)));
         }
-        let keys: Vec<String> = files.iter().map(|f| f.0.blob_key.clone()).collect();
-        let made = self
-            .jobs
-            .create_job(NewJob {
-                id: JobId::new(self.ids.uuid()),
-                kind: JobKind::Upload,
-                user_id: user,
-                workspace_id: workspace,
-                documents: files.into_iter().map(|f| f.0).collect(),
-                command_id,
-                created_at: self.clock.now(),
-            })
-            .await;
-        let (job, documents) = match made {
-            Ok(made) => made,
-            Err(e) => {
-                for key in keys {
-                    let _ = self.blobs.delete(&key).await;
-                }
-                return Err(e.into());
-            }
+        let (documents, files): (Vec<NewDocument>, Vec<Kept>) =
+            files.into_iter().map(|f| (f.document, f.file)).unzip();
+        let new = NewJob {
+            id: JobId::new(self.ids.uuid()),
+            kind: JobKind::Upload,
+            user_id: user,
+            workspace_id: workspace,
+            documents,
+            command_id,
+            created_at: self.clock.now(),
         };
-        // The same `Idempotency-Key` answers the first upload's documents; the second copies of the files go.
-        for key in keys {
-            if !documents.iter().any(|d| key.ends_with(&d.id.to_string())) {
-                self.blobs.delete(&key).await?;
+        let jobs = self.jobs.clone();
+        // On a task of its own: the one who asked may go away at any moment, but from here on the job may be made, and
+        // then its files have to stay.
+        let made = tokio::spawn(async move {
+            let (job, documents) = jobs.create_job(new).await?;
+            for file in files {
+                // The same `Idempotency-Key` answers the first upload's documents; the second copies of the files go.
+                let is_used = |key: &String| documents.iter().any(|d| key.ends_with(&d.id.to_string()));
+                if file.key.as_ref().is_some_and(is_used) {
+                    file.keep();
+                } else {
+                    file.remove().await?;
+                }
             }
-        }
+            Ok::<_, Error>((job, documents))
+        });
+        let made = made.await.map_err(|e| Error::Internal { what: "upload", cause: Box::new(e) })?;
+        let (job, documents) = made?;
         Ok(UploadAnswer {
             job_id: job.job_id,
             documents: documents

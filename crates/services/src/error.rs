@@ -4,7 +4,7 @@
 //! cause, shown as one sentence.
 
 use crate::ports::{BlobError, EmbedError, StoreError};
-use domain::{FieldErrors, Problem, status::IllegalMove};
+use domain::{FieldErrors, Problem, provision::Refusal, status::IllegalMove};
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -51,11 +51,18 @@ impl From<FieldErrors> for Error {
     }
 }
 
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Self::Problem(Box::new(refusal.into()))
+    }
+}
+
 impl From<StoreError> for Error {
     fn from(e: StoreError) -> Self {
         match e {
             StoreError::NotFound => Self::NotFound("thing"),
             StoreError::Illegal(e) => Self::Illegal(e),
+            StoreError::Refused(refusal) => refusal.into(),
             other => Self::Internal { what: "store", cause: Box::new(other) },
         }
     }

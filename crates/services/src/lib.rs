@@ -8,14 +8,18 @@ mod jobs;
 pub mod live;
 mod pages;
 pub mod ports;
+mod provision;
+mod queue;
 mod search;
+mod throttle;
 mod workspaces;
 
 pub use accounts::{Client, SignIn, SignUp, SignedIn, Who};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use search::VectorCache;
-pub use workspaces::NewWorkspaceForm;
+pub use throttle::Door;
+pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
@@ -35,11 +39,21 @@ pub struct Limits {
     pub files: usize,
     /// How long a sign-in lasts, in days.
     pub session_days: u32,
+    /// Bad sign-ins a minute, by account and by address; 0: any number.
+    pub bad_sign_ins: u32,
+    /// Accounts made from one address in an hour; 0: any number.
+    pub sign_ups: u32,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { file_bytes: 100 * 1024 * 1024, files: 1_000, session_days: 30 }
+        Self {
+            file_bytes: 100 * 1024 * 1024,
+            files: 1_000,
+            session_days: 30,
+            bad_sign_ins: 5,
+            sign_ups: 1_000,
+        }
     }
 }
 
@@ -62,5 +76,6 @@ pub struct Services {
     pub hasher: Arc<dyn PasswordHasher>,
     pub hub: Arc<Hub>,
     pub vectors: Arc<VectorCache>,
+    pub door: Arc<Door>,
     pub limits: Limits,
 }

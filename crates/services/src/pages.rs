@@ -19,7 +19,7 @@ impl Services {
         for status in [JobStatus::Running, JobStatus::Paused, JobStatus::Pending] {
             jobs.extend(self.jobs.jobs(user.id, Some(status), PageQuery::first(50)).await?.items);
         }
-        Ok(Shell { since, user, workspaces, jobs })
+        Ok(Shell { since, user, workspaces, jobs, max_file_bytes: self.limits.file_bytes })
     }
 
     pub async fn workspace_page(

@@ -1,23 +1,31 @@
-//! Making, listing and provisioning workspaces.
+//! Making, listing and changing workspaces.
 
 use crate::{
     Error, Result, Services,
-    ports::{NewWorkspace, PageQuery, Signal},
+    ports::{NewWorkspace, PageQuery, Signal, StoreError, WorkspaceEdit},
 };
 use domain::{
-    FieldErrors, UserId, Workspace, WorkspaceId, WorkspaceStatus,
+    FieldErrors, Problem, UserId, Workspace, WorkspaceId, WorkspaceStatus,
+    provision::{Change, WorkspaceAction},
     rag::RagConfig,
     resource::Page,
     validate::{Description, WorkspaceName},
 };
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 
 /// The form of a new workspace, as it was typed.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NewWorkspaceForm {
     pub name: String,
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// Changes of a workspace, as they were typed; what is absent stays.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EditWorkspaceForm {
+    #[serde(default)]
+    pub name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
 }
@@ -62,59 +70,55 @@ impl Services {
         Ok(self.workspaces.workspaces(user, page).await?)
     }
 
-    /// Makes waiting workspaces ready: checks that their model can run and that files can be stored. Answers how many
-    /// were settled. Safe to run twice and after a crash: it starts from the rows.
-    pub async fn provision_waiting(&self) -> Result<usize> {
-        let waiting = self.workspaces.provisioning(50).await?;
-        for workspace in &waiting {
-            let (to, message) = match self.provision(workspace).await {
-                Ok(()) => (WorkspaceStatus::Ready, None),
-                Err(e) => (WorkspaceStatus::Error, Some(e.to_problem().detail)),
-            };
-            match self.workspaces.set_workspace_status(workspace.id, to, message, self.clock.now()).await {
-                Ok(_) => {}
-                // Another node was first, or the workspace is gone.
-                Err(crate::ports::StoreError::Illegal(_) | crate::ports::StoreError::NotFound) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-        Ok(waiting.len())
+    /// Changes name and description, by the same rules as at the making; what is not given stays.
+    ///
+    /// # Errors
+    /// `Invalid` by field; 409 `workspace_deleting`.
+    pub async fn edit_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        form: EditWorkspaceForm,
+    ) -> Result<Workspace> {
+        let mut errors = FieldErrors::default();
+        let name = form.name.and_then(|name| errors.take("name", WorkspaceName::parse(&name)));
+        let description =
+            form.description.and_then(|text| errors.take("description", Description::parse(&text)));
+        errors.check()?;
+        let edit = WorkspaceEdit { name, description };
+        self.workspaces.edit_workspace(user, id, edit, self.clock.now()).await.map_err(|e| match e {
+            StoreError::NotFound => Error::NotFound("workspace"),
+            other => other.into(),
+        })
     }
 
-    async fn provision(&self, workspace: &Workspace) -> Result<()> {
-        let config = self.workspaces.rag_config(workspace.user_id, workspace.id).await?;
-        let config = config.ok_or(Error::NotFound("workspace"))?;
-        if config.embeds() {
-            // Loads the model and proves that it answers.
-            self.embedder.embed(&config.embedding_model, vec!["InsightHub".into()]).await?;
-        }
-        let key = format!("probes/{}", workspace.id);
-        self.blobs.put(&key, bytes::Bytes::from_static(b"ok")).await?;
-        self.blobs.delete(&key).await?;
-        self.index.index_version(workspace.id).await?;
-        Ok(())
+    /// Another attempt at a workspace that could not be made ready; it goes on by itself.
+    ///
+    /// # Errors
+    /// 409 from any other status, with the sentence of that status.
+    pub async fn retry_workspace(&self, user: UserId, id: WorkspaceId) -> Result<Workspace> {
+        self.allow(user, id, WorkspaceAction::Retry).await?;
+        let workspace = self.workspaces.advance_workspace(id, Change::Retry, self.clock.now()).await?;
+        self.bus.publish(Signal::WorkReady);
+        Ok(workspace)
     }
 
-    /// Provisions for as long as the future is polled: woken by the bus, with a slow poll in case a wake-up was lost.
-    pub async fn run_provisioner(self) {
-        // Interest first, then the look, or a wake-up between the two is lost.
-        let mut bus = self.bus.subscribe();
-        loop {
-            match self.provision_waiting().await {
-                Ok(0) => {}
-                Ok(_) => continue,
-                Err(e) => tracing::warn!(error = %e, "provisioning will be tried again"),
-            }
-            let wake = async {
-                loop {
-                    match bus.recv().await {
-                        Ok(Signal::WorkReady) | Err(RecvError::Lagged(_)) => break,
-                        Ok(_) => {}
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
+    /// The workspace, when its status allows the action.
+    ///
+    /// # Errors
+    /// 409 with the code and the sentence of the status.
+    pub async fn allow(&self, user: UserId, id: WorkspaceId, action: WorkspaceAction) -> Result<Workspace> {
+        let workspace = self.workspace(user, id).await?;
+        match workspace.status.refuses(action) {
+            None => Ok(workspace),
+            Some(refusal) => {
+                let mut problem = Problem::from(refusal);
+                if action == WorkspaceAction::Retry {
+                    let allowed = workspace.status.allowed().iter().map(|s| s.as_str().to_owned());
+                    problem.allowed = Some(allowed.collect());
                 }
-            };
-            let _ = tokio::time::timeout(Duration::from_secs(5), wake).await;
+                Err(Error::Problem(Box::new(problem)))
+            }
         }
     }
 }

@@ -168,6 +168,7 @@ fn workspace(id: WorkspaceId, user_id: UserId, name: String) -> Workspace {
         description: String::new(),
         status: WorkspaceStatus::Ready,
         status_message: None,
+        provisioning: None,
         processor: domain::status::Processor::Builtin,
         counts: domain::resource::Counts::default(),
         rev: 0,

@@ -212,6 +212,25 @@ impl Index for Store {
         Ok(self.read_index_version(workspace).await?)
     }
 
+    async fn prepare(&self, user: UserId, workspace: WorkspaceId) -> Result<(), StoreError> {
+        self.writer()
+            .write_for(user, "prepare index", workspace, |tx, workspace| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "INSERT INTO index_versions (workspace_id, version) VALUES ($1, 0) \
+                         ON CONFLICT (workspace_id) DO NOTHING",
+                    )
+                    .bind(workspace.to_string())
+                    .execute(&mut tx.conn)
+                    .await
+                    .map_err(|e| Fault::from(e).orphan())?;
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError> {
         Ok(self.read_vectors(workspace).await?)
     }

@@ -28,6 +28,7 @@ macro_rules! changes {
 const CHANGES: &[Change] = changes![
     1 "0001_accounts_events_workspaces",
     2 "0002_documents_jobs",
+    3 "0003_provisioning_queue",
 ];
 
 /// Those of one engine, in order.

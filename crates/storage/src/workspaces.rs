@@ -10,11 +10,12 @@ use async_trait::async_trait;
 use domain::{
     EntityKey, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
     event::Event,
+    provision::{self, Change, Provisioning, WorkspaceAction},
     rag::RagConfig,
     resource::{Counts, Page},
     status::Processor,
 };
-use services::ports::{NewWorkspace, PageQuery, StoreError, Workspaces};
+use services::ports::{NewWorkspace, PageQuery, StoreError, WorkspaceEdit, Workspaces};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ use std::collections::BTreeSet;
 fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "SELECT w.id, w.user_id, w.name, w.description, w.status, w.status_message, w.processor, w.rev, \
-         w.created_at, w.updated_at, COUNT(d.id), \
+         w.created_at, w.updated_at, w.provisioning, COUNT(d.id), \
          COUNT(CASE WHEN d.status = 'ready' THEN 1 END), \
          COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
          COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
@@ -34,24 +35,32 @@ fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
 
 fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
     let number = |i: usize| -> Result<u64, Fault> { Ok(row.try_get::<i64, _>(i)?.max(0) as u64) };
+    let status = row.try_get::<&str, _>(4)?.parse().map_err(Fault::corrupt)?;
+    let provisioning: Option<String> = row.try_get(10)?;
+    let provisioning = match provisioning {
+        Some(text) => Some(serde_json::from_str(&text)?),
+        // Made before its steps were kept.
+        None => (status == WorkspaceStatus::Provisioning).then(|| Provisioning::attempt(1)),
+    };
     Ok(Workspace {
         id: row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?,
         user_id: row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?,
         name: row.try_get(2)?,
         description: row.try_get(3)?,
-        status: row.try_get::<&str, _>(4)?.parse().map_err(Fault::corrupt)?,
+        status,
         status_message: row.try_get(5)?,
+        provisioning,
         processor: row.try_get::<&str, _>(6)?.parse().map_err(Fault::corrupt)?,
         rev: number(7)?,
         created_at: Timestamp::from_micros(row.try_get(8)?),
         updated_at: Timestamp::from_micros(row.try_get(9)?),
         counts: Counts {
-            documents: number(10)?,
-            ready: number(11)?,
-            processing: number(12)?,
-            failed: number(13)?,
-            chunks: number(14)?,
-            bytes: number(15)?,
+            documents: number(11)?,
+            ready: number(12)?,
+            processing: number(13)?,
+            failed: number(14)?,
+            chunks: number(15)?,
+            bytes: number(16)?,
         },
     })
 }
@@ -76,10 +85,11 @@ async fn load(conn: &mut AnyConnection, id: WorkspaceId) -> Result<Option<Worksp
 
 /// Inserts a new workspace and emits its first event.
 pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Workspace>, Fault> {
+    let provisioning = (new.status == WorkspaceStatus::Provisioning).then(|| Provisioning::attempt(1));
     let inserted = sqlx::query(
         "INSERT INTO workspaces \
-         (id, user_id, name, description, status, processor, rag_config, command_id, rev, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $9) ON CONFLICT (user_id, command_id) DO NOTHING",
+         (id, user_id, name, description, status, processor, rag_config, command_id, provisioning, rev, created_at, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, 0, $9, $9) ON CONFLICT (user_id, command_id) DO NOTHING",
     )
     .bind(new.id.to_string())
     .bind(new.user_id.to_string())
@@ -90,6 +100,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
     .bind(serde_json::to_string(&new.rag_config)?)
     .bind(new.command_id.clone())
     .bind(new.created_at.micros())
+    .bind(provisioning_text(provisioning.as_ref())?)
     .execute(&mut tx.conn)
     .await
     .map_err(|e| Fault::from(e).orphan())?;
@@ -103,6 +114,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
         description: new.description.as_str().to_owned(),
         status: new.status,
         status_message: None,
+        provisioning,
         processor: Processor::Builtin,
         counts: Counts::default(),
         rev: 0,
@@ -111,6 +123,45 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
     };
     tx.emit(new.user_id, Event::WorkspaceStatus(workspace.clone()), new.created_at);
     Ok(Some(workspace))
+}
+
+fn provisioning_text(provisioning: Option<&Provisioning>) -> Result<Option<String>, Fault> {
+    Ok(provisioning.map(serde_json::to_string).transpose()?)
+}
+
+/// Writes what may change of a workspace, and tells it.
+async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE workspaces SET name = $1, description = $2, status = $3, status_message = $4, provisioning = $5, \
+         updated_at = $6 WHERE id = $7",
+    )
+    .bind(workspace.name.clone())
+    .bind(workspace.description.clone())
+    .bind(workspace.status.as_str())
+    .bind(workspace.status_message.clone())
+    .bind(provisioning_text(workspace.provisioning.as_ref())?)
+    .bind(workspace.updated_at.micros())
+    .bind(workspace.id.to_string())
+    .execute(&mut tx.conn)
+    .await?;
+    tx.emit(workspace.user_id, Event::WorkspaceStatus(workspace.clone()), now);
+    Ok(())
+}
+
+/// The workspace, kept from others until this transaction ends, by an item that did not know beforehand whose it is.
+async fn lock_with_owner(tx: &mut Tx, id: WorkspaceId) -> Result<Workspace, Fault> {
+    let owner: Option<String> = sqlx::query_scalar("SELECT user_id FROM workspaces WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    let owner = owner.ok_or(StoreError::NotFound)?.parse().map_err(Fault::corrupt)?;
+    tx.lock_users(&BTreeSet::from([owner])).await?;
+    Ok(load_locked(tx, id).await?.ok_or(StoreError::NotFound)?)
+}
+
+/// The workspace with the seq of the event that was just emitted, when one was.
+fn with_rev(rev: u64, workspace: Workspace) -> Workspace {
+    Workspace { rev: workspace.rev.max(rev), ..workspace }
 }
 
 #[async_trait]
@@ -190,6 +241,61 @@ impl Workspaces for Store {
         Ok(text.map(|t| serde_json::from_str(&t)).transpose().map_err(Fault::from)?)
     }
 
+    async fn edit_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        edit: WorkspaceEdit,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "edit workspace", (user, id, edit, now), |tx, (user, id, edit, now)| {
+                Box::pin(async move {
+                    let found = load_locked(tx, *id).await?.filter(|w| w.user_id == *user);
+                    let before = found.ok_or(StoreError::NotFound)?;
+                    if let Some(refusal) = before.status.refuses(WorkspaceAction::Edit) {
+                        return Err(StoreError::from(refusal).into());
+                    }
+                    let mut workspace = before.clone();
+                    if let Some(name) = &edit.name {
+                        name.as_str().clone_into(&mut workspace.name);
+                    }
+                    if let Some(description) = &edit.description {
+                        description.as_str().clone_into(&mut workspace.description);
+                    }
+                    if workspace != before {
+                        workspace.updated_at = *now;
+                        update(tx, &workspace, *now).await?;
+                    }
+                    Ok(workspace)
+                })
+            })
+            .await?;
+        Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
+    }
+
+    async fn advance_workspace(
+        &self,
+        id: WorkspaceId,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
+        let written = self
+            .writer()
+            .write("advance workspace", (id, change, now), |tx, (id, change, now)| {
+                Box::pin(async move {
+                    let mut workspace = lock_with_owner(tx, *id).await?;
+                    if provision::advance(&mut workspace, change, *now)? {
+                        update(tx, &workspace, *now).await?;
+                    }
+                    Ok(workspace)
+                })
+            })
+            .await?;
+        Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
+    }
+
     async fn set_workspace_status(
         &self,
         id: WorkspaceId,
@@ -201,28 +307,15 @@ impl Workspaces for Store {
             .writer()
             .write("set workspace status", (id, to, message, now), |tx, (id, to, message, now)| {
                 Box::pin(async move {
-                    let owner = load(&mut tx.conn, *id).await?.ok_or(StoreError::NotFound)?.user_id;
-                    tx.lock_users(&BTreeSet::from([owner])).await?;
-                    let mut workspace = load_locked(tx, *id).await?.ok_or(StoreError::NotFound)?;
-                    workspace.status = workspace.status.go(*to)?;
-                    workspace.status_message.clone_from(message);
+                    let mut workspace = lock_with_owner(tx, *id).await?;
+                    provision::move_to(&mut workspace, *to, message.clone())?;
                     workspace.updated_at = *now;
-                    sqlx::query(
-                        "UPDATE workspaces SET status = $1, status_message = $2, updated_at = $3 WHERE id = $4",
-                    )
-                    .bind(to.as_str())
-                    .bind(message.clone())
-                    .bind(now.micros())
-                    .bind(id.to_string())
-                    .execute(&mut tx.conn)
-                    .await?;
-                    tx.emit(workspace.user_id, Event::WorkspaceStatus(workspace.clone()), *now);
+                    update(tx, &workspace, *now).await?;
                     Ok(workspace)
                 })
             })
             .await?;
-        let rev = written.rev(&EntityKey::Workspace(id));
-        Ok(Workspace { rev, ..written.value })
+        Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
     }
 
     async fn provisioning(&self, limit: u32) -> Result<Vec<Workspace>, StoreError> {

@@ -13,7 +13,7 @@ use axum::{
 use domain::{Problem, User, resource::Theme};
 use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
-use services::{Client, SignIn, SignUp, SignedIn as NewSession};
+use services::{SignIn, SignUp, SignedIn as NewSession};
 use std::net::SocketAddr;
 use utoipa::ToSchema;
 
@@ -47,7 +47,8 @@ pub struct PreferencesBody {
 
 /// Make an account with its first workspace, and sign in.
 #[utoipa::path(post, path = "/api/auth/signup", tag = "account", request_body = SignUpBody, security(()),
-    responses((status = 201, body = User), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 201, body = User), (status = 409, body = Problem), (status = 422, body = Problem),
+        (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn sign_up(
     State(app): State<AppState>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
@@ -56,13 +57,14 @@ pub async fn sign_up(
 ) -> ApiResult<Response> {
     let SignUpBody { username, email, password, full_name } = body;
     let form = SignUp { username, email, password, full_name };
-    let new = app.services().sign_up(form, client(&headers, address)).await?;
+    let new = app.services().sign_up(form, app.proxies().client(&headers, Some(address))).await?;
     Ok(with_cookie(&app, StatusCode::CREATED, new))
 }
 
 /// Sign in. Which of the two was wrong is not told.
 #[utoipa::path(post, path = "/api/auth/login", tag = "account", request_body = LoginBody, security(()),
-    responses((status = 200, body = User), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = User), (status = 401, body = Problem), (status = 422, body = Problem),
+        (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn login(
     State(app): State<AppState>,
     ConnectInfo(address): ConnectInfo<SocketAddr>,
@@ -70,7 +72,7 @@ pub async fn login(
     Json(body): Json<LoginBody>,
 ) -> ApiResult<Response> {
     let form = SignIn { email: body.email, password: body.password };
-    let new = app.services().sign_in(form, client(&headers, address)).await?;
+    let new = app.services().sign_in(form, app.proxies().client(&headers, Some(address))).await?;
     Ok(with_cookie(&app, StatusCode::OK, new))
 }
 
@@ -107,10 +109,4 @@ fn with_cookie(app: &AppState, status: StatusCode, new: NewSession) -> Response 
     let seconds = u64::from(app.services().limits.session_days) * 86_400;
     let cookie = session::cookie(app.public_url(), &new.token, seconds);
     (status, [(header::SET_COOKIE, cookie)], Json(new.user)).into_response()
-}
-
-/// Where a sign-in comes from.
-pub fn client(headers: &HeaderMap, address: SocketAddr) -> Client {
-    let user_agent = headers.get(header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    Client { user_agent: user_agent.to_owned(), ip: address.ip().to_string() }
 }

@@ -2,6 +2,7 @@
 //! decided in `services`, never here.
 
 mod auth;
+mod client;
 mod documents;
 mod extract;
 mod health;
@@ -20,6 +21,7 @@ mod status_ws;
 mod upload;
 mod workspaces;
 
+pub use client::Proxies;
 pub use observe::RequestId;
 pub use security::CspNonce;
 pub use session::{Token, cookie, no_cookie};
@@ -53,6 +55,7 @@ pub struct Shared {
     pub sockets: TaskTracker,
     pub metrics: PrometheusHandle,
     pub site: Site,
+    pub proxies: Proxies,
 }
 
 impl AppState {
@@ -74,6 +77,10 @@ impl AppState {
 
     pub fn site(&self) -> &Site {
         &self.0.site
+    }
+
+    pub fn proxies(&self) -> &Proxies {
+        &self.0.proxies
     }
 }
 
@@ -109,7 +116,8 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::me))
         .routes(routes!(auth::preferences))
         .routes(routes!(workspaces::list, workspaces::create))
-        .routes(routes!(workspaces::read))
+        .routes(routes!(workspaces::read, workspaces::edit))
+        .routes(routes!(workspaces::retry))
         .routes(routes!(documents::list, upload::upload))
         .routes(routes!(documents::read))
         .routes(routes!(documents::chunks))

@@ -13,7 +13,7 @@ use axum::{
 use domain::{Problem, Workspace, WorkspaceId, resource::Page};
 use http::{StatusCode, header};
 use serde::Deserialize;
-use services::NewWorkspaceForm;
+use services::{EditWorkspaceForm, NewWorkspaceForm};
 use utoipa::ToSchema;
 
 #[derive(Deserialize, ToSchema)]
@@ -22,6 +22,16 @@ pub struct NewWorkspaceBody {
     #[serde(default)]
     #[schema(required, example = "Papers")]
     name: String,
+    /// At most 500 characters.
+    description: Option<String>,
+}
+
+/// What is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+pub struct EditWorkspaceBody {
+    /// 3–100 of letters, digits, space, `-`, `_`.
+    #[schema(example = "Papers")]
+    name: Option<String>,
     /// At most 500 characters.
     description: Option<String>,
 }
@@ -65,4 +75,29 @@ pub async fn read(
     PathId(id): PathId<WorkspaceId>,
 ) -> ApiResult<Json<Workspace>> {
     Ok(Json(app.services().workspace(who.user.id, id).await?))
+}
+
+/// Change the name or the description; other open tabs follow.
+#[utoipa::path(patch, path = "/api/workspaces/{id}", tag = "workspaces", request_body = EditWorkspaceBody, params(("id" = String, Path)),
+    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn edit(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<WorkspaceId>,
+    Json(body): Json<EditWorkspaceBody>,
+) -> ApiResult<Json<Workspace>> {
+    let form = EditWorkspaceForm { name: body.name, description: body.description };
+    Ok(Json(app.services().edit_workspace(who.user.id, id, form).await?))
+}
+
+/// Try once more to make a workspace ready that is in `error`; the steps are told on the stream.
+#[utoipa::path(post, path = "/api/workspaces/{id}/retry", tag = "workspaces", params(("id" = String, Path)),
+    responses((status = 202, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn retry(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    PathId(id): PathId<WorkspaceId>,
+) -> ApiResult<Response> {
+    let workspace = app.services().retry_workspace(who.user.id, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(workspace)).into_response())
 }

@@ -22,6 +22,9 @@ pub trait Index: Send + Sync {
     /// Rises with every transaction that changes what a search of this workspace may find.
     async fn index_version(&self, workspace: WorkspaceId) -> Result<u64, StoreError>;
 
+    /// Makes place for the workspace in the index; a second time changes nothing.
+    async fn prepare(&self, user: UserId, workspace: WorkspaceId) -> Result<(), StoreError>;
+
     /// Vectors of enabled chunks of ready documents, with the version they belong to; read in one transaction.
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError>;
 

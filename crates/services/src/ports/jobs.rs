@@ -127,6 +127,10 @@ pub trait JobStore: Send + Sync {
     /// (SQLite): whoever held a lease is dead.
     async fn void_leases(&self) -> Result<u64, StoreError>;
 
+    /// Tells waiting jobs their new place in the queue, where it is not what was told last; the nearest first, at most
+    /// `limit`. Emits `job_update` for each and answers how many there were.
+    async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
     /// Chunks of the document that still have no vector, by ordinal: what embedding has left to do.
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError>;
 }

@@ -18,7 +18,7 @@ pub use embedder::{EmbedError, Embedder};
 pub use events::{EventLog, LoggedEvent};
 pub use index::{Index, KeywordHit, StoredVector};
 pub use jobs::{Claim, Documents, JobStore, NewDocument, NewJob, WorkerId};
-pub use workspaces::{NewWorkspace, Workspaces};
+pub use workspaces::{NewWorkspace, WorkspaceEdit, Workspaces};
 pub use world::{Clock, Ids, PasswordHasher, Secrets};
 
 /// Why a store could not do what was asked.
@@ -34,6 +34,9 @@ pub enum StoreError {
     Fenced,
     #[error(transparent)]
     Illegal(#[from] domain::status::IllegalMove),
+    /// The state of what it is about does not allow it.
+    #[error(transparent)]
+    Refused(#[from] domain::provision::Refusal),
     /// The database is stopping, locked or broken. Logged with its details, shown as one sentence.
     #[error("the store failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),

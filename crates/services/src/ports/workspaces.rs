@@ -3,7 +3,8 @@
 use super::{PageQuery, StoreError};
 use async_trait::async_trait;
 use domain::{
-    Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus, rag::RagConfig, resource::Page, validate,
+    Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus, provision::Change, rag::RagConfig,
+    resource::Page, validate,
 };
 
 #[derive(Clone, Debug)]
@@ -18,6 +19,13 @@ pub struct NewWorkspace {
     /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's workspace.
     pub command_id: Option<String>,
     pub created_at: Timestamp,
+}
+
+/// What to change of a workspace; `None` leaves it as it is.
+#[derive(Clone, Debug, Default)]
+pub struct WorkspaceEdit {
+    pub name: Option<validate::WorkspaceName>,
+    pub description: Option<validate::Description>,
 }
 
 #[async_trait]
@@ -35,6 +43,29 @@ pub trait Workspaces: Send + Sync {
     async fn workspaces(&self, user: UserId, page: PageQuery) -> Result<Page<Workspace>, StoreError>;
 
     async fn rag_config(&self, user: UserId, id: WorkspaceId) -> Result<Option<RagConfig>, StoreError>;
+
+    /// Changes name and description. Emits `workspace_status`, unless everything was like that before.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's; `Refused` when its status does not allow it.
+    async fn edit_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        edit: WorkspaceEdit,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError>;
+
+    /// Takes a step on the way to a ready workspace; emits `workspace_status` when anything changed.
+    ///
+    /// # Errors
+    /// `Illegal` when it is not that step's turn.
+    async fn advance_workspace(
+        &self,
+        id: WorkspaceId,
+        change: Change,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError>;
 
     /// Moves the status by its table and emits `workspace_status`.
     async fn set_workspace_status(

@@ -1,6 +1,6 @@
 //! A new job with its documents and their tasks.
 
-use super::{rows, tell, uploads};
+use super::{queue, rows, tell, uploads};
 use crate::{bulk, fault::Fault, writer::Tx};
 use domain::{JobId, ingest, rag::RagConfig};
 use services::ports::{NewJob, Signal, StoreError};
@@ -14,7 +14,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
         return Ok(known);
     }
     let embeds = rag_config(tx, new).await?.embeds();
-    let (job, documents, told) = ingest::create(
+    let (job, documents, mut told) = ingest::create(
         new.id,
         new.kind,
         new.user_id,
@@ -23,6 +23,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
         embeds,
         new.created_at,
     );
+    let ahead = queue::ahead_of_new(tx, &job.job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
         return made_before(tx, new).await?.ok_or_else(|| Fault::corrupt("a job's command"));
@@ -31,6 +32,8 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
         documents.iter().zip(&new.documents).map(|(state, d)| (state, d.blob_key.as_str())).collect();
     rows::insert_documents(&mut tx.conn, &keyed).await?;
     insert_tasks(tx, new, job.job.attempt).await?;
+    queue::note_told(tx, new.id, ahead).await?;
+    told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
     Ok(new.id)

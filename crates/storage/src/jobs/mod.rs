@@ -5,6 +5,7 @@ mod checkpoint;
 mod claim;
 mod create;
 mod input;
+mod queue;
 mod rows;
 
 pub(crate) use input::{clean_checkpoint, clean_job, lease_micros, uploads};
@@ -220,6 +221,10 @@ impl JobStore for Store {
         let written =
             self.writer().write("void leases", (), |tx, ()| Box::pin(claim::void_leases(tx))).await?;
         Ok(written.value)
+    }
+
+    async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        queue::tell(self, limit, now).await
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {

@@ -135,7 +135,7 @@ impl JobStore for MemoryStore {
             .get(&new.workspace_id)
             .filter(|(w, _)| w.user_id == new.user_id)
             .ok_or(StoreError::NotFound)?;
-        let (job, documents, told) = ingest::create(
+        let (job, documents, mut told) = ingest::create(
             new.id,
             new.kind,
             new.user_id,
@@ -158,7 +158,12 @@ impl JobStore for MemoryStore {
             let row = DocumentRow { state: document, blob_key: upload.blob_key.clone() };
             state.documents.insert(upload.id, row);
         }
-        state.jobs.insert(new.id, JobRow { state: job, command_id: new.command_id });
+        state.jobs.insert(new.id, JobRow { state: job, command_id: new.command_id, queue_told: None });
+        let ahead = state.jobs.get(&new.id).and_then(|row| state.shown(row).queue_position);
+        if let (Some(ahead), Some(row)) = (ahead, state.jobs.get_mut(&new.id)) {
+            told.set_queue_position(ahead);
+            row.queue_told = Some(ahead);
+        }
         let logged = state.tell(new.user_id, new.workspace_id, told, new.created_at)?;
         self.publish(logged);
         self.bus.publish(Signal::WorkReady);
@@ -324,6 +329,30 @@ impl JobStore for MemoryStore {
         }
         self.bus.publish(Signal::WorkReady);
         Ok(voided)
+    }
+
+    async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let mut moved: Vec<Job> = state
+            .jobs
+            .values()
+            .map(|row| (row.queue_told, state.shown(row)))
+            .filter(|(told, job)| job.queue_position.is_some() && job.queue_position != *told)
+            .map(|(_, job)| job)
+            .collect();
+        moved.sort_by_key(|job| job.queue_position);
+        moved.truncate(limit as usize);
+        let told = moved.len();
+        let mut logged = vec![];
+        for job in moved {
+            if let Some(row) = state.jobs.get_mut(&job.job_id) {
+                row.queue_told = job.queue_position;
+            }
+            logged.push(state.emit(job.user_id, Event::JobUpdate(job), now)?);
+        }
+        self.publish(logged);
+        Ok(told)
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {

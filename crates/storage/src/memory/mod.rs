@@ -44,6 +44,8 @@ struct State {
 struct JobRow {
     state: JobState,
     command_id: Option<String>,
+    /// Its place in the queue, as it was told last.
+    queue_told: Option<u64>,
 }
 
 struct DocumentRow {
@@ -94,6 +96,7 @@ impl MemoryStore {
             description: String::new(),
             status,
             status_message: None,
+            provisioning: None,
             processor: Processor::Builtin,
             counts: Counts::default(),
             rev: 0,

@@ -4,7 +4,7 @@ use crate::{
     desk::{Desk, JobSubject, keyword_only, new_document},
     on_every_store,
 };
-use domain::{DocumentStatus, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId};
+use domain::{DocumentStatus, Event, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId};
 use services::ports::{NewJob, PageQuery, StoreError};
 use std::sync::Arc;
 
@@ -170,6 +170,37 @@ async fn a_waiting_job_tells_how_many_go_first(s: impl JobSubject) {
     assert_eq!(listed.iter().map(|j| j.queue_position).collect::<Vec<_>>(), [Some(1), None]);
 }
 
+async fn those_who_wait_are_told_when_their_place_falls(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (anna, annas) = d.home().await;
+    let (ben, bens) = d.home().await;
+    d.upload(anna, annas, &["1.txt"]).await;
+    let (second, _) = d.upload(ben, bens, &["2.txt"]).await;
+    let (third, _) = d.upload(anna, annas, &["3.txt"]).await;
+    // Their first event says it already: there is nothing to add.
+    assert_eq!(d.jobs.tell_queue(10, d.now()).await.unwrap(), 0);
+    let created = d.log.after(ben, 0, 100).await.unwrap().iter().rev().find_map(|e| match e.event() {
+        Some(Event::JobUpdate(job)) => Some(job.queue_position),
+        _ => None,
+    });
+    assert_eq!(created, Some(Some(1)));
+
+    let claim = d.claim_one("w").await;
+    assert_eq!(d.jobs.tell_queue(10, d.now()).await.unwrap(), 0, "a job that runs is still ahead");
+    d.work(&claim, 1).await;
+    let (annas_head, bens_head) = (d.head(anna).await, d.head(ben).await);
+    assert_eq!(d.jobs.tell_queue(1, d.now()).await.unwrap(), 1);
+    assert_eq!(d.head(anna).await, annas_head, "the nearest goes first");
+    assert_eq!(d.jobs.tell_queue(10, d.now()).await.unwrap(), 1);
+    assert_eq!(d.jobs.tell_queue(10, d.now()).await.unwrap(), 0, "nobody is told twice");
+    for (user, head, job, position) in [(ben, bens_head, second, 0), (anna, annas_head, third, 1)] {
+        let told: Vec<_> = d.log.after(user, head, 10).await.unwrap().iter().map(|e| e.event()).collect();
+        let now = d.job(user, job.job_id).await;
+        assert_eq!(now.queue_position, Some(position));
+        assert_eq!(told, [Some(Event::JobUpdate(now))], "what was told is what is read");
+    }
+}
+
 fn with_command<S: JobSubject>(d: &Desk<S>, user: UserId, workspace: domain::WorkspaceId) -> NewJob {
     NewJob { command_id: Some("upload-1".into()), ..d.new_job(user, workspace, &["a.txt", "b.txt"]) }
 }
@@ -261,6 +292,7 @@ on_every_store!(
     a_cursor_that_no_list_gave_out_is_no_page,
     the_newest_job_of_a_workspace_is_found,
     a_waiting_job_tells_how_many_go_first,
+    those_who_wait_are_told_when_their_place_falls,
     the_same_command_makes_one_job,
     the_same_command_at_the_same_time_makes_one_job,
     a_workspace_searched_by_keyword_skips_embedding,

@@ -4,8 +4,15 @@ use crate::{
     on_every_database,
     subject::{Database, Subject},
 };
-use domain::{Event, UserId, WorkspaceId, WorkspaceStatus, rag::RagConfig, resource::Counts};
-use services::ports::{EventLog, NewWorkspace, PageQuery, StoreError, Workspaces};
+use domain::{
+    Event, UserId, WorkspaceId, WorkspaceStatus,
+    ingest::Failure,
+    provision::{Change, ProvisionStep, Provisioning},
+    rag::RagConfig,
+    resource::Counts,
+    validate::{Description, WorkspaceName},
+};
+use services::ports::{EventLog, Index, NewWorkspace, PageQuery, StoreError, WorkspaceEdit, Workspaces};
 use std::ops::DerefMut;
 
 async fn a_new_workspace_reads_back_and_is_told(s: impl Subject + DerefMut<Target = Database>) {
@@ -136,6 +143,109 @@ async fn the_status_moves_by_its_table_and_tells_each_move(s: impl Subject + Der
     assert!(matches!(refused, Err(StoreError::NotFound)), "{refused:?}");
 }
 
+async fn an_edit_changes_what_it_names_and_is_told_once(s: impl Subject + DerefMut<Target = Database>) {
+    let (user, other) = (s.user().await, s.user().await);
+    let made = s.store.create_workspace(s.new_workspace(user, "Papers")).await.unwrap();
+    let base = s.store.head(user).await.unwrap();
+    s.world().clock.advance_seconds(5);
+    let edit = |user, name: Option<&str>, description: Option<&str>| {
+        let edit = WorkspaceEdit {
+            name: name.map(|n| WorkspaceName::parse(n).unwrap()),
+            description: description.map(|d| Description::parse(d).unwrap()),
+        };
+        s.store.edit_workspace(user, made.id, edit, s.world().now())
+    };
+    let named = edit(user, Some("Letters"), None).await.unwrap();
+    assert_eq!((named.name.as_str(), named.rev, named.updated_at), ("Letters", base + 1, s.world().now()));
+    let described = edit(user, None, Some("To read")).await.unwrap();
+    assert_eq!((described.name.as_str(), described.description.as_str()), ("Letters", "To read"));
+    assert_eq!(s.store.workspace(user, made.id).await.unwrap(), Some(described.clone()));
+    assert_eq!(edit(user, Some("Letters"), Some("To read")).await.unwrap(), described);
+    let log = s.store.after(user, base, 10).await.unwrap();
+    let told = [Some(Event::WorkspaceStatus(named)), Some(Event::WorkspaceStatus(described))];
+    assert_eq!(log.iter().map(|e| e.event()).collect::<Vec<_>>(), told);
+
+    assert!(matches!(edit(other, Some("Mine now"), None).await, Err(StoreError::NotFound)));
+    s.store.set_workspace_status(made.id, WorkspaceStatus::Deleting, None, s.world().now()).await.unwrap();
+    let refused = edit(user, Some("Too late"), None).await;
+    assert!(matches!(&refused, Err(StoreError::Refused(r)) if r.code == "workspace_deleting"), "{refused:?}");
+}
+
+async fn the_way_to_a_ready_workspace_is_kept_and_told_step_by_step(
+    mut s: impl Subject + DerefMut<Target = Database>,
+) {
+    let user = s.user().await;
+    let new = NewWorkspace { status: WorkspaceStatus::Provisioning, ..s.new_workspace(user, "Papers") };
+    let made = s.store.create_workspace(new).await.unwrap();
+    assert_eq!(made.provisioning, Some(Provisioning::attempt(1)));
+    let base = s.store.head(user).await.unwrap();
+    let (mut told, mut last) = (vec![], made);
+    for &step in ProvisionStep::ALL {
+        for change in [Change::Begin(step), Change::Done(step)] {
+            last = s.store.advance_workspace(last.id, change, s.world().now()).await.unwrap();
+            told.push(Some(Event::WorkspaceStatus(last.clone())));
+            // Whatever happens to the process between two steps.
+            s.reopen().await;
+            assert_eq!(s.store.workspace(user, last.id).await.unwrap(), Some(last.clone()));
+        }
+        let again = s.store.advance_workspace(last.id, Change::Done(step), s.world().now()).await;
+        assert!(matches!(again, Err(StoreError::Illegal(_))), "{again:?}");
+    }
+    assert_eq!((last.status, &last.provisioning), (WorkspaceStatus::Ready, &None));
+    let log = s.store.after(user, base, 20).await.unwrap();
+    assert_eq!(log.iter().map(|e| e.event()).collect::<Vec<_>>(), told);
+}
+
+async fn beginning_a_step_again_tells_nothing(s: impl Subject + DerefMut<Target = Database>) {
+    let user = s.user().await;
+    let new = NewWorkspace { status: WorkspaceStatus::Provisioning, ..s.new_workspace(user, "Papers") };
+    let id = s.store.create_workspace(new).await.unwrap().id;
+    let begin = || s.store.advance_workspace(id, Change::Begin(ProvisionStep::Settings), s.world().now());
+    let first = begin().await.unwrap();
+    let head = s.store.head(user).await.unwrap();
+    assert_eq!(begin().await.unwrap(), first);
+    assert_eq!(s.store.head(user).await.unwrap(), head);
+}
+
+async fn a_failed_step_keeps_its_reason_until_the_retry(s: impl Subject + DerefMut<Target = Database>) {
+    let user = s.user().await;
+    let new = NewWorkspace { status: WorkspaceStatus::Provisioning, ..s.new_workspace(user, "Papers") };
+    let id = s.store.create_workspace(new).await.unwrap().id;
+    let take = |change| s.store.advance_workspace(id, change, s.world().now());
+    take(Change::Begin(ProvisionStep::Settings)).await.unwrap();
+    let failure = Failure {
+        code: "settings_invalid".into(),
+        message: "They do not fit.".into(),
+        hint: Some("Change them.".into()),
+        retryable: true,
+    };
+    take(Change::Failed(ProvisionStep::Settings, failure)).await.unwrap();
+    let failed = s.store.workspace(user, id).await.unwrap().unwrap();
+    let provisioning = failed.provisioning.unwrap();
+    assert_eq!(
+        (failed.status, failed.status_message.as_deref(), provisioning.error_hint.as_deref()),
+        (WorkspaceStatus::Error, Some("They do not fit."), Some("Change them."))
+    );
+    assert!(s.store.provisioning(10).await.unwrap().is_empty());
+    take(Change::Retry).await.unwrap();
+    let again = s.store.provisioning(10).await.unwrap();
+    assert_eq!(
+        again.iter().map(|w| (w.id, &w.status_message, &w.provisioning)).collect::<Vec<_>>(),
+        [(id, &None, &Some(Provisioning::attempt(2)))]
+    );
+}
+
+async fn making_place_in_the_index_twice_changes_nothing(s: impl Subject + DerefMut<Target = Database>) {
+    let user = s.user().await;
+    let id = s.workspace(user, RagConfig::default()).await;
+    for _ in 0..2 {
+        s.store.prepare(user, id).await.unwrap();
+        assert_eq!(s.store.index_version(id).await.unwrap(), 0);
+    }
+    let nowhere = WorkspaceId::new(s.world().uuid());
+    assert!(matches!(s.store.prepare(user, nowhere).await, Err(StoreError::NotFound)));
+}
+
 async fn what_still_has_to_be_made_ready_is_found_oldest_first(
     s: impl Subject + DerefMut<Target = Database>,
 ) {
@@ -161,5 +271,10 @@ on_every_database!(
     a_command_sent_many_times_at_once_is_carried_out_once,
     the_first_workspace_is_the_oldest_and_the_list_begins_with_the_newest,
     the_status_moves_by_its_table_and_tells_each_move,
+    an_edit_changes_what_it_names_and_is_told_once,
+    the_way_to_a_ready_workspace_is_kept_and_told_step_by_step,
+    beginning_a_step_again_tells_nothing,
+    a_failed_step_keeps_its_reason_until_the_retry,
+    making_place_in_the_index_twice_changes_nothing,
     what_still_has_to_be_made_ready_is_found_oldest_first,
 );

@@ -1,0 +1,78 @@
+//! The place of a waiting job in the queue: told at its making, and again whenever it turned out to be another.
+
+use super::{lock_job, parsed, rows};
+use crate::{fault::Fault, open::Store, writer::Tx};
+use domain::{Event, Job, JobId, JobStatus, Timestamp, UserId};
+use futures::future::try_join_all;
+use services::ports::StoreError;
+use std::collections::BTreeMap;
+
+/// Unfinished jobs of all users that go before one that is about to be made.
+pub(super) async fn ahead_of_new(tx: &mut Tx, job: &Job) -> Result<u64, Fault> {
+    let ahead: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'running', 'paused') \
+         AND (created_at, id) < ($1, $2)",
+    )
+    .bind(job.created_at.micros())
+    .bind(job.job_id.to_string())
+    .fetch_one(&mut tx.conn)
+    .await?;
+    Ok(ahead.max(0) as u64)
+}
+
+/// Writes down what is told with the event that the caller emits.
+pub(super) async fn note_told(tx: &mut Tx, job: JobId, position: u64) -> Result<(), Fault> {
+    sqlx::query("UPDATE jobs SET queue_told = $1 WHERE id = $2")
+        .bind(rows::int(position))
+        .bind(job.to_string())
+        .execute(&mut tx.conn)
+        .await?;
+    Ok(())
+}
+
+/// The looking is done by a reader, so that a long queue does not keep writers waiting; what changes in between is
+/// told in the next round.
+pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+    let moved = moved(store, limit).await?;
+    let found = moved.values().map(Vec::len).sum();
+    let told = moved.into_iter().map(|(user, jobs)| {
+        let argument = (jobs, now);
+        store.writer().write_for(user, "tell queue", argument, |tx, (jobs, now)| {
+            Box::pin(async move {
+                for (id, position) in jobs {
+                    tell_one(tx, *id, *position, *now).await?;
+                }
+                Ok(())
+            })
+        })
+    });
+    try_join_all(told).await?;
+    Ok(found)
+}
+
+/// Waiting jobs whose place is not what was told last, by their users.
+async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, u64)>>, Fault> {
+    let sql = "SELECT id, user_id, place FROM ( \
+             SELECT id, user_id, status, queue_told, ROW_NUMBER() OVER (ORDER BY created_at, id) - 1 AS place \
+             FROM jobs WHERE status IN ('pending', 'running', 'paused')) AS queue \
+         WHERE status = 'pending' AND queue_told <> place ORDER BY place LIMIT $1";
+    let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(store.readers()).await?;
+    let mut moved = BTreeMap::<UserId, Vec<(JobId, u64)>>::new();
+    for row in &rows {
+        let job = (parsed(row, "id")?, rows::number(row, "place")?);
+        moved.entry(parsed(row, "user_id")?).or_default().push(job);
+    }
+    // Everybody locks a user's jobs in this order.
+    moved.values_mut().for_each(|jobs| jobs.sort_unstable());
+    Ok(moved)
+}
+
+async fn tell_one(tx: &mut Tx, id: JobId, position: u64, now: Timestamp) -> Result<(), Fault> {
+    let Some(state) = lock_job(tx, id).await? else { return Ok(()) };
+    if state.job.status != JobStatus::Pending {
+        return Ok(());
+    }
+    note_told(tx, id, position).await?;
+    tx.emit(state.job.user_id, Event::JobUpdate(Job { queue_position: Some(position), ..state.job }), now);
+    Ok(())
+}

@@ -34,7 +34,8 @@ async fn without_a_model_it_says_what_to_do() {
     })
     .await;
     assert_eq!(failed["status"], "error", "{failed}");
-    assert!(failed["status_message"].as_str().is_some_and(|m| m.contains("cargo xtask setup")), "{failed}");
+    let hint = &failed["provisioning"]["error_hint"];
+    assert!(hint.as_str().is_some_and(|h| h.contains("cargo xtask setup")), "{failed}");
 }
 
 #[tokio::test]

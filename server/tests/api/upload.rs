@@ -158,6 +158,49 @@ async fn a_broken_off_upload_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_upload_given_up_after_its_first_file_leaves_nothing_of_that_either() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let part = |name: &str| {
+        format!("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n")
+            .into_bytes()
+    };
+    let files = server.dir.path().join("files");
+    let count = |folder: &str| std::fs::read_dir(files.join(folder)).map_or(0, |entries| entries.count());
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    let begun = [part("a.txt"), prose(1, 500), b"\r\n".to_vec(), part("b.txt"), prose(2, 60_000)].concat();
+    sender.unbounded_send(Ok(begun)).expect("sent");
+    let request = client
+        .request("POST", &format!("/api/workspaces/{workspace}/documents"))
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(reqwest::Body::wrap_stream(receiver));
+    let sending = tokio::spawn(request.send());
+    eventually("the second file is being written", async || {
+        (count("documents") == 1 && count("incoming") == 1).then_some(())
+    })
+    .await;
+    sending.abort();
+    drop(sender);
+    eventually("nothing is left", async || (count("documents") + count("incoming") == 0).then_some(())).await;
+    assert_eq!(client.read("/api/jobs").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn the_limit_is_named_in_megabytes_also_when_it_is_no_whole_number() {
+    let server = Setup::new().env("INSIGHTHUB_MAX_FILE_BYTES", "1572864").start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let large = vec![b'a'; 1_572_865];
+    let problem = client.upload(&workspace, &[("large.txt", &large)]).await.problem(413, "too_large");
+    assert_eq!(messages(&problem, "file"), ["large.txt: The file is larger than 1.5 MB."]);
+    assert_eq!(problem["detail"], "The file is larger than 1.5 MB.");
+    let body = client.upload(&workspace, &[("large.txt", &large), ("a.txt", b"A lantern.")]).await.json();
+    assert_eq!(body["rejected"][0]["detail"], "The file is larger than 1.5 MB.");
+    assert_eq!(body["documents"][0]["filename"], "a.txt", "the others go on");
+}
+
+#[tokio::test]
 async fn the_older_upload_names_its_workspace_or_means_the_first() {
     let server = Server::start().await;
     let client = server.user("ada").await;

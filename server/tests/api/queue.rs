@@ -1,0 +1,25 @@
+//! The place in the queue: told at the upload, and again when it falls.
+
+use crate::common::{Setup, prose};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn those_who_wait_hear_their_place_fall() {
+    let server = Setup::new().env("INSIGHTHUB_WORKERS", "1").start().await;
+    let (ada, ben, eve) = (server.user("ada").await, server.user("ben").await, server.user("eve").await);
+    let mut socket = eve.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    // Each long enough that those behind it are told before it ends.
+    for (client, words) in [(&ada, 12_000), (&ben, 25_000), (&eve, 100)] {
+        let workspace = client.first_workspace().await;
+        client.upload_one(&workspace, "a.txt", &prose(words, words)).await;
+    }
+    let events = socket.events_until(|e| e["event"] == "job_complete").await;
+    let jobs = events.iter().filter(|e| e["event"].as_str().is_some_and(|n| n.starts_with("job_")));
+    let mut told: Vec<(Value, Value)> =
+        jobs.map(|e| (e["data"]["status"].clone(), e["data"]["queue_position"].clone())).collect();
+    let pending: Vec<Value> =
+        told.extract_if(.., |(status, _)| status == "pending").map(|(_, place)| place).collect();
+    assert!(pending.starts_with(&[json!(2), json!(1)]), "{pending:?}");
+    assert!(told.iter().all(|(_, place)| place.is_null()), "who runs has no place: {told:?}");
+}

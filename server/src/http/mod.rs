@@ -3,6 +3,7 @@
 
 mod auth;
 mod client;
+mod docs;
 mod documents;
 mod extract;
 mod health;
@@ -105,6 +106,8 @@ fn operations() -> OpenApiRouter<AppState> {
         .routes(routes!(health::ready))
         .routes(routes!(health::metrics))
         .routes(routes!(openapi::document))
+        .routes(routes!(docs::page))
+        .route("/api/docs.css", axum::routing::get(docs::style))
 }
 
 /// The REST interface and the streams.

@@ -14,6 +14,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/workspaces"),
     ("post", "/api/workspaces"),
     ("get", "/api/workspaces/{id}"),
+    ("patch", "/api/workspaces/{id}"),
+    ("post", "/api/workspaces/{id}/retry"),
     ("get", "/api/workspaces/{id}/documents"),
     ("post", "/api/workspaces/{id}/documents"),
     ("get", "/api/workspaces/{id}/search"),
@@ -33,6 +35,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/health/ready"),
     ("get", "/metrics"),
     ("get", "/api/openapi.json"),
+    ("get", "/api/docs"),
 ];
 
 fn operations(api: &Value) -> Vec<(String, String, Value)> {
@@ -118,4 +121,18 @@ async fn every_reference_leads_somewhere_and_second_names_are_told() {
         }
     }
     assert_eq!(api["components"]["securitySchemes"]["session"]["in"], "cookie");
+}
+
+#[tokio::test]
+async fn the_interface_is_a_page_that_needs_no_script_and_nothing_from_elsewhere() {
+    let server = Server::start().await;
+    let visitor = server.visitor();
+    let page = visitor.get("/api/docs").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    let html = String::from_utf8(page.body.clone()).expect("text");
+    assert!(html.contains("/api/workspaces/{id}/retry") && html.contains("id=\"shape-Workspace\""), "{html}");
+    assert!(!html.contains("<script") && !html.contains(" style=") && !html.contains("://"), "{html}");
+    assert!(page.header("content-security-policy").contains("default-src 'self'"));
+    let style = visitor.get("/api/docs.css").await;
+    assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
 }

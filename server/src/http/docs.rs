@@ -32,6 +32,16 @@ fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
+/// A sentence; what stands between backticks is code.
+fn prose(sentence: &str) -> String {
+    let parts = sentence.split('`').enumerate();
+    let marked = parts.map(|(n, part)| match n % 2 {
+        0 => escape(part),
+        _ => format!("<code>{}</code>", escape(part)),
+    });
+    marked.collect()
+}
+
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field].as_str().unwrap_or_default()
 }
@@ -52,7 +62,7 @@ fn render(api: &Value) -> String {
          <title>{title}: the interface</title><link rel=\"stylesheet\" href=\"/api/docs.css\"></head><body><main>\
          <h1>{title} {}</h1><p>{}</p><p><a href=\"/api/openapi.json\">The same for programs</a></p>",
         escape(text(&api["info"], "version")),
-        escape(text(&api["info"], "description")),
+        prose(text(&api["info"], "description")),
     );
     for tag in items(&api["tags"]) {
         let name = text(tag, "name");
@@ -61,7 +71,7 @@ fn render(api: &Value) -> String {
             format_args!(
                 "<section aria-labelledby=\"tag-{0}\"><h2 id=\"tag-{0}\">{0}</h2><p>{1}</p>",
                 escape(name),
-                escape(text(tag, "description"))
+                prose(text(tag, "description"))
             ),
         );
         for (path, methods) in entries(&api["paths"]) {
@@ -94,7 +104,7 @@ fn push(html: &mut String, what: std::fmt::Arguments<'_>) {
 fn note(html: &mut String, of: &Value) {
     let note = text(of, "description");
     if !note.is_empty() {
-        push(html, format_args!("<p>{}</p>", escape(note)));
+        push(html, format_args!("<p>{}</p>", prose(note)));
     }
 }
 
@@ -105,7 +115,7 @@ fn operation_of(html: &mut String, method: &str, path: &str, operation: &Value) 
             "<details><summary><span class=\"method\" data-method=\"{method}\">{}</span> <code>{}</code> {}</summary>",
             method.to_uppercase(),
             escape(path),
-            escape(text(operation, "summary")),
+            prose(text(operation, "summary")),
         ),
     );
     note(html, operation);
@@ -119,7 +129,7 @@ fn operation_of(html: &mut String, method: &str, path: &str, operation: &Value) 
                     escape(text(parameter, "name")),
                     escape(text(parameter, "in")),
                     shape(&parameter["schema"]),
-                    escape(text(parameter, "description")),
+                    prose(text(parameter, "description")),
                 ),
             );
         }
@@ -138,7 +148,7 @@ fn operation_of(html: &mut String, method: &str, path: &str, operation: &Value) 
                 "<tr><th scope=\"row\">{}</th><td>{}</td><td>{}</td></tr>",
                 escape(status),
                 bodies.join(", "),
-                escape(text(answer, "description")),
+                prose(text(answer, "description")),
             ),
         );
     }
@@ -160,7 +170,7 @@ fn fields(html: &mut String, schema: &Value) {
                     "<tr><th scope=\"row\"><code>{}</code></th><td>{}</td><td>{}</td></tr>",
                     escape(name),
                     shape(property),
-                    escape(text(property, "description")),
+                    prose(text(property, "description")),
                 ),
             );
         }
@@ -215,6 +225,11 @@ mod tests {
         for (name, _) in entries(&api["components"]["schemas"]) {
             assert!(page.contains(&format!("id=\"shape-{name}\"")), "{name}");
         }
+    }
+
+    #[test]
+    fn code_in_a_sentence_is_marked_and_nothing_of_it_is_markup() {
+        assert_eq!(prose("Lists answer `{items}`; <b>"), "Lists answer <code>{items}</code>; &lt;b&gt;");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod backoff;
 pub mod event;
+pub mod files;
 pub mod ids;
 pub mod ingest;
 pub mod message;
@@ -23,6 +24,7 @@ pub mod upload;
 pub mod validate;
 
 pub use event::{ClientFrame, EntityKey, Event, EventFrame, ServerFrame};
+pub use files::FileKind;
 pub use ids::{ChunkId, DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId};
 pub use problem::Problem;
 pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};

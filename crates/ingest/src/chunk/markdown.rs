@@ -24,7 +24,7 @@ pub(super) fn cut(text: &str, size: usize, overlap: usize) -> Vec<Range<usize>> 
         // A block that does not fit is cut between its items, rows, lines or sentences.
         let begins: Vec<usize> = unit.begins_section.then_some(unit.bytes.start).into_iter().collect();
         let place = (unit.bytes.start, unit.chars.start);
-        let inner = measured(text, place, parts(text, unit.bytes), &begins);
+        let inner = measured(text, place, parts(text, unit.bytes, size), &begins);
         units.extend(inner.into_iter().flat_map(|part| fitting(text, part, size)));
     }
     pack(&units, size, overlap, SECTION_SHARE)

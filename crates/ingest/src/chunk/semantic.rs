@@ -26,7 +26,7 @@ pub(super) fn cut(
     overlap: usize,
     embed: &EmbedFn<'_>,
 ) -> Result<Vec<Range<usize>>, ChunkError> {
-    let units = sentences(doc);
+    let units = sentences(doc, size);
     let distances = distances(&doc.text, &units, size, embed)?;
     let mut out = Vec::new();
     let mut from = 0;

@@ -19,24 +19,38 @@ const ABBREVIATIONS: [&str; 30] = [
 const SECTION_SHARE: usize = 2;
 
 pub(super) fn cut(doc: &ExtractedText, size: usize, overlap: usize) -> Vec<Range<usize>> {
-    let units: Vec<Unit> = sentences(doc).into_iter().flat_map(|s| fitting(&doc.text, s, size)).collect();
+    let units: Vec<Unit> =
+        sentences(doc, size).into_iter().flat_map(|s| fitting(&doc.text, s, size)).collect();
     pack(&units, size, overlap, SECTION_SHARE)
 }
 
-/// The sentences of a document, in order, together holding everything that is not white space.
-pub(super) fn sentences(doc: &ExtractedText) -> Vec<Unit> {
+/// The sentences of a document, in order, together holding everything that is not white space. A row of a table and an
+/// item of a list on one line stay whole when they are no longer than `size`.
+pub(super) fn sentences(doc: &ExtractedText, size: usize) -> Vec<Unit> {
     let begins = |s: &&Span| s.heading.is_some() && s.page.is_none();
     let sections: Vec<usize> = doc.spans.iter().filter(begins).map(|s| s.start).collect();
-    measured(&doc.text, (0, 0), parts(&doc.text, 0..doc.text.len()), &sections)
+    measured(&doc.text, (0, 0), parts(&doc.text, 0..doc.text.len(), size), &sections)
 }
 
 /// The sentences, list items, table rows and lines of code of a part of a text; contiguous, covering it.
-pub(super) fn parts(text: &str, range: Range<usize>) -> Vec<Range<usize>> {
+pub(super) fn parts(text: &str, range: Range<usize>, size: usize) -> Vec<Range<usize>> {
     let mut out = Vec::new();
     for block in blocks(&text[range.clone()]) {
-        split_block(text, range.start + block.start..range.start + block.end, &mut out);
+        let block = range.start + block.start..range.start + block.end;
+        if is_row(&text[block.clone()], size) {
+            out.push(block);
+        } else {
+            split_block(text, block, &mut out);
+        }
     }
     out
+}
+
+/// A row or an item on one line that fits into a passage. Half of it says little: the names of the cells, or what the
+/// item speaks of, would be in the other half.
+fn is_row(block: &str, size: usize) -> bool {
+    let line = block.trim();
+    begins_block(line) && !line.contains('\n') && line.chars().count() <= size
 }
 
 /// Paragraphs, headings, list items, table rows and lines of code; contiguous, covering the text.
@@ -121,7 +135,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<String> {
         let doc = ExtractedText { text: text.to_owned(), ..ExtractedText::default() };
-        sentences(&doc).into_iter().map(|u| doc.text[u.bytes].to_owned()).collect()
+        sentences(&doc, 100).into_iter().map(|u| doc.text[u.bytes].to_owned()).collect()
     }
 
     #[test]
@@ -162,6 +176,15 @@ mod tests {
                 "1. first\nafter"
             ]
         );
+    }
+
+    #[test]
+    fn a_row_on_one_line_is_cut_only_when_it_does_not_fit() {
+        let row = "- Name: Pear; Taste: Sweet. Very sweet. And soft; Price: 2";
+        assert_eq!(found(&format!("{row}\n{row}\n")), [row, row]);
+        let long = format!("- Name: Pear; Taste: {}", "Sweet. ".repeat(20));
+        assert!(found(&long).len() > 10);
+        assert_eq!(found("- An item.\nIt goes on. And on.").len(), 3);
     }
 
     #[test]

@@ -3,7 +3,9 @@
 //! It opens no path and knows no configuration: everything it needs stands in its arguments.
 
 use super::{
-    ExtractCode, ExtractedText, FileKind, html, pdf,
+    ExtractCode, ExtractedText, FileKind, csv, html, json,
+    office::{docx, xlsx},
+    pdf,
     sandbox::{self, Confined, Rights},
     text,
     wire::{self, Frame, Progress},
@@ -125,6 +127,10 @@ fn read(bytes: Vec<u8>, request: &Request, confined: &Confined) -> Result<Extrac
             };
             pdf::read(&bytes, max, &mut page_done)?
         }
+        FileKind::Docx => docx::read(&bytes, max)?,
+        FileKind::Xlsx => xlsx::read(&bytes, max)?,
+        FileKind::Csv => csv::read(&bytes, max)?,
+        FileKind::Json => json::read(&bytes, max)?,
         FileKind::Html => html::read(&bytes)?,
         FileKind::Markdown => text::read_markdown(&bytes)?,
         FileKind::Text => text::read_text(&bytes)?,

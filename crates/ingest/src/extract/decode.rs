@@ -1,5 +1,6 @@
 //! From bytes to text: byte-order marks, UTF-8, UTF-16, and windows-1252 for what is left.
 
+use domain::files::is_control;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use std::borrow::Cow;
 
@@ -25,15 +26,6 @@ pub fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> Option<Decod
 /// The text at the beginning of a file, cut anywhere. `None`: these bytes are no text.
 pub fn sniff(head: &[u8]) -> Option<String> {
     decode_raw(head, None, true).map(|(text, _)| text.into_owned())
-}
-
-/// Valid UTF-8 (perhaps cut at the end) with nothing in it that a text does not hold.
-pub fn is_plain_utf8(head: &[u8]) -> bool {
-    let valid = match std::str::from_utf8(head) {
-        Ok(_) => true,
-        Err(e) => e.error_len().is_none(),
-    };
-    valid && !head.iter().any(|b| is_control(*b))
 }
 
 fn decode_raw<'a>(
@@ -65,10 +57,6 @@ fn decode_raw<'a>(
     // UTF-16 without a mark would have shown zeros; asked for by name it is a mistake in the file.
     let encoding = declared.filter(|e| ![UTF_16LE, UTF_16BE].contains(e)).unwrap_or(WINDOWS_1252);
     few_controls(bytes).then(|| encoding.decode_without_bom_handling(bytes))
-}
-
-fn is_control(byte: u8) -> bool {
-    byte < 0x20 && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b) || byte == 0x7f
 }
 
 fn few_controls(bytes: &[u8]) -> bool {

@@ -14,10 +14,12 @@ pub enum ExtractCode {
     UnsupportedType,
     EmptyFile,
     PdfEncrypted,
+    FileEncrypted,
     NoText,
     Unreadable,
     TooLarge,
     TooLargeInside,
+    TooDeep,
     TookTooLong,
     OutOfMemory,
     Crashed,
@@ -25,14 +27,16 @@ pub enum ExtractCode {
 }
 
 impl ExtractCode {
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::UnsupportedType,
         Self::EmptyFile,
         Self::PdfEncrypted,
+        Self::FileEncrypted,
         Self::NoText,
         Self::Unreadable,
         Self::TooLarge,
         Self::TooLargeInside,
+        Self::TooDeep,
         Self::TookTooLong,
         Self::OutOfMemory,
         Self::Crashed,
@@ -44,10 +48,12 @@ impl ExtractCode {
             Self::UnsupportedType => "unsupported_type",
             Self::EmptyFile => "empty_file",
             Self::PdfEncrypted => "pdf_encrypted",
+            Self::FileEncrypted => "file_encrypted",
             Self::NoText => "no_text",
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::TooLargeInside => "too_large_inside",
+            Self::TooDeep => "too_deep",
             Self::TookTooLong => "took_too_long",
             Self::OutOfMemory => "out_of_memory",
             Self::Crashed => "crashed",
@@ -84,7 +90,7 @@ impl ExtractError {
         let (sentence, hint) = match code {
             ExtractCode::UnsupportedType => (
                 "This kind of file cannot be read here.".to_owned(),
-                Some(format!("Files that are taken: {}.", super::kind::taken_list())),
+                Some(format!("Files that are taken: {}.", domain::files::taken_list())),
             ),
             ExtractCode::EmptyFile => {
                 ("The file is empty.".to_owned(), Some("Check the original and upload it again.".to_owned()))
@@ -93,14 +99,21 @@ impl ExtractError {
                 "This PDF is protected with a password.".to_owned(),
                 Some("Remove the password in a PDF program and upload the file again.".to_owned()),
             ),
+            ExtractCode::FileEncrypted => (
+                format!("This {what} is protected with a password."),
+                Some("Open it, remove the password, save it and upload that file.".to_owned()),
+            ),
             ExtractCode::NoText if kind == FileKind::Pdf => (
-                "This PDF holds no text, only pictures of pages.".to_owned(),
+                "No text found: this PDF holds only pictures of pages.".to_owned(),
                 Some(
                     "It is probably a scan. Run it through text recognition (OCR) and upload the result."
                         .to_owned(),
                 ),
             ),
-            ExtractCode::NoText => (format!("This {what} holds no text."), None),
+            ExtractCode::NoText => (
+                format!("No text found in this {what}."),
+                Some("Check the original; pictures in it are not read.".to_owned()),
+            ),
             ExtractCode::Unreadable => (
                 format!("This {what} is damaged or not what it claims to be."),
                 Some("Open it in another program, save it anew and upload that file.".to_owned()),
@@ -112,6 +125,12 @@ impl ExtractError {
             ExtractCode::TooLargeInside => (
                 format!("This {what} unpacks to more text than this server keeps of one document."),
                 Some("Split it into smaller files.".to_owned()),
+            ),
+            ExtractCode::TooDeep => (
+                format!("This {what} nests its parts deeper than is read here."),
+                Some(
+                    "It was hardly made for people. Save it in another form and upload that file.".to_owned(),
+                ),
             ),
             ExtractCode::TookTooLong => (
                 format!("Reading this {what} took too long and was stopped."),

@@ -1,6 +1,6 @@
 //! Web pages: the main text, as Markdown with its headings.
 
-use super::{ExtractCode, ExtractedText, decode, outline, text::replaced_characters};
+use super::{ExtractCode, ExtractedText, decode, nesting, outline, text::replaced_characters};
 use dom_smoothie::{Config, Readability};
 use htmd::{Element, HtmlToMarkdown, Node, element_handler::Handlers};
 use markup5ever_rcdom::NodeData;
@@ -21,7 +21,7 @@ const SKIPPED: [&str; 21] = [
 
 pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     let decoded = decode::decode(bytes, decode::declared_in_markup(bytes)).ok_or(ExtractCode::Unreadable)?;
-    let html = decoded.text;
+    let html = nesting::flattened(&decoded.text);
     let converter = HtmlToMarkdown::builder()
         .skip_tags(SKIPPED.to_vec())
         // A link's words stay and its address goes: addresses are noise to a search, and a passage is shown to people
@@ -36,7 +36,7 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     let whole = converter.convert(&html).map_err(|_| ExtractCode::Unreadable)?;
 
     let config = Config { max_elements_to_parse: MAX_ELEMENTS, ..Config::default() };
-    let article = Readability::new(html.as_str(), None, Some(config)).and_then(|mut r| r.parse()).ok();
+    let article = Readability::new(html.as_ref(), None, Some(config)).and_then(|mut r| r.parse()).ok();
     let mut title = article.as_ref().map(|a| outline::shown(&a.title)).filter(|t| !t.is_empty());
     let main = article
         .and_then(|a| converter.convert(&a.content).ok())

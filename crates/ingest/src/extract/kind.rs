@@ -1,145 +1,56 @@
 //! What a file is, told from its bytes; its name only decides between kinds of text.
 
-use super::decode;
-use serde::{Deserialize, Serialize};
-use std::{fmt, fs::File, io, io::Read, str::FromStr};
+use super::{container, csv, decode, json};
+use domain::files::{self, OLE_MARK, ZIP_MARK};
+pub use domain::files::{FileKind, HEAD, Refused, taken_list};
+use std::{
+    fs::File,
+    io::{self, Cursor, Read, Seek},
+};
 
-/// How many bytes [`detect`] looks at.
-pub const HEAD: usize = 64 * 1024;
-
-/// A kind of document that can be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum FileKind {
-    Pdf,
-    Html,
-    Markdown,
-    Text,
-}
-
-/// What is taken, in the order it is shown.
-pub const TAKEN: [&str; 4] = ["TXT", "MD", "HTML", "PDF"];
-
-/// `TXT, MD, HTML and PDF`.
-pub fn taken_list() -> String {
-    match TAKEN.split_last() {
-        Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
-        _ => TAKEN.concat(),
-    }
-}
-
-impl FileKind {
-    pub const ALL: [Self; 4] = [Self::Pdf, Self::Html, Self::Markdown, Self::Text];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pdf => "pdf",
-            Self::Html => "html",
-            Self::Markdown => "markdown",
-            Self::Text => "text",
-        }
-    }
-
-    /// As it stands in a sentence: "This … holds no text."
-    pub const fn noun(self) -> &'static str {
-        match self {
-            Self::Pdf => "PDF",
-            Self::Html => "web page",
-            Self::Markdown => "Markdown file",
-            Self::Text => "text file",
-        }
-    }
-
-    /// The type under which the original is served and announced.
-    pub const fn mime(self) -> &'static str {
-        match self {
-            Self::Pdf => "application/pdf",
-            Self::Html => "text/html",
-            Self::Markdown => "text/markdown",
-            Self::Text => "text/plain",
-        }
-    }
-}
-
-impl fmt::Display for FileKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for FileKind {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|k| k.as_str() == s).ok_or_else(|| format!("no such kind of file: {s}"))
-    }
-}
-
-/// Why a file is not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{sentence} {hint}")]
-pub struct Refused {
-    /// `empty_file` or `unsupported_type`.
-    pub code: super::ExtractCode,
-    /// For people: what the file seems to be.
-    pub sentence: String,
-    /// For people: what is taken.
-    pub hint: String,
-}
-
-impl Refused {
-    fn empty() -> Self {
-        Self {
-            code: super::ExtractCode::EmptyFile,
-            sentence: "The file is empty.".to_owned(),
-            hint: "Check the original and upload it again.".to_owned(),
-        }
-    }
-
-    fn unsupported(sentence: String) -> Self {
-        Self {
-            code: super::ExtractCode::UnsupportedType,
-            sentence,
-            hint: format!("Files that are taken: {}.", taken_list()),
-        }
-    }
-}
-
-/// [`detect`] on a file's first bytes. The file is read from where it stands; the caller rewinds it.
+/// [`detect`] on a file, wherever it stands; the caller rewinds it.
 pub fn detect_file(file: &mut File, filename: &str) -> io::Result<Result<FileKind, Refused>> {
     let mut head = Vec::with_capacity(HEAD);
-    file.take(HEAD as u64).read_to_end(&mut head)?;
-    Ok(detect(&head, filename))
+    file.rewind()?;
+    (&mut *file).take(HEAD as u64).read_to_end(&mut head)?;
+    decide(&head, file, filename)
 }
 
-/// Decides what a file is from its first bytes ([`HEAD`] of them are enough; more do no harm).
-pub fn detect(head: &[u8], filename: &str) -> Result<FileKind, Refused> {
-    let head = &head[..head.len().min(HEAD)];
-    if head.is_empty() {
-        return Err(Refused::empty());
+/// Decides what a file is from its bytes. Of all but containers the first [`HEAD`] are enough, and more do no harm.
+pub fn detect(bytes: &[u8], filename: &str) -> Result<FileKind, Refused> {
+    let head = &bytes[..bytes.len().min(HEAD)];
+    decide(head, &mut Cursor::new(bytes), filename)
+        // Reading from memory does not fail.
+        .unwrap_or_else(|e| Err(Refused::unsupported(format!("The file could not be read: {e}."))))
+}
+
+fn decide<R: Read + Seek>(
+    head: &[u8],
+    file: &mut R,
+    filename: &str,
+) -> io::Result<Result<FileKind, Refused>> {
+    if let Err(refused) = files::first_look(head, filename) {
+        return Ok(Err(refused));
     }
-    // Readers of PDF take the mark anywhere in the first kilobyte, and files in the wild need that.
-    let start = &head[..head.len().min(1024 + 5)];
-    if start.windows(5).any(|w| w == b"%PDF-") && !looks_like_prose(head) {
-        return Ok(FileKind::Pdf);
+    if files::may_be_pdf(head) {
+        return Ok(Ok(FileKind::Pdf));
+    }
+    if head.starts_with(ZIP_MARK) {
+        return container::zip_kind(head, file, filename);
+    }
+    if head.starts_with(OLE_MARK) {
+        return container::ole_kind(file, filename);
     }
     if let Some(found) = infer::get(head)
         && found.matcher_type() != infer::MatcherType::Text
-        && !looks_like_prose(head)
+        && !files::is_prose(head)
     {
-        return Err(Refused::unsupported(format!("This is {}.", describe(found))));
+        return Ok(Err(Refused::unsupported(format!("This is {}.", describe(found)))));
     }
-    let Some(text) = decode::sniff(head) else {
-        return Err(Refused::unsupported(
-            "This is not a text, and no kind of document that is known here.".to_owned(),
-        ));
-    };
-    Ok(text_kind(&text, filename))
-}
-
-/// A text that merely begins like some binary file ("BM…", "%PDF-" quoted in a note): all of it is printable.
-fn looks_like_prose(head: &[u8]) -> bool {
-    !head.starts_with(b"%PDF-") && decode::is_plain_utf8(head)
+    Ok(match decode::sniff(head) {
+        Some(text) => Ok(text_kind(&text, head.len() == HEAD, filename)),
+        None => Err(Refused::unsupported("This is not a text, and no kind of document that is known here.")),
+    })
 }
 
 fn describe(found: infer::Type) -> String {
@@ -155,24 +66,30 @@ fn describe(found: infer::Type) -> String {
         M::Book => "e-book",
         _ => "file",
     };
-    let name = match found.extension() {
-        "docx" | "doc" => "Word".to_owned(),
-        "xlsx" | "xls" => "Excel".to_owned(),
-        "pptx" | "ppt" => "PowerPoint".to_owned(),
-        other => other.to_uppercase(),
-    };
+    let name = found.extension().to_uppercase();
     format!("{} {name} {noun}", article(&name))
 }
 
-/// Which kind of text. Content decides; the name breaks the tie between what could be either.
-fn text_kind(text: &str, filename: &str) -> FileKind {
-    let extension = filename.rsplit_once('.').map(|(_, e)| e.to_ascii_lowercase()).unwrap_or_default();
+/// Which kind of text. Content decides; the name breaks the tie between what could be either. `cut`: there is more of
+/// it than was looked at.
+fn text_kind(text: &str, cut: bool, filename: &str) -> FileKind {
+    let named = FileKind::of_name(filename);
     let html = html_certainty(text);
-    match extension.as_str() {
-        _ if html == Certainty::Sure => FileKind::Html,
-        "html" | "htm" | "xhtml" | "xht" if html == Certainty::Maybe => FileKind::Html,
-        "md" | "markdown" | "mdown" | "mkd" | "mdx" => FileKind::Markdown,
-        "" | "html" | "htm" | "xhtml" | "xht" if is_markdown(text) => FileKind::Markdown,
+    if html == Certainty::Sure {
+        return FileKind::Html;
+    }
+    match (json::look(text, cut), named) {
+        (json::Look::Whole, named) if named != Some(FileKind::Markdown) => return FileKind::Json,
+        (json::Look::Broken, Some(FileKind::Json)) => return FileKind::Json,
+        _ => {}
+    }
+    match named {
+        Some(FileKind::Html) if html == Certainty::Maybe => FileKind::Html,
+        Some(FileKind::Markdown) => FileKind::Markdown,
+        Some(FileKind::Csv) => FileKind::Csv,
+        None | Some(FileKind::Text) if csv::looks_like_table(text) => FileKind::Csv,
+        Some(FileKind::Html) if is_markdown(text) => FileKind::Markdown,
+        None if files::extension(filename).is_empty() && is_markdown(text) => FileKind::Markdown,
         _ => FileKind::Text,
     }
 }
@@ -234,7 +151,6 @@ fn is_markdown(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::extract::ExtractCode;
 
     #[test]
     fn content_decides_and_not_the_name() {
@@ -264,14 +180,14 @@ mod tests {
     fn what_is_not_taken_is_named_and_the_list_is_given() {
         let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
         let refused = detect(png, "letter.txt").unwrap_err();
-        assert_eq!(refused.code, ExtractCode::UnsupportedType);
+        assert_eq!(refused.code, "unsupported_type");
         assert_eq!(refused.sentence, "This is a PNG picture.");
-        assert_eq!(refused.hint, "Files that are taken: TXT, MD, HTML and PDF.");
+        assert_eq!(refused.hint, "Files that are taken: PDF, DOCX, TXT, MD, HTML, CSV, XLSX and JSON.");
         assert_eq!(detect(b"PK\x03\x04\x14\0\0\0", "a.zip").unwrap_err().sentence, "This is a ZIP archive.");
         let unknown = detect(b"\x01\x02\x03\x04\x05\x06\x07\x08 abc", "a.txt").unwrap_err();
-        assert_eq!(unknown.code, ExtractCode::UnsupportedType);
-        assert_eq!(detect(b"", "a.txt").unwrap_err().code, ExtractCode::EmptyFile);
-        assert_eq!(detect(b"text with a \0 in it", "a.txt").unwrap_err().code, ExtractCode::UnsupportedType);
+        assert_eq!(unknown.code, "unsupported_type");
+        assert_eq!(detect(b"", "a.txt").unwrap_err().code, "empty_file");
+        assert_eq!(detect(b"text with a \0 in it", "a.txt").unwrap_err().code, "unsupported_type");
     }
 
     #[test]
@@ -282,9 +198,25 @@ mod tests {
     }
 
     #[test]
-    fn the_spelling_of_a_kind_reads_back() {
-        for kind in FileKind::ALL {
-            assert_eq!(kind.as_str().parse(), Ok(kind));
-        }
+    fn json_and_tables_are_told_by_content_and_by_name() {
+        assert_eq!(detect(b"{\"a\": [1, 2]}", "data"), Ok(FileKind::Json));
+        assert_eq!(detect(b"[{\"a\": 1}]", "data.txt"), Ok(FileKind::Json));
+        assert_eq!(detect(b"{\"a\": 1}\n{\"a\": 2}\n", "log.jsonl"), Ok(FileKind::Json));
+        assert_eq!(detect(b"[1] is a footnote", "a.txt"), Ok(FileKind::Text));
+        assert_eq!(
+            detect(b"{ // settings\n \"a\": 1 }", "a.json"),
+            Ok(FileKind::Text),
+            "with remarks it is no JSON"
+        );
+        assert_eq!(
+            detect(b"{\"a\": [1, 2", "a.json"),
+            Ok(FileKind::Json),
+            "one that was cut off says so at its row"
+        );
+        assert_eq!(detect("[".repeat(9000).as_bytes(), "a.json"), Ok(FileKind::Json));
+        assert_eq!(detect(b"Name,Price\nPear,2\nFig,3\n", "a.csv"), Ok(FileKind::Csv));
+        assert_eq!(detect(b"Name\tPrice\nPear\t2\nFig\t3\nPlum\t4\n", "export.txt"), Ok(FileKind::Csv));
+        assert_eq!(detect(b"Dear Ada,\n\nit rains, and pours.\nYours, Bob", "a.txt"), Ok(FileKind::Text));
+        assert_eq!(detect(b"<html><table></table>", "export.csv"), Ok(FileKind::Html));
     }
 }

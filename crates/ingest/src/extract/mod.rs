@@ -3,25 +3,32 @@
 //! A document is read by a child process of the same binary (`insighthub extract`), which takes its own rights away
 //! before it looks at the first byte: [`sandbox`] says which. The parent side is [`Extractor`], the child side
 //! [`run_child`]; [`wire`] is what travels between them, and the parent believes none of it unchecked. The readers
-//! ([`pdf`], [`html`], [`text`]) know nothing of processes, and must stay so: a reader for another kind of file is a
+//! ([`pdf`], [`office`], [`html`], [`csv`], [`json`], [`text`]) know nothing of processes, and must stay so: a reader for another kind of file is a
 //! module with one function `bytes -> Result<ExtractedText, ExtractCode>`, an arm in `child::read` and a row in
-//! [`kind`].
+//! `domain::files`.
 
 pub mod child;
+mod container;
+pub mod csv;
 pub mod decode;
+mod draft;
 pub mod error;
 pub mod html;
+pub mod json;
 pub mod kind;
+mod nesting;
+pub mod office;
 pub mod outline;
 pub mod parent;
 pub mod pdf;
+mod rows;
 pub mod sandbox;
 pub mod text;
 pub mod wire;
 
 pub use child::run_child;
 pub use error::{ExtractCode, ExtractError};
-pub use kind::{FileKind, Refused, TAKEN, detect, detect_file};
+pub use kind::{FileKind, Refused, detect, detect_file};
 pub use parent::{Extractor, Limits};
 pub use wire::Progress;
 
@@ -30,7 +37,8 @@ use serde::{Deserialize, Serialize};
 /// A document's whole text, and what is known about its parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtractedText {
-    /// Markdown for HTML and Markdown documents, plain text for the rest; lines end with `\n`.
+    /// Plain text for PDF and text files, Markdown for the rest; lines end with `\n`. A row of a table is an item of a
+    /// list, on one line.
     pub text: String,
     /// In order and without overlap; text between two spans belongs to neither.
     pub spans: Vec<Span>,
@@ -56,7 +64,7 @@ pub struct Span {
 /// A part that was left out, in words for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Stable, for programs: `pages_unreadable`, `pages_without_text`, `damaged`,
+    /// Stable, for programs: `pages_unreadable`, `pages_without_text`, `sheets_unreadable`, `damaged`,
     /// `replaced_characters`.
     pub code: String,
     pub message: String,

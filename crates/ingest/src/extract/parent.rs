@@ -50,7 +50,7 @@ pub struct Limits {
     pub memory_most: u64,
     /// CPU seconds for the smallest file, …
     pub cpu_base: u64,
-    /// … more for each megabyte of a PDF, which is mostly compressed, …
+    /// … more for each megabyte of a file that is mostly compressed (PDF, DOCX, XLSX), …
     pub cpu_per_megabyte: u64,
     /// … or of any kind of text, …
     pub cpu_per_megabyte_of_text: u64,
@@ -87,8 +87,10 @@ impl Limits {
     fn request(&self, kind: FileKind, size: u64) -> Request {
         let memory = self.memory_base.saturating_add(size.saturating_mul(self.memory_per_byte));
         let per_megabyte = match kind {
-            FileKind::Pdf => self.cpu_per_megabyte,
-            FileKind::Html | FileKind::Markdown | FileKind::Text => self.cpu_per_megabyte_of_text,
+            FileKind::Pdf | FileKind::Docx | FileKind::Xlsx => self.cpu_per_megabyte,
+            FileKind::Html | FileKind::Markdown | FileKind::Text | FileKind::Csv | FileKind::Json => {
+                self.cpu_per_megabyte_of_text
+            }
         };
         let cpu = self.cpu_base.saturating_add(size.saturating_mul(per_megabyte) >> 20);
         Request {

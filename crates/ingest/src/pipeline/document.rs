@@ -154,9 +154,9 @@ impl Work<'_> {
         let (file, kind) = opened.await.map_err(broken)?.map_err(|e| missing_file(BlobError::Io(e)))?;
         let kind: FileKind = kind.map_err(|refused| {
             Stop::Failed(Failure {
-                code: "unsupported_type".into(),
-                message: refused.to_string(),
-                hint: None,
+                code: refused.code.to_owned(),
+                message: refused.sentence,
+                hint: Some(refused.hint),
                 retryable: false,
             })
         })?;

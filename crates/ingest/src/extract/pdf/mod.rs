@@ -5,6 +5,7 @@
 
 mod clean;
 mod contents;
+mod fonts;
 mod rebuild;
 
 use super::{ExtractCode, ExtractedText, Span, Warning};
@@ -36,6 +37,8 @@ pub fn read(
     let mut raw: Vec<Option<String>> = Vec::with_capacity(pages.len());
     let mut left = max_text;
     show_pages_one_at_a_time(&mut document);
+    // What is half done when this fails is still a document.
+    let _ = caught(|| fonts::lighten(&mut document));
     for (i, page) in pages.iter().enumerate() {
         let text = page_text(&mut document, *page, left)?;
         left -= text.as_ref().map_or(0, String::len).min(left);
@@ -67,7 +70,12 @@ fn load(bytes: &[u8]) -> Result<Loaded, ExtractCode> {
         }
     });
     match as_it_is {
-        Err(ExtractCode::Unreadable) => repair(bytes).ok_or(ExtractCode::Unreadable),
+        Err(ExtractCode::Unreadable) => repair(bytes).ok_or(if rebuild::speaks_of_encryption(bytes) {
+            // What is wrong cannot be told without the password.
+            ExtractCode::PdfEncrypted
+        } else {
+            ExtractCode::Unreadable
+        }),
         other => other,
     }
 }

@@ -12,7 +12,7 @@ const MAX_OBJECTS: usize = 2_000_000;
 pub fn with_new_table(bytes: &[u8]) -> Option<Vec<u8>> {
     let start = find(bytes, b"%PDF-")?;
     let file = &bytes[start..];
-    if find(file, b"/Encrypt").is_some() {
+    if speaks_of_encryption(file) {
         return None;
     }
     let objects = objects(file);
@@ -43,6 +43,10 @@ pub fn with_new_table(bytes: &[u8]) -> Option<Vec<u8>> {
     out.extend_from_slice(file);
     out.extend_from_slice(table.as_bytes());
     Some(out)
+}
+
+pub fn speaks_of_encryption(file: &[u8]) -> bool {
+    find(file, b"/Encrypt").is_some()
 }
 
 /// The pages of a document whose tree of pages is lost, in the order of their numbers.

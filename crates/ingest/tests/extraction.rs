@@ -1,5 +1,7 @@
 //! Documents through the real reading process: what is read, and what is said of what cannot be.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 #[path = "support/pdf.rs"]
 mod pdf;
 #[path = "support/samples.rs"]

@@ -1,5 +1,7 @@
 //! Word documents, workbooks, tables and JSON through the real reading process, as a person would read them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 #[path = "support/office.rs"]
 mod office;
 

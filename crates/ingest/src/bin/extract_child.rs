@@ -98,8 +98,10 @@ fn probe(what: &str, args: Vec<OsString>) -> ExitCode {
         _ => return ExitCode::from(2),
     };
     // Found things travel as the title of an ordinary result.
-    let mut result = ingest::extract::ExtractedText::default();
-    result.text = format!("probe {found}");
+    let result = ingest::extract::ExtractedText {
+        text: format!("probe {found}"),
+        ..ingest::extract::ExtractedText::default()
+    };
     match wire::send_result(&mut std::io::stdout(), result) {
         Ok(()) => ExitCode::SUCCESS,
         Err(_) => ExitCode::from(2),

@@ -91,7 +91,7 @@ pub(super) fn cut(
     let n = tokens.len();
     if n == 0 {
         // Nothing in it that the model knows: at most a few signs.
-        return vec![0..text.len()];
+        return std::iter::once(0..text.len()).collect();
     }
     let byte = |token: usize| match token {
         // What stands before the first token belongs to it.

@@ -169,6 +169,7 @@ fn data_now() -> u64 {
 }
 
 #[cfg(target_os = "linux")]
+#[allow(clippy::useless_conversion, reason = "a long is shorter on 32-bit machines")]
 fn filter_system_calls() -> Result<(), NotConfined> {
     use seccompiler::{
         BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,

@@ -1,6 +1,8 @@
 //! Documents made to do harm: bombs, loops, floods and rubble. Each is refused, or read as far as it makes sense,
 //! within the bounds of a small file.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 mod files;
 #[path = "../support/office.rs"]
 mod office;

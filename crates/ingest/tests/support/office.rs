@@ -64,7 +64,7 @@ pub fn docx_of(body: Body<'_>, more: &[(&str, &str)]) -> Vec<u8> {
         ("word/_rels/document.xml.rels", Body::Text(&relations)),
         ("word/document.xml", body),
     ];
-    parts.extend(names.iter().zip(more).map(|(name, (_, xml))| (name.as_str(), Body::Text(*xml))));
+    parts.extend(names.iter().zip(more).map(|(name, (_, xml))| (name.as_str(), Body::Text(xml))));
     archive(&parts)
 }
 

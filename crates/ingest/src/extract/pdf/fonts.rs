@@ -64,7 +64,8 @@ fn short_map(map: &Object) -> Option<Vec<u8>> {
     let codes = caught(|| adobe_cmap_parser::get_unicode_map(&text))?.ok()?;
     let codes: BTreeMap<u32, Vec<u8>> = codes.into_iter().collect();
     // Runs of codes that stand for runs of characters: the first code, the last, the first character.
-    let (mut runs, mut single): (Vec<(u32, u32, u16)>, Vec<(u32, &Vec<u8>)>) = (Vec::new(), Vec::new());
+    let mut runs: Vec<(u32, u32, u16)> = Vec::new();
+    let mut single = Vec::new();
     for (code, target) in &codes {
         let [high, low] = target[..] else {
             single.push((*code, target));

@@ -263,7 +263,7 @@ pub fn word_documents() -> Vec<Hostile> {
     crowd.push(("word/document.xml", Body::Text(DOCUMENT)));
     vec![
         hostile(
-            "a text of a gigabyte in a hundred kilobytes",
+            "a hundred megabytes of text in half a megabyte",
             FileKind::Docx,
             docx_of(many(&open, "bomb ", 100, &close), &[]),
             &[TooLargeInside],

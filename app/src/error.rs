@@ -12,16 +12,22 @@ use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct AppError(pub Problem);
+pub struct AppError(pub Box<Problem>);
 
 impl<'de> Deserialize<'de> for AppError {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Wire::deserialize(deserializer).map(|Wire(problem)| Self(problem))
+        Wire::deserialize(deserializer).map(|Wire(problem)| Self(Box::new(problem)))
     }
 }
 
 /// Code of a request that never reached the server, or whose answer never came back.
 pub const UNREACHABLE: &str = "unreachable";
+
+impl From<Problem> for AppError {
+    fn from(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+}
 
 impl AppError {
     pub fn status(&self) -> u16 {
@@ -70,6 +76,6 @@ impl FromServerFnError for AppError {
         // Without this the framework answers 500 whatever went wrong.
         #[cfg(feature = "ssr")]
         crate::ssr::set_status(problem.status);
-        Self(problem)
+        problem.into()
     }
 }

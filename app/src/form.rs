@@ -4,15 +4,15 @@
 
 use crate::error::AppError;
 use domain::FieldErrors;
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
 
 /// Longest typed value that is given back, in characters: the longest that any field allows is shown whole.
 const LONGEST_VALUE: usize = 500;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct FormState {
-    pub values: BTreeMap<String, String>,
+    pub values: LiteMap<String, String>,
     pub errors: FieldErrors,
     /// What is wrong with the form as a whole.
     pub message: Option<String>,
@@ -54,7 +54,7 @@ mod tests {
     fn a_refused_form_keeps_values_and_puts_messages_at_their_fields() {
         let errors = FieldErrors::one("username", "Use 3 to 50 characters.");
         let state =
-            FormState::refused(&AppError(Problem::invalid(errors)), &[("username", "a"), ("email", "a@b.c")]);
+            FormState::refused(&Problem::invalid(errors).into(), &[("username", "a"), ("email", "a@b.c")]);
         assert_eq!((state.value("username").as_str(), state.value("email").as_str()), ("a", "a@b.c"));
         assert_eq!(state.error("username").as_deref(), Some("Use 3 to 50 characters."));
         assert_eq!((state.error("email"), state.message.as_deref()), (None, None));
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn a_refusal_without_fields_is_told_once_for_the_form() {
-        let error = AppError(Problem::new(401, "wrong_credentials", "Wrong."));
+        let error = AppError::from(Problem::new(401, "wrong_credentials", "Wrong."));
         let state = FormState::refused(&error, &[("email", "a@b.c")]);
         assert_eq!(state.message.as_deref(), Some("Wrong."));
         assert_eq!(state.focus(&["email"], "password"), "password");

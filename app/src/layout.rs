@@ -65,19 +65,45 @@ pub fn Layout() -> impl IntoView {
     }
 }
 
-/// Takes the shell into the stores and shows a part of the frame; without it the part stays empty, and the page below
-/// tells why.
-fn with_shell<V: IntoView + 'static>(shell: Result<Wire<Shell>, AppError>, part: fn() -> V) -> impl IntoView {
-    shell.ok().map(|Wire(shell)| {
-        take_shell(&shell);
-        part()
-    })
+/// Shows a part of the frame; without the shell the part stays empty, and the page below tells why.
+fn with_shell<V: IntoView + 'static>(shell: Result<Wire<Shell>, AppError>, show: fn() -> V) -> impl IntoView {
+    shell.ok().map(|Wire(shell)| part(&|stores, live| take_shell(stores, live, &shell), show))
 }
 
 /// Takes the shell into the stores.
-pub fn take_shell(shell: &Shell) {
-    Stores::expect().put_shell(shell);
-    Live::expect().rendered(&shell.since);
+pub fn take_shell(stores: Stores, live: Live, shell: &Shell) {
+    stores.put_shell(shell);
+    live.rendered(&shell.since);
+}
+
+/// Shows a part of the page out of data that were read for it: `take` puts them into the stores, `show` renders what
+/// the stores then know.
+///
+/// The server renders the parts of a page side by side, on several threads. There each part gets stores of its own, so
+/// that it shows nothing but its own data, whichever part comes first. The browser takes part after part into its one
+/// store, in order, and thus comes to the same picture: without that it could not take the page over.
+pub fn part<S, V>(take: &dyn Fn(Stores, Live), show: S) -> impl IntoView + use<S, V>
+where
+    S: FnOnce() -> V,
+    V: IntoView + 'static,
+{
+    #[cfg(feature = "ssr")]
+    {
+        use leptos::tachys::reactive_graph::OwnedView;
+        let owner = Owner::current().map_or_else(Owner::new, |owner| owner.child());
+        let view = owner.with(|| {
+            let stores = Stores::new();
+            take(stores, Live::new(stores));
+            provide_context(stores);
+            show()
+        });
+        OwnedView::new_with_owner(view, owner)
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        take(Stores::expect(), Live::expect());
+        show()
+    }
 }
 
 /// The checkbox that opens the sidebar on a small screen and closes it on a large one, with or without a script.

@@ -62,7 +62,7 @@ pub fn theme() -> Theme {
 pub fn told(error: services::Error) -> AppError {
     let problem = error.to_problem();
     set_status(problem.status);
-    AppError(problem)
+    problem.into()
 }
 
 /// Sets the status of the answer; the framework alone would say 200 for every page and 500 for every error.
@@ -136,7 +136,7 @@ where
             Ok(value)
         }
         Err(e) if plain => {
-            let refused = AppError(e.to_problem());
+            let refused = AppError::from(e.to_problem());
             flash::set(form.page, &FormState::refused(&refused, form.values));
             redirect(&paths::with_next(form.page, form.next));
             Ok(T::default())

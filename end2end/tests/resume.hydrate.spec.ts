@@ -6,7 +6,7 @@ import { FILES, allReady, countLoads, live, openFirst, pick, row, signUp, upload
 /** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
 class Wire {
   readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
-  private open: WebSocketRoute[] = [];
+  private open: { page: WebSocketRoute; server: WebSocketRoute }[] = [];
   private down = false;
   connections = 0;
 
@@ -18,9 +18,11 @@ class Wire {
         return;
       }
       const server = route.connectToServer();
-      this.open.push(route);
+      const line = { page: route, server };
+      this.open.push(line);
       server.onMessage((message) => {
-        if (this.down) return;
+        // What is still on its way over a line that was cut reaches nobody.
+        if (!this.open.includes(line)) return;
         this.frames.push(JSON.parse(message.toString()));
         route.send(message);
       });
@@ -29,7 +31,8 @@ class Wire {
 
   async cut(): Promise<void> {
     this.down = true;
-    await Promise.all(this.open.splice(0).map((route) => route.close({ code: 1011 })));
+    const cut = this.open.splice(0);
+    await Promise.all(cut.flatMap(({ page, server }) => [page.close({ code: 1011 }), server.close()]));
   }
 
   mend(): void {

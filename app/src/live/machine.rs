@@ -21,6 +21,10 @@ const SILENCE: Millis = SILENCE_SECONDS * 1_000;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every input is an event; a box would cost each of them"
+)]
 pub enum Input {
     /// A page was rendered that is right up to that point of the log.
     Rendered(Since),

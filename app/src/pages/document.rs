@@ -8,6 +8,7 @@ use crate::{
         Ago, BadgeSize, Button, ErrorPanel, FileTypeIcon, Icon, IconName, ProgressBar, RowsSkeleton,
         StatusBadge, StepTimeline, words,
     },
+    layout::{ShellData, part, take_shell},
     live::{Live, Screen},
     server_fns::documents::{list_chunks, read_document},
     stores::Stores,
@@ -16,7 +17,6 @@ use crate::{
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Problem, Workspace,
     message::{count, number},
-    pages::DocumentPage as Page,
     resource::{CANCELLED, Page as List},
 };
 use leptos::{context::Provider, prelude::*, task::spawn_local};
@@ -36,11 +36,25 @@ pub fn DocumentPage() -> impl IntoView {
             }
         },
     );
+    let ShellData(shell) = expect_context();
     view! {
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
             {move || Suspend::new(async move {
+                let shell = shell.await;
                 match page.await {
-                    Ok(Wire(page)) => view! { <OneDocument page /> }.into_any(),
+                    Ok(Wire(page)) => {
+                        let take = |stores: Stores, live: Live| {
+                            if let Ok(Wire(shell)) = &shell {
+                                take_shell(stores, live, shell);
+                            }
+                            live.shows(Screen::Document(page.document.id));
+                            stores.put_document_page(&page);
+                            live.rendered(&page.since);
+                        };
+                        let (id, workspace, chunks) =
+                            (page.document.id, page.workspace.clone(), page.chunks.clone());
+                        part(&take, move || view! { <OneDocument id workspace chunks /> }).into_any()
+                    }
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
                         view! { <ProblemView error what="document" retry /> }.into_any()
@@ -55,20 +69,13 @@ pub fn DocumentPage() -> impl IntoView {
 fn no_such_document() -> AppError {
     #[cfg(feature = "ssr")]
     crate::ssr::set_status(404);
-    AppError(Problem::not_found("document"))
+    Problem::not_found("document").into()
 }
 
 #[component]
-fn OneDocument(page: Page) -> impl IntoView {
-    let (stores, live) = (Stores::expect(), Live::expect());
-    let id = page.document.id;
-    live.shows(Screen::Document(id));
-    stores.put_document_page(&page);
-    live.rendered(&page.since);
-
-    let document = RwSignal::from(stores.document(id));
+fn OneDocument(id: DocumentId, workspace: Workspace, chunks: List<Chunk>) -> impl IntoView {
+    let document = RwSignal::from(Stores::expect().document(id));
     let is_there = Memo::new(move |_| document.with(Option::is_some));
-    let Page { workspace, chunks, .. } = page;
     let chunks = Passages::new(id, document, chunks);
     move || {
         if is_there.get() {

@@ -7,7 +7,7 @@ use crate::{
         Ago, Button, ButtonKind, CardSkeleton, Dialog, EmptyState, Field, IconName, LinkButton, PageHeader,
         StatusBadge, TextArea, words,
     },
-    layout::{ShellData, take_shell, workspace_shown},
+    layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
     server_fns::workspaces::{CreateWorkspace, create_workspace},
     stores::Stores,
@@ -25,7 +25,7 @@ use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 #[component]
 pub fn HomePage() -> impl IntoView {
@@ -52,8 +52,7 @@ pub fn HomePage() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match shell.await {
                         Ok(Wire(shell)) => {
-                            take_shell(&shell);
-                            view! { <Cards /> }.into_any()
+                            part(&|stores, live| take_shell(stores, live, &shell), Cards).into_any()
                         }
                         Err(error) => {
                             let retry = Callback::new(move |()| shell.refetch());
@@ -141,7 +140,7 @@ fn sentence(counts: &Counts) -> String {
 }
 
 /// Values and messages of a form that was refused without a script.
-type Refused = (FieldErrors, BTreeMap<String, String>);
+type Refused = (FieldErrors, LiteMap<String, String>);
 
 fn refused_form() -> Refused {
     #[cfg(feature = "ssr")]

@@ -16,8 +16,8 @@ use domain::{
 };
 use leptos::prelude::*;
 use listing::{Listing, place};
+use litemap::LiteMap;
 use shelf::{Shelf, set_if_new};
-use std::collections::BTreeMap;
 
 /// What a document's badge needs of its job; it changes seldom, while the job's counters change all the time.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ struct Inner {
     job_states: Shelf<JobId, JobState>,
     /// The job that a workspace's panel shows.
     panels: Shelf<WorkspaceId, JobId>,
-    listings: BTreeMap<WorkspaceId, Listing>,
+    listings: LiteMap<WorkspaceId, Listing>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     user: ArcRwSignal<Option<User>>,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -177,7 +177,7 @@ impl Stores {
         self.change(|s| {
             let held = s.held.take().unwrap_or_default();
             s.known = Store::default();
-            s.listings.values_mut().for_each(Listing::clear);
+            s.listings.iter_mut().for_each(|(_, listing)| listing.clear());
             if let Some(shell) = &snapshot.shell {
                 s.put_shell(shell);
             }
@@ -229,7 +229,7 @@ impl Stores {
         self.change(|s| {
             s.documents.put(id, None);
             s.steps.put(id, None);
-            s.listings.values_mut().for_each(|listing| listing.remove(id));
+            s.listings.iter_mut().for_each(|(_, listing)| listing.remove(id));
         });
     }
 
@@ -362,7 +362,7 @@ impl Inner {
                     listing.add(place(d));
                 }
             }
-            None => self.listings.values_mut().for_each(|listing| listing.remove(id)),
+            None => self.listings.iter_mut().for_each(|(_, listing)| listing.remove(id)),
         }
         self.documents.put(id, document);
     }

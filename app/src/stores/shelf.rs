@@ -2,17 +2,17 @@
 //! that changed. The signals are counted, not owned by a page, so none of them dies under a reader.
 
 use leptos::prelude::*;
-use std::collections::BTreeMap;
+use litemap::LiteMap;
 
 /// `None` in a signal: not known (yet), or gone.
 pub type Watched<V> = ArcRwSignal<Option<V>>;
 
 #[derive(Debug)]
-pub struct Shelf<K, V: 'static>(BTreeMap<K, Watched<V>>);
+pub struct Shelf<K, V: 'static>(LiteMap<K, Watched<V>>);
 
 impl<K, V: 'static> Default for Shelf<K, V> {
     fn default() -> Self {
-        Self(BTreeMap::new())
+        Self(LiteMap::new())
     }
 }
 
@@ -35,7 +35,7 @@ impl<K: Ord + Copy, V: Clone + PartialEq + Send + Sync + 'static> Shelf<K, V> {
 
     /// Sets every signal anew, after all that was known was replaced.
     pub fn retell(&mut self, now: impl Fn(&K) -> Option<V>) {
-        for (key, signal) in &self.0 {
+        for (key, signal) in self.0.iter() {
             set_if_new(signal, now(key));
         }
     }

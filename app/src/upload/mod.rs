@@ -7,8 +7,8 @@ mod send;
 use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
 use domain::{DocumentId, WorkspaceId};
 use leptos::{prelude::*, task::spawn_local};
+use litemap::LiteMap;
 use plan::Fate;
-use std::collections::BTreeSet;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
@@ -57,7 +57,7 @@ pub struct Uploads {
     rows: RwSignal<Vec<Upload>>,
     next_key: StoredValue<u64>,
     /// Documents that took the place of a row, or were there before it.
-    claimed: StoredValue<BTreeSet<DocumentId>>,
+    claimed: StoredValue<LiteMap<DocumentId, ()>>,
     stores: Stores,
     live: Live,
 }
@@ -67,14 +67,14 @@ impl Uploads {
         let uploads = Self {
             rows: RwSignal::new(vec![]),
             next_key: StoredValue::new(0),
-            claimed: StoredValue::new(BTreeSet::new()),
+            claimed: StoredValue::new(LiteMap::new()),
             stores,
             live,
         };
         // Documents come over the live link, often before the answer of the request that brought them.
         Effect::new(move |_| {
-            let workspaces: BTreeSet<_> =
-                uploads.rows.with(|rows| rows.iter().map(|r| r.workspace).collect());
+            let mut workspaces: Vec<_> = uploads.rows.with(|rows| rows.iter().map(|r| r.workspace).collect());
+            workspaces.dedup();
             for workspace in workspaces {
                 stores.document_ids(workspace).track();
                 uploads.settle(workspace);
@@ -111,7 +111,7 @@ impl Uploads {
     /// Shows a row for each file at once and sends them, request after request.
     pub fn add(self, workspace: WorkspaceId, chosen: Chosen) {
         let here = self.stores.document_ids(workspace).get_untracked();
-        self.claimed.update_value(|claimed| claimed.extend(here));
+        self.claimed.update_value(|claimed| claimed.extend(here.into_iter().map(|id| (id, ()))));
         let sizes: Vec<u64> = chosen.files.iter().map(|f| f.size() as u64).collect();
         let batches = plan::batches(&sizes);
         let mut rows = vec![];
@@ -245,7 +245,7 @@ impl Uploads {
                     State::Waiting | State::Refused(_) | State::Broken(_) => None,
                 };
                 if let Some(id) = document {
-                    claimed.insert(id);
+                    claimed.insert(id, ());
                     done.push(row.key);
                 }
             }
@@ -262,9 +262,9 @@ impl Uploads {
         self,
         row: &Upload,
         listed: &[DocumentId],
-        claimed: &BTreeSet<DocumentId>,
+        claimed: &LiteMap<DocumentId, ()>,
     ) -> Option<DocumentId> {
-        listed.iter().copied().filter(|id| !claimed.contains(id)).find(|id| {
+        listed.iter().copied().filter(|id| !claimed.contains_key(id)).find(|id| {
             let document = self.stores.document(*id);
             document.with_untracked(|d| {
                 d.as_ref()

@@ -2,8 +2,8 @@
 //! request are through, so this is the one place that uses XMLHttpRequest.
 
 use leptos::prelude::window;
+use litemap::LiteMap;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{File, FormData, ProgressEvent, XmlHttpRequest};
@@ -11,7 +11,7 @@ use web_sys::{File, FormData, ProgressEvent, XmlHttpRequest};
 thread_local! {
     /// The files of rows that are not through, so that a broken upload can be tried again. They cannot leave the
     /// browser's one thread, so they live beside the signals, not in them.
-    static FILES: RefCell<BTreeMap<u64, File>> = const { RefCell::new(BTreeMap::new()) };
+    static FILES: RefCell<LiteMap<u64, File>> = const { RefCell::new(LiteMap::new()) };
 }
 
 pub fn keep(key: u64, file: File) {
@@ -36,10 +36,7 @@ pub async fn send(
     keys: &[u64],
     progress: impl Fn(f64, f64) + 'static,
 ) -> (u16, String) {
-    match request(url, idempotency_key, keys, progress).await {
-        Ok(answer) => answer,
-        Err(_) => (0, String::new()),
-    }
+    request(url, idempotency_key, keys, progress).await.unwrap_or_default()
 }
 
 async fn request(

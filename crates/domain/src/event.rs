@@ -160,6 +160,10 @@ pub struct EventFrame {
 /// What the server sends.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every frame is an event; a box would cost each of them"
+)]
 pub enum ServerFrame {
     /// First frame. When `resumed`, what was missed follows and `seq` is the last event of it; otherwise the client
     /// refetches what is on screen and goes on from `seq`.

@@ -1,14 +1,19 @@
 //! What may be entered. Each rule and its message stand here once; the form, the server function and the REST body
 //! all say the same.
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 /// Messages by field, in the order of the field names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[cfg_attr(
+    feature = "openapi",
+    derive(utoipa::ToSchema),
+    schema(value_type = std::collections::BTreeMap<String, Vec<String>>)
+)]
 #[serde(transparent)]
-pub struct FieldErrors(BTreeMap<String, Vec<String>>);
+pub struct FieldErrors(LiteMap<String, Vec<String>>);
 
 impl FieldErrors {
     pub fn one(field: &str, message: impl Into<String>) -> Self {

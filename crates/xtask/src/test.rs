@@ -3,10 +3,11 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::path::Path;
 
 use crate::bench;
 use crate::postgres::Postgres;
-use crate::problem::{Doing, Done};
+use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
 use crate::tally::{self, Tally};
 use crate::toolchain::{self, Toolchain};
@@ -95,12 +96,19 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
         let said = fs::read_to_string(&output).doing(|| format!("cannot read {}", output.display()))?;
         return Ok(tally::from_cargo_test(&said).with_exit(outcome.is_ok()));
     };
-    let junit = project.target.join("nextest/default/junit.xml");
+    // nextest keeps its reports below the workspace, wherever the target folder lies.
+    let junit = project.root.join("target/nextest/default/junit.xml");
     let _ = fs::remove_file(&junit);
     cargo.args(["nextest", "run", "--no-fail-fast"]).args(&options.filters);
     let succeeded = shell::status(&mut cargo)?.success();
-    let report = fs::read_to_string(&junit).unwrap_or_default();
-    Ok(tally::from_junit(&report).unwrap_or_default().with_exit(succeeded))
+    counted(&junit, tally::from_junit, succeeded)
+}
+
+/// The totals of a report. Tests that nobody can count did not pass.
+fn counted(report: &Path, read: fn(&str) -> Option<Tally>, succeeded: bool) -> Done<Tally> {
+    let said = fs::read_to_string(report).doing(|| format!("cannot read {}", report.display()))?;
+    let tally = read(&said).ok_or_else(|| Problem::new(format!("{} is no report", report.display())))?;
+    Ok(tally.with_exit(succeeded))
 }
 
 /// This command's own tests. `cargo test` rather than nextest: there are few, and they are compiled already.
@@ -134,6 +142,5 @@ fn playwright(project: &Project, options: &Options) -> Done<Tally> {
         npx.env("INSIGHTHUB_CHROMIUM", chromium);
     }
     let succeeded = shell::status(&mut npx)?.success();
-    let said = fs::read_to_string(&report).unwrap_or_default();
-    Ok(tally::from_playwright(&said).unwrap_or_default().with_exit(succeeded))
+    counted(&report, tally::from_playwright, succeeded)
 }

@@ -58,6 +58,36 @@ async fn pages_show_data_without_a_script_and_name_the_nonce_of_their_policy() {
     }
 }
 
+/// The parts of a page are rendered on several threads. A part that came out otherwise than in the browser's own
+/// reckoning could not be taken over by the script.
+#[tokio::test]
+async fn a_page_comes_out_the_same_in_whatever_order_its_parts_are_rendered() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let document = client.upload_one(&workspace, "note.txt", b"A workspace holds documents.").await;
+    client.settled(&document).await;
+    for path in [
+        "/".to_owned(),
+        format!("/w/{workspace}"),
+        format!("/w/{workspace}?q=documents"),
+        format!("/d/{document}"),
+    ] {
+        let loads = (0..40).map(|_| async {
+            let answer = client.get(&path).await;
+            let policy = answer.header("content-security-policy").to_owned();
+            let nonce =
+                policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce");
+            String::from_utf8(answer.body.clone()).expect("text").replace(nonce, "")
+        });
+        let pages = futures::future::join_all(loads).await;
+        assert!(pages[0].contains(&format!("<a href=\"/w/{workspace}\" data-workspace-id")), "{}", pages[0]);
+        for page in &pages {
+            assert_eq!(page, &pages[0], "{path}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_forms_of_sign_up_in_and_out_work_without_a_script() {
     let server = Server::start().await;

@@ -11,14 +11,14 @@ use super::{not_found::Missing, problem::ProblemView};
 use crate::{
     AppError,
     components::{BadgeSize, PageHeader, RowsSkeleton, StatusBadge},
-    layout::workspace_shown,
+    layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
     server_fns::workspaces::{read_workspace, search as run_search},
     stores::Stores,
     wire::Wire,
 };
 use documents::Documents;
-use domain::{Problem, WorkspaceId, pages::WorkspacePage as Page, resource::SearchHit};
+use domain::{Problem, WorkspaceId, resource::SearchHit};
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
 use leptos::prelude::*;
@@ -52,11 +52,24 @@ pub fn WorkspacePage() -> impl IntoView {
         move || (id.get(), asked.get()),
         |(id, asked)| async move { Some(run_search(id?, asked?, None).await) },
     );
+    let ShellData(shell) = expect_context();
     view! {
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
             {move || Suspend::new(async move {
+                let shell = shell.await;
                 match page.await {
-                    Ok(Wire(page)) => view! { <Workspace page found asked /> }.into_any(),
+                    Ok(Wire(page)) => {
+                        let take = |stores: Stores, live: Live| {
+                            if let Ok(Wire(shell)) = &shell {
+                                take_shell(stores, live, shell);
+                            }
+                            live.shows(Screen::Workspace(page.workspace.id));
+                            stores.put_workspace_page(&page);
+                            live.rendered(&page.since);
+                        };
+                        let id = page.workspace.id;
+                        part(&take, move || view! { <Workspace id found asked /> }).into_any()
+                    }
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
                         view! { <ProblemView error what="workspace" retry /> }.into_any()
@@ -71,18 +84,12 @@ pub fn WorkspacePage() -> impl IntoView {
 fn no_such_workspace() -> AppError {
     #[cfg(feature = "ssr")]
     crate::ssr::set_status(404);
-    AppError(Problem::not_found("workspace"))
+    Problem::not_found("workspace").into()
 }
 
 #[component]
-fn Workspace(page: Page, found: Resource<Found>, asked: Memo<Option<String>>) -> impl IntoView {
-    let (stores, live) = (Stores::expect(), Live::expect());
-    let id = page.workspace.id;
-    live.shows(Screen::Workspace(id));
-    stores.put_workspace_page(&page);
-    live.rendered(&page.since);
-
-    let workspace = RwSignal::from(stores.workspace(id));
+fn Workspace(id: WorkspaceId, found: Resource<Found>, asked: Memo<Option<String>>) -> impl IntoView {
+    let workspace = RwSignal::from(Stores::expect().workspace(id));
     let is_there = Memo::new(move |_| workspace.with(Option::is_some));
     let name =
         Signal::derive(move || workspace.with(|w| w.as_ref().map(|w| w.name.clone()).unwrap_or_default()));

@@ -58,11 +58,13 @@ pub fn Hits(found: Result<Vec<SearchHit>, AppError>, asked: String, workspace: W
         Ok(hits) => view! {
             <section class="section" aria-label="Search results">
                 <div class="row justify-between">
-                    <h2 class="section-title" role="status">
-                        {match hits.len() {
-                            0 => format!("Nothing found for “{asked}”"),
-                            n => format!("{} for “{asked}”", count(n as u64, "passage", "passages")),
-                        }}
+                    <h2 class="section-title">
+                        <span role="status">
+                            {match hits.len() {
+                                0 => format!("Nothing found for “{asked}”"),
+                                n => format!("{} for “{asked}”", count(n as u64, "passage", "passages")),
+                            }}
+                        </span>
                     </h2>
                     <LinkButton href=all>"Clear search"</LinkButton>
                 </div>

@@ -1,5 +1,7 @@
 //! Addresses inside the site: where a sign-in may lead, and how a text goes into a query.
 
+use domain::WorkspaceId;
+
 /// Longest address that is carried through a sign-in.
 const LONGEST: usize = 512;
 
@@ -42,6 +44,16 @@ pub fn decode(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
+}
+
+/// The page of a workspace.
+pub fn workspace(id: WorkspaceId) -> String {
+    format!("/w/{id}")
+}
+
+/// Where a form without a script sends files for a workspace.
+pub fn add_files(id: WorkspaceId) -> String {
+    format!("/w/{id}/files")
 }
 
 /// The sign-in page, which leads back to `next` afterwards.

@@ -62,6 +62,9 @@ pub fn theme() -> Theme {
 pub fn told(error: services::Error) -> AppError {
     let problem = error.to_problem();
     set_status(problem.status);
+    if let Some(seconds) = problem.retry_after {
+        add_header(header::RETRY_AFTER, &seconds.to_string());
+    }
     problem.into()
 }
 
@@ -178,20 +181,32 @@ pub mod flash {
     /// Browsers keep at least 4 KB a cookie, name and attributes included.
     const LARGEST: usize = 3_600;
 
-    fn cookie(page: &str, value: &str, life: u32) -> String {
-        let secure = use_context::<World>().is_some_and(|w| w.cookies.secure());
+    fn cookie(page: &str, value: &str, life: u32, secure: bool) -> String {
         let secure = if secure { "; Secure" } else { "" };
         format!("{NAME}={value}; Path={page}; Max-Age={life}; HttpOnly; SameSite=Lax{secure}")
     }
 
     pub(super) fn set(page: &str, state: &FormState) {
+        let secure = use_context::<World>().is_some_and(|w| w.cookies.secure());
+        if let Some(cookie) = cookie_of(page, state, secure) {
+            add_header(header::SET_COOKIE, &cookie);
+        }
+    }
+
+    /// The `Set-Cookie` value with which a form outside of the server functions leads back to its page: `messages` are
+    /// shown there once.
+    pub fn refused(page: &str, field: &str, messages: &[String], secure: bool) -> Option<String> {
+        let mut state = FormState::default();
+        messages.iter().for_each(|message| state.errors.add(field, message));
+        cookie_of(page, &state, secure)
+    }
+
+    fn cookie_of(page: &str, state: &FormState, secure: bool) -> Option<String> {
         let encoded = |state: &FormState| serde_json::to_string(state).map(|json| paths::encode(&json));
         let whole = encoded(state).ok().filter(|text| text.len() <= LARGEST);
         // Messages matter more than what was typed.
         let text = whole.or_else(|| encoded(&FormState { values: Default::default(), ..state.clone() }).ok());
-        if let Some(text) = text.filter(|text| text.len() <= LARGEST) {
-            add_header(header::SET_COOKIE, &cookie(page, &text, LIFE));
-        }
+        text.filter(|text| text.len() <= LARGEST).map(|text| cookie(page, &text, LIFE, secure))
     }
 
     /// What the form of this page has to show, once.
@@ -203,7 +218,8 @@ pub mod flash {
         let Some((_, value)) = pairs.find(|(name, _)| *name == NAME) else {
             return FormState::default();
         };
-        add_header(header::SET_COOKIE, &cookie(page, "", 0));
+        let secure = use_context::<World>().is_some_and(|w| w.cookies.secure());
+        add_header(header::SET_COOKIE, &cookie(page, "", 0, secure));
         paths::decode(value).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
     }
 }

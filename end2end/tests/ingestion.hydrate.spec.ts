@@ -66,7 +66,7 @@ test("a refused file says why at its row and the others go on", async ({ page })
   await allReady(page, ["notes.txt"]);
   const refused = (name: string) => page.locator(`[data-upload="${name}"]`);
   await expect(refused("empty.txt")).toContainText("empty");
-  await expect(refused("tool.txt")).toContainText(/TXT, MD, HTML and PDF|cannot be read/);
+  await expect(refused("tool.txt")).toContainText(/This is a program\. Files that are taken: PDF, DOCX, TXT, .* and JSON\./);
   await refused("empty.txt").getByRole("button", { name: "Dismiss" }).click();
   await expect(refused("empty.txt")).toHaveCount(0);
 });

@@ -12,7 +12,7 @@ pub fn Dialog(
     id: &'static str,
     #[prop(into)] title: String,
     open: RwSignal<bool>,
-    #[prop(optional)] close_href: Option<&'static str>,
+    #[prop(optional, into)] close_href: Option<String>,
     children: Children,
 ) -> impl IntoView {
     let node = NodeRef::<html::Dialog>::new();

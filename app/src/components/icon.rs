@@ -60,6 +60,7 @@ icons! {
     More = r#"<path d="M3.5 8h.01M8 8h.01m4.49 0h.01" stroke-width="2.25"/>"#,
     SignOut = r#"<path d="M6.25 13.25h-2.5c-.55 0-1-.45-1-1v-8.5c0-.55.45-1 1-1h2.5m4.25 8.5L13.75 8 10.5 4.75M13.5 8H6.25"/>"#,
     Settings = r#"<path d="M2.5 5h5.75m3.5 0h1.75M2.5 11h1.75m3.5 0h5.75"/><circle cx="10" cy="5" r="1.75"/><circle cx="6" cy="11" r="1.75"/>"#,
+    Edit = r#"<path d="m9.75 3.75 2.5 2.5M3 13l.6-2.9 6.9-6.9a1.4 1.4 0 0 1 2 0l.3.3a1.4 1.4 0 0 1 0 2L5.9 12.4z"/>"#,
     ChevronRight = r#"<path d="M6 3.5 10.5 8 6 12.5"/>"#,
     ChevronLeft = r#"<path d="M10 3.5 5.5 8l4.5 4.5"/>"#,
     ChevronDown = r#"<path d="M3.5 6 8 10.5 12.5 6"/>"#,

@@ -40,7 +40,7 @@ pub use file_name::FileName;
 pub use file_type_icon::FileTypeIcon;
 pub use icon::{Icon, IconName, LiveIcon, Logo};
 pub use menu::{Menu, MenuLine};
-pub use page_header::PageHeader;
+pub use page_header::{PageHeader, TabTitle};
 pub use phase_timeline::PhaseTimeline;
 pub use progress_bar::{DocumentProgress, ProgressBar};
 pub use progress_indicator::{ProgressIndicator, ProgressStep};

@@ -1,6 +1,7 @@
-//! The head of a page: its title, what stands beside it, and what can be done.
+//! The head of a page: its title, there and in the browser's tab, what stands beside it, and what can be done.
 
 use leptos::prelude::*;
+use leptos_meta::Title;
 
 /// `title`; `note`: a muted line below; `beside`: next to the title, such as a badge; the children are the actions.
 #[component]
@@ -21,5 +22,19 @@ pub fn PageHeader(
             </div>
             {children.map(|children| view! { <div class="page-actions">{children()}</div> })}
         </header>
+    }
+}
+
+/// The title of the browser's tab, for a page whose data come late. The server writes the document's head while parts of
+/// the page may be rendered once more on another thread, so there the title must not hang on what is thrown away then.
+#[component]
+pub fn TabTitle(#[prop(into)] text: Signal<String>) -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    {
+        view! { <Title text=text.get_untracked() /> }
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        view! { <Title text=move || text.get() /> }
     }
 }

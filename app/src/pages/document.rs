@@ -6,7 +6,7 @@ use crate::{
     clock::WorkClock,
     components::{
         Ago, BadgeSize, Button, ErrorPanel, FileTypeIcon, Icon, IconName, ProgressBar, RowsSkeleton,
-        StatusBadge, StepTimeline, words,
+        StatusBadge, StepTimeline, TabTitle, words,
     },
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
@@ -20,7 +20,6 @@ use domain::{
     resource::{CANCELLED, Page as List},
 };
 use leptos::{context::Provider, prelude::*, task::spawn_local};
-use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
 #[component]
@@ -106,7 +105,7 @@ fn Body(
     let label =
         Signal::derive(move || of(document, |d| d.message.clone()).unwrap_or_else(|| "Progress".into()));
     view! {
-        <Title text=move || name.get() />
+        <TabTitle text=name />
         <div class="page" data-document-id=id.to_string() data-status=move || shown.with(|s| s.key())>
             <header class="stack gap-2">
                 <nav class="crumbs" aria-label="Where this is">

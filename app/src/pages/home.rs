@@ -1,11 +1,12 @@
 //! The workspaces of a person, as cards, and the making of a new one.
 
-use super::problem::ProblemView;
+use super::{
+    problem::ProblemView,
+    workspace_dialog::{Refused, Sending, WorkspaceDialog, refused_form},
+};
 use crate::{
-    AppError,
     components::{
-        Ago, Button, ButtonKind, CardSkeleton, Dialog, EmptyState, Field, IconName, LinkButton, PageHeader,
-        StatusBadge, TextArea, words,
+        Ago, ButtonKind, CardSkeleton, EmptyState, IconName, LinkButton, PageHeader, StatusBadge, words,
     },
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
@@ -13,25 +14,18 @@ use crate::{
     stores::Stores,
     wire::Wire,
 };
-use domain::{
-    WorkspaceId,
-    message::count,
-    resource::Counts,
-    validate::{Description, FieldErrors, WorkspaceName},
-};
-use leptos::{ev::SubmitEvent, html, prelude::*, server_fn::ServerFn, task::spawn_local};
+use domain::{WorkspaceId, message::count, resource::Counts};
+use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_meta::Title;
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
-use litemap::LiteMap;
 
 #[component]
 pub fn HomePage() -> impl IntoView {
     Live::expect().shows(Screen::Other);
     let ShellData(shell) = expect_context();
-    // Made here and not below the data: its place among what the server sends along has to be fixed.
     let refused = SharedValue::new(refused_form).into_inner();
     let query = use_query_map();
     let open = RwSignal::new(!refused.0.is_empty() || query.with_untracked(|q| q.get("new").is_some()));
@@ -139,122 +133,40 @@ fn sentence(counts: &Counts) -> String {
     parts.join(" · ")
 }
 
-/// Values and messages of a form that was refused without a script.
-type Refused = (FieldErrors, LiteMap<String, String>);
-
-fn refused_form() -> Refused {
-    #[cfg(feature = "ssr")]
-    {
-        let form = crate::ssr::flash::take("/");
-        let mut errors = form.errors;
-        if let Some(message) = form.message {
-            errors.add("name", message);
-        }
-        (errors, form.values)
-    }
-    #[cfg(not(feature = "ssr"))]
-    Refused::default()
-}
-
 /// The dialog; the server renders it open for `/?new`, so that it is there without a script too.
 #[component]
 fn NewWorkspace(open: RwSignal<bool>, refused: Refused) -> impl IntoView {
-    let stores = Stores::expect();
     let (errors, values) = refused;
-    let errors = RwSignal::new(errors);
-    let busy = RwSignal::new(false);
-    let form = NodeRef::<html::Form>::new();
-    let error = move |field: &'static str| {
-        Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
-    };
-    let [name, description] = ["name", "description"].map(|field| values.get(field).cloned());
+    let value = |field: &str| values.get(field).cloned().unwrap_or_default();
+    let (name, description) = (value("name"), value("description"));
     let navigate = use_navigate();
     let query = use_query_map();
     // Closed in whatever way: the address no longer asks for it.
     Effect::new(move |was_open: Option<bool>| {
         let is_open = open.get();
-        if was_open == Some(true) && !is_open {
-            errors.set(FieldErrors::default());
-            if query.with_untracked(|q| q.get("new").is_some()) {
-                navigate("/", NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
-            }
+        if was_open == Some(true) && !is_open && query.with_untracked(|q| q.get("new").is_some()) {
+            navigate("/", NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
         }
         is_open
     });
-    let on_submit = move |ev: SubmitEvent| {
-        ev.prevent_default();
-        let Some(form) = form.get_untracked() else { return };
-        let (name, description) = (text_of(&form, "name"), text_of(&form, "description"));
-        let wrong = check(&name, &description);
-        let is_wrong = !wrong.is_empty();
-        errors.set(wrong);
-        if is_wrong || busy.get_untracked() {
-            return;
+    let stores = Stores::expect();
+    let send = move |name: String, description: String| async move {
+        if let Wire(Some(workspace)) = create_workspace(name, description, None).await? {
+            stores.put_workspace(&workspace);
         }
-        busy.set(true);
-        spawn_local(async move {
-            let made = create_workspace(name, description, None).await;
-            busy.try_set(false);
-            match made {
-                Ok(made) => {
-                    if let Wire(Some(workspace)) = made {
-                        stores.put_workspace(&workspace);
-                    }
-                    form.reset();
-                    open.try_set(false);
-                }
-                Err(e) => {
-                    errors.try_set(told(e));
-                }
-            }
-        });
+        Ok(())
     };
     view! {
-        <Dialog id="new-workspace" title="New workspace" open close_href="/">
-            <form class="form" method="post" action=CreateWorkspace::url() node_ref=form novalidate on:submit=on_submit>
-                <Field
-                    label="Name"
-                    name="name"
-                    value=name
-                    error=error("name")
-                    help="3 to 100 letters, digits, spaces, - and _"
-                    maxlength=100
-                    autocomplete="off"
-                    autofocus=true
-                />
-                <TextArea
-                    label="Description"
-                    name="description"
-                    value=description
-                    error=error("description")
-                    maxlength=500
-                    optional=true
-                />
-                <div class="form-actions">
-                    <Button kind=ButtonKind::Primary submit=true busy>
-                        "Create workspace"
-                    </Button>
-                </div>
-            </form>
-        </Dialog>
+        <WorkspaceDialog
+            title="New workspace"
+            verb="Create workspace"
+            action=CreateWorkspace::url()
+            open
+            close_href="/"
+            errors
+            name
+            description
+            send=Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending)
+        />
     }
-}
-
-/// The same rules as on the server, before it is asked.
-fn check(name: &str, description: &str) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    errors.take("name", WorkspaceName::parse(name));
-    errors.take("description", Description::parse(description));
-    errors
-}
-
-/// Messages at their fields; one that belongs to none stands at the name.
-fn told(error: AppError) -> FieldErrors {
-    if error.0.errors.is_empty() { FieldErrors::one("name", error.0.detail) } else { error.0.errors }
-}
-
-/// What a field of the form holds.
-fn text_of(form: &web_sys::HtmlFormElement, field: &str) -> String {
-    let data = web_sys::FormData::new_with_form(form).ok();
-    data.and_then(|d| d.get(field).as_string()).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ mod problem;
 mod sign_in;
 mod sign_up;
 mod workspace;
+mod workspace_dialog;
 
 #[cfg(all(feature = "ssr", debug_assertions))]
 pub use components::ComponentsPage;

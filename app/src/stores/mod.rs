@@ -47,6 +47,8 @@ struct Inner {
     listings: LiteMap<WorkspaceId, Listing>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     user: ArcRwSignal<Option<User>>,
+    /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
+    max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
     held: Option<Vec<Event>>,
 }
@@ -126,6 +128,14 @@ impl Stores {
 
     pub fn user(self) -> ArcRwSignal<Option<User>> {
         self.change(|s| s.user.clone())
+    }
+
+    /// Largest file that may be uploaded, in bytes; the server alone decides while that is not known.
+    pub fn max_file_bytes(self) -> u64 {
+        match self.change(|s| s.max_file_bytes) {
+            0 => u64::MAX,
+            known => known,
+        }
     }
 
     /// Shows a theme before the server has heard of it.
@@ -301,6 +311,7 @@ impl Inner {
         if self.known.user().is_none() {
             set_if_new(&self.user, Some(shell.user.clone()));
         }
+        self.max_file_bytes = shell.max_file_bytes;
         for workspace in &shell.workspaces {
             self.put_workspace(workspace);
         }

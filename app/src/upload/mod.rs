@@ -5,17 +5,20 @@ mod plan;
 mod send;
 
 use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
-use domain::{DocumentId, WorkspaceId};
+use domain::{DocumentId, WorkspaceId, files, upload};
 use leptos::{prelude::*, task::spawn_local};
 use litemap::LiteMap;
-use plan::Fate;
+pub use plan::Speed;
+use plan::{Fate, Meter};
+use std::cell::Cell;
+use web_sys::File;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
     /// Its request has not begun.
     Waiting,
-    /// Percent that is through.
-    Sending(f64),
+    /// Percent that is through, and how fast it goes once that is known.
+    Sending(f64, Option<Speed>),
     /// The server has it; its row is about to come.
     Arrived(DocumentId),
     /// Will not be taken.
@@ -27,7 +30,7 @@ pub enum State {
 impl State {
     /// On its way, as opposed to waiting for the person to say what next.
     pub fn is_busy(&self) -> bool {
-        matches!(self, State::Waiting | State::Sending(_) | State::Arrived(_))
+        matches!(self, State::Waiting | State::Sending(..) | State::Arrived(_))
     }
 }
 
@@ -46,7 +49,7 @@ pub struct Upload {
 
 /// What was chosen or dropped.
 pub struct Chosen {
-    pub files: Vec<web_sys::File>,
+    pub files: Vec<File>,
     /// Names of folders among it.
     pub folders: Vec<String>,
 }
@@ -84,7 +87,7 @@ impl Uploads {
             send::guard(move || {
                 uploads.rows.with_untracked(|rows| {
                     rows.iter()
-                        .any(|r| r.state.with_untracked(|s| matches!(s, State::Waiting | State::Sending(_))))
+                        .any(|r| r.state.with_untracked(|s| matches!(s, State::Waiting | State::Sending(..))))
                 })
             });
         });
@@ -112,18 +115,27 @@ impl Uploads {
     pub fn add(self, workspace: WorkspaceId, chosen: Chosen) {
         let here = self.stores.document_ids(workspace).get_untracked();
         self.claimed.update_value(|claimed| claimed.extend(here.into_iter().map(|id| (id, ()))));
-        let sizes: Vec<u64> = chosen.files.iter().map(|f| f.size() as u64).collect();
-        let batches = plan::batches(&sizes);
+        let limit = self.stores.max_file_bytes();
+        // What its size alone rules out has a row and no part in a request.
+        let refusal = |file: &File| upload::refused_size(file.size() as u64, limit).map(|r| r.sentence);
+        let (wrong, good): (Vec<File>, Vec<File>) =
+            chosen.files.into_iter().partition(|f| refusal(f).is_some());
+        let sizes: Vec<u64> = good.iter().map(|f| f.size() as u64).collect();
         let mut rows = vec![];
-        for batch in batches {
+        for batch in plan::batches(&sizes) {
             let name = send::idempotency_key();
-            for file in &chosen.files[batch] {
+            for file in &good[batch] {
                 let row = self.row_of(workspace, file.name(), name.clone(), State::Waiting);
                 send::keep(row.key, file.clone());
                 rows.push(Upload { mime: file.type_(), size: file.size() as u64, ..row });
             }
         }
         let queue: Vec<String> = rows.iter().map(|r: &Upload| r.batch.clone()).collect();
+        for file in wrong {
+            let state = State::Refused(refusal(&file).unwrap_or_default());
+            let row = self.row_of(workspace, file.name(), String::new(), state);
+            rows.push(Upload { mime: file.type_(), size: file.size() as u64, ..row });
+        }
         for folder in chosen.folders {
             let sorry = State::Refused("A folder cannot be dropped. Open it and choose its files.".into());
             rows.push(self.row_of(workspace, folder, String::new(), sorry));
@@ -141,10 +153,24 @@ impl Uploads {
         Upload { key: key.unwrap_or_default(), workspace, name, mime, size: 0, state, batch }
     }
 
-    /// Takes a row off the screen.
+    /// Takes a row off the screen; a file that is on its way is not sent.
     pub fn dismiss(self, key: u64) {
+        let batch = self.row(key).and_then(|row| {
+            row.state.with_untracked(|s| matches!(s, State::Sending(..))).then_some(row.batch)
+        });
         send::forget(key);
         self.rows.update(|rows| rows.retain(|r| r.key != key));
+        if let Some(batch) = batch {
+            // The files that share its request begin again without it.
+            self.rows.with_untracked(|rows| {
+                rows.iter()
+                    .filter(|r| {
+                        r.batch == batch && r.state.with_untracked(|s| matches!(s, State::Sending(..)))
+                    })
+                    .for_each(|r| r.state.set(State::Waiting));
+            });
+            send::abort(&batch);
+        }
     }
 
     /// Sends the broken files of a row's request again, under the same key: what the server took the first time is not
@@ -167,33 +193,57 @@ impl Uploads {
         batches.dedup();
         spawn_local(async move {
             for batch in batches {
-                self.send_batch(&batch).await;
+                self.look(&batch).await;
+                // A file was taken out of the request on its way: the others go again.
+                while self.send_batch(&batch).await {}
             }
         });
     }
 
-    async fn send_batch(self, batch: &str) {
+    /// The rows of a request that still have to go.
+    fn waiting(self, batch: &str) -> Vec<Upload> {
         let is_next = |r: &Upload| r.batch == batch && r.state.with_untracked(|s| *s == State::Waiting);
-        let rows: Vec<Upload> = self
-            .rows
+        self.rows
             .try_with_untracked(|rows| rows.iter().filter(|r| is_next(r)).cloned().collect())
-            .unwrap_or_default();
+            .unwrap_or_default()
+    }
+
+    /// Refuses by their first bytes the files that are certainly of no use, before a byte of them is sent.
+    async fn look(self, batch: &str) {
+        for row in self.waiting(batch) {
+            if let Some(head) = send::head(row.key, files::HEAD).await
+                && let Err(refused) = files::first_look(&head, &row.name)
+            {
+                row.state.set(State::Refused(refused.to_string()));
+            }
+        }
+    }
+
+    /// Sends what waits of a request; true when there is more to send, since it was broken off for one of its files.
+    async fn send_batch(self, batch: &str) -> bool {
+        let rows = self.waiting(batch);
         let Some(workspace) = rows.first().map(|r| r.workspace) else {
-            return;
+            return false;
         };
         let keys: Vec<u64> = rows.iter().map(|r| r.key).collect();
         let sizes: Vec<u64> = rows.iter().map(|r| r.size).collect();
         let names: Vec<String> = rows.iter().map(|r| r.name.clone()).collect();
         let states: Vec<ArcRwSignal<State>> = rows.iter().map(|r| r.state.clone()).collect();
         for state in &states {
-            state.set(State::Sending(0.0));
+            state.set(State::Sending(0.0, None));
         }
+        let meter = Cell::new(Meter::default());
         let progress = move |sent: f64, total: f64| {
+            let mut reading = meter.get();
+            let speed = reading.look(js_sys::Date::now(), sent, total);
+            meter.set(reading);
             for (state, share) in states.iter().zip(plan::shares(&sizes, sent, total)) {
-                let moves =
-                    state.with_untracked(|s| matches!(s, State::Sending(old) if share.floor() > old.floor()));
+                let moves = state.with_untracked(|s| {
+                    matches!(s, State::Sending(old, before)
+                        if share.floor() > old.floor() || (share < 100.0 && *before != speed))
+                });
                 if moves {
-                    state.set(State::Sending(share));
+                    state.set(State::Sending(share, speed.filter(|_| share < 100.0)));
                 }
             }
         };
@@ -201,7 +251,10 @@ impl Uploads {
         let (status, body) = send::send(&url, batch, &keys, progress).await;
         if status == 401 {
             self.live.signed_out();
-            return;
+            return false;
+        }
+        if status == 0 && rows.iter().any(|r| self.row(r.key).is_none()) {
+            return true;
         }
         for (row, fate) in rows.iter().zip(plan::fates(&names, status, &body)) {
             row.state.set(match fate {
@@ -212,6 +265,7 @@ impl Uploads {
         }
         self.settle(workspace);
         self.fetch_missing(workspace).await;
+        false
     }
 
     /// Without a live link the documents do not come by themselves.
@@ -241,7 +295,7 @@ impl Uploads {
             for row in mine {
                 let document = match row.state.get_untracked() {
                     State::Arrived(id) => self.stores.knows_document(id).then_some(id),
-                    State::Sending(_) => self.newcomer(&row, &listed, claimed),
+                    State::Sending(..) => self.newcomer(&row, &listed, claimed),
                     State::Waiting | State::Refused(_) | State::Broken(_) => None,
                 };
                 if let Some(id) = document {

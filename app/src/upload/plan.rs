@@ -43,6 +43,46 @@ pub fn shares(sizes: &[u64], sent: f64, total: f64) -> Vec<f64> {
     sizes.iter().map(share).collect()
 }
 
+/// How fast the bytes of a request go, smoothed over some seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meter {
+    /// Milliseconds and bytes at the last look.
+    last: Option<(f64, f64)>,
+    /// Bytes a second.
+    rate: f64,
+}
+
+/// Shortest time between two looks, in milliseconds: the browser tells progress in bursts.
+const LOOK: f64 = 250.0;
+/// Weight of what a new look says.
+const NEWS: f64 = 0.3;
+
+impl Meter {
+    /// Takes what is through by now; answers bytes a second and the seconds left, once they are known.
+    pub fn look(&mut self, now: f64, sent: f64, total: f64) -> Option<Speed> {
+        match self.last {
+            None => self.last = Some((now, sent)),
+            Some((then, before)) if now - then >= LOOK => {
+                let fresh = (sent - before).max(0.0) / (now - then) * 1_000.0;
+                self.rate = if self.rate > 0.0 { self.rate + NEWS * (fresh - self.rate) } else { fresh };
+                self.last = Some((now, sent));
+            }
+            Some(_) => {}
+        }
+        (self.rate >= 1.0).then(|| Speed {
+            bytes_a_second: self.rate as u64,
+            seconds_left: ((total - sent).max(0.0) / self.rate).ceil() as u64,
+        })
+    }
+}
+
+/// How fast a request goes, and when it will be through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Speed {
+    pub bytes_a_second: u64,
+    pub seconds_left: u64,
+}
+
 #[derive(Debug, Deserialize)]
 struct Accepted {
     document_id: DocumentId,
@@ -150,6 +190,23 @@ mod tests {
         assert_eq!(shares(&[100, 300], 275.0, 440.0), [100.0, 50.0]);
         assert_eq!(shares(&[100, 300], 440.0, 440.0), [100.0, 100.0]);
         assert_eq!(shares(&[0], 0.0, 0.0), [100.0]);
+    }
+
+    #[test]
+    fn speed_and_time_left_are_told_once_they_are_known_and_never_out_of_nothing() {
+        let mut meter = Meter::default();
+        assert_eq!(meter.look(0.0, 0.0, 4_000.0), None);
+        assert_eq!(meter.look(100.0, 500.0, 4_000.0), None, "too early");
+        let speed = Speed { bytes_a_second: 1_000, seconds_left: 3 };
+        assert_eq!(meter.look(1_000.0, 1_000.0, 4_000.0), Some(speed));
+        assert_eq!(meter.look(2_000.0, 2_000.0, 4_000.0).map(|s| s.seconds_left), Some(2));
+        assert_eq!(meter.look(2_000.0, 2_000.0, 4_000.0).map(|s| s.seconds_left), Some(2), "no time went by");
+        // It stalls: the time left grows, and nothing divides by nothing.
+        for second in 3..60 {
+            let stalled = meter.look(f64::from(second) * 1_000.0, 2_000.0, 4_000.0);
+            assert!(stalled.is_none_or(|s| s.seconds_left >= 2));
+        }
+        assert_eq!(Meter::default().look(0.0, 0.0, 0.0), None);
     }
 
     #[test]

@@ -14,6 +14,27 @@ thread_local! {
     static FILES: RefCell<LiteMap<u64, File>> = const { RefCell::new(LiteMap::new()) };
 }
 
+thread_local! {
+    /// Requests under way, by their idempotency key, so that one can be broken off.
+    static REQUESTS: RefCell<LiteMap<String, XmlHttpRequest>> = const { RefCell::new(LiteMap::new()) };
+}
+
+/// Breaks a request off; its files then count as not sent.
+pub fn abort(idempotency_key: &str) {
+    let request = REQUESTS.with_borrow_mut(|all| all.remove(idempotency_key));
+    if let Some(request) = request {
+        let _ = request.abort();
+    }
+}
+
+/// The first bytes of a file that is kept; `None` when the browser cannot read it.
+pub async fn head(key: u64, bytes: usize) -> Option<Vec<u8>> {
+    let file = FILES.with_borrow(|files| files.get(&key).cloned())?;
+    let head = file.slice_with_f64_and_f64(0.0, bytes as f64).ok()?;
+    let buffer = JsFuture::from(head.array_buffer()).await.ok()?;
+    Some(js_sys::Uint8Array::new(&buffer).to_vec())
+}
+
 pub fn keep(key: u64, file: File) {
     FILES.with_borrow_mut(|files| files.insert(key, file));
 }
@@ -64,7 +85,9 @@ async fn request(
     // Load, error and abort all end here.
     let end = js_sys::Promise::new(&mut |done, _| xhr.set_onloadend(Some(&done)));
     xhr.send_with_opt_form_data(Some(&form))?;
+    REQUESTS.with_borrow_mut(|all| all.insert(idempotency_key.to_owned(), xhr.clone()));
     JsFuture::from(end).await?;
+    REQUESTS.with_borrow_mut(|all| all.remove(idempotency_key));
     Ok((xhr.status()?, xhr.response_text()?.unwrap_or_default()))
 }
 

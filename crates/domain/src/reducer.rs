@@ -1,6 +1,6 @@
 //! The reducer: what a client knows, and how an event changes it. Pure, so that a property test can say what matters:
 //! shuffled, doubled or replayed feeds end in the same store. The maps are sorted vectors: ids ascend with time, so new
-//! entries come last, and a tree for each of them would make a tenth of what a visitor downloads.
+//! entries come last, and the code of a tree for each of them would have to be downloaded by every visitor.
 
 use crate::{
     event::{EntityKey, Event, FileProgress},

@@ -39,12 +39,20 @@ pub fn types(project: &Project) -> Tally {
     })
 }
 
-/// `cargo xtask lint`: the three above, clippy over the browser's half and over this command, and cargo-deny where it is
+/// The contrast of every pair of colours that the style sheet puts together, in both themes.
+pub fn contrast(project: &Project) -> Tally {
+    check("contrast of the colours", || {
+        shell::run(Command::new("node").arg(project.style().join("check-contrast.mjs")))
+    })
+}
+
+/// `cargo xtask lint`: the four above, clippy over the browser's half and over this command, and cargo-deny where it is
 /// installed.
 pub fn all(project: &Project) -> Done<Tally> {
     let toolchain = toolchain::ensure(project)?;
     let mut tally = fmt(&toolchain);
     tally.add(types(project));
+    tally.add(contrast(project));
     tally.add(clippy(&toolchain));
     tally.add(check("clippy of the browser's half", || {
         let mut cargo = toolchain.cargo();

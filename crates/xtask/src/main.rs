@@ -32,7 +32,9 @@ use tally::Tally;
 const USAGE: &str = "\
 cargo xtask COMMAND
 
-  run [--addr HOST:PORT] [-- ARGS]     set up what is missing, build, and serve (ARGS go to `insighthub serve`)
+  run [--addr HOST:PORT] [--demo] [-- ARGS]
+                                       set up what is missing, build, and serve (ARGS go to `insighthub serve`);
+                                       --demo: with a user and documents to look at
   build                                the same without serving
   dev [--addr HOST:PORT]               rebuild and reload while you edit (cargo leptos watch)
   test [--only unit|e2e] [FILTERS]     set up what tests need, run them, count them
@@ -69,7 +71,12 @@ fn command(mut args: lexopt::Parser) -> Done<ExitCode> {
             server::build(&Project::load()?)?;
         }
         "dev" => {
-            let (addr, _) = addr_and_rest(args)?;
+            let (addr, rest) = addr_and_rest(args)?;
+            if !rest.is_empty() {
+                return Err(
+                    Problem::new("`dev` passes nothing on to the server").hint("`cargo xtask run` does")
+                );
+            }
             dev::dev(&Project::load()?, addr)?;
         }
         "test" => {
@@ -172,6 +179,7 @@ fn addr_and_rest(mut args: lexopt::Parser) -> Done<(Option<String>, Vec<OsString
     while let Some(arg) = args.next()? {
         match arg {
             Long("addr") => addr = Some(args.value()?.string()?),
+            Long("demo") => rest.push("--demo".into()),
             Value(first) => {
                 rest.push(first);
                 rest.extend(args.raw_args()?);

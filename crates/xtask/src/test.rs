@@ -45,6 +45,7 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
     if unit && all {
         part("formatting", Ok(lint::fmt(&toolchain)));
         part("types of the browser tests", Ok(lint::types(project)));
+        part("contrast of the colours", Ok(lint::contrast(project)));
     }
     // Two builds, since the tests of one half say something even when the other does not compile.
     let site = site::build(project, &toolchain, Profile::Dev);

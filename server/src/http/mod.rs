@@ -148,6 +148,7 @@ pub fn full(app: AppState, pages: Router<AppState>) -> Router {
     let (routes, _) = OpenApiRouter::new().merge(operations()).merge(interface()).split_for_parts();
     // Older clients leave the last slash out.
     let routes = routes.route("/v1/documents", axum::routing::post(upload::upload_one));
+    let routes = routes.route("/w/{id}/files", axum::routing::post(upload::upload_from_page));
     wrap(app, routes.merge(pages).fallback(site::fallback))
 }
 

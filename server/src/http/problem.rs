@@ -28,10 +28,7 @@ impl ApiError {
     pub fn field(field: &str, message: impl Into<String>) -> Self {
         Problem::invalid(FieldErrors::one(field, message)).into()
     }
-}
 
-#[cfg(test)]
-impl ApiError {
     pub fn problem(&self) -> &Problem {
         &self.0
     }

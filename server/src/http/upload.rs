@@ -9,12 +9,12 @@ use super::{
 };
 use axum::{
     extract::{FromRequest, Request, State},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use bytes::Bytes;
 use domain::{DocumentId, DocumentStatus, JobId, Problem, UserId, WorkspaceId};
 use futures::{StreamExt, stream::BoxStream};
-use http::{StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use multer::{Field, Multipart};
 use serde::Serialize;
 use services::{ReceivedFile, Rejected, Services, UploadAnswer, ports::BlobError};
@@ -112,6 +112,50 @@ pub async fn upload(
     let answer =
         services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?;
     Ok((StatusCode::ACCEPTED, Json(UploadBody::from(answer))).into_response())
+}
+
+/// The form of the workspace's page, as a browser without scripts sends it: it leads back to the page, which tells what
+/// was not taken.
+pub async fn upload_from_page(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    super::extract::PathId(workspace): super::extract::PathId<WorkspaceId>,
+    Form(mut form): Form,
+) -> ApiResult<Response> {
+    let services = app.services();
+    let mut upload = Upload::new(services);
+    let taken = async {
+        services.may_upload(who.user.id, workspace).await?;
+        while let Some(field) = next(&mut form).await? {
+            upload.take(field).await?;
+        }
+        ApiResult::Ok(())
+    };
+    let mut messages = vec![];
+    match taken.await {
+        Ok(()) => {
+            let rejected = upload.rejected.iter().map(|r| format!("{}: {}", r.filename, r.detail));
+            messages.extend(rejected);
+            let (files, rejected) = (upload.files, upload.rejected);
+            // When all were refused, the list above tells why.
+            if let Err(e) = services.start_upload(who.user.id, workspace, files, rejected, None).await
+                && messages.is_empty()
+            {
+                messages.push(e.to_problem().detail);
+            }
+        }
+        Err(e) => messages.push(e.problem().detail.clone()),
+    }
+    let page = app::paths::workspace(workspace);
+    let secure = app.public_url().is_some_and(|p| p.https);
+    let mut answer = Redirect::to(&page).into_response();
+    if let Some(cookie) = app::ssr::flash::refused(&page, "file", &messages, secure)
+        && !messages.is_empty()
+        && let Ok(cookie) = HeaderValue::from_str(&cookie)
+    {
+        answer.headers_mut().append(header::SET_COOKIE, cookie);
+    }
+    Ok(answer)
 }
 
 /// Upload into a workspace that the form may name; without, into the first one.

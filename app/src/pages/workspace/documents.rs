@@ -1,7 +1,7 @@
 //! The table of documents: files on their way first, then the documents, newest first. A row changes alone, and never
 //! its height.
 
-use super::{drop::Picker, row::DocumentRow, upload_row::UploadRow};
+use super::{Locked, drop::Picker, row::DocumentRow, upload_row::UploadRow};
 use crate::{
     components::{Button, Icon, IconName},
     server_fns::workspaces::list_documents,
@@ -9,11 +9,11 @@ use crate::{
     upload::Uploads,
     wire::Wire,
 };
-use domain::WorkspaceId;
+use domain::{WorkspaceId, files, upload::megabytes};
 use leptos::{prelude::*, task::spawn_local};
 
 #[component]
-pub fn Documents(id: WorkspaceId) -> impl IntoView {
+pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let stores = Stores::expect();
     let ids = RwSignal::from(stores.document_ids(id));
     let uploads = Uploads::expect().rows(id);
@@ -22,7 +22,7 @@ pub fn Documents(id: WorkspaceId) -> impl IntoView {
         <section class="section" aria-label="Documents">
             {move || {
                 if is_empty.get() {
-                    view! { <Invitation id /> }.into_any()
+                    view! { <Invitation id locked /> }.into_any()
                 } else {
                     view! {
                         <div class="doc-table" role="table" aria-label="Documents">
@@ -63,14 +63,18 @@ fn Head() -> impl IntoView {
 }
 
 #[component]
-fn Invitation(id: WorkspaceId) -> impl IntoView {
+fn Invitation(id: WorkspaceId, locked: Locked) -> impl IntoView {
+    let limit = megabytes(Stores::expect().max_file_bytes());
+    let what =
+        format!("{}, up to {limit} each. You can watch each of them become searchable.", files::taken_list());
+    let title = move || if locked.get().is_some() { "No documents yet" } else { "Drop files here" };
     view! {
         <div class="drop-zone">
             <Icon name=IconName::Upload size=32 />
-            <h2 class="empty-title">"Drop files here"</h2>
-            <p class="empty-text">"PDF, Markdown, text or HTML, up to 100 MB each. You can watch each of them become searchable."</p>
+            <h2 class="empty-title">{title}</h2>
+            <p class="empty-text">{what}</p>
             <div class="empty-actions">
-                <Picker id />
+                <Picker id locked />
             </div>
         </div>
     }

@@ -1,21 +1,20 @@
 //! The way in for files: picking them, or dropping them anywhere on the page.
 
+use super::Locked;
 use crate::{
     components::{Icon, IconName},
+    paths,
     upload::{Chosen, Uploads},
 };
-use domain::WorkspaceId;
+use domain::{WorkspaceId, files::ACCEPT};
 use leptos::{ev, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::{DataTransfer, DragEvent, File, FileList, HtmlInputElement};
 
-/// What the picker offers; the server decides by content what it takes.
-const ACCEPT: &str = ".pdf,.txt,.md,.markdown,.html,.htm,.docx,.csv,.xlsx,.json";
-
 /// The button that opens the file picker. A label around the input, so that keyboard and screen reader meet a real
-/// file input.
+/// file input; without a script, a form with the browser's own. While nothing can be added it says why.
 #[component]
-pub fn Picker(id: WorkspaceId) -> impl IntoView {
+pub fn Picker(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let uploads = Uploads::expect();
     let on_change = move |ev: ev::Event| {
         let Some(input) = ev.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
@@ -27,17 +26,34 @@ pub fn Picker(id: WorkspaceId) -> impl IntoView {
         input.set_value("");
     };
     view! {
-        <label class="button primary focus-within:outline-2 focus-within:outline-offset-2 focus-within:outline-accent">
-            <Icon name=IconName::Upload />
-            "Add files"
-            <input class="sr-only" type="file" multiple accept=ACCEPT on:change=on_change />
-        </label>
+        <form class="picker" method="post" enctype="multipart/form-data" action=paths::add_files(id)>
+            <label class="button primary" aria-disabled=move || locked.get().map(|_| "true") title=move || locked.get()>
+                <Icon name=IconName::Upload />
+                "Add files"
+                <input
+                    class="sr-only"
+                    type="file"
+                    name="file"
+                    multiple
+                    required
+                    accept=ACCEPT
+                    disabled=move || locked.get().is_some()
+                    on:change=on_change
+                />
+            </label>
+            <noscript>
+                <button type="submit" class="button">
+                    "Upload"
+                </button>
+            </noscript>
+            {move || locked.get().map(|reason| view! { <span class="meta picker-reason">{reason}</span> })}
+        </form>
     }
 }
 
 /// Takes files that are dropped anywhere, and says so while they hover.
 #[component]
-pub fn DropOverlay(id: WorkspaceId) -> impl IntoView {
+pub fn DropOverlay(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let uploads = Uploads::expect();
     let over = RwSignal::new(false);
     let on_over = move |ev: DragEvent| {
@@ -59,6 +75,9 @@ pub fn DropOverlay(id: WorkspaceId) -> impl IntoView {
         }
         ev.prevent_default();
         over.set(false);
+        if locked.get_untracked().is_some() {
+            return;
+        }
         if let Some(chosen) = ev.data_transfer().map(|data| chosen(&data)) {
             uploads.add(id, chosen);
         }
@@ -75,7 +94,7 @@ pub fn DropOverlay(id: WorkspaceId) -> impl IntoView {
     view! {
         <div class="drop-overlay" data-over=move || over.get().then_some("") aria-hidden="true">
             <Icon name=IconName::Upload size=32 />
-            "Drop files to add them"
+            {move || locked.get().unwrap_or("Drop files to add them")}
         </div>
     }
 }

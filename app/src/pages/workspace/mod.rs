@@ -3,27 +3,38 @@
 mod documents;
 mod drop;
 mod job_panel;
+mod making;
 mod row;
 mod search;
 mod upload_row;
 
-use super::{not_found::Missing, problem::ProblemView};
+use super::{
+    not_found::Missing,
+    problem::ProblemView,
+    workspace_dialog::{Refused, Sending, WorkspaceDialog, refused_form},
+};
 use crate::{
     AppError,
-    components::{BadgeSize, PageHeader, RowsSkeleton, StatusBadge},
+    components::{
+        BadgeSize, ErrorPanel, IconName, LinkButton, PageHeader, RowsSkeleton, StatusBadge, TabTitle,
+    },
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
-    server_fns::workspaces::{read_workspace, search as run_search},
+    paths,
+    server_fns::workspaces::{EditWorkspace, edit_workspace, read_workspace, search as run_search},
     stores::Stores,
     wire::Wire,
 };
 use documents::Documents;
-use domain::{Problem, WorkspaceId, resource::SearchHit};
+use domain::{Problem, Workspace as Held, WorkspaceId, provision::WorkspaceAction, resource::SearchHit};
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
-use leptos::prelude::*;
-use leptos_meta::Title;
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_params_map, use_query_map},
+};
+use making::Making;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
 
@@ -52,6 +63,7 @@ pub fn WorkspacePage() -> impl IntoView {
         move || (id.get(), asked.get()),
         |(id, asked)| async move { Some(run_search(id?, asked?, None).await) },
     );
+    let refused = StoredValue::new(SharedValue::new(refused_form).into_inner());
     let ShellData(shell) = expect_context();
     view! {
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
@@ -68,7 +80,7 @@ pub fn WorkspacePage() -> impl IntoView {
                             live.rendered(&page.since);
                         };
                         let id = page.workspace.id;
-                        part(&take, move || view! { <Workspace id found asked /> }).into_any()
+                        part(&take, move || view! { <Workspace id found asked refused /> }).into_any()
                     }
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
@@ -88,30 +100,44 @@ fn no_such_workspace() -> AppError {
 }
 
 #[component]
-fn Workspace(id: WorkspaceId, found: Resource<Found>, asked: Memo<Option<String>>) -> impl IntoView {
+fn Workspace(
+    id: WorkspaceId,
+    found: Resource<Found>,
+    asked: Memo<Option<String>>,
+    refused: StoredValue<Refused>,
+) -> impl IntoView {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let is_there = Memo::new(move |_| workspace.with(Option::is_some));
-    let name =
-        Signal::derive(move || workspace.with(|w| w.as_ref().map(|w| w.name.clone()).unwrap_or_default()));
-    let note = Signal::derive(move || {
-        workspace
-            .with(|w| w.as_ref().map(|w| w.status_message.clone().unwrap_or_else(|| w.description.clone())))
-    });
     let shown = workspace_shown(id);
+    let name = Signal::derive(move || text(workspace, |w| &w.name));
+    let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
+    let locked = locked(workspace);
+    // Told once: the page that a refused form led to.
+    let (errors, values) = refused.try_update_value(std::mem::take).unwrap_or_default();
+    let mistakes: Vec<String> = errors.of("page").iter().chain(errors.of("file")).cloned().collect();
+    let typed = values.get("name").cloned().zip(values.get("description").cloned());
+    let (open, edit) = editing(id, !values.is_empty());
     move || {
         if !is_there.get() {
             return view! { <Missing what="workspace" /> }.into_any();
         }
+        let mistakes = mistakes.join(" ");
+        let (errors, typed, edit) = (errors.clone(), typed.clone(), edit.clone());
         view! {
-            <Title text=move || name.get() />
+            <TabTitle text=name />
             <div class="page" data-workspace-id=id.to_string()>
                 <PageHeader
                     title=name
                     note
                     beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
                 >
-                    <Picker id />
+                    <LinkButton href=edit icon=IconName::Edit>
+                        "Edit"
+                    </LinkButton>
+                    <Picker id locked />
                 </PageHeader>
+                {(!mistakes.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail=mistakes /> })}
+                <Making id workspace />
                 <SearchBox id asked />
                 <Suspense>
                     {move || Suspend::new(async move {
@@ -123,10 +149,84 @@ fn Workspace(id: WorkspaceId, found: Resource<Found>, asked: Memo<Option<String>
                     })}
                 </Suspense>
                 <JobPanel id />
-                <Documents id />
+                <Documents id locked />
             </div>
-            <DropOverlay id />
+            <DropOverlay id locked />
+            <Edit id workspace open errors typed />
         }
         .into_any()
+    }
+}
+
+/// A text of a workspace that may be gone.
+fn text(workspace: RwSignal<Option<Held>>, part: fn(&Held) -> &String) -> String {
+    workspace.with(|w| w.as_ref().map(|w| part(w).clone()).unwrap_or_default())
+}
+
+/// Why no file can be added now.
+pub type Locked = Memo<Option<&'static str>>;
+
+fn locked(workspace: RwSignal<Option<Held>>) -> Locked {
+    Memo::new(move |_| {
+        let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Upload)));
+        refusal.map(|refusal| refusal.sentence)
+    })
+}
+
+/// Whether the dialog for changes is open, which the address tells with `?edit`, and the address that opens it.
+fn editing(id: WorkspaceId, refused: bool) -> (RwSignal<bool>, String) {
+    let query = use_query_map();
+    let asks = move || query.with(|q| q.get("edit").is_some());
+    let open = RwSignal::new(refused || query.with_untracked(|q| q.get("edit").is_some()));
+    let navigate = use_navigate();
+    Effect::new(move |_| {
+        if asks() {
+            open.set(true);
+        }
+    });
+    Effect::new(move |was_open: Option<bool>| {
+        let is_open = open.get();
+        if was_open == Some(true) && !is_open && untrack(asks) {
+            let to = paths::workspace(id);
+            navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
+        }
+        is_open
+    });
+    (open, format!("{}?edit", paths::workspace(id)))
+}
+
+#[component]
+fn Edit(
+    id: WorkspaceId,
+    workspace: RwSignal<Option<Held>>,
+    open: RwSignal<bool>,
+    errors: domain::FieldErrors,
+    typed: Option<(String, String)>,
+) -> impl IntoView {
+    let stores = Stores::expect();
+    let (typed_name, typed_description) = typed.unzip();
+    let name = Signal::derive(move || typed_name.clone().unwrap_or_else(|| text(workspace, |w| &w.name)));
+    let description = Signal::derive(move || {
+        typed_description.clone().unwrap_or_else(|| text(workspace, |w| &w.description))
+    });
+    let send = move |name: String, description: String| async move {
+        if let Wire(Some(workspace)) = edit_workspace(id, name, description).await? {
+            stores.put_workspace(&workspace);
+        }
+        Ok(())
+    };
+    view! {
+        <WorkspaceDialog
+            title="Edit workspace"
+            verb="Save"
+            action=EditWorkspace::url()
+            open
+            close_href=paths::workspace(id)
+            of=id
+            errors
+            name
+            description
+            send=Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending)
+        />
     }
 }

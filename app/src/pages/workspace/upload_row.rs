@@ -4,7 +4,7 @@ use crate::{
     components::{
         DocumentProgress, FileName, FileTypeIcon, Icon, IconButton, IconName, LoadingSpinner, Size, words,
     },
-    upload::{State, Uploads},
+    upload::{Speed, State, Uploads},
 };
 use leptos::prelude::*;
 
@@ -15,17 +15,18 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
     let state = RwSignal::from(upload.state);
     let kind = Memo::new(move |_| state.with(Kind::of));
     let percent = Signal::derive(move || match state.get() {
-        State::Sending(percent) => percent,
+        State::Sending(percent, _) => percent,
         State::Arrived(_) => 100.0,
         _ => 0.0,
     });
     let reason = move || match state.get() {
         State::Refused(reason) | State::Broken(reason) => Some(reason),
+        State::Sending(_, speed) => speed.map(sentence),
         _ => None,
     };
     let word = move || match state.get() {
         State::Waiting => "Waiting to upload".to_owned(),
-        State::Sending(percent) => format!("Uploading · {}", words::percent(percent, false)),
+        State::Sending(percent, _) => format!("Uploading · {}", words::percent(percent, false)),
         State::Arrived(_) => "Uploaded".to_owned(),
         State::Refused(_) => "Not taken".to_owned(),
         State::Broken(_) => "Not uploaded".to_owned(),
@@ -44,7 +45,7 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
                 <span class="badge" data-status=move || kind.get().status() data-size="sm">
                     {move || match kind.get() {
                         Kind::Waiting => view! { <Icon name=IconName::Clock /> }.into_any(),
-                        Kind::Moving => view! { <LoadingSpinner size=Size::Md /> }.into_any(),
+                        Kind::Moving | Kind::Arrived => view! { <LoadingSpinner size=Size::Md /> }.into_any(),
                         Kind::Refused | Kind::Broken => view! { <Icon name=IconName::CrossCircle /> }.into_any(),
                     }}
                     <span class="badge-word">{word}</span>
@@ -65,10 +66,14 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
                         })
                 }}
                 {move || {
-                    matches!(kind.get(), Kind::Broken | Kind::Refused)
-                        .then(|| view! {
-                            <IconButton icon=IconName::Cross label="Dismiss" on:click=move |_| uploads.dismiss(key_of) />
-                        })
+                    let label = match kind.get() {
+                        Kind::Broken | Kind::Refused => "Dismiss",
+                        Kind::Waiting | Kind::Moving => "Cancel upload",
+                        Kind::Arrived => return None,
+                    };
+                    Some(view! {
+                        <IconButton icon=IconName::Cross label on:click=move |_| uploads.dismiss(key_of) />
+                    })
                 }}
             </span>
             <DocumentProgress value=percent />
@@ -76,11 +81,17 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
     })
 }
 
+/// "1.2 MB/s · about 3 s left"
+fn sentence(speed: Speed) -> String {
+    format!("{}/s · {}", words::bytes(speed.bytes_a_second), words::time_left(speed.seconds_left))
+}
+
 /// The state without its figures: what decides how the row looks.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Waiting,
     Moving,
+    Arrived,
     Refused,
     Broken,
 }
@@ -89,7 +100,8 @@ impl Kind {
     fn of(state: &State) -> Self {
         match state {
             State::Waiting => Kind::Waiting,
-            State::Sending(_) | State::Arrived(_) => Kind::Moving,
+            State::Sending(..) => Kind::Moving,
+            State::Arrived(_) => Kind::Arrived,
             State::Refused(_) => Kind::Refused,
             State::Broken(_) => Kind::Broken,
         }
@@ -99,7 +111,7 @@ impl Kind {
     const fn status(self) -> &'static str {
         match self {
             Kind::Waiting => "pending",
-            Kind::Moving => "processing",
+            Kind::Moving | Kind::Arrived => "processing",
             Kind::Refused | Kind::Broken => "failed",
         }
     }

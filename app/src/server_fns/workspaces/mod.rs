@@ -1,11 +1,15 @@
-//! Workspaces: making, reading, searching.
+//! Workspaces: making, changing, reading, searching.
 
 mod create;
 mod documents;
+mod edit;
 mod read;
+mod retry;
 mod search;
 
 pub use create::{CreateWorkspace, create_workspace};
 pub use documents::{ListDocuments, list_documents};
+pub use edit::{EditWorkspace, edit_workspace};
 pub use read::{ReadWorkspace, read_workspace};
+pub use retry::{RetryWorkspace, retry_workspace};
 pub use search::{Search, search};

@@ -1,0 +1,143 @@
+//! The form of a workspace, in a dialog: for a new one and for changes. It works without a script: then the server
+//! renders it open, takes the form, and leads back to it with what was wrong.
+
+use crate::{
+    AppError,
+    components::{Button, ButtonKind, Dialog, Field, TextArea},
+};
+use domain::{
+    WorkspaceId,
+    validate::{Description, FieldErrors, WorkspaceName},
+};
+use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
+use litemap::LiteMap;
+use std::{future::Future, pin::Pin};
+
+/// Messages and typed values of a form that was refused without a script.
+pub type Refused = (FieldErrors, LiteMap<String, String>);
+
+/// What the page at this address has to show of a refused form. Made at the top of a page and not below its data: its
+/// place among what the server sends along has to be fixed.
+pub fn refused_form() -> Refused {
+    #[cfg(feature = "ssr")]
+    {
+        let form = crate::ssr::flash::take(&crate::ssr::request_path());
+        let mut errors = form.errors;
+        if let Some(message) = form.message {
+            errors.add(if form.values.is_empty() { "page" } else { "name" }, message);
+        }
+        (errors, form.values)
+    }
+    #[cfg(not(feature = "ssr"))]
+    Refused::default()
+}
+
+/// Sends the name and the description. The call is made in the browser alone, so what it answers may stay on one thread.
+pub type Send = Callback<(String, String), Sending>;
+pub type Sending = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
+
+/// `title` and `verb`: of the dialog and its button; `action`: where a plain form goes; `of`: the workspace that is
+/// changed; `values`: what the fields start with; `send`: what the script does instead; `close_href`: where the cross
+/// leads without a script.
+#[component]
+pub fn WorkspaceDialog(
+    title: &'static str,
+    verb: &'static str,
+    action: &'static str,
+    open: RwSignal<bool>,
+    #[prop(into)] close_href: String,
+    #[prop(optional)] of: Option<WorkspaceId>,
+    errors: FieldErrors,
+    #[prop(into)] name: Signal<String>,
+    #[prop(into)] description: Signal<String>,
+    send: Send,
+) -> impl IntoView {
+    let errors = RwSignal::new(errors);
+    let busy = RwSignal::new(false);
+    let form = NodeRef::<html::Form>::new();
+    let error = move |field: &'static str| {
+        Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
+    };
+    Effect::new(move |was_open: Option<bool>| {
+        let is_open = open.get();
+        if was_open == Some(true) && !is_open {
+            errors.set(FieldErrors::default());
+        }
+        is_open
+    });
+    let on_submit = move |ev: SubmitEvent| {
+        ev.prevent_default();
+        let Some(form) = form.get_untracked() else { return };
+        let (name, description) = (text_of(&form, "name"), text_of(&form, "description"));
+        let wrong = check(&name, &description);
+        let is_wrong = !wrong.is_empty();
+        errors.set(wrong);
+        if is_wrong || busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        let sending = send.run((name, description));
+        spawn_local(async move {
+            let done = sending.await;
+            busy.try_set(false);
+            match done {
+                Ok(()) => {
+                    form.reset();
+                    open.try_set(false);
+                }
+                Err(e) => {
+                    errors.try_set(told(e));
+                }
+            }
+        });
+    };
+    view! {
+        <Dialog id="workspace-form" title open close_href>
+            <form class="form" method="post" action=action node_ref=form novalidate on:submit=on_submit>
+                {of.map(|id| view! { <input type="hidden" name="id" value=id.to_string() /> })}
+                <Field
+                    label="Name"
+                    name="name"
+                    value=Signal::derive(move || Some(name.get()))
+                    error=error("name")
+                    help="3 to 100 letters, digits, spaces, - and _"
+                    maxlength=100
+                    autocomplete="off"
+                    autofocus=true
+                />
+                <TextArea
+                    label="Description"
+                    name="description"
+                    value=Signal::derive(move || Some(description.get()))
+                    error=error("description")
+                    maxlength=500
+                    optional=true
+                />
+                <div class="form-actions">
+                    <Button kind=ButtonKind::Primary submit=true busy>
+                        {verb}
+                    </Button>
+                </div>
+            </form>
+        </Dialog>
+    }
+}
+
+/// The same rules as on the server, before it is asked.
+fn check(name: &str, description: &str) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    errors.take("name", WorkspaceName::parse(name));
+    errors.take("description", Description::parse(description));
+    errors
+}
+
+/// Messages at their fields; one that belongs to none stands at the name.
+fn told(error: AppError) -> FieldErrors {
+    if error.0.errors.is_empty() { FieldErrors::one("name", error.0.detail) } else { error.0.errors }
+}
+
+/// What a field of the form holds.
+fn text_of(form: &web_sys::HtmlFormElement, field: &str) -> String {
+    let data = web_sys::FormData::new_with_form(form).ok();
+    data.and_then(|d| d.get(field).as_string()).unwrap_or_default()
+}

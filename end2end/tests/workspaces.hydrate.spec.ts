@@ -1,0 +1,68 @@
+// A workspace on its way to being ready, what is locked meanwhile, and its name.
+import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Server, expect, test } from "../fixtures";
+import { firstWorkspace, live, signUp } from "./support";
+
+test("a workspace that cannot be made ready says why, locks what needs it, and can be retried", async ({ page }) => {
+  const models = await mkdtemp(join(tmpdir(), "insighthub-models-"));
+  const server = await Server.make({ INSIGHTHUB_MODELS_DIR: models });
+  try {
+    await server.start();
+    await page.goto(`${server.url}/signup`);
+    await page.getByLabel("Username").fill("ada");
+    await page.getByLabel("E-mail").fill("ada@example.com");
+    await page.getByLabel("Full name").fill("Ada");
+    await page.getByLabel("Password", { exact: false }).fill("Correct-horse-1");
+    await page.getByRole("button", { name: "Sign up" }).click();
+    await live(page);
+    await page.getByRole("link", { name: "New workspace" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("Papers");
+    await dialog.getByRole("button", { name: "Create workspace" }).click();
+    await page.getByRole("main").getByRole("link", { name: "Papers" }).click();
+    await expect(page.getByRole("heading", { level: 1, name: "Papers" })).toBeVisible();
+
+    const card = page.getByRole("alert").filter({ hasText: "This workspace could not be made ready" });
+    await expect(card).toContainText("Load the embedding model");
+    await expect(card).toContainText("model_missing");
+    // Neither picking nor dropping; the reason stands beside the button.
+    await expect(page.locator("input[type=file]").first()).toBeDisabled();
+    await expect(page.locator(".picker-reason").first()).toHaveText("This workspace could not be made ready. Retry that first.");
+
+    await symlink(join(process.env.INSIGHTHUB_MODELS_DIR!, "all-MiniLM-L6-v2"), join(models, "all-MiniLM-L6-v2"));
+    await card.getByRole("button", { name: "Retry" }).click();
+    await expect(card).toHaveCount(0);
+    await expect(page.locator("h1").locator("[data-status=ready]")).toBeVisible();
+    await expect(page.locator("input[type=file]").first()).toBeEnabled();
+    await expect(page.locator(".picker-reason")).toHaveCount(0);
+  } finally {
+    await server.remove();
+    await rm(models, { recursive: true, force: true });
+  }
+});
+
+test("a renamed workspace is renamed in every tab", async ({ page, context }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const other = await context.newPage();
+  await other.goto("/");
+  await live(other);
+  await page.goto(`/w/${workspace}`);
+  await live(page);
+  await page.getByRole("link", { name: "Edit" }).click();
+  const dialog = page.getByRole("dialog");
+  await expect(dialog.getByLabel("Name")).toHaveValue("My documents");
+  await dialog.getByLabel("Name").fill("ab");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(dialog.getByLabel("Name")).toHaveAttribute("aria-invalid", "true");
+  await dialog.getByLabel("Name").fill("Field notes");
+  await dialog.getByLabel("Description").fill("What was seen on the way.");
+  await dialog.getByRole("button", { name: "Save" }).click();
+  await expect(dialog).toBeHidden();
+  await expect(page.getByRole("heading", { level: 1, name: "Field notes" })).toBeVisible();
+  await expect(page.getByText("What was seen on the way.")).toBeVisible();
+  await expect(other.getByRole("article")).toContainText("Field notes");
+  await expect(other.locator(`nav a[data-workspace-id="${workspace}"]`)).toContainText("Field notes");
+});

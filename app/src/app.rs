@@ -11,7 +11,7 @@ use crate::{
     upload::Uploads,
 };
 use leptos::prelude::*;
-use leptos_meta::{Title, provide_meta_context};
+use leptos_meta::provide_meta_context;
 use leptos_router::{
     SsrMode,
     components::{ParentRoute, Route, Router, Routes},
@@ -31,9 +31,6 @@ pub fn App() -> impl IntoView {
 
     // Pages with data render in order, so that they show it without a script.
     view! {
-        <Title formatter=|title: String| {
-            if title.is_empty() { "InsightHub".to_owned() } else { format!("{title} · InsightHub") }
-        } />
         <Router>
             <Routes fallback=NotFound>
                 <Route path=path!("/signin") view=SignInPage />

@@ -141,7 +141,9 @@ where
         Err(e) if plain => {
             let refused = AppError::from(e.to_problem());
             flash::set(form.page, &FormState::refused(&refused, form.values));
-            redirect(&paths::with_next(form.page, form.next));
+            // A form that leads back to its own page needs no reminder of it.
+            let next = if form.next == form.page { "" } else { form.next };
+            redirect(&paths::with_next(form.page, next));
             Ok(T::default())
         }
         Err(e) => Err(told(e)),

@@ -66,3 +66,51 @@ test("a renamed workspace is renamed in every tab", async ({ page, context }) =>
   await expect(other.getByRole("article")).toContainText("Field notes");
   await expect(other.locator(`nav a[data-workspace-id="${workspace}"]`)).toContainText("Field notes");
 });
+
+test("from one workspace straight to another, and back", async ({ page }) => {
+  await signUp(page);
+  const first = await firstWorkspace(page.request);
+  const made = await page.request.post("/api/workspaces", { data: { name: "Second" } });
+  const second = (await made.json()).id;
+  await page.goto(`/w/${first}`);
+  await live(page);
+  const nav = (id: string) => page.locator(`nav a[data-workspace-id="${id}"]`);
+  for (let round = 0; round < 3; round++) {
+    for (const [id, name] of [[second, "Second"], [first, "My documents"]]) {
+      await nav(id).click();
+      await expect(page.getByRole("heading", { level: 1, name })).toBeVisible();
+      await expect(page).toHaveTitle(`${name} · InsightHub`);
+    }
+  }
+  await page.goBack();
+  await expect(page.getByRole("heading", { level: 1, name: "Second" })).toBeVisible();
+  await expect(page).toHaveTitle("Second · InsightHub");
+});
+
+test("a dialog that is given up keeps nothing, and the way back closes it", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}?q=lantern`);
+  await live(page);
+  const dialog = page.getByRole("dialog");
+  await page.getByRole("link", { name: "Edit" }).click();
+  await dialog.getByLabel("Name").fill("Typed not saved");
+  await page.keyboard.press("Escape");
+  await expect(dialog).toBeHidden();
+  await expect(page).toHaveURL(/\?q=lantern$/);
+  const renamed = await page.request.patch(`/api/workspaces/${workspace}`, { data: { name: "Elsewhere", description: "By another tab." } });
+  expect(renamed.status()).toBe(200);
+  await expect(page.getByRole("heading", { level: 1, name: "Elsewhere" })).toBeVisible();
+  await page.getByRole("link", { name: "Edit" }).click();
+  await expect(dialog.getByLabel("Name")).toHaveValue("Elsewhere");
+  await expect(dialog.getByLabel("Description")).toHaveValue("By another tab.");
+  await page.goBack();
+  await expect(dialog).toBeHidden();
+  // The search box follows the address.
+  const box = page.getByRole("searchbox");
+  await box.fill("harbour");
+  await box.press("Enter");
+  await expect(page).toHaveURL(/\?q=harbour$/);
+  await page.goBack();
+  await expect(box).toHaveValue("lantern");
+});

@@ -114,7 +114,7 @@ pub fn TextArea(
                         }
                     }
                 >
-                    {value.get_untracked()}
+                    {move || value.get()}
                 </textarea>
             </div>
             <Note id=note error help />

@@ -1,7 +1,6 @@
 //! The head of a page: its title, there and in the browser's tab, what stands beside it, and what can be done.
 
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 /// `title`; `note`: a muted line below; `beside`: next to the title, such as a badge; the children are the actions.
 #[component]
@@ -25,16 +24,20 @@ pub fn PageHeader(
     }
 }
 
-/// The title of the browser's tab, for a page whose data come late. The server writes the document's head while parts of
-/// the page may be rendered once more on another thread, so there the title must not hang on what is thrown away then.
+/// The title of the browser's tab. The server writes it into the head as a plain text, since the parts of a page may be
+/// rendered once more on another thread while the head is written. In the browser an effect of the page sets it, so
+/// nothing of a page that is left is asked for its title again.
 #[component]
 pub fn TabTitle(#[prop(into)] text: Signal<String>) -> impl IntoView {
     #[cfg(feature = "ssr")]
     {
-        view! { <Title text=text.get_untracked() /> }
+        // The unit stands for what the browser's half renders here.
+        (view! { <leptos_meta::Title text=whole_title(&text.get_untracked()) /> }, ())
     }
     #[cfg(not(feature = "ssr"))]
-    {
-        view! { <Title text=move || text.get() /> }
-    }
+    Effect::new(move |_| document().set_title(&whole_title(&text.get())));
+}
+
+fn whole_title(title: &str) -> String {
+    if title.is_empty() { "InsightHub".to_owned() } else { format!("{title} · InsightHub") }
 }

@@ -9,13 +9,12 @@ use domain::{
     shown::Shown,
 };
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 /// The page at `/components`.
 #[component]
 pub fn ComponentsPage() -> impl IntoView {
     view! {
-        <Title text="Components" />
+        <TabTitle text="Components" />
         <main class="page">
             <PageHeader title="Components" note="Every part in every state, light and dark." />
             <div class="stack gap-6">

@@ -286,7 +286,12 @@ fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl I
             </h2>
             {move || {
                 if is_empty.get() {
-                    view! { <p class="muted">"The text has not been cut into chunks yet."</p> }.into_any()
+                    let why = move || match of(document, |d| Some(d.status)) {
+                        Some(DocumentStatus::Failed) => "There are none, since the document could not be read to its end.",
+                        Some(DocumentStatus::Ready) => "The document has no text to be cut into chunks.",
+                        _ => "The text has not been cut into chunks yet.",
+                    };
+                    view! { <p class="muted">{why}</p> }.into_any()
                 } else {
                     view! {
                         <ol class="hits">

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     components::{
-        Ago, ButtonKind, CardSkeleton, EmptyState, IconName, LinkButton, PageHeader, StatusBadge, words,
+        Ago, ButtonKind, CardSkeleton, EmptyState, IconName, LinkButton, PageHeader, StatusBadge, TabTitle,
+        words,
     },
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
@@ -16,7 +17,6 @@ use crate::{
 };
 use domain::{WorkspaceId, message::count, resource::Counts};
 use leptos::{prelude::*, server_fn::ServerFn};
-use leptos_meta::Title;
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
@@ -29,13 +29,16 @@ pub fn HomePage() -> impl IntoView {
     let refused = SharedValue::new(refused_form).into_inner();
     let query = use_query_map();
     let open = RwSignal::new(!refused.0.is_empty() || query.with_untracked(|q| q.get("new").is_some()));
-    Effect::new(move |_| {
-        if query.with(|q| q.get("new").is_some()) {
-            open.set(true);
+    let asks = Memo::new(move |_| query.with(|q| q.get("new").is_some()));
+    Effect::new(move |before: Option<bool>| {
+        let asks = asks.get();
+        if asks || before == Some(true) {
+            open.set(asks);
         }
+        asks
     });
     view! {
-        <Title text="Workspaces" />
+        <TabTitle text="Workspaces" />
         <div class="page">
             <PageHeader title="Workspaces">
                 <LinkButton href="/?new" kind=ButtonKind::Primary icon=IconName::Plus>

@@ -1,8 +1,7 @@
 //! An address that leads nowhere, and a thing that is not there or not yours: the two look the same.
 
-use crate::components::{ButtonKind, EmptyState, IconName, LinkButton};
+use crate::components::{ButtonKind, EmptyState, IconName, LinkButton, TabTitle};
 use leptos::prelude::*;
-use leptos_meta::Title;
 
 /// An address that leads nowhere.
 #[component]
@@ -16,7 +15,7 @@ pub fn NotFound() -> impl IntoView {
 #[component]
 pub fn Missing(what: &'static str) -> impl IntoView {
     view! {
-        <Title text="Not found" />
+        <TabTitle text="Not found" />
         <div class="page">
             <EmptyState
                 icon=IconName::SlashCircle

@@ -62,6 +62,10 @@ pub fn WorkspaceDialog(
         let is_open = open.get();
         if was_open == Some(true) && !is_open {
             errors.set(FieldErrors::default());
+            // What was typed and not sent is given up: the next time the fields show how things are then.
+            if let Some(form) = form.get_untracked() {
+                form.reset();
+            }
         }
         is_open
     });
@@ -82,7 +86,6 @@ pub fn WorkspaceDialog(
             busy.try_set(false);
             match done {
                 Ok(()) => {
-                    form.reset();
                     open.try_set(false);
                 }
                 Err(e) => {

@@ -59,7 +59,7 @@ fn render(api: &Value) -> String {
     let mut html = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <title>{title}: the interface</title><link rel=\"stylesheet\" href=\"/api/docs.css\"></head><body><main>\
+         <title>{title}: the interface</title><link rel=\"icon\" href=\"/favicon.svg\"><link rel=\"stylesheet\" href=\"/api/docs.css\"></head><body><main>\
          <h1>{title} {}</h1><p>{}</p><p><a href=\"/api/openapi.json\">The same for programs</a></p>",
         escape(text(&api["info"], "version")),
         prose(text(&api["info"], "description")),

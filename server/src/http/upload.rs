@@ -133,6 +133,9 @@ pub async fn upload_from_page(
     };
     let mut messages = vec![];
     match taken.await {
+        Ok(()) if upload.files.is_empty() && upload.rejected.is_empty() => {
+            messages.push("Choose the files to add first.".to_owned());
+        }
         Ok(()) => {
             let rejected = upload.rejected.iter().map(|r| format!("{}: {}", r.filename, r.detail));
             messages.extend(rejected);

@@ -1,13 +1,12 @@
 //! The sign-in page and what it shares with the sign-up page.
 
 use crate::{
-    components::{Button, ButtonKind, ErrorPanel, Field, Logo},
+    components::{Button, ButtonKind, ErrorPanel, Field, Logo, TabTitle},
     paths,
     server_fns::auth::SignIn,
     ssr,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 #[component]
@@ -64,7 +63,7 @@ pub fn AuthCard(
     children: Children,
 ) -> impl IntoView {
     view! {
-        <Title text=title />
+        <TabTitle text=title />
         <main class="auth">
             <p class="brand">
                 <Logo />

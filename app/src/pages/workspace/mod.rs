@@ -116,13 +116,13 @@ fn Workspace(
     let (errors, values) = refused.try_update_value(std::mem::take).unwrap_or_default();
     let mistakes: Vec<String> = errors.of("page").iter().chain(errors.of("file")).cloned().collect();
     let typed = values.get("name").cloned().zip(values.get("description").cloned());
-    let (open, edit) = editing(id, !values.is_empty());
+    let (open, edit) = editing(id, asked, !values.is_empty());
     move || {
         if !is_there.get() {
             return view! { <Missing what="workspace" /> }.into_any();
         }
         let mistakes = mistakes.join(" ");
-        let (errors, typed, edit) = (errors.clone(), typed.clone(), edit.clone());
+        let (errors, typed) = (errors.clone(), typed.clone());
         view! {
             <TabTitle text=name />
             <div class="page" data-workspace-id=id.to_string()>
@@ -173,26 +173,35 @@ fn locked(workspace: RwSignal<Option<Held>>) -> Locked {
     })
 }
 
-/// Whether the dialog for changes is open, which the address tells with `?edit`, and the address that opens it.
-fn editing(id: WorkspaceId, refused: bool) -> (RwSignal<bool>, String) {
+/// Whether the dialog for changes is open, which the address tells with `?edit`, and the address that opens it. A search
+/// stays in the address meanwhile.
+fn editing(id: WorkspaceId, asked: Memo<Option<String>>, refused: bool) -> (RwSignal<bool>, Signal<String>) {
     let query = use_query_map();
-    let asks = move || query.with(|q| q.get("edit").is_some());
-    let open = RwSignal::new(refused || query.with_untracked(|q| q.get("edit").is_some()));
+    let asks = Memo::new(move |_| query.with(|q| q.get("edit").is_some()));
+    let open = RwSignal::new(refused || asks.get_untracked());
     let navigate = use_navigate();
-    Effect::new(move |_| {
-        if asks() {
-            open.set(true);
+    let here = move || asked.get().map(|q| format!("?q={}", paths::encode(&q))).unwrap_or_default();
+    Effect::new(move |before: Option<bool>| {
+        let asks = asks.get();
+        if asks || before == Some(true) {
+            open.set(asks);
         }
+        asks
     });
     Effect::new(move |was_open: Option<bool>| {
         let is_open = open.get();
-        if was_open == Some(true) && !is_open && untrack(asks) {
-            let to = paths::workspace(id);
+        if was_open == Some(true) && !is_open && asks.get_untracked() {
+            let to = format!("{}{}", paths::workspace(id), untrack(here));
             navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
         }
         is_open
     });
-    (open, format!("{}?edit", paths::workspace(id)))
+    let edit = Signal::derive(move || {
+        let here = here();
+        let sign = if here.is_empty() { '?' } else { '&' };
+        format!("{}{here}{sign}edit", paths::workspace(id))
+    });
+    (open, edit)
 }
 
 #[component]

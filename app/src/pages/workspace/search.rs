@@ -17,6 +17,14 @@ const EXCERPT: usize = 320;
 pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView {
     let input = NodeRef::<html::Input>::new();
     let navigate = use_navigate();
+    // Follows the address, on the way back too; what is being typed is left alone.
+    Effect::new(move |before: Option<Option<String>>| {
+        let asked = asked.get();
+        if let (Some(input), true) = (input.get_untracked(), before.is_some_and(|before| before != asked)) {
+            input.set_value(asked.as_deref().unwrap_or_default());
+        }
+        asked
+    });
     let on_submit = move |ev: SubmitEvent| {
         ev.prevent_default();
         let question = input.get_untracked().map(|input| input.value()).unwrap_or_default();

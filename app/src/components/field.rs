@@ -94,6 +94,14 @@ pub fn TextArea(
     #[prop(optional)] optional: bool,
     #[prop(optional, into)] on_input: Option<Callback<String>>,
 ) -> impl IntoView {
+    // What it starts with is its text, in which nothing can be kept alive; a change comes as the text to reset to.
+    let area = NodeRef::<leptos::html::Textarea>::new();
+    Effect::new(move |_| {
+        let text = value.get().unwrap_or_default();
+        if let Some(area) = area.get() {
+            let _ = area.set_default_value(&text);
+        }
+    });
     let note = format!("{name}-note");
     view! {
         <div class="field">
@@ -113,8 +121,9 @@ pub fn TextArea(
                             callback.run(event_target_value(&ev));
                         }
                     }
+                    node_ref=area
                 >
-                    {move || value.get()}
+                    {value.get_untracked()}
                 </textarea>
             </div>
             <Note id=note error help />

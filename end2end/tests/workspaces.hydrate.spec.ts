@@ -62,7 +62,7 @@ test("a renamed workspace is renamed in every tab", async ({ page, context }) =>
   await dialog.getByRole("button", { name: "Save" }).click();
   await expect(dialog).toBeHidden();
   await expect(page.getByRole("heading", { level: 1, name: "Field notes" })).toBeVisible();
-  await expect(page.getByText("What was seen on the way.")).toBeVisible();
+  await expect(page.locator(".page-note")).toHaveText("What was seen on the way.");
   await expect(other.getByRole("article")).toContainText("Field notes");
   await expect(other.locator(`nav a[data-workspace-id="${workspace}"]`)).toContainText("Field notes");
 });

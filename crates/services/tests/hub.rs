@@ -1,6 +1,8 @@
 //! The hub against a log in memory and a bus that misbehaves: whatever the bus loses, doubles or reorders, each
 //! connection gets every event once, in order.
 
+#![expect(clippy::unwrap_used, reason = "a poisoned lock is a failed test")]
+
 use async_trait::async_trait;
 use domain::{Epoch, Event, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted};
 use proptest::prelude::*;

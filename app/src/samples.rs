@@ -117,6 +117,8 @@ pub fn person() -> User {
         email: "ada@example.org".into(),
         full_name: None,
         theme: Theme::System,
+        density: Default::default(),
+        language: Default::default(),
         created_at: at(1),
     }
 }

@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub trait SessionCookies: Send + Sync {
     /// The `Set-Cookie` value of a new session.
     fn set(&self, signed_in: &SignedIn) -> String;
+    /// The `Set-Cookie` value by which this browser is known at its next sign-in; `None` when it keeps what it has.
+    fn set_device(&self, signed_in: &SignedIn) -> Option<String>;
     /// The `Set-Cookie` value that forgets the session.
     fn clear(&self) -> String;
     /// Cookies must carry `Secure`: the site is served over TLS.
@@ -25,7 +27,7 @@ pub struct World {
     pub services: Services,
     /// Who asks, as the middleware found out; `None` for an anonymous visitor.
     pub who: Option<Who>,
-    /// Where the request comes from, for the list of sessions.
+    /// Where the request comes from, and what it holds of earlier sign-ins.
     pub client: Client,
     pub cookies: Arc<dyn SessionCookies>,
 }
@@ -118,10 +120,19 @@ pub struct Form<'a> {
 
 /// Ends a sign-in or sign-up: sets the session cookie and leads on, or leads back to the form.
 pub fn finish_sign_in(answer: services::Result<SignedIn>, form: Form<'_>) -> Result<(), AppError> {
-    if let (Ok(signed_in), Ok(world)) = (&answer, world()) {
-        add_header(header::SET_COOKIE, &world.cookies.set(signed_in));
+    if let Ok(signed_in) = &answer {
+        hold(signed_in);
     }
     finish(answer.map(|_| ()), form)
+}
+
+/// Hands the browser the session's token: after a sign-in, and after it got a new one.
+pub fn hold(signed_in: &SignedIn) {
+    let Ok(world) = world() else { return };
+    add_header(header::SET_COOKIE, &world.cookies.set(signed_in));
+    if let Some(device) = world.cookies.set_device(signed_in) {
+        add_header(header::SET_COOKIE, &device);
+    }
 }
 
 /// Ends a form that may have been sent without scripts: a success leads on; a refusal leads back to the form with what

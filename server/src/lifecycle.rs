@@ -17,7 +17,7 @@ use ingest::{
 use messaging::InProcessBus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Door, Error, Services, SignUp, VectorCache,
+    Client, Door, Error, Seals, Services, SignUp, VectorCache,
     live::Hub,
     ports::{Bus, Clock, Ids, Secrets},
 };
@@ -93,9 +93,14 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     let store = Store::open(options)
         .await
         .map_err(|e| StartError::Database(e, config::masked(&config.database_url)))?;
+    let device_key = store.kept_secret("device_key", secrets.bytes32()).await;
+    let device_key =
+        device_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let seals = Arc::new(Seals::new(device_key, secrets.bytes32()));
     let whole = Arc::new(store.clone());
     let services = Services {
         accounts: whole.clone(),
+        sessions: whole.clone(),
         workspaces: whole.clone(),
         documents: whole.clone(),
         jobs: whole.clone(),
@@ -112,6 +117,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         hasher: Arc::new(Argon2Hasher::new(cores)),
         vectors: Arc::new(VectorCache::new(VECTOR_CACHE)),
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
+        seals,
         limits: config.limits.clone(),
     };
     Ok(Built { services, store, blobs, embedder })
@@ -161,7 +167,7 @@ pub async fn add_user(
     let done = match added {
         Ok(new) => {
             // Signing up signs in; nobody holds that session.
-            let ended = built.services.accounts.end_session(new.user.id, new.session_id).await;
+            let ended = built.services.sessions.end_session(new.user.id, new.session_id).await;
             ended.map(|_| new.user).map_err(Error::from)
         }
         Err(e) => Err(e),
@@ -210,6 +216,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
     let background = TaskTracker::new();
     let ended_early = CancellationToken::new();
     background.spawn(until(stopping.clone(), services.hub.run()));
+    background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
     let demo = with_demo.then(|| Demo::new(services.clone(), &config.data_dir));
     if role.works() {
         if store.engine() == Engine::Sqlite {

@@ -3,12 +3,12 @@
 
 use crate::{
     config::PublicUrl,
-    http::{AppState, CspNonce, cookie, no_cookie},
+    http::{AppState, CspNonce, client_of, cookie, device_cookie, no_cookie},
 };
 use app::ssr::{SessionCookies, World, provide_world};
 use axum::{
     Router,
-    extract::{ConnectInfo, FromRef, Request, State},
+    extract::{FromRef, Request, State},
     response::{IntoResponse, Response},
 };
 use http::request::Parts;
@@ -18,8 +18,8 @@ use leptos::{
     prelude::{provide_context, use_context},
 };
 use leptos_axum::{LeptosRoutes, generate_route_list};
-use services::{Client, SignedIn, Who};
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use services::{SignedIn, Who};
+use std::{path::Path, sync::Arc};
 use tower_http::limit::RequestBodyLimitLayer;
 
 /// Largest body of a server function, in bytes: forms only, files go over REST.
@@ -82,18 +82,13 @@ fn context(app: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
         provide_world(World {
             services: app.services().clone(),
             who,
-            client: of_request.map(|parts| client(&app, parts)).unwrap_or_default(),
+            client: of_request.map(|parts| client_of(&app, parts)).unwrap_or_default(),
             cookies: Arc::new(Cookies {
                 public_url: app.public_url().cloned(),
                 session_days: app.services().limits.session_days,
             }),
         });
     }
-}
-
-fn client(app: &AppState, parts: &Parts) -> Client {
-    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
-    app.proxies().client(&parts.headers, address.map(|a| a.0))
 }
 
 /// The same cookies as over REST.
@@ -105,6 +100,10 @@ struct Cookies {
 impl SessionCookies for Cookies {
     fn set(&self, new: &SignedIn) -> String {
         text(&cookie(self.public_url.as_ref(), &new.token, u64::from(self.session_days) * 86_400))
+    }
+
+    fn set_device(&self, new: &SignedIn) -> Option<String> {
+        new.device.as_deref().map(|device| text(&device_cookie(self.public_url.as_ref(), device)))
     }
 
     fn clear(&self) -> String {

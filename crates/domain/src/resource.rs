@@ -2,7 +2,7 @@
 //! for clients of older status APIs; it is written beside the first, never read.
 
 use crate::{
-    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    ids::{ChunkId, DocumentId, JobId, SessionId, UserId, WorkspaceId},
     provision::Provisioning,
     status::{
         DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor, WorkspaceStatus,
@@ -18,6 +18,25 @@ named!(
     /// The look that a person chose.
     Theme, "theme" { Light = "light", Dark = "dark", System = "system" }
 );
+named!(
+    /// How much room rows and controls take.
+    #[derive(Default)]
+    Density, "density" { #[default] Comfortable = "comfortable", Compact = "compact" }
+);
+named!(
+    /// The languages that the screen is translated into, by their tags.
+    #[derive(Default)]
+    Language, "language" { #[default] English = "en" }
+);
+
+impl Language {
+    /// What it is called by those who speak it.
+    pub const fn own_name(self) -> &'static str {
+        match self {
+            Language::English => "English",
+        }
+    }
+}
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -27,6 +46,13 @@ pub struct User {
     pub email: String,
     pub full_name: Option<String>,
     pub theme: Theme,
+    // Events that were logged before there was such a choice do not have it.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub density: Density,
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub language: Language,
     pub created_at: Timestamp,
 }
 
@@ -35,6 +61,25 @@ impl User {
     pub fn display_name(&self) -> &str {
         self.full_name.as_deref().unwrap_or(&self.username)
     }
+}
+
+/// A browser that is signed in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Session {
+    pub id: SessionId,
+    /// The browser and its system in plain words, such as "Firefox on Linux".
+    pub device: String,
+    /// What the browser calls itself.
+    pub user_agent: String,
+    /// Where the sign-in came from.
+    pub ip: String,
+    pub created_at: Timestamp,
+    /// To about a minute.
+    pub last_seen_at: Timestamp,
+    pub expires_at: Timestamp,
+    /// The one that asks.
+    pub current: bool,
 }
 
 /// What a workspace holds.

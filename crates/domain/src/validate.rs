@@ -3,7 +3,7 @@
 
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// Messages by field, in the order of the field names.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -192,6 +192,17 @@ impl FullName {
     }
 }
 
+/// One of a set of names, such as the themes.
+pub fn choice<T: FromStr + fmt::Display>(text: &str, all: &[T]) -> Result<T, Invalid> {
+    text.trim().parse().map_err(|_| {
+        let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+        match names.as_slice() {
+            [only] => Invalid::because(format!("Use {only}.")),
+            names => Invalid::because(format!("Use one of {}.", names.join(", "))),
+        }
+    })
+}
+
 /// A rule of the password, and whether a text keeps it; the form ticks them as one types.
 #[derive(Clone, Copy, Debug)]
 pub struct PasswordRule {
@@ -213,6 +224,16 @@ pub const PASSWORD_RULES: [PasswordRule; 4] = [
     PasswordRule { message: "Use a digit.", keeps: |t| t.chars().any(|c| c.is_ascii_digit()) },
 ];
 
+/// Each rule of the password with whether `text` keeps it, for a list that is ticked while somebody types.
+pub fn password_rules(text: &str) -> [(&'static str, bool); PASSWORD_RULES.len()] {
+    PASSWORD_RULES.map(|rule| (rule.message, rule.is_kept_by(text)))
+}
+
+/// The password that somebody says is the present one: it has to be there; whether it is right is found out elsewhere.
+pub fn current_password(text: &str) -> Result<(), Invalid> {
+    if text.is_empty() { Err(Invalid::because("Enter your current password.")) } else { Ok(()) }
+}
+
 /// A password that keeps the rules. It is never shown, logged or serialised.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(String);
@@ -222,6 +243,15 @@ impl Password {
         let broken: Vec<String> =
             PASSWORD_RULES.iter().filter(|r| !r.is_kept_by(text)).map(|r| r.message.to_owned()).collect();
         if broken.is_empty() { Ok(Self(text.to_owned())) } else { Err(Invalid(broken)) }
+    }
+
+    /// A new password in place of `current`.
+    pub fn instead_of(current: &str, text: &str) -> Result<Self, Invalid> {
+        let password = Self::parse(text)?;
+        if text == current {
+            return Err(Invalid::because("This is your current password. Choose another one."));
+        }
+        Ok(password)
     }
 
     pub fn secret(&self) -> &str {
@@ -285,6 +315,37 @@ mod tests {
         assert!(Password::parse("Correct1horse").is_ok());
         assert!(Password::parse(&format!("Aa1{}", "x".repeat(125))).is_ok());
         assert!(Password::parse(&format!("Aa1{}", "x".repeat(126))).is_err());
+    }
+
+    #[test]
+    fn each_password_rule_is_told_by_itself() {
+        let kept = |text: &str| password_rules(text).map(|(_, kept)| kept);
+        assert_eq!(kept(""), [false; 4]);
+        assert_eq!(kept("abc"), [false, false, true, false]);
+        assert_eq!(kept("ABCDEFG1"), [true, true, false, true]);
+        assert_eq!(kept("Correct1horse"), [true; 4]);
+        let Err(Invalid(broken)) = Password::parse("abc") else { panic!("accepted") };
+        let unticked: Vec<&str> =
+            password_rules("abc").iter().filter(|(_, kept)| !kept).map(|(m, _)| *m).collect();
+        assert_eq!(broken, unticked, "the list and the refusal say the same");
+    }
+
+    #[test]
+    fn a_new_password_is_another_one() {
+        let same = Password::instead_of("Correct1horse", "Correct1horse");
+        assert_eq!(same, Err(Invalid::because("This is your current password. Choose another one.")));
+        assert!(Password::instead_of("Correct1horse", "Correct2horse").is_ok());
+        let Err(Invalid(broken)) = Password::instead_of("short", "short") else { panic!("accepted") };
+        assert_eq!(broken.len(), 3, "the rules come first");
+        assert!(current_password("").is_err() && current_password("x").is_ok());
+    }
+
+    #[test]
+    fn a_choice_names_what_may_be_chosen() {
+        use crate::resource::{Language, Theme};
+        assert_eq!(choice("dark", Theme::ALL), Ok(Theme::Dark));
+        assert_eq!(choice("pink", Theme::ALL), Err(Invalid::because("Use one of light, dark, system.")));
+        assert_eq!(choice("xx", Language::ALL), Err(Invalid::because("Use en.")));
     }
 
     #[test]

@@ -14,7 +14,10 @@ mod search;
 mod throttle;
 mod workspaces;
 
-pub use accounts::{Client, SignIn, SignUp, SignedIn, Who};
+pub use accounts::{
+    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileForm, Seals, SignIn, SignUp,
+    SignedIn, Standing, Who,
+};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use search::VectorCache;
@@ -24,7 +27,7 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 use live::Hub;
 use ports::{
     Accounts, Blobs, Bus, Clock, Documents, Embedder, EventLog, FileTypes, Ids, Index, JobStore,
-    PasswordHasher, Secrets, Workspaces,
+    PasswordHasher, Secrets, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -61,6 +64,7 @@ impl Default for Limits {
 #[derive(Clone)]
 pub struct Services {
     pub accounts: Arc<dyn Accounts>,
+    pub sessions: Arc<dyn Sessions>,
     pub workspaces: Arc<dyn Workspaces>,
     pub documents: Arc<dyn Documents>,
     pub jobs: Arc<dyn JobStore>,
@@ -77,5 +81,6 @@ pub struct Services {
     pub hub: Arc<Hub>,
     pub vectors: Arc<VectorCache>,
     pub door: Arc<Door>,
+    pub seals: Arc<Seals>,
     pub limits: Limits,
 }

@@ -14,10 +14,12 @@ mod fault;
 mod high_water;
 mod index;
 mod jobs;
+mod kept;
 pub mod memory;
 mod migrations;
 mod open;
 mod page;
+mod sessions;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the conformance suite uses the rest; a test may end there")]

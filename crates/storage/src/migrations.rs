@@ -29,6 +29,7 @@ const CHANGES: &[Change] = changes![
     1 "0001_accounts_events_workspaces",
     2 "0002_documents_jobs",
     3 "0003_provisioning_queue",
+    4 "0004_preferences_sessions",
 ];
 
 /// Those of one engine, in order.

@@ -4,17 +4,19 @@ use super::{
     AppState,
     extract::Json,
     problem::ApiResult,
-    session::{self, SignedIn},
+    session::{self, Caller, SignedIn},
 };
 use axum::{
-    extract::{ConnectInfo, State},
-    response::{IntoResponse, Response},
+    extract::State,
+    response::{AppendHeaders, IntoResponse, Response},
 };
-use domain::{Problem, User, resource::Theme};
-use http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
-use services::{SignIn, SignUp, SignedIn as NewSession};
-use std::net::SocketAddr;
+use domain::{
+    Problem, User,
+    resource::{Density, Language, Theme},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde::{Deserialize, Deserializer, Serialize};
+use services::{ChangePassword, PreferencesForm, ProfileForm, SignIn, SignUp, SignedIn as NewSession};
 use utoipa::ToSchema;
 
 /// An absent text is an empty one, so that its own rule words the message.
@@ -40,9 +42,55 @@ pub struct LoginBody {
     password: String,
 }
 
+/// What is absent stays as it is.
+#[derive(Deserialize, ToSchema)]
+pub struct ProfileBody {
+    /// At most 100 characters; an empty one, or null, takes the name away.
+    #[serde(default, deserialize_with = "null_is_empty")]
+    #[schema(example = "Ada Lovelace")]
+    full_name: Option<String>,
+    #[schema(example = "ada@example.org")]
+    email: Option<String>,
+}
+
+/// A field that is there and null says "none", other than one that is not there.
+fn null_is_empty<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(Some(Option::<String>::deserialize(deserializer)?.unwrap_or_default()))
+}
+
+/// An absent text is an empty one, so that its own rule words the message.
+#[derive(Deserialize, ToSchema)]
+pub struct ChangePasswordBody {
+    #[serde(default)]
+    #[schema(required, format = Password)]
+    current_password: String,
+    /// 8–128 characters, upper, lower and digit.
+    #[serde(default)]
+    #[schema(required, format = Password)]
+    new_password: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct SessionsEnded {
+    /// How many other browsers were signed out.
+    sessions_ended: u64,
+}
+
+impl SessionsEnded {
+    pub fn new(sessions_ended: u64) -> Self {
+        Self { sessions_ended }
+    }
+}
+
+/// What is absent stays as it is.
 #[derive(Deserialize, ToSchema)]
 pub struct PreferencesBody {
-    theme: Option<Theme>,
+    #[schema(value_type = Option<Theme>)]
+    theme: Option<String>,
+    #[schema(value_type = Option<Density>)]
+    density: Option<String>,
+    #[schema(value_type = Option<Language>)]
+    language: Option<String>,
 }
 
 /// Make an account with its first workspace, and sign in.
@@ -51,29 +99,27 @@ pub struct PreferencesBody {
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn sign_up(
     State(app): State<AppState>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    Caller(client): Caller,
     Json(body): Json<SignUpBody>,
 ) -> ApiResult<Response> {
     let SignUpBody { username, email, password, full_name } = body;
     let form = SignUp { username, email, password, full_name };
-    let new = app.services().sign_up(form, app.proxies().client(&headers, Some(address))).await?;
-    Ok(with_cookie(&app, StatusCode::CREATED, new))
+    let new = app.services().sign_up(form, client).await?;
+    Ok((StatusCode::CREATED, cookies(&app, &new), Json(new.user)).into_response())
 }
 
-/// Sign in. Which of the two was wrong is not told.
+/// Sign in. Which of the two was wrong is not told. A session that the browser still had ends.
 #[utoipa::path(post, path = "/api/auth/login", tag = "account", request_body = LoginBody, security(()),
     responses((status = 200, body = User), (status = 401, body = Problem), (status = 422, body = Problem),
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn login(
     State(app): State<AppState>,
-    ConnectInfo(address): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    Caller(client): Caller,
     Json(body): Json<LoginBody>,
 ) -> ApiResult<Response> {
     let form = SignIn { email: body.email, password: body.password };
-    let new = app.services().sign_in(form, app.proxies().client(&headers, Some(address))).await?;
-    Ok(with_cookie(&app, StatusCode::OK, new))
+    let new = app.services().sign_in(form, client).await?;
+    Ok((cookies(&app, &new), Json(new.user)).into_response())
 }
 
 /// End this session everywhere: its cookie, its sockets and its streams.
@@ -91,6 +137,37 @@ pub async fn me(SignedIn(who): SignedIn) -> Json<User> {
     Json(who.user)
 }
 
+/// Change your name or the address that you sign in with; other open tabs follow.
+#[utoipa::path(patch, path = "/api/auth/profile", tag = "account", request_body = ProfileBody,
+    responses((status = 200, body = User), (status = 401, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+pub async fn profile(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    Json(body): Json<ProfileBody>,
+) -> ApiResult<Json<User>> {
+    let form = ProfileForm { full_name: body.full_name, email: body.email };
+    Ok(Json(app.services().edit_profile(who.user.id, form).await?))
+}
+
+/// Change the password. All other sessions end, with their sockets and streams; this one gets a new cookie, and its old
+/// one is worth nothing from then on.
+#[utoipa::path(post, path = "/api/auth/change-password", tag = "account", request_body = ChangePasswordBody,
+    responses((status = 200, body = SessionsEnded), (status = 401, body = Problem),
+        (status = 403, body = Problem, description = "the current password is another one"), (status = 422, body = Problem),
+        (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
+pub async fn change_password(
+    State(app): State<AppState>,
+    SignedIn(who): SignedIn,
+    Caller(client): Caller,
+    Json(body): Json<ChangePasswordBody>,
+) -> ApiResult<Response> {
+    let ChangePasswordBody { current_password, new_password } = body;
+    let form = ChangePassword { current_password, new_password };
+    let changed = app.services().change_password(&who, form, &client).await?;
+    let cookies = changed.renewed.map(|renewed| cookies(&app, &renewed));
+    Ok((cookies, Json(SessionsEnded::new(changed.sessions_ended))).into_response())
+}
+
 /// Change how things look; other open tabs follow.
 #[utoipa::path(patch, path = "/api/auth/preferences", tag = "account", request_body = PreferencesBody,
     responses((status = 200, body = User), (status = 401, body = Problem), (status = 422, body = Problem)))]
@@ -99,14 +176,15 @@ pub async fn preferences(
     SignedIn(who): SignedIn,
     Json(body): Json<PreferencesBody>,
 ) -> ApiResult<Json<User>> {
-    match body.theme {
-        Some(theme) => Ok(Json(app.services().set_theme(who.user.id, theme).await?)),
-        None => Ok(Json(who.user)),
-    }
+    let PreferencesBody { theme, density, language } = body;
+    let form = PreferencesForm { theme, density, language };
+    Ok(Json(app.services().edit_preferences(who.user.id, form).await?))
 }
 
-fn with_cookie(app: &AppState, status: StatusCode, new: NewSession) -> Response {
+/// What the browser has to hold from now on.
+fn cookies(app: &AppState, new: &NewSession) -> AppendHeaders<Vec<(HeaderName, HeaderValue)>> {
     let seconds = u64::from(app.services().limits.session_days) * 86_400;
-    let cookie = session::cookie(app.public_url(), &new.token, seconds);
-    (status, [(header::SET_COOKIE, cookie)], Json(new.user)).into_response()
+    let session = session::cookie(app.public_url(), &new.token, seconds);
+    let device = new.device.as_deref().map(|mark| session::device_cookie(app.public_url(), mark));
+    AppendHeaders([Some(session), device].into_iter().flatten().map(|c| (header::SET_COOKIE, c)).collect())
 }

@@ -86,6 +86,7 @@ impl Proxies {
         Client {
             user_agent: user_agent.to_owned(),
             ip: peer.map(|p| self.client_ip(headers, p.ip()).to_string()).unwrap_or_default(),
+            ..Client::default()
         }
     }
 }

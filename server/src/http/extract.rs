@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     response::{IntoResponse, Response},
 };
-use domain::{ChunkId, DocumentId, FieldErrors, JobId, Problem, WorkspaceId};
+use domain::{ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, WorkspaceId};
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use services::ports::PageQuery;
@@ -78,7 +78,13 @@ pub trait Named: FromStr {
 macro_rules! named {
     ($($id:ty = $what:literal),+) => { $(impl Named for $id { const WHAT: &'static str = $what; })+ };
 }
-named!(WorkspaceId = "workspace", DocumentId = "document", JobId = "job", ChunkId = "chunk");
+named!(
+    WorkspaceId = "workspace",
+    DocumentId = "document",
+    JobId = "job",
+    ChunkId = "chunk",
+    SessionId = "session"
+);
 
 /// The one id in the path. What is no id cannot be there: 404.
 pub struct PathId<T>(pub T);

@@ -16,6 +16,7 @@ mod problem;
 mod search;
 mod security;
 mod session;
+mod sessions;
 mod site;
 mod status_stream;
 mod status_ws;
@@ -25,7 +26,7 @@ mod workspaces;
 pub use client::Proxies;
 pub use observe::RequestId;
 pub use security::CspNonce;
-pub use session::{Token, cookie, no_cookie};
+pub use session::{Token, client_of, cookie, device_cookie, no_cookie};
 pub use site::Site;
 
 use crate::config::PublicUrl;
@@ -117,7 +118,11 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::login))
         .routes(routes!(auth::logout))
         .routes(routes!(auth::me))
+        .routes(routes!(auth::profile))
+        .routes(routes!(auth::change_password))
         .routes(routes!(auth::preferences))
+        .routes(routes!(sessions::list, sessions::end_others))
+        .routes(routes!(sessions::end))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::read, workspaces::edit))
         .routes(routes!(workspaces::retry))

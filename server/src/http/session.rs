@@ -4,13 +4,14 @@ use super::{AppState, is_api, problem::ApiError};
 use crate::config::PublicUrl;
 use app::paths;
 use axum::{
-    extract::{FromRequestParts, Request, State},
+    extract::{ConnectInfo, FromRequestParts, Request, State},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use domain::Problem;
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use services::Who;
+use services::{Client, Held, Who};
+use std::{convert::Infallible, net::SocketAddr};
 
 /// The token that came with the request; the live socket looks the session up again with it.
 #[derive(Clone)]
@@ -21,12 +22,28 @@ pub fn cookie_name(public: Option<&PublicUrl>) -> &'static str {
     if public.is_some_and(|p| p.https) { "__Host-insighthub_session" } else { "insighthub_session" }
 }
 
+/// Name of the cookie that holds the mark of an earlier sign-in.
+fn device_cookie_name(public: Option<&PublicUrl>) -> &'static str {
+    if public.is_some_and(|p| p.https) { "__Host-insighthub_device" } else { "insighthub_device" }
+}
+
+/// How long a browser is known after a sign-in, in seconds: a year.
+const DEVICE_SECONDS: u64 = 365 * 86_400;
+
 /// The `Set-Cookie` of a new session; `seconds` is how long it lasts.
 pub fn cookie(public: Option<&PublicUrl>, token: &str, seconds: u64) -> HeaderValue {
+    set_cookie(public, cookie_name(public), token, seconds)
+}
+
+/// The `Set-Cookie` of the mark by which a browser is known at its next sign-in.
+pub fn device_cookie(public: Option<&PublicUrl>, mark: &str) -> HeaderValue {
+    set_cookie(public, device_cookie_name(public), mark, DEVICE_SECONDS)
+}
+
+fn set_cookie(public: Option<&PublicUrl>, name: &str, value: &str, seconds: u64) -> HeaderValue {
     let secure = if public.is_some_and(|p| p.https) { "; Secure" } else { "" };
-    let name = cookie_name(public);
-    let text = format!("{name}={token}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
-    // A token is hexadecimal.
+    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={seconds}{secure}");
+    // Tokens and marks are hexadecimal.
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
 }
 
@@ -37,15 +54,44 @@ pub fn no_cookie(public: Option<&PublicUrl>) -> HeaderValue {
 
 /// The session token of a request, when it could be one.
 pub fn token(headers: &HeaderMap, public: Option<&PublicUrl>) -> Option<String> {
-    let name = cookie_name(public);
+    values(headers, cookie_name(public))
+        .find(|v| v.len() == 64 && v.bytes().all(|b| b.is_ascii_hexdigit()))
+        .map(str::to_owned)
+}
+
+/// What the cookies of that name hold.
+fn values<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|v| v.to_str().ok())
         .flat_map(|v| v.split(';'))
         .filter_map(|pair| pair.trim().split_once('='))
-        .find(|(k, v)| *k == name && v.len() == 64 && v.bytes().all(|b| b.is_ascii_hexdigit()))
-        .map(|(_, v)| v.to_owned())
+        .filter_map(move |(k, v)| (k == name).then_some(v))
+}
+
+/// Where the request comes from, and what it holds of earlier sign-ins.
+pub fn client_of(app: &AppState, parts: &Parts) -> Client {
+    let address = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    let (who, token) = (parts.extensions.get::<Who>(), parts.extensions.get::<Token>());
+    let session = who.zip(token).map(|(who, token)| Held {
+        user_id: who.user.id,
+        session_id: who.session_id,
+        token: token.0.clone(),
+    });
+    let device = values(&parts.headers, device_cookie_name(app.public_url())).next().map(str::to_owned);
+    Client { session, device, ..app.proxies().client(&parts.headers, address.map(|a| a.0)) }
+}
+
+/// Where the request comes from, as a handler asks for it.
+pub struct Caller(pub Client);
+
+impl FromRequestParts<AppState> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {
+        Ok(Self(client_of(app, parts)))
+    }
 }
 
 /// A path that names a file of the site, not a page: its last part has a dot.

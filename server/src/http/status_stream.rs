@@ -18,7 +18,7 @@ use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use services::{
-    Who,
+    Standing, Who,
     live::{ConnectError, Connection, Outgoing, Resume},
 };
 use std::{convert::Infallible, time::Duration};
@@ -45,14 +45,20 @@ fn last_event_id(headers: &HeaderMap) -> Option<Resume> {
     Some(Resume { epoch: Some(Epoch(epoch.to_owned())), last_seq: Some(seq.parse().ok()?) })
 }
 
-async fn connect(app: &AppState, who: &Who, resume: Resume) -> ApiResult<Connection> {
-    app.services().hub.connect(who.user.id, who.session_id, resume).await.map_err(|e| match e {
-        ConnectError::TooMany => {
-            ApiError::new(429, "too_many_connections", "This account has too many open streams.")
-        }
-        ConnectError::GoingAway => going_away(),
-        ConnectError::Store(e) => services::Error::from(e).into(),
-    })
+async fn connect(app: &AppState, who: &Who, token: &Token, resume: Resume) -> ApiResult<Connection> {
+    let connection =
+        app.services().hub.connect(who.user.id, who.session_id, resume).await.map_err(|e| match e {
+            ConnectError::TooMany => {
+                ApiError::new(429, "too_many_connections", "This account has too many open streams.")
+            }
+            ConnectError::GoingAway => going_away(),
+            ConnectError::Store(e) => services::Error::from(e).into(),
+        })?;
+    // The session may have ended before the hub could tell this connection of it.
+    match app.services().standing(who, &token.0).await? {
+        Standing::Ended => Err(Problem::unauthorized().into()),
+        Standing::Good | Standing::Renewed => Ok(connection),
+    }
 }
 
 fn going_away() -> ApiError {
@@ -90,14 +96,14 @@ pub async fn events(
         Some(resume) => resume,
         None => place(&params)?,
     };
-    let mut connection = connect(&app, &who, resume).await?;
+    let mut connection = connect(&app, &who, &token, resume).await?;
     let Outgoing::Frames(first) = connection.next().await.map_err(services::Error::from)? else {
         return Err(going_away());
     };
     let epoch = app.services().events.epoch();
     let first = messages(&epoch, &first);
     let stream = stream::unfold(
-        Some((Stream { app, token, connection, epoch, next_ping: Instant::now() + PING }, Some(first))),
+        Some((Stream { app, who, token, connection, epoch, next_ping: Instant::now() + PING }, Some(first))),
         step,
     );
     let mut response = Response::new(Body::from_stream(stream));
@@ -111,6 +117,7 @@ pub async fn events(
 
 struct Stream {
     app: AppState,
+    who: Who,
     token: Token,
     connection: Connection,
     epoch: Epoch,
@@ -136,9 +143,10 @@ async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
         },
         () = sleep_until(stream.next_ping) => {
             stream.next_ping = Instant::now() + PING;
-            match stream.app.services().authenticate(&stream.token.0).await {
-                Ok(Some(_)) => {}
-                Ok(None) => return None,
+            match stream.app.services().standing(&stream.who, &stream.token.0).await {
+                Ok(Standing::Good) => {}
+                // The browser opens the stream again, with its new token if there is one.
+                Ok(Standing::Renewed | Standing::Ended) => return None,
                 Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
             }
             Bytes::from_static(b"data: {\"type\":\"ping\"}\n\n")
@@ -187,13 +195,14 @@ pub struct Changes {
 pub async fn changes(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,
+    Extension(token): Extension<Token>,
     mut params: Params,
 ) -> ApiResult<Response> {
     let resume = place(&params)?;
     let wait = params.number("wait", 0, MAX_WAIT).unwrap_or(0);
     params.check()?;
     let until = Instant::now() + Duration::from_secs(u64::from(wait));
-    let mut connection = connect(&app, &who, resume.clone()).await?;
+    let mut connection = connect(&app, &who, &token, resume.clone()).await?;
     let Outgoing::Frames(mut frames) = connection.next().await.map_err(services::Error::from)? else {
         return Err(going_away());
     };

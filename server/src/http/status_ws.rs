@@ -17,7 +17,7 @@ use domain::{
 };
 use futures::{Sink, Stream};
 use services::{
-    Who,
+    Standing, Who,
     live::{ConnectError, Connection, Outgoing, Resume},
 };
 use std::{collections::VecDeque, future::poll_fn, pin::Pin, task::Poll, time::Duration};
@@ -73,6 +73,9 @@ enum Ending {
 }
 
 const GOING_AWAY: Ending = Ending::Close(close::GOING_AWAY, "the server is going away");
+/// The session has a new token. Its own browser holds that by now and comes back with it at once; whoever only copied
+/// the old one does not.
+const RENEWED: Ending = Ending::Close(close::GOING_AWAY, "the session was renewed");
 const SESSION_ENDED: Ending = Ending::Close(close::SESSION_ENDED, "the session ended");
 
 async fn serve(app: &AppState, link: &mut Link, who: Who, token: &Token) -> Ending {
@@ -90,6 +93,12 @@ async fn serve(app: &AppState, link: &mut Link, who: Who, token: &Token) -> Endi
         Err(ConnectError::GoingAway) => return GOING_AWAY,
         Err(ConnectError::Store(e)) => return store_failed(&e),
     };
+    // The session may have ended before the hub could tell this connection of it.
+    match app.services().standing(&who, &token.0).await {
+        Ok(Standing::Ended) => return SESSION_ENDED,
+        Ok(Standing::Good | Standing::Renewed) => {}
+        Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
+    }
     // The welcome is asked for apart: reading what was missed must not be broken off halfway.
     match connection.next().await {
         Ok(Outgoing::Frames(frames)) => link.queue(frames),
@@ -97,7 +106,7 @@ async fn serve(app: &AppState, link: &mut Link, who: Who, token: &Token) -> Endi
         Ok(Outgoing::GoingAway) => return GOING_AWAY,
         Err(e) => return store_failed(&e),
     }
-    carry(app, link, &mut connection, token).await
+    carry(app, link, &mut connection, &who, token).await
 }
 
 /// The client comes back and resumes where it was.
@@ -107,7 +116,13 @@ fn store_failed(e: &services::ports::StoreError) -> Ending {
 }
 
 /// Carries frames until something ends it.
-async fn carry(app: &AppState, link: &mut Link, connection: &mut Connection, token: &Token) -> Ending {
+async fn carry(
+    app: &AppState,
+    link: &mut Link,
+    connection: &mut Connection,
+    who: &Who,
+    token: &Token,
+) -> Ending {
     let mut next_ping = Instant::now() + PING;
     loop {
         // While frames still wait for the client, no more are taken: they wait in the hub, which conflates them.
@@ -132,9 +147,10 @@ async fn carry(app: &AppState, link: &mut Link, connection: &mut Connection, tok
                     return Ending::Close(close::POLICY, "nothing was heard for too long");
                 }
                 next_ping = now + PING;
-                match app.services().authenticate(&token.0).await {
-                    Ok(Some(_)) => {}
-                    Ok(None) => return SESSION_ENDED,
+                match app.services().standing(who, &token.0).await {
+                    Ok(Standing::Good) => {}
+                    Ok(Standing::Renewed) => return RENEWED,
+                    Ok(Standing::Ended) => return SESSION_ENDED,
                     // The database is away for a moment; the next ping asks again.
                     Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
                 }

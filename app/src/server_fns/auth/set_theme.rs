@@ -8,7 +8,8 @@ use leptos::prelude::*;
 pub async fn set_theme(theme: Theme) -> Result<Wire<User>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;
-    let user = services.set_theme(who.user.id, theme).await.map_err(ssr::told)?;
+    let form = services::PreferencesForm { theme: Some(theme.as_str().to_owned()), ..Default::default() };
+    let user = services.edit_preferences(who.user.id, form).await.map_err(ssr::told)?;
     ssr::back();
     Ok(Wire(user))
 }

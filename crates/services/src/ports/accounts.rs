@@ -1,8 +1,12 @@
-//! Users and their sign-in sessions.
+//! Users, their settings and their passwords.
 
 use super::{NewWorkspace, StoreError};
 use async_trait::async_trait;
-use domain::{SessionId, Timestamp, User, UserId, resource::Theme, validate};
+use domain::{
+    SessionId, Timestamp, User, UserId,
+    resource::{Density, Language, Theme},
+    validate,
+};
 
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -14,27 +18,31 @@ pub struct NewUser {
     pub created_at: Timestamp,
 }
 
-#[derive(Clone, Debug)]
-pub struct NewSession {
-    pub id: SessionId,
-    pub user_id: UserId,
-    /// SHA-256 of the token, hexadecimal; the token itself is only in the cookie.
-    pub token_hash: String,
-    pub user_agent: String,
-    pub ip: String,
-    pub created_at: Timestamp,
-    pub expires_at: Timestamp,
+/// A change of a person's own settings; what is `None` stays.
+#[derive(Clone, Debug, Default)]
+pub struct UserEdit {
+    /// `Some(None)` takes the name away.
+    pub full_name: Option<Option<validate::FullName>>,
+    pub email: Option<validate::Email>,
+    pub theme: Option<Theme>,
+    pub density: Option<Density>,
+    pub language: Option<Language>,
 }
 
-#[derive(Clone, Debug)]
-pub struct SessionInfo {
-    pub id: SessionId,
+/// A new password, and what goes with it.
+#[derive(Clone)]
+pub struct PasswordChange {
     pub user_id: UserId,
-    pub user_agent: String,
-    pub ip: String,
-    pub created_at: Timestamp,
-    pub last_seen_at: Timestamp,
+    /// The session that asks; it lives on.
+    pub session_id: SessionId,
+    /// The change holds only while this is still the stored hash.
+    pub old_hash: String,
+    pub new_hash: String,
+    /// Of the asking session's new token.
+    pub token_hash: String,
+    /// New end of the asking session.
     pub expires_at: Timestamp,
+    pub now: Timestamp,
 }
 
 #[async_trait]
@@ -50,21 +58,18 @@ pub trait Accounts: Send + Sync {
     /// The user and the stored password hash.
     async fn user_by_email(&self, email: &validate::Email) -> Result<Option<(User, String)>, StoreError>;
 
-    /// Emits `settings_changed`.
-    async fn set_theme(&self, id: UserId, theme: Theme, now: Timestamp) -> Result<User, StoreError>;
+    /// Emits `settings_changed`, unless everything is so already.
+    ///
+    /// # Errors
+    /// `Taken("users_email_key")`; `NotFound`.
+    async fn edit_user(&self, id: UserId, edit: UserEdit, now: Timestamp) -> Result<User, StoreError>;
 
-    async fn create_session(&self, session: NewSession) -> Result<(), StoreError>;
+    async fn password_hash(&self, id: UserId) -> Result<Option<String>, StoreError>;
 
-    /// The live session with that token hash, and its user.
-    async fn session(
-        &self,
-        token_hash: &str,
-        now: Timestamp,
-    ) -> Result<Option<(SessionInfo, User)>, StoreError>;
-
-    /// Notes that the session was used; called at most once a minute for each.
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
-
-    /// Ends it; answers whether it was there. The caller tells the bus.
-    async fn end_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError>;
+    /// In one transaction: the new hash, the new token of the asking session, and the end of all others, which the bus
+    /// is told of. Answers how many were ended.
+    ///
+    /// # Errors
+    /// `NotFound` when the stored hash is another one by now or the session has ended; nothing is changed then.
+    async fn change_password(&self, change: PasswordChange) -> Result<u64, StoreError>;
 }

@@ -8,16 +8,18 @@ mod embedder;
 mod events;
 mod index;
 mod jobs;
+mod sessions;
 mod workspaces;
 mod world;
 
-pub use accounts::{Accounts, NewSession, NewUser, SessionInfo};
+pub use accounts::{Accounts, NewUser, PasswordChange, UserEdit};
 pub use blobs::{BlobError, Blobs, FileTypes, Received};
 pub use bus::{Bus, BusReceiver, Signal};
 pub use embedder::{EmbedError, Embedder};
 pub use events::{EventLog, LoggedEvent};
 pub use index::{Index, KeywordHit, StoredVector};
 pub use jobs::{Claim, Documents, JobStore, NewDocument, NewJob, WorkerId};
+pub use sessions::{NewSession, SessionInfo, Sessions};
 pub use workspaces::{NewWorkspace, WorkspaceEdit, Workspaces};
 pub use world::{Clock, Ids, PasswordHasher, Secrets};
 

@@ -1,15 +1,19 @@
-//! Users and their sign-in sessions, on both databases.
+//! Users, their settings and their passwords, on both databases.
 
 use crate::{
     on_every_database,
+    sessions::session,
     subject::{Database, Subject},
 };
 use domain::{
-    Event, SessionId, Timestamp, UserId,
-    resource::Theme,
+    Event, UserId,
+    resource::{Density, Language, Theme},
     validate::{Email, FullName},
 };
-use services::ports::{Accounts, EventLog, NewSession, NewUser, StoreError, Workspaces};
+use services::ports::{
+    Accounts, EventLog, NewSession, NewUser, PageQuery, PasswordChange, Sessions, StoreError, UserEdit,
+    Workspaces,
+};
 use std::ops::DerefMut;
 
 fn email(text: &str) -> Email {
@@ -20,18 +24,6 @@ fn taken(result: Result<domain::User, StoreError>) -> &'static str {
     match result {
         Err(StoreError::Taken(constraint)) => constraint,
         other => panic!("not refused as taken: {other:?}"),
-    }
-}
-
-fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
-    NewSession {
-        id: SessionId::new(s.world().uuid()),
-        user_id,
-        token_hash: token_hash.into(),
-        user_agent: "Browser/1".into(),
-        ip: "127.0.0.1".into(),
-        created_at: s.world().now(),
-        expires_at: s.world().now().plus_seconds(60),
     }
 }
 
@@ -95,78 +87,139 @@ async fn of_many_who_want_one_name_at_once_one_gets_it(s: impl Subject + DerefMu
     assert_eq!(made, 1);
 }
 
-async fn a_changed_theme_is_told_to_the_other_tabs(s: impl Subject + DerefMut<Target = Database>) {
+async fn a_change_of_the_settings_is_told_to_the_other_tabs(s: impl Subject + DerefMut<Target = Database>) {
     let user = s.user().await;
     let base = s.store.head(user).await.unwrap();
-    let changed = s.store.set_theme(user, Theme::Dark, s.world().now()).await.unwrap();
-    assert_eq!(changed.theme, Theme::Dark);
+    let edit = UserEdit {
+        full_name: Some(FullName::parse("Ada L").unwrap()),
+        email: Some(email("new@example.org")),
+        theme: Some(Theme::Dark),
+        density: Some(Density::Compact),
+        language: Some(Language::English),
+    };
+    let changed = s.store.edit_user(user, edit.clone(), s.world().now()).await.unwrap();
+    assert_eq!((changed.full_name.as_deref(), changed.email.as_str()), (Some("Ada L"), "new@example.org"));
+    assert_eq!((changed.theme, changed.density), (Theme::Dark, Density::Compact));
     assert_eq!(s.store.user(user).await.unwrap(), Some(changed.clone()));
     let log = s.store.after(user, base, 10).await.unwrap();
     let Some(Event::SettingsChanged(told)) = log[0].event() else { panic!("another event: {log:?}") };
-    assert_eq!((told.user, told.theme, told.rev), (changed, Theme::Dark, base + 1));
-    let nobody = s.store.set_theme(UserId::new(s.world().uuid()), Theme::Dark, s.world().now()).await;
+    assert_eq!((told.user, told.theme, told.rev), (changed.clone(), Theme::Dark, base + 1));
+
+    assert_eq!(s.store.edit_user(user, edit, s.world().now()).await.unwrap(), changed);
+    assert_eq!(s.store.edit_user(user, UserEdit::default(), s.world().now()).await.unwrap(), changed);
+    assert_eq!(s.store.head(user).await.unwrap(), base + 1, "what is so already is no change");
+
+    let edit = UserEdit { full_name: Some(None), ..UserEdit::default() };
+    let changed = s.store.edit_user(user, edit, s.world().now()).await.unwrap();
+    assert_eq!((changed.full_name, changed.theme), (None, Theme::Dark), "the rest stays");
+    let nobody = s.store.edit_user(UserId::new(s.world().uuid()), UserEdit::default(), s.world().now()).await;
     assert!(matches!(nobody, Err(StoreError::NotFound)), "{nobody:?}");
 }
 
-async fn a_session_lives_until_it_expires(s: impl Subject + DerefMut<Target = Database>) {
-    let user = s.user().await;
-    let new = session(&s, user, "aa");
-    s.store.create_session(new.clone()).await.unwrap();
-    let at = |seconds: i64| new.created_at.plus_seconds(seconds);
-    let (info, who) = s.store.session("aa", at(59)).await.unwrap().unwrap();
-    assert_eq!((info.id, info.user_id, who.id), (new.id, user, user));
-    assert_eq!((info.user_agent.as_str(), info.ip.as_str()), ("Browser/1", "127.0.0.1"));
-    assert_eq!((info.created_at, info.last_seen_at, info.expires_at), (at(0), at(0), at(60)));
-    assert!(s.store.session("aa", at(60)).await.unwrap().is_none(), "expired");
-    assert!(s.store.session("ab", at(0)).await.unwrap().is_none(), "another token");
-}
-
-async fn a_session_that_is_used_remembers_when_last(s: impl Subject + DerefMut<Target = Database>) {
-    let user = s.user().await;
-    let new = session(&s, user, "aa");
-    s.store.create_session(new.clone()).await.unwrap();
-    let seen = |at: Timestamp| {
-        let store = s.store.clone();
-        async move { store.session("aa", at).await.unwrap().unwrap().0.last_seen_at }
+async fn nobody_takes_the_address_of_another(s: impl Subject + DerefMut<Target = Database>) {
+    let (user, first) = s.new_user("ada", "ada@example.org");
+    s.store.create_user(user, first).await.unwrap();
+    let eve = s.user().await;
+    let base = s.store.head(eve).await.unwrap();
+    let edit = UserEdit {
+        full_name: Some(FullName::parse("Eve").unwrap()),
+        email: Some(email("ADA@example.org")),
+        ..UserEdit::default()
     };
-    let later = new.created_at.plus_seconds(30);
-    s.store.touch_session(new.id, later).await.unwrap();
-    assert_eq!(seen(later).await, later);
-    s.store.touch_session(new.id, new.created_at).await.unwrap();
-    assert_eq!(seen(later).await, later, "a late note of an earlier use changes nothing");
+    assert_eq!(taken(s.store.edit_user(eve, edit, s.world().now()).await), "users_email_key");
+    assert_eq!(s.store.user(eve).await.unwrap().unwrap().full_name, None, "nothing of it stays");
+    assert_eq!(s.store.head(eve).await.unwrap(), base);
 }
 
-async fn only_its_user_ends_a_session_and_only_once(s: impl Subject + DerefMut<Target = Database>) {
-    let (ada, eve) = (s.user().await, s.user().await);
-    let new = session(&s, ada, "aa");
-    s.store.create_session(new.clone()).await.unwrap();
-    assert!(!s.store.end_session(eve, new.id).await.unwrap());
-    assert!(s.store.session("aa", new.created_at).await.unwrap().is_some());
-    assert!(s.store.end_session(ada, new.id).await.unwrap());
-    assert!(s.store.session("aa", new.created_at).await.unwrap().is_none());
-    assert!(!s.store.end_session(ada, new.id).await.unwrap());
-}
-
-async fn a_session_of_nobody_is_refused(s: impl Subject + DerefMut<Target = Database>) {
-    let new = session(&s, UserId::new(s.world().uuid()), "aa");
-    let refused = s.store.create_session(new).await;
-    assert!(matches!(refused, Err(StoreError::NotFound)), "{refused:?}");
-}
-
-async fn signing_in_again_lets_go_of_expired_sessions_only(s: impl Subject + DerefMut<Target = Database>) {
-    let (ada, bob) = (s.user().await, s.user().await);
-    for (user, hash) in [(ada, "ada-old"), (bob, "bob-old")] {
-        s.store.create_session(session(&s, user, hash)).await.unwrap();
+async fn a_change_of_the_password_holds_for_the_hash_that_it_was_made_for(
+    s: impl Subject + DerefMut<Target = Database>,
+) {
+    let user = s.user().await;
+    let [own, other, expired] = [("own", 60), ("other", 60), ("expired", 5)].map(|(token, seconds)| {
+        NewSession { expires_at: s.world().now().plus_seconds(seconds), ..session(&s, user, token) }
+    });
+    for new in [&own, &other, &expired] {
+        s.store.create_session(new.clone()).await.unwrap();
     }
-    s.world().clock.advance_seconds(40);
-    s.store.create_session(session(&s, ada, "ada-mid")).await.unwrap();
-    s.world().clock.advance_seconds(40);
-    s.store.create_session(session(&s, ada, "ada-new")).await.unwrap();
-    let mut conn = s.place.connect().await;
-    let mut left: Vec<String> =
-        sqlx::query_scalar("SELECT token_hash FROM sessions").fetch_all(&mut conn).await.unwrap();
-    left.sort();
-    assert_eq!(left, ["ada-mid", "ada-new", "bob-old"]);
+    s.world().clock.advance_seconds(10);
+    let now = s.world().now();
+    let change = |old: &str, new: &str, token: &str| PasswordChange {
+        user_id: user,
+        session_id: own.id,
+        old_hash: old.into(),
+        new_hash: new.into(),
+        token_hash: token.into(),
+        expires_at: now.plus_seconds(600),
+        now,
+    };
+    let refused = s.store.change_password(change("odd", "new", "own2")).await;
+    assert!(matches!(refused, Err(StoreError::NotFound)), "{refused:?}");
+    assert!(s.store.session("own", now).await.unwrap().is_some() && s.world().bus.ended(user).is_empty());
+
+    assert_eq!(
+        s.store.change_password(change("hash", "new", "own2")).await.unwrap(),
+        1,
+        "expired ones do not count"
+    );
+    assert_eq!(s.store.password_hash(user).await.unwrap().as_deref(), Some("new"));
+    for gone in ["own", "other", "expired"] {
+        assert!(s.store.session(gone, own.created_at).await.unwrap().is_none(), "{gone}");
+    }
+    let (info, _) = s.store.session("own2", now).await.unwrap().unwrap();
+    assert_eq!((info.id, info.renewed_at, info.expires_at), (own.id, Some(now), now.plus_seconds(600)));
+    let mut ended = s.world().bus.ended(user);
+    ended.sort();
+    assert_eq!(ended, [other.id, expired.id], "the streams of the others end");
+
+    let twin = s.store.change_password(change("hash", "newer", "own3")).await;
+    assert!(matches!(twin, Err(StoreError::NotFound)), "{twin:?}");
+    assert_eq!(s.store.password_hash(user).await.unwrap().as_deref(), Some("new"));
+    let gone = PasswordChange { session_id: other.id, ..change("new", "newest", "own4") };
+    assert!(matches!(s.store.change_password(gone).await, Err(StoreError::NotFound)), "by an ended session");
+    assert_eq!(s.store.password_hash(user).await.unwrap().as_deref(), Some("new"), "nothing of it stays");
+    let nobody = UserId::new(s.world().uuid());
+    assert_eq!(s.store.password_hash(nobody).await.unwrap(), None);
+}
+
+async fn of_two_changes_of_one_password_one_holds(s: impl Subject + DerefMut<Target = Database>) {
+    let user = s.user().await;
+    let sessions = ["a", "b"].map(|token| session(&s, user, token));
+    for new in &sessions {
+        s.store.create_session(new.clone()).await.unwrap();
+    }
+    let changes = sessions.each_ref().map(|asking| {
+        let change = PasswordChange {
+            user_id: user,
+            session_id: asking.id,
+            old_hash: "hash".into(),
+            new_hash: format!("of {}", asking.token_hash),
+            token_hash: format!("{}2", asking.token_hash),
+            expires_at: asking.expires_at,
+            now: s.world().now(),
+        };
+        let store = s.store.clone();
+        tokio::spawn(async move { store.change_password(change).await })
+    });
+    let mut winners = vec![];
+    for (asking, change) in sessions.iter().zip(changes) {
+        match change.await.unwrap() {
+            Ok(ended) => winners.push((asking, ended)),
+            Err(StoreError::NotFound) => {}
+            Err(other) => panic!("{other:?}"),
+        }
+    }
+    let [(winner, 1)] = winners.as_slice() else { panic!("{winners:?}") };
+    let expected = format!("of {}", winner.token_hash);
+    assert_eq!(s.store.password_hash(user).await.unwrap(), Some(expected));
+    let left = s.store.sessions(user, PageQuery::first(10), s.world().now()).await.unwrap().items;
+    assert_eq!(left.iter().map(|l| l.id).collect::<Vec<_>>(), [winner.id]);
+}
+
+async fn a_kept_secret_is_drawn_once(mut s: impl Subject + DerefMut<Target = Database>) {
+    assert_eq!(s.store.kept_secret("key", [7; 32]).await.unwrap(), [7; 32]);
+    assert_eq!(s.store.kept_secret("other", [9; 32]).await.unwrap(), [9; 32]);
+    s.reopen().await;
+    assert_eq!(s.store.kept_secret("key", [8; 32]).await.unwrap(), [7; 32], "by every server, for good");
 }
 
 on_every_database!(
@@ -175,10 +228,9 @@ on_every_database!(
     a_username_is_taken_in_any_case_and_script,
     an_address_is_taken_in_any_case,
     of_many_who_want_one_name_at_once_one_gets_it,
-    a_changed_theme_is_told_to_the_other_tabs,
-    a_session_lives_until_it_expires,
-    a_session_that_is_used_remembers_when_last,
-    only_its_user_ends_a_session_and_only_once,
-    a_session_of_nobody_is_refused,
-    signing_in_again_lets_go_of_expired_sessions_only,
+    a_change_of_the_settings_is_told_to_the_other_tabs,
+    nobody_takes_the_address_of_another,
+    a_change_of_the_password_holds_for_the_hash_that_it_was_made_for,
+    of_two_changes_of_one_password_one_holds,
+    a_kept_secret_is_drawn_once,
 );

@@ -13,6 +13,7 @@ mod jobs_servers;
 mod jobs_work;
 mod recovery;
 mod search_index;
+mod sessions;
 mod subject;
 #[path = "../support/mod.rs"]
 mod support;

@@ -5,7 +5,7 @@ mod database;
 
 pub use database::Place;
 
-use domain::{Timestamp, UserId};
+use domain::{SessionId, Timestamp, UserId};
 use services::ports::{Bus, BusReceiver, Clock, LoggedEvent, Secrets, Signal};
 use std::sync::{
     Arc, Mutex,
@@ -28,6 +28,18 @@ impl RecordingBus {
             .iter()
             .filter_map(|s| match s {
                 Signal::Event(e) if e.user_id == user => Some(e.clone()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Sessions of the user whose end was told, in that order.
+    pub fn ended(&self, user: UserId) -> Vec<SessionId> {
+        let published = self.published.lock().unwrap();
+        published
+            .iter()
+            .filter_map(|s| match s {
+                Signal::SessionEnded { user_id, session_id } if *user_id == user => Some(*session_id),
                 _ => None,
             })
             .collect()

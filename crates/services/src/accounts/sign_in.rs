@@ -1,18 +1,16 @@
 //! Signing up, in and out, and finding out who asks.
 
+use super::{Client, SignedIn, Who, hex, taken, token_hash};
 use crate::{
     Error, Result, Services,
-    ports::{NewSession, NewUser, NewWorkspace, Signal, StoreError},
+    ports::{NewSession, NewUser, NewWorkspace},
 };
 use domain::{
-    FieldErrors, Problem, SessionId, Timestamp, User, UserId, WorkspaceId, WorkspaceStatus, message,
+    FieldErrors, Problem, SessionId, User, UserId, WorkspaceId, WorkspaceStatus, message,
     rag::RagConfig,
-    resource::Theme,
     validate::{Description, Email, FullName, Password, Username, WorkspaceName},
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::fmt;
 
 /// The sign-up form, as it was typed.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -31,37 +29,8 @@ pub struct SignIn {
     pub password: String,
 }
 
-/// Where a sign-in comes from, for the list of sessions.
-#[derive(Clone, Debug, Default)]
-pub struct Client {
-    pub user_agent: String,
-    pub ip: String,
-}
-
-/// A new sign-in session. The token goes into the cookie and nowhere else.
-#[derive(Clone)]
-pub struct SignedIn {
-    pub user: User,
-    pub session_id: SessionId,
-    pub token: String,
-    pub expires_at: Timestamp,
-}
-
-impl fmt::Debug for SignedIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SignedIn").field("user", &self.user.id).finish_non_exhaustive()
-    }
-}
-
-/// The one who asks.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Who {
-    pub user: User,
-    pub session_id: SessionId,
-}
-
 impl Services {
-    /// Makes the account with its first workspace, "My documents", and signs in.
+    /// Makes the account with its first workspace, "My documents", and signs in. A session that the client held ends.
     ///
     /// # Errors
     /// `Invalid` by field; 409 with the message at the field for a taken name or address; 429 `too_many_sign_ups`.
@@ -103,27 +72,20 @@ impl Services {
             command_id: None,
             created_at: now,
         };
-        let user = self.accounts.create_user(user, first).await.map_err(|e| match e {
-            StoreError::Taken("users_username_key") => Error::Problem(Box::new(Problem::conflict(
-                "username_taken",
-                "username",
-                "This username is taken.",
-            ))),
-            StoreError::Taken("users_email_key") => Error::Problem(Box::new(Problem::conflict(
-                "email_taken",
-                "email",
-                "This e-mail address is taken.",
-            ))),
-            other => other.into(),
-        })?;
+        let user = self.accounts.create_user(user, first).await.map_err(taken)?;
+        self.door.know(&user.email, &client.ip);
         self.open_session(user, client).await
     }
 
+    /// Signs in. A session that the client held ends.
+    ///
     /// # Errors
     /// 401 `wrong_credentials` with one sentence, whichever of the two was wrong; 429 `too_many_attempts` after too many
     /// of those, whether or not there is such an account, and before anything is looked up.
     pub async fn sign_in(&self, form: SignIn, client: Client) -> Result<SignedIn> {
-        let knock = self.door.sign_in(&form.email, &client.ip, self.clock.now()).await;
+        let account = form.email.trim().to_lowercase();
+        let device = client.device.as_deref().and_then(|mark| self.seals.known_device(&account, mark));
+        let knock = self.door.sign_in(&account, &client.ip, device, self.clock.now()).await;
         let knock = knock.map_err(|seconds| {
             let sentence = format!("Too many sign-ins failed. Try again in {}.", message::duration(seconds));
             Error::Problem(Box::new(Problem::too_often("too_many_attempts", sentence, seconds)))
@@ -136,7 +98,8 @@ impl Services {
         let right = self.hasher.verify(form.password, hash).await?;
         match user {
             Some(user) if right => {
-                knock.was_good();
+                drop(knock);
+                self.door.know(&user.email, &client.ip);
                 self.open_session(user, client).await
             }
             _ => {
@@ -148,10 +111,10 @@ impl Services {
 
     async fn open_session(&self, user: User, client: Client) -> Result<SignedIn> {
         let now = self.clock.now();
-        let expires_at = now.plus_seconds(i64::from(self.limits.session_days) * 86_400);
+        let expires_at = self.session_end();
         let token = hex(&self.secrets.bytes32());
         let session_id = SessionId::new(self.ids.uuid());
-        self.accounts
+        self.sessions
             .create_session(NewSession {
                 id: session_id,
                 user_id: user.id,
@@ -162,43 +125,36 @@ impl Services {
                 expires_at,
             })
             .await?;
-        Ok(SignedIn { user, session_id, token, expires_at })
+        if let Some(old) = client.session {
+            // It may be another person's, who used this browser before.
+            self.sessions.end_session(old.user_id, old.session_id).await?;
+        }
+        let device = Some(self.seals.device(&user.email, &self.secrets.bytes32()));
+        Ok(SignedIn { user, session_id, token, expires_at, device })
+    }
+
+    /// When a session ends that begins now.
+    pub(super) fn session_end(&self) -> domain::Timestamp {
+        self.clock.now().plus_seconds(i64::from(self.limits.session_days) * 86_400)
     }
 
     /// Who holds that token now; `None` for an unknown, expired or ended one.
     pub async fn authenticate(&self, token: &str) -> Result<Option<Who>> {
         let now = self.clock.now();
-        let Some((session, user)) = self.accounts.session(&token_hash(token), now).await? else {
+        let Some((session, user)) = self.sessions.session(&token_hash(token), now).await? else {
             return Ok(None);
         };
         if now.seconds_since(session.last_seen_at) >= 60 {
-            self.accounts.touch_session(session.id, now).await?;
+            self.sessions.touch_session(session.id, now).await?;
         }
         Ok(Some(Who { user, session_id: session.id }))
     }
 
     /// Ends the session everywhere: its cookie, its sockets and its streams.
     pub async fn sign_out(&self, who: &Who) -> Result<()> {
-        self.accounts.end_session(who.user.id, who.session_id).await?;
-        self.bus.publish(Signal::SessionEnded { user_id: who.user.id, session_id: who.session_id });
+        self.sessions.end_session(who.user.id, who.session_id).await?;
         Ok(())
     }
-
-    pub async fn set_theme(&self, user: UserId, theme: Theme) -> Result<User> {
-        Ok(self.accounts.set_theme(user, theme, self.clock.now()).await?)
-    }
-}
-
-fn token_hash(token: &str) -> String {
-    hex(&Sha256::digest(token.as_bytes()))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
 }
 
 #[cfg(test)]
@@ -208,10 +164,5 @@ mod tests {
     #[test]
     fn the_first_workspace_has_a_valid_name() {
         assert!(WorkspaceName::parse("My documents").is_ok() && Description::parse("").is_ok());
-    }
-
-    #[test]
-    fn a_token_is_kept_as_its_hash() {
-        assert_eq!(token_hash("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
     }
 }

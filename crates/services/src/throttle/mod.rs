@@ -1,6 +1,7 @@
 //! How often somebody may try. Counted in memory, by each server for itself: a guesser gains at most the number of
 //! servers, and nobody has to wait for a database at the door.
 
+use crate::Who;
 use domain::Timestamp;
 use sha2::{Digest, Sha256};
 use std::{
@@ -214,9 +215,10 @@ impl Drop for Try<'_> {
     }
 }
 
-/// The door: bad sign-ins by account and by address, sign-ups by address.
+/// The door: bad sign-ins by account and by address, sign-ups by address, and wrong passwords of those who are in.
 pub struct Door {
     sign_ins: Throttle,
+    confirmations: Throttle,
     sign_ups: Throttle,
     /// Addresses from which an account was signed in to since this server started. They are counted by themselves, so
     /// that strangers elsewhere who guess at an account do not lock its owner out.
@@ -233,6 +235,7 @@ impl Door {
     pub fn new(bad_sign_ins: u32, sign_ups: u32) -> Self {
         Self {
             sign_ins: Throttle::new(bad_sign_ins, SIGN_IN_SECONDS),
+            confirmations: Throttle::new(bad_sign_ins, SIGN_IN_SECONDS),
             sign_ups: Throttle::new(sign_ups, SIGN_UP_SECONDS),
             familiar: Mutex::default(),
         }
@@ -247,19 +250,51 @@ impl Door {
         if ip.is_empty() { Ok(()) } else { self.sign_ups.take(&[Key::address(ip)], now) }
     }
 
-    /// Lets somebody try a password. `account` is what was typed: whether there is such an account makes no difference.
+    /// Lets somebody try a password. `account` is what was typed, in lower case: whether there is such an account makes no
+    /// difference. `device` tells the browser, when it has the server's own mark of an earlier sign-in to that account: its
+    /// tries are counted by themselves, whatever others do elsewhere or behind the same address.
     ///
     /// # Errors
     /// Seconds to wait.
-    pub(crate) async fn sign_in(&self, account: &str, ip: &str, now: Timestamp) -> Result<Knock<'_>, u64> {
-        let account = account.trim().to_lowercase();
-        let pair = Key::of(&["pair", &account, &network(ip)]);
-        let of_account = if self.familiar().contains(&pair) { pair } else { Key::of(&["account", &account]) };
-        let mut keys = vec![of_account];
-        if !ip.is_empty() {
-            keys.push(Key::address(ip));
+    pub(crate) async fn sign_in(
+        &self,
+        account: &str,
+        ip: &str,
+        device: Option<&str>,
+        now: Timestamp,
+    ) -> Result<Knock<'_>, u64> {
+        let keys = match device {
+            Some(device) => vec![Key::of(&["device", account, device])],
+            None => {
+                let pair = pair(account, ip);
+                let is_familiar = self.familiar().contains(&pair);
+                let mut keys = vec![if is_familiar { pair } else { Key::of(&["account", account]) }];
+                if !ip.is_empty() {
+                    keys.push(Key::address(ip));
+                }
+                keys
+            }
+        };
+        self.sign_ins.begin(keys, now).await.map(Knock)
+    }
+
+    /// Remembers that somebody signed in to that account from there.
+    pub(crate) fn know(&self, account: &str, ip: &str) {
+        let mut familiar = self.familiar();
+        if familiar.len() >= MOST_FAMILIAR {
+            familiar.clear();
         }
-        Ok(Knock { door: self, pair, begun: self.sign_ins.begin(keys, now).await? })
+        familiar.insert(pair(account, ip));
+    }
+
+    /// Lets a person who is signed in say the password once more. Counted by session: whoever holds a stolen one can
+    /// neither guess for ever nor keep the owner, who has another, from changing the password.
+    ///
+    /// # Errors
+    /// Seconds to wait.
+    pub(crate) async fn confirm(&self, who: &Who, now: Timestamp) -> Result<Knock<'_>, u64> {
+        let key = Key::of(&["confirm", &who.user.id.to_string(), &who.session_id.to_string()]);
+        self.confirmations.begin(vec![key], now).await.map(Knock)
     }
 
     fn familiar(&self) -> MutexGuard<'_, HashSet<Key>> {
@@ -267,147 +302,18 @@ impl Door {
     }
 }
 
-/// A sign-in under way.
-pub(crate) struct Knock<'a> {
-    door: &'a Door,
-    pair: Key,
-    begun: Try<'a>,
+fn pair(account: &str, ip: &str) -> Key {
+    Key::of(&["pair", account, &network(ip)])
 }
+
+/// A password that is being tried. Dropped, it was a good one, or nobody will ever know.
+pub(crate) struct Knock<'a>(Try<'a>);
 
 impl Knock<'_> {
     pub(crate) fn was_bad(self, now: Timestamp) {
-        self.begun.was_bad(now);
-    }
-
-    pub(crate) fn was_good(self) {
-        let mut familiar = self.door.familiar();
-        if familiar.len() >= MOST_FAMILIAR {
-            familiar.clear();
-        }
-        familiar.insert(self.pair);
+        self.0.was_bad(now);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::poll;
-    use std::{pin::pin, task::Poll};
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::default().plus_seconds(seconds)
-    }
-
-    async fn bad(door: &Door, account: &str, ip: &str, seconds: i64) -> Result<(), u64> {
-        door.sign_in(account, ip, at(seconds)).await.map(|knock| knock.was_bad(at(seconds)))
-    }
-
-    async fn good(door: &Door, account: &str, ip: &str, seconds: i64) -> Result<(), u64> {
-        door.sign_in(account, ip, at(seconds)).await.map(Knock::was_good)
-    }
-
-    #[tokio::test]
-    async fn the_sixth_bad_try_in_a_minute_waits_until_the_first_is_a_minute_old() {
-        let door = Door::new(5, 0);
-        for second in 0..5 {
-            assert_eq!(bad(&door, "ada@example.org", "10.0.0.1", second).await, Ok(()));
-        }
-        assert_eq!(bad(&door, "ada@example.org", "10.0.0.1", 10).await, Err(50));
-        assert_eq!(good(&door, "ADA@example.org ", "10.0.0.9", 10).await, Err(50), "the account, elsewhere");
-        assert_eq!(good(&door, "bob@example.org", "10.0.0.1", 10).await, Err(50), "the address");
-        assert_eq!(good(&door, "bob@example.org", "10.0.0.9", 10).await, Ok(()));
-        assert_eq!(bad(&door, "ada@example.org", "10.0.0.1", 60).await, Ok(()), "refused tries do not count");
-        assert_eq!(bad(&door, "ada@example.org", "10.0.0.1", 60).await, Err(1));
-    }
-
-    #[tokio::test]
-    async fn good_sign_ins_never_count() {
-        let door = Door::new(5, 0);
-        for _ in 0..100 {
-            assert_eq!(good(&door, "ada@example.org", "10.0.0.1", 0).await, Ok(()));
-        }
-        assert!(door.sign_ins.lock().is_empty(), "nothing is kept of them");
-    }
-
-    #[tokio::test]
-    async fn guesses_from_elsewhere_do_not_lock_the_owner_out() {
-        let door = Door::new(5, 0);
-        assert_eq!(good(&door, "ada@example.org", "10.0.0.1", 0).await, Ok(()));
-        for host in 2..7 {
-            assert_eq!(bad(&door, "ada@example.org", &format!("10.0.0.{host}"), 1).await, Ok(()));
-        }
-        assert!(bad(&door, "ada@example.org", "10.0.0.8", 1).await.is_err());
-        assert_eq!(good(&door, "ada@example.org", "10.0.0.1", 2).await, Ok(()));
-        for _ in 0..5 {
-            assert_eq!(bad(&door, "ada@example.org", "10.0.0.1", 3).await, Ok(()));
-        }
-        assert!(
-            bad(&door, "ada@example.org", "10.0.0.1", 3).await.is_err(),
-            "nor may they guess for ever there"
-        );
-    }
-
-    #[tokio::test]
-    async fn guesses_at_the_same_moment_are_no_more_than_five() {
-        let door = Door::new(5, 0);
-        let mut begun = vec![];
-        for _ in 0..5 {
-            begun.push(door.sign_in("ada@example.org", "10.0.0.1", at(0)).await.ok());
-        }
-        let mut sixth = pin!(door.sign_in("ada@example.org", "10.0.0.1", at(0)));
-        assert!(poll!(&mut sixth).is_pending(), "nobody knows yet whether the five were bad");
-        for knock in begun.drain(..4).flatten() {
-            knock.was_bad(at(0));
-        }
-        assert!(poll!(&mut sixth).is_pending());
-        for knock in begun.drain(..).flatten() {
-            knock.was_good();
-        }
-        assert!(matches!(poll!(&mut sixth), Poll::Ready(Ok(_))), "one of the five was good");
-    }
-
-    #[tokio::test]
-    async fn a_whole_ipv6_network_is_one_address() {
-        let door = Door::new(5, 0);
-        for host in 0..5 {
-            assert_eq!(
-                bad(&door, &format!("{host}@example.org"), &format!("2001:db8::{host}"), 0).await,
-                Ok(())
-            );
-        }
-        assert!(bad(&door, "x@example.org", "2001:db8::ffff:1", 0).await.is_err());
-        assert_eq!(bad(&door, "x@example.org", "2001:db8:0:1::1", 0).await, Ok(()));
-        assert_eq!(network("::ffff:10.0.0.1"), "10.0.0.1");
-    }
-
-    #[tokio::test]
-    async fn zero_means_no_limit() {
-        let door = Door::new(0, 0);
-        for _ in 0..100 {
-            assert_eq!(bad(&door, "ada@example.org", "10.0.0.1", 0).await, Ok(()));
-            assert_eq!(door.sign_up("10.0.0.1", at(0)), Ok(()));
-        }
-    }
-
-    #[test]
-    fn sign_ups_are_counted_by_address_and_hour() {
-        let door = Door::new(5, 3);
-        for _ in 0..3 {
-            assert_eq!(door.sign_up("10.0.0.1", at(0)), Ok(()));
-        }
-        assert_eq!(door.sign_up("10.0.0.1", at(600)), Err(3_000));
-        assert_eq!(door.sign_up("10.0.0.2", at(600)), Ok(()));
-        assert_eq!(door.sign_up("", at(600)), Ok(()), "the operator");
-        assert_eq!(door.sign_up("10.0.0.1", at(3_600)), Ok(()));
-    }
-
-    #[test]
-    fn memory_is_bounded_and_the_oldest_counts_go_first() {
-        let door = Door::new(5, 1);
-        for n in 0..MOST_KEYS + 10 {
-            assert_eq!(door.sign_up(&n.to_string(), at(n as i64 / 100)), Ok(()));
-        }
-        assert!(door.sign_ups.lock().len() <= MOST_KEYS);
-        assert!(door.sign_up(&(MOST_KEYS + 9).to_string(), at(1_010)).is_err(), "the newest is remembered");
-    }
-}
+mod tests;

@@ -1,0 +1,40 @@
+//! Secrets that all servers of one database share, and that outlive each of them.
+
+use crate::{fault::Fault, open::Store};
+use services::ports::StoreError;
+
+impl Store {
+    /// The secret of that name; `drawn`, when there was none yet.
+    ///
+    /// # Errors
+    /// When the database cannot be written or what it keeps is no such secret.
+    pub async fn kept_secret(&self, name: &'static str, drawn: [u8; 32]) -> Result<[u8; 32], StoreError> {
+        let written = self
+            .writer()
+            .write("keep a secret", (name, drawn), |tx, (name, drawn)| {
+                Box::pin(async move {
+                    let text: String = drawn.iter().map(|b| format!("{b:02x}")).collect();
+                    let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+                    sqlx::query(sql).bind(*name).bind(text).execute(&mut tx.conn).await?;
+                    let kept: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+                        .bind(*name)
+                        .fetch_one(&mut tx.conn)
+                        .await?;
+                    bytes(&kept).ok_or_else(|| Fault::corrupt(format!("the secret {name}")))
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+}
+
+fn bytes(text: &str) -> Option<[u8; 32]> {
+    let mut bytes = [0; 32];
+    if text.len() != bytes.len() * 2 {
+        return None;
+    }
+    for (at, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}

@@ -1,0 +1,255 @@
+//! Sign-in sessions. Whatever ends one tells the bus behind the commit.
+
+use crate::{
+    accounts::{USER, user_of},
+    fault::Fault,
+    open::Store,
+    page::{Cursor, limit_of, paged},
+    writer::Tx,
+};
+use async_trait::async_trait;
+use domain::{SessionId, Timestamp, User, UserId, resource::Page};
+use services::ports::{NewSession, PageQuery, PasswordChange, SessionInfo, Sessions, Signal, StoreError};
+use sqlx::{Row, any::AnyRow};
+use std::collections::BTreeSet;
+
+const SESSION: &str =
+    "s.id, s.user_id, s.user_agent, s.ip, s.created_at, s.last_seen_at, s.expires_at, s.renewed_at";
+/// How many columns those are.
+const SESSION_COLUMNS: usize = 8;
+/// Users whose expired sessions are removed in one transaction.
+const SWEPT_USERS: u32 = 200;
+
+/// Reads the columns of [`SESSION`], in that order.
+fn session_of(row: &AnyRow) -> Result<SessionInfo, Fault> {
+    Ok(SessionInfo {
+        id: row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?,
+        user_id: row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?,
+        user_agent: row.try_get(2)?,
+        ip: row.try_get(3)?,
+        created_at: Timestamp::from_micros(row.try_get(4)?),
+        last_seen_at: Timestamp::from_micros(row.try_get(5)?),
+        expires_at: Timestamp::from_micros(row.try_get(6)?),
+        renewed_at: row.try_get::<Option<i64>, _>(7)?.map(Timestamp::from_micros),
+    })
+}
+
+/// Gives the session that changes the password its new token.
+pub(crate) async fn renew(tx: &mut Tx, change: &PasswordChange) -> Result<(), Fault> {
+    let renewed = sqlx::query(
+        "UPDATE sessions SET token_hash = $1, renewed_at = $2, expires_at = $3 \
+         WHERE id = $4 AND user_id = $5 AND expires_at > $2",
+    )
+    .bind(change.token_hash.as_str())
+    .bind(change.now.micros())
+    .bind(change.expires_at.micros())
+    .bind(change.session_id.to_string())
+    .bind(change.user_id.to_string())
+    .execute(&mut tx.conn)
+    .await?;
+    if renewed.rows_affected() == 0 { Err(StoreError::NotFound.into()) } else { Ok(()) }
+}
+
+/// Ends all sessions of the user but one; answers how many of them were still alive.
+pub(crate) async fn end_others(
+    tx: &mut Tx,
+    user_id: UserId,
+    keep: SessionId,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let rows = sqlx::query("DELETE FROM sessions WHERE user_id = $1 AND id <> $2 RETURNING id, expires_at")
+        .bind(user_id.to_string())
+        .bind(keep.to_string())
+        .fetch_all(&mut tx.conn)
+        .await?;
+    let mut alive = 0;
+    for row in rows {
+        let session_id = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
+        alive += u64::from(row.try_get::<i64, _>(1)? > now.micros());
+        tx.signal(Signal::SessionEnded { user_id, session_id });
+    }
+    Ok(alive)
+}
+
+#[async_trait]
+impl Sessions for Store {
+    async fn create_session(&self, session: NewSession) -> Result<(), StoreError> {
+        self.writer()
+            .write_for(session.user_id, "create session", session, |tx, session| {
+                Box::pin(async move {
+                    sqlx::query(
+                        "INSERT INTO sessions \
+                         (id, user_id, token_hash, user_agent, ip, created_at, last_seen_at, expires_at) \
+                         VALUES ($1, $2, $3, $4, $5, $6, $6, $7)",
+                    )
+                    .bind(session.id.to_string())
+                    .bind(session.user_id.to_string())
+                    .bind(session.token_hash.as_str())
+                    .bind(session.user_agent.as_str())
+                    .bind(session.ip.as_str())
+                    .bind(session.created_at.micros())
+                    .bind(session.expires_at.micros())
+                    .execute(&mut tx.conn)
+                    .await
+                    .map_err(|e| Fault::from(e).orphan())?;
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn session(
+        &self,
+        token_hash: &str,
+        now: Timestamp,
+    ) -> Result<Option<(SessionInfo, User)>, StoreError> {
+        let sql = format!(
+            "SELECT {SESSION}, {USER} FROM sessions s JOIN users ON users.id = s.user_id \
+             WHERE s.token_hash = $1 AND s.expires_at > $2"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(token_hash)
+            .bind(now.micros())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        let both = |row: AnyRow| Ok::<_, Fault>((session_of(&row)?, user_of(&row, SESSION_COLUMNS)?));
+        Ok(row.map(both).transpose()?)
+    }
+
+    async fn session_of(
+        &self,
+        user: UserId,
+        id: SessionId,
+        now: Timestamp,
+    ) -> Result<Option<SessionInfo>, StoreError> {
+        let sql = format!(
+            "SELECT {SESSION} FROM sessions s WHERE s.id = $1 AND s.user_id = $2 AND s.expires_at > $3"
+        );
+        let row = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .bind(now.micros())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        Ok(row.map(|row| session_of(&row)).transpose()?)
+    }
+
+    async fn sessions(
+        &self,
+        user: UserId,
+        page: PageQuery,
+        now: Timestamp,
+    ) -> Result<Page<SessionInfo>, StoreError> {
+        let (place, limit) = (Cursor::before(&page)?, limit_of(&page));
+        let sql = format!(
+            "SELECT {SESSION} FROM sessions s WHERE s.user_id = $1 AND s.expires_at > $2 \
+             AND (s.created_at < $3 OR (s.created_at = $3 AND s.id < $4)) \
+             ORDER BY s.created_at DESC, s.id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+            .bind(user.to_string())
+            .bind(now.micros())
+            .bind(place.number)
+            .bind(place.id)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        let sessions = rows.iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
+        Ok(paged(sessions, limit, |s| Cursor::new(s.created_at.micros(), s.id)))
+    }
+
+    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {
+        self.writer()
+            .write("touch session", (id, now), |tx, (id, now)| {
+                Box::pin(async move {
+                    sqlx::query("UPDATE sessions SET last_seen_at = $1 WHERE id = $2 AND last_seen_at < $1")
+                        .bind(now.micros())
+                        .bind(id.to_string())
+                        .execute(&mut tx.conn)
+                        .await?;
+                    Ok(())
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn end_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "end session", (user, id), |tx, (user, id)| {
+                Box::pin(async move {
+                    let done = sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2")
+                        .bind(id.to_string())
+                        .bind(user.to_string())
+                        .execute(&mut tx.conn)
+                        .await?;
+                    let was_there = done.rows_affected() > 0;
+                    if was_there {
+                        tx.signal(Signal::SessionEnded { user_id: *user, session_id: *id });
+                    }
+                    Ok(was_there)
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn end_other_sessions(
+        &self,
+        user: UserId,
+        keep: SessionId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "end other sessions", (user, keep, now), |tx, (user, keep, now)| {
+                Box::pin(async move { end_others(tx, *user, *keep, *now).await })
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn sweep_sessions(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let sql = "SELECT DISTINCT user_id FROM sessions WHERE expires_at <= $1 ORDER BY user_id LIMIT $2";
+        let users: Vec<String> = sqlx::query_scalar(sql)
+            .bind(now.micros())
+            .bind(i64::from(SWEPT_USERS))
+            .fetch_all(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        if users.is_empty() {
+            return Ok(0);
+        }
+        let users = users.iter().map(|id| id.parse().map_err(Fault::corrupt));
+        let users = users.collect::<Result<BTreeSet<UserId>, _>>()?;
+        let written = self
+            .writer()
+            .write("sweep sessions", (users, now), |tx, (users, now)| {
+                Box::pin(async move {
+                    tx.lock_users(users).await?;
+                    let ids: Vec<String> = users.iter().map(|id| format!("'{id}'")).collect();
+                    let sql = format!(
+                        "DELETE FROM sessions WHERE expires_at <= $1 AND user_id IN ({}) RETURNING id, user_id",
+                        ids.join(", ")
+                    );
+                    let rows = sqlx::query(sqlx::AssertSqlSafe(sql))
+                        .bind(now.micros())
+                        .fetch_all(&mut tx.conn)
+                        .await?;
+                    for row in &rows {
+                        let session_id = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
+                        let user_id = row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?;
+                        tx.signal(Signal::SessionEnded { user_id, session_id });
+                    }
+                    Ok(rows.len() as u64)
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+}

@@ -1,0 +1,149 @@
+//! Sign-in sessions, on both databases.
+
+use crate::{
+    on_every_database,
+    subject::{Database, Subject},
+};
+use domain::{SessionId, Timestamp, UserId};
+use services::ports::{NewSession, PageQuery, Sessions, StoreError};
+use std::ops::DerefMut;
+
+pub fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
+    NewSession {
+        id: SessionId::new(s.world().uuid()),
+        user_id,
+        token_hash: token_hash.into(),
+        user_agent: "Browser/1".into(),
+        ip: "127.0.0.1".into(),
+        created_at: s.world().now(),
+        expires_at: s.world().now().plus_seconds(60),
+    }
+}
+
+async fn a_session_lives_until_it_expires(s: impl Subject + DerefMut<Target = Database>) {
+    let user = s.user().await;
+    let new = session(&s, user, "aa");
+    s.store.create_session(new.clone()).await.unwrap();
+    let at = |seconds: i64| new.created_at.plus_seconds(seconds);
+    let (info, who) = s.store.session("aa", at(59)).await.unwrap().unwrap();
+    assert_eq!((info.id, info.user_id, who.id), (new.id, user, user));
+    assert_eq!((info.user_agent.as_str(), info.ip.as_str()), ("Browser/1", "127.0.0.1"));
+    assert_eq!((info.created_at, info.last_seen_at, info.expires_at), (at(0), at(0), at(60)));
+    assert!(s.store.session("aa", at(60)).await.unwrap().is_none(), "expired");
+    assert!(s.store.session("ab", at(0)).await.unwrap().is_none(), "another token");
+}
+
+async fn a_session_that_is_used_remembers_when_last(s: impl Subject + DerefMut<Target = Database>) {
+    let user = s.user().await;
+    let new = session(&s, user, "aa");
+    s.store.create_session(new.clone()).await.unwrap();
+    let seen = |at: Timestamp| {
+        let store = s.store.clone();
+        async move { store.session("aa", at).await.unwrap().unwrap().0.last_seen_at }
+    };
+    let later = new.created_at.plus_seconds(30);
+    s.store.touch_session(new.id, later).await.unwrap();
+    assert_eq!(seen(later).await, later);
+    s.store.touch_session(new.id, new.created_at).await.unwrap();
+    assert_eq!(seen(later).await, later, "a late note of an earlier use changes nothing");
+}
+
+async fn only_its_user_ends_a_session_and_only_once(s: impl Subject + DerefMut<Target = Database>) {
+    let (ada, eve) = (s.user().await, s.user().await);
+    let new = session(&s, ada, "aa");
+    s.store.create_session(new.clone()).await.unwrap();
+    assert!(!s.store.end_session(eve, new.id).await.unwrap());
+    assert!(s.store.session("aa", new.created_at).await.unwrap().is_some());
+    assert!(s.world().bus.ended(ada).is_empty(), "nobody's streams end for that");
+    assert!(s.store.end_session(ada, new.id).await.unwrap());
+    assert!(s.store.session("aa", new.created_at).await.unwrap().is_none());
+    assert!(!s.store.end_session(ada, new.id).await.unwrap());
+    assert_eq!(s.world().bus.ended(ada), [new.id], "told once");
+}
+
+async fn a_session_of_nobody_is_refused(s: impl Subject + DerefMut<Target = Database>) {
+    let new = session(&s, UserId::new(s.world().uuid()), "aa");
+    let refused = s.store.create_session(new).await;
+    assert!(matches!(refused, Err(StoreError::NotFound)), "{refused:?}");
+}
+
+async fn a_session_is_found_by_its_id_for_its_user_only(s: impl Subject + DerefMut<Target = Database>) {
+    let (ada, eve) = (s.user().await, s.user().await);
+    let new = session(&s, ada, "aa");
+    s.store.create_session(new.clone()).await.unwrap();
+    let found = s.store.session_of(ada, new.id, new.created_at).await.unwrap().unwrap();
+    assert_eq!((found.id, found.user_id, found.renewed_at), (new.id, ada, None));
+    assert!(s.store.session_of(eve, new.id, new.created_at).await.unwrap().is_none());
+    assert!(s.store.session_of(ada, new.id, new.expires_at).await.unwrap().is_none(), "expired");
+}
+
+async fn live_sessions_are_listed_page_by_page_newest_first(s: impl Subject + DerefMut<Target = Database>) {
+    let (ada, eve) = (s.user().await, s.user().await);
+    s.store.create_session(session(&s, eve, "eve")).await.unwrap();
+    s.store
+        .create_session(NewSession { expires_at: s.world().now(), ..session(&s, ada, "old") })
+        .await
+        .unwrap();
+    let mut made = vec![];
+    for n in 0..5 {
+        // Two at one moment each: then the newer id counts.
+        s.world().clock.advance_seconds(n % 2);
+        let new = session(&s, ada, &format!("ada{n}"));
+        s.store.create_session(new.clone()).await.unwrap();
+        made.insert(0, new.id);
+    }
+    let (mut listed, mut query) = (vec![], PageQuery::first(2));
+    loop {
+        let page = s.store.sessions(ada, query, s.world().now()).await.unwrap();
+        listed.extend(page.items.iter().map(|i| i.id));
+        let Some(next) = page.next else { break };
+        query = PageQuery { after: Some(next), limit: 2 };
+    }
+    assert_eq!(listed, made);
+}
+
+async fn all_other_sessions_end_at_once(s: impl Subject + DerefMut<Target = Database>) {
+    let (ada, eve) = (s.user().await, s.user().await);
+    let own = session(&s, ada, "own");
+    s.store.create_session(own.clone()).await.unwrap();
+    for token in ["a", "b", "c"] {
+        s.store.create_session(session(&s, ada, token)).await.unwrap();
+    }
+    s.store.create_session(session(&s, eve, "eve")).await.unwrap();
+    let now = s.world().now();
+    assert_eq!(s.store.end_other_sessions(ada, own.id, now).await.unwrap(), 3);
+    assert_eq!(s.store.end_other_sessions(ada, own.id, now).await.unwrap(), 0);
+    assert_eq!((s.world().bus.ended(ada).len(), s.world().bus.ended(eve).len()), (3, 0));
+    for (token, lives) in [("own", true), ("a", false), ("b", false), ("c", false), ("eve", true)] {
+        assert_eq!(s.store.session(token, now).await.unwrap().is_some(), lives, "{token}");
+    }
+}
+
+async fn expired_sessions_are_swept_and_no_others(s: impl Subject + DerefMut<Target = Database>) {
+    let (ada, bob) = (s.user().await, s.user().await);
+    for (user, hash) in [(ada, "ada-old"), (bob, "bob-old"), (bob, "bob-older")] {
+        s.store.create_session(session(&s, user, hash)).await.unwrap();
+    }
+    s.world().clock.advance_seconds(40);
+    s.store.create_session(session(&s, ada, "ada-new")).await.unwrap();
+    s.world().clock.advance_seconds(20);
+    let now = s.world().now();
+    assert_eq!(s.store.sweep_sessions(now).await.unwrap(), 3);
+    assert_eq!(s.store.sweep_sessions(now).await.unwrap(), 0);
+    let mut conn = s.place.connect().await;
+    let left: Vec<String> =
+        sqlx::query_scalar("SELECT token_hash FROM sessions").fetch_all(&mut conn).await.unwrap();
+    assert_eq!(left, ["ada-new"]);
+    assert_eq!((s.world().bus.ended(ada).len(), s.world().bus.ended(bob).len()), (1, 2), "their streams end");
+}
+
+on_every_database!(
+    a_session_lives_until_it_expires,
+    a_session_that_is_used_remembers_when_last,
+    only_its_user_ends_a_session_and_only_once,
+    a_session_of_nobody_is_refused,
+    a_session_is_found_by_its_id_for_its_user_only,
+    live_sessions_are_listed_page_by_page_newest_first,
+    all_other_sessions_end_at_once,
+    expired_sessions_are_swept_and_no_others,
+);

@@ -91,7 +91,12 @@ mod tests {
             Event::JobError(job(JobStatus::Failed)),
             Event::DocumentDeleted(DocumentDeleted { id: id(1), workspace_id: id(2), rev: 9 }),
             Event::WorkspaceDeleted(WorkspaceDeleted { id: id(2), rev: 9 }),
-            Event::SettingsChanged(SettingsChanged { user: person(), theme: Theme::Dark, rev: 9 }),
+            Event::SettingsChanged(SettingsChanged {
+                user: person(),
+                theme: Theme::Dark,
+                rev: 9,
+                export: None,
+            }),
             Event::SessionEnded { session_id: id(3) },
         ];
         let event =

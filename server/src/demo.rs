@@ -204,7 +204,7 @@ impl Demo {
         self.services.may_upload(user, workspace).await?;
         let (mut received, mut rejected) = (vec![], vec![]);
         for (name, bytes) in files {
-            match self.services.receive_file(&name, stream::iter([Ok(bytes)]).boxed()).await? {
+            match self.services.receive_file(user, &name, stream::iter([Ok(bytes)]).boxed()).await? {
                 Ok(file) => received.push(file),
                 Err(refused) => rejected.push(refused),
             }

@@ -101,6 +101,9 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     let services = Services {
         accounts: whole.clone(),
         sessions: whole.clone(),
+        api_keys: whole.clone(),
+        exports: whole.clone(),
+        deletions: whole.clone(),
         workspaces: whole.clone(),
         documents: whole.clone(),
         jobs: whole.clone(),
@@ -226,9 +229,14 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
                 Ok(leases) => tracing::info!(leases, "work that an earlier run left unfinished goes on"),
                 Err(e) => return Err(StartError::Refused(format!("the leases could not be voided: {e}"))),
             }
+            if let Err(e) = services.exports.void_export_leases().await {
+                return Err(StartError::Refused(format!("the leases could not be voided: {e}")));
+            }
         }
         background.spawn(until(stopping.clone(), services.clone().run_provisioner()));
         background.spawn(until(stopping.clone(), services.clone().run_queue_herald()));
+        background.spawn(until(stopping.clone(), services.clone().run_exporter()));
+        background.spawn(until(stopping.clone(), services.clone().run_deleter()));
         let extractor = Extractor::this_program(ingest::extract::Limits::default())?;
         let tools = Tools { extractor, tokenizers: embedder };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };

@@ -1,6 +1,7 @@
 //! Events (one committed change each) and the frames that carry them over WebSocket, SSE and long polling.
 
 use crate::{
+    export::Export,
     ids::{DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId},
     resource::{Document, Job, Theme, User, Workspace},
     status::named,
@@ -80,6 +81,16 @@ pub struct SettingsChanged {
     pub user: User,
     pub theme: Theme,
     pub rev: u64,
+    /// The newest export, when it is what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<Export>,
+}
+
+impl SettingsChanged {
+    /// Tells the user as it is now; gets its rev when it is committed.
+    pub fn of(user: User) -> Self {
+        Self { theme: user.theme, user, rev: 0, export: None }
+    }
 }
 
 /// What an event is about. Progress of one entity replaces older progress of the same entity on a slow connection.

@@ -69,6 +69,14 @@ id!(
     /// One signed-in browser.
     SessionId
 );
+id!(
+    /// One API key.
+    ApiKeyId
+);
+id!(
+    /// One export of an account.
+    ExportId
+);
 
 /// The text is not a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

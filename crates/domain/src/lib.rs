@@ -3,8 +3,10 @@
 //!
 //! Nothing here does I/O, reads a clock or draws a random number; the crate compiles for the server and for WASM.
 
+pub mod api_key;
 pub mod backoff;
 pub mod event;
+pub mod export;
 pub mod files;
 pub mod ids;
 pub mod ingest;
@@ -23,9 +25,11 @@ pub mod timestamp;
 pub mod upload;
 pub mod validate;
 
+pub use api_key::{ApiKey, Scope};
 pub use event::{ClientFrame, EntityKey, Event, EventFrame, ServerFrame};
+pub use export::{Export, ExportStatus};
 pub use files::FileKind;
-pub use ids::{ChunkId, DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId};
+pub use ids::{ApiKeyId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, UserId, WorkspaceId};
 pub use problem::Problem;
 pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};
 pub use status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, WorkspaceStatus};

@@ -114,6 +114,10 @@ text_newtype!(
     /// At most 100 characters, no control characters.
     FullName
 );
+text_newtype!(
+    /// 1–60 characters, no control characters; outer spaces are removed.
+    KeyName
+);
 
 impl Username {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
@@ -201,6 +205,19 @@ pub fn choice<T: FromStr + fmt::Display>(text: &str, all: &[T]) -> Result<T, Inv
             names => Invalid::because(format!("Use one of {}.", names.join(", "))),
         }
     })
+}
+
+impl KeyName {
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        if !(1..=60).contains(&text.chars().count()) {
+            return Err(Invalid::because("Use 1 to 60 characters."));
+        }
+        if text.chars().any(char::is_control) {
+            return Err(Invalid::because("Use letters, digits, spaces and punctuation only."));
+        }
+        Ok(Self(text.to_owned()))
+    }
 }
 
 /// A rule of the password, and whether a text keeps it; the form ticks them as one types.

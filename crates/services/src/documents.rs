@@ -1,7 +1,7 @@
 //! Uploading and reading documents.
 
 use crate::{
-    Error, Result, Services,
+    Error, Result, Services, keys,
     ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery},
 };
 use bytes::Bytes;
@@ -97,6 +97,7 @@ impl Services {
     /// The inner error refuses this file alone; the outer one ends the upload (disk or client gone).
     pub async fn receive_file(
         &self,
+        user: UserId,
         filename: &str,
         body: BoxStream<'static, std::result::Result<Bytes, BlobError>>,
     ) -> Result<std::result::Result<ReceivedFile, Rejected>> {
@@ -105,7 +106,7 @@ impl Services {
             Ok(Err(Rejected { filename: filename.clone(), code: code.to_owned(), detail, status }))
         };
         let id = DocumentId::new(self.ids.uuid());
-        let blob_key = format!("documents/{id}");
+        let blob_key = keys::document(user, id);
         let received = match self.blobs.receive(&blob_key, body, self.limits.file_bytes).await {
             Ok(received) => received,
             Err(BlobError::TooLarge { limit }) => {

@@ -2,9 +2,14 @@
 //! browser. No database, no broker and no web framework is named here.
 
 mod accounts;
+mod api_keys;
+mod caller;
+mod deletion;
 mod documents;
 mod error;
+mod export;
 mod jobs;
+pub mod keys;
 pub mod live;
 mod pages;
 pub mod ports;
@@ -18,6 +23,7 @@ pub use accounts::{
     ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileForm, Seals, SignIn, SignUp,
     SignedIn, Standing, Who,
 };
+pub use caller::{Caller, Pass};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use search::VectorCache;
@@ -26,8 +32,8 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, Blobs, Bus, Clock, Documents, Embedder, EventLog, FileTypes, Ids, Index, JobStore,
-    PasswordHasher, Secrets, Sessions, Workspaces,
+    Accounts, ApiKeys, Blobs, Bus, Clock, Deletions, Documents, Embedder, EventLog, Exports, FileTypes, Ids,
+    Index, JobStore, PasswordHasher, Secrets, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -65,6 +71,9 @@ impl Default for Limits {
 pub struct Services {
     pub accounts: Arc<dyn Accounts>,
     pub sessions: Arc<dyn Sessions>,
+    pub api_keys: Arc<dyn ApiKeys>,
+    pub exports: Arc<dyn Exports>,
+    pub deletions: Arc<dyn Deletions>,
     pub workspaces: Arc<dyn Workspaces>,
     pub documents: Arc<dyn Documents>,
     pub jobs: Arc<dyn JobStore>,

@@ -138,6 +138,11 @@ impl VectorCache {
         Some(cached.clone())
     }
 
+    /// Lets go of a workspace that is being deleted.
+    pub(crate) fn forget(&self, workspace: WorkspaceId) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).entries.remove(&workspace);
+    }
+
     fn put(&self, workspace: WorkspaceId, cached: Arc<Cached>) {
         if cached.bytes() > self.budget {
             return;

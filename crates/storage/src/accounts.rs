@@ -86,7 +86,7 @@ impl Accounts for Store {
     }
 
     async fn user_by_email(&self, email: &validate::Email) -> Result<Option<(User, String)>, StoreError> {
-        let sql = format!("SELECT password_hash, {USER} FROM users WHERE email = $1");
+        let sql = format!("SELECT password_hash, {USER} FROM users WHERE email = $1 AND deleting_at IS NULL");
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(email.as_str())
             .fetch_optional(self.readers())
@@ -120,7 +120,7 @@ impl Accounts for Store {
                     .execute(&mut tx.conn)
                     .await
                     .map_err(|e| Fault::from(e).taken("users_email_key", "users.email"))?;
-                    let changed = SettingsChanged { user: after.clone(), theme: after.theme, rev: 0 };
+                    let changed = SettingsChanged::of(after.clone());
                     tx.emit(*id, Event::SettingsChanged(changed), *now);
                     Ok(after)
                 })

@@ -6,10 +6,13 @@
 //! through a pool of readers. No rule of the product is decided here: statuses move by the tables of `domain`.
 
 mod accounts;
+mod api_keys;
 mod bulk;
+mod deletions;
 mod documents;
 mod engine;
 mod events;
+mod exports;
 mod fault;
 mod high_water;
 mod index;

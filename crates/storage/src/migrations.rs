@@ -30,6 +30,7 @@ const CHANGES: &[Change] = changes![
     2 "0002_documents_jobs",
     3 "0003_provisioning_queue",
     4 "0004_preferences_sessions",
+    5 "0005_keys_exports_deletions",
 ];
 
 /// Those of one engine, in order.

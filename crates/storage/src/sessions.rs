@@ -106,7 +106,7 @@ impl Sessions for Store {
     ) -> Result<Option<(SessionInfo, User)>, StoreError> {
         let sql = format!(
             "SELECT {SESSION}, {USER} FROM sessions s JOIN users ON users.id = s.user_id \
-             WHERE s.token_hash = $1 AND s.expires_at > $2"
+             WHERE s.token_hash = $1 AND s.expires_at > $2 AND users.deleting_at IS NULL"
         );
         let row = sqlx::query(sqlx::AssertSqlSafe(sql))
             .bind(token_hash)

@@ -81,12 +81,7 @@ impl Incoming {
     /// Renames to the final place and makes the rename durable. Blocking.
     fn settle(mut self, place: &Path) -> io::Result<()> {
         let dir = place.parent().ok_or_else(|| io::Error::other("a key without a folder"))?;
-        if !dir.is_dir() {
-            fs::create_dir_all(dir)?;
-            if let Some(above) = dir.parent() {
-                sync_dir(above)?;
-            }
-        }
+        make_dir(dir)?;
         fs::rename(self.path()?, place)?;
         self.0 = None;
         sync_dir(dir)
@@ -100,6 +95,21 @@ impl Drop for Incoming {
             let _ = fs::remove_file(path);
         }
     }
+}
+
+/// Makes a folder with those above it, each durable.
+fn make_dir(dir: &Path) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let above = dir.parent().ok_or_else(|| io::Error::other("a folder without one above"))?;
+    make_dir(above)?;
+    match fs::create_dir(dir) {
+        // Another transfer was faster.
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+        _ => {}
+    }
+    sync_dir(above)
 }
 
 fn sync_dir(dir: &Path) -> io::Result<()> {
@@ -177,6 +187,18 @@ impl Blobs for FileBlobs {
         let place = self.place(key)?;
         let gone = blocking(move || {
             fs::remove_file(&place)?;
+            place.parent().map_or(Ok(()), sync_dir)
+        });
+        match gone.await {
+            Err(BlobError::NotFound) => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn delete_folder(&self, folder: &str) -> Result<(), BlobError> {
+        let place = self.place(folder)?;
+        let gone = blocking(move || {
+            fs::remove_dir_all(&place)?;
             place.parent().map_or(Ok(()), sync_dir)
         });
         match gone.await {
@@ -265,6 +287,23 @@ mod tests {
         blobs.delete("probes/x").await.expect("gone");
         blobs.delete("probes/x").await.expect("still gone");
         assert!(matches!(blobs.get("probes/x").await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_folder_goes_with_all_that_is_in_it_and_nothing_else() {
+        let (_dir, blobs) = blobs();
+        for key in ["users/a/documents/1", "users/a/exports/2", "users/ab/documents/3"] {
+            blobs.put(key, "x".into()).await.expect("put");
+        }
+        blobs.delete_folder("users/a").await.expect("gone");
+        blobs.delete_folder("users/a").await.expect("still gone");
+        assert!(matches!(blobs.get("users/a/documents/1").await, Err(BlobError::NotFound)));
+        assert!(!blobs.root.join("users/a").exists());
+        assert_eq!(blobs.get("users/ab/documents/3").await.expect("somebody else's"), "x");
+        for folder in ["", ".", "..", "users/..", "/", "incoming"] {
+            assert!(blobs.delete_folder(folder).await.is_err(), "{folder:?}");
+        }
+        blobs.put("users/a/documents/1", "again".into()).await.expect("the folder is made anew");
     }
 
     #[tokio::test]

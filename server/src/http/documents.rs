@@ -4,7 +4,7 @@ use super::{
     AppState,
     extract::{Json, Params, PathId},
     problem::{ApiError, ApiResult},
-    session::SignedIn,
+    session::Allowed,
 };
 use axum::{
     body::Body,
@@ -14,16 +14,17 @@ use axum::{
 use domain::{Chunk, Document, DocumentId, Problem, WorkspaceId, resource::Page};
 use http::{HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use std::path::Path;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
 /// The documents of a workspace, newest first.
 #[utoipa::path(get, path = "/api/workspaces/{id}/documents", tag = "documents",
     params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Document>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Document>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<WorkspaceId>,
     mut params: Params,
 ) -> ApiResult<Json<Page<Document>>> {
@@ -34,10 +35,10 @@ pub async fn list(
 
 /// One document.
 #[utoipa::path(get, path = "/api/documents/{id}", tag = "documents", params(("id" = String, Path)),
-    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
 ) -> ApiResult<Json<Document>> {
     Ok(Json(app.services().document(who.user.id, id).await?))
@@ -46,10 +47,10 @@ pub async fn read(
 /// The chunks of a document, by ordinal.
 #[utoipa::path(get, path = "/api/documents/{id}/chunks", tag = "documents",
     params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn chunks(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
     mut params: Params,
 ) -> ApiResult<Json<Page<Chunk>>> {
@@ -61,16 +62,26 @@ pub async fn chunks(
 /// The file as it was uploaded. It is never shown as part of the site: a document may hold script.
 #[utoipa::path(get, path = "/api/documents/{id}/content", tag = "documents", params(("id" = String, Path)),
     responses((status = 200, description = "the bytes", content_type = "application/octet-stream"), (status = 206, description = "a range of them"),
-        (status = 401, body = Problem), (status = 404, body = Problem)))]
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn content(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
     request: Request,
 ) -> ApiResult<Response> {
     let (document, path) = app.services().content(who.user.id, id).await?;
+    serve_file(&path, &document.mime_type, &document.filename, request).await
+}
+
+/// A stored file as a download.
+pub(super) async fn serve_file(
+    path: &Path,
+    mime_type: &str,
+    filename: &str,
+    request: Request,
+) -> ApiResult<Response> {
     // Ranges, conditions and HEAD come with it.
-    let served = ServeFile::new(&path).oneshot(request).await;
+    let served = ServeFile::new(path).oneshot(request).await;
     let mut response = match served {
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
@@ -79,10 +90,10 @@ pub async fn content(
         return Err(ApiError::from(Problem::not_found("file")));
     }
     let headers = response.headers_mut();
-    let kind = HeaderValue::from_str(&document.mime_type);
+    let kind = HeaderValue::from_str(mime_type);
     headers
         .insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
-    headers.insert(header::CONTENT_DISPOSITION, attachment(&document.filename));
+    headers.insert(header::CONTENT_DISPOSITION, attachment(filename));
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     response::{IntoResponse, Response},
 };
-use domain::{ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, WorkspaceId};
+use domain::{ApiKeyId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, WorkspaceId};
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use services::ports::PageQuery;
@@ -83,7 +83,8 @@ named!(
     DocumentId = "document",
     JobId = "job",
     ChunkId = "chunk",
-    SessionId = "session"
+    SessionId = "session",
+    ApiKeyId = "API key"
 );
 
 /// The one id in the path. What is no id cannot be there: 404.

@@ -4,7 +4,7 @@ use super::{
     AppState,
     extract::{Json, Params, PathId},
     problem::{ApiError, ApiResult},
-    session::SignedIn,
+    session::Allowed,
 };
 use axum::{
     extract::State,
@@ -22,10 +22,10 @@ const MAX_IDS: usize = 100;
 
 /// The newest job of a workspace, with its four phases in order.
 #[utoipa::path(get, path = "/api/ingestion/kb/{id}/status", tag = "status", params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_job` when there was none")))]
+    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem, description = "`no_job` when there was none")))]
 pub async fn workspace_status(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<WorkspaceId>,
 ) -> ApiResult<Json<Job>> {
     Ok(Json(app.services().newest_job(who.user.id, id).await?))
@@ -123,10 +123,10 @@ const fn default_message(status: ProcessingStatus) -> &'static str {
 
 /// How far one document is.
 #[utoipa::path(get, path = "/v1/documents/{id}/status", tag = "status", params(("id" = String, Path)),
-    responses((status = 200, body = DocumentProgress), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = DocumentProgress), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn document_status(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
 ) -> ApiResult<Json<DocumentProgress>> {
     Ok(Json(app.services().document(who.user.id, id).await?.into()))
@@ -135,10 +135,10 @@ pub async fn document_status(
 /// How far up to a hundred documents are. Answers 304 to a poller whose answer would be the same.
 #[utoipa::path(get, path = "/v1/documents/status", tag = "status",
     params(("ids" = String, Query, description = "at most 100, with commas between"), ("If-None-Match" = Option<String>, Header)),
-    responses((status = 200, body = DocumentsProgress), (status = 304), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = DocumentsProgress), (status = 304), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub async fn document_statuses(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     headers: HeaderMap,
     params: Params,
 ) -> ApiResult<Response> {

@@ -4,7 +4,7 @@ use super::{
     AppState,
     extract::{Json, Params, PathId},
     problem::ApiResult,
-    session::SignedIn,
+    session::Allowed,
 };
 use axum::extract::State;
 use domain::{Job, JobId, JobStatus, Problem, resource::Page};
@@ -12,10 +12,10 @@ use domain::{Job, JobId, JobStatus, Problem, resource::Page};
 /// Your jobs, newest first.
 #[utoipa::path(get, path = "/api/jobs", tag = "jobs",
     params(("status" = Option<JobStatus>, Query), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Job>), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Job>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     mut params: Params,
 ) -> ApiResult<Json<Page<Job>>> {
     let status = params.one_of("status", JobStatus::ALL);
@@ -26,10 +26,10 @@ pub async fn list(
 
 /// One job, with its four phases.
 #[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     PathId(id): PathId<JobId>,
 ) -> ApiResult<Json<Job>> {
     Ok(Json(app.services().job(who.user.id, id).await?))

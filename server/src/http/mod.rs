@@ -1,6 +1,9 @@
 //! Everything that speaks HTTP. Handlers read the request, call one use case and shape its answer; what may be done is
 //! decided in `services`, never here.
 
+pub mod access;
+mod account;
+mod api_keys;
 mod auth;
 mod client;
 mod docs;
@@ -123,6 +126,11 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(auth::preferences))
         .routes(routes!(sessions::list, sessions::end_others))
         .routes(routes!(sessions::end))
+        .routes(routes!(api_keys::list, api_keys::create))
+        .routes(routes!(api_keys::revoke))
+        .routes(routes!(account::export, account::start_export))
+        .routes(routes!(account::export_content))
+        .routes(routes!(account::delete))
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::read, workspaces::edit))
         .routes(routes!(workspaces::retry))

@@ -1,6 +1,6 @@
 //! The OpenAPI document, made from the code: each handler describes itself beside its body.
 
-use super::bytes;
+use super::{access, bytes};
 use axum::response::Response;
 use bytes::Bytes;
 use domain::{
@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Info, License, OpenApi, RefOr, Schema, SecurityRequirement,
-        security::{ApiKey, ApiKeyValue, SecurityScheme},
+        Info, License, OpenApi, RefOr, Schema,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::Tag,
     },
 };
@@ -38,7 +38,7 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     api.info.license = Some(License::new("MIT OR Apache-2.0"));
     api.tags = Some(
         [
-            ("account", "Sign-up, sign-in, session, preferences"),
+            ("account", "Sign-up, sign-in, session, preferences, API keys, export and deletion"),
             ("workspaces", "Collections of documents"),
             ("documents", "Uploading and reading"),
             ("search", "Finding passages"),
@@ -55,9 +55,16 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     );
     let components = api.components.get_or_insert_default();
     components.add_security_scheme(
-        "session",
+        access::BY_SESSION,
         SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new("insighthub_session"))),
     );
+    let key = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("ihk_…").description(Some(
+        "An API key. The names beside it at an operation are the scopes that it needs: `read` for data, search and \
+         the live streams, `write` for uploads and changes, `chat`, `status:write`. A missing one is 403 \
+         `missing_scope`; what only a signed-in person may do is 403 `session_required`; a key that is unknown or \
+         revoked is 401 `unauthorized`, an expired one 401 `key_expired`.",
+    ));
+    components.add_security_scheme(access::BY_KEY, SecurityScheme::Http(key.build()));
     // Frames of the stream carry it, no route answers it by itself.
     let mut carried = vec![(FileProgress::name().into_owned(), FileProgress::schema())];
     FileProgress::schemas(&mut carried);
@@ -81,6 +88,6 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
             }
         }
     }
-    api.security = Some(vec![SecurityRequirement::new("session", Vec::<String>::new())]);
+    access::tell(&mut api);
     api
 }

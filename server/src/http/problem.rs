@@ -15,7 +15,11 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 
 /// The error of every handler.
 #[derive(Debug)]
-pub struct ApiError(Box<Problem>);
+pub struct ApiError {
+    problem: Box<Problem>,
+    /// Beside a 401 or 403: what was wrong with the credentials.
+    challenge: Option<HeaderValue>,
+}
 
 pub type ApiResult<T> = Result<T, ApiError>;
 
@@ -29,14 +33,22 @@ impl ApiError {
         Problem::invalid(FieldErrors::one(field, message)).into()
     }
 
+    /// Says to programs what is wrong with their API key, as RFC 6750 words it.
+    pub fn challenge(mut self, error: &str, scope: Option<&str>) -> Self {
+        let scope = scope.map(|s| format!(", scope=\"{s}\"")).unwrap_or_default();
+        let text = format!("Bearer realm=\"insighthub\", error=\"{error}\"{scope}");
+        self.challenge = HeaderValue::from_str(&text).ok();
+        self
+    }
+
     pub fn problem(&self) -> &Problem {
-        &self.0
+        &self.problem
     }
 }
 
 impl From<Problem> for ApiError {
     fn from(problem: Problem) -> Self {
-        Self(Box::new(problem))
+        Self { problem: Box::new(problem), challenge: None }
     }
 }
 
@@ -54,13 +66,18 @@ impl From<FieldErrors> for ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
-        if let Some(seconds) = self.0.retry_after {
+        if let Some(seconds) = self.problem.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        response.extensions_mut().insert(*self.0);
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            && let Some(challenge) = self.challenge
+        {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response.extensions_mut().insert(*self.problem);
         response
     }
 }

@@ -58,11 +58,13 @@ fn opens_a_session(path: &str) -> bool {
 pub async fn check_origin(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let public = app.public_url();
     let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    let has_cookie = session::token(request.headers(), public).is_some();
+    // A page cannot make its visitor's browser send a key, and a request with one never uses the cookie.
+    let by_key = session::bearer(request.headers()).is_some();
+    let has_cookie = !by_key && session::token(request.headers(), public).is_some();
     let found = provenance(request.headers(), public);
     let refused = match found {
         _ if is_upgrade(request.headers()) => {
-            found == Provenance::Foreign || (found == Provenance::Unknown && has_cookie)
+            (!by_key && found == Provenance::Foreign) || (found == Provenance::Unknown && has_cookie)
         }
         Provenance::Foreign => !safe && (has_cookie || opens_a_session(request.uri().path())),
         Provenance::SameOrigin | Provenance::Unknown => false,

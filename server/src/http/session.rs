@@ -1,16 +1,16 @@
 //! The session cookie: setting it, reading it, and finding out who asks before any handler runs.
 
-use super::{AppState, is_api, problem::ApiError};
+use super::{AppState, access, access::Access, is_api, problem::ApiError};
 use crate::config::PublicUrl;
 use app::paths;
 use axum::{
-    extract::{ConnectInfo, FromRequestParts, Request, State},
+    extract::{ConnectInfo, FromRequestParts, MatchedPath, Request, State},
     middleware::Next,
     response::{IntoResponse, Redirect, Response},
 };
 use domain::Problem;
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use services::{Client, Held, Who};
+use services::{Client, Held, Services, Who};
 use std::{convert::Infallible, net::SocketAddr};
 
 /// The token that came with the request; the live socket looks the session up again with it.
@@ -111,6 +111,20 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
     if path.starts_with("/health/") || path == "/metrics" || (is_file(path) && !is_api(path)) {
         return next.run(request).await;
     }
+    if let Some(key) = bearer(request.headers()) {
+        let (key, access) = (key.to_owned(), asked_for(&request));
+        return match by_key(app.services(), &key, access).await {
+            Ok(caller) => {
+                // A public route asks nobody, so it does not look at the key either.
+                if let Some(caller) = caller {
+                    request.extensions_mut().insert(caller);
+                    request.extensions_mut().insert(Token(key));
+                }
+                next.run(request).await
+            }
+            Err(problem) => problem.into_response(),
+        };
+    }
     let who = match token(request.headers(), app.public_url()) {
         None => None,
         Some(token) => match app.services().authenticate(&token).await {
@@ -132,10 +146,48 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
         }
     }
     if let Some((who, token)) = who {
+        request.extensions_mut().insert(services::Caller::from(who.clone()));
         request.extensions_mut().insert(who);
         request.extensions_mut().insert(token);
     }
     next.run(request).await
+}
+
+/// The API key of a request, or what stands in its place. Another scheme than Bearer is none of ours: a proxy in front may
+/// ask for a password of its own.
+pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?;
+    let (scheme, key) = value.as_bytes().split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer") {
+        return None;
+    }
+    Some(std::str::from_utf8(key).unwrap_or_default().trim())
+}
+
+/// What the route of the request asks of its caller.
+fn asked_for(request: &Request) -> Access {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    path.map_or(Access::Session, |path| access::of(request.method(), path))
+}
+
+/// Who calls with that key. It never falls back to a cookie: a program that sends a key means it.
+async fn by_key(
+    services: &Services,
+    key: &str,
+    access: Access,
+) -> Result<Option<services::Caller>, ApiError> {
+    if access == Access::Public {
+        return Ok(None);
+    }
+    let caller =
+        services.key_caller(key).await.map_err(|e| ApiError::from(e).challenge("invalid_token", None))?;
+    match access {
+        Access::Scope(scope) => caller
+            .require(scope)
+            .map_err(|e| ApiError::from(e).challenge("insufficient_scope", Some(scope.as_str())))?,
+        Access::Session | Access::Public => caller.require_session()?,
+    }
+    Ok(Some(caller))
 }
 
 /// Where a person who is signed in already goes from the sign-in page: to `next`, when it is a page of this site.
@@ -145,7 +197,19 @@ fn next_address(query: Option<&str>) -> String {
     next.as_deref().and_then(paths::local_path).unwrap_or("/").to_owned()
 }
 
-/// The one who asks; 401 without.
+/// The one who asks for data, by a session or by an API key that may; 401 without.
+pub struct Allowed(pub services::Caller);
+
+impl<S: Sync> FromRequestParts<S> for Allowed {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<services::Caller>().cloned();
+        caller.map(Self).ok_or_else(|| ApiError::from(Problem::unauthorized()))
+    }
+}
+
+/// The signed-in person; 401 without. API keys do not come this far.
 pub struct SignedIn(pub Who);
 
 impl<S: Sync> FromRequestParts<S> for SignedIn {

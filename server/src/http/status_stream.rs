@@ -5,7 +5,7 @@ use super::{
     AppState, bytes,
     extract::Params,
     problem::{ApiError, ApiResult},
-    session::{SignedIn, Token},
+    session::{Allowed, Token},
 };
 use axum::{
     body::Body,
@@ -18,7 +18,7 @@ use futures::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Serialize};
 use services::{
-    Standing, Who,
+    Caller, Standing,
     live::{ConnectError, Connection, Outgoing, Resume},
 };
 use std::{convert::Infallible, time::Duration};
@@ -45,20 +45,15 @@ fn last_event_id(headers: &HeaderMap) -> Option<Resume> {
     Some(Resume { epoch: Some(Epoch(epoch.to_owned())), last_seq: Some(seq.parse().ok()?) })
 }
 
-async fn connect(app: &AppState, who: &Who, token: &Token, resume: Resume) -> ApiResult<Connection> {
-    let connection =
-        app.services().hub.connect(who.user.id, who.session_id, resume).await.map_err(|e| match e {
-            ConnectError::TooMany => {
-                ApiError::new(429, "too_many_connections", "This account has too many open streams.")
-            }
-            ConnectError::GoingAway => going_away(),
-            ConnectError::Store(e) => services::Error::from(e).into(),
-        })?;
-    // The session may have ended before the hub could tell this connection of it.
-    match app.services().standing(who, &token.0).await? {
-        Standing::Ended => Err(Problem::unauthorized().into()),
-        Standing::Good | Standing::Renewed => Ok(connection),
-    }
+async fn connect(app: &AppState, who: &Caller, token: &Token, resume: Resume) -> ApiResult<Connection> {
+    app.services().open_stream(who, &token.0, resume).await.map_err(|e| match e {
+        ConnectError::TooMany => {
+            ApiError::new(429, "too_many_connections", "This account has too many open streams.")
+        }
+        ConnectError::GoingAway => going_away(),
+        ConnectError::Ended => Problem::unauthorized().into(),
+        ConnectError::Store(e) => services::Error::from(e).into(),
+    })
 }
 
 fn going_away() -> ApiError {
@@ -84,10 +79,10 @@ fn peek(frame: &[u8]) -> Option<Peek> {
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query, description = "seq of the last event that was seen"),
         ("Last-Event-ID" = Option<String>, Header, description = "`<epoch>.<seq>`")),
     responses((status = 200, description = "frames as in docs/PROTOCOL.md", content_type = "text/event-stream", body = String),
-        (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+        (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn events(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     Extension(token): Extension<Token>,
     headers: HeaderMap,
     params: Params,
@@ -117,7 +112,7 @@ pub async fn events(
 
 struct Stream {
     app: AppState,
-    who: Who,
+    who: Caller,
     token: Token,
     connection: Connection,
     epoch: Epoch,
@@ -191,10 +186,10 @@ pub struct Changes {
 /// Long polling: what changed since `after`, or, when nothing did, what changes within `wait` seconds.
 #[utoipa::path(get, path = "/api/status/changes", tag = "status",
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25")),
-    responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn changes(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     Extension(token): Extension<Token>,
     mut params: Params,
 ) -> ApiResult<Response> {

@@ -17,7 +17,7 @@ use domain::{
 };
 use futures::{Sink, Stream};
 use services::{
-    Standing, Who,
+    Caller, Standing,
     live::{ConnectError, Connection, Outgoing, Resume},
 };
 use std::{collections::VecDeque, future::poll_fn, pin::Pin, task::Poll, time::Duration};
@@ -33,12 +33,12 @@ const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
 const BUFFER: usize = 4 * 1024;
 
 /// The live stream, as `docs/PROTOCOL.md` describes it. A socket without a valid session is accepted and closed with
-/// 4401, since a browser cannot see why an upgrade failed.
+/// 4401, since a browser cannot see why an upgrade failed; with an API key that is not valid there is no upgrade.
 #[utoipa::path(get, path = "/api/status/ws", tag = "status",
-    responses((status = 101, description = "the stream begins"), (status = 403, body = Problem, description = "a foreign origin"), (status = 426, body = Problem)))]
+    responses((status = 101, description = "the stream begins"), (status = 401, body = Problem, description = "an API key that is not valid"), (status = 403, body = Problem, description = "a foreign origin, or an API key without the scope"), (status = 426, body = Problem)))]
 pub async fn socket(
     State(app): State<AppState>,
-    who: Option<Extension<Who>>,
+    who: Option<Extension<Caller>>,
     token: Option<Extension<Token>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
@@ -78,7 +78,7 @@ const GOING_AWAY: Ending = Ending::Close(close::GOING_AWAY, "the server is going
 const RENEWED: Ending = Ending::Close(close::GOING_AWAY, "the session was renewed");
 const SESSION_ENDED: Ending = Ending::Close(close::SESSION_ENDED, "the session ended");
 
-async fn serve(app: &AppState, link: &mut Link, who: Who, token: &Token) -> Ending {
+async fn serve(app: &AppState, link: &mut Link, who: Caller, token: &Token) -> Ending {
     let resume = tokio::select! {
         hello = timeout(HELLO, link.hello()) => match hello {
             Ok(Ok(resume)) => resume,
@@ -87,18 +87,13 @@ async fn serve(app: &AppState, link: &mut Link, who: Who, token: &Token) -> Endi
         },
         () = app.stopping().cancelled() => return GOING_AWAY,
     };
-    let mut connection = match app.services().hub.connect(who.user.id, who.session_id, resume).await {
+    let mut connection = match app.services().open_stream(&who, &token.0, resume).await {
         Ok(connection) => connection,
         Err(ConnectError::TooMany) => return Ending::Close(close::TOO_MANY, "too many connections"),
         Err(ConnectError::GoingAway) => return GOING_AWAY,
+        Err(ConnectError::Ended) => return SESSION_ENDED,
         Err(ConnectError::Store(e)) => return store_failed(&e),
     };
-    // The session may have ended before the hub could tell this connection of it.
-    match app.services().standing(&who, &token.0).await {
-        Ok(Standing::Ended) => return SESSION_ENDED,
-        Ok(Standing::Good | Standing::Renewed) => {}
-        Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
-    }
     // The welcome is asked for apart: reading what was missed must not be broken off halfway.
     match connection.next().await {
         Ok(Outgoing::Frames(frames)) => link.queue(frames),
@@ -120,7 +115,7 @@ async fn carry(
     app: &AppState,
     link: &mut Link,
     connection: &mut Connection,
-    who: &Who,
+    who: &Caller,
     token: &Token,
 ) -> Ending {
     let mut next_ping = Instant::now() + PING;
@@ -135,7 +130,7 @@ async fn carry(
                 Progress::Heard(ClientFrame::Hello { .. }) => return Ending::Close(close::POLICY, "hello was said already"),
                 Progress::Ended(ending) => return ending,
             },
-            frames = connection.next(), if idle => match frames {
+            frames = connection.next_when(idle) => match frames {
                 Ok(Outgoing::Frames(frames)) => link.queue(frames),
                 Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
                 Ok(Outgoing::GoingAway) => return GOING_AWAY,

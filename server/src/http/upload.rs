@@ -5,7 +5,7 @@ use super::{
     AppState,
     extract::{CommandId, Json},
     problem::{ApiError, ApiResult},
-    session::SignedIn,
+    session::{Allowed, SignedIn},
 };
 use axum::{
     extract::{FromRequest, Request, State},
@@ -94,18 +94,18 @@ pub struct UploadOneForm {
 #[utoipa::path(post, path = "/api/workspaces/{id}/documents", tag = "documents",
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
-    responses((status = 202, body = UploadBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    responses((status = 202, body = UploadBody), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub async fn upload(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     super::extract::PathId(workspace): super::extract::PathId<WorkspaceId>,
     CommandId(command_id): CommandId,
     Form(mut form): Form,
 ) -> ApiResult<Response> {
     let services = app.services();
     services.may_upload(who.user.id, workspace).await?;
-    let mut upload = Upload::new(services);
+    let mut upload = Upload::new(services, who.user.id);
     while let Some(field) = next(&mut form).await? {
         upload.take(field).await?;
     }
@@ -123,7 +123,7 @@ pub async fn upload_from_page(
     Form(mut form): Form,
 ) -> ApiResult<Response> {
     let services = app.services();
-    let mut upload = Upload::new(services);
+    let mut upload = Upload::new(services, who.user.id);
     let taken = async {
         services.may_upload(who.user.id, workspace).await?;
         while let Some(field) = next(&mut form).await? {
@@ -165,16 +165,16 @@ pub async fn upload_from_page(
 #[utoipa::path(post, path = "/v1/documents/", tag = "status",
     request_body(content = UploadOneForm, content_type = "multipart/form-data"),
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
-    responses((status = 202, body = UploadOneBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    responses((status = 202, body = UploadOneBody), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub async fn upload_one(
     State(app): State<AppState>,
-    SignedIn(who): SignedIn,
+    Allowed(who): Allowed,
     CommandId(command_id): CommandId,
     Form(mut form): Form,
 ) -> ApiResult<Response> {
     let services = app.services();
-    let mut upload = Upload::new(services);
+    let mut upload = Upload::new(services, who.user.id);
     let mut workspace = None;
     while let Some(field) = next(&mut form).await? {
         if field.name() == Some("workspace_id") {
@@ -206,13 +206,14 @@ async fn named_workspace(services: &Services, user: UserId, field: Field<'static
 /// What was taken and what was refused so far.
 struct Upload<'a> {
     services: &'a Services,
+    user: UserId,
     files: Vec<ReceivedFile>,
     rejected: Vec<Rejected>,
 }
 
 impl<'a> Upload<'a> {
-    fn new(services: &'a Services) -> Self {
-        Self { services, files: vec![], rejected: vec![] }
+    fn new(services: &'a Services, user: UserId) -> Self {
+        Self { services, user, files: vec![], rejected: vec![] }
     }
 
     /// Takes a field named `file`; reads past any other.
@@ -242,7 +243,7 @@ impl<'a> Upload<'a> {
         }
         let body: BoxStream<'static, Result<Bytes, BlobError>> =
             field.map(|chunk| chunk.map_err(|e| BlobError::BrokenOff(e.to_string()))).boxed();
-        match self.services.receive_file(&filename, body).await? {
+        match self.services.receive_file(self.user, &filename, body).await? {
             Ok(file) => self.files.push(file),
             Err(rejected) => self.rejected.push(rejected),
         }

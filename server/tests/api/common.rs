@@ -129,6 +129,24 @@ impl Server {
         eventually("the server ends", async || self.child.try_wait().expect("asked")).await
     }
 
+    /// How many stored files lie in a folder of that name, such as `documents` or `incoming`, whosever they are.
+    pub fn files(&self, folder: &str) -> usize {
+        self.all_files().iter().filter(|f| f.components().any(|part| part.as_os_str() == folder)).count()
+    }
+
+    /// All stored files, also what is half-written.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            }
+        }
+        let mut found = vec![];
+        walk(&self.dir.path().join("files"), &mut found);
+        found
+    }
+
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }

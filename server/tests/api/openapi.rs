@@ -16,6 +16,13 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/auth/sessions"),
     ("delete", "/api/auth/sessions"),
     ("delete", "/api/auth/sessions/{id}"),
+    ("get", "/api/auth/api-keys"),
+    ("post", "/api/auth/api-keys"),
+    ("delete", "/api/auth/api-keys/{id}"),
+    ("get", "/api/auth/export"),
+    ("post", "/api/auth/export"),
+    ("get", "/api/auth/export/content"),
+    ("delete", "/api/auth/account"),
     ("get", "/api/workspaces"),
     ("post", "/api/workspaces"),
     ("get", "/api/workspaces/{id}"),
@@ -126,6 +133,7 @@ async fn every_reference_leads_somewhere_and_second_names_are_told() {
         }
     }
     assert_eq!(api["components"]["securitySchemes"]["session"]["in"], "cookie");
+    assert_eq!(api["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
 }
 
 #[tokio::test]

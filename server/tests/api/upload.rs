@@ -37,9 +37,7 @@ async fn good_files_are_taken_beside_bad_ones_which_are_told() {
         "the taken kinds are named: {body}"
     );
     // Nothing is left of what was refused.
-    let files = std::fs::read_dir(server.dir.path().join("files/documents")).expect("a folder").count();
-    assert_eq!(files, 2);
-    assert_eq!(std::fs::read_dir(server.dir.path().join("files/incoming")).expect("a folder").count(), 0);
+    assert_eq!((server.files("documents"), server.files("incoming")), (2, 0));
 }
 
 #[tokio::test]
@@ -131,8 +129,7 @@ async fn the_same_key_uploads_once() {
     );
     assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(client.read(&path).await["items"].as_array().map(Vec::len), Some(1));
-    let files = std::fs::read_dir(server.dir.path().join("files/documents")).expect("a folder").count();
-    assert_eq!(files, 1, "the second copy of the file is gone");
+    assert_eq!(server.files("documents"), 1, "the second copy of the file is gone");
 }
 
 #[tokio::test]
@@ -166,8 +163,7 @@ async fn an_upload_given_up_after_its_first_file_leaves_nothing_of_that_either()
         format!("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n")
             .into_bytes()
     };
-    let files = server.dir.path().join("files");
-    let count = |folder: &str| std::fs::read_dir(files.join(folder)).map_or(0, |entries| entries.count());
+    let count = |folder: &str| server.files(folder);
     let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
     let begun = [part("a.txt"), prose(1, 500), b"\r\n".to_vec(), part("b.txt"), prose(2, 60_000)].concat();
     sender.unbounded_send(Ok(begun)).expect("sent");

@@ -12,7 +12,10 @@ use domain::{
     message::Facts,
     resource::Warning,
 };
-use services::ports::{BlobError, Claim, EmbedError, StoreError};
+use services::{
+    keys,
+    ports::{BlobError, Claim, EmbedError, StoreError},
+};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -180,7 +183,7 @@ impl Work<'_> {
     }
 
     fn text_key(&self) -> String {
-        format!("texts/{}/{}", self.claim.document_id, self.claim.version)
+        keys::text(self.claim.user_id, self.claim.document_id, self.claim.version)
     }
 
     /// The text of an earlier unit or an earlier claim; read anew from the file when it is not there.

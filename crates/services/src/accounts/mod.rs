@@ -80,11 +80,12 @@ fn taken(e: StoreError) -> Error {
     Error::Problem(Box::new(Problem::conflict(code, field, message)))
 }
 
-fn token_hash(token: &str) -> String {
+/// What is kept of a secret that a client holds.
+pub(crate) fn token_hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
         let _ = write!(out, "{b:02x}");

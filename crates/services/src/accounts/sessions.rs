@@ -2,7 +2,7 @@
 
 use super::{Who, device::device_name};
 use crate::{
-    Error, Result, Services,
+    Caller, Error, Pass, Result, Services,
     ports::{PageQuery, SessionInfo},
 };
 use domain::{
@@ -14,7 +14,7 @@ use std::time::Duration;
 /// How often expired sessions are removed.
 const SWEEP: Duration = Duration::from_secs(600);
 
-/// How the session of an open stream stands.
+/// How the session, or the key, of an open stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     Good,
@@ -56,12 +56,17 @@ impl Services {
         Ok(self.sessions.end_other_sessions(who.user.id, who.session_id, self.clock.now()).await?)
     }
 
-    /// Whether a stream that was opened by `who` with that token may go on. Notes that the session is in use.
-    pub async fn standing(&self, who: &Who, token: &str) -> Result<Standing> {
+    /// Whether a stream that was opened by `caller` with that token may go on. Notes that the session or the key is in
+    /// use.
+    pub async fn standing(&self, caller: &Caller, token: &str) -> Result<Standing> {
+        let session_id = match caller.pass {
+            Pass::Key { .. } => return self.standing_of_key(token).await,
+            Pass::Session(id) => id,
+        };
         if self.authenticate(token).await?.is_some() {
             return Ok(Standing::Good);
         }
-        let session = self.sessions.session_of(who.user.id, who.session_id, self.clock.now()).await?;
+        let session = self.sessions.session_of(caller.user.id, session_id, self.clock.now()).await?;
         Ok(if session.is_some() { Standing::Renewed } else { Standing::Ended })
     }
 

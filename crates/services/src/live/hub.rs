@@ -4,7 +4,7 @@
 use super::queue::Queue;
 use crate::ports::{Bus, EventLog, LoggedEvent, Signal, StoreError};
 use bytes::Bytes;
-use domain::{Epoch, ServerFrame, SessionId, UserId};
+use domain::{ApiKeyId, Epoch, ServerFrame, SessionId, UserId};
 use std::{
     collections::HashMap,
     sync::{
@@ -13,7 +13,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, broadcast::error::RecvError};
+use tokio::{
+    sync::{Notify, broadcast::error::RecvError},
+    time::Instant,
+};
 
 /// Open connections that one user may have on this node.
 pub const MAX_CONNECTIONS: usize = 64;
@@ -29,12 +32,28 @@ pub struct Resume {
     pub last_seq: Option<u64>,
 }
 
+/// What a stream was opened with, and ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    Session(SessionId),
+    Key(ApiKeyId),
+}
+
+impl From<SessionId> for Opener {
+    fn from(id: SessionId) -> Self {
+        Self::Session(id)
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     #[error("too many connections")]
     TooMany,
     #[error("the server is going away")]
     GoingAway,
+    /// What would have opened the stream ended meanwhile.
+    #[error("the session or key ended")]
+    Ended,
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -76,7 +95,7 @@ struct RoomState {
 }
 
 struct Mailbox {
-    session: SessionId,
+    opener: Opener,
     state: Mutex<MailboxState>,
     wake: Notify,
 }
@@ -112,7 +131,13 @@ impl Hub {
             loop {
                 match bus.recv().await {
                     Ok(Signal::Event(event)) => hub.hear(event),
-                    Ok(Signal::SessionEnded { user_id, session_id }) => hub.end_session(user_id, session_id),
+                    Ok(Signal::SessionEnded { user_id, session_id }) => {
+                        hub.end(user_id, |opener| opener == Opener::Session(session_id));
+                    }
+                    Ok(Signal::KeyRevoked { user_id, key_id }) => {
+                        hub.end(user_id, |opener| opener == Opener::Key(key_id));
+                    }
+                    Ok(Signal::AccountClosed { user_id }) => hub.end(user_id, |_| true),
                     Ok(Signal::WorkReady) => {}
                     Err(RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "the bus ran ahead; reading the log");
@@ -128,11 +153,12 @@ impl Hub {
     pub async fn connect(
         self: &Arc<Self>,
         user: UserId,
-        session: SessionId,
+        opener: impl Into<Opener>,
         resume: Resume,
     ) -> Result<Connection, ConnectError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let mailbox = Arc::new(Mailbox { session, state: Mutex::default(), wake: Notify::new() });
+        let mailbox =
+            Arc::new(Mailbox { opener: opener.into(), state: Mutex::default(), wake: Notify::new() });
         // Interest first, then the look at the log. The room is entered under the lock of the house, or it could be
         // taken down in between by the last one who leaves.
         let room = {
@@ -146,8 +172,15 @@ impl Hub {
             room.clone()
         };
         // From here on, dropping `connection` leaves the room.
-        let mut connection =
-            Connection { hub: self.clone(), room: room.clone(), id, mailbox, start: None, sent: 0 };
+        let mut connection = Connection {
+            hub: self.clone(),
+            room: room.clone(),
+            id,
+            mailbox,
+            start: None,
+            sent: 0,
+            ends_at: None,
+        };
         if self.closing.load(Ordering::SeqCst) {
             return Err(ConnectError::GoingAway);
         }
@@ -201,9 +234,10 @@ impl Hub {
         }
     }
 
-    fn end_session(&self, user: UserId, session: SessionId) {
+    /// Ends those of the user's streams that `which` names.
+    fn end(&self, user: UserId, which: impl Fn(Opener) -> bool) {
         let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
-        for mailbox in lock(&room.state).mailboxes.values().filter(|m| m.session == session) {
+        for mailbox in lock(&room.state).mailboxes.values().filter(|m| which(m.opener)) {
             lock(&mailbox.state).ended = true;
             mailbox.wake.notify_one();
         }
@@ -305,27 +339,44 @@ pub struct Connection {
     start: Option<Start>,
     /// Seq of the last frame that was handed out.
     sent: u64,
+    /// When what opened it runs out.
+    ends_at: Option<Instant>,
 }
 
 impl Connection {
+    /// Lets the stream end by itself after that time.
+    pub fn end_in(&mut self, time: Duration) {
+        // A moment that is too far away to be named is as good as none.
+        self.ends_at = Instant::now().checked_add(time);
+    }
+
     /// The next frames; waits until there are some.
     ///
     /// # Errors
     /// When the log cannot be read; the transport closes, and the client resumes.
     pub async fn next(&mut self) -> Result<Outgoing, StoreError> {
-        if let Some(start) = self.start.take() {
+        self.next_when(true).await
+    }
+
+    /// The same for a transport that is not always ready for more: while it is not, only the end of the stream is
+    /// answered, and the frames wait here, where they are conflated.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn next_when(&mut self, ready: bool) -> Result<Outgoing, StoreError> {
+        if ready && let Some(start) = self.start.take() {
             return self.begin(start).await;
         }
         loop {
             {
                 let mut state = lock(&self.mailbox.state);
-                if state.ended {
+                if state.ended || self.ends_at.is_some_and(|at| at <= Instant::now()) {
                     return Ok(Outgoing::SessionEnded);
                 }
                 if state.going_away {
                     return Ok(Outgoing::GoingAway);
                 }
-                if let Some(seq) = state.overrun.take() {
+                if let Some(seq) = state.overrun.take_if(|_| ready) {
                     self.sent = seq;
                     let epoch = self.hub.log.epoch();
                     return Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome {
@@ -334,7 +385,7 @@ impl Connection {
                         resumed: false,
                     })]));
                 }
-                let mut events = state.queue.take(BURST);
+                let mut events = state.queue.take(if ready { BURST } else { 0 });
                 events.retain(|e| e.seq > self.sent);
                 if let Some(last) = events.last() {
                     self.sent = last.seq;
@@ -345,7 +396,13 @@ impl Connection {
                 }
             }
             // A permit is kept when the wake-up came between the look and this line.
-            self.mailbox.wake.notified().await;
+            match self.ends_at {
+                None => self.mailbox.wake.notified().await,
+                Some(at) => tokio::select! {
+                    () = self.mailbox.wake.notified() => {}
+                    () = tokio::time::sleep_until(at) => {}
+                },
+            }
         }
     }
 

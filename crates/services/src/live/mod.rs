@@ -4,4 +4,4 @@
 mod hub;
 mod queue;
 
-pub use hub::{ConnectError, Connection, Hub, MAX_CONNECTIONS, Outgoing, Resume};
+pub use hub::{ConnectError, Connection, Hub, MAX_CONNECTIONS, Opener, Outgoing, Resume};

@@ -55,7 +55,7 @@ pub trait Accounts: Send + Sync {
 
     async fn user(&self, id: UserId) -> Result<Option<User>, StoreError>;
 
-    /// The user and the stored password hash.
+    /// The user and the stored password hash; nobody, when the account is being deleted.
     async fn user_by_email(&self, email: &validate::Email) -> Result<Option<(User, String)>, StoreError>;
 
     /// Emits `settings_changed`, unless everything is so already.

@@ -28,7 +28,7 @@ pub struct Received {
     pub head: Bytes,
 }
 
-/// Keys look like `documents/<id>` and never come from a client.
+/// Keys look like `users/<id>/documents/<id>` and never come from a client.
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// Streams to disk, hashing on the way, never holding more than a buffer; durable when it returns. On an error
@@ -50,6 +50,9 @@ pub trait Blobs: Send + Sync {
 
     /// Gone when it returns; a key that is not there is fine.
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
+
+    /// All files whose keys begin with `folder/` are gone when it returns; that there are none is fine.
+    async fn delete_folder(&self, folder: &str) -> Result<(), BlobError>;
 }
 
 /// Tells what a file is.

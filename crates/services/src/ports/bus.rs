@@ -2,7 +2,7 @@
 //! the log.
 
 use super::LoggedEvent;
-use domain::{SessionId, UserId};
+use domain::{ApiKeyId, SessionId, UserId};
 use std::sync::Arc;
 use tokio::sync::broadcast;
 
@@ -14,7 +14,16 @@ pub enum Signal {
         user_id: UserId,
         session_id: SessionId,
     },
-    /// Documents wait for a worker, or workspaces for provisioning.
+    /// Streams that this API key opened end now. Never logged.
+    KeyRevoked {
+        user_id: UserId,
+        key_id: ApiKeyId,
+    },
+    /// The account is being deleted: all its streams end now. Never logged.
+    AccountClosed {
+        user_id: UserId,
+    },
+    /// Documents wait for a worker, workspaces for provisioning, or something else for those who work in the background.
     WorkReady,
 }
 

@@ -2,10 +2,13 @@
 //! framework; `server` chooses who stands behind each.
 
 mod accounts;
+mod api_keys;
 mod blobs;
 mod bus;
+mod deletions;
 mod embedder;
 mod events;
+mod exports;
 mod index;
 mod jobs;
 mod sessions;
@@ -13,10 +16,13 @@ mod workspaces;
 mod world;
 
 pub use accounts::{Accounts, NewUser, PasswordChange, UserEdit};
+pub use api_keys::{ApiKeys, KeyMade, NewKey};
 pub use blobs::{BlobError, Blobs, FileTypes, Received};
 pub use bus::{Bus, BusReceiver, Signal};
+pub use deletions::{Deletion, Deletions, Doomed, DoomedDocument};
 pub use embedder::{EmbedError, Embedder};
 pub use events::{EventLog, LoggedEvent};
+pub use exports::{ExportClaim, ExportOutcome, Exports, NewExport, OldExport};
 pub use index::{Index, KeywordHit, StoredVector};
 pub use jobs::{Claim, Documents, JobStore, NewDocument, NewJob, WorkerId};
 pub use sessions::{NewSession, SessionInfo, Sessions};

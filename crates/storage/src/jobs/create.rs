@@ -50,12 +50,14 @@ async fn made_before(tx: &mut Tx, new: &NewJob) -> Result<Option<JobId>, Fault> 
 }
 
 async fn rag_config(tx: &mut Tx, new: &NewJob) -> Result<RagConfig, Fault> {
-    let config: Option<String> =
-        sqlx::query_scalar("SELECT rag_config FROM workspaces WHERE id = $1 AND user_id = $2")
-            .bind(new.workspace_id.to_string())
-            .bind(new.user_id.to_string())
-            .fetch_optional(&mut tx.conn)
-            .await?;
+    let config: Option<String> = sqlx::query_scalar(
+        "SELECT rag_config FROM workspaces WHERE id = $1 AND user_id = $2 \
+             AND EXISTS (SELECT 1 FROM users WHERE users.id = $2 AND deleting_at IS NULL)",
+    )
+    .bind(new.workspace_id.to_string())
+    .bind(new.user_id.to_string())
+    .fetch_optional(&mut tx.conn)
+    .await?;
     Ok(serde_json::from_str(&config.ok_or(StoreError::NotFound)?)?)
 }
 

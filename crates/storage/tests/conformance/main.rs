@@ -4,8 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
 mod accounts;
+mod api_keys;
+mod deletions;
 mod desk;
 mod event_log;
+mod exports;
 mod jobs;
 mod jobs_lease;
 mod jobs_model;

@@ -45,6 +45,11 @@ impl RecordingBus {
             .collect()
     }
 
+    /// Everything that was published, in order.
+    pub fn signals(&self) -> Vec<Signal> {
+        self.published.lock().unwrap().clone()
+    }
+
     /// How often somebody was told that work waits.
     pub fn work_ready(&self) -> usize {
         self.published.lock().unwrap().iter().filter(|s| matches!(s, Signal::WorkReady)).count()

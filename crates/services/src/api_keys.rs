@@ -1,0 +1,114 @@
+//! API keys: making, listing and revoking them, and finding out whose key it is.
+
+use crate::{
+    Caller, Error, Pass, Result, Services,
+    accounts::{hex, token_hash},
+    ports::{KeyMade, NewKey, StoreError},
+};
+use domain::{
+    ApiKey, ApiKeyId, Problem, UserId,
+    api_key::{ApiKeyForm, KEY_PREFIX, MOST_KEYS, NewApiKey, VISIBLE},
+};
+
+/// Seconds between two notes of a key's use.
+const NOTED_EVERY: i64 = 60;
+
+impl Services {
+    /// Makes a key. Its secret is in the answer and nowhere else; the same `command_id` again answers the same key
+    /// without it.
+    ///
+    /// # Errors
+    /// `Invalid` by field; 409 `name_taken` at `name`; 409 `too_many_keys`.
+    pub async fn create_key(
+        &self,
+        user: UserId,
+        form: &ApiKeyForm,
+        command_id: Option<String>,
+    ) -> Result<NewApiKey> {
+        let now = self.clock.now();
+        let valid = form.check(now)?;
+        let secret = format!("{KEY_PREFIX}{}", hex(&self.secrets.bytes32()));
+        let new = NewKey {
+            id: ApiKeyId::new(self.ids.uuid()),
+            user_id: user,
+            valid,
+            secret_hash: token_hash(&secret),
+            prefix: secret.chars().take(VISIBLE).collect(),
+            command_id,
+            created_at: now,
+        };
+        match self.api_keys.create_key(new, MOST_KEYS).await {
+            Ok(KeyMade::New(key)) => {
+                tracing::info!(user_id = %user, key_id = %key.id, "an API key was made");
+                Ok(NewApiKey { key, secret: Some(secret) })
+            }
+            Ok(KeyMade::Before(key)) => Ok(NewApiKey { key, secret: None }),
+            Err(StoreError::Taken("api_keys_name_key")) => Err(Error::Problem(Box::new(Problem::conflict(
+                "name_taken",
+                "name",
+                "You have another key of this name.",
+            )))),
+            Err(StoreError::Taken("api_keys_most")) => Err(Error::problem(
+                409,
+                "too_many_keys",
+                format!("You have {MOST_KEYS} keys, which is as many as there can be. Revoke one first."),
+            )),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Newest first; expired ones are in it until they are revoked.
+    pub async fn list_keys(&self, user: UserId) -> Result<Vec<ApiKey>> {
+        Ok(self.api_keys.keys(user).await?)
+    }
+
+    /// Ends the key at once, with the streams that it opened.
+    pub async fn revoke_key(&self, user: UserId, id: ApiKeyId) -> Result<()> {
+        if !self.api_keys.revoke_key(user, id).await? {
+            return Err(Error::NotFound("API key"));
+        }
+        tracing::info!(user_id = %user, key_id = %id, "an API key was revoked");
+        Ok(())
+    }
+
+    /// Whose key that is.
+    ///
+    /// # Errors
+    /// 401 `key_expired`, or `unauthorized` for everything that is no key.
+    pub(crate) async fn authenticate_key(&self, secret: &str) -> Result<Caller> {
+        let unknown = || Error::problem(401, "unauthorized", "This API key is not valid.");
+        if !is_well_formed(secret) {
+            return Err(unknown());
+        }
+        let (key, user) = self.api_keys.key(&token_hash(secret)).await?.ok_or_else(unknown)?;
+        let now = self.clock.now();
+        if key.expires_at.is_some_and(|at| at <= now) {
+            return Err(Error::problem(401, "key_expired", "This API key has expired."));
+        }
+        if key.last_used_at.is_none_or(|at| now.seconds_since(at) >= NOTED_EVERY) {
+            self.api_keys.touch_key(key.id, now).await?;
+        }
+        Ok(Caller { user, pass: Pass::Key { id: key.id, scopes: key.scopes, expires_at: key.expires_at } })
+    }
+}
+
+/// What is no key is not looked up.
+fn is_well_formed(secret: &str) -> bool {
+    secret.strip_prefix(KEY_PREFIX).is_some_and(|hex| {
+        hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit() && !b.is_ascii_uppercase())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_could_be_a_key_is_looked_up() {
+        let hex = "0a".repeat(32);
+        assert!(is_well_formed(&format!("ihk_{hex}")));
+        for bad in ["", "ihk_", &hex, &format!("ihk_{hex}0"), &format!("ihk_{}", hex.to_uppercase())] {
+            assert!(!is_well_formed(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! The one who asks: a person by a session, or a program by an API key with its scopes.
+
+use crate::{
+    Error, Result, Services, Standing, Who,
+    live::{ConnectError, Connection, Opener, Resume},
+    ports::StoreError,
+};
+use domain::{ApiKeyId, Scope, SessionId, Timestamp, User};
+use std::time::Duration;
+
+/// How somebody came in.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Pass {
+    Session(SessionId),
+    Key { id: ApiKeyId, scopes: Vec<Scope>, expires_at: Option<Timestamp> },
+}
+
+/// Whoever may ask for data: a signed-in person or a key of theirs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Caller {
+    pub user: User,
+    pub pass: Pass,
+}
+
+impl From<Who> for Caller {
+    fn from(who: Who) -> Self {
+        Self { user: who.user, pass: Pass::Session(who.session_id) }
+    }
+}
+
+impl Caller {
+    /// Whether that may be done: a person may do everything, a key what its scopes name.
+    ///
+    /// # Errors
+    /// 403 `missing_scope`, which names it.
+    pub fn require(&self, scope: Scope) -> Result<()> {
+        match &self.pass {
+            Pass::Key { scopes, .. } if !scopes.contains(&scope) => {
+                Err(Error::problem(403, "missing_scope", format!("This API key lacks the scope `{scope}`.")))
+            }
+            Pass::Session(_) | Pass::Key { .. } => Ok(()),
+        }
+    }
+
+    /// # Errors
+    /// 403 `session_required` for a key.
+    pub fn require_session(&self) -> Result<()> {
+        match self.pass {
+            Pass::Session(_) => Ok(()),
+            Pass::Key { .. } => {
+                Err(Error::problem(403, "session_required", "An API key cannot do this. Sign in for it."))
+            }
+        }
+    }
+
+    const fn opener(&self) -> Opener {
+        match self.pass {
+            Pass::Session(id) => Opener::Session(id),
+            Pass::Key { id, .. } => Opener::Key(id),
+        }
+    }
+}
+
+impl Services {
+    /// Whoever holds that API key now; a session's token is none.
+    ///
+    /// # Errors
+    /// 401, with the code `key_expired` for a key whose time is over.
+    pub async fn key_caller(&self, key: &str) -> Result<Caller> {
+        self.authenticate_key(key).await
+    }
+
+    pub(crate) async fn standing_of_key(&self, key: &str) -> Result<Standing> {
+        match self.authenticate_key(key).await {
+            Ok(_) => Ok(Standing::Good),
+            Err(Error::Problem(p)) if p.status == 401 => Ok(Standing::Ended),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Opens a live stream, which ends with the session or the key that opened it. `token` is what the caller came
+    /// with; it is looked up once more, since it may have ended after it was looked up first and before the hub knew of
+    /// the stream.
+    ///
+    /// # Errors
+    /// `Ended` then.
+    pub async fn open_stream(
+        &self,
+        caller: &Caller,
+        token: &str,
+        resume: Resume,
+    ) -> std::result::Result<Connection, ConnectError> {
+        let mut connection = self.hub.connect(caller.user.id, caller.opener(), resume).await?;
+        match self.standing(caller, token).await {
+            Ok(Standing::Good | Standing::Renewed) => {}
+            Ok(Standing::Ended) => return Err(ConnectError::Ended),
+            Err(e) => return Err(ConnectError::Store(StoreError::backend(e))),
+        }
+        if let Pass::Key { expires_at: Some(at), .. } = caller.pass {
+            let left = at.micros().saturating_sub(self.clock.now().micros());
+            connection.end_in(Duration::from_micros(u64::try_from(left).unwrap_or(0)));
+        }
+        Ok(connection)
+    }
+}

@@ -1,0 +1,28 @@
+//! Where files lie: everything of a user in one folder, so that it can be taken away whole, also what no row names yet.
+
+use domain::{DocumentId, ExportId, UserId};
+
+/// The folder of all that belongs to the user.
+pub fn folder(user: UserId) -> String {
+    format!("users/{user}")
+}
+
+/// An uploaded file.
+pub fn document(user: UserId, id: DocumentId) -> String {
+    format!("users/{user}/documents/{id}")
+}
+
+/// The folder of the texts that were extracted from a document.
+pub fn texts(user: UserId, id: DocumentId) -> String {
+    format!("users/{user}/texts/{id}")
+}
+
+/// The text of one version of a document.
+pub fn text(user: UserId, id: DocumentId, version: u32) -> String {
+    format!("{}/{version}", texts(user, id))
+}
+
+/// The file of an export, as the maker with that fence writes it.
+pub fn export(user: UserId, id: ExportId, fence: u64) -> String {
+    format!("users/{user}/exports/{id}-{fence}")
+}

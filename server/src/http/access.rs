@@ -1,0 +1,135 @@
+//! Who may call which route: one table for the door, for the OpenAPI document and for the tests. What is not in it takes
+//! a session and no key, so a route that was forgotten is closed to programs, never open.
+
+use domain::Scope;
+use http::Method;
+use utoipa::openapi::{OpenApi, PathItem, SecurityRequirement, path::Operation};
+
+/// What a route asks of its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Nothing.
+    Public,
+    /// A signed-in person; keys are refused.
+    Session,
+    /// A signed-in person, or a key with that scope.
+    Scope(Scope),
+}
+
+use Access::{Public, Session};
+const READ: Access = Access::Scope(Scope::Read);
+const WRITE: Access = Access::Scope(Scope::Write);
+
+/// Every route of the OpenAPI document; a test says so. The slash at the end of a path does not matter.
+const TABLE: &[(Method, &str, Access)] = &[
+    (Method::POST, "/api/auth/signup", Public),
+    (Method::POST, "/api/auth/login", Public),
+    (Method::GET, "/api/workspaces", READ),
+    (Method::POST, "/api/workspaces", WRITE),
+    (Method::GET, "/api/workspaces/{id}", READ),
+    (Method::PATCH, "/api/workspaces/{id}", WRITE),
+    (Method::POST, "/api/workspaces/{id}/retry", WRITE),
+    (Method::GET, "/api/workspaces/{id}/documents", READ),
+    (Method::POST, "/api/workspaces/{id}/documents", WRITE),
+    (Method::GET, "/api/workspaces/{id}/search", READ),
+    (Method::GET, "/api/documents/{id}", READ),
+    (Method::GET, "/api/documents/{id}/chunks", READ),
+    (Method::GET, "/api/documents/{id}/content", READ),
+    (Method::GET, "/api/jobs", READ),
+    (Method::GET, "/api/jobs/{id}", READ),
+    (Method::GET, "/api/ingestion/kb/{id}/status", READ),
+    (Method::POST, "/v1/documents/", WRITE),
+    (Method::GET, "/v1/documents/{id}/status", READ),
+    (Method::GET, "/v1/documents/status", READ),
+    (Method::GET, "/api/status/ws", READ),
+    (Method::GET, "/api/status/events", READ),
+    (Method::GET, "/api/status/changes", READ),
+    (Method::GET, "/health/live", Public),
+    (Method::GET, "/health/ready", Public),
+    (Method::GET, "/metrics", Public),
+    (Method::GET, "/api/openapi.json", Public),
+    (Method::GET, "/api/docs", Public),
+    (Method::GET, "/api/docs.css", Public),
+];
+
+/// Everything about the account itself. New routes there need no row: they take a session.
+const ACCOUNT: &str = "/api/auth/";
+
+fn row(method: &Method, path: &str) -> Option<Access> {
+    let plain = |path: &str| path.trim_end_matches('/').to_owned();
+    let wanted = plain(path);
+    let method = if *method == Method::HEAD { &Method::GET } else { method };
+    TABLE.iter().find(|(m, p, _)| m == method && plain(p) == wanted).map(|(_, _, access)| *access)
+}
+
+/// What the route asks for; `path` is the one with `{id}` in it.
+pub fn of(method: &Method, path: &str) -> Access {
+    row(method, path).unwrap_or(Session)
+}
+
+/// Whether somebody has thought about that route.
+pub fn is_settled(method: &Method, path: &str) -> bool {
+    row(method, path).is_some() || path.starts_with(ACCOUNT)
+}
+
+/// Names in the document.
+pub const BY_SESSION: &str = "session";
+pub const BY_KEY: &str = "api_key";
+
+/// Says at each operation of the document who may call it.
+pub fn tell(api: &mut OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        for (method, operation) in operations(item) {
+            operation.security = Some(match of(&method, path) {
+                Public => vec![SecurityRequirement::default()],
+                Session => vec![by(BY_SESSION, &[])],
+                Access::Scope(scope) => vec![by(BY_SESSION, &[]), by(BY_KEY, &[scope.as_str()])],
+            });
+        }
+    }
+}
+
+fn by(scheme: &str, scopes: &[&str]) -> SecurityRequirement {
+    SecurityRequirement::new(scheme, scopes.iter().copied())
+}
+
+fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+    let all = [
+        (Method::GET, item.get.as_mut()),
+        (Method::POST, item.post.as_mut()),
+        (Method::PUT, item.put.as_mut()),
+        (Method::PATCH, item.patch.as_mut()),
+        (Method::DELETE, item.delete.as_mut()),
+    ];
+    all.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_of_the_document_is_settled_and_every_row_is_a_route() {
+        let mut api = crate::http::openapi();
+        let mut routes = vec![];
+        for (path, item) in &mut api.paths.paths {
+            routes.extend(operations(item).map(|(method, _)| (method, path.clone())));
+        }
+        for (method, path) in &routes {
+            assert!(is_settled(method, path), "{method} {path} has no row in the table of access");
+        }
+        // The style of the page of the interface is no part of it.
+        for (method, path, _) in TABLE.iter().filter(|(_, path, _)| *path != "/api/docs.css") {
+            assert!(routes.contains(&(method.clone(), (*path).to_owned())), "{method} {path} is no route");
+        }
+    }
+
+    #[test]
+    fn what_is_not_in_the_table_takes_a_session() {
+        assert_eq!(of(&Method::GET, "/api/new"), Session);
+        assert_eq!(of(&Method::DELETE, "/api/workspaces"), Session);
+        assert_eq!(of(&Method::GET, "/api/auth/me"), Session);
+        assert_eq!(of(&Method::HEAD, "/api/workspaces"), READ);
+        assert_eq!(of(&Method::POST, "/v1/documents"), WRITE, "older clients leave the last slash out");
+    }
+}

@@ -11,13 +11,14 @@ use axum::{
     extract::{FromRef, Request, State},
     response::{IntoResponse, Response},
 };
-use http::request::Parts;
+use http::{Method, request::Parts};
 use leptos::{
     config::{Env, LeptosOptions},
     nonce::Nonce,
     prelude::{provide_context, use_context},
+    server_fn::axum::server_fn_paths,
 };
-use leptos_axum::{LeptosRoutes, generate_route_list};
+use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list};
 use services::{SignedIn, Who};
 use std::{path::Path, sync::Arc};
 use tower_http::limit::RequestBodyLimitLayer;
@@ -52,12 +53,24 @@ fn options(root: &Path, hash_file: Option<&Path>) -> LeptosOptions {
 /// The pages and the server functions.
 pub fn routes(app: &AppState) -> Router<AppState> {
     let options = LeptosOptions::from_ref(app);
+    Router::new()
+        .leptos_routes_with_context(app, listed(), context(app), move || app::shell(options.clone()))
+        .layer(RequestBodyLimitLayer::new(MAX_FORM))
+}
+
+fn listed() -> Vec<AxumRouteListing> {
     let mut listed = generate_route_list(app::App);
     // The catch-all would take files and unknown API addresses as well; `not_found` stands in for it.
     listed.retain(|route| !route.path().contains('*'));
-    Router::new()
-        .leptos_routes_with_context(app, listed, context(app), move || app::shell(options.clone()))
-        .layer(RequestBodyLimitLayer::new(MAX_FORM))
+    listed
+}
+
+/// Method and path of every page and every server function: what a test of who may call what goes through.
+pub fn addresses() -> Vec<(Method, String)> {
+    let functions: Vec<_> = server_fn_paths().map(|(path, method)| (method, path.to_owned())).collect();
+    let pages = listed().into_iter().map(|page| (Method::GET, page.path().to_owned()));
+    let pages = pages.filter(|(_, path)| functions.iter().all(|(_, function)| function != path));
+    pages.chain(functions.iter().cloned()).collect()
 }
 
 /// The page for an address that leads nowhere.

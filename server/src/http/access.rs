@@ -1,9 +1,10 @@
 //! Who may call which route: one table for the door, for the OpenAPI document and for the tests. What is not in it takes
 //! a session and no key, so a route that was forgotten is closed to programs, never open.
 
+use super::docs::STYLE_PATH;
 use domain::Scope;
 use http::Method;
-use utoipa::openapi::{OpenApi, PathItem, SecurityRequirement, path::Operation};
+use utoipa::openapi::{OpenApi, PathItem, RefOr, SecurityRequirement, path::Operation};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/metrics", Public),
     (Method::GET, "/api/openapi.json", Public),
     (Method::GET, "/api/docs", Public),
-    (Method::GET, "/api/docs.css", Public),
+    (Method::GET, STYLE_PATH, Public),
 ];
 
 /// Everything about the account itself. New routes there need no row: they take a session.
@@ -80,7 +81,11 @@ pub const BY_KEY: &str = "api_key";
 pub fn tell(api: &mut OpenApi) {
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in operations(item) {
-            operation.security = Some(match of(&method, path) {
+            let access = of(&method, path);
+            if access != Public {
+                refuse_keys(operation);
+            }
+            operation.security = Some(match access {
                 Public => vec![SecurityRequirement::default()],
                 Session => vec![by(BY_SESSION, &[])],
                 Access::Scope(scope) => vec![by(BY_SESSION, &[]), by(BY_KEY, &[scope.as_str()])],
@@ -89,8 +94,23 @@ pub fn tell(api: &mut OpenApi) {
     }
 }
 
+/// Every operation that asks somebody may tell a key that it may not.
+fn refuse_keys(operation: &mut Operation) {
+    let responses = &mut operation.responses.responses;
+    if let Some(RefOr::T(mut refusal)) = responses.get("401").cloned() {
+        refusal.description = "`missing_scope` or `session_required`, for an API key".to_owned();
+        responses.entry("403".to_owned()).or_insert(RefOr::T(refusal));
+    }
+}
+
 fn by(scheme: &str, scopes: &[&str]) -> SecurityRequirement {
     SecurityRequirement::new(scheme, scopes.iter().copied())
+}
+
+/// Method and path of every operation of the document.
+pub fn addresses(api: &mut OpenApi) -> Vec<(Method, String)> {
+    let items = api.paths.paths.iter_mut();
+    items.flat_map(|(path, item)| operations(item).map(|(method, _)| (method, path.clone()))).collect()
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
@@ -110,16 +130,12 @@ mod tests {
 
     #[test]
     fn every_route_of_the_document_is_settled_and_every_row_is_a_route() {
-        let mut api = crate::http::openapi();
-        let mut routes = vec![];
-        for (path, item) in &mut api.paths.paths {
-            routes.extend(operations(item).map(|(method, _)| (method, path.clone())));
-        }
+        let routes = addresses(&mut crate::http::openapi());
         for (method, path) in &routes {
             assert!(is_settled(method, path), "{method} {path} has no row in the table of access");
         }
         // The style of the page of the interface is no part of it.
-        for (method, path, _) in TABLE.iter().filter(|(_, path, _)| *path != "/api/docs.css") {
+        for (method, path, _) in TABLE.iter().filter(|(_, path, _)| *path != STYLE_PATH) {
             assert!(routes.contains(&(method.clone(), (*path).to_owned())), "{method} {path} is no route");
         }
     }

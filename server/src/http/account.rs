@@ -35,7 +35,7 @@ pub struct Deleting {
 /// tokens and keys are not in it.
 #[utoipa::path(post, path = "/api/auth/export", tag = "account",
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's export")),
-    responses((status = 202, body = Export), (status = 401, body = Problem), (status = 403, body = Problem)))]
+    responses((status = 202, body = Export), (status = 401, body = Problem)))]
 pub async fn start_export(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,
@@ -47,7 +47,7 @@ pub async fn start_export(
 
 /// The newest export. It is kept for 24 hours.
 #[utoipa::path(get, path = "/api/auth/export", tag = "account",
-    responses((status = 200, body = Export), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem, description = "`no_export`")))]
+    responses((status = 200, body = Export), (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_export`")))]
 pub async fn export(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiResult<Json<Export>> {
     Ok(Json(app.services().export(who.user.id).await?))
 }
@@ -55,7 +55,7 @@ pub async fn export(State(app): State<AppState>, SignedIn(who): SignedIn) -> Api
 /// The file of the newest export.
 #[utoipa::path(get, path = "/api/auth/export/content", tag = "account",
     responses((status = 200, description = "the file", content_type = "application/json"), (status = 206, description = "a range of it"),
-        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem, description = "`no_export`"),
+        (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_export`"),
         (status = 409, body = Problem, description = "`export_not_ready`")))]
 pub async fn export_content(
     State(app): State<AppState>,

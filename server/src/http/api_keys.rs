@@ -43,7 +43,7 @@ pub struct NewApiKeyBody {
 
 /// Your API keys, newest first, without their secrets. Expired ones stay until they are revoked.
 #[utoipa::path(get, path = "/api/auth/api-keys", tag = "account",
-    responses((status = 200, body = ApiKeys), (status = 401, body = Problem), (status = 403, body = Problem)))]
+    responses((status = 200, body = ApiKeys), (status = 401, body = Problem)))]
 pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiResult<Json<ApiKeys>> {
     Ok(Json(ApiKeys { items: app.services().list_keys(who.user.id).await? }))
 }
@@ -54,7 +54,7 @@ pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiRe
 #[utoipa::path(post, path = "/api/auth/api-keys", tag = "account", request_body = NewApiKeyBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's API key, without its secret")),
     responses((status = 201, body = NewApiKey), (status = 200, body = NewApiKey, description = "made before; `secret` is null"),
-        (status = 401, body = Problem), (status = 403, body = Problem),
+        (status = 401, body = Problem),
         (status = 409, body = Problem, description = "`name_taken` at `name`; `too_many_keys`"), (status = 422, body = Problem)))]
 pub async fn create(
     State(app): State<AppState>,
@@ -72,7 +72,7 @@ pub async fn create(
 
 /// Revoke an API key: it is refused from now on, and the streams that it opened end.
 #[utoipa::path(delete, path = "/api/auth/api-keys/{id}", tag = "account", params(("id" = String, Path)),
-    responses((status = 204), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn revoke(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,

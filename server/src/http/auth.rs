@@ -94,7 +94,7 @@ pub struct PreferencesBody {
 }
 
 /// Make an account with its first workspace, and sign in.
-#[utoipa::path(post, path = "/api/auth/signup", tag = "account", request_body = SignUpBody, security(()),
+#[utoipa::path(post, path = "/api/auth/signup", tag = "account", request_body = SignUpBody,
     responses((status = 201, body = User), (status = 409, body = Problem), (status = 422, body = Problem),
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn sign_up(
@@ -109,7 +109,7 @@ pub async fn sign_up(
 }
 
 /// Sign in. Which of the two was wrong is not told. A session that the browser still had ends.
-#[utoipa::path(post, path = "/api/auth/login", tag = "account", request_body = LoginBody, security(()),
+#[utoipa::path(post, path = "/api/auth/login", tag = "account", request_body = LoginBody,
     responses((status = 200, body = User), (status = 401, body = Problem), (status = 422, body = Problem),
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn login(

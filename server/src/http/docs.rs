@@ -8,7 +8,7 @@ use serde_json::Value;
 use std::{fmt::Write, sync::OnceLock};
 
 /// This interface, to read.
-#[utoipa::path(get, path = "/api/docs", tag = "operations", security(()),
+#[utoipa::path(get, path = "/api/docs", tag = "operations",
     responses((status = 200, description = "a page", content_type = "text/html")))]
 pub async fn page() -> Response {
     // The same for everybody and for the whole life of the process.
@@ -19,6 +19,9 @@ pub async fn page() -> Response {
     });
     bytes("text/html; charset=utf-8", page.clone())
 }
+
+/// Where the style of that page lies.
+pub const STYLE_PATH: &str = "/api/docs.css";
 
 /// The style of that page; no part of the interface.
 pub async fn style() -> Response {

@@ -21,7 +21,7 @@ use tower_http::services::ServeFile;
 /// The documents of a workspace, newest first.
 #[utoipa::path(get, path = "/api/workspaces/{id}/documents", tag = "documents",
     params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Document>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Document>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -35,7 +35,7 @@ pub async fn list(
 
 /// One document.
 #[utoipa::path(get, path = "/api/documents/{id}", tag = "documents", params(("id" = String, Path)),
-    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -47,7 +47,7 @@ pub async fn read(
 /// The chunks of a document, by ordinal.
 #[utoipa::path(get, path = "/api/documents/{id}/chunks", tag = "documents",
     params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn chunks(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -62,7 +62,7 @@ pub async fn chunks(
 /// The file as it was uploaded. It is never shown as part of the site: a document may hold script.
 #[utoipa::path(get, path = "/api/documents/{id}/content", tag = "documents", params(("id" = String, Path)),
     responses((status = 200, description = "the bytes", content_type = "application/octet-stream"), (status = 206, description = "a range of them"),
-        (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+        (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn content(
     State(app): State<AppState>,
     Allowed(who): Allowed,

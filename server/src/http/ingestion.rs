@@ -22,7 +22,7 @@ const MAX_IDS: usize = 100;
 
 /// The newest job of a workspace, with its four phases in order.
 #[utoipa::path(get, path = "/api/ingestion/kb/{id}/status", tag = "status", params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem, description = "`no_job` when there was none")))]
+    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_job` when there was none")))]
 pub async fn workspace_status(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -123,7 +123,7 @@ const fn default_message(status: ProcessingStatus) -> &'static str {
 
 /// How far one document is.
 #[utoipa::path(get, path = "/v1/documents/{id}/status", tag = "status", params(("id" = String, Path)),
-    responses((status = 200, body = DocumentProgress), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = DocumentProgress), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn document_status(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -135,7 +135,7 @@ pub async fn document_status(
 /// How far up to a hundred documents are. Answers 304 to a poller whose answer would be the same.
 #[utoipa::path(get, path = "/v1/documents/status", tag = "status",
     params(("ids" = String, Query, description = "at most 100, with commas between"), ("If-None-Match" = Option<String>, Header)),
-    responses((status = 200, body = DocumentsProgress), (status = 304), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = DocumentsProgress), (status = 304), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub async fn document_statuses(
     State(app): State<AppState>,
     Allowed(who): Allowed,

@@ -12,7 +12,7 @@ use domain::{Job, JobId, JobStatus, Problem, resource::Page};
 /// Your jobs, newest first.
 #[utoipa::path(get, path = "/api/jobs", tag = "jobs",
     params(("status" = Option<JobStatus>, Query), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Job>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Job>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -26,7 +26,7 @@ pub async fn list(
 
 /// One job, with its four phases.
 #[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,

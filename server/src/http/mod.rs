@@ -33,9 +33,10 @@ pub use session::{Token, client_of, cookie, device_cookie, no_cookie};
 pub use site::Site;
 
 use crate::config::PublicUrl;
-use axum::{Router, extract::Request, middleware, response::Response};
+use axum::{Router, extract::Request, middleware, response::Response, routing::MethodRouter};
 use bytes::Bytes;
 use domain::Problem;
+use http::Method;
 use metrics_exporter_prometheus::PrometheusHandle;
 use problem::ApiError;
 use services::Services;
@@ -111,7 +112,7 @@ fn operations() -> OpenApiRouter<AppState> {
         .routes(routes!(health::metrics))
         .routes(routes!(openapi::document))
         .routes(routes!(docs::page))
-        .route("/api/docs.css", axum::routing::get(docs::style))
+        .route(docs::STYLE_PATH, axum::routing::get(docs::style))
 }
 
 /// The REST interface and the streams.
@@ -150,6 +151,23 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(status_stream::changes))
 }
 
+/// Routes beside the interface: an address that older clients use, and the form of a page.
+fn beside() -> [(Method, &'static str, MethodRouter<AppState>); 2] {
+    [
+        // Older clients leave the last slash out.
+        (Method::POST, "/v1/documents", axum::routing::post(upload::upload_one)),
+        (Method::POST, "/w/{id}/files", axum::routing::post(upload::upload_from_page)),
+    ]
+}
+
+/// Method and path of every route but those of the screens: what a test of who may call what goes through.
+pub fn addresses() -> Vec<(Method, String)> {
+    let mut all = access::addresses(&mut openapi());
+    all.extend(beside().into_iter().map(|(method, path, _)| (method, path.to_owned())));
+    all.push((Method::GET, docs::STYLE_PATH.to_owned()));
+    all
+}
+
 /// The OpenAPI document of everything that is served.
 pub fn openapi() -> utoipa::openapi::OpenApi {
     let (_, api) = OpenApiRouter::<AppState>::new().merge(operations()).merge(interface()).split_for_parts();
@@ -159,9 +177,7 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// The whole site: operations, interface and, through `pages`, the screens.
 pub fn full(app: AppState, pages: Router<AppState>) -> Router {
     let (routes, _) = OpenApiRouter::new().merge(operations()).merge(interface()).split_for_parts();
-    // Older clients leave the last slash out.
-    let routes = routes.route("/v1/documents", axum::routing::post(upload::upload_one));
-    let routes = routes.route("/w/{id}/files", axum::routing::post(upload::upload_from_page));
+    let routes = beside().into_iter().fold(routes, |routes, (_, path, handler)| routes.route(path, handler));
     wrap(app, routes.merge(pages).fallback(site::fallback))
 }
 

@@ -18,7 +18,7 @@ use utoipa::{
 };
 
 /// This document.
-#[utoipa::path(get, path = "/api/openapi.json", tag = "operations", security(()),
+#[utoipa::path(get, path = "/api/openapi.json", tag = "operations",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
 pub async fn document() -> Response {
     // The same for everybody and for the whole life of the process.

@@ -20,7 +20,7 @@ pub struct SearchAnswer {
 /// The passages that answer a question best.
 #[utoipa::path(get, path = "/api/workspaces/{id}/search", tag = "search",
     params(("id" = String, Path), ("q" = String, Query), ("top_k" = Option<u32>, Query, description = "1–50")),
-    responses((status = 200, body = SearchAnswer), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
+    responses((status = 200, body = SearchAnswer), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem), (status = 503, body = Problem)))]
 pub async fn search(
     State(app): State<AppState>,
     Allowed(who): Allowed,

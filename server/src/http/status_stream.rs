@@ -79,7 +79,7 @@ fn peek(frame: &[u8]) -> Option<Peek> {
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query, description = "seq of the last event that was seen"),
         ("Last-Event-ID" = Option<String>, Header, description = "`<epoch>.<seq>`")),
     responses((status = 200, description = "frames as in docs/PROTOCOL.md", content_type = "text/event-stream", body = String),
-        (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+        (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn events(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -186,7 +186,7 @@ pub struct Changes {
 /// Long polling: what changed since `after`, or, when nothing did, what changes within `wait` seconds.
 #[utoipa::path(get, path = "/api/status/changes", tag = "status",
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25")),
-    responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn changes(
     State(app): State<AppState>,
     Allowed(who): Allowed,

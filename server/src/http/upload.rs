@@ -94,7 +94,7 @@ pub struct UploadOneForm {
 #[utoipa::path(post, path = "/api/workspaces/{id}/documents", tag = "documents",
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
-    responses((status = 202, body = UploadBody), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    responses((status = 202, body = UploadBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub async fn upload(
     State(app): State<AppState>,
@@ -165,7 +165,7 @@ pub async fn upload_from_page(
 #[utoipa::path(post, path = "/v1/documents/", tag = "status",
     request_body(content = UploadOneForm, content_type = "multipart/form-data"),
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
-    responses((status = 202, body = UploadOneBody), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
+    responses((status = 202, body = UploadOneBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
 pub async fn upload_one(
     State(app): State<AppState>,

@@ -39,7 +39,7 @@ pub struct EditWorkspaceBody {
 /// Your workspaces, newest first.
 #[utoipa::path(get, path = "/api/workspaces", tag = "workspaces",
     params(("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query, description = "`next` of the page before")),
-    responses((status = 200, body = Page<Workspace>), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<Workspace>), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -53,7 +53,7 @@ pub async fn list(
 /// Make a workspace; it turns ready by itself.
 #[utoipa::path(post, path = "/api/workspaces", tag = "workspaces", request_body = NewWorkspaceBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's workspace")),
-    responses((status = 201, body = Workspace), (status = 401, body = Problem), (status = 403, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 201, body = Workspace), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub async fn create(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -68,7 +68,7 @@ pub async fn create(
 
 /// One workspace.
 #[utoipa::path(get, path = "/api/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
-    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -79,7 +79,7 @@ pub async fn read(
 
 /// Change the name or the description; other open tabs follow.
 #[utoipa::path(patch, path = "/api/workspaces/{id}", tag = "workspaces", request_body = EditWorkspaceBody, params(("id" = String, Path)),
-    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn edit(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -92,7 +92,7 @@ pub async fn edit(
 
 /// Try once more to make a workspace ready that is in `error`; the steps are told on the stream.
 #[utoipa::path(post, path = "/api/workspaces/{id}/retry", tag = "workspaces", params(("id" = String, Path)),
-    responses((status = 202, body = Workspace), (status = 401, body = Problem), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 202, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn retry(
     State(app): State<AppState>,
     Allowed(who): Allowed,

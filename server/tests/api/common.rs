@@ -96,7 +96,7 @@ impl Server {
     pub fn visitor(&self) -> Client {
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
-        Client { http, base: self.base.clone(), cookie: None }
+        Client { http, base: self.base.clone(), cookie: None, key: None }
     }
 
     /// A client of a new account.
@@ -189,6 +189,8 @@ pub struct Client {
     pub base: String,
     /// `name=value`.
     pub cookie: Option<String>,
+    /// An API key, sent as a Bearer token.
+    pub key: Option<String>,
 }
 
 #[derive(Debug)]
@@ -233,8 +235,12 @@ impl Client {
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().expect("a method");
         let request = self.http.request(method, format!("{}{path}", self.base)).timeout(PATIENCE);
-        match &self.cookie {
+        let request = match &self.cookie {
             Some(cookie) => request.header("cookie", cookie),
+            None => request,
+        };
+        match &self.key {
+            Some(key) => request.bearer_auth(key),
             None => request,
         }
     }
@@ -258,6 +264,23 @@ impl Client {
 
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.send(self.request("POST", path).json(&body)).await
+    }
+
+    /// Makes an API key; answers the resource, with its secret.
+    pub async fn new_key(&self, name: &str, scopes: &[&str]) -> Value {
+        let answer = self.post("/api/auth/api-keys", json!({ "name": name, "scopes": scopes })).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()
+    }
+
+    /// A program that has this API key and no cookie.
+    pub fn program(&self, key: &Value) -> Client {
+        let secret = key["secret"].as_str().expect("a secret").to_owned();
+        Client { cookie: None, key: Some(secret), ..self.clone() }
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request("DELETE", path)).await
     }
 
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
@@ -303,6 +326,10 @@ impl Client {
         let mut request = format!("ws://{host}/api/status/ws").into_client_request().expect("a request");
         if let Some(cookie) = &self.cookie {
             request.headers_mut().insert("cookie", HeaderValue::from_str(cookie).expect("a header"));
+        }
+        if let Some(key) = &self.key {
+            let value = HeaderValue::from_str(&format!("Bearer {key}")).expect("a header");
+            request.headers_mut().insert("authorization", value);
         }
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).expect("a header"));

@@ -1,6 +1,9 @@
 //! Black-box tests: the real binary, started on a free port with a data folder of its own, asked over HTTP and
 //! WebSocket. One module an area; one test binary, so that the server's crates are linked once.
 
+mod access;
+mod account;
+mod api_keys;
 mod auth;
 mod cli;
 mod common;

@@ -107,9 +107,15 @@ impl World {
 }
 
 async fn frames(connection: &mut Connection) -> Vec<ServerFrame> {
-    match connection.next().await.unwrap() {
-        Outgoing::Frames(frames) => frames.iter().map(|f| serde_json::from_slice(f).unwrap()).collect(),
-        other => panic!("{other:?}"),
+    loop {
+        match connection.next().await.unwrap() {
+            Outgoing::Frames(frames) => {
+                return frames.iter().map(|f| serde_json::from_slice(f).unwrap()).collect();
+            }
+            // The session goes on.
+            Outgoing::Unsure => {}
+            other => panic!("{other:?}"),
+        }
     }
 }
 
@@ -216,6 +222,22 @@ async fn leaving_frees_the_place() {
     open.clear();
     assert_eq!(world.hub.connections(), 0);
     world.connect(None).await;
+}
+
+#[tokio::test]
+async fn when_the_bus_ran_ahead_each_stream_is_told_to_look_its_session_up() {
+    let world = World::new(4);
+    let mut connection = world.connect(Some(0)).await;
+    frames(&mut connection).await;
+    world.bus.publish(Signal::SessionEnded { user_id: USER, session_id: SESSION });
+    // Nobody listens in between, so the end of the session is pushed out of the bus.
+    for _ in 0..8 {
+        world.bus.publish(Signal::WorkReady);
+    }
+    assert_eq!(connection.next().await.unwrap(), Outgoing::Unsure);
+    let events = world.commit(1).await;
+    world.tell(&events[0]);
+    assert!(matches!(connection.next().await.unwrap(), Outgoing::Frames(_)), "told once");
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use super::{
     AppState,
     extract::Json,
     problem::ApiResult,
-    session::{self, Caller, SignedIn},
+    session::{self, FromClient, SignedIn},
 };
 use axum::{
     extract::State,
@@ -99,7 +99,7 @@ pub struct PreferencesBody {
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn sign_up(
     State(app): State<AppState>,
-    Caller(client): Caller,
+    FromClient(client): FromClient,
     Json(body): Json<SignUpBody>,
 ) -> ApiResult<Response> {
     let SignUpBody { username, email, password, full_name } = body;
@@ -114,7 +114,7 @@ pub async fn sign_up(
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]
 pub async fn login(
     State(app): State<AppState>,
-    Caller(client): Caller,
+    FromClient(client): FromClient,
     Json(body): Json<LoginBody>,
 ) -> ApiResult<Response> {
     let form = SignIn { email: body.email, password: body.password };
@@ -158,7 +158,7 @@ pub async fn profile(
 pub async fn change_password(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,
-    Caller(client): Caller,
+    FromClient(client): FromClient,
     Json(body): Json<ChangePasswordBody>,
 ) -> ApiResult<Response> {
     let ChangePasswordBody { current_password, new_password } = body;

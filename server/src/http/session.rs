@@ -84,9 +84,9 @@ pub fn client_of(app: &AppState, parts: &Parts) -> Client {
 }
 
 /// Where the request comes from, as a handler asks for it.
-pub struct Caller(pub Client);
+pub struct FromClient(pub Client);
 
-impl FromRequestParts<AppState> for Caller {
+impl FromRequestParts<AppState> for FromClient {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Infallible> {

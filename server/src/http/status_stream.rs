@@ -56,6 +56,14 @@ async fn connect(app: &AppState, who: &Caller, token: &Token, resume: Resume) ->
     })
 }
 
+/// A new token does not end what an old one has begun a moment ago.
+async fn still_allowed(app: &AppState, who: &Caller, token: &Token) -> ApiResult<()> {
+    match app.services().standing(who, &token.0).await? {
+        Standing::Ended => Err(Problem::unauthorized().into()),
+        Standing::Good | Standing::Renewed => Ok(()),
+    }
+}
+
 fn going_away() -> ApiError {
     ApiError::new(503, "going_away", "The server is going away. Try again at once.")
 }
@@ -127,27 +135,43 @@ async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
     if let Some(first) = waiting {
         return Some((Ok(first), Some((stream, None))));
     }
-    let piece = tokio::select! {
-        outgoing = stream.connection.next() => match outgoing {
-            Ok(Outgoing::Frames(frames)) => messages(&stream.epoch, &frames),
-            Ok(Outgoing::SessionEnded | Outgoing::GoingAway) => return None,
-            Err(e) => {
-                tracing::warn!(error = format!("{e:?}"), "a live stream could not read the log");
-                return None;
+    let piece = loop {
+        tokio::select! {
+            outgoing = stream.connection.next() => match outgoing {
+                Ok(Outgoing::Frames(frames)) => break messages(&stream.epoch, &frames),
+                Ok(Outgoing::Unsure) => if !stream.may_go_on().await {
+                    return None;
+                },
+                Ok(Outgoing::SessionEnded | Outgoing::GoingAway) => return None,
+                Err(e) => {
+                    tracing::warn!(error = format!("{e:?}"), "a live stream could not read the log");
+                    return None;
+                }
+            },
+            () = sleep_until(stream.next_ping) => {
+                stream.next_ping = Instant::now() + PING;
+                if !stream.may_go_on().await {
+                    return None;
+                }
+                break Bytes::from_static(b"data: {\"type\":\"ping\"}\n\n");
             }
-        },
-        () = sleep_until(stream.next_ping) => {
-            stream.next_ping = Instant::now() + PING;
-            match stream.app.services().standing(&stream.who, &stream.token.0).await {
-                Ok(Standing::Good) => {}
-                // The browser opens the stream again, with its new token if there is one.
-                Ok(Standing::Renewed | Standing::Ended) => return None,
-                Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
-            }
-            Bytes::from_static(b"data: {\"type\":\"ping\"}\n\n")
         }
     };
     Some((Ok(piece), Some((stream, None))))
+}
+
+impl Stream {
+    async fn may_go_on(&self) -> bool {
+        match self.app.services().standing(&self.who, &self.token.0).await {
+            Ok(Standing::Good) => true,
+            // The browser opens the stream again, with its new token if there is one.
+            Ok(Standing::Renewed | Standing::Ended) => false,
+            Err(e) => {
+                tracing::warn!(error = %e, "a session could not be looked up");
+                true
+            }
+        }
+    }
 }
 
 /// Frames as messages. A welcome that announces missed events has no id: a client that is cut off right after it must
@@ -183,6 +207,23 @@ pub struct Changes {
     events: Vec<serde_json::Value>,
 }
 
+/// The next frames of a long poll; none when the server goes away.
+async fn news(
+    app: &AppState,
+    who: &Caller,
+    token: &Token,
+    connection: &mut Connection,
+) -> ApiResult<Vec<Bytes>> {
+    loop {
+        match connection.next().await.map_err(services::Error::from)? {
+            Outgoing::Frames(frames) => return Ok(frames),
+            Outgoing::GoingAway => return Ok(vec![]),
+            Outgoing::SessionEnded => return Err(Problem::unauthorized().into()),
+            Outgoing::Unsure => still_allowed(app, who, token).await?,
+        }
+    }
+}
+
 /// Long polling: what changed since `after`, or, when nothing did, what changes within `wait` seconds.
 #[utoipa::path(get, path = "/api/status/changes", tag = "status",
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25")),
@@ -205,11 +246,7 @@ pub async fn changes(
     let welcome = welcome.and_then(|w| peek(&w)).ok_or_else(|| ApiError::from(Problem::internal()))?;
     if welcome.resumed && frames.is_empty() {
         frames = tokio::select! {
-            outgoing = connection.next() => match outgoing.map_err(services::Error::from)? {
-                Outgoing::Frames(frames) => frames,
-                Outgoing::SessionEnded => return Err(ApiError::from(Problem::unauthorized())),
-                Outgoing::GoingAway => vec![],
-            },
+            frames = news(&app, &who, &token, &mut connection) => frames?,
             () = sleep_until(until) => vec![],
         };
     }

@@ -97,6 +97,8 @@ async fn serve(app: &AppState, link: &mut Link, who: Caller, token: &Token) -> E
     // The welcome is asked for apart: reading what was missed must not be broken off halfway.
     match connection.next().await {
         Ok(Outgoing::Frames(frames)) => link.queue(frames),
+        // Looked at above, after the hub knew of this connection.
+        Ok(Outgoing::Unsure) => {}
         Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
         Ok(Outgoing::GoingAway) => return GOING_AWAY,
         Err(e) => return store_failed(&e),
@@ -132,6 +134,9 @@ async fn carry(
             },
             frames = connection.next_when(idle) => match frames {
                 Ok(Outgoing::Frames(frames)) => link.queue(frames),
+                Ok(Outgoing::Unsure) => if let Some(ending) = look_at_session(app, who, token).await {
+                    return ending;
+                },
                 Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
                 Ok(Outgoing::GoingAway) => return GOING_AWAY,
                 Err(e) => return store_failed(&e),
@@ -142,18 +147,28 @@ async fn carry(
                     return Ending::Close(close::POLICY, "nothing was heard for too long");
                 }
                 next_ping = now + PING;
-                match app.services().standing(who, &token.0).await {
-                    Ok(Standing::Good) => {}
-                    Ok(Standing::Renewed) => return RENEWED,
-                    Ok(Standing::Ended) => return SESSION_ENDED,
-                    // The database is away for a moment; the next ping asks again.
-                    Err(e) => tracing::warn!(error = %e, "a session could not be looked up"),
+                if let Some(ending) = look_at_session(app, who, token).await {
+                    return ending;
                 }
                 // Also behind frames that still wait: a client that is slow, not gone, has to have something to answer.
                 link.queue(vec![encode(&ServerFrame::Ping)]);
             }
             // The hub says so too; this also ends a socket whose client takes nothing any more.
             () = app.stopping().cancelled() => return GOING_AWAY,
+        }
+    }
+}
+
+/// Why the session's state ends the socket, when it does.
+async fn look_at_session(app: &AppState, who: &Caller, token: &Token) -> Option<Ending> {
+    match app.services().standing(who, &token.0).await {
+        Ok(Standing::Good) => None,
+        Ok(Standing::Renewed) => Some(RENEWED),
+        Ok(Standing::Ended) => Some(SESSION_ENDED),
+        // The database is away for a moment; the next ping asks again.
+        Err(e) => {
+            tracing::warn!(error = %e, "a session could not be looked up");
+            None
         }
     }
 }

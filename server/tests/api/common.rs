@@ -108,6 +108,16 @@ impl Server {
         client
     }
 
+    /// Another browser that signs in to the account of that name.
+    pub async fn sign_in(&self, name: &str, password: &str) -> Client {
+        let mut client = self.visitor();
+        let form = json!({ "email": format!("{name}@example.org"), "password": password });
+        let answer = client.post("/api/auth/login", form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        client.cookie = Some(answer.session_cookie().expect("a cookie"));
+        client
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -229,6 +239,12 @@ impl Answer {
         let set = self.headers.get_all("set-cookie").iter().filter_map(|v| v.to_str().ok());
         set.filter_map(|c| c.split(';').next()).find(|c| c.contains("insighthub_session=")).map(str::to_owned)
     }
+
+    /// `name=value` of the mark that tells the browser at its next sign-in.
+    pub fn device_cookie(&self) -> Option<String> {
+        let set = self.headers.get_all("set-cookie").iter().filter_map(|v| v.to_str().ok());
+        set.filter_map(|c| c.split(';').next()).find(|c| c.contains("insighthub_device=")).map(str::to_owned)
+    }
 }
 
 impl Client {
@@ -285,6 +301,10 @@ impl Client {
 
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(self.request("PATCH", path).json(&body)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(self.request("DELETE", path)).await
     }
 
     /// Id of the workspace that came with the account.

@@ -20,6 +20,8 @@ mod pages;
 mod problems;
 mod provisioning;
 mod queue;
+mod sessions;
+mod settings;
 mod stop;
 mod stream;
 mod throttle;

@@ -5,13 +5,13 @@ use futures::StreamExt;
 use serde_json::{Value, json};
 
 /// Messages of an event stream: (id, frame).
-struct Events {
+pub struct Events {
     body: futures::stream::BoxStream<'static, reqwest::Result<axum::body::Bytes>>,
     text: String,
 }
 
 impl Events {
-    async fn open(client: &Client, path: &str, last_id: Option<&str>) -> Self {
+    pub async fn open(client: &Client, path: &str, last_id: Option<&str>) -> Self {
         let request = client.request("GET", path);
         let request = last_id.into_iter().fold(request, |r, id| r.header("last-event-id", id));
         let response = request.header("accept-encoding", "gzip, br").send().await.expect("an answer");
@@ -21,7 +21,7 @@ impl Events {
         Self { body: response.bytes_stream().boxed(), text: String::new() }
     }
 
-    async fn next(&mut self) -> Option<(Option<String>, Value)> {
+    pub async fn next(&mut self) -> Option<(Option<String>, Value)> {
         loop {
             if let Some(end) = self.text.find("\n\n") {
                 let message: String = self.text.drain(..end + 2).collect();

@@ -99,6 +99,51 @@ async fn strangers_who_guess_do_not_lock_the_owner_out() {
 }
 
 #[tokio::test]
+async fn strangers_who_guess_lock_out_neither_who_signed_up_nor_who_signed_in_before_from_elsewhere() {
+    let proxied = || Setup::new().env("INSIGHTHUB_TRUSTED_PROXIES", "127.0.0.1");
+    let server = proxied().start().await;
+    let visitor = server.visitor();
+    let home = "203.0.113.1";
+    let request = visitor.request("POST", "/api/auth/signup").header("x-forwarded-for", home);
+    let mark = visitor.send(request.json(&sign_up("ada"))).await.device_cookie().expect("a mark");
+    let burn = async |visitor: &Client| {
+        for host in 1..=5 {
+            let ip = format!("198.51.100.{host}");
+            let answer = sign_in_from(visitor, &ip, "ada@example.org", "Wrong1horse").await;
+            answer.problem(401, "wrong_credentials");
+        }
+        too_many(&sign_in_from(visitor, "198.51.100.9", "ada@example.org", "Wrong1horse").await);
+    };
+    burn(&visitor).await;
+    assert_eq!(sign_in_from(&visitor, home, "ada@example.org", PASSWORD).await.status, 200);
+
+    // On the way, and after the server was started again, the browser is known by its mark alone.
+    let dir = server.dir.clone();
+    drop(server);
+    let server = proxied().dir(&dir).start().await;
+    let visitor = server.visitor();
+    burn(&visitor).await;
+    let with_mark = |mark: String| Client { cookie: Some(mark), ..visitor.clone() };
+    let away = "192.0.2.77";
+    too_many(&sign_in_from(&visitor, away, "ada@example.org", PASSWORD).await);
+    let (name, value) = mark.split_once('=').expect("a value");
+    let forged = format!("{name}={}{}", if value.starts_with('0') { '1' } else { '0' }, &value[1..]);
+    too_many(&sign_in_from(&with_mark(forged), away, "ada@example.org", PASSWORD).await);
+    let answer = sign_in_from(&with_mark(mark.clone()), away, "ada@example.org", PASSWORD).await;
+    assert_eq!(answer.status, 200);
+    assert!(answer.device_cookie().is_some_and(|new| new != mark), "each sign-in leaves a mark of its own");
+
+    // It is a mark of this account only, and whoever stole it has no more tries than anybody.
+    too_many(&sign_in_from(&visitor, "198.51.100.1", "ada@example.org", "Wrong1horse").await);
+    for _ in 0..5 {
+        let answer =
+            sign_in_from(&with_mark(mark.clone()), "198.51.100.1", "ada@example.org", "Wrong1horse").await;
+        answer.problem(401, "wrong_credentials");
+    }
+    too_many(&sign_in_from(&with_mark(mark), "198.51.100.1", "ada@example.org", PASSWORD).await);
+}
+
+#[tokio::test]
 async fn a_stranger_cannot_choose_an_address() {
     let server = Server::start().await;
     let visitor = server.visitor();

@@ -67,6 +67,9 @@ pub enum Outgoing {
     SessionEnded,
     /// Close with 1001.
     GoingAway,
+    /// The bus lost something, which may have been the end of this very session or key: look it up, then ask for the
+    /// next.
+    Unsure,
 }
 
 pub struct Hub {
@@ -107,6 +110,7 @@ struct MailboxState {
     overrun: Option<u64>,
     ended: bool,
     going_away: bool,
+    unsure: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -247,6 +251,11 @@ impl Hub {
         let rooms: Vec<Arc<Room>> = lock(&self.rooms).values().cloned().collect();
         for room in rooms {
             let mut state = lock(&room.state);
+            // Ends of sessions and keys are not in the log.
+            for mailbox in state.mailboxes.values() {
+                lock(&mailbox.state).unsure = true;
+                mailbox.wake.notify_one();
+            }
             // Something may have been committed that nobody told: look beyond what was heard.
             state.heard = state.heard.max(state.last.unwrap_or(0) + 1);
             if state.last.is_some() {
@@ -375,6 +384,9 @@ impl Connection {
                 }
                 if state.going_away {
                     return Ok(Outgoing::GoingAway);
+                }
+                if std::mem::take(&mut state.unsure) {
+                    return Ok(Outgoing::Unsure);
                 }
                 if let Some(seq) = state.overrun.take_if(|_| ready) {
                     self.sent = seq;

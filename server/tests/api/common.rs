@@ -295,10 +295,6 @@ impl Client {
         Client { cookie: None, key: Some(secret), ..self.clone() }
     }
 
-    pub async fn delete(&self, path: &str) -> Answer {
-        self.send(self.request("DELETE", path)).await
-    }
-
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(self.request("PATCH", path).json(&body)).await
     }

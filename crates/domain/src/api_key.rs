@@ -53,9 +53,7 @@ pub struct ApiKey {
 
 /// A key that was just made.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct NewApiKey {
-    #[serde(flatten)]
     pub key: ApiKey,
     /// The key itself. It is told this once; null when the same `Idempotency-Key` made it before.
     pub secret: Option<String>,

@@ -4,14 +4,21 @@
 #![expect(clippy::unwrap_used, reason = "a poisoned lock is a failed test")]
 
 use async_trait::async_trait;
-use domain::{Epoch, Event, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted};
+use domain::{
+    ApiKeyId, Epoch, Event, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted,
+};
+use futures::poll;
 use proptest::prelude::*;
 use services::{
-    live::{ConnectError, Connection, Hub, Outgoing, Resume},
+    live::{ConnectError, Connection, Hub, Opener, Outgoing, Resume},
     ports::{Bus, BusReceiver, EventLog, LoggedEvent, Signal, StoreError},
 };
-use std::sync::{Arc, Mutex};
-use tokio::sync::broadcast;
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{sync::broadcast, time::Instant};
 use uuid::Uuid;
 
 const USER: UserId = UserId::new(Uuid::from_u128(1));
@@ -197,6 +204,66 @@ async fn an_ended_session_ends_its_streams_and_no_others() {
     let new = world.commit(1).await;
     world.tell(&new[0]);
     assert_eq!(seqs_until(&mut theirs, 1).await, [1]);
+}
+
+#[tokio::test]
+async fn a_revoked_key_ends_its_streams_and_a_closed_account_all() {
+    let world = World::new(64);
+    let resume = || Resume { epoch: Some(epoch()), last_seq: Some(0) };
+    let opened = |n| Opener::Key(ApiKeyId::new(Uuid::from_u128(n)));
+    let mut session = world.connect(Some(0)).await;
+    let mut revoked = world.hub.connect(USER, opened(4), resume()).await.unwrap();
+    let mut other = world.hub.connect(USER, opened(5), resume()).await.unwrap();
+    let stranger = UserId::new(Uuid::from_u128(9));
+    let mut strangers = world.hub.connect(stranger, opened(4), resume()).await.unwrap();
+    for connection in [&mut session, &mut revoked, &mut other, &mut strangers] {
+        frames(connection).await;
+    }
+    world.bus.publish(Signal::KeyRevoked { user_id: USER, key_id: ApiKeyId::new(Uuid::from_u128(4)) });
+    assert_eq!(revoked.next().await.unwrap(), Outgoing::SessionEnded);
+    assert!(poll!(pin!(session.next())).is_pending() && poll!(pin!(other.next())).is_pending());
+    world.bus.publish(Signal::AccountClosed { user_id: USER });
+    assert_eq!(session.next().await.unwrap(), Outgoing::SessionEnded);
+    assert_eq!(other.next().await.unwrap(), Outgoing::SessionEnded);
+    assert!(poll!(pin!(strangers.next())).is_pending());
+}
+
+#[tokio::test]
+async fn a_stream_ends_when_what_opened_it_runs_out() {
+    let world = World::new(64);
+    let mut c = world.connect(Some(0)).await;
+    frames(&mut c).await;
+    let (began, life) = (Instant::now(), Duration::from_millis(50));
+    c.end_in(life);
+    assert_eq!(c.next().await.unwrap(), Outgoing::SessionEnded);
+    assert!(began.elapsed() >= life);
+    // Also when there would be something to tell.
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(c.next().await.unwrap(), Outgoing::SessionEnded);
+    let mut endless = world.connect(Some(0)).await;
+    endless.end_in(Duration::MAX);
+    assert!(matches!(endless.next().await.unwrap(), Outgoing::Frames(_)));
+}
+
+#[tokio::test]
+async fn a_transport_that_is_not_ready_hears_of_the_end_and_of_nothing_else() {
+    let world = World::new(64);
+    let mut c = world.connect(Some(0)).await;
+    frames(&mut c).await;
+    for event in world.commit(2).await {
+        world.tell(&event);
+    }
+    {
+        let mut waiting = pin!(c.next_when(false));
+        for _ in 0..20 {
+            assert!(poll!(&mut waiting).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    assert_eq!(seqs_until(&mut c, 2).await, [1, 2], "they waited");
+    world.bus.publish(Signal::SessionEnded { user_id: USER, session_id: SESSION });
+    assert_eq!(c.next_when(false).await.unwrap(), Outgoing::SessionEnded);
 }
 
 #[tokio::test]

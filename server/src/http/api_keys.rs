@@ -41,6 +41,15 @@ pub struct NewApiKeyBody {
     expires_at: Option<String>,
 }
 
+/// A key that was just made.
+#[derive(Serialize, ToSchema)]
+pub struct NewApiKeyAnswer {
+    #[serde(flatten)]
+    key: ApiKey,
+    /// The key itself. It is told this once; null when the same `Idempotency-Key` made it before.
+    secret: Option<String>,
+}
+
 /// Your API keys, newest first, without their secrets. Expired ones stay until they are revoked.
 #[utoipa::path(get, path = "/api/auth/api-keys", tag = "account",
     responses((status = 200, body = ApiKeys), (status = 401, body = Problem)))]
@@ -53,7 +62,7 @@ pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiRe
 /// `secret` of null; if the first answer was lost, revoke that key and make another.
 #[utoipa::path(post, path = "/api/auth/api-keys", tag = "account", request_body = NewApiKeyBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's API key, without its secret")),
-    responses((status = 201, body = NewApiKey), (status = 200, body = NewApiKey, description = "made before; `secret` is null"),
+    responses((status = 201, body = NewApiKeyAnswer), (status = 200, body = NewApiKeyAnswer, description = "made before; `secret` is null"),
         (status = 401, body = Problem),
         (status = 409, body = Problem, description = "`name_taken` at `name`; `too_many_keys`"), (status = 422, body = Problem)))]
 pub async fn create(
@@ -64,10 +73,10 @@ pub async fn create(
 ) -> ApiResult<Response> {
     let NewApiKeyBody { name, scopes, expires_in_days, expires_at } = body;
     let form = ApiKeyForm { name, scopes, expires_in_days, expires_at };
-    let made = app.services().create_key(who.user.id, &form, command_id).await?;
-    let status = if made.secret.is_some() { StatusCode::CREATED } else { StatusCode::OK };
-    let place = format!("/api/auth/api-keys/{}", made.key.id);
-    Ok((status, [(header::LOCATION, place)], Json(made)).into_response())
+    let NewApiKey { key, secret } = app.services().create_key(who.user.id, &form, command_id).await?;
+    let status = if secret.is_some() { StatusCode::CREATED } else { StatusCode::OK };
+    let place = format!("/api/auth/api-keys/{}", key.id);
+    Ok((status, [(header::LOCATION, place)], Json(NewApiKeyAnswer { key, secret })).into_response())
 }
 
 /// Revoke an API key: it is refused from now on, and the streams that it opened end.

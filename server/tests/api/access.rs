@@ -1,7 +1,7 @@
 //! Who may call what: every route, page and server function, called by everybody. The routes are taken from the program
 //! itself, so a new one without a row here fails the test.
 
-use crate::common::{Client, PASSWORD, Server, eventually, form, prose};
+use crate::common::{Client, PASSWORD, Server, eventually, form, in_millis, prose};
 use http::Method;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -211,9 +211,7 @@ impl World {
         let revoked = owner.new_key("revoked", &SCOPES).await;
         let id = revoked["id"].as_str().expect("an id");
         assert_eq!(owner.delete(&format!("/api/auth/api-keys/{id}")).await.status, 204);
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        let soon = domain::Timestamp::from_micros(since.as_micros() as i64 + 200_000).to_string();
-        let expired = json!({ "name": "expired", "scopes": SCOPES, "expires_at": soon });
+        let expired = json!({ "name": "expired", "scopes": SCOPES, "expires_at": in_millis(200) });
         let expired = owner.program(&owner.post("/api/auth/api-keys", expired).await.json());
         let revoked = owner.program(&revoked);
 

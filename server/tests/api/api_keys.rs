@@ -1,6 +1,6 @@
 //! API keys: made once, seen once, and refused as soon as they are no good any more.
 
-use crate::common::{Client, PATIENCE, Server, eventually, messages, prose};
+use crate::common::{Client, PATIENCE, Server, eventually, in_millis, messages, prose};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -10,14 +10,7 @@ const KEYS: &str = "/api/auth/api-keys";
 /// How soon a stream has to end after the key that opened it.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// A moment that is so many milliseconds away.
-fn in_millis(millis: u64) -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-    let micros = i64::try_from(since.as_micros()).expect("a moment") + millis as i64 * 1_000;
-    domain::Timestamp::from_micros(micros).to_string()
-}
-
-async fn short_lived(client: &Client, millis: u64) -> Client {
+async fn short_lived(client: &Client, millis: i64) -> Client {
     let body = json!({ "name": "short", "scopes": ["read", "write"], "expires_at": in_millis(millis) });
     let made = client.post(KEYS, body).await;
     assert_eq!(made.status, 201, "{made:?}");
@@ -260,7 +253,7 @@ async fn the_stream_of_a_key_that_expires_ends_at_that_moment() {
     let ada = server.user("ada").await;
     let began = Instant::now();
     let life = Duration::from_millis(2_500);
-    let key = short_lived(&ada, life.as_millis() as u64).await;
+    let key = short_lived(&ada, life.as_millis() as i64).await;
     let mut socket = key.socket_with(&[]).await.expect("the upgrade");
     socket.hello(Value::Null, Value::Null).await;
     let stream = key.request("GET", "/api/status/events").send().await.expect("an answer");

@@ -3,6 +3,8 @@
 
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use server::adapters::SystemClock;
+use services::ports::Clock;
 use std::{
     fs::File,
     io::{BufRead, BufReader},
@@ -177,6 +179,11 @@ impl Drop for Server {
 
 pub fn sign_up(name: &str) -> Value {
     json!({ "username": name, "email": format!("{name}@example.org"), "password": PASSWORD })
+}
+
+/// A moment that is so many milliseconds away, as requests name it.
+pub fn in_millis(millis: i64) -> String {
+    SystemClock.now().plus_micros(millis * 1_000).to_string()
 }
 
 /// Asks again and again until there is an answer.

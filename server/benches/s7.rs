@@ -129,7 +129,7 @@ impl Server {
             .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
             .env("INSIGHTHUB_DATA_DIR", dir.path())
             .env("INSIGHTHUB_MAX_BAD_SIGN_INS", "0")
-            .env("INSIGHTHUB_LOG", "warn")
+            .env("INSIGHTHUB_LOG", "error")
             .stdout(Stdio::piped());
         let mut child = command.spawn()?;
         let out = child.stdout.take().ok_or("the server has no output")?;

@@ -48,7 +48,7 @@ pub struct Limits {
     pub files: usize,
     /// How long a sign-in lasts, in days.
     pub session_days: u32,
-    /// Bad sign-ins a minute, by account and by address; 0: any number.
+    /// Bad sign-ins a minute, by account and by address, and wrong current passwords by session; 0: any number.
     pub bad_sign_ins: u32,
     /// Accounts made from one address in an hour; 0: any number.
     pub sign_ups: u32,

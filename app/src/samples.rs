@@ -59,6 +59,7 @@ pub fn document(n: u64, rev: u64, status: DocumentStatus) -> Document {
         metadata: serde_json::Value::Null,
         attempt: 1,
         stale: false,
+        indexed_with: None,
         version: 1,
         rev,
         created_at: at(n),

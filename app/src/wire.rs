@@ -92,10 +92,9 @@ mod tests {
             Event::DocumentDeleted(DocumentDeleted { id: id(1), workspace_id: id(2), rev: 9 }),
             Event::WorkspaceDeleted(WorkspaceDeleted { id: id(2), rev: 9 }),
             Event::SettingsChanged(SettingsChanged {
-                user: person(),
                 theme: Theme::Dark,
                 rev: 9,
-                export: None,
+                ..SettingsChanged::of(person())
             }),
             Event::SessionEnded { session_id: id(3) },
         ];

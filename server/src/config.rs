@@ -1,7 +1,7 @@
 //! The settings: what there is, where each value comes from, and what it may be. Environment first, then
 //! `insighthub.toml`, then the default. Nothing here opens a database or a socket.
 
-use crate::http::Proxies;
+use crate::{adapters::EmbeddingServer, http::Proxies};
 use services::Limits;
 use std::{
     collections::BTreeMap,
@@ -66,6 +66,26 @@ pub const SETTINGS: &[Setting] = &[
         "INSIGHTHUB_MODELS_DIR",
         Default::From("insighthub/models in the user's cache folder"),
         "folder of the embedding models",
+    ),
+    Setting {
+        key: "embeddings_url",
+        env: "EMBEDDINGS_URL",
+        default: Default::None,
+        about: "embedding server with the interface of OpenAI, such as http://127.0.0.1:11434 for Ollama",
+        secret: true,
+    },
+    Setting {
+        key: "embeddings_key",
+        env: "EMBEDDINGS_KEY",
+        default: Default::None,
+        about: "key of that server",
+        secret: true,
+    },
+    setting(
+        "embeddings_models",
+        "EMBEDDINGS_MODELS",
+        Default::None,
+        "its models that are offered, parted by commas; none: those of its list that look like embedding models",
     ),
     setting(
         "site_root",
@@ -195,6 +215,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub database_url: String,
     pub models_dir: PathBuf,
+    pub embeddings: Option<EmbeddingServer>,
     pub site_root: PathBuf,
     pub log: String,
     pub log_format: LogFormat,
@@ -306,6 +327,7 @@ impl Raw {
                 .text("database_url")
                 .map_or_else(|| default_database(&data_dir), str::to_owned),
             models_dir: path("models_dir").unwrap_or_else(default_models),
+            embeddings: self.embeddings()?,
             site_root: path("site_root").unwrap_or_else(default_site),
             log: self.parse("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),
@@ -317,6 +339,14 @@ impl Raw {
         })
     }
 
+    fn embeddings(&self) -> Result<Option<EmbeddingServer>, ConfigError> {
+        let Some(mut server) = self.parse::<EmbeddingServer>("embeddings_url")? else { return Ok(None) };
+        let models = self.text("embeddings_models").unwrap_or_default().split(',').map(str::trim);
+        server.key = self.text("embeddings_key").map(str::to_owned);
+        server.models = models.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(Some(server))
+    }
+
     /// One line a setting: its value, where it comes from and what it is. Secrets are masked.
     pub fn describe(&self, config: &Config) -> String {
         let mut out = String::new();
@@ -325,7 +355,12 @@ impl Raw {
                 Some((value, source)) => (value.clone(), source.clone()),
                 None => (default_shown(s, config), Source::Default),
             };
-            let value = if s.secret { masked(&value) } else { value };
+            let value = match s.key {
+                // A secret as a whole; the others have one within.
+                "embeddings_key" if !value.is_empty() => "…".to_owned(),
+                _ if s.secret => masked(&value),
+                _ => value,
+            };
             let value = if value.is_empty() { "(none)".to_owned() } else { value };
             out.push_str(&format!("{} = {value}\n    {} · {} · from {source}\n", s.key, s.about, s.env));
         }
@@ -418,6 +453,9 @@ mod tests {
             let said = raw(&[(key, value)]).check().expect_err(key).to_string();
             assert!(said.contains(key) && said.contains(value), "{said}");
         }
+        // It may hold a password, so the value itself is not shown.
+        let said = raw(&[("embeddings_url", "localhost:11434")]).check().expect_err("an address").to_string();
+        assert!(said.contains("embeddings_url") && said.contains("http://127.0.0.1:11434"), "{said}");
     }
 
     #[test]
@@ -438,11 +476,15 @@ mod tests {
             "INSIGHTHUB_DATA_DIR" => Some(dir.path().display().to_string()),
             "INSIGHTHUB_MAX_FILES" => Some("9".to_owned()),
             "DATABASE_URL" => Some("postgres://ada:secret@db:5432/hub?password=secret".to_owned()),
+            "EMBEDDINGS_URL" => Some("https://ada:secret@models.example.org".to_owned()),
+            "EMBEDDINGS_KEY" => Some("sk-secret".to_owned()),
+            "EMBEDDINGS_MODELS" => Some(" one, two:v1.5,".to_owned()),
             _ => None,
         };
         let raw = Raw::read(env).expect("read");
         let config = raw.check().expect("right");
         assert_eq!((config.limits.files, config.limits.session_days), (9, 3));
+        assert_eq!(config.embeddings.as_ref().map(|e| e.models.join("|")).as_deref(), Some("one|two:v1.5"));
         let shown = raw.describe(&config);
         assert!(shown.contains("postgres://ada:…@db:5432/hub?…") && !shown.contains("secret"), "{shown}");
         assert!(shown.contains("from environment INSIGHTHUB_MAX_FILES"), "{shown}");

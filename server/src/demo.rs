@@ -99,8 +99,8 @@ pub struct Leisurely {
 
 #[async_trait]
 impl Embedder for Leisurely {
-    fn models(&self) -> Vec<EmbeddingModel> {
-        self.inner.models()
+    async fn models(&self) -> Vec<EmbeddingModel> {
+        self.inner.models().await
     }
 
     async fn embed(&self, model: &str, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {

@@ -9,3 +9,10 @@ pub mod http;
 pub mod lifecycle;
 pub mod logging;
 pub mod pages;
+
+/// Chooses the cryptography of TLS connections that this program opens. Called first thing: a client that is made before
+/// would have none.
+pub fn install_cryptography() {
+    // When it was chosen before, that one stays.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

@@ -2,7 +2,7 @@
 //! order in which nothing is lost.
 
 use crate::{
-    adapters::{Argon2Hasher, ByContent, FileBlobs, LocalEmbedder, OsSecrets, SystemClock, TimeOrderedIds},
+    adapters::{Argon2Hasher, ByContent, FileBlobs, Models, OsSecrets, SystemClock, TimeOrderedIds},
     cli::Role,
     config::{self, Config},
     demo::{self, Demo},
@@ -11,6 +11,7 @@ use crate::{
 };
 use axum::serve::ListenerExt;
 use ingest::{
+    chunk::Cutter,
     extract::Extractor,
     pipeline::{self, Tools, WorkerOptions},
 };
@@ -68,7 +69,7 @@ struct Built {
     services: Services,
     store: Store,
     blobs: Arc<FileBlobs>,
-    embedder: Arc<LocalEmbedder>,
+    embedder: Arc<Models>,
 }
 
 /// Chooses who stands behind each port. Migrates the database.
@@ -89,7 +90,8 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         high_water: Some(config.data_dir.join("high-water")),
         readers: READERS,
     };
-    let embedder = Arc::new(LocalEmbedder::new(&config.models_dir));
+    let embedder =
+        Arc::new(Models::new(&config.models_dir, config.embeddings.clone()).map_err(StartError::Refused)?);
     let store = Store::open(options)
         .await
         .map_err(|e| StartError::Database(e, config::masked(&config.database_url)))?;
@@ -111,6 +113,8 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         index: whole.clone(),
         blobs: blobs.clone(),
         embedder: embedder.clone(),
+        chunker: Arc::new(Cutter::new(embedder.clone(), embedder.clone())),
+        rag_configs: whole.clone(),
         file_types: Arc::new(ByContent),
         hub: Hub::new(whole, bus.clone()),
         bus,
@@ -237,6 +241,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), services.clone().run_queue_herald()));
         background.spawn(until(stopping.clone(), services.clone().run_exporter()));
         background.spawn(until(stopping.clone(), services.clone().run_deleter()));
+        background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
         let extractor = Extractor::this_program(ingest::extract::Limits::default())?;
         let tools = Tools { extractor, tokenizers: embedder };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };

@@ -23,6 +23,7 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
+    server::install_cryptography();
     let raw = Raw::read(|name| std::env::var(name).ok())?;
     let config = raw.check()?;
     if matches!(command, Command::Config) {

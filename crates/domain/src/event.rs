@@ -3,6 +3,7 @@
 use crate::{
     export::Export,
     ids::{DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId},
+    rag::DefaultRagConfig,
     resource::{Document, Job, Theme, User, Workspace},
     status::named,
     step::Step,
@@ -80,6 +81,9 @@ pub struct WorkspaceDeleted {
 pub struct SettingsChanged {
     pub user: User,
     pub theme: Theme,
+    /// The default configuration, when it is that what changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rag_config: Option<DefaultRagConfig>,
     pub rev: u64,
     /// The newest export, when it is what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -89,7 +93,7 @@ pub struct SettingsChanged {
 impl SettingsChanged {
     /// Tells the user as it is now; gets its rev when it is committed.
     pub fn of(user: User) -> Self {
-        Self { theme: user.theme, user, rev: 0, export: None }
+        Self { theme: user.theme, user, rag_config: None, rev: 0, export: None }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
     message::{Facts, count, friendly, number},
     progress,
+    rag::{Fingerprint, RagConfig},
     resource::{Document, Job, Metrics, PhaseDetail, Warning},
     status::{DocumentStatus, IllegalMove, JobKind, JobStatus, PhaseName, PhaseStatus, named},
     step::Step,
@@ -84,6 +85,9 @@ pub enum Checkpoint {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobState {
     pub job: Job,
+    /// What its documents are indexed with: the workspace's configuration as it was when the job was made, so that one
+    /// run never mixes two.
+    pub config: RagConfig,
     /// When the last event about it was emitted: progress is told at most five times a second.
     pub event_at: Timestamp,
 }
@@ -97,6 +101,14 @@ pub struct DocumentState {
     pub embedded: u64,
     /// False: the document is found by keyword only, and embedding is skipped.
     pub embeds: bool,
+    /// Names the passages that this run makes; each run has its own, so that the old ones serve until it is through.
+    pub generation: u32,
+    /// The generation that searches find; 0: none yet.
+    pub live: u32,
+    /// How many passages that one has.
+    pub live_chunks: u64,
+    /// What that one was made with.
+    pub indexed: Option<Fingerprint>,
     pub step_started_at: Timestamp,
     /// When the last event about its steps was emitted: progress is told at most twice a second.
     pub event_at: Timestamp,
@@ -122,6 +134,9 @@ impl Told {
     }
 }
 
+/// Code of the warning of a document that could not be indexed anew.
+pub const REINDEX_FAILED: &str = "reindex_failed";
+
 /// Smallest distance of two `job_update` that tell progress only.
 const JOB_EVERY_MICROS: i64 = 200_000;
 /// Smallest distance of two `file_progress` of one step.
@@ -143,42 +158,12 @@ pub fn create(
     user_id: UserId,
     workspace_id: WorkspaceId,
     uploads: &[Upload],
-    embeds: bool,
+    config: &RagConfig,
     now: Timestamp,
 ) -> (JobState, Vec<DocumentState>, Told) {
-    let total = uploads.len() as u64;
-    let mut phase_details = PhaseDetail::all_pending();
-    phase_details[0].items_total = total;
-    phase_details[1].items_total = total;
-    if !embeds {
-        phase_details[2].status = PhaseStatus::Skipped;
-    }
-    let job = Job {
-        job_id,
-        kind,
-        kb_id: workspace_id,
-        user_id,
-        attempt: 1,
-        status: JobStatus::Pending,
-        requested: None,
-        phase: PhaseName::Loading,
-        progress: 0.0,
-        message: format!("Waiting to start with {}", count(total, "document", "documents")),
-        error: None,
-        metrics: Metrics {
-            documents_total: total,
-            bytes: uploads.iter().map(|u| u.size_bytes).sum(),
-            ..Metrics::default()
-        },
-        queue_position: None,
-        rate: None,
-        eta_seconds: None,
-        rev: 0,
-        created_at: now,
-        started_at: None,
-        completed_at: None,
-        phase_details,
-    };
+    let size = (uploads.len() as u64, uploads.iter().map(|u| u.size_bytes).sum());
+    let state = new_job(job_id, kind, user_id, workspace_id, size, config, now);
+    let embeds = config.embeds();
     let documents: Vec<DocumentState> = uploads
         .iter()
         .map(|u| DocumentState {
@@ -203,6 +188,7 @@ pub fn create(
                 metadata: serde_json::json!({}),
                 attempt: 1,
                 stale: false,
+                indexed_with: None,
                 version: 1,
                 rev: 0,
                 created_at: now,
@@ -211,14 +197,111 @@ pub fn create(
             stage: Stage::Loading,
             embedded: 0,
             embeds,
+            generation: 1,
+            live: 0,
+            live_chunks: 0,
+            indexed: None,
             step_started_at: now,
             event_at: Timestamp::default(),
         })
         .collect();
     let mut events: Vec<Event> =
         documents.iter().map(|d| Event::DocumentStatus(d.document.clone())).collect();
-    events.push(Event::JobUpdate(job.clone()));
-    (JobState { job, event_at: now }, documents, Told { events, counts_changed: true })
+    events.push(Event::JobUpdate(state.job.clone()));
+    (state, documents, Told { events, counts_changed: true })
+}
+
+/// A new job that indexes documents anew which are there already: so many, with so many bytes. They stay as they are,
+/// and are found as before, until each is [`requeue`]d.
+pub fn reindex(
+    job_id: JobId,
+    user_id: UserId,
+    workspace_id: WorkspaceId,
+    (documents, bytes): (u64, u64),
+    config: &RagConfig,
+    now: Timestamp,
+) -> (JobState, Told) {
+    let state = new_job(job_id, JobKind::Reindex, user_id, workspace_id, (documents, bytes), config, now);
+    let events = vec![Event::JobUpdate(state.job.clone())];
+    (state, Told { events, counts_changed: false })
+}
+
+fn new_job(
+    job_id: JobId,
+    kind: JobKind,
+    user_id: UserId,
+    kb_id: WorkspaceId,
+    (total, bytes): (u64, u64),
+    config: &RagConfig,
+    now: Timestamp,
+) -> JobState {
+    let mut phase_details = PhaseDetail::all_pending();
+    phase_details[0].items_total = total;
+    phase_details[1].items_total = total;
+    if !config.embeds() {
+        phase_details[2].status = PhaseStatus::Skipped;
+    }
+    let job = Job {
+        job_id,
+        kind,
+        kb_id,
+        user_id,
+        attempt: 1,
+        status: JobStatus::Pending,
+        requested: None,
+        phase: PhaseName::Loading,
+        progress: 0.0,
+        message: format!("Waiting to start with {}", count(total, "document", "documents")),
+        error: None,
+        metrics: Metrics { documents_total: total, bytes, ..Metrics::default() },
+        queue_position: None,
+        rate: None,
+        eta_seconds: None,
+        rev: 0,
+        created_at: now,
+        started_at: None,
+        completed_at: None,
+        phase_details,
+    };
+    JobState { job, config: config.clone(), event_at: now }
+}
+
+/// Puts a document into the queue of a job that indexes it anew: a new run of everything, beside the passages that are
+/// found meanwhile.
+///
+/// # Errors
+/// When it is in some other job's hands.
+pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
+    let d = &mut doc.document;
+    d.status = d.status.go(DocumentStatus::Pending)?;
+    d.job_id = Some(job.job.job_id);
+    d.error = None;
+    d.error_code = None;
+    d.error_hint = None;
+    d.progress = 0.0;
+    d.step = None;
+    d.message = None;
+    d.attempt += 1;
+    d.updated_at = now;
+    doc.stage = Stage::Loading;
+    doc.embedded = 0;
+    doc.embeds = job.config.embeds();
+    doc.generation += 1;
+    doc.step_started_at = now;
+    doc.event_at = Timestamp::default();
+    let events = vec![Event::DocumentStatus(doc.document.clone())];
+    Ok(Told { events, counts_changed: true })
+}
+
+/// Brings the mark of a document in line with what its workspace asks for now; `None` when it says so already.
+pub fn compare(doc: &mut DocumentState, wanted: &RagConfig, now: Timestamp) -> Option<Event> {
+    let stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
+    if stale == doc.document.stale {
+        return None;
+    }
+    doc.document.stale = stale;
+    doc.document.updated_at = now;
+    Some(Event::DocumentStatus(doc.document.clone()))
 }
 
 /// A worker took the document: job and document start, where they have not yet.
@@ -227,7 +310,14 @@ pub fn create(
 /// When the job is neither pending nor running.
 pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
     let mut events = vec![];
+    let mut counts_changed = false;
     let before = (job.job.status, job.job.phase);
+    // One that is indexed anew may be taken before it was told that it waits.
+    if job.job.kind == JobKind::Reindex && doc.document.job_id != Some(job.job.job_id) {
+        let told = requeue(job, doc, now)?;
+        events.extend(told.events);
+        counts_changed = told.counts_changed;
+    }
     if job.job.status != JobStatus::Running {
         job.job.status = job.job.status.go(JobStatus::Running)?;
         job.job.started_at.get_or_insert(now);
@@ -239,10 +329,10 @@ pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Res
         events.push(Event::DocumentStatus(doc.document.clone()));
     }
     tell_job(job, before, now, &mut events);
-    Ok(Told { events, counts_changed: false })
+    Ok(Told { events, counts_changed })
 }
 
-/// Applies a finished piece of work.
+/// Applies a finished piece of work. `wanted` is what the workspace asks for by now.
 ///
 /// # Errors
 /// When the table of a status does not have the move: the work came too late, or out of order.
@@ -250,6 +340,7 @@ pub fn advance(
     job: &mut JobState,
     doc: &mut DocumentState,
     checkpoint: &Checkpoint,
+    wanted: &RagConfig,
     now: Timestamp,
 ) -> Result<Told, IllegalMove> {
     let mut events = vec![];
@@ -320,6 +411,12 @@ pub fn advance(
             doc.document.error = None;
             doc.document.error_code = None;
             doc.document.error_hint = None;
+            let indexed = job.config.fingerprint(doc.embeds);
+            doc.document.stale = !indexed.serves(wanted);
+            doc.document.indexed_with = indexed.indexed_with();
+            doc.indexed = Some(indexed);
+            doc.live = doc.generation;
+            doc.live_chunks = doc.document.chunk_count;
             job.job.phase_details[3].items_processed += doc.document.chunk_count;
             job.job.metrics.documents_done += 1;
             end_step(doc, StepStatus::Complete, None, now, &mut events);
@@ -334,20 +431,38 @@ pub fn advance(
         }
         Checkpoint::Failed(failure) => {
             let failed_in = doc.stage.phase();
-            doc.document.status = doc.document.status.go(DocumentStatus::Failed)?;
+            drop_from_totals(&mut job.job, doc, failed_in, failure);
             doc.stage = Stage::Done;
-            doc.document.error = Some(failure.message.clone());
-            doc.document.error_code = Some(failure.code.clone());
-            doc.document.error_hint.clone_from(&failure.hint);
+            if doc.live > 0 {
+                keep_serving(doc, failure, wanted)?;
+            } else {
+                doc.document.status = doc.document.status.go(DocumentStatus::Failed)?;
+                doc.document.error = Some(failure.message.clone());
+                doc.document.error_code = Some(failure.code.clone());
+                doc.document.error_hint.clone_from(&failure.hint);
+            }
             end_step(doc, StepStatus::Error, Some(&failure.message), now, &mut events);
             events.push(Event::DocumentStatus(doc.document.clone()));
-            drop_from_totals(&mut job.job, doc, failed_in, failure);
             counts_changed = true;
         }
     }
     settle(&mut job.job, now)?;
     tell_job(job, before, now, &mut events);
     Ok(Told { events, counts_changed })
+}
+
+/// A document that could not be indexed anew is found as it was before, which makes it ready; a warning tells the rest.
+fn keep_serving(doc: &mut DocumentState, failure: &Failure, wanted: &RagConfig) -> Result<(), IllegalMove> {
+    let d = &mut doc.document;
+    d.status = d.status.go(DocumentStatus::Ready)?;
+    d.stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
+    d.chunk_count = doc.live_chunks;
+    d.warnings.retain(|w| w.code != REINDEX_FAILED);
+    let hint = failure.hint.as_deref().map(|hint| format!(" {hint}")).unwrap_or_default();
+    let message =
+        format!("It could not be indexed anew, and is found as it was before. {}{hint}", failure.message);
+    d.warnings.push(Warning { code: REINDEX_FAILED.to_owned(), message });
+    Ok(())
 }
 
 /// Moves the stage on; a checkpoint that does not fit it was made from an older state.

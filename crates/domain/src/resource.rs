@@ -4,6 +4,7 @@
 use crate::{
     ids::{ChunkId, DocumentId, JobId, SessionId, UserId, WorkspaceId},
     provision::Provisioning,
+    rag::IndexedWith,
     status::{
         DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor, WorkspaceStatus,
         named,
@@ -93,6 +94,9 @@ pub struct Counts {
     pub failed: u64,
     pub chunks: u64,
     pub bytes: u64,
+    /// Ready ones that were indexed with other settings than the workspace has now.
+    #[serde(default)]
+    pub stale: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -151,6 +155,8 @@ pub struct Document {
     pub attempt: u32,
     /// Indexed with another configuration than the workspace has now.
     pub stale: bool,
+    /// How the passages that searches find were made; `null` before there are any.
+    pub indexed_with: Option<IndexedWith>,
     /// Version of the content.
     pub version: u32,
     /// Seq of the last change.

@@ -5,6 +5,7 @@ use domain::{
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
     ingest::{self, Checkpoint, DocumentState, Failure, JobState, NewChunk, Stage, Upload},
     message::Facts,
+    rag::{RagConfig, RetrieverType},
     status::{DocumentStatus, JobKind, JobStatus, PhaseStatus},
     step::Step,
     timestamp::Timestamp,
@@ -14,6 +15,11 @@ use uuid::Uuid;
 
 fn at(n: i64) -> Timestamp {
     Timestamp::from_micros(n * 100_000)
+}
+
+fn config(embeds: bool) -> RagConfig {
+    let retriever_type = if embeds { RetrieverType::Vector } else { RetrieverType::Keyword };
+    RagConfig { retriever_type, ..RagConfig::default() }
 }
 
 fn new_job(documents: u32, embeds: bool) -> (JobState, Vec<DocumentState>) {
@@ -32,7 +38,7 @@ fn new_job(documents: u32, embeds: bool) -> (JobState, Vec<DocumentState>) {
         UserId::new(Uuid::from_u128(2)),
         WorkspaceId::new(Uuid::from_u128(3)),
         &uploads,
-        embeds,
+        &config(embeds),
         at(0),
     );
     assert_eq!(told.events.len(), documents as usize + 1);
@@ -117,7 +123,7 @@ proptest! {
             let fails = plan[i].1 == Some(steps[i]);
             let checkpoint = if fails { failure() } else { next(&docs[i], plan[i].0) };
             steps[i] += 1;
-            let told = ingest::advance(&mut job, &mut docs[i], &checkpoint, at(clock)).unwrap();
+            let told = ingest::advance(&mut job, &mut docs[i], &checkpoint, &config(embeds), at(clock)).unwrap();
             finals += told.events.iter().filter(|e| matches!(e, Event::JobComplete(_) | Event::JobError(_))).count();
 
             prop_assert!(job.job.progress >= last.0 && job.job.progress <= 100.0);
@@ -149,7 +155,10 @@ fn a_checkpoint_made_from_an_older_state_is_refused() {
     let doc = &mut docs[0];
     ingest::start(&mut job, doc, at(1)).unwrap();
     let before = (job.clone(), doc.clone());
-    assert!(ingest::advance(&mut job.clone(), &mut doc.clone(), &Checkpoint::Indexed, at(2)).is_err());
+    assert!(
+        ingest::advance(&mut job.clone(), &mut doc.clone(), &Checkpoint::Indexed, &config(true), at(2))
+            .is_err()
+    );
     assert_eq!((job, docs[0].clone()), before);
 }
 
@@ -167,7 +176,7 @@ fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
         }
         let checkpoint = next(doc, 300);
         let phase = job.job.phase;
-        for event in ingest::advance(&mut job, doc, &checkpoint, now).unwrap().events {
+        for event in ingest::advance(&mut job, doc, &checkpoint, &config(true), now).unwrap().events {
             match event {
                 Event::JobUpdate(j) if j.phase == phase => told.push(micros),
                 Event::JobComplete(_) => assert_eq!(doc.stage, Stage::Done),

@@ -46,6 +46,7 @@ fn document(n: u8, status: DocumentStatus, progress: u8) -> Event {
         metadata: serde_json::Value::Null,
         attempt: 1,
         stale: false,
+        indexed_with: None,
         version: 1,
         rev: 0,
         created_at: Timestamp::default(),

@@ -3,7 +3,7 @@
 //! Use a named variant for what the person can do something about; everything else is `Internal`: logged here with its
 //! cause, shown as one sentence.
 
-use crate::ports::{BlobError, EmbedError, StoreError};
+use crate::ports::{BlobError, CutError, EmbedError, StoreError};
 use domain::{FieldErrors, Problem, provision::Refusal, status::IllegalMove};
 
 #[derive(Debug, thiserror::Error)]
@@ -77,11 +77,20 @@ impl From<BlobError> for Error {
     }
 }
 
+impl From<CutError> for Error {
+    fn from(e: CutError) -> Self {
+        match e {
+            CutError::Embed(e) => e.into(),
+            failed => Self::Internal { what: "cutting", cause: Box::new(failed) },
+        }
+    }
+}
+
 impl From<EmbedError> for Error {
     fn from(e: EmbedError) -> Self {
         match e {
-            EmbedError::Missing(sentence) => Self::problem(503, "model_missing", sentence),
-            other => Self::Internal { what: "embedding", cause: Box::new(other) },
+            EmbedError::Failed(_) => Self::Internal { what: "embedding", cause: Box::new(e) },
+            told => Self::problem(503, told.code(), told.to_string()),
         }
     }
 }

@@ -15,6 +15,7 @@ mod pages;
 pub mod ports;
 mod provision;
 mod queue;
+mod rag;
 mod search;
 mod throttle;
 mod workspaces;
@@ -26,14 +27,15 @@ pub use accounts::{
 pub use caller::{Caller, Pass};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
+pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use search::VectorCache;
 pub use throttle::Door;
 pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, ApiKeys, Blobs, Bus, Clock, Deletions, Documents, Embedder, EventLog, Exports, FileTypes, Ids,
-    Index, JobStore, PasswordHasher, Secrets, Sessions, Workspaces,
+    Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, Deletions, Documents, Embedder, EventLog, Exports,
+    FileTypes, Ids, Index, JobStore, PasswordHasher, RagConfigs, Secrets, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -81,6 +83,8 @@ pub struct Services {
     pub index: Arc<dyn Index>,
     pub blobs: Arc<dyn Blobs>,
     pub embedder: Arc<dyn Embedder>,
+    pub chunker: Arc<dyn Chunker>,
+    pub rag_configs: Arc<dyn RagConfigs>,
     pub file_types: Arc<dyn FileTypes>,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,

@@ -10,7 +10,7 @@ use domain::{
     Workspace, WorkspaceId,
     ingest::Failure,
     provision::{Change, ProvisionStep},
-    rag::RagConfig,
+    rag::{EmbeddingModel, ModelState, RagConfig, RagOptions},
 };
 use std::time::Duration;
 use tokio::sync::broadcast::error::RecvError;
@@ -88,7 +88,7 @@ impl Services {
         let config = self.workspaces.rag_config(workspace.user_id, workspace.id).await?;
         let config = config.ok_or(StoreError::NotFound)?;
         Ok(match step {
-            ProvisionStep::Settings => self.check_settings(&config),
+            ProvisionStep::Settings => self.check_settings(&config).await,
             ProvisionStep::Storage => self.try_storage(workspace.id).await,
             ProvisionStep::Model => self.try_model(&config).await,
             ProvisionStep::Index => {
@@ -99,13 +99,17 @@ impl Services {
     }
 
     /// The snapshot keeps every rule, as far as that can be said without the model, which has a step of its own.
-    fn check_settings(&self, config: &RagConfig) -> Outcome {
-        let mut models = self.embedder.models();
-        if models.iter().all(|m| m.name != config.embedding_model) {
-            let dim = config.embedding_dim.unwrap_or(0);
-            models.push(domain::rag::EmbeddingModel { name: config.embedding_model.clone(), dim });
+    async fn check_settings(&self, config: &RagConfig) -> Outcome {
+        let mut models = self.embedder.models().await;
+        match models.iter_mut().find(|m| m.name == config.embedding_model) {
+            Some(model) => model.state = ModelState::Ready,
+            None => models.push(EmbeddingModel {
+                name: config.embedding_model.clone(),
+                dim: config.embedding_dim,
+                ..EmbeddingModel::builtin()
+            }),
         }
-        match config.validate(&models) {
+        match config.validate(&RagOptions::new(models), None) {
             Ok(()) => Outcome::Done,
             Err(errors) => {
                 let told: Vec<String> = errors
@@ -145,7 +149,7 @@ impl Services {
 
     /// Loads the model and has it embed a word.
     async fn try_model(&self, config: &RagConfig) -> Outcome {
-        if !config.embeds() {
+        if !config.needs_model() {
             return Outcome::Skipped;
         }
         match self.embedder.embed(&config.embedding_model, vec!["InsightHub".into()]).await {
@@ -160,6 +164,10 @@ impl Services {
                     format!("The embedding model {} is not on this server.", config.embedding_model),
                     "The operator brings it with `cargo xtask setup`, or names its folder in INSIGHTHUB_MODELS_DIR; then retry.",
                 )
+            }
+            Err(error @ (EmbedError::Unreachable(_) | EmbedError::Refused { .. })) => {
+                tracing::warn!(%error, code = error.code(), "an embedding server failed its trial");
+                failed(error.code(), error.to_string(), "Retry; then ask the operator.")
             }
             Err(error) => {
                 tracing::warn!(error = format!("{error:?}"), "an embedding model failed its trial");

@@ -9,7 +9,7 @@ use crate::{
 };
 use domain::{
     ChunkId, FieldErrors, UserId, WorkspaceId,
-    rag::{RagConfig, RetrieverType},
+    rag::{RagConfig, RerankModel, RetrieverType},
     resource::SearchHit,
 };
 use std::{
@@ -23,9 +23,21 @@ pub const MAX_QUERY: usize = 1_000;
 /// Constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 const RRF_K: f64 = 60.0;
 
-/// The vectors of one workspace, one after the other.
+/// Times that a search is carried out while documents are indexed anew under its hands, at most.
+const TRIES: u32 = 3;
+/// Passages that are ranked by their words, at most, to put others in that order.
+const MAX_RANKED: u32 = 500;
+
+/// The vectors of one workspace.
 struct Cached {
     version: u64,
+    /// One for each model: while documents wait to be indexed anew, those of the model before still serve.
+    groups: Vec<Group>,
+}
+
+/// The vectors that one model made, one after the other.
+struct Group {
+    model: Arc<str>,
     dim: usize,
     ids: Vec<ChunkId>,
     data: Vec<f32>,
@@ -33,22 +45,41 @@ struct Cached {
 
 impl Cached {
     fn new(version: u64, vectors: Vec<StoredVector>) -> Self {
-        let dim = vectors.first().map_or(0, |v| v.vector.len());
-        let mut ids = Vec::with_capacity(vectors.len());
-        let mut data = Vec::with_capacity(vectors.len() * dim);
-        // A vector of another length belongs to another model; it cannot be compared.
-        for v in vectors.into_iter().filter(|v| v.vector.len() == dim) {
-            ids.push(v.chunk_id);
-            data.extend_from_slice(&v.vector);
+        let mut groups: Vec<Group> = vec![];
+        for v in vectors {
+            let group = match groups.iter_mut().position(|g| *g.model == *v.model) {
+                Some(i) => &mut groups[i],
+                None => {
+                    let (ids, data) = (vec![], vec![]);
+                    groups.push(Group { model: v.model, dim: v.vector.len(), ids, data });
+                    let last = groups.len() - 1;
+                    &mut groups[last]
+                }
+            };
+            // One of another length cannot be compared, whatever its model is called.
+            if v.vector.len() == group.dim {
+                group.ids.push(v.chunk_id);
+                group.data.extend_from_slice(&v.vector);
+            }
         }
-        Self { version, dim, ids, data }
+        Self { version, groups }
     }
 
+    fn bytes(&self) -> usize {
+        self.groups.iter().map(Group::bytes).sum()
+    }
+
+    /// The `k` nearest of that model's vectors by cosine (all vectors have length 1), best first.
+    fn nearest(&self, model: &str, query: &[f32], k: usize) -> Vec<(ChunkId, f64)> {
+        self.groups.iter().find(|g| *g.model == *model).map_or_else(Vec::new, |g| g.nearest(query, k))
+    }
+}
+
+impl Group {
     fn bytes(&self) -> usize {
         self.data.len() * size_of::<f32>() + self.ids.len() * size_of::<ChunkId>()
     }
 
-    /// The `k` nearest by cosine (all vectors have length 1), best first.
     fn nearest(&self, query: &[f32], k: usize) -> Vec<(ChunkId, f64)> {
         if self.dim == 0 || query.len() != self.dim || k == 0 {
             return vec![];
@@ -185,32 +216,69 @@ impl Services {
             errors.add("top_k", "Use 1 to 50 passages.");
         }
         errors.check()?;
+        let mut tries = TRIES;
+        loop {
+            let version = self.index.index_version(workspace).await?;
+            let found = self.find(workspace, &config, query, top_k).await?;
+            let ids: Vec<ChunkId> = found.iter().map(|(id, _)| *id).collect();
+            let mut live: HashMap<ChunkId, _> =
+                self.index.hits(user, &ids).await?.into_iter().map(|(c, d)| (c.id, (c, d))).collect();
+            tries -= 1;
+            // A document that was indexed anew in between has other passages now: what it lost here, it has there.
+            if live.len() < ids.len() && tries > 0 && self.index.index_version(workspace).await? != version {
+                continue;
+            }
+            let hits = found.into_iter().filter_map(|(id, score)| {
+                live.remove(&id).map(|(chunk, document)| SearchHit { chunk, document, score })
+            });
+            return Ok(hits.collect());
+        }
+    }
+
+    /// Passages by id, best first. Some may be gone by now.
+    async fn find(
+        &self,
+        workspace: WorkspaceId,
+        config: &RagConfig,
+        query: &str,
+        top_k: u32,
+    ) -> Result<Vec<(ChunkId, f64)>> {
         let k = top_k as usize;
+        // What is put in order anew is chosen from more.
+        let rerank = config.rerank_model.filter(|_| config.rerank_enabled);
+        let (wide, wide_k) = if rerank.is_some() { (top_k * 3, k * 3) } else { (top_k, k) };
         let found = match config.retriever_type {
-            RetrieverType::Vector => self.by_vector(workspace, &config, query, k).await?,
-            RetrieverType::Keyword => by_keyword(self.index.keyword(workspace, query, top_k).await?),
+            RetrieverType::Vector => self.by_vector(workspace, config, query, wide_k).await?,
+            RetrieverType::Keyword => by_keyword(self.index.keyword(workspace, query, wide).await?),
             RetrieverType::Hybrid => {
-                let vector = self.by_vector(workspace, &config, query, k * 3).await?;
+                let vector = self.by_vector(workspace, config, query, k * 3).await?;
                 let keyword = by_keyword(self.index.keyword(workspace, query, top_k * 3).await?);
-                fuse(&[vector, keyword], k)
+                fuse(&[vector, keyword], wide_k)
             }
             RetrieverType::Graph => {
                 return Err(Error::problem(
                     422,
                     "retriever_unavailable",
-                    "This server cannot search by graph.",
+                    "This server cannot search by graph yet.",
                 ));
             }
         };
-        let ids: Vec<ChunkId> = found.iter().map(|(id, _)| *id).collect();
-        let mut live: HashMap<ChunkId, _> =
-            self.index.hits(user, &ids).await?.into_iter().map(|(c, d)| (c.id, (c, d))).collect();
-        Ok(found
-            .into_iter()
-            .filter_map(|(id, score)| {
-                live.remove(&id).map(|(chunk, document)| SearchHit { chunk, document, score })
-            })
-            .collect())
+        Ok(match rerank {
+            None => found,
+            Some(RerankModel::Rrf) => {
+                fuse(&[found, by_keyword(self.index.keyword(workspace, query, wide).await?)], k)
+            }
+            Some(RerankModel::Bm25) => {
+                by_rank(found, by_keyword(self.index.keyword(workspace, query, MAX_RANKED).await?), k)
+            }
+            Some(RerankModel::CrossEncoder) => {
+                return Err(Error::problem(
+                    422,
+                    "reranker_unavailable",
+                    "This server has no cross-encoder model.",
+                ));
+            }
+        })
     }
 
     async fn by_vector(
@@ -220,13 +288,34 @@ impl Services {
         query: &str,
         k: usize,
     ) -> Result<Vec<(ChunkId, f64)>> {
-        let mut vectors = self.embedder.embed(&config.embedding_model, vec![query.to_owned()]).await?;
-        let Some(vector) = vectors.pop() else { return Ok(vec![]) };
         let cached = self.cached(workspace).await?;
-        // A scan of a large workspace is work for milliseconds; it must not hold up the sockets.
-        tokio::task::spawn_blocking(move || cached.nearest(&vector, k))
-            .await
-            .map_err(|e| Error::Internal { what: "vector search", cause: Box::new(e) })
+        let wanted = config.embedding_model.as_str();
+        let mut lists = vec![];
+        for model in cached.groups.iter().map(|g| g.model.clone()) {
+            let embedded = self.embedder.embed(&model, vec![query.to_owned()]).await;
+            let vector = match embedded.map(|mut vectors| vectors.pop()) {
+                Ok(Some(vector)) => vector,
+                Ok(None) => continue,
+                Err(error) if *model != *wanted => {
+                    // Its documents are stale, and marked so.
+                    tracing::warn!(%workspace, %model, %error, "passages of an earlier model are left out");
+                    continue;
+                }
+                Err(e) => return Err(e.into()),
+            };
+            let scanned = cached.clone();
+            // A scan of a large workspace is work for milliseconds; it must not hold up the sockets.
+            let found = tokio::task::spawn_blocking(move || scanned.nearest(&model, &vector, k))
+                .await
+                .map_err(|e| Error::Internal { what: "vector search", cause: Box::new(e) })?;
+            lists.push(found);
+        }
+        Ok(match lists.len() {
+            0 => vec![],
+            1 => lists.remove(0),
+            // Similarities of two models have no common scale; their orders have.
+            _ => fuse(&lists, k),
+        })
     }
 
     async fn cached(&self, workspace: WorkspaceId) -> std::result::Result<Arc<Cached>, StoreError> {
@@ -244,6 +333,17 @@ impl Services {
 /// Ranks have no scale of their own; r/(1+r) puts them between 0 and 1 without changing their order.
 fn by_keyword(hits: Vec<KeywordHit>) -> Vec<(ChunkId, f64)> {
     hits.into_iter().map(|h| (h.chunk_id, h.rank.max(0.0) / (1.0 + h.rank.max(0.0)))).collect()
+}
+
+/// What was found, in the order of its words; what shares none with the question comes last, in the order it had.
+fn by_rank(found: Vec<(ChunkId, f64)>, keyword: Vec<(ChunkId, f64)>, k: usize) -> Vec<(ChunkId, f64)> {
+    let ranks: HashMap<ChunkId, f64> = keyword.into_iter().collect();
+    let mut ranked: Vec<(ChunkId, f64)> =
+        found.into_iter().map(|(id, _)| (id, ranks.get(&id).copied().unwrap_or(0.0))).collect();
+    // Stable: equals stay in order.
+    ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
+    ranked.truncate(k);
+    ranked
 }
 
 /// Reciprocal rank fusion, scaled so that the first place in every list is 1.
@@ -271,6 +371,37 @@ mod tests {
         ChunkId::new(Uuid::from_u128(n as u128 + 1))
     }
 
+    fn stored(n: usize, model: &str, vector: Vec<f32>) -> StoredVector {
+        StoredVector { chunk_id: id(n), model: model.into(), vector }
+    }
+
+    #[test]
+    fn vectors_of_two_models_are_never_compared() {
+        let cached = Cached::new(
+            1,
+            vec![
+                stored(1, "old", vec![1.0, 0.0]),
+                stored(2, "new", vec![1.0, 0.0]),
+                stored(3, "new", vec![0.0, 1.0]),
+                stored(4, "new", vec![1.0, 0.0, 0.0]),
+            ],
+        );
+        let ids = |model| cached.nearest(model, &[0.0, 1.0], 9).into_iter().map(|f| f.0).collect::<Vec<_>>();
+        assert_eq!(ids("new"), [id(3), id(2)]);
+        assert_eq!(ids("old"), [id(1)]);
+        assert!(ids("another").is_empty());
+        assert!(cached.nearest("old", &[1.0, 0.0, 0.0], 9).is_empty(), "another length");
+    }
+
+    #[test]
+    fn the_order_of_words_leaves_the_rest_as_it_was() {
+        let found = vec![(id(1), 0.9), (id(2), 0.8), (id(3), 0.7), (id(4), 0.6)];
+        let keyword = vec![(id(9), 0.9), (id(3), 0.5), (id(2), 0.4)];
+        let ids = |k| by_rank(found.clone(), keyword.clone(), k).into_iter().map(|f| f.0).collect::<Vec<_>>();
+        assert_eq!(ids(9), [id(3), id(2), id(1), id(4)]);
+        assert_eq!(ids(2), [id(3), id(2)]);
+    }
+
     fn unit(v: Vec<f32>) -> Vec<f32> {
         let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
         v.into_iter().map(|x| x / norm).collect()
@@ -285,8 +416,8 @@ mod tests {
         ) {
             let query = unit(query);
             let vectors: Vec<Vec<f32>> = vectors.into_iter().map(unit).collect();
-            let stored = vectors.iter().enumerate().map(|(n, v)| StoredVector { chunk_id: id(n), vector: v.clone() });
-            let found = Cached::new(1, stored.collect()).nearest(&query, k);
+            let rows = vectors.iter().enumerate().map(|(n, v)| stored(n, "m", v.clone()));
+            let found = Cached::new(1, rows.collect()).nearest("m", &query, k);
             let mut all: Vec<f32> = vectors.iter().map(|v| dot(&query, v)).collect();
             all.sort_by(|a, b| b.total_cmp(a));
             prop_assert_eq!(found.len(), k.min(vectors.len()));
@@ -308,9 +439,7 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_its_budget_and_forgets_an_old_version() {
-        let make = |version| {
-            Arc::new(Cached::new(version, vec![StoredVector { chunk_id: id(1), vector: vec![1.0; 100] }]))
-        };
+        let make = |version| Arc::new(Cached::new(version, vec![stored(1, "m", vec![1.0; 100])]));
         let workspace = |n| WorkspaceId::new(Uuid::from_u128(n));
         let cache = VectorCache::new(1_000);
         for n in 0..5 {

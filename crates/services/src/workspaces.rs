@@ -7,7 +7,6 @@ use crate::{
 use domain::{
     FieldErrors, Problem, UserId, Workspace, WorkspaceId, WorkspaceStatus,
     provision::{Change, WorkspaceAction},
-    rag::RagConfig,
     resource::Page,
     validate::{Description, WorkspaceName},
 };
@@ -31,7 +30,8 @@ pub struct EditWorkspaceForm {
 }
 
 impl Services {
-    /// Makes the workspace in `provisioning`; it turns ready (or error) by itself.
+    /// Makes the workspace in `provisioning`, with a snapshot of the user's default configuration; it turns ready (or
+    /// error) by itself.
     pub async fn create_workspace(
         &self,
         user: UserId,
@@ -45,6 +45,7 @@ impl Services {
         let (Some(name), Some(description)) = (name, description) else {
             return Err(Error::Invalid(errors));
         };
+        let rag_config = self.default_rag_config(user).await?.config;
         let workspace = self
             .workspaces
             .create_workspace(NewWorkspace {
@@ -53,7 +54,7 @@ impl Services {
                 name,
                 description,
                 status: WorkspaceStatus::Provisioning,
-                rag_config: RagConfig::default(),
+                rag_config,
                 command_id,
                 created_at: self.clock.now(),
             })

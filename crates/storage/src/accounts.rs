@@ -163,7 +163,7 @@ impl Accounts for Store {
     }
 }
 
-async fn load(conn: &mut AnyConnection, id: UserId) -> Result<Option<User>, Fault> {
+pub(crate) async fn load(conn: &mut AnyConnection, id: UserId) -> Result<Option<User>, Fault> {
     let row = sqlx::query(sqlx::AssertSqlSafe(format!("SELECT {USER} FROM users WHERE id = $1")))
         .bind(id.to_string())
         .fetch_optional(conn)

@@ -77,7 +77,8 @@ impl Store {
         let limit = limit_of(&page);
         let sql = format!(
             "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
-             WHERE chunks.document_id = $1 AND documents.user_id = $2 AND chunks.version = documents.version \
+             WHERE chunks.document_id = $1 AND documents.user_id = $2 \
+             AND chunks.generation = CASE WHEN documents.live > 0 THEN documents.live ELSE documents.generation END \
              AND chunks.ordinal > $3 ORDER BY chunks.ordinal LIMIT $4"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))

@@ -1,5 +1,5 @@
-//! What search reads: vectors and full text, joined with the live rows, so that nothing that is gone or not ready is
-//! ever found. Only words are looked for here; what to do with them is the retriever's business.
+//! What search reads: vectors and full text, joined with the live rows, so that nothing that is gone, or whose
+//! first run is not through, is ever found. Only words are looked for here; what to do with them is the retriever's business.
 
 use crate::{
     bulk,
@@ -10,11 +10,14 @@ use crate::{
     writer::Tx,
 };
 use async_trait::async_trait;
-use domain::{Chunk, ChunkId, Document, UserId, WorkspaceId, resource::DocumentRef};
+use domain::{Chunk, ChunkId, UserId, WorkspaceId, ingest::DocumentState, resource::DocumentRef};
 use futures::TryStreamExt;
 use services::ports::{Index, KeywordHit, StoreError, StoredVector};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Words of a query that are looked for; a person's question has fewer, a pasted page would only slow the search.
 const MAX_WORDS: usize = 32;
@@ -61,25 +64,25 @@ fn words(query: &str) -> Vec<String> {
     words
 }
 
-/// Writes the full text of a document's chunks, replacing what was there.
-pub(crate) async fn add_text(tx: &mut Tx, document: &Document) -> Result<(), Fault> {
+/// Writes the full text of the chunks of a document's newest run.
+pub(crate) async fn add_text(tx: &mut Tx, state: &DocumentState) -> Result<(), Fault> {
     let sql = match tx.engine {
         Engine::Sqlite => "INSERT OR REPLACE INTO chunk_text (rowid, scope, heading, text) \
-             SELECT place, $3, COALESCE(heading, ''), text FROM chunks WHERE document_id = $1 AND version = $2"
+             SELECT place, $3, COALESCE(heading, ''), text FROM chunks WHERE document_id = $1 AND generation = $2"
             .to_owned(),
         Engine::Postgres => format!(
             "INSERT INTO chunk_text (chunk_id, search) SELECT id, \
                  to_tsvector('english', translate(COALESCE(heading, '') || ' ' || text, '{PUNCTUATION}', \
                      repeat(' ', {}))) || array_to_tsvector(ARRAY[$3]) \
-             FROM chunks WHERE document_id = $1 AND version = $2 \
+             FROM chunks WHERE document_id = $1 AND generation = $2 \
              ON CONFLICT (chunk_id) DO UPDATE SET search = excluded.search",
             PUNCTUATION.len() - 1
         ),
     };
     sqlx::query(AssertSqlSafe(sql))
-        .bind(document.id.to_string())
-        .bind(i64::from(document.version))
-        .bind(scope(document.workspace_id))
+        .bind(state.document.id.to_string())
+        .bind(i64::from(state.generation))
+        .bind(scope(state.document.workspace_id))
         .execute(&mut tx.conn)
         .await?;
     Ok(())
@@ -114,17 +117,27 @@ impl Store {
         let mut tx = self.readers().begin_with(self.engine().begin_read()).await?;
         let version = version(&mut tx, workspace).await?;
         let mut vectors = vec![];
+        let mut models = BTreeSet::<Arc<str>>::new();
         let mut rows = sqlx::query(
-            "SELECT chunk_vectors.chunk_id, chunk_vectors.vector FROM documents \
-             JOIN chunks ON chunks.document_id = documents.id AND chunks.version = documents.version \
+            "SELECT chunk_vectors.chunk_id, chunk_vectors.vector, documents.embedded_with FROM documents \
+             JOIN chunks ON chunks.document_id = documents.id AND chunks.generation = documents.live \
              JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
-             WHERE documents.workspace_id = $1 AND documents.status = 'ready' AND chunks.enabled = 1",
+             WHERE documents.workspace_id = $1 AND documents.live > 0 AND chunks.enabled = 1",
         )
         .bind(workspace.to_string())
         .fetch(&mut *tx);
         while let Some(row) = rows.try_next().await? {
             let vector = vector_of(row.try_get("vector")?)?;
-            vectors.push(StoredVector { chunk_id: parsed(&row, "chunk_id")?, vector });
+            let model: &str = row.try_get("embedded_with")?;
+            let model = match models.get(model) {
+                Some(known) => known.clone(),
+                None => {
+                    let new = Arc::<str>::from(model);
+                    models.insert(new.clone());
+                    new
+                }
+            };
+            vectors.push(StoredVector { chunk_id: parsed(&row, "chunk_id")?, model, vector });
         }
         drop(rows);
         tx.commit().await?;
@@ -147,9 +160,9 @@ impl Store {
             Engine::Sqlite => (
                 "SELECT chunks.id, -bm25(chunk_text, 0.0, 1.0, 1.0) AS score FROM chunk_text \
                  JOIN chunks ON chunks.place = chunk_text.rowid \
-                 JOIN documents ON documents.id = chunks.document_id AND documents.version = chunks.version \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text MATCH 'scope : ' || $1 || ' AND {heading text} : (' || $2 || ')' \
-                 AND documents.workspace_id = $3 AND documents.status = 'ready' AND chunks.enabled = 1 \
+                 AND documents.workspace_id = $3 AND chunks.enabled = 1 \
                  ORDER BY score DESC, chunks.id LIMIT $4",
                 scope,
                 words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" OR "),
@@ -158,9 +171,9 @@ impl Store {
                 "SELECT chunks.id, CAST(ts_rank(chunk_text.search, any_word) AS DOUBLE PRECISION) AS score \
                  FROM to_tsquery('english', $2) AS any_word, chunk_text \
                  JOIN chunks ON chunks.id = chunk_text.chunk_id \
-                 JOIN documents ON documents.id = chunks.document_id AND documents.version = chunks.version \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text.search @@ CAST($1 AS tsquery) AND chunk_text.search @@ any_word \
-                 AND documents.workspace_id = $3 AND documents.status = 'ready' AND chunks.enabled = 1 \
+                 AND documents.workspace_id = $3 AND chunks.enabled = 1 \
                  ORDER BY score DESC, chunks.id LIMIT $4",
                 scope,
                 words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" | "),
@@ -183,8 +196,8 @@ impl Store {
         for part in bulk::parts(ids, IDS) {
             let sql = format!(
                 "SELECT {CHUNK}, documents.filename, documents.mime_type FROM chunks \
-                 JOIN documents ON documents.id = chunks.document_id AND documents.version = chunks.version \
-                 WHERE documents.user_id = $1 AND documents.status = 'ready' AND chunks.enabled = 1 \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
+                 WHERE documents.user_id = $1 AND chunks.enabled = 1 \
                  AND chunks.id IN ({})",
                 bulk::list(2, part.len())
             );

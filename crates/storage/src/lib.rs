@@ -22,6 +22,7 @@ pub mod memory;
 mod migrations;
 mod open;
 mod page;
+mod rag;
 mod sessions;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]

@@ -31,6 +31,7 @@ const CHANGES: &[Change] = changes![
     3 "0003_provisioning_queue",
     4 "0004_preferences_sessions",
     5 "0005_keys_exports_deletions",
+    6 "0006_rag_configs",
 ];
 
 /// Those of one engine, in order.

@@ -27,7 +27,8 @@ fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
          COUNT(CASE WHEN d.status = 'ready' THEN 1 END), \
          COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
          COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
-         CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT) \
+         CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT), \
+         COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END) \
          FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id \
          WHERE {condition} GROUP BY w.id {rest}"
     ))
@@ -61,6 +62,7 @@ fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
             failed: number(14)?,
             chunks: number(15)?,
             bytes: number(16)?,
+            stale: number(17)?,
         },
     })
 }
@@ -76,6 +78,15 @@ pub(crate) async fn load_locked(tx: &mut Tx, id: WorkspaceId) -> Result<Option<W
             .await?;
     }
     load(&mut tx.conn, id).await
+}
+
+/// The configuration that the workspace has now.
+pub(crate) async fn config(tx: &mut Tx, id: WorkspaceId) -> Result<RagConfig, Fault> {
+    let text: Option<String> = sqlx::query_scalar("SELECT rag_config FROM workspaces WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    Ok(serde_json::from_str(&text.ok_or(StoreError::NotFound)?)?)
 }
 
 async fn load(conn: &mut AnyConnection, id: WorkspaceId) -> Result<Option<Workspace>, Fault> {
@@ -130,7 +141,7 @@ fn provisioning_text(provisioning: Option<&Provisioning>) -> Result<Option<Strin
 }
 
 /// Writes what may change of a workspace, and tells it.
-async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -> Result<(), Fault> {
+pub(crate) async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE workspaces SET name = $1, description = $2, status = $3, status_message = $4, provisioning = $5, \
          updated_at = $6 WHERE id = $7",
@@ -149,7 +160,7 @@ async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -> Result<()
 }
 
 /// The workspace, kept from others until this transaction ends, by an item that did not know beforehand whose it is.
-async fn lock_with_owner(tx: &mut Tx, id: WorkspaceId) -> Result<Workspace, Fault> {
+pub(crate) async fn lock_with_owner(tx: &mut Tx, id: WorkspaceId) -> Result<Workspace, Fault> {
     let owner: Option<String> = sqlx::query_scalar("SELECT user_id FROM workspaces WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(&mut tx.conn)
@@ -160,7 +171,7 @@ async fn lock_with_owner(tx: &mut Tx, id: WorkspaceId) -> Result<Workspace, Faul
 }
 
 /// The workspace with the seq of the event that was just emitted, when one was.
-fn with_rev(rev: u64, workspace: Workspace) -> Workspace {
+pub(crate) fn with_rev(rev: u64, workspace: Workspace) -> Workspace {
     Workspace { rev: workspace.rev.max(rev), ..workspace }
 }
 

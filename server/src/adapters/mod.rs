@@ -1,5 +1,5 @@
-//! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the built-in
-//! model. The store and the bus have crates of their own.
+//! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the embedding
+//! models. The store and the bus have crates of their own.
 
 mod blobs;
 mod clock;
@@ -11,7 +11,7 @@ mod secrets;
 
 pub use blobs::FileBlobs;
 pub use clock::SystemClock;
-pub use embedder::LocalEmbedder;
+pub use embedder::{EmbeddingServer, Models};
 pub use file_types::ByContent;
 pub use hasher::Argon2Hasher;
 pub use ids::TimeOrderedIds;

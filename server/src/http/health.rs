@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::UserId;
+use domain::{UserId, rag::ModelState};
 use http::StatusCode;
 use serde::Serialize;
 use std::time::Duration;
@@ -60,7 +60,7 @@ pub async fn ready(State(app): State<AppState>) -> Response {
             if app.stopping().is_cancelled() { Err("The server is stopping.".into()) } else { Ok(()) },
         ),
     ];
-    let wanted = [Check::of("embedding_model", model(&app))];
+    let wanted = [Check::of("embedding_model", model(&app).await)];
     let status = match (needed.iter().all(|c| c.ok), wanted.iter().all(|c| c.ok)) {
         (true, true) => "ready",
         (true, false) => "degraded",
@@ -100,13 +100,16 @@ async fn files(app: &AppState) -> Result<(), String> {
     }
 }
 
-fn model(app: &AppState) -> Result<(), String> {
-    if app.services().embedder.models().is_empty() {
-        return Err(
-            "No embedding model is there: run `cargo xtask setup`, or set INSIGHTHUB_MODELS_DIR.".into()
-        );
+async fn model(app: &AppState) -> Result<(), String> {
+    match tokio::time::timeout(PATIENCE, app.services().embedder.models()).await {
+        Ok(models) if models.iter().any(|m| m.state == ModelState::Ready) => Ok(()),
+        Ok(_) => {
+            Err("No embedding model is there: run `cargo xtask setup`, or set INSIGHTHUB_MODELS_DIR or \
+                      EMBEDDINGS_URL."
+                .into())
+        }
+        Err(_) => Err("The embedding server did not answer in time.".into()),
     }
-    Ok(())
 }
 
 /// Counters for Prometheus.

@@ -16,6 +16,7 @@ mod linger;
 mod observe;
 mod openapi;
 mod problem;
+mod rag;
 mod search;
 mod security;
 mod session;
@@ -135,6 +136,13 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(workspaces::list, workspaces::create))
         .routes(routes!(workspaces::read, workspaces::edit))
         .routes(routes!(workspaces::retry))
+        .routes(routes!(rag::models))
+        .routes(routes!(rag::options))
+        .routes(routes!(rag::preview))
+        .routes(routes!(rag::default_config, rag::save_default_config, rag::reset_default_config))
+        .routes(routes!(rag::workspace_config, rag::save_workspace_config, rag::reset_workspace_config))
+        .routes(routes!(rag::reindex))
+        .routes(routes!(rag::estimate, rag::estimate_candidate))
         .routes(routes!(documents::list, upload::upload))
         .routes(routes!(documents::read))
         .routes(routes!(documents::chunks))

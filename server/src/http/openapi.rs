@@ -42,6 +42,7 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
             ("workspaces", "Collections of documents"),
             ("documents", "Uploading and reading"),
             ("search", "Finding passages"),
+            ("rag", "How documents are cut, embedded and found"),
             ("jobs", "Ingestion runs"),
             ("status", "Status for pollers, and the live streams"),
             ("operations", "Health, metrics, this document"),

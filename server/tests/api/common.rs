@@ -96,6 +96,7 @@ impl Server {
 
     /// A client that nobody knows.
     pub fn visitor(&self) -> Client {
+        server::install_cryptography();
         let http =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
         Client { http, base: self.base.clone(), cookie: None, key: None }

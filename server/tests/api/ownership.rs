@@ -17,6 +17,8 @@ async fn nobody_sees_or_touches_what_is_somebody_elses() {
         format!("/api/workspaces/{workspace}"),
         format!("/api/workspaces/{workspace}/documents"),
         format!("/api/workspaces/{workspace}/search?q=lantern"),
+        format!("/api/workspaces/{workspace}/rag-config"),
+        format!("/api/workspaces/{workspace}/reindex/estimate"),
         format!("/api/documents/{document}"),
         format!("/api/documents/{document}/chunks"),
         format!("/api/documents/{document}/content"),

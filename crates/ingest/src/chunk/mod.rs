@@ -8,6 +8,7 @@
 //! that is not white space is in at least one, none begins or ends with white space, and none is longer than asked.
 
 pub mod character;
+mod cutter;
 pub mod draft;
 pub mod markdown;
 pub mod semantic;
@@ -15,11 +16,13 @@ pub mod sentence;
 pub mod tokens;
 mod units;
 
+pub use cutter::Cutter;
 pub use draft::ChunkDraft;
 pub use tokens::TokenCounter;
 
 use crate::extract::ExtractedText;
 use domain::rag::{ChunkingStrategy, RagConfig};
+use services::ports::EmbedError;
 use std::ops::Range;
 
 /// How a text is cut.
@@ -41,18 +44,20 @@ impl From<&RagConfig> for ChunkSettings {
 }
 
 /// Why a text could not be cut.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ChunkError {
     #[error("the size must be at least 1 and the overlap smaller than the size")]
     Settings,
     #[error("cutting by topic needs an embedding model")]
     NoEmbedder,
     #[error("cutting by topic failed: {0}")]
-    Embedding(String),
+    Embedding(EmbedError),
+    #[error("cutting by topic failed: {0} vectors for {1} texts")]
+    Vectors(usize, usize),
 }
 
 /// Vectors for texts, in order: what `semantic` compares sentences with. May fail and may stop the work that way.
-pub type EmbedFn<'a> = dyn Fn(&[&str]) -> Result<Vec<Vec<f32>>, String> + 'a;
+pub type EmbedFn<'a> = dyn Fn(&[&str]) -> Result<Vec<Vec<f32>>, EmbedError> + 'a;
 
 /// Cuts a text by any strategy but `semantic`.
 pub fn chunk(

@@ -55,7 +55,7 @@ fn distances(text: &str, units: &[Unit], size: usize, embed: &EmbedFn<'_>) -> Re
     for batch in windows.chunks(BATCH) {
         let got = embed(batch).map_err(ChunkError::Embedding)?;
         if got.len() != batch.len() {
-            return Err(ChunkError::Embedding(format!("{} vectors for {} texts", got.len(), batch.len())));
+            return Err(ChunkError::Vectors(got.len(), batch.len()));
         }
         vectors.extend(got);
     }
@@ -106,9 +106,10 @@ fn breaks(units: &[Unit], distances: &[f32], size: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use services::ports::EmbedError;
 
     /// Texts about the sea point one way, texts about bread another.
-    fn by_topic(texts: &[&str]) -> Result<Vec<Vec<f32>>, String> {
+    fn by_topic(texts: &[&str]) -> Result<Vec<Vec<f32>>, EmbedError> {
         Ok(texts
             .iter()
             .map(|t| vec![t.matches("sea").count() as f32, t.matches("bread").count() as f32])
@@ -131,8 +132,8 @@ mod tests {
     fn what_the_model_says_wrong_is_an_error() {
         let doc = ExtractedText { text: "One. Two. Three. Four.".to_owned(), ..ExtractedText::default() };
         let few = |_: &[&str]| Ok(vec![vec![1.0f32]]);
-        assert!(matches!(cut(&doc, 10, 0, &few), Err(ChunkError::Embedding(_))));
-        let fails = |_: &[&str]| Err("no model".to_owned());
-        assert_eq!(cut(&doc, 10, 0, &fails), Err(ChunkError::Embedding("no model".to_owned())));
+        assert!(matches!(cut(&doc, 10, 0, &few), Err(ChunkError::Vectors(1, _))));
+        let fails = |_: &[&str]| Err(EmbedError::Failed("no model".to_owned()));
+        assert!(matches!(cut(&doc, 10, 0, &fails), Err(ChunkError::Embedding(EmbedError::Failed(_)))));
     }
 }

@@ -128,7 +128,9 @@ impl Work<'_> {
 
     async fn load(&mut self) -> Result<Stage, Stop> {
         self.step(Step::Validating, Facts::file(&self.claim.filename)).await?;
-        let text = self.extracted().await?;
+        // One that is indexed anew was read before.
+        let text = self.stored_text().await?;
+        self.text = Some(text.clone());
         let pages = text.spans.iter().filter_map(|s| s.page).max();
         let warnings =
             text.warnings.iter().map(|w| Warning { code: w.code.clone(), message: w.message.clone() });
@@ -171,7 +173,8 @@ impl Work<'_> {
             () = self.stopped_for_long() => return Err(Stop::Asked),
         };
         let bytes = serde_json::to_vec(&text).map_err(broken)?;
-        blobs.put(&self.text_key(), Bytes::from(bytes)).await.map_err(missing_file)?;
+        let key = keys::text(self.claim.user_id, self.claim.document_id, self.claim.version);
+        blobs.put(&key, Bytes::from(bytes)).await.map_err(missing_file)?;
         let text = Arc::new(text);
         self.text = Some(text.clone());
         Ok(text)
@@ -182,16 +185,13 @@ impl Work<'_> {
         tokio::time::sleep(self.context.options.grace).await;
     }
 
-    fn text_key(&self) -> String {
-        keys::text(self.claim.user_id, self.claim.document_id, self.claim.version)
-    }
-
     /// The text of an earlier unit or an earlier claim; read anew from the file when it is not there.
     async fn stored_text(&mut self) -> Result<Arc<ExtractedText>, Stop> {
         if let Some(text) = &self.text {
             return Ok(text.clone());
         }
-        match self.context.services.blobs.get(&self.text_key()).await {
+        let key = keys::text(self.claim.user_id, self.claim.document_id, self.claim.version);
+        match self.context.services.blobs.get(&key).await {
             Ok(bytes) => match serde_json::from_slice::<ExtractedText>(&bytes) {
                 Ok(text) => Ok(Arc::new(text)),
                 Err(_) => self.extracted().await,
@@ -212,7 +212,7 @@ impl Work<'_> {
             let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| failure_of_embedding(&e))?;
             let embed = |texts: &[&str]| {
                 let texts = texts.iter().map(|t| (*t).to_owned()).collect();
-                runtime.block_on(embedder.embed(&config.embedding_model, texts)).map_err(|e| e.to_string())
+                runtime.block_on(embedder.embed(&config.embedding_model, texts))
             };
             chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed))
                 .map_err(failure_of_cut)
@@ -283,8 +283,8 @@ impl Work<'_> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
             match self.context.services.embedder.embed(model, texts.clone()).await {
-                Err(EmbedError::Failed(reason)) => {
-                    tracing::warn!(document_id = %self.claim.document_id, reason, "embedding will be tried again");
+                Err(error) if error.may_heal() => {
+                    tracing::warn!(document_id = %self.claim.document_id, %error, "embedding will be tried again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                     self.gate()?;
@@ -322,6 +322,18 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
             hint: Some(sentence.clone()),
             retryable: true,
         },
+        EmbedError::Unreachable(sentence) => Failure {
+            code: e.code().into(),
+            message: sentence.clone(),
+            hint: Some("Try again when the embedding server answers.".into()),
+            retryable: true,
+        },
+        EmbedError::Refused { code, sentence } => Failure {
+            code: (*code).into(),
+            message: sentence.clone(),
+            hint: Some("Ask the operator, or choose another embedding model.".into()),
+            retryable: true,
+        },
         EmbedError::Failed(reason) => Failure {
             code: "embedding_failed".into(),
             message: "The embedding model could not process this text.".into(),
@@ -332,6 +344,9 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
 }
 
 fn failure_of_cut(e: ChunkError) -> Failure {
+    if let ChunkError::Embedding(e) = &e {
+        return failure_of_embedding(e);
+    }
     Failure {
         code: "chunking_failed".into(),
         message: format!("The text could not be cut: {e}."),

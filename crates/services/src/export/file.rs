@@ -26,6 +26,7 @@ impl Services {
         out.field("exported_at", &self.clock.now()).await?;
         out.field("account", &user).await?;
         out.field("preferences", &preferences(&user)).await?;
+        out.field("default_rag_config", &self.rag_configs.default_config(user_id).await?).await?;
         out.text(",\"sessions\":[").await?;
         let mut after = None;
         loop {

@@ -3,10 +3,13 @@
 use super::StoreError;
 use async_trait::async_trait;
 use domain::{Chunk, ChunkId, UserId, WorkspaceId, resource::DocumentRef};
+use std::sync::Arc;
 
 #[derive(Clone, Debug)]
 pub struct StoredVector {
     pub chunk_id: ChunkId,
+    /// The model that made it: vectors of two models cannot be compared.
+    pub model: Arc<str>,
     pub vector: Vec<f32>,
 }
 
@@ -25,10 +28,10 @@ pub trait Index: Send + Sync {
     /// Makes place for the workspace in the index; a second time changes nothing.
     async fn prepare(&self, user: UserId, workspace: WorkspaceId) -> Result<(), StoreError>;
 
-    /// Vectors of enabled chunks of ready documents, with the version they belong to; read in one transaction.
+    /// Vectors of the enabled chunks that searches find, with the version they belong to; read in one transaction.
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError>;
 
-    /// The engine's own full-text search over ready documents. `query` is a person's text, not the engine's syntax.
+    /// The engine's own full-text search over the chunks that searches find. `query` is a person's text, not the engine's syntax.
     async fn keyword(
         &self,
         workspace: WorkspaceId,

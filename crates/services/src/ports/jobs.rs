@@ -33,6 +33,17 @@ pub struct NewJob {
     pub created_at: Timestamp,
 }
 
+/// A job that indexes the stale documents of a workspace anew.
+#[derive(Clone, Debug)]
+pub struct NewReindex {
+    pub id: JobId,
+    pub user_id: UserId,
+    pub workspace_id: WorkspaceId,
+    /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's job.
+    pub command_id: Option<String>,
+    pub created_at: Timestamp,
+}
+
 /// One life of one worker process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WorkerId(pub String);
@@ -53,6 +64,7 @@ pub struct Claim {
     pub mime_type: String,
     pub version: u32,
     pub blob_key: String,
+    /// Of the job: the workspace's as it was when the job was made.
     pub rag_config: RagConfig,
 }
 
@@ -82,6 +94,29 @@ pub trait JobStore: Send + Sync {
     /// document, `job_update` and `workspace_status` (its counts changed).
     async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError>;
 
+    /// Makes a job of exactly the documents of the workspace that are stale: found, in no job's hands, and indexed with
+    /// other settings than the workspace has now. `None` when there is none. The documents stay as they are until
+    /// [`JobStore::requeue`], or a claim, takes them. Emits `job_update`.
+    ///
+    /// # Errors
+    /// `NotFound` also when the workspace is somebody else's; `Refused` when its status does not allow it.
+    async fn reindex(&self, new: NewReindex) -> Result<Option<Job>, StoreError>;
+
+    /// Puts at most `limit` documents of a re-index job into its queue, where they were not yet; emits
+    /// `document_status` for each and one `workspace_status`. Answers how many there were: 0 is the end.
+    async fn requeue(
+        &self,
+        user: UserId,
+        job: JobId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<usize, StoreError>;
+
+    /// Brings the `stale` of at most `limit` documents in line with what the workspace asks for now; emits
+    /// `document_status` for each and one `workspace_status`. Answers how many there were: 0 is the end, and then the
+    /// workspace is not `untold` any more.
+    async fn compare(&self, workspace: WorkspaceId, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError>;
 
     /// Newest first.
@@ -94,7 +129,7 @@ pub trait JobStore: Send + Sync {
 
     async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError>;
 
-    /// Takes at most `limit` documents whose turn it is: pending, or leased by a worker whose lease ran out; of a
+    /// Takes at most `limit` documents whose turn it is: waiting, or leased by a worker whose lease ran out; of a
     /// pending or running job without a request, in a ready workspace that the built-in workers process. Fair: the
     /// user with the fewest leased documents goes first, then the oldest job, then the document's place in it.
     /// Each claim raises the fence. Starts the job and the document where they are pending.

@@ -1,7 +1,7 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
 use super::{claim, lock_document, lock_job, rows, tell};
-use crate::{bulk, fault::Fault, index, writer::Tx};
+use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, Timestamp,
     ingest::{self, Checkpoint, DocumentState, NewChunk},
@@ -29,16 +29,26 @@ pub(super) async fn commit(
         other => Cow::Borrowed(other),
     };
     let before = (job.clone(), document.clone());
-    let told = ingest::advance(&mut job, &mut document, &checkpoint, now)?;
+    let ends = matches!(*checkpoint, Checkpoint::Indexed | Checkpoint::Failed(_));
+    // Only the end of a document is held against what its workspace asks for by now.
+    let wanted = if ends { workspaces::config(tx, held.workspace_id).await? } else { job.config.clone() };
+    let told = ingest::advance(&mut job, &mut document, &checkpoint, &wanted, now)?;
     match &*checkpoint {
         Checkpoint::Chunked { chunks } => replace_chunks(tx, &document, chunks).await?,
         Checkpoint::Embedded { vectors } => insert_vectors(tx, vectors).await?,
         Checkpoint::Indexed => {
-            index::add_text(tx, &document.document).await?;
+            index::add_text(tx, &document).await?;
+            drop_chunks(tx, &document, Drop::Earlier).await?;
             index::raise_version(tx, held.workspace_id).await?;
             claim::end(tx, held, "done").await?;
         }
-        Checkpoint::Failed(_) => claim::end(tx, held, "failed").await?,
+        Checkpoint::Failed(_) => {
+            if document.live > 0 {
+                // Nothing will ever find them, and the earlier ones serve on.
+                drop_chunks(tx, &document, Drop::OfThisRun).await?;
+            }
+            claim::end(tx, held, "failed").await?;
+        }
         Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
     }
     if job != before.0 {
@@ -61,13 +71,13 @@ async fn new_vectors(
     for part in bulk::parts(vectors, rows::PARAMETERS) {
         let sql = format!(
             "SELECT chunks.id FROM chunks LEFT JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
-             WHERE chunks.document_id = $1 AND chunks.version = $2 AND chunk_vectors.chunk_id IS NULL \
+             WHERE chunks.document_id = $1 AND chunks.generation = $2 AND chunk_vectors.chunk_id IS NULL \
              AND chunks.id IN ({})",
             bulk::list(3, part.len())
         );
         let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(state.document.id.to_string())
-            .bind(i64::from(state.document.version));
+            .bind(i64::from(state.generation));
         for (id, _) in part {
             query = query.bind(id.to_string());
         }
@@ -91,17 +101,41 @@ async fn insert_vectors(tx: &mut Tx, vectors: &[(ChunkId, Vec<f32>)]) -> Result<
     Ok(())
 }
 
-/// The chunks of this version of the document, in place of any that were there.
+enum Drop {
+    /// What the run that is through replaces.
+    Earlier,
+    OfThisRun,
+}
+
+/// Removes chunks, and with them their vectors and their words.
+async fn drop_chunks(tx: &mut Tx, state: &DocumentState, which: Drop) -> Result<(), Fault> {
+    if state.generation == 1 {
+        // There is nothing earlier, and nothing that serves instead.
+        return Ok(());
+    }
+    let sql = match which {
+        Drop::Earlier => "DELETE FROM chunks WHERE document_id = $1 AND generation < $2",
+        Drop::OfThisRun => "DELETE FROM chunks WHERE document_id = $1 AND generation = $2",
+    };
+    sqlx::query(sql)
+        .bind(state.document.id.to_string())
+        .bind(i64::from(state.generation))
+        .execute(&mut tx.conn)
+        .await?;
+    Ok(())
+}
+
+/// The chunks of this run over the document, in place of any that were there.
 async fn replace_chunks(tx: &mut Tx, state: &DocumentState, chunks: &[NewChunk]) -> Result<(), Fault> {
-    let (document, version) = (state.document.id.to_string(), i64::from(state.document.version));
-    sqlx::query("DELETE FROM chunks WHERE document_id = $1 AND version = $2")
+    let (document, generation) = (state.document.id.to_string(), i64::from(state.generation));
+    sqlx::query("DELETE FROM chunks WHERE document_id = $1 AND generation = $2")
         .bind(document.as_str())
-        .bind(version)
+        .bind(generation)
         .execute(&mut tx.conn)
         .await?;
     for part in bulk::parts(chunks, rows::PARAMETERS / 16) {
         let sql = format!(
-            "INSERT INTO chunks (id, document_id, version, ordinal, text, content_hash, page, heading, char_start, \
+            "INSERT INTO chunks (id, document_id, generation, ordinal, text, content_hash, page, heading, char_start, \
              char_end, token_count, enabled) VALUES {}",
             bulk::rows(part.len(), CHUNK_COLUMNS)
         );
@@ -110,7 +144,7 @@ async fn replace_chunks(tx: &mut Tx, state: &DocumentState, chunks: &[NewChunk])
             query = query
                 .bind(c.id.to_string())
                 .bind(document.clone())
-                .bind(version)
+                .bind(generation)
                 .bind(i64::from(c.ordinal))
                 .bind(c.text.clone())
                 .bind(c.content_hash.clone())

@@ -5,7 +5,6 @@ use crate::{engine::Engine, fault::Fault, writer::Tx};
 use domain::{
     DocumentId, JobId, Timestamp, UserId,
     ingest::{self, DocumentState, JobState},
-    rag::RagConfig,
 };
 use services::ports::{Claim, Signal, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
@@ -60,14 +59,12 @@ struct Taken {
 
 pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fault> {
     let taken = take(tx, wanted).await?;
-    let mut jobs: BTreeMap<JobId, (JobState, RagConfig)> = BTreeMap::new();
+    let mut jobs: BTreeMap<JobId, JobState> = BTreeMap::new();
     let mut ids: Vec<JobId> = taken.iter().map(|t| t.job).collect();
     ids.sort_unstable();
     ids.dedup();
     for id in ids {
-        let state = lock_job(tx, id).await?.ok_or(StoreError::NotFound)?;
-        let config = rag_config(tx, &state).await?;
-        jobs.insert(id, (state, config));
+        jobs.insert(id, lock_job(tx, id).await?.ok_or(StoreError::NotFound)?);
     }
     let mut documents: BTreeMap<DocumentId, (DocumentState, String)> = BTreeMap::new();
     let mut ids: Vec<DocumentId> = taken.iter().map(|t| t.document).collect();
@@ -78,7 +75,7 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
 
     let mut claims = vec![];
     for t in taken {
-        let (job, config) = jobs.get_mut(&t.job).ok_or(StoreError::NotFound)?;
+        let job = jobs.get_mut(&t.job).ok_or(StoreError::NotFound)?;
         let (document, blob_key) = documents.get_mut(&t.document).ok_or(StoreError::NotFound)?;
         let before = document.clone();
         let told = ingest::start(job, document, wanted.now)?;
@@ -99,22 +96,14 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
             mime_type: d.mime_type.clone(),
             version: d.version,
             blob_key: blob_key.clone(),
-            rag_config: config.clone(),
+            rag_config: job.config.clone(),
         });
         tell(tx, user_id, workspace_id, told, wanted.now).await?;
     }
-    for (state, _) in jobs.values() {
+    for state in jobs.values() {
         rows::update_job(&mut tx.conn, state).await?;
     }
     Ok(claims)
-}
-
-async fn rag_config(tx: &mut Tx, job: &JobState) -> Result<RagConfig, Fault> {
-    let config: Option<String> = sqlx::query_scalar("SELECT rag_config FROM workspaces WHERE id = $1")
-        .bind(job.job.kb_id.to_string())
-        .fetch_optional(&mut tx.conn)
-        .await?;
-    Ok(serde_json::from_str(&config.ok_or(StoreError::NotFound)?)?)
 }
 
 /// Leases up to `limit` tasks, one after the other to the user whose turn it is.

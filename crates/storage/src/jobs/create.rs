@@ -1,32 +1,33 @@
-//! A new job with its documents and their tasks.
+//! A new job with its tasks: of documents that come with it, or of those that are there and stale.
 
-use super::{queue, rows, tell, uploads};
-use crate::{bulk, fault::Fault, writer::Tx};
-use domain::{JobId, ingest, rag::RagConfig};
-use services::ports::{NewJob, Signal, StoreError};
+use super::{queue, rows, stale, tell, uploads};
+use crate::{bulk, fault::Fault, workspaces, writer::Tx};
+use domain::{JobId, UserId, WorkspaceId, ingest, provision::WorkspaceAction, rag::RagConfig};
+use services::ports::{NewJob, NewReindex, Signal, StoreError};
 use sqlx::AssertSqlSafe;
 
 const TASK_COLUMNS: usize = 10;
 
 /// Answers the id of the job: the first one's, when the same command made one before.
 pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
-    if let Some(known) = made_before(tx, new).await? {
+    if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
         return Ok(known);
     }
-    let embeds = rag_config(tx, new).await?.embeds();
+    let config = rag_config(tx, new.user_id, new.workspace_id).await?;
     let (job, documents, mut told) = ingest::create(
         new.id,
         new.kind,
         new.user_id,
         new.workspace_id,
         &uploads(new),
-        embeds,
+        &config,
         new.created_at,
     );
     let ahead = queue::ahead_of_new(tx, &job.job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
-        return made_before(tx, new).await?.ok_or_else(|| Fault::corrupt("a job's command"));
+        let made = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
+        return made.ok_or_else(|| Fault::corrupt("a job's command"));
     }
     let keyed: Vec<_> =
         documents.iter().zip(&new.documents).map(|(state, d)| (state, d.blob_key.as_str())).collect();
@@ -39,26 +40,75 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
     Ok(new.id)
 }
 
-async fn made_before(tx: &mut Tx, new: &NewJob) -> Result<Option<JobId>, Fault> {
-    let Some(command) = &new.command_id else { return Ok(None) };
+async fn made_before(tx: &mut Tx, user: UserId, command: Option<&str>) -> Result<Option<JobId>, Fault> {
+    let Some(command) = command else { return Ok(None) };
     let id: Option<String> = sqlx::query_scalar("SELECT id FROM jobs WHERE user_id = $1 AND command_id = $2")
-        .bind(new.user_id.to_string())
-        .bind(command.as_str())
+        .bind(user.to_string())
+        .bind(command)
         .fetch_optional(&mut tx.conn)
         .await?;
     id.map(|id| id.parse().map_err(Fault::corrupt)).transpose()
 }
 
-async fn rag_config(tx: &mut Tx, new: &NewJob) -> Result<RagConfig, Fault> {
+async fn rag_config(tx: &mut Tx, user: UserId, workspace: WorkspaceId) -> Result<RagConfig, Fault> {
     let config: Option<String> = sqlx::query_scalar(
         "SELECT rag_config FROM workspaces WHERE id = $1 AND user_id = $2 \
              AND EXISTS (SELECT 1 FROM users WHERE users.id = $2 AND deleting_at IS NULL)",
     )
-    .bind(new.workspace_id.to_string())
-    .bind(new.user_id.to_string())
+    .bind(workspace.to_string())
+    .bind(user.to_string())
     .fetch_optional(&mut tx.conn)
     .await?;
     Ok(serde_json::from_str(&config.ok_or(StoreError::NotFound)?)?)
+}
+
+/// A job of the workspace's stale documents; `None` when there is none. They are only listed here, in one statement
+/// however many they are; `stale::requeue` or a claim takes them one by one.
+pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobId>, Fault> {
+    if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
+        return Ok(Some(known));
+    }
+    let workspace = workspaces::load_locked(tx, new.workspace_id).await?;
+    let workspace = workspace.filter(|w| w.user_id == new.user_id).ok_or(StoreError::NotFound)?;
+    if let Some(refusal) = workspace.status.refuses(WorkspaceAction::Upload) {
+        return Err(StoreError::from(refusal).into());
+    }
+    let config = rag_config(tx, new.user_id, new.workspace_id).await?;
+    let wanted = config.fingerprint(config.embeds());
+    let stale = stale::STALE;
+    let sql = format!(
+        "SELECT COUNT(*) AS documents, CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT) AS bytes FROM documents WHERE {stale}"
+    );
+    let row = stale::bind(sqlx::query(AssertSqlSafe(sql)), new.user_id, new.workspace_id, &wanted)
+        .fetch_one(&mut tx.conn)
+        .await?;
+    let size: (u64, u64) = (rows::number(&row, "documents")?, rows::number(&row, "bytes")?);
+    if size.0 == 0 {
+        return Ok(None);
+    }
+    let (job, mut told) =
+        ingest::reindex(new.id, new.user_id, new.workspace_id, size, &config, new.created_at);
+    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
+        return made_before(tx, new.user_id, new.command_id.as_deref()).await;
+    }
+    let sql = format!(
+        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+         lease_until, fence) \
+         SELECT $5, $6, id, ROW_NUMBER() OVER (ORDER BY created_at, id) - 1, user_id, $7, 'pending', NULL, 0, 0 \
+         FROM documents WHERE {stale}"
+    );
+    stale::bind(sqlx::query(AssertSqlSafe(sql)), new.user_id, new.workspace_id, &wanted)
+        .bind(new.id.to_string())
+        .bind(i64::from(job.job.attempt))
+        .bind(new.created_at.micros())
+        .execute(&mut tx.conn)
+        .await?;
+    queue::note_told(tx, new.id, ahead).await?;
+    told.set_queue_position(ahead);
+    tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
+    tx.signal(Signal::WorkReady);
+    Ok(Some(new.id))
 }
 
 async fn insert_tasks(tx: &mut Tx, new: &NewJob, attempt: u32) -> Result<(), Fault> {

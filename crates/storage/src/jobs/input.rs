@@ -11,7 +11,7 @@ pub(crate) fn clean(text: &mut String) {
     }
 }
 
-fn clean_option(text: &mut Option<String>) {
+pub(crate) fn clean_option(text: &mut Option<String>) {
     if let Some(text) = text {
         clean(text);
     }

@@ -7,9 +7,11 @@ mod create;
 mod input;
 mod queue;
 mod rows;
+mod stale;
 
-pub(crate) use input::{clean_checkpoint, clean_job, lease_micros, uploads};
+pub(crate) use input::{clean_checkpoint, clean_job, clean_option, lease_micros, uploads};
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, number, parsed};
+pub(crate) use stale::find as stale_documents;
 
 use crate::{
     fault::Fault,
@@ -25,7 +27,7 @@ use domain::{
     resource::Page,
 };
 use rows::{JOB, QUEUE_POSITION, shown_job};
-use services::ports::{Claim, JobStore, NewJob, PageQuery, StoreError, WorkerId};
+use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, WorkerId};
 use sqlx::{AssertSqlSafe, Row};
 
 /// The job, kept from everybody else until the transaction ends.
@@ -122,7 +124,7 @@ impl Store {
         let sql = format!(
             "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
              LEFT JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
-             WHERE chunks.document_id = $1 AND chunks.version = documents.version \
+             WHERE chunks.document_id = $1 AND chunks.generation = documents.generation \
              AND chunk_vectors.chunk_id IS NULL ORDER BY chunks.ordinal LIMIT $2"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -146,6 +148,45 @@ impl JobStore for Store {
         // Read back: only what is committed has its revs, and a job that was made before has gone on since.
         let job = self.read_job(user, written.value).await?.ok_or(StoreError::NotFound)?;
         Ok((job, self.documents_of_job(written.value).await?))
+    }
+
+    async fn reindex(&self, mut new: NewReindex) -> Result<Option<Job>, StoreError> {
+        clean_option(&mut new.command_id);
+        let user = new.user_id;
+        let written = self
+            .writer()
+            .write_for(user, "reindex", new, |tx, new| Box::pin(create::reindex(tx, new)))
+            .await?;
+        match written.value {
+            Some(id) => Ok(self.read_job(user, id).await?),
+            None => Ok(None),
+        }
+    }
+
+    async fn requeue(
+        &self,
+        user: UserId,
+        job: JobId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "requeue", (job, limit, now), |tx, (job, limit, now)| {
+                Box::pin(stale::requeue(tx, *job, *limit, *now))
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn compare(&self, workspace: WorkspaceId, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let written = self
+            .writer()
+            .write("compare documents", (workspace, limit, now), |tx, (workspace, limit, now)| {
+                Box::pin(stale::compare(tx, *workspace, *limit, *now))
+            })
+            .await?;
+        Ok(written.value)
     }
 
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError> {

@@ -4,6 +4,7 @@ use crate::{bulk, fault::Fault};
 use domain::{
     Chunk, Document, Job, PhaseDetail, PhaseName, PhaseStatus, Timestamp,
     ingest::{DocumentState, JobState},
+    rag::Fingerprint,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
@@ -11,7 +12,8 @@ use std::{fmt::Display, str::FromStr};
 
 pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kind, jobs.attempt, jobs.status, \
     jobs.requested, jobs.phase, jobs.progress, jobs.message, jobs.error, jobs.metrics, jobs.phase_details, \
-    jobs.estimate, jobs.event_at, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at";
+    jobs.estimate, jobs.event_at, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
+    COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
 /// Unfinished jobs of all users that were made before this one, while it waits.
 pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' THEN \
@@ -23,8 +25,9 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.status, documents.error, documents.error_code, documents.error_hint, documents.warnings, \
     documents.chunk_count, documents.progress, documents.step, documents.message, documents.metadata, \
     documents.attempt, documents.stale, documents.version, documents.stage, documents.embedded, documents.embeds, \
-    documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at";
-const DOCUMENT_COLUMNS: usize = 30;
+    documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at, \
+    documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with";
+const DOCUMENT_COLUMNS: usize = 35;
 
 pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
     chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled";
@@ -148,7 +151,10 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
         completed_at: maybe_moment(row, "completed_at")?,
         phase_details: phases.into_iter().map(PhaseDetail::try_from).collect::<Result<_, _>>()?,
     };
-    Ok(JobState { job, event_at: moment(row, "event_at")? })
+    // Without its workspace it indexes nothing any more.
+    let config: Option<String> = row.try_get("rag_config")?;
+    let config = config.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
+    Ok(JobState { job, config, event_at: moment(row, "event_at")? })
 }
 
 /// A job with its place in the queue, from a row that has [`QUEUE_POSITION`].
@@ -157,6 +163,15 @@ pub(crate) fn shown_job(row: &AnyRow) -> Result<Job, Fault> {
 }
 
 pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
+    let live: u32 = number(row, "live")?;
+    let indexed = (live > 0)
+        .then(|| {
+            Ok::<_, Fault>(Fingerprint {
+                cut: row.try_get("cut_with")?,
+                model: row.try_get("embedded_with")?,
+            })
+        })
+        .transpose()?;
     let document = Document {
         id: parsed(row, "id")?,
         workspace_id: parsed(row, "workspace_id")?,
@@ -178,6 +193,7 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         metadata: json(row, "metadata")?,
         attempt: number(row, "attempt")?,
         stale: row.try_get::<i64, _>("stale")? != 0,
+        indexed_with: indexed.as_ref().and_then(Fingerprint::indexed_with),
         version: number(row, "version")?,
         rev: number(row, "rev")?,
         created_at: moment(row, "created_at")?,
@@ -188,6 +204,10 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         stage: parsed(row, "stage")?,
         embedded: number(row, "embedded")?,
         embeds: row.try_get::<i64, _>("embeds")? != 0,
+        generation: number(row, "generation")?,
+        live,
+        live_chunks: number(row, "live_chunks")?,
+        indexed,
         step_started_at: moment(row, "step_started_at")?,
         event_at: moment(row, "event_at")?,
     })
@@ -206,6 +226,14 @@ pub(crate) fn chunk(row: &AnyRow) -> Result<Chunk, Fault> {
         token_count: number(row, "token_count")?,
         enabled: row.try_get::<i64, _>("enabled")? != 0,
     })
+}
+
+fn cut_with(state: &DocumentState) -> &str {
+    state.indexed.as_ref().map_or("", |indexed| &indexed.cut)
+}
+
+fn embedded_with(state: &DocumentState) -> &str {
+    state.indexed.as_ref().map_or("", |indexed| &indexed.model)
 }
 
 fn json_text(value: &impl Serialize) -> Result<String, Fault> {
@@ -229,8 +257,9 @@ pub(super) async fn insert_job(
     let job = &state.job;
     let inserted = sqlx::query(
         "INSERT INTO jobs (id, user_id, workspace_id, kind, attempt, status, requested, phase, progress, message, \
-         error, metrics, phase_details, estimate, event_at, rev, created_at, started_at, completed_at, command_id) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20) \
+         error, metrics, phase_details, estimate, event_at, rev, created_at, started_at, completed_at, command_id, \
+         rag_config) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
          ON CONFLICT (user_id, command_id) DO NOTHING",
     )
     .bind(job.job_id.to_string())
@@ -253,6 +282,7 @@ pub(super) async fn insert_job(
     .bind(job.started_at.map(Timestamp::micros))
     .bind(job.completed_at.map(Timestamp::micros))
     .bind(command_id)
+    .bind(json_text(&state.config)?)
     .execute(conn)
     .await?;
     Ok(inserted.rows_affected() > 0)
@@ -327,7 +357,12 @@ pub(super) async fn insert_documents(
                 .bind(state.event_at.micros())
                 .bind(int(d.rev))
                 .bind(d.created_at.micros())
-                .bind(d.updated_at.micros());
+                .bind(d.updated_at.micros())
+                .bind(i64::from(state.generation))
+                .bind(i64::from(state.live))
+                .bind(int(state.live_chunks))
+                .bind(cut_with(state).to_owned())
+                .bind(embedded_with(state).to_owned());
         }
         query.execute(&mut *conn).await?;
     }
@@ -341,7 +376,8 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
         "UPDATE documents SET job_id = $2, status = $3, error = $4, error_code = $5, error_hint = $6, warnings = $7, \
          chunk_count = $8, progress = $9, step = $10, message = $11, metadata = $12, attempt = $13, stale = $14, \
          version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
-         updated_at = $21 WHERE id = $1",
+         updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26 \
+         WHERE id = $1",
     )
     .bind(d.id.to_string())
     .bind(d.job_id.map(|id| id.to_string()))
@@ -364,6 +400,11 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
     .bind(state.step_started_at.micros())
     .bind(state.event_at.micros())
     .bind(d.updated_at.micros())
+    .bind(i64::from(state.generation))
+    .bind(i64::from(state.live))
+    .bind(int(state.live_chunks))
+    .bind(cut_with(state))
+    .bind(embedded_with(state))
     .execute(conn)
     .await?;
     Ok(())

@@ -65,7 +65,10 @@ impl Documents for MemoryStore {
         let limit = limit_of(&page);
         let state = self.lock();
         let chunks = match state.document_of(user, id) {
-            Some(_) => state.chunks.get(&id).map(Vec::as_slice).unwrap_or_default(),
+            Some(row) => {
+                let shown = if row.state.live > 0 { row.state.live } else { row.state.generation };
+                state.chunks.get(&(id, shown)).map(Vec::as_slice).unwrap_or_default()
+            }
             None => &[],
         };
         let rows = chunks

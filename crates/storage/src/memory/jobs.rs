@@ -2,18 +2,22 @@
 
 use super::{DocumentRow, JobRow, MemoryStore, State, Task, TaskStatus, documents::chunk_of};
 use crate::{
-    jobs::{clean_checkpoint, clean_job, lease_micros, uploads},
+    jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, uploads},
     page::{Cursor, limit_of, paged},
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
-    WorkspaceStatus,
-    ingest::{self, Checkpoint, Told},
+    Chunk, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
+    WorkspaceId, WorkspaceStatus,
+    ingest::{self, Checkpoint, JobState, NewChunk, Told},
+    provision::WorkspaceAction,
+    rag::RagConfig,
     resource::Page,
     status::Processor,
 };
-use services::ports::{Claim, JobStore, LoggedEvent, NewJob, PageQuery, Signal, StoreError, WorkerId};
+use services::ports::{
+    Claim, JobStore, LoggedEvent, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 type TaskKey = (JobId, u32, DocumentId);
@@ -104,15 +108,77 @@ impl State {
             .ok_or(StoreError::Fenced)
     }
 
+    /// The chunks of the newest run over a document.
+    fn chunks_of_run(&self, id: DocumentId) -> &[NewChunk] {
+        let generation = self.documents.get(&id).map_or(0, |row| row.state.generation);
+        self.chunks.get(&(id, generation)).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Removes the chunks of the runs over a document that `gone` says, with their vectors.
+    fn drop_chunks(&mut self, id: DocumentId, gone: impl Fn(u32) -> bool) {
+        let runs: Vec<_> = self.chunks.keys().filter(|(d, run)| *d == id && gone(*run)).copied().collect();
+        for run in runs {
+            for chunk in self.chunks.remove(&run).unwrap_or_default() {
+                self.vectors.remove(&chunk.id);
+            }
+        }
+    }
+
+    /// Documents of the workspace that are stale by its configuration and in no job's hands, in the order of the list.
+    fn stale(&self, workspace: WorkspaceId, wanted: &RagConfig) -> Vec<&Document> {
+        let busy = |id: DocumentId| {
+            self.tasks.iter().any(|((job, attempt, document), task)| {
+                let unfinished =
+                    |row: &JobRow| row.state.job.attempt == *attempt && !row.state.job.status.is_final();
+                *document == id
+                    && task.status != TaskStatus::Ended
+                    && self.jobs.get(job).is_some_and(unfinished)
+            })
+        };
+        let mut stale: Vec<&Document> = self
+            .documents
+            .values()
+            .map(|row| &row.state)
+            .filter(|s| s.document.workspace_id == workspace && s.document.status == DocumentStatus::Ready)
+            .filter(|s| s.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted)))
+            .map(|s| &s.document)
+            .filter(|d| !busy(d.id))
+            .collect();
+        stale.sort_by_key(|d| (d.created_at, d.id));
+        stale
+    }
+
+    /// Makes a job known, with its place in the queue; answers what it tells.
+    fn add_job(&mut self, state: JobState, command_id: Option<String>, mut told: Told) -> Told {
+        let id = state.job.job_id;
+        self.jobs.insert(id, JobRow { state, command_id, queue_told: None });
+        let ahead = self.jobs.get(&id).and_then(|row| self.shown(row).queue_position);
+        if let (Some(ahead), Some(row)) = (ahead, self.jobs.get_mut(&id)) {
+            told.set_queue_position(ahead);
+            row.queue_told = Some(ahead);
+        }
+        told
+    }
+
+    fn made_before(&self, user: UserId, command: Option<&str>) -> Option<&JobRow> {
+        let command = command?;
+        self.jobs
+            .values()
+            .find(|row| row.state.job.user_id == user && row.command_id.as_deref() == Some(command))
+    }
+
     /// The vectors of a batch that are really new: of chunks that are there and have none yet.
     fn new_vectors(
         &self,
         document: DocumentId,
         vectors: Vec<(domain::ChunkId, Vec<f32>)>,
     ) -> Vec<(domain::ChunkId, Vec<f32>)> {
-        let chunks = self.chunks.get(&document).map(Vec::as_slice).unwrap_or_default();
-        let mut wanted: BTreeSet<_> =
-            chunks.iter().map(|c| c.id).filter(|id| !self.vectors.contains_key(id)).collect();
+        let mut wanted: BTreeSet<_> = self
+            .chunks_of_run(document)
+            .iter()
+            .map(|c| c.id)
+            .filter(|id| !self.vectors.contains_key(id))
+            .collect();
         vectors.into_iter().filter(|(id, _)| wanted.remove(id)).collect()
     }
 }
@@ -122,12 +188,7 @@ impl JobStore for MemoryStore {
     async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
         clean_job(&mut new);
         let mut state = self.lock();
-        let known = state.jobs.values().find(|row| {
-            row.state.job.user_id == new.user_id
-                && row.command_id.is_some()
-                && row.command_id == new.command_id
-        });
-        if let Some(row) = known {
+        if let Some(row) = state.made_before(new.user_id, new.command_id.as_deref()) {
             return Ok((state.shown(row), state.documents_of_job(row.state.job.job_id)));
         }
         let (_, rag_config) = state
@@ -135,40 +196,112 @@ impl JobStore for MemoryStore {
             .get(&new.workspace_id)
             .filter(|(w, _)| w.user_id == new.user_id)
             .ok_or(StoreError::NotFound)?;
-        let (job, documents, mut told) = ingest::create(
+        let (job, documents, told) = ingest::create(
             new.id,
             new.kind,
             new.user_id,
             new.workspace_id,
             &uploads(&new),
-            rag_config.embeds(),
+            rag_config,
             new.created_at,
         );
         for (place, (document, upload)) in documents.into_iter().zip(&new.documents).enumerate() {
-            state.tasks.insert(
-                (new.id, job.job.attempt, upload.id),
-                Task {
-                    place,
-                    status: TaskStatus::Pending,
-                    owner: String::new(),
-                    lease_until: Timestamp::default(),
-                    fence: 0,
-                },
-            );
+            state.tasks.insert((new.id, job.job.attempt, upload.id), Task::waiting(place));
             let row = DocumentRow { state: document, blob_key: upload.blob_key.clone() };
             state.documents.insert(upload.id, row);
         }
-        state.jobs.insert(new.id, JobRow { state: job, command_id: new.command_id, queue_told: None });
-        let ahead = state.jobs.get(&new.id).and_then(|row| state.shown(row).queue_position);
-        if let (Some(ahead), Some(row)) = (ahead, state.jobs.get_mut(&new.id)) {
-            told.set_queue_position(ahead);
-            row.queue_told = Some(ahead);
-        }
+        let told = state.add_job(job, new.command_id, told);
         let logged = state.tell(new.user_id, new.workspace_id, told, new.created_at)?;
         self.publish(logged);
         self.bus.publish(Signal::WorkReady);
         let row = state.jobs.get(&new.id).ok_or(StoreError::NotFound)?;
         Ok((state.shown(row), state.documents_of_job(new.id)))
+    }
+
+    async fn reindex(&self, mut new: NewReindex) -> Result<Option<Job>, StoreError> {
+        clean_option(&mut new.command_id);
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        if let Some(row) = state.made_before(new.user_id, new.command_id.as_deref()) {
+            return Ok(Some(state.shown(row)));
+        }
+        let found = state.workspaces.get(&new.workspace_id).filter(|(w, _)| w.user_id == new.user_id);
+        let (workspace, config) = found.cloned().ok_or(StoreError::NotFound)?;
+        if let Some(refusal) = workspace.status.refuses(WorkspaceAction::Upload) {
+            return Err(refusal.into());
+        }
+        let stale = state.stale(new.workspace_id, &config);
+        let size = (stale.len() as u64, stale.iter().map(|d| d.size_bytes).sum());
+        let ids: Vec<DocumentId> = stale.iter().map(|d| d.id).collect();
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let (job, told) =
+            ingest::reindex(new.id, new.user_id, new.workspace_id, size, &config, new.created_at);
+        for (place, id) in ids.into_iter().enumerate() {
+            state.tasks.insert((new.id, job.job.attempt, id), Task::waiting(place));
+        }
+        let told = state.add_job(job, new.command_id, told);
+        let logged = state.tell(new.user_id, new.workspace_id, told, new.created_at)?;
+        self.publish(logged);
+        self.bus.publish(Signal::WorkReady);
+        Ok(state.jobs.get(&new.id).map(|row| state.shown(row)))
+    }
+
+    async fn requeue(
+        &self,
+        _user: UserId,
+        job: JobId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<usize, StoreError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let row = state.jobs.get(&job).ok_or(StoreError::NotFound)?;
+        let mut waiting: Vec<(usize, DocumentId)> = state
+            .tasks
+            .iter()
+            .filter(|((j, attempt, _), t)| {
+                *j == job && *attempt == row.state.job.attempt && t.status == TaskStatus::Pending
+            })
+            .map(|((_, _, document), task)| (task.place, *document))
+            .filter(|(_, d)| state.documents.get(d).is_some_and(|d| d.state.document.job_id != Some(job)))
+            .collect();
+        waiting.sort_unstable();
+        waiting.truncate(limit as usize);
+        let mut told = Told::default();
+        for (_, id) in &waiting {
+            let document = state.documents.get_mut(id).ok_or(StoreError::NotFound)?;
+            let waits = ingest::requeue(&row.state, &mut document.state, now)?;
+            told.events.extend(waits.events);
+            told.counts_changed |= waits.counts_changed;
+        }
+        let (user, workspace) = (row.state.job.user_id, row.state.job.kb_id);
+        let logged = state.tell(user, workspace, told, now)?;
+        self.publish(logged);
+        Ok(waiting.len())
+    }
+
+    async fn compare(&self, workspace: WorkspaceId, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let (whose, wanted) = state.workspaces.get(&workspace).cloned().ok_or(StoreError::NotFound)?;
+        let mut documents: Vec<_> = state
+            .documents
+            .values_mut()
+            .map(|row| &mut row.state)
+            .filter(|s| s.document.workspace_id == workspace)
+            .collect();
+        documents.sort_by_key(|s| (s.document.created_at, s.document.id));
+        let events: Vec<Event> = documents
+            .into_iter()
+            .filter_map(|document| ingest::compare(document, &wanted, now))
+            .take(limit as usize)
+            .collect();
+        let told = events.len();
+        let logged = state.tell(whose.user_id, workspace, Told { counts_changed: told > 0, events }, now)?;
+        self.publish(logged);
+        Ok(told)
     }
 
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError> {
@@ -238,7 +371,6 @@ impl JobStore for MemoryStore {
             let told = ingest::start(&mut job.state, &mut document.state, now)?;
             let (user_id, workspace_id) = (job.state.job.user_id, job.state.job.kb_id);
             let d = &document.state.document;
-            let rag_config = state.workspaces.get(&workspace_id).map(|(_, config)| config.clone());
             claims.push(Claim {
                 job_id,
                 document_id,
@@ -251,7 +383,7 @@ impl JobStore for MemoryStore {
                 mime_type: d.mime_type.clone(),
                 version: d.version,
                 blob_key: document.blob_key.clone(),
-                rag_config: rag_config.ok_or(StoreError::NotFound)?,
+                rag_config: job.state.config.clone(),
             });
             logged.extend(state.tell(user_id, workspace_id, told, now)?);
         }
@@ -288,16 +420,27 @@ impl JobStore for MemoryStore {
         // The rules change copies: when they refuse the work, nothing has happened.
         let mut job = state.jobs.get(&claim.job_id).ok_or(StoreError::Fenced)?.state.clone();
         let mut document = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
-        let told = ingest::advance(&mut job, &mut document, &checkpoint, now)?;
+        let (_, wanted) = state.workspaces.get(&claim.workspace_id).ok_or(StoreError::NotFound)?;
+        let told = ingest::advance(&mut job, &mut document, &checkpoint, wanted, now)?;
+        let (run, live) = (document.generation, document.live);
         match checkpoint {
             Checkpoint::Chunked { mut chunks } => {
                 chunks.sort_by_key(|c| c.ordinal);
-                for old in state.chunks.insert(claim.document_id, chunks).unwrap_or_default() {
+                for old in state.chunks.insert((claim.document_id, run), chunks).unwrap_or_default() {
                     state.vectors.remove(&old.id);
                 }
             }
             Checkpoint::Embedded { vectors } => state.vectors.extend(vectors),
-            Checkpoint::Indexed | Checkpoint::Failed(_) => state.held(claim)?.status = TaskStatus::Ended,
+            Checkpoint::Indexed => {
+                state.held(claim)?.status = TaskStatus::Ended;
+                state.drop_chunks(claim.document_id, |earlier| earlier < run);
+            }
+            Checkpoint::Failed(_) => {
+                state.held(claim)?.status = TaskStatus::Ended;
+                if live > 0 {
+                    state.drop_chunks(claim.document_id, |failed| failed == run);
+                }
+            }
             Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
         }
         if let Some(row) = state.jobs.get_mut(&claim.job_id) {
@@ -357,8 +500,7 @@ impl JobStore for MemoryStore {
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {
         let state = self.lock();
-        let chunks = state.chunks.get(&document).map(Vec::as_slice).unwrap_or_default();
-        let left = chunks.iter().filter(|c| !state.vectors.contains_key(&c.id));
+        let left = state.chunks_of_run(document).iter().filter(|c| !state.vectors.contains_key(&c.id));
         Ok(left.take(limit as usize).map(|c| chunk_of(document, c)).collect())
     }
 }

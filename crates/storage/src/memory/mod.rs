@@ -34,8 +34,8 @@ struct State {
     documents: BTreeMap<DocumentId, DocumentRow>,
     /// By (job, attempt, document), as the primary key of the table.
     tasks: BTreeMap<(JobId, u32, DocumentId), Task>,
-    /// By ordinal.
-    chunks: BTreeMap<DocumentId, Vec<NewChunk>>,
+    /// Of each run over a document, by ordinal.
+    chunks: BTreeMap<(DocumentId, u32), Vec<NewChunk>>,
     vectors: BTreeMap<ChunkId, Vec<f32>>,
     /// A user's events; the place of one is its seq less one.
     logs: BTreeMap<UserId, Vec<LoggedEvent>>,
@@ -60,6 +60,13 @@ struct Task {
     owner: String,
     lease_until: Timestamp,
     fence: u64,
+}
+
+impl Task {
+    fn waiting(place: usize) -> Self {
+        let (owner, lease_until) = (String::new(), Timestamp::default());
+        Self { place, status: TaskStatus::Pending, owner, lease_until, fence: 0 }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -105,6 +112,30 @@ impl MemoryStore {
         };
         self.lock().workspaces.insert(id, (workspace.clone(), rag_config));
         workspace
+    }
+
+    /// Changes the configuration of a workspace; emits `workspace_status`, unless it was like that before.
+    ///
+    /// # Errors
+    /// `NotFound` when the user has no such workspace.
+    pub fn set_rag_config(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        config: RagConfig,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let found = state.workspaces.get_mut(&id).filter(|(w, _)| w.user_id == user);
+        let (workspace, kept) = found.ok_or(StoreError::NotFound)?;
+        if *kept != config {
+            *kept = config;
+            workspace.updated_at = now;
+            let workspace = state.workspace(id).ok_or(StoreError::NotFound)?;
+            let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
+            self.publish(vec![logged]);
+        }
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -153,6 +184,7 @@ impl State {
             counts.documents += 1;
             counts.chunks += d.chunk_count;
             counts.bytes += d.size_bytes;
+            counts.stale += u64::from(d.stale && d.status == DocumentStatus::Ready);
             match d.status {
                 DocumentStatus::Pending | DocumentStatus::Processing => counts.processing += 1,
                 DocumentStatus::Ready => counts.ready += 1,

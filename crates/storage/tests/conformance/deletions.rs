@@ -5,10 +5,12 @@ use crate::{
     on_every_database,
     subject::Database,
 };
-use domain::{DocumentId, JobId, SessionId, UserId, api_key::ApiKeyForm, ingest::Stage, validate::Email};
+use domain::{
+    DocumentId, JobId, SessionId, UserId, api_key::ApiKeyForm, ingest::Stage, rag::RagConfig, validate::Email,
+};
 use services::ports::{
     Accounts, ApiKeys, Deletion, Deletions, Doomed, EventLog, Exports, NewExport, NewKey, NewSession,
-    PageQuery, Sessions, Signal, StoreError, Workspaces,
+    PageQuery, RagConfigs, Sessions, Signal, StoreError, Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
@@ -30,6 +32,7 @@ const TABLES: &[(&str, &str)] = &[
     ("exports", "user_id = $1"),
     ("index_versions", "workspace_id IN (SELECT id FROM workspaces WHERE user_id = $1)"),
     ("jobs", "user_id = $1"),
+    ("rag_defaults", "user_id = $1"),
     ("sessions", "user_id = $1"),
     ("tasks", "user_id = $1"),
     ("user_seq", "user_id = $1"),
@@ -109,6 +112,7 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
         created_at: now,
     };
     s.store.create_key(key, 50).await.unwrap();
+    s.store.set_default_config(user, Some(RagConfig::default()), now).await.unwrap();
     let id = domain::ExportId::new(s.world().uuid());
     s.store.create_export(NewExport { id, user_id: user, command_id: None, created_at: now }).await.unwrap();
     user

@@ -13,8 +13,8 @@ use domain::{
 };
 use proptest::prelude::*;
 use services::ports::{
-    Accounts, Claim, Documents, EventLog, JobStore, NewJob, NewUser, NewWorkspace, PageQuery, StoreError,
-    Workspaces,
+    Accounts, Claim, Documents, EventLog, JobStore, NewJob, NewReindex, NewUser, NewWorkspace, PageQuery,
+    RagConfigs, StoreError, Workspaces,
 };
 use std::fmt::Debug;
 use storage::memory::MemoryStore;
@@ -62,6 +62,30 @@ enum Command {
         dies: bool,
     },
     VoidLeases,
+    /// A user's first or second workspace is configured in another way.
+    Configure {
+        user: usize,
+        keyword: bool,
+        which: u8,
+    },
+    /// Some of its documents are told of it.
+    Tell {
+        user: usize,
+        keyword: bool,
+        limit: u32,
+    },
+    /// A job of what is stale there, or in another user's.
+    Reindex {
+        user: usize,
+        keyword: bool,
+        stranger: bool,
+        command: Option<u8>,
+    },
+    /// Some documents of a job are told that they wait.
+    Requeue {
+        job: usize,
+        limit: u32,
+    },
     /// Time passes, in milliseconds: too little for the next progress event, or enough.
     Wait {
         millis: i64,
@@ -84,6 +108,13 @@ fn command() -> impl Strategy<Value = Command> {
         1 => claim().prop_map(|claim| Command::Release { claim }),
         1 => (0..3u8, any::<bool>()).prop_map(|(worker, dies)| Command::Heartbeat { worker, dies }),
         1 => Just(Command::VoidLeases),
+        2 => (0..USERS, any::<bool>(), 0..4u8)
+            .prop_map(|(user, keyword, which)| Command::Configure { user, keyword, which }),
+        2 => (0..USERS, any::<bool>(), 1..3u32)
+            .prop_map(|(user, keyword, limit)| Command::Tell { user, keyword, limit }),
+        2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.1), prop::option::weighted(0.3, 0..3u8))
+            .prop_map(|(user, keyword, stranger, command)| Command::Reindex { user, keyword, stranger, command }),
+        2 => (claim(), 1..3u32).prop_map(|(job, limit)| Command::Requeue { job, limit }),
         2 => (1..900i64).prop_map(|millis| Command::Wait { millis }),
     ]
 }
@@ -106,7 +137,7 @@ fn same<T: Debug>(a: Result<T, StoreError>, b: Result<T, StoreError>) -> Result<
     Ok(a.ok())
 }
 
-impl<D: JobStore + Documents + EventLog + Accounts + Workspaces> Twins<D> {
+impl<D: JobStore + Documents + EventLog + Accounts + Workspaces + RagConfigs> Twins<D> {
     async fn new(world: &World, database: D) -> Self {
         let memory = MemoryStore::new(Epoch("memory".into()), world.bus.clone(), world.clock.clone());
         let mut users = vec![];
@@ -294,6 +325,49 @@ impl<D: JobStore + Documents + EventLog + Accounts + Workspaces> Twins<D> {
             }
             Command::VoidLeases => {
                 same(self.memory.void_leases().await, self.database.void_leases().await)?;
+            }
+            Command::Configure { user, keyword, which } => {
+                let (user, vector, by_keyword) = self.users[user];
+                let id = if keyword { by_keyword } else { vector };
+                let config = match which {
+                    0 => RagConfig::default(),
+                    1 => keyword_only(),
+                    2 => RagConfig { chunk_size: 500, ..RagConfig::default() },
+                    _ => RagConfig { embedding_model: "another".into(), ..RagConfig::default() },
+                };
+                let a = self.memory.set_rag_config(user, id, config.clone(), self.now);
+                same(a, self.database.set_rag_config(user, id, config, self.now).await.map(drop))?;
+            }
+            Command::Tell { user, keyword, limit } => {
+                let (_, vector, by_keyword) = self.users[user];
+                let id = if keyword { by_keyword } else { vector };
+                let a = self.memory.compare(id, limit, self.now).await;
+                same(a, self.database.compare(id, limit, self.now).await)?;
+            }
+            Command::Reindex { user, keyword, stranger, command } => {
+                let (user_id, vector, by_keyword) = self.users[user];
+                let workspace_id = match (stranger, keyword) {
+                    (true, _) => self.users[(user + 1) % USERS].1,
+                    (false, true) => by_keyword,
+                    (false, false) => vector,
+                };
+                let new = NewReindex {
+                    id: JobId::new(self.id()),
+                    user_id,
+                    workspace_id,
+                    command_id: command.map(|c| c.to_string()),
+                    created_at: self.now,
+                };
+                let a = self.memory.reindex(new.clone()).await;
+                if let Some(Some(job)) = same(a, self.database.reindex(new).await)? {
+                    self.jobs.push((user_id, job.job_id));
+                }
+            }
+            Command::Requeue { job, limit } => {
+                if let Some(&(user, job)) = self.jobs.get(job % self.jobs.len().max(1)) {
+                    let a = self.memory.requeue(user, job, limit, self.now).await;
+                    same(a, self.database.requeue(user, job, limit, self.now).await)?;
+                }
             }
             Command::Wait { millis } => self.now = self.now.plus_micros(millis * 1_000),
         }

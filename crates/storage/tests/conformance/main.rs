@@ -15,6 +15,7 @@ mod jobs_model;
 mod jobs_servers;
 mod jobs_work;
 mod recovery;
+mod reindex;
 mod search_index;
 mod sessions;
 mod subject;

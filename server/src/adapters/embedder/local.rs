@@ -1,13 +1,9 @@
 //! The built-in model, loaded once, when it is first needed: it embeds, and its tokenizer measures passages.
 
-use async_trait::async_trait;
-use domain::rag::EmbeddingModel;
+use domain::rag::{EmbeddingModel, ModelState};
 use embedding::MiniLm;
-use ingest::{
-    chunk::TokenCounter,
-    pipeline::{SharedTokens, Tokenizers},
-};
-use services::ports::{EmbedError, Embedder};
+use ingest::{chunk::TokenCounter, pipeline::SharedTokens};
+use services::ports::EmbedError;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -28,18 +24,14 @@ struct Loader {
 impl Loader {
     /// The model; takes a moment the first time, so it is called on threads for blocking work. A failure is not kept:
     /// the files may come while the server runs.
-    fn load(&self, model: &str) -> Result<Arc<MiniLm>, EmbedError> {
-        if model != MiniLm::NAME {
-            let sentence = format!("This server cannot run the model {model}; it has {}.", MiniLm::NAME);
-            return Err(EmbedError::Missing(sentence));
-        }
+    fn load(&self) -> Result<Arc<MiniLm>, EmbedError> {
         let mut slot = self.model.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(loaded) = &*slot {
             return Ok(loaded.clone());
         }
         // The error's sentence names the file and what to do about it.
         let loaded = Arc::new(MiniLm::load(&self.dir).map_err(|e| EmbedError::Missing(e.to_string()))?);
-        tracing::info!(model, "the embedding model is loaded");
+        tracing::info!(model = MiniLm::NAME, "the embedding model is loaded");
         Ok(slot.insert(loaded).clone())
     }
 }
@@ -51,31 +43,31 @@ impl LocalEmbedder {
     }
 }
 
-#[async_trait]
-impl Embedder for LocalEmbedder {
-    fn models(&self) -> Vec<EmbeddingModel> {
-        // Looked up each time: the files may come while the server runs.
-        if !self.loader.dir.join("model.safetensors").is_file() {
-            return vec![];
+impl LocalEmbedder {
+    /// What is said of it now: its files may come while the server runs.
+    pub fn state(&self) -> EmbeddingModel {
+        let ready = EmbeddingModel::builtin();
+        if self.loader.dir.join("model.safetensors").is_file() {
+            return ready;
         }
-        vec![EmbeddingModel { name: MiniLm::NAME.to_owned(), dim: MiniLm::DIM as u32 }]
+        let detail = "Its files are not on this server; the operator brings them with `cargo xtask setup`, or names \
+                      their folder in INSIGHTHUB_MODELS_DIR.";
+        EmbeddingModel { state: ModelState::NeedsConfiguration, detail: detail.to_owned(), ..ready }
     }
 
-    async fn embed(&self, model: &str, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
+    pub async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, EmbedError> {
         let _turn = self.turn.lock().await;
-        let (loader, model) = (self.loader.clone(), model.to_owned());
+        let loader = self.loader.clone();
         let work = tokio::task::spawn_blocking(move || {
-            let model = loader.load(&model)?;
+            let model = loader.load()?;
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             model.embed(&texts).map_err(|e| EmbedError::Failed(e.to_string()))
         });
         work.await.map_err(|e| EmbedError::Failed(e.to_string()))?
     }
-}
 
-impl Tokenizers for LocalEmbedder {
-    fn tokens(&self, model: &str) -> Result<SharedTokens, EmbedError> {
-        Ok(Arc::new(WordPieces(self.loader.load(model)?)))
+    pub fn tokens(&self) -> Result<SharedTokens, EmbedError> {
+        Ok(Arc::new(WordPieces(self.loader.load()?)))
     }
 }
 
@@ -104,14 +96,14 @@ mod tests {
     async fn a_missing_model_is_named_with_what_to_do() {
         let dir = tempfile::tempdir().expect("a folder");
         let embedder = LocalEmbedder::new(dir.path());
-        assert_eq!(embedder.models(), []);
-        let Err(EmbedError::Missing(said)) = embedder.embed(MiniLm::NAME, vec!["a".into()]).await else {
+        assert_eq!(embedder.state().state, ModelState::NeedsConfiguration);
+        let Err(EmbedError::Missing(said)) = embedder.embed(vec!["a".into()]).await else {
             panic!("found a model in an empty folder");
         };
         assert!(
             said.contains("cargo xtask setup") && said.contains(&dir.path().display().to_string()),
             "{said}"
         );
-        assert!(matches!(embedder.tokens("another"), Err(EmbedError::Missing(_))));
+        assert!(matches!(embedder.tokens(), Err(EmbedError::Missing(_))));
     }
 }

@@ -1,0 +1,507 @@
+//! Reading a configuration from a form or a body, with every bound and every rule between fields. The sentences stand
+//! here once; what is refused in the browser is refused with the same words by every interface.
+
+use super::{
+    ChunkingStrategy, ModelState, RagConfig, RagField, RagOptions, RerankModel, RetrieverType,
+    options::{RERANK_MODELS, RETRIEVERS, STRATEGIES, refusal},
+};
+use crate::validate::FieldErrors;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
+
+pub const CHUNK_SIZE: RangeInclusive<u32> = 100..=5000;
+pub const CHUNK_OVERLAP: RangeInclusive<u32> = 0..=1000;
+pub const TOP_K: RangeInclusive<u32> = 1..=50;
+
+const UNKNOWN_MODEL: &str = "This server does not have that model.";
+const OVERLAP_TOO_LARGE: &str = "The overlap must be smaller than the chunk size.";
+const NO_RERANK_MODEL: &str = "Choose a model, or switch reranking off.";
+const NO_BOOL: &str = "Use true or false.";
+const NO_DIM: &str = "Leave this empty, or use a whole number.";
+
+fn whole_number(range: &RangeInclusive<u32>) -> String {
+    format!("Use a whole number from {} to {}.", range.start(), range.end())
+}
+
+/// A configuration as it came in: a JSON object whose fields are looked at one by one, so that all that is wrong is
+/// told at once. What is absent takes the value of another configuration; what is unknown is ignored.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RagForm(pub Map<String, Value>);
+
+impl From<&RagConfig> for RagForm {
+    fn from(config: &RagConfig) -> Self {
+        match serde_json::to_value(config) {
+            Ok(Value::Object(fields)) => Self(fields),
+            // A struct with named fields is always an object.
+            _ => Self::default(),
+        }
+    }
+}
+
+impl RagForm {
+    /// The form of a page: texts, where an empty one is none, and a box that is not ticked is not sent.
+    pub fn from_text<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut fields = Map::new();
+        fields.insert(RagField::RerankEnabled.as_str().to_owned(), Value::Bool(false));
+        for (name, text) in pairs {
+            let text = text.trim();
+            let value = match name.parse::<RagField>() {
+                Err(_) => continue,
+                Ok(RagField::RerankEnabled) => Value::Bool(!matches!(text, "" | "false" | "off")),
+                Ok(RagField::EmbeddingDim | RagField::RerankModel) if text.is_empty() => Value::Null,
+                Ok(
+                    RagField::ChunkSize | RagField::ChunkOverlap | RagField::TopK | RagField::EmbeddingDim,
+                ) => text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from),
+                Ok(_) => Value::from(text),
+            };
+            fields.insert(name.to_owned(), value);
+        }
+        Self(fields)
+    }
+
+    /// Reads every field and checks every rule. What is absent is taken from `base`. `current` is what is saved now:
+    /// its model may stay while its server does not answer.
+    ///
+    /// # Errors
+    /// All that is wrong, by field.
+    pub fn check(
+        &self,
+        base: &RagConfig,
+        options: &RagOptions,
+        current: &RagConfig,
+    ) -> Result<RagConfig, FieldErrors> {
+        let mut errors = FieldErrors::default();
+        let config = self.read(base, &mut errors);
+        rules(&config, options, Some(current), &mut errors);
+        errors.check().map(|()| config)
+    }
+
+    fn read(&self, base: &RagConfig, errors: &mut FieldErrors) -> RagConfig {
+        let mut config = base.clone();
+        let given = |field: RagField| self.0.get(field.as_str());
+        if let Some(value) = given(RagField::EmbeddingModel) {
+            match value.as_str() {
+                Some(name) => {
+                    name.clone_into(&mut config.embedding_model);
+                    if name != base.embedding_model {
+                        // The number of the other model would not fit.
+                        config.embedding_dim = None;
+                    }
+                }
+                None => errors.add(RagField::EmbeddingModel.as_str(), UNKNOWN_MODEL),
+            }
+        }
+        if let Some(value) = given(RagField::EmbeddingDim) {
+            match number(value) {
+                _ if value.is_null() => config.embedding_dim = None,
+                Some(n) => config.embedding_dim = Some(n),
+                None => errors.add(RagField::EmbeddingDim.as_str(), NO_DIM),
+            }
+        }
+        let mut bounded = |field: RagField, range: RangeInclusive<u32>, slot: &mut u32| {
+            let Some(value) = given(field) else { return };
+            match number(value) {
+                Some(n) => *slot = n,
+                None => errors.add(field.as_str(), whole_number(&range)),
+            }
+        };
+        bounded(RagField::ChunkSize, CHUNK_SIZE, &mut config.chunk_size);
+        bounded(RagField::ChunkOverlap, CHUNK_OVERLAP, &mut config.chunk_overlap);
+        bounded(RagField::TopK, TOP_K, &mut config.top_k);
+        if let Some(value) = given(RagField::RetrieverType) {
+            named(value, RagField::RetrieverType, RetrieverType::ALL, &mut config.retriever_type, errors);
+        }
+        if let Some(value) = given(RagField::ChunkingStrategy) {
+            let all = ChunkingStrategy::ALL;
+            named(value, RagField::ChunkingStrategy, all, &mut config.chunking_strategy, errors);
+        }
+        if let Some(value) = given(RagField::RerankEnabled) {
+            match value.as_bool() {
+                Some(enabled) => config.rerank_enabled = enabled,
+                None => errors.add(RagField::RerankEnabled.as_str(), NO_BOOL),
+            }
+        }
+        match given(RagField::RerankModel) {
+            None => {}
+            Some(Value::Null) => config.rerank_model = None,
+            Some(value) => {
+                let mut model = RerankModel::Rrf;
+                named(value, RagField::RerankModel, RerankModel::ALL, &mut model, errors);
+                config.rerank_model = Some(model);
+            }
+        }
+        config
+    }
+}
+
+/// A number that is not negative and has no fraction; too large ones become the largest, which no range has.
+fn number(value: &Value) -> Option<u32> {
+    value.as_u64().map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+fn one_of<T: Display>(all: &[T]) -> String {
+    let names: Vec<String> = all.iter().map(ToString::to_string).collect();
+    format!("Use one of {}.", names.join(", "))
+}
+
+fn named<T: FromStr + Display>(
+    value: &Value,
+    field: RagField,
+    all: &[T],
+    slot: &mut T,
+    errors: &mut FieldErrors,
+) {
+    match value.as_str().and_then(|text| text.parse().ok()) {
+        Some(parsed) => *slot = parsed,
+        None => errors.add(field.as_str(), one_of(all)),
+    }
+}
+
+impl RagConfig {
+    /// Every bound and every rule between fields. See [`RagForm::check`] for `current`.
+    ///
+    /// # Errors
+    /// All that is wrong, by field.
+    pub fn validate(&self, options: &RagOptions, current: Option<&RagConfig>) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        rules(self, options, current, &mut errors);
+        errors.check()
+    }
+}
+
+/// Adds what is wrong. A field that could not even be read is left alone, and so is a rule that would need it.
+fn rules(config: &RagConfig, options: &RagOptions, current: Option<&RagConfig>, errors: &mut FieldErrors) {
+    let readable = |errors: &FieldErrors, field: RagField| errors.of(field.as_str()).is_empty();
+    if readable(errors, RagField::EmbeddingModel) {
+        if let Some(sentence) = model_refusal(config, options, current) {
+            errors.add(RagField::EmbeddingModel.as_str(), sentence);
+        } else if let Some(dim) = config.embedding_dim.filter(|_| readable(errors, RagField::EmbeddingDim)) {
+            let kept = current.is_some_and(|c| {
+                c.embedding_model == config.embedding_model && c.embedding_dim == config.embedding_dim
+            });
+            match options.model(&config.embedding_model).and_then(|m| m.dim) {
+                Some(own) if own != dim => errors.add(
+                    RagField::EmbeddingDim.as_str(),
+                    format!("{} has {own} dimensions.", config.embedding_model),
+                ),
+                None if !kept => errors.add(
+                    RagField::EmbeddingDim.as_str(),
+                    format!("The dimensions of {} are not known now.", config.embedding_model),
+                ),
+                _ => {}
+            }
+        }
+    }
+    for (field, value, range) in [
+        (RagField::ChunkSize, config.chunk_size, CHUNK_SIZE),
+        (RagField::ChunkOverlap, config.chunk_overlap, CHUNK_OVERLAP),
+        (RagField::TopK, config.top_k, TOP_K),
+    ] {
+        if readable(errors, field) && !range.contains(&value) {
+            errors.add(field.as_str(), whole_number(&range));
+        }
+    }
+    let readable_cut = readable(errors, RagField::ChunkSize) && readable(errors, RagField::ChunkOverlap);
+    if readable_cut && config.chunk_overlap >= config.chunk_size {
+        errors.add(RagField::ChunkOverlap.as_str(), OVERLAP_TOO_LARGE);
+    }
+    if let Some(why) = refusal(&RETRIEVERS, &config.retriever_type) {
+        errors.add(RagField::RetrieverType.as_str(), why);
+    }
+    if let Some(why) = refusal(&STRATEGIES, &config.chunking_strategy) {
+        errors.add(RagField::ChunkingStrategy.as_str(), why);
+    }
+    if readable(errors, RagField::RerankModel) {
+        match &config.rerank_model {
+            Some(model) => {
+                if let Some(why) = refusal(&RERANK_MODELS, model) {
+                    errors.add(RagField::RerankModel.as_str(), why);
+                }
+            }
+            None if config.rerank_enabled => errors.add(RagField::RerankModel.as_str(), NO_RERANK_MODEL),
+            None => {}
+        }
+    }
+}
+
+fn model_refusal(config: &RagConfig, options: &RagOptions, current: Option<&RagConfig>) -> Option<String> {
+    let is_current = current.is_some_and(|c| c.embedding_model == config.embedding_model);
+    let Some(model) = options.model(&config.embedding_model) else {
+        // A server that does not answer cannot tell its models either: what was chosen from it may stay.
+        let some_silent = options.models.iter().any(|m| m.state == ModelState::Unreachable);
+        return (!(is_current && some_silent)).then(|| UNKNOWN_MODEL.to_owned());
+    };
+    match model.state {
+        ModelState::Ready => None,
+        // Nothing would ever ask it.
+        _ if !config.needs_model() => None,
+        ModelState::Unreachable if is_current => None,
+        ModelState::Unreachable | ModelState::NeedsConfiguration => Some(model.detail.clone()),
+    }
+}
+
+/// A value that is refused, and how: for tests that hold the interfaces against one another.
+#[derive(Clone, Debug)]
+pub struct BadValue {
+    /// Where the sentence stands.
+    pub field: RagField,
+    /// What is put into an otherwise good configuration.
+    pub given: Vec<(RagField, Value)>,
+    pub sentence: String,
+}
+
+impl BadValue {
+    /// A good configuration with the bad value in it.
+    pub fn body(&self) -> RagForm {
+        let mut form = RagForm::from(&RagConfig::default());
+        for (field, value) in &self.given {
+            form.0.insert(field.as_str().to_owned(), value.clone());
+        }
+        form
+    }
+
+    /// The same as a page sends it; `None` when a page cannot send such a thing.
+    pub fn text(&self) -> Option<Vec<(RagField, String)>> {
+        let text_of = |value: &Value| match value {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let body = self.body();
+        let pairs = RagField::ALL.iter().filter_map(|f| Some((*f, text_of(body.0.get(f.as_str())?))));
+        let pairs: Vec<_> = pairs.collect();
+        let sent = RagForm::from_text(pairs.iter().map(|(f, t)| (f.as_str(), t.as_str())));
+        let means_the_same = self.given.iter().all(|(f, v)| match (sent.0.get(f.as_str()), v) {
+            (Some(Value::String(text)), Value::Number(n)) => *text == n.to_string(),
+            (Some(sent), given) => sent == given,
+            (None, _) => false,
+        });
+        means_the_same.then_some(pairs)
+    }
+}
+
+/// Every field with a value beyond each of its bounds, of a wrong type or against a rule, and the sentence for it.
+pub fn bad_values(options: &RagOptions) -> Vec<BadValue> {
+    let mut all = vec![];
+    let mut add = |field: RagField, given: Vec<(RagField, Value)>, sentence: String| {
+        all.push(BadValue { field, given, sentence });
+    };
+    for (field, range) in
+        [(RagField::ChunkSize, CHUNK_SIZE), (RagField::ChunkOverlap, CHUNK_OVERLAP), (RagField::TopK, TOP_K)]
+    {
+        let mut values = vec![
+            Value::from(i64::from(*range.start()) - 1),
+            Value::from(range.end() + 1),
+            Value::from(u64::MAX),
+            Value::from(1.5),
+            Value::from("many"),
+            Value::from(""),
+            Value::Null,
+            Value::from(true),
+        ];
+        // A number as a text is a wrong type, whatever number it is.
+        values.push(Value::from(range.end().to_string()));
+        for value in values {
+            add(field, vec![(field, value)], whole_number(&range));
+        }
+    }
+    for overlap in [CHUNK_SIZE.start(), &500] {
+        let given = vec![
+            (RagField::ChunkSize, Value::from(*CHUNK_SIZE.start())),
+            (RagField::ChunkOverlap, Value::from(*overlap)),
+        ];
+        add(RagField::ChunkOverlap, given, OVERLAP_TOO_LARGE.to_owned());
+    }
+    for value in [Value::from("no such model"), Value::from(""), Value::Null, Value::from(7)] {
+        add(RagField::EmbeddingModel, vec![(RagField::EmbeddingModel, value)], UNKNOWN_MODEL.to_owned());
+    }
+    for model in options.models.iter().filter(|m| m.state != ModelState::Ready) {
+        let given = vec![(RagField::EmbeddingModel, Value::from(model.name.as_str()))];
+        add(RagField::EmbeddingModel, given, model.detail.clone());
+    }
+    let own = RagConfig::default().embedding_model;
+    if let Some(dim) = options.model(&own).and_then(|m| m.dim) {
+        for value in [Value::from(dim - 1), Value::from(dim + 1), Value::from(0)] {
+            let sentence = format!("{own} has {dim} dimensions.");
+            add(RagField::EmbeddingDim, vec![(RagField::EmbeddingDim, value)], sentence);
+        }
+    }
+    for value in [Value::from(-1), Value::from(1.5), Value::from("many"), Value::from(true)] {
+        add(RagField::EmbeddingDim, vec![(RagField::EmbeddingDim, value)], NO_DIM.to_owned());
+    }
+    for (field, sentence) in [
+        (RagField::RetrieverType, one_of(RetrieverType::ALL)),
+        (RagField::ChunkingStrategy, one_of(ChunkingStrategy::ALL)),
+    ] {
+        for value in [Value::from("magic"), Value::from(""), Value::Null, Value::from(1)] {
+            add(field, vec![(field, value)], sentence.clone());
+        }
+    }
+    for (name, _, why) in RETRIEVERS.iter().filter(|row| !row.1) {
+        let given = vec![(RagField::RetrieverType, Value::from(name.as_str()))];
+        add(RagField::RetrieverType, given, (*why).to_owned());
+    }
+    for (name, _, why) in RERANK_MODELS.iter().filter(|row| !row.1) {
+        let given = vec![
+            (RagField::RerankEnabled, Value::Bool(true)),
+            (RagField::RerankModel, Value::from(name.as_str())),
+        ];
+        add(RagField::RerankModel, given, (*why).to_owned());
+    }
+    for value in [Value::from("yes"), Value::Null, Value::from(1)] {
+        add(RagField::RerankEnabled, vec![(RagField::RerankEnabled, value)], NO_BOOL.to_owned());
+    }
+    let enabled = (RagField::RerankEnabled, Value::Bool(true));
+    add(
+        RagField::RerankModel,
+        vec![enabled.clone(), (RagField::RerankModel, Value::Null)],
+        NO_RERANK_MODEL.to_owned(),
+    );
+    for value in [Value::from("magic"), Value::from(1)] {
+        add(RagField::RerankModel, vec![(RagField::RerankModel, value)], one_of(RerankModel::ALL));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rag::{EmbeddingModel, Provider};
+    use proptest::prelude::*;
+
+    fn model(name: &str, dim: Option<u32>, state: ModelState) -> EmbeddingModel {
+        EmbeddingModel {
+            name: name.into(),
+            dim,
+            max_tokens: None,
+            provider: Provider::Server,
+            state,
+            detail: format!("{name} is {state}."),
+        }
+    }
+
+    fn options() -> RagOptions {
+        RagOptions::new(vec![
+            EmbeddingModel::builtin(),
+            model("away", None, ModelState::Unreachable),
+            model("later", Some(768), ModelState::NeedsConfiguration),
+        ])
+    }
+
+    fn check(form: &RagForm) -> Result<RagConfig, FieldErrors> {
+        let d = RagConfig::default();
+        form.check(&d, &options(), &d)
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        assert_eq!(RagConfig::default().validate(&options(), None), Ok(()));
+    }
+
+    #[test]
+    fn every_bad_value_is_told_at_its_field_with_its_sentence_and_nowhere_else() {
+        let table = bad_values(&options());
+        for &field in RagField::ALL {
+            assert!(table.iter().any(|bad| bad.field == field), "{field}");
+        }
+        for bad in table {
+            let errors = check(&bad.body()).expect_err(&bad.sentence);
+            assert_eq!(errors, FieldErrors::one(bad.field.as_str(), bad.sentence.as_str()), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_sends_the_same_is_told_the_same() {
+        let table = bad_values(&options());
+        let mut sent = 0;
+        for bad in &table {
+            let Some(pairs) = bad.text() else { continue };
+            let form = RagForm::from_text(pairs.iter().map(|(f, t)| (f.as_str(), t.as_str())));
+            let errors = check(&form).expect_err(&bad.sentence);
+            assert_eq!(errors, FieldErrors::one(bad.field.as_str(), bad.sentence.as_str()), "{bad:?}");
+            sent += 1;
+        }
+        assert!(sent * 2 > table.len(), "{sent} of {}", table.len());
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_at_once() {
+        let form =
+            serde_json::json!({ "chunk_size": "x", "chunk_overlap": -1, "top_k": 0, "rerank_model": 3 });
+        let form: RagForm = serde_json::from_value(form).unwrap();
+        assert_eq!(check(&form).unwrap_err().count(), 4);
+    }
+
+    #[test]
+    fn what_is_absent_takes_the_value_of_the_base() {
+        let base = RagConfig { chunk_size: 700, embedding_dim: Some(384), ..RagConfig::default() };
+        let read = |text: &str| {
+            let form: RagForm = serde_json::from_str(text).unwrap();
+            form.check(&base, &options(), &base)
+        };
+        assert_eq!(read("{}"), Ok(base.clone()));
+        assert_eq!(read(r#"{"top_k":3,"colour":"red"}"#), Ok(RagConfig { top_k: 3, ..base.clone() }));
+        assert_eq!(read(r#"{"embedding_dim":null}"#), Ok(RagConfig { embedding_dim: None, ..base.clone() }));
+        // Another model comes with its own dimensions.
+        let base = RagConfig { embedding_model: "away".into(), embedding_dim: Some(9), ..base };
+        let form = RagForm(Map::from_iter([("embedding_model".to_owned(), "all-MiniLM-L6-v2".into())]));
+        assert_eq!(form.check(&base, &options(), &base).unwrap().embedding_dim, None);
+    }
+
+    #[test]
+    fn a_model_that_is_silent_may_stay_but_not_be_chosen() {
+        let with = |name: &str, dim| RagConfig {
+            embedding_model: name.into(),
+            embedding_dim: dim,
+            ..RagConfig::default()
+        };
+        let away = with("away", Some(3));
+        assert_eq!(away.validate(&options(), Some(&away)), Ok(()));
+        assert_eq!(
+            away.validate(&options(), Some(&RagConfig::default())).unwrap_err(),
+            FieldErrors::one("embedding_model", "away is unreachable.")
+        );
+        let other_dim = with("away", Some(4)).validate(&options(), Some(&away)).unwrap_err();
+        assert_eq!(other_dim.of("embedding_dim"), ["The dimensions of away are not known now."]);
+        // Its server cannot even be asked whether it still has that one.
+        let forgotten = with("forgotten", None);
+        assert_eq!(forgotten.validate(&options(), Some(&forgotten)), Ok(()));
+        let all_answer = RagOptions::new(vec![EmbeddingModel::builtin()]);
+        assert!(forgotten.validate(&all_answer, Some(&forgotten)).is_err());
+        // Without the operator it never comes back.
+        let later = with("later", None);
+        assert!(later.validate(&options(), Some(&later)).is_err());
+        let keyword = RagConfig { retriever_type: RetrieverType::Keyword, ..later };
+        assert_eq!(keyword.validate(&options(), None), Ok(()), "nothing asks the model");
+    }
+
+    #[test]
+    fn a_box_that_is_not_ticked_is_off() {
+        let form = RagForm::from_text([("chunk_size", " 300 "), ("rerank_model", "rrf"), ("other", "x")]);
+        let base =
+            RagConfig { rerank_enabled: true, rerank_model: Some(RerankModel::Bm25), ..RagConfig::default() };
+        let read = form.check(&base, &options(), &base).unwrap();
+        assert_eq!(
+            (read.rerank_enabled, read.rerank_model, read.chunk_size),
+            (false, Some(RerankModel::Rrf), 300)
+        );
+        let ticked = RagForm::from_text([("rerank_enabled", "on"), ("rerank_model", "")]);
+        assert_eq!(ticked.check(&base, &options(), &base).unwrap_err().of("rerank_model"), [NO_RERANK_MODEL]);
+    }
+
+    proptest! {
+        #[test]
+        fn exactly_what_is_within_the_bounds_passes(size in 0u32..6000, overlap in 0u32..1200, top_k in 0u32..60) {
+            let config = RagConfig { chunk_size: size, chunk_overlap: overlap, top_k, ..RagConfig::default() };
+            let good = (100..=5000).contains(&size) && overlap <= 1000 && overlap < size && (1..=50).contains(&top_k);
+            let told = config.validate(&options(), None);
+            prop_assert_eq!(told.is_ok(), good, "{:?}", told);
+            // Whatever passes reads back from its own form.
+            if good {
+                prop_assert_eq!(check(&RagForm::from(&config)), Ok(config));
+            }
+        }
+    }
+}

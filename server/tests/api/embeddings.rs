@@ -1,0 +1,122 @@
+//! An embedding server for the tests: it speaks the interface of OpenAI, and does as it is told.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use serde_json::{Value, json};
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+pub const KEY: &str = "sk-of-the-tests";
+
+pub struct Embeddings {
+    pub address: SocketAddr,
+    pub how: Arc<How>,
+    serving: Option<JoinHandle<()>>,
+}
+
+/// How it answers.
+pub struct How {
+    pub dim: AtomicUsize,
+    pub overloaded: AtomicBool,
+    pub texts: AtomicUsize,
+}
+
+impl Embeddings {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let how = Arc::new(How {
+            dim: AtomicUsize::new(64),
+            overloaded: AtomicBool::new(false),
+            texts: AtomicUsize::new(0),
+        });
+        let mut server = Self { address, how, serving: None };
+        server.serve(listener);
+        server
+    }
+
+    fn serve(&mut self, listener: TcpListener) {
+        let routes = Router::new()
+            .route("/v1/models", get(models))
+            .route("/v1/embeddings", post(embeddings))
+            .with_state(self.how.clone());
+        self.serving = Some(tokio::spawn(async move {
+            axum::serve(listener, routes).await.expect("served");
+        }));
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Nobody listens there any more.
+    pub async fn stop(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            serving.abort();
+            let _ = serving.await;
+        }
+    }
+
+    pub async fn start_again(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("the same port");
+        self.serve(listener);
+    }
+}
+
+fn allowed(headers: &HeaderMap) -> bool {
+    headers.get("authorization").is_some_and(|v| v.as_bytes() == format!("Bearer {KEY}").as_bytes())
+}
+
+async fn models(headers: HeaderMap) -> Response {
+    if !allowed(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    let names = ["words-embed:latest", "llama3:8b", "all-MiniLM-L6-v2"];
+    Json(json!({ "object": "list", "data": names.map(|id| json!({ "id": id, "object": "model" })) }))
+        .into_response()
+}
+
+async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+    if !allowed(&headers) {
+        return StatusCode::UNAUTHORIZED.into_response();
+    }
+    if how.overloaded.load(Ordering::SeqCst) {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    if body["model"] != "words-embed" {
+        return (StatusCode::NOT_FOUND, "no such model").into_response();
+    }
+    let texts = body["input"].as_array().expect("texts");
+    how.texts.fetch_add(texts.len(), Ordering::SeqCst);
+    let dim = how.dim.load(Ordering::SeqCst);
+    // The last one first: only the index tells which is which.
+    let data: Vec<Value> = texts
+        .iter()
+        .enumerate()
+        .rev()
+        .map(|(index, text)| json!({ "index": index, "embedding": by_words(text.as_str().expect("a text"), dim) }))
+        .collect();
+    Json(json!({ "object": "list", "data": data })).into_response()
+}
+
+/// Texts with the same words point the same way.
+fn by_words(text: &str, dim: usize) -> Vec<f32> {
+    let mut vector = vec![0.0f32; dim];
+    for word in text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()) {
+        let place = word.to_lowercase().bytes().fold(7usize, |h, b| h.wrapping_mul(31) + usize::from(b));
+        vector[place % dim] += 3.0;
+    }
+    vector[0] += 0.5;
+    vector
+}

@@ -6,6 +6,7 @@
 //! badge has to listen to the link.
 
 mod avatar;
+mod boundary;
 mod button;
 mod connection_badge;
 mod dialog;
@@ -30,6 +31,7 @@ mod toast;
 pub mod words;
 
 pub use avatar::Avatar;
+pub use boundary::Boundary;
 pub use button::{Button, ButtonKind, IconButton, LinkButton};
 pub use connection_badge::{ConnectionBadge, Link};
 pub use dialog::Dialog;
@@ -40,7 +42,7 @@ pub use file_name::FileName;
 pub use file_type_icon::FileTypeIcon;
 pub use icon::{Icon, IconName, LiveIcon, Logo};
 pub use menu::{Menu, MenuLine};
-pub use page_header::{PageHeader, TabTitle};
+pub use page_header::{AwaitedTabTitle, AwaitedTitle, NOT_FOUND, PageHeader, TabTitle};
 pub use phase_timeline::PhaseTimeline;
 pub use progress_bar::{DocumentProgress, ProgressBar};
 pub use progress_indicator::{ProgressIndicator, ProgressStep};

@@ -1,5 +1,6 @@
 //! The head of a page: its title, there and in the browser's tab, what stands beside it, and what can be done.
 
+use crate::AppError;
 use leptos::prelude::*;
 
 /// `title`; `note`: a muted line below; `beside`: next to the title, such as a badge; the children are the actions.
@@ -37,6 +38,43 @@ pub fn TabTitle(#[prop(into)] text: Signal<String>) -> impl IntoView {
     #[cfg(not(feature = "ssr"))]
     Effect::new(move |_| document().set_title(&whole_title(&text.get())));
 }
+
+/// The title of a page that waits for its data. The head leaves the server when those have come and before the parts
+/// of the page are rendered, so it is told where the data are read. The browser sets the title with [`TabTitle`].
+#[derive(Clone, Default)]
+pub struct AwaitedTitle {
+    #[cfg(feature = "ssr")]
+    text: std::sync::Arc<std::sync::OnceLock<String>>,
+}
+
+impl AwaitedTitle {
+    /// What the page is about, or why it cannot be shown.
+    pub fn tell(&self, title: Result<&str, &AppError>) {
+        #[cfg(feature = "ssr")]
+        let _ = self.text.set(match title {
+            Ok(title) => title.to_owned(),
+            Err(error) if error.status() == 404 => NOT_FOUND.to_owned(),
+            Err(_) => String::new(),
+        });
+        #[cfg(not(feature = "ssr"))]
+        let _ = title;
+    }
+}
+
+/// Holds the place of the title in the head.
+#[component]
+pub fn AwaitedTabTitle(title: AwaitedTitle) -> impl IntoView {
+    #[cfg(feature = "ssr")]
+    {
+        let text = move || whole_title(title.text.get().map(String::as_str).unwrap_or_default());
+        (view! { <leptos_meta::Title text /> }, ())
+    }
+    #[cfg(not(feature = "ssr"))]
+    drop(title);
+}
+
+/// The title of a page about something that is not there.
+pub const NOT_FOUND: &str = "Not found";
 
 fn whole_title(title: &str) -> String {
     if title.is_empty() { "InsightHub".to_owned() } else { format!("{title} · InsightHub") }

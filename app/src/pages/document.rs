@@ -5,8 +5,8 @@ use crate::{
     AppError,
     clock::WorkClock,
     components::{
-        Ago, BadgeSize, Button, ErrorPanel, FileTypeIcon, Icon, IconName, ProgressBar, RowsSkeleton,
-        StatusBadge, StepTimeline, TabTitle, words,
+        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, ErrorPanel, FileTypeIcon, Icon, IconName,
+        ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, words,
     },
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
@@ -26,17 +26,25 @@ use leptos_router::hooks::use_params_map;
 pub fn DocumentPage() -> impl IntoView {
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").and_then(|id| id.parse::<DocumentId>().ok())));
+    let title = AwaitedTitle::default();
+    let told = title.clone();
     let page = Resource::new_blocking(
         move || id.get(),
-        |id| async move {
-            match id {
-                Some(id) => read_document(id).await,
-                None => Err(no_such_document()),
+        move |id| {
+            let told = told.clone();
+            async move {
+                let page = match id {
+                    Some(id) => read_document(id).await,
+                    None => Err(no_such_document()),
+                };
+                told.tell(page.as_ref().map(|Wire(page)| page.document.filename.as_str()));
+                page
             }
         },
     );
     let ShellData(shell) = expect_context();
     view! {
+        <AwaitedTabTitle title />
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
             {move || Suspend::new(async move {
                 let shell = shell.await;

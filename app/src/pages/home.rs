@@ -2,7 +2,7 @@
 
 use super::{
     problem::ProblemView,
-    workspace_dialog::{Refused, Sending, WorkspaceDialog, refused_form},
+    workspace_dialog::{Refused, Sending, WorkspaceDialog, opened_by_address, refused_form},
 };
 use crate::{
     components::{
@@ -17,26 +17,13 @@ use crate::{
 };
 use domain::{WorkspaceId, message::count, resource::Counts};
 use leptos::{prelude::*, server_fn::ServerFn};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_query_map},
-};
 
 #[component]
 pub fn HomePage() -> impl IntoView {
     Live::expect().shows(Screen::Other);
     let ShellData(shell) = expect_context();
     let refused = SharedValue::new(refused_form).into_inner();
-    let query = use_query_map();
-    let open = RwSignal::new(!refused.0.is_empty() || query.with_untracked(|q| q.get("new").is_some()));
-    let asks = Memo::new(move |_| query.with(|q| q.get("new").is_some()));
-    Effect::new(move |before: Option<bool>| {
-        let asks = asks.get();
-        if asks || before == Some(true) {
-            open.set(asks);
-        }
-        asks
-    });
+    let open = opened_by_address("new", !refused.0.is_empty(), || "/".to_owned());
     view! {
         <TabTitle text="Workspaces" />
         <div class="page">
@@ -142,16 +129,6 @@ fn NewWorkspace(open: RwSignal<bool>, refused: Refused) -> impl IntoView {
     let (errors, values) = refused;
     let value = |field: &str| values.get(field).cloned().unwrap_or_default();
     let (name, description) = (value("name"), value("description"));
-    let navigate = use_navigate();
-    let query = use_query_map();
-    // Closed in whatever way: the address no longer asks for it.
-    Effect::new(move |was_open: Option<bool>| {
-        let is_open = open.get();
-        if was_open == Some(true) && !is_open && query.with_untracked(|q| q.get("new").is_some()) {
-            navigate("/", NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
-        }
-        is_open
-    });
     let stores = Stores::expect();
     let send = move |name: String, description: String| async move {
         if let Wire(Some(workspace)) = create_workspace(name, description, None).await? {

@@ -1,6 +1,6 @@
 //! An address that leads nowhere, and a thing that is not there or not yours: the two look the same.
 
-use crate::components::{ButtonKind, EmptyState, IconName, LinkButton, TabTitle};
+use crate::components::{ButtonKind, EmptyState, IconName, LinkButton, NOT_FOUND, TabTitle};
 use leptos::prelude::*;
 
 /// An address that leads nowhere.
@@ -15,7 +15,7 @@ pub fn NotFound() -> impl IntoView {
 #[component]
 pub fn Missing(what: &'static str) -> impl IntoView {
     view! {
-        <TabTitle text="Not found" />
+        <TabTitle text=NOT_FOUND />
         <div class="page">
             <EmptyState
                 icon=IconName::SlashCircle

@@ -10,6 +10,10 @@ use domain::{
     validate::{Description, FieldErrors, WorkspaceName},
 };
 use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_query_map},
+};
 use litemap::LiteMap;
 use std::{future::Future, pin::Pin};
 
@@ -30,6 +34,35 @@ pub fn refused_form() -> Refused {
     }
     #[cfg(not(feature = "ssr"))]
     Refused::default()
+}
+
+/// Whether the dialog is open. The address says so with `?parameter`, and `refused`: a refused form brought the person
+/// back. Closed in whatever way, the address becomes that of the page without the dialog.
+pub fn opened_by_address(
+    parameter: &'static str,
+    refused: bool,
+    without: impl Fn() -> String + 'static,
+) -> RwSignal<bool> {
+    let query = use_query_map();
+    let asks = Memo::new(move |_| query.with(|q| q.get(parameter).is_some()));
+    let open = RwSignal::new(refused || asks.get_untracked());
+    let navigate = use_navigate();
+    Effect::new(move |before: Option<bool>| {
+        let asks = asks.get();
+        if asks || before == Some(true) {
+            open.set(asks);
+        }
+        asks
+    });
+    Effect::new(move |was_open: Option<bool>| {
+        let is_open = open.get();
+        if was_open == Some(true) && !is_open && asks.get_untracked() {
+            let to = untrack(&without);
+            navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
+        }
+        is_open
+    });
+    open
 }
 
 /// Sends the name and the description. The call is made in the browser alone, so what it answers may stay on one thread.

@@ -11,12 +11,13 @@ mod upload_row;
 use super::{
     not_found::Missing,
     problem::ProblemView,
-    workspace_dialog::{Refused, Sending, WorkspaceDialog, refused_form},
+    workspace_dialog::{Refused, Sending, WorkspaceDialog, opened_by_address, refused_form},
 };
 use crate::{
     AppError,
     components::{
-        BadgeSize, ErrorPanel, IconName, LinkButton, PageHeader, RowsSkeleton, StatusBadge, TabTitle,
+        AwaitedTabTitle, AwaitedTitle, BadgeSize, ErrorPanel, IconName, LinkButton, PageHeader, RowsSkeleton,
+        StatusBadge, TabTitle,
     },
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
@@ -30,10 +31,7 @@ use domain::{Problem, Workspace as Held, WorkspaceId, provision::WorkspaceAction
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
 use leptos::{prelude::*, server_fn::ServerFn};
-use leptos_router::{
-    NavigateOptions,
-    hooks::{use_navigate, use_params_map, use_query_map},
-};
+use leptos_router::hooks::{use_params_map, use_query_map};
 use making::Making;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
@@ -50,12 +48,19 @@ pub fn WorkspacePage() -> impl IntoView {
         Memo::new(move |_| query.with(|q| q.get("q").map(|q| q.trim().to_owned()).filter(|q| !q.is_empty())));
     // Both are made here, so that server and browser count them in the same order. The page waits for the first, so
     // that its answer can carry the right status.
+    let title = AwaitedTitle::default();
+    let told = title.clone();
     let page = Resource::new_blocking(
         move || id.get(),
-        |id| async move {
-            match id {
-                Some(id) => read_workspace(id, None).await,
-                None => Err(no_such_workspace()),
+        move |id| {
+            let told = told.clone();
+            async move {
+                let page = match id {
+                    Some(id) => read_workspace(id, None).await,
+                    None => Err(no_such_workspace()),
+                };
+                told.tell(page.as_ref().map(|Wire(page)| page.workspace.name.as_str()));
+                page
             }
         },
     );
@@ -66,6 +71,7 @@ pub fn WorkspacePage() -> impl IntoView {
     let refused = StoredValue::new(SharedValue::new(refused_form).into_inner());
     let ShellData(shell) = expect_context();
     view! {
+        <AwaitedTabTitle title />
         <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
             {move || Suspend::new(async move {
                 let shell = shell.await;
@@ -173,29 +179,10 @@ fn locked(workspace: RwSignal<Option<Held>>) -> Locked {
     })
 }
 
-/// Whether the dialog for changes is open, which the address tells with `?edit`, and the address that opens it. A search
-/// stays in the address meanwhile.
+/// Whether the dialog for changes is open, and the address that opens it. A search stays in the address meanwhile.
 fn editing(id: WorkspaceId, asked: Memo<Option<String>>, refused: bool) -> (RwSignal<bool>, Signal<String>) {
-    let query = use_query_map();
-    let asks = Memo::new(move |_| query.with(|q| q.get("edit").is_some()));
-    let open = RwSignal::new(refused || asks.get_untracked());
-    let navigate = use_navigate();
     let here = move || asked.get().map(|q| format!("?q={}", paths::encode(&q))).unwrap_or_default();
-    Effect::new(move |before: Option<bool>| {
-        let asks = asks.get();
-        if asks || before == Some(true) {
-            open.set(asks);
-        }
-        asks
-    });
-    Effect::new(move |was_open: Option<bool>| {
-        let is_open = open.get();
-        if was_open == Some(true) && !is_open && asks.get_untracked() {
-            let to = format!("{}{}", paths::workspace(id), untrack(here));
-            navigate(&to, NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() });
-        }
-        is_open
-    });
+    let open = opened_by_address("edit", refused, move || format!("{}{}", paths::workspace(id), here()));
     let edit = Signal::derive(move || {
         let here = here();
         let sign = if here.is_empty() { '?' } else { '&' };

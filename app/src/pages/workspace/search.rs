@@ -3,7 +3,7 @@
 
 use crate::{
     AppError,
-    components::{Button, ErrorPanel, FileTypeIcon, Icon, IconName, LinkButton, words},
+    components::{Boundary, Button, FileTypeIcon, Icon, IconName, LinkButton, words},
     paths,
 };
 use domain::{WorkspaceId, message::count, resource::SearchHit};
@@ -54,37 +54,43 @@ pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView 
     }
 }
 
-/// `asked`: the question that `found` answers.
+/// `asked`: the question that `found` answers. A search that fails leaves the documents below as they are.
 #[component]
 pub fn Hits(found: Result<Vec<SearchHit>, AppError>, asked: String, workspace: WorkspaceId) -> impl IntoView {
     let all = format!("/w/{workspace}");
-    match found {
-        Err(error) => view! {
-            <ErrorPanel title="The search did not work" detail=error.0.detail.clone() code=error.0.code.clone() />
-        }
-        .into_any(),
-        Ok(hits) => view! {
-            <section class="section" aria-label="Search results">
-                <div class="row justify-between">
-                    <h2 class="section-title">
-                        <span role="status">
-                            {match hits.len() {
-                                0 => format!("Nothing found for “{asked}”"),
-                                n => format!("{} for “{asked}”", count(n as u64, "passage", "passages")),
-                            }}
-                        </span>
-                    </h2>
-                    <LinkButton href=all>"Clear search"</LinkButton>
-                </div>
-                {hits.is_empty().then(|| view! {
-                    <p class="muted">"Try other words. Only documents that are ready are searched."</p>
-                })}
-                {(!hits.is_empty()).then(|| view! {
-                    <ol class="hits">{hits.into_iter().map(|hit| view! { <Hit hit /> }).collect_view()}</ol>
-                })}
-            </section>
-        }
-        .into_any(),
+    let clear = all.clone();
+    view! {
+        <Boundary
+            title="The search did not work"
+            actions=move || view! { <LinkButton href=clear.clone()>"Clear search"</LinkButton> }
+        >
+            {found.map(|hits| view! { <Found hits asked all /> })}
+        </Boundary>
+    }
+}
+
+#[component]
+fn Found(hits: Vec<SearchHit>, asked: String, all: String) -> impl IntoView {
+    view! {
+        <section class="section" aria-label="Search results">
+            <div class="row justify-between">
+                <h2 class="section-title">
+                    <span role="status">
+                        {match hits.len() {
+                            0 => format!("Nothing found for “{asked}”"),
+                            n => format!("{} for “{asked}”", count(n as u64, "passage", "passages")),
+                        }}
+                    </span>
+                </h2>
+                <LinkButton href=all>"Clear search"</LinkButton>
+            </div>
+            {hits.is_empty().then(|| view! {
+                <p class="muted">"Try other words. Only documents that are ready are searched."</p>
+            })}
+            {(!hits.is_empty()).then(|| view! {
+                <ol class="hits">{hits.into_iter().map(|hit| view! { <Hit hit /> }).collect_view()}</ol>
+            })}
+        </section>
     }
 }
 

@@ -1,14 +1,12 @@
 //! Every component in every state and in both themes, on one page: for whoever changes the look, and for the
-//! end-to-end tests, which photograph it. Debug builds only. The figures here are samples; nothing else may use them.
+//! end-to-end tests, which photograph it. Debug builds only.
 
-use crate::components::*;
-use domain::{
-    DocumentId, PhaseDetail, PhaseName, PhaseStatus, Step, Timestamp, WorkspaceId,
-    event::{FileProgress, StepStatus},
-    message::{Facts, friendly},
-    shown::Shown,
-};
+mod samples;
+
+use crate::{AppError, components::*};
+use domain::{Problem, shown::Shown};
 use leptos::prelude::*;
+use samples::{ROWS, all_shown, at, phases, steps};
 
 /// The page at `/components`.
 #[component]
@@ -82,23 +80,6 @@ fn Part(title: &'static str, children: Children) -> impl IntoView {
     }
 }
 
-fn all_shown() -> Vec<Shown> {
-    vec![
-        Shown::Pending { behind: None },
-        Shown::Pending { behind: Some(12) },
-        Shown::Provisioning,
-        Shown::Processing { percent: 62.4 },
-        Shown::Ready { warnings: 0 },
-        Shown::Ready { warnings: 2 },
-        Shown::Completed,
-        Shown::Paused,
-        Shown::Failed,
-        Shown::Cancelled,
-        Shown::Stale,
-        Shown::Deleting,
-    ]
-}
-
 #[component]
 fn Badges() -> impl IntoView {
     let of_size = |size: BadgeSize| {
@@ -124,50 +105,9 @@ fn Badges() -> impl IntoView {
     }
 }
 
-/// 24 January 2025, 10:30:00 UTC, and `seconds` later.
-fn at(seconds: i64) -> Timestamp {
-    Timestamp::from_micros(1_737_714_600_000_000).plus_seconds(seconds)
-}
-
-fn phase(name: PhaseName, status: PhaseStatus, done: u64, total: u64, seconds: Option<i64>) -> PhaseDetail {
-    PhaseDetail {
-        status,
-        progress: if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 },
-        items_processed: done,
-        items_total: total,
-        started_at: (status != PhaseStatus::Pending).then(|| at(0)),
-        completed_at: seconds.map(at),
-        ..PhaseDetail::pending(name)
-    }
-}
-
 #[component]
 fn Phases() -> impl IntoView {
-    use PhaseName::{Chunking, Embedding, Indexing, Loading};
-    let overlapping = vec![
-        phase(Loading, PhaseStatus::Completed, 150, 150, Some(12)),
-        phase(Chunking, PhaseStatus::Running, 105, 150, None),
-        phase(Embedding, PhaseStatus::Running, 1_240, 3_870, None),
-        phase(Indexing, PhaseStatus::Pending, 0, 0, None),
-    ];
-    let stopped = vec![
-        phase(Loading, PhaseStatus::Completed, 40, 40, Some(4)),
-        phase(Chunking, PhaseStatus::Paused, 31, 40, None),
-        PhaseDetail {
-            error: Some(
-                "The embedding model could not be loaded: model.safetensors is not in the models folder."
-                    .into(),
-            ),
-            ..phase(Embedding, PhaseStatus::Failed, 310, 1_004, Some(95))
-        },
-        phase(Indexing, PhaseStatus::Cancelled, 288, 1_004, Some(95)),
-    ];
-    let finished = vec![
-        phase(Loading, PhaseStatus::Running, 1_204, 0, None),
-        phase(Chunking, PhaseStatus::Pending, 0, 0, None),
-        phase(Embedding, PhaseStatus::Skipped, 0, 1_004, None),
-        phase(Indexing, PhaseStatus::Completed, 1_004, 1_004, Some(3_780)),
-    ];
+    let [overlapping, stopped, finished] = phases();
     view! {
         <Part title="Phases">
             <div class="panel stack gap-6">
@@ -196,40 +136,6 @@ fn Bars() -> impl IntoView {
 
 #[component]
 fn Rows() -> impl IntoView {
-    let rows = [
-        (
-            "annual-report-2024-with-a-rather-long-name-that-no-column-can-hold-v3-final.pdf",
-            "application/pdf",
-            Shown::Processing { percent: 62.0 },
-            "Creating embeddings: 310 of 500 chunks…",
-            4_830_211,
-        ),
-        (
-            "meeting-notes.md",
-            "text/markdown",
-            Shown::Ready { warnings: 0 },
-            "Done: 12 chunks ready to search",
-            8_120,
-        ),
-        ("handbook.html", "text/html", Shown::Ready { warnings: 2 }, "Two tables could not be read", 183_000),
-        ("readme.txt", "text/plain", Shown::Pending { behind: Some(12) }, "Waiting", 900),
-        ("expenses.csv", "text/csv", Shown::Paused, "Paused at 31 of 40 rows", 77_000),
-        (
-            "contract.docx",
-            "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-            Shown::Failed,
-            "The file is protected by a password; save it without one and upload it again.",
-            1_204_000,
-        ),
-        ("export.json", "application/json", Shown::Cancelled, "Cancelled", 2_000_000_000),
-        (
-            "budget.xlsx",
-            "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-            Shown::Stale,
-            "Indexed with other settings than the workspace has now",
-            54_000,
-        ),
-    ];
     view! {
         <div class="doc-table" role="table" aria-label="Documents">
             <div class="doc-row doc-head" role="row">
@@ -245,7 +151,7 @@ fn Rows() -> impl IntoView {
                 </span>
                 <span></span>
             </div>
-            {rows
+            {ROWS
                 .into_iter()
                 .map(|(name, mime, shown, message, size)| {
                     let percent = match shown {
@@ -299,53 +205,6 @@ fn Rows() -> impl IntoView {
                 .collect_view()}
         </div>
     }
-}
-
-const SAMPLE_ID: &str = "01949c3e-5d40-7000-8000-000000000001";
-
-fn steps() -> Vec<FileProgress> {
-    let document: DocumentId = SAMPLE_ID.parse().expect("a UUID");
-    let workspace_id: WorkspaceId = SAMPLE_ID.parse().expect("a UUID");
-    let step = |step: Step, status, from: i64, micros: i64, progress, facts: Facts| FileProgress {
-        document_id: document,
-        workspace_id,
-        job_id: None,
-        attempt: 1,
-        filename: "annual-report-2024.pdf".into(),
-        message: friendly(&step, &facts),
-        step,
-        status,
-        progress,
-        timestamp: at(from).plus_micros(micros),
-        started_at: at(from),
-        extra: serde_json::json!({ "pages": 84, "chunks": facts.chunks }),
-        rev: 1_000 + from as u64,
-        file_id: document,
-    };
-    let file = || Facts::file("annual-report-2024.pdf");
-    use StepStatus::{Complete, Error, InProgress};
-    vec![
-        step(Step::DuplicateCheck, Complete, 0, 40_000, 5.0, file()),
-        step(Step::Validating, Complete, 1, 210_000, 10.0, file()),
-        step(Step::ExtractingText, Complete, 2, 3_400_000, 25.0, Facts { pages: Some(84), ..file() }),
-        step(Step::ChunkingText, Complete, 6, 120_000, 50.0, Facts { chunks: Some(500), ..file() }),
-        step(
-            Step::CreatingEmbeddings,
-            InProgress,
-            7,
-            0,
-            62.0,
-            Facts { done: Some(310), chunks: Some(500), ..file() },
-        ),
-        step(
-            Step::Error,
-            Error,
-            65,
-            1_500_000,
-            62.0,
-            Facts { reason: Some("The disk is full: 3 chunks could not be stored".into()), ..file() },
-        ),
-    ]
 }
 
 #[component]
@@ -509,6 +368,13 @@ fn States() -> impl IntoView {
             >
                 <Button>"Show the 3 files"</Button>
             </ErrorPanel>
+            <div class="card-grid" data-sample="boundary">
+                <Neighbour name="The card before" />
+                <Boundary title="This card could not be shown" actions=|| view! { <Button>"Try again"</Button> }>
+                    {Err::<(), _>(AppError::from(Problem::internal()))}
+                </Boundary>
+                <Neighbour name="The card after" />
+            </div>
             <Toast text="“Contracts” was made" on_close=gone />
             <Toast tone=Tone::Failed text="The change was not saved: the server did not answer." on_close=gone>
                 <Button kind=ButtonKind::Quiet>"Try again"</Button>
@@ -516,6 +382,17 @@ fn States() -> impl IntoView {
             <RowsSkeleton rows=3 />
             <CardSkeleton cards=2 />
         </Part>
+    }
+}
+
+/// A card that goes on beside a broken one.
+#[component]
+fn Neighbour(name: &'static str) -> impl IntoView {
+    view! {
+        <article class="card">
+            <h3>{name}</h3>
+            <StatusBadge shown=Signal::stored(Shown::Ready { warnings: 0 }) />
+        </article>
     }
 }
 

@@ -6,7 +6,11 @@ use crate::{
     document::mark,
     layout::Layout,
     live::{Live, machine},
-    pages::{ComponentsPage, DocumentPage, HomePage, NotFound, SignInPage, SignUpPage, WorkspacePage},
+    pages::{
+        AccountPage, ApiKeysPage, ComponentsPage, DefaultRagPage, DocumentPage, HomePage, NotFound,
+        PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame, SignInPage, SignUpPage,
+        WorkspacePage, WorkspaceRagPage,
+    },
     stores::Stores,
     upload::Uploads,
 };
@@ -39,7 +43,17 @@ pub fn App() -> impl IntoView {
                 <ParentRoute path=path!("") view=Layout ssr=SsrMode::InOrder>
                     <Route path=path!("/") view=HomePage ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id") view=WorkspacePage ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/rag") view=WorkspaceRagPage ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id") view=DocumentPage ssr=SsrMode::InOrder />
+                    <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::InOrder>
+                        <Route path=path!("/profile") view=ProfilePage ssr=SsrMode::InOrder />
+                        <Route path=path!("/password") view=PasswordPage ssr=SsrMode::InOrder />
+                        <Route path=path!("/preferences") view=PreferencesPage ssr=SsrMode::InOrder />
+                        <Route path=path!("/rag") view=DefaultRagPage ssr=SsrMode::InOrder />
+                        <Route path=path!("/api-keys") view=ApiKeysPage ssr=SsrMode::InOrder />
+                        <Route path=path!("/account") view=AccountPage ssr=SsrMode::InOrder />
+                        <Route path=path!("/sessions") view=SessionsPage ssr=SsrMode::InOrder />
+                    </ParentRoute>
                     <Route path=path!("/*any") view=NotFound ssr=SsrMode::InOrder />
                 </ParentRoute>
             </Routes>
@@ -61,10 +75,17 @@ fn keep_marks(stores: Stores, live: Live) {
     let link = Memo::new(move |_| link_of(live.status().get().link));
     Effect::new(move |_| mark("data-live", link.get().as_str()));
     let user = stores.user();
-    let theme = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.theme)));
+    let look = user.clone();
+    let theme = Memo::new(move |_| look.with(|u| u.as_ref().map(|u| u.theme)));
     Effect::new(move |_| {
         if let Some(theme) = theme.get() {
             mark("data-theme", theme.as_str());
+        }
+    });
+    let density = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.density)));
+    Effect::new(move |_| {
+        if let Some(density) = density.get() {
+            mark("data-density", density.as_str());
         }
     });
     Effect::new(move |_| mark("data-hydrated", ""));

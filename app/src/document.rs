@@ -19,13 +19,15 @@ const STILL: [&str; 1] = ["/components"];
 #[cfg(feature = "ssr")]
 pub fn shell(options: LeptosOptions) -> impl IntoView {
     let path = ssr::request_path();
+    let (theme, density, language) = ssr::look();
     let plain = PLAIN.contains(&path.as_str());
     let hydrates = !plain && !STILL.contains(&path.as_str());
     view! {
         <!DOCTYPE html>
         <html
-            lang="en"
-            data-theme=ssr::theme().as_str()
+            lang=language.as_str()
+            data-theme=theme.as_str()
+            data-density=density.as_str()
             data-live=Link::Closed.as_str()
             data-transport="ws"
         >

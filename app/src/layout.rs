@@ -254,6 +254,11 @@ fn UserMenu() -> impl IntoView {
                 {email}
             </p>
             <MenuLine />
+            <a class="menu-item" href=crate::paths::SETTINGS_PROFILE>
+                <Icon name=IconName::Settings />
+                "Settings"
+            </a>
+            <MenuLine />
             <ThemeSwitch user />
             <MenuLine />
             // A plain form: signing out leaves this page, script or not.

@@ -8,8 +8,7 @@ mod clock;
 pub mod components;
 mod document;
 mod error;
-#[cfg(feature = "ssr")]
-mod form;
+mod forms;
 mod layout;
 pub mod live;
 mod pages;

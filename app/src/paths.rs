@@ -2,6 +2,14 @@
 
 use domain::WorkspaceId;
 
+pub const SETTINGS_PROFILE: &str = "/settings/profile";
+pub const SETTINGS_PASSWORD: &str = "/settings/password";
+pub const SETTINGS_PREFERENCES: &str = "/settings/preferences";
+pub const SETTINGS_RAG: &str = "/settings/rag";
+pub const SETTINGS_SESSIONS: &str = "/settings/sessions";
+pub const SETTINGS_API_KEYS: &str = "/settings/api-keys";
+pub const SETTINGS_ACCOUNT: &str = "/settings/account";
+
 /// Longest address that is carried through a sign-in.
 const LONGEST: usize = 512;
 
@@ -49,6 +57,11 @@ pub fn decode(text: &str) -> Option<String> {
 /// The page of a workspace.
 pub fn workspace(id: WorkspaceId) -> String {
     format!("/w/{id}")
+}
+
+/// The page of a RAG config: of a workspace, or the person's default.
+pub fn rag(workspace: Option<WorkspaceId>) -> String {
+    workspace.map_or_else(|| SETTINGS_RAG.to_owned(), |id| format!("/w/{id}/rag"))
 }
 
 /// Where a form without a script sends files for a workspace.

@@ -1,8 +1,8 @@
 //! The one place of this crate that knows the web framework: what the server hands in for a request, and how a use
 //! case's answer becomes a status, a header, a cookie or a redirect.
 
-use crate::{error::AppError, form::FormState, paths};
-use domain::resource::Theme;
+use crate::{error::AppError, forms::FormState, paths};
+use domain::resource::{Density, Language, Theme};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use leptos::prelude::{Owner, provide_context, use_context};
 use leptos_axum::ResponseOptions;
@@ -55,9 +55,12 @@ pub fn signed_in() -> Result<(Services, Who), AppError> {
     }
 }
 
-/// The theme of the one who asks; an anonymous visitor has the system's.
-pub fn theme() -> Theme {
-    use_context::<World>().and_then(|w| w.who).map_or(Theme::System, |who| who.user.theme)
+/// How pages look for the one who asks; an anonymous visitor has the system's theme.
+pub fn look() -> (Theme, Density, Language) {
+    let user = use_context::<World>().and_then(|w| w.who).map(|who| who.user);
+    user.map_or((Theme::System, Density::default(), Language::default()), |u| {
+        (u.theme, u.density, u.language)
+    })
 }
 
 /// Maps the error of a use case: sets the status of the answer and says what the client may know.
@@ -116,6 +119,8 @@ pub struct Form<'a> {
     pub next: &'a str,
     /// Typed values that may be shown again.
     pub values: &'a [(&'a str, &'a str)],
+    /// What a success tells on the page that it leads to; empty when that page shows it anyway.
+    pub said: &'a str,
 }
 
 /// Ends a sign-in or sign-up: sets the session cookie and leads on, or leads back to the form.
@@ -145,6 +150,10 @@ where
     match answer {
         Ok(value) => {
             if plain {
+                if !form.said.is_empty() {
+                    let said = Some(form.said.to_owned());
+                    flash::set(form.next, &FormState { said, ..FormState::default() });
+                }
                 redirect(if form.next.is_empty() { "/" } else { form.next });
             }
             Ok(value)
@@ -159,6 +168,24 @@ where
         }
         Err(e) => Err(told(e)),
     }
+}
+
+/// Ends a form whose answer is a secret that is shown once: without a script it travels as what was typed does, in a
+/// cookie that no script can read and that the next page takes away.
+pub fn finish_with_secret(
+    answer: services::Result<Option<String>>,
+    form: Form<'_>,
+) -> Result<Option<String>, AppError> {
+    if let (Ok(Some(secret)), true) = (&answer, is_plain_form()) {
+        let values = [("secret".to_owned(), secret.clone())].into_iter().collect();
+        flash::set(
+            form.next,
+            &FormState { values, said: Some(form.said.to_owned()), ..FormState::default() },
+        );
+        redirect(form.next);
+        return Ok(None);
+    }
+    finish(answer, form)
 }
 
 /// Forgets the session cookie and leads to the sign-in page.

@@ -20,7 +20,9 @@ for (const theme of ["light", "dark"] as const) {
     await expect
       .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
       .toBe("completed");
-    for (const address of ["/", "/?new", `/w/${workspace}`, `/w/${workspace}?q=workspace`, `/d/${documents[0].document_id}`]) {
+    const settings = ["profile", "password", "preferences", "rag", "sessions", "api-keys", "account"];
+    const pages = settings.map((tab) => `/settings/${tab}`);
+    for (const address of [...pages, `/w/${workspace}/rag`, "/", "/?new", `/w/${workspace}`, `/w/${workspace}?q=workspace`, `/d/${documents[0].document_id}`]) {
       await page.goto(address);
       await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
       await check(address);

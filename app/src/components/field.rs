@@ -3,11 +3,13 @@
 
 use super::{Icon, IconName};
 use leptos::prelude::*;
+use std::ops::RangeInclusive;
+use wasm_bindgen::{JsCast, closure::Closure};
 
 /// The line below a field, which keeps its place when it has nothing to say.
 #[component]
-pub(super) fn Note(id: String, error: MaybeProp<String>, help: Option<String>) -> impl IntoView {
-    let text = move || error.get().or_else(|| help.clone());
+pub(super) fn Note(id: String, error: MaybeProp<String>, help: MaybeProp<String>) -> impl IntoView {
+    let text = move || error.get().or_else(|| help.get());
     view! {
         <p class="field-note" id=id data-error=move || error.get().map(|_| "") aria-live="polite">
             {move || error.get().map(|_| view! { <Icon name=IconName::Warning /> })}
@@ -27,7 +29,7 @@ pub(super) fn Label(target: String, label: String, optional: bool) -> impl IntoV
 }
 
 /// `name`: of the value, and the id of the input; `kind`: the input's type; `value`: what it starts with; `error`
-/// replaces `help`; `unit` stands inside the field ("characters"); `optional` says so beside the label.
+/// replaces `help`; `unit` stands inside the field ("characters"); `numeric`: digits are typed; `optional` says so beside the label.
 /// `on:input` and `attr:…` given to this component would go to the whole field: use `on_input` and `node`.
 #[component]
 pub fn Field(
@@ -36,7 +38,8 @@ pub fn Field(
     #[prop(default = "text")] kind: &'static str,
     #[prop(optional, into)] value: MaybeProp<String>,
     #[prop(optional, into)] error: MaybeProp<String>,
-    #[prop(optional, into)] help: Option<String>,
+    #[prop(optional, into)] help: MaybeProp<String>,
+    #[prop(optional)] numeric: bool,
     #[prop(optional)] unit: Option<&'static str>,
     #[prop(optional)] placeholder: Option<&'static str>,
     #[prop(optional)] autocomplete: Option<&'static str>,
@@ -48,8 +51,9 @@ pub fn Field(
     #[prop(optional)] node: NodeRef<leptos::html::Input>,
 ) -> impl IntoView {
     let note = format!("{name}-note");
+    let named = label.clone();
     view! {
-        <div class="field">
+        <div class="field" data-field=named>
             <Label target=name.to_owned() label optional />
             <div class="field-box">
                 <input
@@ -58,6 +62,7 @@ pub fn Field(
                     name=name
                     type=kind
                     value=move || value.get()
+                    inputmode=numeric.then_some("numeric")
                     placeholder=placeholder
                     autocomplete=autocomplete
                     maxlength=maxlength.map(|n| n.to_string())
@@ -82,6 +87,93 @@ pub fn Field(
     }
 }
 
+/// A whole number with a slider beside it. The field takes what is typed, also outside of the range, so that the rule
+/// can say what is wrong; the slider has no name of its own and is not sent.
+#[component]
+pub fn NumberField(
+    #[prop(into)] label: String,
+    name: &'static str,
+    #[prop(into)] value: String,
+    range: RangeInclusive<u32>,
+    step: u32,
+    #[prop(into)] unit: Signal<&'static str>,
+    #[prop(optional, into)] error: MaybeProp<String>,
+    #[prop(optional, into)] help: MaybeProp<String>,
+) -> impl IntoView {
+    let note = format!("{name}-note");
+    let named = label.clone();
+    let input = NodeRef::<leptos::html::Input>::new();
+    let slider = NodeRef::<leptos::html::Input>::new();
+    let (least, most) = range.into_inner();
+    let slider_label = format!("{label}, slider");
+    // The slider follows the field, whatever fills that in: a key, a preset, a reset of the form.
+    let follow = move || {
+        if let (Some(input), Some(slider)) = (input.get_untracked(), slider.get_untracked()) {
+            slider.set_value(&input.value());
+        }
+    };
+    Effect::new(move |_| {
+        let Some(form) = input.get().and_then(|input| input.form()) else { return };
+        for event in ["input", "reset"] {
+            let heard = Closure::<dyn Fn()>::new(move || request_animation_frame(follow));
+            let _ = form.add_event_listener_with_callback(event, heard.as_ref().unchecked_ref());
+            // Goes with the form.
+            heard.forget();
+        }
+    });
+    view! {
+        <div class="field" data-field=named>
+            <Label target=name.to_owned() label optional=false />
+            <div class="number">
+                <div class="field-box">
+                    <input
+                        class="input num"
+                        id=name
+                        name=name
+                        type="text"
+                        inputmode="numeric"
+                        value=value.clone()
+                        required=true
+                        autocomplete="off"
+                        aria-invalid=move || error.get().map(|_| "true")
+                        aria-describedby=note.clone()
+                        node_ref=input
+                    />
+                    <span class="unit">{move || unit.get()}</span>
+                </div>
+                <input
+                    class="slider"
+                    type="range"
+                    min=least
+                    max=most
+                    step=step
+                    value=value
+                    aria-label=slider_label
+                    data-scripted=""
+                    on:input=move |ev| {
+                        ev.stop_propagation();
+                        if let Some(input) = input.get_untracked() {
+                            input.set_value(&event_target_value(&ev));
+                            tell_input(&input);
+                        }
+                    }
+                    node_ref=slider
+                />
+            </div>
+            <Note id=note error help />
+        </div>
+    }
+}
+
+/// Tells the form of a field that the script filled in.
+fn tell_input(input: &web_sys::HtmlInputElement) {
+    let bubbling = web_sys::EventInit::new();
+    bubbling.set_bubbles(true);
+    if let Ok(event) = web_sys::Event::new_with_event_init_dict("input", &bubbling) {
+        let _ = input.dispatch_event(&event);
+    }
+}
+
 /// A field of several lines, which grows with its text.
 #[component]
 pub fn TextArea(
@@ -89,7 +181,7 @@ pub fn TextArea(
     name: &'static str,
     #[prop(optional, into)] value: MaybeProp<String>,
     #[prop(optional, into)] error: MaybeProp<String>,
-    #[prop(optional, into)] help: Option<String>,
+    #[prop(optional, into)] help: MaybeProp<String>,
     #[prop(optional)] maxlength: Option<u32>,
     #[prop(optional)] optional: bool,
     #[prop(optional, into)] on_input: Option<Callback<String>>,
@@ -103,8 +195,9 @@ pub fn TextArea(
         }
     });
     let note = format!("{name}-note");
+    let named = label.clone();
     view! {
-        <div class="field">
+        <div class="field" data-field=named>
             <Label target=name.to_owned() label optional />
             <div class="field-box">
                 <textarea

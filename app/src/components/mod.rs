@@ -37,7 +37,7 @@ pub use connection_badge::{ConnectionBadge, Link};
 pub use dialog::Dialog;
 pub use empty_state::EmptyState;
 pub use error_panel::ErrorPanel;
-pub use field::{Field, TextArea};
+pub use field::{Field, NumberField, TextArea};
 pub use file_name::FileName;
 pub use file_type_icon::FileTypeIcon;
 pub use icon::{Icon, IconName, LiveIcon, Logo};
@@ -46,7 +46,7 @@ pub use page_header::{AwaitedTabTitle, AwaitedTitle, NOT_FOUND, PageHeader, TabT
 pub use phase_timeline::PhaseTimeline;
 pub use progress_bar::{DocumentProgress, ProgressBar};
 pub use progress_indicator::{ProgressIndicator, ProgressStep};
-pub use select::Select;
+pub use select::{Select, SelectOption};
 pub use skeleton::{CardSkeleton, RowsSkeleton};
 pub use spinner::{LoadingSpinner, Size};
 pub use status_badge::{BadgeSize, StatusBadge};

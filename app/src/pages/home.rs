@@ -2,13 +2,14 @@
 
 use super::{
     problem::ProblemView,
-    workspace_dialog::{Refused, Sending, WorkspaceDialog, opened_by_address, refused_form},
+    workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
 };
 use crate::{
     components::{
         Ago, ButtonKind, CardSkeleton, EmptyState, IconName, LinkButton, PageHeader, StatusBadge, TabTitle,
         words,
     },
+    forms::FormState,
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
     server_fns::workspaces::{CreateWorkspace, create_workspace},
@@ -22,8 +23,8 @@ use leptos::{prelude::*, server_fn::ServerFn};
 pub fn HomePage() -> impl IntoView {
     Live::expect().shows(Screen::Other);
     let ShellData(shell) = expect_context();
-    let refused = SharedValue::new(refused_form).into_inner();
-    let open = opened_by_address("new", !refused.0.is_empty(), || "/".to_owned());
+    let refused = FormState::of_page();
+    let open = opened_by_address("new", refused.is_refused(), || "/".to_owned());
     view! {
         <TabTitle text="Workspaces" />
         <div class="page">
@@ -125,10 +126,8 @@ fn sentence(counts: &Counts) -> String {
 
 /// The dialog; the server renders it open for `/?new`, so that it is there without a script too.
 #[component]
-fn NewWorkspace(open: RwSignal<bool>, refused: Refused) -> impl IntoView {
-    let (errors, values) = refused;
-    let value = |field: &str| values.get(field).cloned().unwrap_or_default();
-    let (name, description) = (value("name"), value("description"));
+fn NewWorkspace(open: RwSignal<bool>, refused: FormState) -> impl IntoView {
+    let (name, description) = (refused.value("name"), refused.value("description"));
     let stores = Stores::expect();
     let send = move |name: String, description: String| async move {
         if let Wire(Some(workspace)) = create_workspace(name, description, None).await? {
@@ -143,7 +142,7 @@ fn NewWorkspace(open: RwSignal<bool>, refused: Refused) -> impl IntoView {
             action=CreateWorkspace::url()
             open
             close_href="/"
-            errors
+            refused
             name
             description
             send=Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending)

@@ -6,6 +6,8 @@ mod document;
 mod home;
 mod not_found;
 mod problem;
+mod rag;
+mod settings;
 mod sign_in;
 mod sign_up;
 mod workspace;
@@ -19,6 +21,10 @@ pub use home::HomePage;
 #[cfg(not(all(feature = "ssr", debug_assertions)))]
 pub use not_found::NotFound as ComponentsPage;
 pub use not_found::NotFound;
+pub use rag::{DefaultRagPage, WorkspaceRagPage};
+pub use settings::{
+    AccountPage, ApiKeysPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame,
+};
 pub use sign_in::SignInPage;
 pub use sign_up::SignUpPage;
 pub use workspace::WorkspacePage;

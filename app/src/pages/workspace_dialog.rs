@@ -4,6 +4,7 @@
 use crate::{
     AppError,
     components::{Button, ButtonKind, Dialog, Field, TextArea},
+    forms::FormState,
 };
 use domain::{
     WorkspaceId,
@@ -14,27 +15,7 @@ use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
-use litemap::LiteMap;
 use std::{future::Future, pin::Pin};
-
-/// Messages and typed values of a form that was refused without a script.
-pub type Refused = (FieldErrors, LiteMap<String, String>);
-
-/// What the page at this address has to show of a refused form. Made at the top of a page and not below its data: its
-/// place among what the server sends along has to be fixed.
-pub fn refused_form() -> Refused {
-    #[cfg(feature = "ssr")]
-    {
-        let form = crate::ssr::flash::take(&crate::ssr::request_path());
-        let mut errors = form.errors;
-        if let Some(message) = form.message {
-            errors.add(if form.values.is_empty() { "page" } else { "name" }, message);
-        }
-        (errors, form.values)
-    }
-    #[cfg(not(feature = "ssr"))]
-    Refused::default()
-}
 
 /// Whether the dialog is open. The address says so with `?parameter`, and `refused`: a refused form brought the person
 /// back. Closed in whatever way, the address becomes that of the page without the dialog.
@@ -70,7 +51,7 @@ pub type Send = Callback<(String, String), Sending>;
 pub type Sending = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
 
 /// `title` and `verb`: of the dialog and its button; `action`: where a plain form goes; `of`: the workspace that is
-/// changed; `values`: what the fields start with; `send`: what the script does instead; `close_href`: where the cross
+/// changed; `refused`: what a form that was sent without a script left; `send`: what the script does instead; `close_href`: where the cross
 /// leads without a script.
 #[component]
 pub fn WorkspaceDialog(
@@ -80,12 +61,12 @@ pub fn WorkspaceDialog(
     open: RwSignal<bool>,
     #[prop(into)] close_href: String,
     #[prop(optional)] of: Option<WorkspaceId>,
-    errors: FieldErrors,
+    refused: FormState,
     #[prop(into)] name: Signal<String>,
     #[prop(into)] description: Signal<String>,
     send: Send,
 ) -> impl IntoView {
-    let errors = RwSignal::new(errors);
+    let errors = RwSignal::new(refused.at_field("name"));
     let busy = RwSignal::new(false);
     let form = NodeRef::<html::Form>::new();
     let error = move |field: &'static str| {

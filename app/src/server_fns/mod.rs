@@ -3,5 +3,7 @@
 
 pub mod auth;
 pub mod documents;
+pub mod rag;
+pub mod settings;
 pub mod shell;
 pub mod workspaces;

@@ -7,12 +7,12 @@ mod shelf;
 pub use shelf::Watched;
 
 use domain::{
-    Document, DocumentId, DocumentStatus, EntityKey, Event, Job, JobId, JobStatus, User, Workspace,
+    Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, Workspace,
     WorkspaceId,
-    event::FileProgress,
+    event::{FileProgress, SettingsChanged},
     pages::{DocumentPage, Shell, WorkspacePage},
     reducer::Store,
-    resource::Theme,
+    resource::{Density, Theme},
 };
 use leptos::prelude::*;
 use listing::{Listing, place};
@@ -47,6 +47,8 @@ struct Inner {
     listings: LiteMap<WorkspaceId, Listing>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     user: ArcRwSignal<Option<User>>,
+    /// The newest export that the stream told of.
+    export: ArcRwSignal<Option<Export>>,
     /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
     max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -130,6 +132,11 @@ impl Stores {
         self.change(|s| s.user.clone())
     }
 
+    /// The newest export of the account that the stream told of.
+    pub fn export(self) -> ArcRwSignal<Option<Export>> {
+        self.change(|s| s.export.clone())
+    }
+
     /// Largest file that may be uploaded, in bytes; the server alone decides while that is not known.
     pub fn max_file_bytes(self) -> u64 {
         match self.change(|s| s.max_file_bytes) {
@@ -140,9 +147,18 @@ impl Stores {
 
     /// Shows a theme before the server has heard of it.
     pub fn show_theme(self, theme: Theme) {
+        self.show(|user| user.theme = theme);
+    }
+
+    /// Shows theme and density before the server has heard of them.
+    pub fn show_look(self, theme: Theme, density: Density) {
+        self.show(|user| (user.theme, user.density) = (theme, density));
+    }
+
+    fn show(self, change: impl FnOnce(&mut User)) {
         self.user().update(|user| {
             if let Some(user) = user {
-                user.theme = theme;
+                change(user);
             }
         });
     }
@@ -302,7 +318,12 @@ impl Inner {
                 }
             }
             EntityKey::Job(id) => self.tell_job(id),
-            EntityKey::Settings(_) => set_if_new(&self.user, self.known.user().cloned()),
+            EntityKey::Settings(_) => {
+                set_if_new(&self.user, self.known.user().cloned());
+                if let Event::SettingsChanged(SettingsChanged { export: Some(export), .. }) = event {
+                    set_if_new(&self.export, Some(export.clone()));
+                }
+            }
             EntityKey::Session(_) => {}
         }
     }

@@ -4,6 +4,8 @@
 mod plan;
 mod send;
 
+pub use send::idempotency_key;
+
 use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
 use domain::{DocumentId, WorkspaceId, files, upload};
 use leptos::{prelude::*, task::spawn_local};
@@ -12,6 +14,9 @@ pub use plan::Speed;
 use plan::{Fate, Meter};
 use std::cell::Cell;
 use web_sys::File;
+
+/// Requests that are under way at the same time; the others wait for their turn.
+const MOST_AT_ONCE: usize = 3;
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
@@ -58,6 +63,10 @@ pub struct Chosen {
 #[derive(Clone, Copy)]
 pub struct Uploads {
     rows: RwSignal<Vec<Upload>>,
+    /// Requests that wait, in their order.
+    queue: RwSignal<Vec<String>>,
+    /// Requests that are under way.
+    under_way: StoredValue<usize>,
     next_key: StoredValue<u64>,
     /// Documents that took the place of a row, or were there before it.
     claimed: StoredValue<LiteMap<DocumentId, ()>>,
@@ -69,6 +78,8 @@ impl Uploads {
     pub fn new(stores: Stores, live: Live) -> Self {
         let uploads = Self {
             rows: RwSignal::new(vec![]),
+            queue: RwSignal::new(vec![]),
+            under_way: StoredValue::new(0),
             next_key: StoredValue::new(0),
             claimed: StoredValue::new(LiteMap::new()),
             stores,
@@ -191,13 +202,40 @@ impl Uploads {
 
     fn send_all(self, mut batches: Vec<String>) {
         batches.dedup();
-        spawn_local(async move {
-            for batch in batches {
+        self.queue.update(|queue| queue.extend(batches));
+        self.go_on();
+    }
+
+    /// Begins with what waits, as far as there is room.
+    fn go_on(self) {
+        while self.under_way.try_get_value().is_some_and(|n| n < MOST_AT_ONCE) {
+            let next = self.queue.try_update(|queue| (!queue.is_empty()).then(|| queue.remove(0))).flatten();
+            let Some(batch) = next else { return };
+            self.under_way.update_value(|n| *n += 1);
+            spawn_local(async move {
                 self.look(&batch).await;
                 // A file was taken out of the request on its way: the others go again.
                 while self.send_batch(&batch).await {}
-            }
-        });
+                self.under_way.try_update_value(|n| *n -= 1);
+                self.go_on();
+            });
+        }
+    }
+
+    /// Files that go before those of a row's request; `None` once it is under way.
+    pub fn behind(self, key: u64) -> Memo<Option<usize>> {
+        let (rows, queue) = (self.rows, self.queue);
+        let batch = self.row(key).map(|row| row.batch).unwrap_or_default();
+        Memo::new(move |_| {
+            let before =
+                queue.with(|queue| queue.iter().position(|b| *b == batch).map(|at| queue[..at].to_vec()))?;
+            let goes = |state: &State| matches!(state, State::Waiting | State::Sending(..));
+            let waits = queue.with(|queue| queue.clone());
+            Some(rows.with(|rows| {
+                let earlier = rows.iter().filter(|r| before.contains(&r.batch) || !waits.contains(&r.batch));
+                earlier.filter(|r| r.state.with(goes)).count()
+            }))
+        })
     }
 
     /// The rows of a request that still have to go.

@@ -26,6 +26,8 @@ named!(
 
 /// Keys of one user, at most.
 pub const MOST_KEYS: u32 = 50;
+/// What a form without a scope is told.
+pub const NO_SCOPE: &str = "Choose at least one thing that the key may do.";
 /// The longest life of a key that expires, in days.
 pub const MOST_DAYS: i64 = 3_650;
 /// How every key begins, so that people and scanners of leaked secrets recognise it.
@@ -112,7 +114,7 @@ impl ApiKeyForm {
             }
         }
         if scopes.is_empty() {
-            errors.add("scopes", "Choose at least one thing that the key may do.");
+            errors.add("scopes", NO_SCOPE);
         }
         scopes.sort_unstable();
         scopes.dedup();

@@ -34,7 +34,7 @@ pub use session::{Token, client_of, cookie, device_cookie, no_cookie};
 pub use site::Site;
 
 use crate::config::PublicUrl;
-use axum::{Router, extract::Request, middleware, response::Response, routing::MethodRouter};
+use axum::{Router, extract::Request, middleware, response::{Redirect, Response}, routing::MethodRouter};
 use bytes::Bytes;
 use domain::Problem;
 use http::Method;
@@ -159,12 +159,14 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(status_stream::changes))
 }
 
-/// Routes beside the interface: an address that older clients use, and the form of a page.
-fn beside() -> [(Method, &'static str, MethodRouter<AppState>); 2] {
+/// Routes beside the interface: an address that older clients use, the form of a page, and where settings begin.
+fn beside() -> [(Method, &'static str, MethodRouter<AppState>); 3] {
+    let first_tab = || async { Redirect::to(app::paths::SETTINGS_PROFILE) };
     [
         // Older clients leave the last slash out.
         (Method::POST, "/v1/documents", axum::routing::post(upload::upload_one)),
         (Method::POST, "/w/{id}/files", axum::routing::post(upload::upload_from_page)),
+        (Method::GET, "/settings", axum::routing::get(first_tab)),
     ]
 }
 

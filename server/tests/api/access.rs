@@ -143,6 +143,7 @@ fn rest() -> Vec<Row> {
         own("GET", "/api/docs.css", Nobody, 200),
         // A form of a page: it always leads back to the page, which is not there for somebody else.
         own("POST", "/w/{id}/files", Session, 303).files(),
+        own("GET", "/settings", Page, 303),
     ]
 }
 
@@ -159,7 +160,15 @@ fn screens() -> Vec<Row> {
         own("GET", "/components", People, 200),
         own("GET", "/", Page, 200),
         of_owner("GET", "/w/{id}", Page, 200),
+        of_owner("GET", "/w/{id}/rag", Page, 200),
         of_owner("GET", "/d/{id}", Page, 200),
+        own("GET", "/settings/profile", Page, 200),
+        own("GET", "/settings/password", Page, 200),
+        own("GET", "/settings/preferences", Page, 200),
+        own("GET", "/settings/rag", Page, 200),
+        own("GET", "/settings/sessions", Page, 200),
+        own("GET", "/settings/api-keys", Page, 200),
+        own("GET", "/settings/account", Page, 200),
         own("POST", "/_fn/auth/sign_in", People, 200).fresh().fields(|w| {
             vec![("email", format!("{}@example.org", w.name("owner"))), ("password", PASSWORD.into())]
         }),
@@ -179,6 +188,42 @@ fn screens() -> Vec<Row> {
             .fields(|w| vec![("id", w.workspace.clone()), ("after", format!("9.{}", w.document))]),
         of_owner("POST", "/_fn/workspaces/search", Session, 200)
             .fields(|w| vec![("workspace", w.workspace.clone()), ("query", "lantern".into())]),
+        function("/_fn/settings/save_profile", 200)
+            .fields(|w| {
+                vec![("full_name", "Somebody".into()), ("email", format!("{}@example.com", w.name("p")))]
+            })
+            .fresh(),
+        own("POST", "/_fn/settings/change_password", Session, 200).fresh().fields(|_| {
+            vec![
+                ("current_password", PASSWORD.into()),
+                ("new_password", "Another1horse".into()),
+                ("repeated_password", "Another1horse".into()),
+            ]
+        }),
+        function("/_fn/settings/save_preferences", 200).fields(|_| vec![("density", "compact".into())]),
+        function("/_fn/settings/sessions", 200),
+        of_owner("POST", "/_fn/settings/end_session", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.session.clone())]),
+        own("POST", "/_fn/settings/end_other_sessions", Session, 200).fresh(),
+        function("/_fn/settings/keys", 200),
+        own("POST", "/_fn/settings/make_key", Session, 200)
+            .fresh()
+            .fields(|_| vec![("name", "another".into()), ("scopes[]", "read".into())]),
+        of_owner("POST", "/_fn/settings/revoke_key", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.key.clone())]),
+        function("/_fn/settings/export", 200),
+        own("POST", "/_fn/settings/start_export", Session, 200).fresh(),
+        own("POST", "/_fn/settings/delete_account", Session, 200)
+            .fresh()
+            .fields(|_| vec![("password", PASSWORD.into())]),
+        function("/_fn/rag/read", 200),
+        function("/_fn/rag/save", 200).fields(|_| vec![("embedding_model", "all-MiniLM-L6-v2".into())]),
+        function("/_fn/rag/reset", 200),
+        function("/_fn/rag/preview", 200).fields(|_| vec![("text", "A lantern on the quay.".into())]),
+        of_workspace("/_fn/rag/estimate"),
+        of_owner("POST", "/_fn/rag/reindex", Session, 409).fields(|w| vec![("id", w.workspace.clone())]),
         of_document("/_fn/documents/read"),
         of_document("/_fn/documents/chunks"),
     ]
@@ -402,7 +447,10 @@ async fn the_document_says_the_same_of_every_route() {
         let path = row.path.split('?').next().unwrap_or_default();
         let operation = &api["paths"][path][row.method.to_lowercase()];
         if operation.is_null() {
-            assert!(["/v1/documents", "/w/{id}/files", "/api/docs.css"].contains(&path), "{path}");
+            assert!(
+                ["/v1/documents", "/w/{id}/files", "/settings", "/api/docs.css"].contains(&path),
+                "{path}"
+            );
             continue;
         }
         let told = match row.asks {

@@ -319,11 +319,12 @@ fn Fields(theme: &'static str) -> impl IntoView {
                     optional=true
                     placeholder="Ada Lovelace"
                 />
-                <Field
+                <NumberField
                     label="Chunk size"
                     name=name("chunk_size", "chunk_size-dark")
-                    kind="number"
                     value="1000".to_owned()
+                    range=100..=5000
+                    step=50
                     unit="characters"
                     help="100–5,000. Smaller chunks find more exactly, larger ones keep more context.".to_owned()
                 />
@@ -331,7 +332,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
                     label="Retriever"
                     name=name("retriever", "retriever-dark")
                     options=[("vector", "By meaning"), ("keyword", "By words"), ("hybrid", "Both")]
-                        .map(|(k, w)| (k.to_owned(), w.to_owned()))
+                        .map(|(value, words)| SelectOption::new(value, words))
                         .to_vec()
                     value="hybrid".to_owned()
                 />

@@ -11,7 +11,8 @@ mod upload_row;
 use super::{
     not_found::Missing,
     problem::ProblemView,
-    workspace_dialog::{Refused, Sending, WorkspaceDialog, opened_by_address, refused_form},
+    rag::Stale,
+    workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
 };
 use crate::{
     AppError,
@@ -19,6 +20,7 @@ use crate::{
         AwaitedTabTitle, AwaitedTitle, BadgeSize, ErrorPanel, IconName, LinkButton, PageHeader, RowsSkeleton,
         StatusBadge, TabTitle,
     },
+    forms::FormState,
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
     paths,
@@ -68,7 +70,7 @@ pub fn WorkspacePage() -> impl IntoView {
         move || (id.get(), asked.get()),
         |(id, asked)| async move { Some(run_search(id?, asked?, None).await) },
     );
-    let refused = StoredValue::new(SharedValue::new(refused_form).into_inner());
+    let refused = StoredValue::new(FormState::of_page());
     let ShellData(shell) = expect_context();
     view! {
         <AwaitedTabTitle title />
@@ -99,7 +101,7 @@ pub fn WorkspacePage() -> impl IntoView {
 }
 
 /// An address that is no id names nothing.
-fn no_such_workspace() -> AppError {
+pub fn no_such_workspace() -> AppError {
     #[cfg(feature = "ssr")]
     crate::ssr::set_status(404);
     Problem::not_found("workspace").into()
@@ -110,7 +112,7 @@ fn Workspace(
     id: WorkspaceId,
     found: Resource<Found>,
     asked: Memo<Option<String>>,
-    refused: StoredValue<Refused>,
+    refused: StoredValue<FormState>,
 ) -> impl IntoView {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let is_there = Memo::new(move |_| workspace.with(Option::is_some));
@@ -119,16 +121,18 @@ fn Workspace(
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
     let locked = locked(workspace);
     // Told once: the page that a refused form led to.
-    let (errors, values) = refused.try_update_value(std::mem::take).unwrap_or_default();
-    let mistakes: Vec<String> = errors.of("page").iter().chain(errors.of("file")).cloned().collect();
-    let typed = values.get("name").cloned().zip(values.get("description").cloned());
-    let (open, edit) = editing(id, asked, !values.is_empty());
+    let refused = refused.try_update_value(std::mem::take).unwrap_or_default();
+    // The form for files has no typed values to give back; the other one always has.
+    let is_edit = !refused.values.is_empty();
+    let files = refused.errors.of("file").iter().cloned();
+    let mistakes: Vec<String> = files.chain(refused.message.clone().filter(|_| !is_edit)).collect();
+    let (open, edit) = editing(id, asked, is_edit);
     move || {
         if !is_there.get() {
             return view! { <Missing what="workspace" /> }.into_any();
         }
         let mistakes = mistakes.join(" ");
-        let (errors, typed) = (errors.clone(), typed.clone());
+        let refused = if is_edit { refused.clone() } else { FormState::default() };
         view! {
             <TabTitle text=name />
             <div class="page" data-workspace-id=id.to_string()>
@@ -140,10 +144,14 @@ fn Workspace(
                     <LinkButton href=edit icon=IconName::Edit>
                         "Edit"
                     </LinkButton>
+                    <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings>
+                        "RAG config"
+                    </LinkButton>
                     <Picker id locked />
                 </PageHeader>
                 {(!mistakes.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail=mistakes /> })}
                 <Making id workspace />
+                <Stale id />
                 <SearchBox id asked />
                 <Suspense>
                     {move || Suspend::new(async move {
@@ -158,7 +166,7 @@ fn Workspace(
                 <Documents id locked />
             </div>
             <DropOverlay id locked />
-            <Edit id workspace open errors typed />
+            <Edit id workspace open refused />
         }
         .into_any()
     }
@@ -196,15 +204,15 @@ fn Edit(
     id: WorkspaceId,
     workspace: RwSignal<Option<Held>>,
     open: RwSignal<bool>,
-    errors: domain::FieldErrors,
-    typed: Option<(String, String)>,
+    refused: FormState,
 ) -> impl IntoView {
     let stores = Stores::expect();
-    let (typed_name, typed_description) = typed.unzip();
-    let name = Signal::derive(move || typed_name.clone().unwrap_or_else(|| text(workspace, |w| &w.name)));
-    let description = Signal::derive(move || {
-        typed_description.clone().unwrap_or_else(|| text(workspace, |w| &w.description))
-    });
+    let typed = StoredValue::new(refused.clone());
+    let value = move |field: &str, part: fn(&Held) -> &String| {
+        typed.with_value(|form| form.typed_or(field, text(workspace, part)))
+    };
+    let name = Signal::derive(move || value("name", |w| &w.name));
+    let description = Signal::derive(move || value("description", |w| &w.description));
     let send = move |name: String, description: String| async move {
         if let Wire(Some(workspace)) = edit_workspace(id, name, description).await? {
             stores.put_workspace(&workspace);
@@ -219,7 +227,7 @@ fn Edit(
             open
             close_href=paths::workspace(id)
             of=id
-            errors
+            refused
             name
             description
             send=Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending)

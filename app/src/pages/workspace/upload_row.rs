@@ -14,6 +14,7 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
     let upload = uploads.row(key_of)?;
     let state = RwSignal::from(upload.state);
     let kind = Memo::new(move |_| state.with(Kind::of));
+    let behind = uploads.behind(key_of);
     let percent = Signal::derive(move || match state.get() {
         State::Sending(percent, _) => percent,
         State::Arrived(_) => 100.0,
@@ -25,7 +26,10 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
         _ => None,
     };
     let word = move || match state.get() {
-        State::Waiting => "Waiting to upload".to_owned(),
+        State::Waiting => match behind.get() {
+            Some(n) if n > 0 => format!("Waiting to upload · behind {n}"),
+            _ => "Waiting to upload".to_owned(),
+        },
         State::Sending(percent, _) => format!("Uploading · {}", words::percent(percent, false)),
         State::Arrived(_) => "Uploaded".to_owned(),
         State::Refused(_) => "Not taken".to_owned(),

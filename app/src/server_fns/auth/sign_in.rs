@@ -15,5 +15,5 @@ pub async fn sign_in(
     let world = ssr::world()?;
     let form = services::SignIn { email: email.clone(), password };
     let answer = world.services.sign_in(form, world.client).await;
-    ssr::finish_sign_in(answer, Form { page: "/signin", next: &next, values: &[("email", &email)] })
+    ssr::finish_sign_in(answer, Form { page: "/signin", next: &next, values: &[("email", &email)], said: "" })
 }

@@ -23,5 +23,5 @@ pub async fn sign_up(
     };
     let answer = world.services.sign_up(form, world.client).await;
     let values = [("username", &*username), ("email", &*email), ("full_name", &*full_name)];
-    ssr::finish_sign_in(answer, Form { page: "/signup", next: &next, values: &values })
+    ssr::finish_sign_in(answer, Form { page: "/signup", next: &next, values: &values, said: "" })
 }

@@ -17,5 +17,5 @@ pub async fn create_workspace(
     let form = services::NewWorkspaceForm { name: name.clone(), description: Some(description.clone()) };
     let made = services.create_workspace(who.user.id, form, command_id.filter(|id| !id.is_empty())).await;
     let values = [("name", &*name), ("description", &*description)];
-    ssr::finish(made.map(|made| Wire(Some(made))), Form { page: "/", next: "/", values: &values })
+    ssr::finish(made.map(|made| Wire(Some(made))), Form { page: "/", next: "/", values: &values, said: "" })
 }

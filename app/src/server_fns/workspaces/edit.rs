@@ -17,5 +17,5 @@ pub async fn edit_workspace(
     let changed = services.edit_workspace(who.user.id, id, form).await;
     let values = [("name", &*name), ("description", &*description)];
     let page = crate::paths::workspace(id);
-    ssr::finish(changed.map(|w| Wire(Some(w))), Form { page: &page, next: &page, values: &values })
+    ssr::finish(changed.map(|w| Wire(Some(w))), Form { page: &page, next: &page, values: &values, said: "" })
 }

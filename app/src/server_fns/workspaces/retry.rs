@@ -10,5 +10,5 @@ pub async fn retry_workspace(id: WorkspaceId) -> Result<Wire<Option<Workspace>>,
     let (services, who) = ssr::signed_in()?;
     let retried = services.retry_workspace(who.user.id, id).await;
     let page = crate::paths::workspace(id);
-    ssr::finish(retried.map(|w| Wire(Some(w))), Form { page: &page, next: &page, values: &[] })
+    ssr::finish(retried.map(|w| Wire(Some(w))), Form { page: &page, next: &page, values: &[], said: "" })
 }

@@ -40,6 +40,21 @@ struct Comparison {
     two_cores: bool,
 }
 
+/// A bench executable that takes its turns by itself, since both sides share one server, and words its own line.
+struct Whole {
+    name: &'static str,
+    about: &'static str,
+    package: &'static str,
+    target: &'static str,
+}
+
+const WHOLES: [Whole; 1] = [Whole {
+    name: "S7",
+    about: "time of a refused sign-in, unknown address against known: medians within 2 %",
+    package: "server",
+    target: "s7",
+}];
+
 const COMPARISONS: [Comparison; 4] = [
     Comparison {
         name: "P5",
@@ -96,9 +111,12 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
     crate::model::ensure(project)?;
     let wanted = |name: &str| options.name.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(name));
     let chosen: Vec<&Comparison> = COMPARISONS.iter().filter(|c| wanted(c.name)).collect();
+    let wholes: Vec<&Whole> = WHOLES.iter().filter(|w| wanted(w.name)).collect();
     let sizes = wanted(bytes::NAME);
-    if chosen.is_empty() && !sizes {
-        let names = COMPARISONS.iter().map(|c| (c.name, c.about)).chain([(bytes::NAME, bytes::ABOUT)]);
+    if chosen.is_empty() && wholes.is_empty() && !sizes {
+        let names = COMPARISONS.iter().map(|c| (c.name, c.about));
+        let names =
+            names.chain(WHOLES.iter().map(|w| (w.name, w.about))).chain([(bytes::NAME, bytes::ABOUT)]);
         let list: Vec<String> = names.map(|(name, about)| format!("  {name:10} {about}")).collect();
         let asked = options.name.as_deref().unwrap_or_default();
         return Err(Problem::new(format!("there is no bench `{asked}`; there are\n{}", list.join("\n"))));
@@ -115,6 +133,9 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
     for comparison in chosen {
         done(comparison.name, compare(project, &toolchain, comparison, options.smoke).map(|line| vec![line]));
     }
+    for whole in wholes {
+        done(whole.name, run_whole(&toolchain, whole, options.smoke).map(|line| vec![line]));
+    }
     if sizes {
         done(bytes::NAME, bytes::measure(project, &toolchain, options.smoke));
     }
@@ -128,7 +149,7 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
 fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: bool) -> Done<String> {
     let (rounds, seconds) = if smoke { (1, 1) } else { (ROUNDS, SECONDS) };
     shell::say(format!("{}: {}", bench.name, bench.about));
-    let executable = executable(toolchain, bench, smoke)?;
+    let executable = executable(toolchain, bench.package, bench.target, smoke)?;
     let round = |role: &str| -> Done<(f64, String)> {
         let mut command = if bench.two_cores { on_two_cores(&executable) } else { Command::new(&executable) };
         command
@@ -161,17 +182,31 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
     Ok(if smoke { format!("{line} (smoke: it works; the figures mean nothing)") } else { line })
 }
 
+fn run_whole(toolchain: &Toolchain, bench: &Whole, smoke: bool) -> Done<String> {
+    shell::say(format!("{}: {}", bench.name, bench.about));
+    let mut command = Command::new(executable(toolchain, bench.package, bench.target, smoke)?);
+    if smoke {
+        command.arg("--smoke");
+    }
+    let output = shell::capture(&mut command)?;
+    let line = output.lines().last().unwrap_or_default();
+    if !line.starts_with(&format!("{}: ", bench.name)) {
+        return Err(Problem::new(format!("`{}` ended with: {line}", shell::line(&command))));
+    }
+    Ok(line.to_owned())
+}
+
 /// Builds the bench and asks cargo where it put it.
-fn executable(toolchain: &Toolchain, bench: &Comparison, smoke: bool) -> Done<PathBuf> {
+fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: bool) -> Done<PathBuf> {
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--message-format=json-render-diagnostics"]);
     if smoke {
         // The same call as the tests', so that nothing is compiled twice.
         cargo.args(crate::server::DEV_TARGETS);
     } else {
-        cargo.args(["--release", "--package", bench.package, "--bench", bench.target]);
+        cargo.args(["--release", "--package", package, "--bench", target]);
     }
-    let output = shell::timed(&format!("compiling the bench {}", bench.target), || {
+    let output = shell::timed(&format!("compiling the bench {target}"), || {
         cargo.stderr(Stdio::inherit());
         shell::capture(&mut cargo)
     })?;
@@ -179,18 +214,16 @@ fn executable(toolchain: &Toolchain, bench: &Comparison, smoke: bool) -> Done<Pa
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| {
-            let target = message.get("target");
+            let built = message.get("target");
             let is = |key: &str, want: &str| {
-                target.and_then(|t| t.get(key)).is_some_and(|v| {
+                built.and_then(|t| t.get(key)).is_some_and(|v| {
                     v.as_str() == Some(want) || v.get(0).and_then(Value::as_str) == Some(want)
                 })
             };
-            is("name", bench.target) && is("kind", "bench")
+            is("name", target) && is("kind", "bench")
         })
         .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
-        .ok_or_else(|| {
-            Problem::new(format!("the package `{}` has no bench `{}`", bench.package, bench.target))
-        })
+        .ok_or_else(|| Problem::new(format!("the package `{package}` has no bench `{target}`")))
 }
 
 /// Runs a round and reads its last line.

@@ -1,13 +1,16 @@
-//! What a plain form shows again after it was refused: the typed values (never a password) and the messages at their
-//! fields. Between the refusal and the page it travels in a short-lived cookie, so that nothing personal is in an
-//! address.
+//! What a plain form shows after it was sent: that it worked, or the typed values again (never a password) with the
+//! messages at their fields. On its way to the page it travels in a short-lived cookie, so that nothing personal is in
+//! an address.
 
+#[cfg(feature = "ssr")]
 use crate::error::AppError;
 use domain::FieldErrors;
+use leptos::prelude::SharedValue;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
 /// Longest typed value that is given back, in characters: the longest that any field allows is shown whole.
+#[cfg(feature = "ssr")]
 const LONGEST_VALUE: usize = 500;
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -16,8 +19,13 @@ pub struct FormState {
     pub errors: FieldErrors,
     /// What is wrong with the form as a whole.
     pub message: Option<String>,
+    /// What a success tells.
+    #[serde(default)]
+    pub said: Option<String>,
 }
 
+/// What the server does with a form.
+#[cfg(feature = "ssr")]
 impl FormState {
     pub fn refused(error: &AppError, values: &[(&str, &str)]) -> Self {
         let kept =
@@ -26,11 +34,8 @@ impl FormState {
             values: values.iter().map(kept).collect(),
             message: error.0.errors.is_empty().then(|| error.0.detail.clone()),
             errors: error.0.errors.clone(),
+            said: None,
         }
-    }
-
-    pub fn value(&self, field: &str) -> String {
-        self.values.get(field).cloned().unwrap_or_default()
     }
 
     /// The messages of a field as one text.
@@ -45,7 +50,46 @@ impl FormState {
     }
 }
 
-#[cfg(test)]
+impl FormState {
+    /// What the page at this address has to show of a form that was sent without a script. Called at the top of a page
+    /// and not below its data: its place among what the server sends along has to be fixed.
+    pub fn of_page() -> Self {
+        SharedValue::new(|| {
+            #[cfg(feature = "ssr")]
+            {
+                crate::ssr::flash::take(&crate::ssr::request_path())
+            }
+            #[cfg(not(feature = "ssr"))]
+            FormState::default()
+        })
+        .into_inner()
+    }
+
+    /// Whether a form of this page was sent back.
+    pub fn is_refused(&self) -> bool {
+        self.message.is_some() || !self.errors.is_empty()
+    }
+
+    /// The messages, with the one for the whole form at a field.
+    pub fn at_field(&self, field: &str) -> FieldErrors {
+        let mut errors = self.errors.clone();
+        if let Some(message) = &self.message {
+            errors.add(field, message);
+        }
+        errors
+    }
+
+    /// What a field starts with: what was typed before it was refused, else what is saved.
+    pub fn typed_or(&self, field: &str, saved: impl Into<String>) -> String {
+        self.values.get(field).cloned().unwrap_or_else(|| saved.into())
+    }
+
+    pub fn value(&self, field: &str) -> String {
+        self.values.get(field).cloned().unwrap_or_default()
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
     use domain::Problem;

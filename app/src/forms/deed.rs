@@ -1,0 +1,69 @@
+//! A form that is one button: something is done to one thing of a list.
+
+use super::send::send;
+use crate::{
+    components::{Button, ButtonKind},
+    live::Live,
+    upload::idempotency_key,
+};
+use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
+use serde_json::Value;
+
+/// `action`: where it is posted; `fields`: what it says; `done` hears of the answer; `name`: for screen readers, when
+/// the words of the button alone do not tell which thing is meant; `once`: it makes something, and must not make it twice.
+#[component]
+pub fn Deed(
+    #[prop(into)] action: String,
+    words: &'static str,
+    #[prop(optional)] fields: Vec<(&'static str, String)>,
+    #[prop(optional)] kind: ButtonKind,
+    #[prop(optional, into)] name: Option<String>,
+    #[prop(optional)] once: bool,
+    done: Callback<Value>,
+) -> impl IntoView {
+    let busy = RwSignal::new(false);
+    let failed = RwSignal::new(None::<String>);
+    let form = NodeRef::<html::Form>::new();
+    let live = Live::expect();
+    // Drawn in the browser, and anew after each success: what is sent twice is done once.
+    let key = RwSignal::new(String::new());
+    Effect::new(move |_| key.set(idempotency_key()));
+    let to = action.clone();
+    let on_submit = move |ev: SubmitEvent| {
+        ev.prevent_default();
+        let Some(element) = form.get_untracked() else { return };
+        if busy.get_untracked() {
+            return;
+        }
+        busy.set(true);
+        failed.set(None);
+        let to = to.clone();
+        spawn_local(async move {
+            let answer = send(&element, &to).await;
+            if busy.try_set(false).is_some() {
+                return;
+            }
+            match answer {
+                Ok(value) => {
+                    key.set(idempotency_key());
+                    done.run(value);
+                }
+                Err(error) if error.status() == 401 => live.signed_out(),
+                Err(error) => failed.set(Some(error.0.detail)),
+            }
+        });
+    };
+    view! {
+        <form class="deed" method="post" action=action node_ref=form on:submit=on_submit>
+            {fields
+                .into_iter()
+                .map(|(name, value)| view! { <input type="hidden" name=name value=value /> })
+                .collect_view()}
+            {once.then(|| view! { <input type="hidden" name="key" value=move || key.get() /> })}
+            <Button kind submit=true busy attr:aria-label=name>
+                {words}
+            </Button>
+            {move || failed.get().map(|text| view! { <p class="deed-note" role="alert">{text}</p> })}
+        </form>
+    }
+}

@@ -1,0 +1,136 @@
+//! Asks before a page with unsaved changes is left: by a link, by the way back, or by closing the tab.
+
+use super::Typed;
+use crate::components::{Button, ButtonKind, Dialog};
+use leptos::{ev, html, prelude::*};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{AddEventListenerOptions, Element, EventTarget, HtmlAnchorElement, MouseEvent};
+
+/// Where somebody was going when the guard stepped in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Way {
+    Link(String),
+    Back,
+}
+
+/// `changed`: the labels of the fields of `form` that are not saved. At most one form of a page is guarded.
+#[component]
+pub fn LeaveGuard(changed: RwSignal<Vec<String>>, form: NodeRef<html::Form>) -> impl IntoView {
+    let open = RwSignal::new(false);
+    let way = RwSignal::new(None::<Way>);
+    let is_dirty = move || changed.try_with_untracked(|c| !c.is_empty()).unwrap_or_default();
+    let ask = move |to: Way| {
+        way.set(Some(to));
+        open.set(true);
+    };
+    Effect::new(move |_| {
+        let closing = window_event_listener(ev::beforeunload, move |ev| {
+            if is_dirty() {
+                ev.prevent_default();
+            }
+        });
+        // Caught on the way down, before the router hears of them.
+        caught("click", move |ev: web_sys::Event| {
+            if let Some(to) = is_dirty().then(|| page_of(&ev)).flatten() {
+                ev.prevent_default();
+                ev.stop_propagation();
+                ask(Way::Link(to));
+            }
+        });
+        let here = window().location().href().unwrap_or_default();
+        caught("popstate", move |ev: web_sys::Event| {
+            let there = window().location().href().unwrap_or_default();
+            if is_dirty() && !same_page(&here, &there) {
+                ev.stop_immediate_propagation();
+                // The browser has gone back already; it goes where it was until there is an answer.
+                if let Ok(history) = window().history() {
+                    let _ = history.push_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&here));
+                }
+                ask(Way::Back);
+            }
+        });
+        on_cleanup(move || closing.remove());
+    });
+    let navigate = use_navigate();
+    let leave = move |_| {
+        if let Some(form) = form.get_untracked() {
+            form.reset();
+            changed.set(Typed::of(&form).changed());
+        }
+        open.set(false);
+        match way.get_untracked() {
+            Some(Way::Link(to)) => navigate(&to, NavigateOptions::default()),
+            Some(Way::Back) => {
+                if let Ok(history) = window().history() {
+                    let _ = history.back();
+                }
+            }
+            None => {}
+        }
+    };
+    view! {
+        <Dialog id="leave" title="Leave without saving?" open>
+            <p>
+                {move || changed.with(|c| format!("What you changed is not saved: {}.", c.join(", ")))}
+            </p>
+            <div class="form-actions">
+                <Button kind=ButtonKind::Quiet on:click=leave>
+                    "Leave without saving"
+                </Button>
+                <Button kind=ButtonKind::Primary on:click=move |_| open.set(false)>
+                    "Stay"
+                </Button>
+            </div>
+        </Dialog>
+    }
+}
+
+/// The page of this site that a click leads to; `None` for everything else, such as a new tab.
+fn page_of(ev: &web_sys::Event) -> Option<String> {
+    let click = ev.dyn_ref::<MouseEvent>()?;
+    if click.button() != 0 || click.ctrl_key() || click.meta_key() || click.shift_key() || click.alt_key() {
+        return None;
+    }
+    let target = ev.target()?.dyn_into::<Element>().ok()?;
+    let link = target.closest("a[href]").ok()??.dyn_into::<HtmlAnchorElement>().ok()?;
+    let location = window().location();
+    if !link.target().is_empty()
+        || link.has_attribute("download")
+        || link.origin() != location.origin().ok()?
+        || same_page(&link.href(), &location.href().ok()?)
+    {
+        return None;
+    }
+    Some(link.pathname() + &link.search())
+}
+
+/// Whether two addresses differ at most in what comes after the `#`.
+fn same_page(a: &str, b: &str) -> bool {
+    let page = |address: &str| address.split('#').next().unwrap_or_default().to_owned();
+    page(a) == page(b)
+}
+
+/// Listens on the window before anybody below it does, for as long as the form is there.
+fn caught(event: &'static str, hear: impl Fn(web_sys::Event) + 'static) {
+    let closure = Closure::<dyn Fn(web_sys::Event)>::new(hear);
+    let target: EventTarget = window().into();
+    let options = AddEventListenerOptions::new();
+    options.set_capture(true);
+    let _ = target.add_event_listener_with_callback_and_add_event_listener_options(
+        event,
+        closure.as_ref().unchecked_ref(),
+        &options,
+    );
+    let held = StoredValue::new_local(closure);
+    on_cleanup(move || {
+        held.try_with_value(|closure| {
+            let target: EventTarget = window().into();
+            let _ = target.remove_event_listener_with_callback_and_bool(
+                event,
+                closure.as_ref().unchecked_ref(),
+                true,
+            );
+        });
+    });
+}

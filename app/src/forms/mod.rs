@@ -1,0 +1,211 @@
+//! Forms of pages: what is typed is compared with what is saved, sent as the browser would send it, and guarded when
+//! the page is left. Without a script the same forms post by themselves, and the page that answers shows how that went.
+
+mod changes;
+mod deed;
+mod guard;
+mod send;
+mod state;
+
+pub use changes::Typed;
+pub use deed::Deed;
+pub use state::FormState;
+
+use crate::{
+    AppError,
+    components::{Button, ButtonKind, ErrorPanel, Icon, IconName},
+    live::Live,
+};
+use domain::FieldErrors;
+use guard::LeaveGuard;
+use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
+use serde_json::Value;
+use wasm_bindgen::JsCast;
+
+/// The messages of the form around a field.
+#[derive(Clone, Copy)]
+struct Errors(RwSignal<FieldErrors>);
+
+/// The message of a field of the form around it.
+pub fn error_of(field: &'static str) -> Signal<Option<String>> {
+    let Errors(errors) = expect_context();
+    Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
+}
+
+/// What becomes of the typed values once they are saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Afterwards {
+    /// They are what is saved now.
+    #[default]
+    Keep,
+    /// The fields go back to how they were: a password, a thing that was made.
+    Clear,
+}
+
+/// What a form does besides its fields.
+#[derive(Clone, Copy, Default)]
+pub struct Hooks {
+    /// The rules that the server has too, so that it need not be asked.
+    pub check: Option<Callback<Typed, FieldErrors>>,
+    /// Hears of each change of a field.
+    pub typed: Option<Callback<Typed>>,
+    /// Hears of the server's answer, and may word the success by it.
+    pub saved: Option<Callback<Value, Option<String>>>,
+}
+
+/// `action`: where it is posted; `verb`: the words of its button; `said`: what a success tells; `start`: what a form
+/// that was posted without a script left behind; `bar`: the button stands in a bar that comes when something changed;
+/// `guarded`: leaving with something changed asks first;
+/// `node`: the form itself, for who fills it in; `name`: tells the forms of a page apart.
+#[component]
+pub fn SaveForm(
+    #[prop(into)] action: String,
+    verb: &'static str,
+    said: &'static str,
+    #[prop(default = "form")] name: &'static str,
+    #[prop(optional)] start: FormState,
+    #[prop(optional)] afterwards: Afterwards,
+    #[prop(optional)] hooks: Hooks,
+    #[prop(optional)] bar: bool,
+    #[prop(optional)] danger: bool,
+    #[prop(optional)] guarded: bool,
+    #[prop(optional)] node: NodeRef<html::Form>,
+    children: Children,
+) -> impl IntoView {
+    let FormState { errors, message, said: said_before, .. } = start;
+    let errors = RwSignal::new(errors);
+    let message = RwSignal::new(message);
+    let told = RwSignal::new(said_before);
+    let busy = RwSignal::new(false);
+    let changed = RwSignal::new(Vec::<String>::new());
+    let form = node;
+    provide_context(Errors(errors));
+
+    let look = move || {
+        let Some(element) = form.get_untracked() else { return };
+        let typed = Typed::of(&element);
+        changed.set(typed.changed());
+        if let Some(hear) = hooks.typed {
+            hear.run(typed);
+        }
+    };
+    let fail = move |error: AppError| {
+        if error.status() == 401 {
+            Live::expect().signed_out();
+        }
+        message.set(error.0.errors.is_empty().then(|| error.0.detail.clone()));
+        errors.set(error.0.errors);
+        focus_first_wrong(form);
+    };
+    let live_owner = Owner::current();
+    let on_submit = {
+        let action = action.clone();
+        move |ev: SubmitEvent| {
+            ev.prevent_default();
+            let Some(element) = form.get_untracked() else { return };
+            let wrong = hooks.check.map(|check| check.run(Typed::of(&element))).unwrap_or_default();
+            let is_wrong = !wrong.is_empty();
+            errors.set(wrong);
+            message.set(None);
+            told.set(None);
+            if is_wrong {
+                focus_first_wrong(form);
+            }
+            if is_wrong || busy.get_untracked() {
+                return;
+            }
+            busy.set(true);
+            let (action, owner) = (action.clone(), live_owner.clone());
+            spawn_local(async move {
+                let answer = send::send(&element, &action).await;
+                if busy.try_set(false).is_some() {
+                    // The page was left meanwhile.
+                    return;
+                }
+                match answer {
+                    Ok(value) => {
+                        match afterwards {
+                            Afterwards::Keep => Typed::of(&element).settle(),
+                            Afterwards::Clear => element.reset(),
+                        }
+                        look();
+                        let words = hooks.saved.and_then(|hear| hear.run(value));
+                        told.set(Some(words.unwrap_or_else(|| said.to_owned())));
+                    }
+                    Err(error) => match owner {
+                        Some(owner) => owner.with(|| fail(error)),
+                        None => fail(error),
+                    },
+                }
+            });
+        }
+    };
+    let reset = move |_| {
+        if let Some(element) = form.get_untracked() {
+            element.reset();
+            errors.set(FieldErrors::default());
+            message.set(None);
+            look();
+        }
+    };
+    let has_changes = Memo::new(move |_| changed.with(|c| !c.is_empty()));
+    let button = move || {
+        view! {
+            <Button kind=if danger { ButtonKind::Danger } else { ButtonKind::Primary } submit=true busy>
+                {verb}
+            </Button>
+        }
+    };
+    view! {
+        <form
+            class="form"
+            method="post"
+            action=action
+            data-form=name
+            node_ref=form
+            novalidate
+            on:submit=on_submit
+            on:input=move |_| {
+                told.set(None);
+                look();
+            }
+        >
+            {move || message.get().map(|detail| view! { <ErrorPanel title="That did not work" detail /> })}
+            {children()}
+            <p class="form-said" role="status">
+                {move || told.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
+            </p>
+            {if bar {
+                view! {
+                    <div class="save-bar" data-changed=move || has_changes.get().then_some("")>
+                        <p class="grow muted">
+                            {move || changed.with(|c| (!c.is_empty()).then(|| format!("Changed: {}", c.join(", "))))}
+                        </p>
+                        <Button kind=ButtonKind::Quiet on:click=reset attr:data-scripted="">
+                            "Reset"
+                        </Button>
+                        {button()}
+                    </div>
+                }
+                    .into_any()
+            } else {
+                view! { <div class="form-actions">{button()}</div> }.into_any()
+            }}
+        </form>
+        {guarded.then(|| view! { <LeaveGuard changed form /> })}
+    }
+}
+
+/// Puts the cursor where the first mistake is, once it is on screen.
+fn focus_first_wrong(form: NodeRef<html::Form>) {
+    request_animation_frame(move || {
+        let wrong = form
+            .try_get_untracked()
+            .flatten()
+            .and_then(|form| form.query_selector("[aria-invalid=true]").ok().flatten())
+            .and_then(|field| field.dyn_into::<web_sys::HtmlElement>().ok());
+        if let Some(field) = wrong {
+            let _ = field.focus();
+        }
+    });
+}

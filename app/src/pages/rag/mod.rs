@@ -1,0 +1,211 @@
+//! RAG configs: the person's default among the settings, and that of each workspace. Both are one form.
+
+mod fields;
+mod preview;
+mod stale;
+
+use super::problem::ProblemView;
+use crate::{
+    components::{PageHeader, RowsSkeleton, TabTitle},
+    forms::{Deed, FormState, Hooks, SaveForm, Typed},
+    layout::{ShellData, part, take_shell},
+    live::{Live, Screen},
+    paths,
+    server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, read_rag},
+    stores::Stores,
+    wire::Wire,
+};
+use domain::{
+    FieldErrors, WorkspaceId,
+    rag::{Preset, RagConfig, RagField, RagForm, RagOptions},
+};
+use fields::{Fields, text_of};
+use leptos::{html, prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::use_params_map;
+use litemap::LiteMap;
+use preview::Preview;
+pub use stale::Stale;
+
+/// What the fields hold now, by their names.
+pub type Now = RwSignal<LiteMap<&'static str, String>>;
+
+/// The person's default.
+#[component]
+pub fn DefaultRagPage() -> impl IntoView {
+    view! {
+        <TabTitle text="RAG config" />
+        <Loaded workspace=Signal::stored(None) />
+    }
+}
+
+/// The config of one workspace.
+#[component]
+pub fn WorkspaceRagPage() -> impl IntoView {
+    Live::expect().shows(Screen::Other);
+    let params = use_params_map();
+    let id = Memo::new(move |_| params.with(|p| p.get("id").and_then(|id| id.parse::<WorkspaceId>().ok())));
+    view! {
+        <TabTitle text="RAG config" />
+        <div class="page">
+            <Loaded workspace=Signal::derive(move || id.get()) is_workspace=true />
+        </div>
+    }
+}
+
+/// Reads the config and shows it.
+#[component]
+fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace: bool) -> impl IntoView {
+    let start = StoredValue::new(FormState::of_page());
+    let page = Resource::new_blocking(
+        move || workspace.get(),
+        move |id| async move {
+            match (id, is_workspace) {
+                (None, true) => Err(super::workspace::no_such_workspace()),
+                (id, _) => read_rag(id).await,
+            }
+        },
+    );
+    let ShellData(shell) = expect_context();
+    view! {
+        <Suspense fallback=|| view! { <RowsSkeleton rows=6 /> }>
+            {move || Suspend::new(async move {
+                let shell = shell.await;
+                match page.await {
+                    Ok(Wire(read)) => {
+                        let take = |stores: Stores, live: Live| {
+                            if let Ok(Wire(shell)) = &shell {
+                                take_shell(stores, live, shell);
+                            }
+                            if let Some(workspace) = &read.workspace {
+                                stores.put_workspace(workspace);
+                            }
+                        };
+                        // Told once: the page that a form led to.
+                        let first = start.try_update_value(std::mem::take).unwrap_or_default();
+                        let again = Callback::new(move |()| {
+                            start.set_value(FormState { said: Some(RESET.to_owned()), ..FormState::default() });
+                            page.refetch();
+                        });
+                        part(&take, {
+                            let read = read.clone();
+                            move || view! { <Config read start=first again /> }
+                        })
+                            .into_any()
+                    }
+                    Err(error) => {
+                        let retry = Callback::new(move |()| page.refetch());
+                        view! { <ProblemView error what="RAG config" retry /> }.into_any()
+                    }
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView {
+    let workspace = read.workspace.as_ref().map(|w| w.id);
+    let text =
+        |field: &RagField| (field.as_str(), start.typed_or(field.as_str(), text_of(&read.config, *field)));
+    let now: Now = RwSignal::new(RagField::ALL.iter().map(text).collect());
+    let form = NodeRef::<html::Form>::new();
+    let typed_now = move || form.get_untracked().map(|form| Typed::of(&form));
+    let saved = RwSignal::new(read.config.clone());
+    let base = StoredValue::new(read.base.clone());
+    let options = StoredValue::new(read.options.clone());
+    let is_kept = RwSignal::new(!read.is_default);
+    let can_reset = Memo::new(move |_| match workspace {
+        Some(_) => saved.with(|config| base.with_value(|base| config != base)),
+        None => is_kept.get(),
+    });
+    let hooks = Hooks {
+        check: Some(Callback::new(move |typed: Typed| {
+            read_form(&typed, &options.get_value(), &saved.get_untracked()).err().unwrap_or_default()
+        })),
+        typed: Some(Callback::new(move |typed: Typed| {
+            now.set(RagField::ALL.iter().map(|f| (f.as_str(), typed.text(f.as_str()))).collect());
+        })),
+        saved: Some(Callback::new(move |_| {
+            is_kept.set(true);
+            if let Some(typed) = typed_now()
+                && let Ok(config) = read_form(&typed, &options.get_value(), &saved.get_untracked())
+            {
+                saved.set(config);
+            }
+            None
+        })),
+    };
+    let fill = Callback::new(move |(field, text): (RagField, String)| {
+        if let Some(typed) = typed_now() {
+            typed.fill(field.as_str(), &text);
+        }
+    });
+    let preset = move |preset: Preset| {
+        for field in Preset::fields() {
+            fill.run((field, text_of(&preset.fill(&saved.get_untracked()), field)));
+        }
+    };
+    let reset_words = if workspace.is_some() { "Reset to my default" } else { "Back to InsightHub's own" };
+    let fields = workspace.map(|id| ("workspace", id.to_string())).into_iter().collect::<Vec<_>>();
+    view! {
+        {read.workspace.clone().map(|workspace| view! {
+            <PageHeader title="RAG config" note=format!("of {}", workspace.name)>
+                <a class="link" href=paths::workspace(workspace.id)>"Back to the documents"</a>
+            </PageHeader>
+        })}
+        <div class="settings">
+            {workspace.map(|id| view! { <Stale id /> })}
+            <p class="muted">
+                {match workspace {
+                    Some(_) => "How the documents of this workspace are cut, embedded and found. It was copied from your default when the workspace was made.",
+                    None => "How documents are cut, embedded and found. New workspaces start with a copy; those that are there keep theirs.",
+                }}
+            </p>
+            <SaveForm
+                action=SaveRag::url()
+                verb="Save RAG config"
+                said=SAVED
+                start=start.clone()
+                hooks
+                bar=true
+                guarded=true
+                node=form
+            >
+                {workspace.map(|id| view! { <input type="hidden" name="workspace" value=id.to_string() /> })}
+                <fieldset class="presets" data-scripted="">
+                    <legend class="field-label">"Start from"</legend>
+                    {Preset::ALL
+                        .iter()
+                        .map(|&one| {
+                            view! {
+                                <button type="button" class="preset" on:click=move |_| preset(one)>
+                                    <strong>{one.title()}</strong>
+                                    <span class="meta">{one.about()}</span>
+                                </button>
+                            }
+                        })
+                        .collect_view()}
+                </fieldset>
+                <Fields read=read.clone() now fill />
+            </SaveForm>
+            <Preview now />
+            {move || {
+                can_reset.get().then(|| view! {
+                    <Deed
+                        action=ResetRag::url()
+                        words=reset_words
+                        fields=fields.clone()
+                        done=Callback::new(move |_| again.run(()))
+                    />
+                })
+            }}
+        </div>
+    }
+}
+
+/// What is typed, by the rules of the server, before it is asked.
+fn read_form(typed: &Typed, options: &RagOptions, saved: &RagConfig) -> Result<RagConfig, FieldErrors> {
+    let texts: Vec<_> = RagField::ALL.iter().map(|f| (f.as_str(), typed.text(f.as_str()))).collect();
+    let form = RagForm::from_text(texts.iter().map(|(name, text)| (*name, text.as_str())));
+    form.check(&RagConfig::default(), options, saved)
+}

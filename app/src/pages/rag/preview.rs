@@ -1,0 +1,125 @@
+//! A sample text, cut as the pipeline would cut it with what the form holds now.
+
+use super::Now;
+use crate::{
+    components::TextArea,
+    server_fns::rag::{PreviewChunk, preview_chunks},
+    wire::Wire,
+};
+use domain::message::{count, number};
+use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use std::time::Duration;
+
+/// So long after the last key the sample is cut.
+const QUIET: Duration = Duration::from_millis(300);
+
+const SAMPLE: &str = "The harbour opens at six. Boats that carry fish come in first, since their freight does not wait.\n\n\
+Whoever comes later anchors outside. The harbour master calls the boats by radio, one after the other. No boat enters \
+without a call, for the channel is narrow and the current is strong when the tide turns.\n\n\
+In winter the lamps stay on until nine. The keeper writes down each boat with its name, its freight and its hour. \
+These books go back to the year 1887, and none of them is missing.";
+
+#[component]
+pub fn Preview(now: Now) -> impl IntoView {
+    let text = RwSignal::new(SAMPLE.to_owned());
+    let chunks = RwSignal::new(Vec::<PreviewChunk>::new());
+    let trouble = RwSignal::new(None::<String>);
+    let turn = StoredValue::new(0u32);
+    let waiting = StoredValue::new(None::<TimeoutHandle>);
+    let cut = move || {
+        let of = |field: &str| now.with_untracked(|n| n.get(field).cloned().unwrap_or_default());
+        let (model, strategy) = (of("embedding_model"), of("chunking_strategy"));
+        let (size, overlap) = (of("chunk_size"), of("chunk_overlap"));
+        let Some(mine) = turn.try_update_value(|n| {
+            *n += 1;
+            *n
+        }) else {
+            return;
+        };
+        let sample = text.get_untracked();
+        spawn_local(async move {
+            let answer = preview_chunks(model, strategy, size, overlap, sample).await;
+            if turn.try_get_value() != Some(mine) {
+                return;
+            }
+            match answer {
+                Ok(Wire(cut)) => {
+                    chunks.set(cut);
+                    trouble.set(None);
+                }
+                Err(e) => {
+                    let first = e.0.errors.iter().find_map(|(_, messages)| messages.first().cloned());
+                    trouble.set(Some(first.unwrap_or(e.0.detail)));
+                }
+            }
+        });
+    };
+    Effect::new(move |_| {
+        now.track();
+        text.track();
+        waiting.update_value(|handle| {
+            if let Some(handle) = handle.take() {
+                handle.clear();
+            }
+            *handle = set_timeout_with_handle(cut, QUIET).ok();
+        });
+    });
+    view! {
+        <section class="section" aria-labelledby="preview-title" data-scripted="">
+            <h2 class="section-title" id="preview-title">
+                "Preview"
+            </h2>
+            <TextArea
+                label="A sample of your text"
+                name="sample"
+                value=SAMPLE
+                help="Nothing of it is kept."
+                maxlength=20_000
+                optional=true
+                on_input=Callback::new(move |typed| text.set(typed))
+            />
+            <p class="meta num" role="status">
+                {move || match trouble.get() {
+                    Some(text) => text,
+                    None => chunks.with(|all| summary(all)),
+                }}
+            </p>
+            <ol class="hits" data-preview="">
+                {move || {
+                    chunks
+                        .get()
+                        .into_iter()
+                        .enumerate()
+                        .map(|(n, chunk)| view! {
+                            <li class="hit">
+                                <p class="meta num">
+                                    {format!(
+                                        "#{} · {} · {}",
+                                        n + 1,
+                                        count(chunk.chars, "character", "characters"),
+                                        count(chunk.tokens, "token", "tokens"),
+                                    )}
+                                </p>
+                                <p class="hit-text">{chunk.text}</p>
+                            </li>
+                        })
+                        .collect_view()
+                }}
+            </ol>
+        </section>
+    }
+}
+
+/// "3 chunks, 210 to 480 characters"
+fn summary(chunks: &[PreviewChunk]) -> String {
+    let sizes = chunks.iter().map(|c| c.chars);
+    let (Some(least), Some(most)) = (sizes.clone().min(), sizes.max()) else {
+        return "No chunks".to_owned();
+    };
+    let all = count(chunks.len() as u64, "chunk", "chunks");
+    if least == most {
+        format!("{all} of {} characters", number(most))
+    } else {
+        format!("{all}, {} to {} characters", number(least), number(most))
+    }
+}

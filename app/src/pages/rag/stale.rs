@@ -1,0 +1,115 @@
+//! Documents that were indexed with other settings than their workspace has now, and indexing just those anew.
+
+use crate::{
+    components::{Button, ButtonKind, Dialog, Icon, IconName},
+    forms::Deed,
+    paths,
+    server_fns::rag::{Reindex, estimate_reindex},
+    stores::Stores,
+    wire::Wire,
+};
+use domain::{
+    WorkspaceId,
+    message::{count, number},
+    rag::Estimate,
+};
+use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
+use leptos_router::hooks::use_navigate;
+
+/// Shown while there are any.
+#[component]
+pub fn Stale(id: WorkspaceId) -> impl IntoView {
+    let workspace = RwSignal::from(Stores::expect().workspace(id));
+    let stale = Memo::new(move |_| workspace.with(|w| w.as_ref().map_or(0, |w| w.counts.stale)));
+    let open = RwSignal::new(false);
+    let expected = RwSignal::new(None::<Result<Estimate, String>>);
+    let ask = move |_| {
+        open.set(true);
+        expected.set(None);
+        spawn_local(async move {
+            let read = estimate_reindex(id).await;
+            expected.try_set(Some(read.map(|Wire(estimate)| estimate).map_err(|e| e.0.detail)));
+        });
+    };
+    let navigate = use_navigate();
+    let to = paths::workspace(id);
+    let done = Callback::new(move |_| {
+        open.set(false);
+        navigate(&to, Default::default());
+    });
+    view! {
+        {move || {
+            (stale.get() > 0).then(|| {
+                view! {
+                    <div class="panel row" data-status="stale" data-stale=stale.get()>
+                        <Icon name=IconName::Refresh />
+                        <p class="grow">
+                            <strong>{count(stale.get(), "document is stale", "documents are stale")}</strong>
+                            ": indexed with other settings than the workspace has now. Searches still find them as they are."
+                        </p>
+                        <Button kind=ButtonKind::Primary on:click=ask attr:data-scripted="">
+                            {format!("Re-index {}…", count(stale.get(), "document", "documents"))}
+                        </Button>
+                        <div data-unscripted="">
+                            <Deed action=Reindex::url() words="Re-index them" fields=vec![("id", id.to_string())] done />
+                        </div>
+                    </div>
+                }
+            })
+        }}
+        <Dialog id="reindex" title="Re-index the stale documents?" open>
+            <p role="status">
+                {move || match expected.get() {
+                    None => "Counting…".to_owned(),
+                    Some(Ok(estimate)) => sentence(&estimate),
+                    Some(Err(why)) => why,
+                }}
+            </p>
+            <p class="muted">"Other documents are left alone. The old chunks answer searches until the new ones are there."</p>
+            <div class="form-actions">
+                <Button kind=ButtonKind::Quiet on:click=move |_| open.set(false)>
+                    "Cancel"
+                </Button>
+                <Deed
+                    action=Reindex::url()
+                    words="Re-index"
+                    fields=vec![("id", id.to_string())]
+                    kind=ButtonKind::Primary
+                    once=true
+                    done
+                />
+            </div>
+        </Dialog>
+    }
+}
+
+/// "3 documents: about 1,240 chunks and 310,000 tokens (± 20 %)."
+fn sentence(estimate: &Estimate) -> String {
+    let Estimate { documents, chunks, tokens, error_percent, embeds, .. } = *estimate;
+    let documents = count(documents, "document", "documents");
+    let (chunks, tokens) = (number(chunks), number(tokens));
+    let margin = if error_percent == 0 { String::new() } else { format!(" (± {error_percent} %)") };
+    let about = if error_percent == 0 { "" } else { "about " };
+    let vectors = if embeds { "" } else { " No vectors are made: the workspace searches by keyword." };
+    format!("{documents}: {about}{chunks} chunks and {tokens} tokens{margin}.{vectors}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_estimate_says_how_sure_it_is() {
+        let estimate = Estimate {
+            documents: 3,
+            characters: 1_000_000,
+            chunks: 1_240,
+            tokens: 310_000,
+            error_percent: 20,
+            embeds: true,
+        };
+        assert_eq!(sentence(&estimate), "3 documents: about 1,240 chunks and 310,000 tokens (± 20 %).");
+        let exact = Estimate { documents: 1, error_percent: 0, embeds: false, ..estimate };
+        assert!(sentence(&exact).starts_with("1 document: 1,240 chunks and 310,000 tokens. No vectors"));
+    }
+}

@@ -1,0 +1,242 @@
+//! API keys: what programs sign in with. A key is shown once, when it is made.
+
+use super::super::problem::ProblemView;
+use crate::{
+    components::{Ago, Button, Field, Icon, IconName, RowsSkeleton, Select, SelectOption, TabTitle},
+    forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
+    server_fns::settings::{MakeKey, RevokeKey, list_keys},
+    upload::idempotency_key,
+    wire::Wire,
+};
+use domain::{ApiKey, FieldErrors, Scope, validate::KeyName};
+use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
+use serde_json::Value;
+
+/// Days, and what they are called; the first is what the form starts with.
+const LIVES: [(&str, &str); 5] =
+    [("90", "90 days"), ("7", "7 days"), ("30", "30 days"), ("365", "1 year"), ("", "Never")];
+
+#[component]
+pub fn ApiKeysPage() -> impl IntoView {
+    let start = FormState::of_page();
+    let keys = Resource::new(|| (), |()| list_keys());
+    let secret = RwSignal::new(start.values.get("secret").cloned());
+    let said = RwSignal::new(start.said.clone().filter(|_| start.values.is_empty()));
+    view! {
+        <TabTitle text="API keys" />
+        <p class="muted">
+            "Programs use a key instead of your password, with "
+            <code class="mono">"Authorization: Bearer"</code> ". A key does only what you allow here. "
+            <a class="link" href="/api/docs" rel="external">"What programs can do"</a>
+        </p>
+        <Made secret />
+        <NewKey start secret made=Callback::new(move |()| keys.refetch()) />
+        <section class="section" aria-labelledby="keys-title">
+            <h2 class="section-title" id="keys-title">"Your keys"</h2>
+            <p class="form-said" role="status">
+                {move || said.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
+            </p>
+            <Transition fallback=|| view! { <RowsSkeleton rows=2 /> }>
+                {move || Suspend::new(async move {
+                    match keys.await {
+                        Ok(Wire(list)) if list.is_empty() => {
+                            view! { <p class="muted">"You have no keys."</p> }.into_any()
+                        }
+                        Ok(Wire(list)) => {
+                            let revoked = Callback::new(move |_: Value| {
+                                said.set(Some("The key is revoked.".to_owned()));
+                                keys.refetch();
+                            });
+                            view! {
+                                <ul class="lines">
+                                    {list.into_iter().map(|key| view! { <Line key revoked /> }).collect_view()}
+                                </ul>
+                            }
+                                .into_any()
+                        }
+                        Err(error) => {
+                            let retry = Callback::new(move |()| keys.refetch());
+                            view! { <ProblemView error what="list" retry /> }.into_any()
+                        }
+                    }
+                })}
+            </Transition>
+        </section>
+    }
+}
+
+/// The key that was just made: the one time that it is shown.
+#[component]
+fn Made(secret: RwSignal<Option<String>>) -> impl IntoView {
+    let copied = RwSignal::new(false);
+    let copy = move |text: String| {
+        spawn_local(async move {
+            let done = window().navigator().clipboard().write_text(&text);
+            copied.try_set(wasm_bindgen_futures::JsFuture::from(done).await.is_ok());
+        });
+    };
+    move || {
+        secret.get().map(|text| {
+            let to_copy = text.clone();
+            view! {
+                <section class="panel stack" aria-labelledby="made-title" data-made="">
+                    <h2 class="section-title" id="made-title">
+                        <Icon name=IconName::Warning />
+                        "Copy your new key now: it is not shown again"
+                    </h2>
+                    <div class="row">
+                        <code class="secret mono grow">{text}</code>
+                        <Button on:click=move |_| copy(to_copy.clone()) attr:data-scripted="">
+                            {move || if copied.get() { "Copied" } else { "Copy" }}
+                        </Button>
+                        <Button on:click=move |_| secret.set(None) attr:data-scripted="">
+                            "I have it"
+                        </Button>
+                    </div>
+                </section>
+            }
+        })
+    }
+}
+
+#[component]
+fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>) -> impl IntoView {
+    let start = FormState { said: None, ..start };
+    let name = start.value("name");
+    let lives = LIVES.map(|(value, words)| SelectOption::new(value, words)).to_vec();
+    let life = start.typed_or("expires_in_days", LIVES[0].0);
+    // Drawn in the browser, and anew after each success: what is sent twice is made once.
+    let key = RwSignal::new(String::new());
+    Effect::new(move |_| key.set(idempotency_key()));
+    let hooks = Hooks {
+        check: Some(Callback::new(check)),
+        saved: Some(Callback::new(move |answer: Value| {
+            key.set(idempotency_key());
+            secret.set(answer.as_str().map(str::to_owned));
+            made.run(());
+            None
+        })),
+        ..Hooks::default()
+    };
+    view! {
+        <section class="section" aria-labelledby="new-key-title">
+            <h2 class="section-title" id="new-key-title">"New key"</h2>
+            <SaveForm
+                action=MakeKey::url()
+                verb="Make key"
+                said="The key is made."
+                start
+                hooks
+                afterwards=Afterwards::Clear
+                guarded=true
+            >
+                <input type="hidden" name="key" value=move || key.get() />
+                <Field
+                    label="Name"
+                    name="name"
+                    value=name
+                    error=error_of("name")
+                    help="What it is for, such as “Nightly upload”."
+                    maxlength=60
+                    autocomplete="off"
+                />
+                <Scopes />
+                <Select
+                    label="Expires after"
+                    name="expires_in_days"
+                    options=lives
+                    value=life
+                    error=error_of("expires_in_days")
+                    help="An expired key is refused; make a new one in time."
+                />
+            </SaveForm>
+        </section>
+    }
+}
+
+#[component]
+fn Scopes() -> impl IntoView {
+    let error = error_of("scopes");
+    let one = |scope: &Scope| {
+        let scope = *scope;
+        view! {
+            <label class="check">
+                <input
+                    type="checkbox"
+                    name="scopes[]"
+                    value=scope.as_str()
+                    checked=scope == Scope::Read
+                    aria-invalid=move || error.get().map(|_| "true")
+                    aria-describedby="scopes-note"
+                />
+                <span>
+                    <span class="mono">{scope.as_str()}</span>
+                    <span class="muted">{format!(" · {}", about(scope))}</span>
+                </span>
+            </label>
+        }
+    };
+    view! {
+        <fieldset class="field" data-field="What it may do">
+            <legend class="field-label">"What it may do"</legend>
+            <div class="stack gap-1">{Scope::ALL.iter().map(one).collect_view()}</div>
+            <p class="field-note" id="scopes-note" data-error=move || error.get().map(|_| "") aria-live="polite">
+                {move || error.get().map(|_| view! { <Icon name=IconName::Warning /> })}
+                {move || error.get()}
+            </p>
+        </fieldset>
+    }
+}
+
+const fn about(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Read => "read data, search, follow the live streams",
+        Scope::Write => "upload and change",
+        Scope::Chat => "ask questions",
+        Scope::StatusWrite => "report the status of documents that a worker of yours processes",
+    }
+}
+
+fn check(typed: Typed) -> FieldErrors {
+    let mut errors = FieldErrors::default();
+    errors.take("name", KeyName::parse(&typed.text("name")));
+    if typed.text("scopes[]").is_empty() {
+        errors.add("scopes", domain::api_key::NO_SCOPE);
+    }
+    errors
+}
+
+#[component]
+fn Line(key: ApiKey, revoked: Callback<Value>) -> impl IntoView {
+    let ApiKey { id, name, prefix, scopes, created_at, last_used_at, expires_at } = key;
+    let label = format!("Revoke the key {name}");
+    let scopes = scopes.iter().map(|s| s.as_str()).collect::<Vec<_>>().join(", ");
+    view! {
+        <li class="line" data-key-id=id.to_string()>
+            <div class="line-body">
+                <p class="line-title">
+                    {name}
+                    <span class="mono muted">{prefix} "…"</span>
+                </p>
+                <p class="meta num">
+                    {scopes} " · made " <Ago at=Signal::stored(created_at) /> " · "
+                    {match last_used_at {
+                        Some(at) => view! { "last used " <Ago at=Signal::stored(at) /> }.into_any(),
+                        None => "never used".into_any(),
+                    }} " · "
+                    {match expires_at {
+                        Some(at) => view! { "expires " <Ago at=Signal::stored(at) /> }.into_any(),
+                        None => "never expires".into_any(),
+                    }}
+                </p>
+            </div>
+            <Deed
+                action=RevokeKey::url()
+                words="Revoke"
+                fields=vec![("id", id.to_string())]
+                name=label
+                done=revoked
+            />
+        </li>
+    }
+}

@@ -1,0 +1,117 @@
+//! How things look: theme, density and language, in every browser of the person.
+
+use super::with_user;
+use crate::{
+    components::{Icon, IconName, Select, SelectOption, TabTitle},
+    forms::{FormState, Hooks, SaveForm, Typed},
+    server_fns::settings::SavePreferences,
+    stores::Stores,
+};
+use domain::{
+    User,
+    resource::{Density, Language, Theme},
+};
+use leptos::{prelude::*, server_fn::ServerFn};
+
+#[component]
+pub fn PreferencesPage() -> impl IntoView {
+    let start = StoredValue::new(FormState::of_page());
+    provide_context(start);
+    view! {
+        <TabTitle text="Preferences" />
+        {with_user(Preferences)}
+    }
+}
+
+#[allow(non_snake_case)]
+fn Preferences(user: RwSignal<Option<User>>) -> impl IntoView {
+    let start = expect_context::<StoredValue<FormState>>().get_value();
+    let stores = Stores::expect();
+    let theme = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.theme).unwrap_or(Theme::System)));
+    let density = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.density).unwrap_or_default()));
+    let language = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.language).unwrap_or_default()));
+    // The page shows a choice at once; it stays when it is saved, and goes back when it is not.
+    let before = StoredValue::new((theme.get_untracked(), density.get_untracked()));
+    let hooks = Hooks {
+        typed: Some(Callback::new(move |typed: Typed| {
+            if let (Ok(theme), Ok(density)) = (typed.text("theme").parse(), typed.text("density").parse()) {
+                stores.show_look(theme, density);
+            }
+        })),
+        saved: Some(Callback::new(move |_| {
+            before.set_value((theme.get_untracked(), density.get_untracked()));
+            None
+        })),
+        ..Hooks::default()
+    };
+    on_cleanup(move || {
+        if let Some((theme, density)) = before.try_get_value() {
+            stores.show_look(theme, density);
+        }
+    });
+    let languages: Vec<_> =
+        Language::ALL.iter().map(|l| SelectOption::new(l.as_str(), l.own_name())).collect();
+    view! {
+        <SaveForm
+            action=SavePreferences::url()
+            verb="Save preferences"
+            said="Your preferences are saved."
+            start
+            hooks
+            bar=true
+            guarded=true
+        >
+            <Choice
+                label="Theme"
+                name="theme"
+                chosen=Signal::derive(move || theme.get().as_str())
+                options=vec![
+                    (Theme::Light.as_str(), "Light", Some(IconName::Sun)),
+                    (Theme::Dark.as_str(), "Dark", Some(IconName::Moon)),
+                    (Theme::System.as_str(), "Like the system", Some(IconName::Auto)),
+                ]
+            />
+            <Choice
+                label="Density"
+                name="density"
+                chosen=Signal::derive(move || density.get().as_str())
+                options=vec![
+                    (Density::Comfortable.as_str(), "Comfortable", None),
+                    (Density::Compact.as_str(), "Compact", None),
+                ]
+            />
+            <Select
+                label="Language"
+                name="language"
+                options=languages
+                value=Signal::derive(move || Some(language.get().as_str().to_owned()))
+                help="The languages that InsightHub is translated into."
+            />
+        </SaveForm>
+    }
+}
+
+/// One of a few, side by side.
+#[component]
+fn Choice(
+    label: &'static str,
+    name: &'static str,
+    chosen: Signal<&'static str>,
+    options: Vec<(&'static str, &'static str, Option<IconName>)>,
+) -> impl IntoView {
+    let option = move |(value, words, icon): (&'static str, &'static str, Option<IconName>)| {
+        view! {
+            <label>
+                <input type="radio" name=name value=value checked=chosen.get_untracked() == value />
+                {icon.map(|name| view! { <Icon name /> })}
+                {words}
+            </label>
+        }
+    };
+    view! {
+        <fieldset class="field" data-field=label>
+            <legend class="field-label">{label}</legend>
+            <div class="segmented">{options.into_iter().map(option).collect_view()}</div>
+        </fieldset>
+    }
+}

@@ -1,0 +1,89 @@
+//! The browsers that are signed in to the account, and signing them out.
+
+use super::super::problem::ProblemView;
+use crate::{
+    components::{Ago, ButtonKind, Icon, IconName, RowsSkeleton, TabTitle},
+    forms::{Deed, FormState},
+    server_fns::settings::{EndOtherSessions, EndSession, list_sessions},
+    wire::Wire,
+};
+use domain::resource::Session;
+use leptos::{prelude::*, server_fn::ServerFn};
+
+#[component]
+pub fn SessionsPage() -> impl IntoView {
+    let start = FormState::of_page();
+    let sessions = Resource::new(|| (), |()| list_sessions(None));
+    let said = RwSignal::new(start.said.or(start.message));
+    let again = Callback::new(move |words: &'static str| {
+        said.set(Some(words.to_owned()));
+        sessions.refetch();
+    });
+    view! {
+        <TabTitle text="Sessions" />
+        <section class="section">
+            <p class="muted">"Each browser that is signed in to your account. End what you do not know."</p>
+            <p class="form-said" role="status">
+                {move || said.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
+            </p>
+            <Transition fallback=|| view! { <RowsSkeleton rows=3 /> }>
+                {move || Suspend::new(async move {
+                    match sessions.await {
+                        Ok(Wire(page)) => view! { <List sessions=page.items again /> }.into_any(),
+                        Err(error) => {
+                            let retry = Callback::new(move |()| sessions.refetch());
+                            view! { <ProblemView error what="list" retry /> }.into_any()
+                        }
+                    }
+                })}
+            </Transition>
+        </section>
+    }
+}
+
+#[component]
+fn List(sessions: Vec<Session>, again: Callback<&'static str>) -> impl IntoView {
+    let others = sessions.iter().any(|s| !s.current);
+    view! {
+        <ul class="lines">
+            {sessions.into_iter().map(|session| view! { <Line session again /> }).collect_view()}
+        </ul>
+        {others.then(|| view! {
+            <Deed
+                action=EndOtherSessions::url()
+                words="End all other sessions"
+                kind=ButtonKind::Danger
+                done=Callback::new(move |_| again.run("All other sessions were ended."))
+            />
+        })}
+    }
+}
+
+#[component]
+fn Line(session: Session, again: Callback<&'static str>) -> impl IntoView {
+    let Session { id, device, user_agent, ip, created_at, last_seen_at, current, .. } = session;
+    let name = format!("End the session of {device} at {ip}");
+    view! {
+        <li class="line" data-session-id=id.to_string() data-current=current.then_some("")>
+            <div class="line-body">
+                <p class="line-title" title=user_agent>
+                    {device}
+                    {current.then(|| view! { <span class="mark">"This browser"</span> })}
+                </p>
+                <p class="meta num">
+                    {ip} " · last seen " <Ago at=Signal::stored(last_seen_at) /> " · signed in "
+                    <Ago at=Signal::stored(created_at) />
+                </p>
+            </div>
+            {(!current).then(|| view! {
+                <Deed
+                    action=EndSession::url()
+                    words="End session"
+                    fields=vec![("id", id.to_string())]
+                    name
+                    done=Callback::new(move |_| again.run("The session was ended."))
+                />
+            })}
+        </li>
+    }
+}

@@ -1,0 +1,34 @@
+//! Makes an API key. Its secret is told once.
+
+use crate::error::AppError;
+use leptos::prelude::*;
+
+/// Answers the secret; none when the same form made the key before.
+#[server(prefix = "/_fn", endpoint = "settings/make_key")]
+pub async fn make_key(
+    #[server(default)] name: String,
+    #[server(default)] scopes: Vec<String>,
+    /// Empty: never.
+    #[server(default)]
+    expires_in_days: String,
+    /// Drawn with the form, so that a form that is sent twice makes one key.
+    #[server(default)]
+    key: String,
+) -> Result<Option<String>, AppError> {
+    use crate::{paths::SETTINGS_API_KEYS, ssr};
+    use domain::api_key::ApiKeyForm;
+    let (services, who) = ssr::signed_in()?;
+    let days = expires_in_days.trim();
+    let expires = (!days.is_empty()).then(|| days.parse().unwrap_or(0));
+    let form = ApiKeyForm { name: name.clone(), scopes, expires_in_days: expires, expires_at: None };
+    let made = services.create_key(who.user.id, &form, (!key.is_empty()).then_some(key)).await;
+    ssr::finish_with_secret(
+        made.map(|made| made.secret),
+        ssr::Form {
+            page: SETTINGS_API_KEYS,
+            next: SETTINGS_API_KEYS,
+            values: &[("name", &name), ("expires_in_days", &expires_in_days)],
+            said: "The key is made.",
+        },
+    )
+}

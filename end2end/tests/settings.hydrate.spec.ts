@@ -1,0 +1,175 @@
+// What the settings do with a script: rules that tick, bars that come, guards that ask, tabs that follow.
+import { expect, hydrated, test } from "../fixtures";
+import { FILES, allReady, firstWorkspace, live, signIn, signUp, upload } from "./support";
+
+test("a new name stands in every open tab at once", async ({ page, context }) => {
+  await signUp(page);
+  const other = await context.newPage();
+  await other.goto("/");
+  await live(other);
+  await page.goto("/settings/profile");
+  await live(page);
+  await expect(page.locator(".save-bar")).toBeHidden();
+  await page.getByLabel("Full name").fill("Grace Hopper");
+  await expect(page.locator(".save-bar")).toContainText("Changed: Full name");
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByText("Your profile is saved.")).toBeVisible();
+  await expect(page.locator(".save-bar")).toBeHidden();
+  await other.getByLabel("Account").click();
+  await expect(other.locator(".menu-note strong")).toHaveText("Grace Hopper");
+});
+
+test("leaving with something unsaved asks, by a link, by the way back and by closing", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/");
+  await hydrated(page);
+  await page.getByLabel("Account").click();
+  await page.getByRole("link", { name: "Settings" }).click();
+  await expect(page.getByLabel("Full name")).toBeVisible();
+  await page.getByLabel("Full name").fill("Somebody Else");
+  const dialog = page.getByRole("dialog", { name: "Leave without saving?" });
+
+  await page.getByRole("link", { name: "Password" }).click();
+  await expect(dialog).toContainText("Full name");
+  await dialog.getByRole("button", { name: "Stay" }).click();
+  await expect(page).toHaveURL(/\/settings\/profile$/);
+  await expect(page.getByLabel("Full name")).toHaveValue("Somebody Else");
+
+  await page.goBack();
+  await expect(dialog).toBeVisible();
+  await expect(page).toHaveURL(/\/settings\/profile$/);
+  await dialog.getByRole("button", { name: "Leave without saving" }).click();
+  await expect(page).toHaveURL(/\/$/);
+  await expect(page.getByRole("heading", { level: 1, name: "Workspaces" })).toBeVisible();
+
+  await page.goto("/settings/profile");
+  await hydrated(page);
+  await expect(page.getByLabel("Full name")).toHaveValue("Test Reader");
+  await page.getByLabel("Full name").fill("Somebody Else");
+  const asked = page.waitForEvent("dialog");
+  await page.close({ runBeforeUnload: true });
+  expect((await asked).type()).toBe("beforeunload");
+  await (await asked).accept();
+});
+
+test("Reset brings the saved values back and leaves in peace", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/settings/profile");
+  await hydrated(page);
+  await page.getByLabel("Full name").fill("Somebody Else");
+  await page.getByRole("button", { name: "Reset" }).click();
+  await expect(page.getByLabel("Full name")).toHaveValue("Test Reader");
+  await page.getByRole("link", { name: "Password" }).click();
+  await expect(page).toHaveURL(/\/settings\/password$/);
+});
+
+test("the rules of a password tick while it is typed", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/settings/password");
+  await hydrated(page);
+  const kept = page.locator(".rule[data-kept]");
+  await expect(kept).toHaveCount(0);
+  await page.getByLabel("New password", { exact: true }).pressSequentially("Longenough");
+  await expect(kept).toHaveCount(3);
+  await page.getByLabel("New password", { exact: true }).pressSequentially("1");
+  await expect(kept).toHaveCount(4);
+});
+
+test("a double click changes the password once and says so once", async ({ page }) => {
+  const who = await signUp(page);
+  await page.goto("/settings/password");
+  await hydrated(page);
+  await page.getByLabel("Current password").fill(who.password);
+  await page.getByLabel("New password", { exact: true }).fill("Better-horse-2");
+  await page.getByLabel("New password again").fill("Better-horse-2");
+  await page.getByRole("button", { name: "Change password" }).dblclick();
+  await expect(page.getByText("Your password is changed.")).toBeVisible();
+  expect((await page.request.get("/api/auth/me")).status()).toBe(200);
+});
+
+test("changing the password throws the other browser out, and signing in leads back", async ({ page, browser, baseURL, complaints }) => {
+  const who = await signUp(page);
+  const other = await browser.newContext({ baseURL });
+  const there = await other.newPage();
+  complaints.watch(there);
+  await there.goto("/signin");
+  await signIn(there, who);
+  await expect(there).toHaveURL(/\/$/);
+  const workspace = await firstWorkspace(there.request);
+  await there.goto(`/w/${workspace}`);
+  await live(there);
+
+  await page.goto("/settings/password");
+  await live(page);
+  await page.getByLabel("Current password").fill(who.password);
+  await page.getByLabel("New password", { exact: true }).fill("Better-horse-2");
+  await page.getByLabel("New password again").fill("Better-horse-2");
+  await page.getByRole("button", { name: "Change password" }).click();
+  await expect(page.getByText("One other session was ended.")).toBeVisible();
+  await expect(there).toHaveURL(new RegExp(`/signin\\?next=.*${workspace}`));
+  await signIn(there, { email: who.email, password: "Better-horse-2" });
+  await expect(there).toHaveURL(new RegExp(`/w/${workspace}$`));
+  // The browser that made the change goes on by itself.
+  await expect(page.locator("html")).toHaveAttribute("data-live", "open");
+  await other.close();
+});
+
+test("a theme is tried at once and goes back when it is not saved", async ({ page, browser, baseURL }) => {
+  const who = await signUp(page);
+  await page.goto("/settings/preferences");
+  await live(page);
+  await page.getByRole("radio", { name: "Dark" }).check({ force: true });
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
+  await page.getByRole("button", { name: "Reset" }).click();
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "system");
+  await page.getByRole("radio", { name: "Dark" }).check({ force: true });
+  await page.getByRole("button", { name: "Save preferences" }).click();
+  await expect(page.getByText("Your preferences are saved.")).toBeVisible();
+  const other = await browser.newContext({ baseURL });
+  const there = await other.newPage();
+  await there.goto("/signin");
+  await signIn(there, who);
+  await expect(there.locator("html")).toHaveAttribute("data-theme", "dark");
+  await other.close();
+});
+
+test("the preview cuts the sample as the form says", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/settings/rag");
+  await hydrated(page);
+  const chunks = page.locator("[data-preview] > li");
+  await expect(chunks).toHaveCount(1);
+  await page.getByLabel("Chunk size", { exact: true }).fill("200");
+  await page.getByLabel("Chunk overlap", { exact: true }).fill("0");
+  await expect(chunks).not.toHaveCount(1);
+  await page.getByRole("button", { name: /^Precise/ }).click();
+  await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("500");
+  await expect(page.getByLabel("Chunk size, slider")).toHaveValue("500");
+  await expect(page.getByLabel("Retriever")).toHaveValue("hybrid");
+  await expect(page.locator(".save-bar")).toContainText("Chunk size");
+  await page.getByLabel("A sample of your text").fill("One short line.");
+  await expect(chunks).toHaveCount(1);
+  await expect(chunks).toContainText("One short line.");
+});
+
+test("another config makes documents stale, and one click indexes just those anew", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await upload(page.request, workspace, FILES);
+  await page.goto(`/w/${workspace}`);
+  await live(page);
+  await allReady(page, FILES);
+  await page.getByRole("link", { name: "RAG config" }).click();
+  await page.getByLabel("Chunk size", { exact: true }).fill("400");
+  await page.getByLabel("Chunk overlap", { exact: true }).fill("50");
+  await page.getByRole("button", { name: "Save RAG config" }).click();
+  await expect(page.getByText(`${FILES.length} documents are stale`)).toBeVisible();
+  await page.getByRole("link", { name: "Back to the documents" }).click();
+  await expect(page.locator('.doc-row[data-status="stale"]')).toHaveCount(FILES.length);
+  await page.getByRole("button", { name: `Re-index ${FILES.length} documents…` }).click();
+  const dialog = page.getByRole("dialog", { name: "Re-index the stale documents?" });
+  await expect(dialog).toContainText(/4 documents: .*chunks and .*tokens/);
+  await dialog.getByRole("button", { name: "Re-index" }).click();
+  await allReady(page, FILES);
+  await expect(page.getByText("documents are stale")).toHaveCount(0);
+});

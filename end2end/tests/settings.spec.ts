@@ -1,0 +1,212 @@
+// The settings: every form posts, with and without a script.
+import { expect, hydrated, person, test } from "../fixtures";
+import { firstWorkspace, signIn, signUp } from "./support";
+
+
+async function open(page: import("@playwright/test").Page, tab: string, scripted: boolean) {
+  await page.goto(`/settings/${tab}`);
+  if (scripted) await hydrated(page);
+}
+
+test("each tab has its own address and opens directly", async ({ page }) => {
+  await signUp(page);
+  for (const [tab, name] of [
+    ["profile", "Profile"],
+    ["password", "Password"],
+    ["preferences", "Preferences"],
+    ["rag", "RAG config"],
+    ["sessions", "Sessions"],
+    ["api-keys", "API keys"],
+    ["account", "Account"],
+  ]) {
+    const answer = await page.goto(`/settings/${tab}`);
+    expect(answer!.status()).toBe(200);
+    await expect(page.getByRole("navigation", { name: "Settings" }).locator("[aria-current=page]")).toHaveText(name);
+    await expect(page).toHaveTitle(`${name} · InsightHub`);
+  }
+  await page.goto("/settings");
+  await expect(page).toHaveURL(/\/settings\/profile$/);
+});
+
+test("the profile is saved, and a mistake stands at its field", async ({ page, browser, baseURL, javaScriptEnabled, complaints }) => {
+  complaints.allow(/409/);
+  const taken = person("taken");
+  const other = await browser.newContext({ baseURL });
+  await signUp(await other.newPage(), taken);
+  await other.close();
+
+  await signUp(page);
+  await open(page, "profile", javaScriptEnabled !== false);
+  await page.getByLabel("Full name").fill("Grace Hopper");
+  await page.getByLabel("E-mail").fill("not an address");
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByLabel("E-mail")).toHaveAttribute("aria-invalid", "true");
+  await expect(page.getByLabel("Full name")).toHaveValue("Grace Hopper");
+
+  await page.getByLabel("E-mail").fill(taken.email);
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByText("This e-mail address is taken.")).toBeVisible();
+  if (javaScriptEnabled !== false) await expect(page.getByLabel("E-mail")).toBeFocused();
+  const described = await page.getByLabel("E-mail").getAttribute("aria-describedby");
+  await expect(page.locator(`#${described}`)).toContainText("taken");
+
+  const email = person("moved").email;
+  await page.getByLabel("E-mail").fill(email);
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByText("Your profile is saved.")).toBeVisible();
+  const me = await (await page.request.get("/api/auth/me")).json();
+  expect([me.full_name, me.email]).toEqual(["Grace Hopper", email]);
+});
+
+test("the password is changed, and the old one is of no use", async ({ page, browser, baseURL, javaScriptEnabled, complaints }) => {
+  complaints.allow(/401|403|422/);
+  const who = await signUp(page);
+  const other = await browser.newContext({ baseURL, javaScriptEnabled: false });
+  const there = await other.newPage();
+  await there.goto("/signin");
+  await signIn(there, who);
+  await expect(there).toHaveURL(/\/$/);
+
+  await open(page, "password", javaScriptEnabled !== false);
+  const fill = async (current: string, next: string, again: string) => {
+    await page.getByLabel("Current password").fill(current);
+    await page.getByLabel("New password", { exact: true }).fill(next);
+    await page.getByLabel("New password again").fill(again);
+    await page.getByRole("button", { name: "Change password" }).click();
+  };
+  await fill("Wrong-horse-1", "Better-horse-2", "Better-horse-2");
+  await expect(page.getByText("This is not your current password.")).toBeVisible();
+  await fill(who.password, "weak", "weak");
+  await expect(page.getByLabel("New password", { exact: true })).toHaveAttribute("aria-invalid", "true");
+  await fill(who.password, "Better-horse-2", "Better-horse-3");
+  await expect(page.getByText("The two new passwords differ.")).toBeVisible();
+  await fill(who.password, "Better-horse-2", "Better-horse-2");
+  await expect(page.getByText("Your password is changed. One other session was ended.")).toBeVisible();
+  await expect(page.getByLabel("Current password")).toHaveValue("");
+
+  // This browser stays, the other one is out, and only the new password opens the door.
+  expect((await page.request.get("/api/auth/me")).status()).toBe(200);
+  expect((await there.request.get("/api/auth/me")).status()).toBe(401);
+  const knock = (password: string) =>
+    there.request.post("/api/auth/login", { data: { email: who.email, password } }).then((a) => a.status());
+  expect(await knock(who.password)).toBe(401);
+  expect(await knock("Better-horse-2")).toBe(200);
+  await other.close();
+});
+
+test("preferences survive a reload and stand in the HTML", async ({ page, javaScriptEnabled }) => {
+  await signUp(page);
+  await open(page, "preferences", javaScriptEnabled !== false);
+  await page.getByText("Dark", { exact: true }).last().click();
+  await page.getByText("Compact").click();
+  await page.getByRole("button", { name: "Save preferences" }).click();
+  await expect(page.getByText("Your preferences are saved.")).toBeVisible();
+  const html = await (await page.request.get("/")).text();
+  expect(html).toMatch(/<html[^>]*data-theme="dark"/);
+  expect(html).toMatch(/<html[^>]*data-density="compact"/);
+  await page.reload();
+  await expect(page.locator("html")).toHaveAttribute("data-density", "compact");
+});
+
+test("another browser is listed and signed out", async ({ page, browser, baseURL, javaScriptEnabled }) => {
+  const who = await signUp(page);
+  const other = await browser.newContext({ baseURL, javaScriptEnabled: false });
+  const there = await other.newPage();
+  await there.goto("/signin");
+  await signIn(there, who);
+  await expect(there).toHaveURL(/\/$/);
+  await open(page, "sessions", javaScriptEnabled !== false);
+  await expect(page.locator("[data-session-id]")).toHaveCount(2);
+  await expect(page.locator("[data-current]")).toContainText("This browser");
+  await page.getByRole("button", { name: /^End the session of/ }).click();
+  await expect(page.getByText("The session was ended.")).toBeVisible();
+  await expect(page.locator("[data-session-id]")).toHaveCount(1);
+  expect((await there.request.get("/api/auth/me")).status()).toBe(401);
+  await other.close();
+});
+
+test("a key is made, shown once, used and revoked", async ({ page, playwright, baseURL, javaScriptEnabled, complaints }) => {
+  complaints.allow(/409|422/);
+  await signUp(page);
+  await open(page, "api-keys", javaScriptEnabled !== false);
+  await page.getByRole("button", { name: "Make key" }).click();
+  await expect(page.getByLabel("Name")).toHaveAttribute("aria-invalid", "true");
+  await page.getByLabel("Name").fill("Nightly upload");
+  await page.getByRole("button", { name: "Make key" }).click();
+  const secret = await page.locator(".secret").innerText();
+  expect(secret).toMatch(/^ihk_[0-9a-f]{64}$/);
+  expect(page.url()).not.toContain(secret);
+  const line = page.locator("[data-key-id]").filter({ hasText: "Nightly upload" });
+  await expect(line).toContainText("never used");
+
+  const program = await playwright.request.newContext({ baseURL, extraHTTPHeaders: { authorization: `Bearer ${secret}` } });
+  expect((await program.get("/api/workspaces")).status()).toBe(200);
+  expect((await program.post("/api/workspaces", { data: { name: "Not allowed" } })).status()).toBe(403);
+  await page.reload();
+  await expect(line).toContainText("last used");
+  await expect(page.locator(".secret")).toHaveCount(0);
+  await page.getByRole("button", { name: "Revoke the key Nightly upload" }).click();
+  await expect(page.getByText("You have no keys.")).toBeVisible();
+  expect((await program.get("/api/workspaces")).status()).toBe(401);
+  await program.dispose();
+});
+
+test("the default RAG config is saved with its rules, and taken back", async ({ page, javaScriptEnabled, complaints }) => {
+  complaints.allow(/422/);
+  await signUp(page);
+  await open(page, "rag", javaScriptEnabled !== false);
+  const config = async () => (await page.request.get("/api/auth/default-rag-config")).json();
+  expect((await config()).is_default).toBe(true);
+  await page.getByLabel("Chunk size", { exact: true }).fill("150");
+  await page.getByLabel("Chunk overlap", { exact: true }).fill("150");
+  await page.getByRole("button", { name: "Save RAG config" }).click();
+  await expect(page.getByText("The overlap must be smaller than the chunk size.")).toBeVisible();
+  await expect(page.getByLabel("Chunk overlap", { exact: true })).toHaveAttribute("aria-invalid", "true");
+  await page.getByLabel("Chunk overlap", { exact: true }).fill("20");
+  await page.getByRole("button", { name: "Save RAG config" }).click();
+  await expect(page.getByText("The RAG config is saved.")).toBeVisible();
+  const saved = await config();
+  expect([saved.chunk_size, saved.chunk_overlap, saved.is_default]).toEqual([150, 20, false]);
+  await page.getByRole("button", { name: "Back to InsightHub's own" }).click();
+  await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("1000");
+  expect((await config()).is_default).toBe(true);
+});
+
+test("a workspace's config is its own until it is reset", async ({ page, javaScriptEnabled }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}/rag`);
+  if (javaScriptEnabled !== false) await hydrated(page);
+  await page.getByLabel("Passages for an answer (top k)", { exact: true }).fill("3");
+  await page.getByRole("button", { name: "Save RAG config" }).click();
+  await expect(page.getByText("The RAG config is saved.")).toBeVisible();
+  await expect(page.locator('[data-differs="top_k"]')).toContainText("Your default: 8");
+  await page.getByRole("button", { name: "Reset to my default" }).last().click();
+  await expect(page.locator("[data-differs=top_k]")).toHaveCount(0);
+  if (javaScriptEnabled === false) {
+    const config = await (await page.request.get(`/api/workspaces/${workspace}/rag-config`)).json();
+    expect([config.top_k, config.overrides]).toEqual([8, []]);
+  }
+});
+
+test("an account is exported and deleted", async ({ page, javaScriptEnabled, complaints }) => {
+  complaints.allow(/401|403/);
+  const who = await signUp(page);
+  await open(page, "account", javaScriptEnabled !== false);
+  await page.getByRole("button", { name: "Make an export" }).click();
+  await expect
+    .poll(async () => (await (await page.request.get("/api/auth/export")).json()).status, { timeout: 60_000 })
+    .toBe("ready");
+  if (javaScriptEnabled === false) await page.reload();
+  await expect(page.getByRole("link", { name: "Download" })).toBeVisible();
+  const file = await (await page.request.get("/api/auth/export/content")).text();
+  expect(file).toContain(who.email);
+  await page.getByLabel("Your password").fill("Wrong-horse-1");
+  await page.getByRole("button", { name: "Delete my account" }).click();
+  await expect(page.getByText("This is not your current password.")).toBeVisible();
+  await page.getByLabel("Your password").fill(who.password);
+  await page.getByRole("button", { name: "Delete my account" }).click();
+  await expect(page).toHaveURL(/\/signin/);
+  const knock = await page.request.post("/api/auth/login", { data: { email: who.email, password: who.password } });
+  expect(knock.status()).toBe(401);
+});

@@ -25,7 +25,7 @@ test("leaving with something unsaved asks, by a link, by the way back and by clo
   await hydrated(page);
   await page.getByLabel("Account").click();
   await page.getByRole("link", { name: "Settings" }).click();
-  await expect(page.getByLabel("Full name")).toBeVisible();
+  await expect(page).toHaveURL(/\/settings\/profile$/);
   await page.getByLabel("Full name").fill("Somebody Else");
   const dialog = page.getByRole("dialog", { name: "Leave without saving?" });
 

@@ -138,6 +138,7 @@ test("a key is made, shown once, used and revoked", async ({ page, playwright, b
   expect(page.url()).not.toContain(secret);
   const line = page.locator("[data-key-id]").filter({ hasText: "Nightly upload" });
   await expect(line).toContainText("never used");
+  await expect(line).toContainText(/expires on \d+ \w+ 20\d\d/);
 
   const program = await playwright.request.newContext({ baseURL, extraHTTPHeaders: { authorization: `Bearer ${secret}` } });
   expect((await program.get("/api/workspaces")).status()).toBe(200);
@@ -160,7 +161,7 @@ test("the default RAG config is saved with its rules, and taken back", async ({ 
   await page.getByLabel("Chunk size", { exact: true }).fill("150");
   await page.getByLabel("Chunk overlap", { exact: true }).fill("150");
   await page.getByRole("button", { name: "Save RAG config" }).click();
-  await expect(page.getByText("The overlap must be smaller than the chunk size.")).toBeVisible();
+  await expect(page.locator("#chunk_overlap-note")).toHaveText("The overlap must be smaller than the chunk size.");
   await expect(page.getByLabel("Chunk overlap", { exact: true })).toHaveAttribute("aria-invalid", "true");
   await page.getByLabel("Chunk overlap", { exact: true }).fill("20");
   await page.getByRole("button", { name: "Save RAG config" }).click();

@@ -51,5 +51,5 @@ pub use skeleton::{CardSkeleton, RowsSkeleton};
 pub use spinner::{LoadingSpinner, Size};
 pub use status_badge::{BadgeSize, StatusBadge};
 pub use step_timeline::StepTimeline;
-pub use time::{Ago, Now, provide_now, use_now};
+pub use time::{Ago, Now, OnDay, provide_now, use_now};
 pub use toast::{Toast, Tone};

@@ -25,6 +25,17 @@ pub fn use_now() -> Now {
     use_context().unwrap_or_else(|| Now { at: RwSignal::new(None), offset_minutes: RwSignal::new(None) })
 }
 
+/// The date of something to come, with the exact time for whoever points at it.
+#[component]
+pub fn OnDay(at: Timestamp) -> impl IntoView {
+    let offset = use_now().offset_minutes;
+    view! {
+        <time datetime=at.to_string() title=move || words::exact(at, offset.get())>
+            {move || words::date(at, offset.get().unwrap_or(0))}
+        </time>
+    }
+}
+
 /// "2 min ago", with the exact time for whoever points at it; a date while the present is unknown.
 #[component]
 pub fn Ago(#[prop(into)] at: Signal<Timestamp>) -> impl IntoView {

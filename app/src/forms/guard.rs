@@ -24,6 +24,13 @@ pub fn LeaveGuard(changed: RwSignal<Vec<String>>, form: NodeRef<html::Form>) -> 
         way.set(Some(to));
         open.set(true);
     };
+    // Where the form stands. When it is made the address may still be that of the page before.
+    let here = StoredValue::new(String::new());
+    Effect::new(move |_| {
+        if changed.with(|c| !c.is_empty()) {
+            here.set_value(window().location().href().unwrap_or_default());
+        }
+    });
     Effect::new(move |_| {
         let closing = window_event_listener(ev::beforeunload, move |ev| {
             if is_dirty() {
@@ -38,9 +45,9 @@ pub fn LeaveGuard(changed: RwSignal<Vec<String>>, form: NodeRef<html::Form>) -> 
                 ask(Way::Link(to));
             }
         });
-        let here = window().location().href().unwrap_or_default();
         caught("popstate", move |ev: web_sys::Event| {
             let there = window().location().href().unwrap_or_default();
+            let here = here.try_get_value().unwrap_or_default();
             if is_dirty() && !same_page(&here, &there) {
                 ev.stop_immediate_propagation();
                 // The browser has gone back already; it goes where it was until there is an answer.

@@ -23,8 +23,9 @@ pub const MAX_QUERY: usize = 1_000;
 /// Constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 const RRF_K: f64 = 60.0;
 
-/// Times that a search is carried out while documents are indexed anew under its hands, at most.
-const TRIES: u32 = 3;
+/// Times that a search is carried out while documents are indexed anew under its hands, at most: small documents may
+/// come to their end one after the other, each while a search is on its way.
+const TRIES: u32 = 12;
 /// Passages that are ranked by their words, at most, to put others in that order.
 const MAX_RANKED: u32 = 500;
 

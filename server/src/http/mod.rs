@@ -34,7 +34,13 @@ pub use session::{Token, client_of, cookie, device_cookie, no_cookie};
 pub use site::Site;
 
 use crate::config::PublicUrl;
-use axum::{Router, extract::Request, middleware, response::{Redirect, Response}, routing::MethodRouter};
+use axum::{
+    Router,
+    extract::Request,
+    middleware,
+    response::{Redirect, Response},
+    routing::MethodRouter,
+};
 use bytes::Bytes;
 use domain::Problem;
 use http::Method;

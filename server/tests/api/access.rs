@@ -219,14 +219,32 @@ fn screens() -> Vec<Row> {
             .fresh()
             .fields(|_| vec![("password", PASSWORD.into())]),
         function("/_fn/rag/read", 200),
-        function("/_fn/rag/save", 200).fields(|_| vec![("embedding_model", "all-MiniLM-L6-v2".into())]),
+        function("/_fn/rag/save", 200).fields(|_| rag_fields()),
         function("/_fn/rag/reset", 200),
-        function("/_fn/rag/preview", 200).fields(|_| vec![("text", "A lantern on the quay.".into())]),
+        function("/_fn/rag/preview", 200).fields(|_| {
+            let mut fields = rag_fields();
+            fields.push(("text", "A lantern on the quay.".into()));
+            fields
+        }),
         of_workspace("/_fn/rag/estimate"),
         of_owner("POST", "/_fn/rag/reindex", Session, 409).fields(|w| vec![("id", w.workspace.clone())]),
         of_document("/_fn/documents/read"),
         of_document("/_fn/documents/chunks"),
     ]
+}
+
+/// A whole form of a RAG config: what a form does not send is empty, not absent.
+fn rag_fields() -> Vec<(&'static str, String)> {
+    [
+        ("embedding_model", "all-MiniLM-L6-v2"),
+        ("retriever_type", "vector"),
+        ("chunking_strategy", "sentence"),
+        ("chunk_size", "1000"),
+        ("chunk_overlap", "200"),
+        ("top_k", "8"),
+    ]
+    .map(|(name, value)| (name, value.to_owned()))
+    .to_vec()
 }
 
 /// An owner with things, somebody else, and everything that they could come with.

@@ -27,7 +27,8 @@ pub fn Preview(now: Now) -> impl IntoView {
     let turn = StoredValue::new(0u32);
     let waiting = StoredValue::new(None::<TimeoutHandle>);
     let cut = move || {
-        let of = |field: &str| now.with_untracked(|n| n.get(field).cloned().unwrap_or_default());
+        let Some(held) = now.try_get_untracked() else { return };
+        let of = |field: &str| held.get(field).cloned().unwrap_or_default();
         let (model, strategy) = (of("embedding_model"), of("chunking_strategy"));
         let (size, overlap) = (of("chunk_size"), of("chunk_overlap"));
         let Some(mine) = turn.try_update_value(|n| {
@@ -36,7 +37,7 @@ pub fn Preview(now: Now) -> impl IntoView {
         }) else {
             return;
         };
-        let sample = text.get_untracked();
+        let Some(sample) = text.try_get_untracked() else { return };
         spawn_local(async move {
             let answer = preview_chunks(model, strategy, size, overlap, sample).await;
             if turn.try_get_value() != Some(mine) {
@@ -44,12 +45,12 @@ pub fn Preview(now: Now) -> impl IntoView {
             }
             match answer {
                 Ok(Wire(cut)) => {
-                    chunks.set(cut);
-                    trouble.set(None);
+                    chunks.try_set(cut);
+                    trouble.try_set(None);
                 }
                 Err(e) => {
                     let first = e.0.errors.iter().find_map(|(_, messages)| messages.first().cloned());
-                    trouble.set(Some(first.unwrap_or(e.0.detail)));
+                    trouble.try_set(Some(first.unwrap_or(e.0.detail)));
                 }
             }
         });

@@ -2,7 +2,7 @@
 
 use super::super::problem::ProblemView;
 use crate::{
-    components::{Ago, Button, Field, Icon, IconName, RowsSkeleton, Select, SelectOption, TabTitle},
+    components::{Ago, Button, Field, Icon, IconName, OnDay, RowsSkeleton, Select, SelectOption, TabTitle},
     forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
     server_fns::settings::{MakeKey, RevokeKey, list_keys},
     upload::idempotency_key,
@@ -225,7 +225,7 @@ fn Line(key: ApiKey, revoked: Callback<Value>) -> impl IntoView {
                         None => "never used".into_any(),
                     }} " · "
                     {match expires_at {
-                        Some(at) => view! { "expires " <Ago at=Signal::stored(at) /> }.into_any(),
+                        Some(at) => view! { "expires on " <OnDay at /> }.into_any(),
                         None => "never expires".into_any(),
                     }}
                 </p>

@@ -26,6 +26,7 @@ const RESAMPLES: usize = 10_000;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    server::install_cryptography();
     let runtime = tokio::runtime::Runtime::new();
     match runtime.map_err(Failure::from).and_then(|r| r.block_on(measure(&arguments))) {
         Ok(line) => {

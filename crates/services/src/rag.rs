@@ -19,6 +19,8 @@ use std::{collections::VecDeque, time::Duration};
 pub const MAX_PREVIEW: usize = 100_000;
 /// The same where each sentence is embedded, which takes its time.
 pub const MAX_SEMANTIC_PREVIEW: usize = 20_000;
+/// How long a person waits for one.
+const PREVIEW_WAITS: Duration = Duration::from_secs(60);
 /// Documents whose state changes in one transaction, so that others get their turn in between.
 const BATCH: u32 = 100;
 /// How long an answer waits for all documents to be told; what is left is told behind it.
@@ -169,7 +171,10 @@ impl Services {
             errors.add("text", format!("Use at most {} kB of text.", limit / 1000));
         }
         errors.check()?;
-        let cut = self.chunker.cut(&config, text).await?;
+        let cut = tokio::time::timeout(PREVIEW_WAITS, self.chunker.cut(&config, text)).await;
+        let cut = cut.map_err(|_| {
+            Error::problem(503, "preview_too_slow", "Cutting this text takes too long now. Try less of it.")
+        })??;
         let chunks = (0u32..).zip(cut).map(|(ordinal, chunk)| PreviewedChunk {
             ordinal,
             text: chunk.text,

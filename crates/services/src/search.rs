@@ -5,7 +5,7 @@
 
 use crate::{
     Error, Result, Services,
-    ports::{KeywordHit, StoreError, StoredVector},
+    ports::{EmbedError, KeywordHit, StoreError, StoredVector},
 };
 use domain::{
     ChunkId, FieldErrors, UserId, WorkspaceId,
@@ -16,6 +16,7 @@ use std::{
     cmp::Ordering,
     collections::{BinaryHeap, HashMap},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 /// Longest query, in characters.
@@ -23,6 +24,8 @@ pub const MAX_QUERY: usize = 1_000;
 /// Constant of reciprocal rank fusion (Cormack, Clarke and Büttcher 2009).
 const RRF_K: f64 = 60.0;
 
+/// How long a person waits for the vector of a question.
+const QUESTION: Duration = Duration::from_secs(30);
 /// Times that a search is carried out while documents are indexed anew under its hands, at most: small documents may
 /// come to their end one after the other, each while a search is on its way.
 const TRIES: u32 = 12;
@@ -48,7 +51,9 @@ impl Cached {
     fn new(version: u64, vectors: Vec<StoredVector>) -> Self {
         let mut groups: Vec<Group> = vec![];
         for v in vectors {
-            let group = match groups.iter_mut().position(|g| *g.model == *v.model) {
+            // Those of another length cannot be compared, although the model has the same name.
+            let same = |g: &Group| *g.model == *v.model && g.dim == v.vector.len();
+            let group = match groups.iter().position(same) {
                 Some(i) => &mut groups[i],
                 None => {
                     let (ids, data) = (vec![], vec![]);
@@ -57,11 +62,8 @@ impl Cached {
                     &mut groups[last]
                 }
             };
-            // One of another length cannot be compared, whatever its model is called.
-            if v.vector.len() == group.dim {
-                group.ids.push(v.chunk_id);
-                group.data.extend_from_slice(&v.vector);
-            }
+            group.ids.push(v.chunk_id);
+            group.data.extend_from_slice(&v.vector);
         }
         Self { version, groups }
     }
@@ -70,9 +72,21 @@ impl Cached {
         self.groups.iter().map(Group::bytes).sum()
     }
 
+    /// The models that made them, each once.
+    fn models(&self) -> Vec<Arc<str>> {
+        let mut models: Vec<Arc<str>> = vec![];
+        for group in &self.groups {
+            if models.iter().all(|m| **m != *group.model) {
+                models.push(group.model.clone());
+            }
+        }
+        models
+    }
+
     /// The `k` nearest of that model's vectors by cosine (all vectors have length 1), best first.
     fn nearest(&self, model: &str, query: &[f32], k: usize) -> Vec<(ChunkId, f64)> {
-        self.groups.iter().find(|g| *g.model == *model).map_or_else(Vec::new, |g| g.nearest(query, k))
+        let group = self.groups.iter().find(|g| *g.model == *model && g.dim == query.len());
+        group.map_or_else(Vec::new, |g| g.nearest(query, k))
     }
 }
 
@@ -292,8 +306,11 @@ impl Services {
         let cached = self.cached(workspace).await?;
         let wanted = config.embedding_model.as_str();
         let mut lists = vec![];
-        for model in cached.groups.iter().map(|g| g.model.clone()) {
-            let embedded = self.embedder.embed(&model, vec![query.to_owned()]).await;
+        for model in cached.models() {
+            let embedding = self.embedder.embed(&model, vec![query.to_owned()]);
+            let embedded = tokio::time::timeout(QUESTION, embedding).await.unwrap_or_else(|_| {
+                Err(EmbedError::Unreachable("The embedding model does not answer in time.".to_owned()))
+            });
             let vector = match embedded.map(|mut vectors| vectors.pop()) {
                 Ok(Some(vector)) => vector,
                 Ok(None) => continue,
@@ -392,6 +409,8 @@ mod tests {
         assert_eq!(ids("old"), [id(1)]);
         assert!(ids("another").is_empty());
         assert!(cached.nearest("old", &[1.0, 0.0, 0.0], 9).is_empty(), "another length");
+        assert_eq!(cached.nearest("new", &[1.0, 0.0, 0.0], 9).len(), 1);
+        assert_eq!(cached.models(), ["old".into(), "new".into()] as [Arc<str>; 2]);
     }
 
     #[test]

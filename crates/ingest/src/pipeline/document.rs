@@ -271,6 +271,21 @@ impl Work<'_> {
                     retryable: true,
                 }));
             }
+            let wanted = self.claim.rag_config.embedding_dim;
+            if let Some((other, dim)) = vectors.first().map(Vec::len).zip(wanted)
+                && other != dim as usize
+            {
+                return Err(Stop::Failed(Failure {
+                    code: "model_wrong_dimension".into(),
+                    message: format!(
+                        "The embedding model answered vectors with {other} dimensions instead of {dim}."
+                    ),
+                    hint: Some(
+                        "Change the dimensions in the workspace's settings, or ask the operator.".into(),
+                    ),
+                    retryable: true,
+                }));
+            }
             let per_second = batch.len() as f64 / began.elapsed().as_secs_f64().max(1e-3);
             size = ((per_second * BATCH_TIME) as usize).clamp(*BATCH.start(), *BATCH.end());
             let vectors = batch.iter().map(|c| c.id).zip(vectors).collect();
@@ -283,8 +298,9 @@ impl Work<'_> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
             match self.context.services.embedder.embed(model, texts.clone()).await {
-                Err(error) if error.may_heal() => {
-                    tracing::warn!(document_id = %self.claim.document_id, %error, "embedding will be tried again");
+                // A server that does not answer was asked several times already.
+                Err(EmbedError::Failed(reason)) => {
+                    tracing::warn!(document_id = %self.claim.document_id, reason, "embedding will be tried again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                     self.gate()?;

@@ -17,8 +17,9 @@ use std::{
 const CONNECT: Duration = Duration::from_secs(3);
 /// For the list of its models.
 const LIST: Duration = Duration::from_secs(3);
-/// For a first word: a server may have to load the model.
-const FIRST_WORD: Duration = Duration::from_secs(15);
+/// For a first word. A server that has to load the model first takes longer; it goes on loading, and the next look
+/// finds it ready.
+const FIRST_WORD: Duration = Duration::from_secs(5);
 /// For a batch of passages on a server without a graphics card.
 const BATCH: Duration = Duration::from_secs(120);
 /// What was found out of its models holds for so long.
@@ -167,17 +168,17 @@ impl RemoteEmbedder {
             (None, true) => vec![FALLBACK.to_owned()],
             (_, false) => self.server.models.clone(),
         };
-        let mut models = Vec::with_capacity(names.len());
-        for (n, name) in names.into_iter().enumerate() {
+        let looks = names.into_iter().enumerate().map(|(n, name)| {
             let there = listed.as_ref().is_none_or(|all| all.iter().any(|id| is_same(id, &name)));
-            models.push(if there {
-                self.try_out(name, n < TRIED).await
-            } else {
+            async move {
+                if there {
+                    return self.try_out(name, n < TRIED).await;
+                }
                 let detail = "The embedding server does not have it; the operator adds it there.".to_owned();
                 self.model(name, ModelState::NeedsConfiguration, detail)
-            });
-        }
-        models
+            }
+        });
+        futures::future::join_all(looks).await
     }
 
     /// The names of its models; `None` when it has no list.

@@ -4,12 +4,11 @@
 
 use crate::{
     Error, Result, Services, Who, keys,
-    ports::{Deletion, Doomed, DoomedDocument, PageQuery, Signal, StoreError},
+    ports::{Deletion, Doomed, DoomedDocument, PageQuery, Signal, StoreError, heard},
 };
 use domain::JobId;
 use futures::future::try_join_all;
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Deletions that are looked up at once.
 const AT_ONCE: u32 = 20;
@@ -142,16 +141,8 @@ impl Services {
                     continue;
                 }
             }
-            let closed = async {
-                loop {
-                    match bus.recv().await {
-                        Ok(Signal::AccountClosed { .. }) | Err(RecvError::Lagged(_)) => break,
-                        Ok(_) => {}
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
-            let _ = tokio::time::timeout(PAUSE, closed).await;
+            let wake = heard(&mut bus, |signal| matches!(signal, Signal::AccountClosed { .. }));
+            let _ = tokio::time::timeout(PAUSE, wake).await;
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Result, Services,
-    ports::{EmbedError, Signal, StoreError},
+    ports::{EmbedError, Signal, StoreError, heard},
 };
 use bytes::Bytes;
 use domain::{
@@ -13,7 +13,6 @@ use domain::{
     rag::{EmbeddingModel, ModelState, RagConfig, RagOptions},
 };
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Workspaces that are looked up at once.
 const AT_ONCE: u32 = 50;
@@ -191,13 +190,9 @@ impl Services {
         }
         let turned = async {
             loop {
+                let told = |signal: &Signal| matches!(signal, Signal::Event(e) if e.name == "workspace_status" && e.user_id == user);
                 // The pause is the fallback for an event that got lost.
-                match tokio::time::timeout(Duration::from_secs(1), bus.recv()).await {
-                    Ok(Ok(Signal::Event(e))) if e.name != "workspace_status" || e.user_id != user => continue,
-                    Ok(Ok(Signal::Event(_)) | Err(RecvError::Lagged(_))) | Err(_) => {}
-                    Ok(Ok(_)) => continue,
-                    Ok(Err(RecvError::Closed)) => tokio::time::sleep(Duration::from_secs(1)).await,
-                }
+                let _ = tokio::time::timeout(Duration::from_secs(1), heard(&mut bus, told)).await;
                 let now = self.workspace(user, id).await?;
                 if now.status != Provisioning {
                     return Ok::<_, Error>(now);
@@ -217,15 +212,7 @@ impl Services {
                 Ok(_) => continue,
                 Err(e) => tracing::warn!(error = %e, "provisioning will be tried again"),
             }
-            let wake = async {
-                loop {
-                    match bus.recv().await {
-                        Ok(Signal::WorkReady) | Err(RecvError::Lagged(_)) => break,
-                        Ok(_) => {}
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
+            let wake = heard(&mut bus, |signal| matches!(signal, Signal::WorkReady));
             let _ = tokio::time::timeout(PAUSE, wake).await;
         }
     }

@@ -2,9 +2,11 @@
 //! told from here, a little later and a few at a time, instead of in the transaction of that end, which would have to
 //! write to everybody who waits.
 
-use crate::{Services, ports::Signal};
+use crate::{
+    Services,
+    ports::{Signal, heard},
+};
 use std::time::Duration;
-use tokio::sync::broadcast::error::RecvError;
 
 /// Jobs that are told at once, the nearest to their turn first.
 const AT_ONCE: u32 = 100;
@@ -24,16 +26,8 @@ impl Services {
                 Err(e) => tracing::warn!(error = %e, "places in the queue will be told later"),
             }
             tokio::time::sleep(PAUSE).await;
-            let wake = async {
-                loop {
-                    match bus.recv().await {
-                        Ok(Signal::Event(e)) if matches!(e.name, "job_complete" | "job_error") => break,
-                        Err(RecvError::Lagged(_)) => break,
-                        Ok(_) => {}
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
+            let ends = |signal: &Signal| matches!(signal, Signal::Event(e) if matches!(e.name, "job_complete" | "job_error"));
+            let wake = heard(&mut bus, ends);
             let _ = tokio::time::timeout(FALLBACK, wake).await;
         }
     }

@@ -11,7 +11,7 @@ use domain::{
 };
 use services::{
     Services,
-    ports::{Claim, EmbedError, Signal, StoreError, WorkerId},
+    ports::{Claim, EmbedError, Signal, StoreError, WorkerId, heard},
 };
 use std::{
     collections::HashMap,
@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Semaphore, broadcast::error::RecvError},
+    sync::Semaphore,
     task::{Id, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -110,7 +110,7 @@ pub async fn run(services: Services, tools: Tools, options: WorkerOptions, shutd
         tokio::select! {
             () = shutdown.cancelled() => {}
             Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => settle(&services, &hands, ended).await,
-            () = woken(&mut bus), if tasks.len() < options.documents => {}
+            () = heard(&mut bus, |signal| matches!(signal, Signal::WorkReady)), if tasks.len() < options.documents => {}
             // The fallback of the push: leases of the dead run out without a signal.
             () = tokio::time::sleep(pause) => {}
         }
@@ -120,16 +120,6 @@ pub async fn run(services: Services, tools: Tools, options: WorkerOptions, shutd
     }
     heart.abort();
     tracing::info!(worker = worker.0, "worker stopped");
-}
-
-async fn woken(bus: &mut services::ports::BusReceiver) {
-    loop {
-        match bus.recv().await {
-            Ok(Signal::WorkReady) | Err(RecvError::Lagged(_)) => return,
-            Ok(_) => {}
-            Err(RecvError::Closed) => std::future::pending().await,
-        }
-    }
 }
 
 /// Extends the leases; a document that is no longer ours is stopped at once.

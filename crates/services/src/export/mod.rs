@@ -4,14 +4,13 @@ mod file;
 
 use crate::{
     Error, Result, Services, keys,
-    ports::{BlobError, ExportClaim, ExportOutcome, NewExport, Signal, StoreError, WorkerId},
+    ports::{BlobError, ExportClaim, ExportOutcome, NewExport, Signal, StoreError, WorkerId, heard},
 };
 use bytes::Bytes;
 use domain::{Export, ExportId, ExportStatus, UserId, export::KEPT_SECONDS};
 use file::Writer;
 use futures::{StreamExt, channel::mpsc};
 use std::{path::PathBuf, time::Duration};
-use tokio::sync::broadcast::error::RecvError;
 
 /// A maker that says nothing for this long has died.
 const LEASE_SECONDS: u32 = 20;
@@ -94,15 +93,7 @@ impl Services {
             if let Err(e) = self.sweep_exports().await {
                 tracing::warn!(error = format!("{e:?}"), "expired exports will be removed later");
             }
-            let wake = async {
-                loop {
-                    match bus.recv().await {
-                        Ok(Signal::WorkReady) | Err(RecvError::Lagged(_)) => break,
-                        Ok(_) => {}
-                        Err(RecvError::Closed) => std::future::pending().await,
-                    }
-                }
-            };
+            let wake = heard(&mut bus, |signal| matches!(signal, Signal::WorkReady));
             let _ = tokio::time::timeout(PAUSE, wake).await;
         }
     }

@@ -4,7 +4,7 @@
 use super::LoggedEvent;
 use domain::{ApiKeyId, SessionId, UserId};
 use std::sync::Arc;
-use tokio::sync::broadcast;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 #[derive(Clone, Debug)]
 pub enum Signal {
@@ -28,6 +28,20 @@ pub enum Signal {
 }
 
 pub type BusReceiver = broadcast::Receiver<Signal>;
+
+/// Waits until the bus tells something that is `wanted`. A bus that dropped something may have dropped just that, so
+/// this ends the wait too. Whoever waits looks for work itself now and then: a signal may be lost.
+pub async fn heard(bus: &mut BusReceiver, wanted: impl Fn(&Signal) -> bool) {
+    loop {
+        match bus.recv().await {
+            Ok(signal) if wanted(&signal) => return,
+            Err(RecvError::Lagged(_)) => return,
+            Ok(_) => {}
+            // Nothing will ever be told again.
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
+}
 
 pub trait Bus: Send + Sync {
     fn publish(&self, signal: Signal);

@@ -19,7 +19,7 @@ mod world;
 pub use accounts::{Accounts, NewUser, PasswordChange, UserEdit};
 pub use api_keys::{ApiKeys, KeyMade, NewKey};
 pub use blobs::{BlobError, Blobs, FileTypes, Received};
-pub use bus::{Bus, BusReceiver, Signal};
+pub use bus::{Bus, BusReceiver, Signal, heard};
 pub use deletions::{Deletion, Deletions, Doomed, DoomedDocument};
 pub use embedder::{EmbedError, Embedder};
 pub use events::{EventLog, LoggedEvent};

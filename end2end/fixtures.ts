@@ -133,7 +133,7 @@ export class Complaints {
 }
 
 type WorkerFixtures = { workerServer: Server };
-type TestFixtures = { server: Server; complaints: Complaints };
+type TestFixtures = { server: Server; ownServer: Server; complaints: Complaints };
 
 export const test = base.extend<TestFixtures, WorkerFixtures>({
   workerServer: [
@@ -153,6 +153,14 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     if (testInfo.status !== testInfo.expectedStatus) {
       await testInfo.attach("server.log", { body: await workerServer.log(), contentType: "text/plain" });
     }
+  },
+
+  /** A server of this test alone, for what would trouble the tests after it. */
+  ownServer: async ({}, use) => {
+    const server = await Server.make();
+    await server.start();
+    await use(server);
+    await server.remove();
   },
 
   baseURL: async ({ server }, use) => use(server.url),

@@ -4,6 +4,7 @@ use crate::{
     clock::provide_clocks,
     components::Link,
     document::mark,
+    forms::WayBack,
     layout::Layout,
     live::{Live, machine},
     pages::{
@@ -30,6 +31,7 @@ pub fn App() -> impl IntoView {
     provide_context(stores);
     provide_context(live);
     provide_context(Uploads::new(stores, live));
+    provide_context(WayBack::listen());
     provide_clocks(live);
     keep_marks(stores, live);
 

@@ -19,7 +19,7 @@ test("a new name stands in every open tab at once", async ({ page, context }) =>
   await expect(other.locator(".menu-note strong")).toHaveText("Grace Hopper");
 });
 
-test("leaving with something unsaved asks, by a link and by closing", async ({ page }) => {
+test("leaving with something unsaved asks, by a link, by the way back and by closing", async ({ page }) => {
   await signUp(page);
   await page.goto("/");
   await hydrated(page);
@@ -35,6 +35,22 @@ test("leaving with something unsaved asks, by a link and by closing", async ({ p
   await expect(page).toHaveURL(/\/settings\/profile$/);
   await expect(page.getByLabel("Full name")).toHaveValue("Somebody Else");
 
+  // The way back: the address stays, and so does what was typed; whoever insists gets there.
+  await page.goBack();
+  await expect(dialog).toContainText("Full name");
+  await expect(page).toHaveURL(/\/settings\/profile$/);
+  await dialog.getByRole("button", { name: "Stay" }).click();
+  await expect(page.getByLabel("Full name")).toHaveValue("Somebody Else");
+  await page.goBack();
+  await dialog.getByRole("button", { name: "Leave without saving" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Workspaces" })).toBeVisible();
+  await expect(page).toHaveURL(/\/$/);
+
+  await page.getByLabel("Account").click();
+  await page.getByRole("link", { name: "Settings" }).click();
+  await expect(page).toHaveURL(/\/settings\/profile$/);
+  await expect(page.getByLabel("Full name")).toHaveValue("Test Reader");
+  await page.getByLabel("Full name").fill("Somebody Else");
   await page.getByRole("link", { name: "All workspaces" }).click();
   await dialog.getByRole("button", { name: "Leave without saving" }).click();
   await expect(page).toHaveURL(/\/$/);

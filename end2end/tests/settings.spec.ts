@@ -1,6 +1,6 @@
 // The settings: every form posts, with and without a script.
 import { expect, hydrated, person, test } from "../fixtures";
-import { firstWorkspace, signIn, signUp } from "./support";
+import { elsewhere, firstWorkspace, signUp } from "./support";
 
 
 async function open(page: import("@playwright/test").Page, tab: string, scripted: boolean) {
@@ -33,7 +33,7 @@ test("the profile is saved, and a mistake stands at its field", async ({ page, b
   const taken = person("taken");
   const other = await browser.newContext({ baseURL });
   await signUp(await other.newPage(), taken);
-  await other.close();
+  await there.context().close();
 
   await signUp(page);
   await open(page, "profile", javaScriptEnabled !== false);
@@ -61,11 +61,7 @@ test("the profile is saved, and a mistake stands at its field", async ({ page, b
 test("the password is changed, and the old one is of no use", async ({ page, browser, baseURL, javaScriptEnabled, complaints }) => {
   complaints.allow(/401|403|422/);
   const who = await signUp(page);
-  const other = await browser.newContext({ baseURL, javaScriptEnabled: false });
-  const there = await other.newPage();
-  await there.goto("/signin");
-  await signIn(there, who);
-  await expect(there).toHaveURL(/\/$/);
+  const there = await elsewhere(browser, baseURL, who);
 
   await open(page, "password", javaScriptEnabled !== false);
   const fill = async (current: string, next: string, again: string) => {
@@ -91,7 +87,7 @@ test("the password is changed, and the old one is of no use", async ({ page, bro
     there.request.post("/api/auth/login", { data: { email: who.email, password } }).then((a) => a.status());
   expect(await knock(who.password)).toBe(401);
   expect(await knock("Better-horse-2")).toBe(200);
-  await other.close();
+  await there.context().close();
 });
 
 test("preferences survive a reload and stand in the HTML", async ({ page, javaScriptEnabled }) => {
@@ -110,11 +106,7 @@ test("preferences survive a reload and stand in the HTML", async ({ page, javaSc
 
 test("another browser is listed and signed out", async ({ page, browser, baseURL, javaScriptEnabled }) => {
   const who = await signUp(page);
-  const other = await browser.newContext({ baseURL, javaScriptEnabled: false });
-  const there = await other.newPage();
-  await there.goto("/signin");
-  await signIn(there, who);
-  await expect(there).toHaveURL(/\/$/);
+  const there = await elsewhere(browser, baseURL, who);
   await open(page, "sessions", javaScriptEnabled !== false);
   await expect(page.locator("[data-session-id]")).toHaveCount(2);
   await expect(page.locator("[data-current]")).toContainText("This browser");
@@ -122,7 +114,23 @@ test("another browser is listed and signed out", async ({ page, browser, baseURL
   await expect(page.getByText("The session was ended.")).toBeVisible();
   await expect(page.locator("[data-session-id]")).toHaveCount(1);
   expect((await there.request.get("/api/auth/me")).status()).toBe(401);
-  await other.close();
+  await there.context().close();
+});
+
+test("a long list of sessions has pages", async ({ page, javaScriptEnabled, playwright, baseURL }) => {
+  const who = await signUp(page);
+  // Each sign-in without a cookie is another browser.
+  for (let i = 0; i < 51; i++) {
+    const browser = await playwright.request.newContext({ baseURL });
+    expect((await browser.post("/api/auth/login", { data: who })).status()).toBe(200);
+    await browser.dispose();
+  }
+  await open(page, "sessions", javaScriptEnabled !== false);
+  await expect(page.locator("[data-session-id]")).toHaveCount(50);
+  await page.getByRole("link", { name: "Older sessions" }).click();
+  await expect(page.locator("[data-session-id]")).toHaveCount(2);
+  await page.getByRole("link", { name: "Newest sessions" }).click();
+  await expect(page.locator("[data-session-id]")).toHaveCount(50);
 });
 
 test("a key is made, shown once, used and revoked", async ({ page, playwright, baseURL, javaScriptEnabled, complaints }) => {

@@ -1,7 +1,7 @@
 // What several specs do: becoming somebody, bringing documents in, reading what a page shows.
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type APIRequestContext, type Locator, type Page } from "@playwright/test";
+import { type APIRequestContext, type Browser, type Locator, type Page } from "@playwright/test";
 import { expect, person } from "../fixtures";
 
 export const DOCUMENTS = join(import.meta.dirname, "../../crates/ingest/tests/documents");
@@ -10,8 +10,8 @@ export const FILES = ["how-it-works.pdf", "questions.html", "first-steps.md", "g
 export const path = (name: string) => join(DOCUMENTS, name);
 
 /** Fills the sign-up form and waits for the first page. */
-export async function signUp(page: Page, who = person()) {
-  await page.goto("/signup");
+export async function signUp(page: Page, who = person(), server = "") {
+  await page.goto(`${server}/signup`);
   await page.getByLabel("Username").fill(who.username);
   await page.getByLabel("E-mail").fill(who.email);
   await page.getByLabel("Full name").fill(who.full_name);
@@ -25,6 +25,16 @@ export async function signIn(page: Page, who: { email: string; password: string 
   await page.getByLabel("E-mail").fill(who.email);
   await page.getByLabel("Password").fill(who.password);
   await page.getByRole("button", { name: "Sign in" }).click();
+}
+
+/** The same person in a second browser, which needs no script. */
+export async function elsewhere(browser: Browser, baseURL: string | undefined, who: { email: string; password: string }) {
+  const context = await browser.newContext({ baseURL, javaScriptEnabled: false });
+  const page = await context.newPage();
+  await page.goto("/signin");
+  await signIn(page, who);
+  await expect(page).toHaveURL(/\/$/);
+  return page;
 }
 
 /** The live link is up: what happens from here on is seen. */

@@ -1,5 +1,7 @@
 // A workspace on its way to being ready, what is locked meanwhile, and its name.
 import { mkdtemp, rm, symlink } from "node:fs/promises";
+import { createServer } from "node:http";
+import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
@@ -10,12 +12,7 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
   const server = await Server.make({ INSIGHTHUB_MODELS_DIR: models });
   try {
     await server.start();
-    await page.goto(`${server.url}/signup`);
-    await page.getByLabel("Username").fill("ada");
-    await page.getByLabel("E-mail").fill("ada@example.com");
-    await page.getByLabel("Full name").fill("Ada");
-    await page.getByLabel("Password", { exact: false }).fill("Correct-horse-1");
-    await page.getByRole("button", { name: "Sign up" }).click();
+    await signUp(page, undefined, server.url);
     await live(page);
     await page.getByRole("link", { name: "New workspace" }).first().click();
     const dialog = page.getByRole("dialog");
@@ -40,6 +37,72 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
   } finally {
     await server.remove();
     await rm(models, { recursive: true, force: true });
+  }
+});
+
+/** An embedding server that answers only when it is let. */
+async function patientModels() {
+  let release = () => {};
+  let turn: Promise<void> = Promise.resolve();
+  const http = createServer(async (request, answer) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    await turn;
+    const data =
+      request.method === "GET"
+        ? [{ id: "slow-embed", object: "model" }]
+        : [JSON.parse(body).input].flat().map((_, index) => ({ index, embedding: Array.from({ length: 8 }, () => 0.5) }));
+    answer.setHeader("content-type", "application/json").end(JSON.stringify({ data }));
+  });
+  await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    hold: () => {
+      turn = new Promise((go) => (release = go));
+    },
+    release: () => release(),
+    close: () => http.close(),
+  };
+}
+
+test("a workspace that is being made shows its steps, and turns ready by itself", async ({ page }) => {
+  const models = await patientModels();
+  const server = await Server.make({ EMBEDDINGS_URL: models.url });
+  try {
+    await server.start();
+    await signUp(page, undefined, server.url);
+    const config = await (await page.request.get(`${server.url}/api/auth/default-rag-config`)).json();
+    const saved = await page.request.put(`${server.url}/api/auth/default-rag-config`, {
+      data: { ...config, embedding_model: "slow-embed" },
+    });
+    expect(saved.status(), await saved.text()).toBe(200);
+    models.hold();
+    await live(page);
+    await page.getByRole("link", { name: "New workspace" }).first().click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name").fill("Papers");
+    await dialog.getByRole("button", { name: "Create workspace" }).click();
+    await page.getByRole("main").getByRole("link", { name: "Papers" }).click();
+    await expect(page.getByRole("heading", { level: 1, name: "Papers" })).toBeVisible();
+    await expect(page.getByText("Making this workspace ready")).toBeVisible();
+    const step = page.locator(".indicator-step");
+    await expect(step).toHaveCount(4);
+    await expect(page.locator(".indicator-step[data-state=now]")).toHaveText(/embedding model/i);
+    await expect(page.locator(".indicator-step[data-state=done]")).toHaveCount(2);
+    await expect(page.locator("h1").locator("[data-status=provisioning]")).toBeVisible();
+    await expect(page.locator(".picker-reason").first()).toBeVisible();
+    // A reload tells the same.
+    await page.reload();
+    await expect(page.getByText("Making this workspace ready")).toBeVisible();
+    await live(page);
+    models.release();
+    await expect(page.locator("h1").locator("[data-status=ready]")).toBeVisible();
+    await expect(page.getByText("Making this workspace ready")).toHaveCount(0);
+    await expect(page.locator("input[type=file]").first()).toBeEnabled();
+  } finally {
+    models.release();
+    models.close();
+    await server.remove();
   }
 });
 

@@ -242,7 +242,8 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), services.clone().run_exporter()));
         background.spawn(until(stopping.clone(), services.clone().run_deleter()));
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
-        let extractor = Extractor::this_program(ingest::extract::Limits::default())?;
+        let extractor =
+            Extractor::this_program(ingest::extract::Limits::for_files(config.limits.file_bytes))?;
         let tools = Tools { extractor, tokenizers: embedder };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };
         let worker_services = demo.as_ref().map_or_else(|| services.clone(), Demo::for_worker);

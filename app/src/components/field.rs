@@ -8,7 +8,11 @@ use wasm_bindgen::{JsCast, closure::Closure};
 
 /// The line below a field, which keeps its place when it has nothing to say.
 #[component]
-pub(super) fn Note(id: String, error: MaybeProp<String>, help: MaybeProp<String>) -> impl IntoView {
+pub fn Note(
+    #[prop(into)] id: String,
+    error: MaybeProp<String>,
+    #[prop(optional, into)] help: MaybeProp<String>,
+) -> impl IntoView {
     let text = move || error.get().or_else(|| help.get());
     view! {
         <p class="field-note" id=id data-error=move || error.get().map(|_| "") aria-live="polite">
@@ -165,8 +169,8 @@ pub fn NumberField(
     }
 }
 
-/// Tells the form of a field that the script filled in.
-fn tell_input(input: &web_sys::HtmlInputElement) {
+/// Says of a field or a form that the script filled in what a key says: that there is something new.
+pub fn tell_input(input: &web_sys::EventTarget) {
     let bubbling = web_sys::EventInit::new();
     bubbling.set_bubbles(true);
     if let Ok(event) = web_sys::Event::new_with_event_init_dict("input", &bubbling) {

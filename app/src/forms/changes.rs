@@ -1,10 +1,11 @@
 //! What the fields of a form hold, and which of them differ from what is saved. What is saved is what the browser
 //! itself knows as the default of a field, so no field needs a signal of its own.
 
+use crate::components::tell_input;
 use wasm_bindgen::JsCast;
 use web_sys::{
-    Element, Event, EventInit, FormData, HtmlFormElement, HtmlInputElement, HtmlOptionElement,
-    HtmlSelectElement, HtmlTextAreaElement,
+    Element, FormData, HtmlFormElement, HtmlInputElement, HtmlOptionElement, HtmlSelectElement,
+    HtmlTextAreaElement,
 };
 
 /// A form as it stands now; in the browser only.
@@ -114,11 +115,6 @@ impl Typed {
                 None => {}
             }
         }
-        // The form hears of it as of a key.
-        let bubbling = EventInit::new();
-        bubbling.set_bubbles(true);
-        if let Ok(event) = Event::new_with_event_init_dict("input", &bubbling) {
-            let _ = self.0.dispatch_event(&event);
-        }
+        tell_input(&self.0);
     }
 }

@@ -1,6 +1,6 @@
 //! A form that is one button: something is done to one thing of a list.
 
-use super::send::send;
+use super::{KeyField, drawn_key, send::send};
 use crate::{
     components::{Button, ButtonKind},
     live::Live,
@@ -25,9 +25,7 @@ pub fn Deed(
     let failed = RwSignal::new(None::<String>);
     let form = NodeRef::<html::Form>::new();
     let live = Live::expect();
-    // Drawn in the browser, and anew after each success: what is sent twice is done once.
-    let key = RwSignal::new(String::new());
-    Effect::new(move |_| key.set(idempotency_key()));
+    let key = drawn_key();
     let to = action.clone();
     let on_submit = move |ev: SubmitEvent| {
         ev.prevent_default();
@@ -59,7 +57,7 @@ pub fn Deed(
                 .into_iter()
                 .map(|(name, value)| view! { <input type="hidden" name=name value=value /> })
                 .collect_view()}
-            {once.then(|| view! { <input type="hidden" name="key" value=move || key.get() /> })}
+            {once.then(|| view! { <KeyField key /> })}
             <Button kind submit=true busy attr:aria-label=name>
                 {words}
             </Button>

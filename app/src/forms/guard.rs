@@ -14,11 +14,38 @@ enum Way {
     Back,
 }
 
+/// Hears of the way back before the router does. Events that the browser sends to the window itself reach listeners in the
+/// order in which those were added, so this one has to be made before the router is.
+#[derive(Clone, Copy)]
+pub struct WayBack(StoredValue<Option<Callback<(), bool>>>);
+
+impl WayBack {
+    pub fn listen() -> Self {
+        let guard = StoredValue::new(None::<Callback<(), bool>>);
+        #[cfg(not(feature = "ssr"))]
+        window_event_listener(ev::popstate, move |ev| {
+            if guard.try_get_value().flatten().is_some_and(|steps_in| steps_in.run(())) {
+                ev.stop_immediate_propagation();
+            }
+        });
+        Self(guard)
+    }
+
+    /// From now on `steps_in` is asked, until the owner of the caller is gone; it says whether it did.
+    fn guard(self, steps_in: Callback<(), bool>) {
+        self.0.set_value(Some(steps_in));
+        on_cleanup(move || {
+            self.0.try_update_value(Option::take);
+        });
+    }
+}
+
 /// `changed`: the labels of the fields of `form` that are not saved. At most one form of a page is guarded.
 #[component]
 pub fn LeaveGuard(changed: RwSignal<Vec<String>>, form: NodeRef<html::Form>) -> impl IntoView {
     let open = RwSignal::new(false);
     let way = RwSignal::new(None::<Way>);
+    let way_back = expect_context::<WayBack>();
     let is_dirty = move || changed.try_with_untracked(|c| !c.is_empty()).unwrap_or_default();
     let ask = move |to: Way| {
         way.set(Some(to));
@@ -45,18 +72,19 @@ pub fn LeaveGuard(changed: RwSignal<Vec<String>>, form: NodeRef<html::Form>) -> 
                 ask(Way::Link(to));
             }
         });
-        caught("popstate", move |ev: web_sys::Event| {
+        way_back.guard(Callback::new(move |()| {
             let there = window().location().href().unwrap_or_default();
             let here = here.try_get_value().unwrap_or_default();
-            if is_dirty() && !same_page(&here, &there) {
-                ev.stop_immediate_propagation();
+            let steps_in = is_dirty() && !same_page(&here, &there);
+            if steps_in {
                 // The browser has gone back already; it goes where it was until there is an answer.
                 if let Ok(history) = window().history() {
                     let _ = history.push_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(&here));
                 }
                 ask(Way::Back);
             }
-        });
+            steps_in
+        }));
         on_cleanup(move || closing.remove());
     });
     let navigate = use_navigate();

@@ -9,12 +9,14 @@ mod state;
 
 pub use changes::Typed;
 pub use deed::Deed;
+pub use guard::WayBack;
 pub use state::FormState;
 
 use crate::{
     AppError,
-    components::{Button, ButtonKind, ErrorPanel, Icon, IconName},
+    components::{Button, ButtonKind, ErrorPanel, Said},
     live::Live,
+    upload::idempotency_key,
 };
 use domain::FieldErrors;
 use guard::LeaveGuard;
@@ -55,7 +57,7 @@ pub struct Hooks {
 
 /// `action`: where it is posted; `verb`: the words of its button; `said`: what a success tells; `start`: what a form
 /// that was posted without a script left behind; `bar`: the button stands in a bar that comes when something changed;
-/// `guarded`: leaving with something changed asks first;
+/// `guarded`: leaving with something changed asks first; `once`: it makes something, and must not make it twice;
 /// `node`: the form itself, for who fills it in; `name`: tells the forms of a page apart.
 #[component]
 pub fn SaveForm(
@@ -69,6 +71,7 @@ pub fn SaveForm(
     #[prop(optional)] bar: bool,
     #[prop(optional)] danger: bool,
     #[prop(optional)] guarded: bool,
+    #[prop(optional)] once: bool,
     #[prop(optional)] node: NodeRef<html::Form>,
     children: Children,
 ) -> impl IntoView {
@@ -80,6 +83,7 @@ pub fn SaveForm(
     let changed = RwSignal::new(Vec::<String>::new());
     let form = node;
     provide_context(Errors(errors));
+    let key = drawn_key();
 
     let look = move || {
         let Some(element) = form.get_untracked() else { return };
@@ -89,15 +93,15 @@ pub fn SaveForm(
             hear.run(typed);
         }
     };
+    let live = Live::expect();
     let fail = move |error: AppError| {
         if error.status() == 401 {
-            Live::expect().signed_out();
+            live.signed_out();
         }
         message.set(error.0.errors.is_empty().then(|| error.0.detail.clone()));
         errors.set(error.0.errors);
         focus_first_wrong(form);
     };
-    let live_owner = Owner::current();
     let on_submit = {
         let action = action.clone();
         move |ev: SubmitEvent| {
@@ -115,7 +119,7 @@ pub fn SaveForm(
                 return;
             }
             busy.set(true);
-            let (action, owner) = (action.clone(), live_owner.clone());
+            let action = action.clone();
             spawn_local(async move {
                 let answer = send::send(&element, &action).await;
                 if busy.try_set(false).is_some() {
@@ -128,14 +132,12 @@ pub fn SaveForm(
                             Afterwards::Keep => Typed::of(&element).settle(),
                             Afterwards::Clear => element.reset(),
                         }
+                        key.set(idempotency_key());
                         look();
                         let words = hooks.saved.and_then(|hear| hear.run(value));
                         told.set(Some(words.unwrap_or_else(|| said.to_owned())));
                     }
-                    Err(error) => match owner {
-                        Some(owner) => owner.with(|| fail(error)),
-                        None => fail(error),
-                    },
+                    Err(error) => fail(error),
                 }
             });
         }
@@ -171,10 +173,9 @@ pub fn SaveForm(
             }
         >
             {move || message.get().map(|detail| view! { <ErrorPanel title="That did not work" detail /> })}
+            {once.then(|| view! { <KeyField key /> })}
             {children()}
-            <p class="form-said" role="status">
-                {move || told.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
-            </p>
+            <Said text=told />
             {if bar {
                 view! {
                     <div class="save-bar" data-changed=move || has_changes.get().then_some("")>
@@ -194,6 +195,19 @@ pub fn SaveForm(
         </form>
         {guarded.then(|| view! { <LeaveGuard changed form /> })}
     }
+}
+
+/// The key under which a form is sent: drawn in the browser, and anew after each success, so that what is sent twice is
+/// done once.
+fn drawn_key() -> RwSignal<String> {
+    let key = RwSignal::new(String::new());
+    Effect::new(move |_| key.set(idempotency_key()));
+    key
+}
+
+#[component]
+fn KeyField(key: RwSignal<String>) -> impl IntoView {
+    view! { <input type="hidden" name="key" value=move || key.get() /> }
 }
 
 /// Puts the cursor where the first mistake is, once it is on screen.

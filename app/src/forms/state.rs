@@ -5,7 +5,7 @@
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
 use domain::FieldErrors;
-use leptos::prelude::SharedValue;
+use leptos::prelude::*;
 use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
 
@@ -63,6 +63,16 @@ impl FormState {
             FormState::default()
         })
         .into_inner()
+    }
+
+    /// What a form left behind, for the first rendering of its page alone. The browser renders a page once and then
+    /// lives on; the server may render a part more than once before it sends it, so there it stays.
+    pub fn told_once(left: StoredValue<FormState>) -> Self {
+        #[cfg(feature = "ssr")]
+        let told = left.try_get_value();
+        #[cfg(not(feature = "ssr"))]
+        let told = left.try_update_value(std::mem::take);
+        told.unwrap_or_default()
     }
 
     /// Whether a form of this page was sent back.

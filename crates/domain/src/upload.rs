@@ -1,6 +1,8 @@
 //! What an upload refuses, in the words that browser and server share: a file is looked at before a byte is sent, and
 //! again when it arrives.
 
+use crate::message::count;
+
 /// Code and sentence of a refusal at one file's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileRefusal {
@@ -26,15 +28,21 @@ pub fn empty() -> FileRefusal {
 }
 
 pub fn too_large(limit: u64) -> FileRefusal {
-    let sentence = format!("The file is larger than {}.", megabytes(limit));
+    let sentence = format!("The file is larger than {}.", size_limit(limit));
     FileRefusal { code: "too_large", status: 413, sentence }
 }
 
-/// A limit in MB of 1,048,576 bytes, with at most two decimals, rounded down so that a file of that size is taken.
-pub fn megabytes(bytes: u64) -> String {
-    let hundredths = (u128::from(bytes) * 100 / (1 << 20)).max(1);
+/// A limit in MB of 1,048,576 bytes, a small one in KB or bytes: with at most two decimals, rounded down so that a file
+/// of that size is taken.
+pub fn size_limit(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..1_024 => return count(bytes, "byte", "bytes"),
+        1_024..1_048_576 => (1 << 10, "KB"),
+        _ => (1 << 20, "MB"),
+    };
+    let hundredths = u128::from(bytes) * 100 / unit;
     let text = format!("{}.{:02}", hundredths / 100, hundredths % 100);
-    format!("{} MB", text.trim_end_matches('0').trim_end_matches('.'))
+    format!("{} {name}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]
@@ -42,17 +50,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_limit_is_named_in_megabytes_and_rounded_down() {
+    fn a_limit_is_named_in_its_unit_and_rounded_down() {
         const MB: u64 = 1 << 20;
         for (bytes, text) in [
             (100 * MB, "100 MB"),
             (MB, "1 MB"),
             (3 * MB / 2, "1.5 MB"),
             (105_000_000, "100.13 MB"),
-            (20_000, "0.01 MB"),
-            (1, "0.01 MB"),
+            (MB - 1, "1023.99 KB"),
+            (20_000, "19.53 KB"),
+            (1_023, "1,023 bytes"),
+            (1, "1 byte"),
         ] {
-            assert_eq!(megabytes(bytes), text, "{bytes}");
+            assert_eq!(size_limit(bytes), text, "{bytes}");
         }
     }
 

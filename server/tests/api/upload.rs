@@ -183,7 +183,7 @@ async fn an_upload_given_up_after_its_first_file_leaves_nothing_of_that_either()
 }
 
 #[tokio::test]
-async fn the_limit_is_named_in_megabytes_also_when_it_is_no_whole_number() {
+async fn the_limit_is_named_also_when_it_is_no_whole_number() {
     let server = Setup::new().env("INSIGHTHUB_MAX_FILE_BYTES", "1572864").start().await;
     let client = server.user("ada").await;
     let workspace = client.first_workspace().await;

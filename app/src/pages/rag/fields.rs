@@ -69,7 +69,6 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
         let token = held(RagField::ChunkingStrategy) == ChunkingStrategy::Token.as_str();
         if token { "tokens" } else { "characters" }
     });
-    let reranks = Memo::new(move |_| !held(RagField::RerankEnabled).is_empty());
     let rerank_options = {
         let mut all = choice_options(&options.rerank_models);
         all.insert(0, SelectOption::new("", "None"));
@@ -165,16 +164,14 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 "Put the found passages in order anew (rerank)"
             </label>
             {differs.clone()(RagField::RerankEnabled)}
-            <div class="contents" data-muted=move || (!reranks.get()).then_some("")>
-                <Select
-                    label="Rerank model"
-                    name="rerank_model"
-                    options=rerank_options
-                    value=value(RagField::RerankModel)
-                    error=error_of("rerank_model")
-                    help=help_of(&options.rerank_models, RagField::RerankModel)
-                />
-            </div>
+            <Select
+                label="Rerank model"
+                name="rerank_model"
+                options=rerank_options
+                value=value(RagField::RerankModel)
+                error=error_of("rerank_model")
+                help=help_of(&options.rerank_models, RagField::RerankModel)
+            />
             {differs(RagField::RerankModel)}
         </fieldset>
     }

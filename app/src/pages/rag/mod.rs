@@ -80,7 +80,7 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
                                 stores.put_workspace(workspace);
                             }
                         };
-                        let first = told_once(start);
+                        let first = FormState::told_once(start);
                         let again = Callback::new(move |()| {
                             start.set_value(FormState { said: Some(RESET.to_owned()), ..FormState::default() });
                             page.refetch();
@@ -200,16 +200,6 @@ fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView
             }}
         </div>
     }
-}
-
-/// What a form left behind, for the first rendering alone. The server may render a part more than once before it sends
-/// it, so there it stays.
-fn told_once(start: StoredValue<FormState>) -> FormState {
-    #[cfg(feature = "ssr")]
-    let told = start.try_get_value();
-    #[cfg(not(feature = "ssr"))]
-    let told = start.try_update_value(std::mem::take);
-    told.unwrap_or_default()
 }
 
 /// What is typed, by the rules of the server, before it is asked.

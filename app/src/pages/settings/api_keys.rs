@@ -2,10 +2,11 @@
 
 use super::super::problem::ProblemView;
 use crate::{
-    components::{Ago, Button, Field, Icon, IconName, OnDay, RowsSkeleton, Select, SelectOption, TabTitle},
+    components::{
+        Ago, Button, Field, Icon, IconName, Note, OnDay, RowsSkeleton, Said, Select, SelectOption, TabTitle,
+    },
     forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
     server_fns::settings::{MakeKey, RevokeKey, list_keys},
-    upload::idempotency_key,
     wire::Wire,
 };
 use domain::{ApiKey, FieldErrors, Scope, validate::KeyName};
@@ -33,9 +34,7 @@ pub fn ApiKeysPage() -> impl IntoView {
         <NewKey start secret made=Callback::new(move |()| keys.refetch()) />
         <section class="section" aria-labelledby="keys-title">
             <h2 class="section-title" id="keys-title">"Your keys"</h2>
-            <p class="form-said" role="status">
-                {move || said.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
-            </p>
+            <Said text=said />
             <Transition fallback=|| view! { <RowsSkeleton rows=2 /> }>
                 {move || Suspend::new(async move {
                     match keys.await {
@@ -105,13 +104,9 @@ fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>
     let name = start.value("name");
     let lives = LIVES.map(|(value, words)| SelectOption::new(value, words)).to_vec();
     let life = start.typed_or("expires_in_days", LIVES[0].0);
-    // Drawn in the browser, and anew after each success: what is sent twice is made once.
-    let key = RwSignal::new(String::new());
-    Effect::new(move |_| key.set(idempotency_key()));
     let hooks = Hooks {
         check: Some(Callback::new(check)),
         saved: Some(Callback::new(move |answer: Value| {
-            key.set(idempotency_key());
             secret.set(answer.as_str().map(str::to_owned));
             made.run(());
             None
@@ -129,8 +124,8 @@ fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>
                 hooks
                 afterwards=Afterwards::Clear
                 guarded=true
+                once=true
             >
-                <input type="hidden" name="key" value=move || key.get() />
                 <Field
                     label="Name"
                     name="name"
@@ -180,10 +175,7 @@ fn Scopes() -> impl IntoView {
         <fieldset class="field" data-field="What it may do">
             <legend class="field-label">"What it may do"</legend>
             <div class="stack gap-1">{Scope::ALL.iter().map(one).collect_view()}</div>
-            <p class="field-note" id="scopes-note" data-error=move || error.get().map(|_| "") aria-live="polite">
-                {move || error.get().map(|_| view! { <Icon name=IconName::Warning /> })}
-                {move || error.get()}
-            </p>
+            <Note id="scopes-note" error=error.into() />
         </fieldset>
     }
 }

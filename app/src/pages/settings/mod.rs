@@ -63,11 +63,15 @@ pub fn SettingsFrame() -> impl IntoView {
 }
 
 /// A page that shows what the person's account says: `show` renders it once that is read.
-fn with_user<V: IntoView + 'static>(show: fn(RwSignal<Option<User>>) -> V) -> impl IntoView {
+fn with_user<V: IntoView + 'static>(
+    show: impl Fn(RwSignal<Option<User>>) -> V + Clone + Send + Sync + 'static,
+) -> impl IntoView {
     let ShellData(shell) = expect_context();
     view! {
         <Suspense fallback=|| view! { <RowsSkeleton rows=4 /> }>
-            {move || Suspend::new(async move {
+            {move || {
+                let show = show.clone();
+                Suspend::new(async move {
                 match shell.await {
                     Ok(Wire(shell)) => {
                         let take = |stores: Stores, live: Live| take_shell(stores, live, &shell);
@@ -78,7 +82,7 @@ fn with_user<V: IntoView + 'static>(show: fn(RwSignal<Option<User>>) -> V) -> im
                         view! { <ProblemView error what="account" retry /> }.into_any()
                     }
                 }
-            })}
+            })}}
         </Suspense>
     }
 }

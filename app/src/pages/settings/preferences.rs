@@ -15,17 +15,15 @@ use leptos::{prelude::*, server_fn::ServerFn};
 
 #[component]
 pub fn PreferencesPage() -> impl IntoView {
-    let start = StoredValue::new(FormState::of_page());
-    provide_context(start);
+    let start = FormState::of_page();
     view! {
         <TabTitle text="Preferences" />
-        {with_user(Preferences)}
+        {with_user(move |user| view! { <PreferencesForm user start=start.clone() /> })}
     }
 }
 
-#[allow(non_snake_case)]
-fn Preferences(user: RwSignal<Option<User>>) -> impl IntoView {
-    let start = expect_context::<StoredValue<FormState>>().get_value();
+#[component]
+fn PreferencesForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoView {
     let stores = Stores::expect();
     let theme = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.theme).unwrap_or(Theme::System)));
     let density = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.density).unwrap_or_default()));

@@ -14,17 +14,15 @@ use leptos::{prelude::*, server_fn::ServerFn};
 
 #[component]
 pub fn ProfilePage() -> impl IntoView {
-    let start = StoredValue::new(FormState::of_page());
-    provide_context(start);
+    let start = FormState::of_page();
     view! {
         <TabTitle text="Profile" />
-        {with_user(Profile)}
+        {with_user(move |user| view! { <ProfileForm user start=start.clone() /> })}
     }
 }
 
-#[allow(non_snake_case)]
-fn Profile(user: RwSignal<Option<User>>) -> impl IntoView {
-    let start = expect_context::<StoredValue<FormState>>().get_value();
+#[component]
+fn ProfileForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoView {
     let kept = StoredValue::new(start.clone());
     let value = move |field: &str, part: fn(&User) -> String| {
         let saved = user.with(|u| u.as_ref().map(part).unwrap_or_default());

@@ -2,18 +2,22 @@
 
 use super::super::problem::ProblemView;
 use crate::{
-    components::{Ago, ButtonKind, Icon, IconName, RowsSkeleton, TabTitle},
+    components::{Ago, ButtonKind, RowsSkeleton, Said, TabTitle},
     forms::{Deed, FormState},
+    paths,
     server_fns::settings::{EndOtherSessions, EndSession, list_sessions},
     wire::Wire,
 };
-use domain::resource::Session;
+use domain::resource::{Page, Session};
 use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn SessionsPage() -> impl IntoView {
     let start = FormState::of_page();
-    let sessions = Resource::new(|| (), |()| list_sessions(None));
+    let query = use_query_map();
+    let after = Memo::new(move |_| query.with(|query| query.get("after")));
+    let sessions = Resource::new(move || after.get(), list_sessions);
     let said = RwSignal::new(start.said.or(start.message));
     let again = Callback::new(move |words: &'static str| {
         said.set(Some(words.to_owned()));
@@ -23,13 +27,15 @@ pub fn SessionsPage() -> impl IntoView {
         <TabTitle text="Sessions" />
         <section class="section">
             <p class="muted">"Each browser that is signed in to your account. End what you do not know."</p>
-            <p class="form-said" role="status">
-                {move || said.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
-            </p>
+            <Said text=said />
             <Transition fallback=|| view! { <RowsSkeleton rows=3 /> }>
                 {move || Suspend::new(async move {
                     match sessions.await {
-                        Ok(Wire(page)) => view! { <List sessions=page.items again /> }.into_any(),
+                        Ok(Wire(Page { items, next })) => view! {
+                            <List sessions=items again />
+                            <Pages is_first=after.get_untracked().is_none() next />
+                        }
+                        .into_any(),
                         Err(error) => {
                             let retry = Callback::new(move |()| sessions.refetch());
                             view! { <ProblemView error what="list" retry /> }.into_any()
@@ -56,6 +62,18 @@ fn List(sessions: Vec<Session>, again: Callback<&'static str>) -> impl IntoView 
                 done=Callback::new(move |_| again.run("All other sessions were ended."))
             />
         })}
+    }
+}
+
+/// The way to those that are not shown.
+#[component]
+fn Pages(is_first: bool, next: Option<String>) -> impl IntoView {
+    let older = next.map(|next| format!("{}?after={}", paths::SETTINGS_SESSIONS, paths::encode(&next)));
+    view! {
+        <nav class="row" aria-label="Pages of the list">
+            {(!is_first).then(|| view! { <a class="link" href=paths::SETTINGS_SESSIONS>"Newest sessions"</a> })}
+            {older.map(|href| view! { <a class="link" href=href>"Older sessions"</a> })}
+        </nav>
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     upload::Uploads,
     wire::Wire,
 };
-use domain::{WorkspaceId, files, upload::megabytes};
+use domain::{WorkspaceId, files, upload::size_limit};
 use leptos::{prelude::*, task::spawn_local};
 
 #[component]
@@ -64,7 +64,7 @@ fn Head() -> impl IntoView {
 
 #[component]
 fn Invitation(id: WorkspaceId, locked: Locked) -> impl IntoView {
-    let limit = megabytes(Stores::expect().max_file_bytes());
+    let limit = size_limit(Stores::expect().max_file_bytes());
     let what =
         format!("{}, up to {limit} each. You can watch each of them become searchable.", files::taken_list());
     let title = move || if locked.get().is_some() { "No documents yet" } else { "Drop files here" };

@@ -120,8 +120,7 @@ fn Workspace(
     let name = Signal::derive(move || text(workspace, |w| &w.name));
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
     let locked = locked(workspace);
-    // Told once: the page that a refused form led to.
-    let refused = refused.try_update_value(std::mem::take).unwrap_or_default();
+    let refused = FormState::told_once(refused);
     // The form for files has no typed values to give back; the other one always has.
     let is_edit = !refused.values.is_empty();
     let files = refused.errors.of("file").iter().cloned();

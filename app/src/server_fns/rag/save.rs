@@ -5,6 +5,7 @@ use domain::WorkspaceId;
 use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "rag/save")]
+#[expect(clippy::too_many_arguments, reason = "they are the fields of a form that posts without a script")]
 pub async fn save_rag(
     /// Whose it is; the person's default without.
     #[server(default)]

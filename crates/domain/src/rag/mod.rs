@@ -2,17 +2,19 @@
 //! between two, and what of it decides how documents are indexed. `validate` has the bounds and the rules between
 //! fields, `options` what a server can run.
 
+mod bad_values;
 mod estimate;
 mod options;
 mod preset;
 mod validate;
 
+pub use bad_values::{BadValue, bad_values};
 pub use estimate::{Estimate, Measured, Sampled, estimate};
 pub use options::{
     EmbeddingModel, ModelState, Provider, RERANK_MODELS, RETRIEVERS, RagChoice, RagOptions, STRATEGIES,
 };
 pub use preset::Preset;
-pub use validate::{BadValue, CHUNK_OVERLAP, CHUNK_SIZE, RagForm, TOP_K, bad_values};
+pub use validate::{CHUNK_OVERLAP, CHUNK_SIZE, RagForm, TOP_K};
 
 use crate::status::named;
 use serde::{Deserialize, Serialize};

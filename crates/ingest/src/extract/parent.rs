@@ -84,6 +84,15 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// For a server that takes files of up to `bytes`: what an operator lets in is also read. The reading process may
+    /// then have more memory, as much as such a file needs.
+    pub fn for_files(bytes: u64) -> Self {
+        let usual = Self::default();
+        let input_bytes = usual.input_bytes.max(bytes);
+        let needed = usual.memory_base.saturating_add(input_bytes.saturating_mul(usual.memory_per_byte));
+        Self { input_bytes, memory_most: usual.memory_most.max(needed), ..usual }
+    }
+
     fn request(&self, kind: FileKind, size: u64) -> Request {
         let memory = self.memory_base.saturating_add(size.saturating_mul(self.memory_per_byte));
         let per_megabyte = match kind {
@@ -438,5 +447,13 @@ mod tests {
         assert_eq!((large.memory >> 20, large.cpu), (642, 600));
         assert_eq!(limits.request(FileKind::Html, 5 << 20).rights.cpu, 14);
         assert_eq!(limits.request(FileKind::Pdf, u64::MAX).rights.memory, limits.memory_most);
+    }
+
+    #[test]
+    fn a_server_that_takes_larger_files_reads_them_too() {
+        assert_eq!(Limits::for_files(1 << 20), Limits::default());
+        let limits = Limits::for_files(400 << 20);
+        assert_eq!(limits.input_bytes, 400 << 20);
+        assert_eq!(limits.request(FileKind::Pdf, 400 << 20).rights.memory >> 20, 192 + 5 * 400);
     }
 }

@@ -175,6 +175,31 @@ impl<S: JobSubject> Desk<S> {
         self.jobs.claim(&worker(name), LONG, limit, self.now()).await.unwrap()
     }
 
+    /// One worker at each of the queues claims until nothing is left; all at the same time. Answers whose they became.
+    pub async fn race(&self, queues: impl Iterator<Item = Arc<dyn JobStore>>) -> Vec<DocumentId> {
+        let now = self.now();
+        let claiming = queues.enumerate().map(|(n, queue)| {
+            tokio::spawn(async move {
+                let me = worker(&format!("w{n}"));
+                let mut mine = vec![];
+                loop {
+                    let claims = queue.claim(&me, LONG, 1 + n as u32 % 3, now).await.unwrap();
+                    if claims.is_empty() {
+                        break mine;
+                    }
+                    mine.extend(claims);
+                }
+            })
+        });
+        let mut claimed = vec![];
+        for worker in claiming.collect::<Vec<_>>() {
+            let claims = worker.await.unwrap();
+            assert!(claims.iter().all(|c| c.fence == 1));
+            claimed.extend(claims.iter().map(|c| c.document_id));
+        }
+        claimed
+    }
+
     /// Claims with a lease that is over at once: as if the worker had died and the time had passed.
     pub async fn claim_and_die(&self, name: &str, limit: u32) -> Vec<Claim> {
         self.jobs.claim(&worker(name), 0, limit, self.now()).await.unwrap()

@@ -1,0 +1,256 @@
+//! What a worker does to a document: it takes it, and finishes one piece of work after the other.
+
+use super::{
+    job::{drop_from_totals, settle, tell_job},
+    *,
+};
+
+/// Smallest distance of two `file_progress` of one step.
+const STEP_EVERY_MICROS: i64 = 500_000;
+
+/// A worker took the document: job and document start, where they have not yet.
+///
+/// # Errors
+/// When the job is neither pending nor running.
+pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
+    let mut events = vec![];
+    let mut counts_changed = false;
+    let before = (job.job.status, job.job.phase);
+    // One that is indexed anew may be taken before it was told that it waits.
+    if job.job.kind == JobKind::Reindex && doc.document.job_id != Some(job.job.job_id) {
+        let told = requeue(job, doc, now)?;
+        events.extend(told.events);
+        counts_changed = told.counts_changed;
+    }
+    if job.job.status != JobStatus::Running {
+        job.job.status = job.job.status.go(JobStatus::Running)?;
+        job.job.started_at.get_or_insert(now);
+        run_phase(&mut job.job, PhaseName::Loading, now)?;
+    }
+    if doc.document.status == DocumentStatus::Pending {
+        doc.document.status = doc.document.status.go(DocumentStatus::Processing)?;
+        doc.document.updated_at = now;
+        events.push(Event::DocumentStatus(doc.document.clone()));
+    }
+    tell_job(job, before, now, &mut events);
+    Ok(Told { events, counts_changed })
+}
+
+/// Applies a finished piece of work. `wanted` is what the workspace asks for by now.
+///
+/// # Errors
+/// When the table of a status does not have the move: the work came too late, or out of order.
+pub fn advance(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    checkpoint: &Checkpoint,
+    wanted: &RagConfig,
+    now: Timestamp,
+) -> Result<Told, IllegalMove> {
+    let mut events = vec![];
+    let mut counts_changed = false;
+    let before = (job.job.status, job.job.phase);
+    doc.document.updated_at = now;
+    match checkpoint {
+        Checkpoint::Step { step, facts } => {
+            if let Some(phase) = step.phase() {
+                run_phase(&mut job.job, phase, now)?;
+            }
+            end_step(doc, StepStatus::Complete, None, now, &mut events);
+            begin_step(doc, step.clone(), friendly(step, facts), now, &mut events);
+        }
+        Checkpoint::Loaded { pages, characters, title, warnings } => {
+            expect(doc, Stage::Loading, Stage::Chunking)?;
+            doc.document.warnings.clone_from(warnings);
+            let mut metadata = serde_json::json!({ "characters": characters });
+            if let Some(pages) = pages {
+                metadata["pages"] = (*pages).into();
+                job.job.metrics.pages_found += pages;
+            }
+            if let Some(title) = title {
+                metadata["title"] = title.as_str().into();
+            }
+            doc.document.metadata = metadata;
+            job.job.phase_details[0].items_processed += 1;
+            set_progress(doc, 0);
+        }
+        Checkpoint::Chunked { chunks } => {
+            expect(doc, Stage::Chunking, if doc.embeds { Stage::Embedding } else { Stage::Indexing })?;
+            let n = chunks.len() as u64;
+            doc.document.chunk_count = n;
+            let phases = &mut job.job.phase_details;
+            phases[1].items_processed += 1;
+            if doc.embeds {
+                phases[2].items_total += n;
+            }
+            phases[3].items_total += n;
+            job.job.metrics.chunks_created += n;
+            job.job.metrics.tokens += chunks.iter().map(|c| u64::from(c.token_count)).sum::<u64>();
+            set_progress(doc, 0);
+        }
+        Checkpoint::Embedded { vectors } => {
+            let n = vectors.len() as u64;
+            doc.embedded += n;
+            job.job.phase_details[2].items_processed += n;
+            job.job.metrics.chunks_embedded += n;
+            if doc.embedded >= doc.document.chunk_count {
+                expect(doc, Stage::Embedding, Stage::Indexing)?;
+                set_progress(doc, 0);
+            } else {
+                set_progress(doc, doc.embedded);
+            }
+            let facts = Facts {
+                done: Some(doc.embedded),
+                chunks: Some(doc.document.chunk_count),
+                ..Facts::default()
+            };
+            doc.document.message = Some(friendly(&Step::CreatingEmbeddings, &facts));
+            if now.micros() - doc.event_at.micros() >= STEP_EVERY_MICROS {
+                tell_step(doc, StepStatus::InProgress, now, &mut events);
+            }
+        }
+        Checkpoint::Indexed => {
+            expect(doc, Stage::Indexing, Stage::Done)?;
+            doc.document.status = doc.document.status.go(DocumentStatus::Ready)?;
+            doc.document.error = None;
+            doc.document.error_code = None;
+            doc.document.error_hint = None;
+            let indexed = job.config.fingerprint(doc.embeds);
+            doc.document.stale = !indexed.serves(wanted);
+            doc.document.indexed_with = indexed.indexed_with();
+            doc.indexed = Some(indexed);
+            doc.live = doc.generation;
+            doc.live_chunks = doc.document.chunk_count;
+            job.job.phase_details[3].items_processed += doc.document.chunk_count;
+            job.job.metrics.documents_done += 1;
+            end_step(doc, StepStatus::Complete, None, now, &mut events);
+            let facts = Facts { chunks: Some(doc.document.chunk_count), ..Facts::default() };
+            doc.document.progress = 100.0;
+            doc.document.step = Some(Step::Finished);
+            doc.document.message = Some(friendly(&Step::Finished, &facts));
+            doc.step_started_at = now;
+            tell_step(doc, StepStatus::Complete, now, &mut events);
+            events.push(Event::DocumentStatus(doc.document.clone()));
+            counts_changed = true;
+        }
+        Checkpoint::Failed(failure) => {
+            let failed_in = doc.stage.phase();
+            drop_from_totals(&mut job.job, doc, failed_in, failure);
+            doc.stage = Stage::Done;
+            if doc.live > 0 {
+                keep_serving(doc, failure, wanted)?;
+            } else {
+                doc.document.status = doc.document.status.go(DocumentStatus::Failed)?;
+                doc.document.error = Some(failure.message.clone());
+                doc.document.error_code = Some(failure.code.clone());
+                doc.document.error_hint.clone_from(&failure.hint);
+            }
+            end_step(doc, StepStatus::Error, Some(&failure.message), now, &mut events);
+            events.push(Event::DocumentStatus(doc.document.clone()));
+            counts_changed = true;
+        }
+    }
+    settle(&mut job.job, now)?;
+    tell_job(job, before, now, &mut events);
+    Ok(Told { events, counts_changed })
+}
+
+/// A document that could not be indexed anew is found as it was before, which makes it ready; a warning tells the rest.
+fn keep_serving(doc: &mut DocumentState, failure: &Failure, wanted: &RagConfig) -> Result<(), IllegalMove> {
+    let d = &mut doc.document;
+    d.status = d.status.go(DocumentStatus::Ready)?;
+    d.stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
+    d.chunk_count = doc.live_chunks;
+    d.warnings.retain(|w| w.code != REINDEX_FAILED);
+    let hint = failure.hint.as_deref().map(|hint| format!(" {hint}")).unwrap_or_default();
+    let message =
+        format!("It could not be indexed anew, and is found as it was before. {}{hint}", failure.message);
+    d.warnings.push(Warning { code: REINDEX_FAILED.to_owned(), message });
+    Ok(())
+}
+
+/// Moves the stage on; a checkpoint that does not fit it was made from an older state.
+fn expect(doc: &mut DocumentState, now: Stage, next: Stage) -> Result<(), IllegalMove> {
+    if doc.stage != now {
+        return Err(IllegalMove {
+            what: "The document's checkpoint",
+            from: doc.stage.as_str(),
+            to: next.as_str(),
+            allowed: vec![],
+        });
+    }
+    doc.stage = next;
+    Ok(())
+}
+
+fn set_progress(doc: &mut DocumentState, done: u64) {
+    let now = progress::of_document(doc.stage.phase(), done, doc.document.chunk_count);
+    doc.document.progress = doc.document.progress.max(now);
+}
+
+pub(super) fn run_phase(job: &mut Job, phase: PhaseName, now: Timestamp) -> Result<(), IllegalMove> {
+    let detail = &mut job.phase_details[phase.index()];
+    // A phase that others completed, or that was skipped, stays so.
+    if detail.status == PhaseStatus::Pending {
+        detail.status = detail.status.go(PhaseStatus::Running)?;
+        detail.started_at = Some(now);
+    }
+    Ok(())
+}
+
+pub(super) fn begin_step(
+    doc: &mut DocumentState,
+    step: Step,
+    message: String,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) {
+    doc.document.step = Some(step);
+    doc.document.message = Some(message);
+    doc.step_started_at = now;
+    tell_step(doc, StepStatus::InProgress, now, events);
+}
+
+/// Ends the step that runs, if one does.
+pub(super) fn end_step(
+    doc: &mut DocumentState,
+    status: StepStatus,
+    message: Option<&str>,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) {
+    if doc.document.step.is_none() {
+        return;
+    }
+    if let Some(message) = message {
+        doc.document.message = Some(message.to_owned());
+    }
+    tell_step(doc, status, now, events);
+}
+
+pub(super) fn tell_step(
+    doc: &mut DocumentState,
+    status: StepStatus,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) {
+    let d = &doc.document;
+    let Some(step) = d.step.clone() else { return };
+    events.push(Event::FileProgress(FileProgress {
+        document_id: d.id,
+        workspace_id: d.workspace_id,
+        job_id: d.job_id,
+        attempt: d.attempt,
+        filename: d.filename.clone(),
+        message: d.message.clone().unwrap_or_default(),
+        status,
+        progress: d.progress,
+        timestamp: now,
+        started_at: doc.step_started_at,
+        extra: serde_json::json!({ "phase": step.phase(), "chunks": d.chunk_count, "embedded": doc.embedded }),
+        rev: 0,
+        file_id: d.id,
+        step,
+    }));
+    doc.event_at = now;
+}

@@ -1,0 +1,147 @@
+//! What the work on its documents means for a job: its phases, its end, its rate, and how often it is told.
+
+use super::*;
+
+/// Smallest distance of two `job_update` that tell progress only.
+const JOB_EVERY_MICROS: i64 = 200_000;
+
+/// A failed document is through with the phase it failed in, and later phases no longer wait for it.
+pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: PhaseName, failure: &Failure) {
+    let chunks = doc.document.chunk_count;
+    let phases = &mut job.phase_details;
+    match failed_in {
+        PhaseName::Loading => {
+            phases[0].items_processed += 1;
+            phases[1].items_total = phases[1].items_total.saturating_sub(1);
+        }
+        PhaseName::Chunking => phases[1].items_processed += 1,
+        PhaseName::Embedding => {
+            phases[2].items_total = phases[2].items_total.saturating_sub(chunks.saturating_sub(doc.embedded));
+            phases[3].items_total = phases[3].items_total.saturating_sub(chunks);
+        }
+        PhaseName::Indexing => phases[3].items_total = phases[3].items_total.saturating_sub(chunks),
+    }
+    phases[failed_in.index()].error = Some(format!("{}: {}", doc.document.filename, failure.message));
+    job.metrics.documents_failed += 1;
+}
+
+/// Brings phases, progress, message and status of the job in line with its counts.
+pub(super) fn settle(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    let m = job.metrics;
+    let through = m.documents_done + m.documents_failed >= m.documents_total;
+    let share_known = if job.phase_details[1].items_total == 0 {
+        0.0
+    } else {
+        job.phase_details[1].items_processed as f64 / job.phase_details[1].items_total as f64
+    };
+    let mut before_is_done = true;
+    for (i, p) in job.phase_details.iter_mut().enumerate() {
+        let known = if i < 2 { 1.0 } else { share_known };
+        p.progress = p.progress.max(progress::of_phase(p.items_processed, p.items_total, known));
+        if p.status == PhaseStatus::Running
+            && before_is_done
+            && p.items_processed >= p.items_total
+            && !through
+        {
+            p.status = p.status.go(PhaseStatus::Completed)?;
+            p.completed_at = Some(now);
+            p.progress = 100.0;
+        }
+        before_is_done &= matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped);
+    }
+    if through && !job.status.is_final() {
+        finish(job, now)?;
+    } else {
+        job.progress = job.progress.max(progress::of_job(&job.phase_details));
+        job.phase = progress::current_phase(&job.phase_details);
+        job.message = message(job);
+    }
+    estimate(job, now);
+    Ok(())
+}
+
+fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    let m = job.metrics;
+    let outcome = progress::outcome(m.documents_done, m.documents_failed);
+    for p in &mut job.phase_details {
+        let ended = match (p.status, outcome) {
+            (PhaseStatus::Running, JobStatus::Failed) if p.error.is_some() => PhaseStatus::Failed,
+            (PhaseStatus::Running, _) => PhaseStatus::Completed,
+            _ => continue,
+        };
+        p.status = p.status.go(ended)?;
+        p.completed_at = Some(now);
+        if ended == PhaseStatus::Completed {
+            p.progress = 100.0;
+        }
+    }
+    job.status = job.status.go(outcome)?;
+    job.completed_at = Some(now);
+    job.phase = progress::current_phase(&job.phase_details);
+    job.message = if outcome == JobStatus::Failed {
+        let first = job.phase_details.iter().find_map(|p| p.error.clone());
+        job.error.clone_from(&first);
+        match m.documents_total {
+            1 => first.unwrap_or_else(|| "The document could not be processed".into()),
+            n => format!("None of {} documents could be processed", number(n)),
+        }
+    } else {
+        job.progress = 100.0;
+        match m.documents_failed {
+            0 => format!("{} ready", count(m.documents_done, "document", "documents")),
+            failed => format!(
+                "{} of {} ready, {} failed",
+                number(m.documents_done),
+                count(m.documents_total, "document", "documents"),
+                number(failed)
+            ),
+        }
+    };
+    Ok(())
+}
+
+fn message(job: &Job) -> String {
+    let p = &job.phase_details[job.phase.index()];
+    let of = |what| format!("{} of {} {what}", number(p.items_processed), number(p.items_total));
+    match job.phase {
+        PhaseName::Loading => format!("Reading: {}", of("documents")),
+        PhaseName::Chunking => format!("Splitting: {}", of("documents")),
+        PhaseName::Embedding => format!("Creating embeddings: {}", of("chunks")),
+        PhaseName::Indexing => format!("Indexing: {}", of("chunks")),
+    }
+}
+
+/// Rate and remaining time, once three seconds and five percent tell something; none when the job stands.
+fn estimate(job: &mut Job, now: Timestamp) {
+    job.rate = None;
+    job.eta_seconds = None;
+    let Some(started) = job.started_at.filter(|_| job.status == JobStatus::Running) else { return };
+    let elapsed = (now.micros() - started.micros()) as f64 / 1e6;
+    if elapsed < 3.0 {
+        return;
+    }
+    if job.metrics.chunks_embedded > 0 {
+        job.rate = Some((job.metrics.chunks_embedded as f64 / elapsed * 10.0).round() / 10.0);
+    }
+    if job.progress >= 5.0 {
+        job.eta_seconds = Some((elapsed * (100.0 - job.progress) / job.progress).ceil() as u64);
+    }
+}
+
+pub(super) fn tell_job(
+    job: &mut JobState,
+    before: (JobStatus, PhaseName),
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) {
+    let j = &job.job;
+    let turned = (j.status, j.phase) != before;
+    if turned || now.micros() - job.event_at.micros() >= JOB_EVERY_MICROS {
+        events.push(match j.status {
+            JobStatus::Completed => Event::JobComplete(j.clone()),
+            JobStatus::Failed => Event::JobError(j.clone()),
+            _ => Event::JobUpdate(j.clone()),
+        });
+        job.event_at = now;
+    }
+}

@@ -1,0 +1,305 @@
+//! How a piece of finished work changes a job and a document, and which events tell of it. Pure: every job store
+//! loads the two, calls [`start`] or [`advance`], and writes back what it finds, in one transaction.
+
+use crate::{
+    event::{Event, FileProgress, StepStatus},
+    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    message::{Facts, count, friendly, number},
+    progress,
+    rag::{Fingerprint, RagConfig},
+    resource::{Document, Job, Metrics, PhaseDetail, Warning},
+    status::{DocumentStatus, IllegalMove, JobKind, JobStatus, PhaseName, PhaseStatus, named},
+    step::Step,
+    timestamp::Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use std::{fmt, str::FromStr};
+
+mod advance;
+mod job;
+
+pub use advance::{advance, start};
+
+named!(
+    /// How far the checkpoints of a document reach.
+    Stage, "stage" {
+        Loading = "loading",
+        Chunking = "chunking",
+        Embedding = "embedding",
+        Indexing = "indexing",
+        Done = "done",
+    }
+);
+
+impl Stage {
+    const fn phase(self) -> PhaseName {
+        match self {
+            Stage::Loading => PhaseName::Loading,
+            Stage::Chunking => PhaseName::Chunking,
+            Stage::Embedding => PhaseName::Embedding,
+            Stage::Indexing | Stage::Done => PhaseName::Indexing,
+        }
+    }
+}
+
+/// A passage as the chunker made it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewChunk {
+    pub id: ChunkId,
+    pub ordinal: u32,
+    pub text: String,
+    /// SHA-256 of the text, hexadecimal.
+    pub content_hash: String,
+    pub page: Option<u32>,
+    pub heading: Option<String>,
+    pub char_start: u64,
+    pub char_end: u64,
+    pub token_count: u32,
+}
+
+/// Why a document could not be processed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Stable word for programs.
+    pub code: String,
+    /// One sentence for people.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    pub retryable: bool,
+}
+
+/// A piece of work that is done, committed with its results.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Checkpoint {
+    /// A step begins. Nothing is stored but what the screen shows.
+    Step { step: Step, facts: Facts },
+    /// The text was extracted and is durable beside the file.
+    Loaded { pages: Option<u64>, characters: u64, title: Option<String>, warnings: Vec<Warning> },
+    /// The text was cut; the chunks are committed with this.
+    Chunked { chunks: Vec<NewChunk> },
+    /// A batch of vectors, committed with this.
+    Embedded { vectors: Vec<(ChunkId, Vec<f32>)> },
+    /// The last step: the full text is written and the document becomes ready.
+    Indexed,
+    /// The document ends here; the job goes on with the others.
+    Failed(Failure),
+}
+
+/// A job as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JobState {
+    pub job: Job,
+    /// What its documents are indexed with: the workspace's configuration as it was when the job was made, so that one
+    /// run never mixes two.
+    pub config: RagConfig,
+    /// When the last event about it was emitted: progress is told at most five times a second.
+    pub event_at: Timestamp,
+}
+
+/// A document as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DocumentState {
+    pub document: Document,
+    pub stage: Stage,
+    /// Chunks that have their vector.
+    pub embedded: u64,
+    /// False: the document is found by keyword only, and embedding is skipped.
+    pub embeds: bool,
+    /// Names the passages that this run makes; each run has its own, so that the old ones serve until it is through.
+    pub generation: u32,
+    /// The generation that searches find; 0: none yet.
+    pub live: u32,
+    /// How many passages that one has.
+    pub live_chunks: u64,
+    /// What that one was made with.
+    pub indexed: Option<Fingerprint>,
+    pub step_started_at: Timestamp,
+    /// When the last event about its steps was emitted: progress is told at most twice a second.
+    pub event_at: Timestamp,
+}
+
+/// What a change leads to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Told {
+    /// In the order in which they take their seq.
+    pub events: Vec<Event>,
+    /// The counts of the workspace are different now, and a `workspace_status` has to tell.
+    pub counts_changed: bool,
+}
+
+impl Told {
+    /// Tells the job's place in the queue too, which only a store that knows all jobs can say.
+    pub fn set_queue_position(&mut self, ahead: u64) {
+        for event in &mut self.events {
+            if let Event::JobUpdate(job) = event {
+                job.queue_position = Some(ahead);
+            }
+        }
+    }
+}
+
+/// Code of the warning of a document that could not be indexed anew.
+pub const REINDEX_FAILED: &str = "reindex_failed";
+
+/// What is known of a document when its job is made.
+pub struct Upload {
+    pub id: DocumentId,
+    pub filename: String,
+    pub mime_type: String,
+    pub size_bytes: u64,
+    pub content_hash: String,
+}
+
+/// A new job with its documents, all pending.
+pub fn create(
+    job_id: JobId,
+    kind: JobKind,
+    user_id: UserId,
+    workspace_id: WorkspaceId,
+    uploads: &[Upload],
+    config: &RagConfig,
+    now: Timestamp,
+) -> (JobState, Vec<DocumentState>, Told) {
+    let size = (uploads.len() as u64, uploads.iter().map(|u| u.size_bytes).sum());
+    let state = new_job(job_id, kind, user_id, workspace_id, size, config, now);
+    let embeds = config.embeds();
+    let documents: Vec<DocumentState> = uploads
+        .iter()
+        .map(|u| DocumentState {
+            document: Document {
+                id: u.id,
+                workspace_id,
+                user_id,
+                job_id: Some(job_id),
+                filename: u.filename.clone(),
+                mime_type: u.mime_type.clone(),
+                size_bytes: u.size_bytes,
+                content_hash: u.content_hash.clone(),
+                status: DocumentStatus::Pending,
+                error: None,
+                error_code: None,
+                error_hint: None,
+                warnings: vec![],
+                chunk_count: 0,
+                progress: 0.0,
+                step: None,
+                message: None,
+                metadata: serde_json::json!({}),
+                attempt: 1,
+                stale: false,
+                indexed_with: None,
+                version: 1,
+                rev: 0,
+                created_at: now,
+                updated_at: now,
+            },
+            stage: Stage::Loading,
+            embedded: 0,
+            embeds,
+            generation: 1,
+            live: 0,
+            live_chunks: 0,
+            indexed: None,
+            step_started_at: now,
+            event_at: Timestamp::default(),
+        })
+        .collect();
+    let mut events: Vec<Event> =
+        documents.iter().map(|d| Event::DocumentStatus(d.document.clone())).collect();
+    events.push(Event::JobUpdate(state.job.clone()));
+    (state, documents, Told { events, counts_changed: true })
+}
+
+/// A new job that indexes documents anew which are there already: so many, with so many bytes. They stay as they are,
+/// and are found as before, until each is [`requeue`]d.
+pub fn reindex(
+    job_id: JobId,
+    user_id: UserId,
+    workspace_id: WorkspaceId,
+    (documents, bytes): (u64, u64),
+    config: &RagConfig,
+    now: Timestamp,
+) -> (JobState, Told) {
+    let state = new_job(job_id, JobKind::Reindex, user_id, workspace_id, (documents, bytes), config, now);
+    let events = vec![Event::JobUpdate(state.job.clone())];
+    (state, Told { events, counts_changed: false })
+}
+
+fn new_job(
+    job_id: JobId,
+    kind: JobKind,
+    user_id: UserId,
+    kb_id: WorkspaceId,
+    (total, bytes): (u64, u64),
+    config: &RagConfig,
+    now: Timestamp,
+) -> JobState {
+    let mut phase_details = PhaseDetail::all_pending();
+    phase_details[0].items_total = total;
+    phase_details[1].items_total = total;
+    if !config.embeds() {
+        phase_details[2].status = PhaseStatus::Skipped;
+    }
+    let job = Job {
+        job_id,
+        kind,
+        kb_id,
+        user_id,
+        attempt: 1,
+        status: JobStatus::Pending,
+        requested: None,
+        phase: PhaseName::Loading,
+        progress: 0.0,
+        message: format!("Waiting to start with {}", count(total, "document", "documents")),
+        error: None,
+        metrics: Metrics { documents_total: total, bytes, ..Metrics::default() },
+        queue_position: None,
+        rate: None,
+        eta_seconds: None,
+        rev: 0,
+        created_at: now,
+        started_at: None,
+        completed_at: None,
+        phase_details,
+    };
+    JobState { job, config: config.clone(), event_at: now }
+}
+
+/// Puts a document into the queue of a job that indexes it anew: a new run of everything, beside the passages that are
+/// found meanwhile.
+///
+/// # Errors
+/// When it is in some other job's hands.
+pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
+    let d = &mut doc.document;
+    d.status = d.status.go(DocumentStatus::Pending)?;
+    d.job_id = Some(job.job.job_id);
+    d.error = None;
+    d.error_code = None;
+    d.error_hint = None;
+    d.progress = 0.0;
+    d.step = None;
+    d.message = None;
+    d.attempt += 1;
+    d.updated_at = now;
+    doc.stage = Stage::Loading;
+    doc.embedded = 0;
+    doc.embeds = job.config.embeds();
+    doc.generation += 1;
+    doc.step_started_at = now;
+    doc.event_at = Timestamp::default();
+    let events = vec![Event::DocumentStatus(doc.document.clone())];
+    Ok(Told { events, counts_changed: true })
+}
+
+/// Brings the mark of a document in line with what its workspace asks for now; `None` when it says so already.
+pub fn compare(doc: &mut DocumentState, wanted: &RagConfig, now: Timestamp) -> Option<Event> {
+    let stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
+    if stale == doc.document.stale {
+        return None;
+    }
+    doc.document.stale = stale;
+    doc.document.updated_at = now;
+    Some(Event::DocumentStatus(doc.document.clone()))
+}

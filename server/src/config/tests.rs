@@ -1,0 +1,72 @@
+use super::*;
+
+fn raw(values: &[(&'static str, &str)]) -> Raw {
+    Raw(values.iter().map(|(k, v)| (*k, ((*v).to_owned(), Source::Default))).collect())
+}
+
+#[test]
+fn every_setting_has_a_default_that_is_right() {
+    let config = raw(&[]).check().expect("defaults");
+    assert_eq!(config.addr.port(), 3000);
+    assert_eq!(config.database_url, "sqlite:./data/insighthub.db");
+    assert_eq!(config.limits.file_bytes, 104_857_600);
+    assert!(config.public_url.is_none());
+}
+
+#[test]
+fn a_wrong_value_is_named_with_its_setting() {
+    for (key, value) in [
+        ("addr", "here"),
+        ("public_url", "insight.example.org"),
+        ("public_url", "https://insight.example.org/app"),
+        ("max_file_bytes", "0"),
+        ("max_files", "many"),
+        ("log_format", "xml"),
+        ("max_sign_ups", "-1"),
+        ("trusted_proxies", "10.0.0.0/33"),
+    ] {
+        let said = raw(&[(key, value)]).check().expect_err(key).to_string();
+        assert!(said.contains(key) && said.contains(value), "{said}");
+    }
+    // It may hold a password, so the value itself is not shown.
+    let said = raw(&[("embeddings_url", "localhost:11434")]).check().expect_err("an address").to_string();
+    assert!(said.contains("embeddings_url") && said.contains("http://127.0.0.1:11434"), "{said}");
+}
+
+#[test]
+fn a_public_url_becomes_the_origin_that_browsers_send() {
+    let parse = |s: &str| s.parse::<PublicUrl>().map(|u| (u.https, u.origin));
+    assert_eq!(parse("https://Insight.Example.org:443/"), Ok((true, "https://insight.example.org".into())));
+    assert_eq!(parse("http://localhost:3000"), Ok((false, "http://localhost:3000".into())));
+}
+
+#[test]
+fn the_environment_goes_before_the_file_and_secrets_are_masked() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join(FILE), "max_files = 7\nsession_days = 3\n").expect("written");
+    let env = |name: &str| match name {
+        "INSIGHTHUB_DATA_DIR" => Some(dir.path().display().to_string()),
+        "INSIGHTHUB_MAX_FILES" => Some("9".to_owned()),
+        "DATABASE_URL" => Some("postgres://ada:secret@db:5432/hub?password=secret".to_owned()),
+        "EMBEDDINGS_URL" => Some("https://ada:secret@models.example.org".to_owned()),
+        "EMBEDDINGS_KEY" => Some("sk-secret".to_owned()),
+        "EMBEDDINGS_MODELS" => Some(" one, two:v1.5,".to_owned()),
+        _ => None,
+    };
+    let raw = Raw::read(env).expect("read");
+    let config = raw.check().expect("right");
+    assert_eq!((config.limits.files, config.limits.session_days), (9, 3));
+    assert_eq!(config.embeddings.as_ref().map(|e| e.models.join("|")).as_deref(), Some("one|two:v1.5"));
+    let shown = raw.describe(&config);
+    assert!(shown.contains("postgres://ada:…@db:5432/hub?…") && !shown.contains("secret"), "{shown}");
+    assert!(shown.contains("from environment INSIGHTHUB_MAX_FILES"), "{shown}");
+    assert!(shown.lines().filter(|l| !l.starts_with(' ')).count() == SETTINGS.len(), "{shown}");
+}
+
+#[test]
+fn a_setting_that_does_not_exist_is_refused() {
+    let dir = tempfile::tempdir().expect("a folder");
+    std::fs::write(dir.path().join(FILE), "prot = 1\n").expect("written");
+    let env = |name: &str| (name == "INSIGHTHUB_DATA_DIR").then(|| dir.path().display().to_string());
+    assert!(Raw::read(env).expect_err("refused").to_string().contains("prot"));
+}

@@ -1,0 +1,203 @@
+//! The harness: starts servers and speaks to them as a browser or a script would. No expectations of its own beyond
+//! "it answered".
+
+mod client;
+mod files;
+mod socket;
+
+pub use client::{Answer, Client, messages};
+pub use files::{fixture, fixtures, form, prose};
+pub use socket::Socket;
+
+use serde_json::{Value, json};
+use server::adapters::SystemClock;
+use services::ports::Clock;
+use std::{
+    fs::File,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::Duration,
+};
+use tempfile::TempDir;
+
+/// A test that waits longer than this for a condition has failed.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+pub const BINARY: &str = env!("CARGO_BIN_EXE_insighthub");
+
+pub const PASSWORD: &str = "Correct1horse";
+
+/// A running server. Killed when dropped; its log is shown when the test failed.
+pub struct Server {
+    child: Child,
+    pub base: String,
+    pub dir: Arc<TempDir>,
+}
+
+/// How a server is started.
+pub struct Setup {
+    dir: Arc<TempDir>,
+    env: Vec<(&'static str, String)>,
+    args: Vec<&'static str>,
+}
+
+impl Setup {
+    pub fn new() -> Self {
+        Self { dir: Arc::new(tempfile::tempdir().expect("a folder")), env: vec![], args: vec!["serve"] }
+    }
+
+    pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.env.push((name, value.into()));
+        self
+    }
+
+    pub fn args(mut self, args: &[&'static str]) -> Self {
+        self.args = args.to_vec();
+        self
+    }
+
+    pub fn dir(mut self, dir: &Arc<TempDir>) -> Self {
+        self.dir = dir.clone();
+        self
+    }
+
+    /// The command with nothing of this process's settings but the way to the models.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(BINARY);
+        command.args(&self.args).env_clear();
+        for name in ["PATH", "HOME", "XDG_CACHE_HOME", "INSIGHTHUB_MODELS_DIR"] {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.env("INSIGHTHUB_ADDR", "127.0.0.1:0").env("INSIGHTHUB_DATA_DIR", self.dir.path());
+        command.env("INSIGHTHUB_LOG", "info,server=debug,services=debug,ingest=debug,storage=debug");
+        command.envs(self.env.iter().map(|(k, v)| (k, v))).current_dir(self.dir.path());
+        command
+    }
+
+    pub async fn start(self) -> Server {
+        let log = File::options().create(true).append(true).open(self.dir.path().join("log")).expect("a log");
+        let mut child = self.command().stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
+        let out = child.stdout.take().expect("standard output");
+        let line = tokio::task::spawn_blocking(move || BufReader::new(out).lines().next());
+        let line = tokio::time::timeout(PATIENCE, line).await.expect("a line in time").expect("read");
+        let mut server = Server { child, base: String::new(), dir: self.dir };
+        let Some(Ok(line)) = line else { panic!("the server ended at once: {:?}", server.child.wait()) };
+        server.base = line.strip_prefix("listening on ").expect("an address").to_owned();
+        server
+    }
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        Setup::new().start().await
+    }
+
+    /// A client that nobody knows.
+    pub fn visitor(&self) -> Client {
+        server::install_cryptography();
+        let http =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+        Client { http, base: self.base.clone(), cookie: None, key: None }
+    }
+
+    /// A client of a new account.
+    pub async fn user(&self, name: &str) -> Client {
+        let mut client = self.visitor();
+        let answer = client.post("/api/auth/signup", sign_up(name)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        client.cookie = Some(answer.session_cookie().expect("a cookie"));
+        client
+    }
+
+    /// Another browser that signs in to the account of that name.
+    pub async fn sign_in(&self, name: &str, password: &str) -> Client {
+        let mut client = self.visitor();
+        let form = json!({ "email": format!("{name}@example.org"), "password": password });
+        let answer = client.post("/api/auth/login", form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        client.cookie = Some(answer.session_cookie().expect("a cookie"));
+        client
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let sent = Command::new("kill").args(["-TERM", &self.pid().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    /// Kills it as a power cut would.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("ended");
+    }
+
+    /// Waits until it ended by itself.
+    pub async fn ended(&mut self) -> std::process::ExitStatus {
+        eventually("the server ends", async || self.child.try_wait().expect("asked")).await
+    }
+
+    /// How many stored files lie in a folder of that name, such as `documents` or `incoming`, whosever they are.
+    pub fn files(&self, folder: &str) -> usize {
+        self.all_files().iter().filter(|f| f.components().any(|part| part.as_os_str() == folder)).count()
+    }
+
+    /// All stored files, also what is half-written.
+    pub fn all_files(&self) -> Vec<PathBuf> {
+        fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                let path = entry.path();
+                if path.is_dir() { walk(&path, found) } else { found.push(path) }
+            }
+        }
+        let mut found = vec![];
+        walk(&self.dir.path().join("files"), &mut found);
+        found
+    }
+
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if std::thread::panicking() {
+            let log = self.log();
+            let tail: Vec<&str> = log.lines().rev().take(60).collect();
+            eprintln!("--- the server's log ---");
+            tail.iter().rev().for_each(|line| eprintln!("{line}"));
+        }
+    }
+}
+
+pub fn sign_up(name: &str) -> Value {
+    json!({ "username": name, "email": format!("{name}@example.org"), "password": PASSWORD })
+}
+
+/// A moment that is so many milliseconds away, as requests name it.
+pub fn in_millis(millis: i64) -> String {
+    SystemClock.now().plus_micros(millis * 1_000).to_string()
+}
+
+/// Asks again and again until there is an answer.
+pub async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let asking = async {
+        loop {
+            if let Some(found) = ask().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.unwrap_or_else(|_| panic!("never: {what}"))
+}

@@ -1,0 +1,164 @@
+//! Models of an embedding server: found, used, out of reach, and refusing.
+
+use super::*;
+use crate::{
+    common::{PASSWORD, Setup},
+    embeddings::{Embeddings, KEY},
+};
+use std::sync::atomic::Ordering;
+
+async fn model(client: &Client, name: &str) -> Value {
+    let models = client.read("/api/rag/models").await;
+    let found = models.as_array().expect("models").iter().find(|m| m["name"] == name).cloned();
+    found.unwrap_or(Value::Null)
+}
+
+/// Waits until the model is said to be in that state.
+async fn model_turns(client: &Client, name: &str, state: &str) -> Value {
+    eventually(&format!("{name} is {state}"), async || {
+        Some(model(client, name).await).filter(|m| m["state"] == state)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn without_an_embedding_server_other_models_tell_what_they_need() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let own = model(&ada, "all-MiniLM-L6-v2").await;
+    assert_eq!(
+        (&own["state"], &own["dim"], &own["provider"]),
+        (&json!("ready"), &json!(384), &json!("builtin"))
+    );
+    let nomic = model(&ada, "nomic-embed-text").await;
+    assert_eq!((&nomic["state"], &nomic["dim"]), (&json!("needs_configuration"), &json!(768)));
+    let problem = put(&ada, DEFAULT, &json!({ "embedding_model": "nomic-embed-text" })).await;
+    let problem = problem.problem(422, "invalid");
+    assert_eq!(messages(&problem, "embedding_model"), [nomic["detail"].as_str().expect("a sentence")]);
+    let options = ada.read("/api/rag/options").await;
+    let of = |list: &str, name: &str| {
+        let all = options[list].as_array().expect("choices");
+        all.iter().find(|c| c["name"] == name).expect("the choice").clone()
+    };
+    assert_eq!(of("retriever_types", "graph")["available"], false);
+    assert_eq!(of("rerank_models", "cross-encoder")["available"], false);
+    assert_eq!(of("rerank_models", "bm25")["available"], true);
+    assert_eq!(options["chunking_strategies"].as_array().map(Vec::len), Some(5));
+}
+
+#[tokio::test]
+async fn a_workspace_can_use_a_model_of_an_embedding_server() {
+    let mut embeddings = Embeddings::start().await;
+    let server =
+        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
+    let ada = server.user("ada").await;
+    // Of its list, what looks like it; the built-in one stays the built-in one.
+    let models = ada.read("/api/rag/models").await;
+    let names: Vec<&str> =
+        models.as_array().expect("models").iter().map(|m| m["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["all-MiniLM-L6-v2", "words-embed", "nomic-embed-text"]);
+    let words = model(&ada, "words-embed").await;
+    assert_eq!(
+        (&words["state"], &words["dim"], &words["provider"]),
+        (&json!("ready"), &json!(64), &json!("server"))
+    );
+    let problem =
+        put(&ada, DEFAULT, &json!({ "embedding_model": "words-embed", "embedding_dim": 384 })).await;
+    assert_eq!(
+        messages(&problem.problem(422, "invalid"), "embedding_dim"),
+        ["words-embed has 64 dimensions."]
+    );
+
+    // A workspace that has documents of the built-in model changes over.
+    let workspace = ada.first_workspace().await;
+    let base = format!("/api/workspaces/{workspace}");
+    let first = ada.upload_one(&workspace, "lantern.txt", b"The lantern keeper writes the ledger.").await;
+    assert_eq!(ada.settled(&first).await["status"], "ready");
+    let words = json!({ "embedding_model": "words-embed" });
+    assert_eq!(
+        saved(&ada, &config_of(&workspace), words.clone()).await["overrides"],
+        json!(["embedding_model"])
+    );
+    let stale = ada.read(&format!("/api/documents/{first}")).await;
+    assert_eq!(
+        (&stale["stale"], &stale["indexed_with"]["embedding_model"]),
+        (&json!(true), &json!("all-MiniLM-L6-v2"))
+    );
+    let second = ada.upload_one(&workspace, "ferry.txt", b"The ferry leaves the harbour at noon.").await;
+    let ready = ada.settled(&second).await;
+    assert_eq!(
+        (&ready["status"], &ready["indexed_with"]["embedding_model"]),
+        (&json!("ready"), &json!("words-embed"))
+    );
+    let asked = embeddings.how.texts.load(Ordering::SeqCst);
+    assert!(asked >= 2, "{asked}");
+    // Passages of both models are found, each asked in its own.
+    let hits = ada.read(&format!("{base}/search?q=the+ferry+leaves+the+harbour")).await;
+    let mut found: Vec<&str> = hits["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .map(|h| h["document"]["filename"].as_str().expect("a name"))
+        .collect();
+    found.sort_unstable();
+    assert_eq!(found, ["ferry.txt", "lantern.txt"]);
+    let started = ada.post(&format!("{base}/reindex"), json!({})).await.json();
+    assert_eq!(started["documents"], 1);
+    assert_eq!(over(&ada, &started["job_id"]).await["status"], "completed");
+    let hits = ada.read(&format!("{base}/search?q=lantern+keeper+ledger")).await;
+    assert_eq!(hits["items"][0]["document"]["filename"], "lantern.txt");
+
+    // The server goes away: the model may stay, but nobody can choose it.
+    embeddings.stop().await;
+    let silent = model_turns(&ada, "words-embed", "unreachable").await;
+    assert_eq!(silent["detail"], "The embedding server does not answer.");
+    saved(&ada, &config_of(&workspace), with(words.clone(), json!({ "top_k": 3 }))).await;
+    let problem = put(&ada, DEFAULT, &words).await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "embedding_model"), ["The embedding server does not answer."]);
+    ada.get(&format!("{base}/search?q=lantern")).await.problem(503, "model_unreachable");
+    let id = ada.upload_one(&workspace, "away.txt", b"Nobody embeds this.").await;
+    let failed = ada.settled(&id).await;
+    assert_eq!((&failed["status"], &failed["error_code"]), (&json!("failed"), &json!("model_unreachable")));
+
+    // It comes back with other vectors under the same name.
+    embeddings.how.dim.store(32, Ordering::SeqCst);
+    embeddings.start_again().await;
+    model_turns(&ada, "words-embed", "ready").await;
+    let id = ada.upload_one(&workspace, "other.txt", b"Now there are fewer numbers.").await;
+    let failed = ada.settled(&id).await;
+    assert_eq!(failed["error_code"], "model_wrong_dimension", "{failed}");
+    assert_eq!(failed["error"], "words-embed answered vectors with 32 dimensions instead of 64.");
+    let log = server.log();
+    assert!(!log.contains(KEY) && !log.contains(PASSWORD), "no secret is in the log");
+}
+
+#[tokio::test]
+async fn a_busy_embedding_server_is_asked_again_and_a_wrong_key_is_named() {
+    let embeddings = Embeddings::start().await;
+    let server =
+        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", "sk-wrong").start().await;
+    let ada = server.user("ada").await;
+    let nomic = model(&ada, "nomic-embed-text").await;
+    assert_eq!(nomic["state"], "needs_configuration", "{nomic}");
+    assert!(nomic["detail"].as_str().is_some_and(|d| d.contains("EMBEDDINGS_KEY")), "{nomic}");
+    drop(server);
+
+    let server = Setup::new()
+        .env("EMBEDDINGS_URL", format!("{}/v1", embeddings.url()))
+        .env("EMBEDDINGS_KEY", KEY)
+        .env("EMBEDDINGS_MODELS", "words-embed, missing-embed")
+        .start()
+        .await;
+    let ada = server.user("ada").await;
+    assert_eq!(model(&ada, "words-embed").await["state"], "ready");
+    let missing = model(&ada, "missing-embed").await;
+    assert_eq!(missing["state"], "needs_configuration", "{missing}");
+    let workspace = ada.first_workspace().await;
+    saved(&ada, &config_of(&workspace), json!({ "embedding_model": "words-embed" })).await;
+    embeddings.how.overloaded.store(true, Ordering::SeqCst);
+    let id = ada.upload_one(&workspace, "busy.txt", b"It has too much to do.").await;
+    let log = async || server.log().contains("will be asked again").then_some(());
+    eventually("the busy server is asked again", log).await;
+    embeddings.how.overloaded.store(false, Ordering::SeqCst);
+    assert_eq!(ada.settled(&id).await["status"], "ready");
+}

@@ -1,22 +1,6 @@
 // Every flow with the keyboard alone, and times in the reader's own zone.
-import { type Page } from "@playwright/test";
 import { expect, person, test } from "../fixtures";
-import { FILES, allReady, firstWorkspace, live, path, row, signUp, upload } from "./support";
-
-/** Presses Tab until the focused element's name matches. */
-async function tabTo(page: Page, name: RegExp): Promise<void> {
-  for (let i = 0; i < 60; i++) {
-    const focused = await page.evaluate(() => {
-      const e = document.activeElement as HTMLElement | null;
-      if (!e || e === document.body) return "";
-      const label = (e as HTMLInputElement).labels?.[0]?.textContent ?? "";
-      return `${e.getAttribute("aria-label") ?? ""} ${label} ${e.textContent ?? ""}`.trim();
-    });
-    if (name.test(focused)) return;
-    await page.keyboard.press("Tab");
-  }
-  throw new Error(`Tab does not lead to ${name}`);
-}
+import { FILES, allReady, firstWorkspace, live, lost, path, row, signUp, tabTo, upload } from "./support";
 
 test("from sign-up to a search, without a mouse", async ({ page }) => {
   const who = person();
@@ -110,13 +94,84 @@ test("at twice the size on a small window nothing is lost", async ({ page }) => 
   for (const address of ["/", "/?new", `/w/${workspace}`, `/w/${workspace}?q=workspace`, `/w/${workspace}?edit`, `/d/${documents[0].document_id}`]) {
     await page.goto(address);
     await live(page);
-    const lost = await page.evaluate(() => {
-      const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-      const out = [...document.querySelectorAll<HTMLElement>("main a, main button, main input:not(.sr-only)")]
-        .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
-        .map((e) => e.outerHTML.slice(0, 120));
-      return { wide, out };
-    });
-    expect(lost, address).toEqual({ wide: 0, out: [] });
+    expect(await lost(page), address).toEqual({ wide: 0, out: [] });
   }
+});
+
+test("the settings without a mouse", async ({ page }) => {
+  const who = await signUp(page);
+  await live(page);
+  await tabTo(page, /^Account/);
+  await page.keyboard.press("Enter");
+  await tabTo(page, /^Settings$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/profile$/);
+  await tabTo(page, /^Full name/);
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("Grace Hopper");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Your profile is saved.")).toBeVisible();
+
+  // A mistake takes the cursor to its field; the arrows choose among a few.
+  await tabTo(page, /^Password$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/password$/);
+  await tabTo(page, /^Current password/);
+  await page.keyboard.type(who.password);
+  await page.keyboard.press("Tab");
+  await page.keyboard.type("weak");
+  await page.keyboard.press("Enter");
+  await expect(page.getByLabel("New password", { exact: true })).toBeFocused();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("Better-horse-2");
+  await tabTo(page, /^New password again/);
+  await page.keyboard.type("Better-horse-2");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText(/Your password is changed\./)).toBeVisible();
+
+  await tabTo(page, /^Preferences$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/preferences$/);
+  await tabTo(page, /^Like the system$/);
+  await page.keyboard.press("ArrowLeft");
+  await expect(page.locator("html")).toHaveAttribute("data-theme", "dark");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Your preferences are saved.")).toBeVisible();
+
+  await tabTo(page, /^RAG config$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/rag$/);
+  await tabTo(page, /^Chunk size, slider/);
+  await page.keyboard.press("ArrowLeft");
+  await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("950");
+  await tabTo(page, /^Save RAG config$/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("The RAG config is saved.")).toBeVisible();
+
+  // A key is made, copied by hand, and revoked.
+  await tabTo(page, /^API keys$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/api-keys$/);
+  await tabTo(page, /^Name/);
+  await page.keyboard.type("By hand");
+  await page.keyboard.press("Enter");
+  await tabTo(page, /^I have it$/);
+  await page.keyboard.press("Enter");
+  await tabTo(page, /^Revoke the key By hand/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("The key is revoked.")).toBeVisible();
+
+  // Leaving with something unsaved asks, and Escape stays.
+  await tabTo(page, /^Profile$/);
+  await page.keyboard.press("Enter");
+  await tabTo(page, /^Full name/);
+  await page.keyboard.type("!");
+  await page.keyboard.press("Tab");
+  await page.locator("body").press("Shift+Tab");
+  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Account" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("dialog", { name: "Leave without saving?" })).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page.getByRole("dialog", { name: "Leave without saving?" })).toBeHidden();
+  await expect(page).toHaveURL(/\/settings\/profile$/);
 });

@@ -66,6 +66,35 @@ test("leaving with something unsaved asks, by a link, by the way back and by clo
   await (await asked).accept();
 });
 
+test("a RAG config follows what another tab saves, and keeps what is typed", async ({ page, context }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  for (const address of ["/settings/rag", `/w/${workspace}/rag`]) {
+    await page.goto(address);
+    await live(page);
+    const other = await context.newPage();
+    await other.goto(address);
+    await live(other);
+    const save = async (size: string) => {
+      await other.getByLabel("Chunk size", { exact: true }).fill(size);
+      await other.getByRole("button", { name: "Save RAG config" }).click();
+      await expect(other.getByText("The RAG config is saved.")).toBeVisible();
+    };
+    const size = page.getByLabel("Chunk size", { exact: true });
+    await save("800");
+    await expect(size).toHaveValue("800");
+    await size.fill("700");
+    await save("900");
+    const notice = page.locator("[data-old]");
+    await expect(notice).toBeVisible();
+    await expect(size).toHaveValue("700");
+    await notice.getByRole("button", { name: "Show what is saved" }).click();
+    await expect(size).toHaveValue("900");
+    await expect(notice).toHaveCount(0);
+    await other.close();
+  }
+});
+
 test("Reset brings the saved values back and leaves in peace", async ({ page }) => {
   await signUp(page);
   await page.goto("/settings/profile");

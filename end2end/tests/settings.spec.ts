@@ -1,7 +1,16 @@
 // The settings: every form posts, with and without a script.
 import { expect, hydrated, person, test } from "../fixtures";
-import { elsewhere, firstWorkspace, signUp } from "./support";
+import { elsewhere, firstWorkspace, lost, signUp } from "./support";
 
+const TABS = [
+  ["profile", "Profile"],
+  ["password", "Password"],
+  ["preferences", "Preferences"],
+  ["rag", "RAG config"],
+  ["sessions", "Sessions"],
+  ["api-keys", "API keys"],
+  ["account", "Account"],
+] as const;
 
 async function open(page: import("@playwright/test").Page, tab: string, scripted: boolean) {
   await page.goto(`/settings/${tab}`);
@@ -10,15 +19,7 @@ async function open(page: import("@playwright/test").Page, tab: string, scripted
 
 test("each tab has its own address and opens directly", async ({ page }) => {
   await signUp(page);
-  for (const [tab, name] of [
-    ["profile", "Profile"],
-    ["password", "Password"],
-    ["preferences", "Preferences"],
-    ["rag", "RAG config"],
-    ["sessions", "Sessions"],
-    ["api-keys", "API keys"],
-    ["account", "Account"],
-  ]) {
+  for (const [tab, name] of TABS) {
     const answer = await page.goto(`/settings/${tab}`);
     expect(answer!.status()).toBe(200);
     await expect(page.getByRole("navigation", { name: "Settings" }).locator("[aria-current=page]")).toHaveText(name);
@@ -28,12 +29,27 @@ test("each tab has its own address and opens directly", async ({ page }) => {
   await expect(page).toHaveURL(/\/settings\/profile$/);
 });
 
+test("nothing is cut off, on a phone or on a desk, in either theme", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of [390, 1440]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const address of [...TABS.map(([tab]) => `/settings/${tab}`), `/w/${workspace}/rag`]) {
+        await page.goto(address);
+        expect(await lost(page), `${address} at ${width} px, ${colorScheme}`).toEqual({ wide: 0, out: [] });
+      }
+    }
+  }
+});
+
 test("the profile is saved, and a mistake stands at its field", async ({ page, browser, baseURL, javaScriptEnabled, complaints }) => {
   complaints.allow(/409/);
   const taken = person("taken");
   const other = await browser.newContext({ baseURL });
   await signUp(await other.newPage(), taken);
-  await there.context().close();
+  await other.close();
 
   await signUp(page);
   await open(page, "profile", javaScriptEnabled !== false);

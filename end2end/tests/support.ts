@@ -105,3 +105,29 @@ export function countLoads(page: Page): () => number {
   page.on("load", () => loads++);
   return () => loads;
 }
+
+/** Presses Tab until the focused element's name matches. */
+export async function tabTo(page: Page, name: RegExp): Promise<void> {
+  for (let i = 0; i < 60; i++) {
+    const focused = await page.evaluate(() => {
+      const e = document.activeElement as HTMLElement | null;
+      if (!e || e === document.body) return "";
+      const label = (e as HTMLInputElement).labels?.[0]?.textContent ?? "";
+      return `${e.getAttribute("aria-label") ?? ""} ${label} ${e.textContent ?? ""}`.trim();
+    });
+    if (name.test(focused)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`Tab does not lead to ${name}`);
+}
+
+/** What a person could not reach without scrolling sideways. */
+export function lost(page: Page): Promise<{ wide: number; out: string[] }> {
+  return page.evaluate(() => {
+    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
+    const out = [...document.querySelectorAll<HTMLElement>("main a, main button, main input:not(.sr-only)")]
+      .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+      .map((e) => e.outerHTML.slice(0, 120));
+    return { wide, out };
+  });
+}

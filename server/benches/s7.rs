@@ -7,6 +7,10 @@
 //! A round's value is the ratio of its two medians; the last line has the median of the rounds with its 95 % interval,
 //! which has to lie within 2 % of 1. Both must be refused in the same words, or there is no result.
 
+use measure::{
+    Asked, Failure,
+    stats::{self, Ratio, median},
+};
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::{
@@ -16,39 +20,20 @@ use std::{
     time::Instant,
 };
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 const KNOWN: &str = "known@example.org";
 const UNKNOWN: &str = "other@example.org";
 /// The two medians may differ by this share.
 const TOLERANCE: f64 = 0.02;
-const RESAMPLES: usize = 10_000;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
     server::install_cryptography();
-    let runtime = tokio::runtime::Runtime::new();
-    match runtime.map_err(Failure::from).and_then(|r| r.block_on(measure(&arguments))) {
-        Ok(line) => {
-            println!("{line}");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    measure::answer(|asked| tokio::runtime::Runtime::new()?.block_on(measured(asked)))
 }
 
-async fn measure(arguments: &[String]) -> Result<String, Failure> {
-    let smoke = arguments.iter().any(|a| a == "--smoke");
-    let number = |name: &str, otherwise: usize| {
-        let place = arguments.iter().position(|a| a == name);
-        let text = place.and_then(|place| arguments.get(place + 1));
-        text.map_or(Ok(otherwise), |text| text.parse())
-    };
-    let rounds = number("--rounds", if smoke { 2 } else { 15 })?;
-    let tries = number("--tries", if smoke { 4 } else { 100 })?;
+async fn measured(asked: &Asked) -> Result<String, Failure> {
+    let smoke = asked.has("--smoke");
+    let rounds = asked.number("--rounds", if smoke { 2 } else { 15 })?;
+    let tries = asked.number("--tries", if smoke { 4 } else { 100 })?;
 
     let server = Server::start()?;
     let asker = Asker { http: Client::builder().no_proxy().build()?, base: server.base.clone() };
@@ -68,14 +53,13 @@ async fn measure(arguments: &[String]) -> Result<String, Failure> {
         unknown.push(a);
         known.push(b);
     }
-    let (low, high) = interval(&ratios);
+    let Ratio { median: ratio, ci95: (low, high) } = stats::of_ratios(&ratios);
     let verdict = if low >= 1.0 - TOLERANCE && high <= 1.0 + TOLERANCE { "pass" } else { "short" };
     let note = if smoke { " (smoke: it works; the figures mean nothing)" } else { "" };
     Ok(format!(
-        "S7: ours={:.2}ms peer={:.2}ms ratio={:.4} ci95=[{low:.4},{high:.4}] goal=0.98..1.02 {verdict}{note}",
+        "S7: ours={:.2}ms peer={:.2}ms ratio={ratio:.4} ci95=[{low:.4},{high:.4}] goal=0.98..1.02 {verdict}{note}",
         median(&unknown) * 1e3,
         median(&known) * 1e3,
-        median(&ratios),
     ))
 }
 
@@ -158,31 +142,4 @@ fn on_one_core(program: &Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", "0"]).arg(program);
     command
-}
-
-/// The middle value, or the mean of the two in the middle.
-fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    match sorted.len() {
-        0 => f64::NAN,
-        n if n % 2 == 1 => sorted[middle],
-        _ => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    }
-}
-
-/// The 95 % interval of the median, by a bootstrap that draws the same each time.
-fn interval(values: &[f64]) -> (f64, f64) {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let mut below = |bound: usize| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as usize % bound
-    };
-    let mut medians: Vec<f64> = (0..RESAMPLES)
-        .map(|_| median(&(0..values.len()).map(|_| values[below(values.len())]).collect::<Vec<_>>()))
-        .collect();
-    medians.sort_by(f64::total_cmp);
-    let at = |share: f64| medians[((RESAMPLES - 1) as f64 * share).round() as usize];
-    (at(0.025), at(0.975))
 }

@@ -4,7 +4,8 @@
 use super::not_found::Missing;
 use crate::{
     AppError,
-    components::{Button, ErrorPanel},
+    components::{Button, ButtonKind, EmptyState, ErrorPanel, IconName, LinkButton},
+    error::UNREACHABLE,
     layout::SignInAgain,
     live::Live,
 };
@@ -27,6 +28,19 @@ pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> 
             }
             .into_any()
         }
+        403 => view! { <NoAccess what detail=error.0.detail.clone() /> }.into_any(),
+        _ if error.0.code == UNREACHABLE => {
+            // As soon as the link is back there is no need to ask.
+            let is_open = Live::expect().is_open();
+            Effect::new(move |was_open: Option<bool>| {
+                let is_open = is_open.get();
+                if is_open && was_open == Some(false) {
+                    retry.run(());
+                }
+                is_open
+            });
+            view! { <Offline what retry /> }.into_any()
+        }
         _ => view! {
             <div class="page">
                 <ErrorPanel
@@ -39,5 +53,37 @@ pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> 
             </div>
         }
         .into_any(),
+    }
+}
+
+/// The server did not answer.
+#[component]
+pub fn Offline(what: &'static str, retry: Callback<()>) -> impl IntoView {
+    view! {
+        <div class="page">
+            <EmptyState
+                icon=IconName::LinkBroken
+                title="The server cannot be reached"
+                text=format!("The {what} comes as soon as the connection is back.")
+            >
+                <Button kind=ButtonKind::Primary icon=IconName::Retry on:click=move |_| retry.run(())>
+                    "Try again"
+                </Button>
+            </EmptyState>
+        </div>
+    }
+}
+
+/// It is there, and not for this person.
+#[component]
+pub fn NoAccess(what: &'static str, #[prop(into)] detail: String) -> impl IntoView {
+    view! {
+        <div class="page">
+            <EmptyState icon=IconName::SlashCircle title=format!("You have no access to this {what}") text=detail>
+                <LinkButton href="/" kind=ButtonKind::Primary>
+                    "All workspaces"
+                </LinkButton>
+            </EmptyState>
+        </div>
     }
 }

@@ -49,6 +49,8 @@ struct Inner {
     user: ArcRwSignal<Option<User>>,
     /// The newest export that the stream told of.
     export: ArcRwSignal<Option<Export>>,
+    /// The last change of the person's default RAG config that the stream told of.
+    rag_rev: ArcRwSignal<u64>,
     /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
     max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -130,6 +132,11 @@ impl Stores {
 
     pub fn user(self) -> ArcRwSignal<Option<User>> {
         self.change(|s| s.user.clone())
+    }
+
+    /// Rises when the person's default RAG config changes.
+    pub fn rag_rev(self) -> ArcRwSignal<u64> {
+        self.change(|s| s.rag_rev.clone())
     }
 
     /// The newest export of the account that the stream told of.
@@ -320,8 +327,13 @@ impl Inner {
             EntityKey::Job(id) => self.tell_job(id),
             EntityKey::Settings(_) => {
                 set_if_new(&self.user, self.known.user().cloned());
-                if let Event::SettingsChanged(SettingsChanged { export: Some(export), .. }) = event {
-                    set_if_new(&self.export, Some(export.clone()));
+                if let Event::SettingsChanged(SettingsChanged { export, rag_config, rev, .. }) = event {
+                    if export.is_some() {
+                        set_if_new(&self.export, export.clone());
+                    }
+                    if rag_config.is_some() {
+                        set_if_new(&self.rag_rev, *rev);
+                    }
                 }
             }
             EntityKey::Session(_) => {}

@@ -9,52 +9,43 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use embedding::MiniLm;
+use measure::{Asked, Failure, peer};
 use serde_json::{Value, json};
-
-type Failure = Box<dyn std::error::Error>;
 
 const CHUNKS: usize = 48;
 const CHUNK: usize = 1000;
 
 fn main() -> ExitCode {
-    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    measure::answer(run)
 }
 
-fn run(arguments: &[String]) -> Result<(), Failure> {
-    let after = |name: &str| {
-        arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1))
-    };
-    let seconds: f64 = after("--seconds").map_or(Ok(5.0), |seconds| seconds.parse())?;
+fn run(asked: &Asked) -> Result<Value, Failure> {
+    let seconds = asked.seconds()?;
     let chunks = corpus();
-    if arguments.iter().any(|argument| argument == "--check") {
-        let (_, cosine_min) = peer(&chunks, 0.1)?;
-        println!("{}", json!({"value": cosine_min, "unit": "cosine"}));
-        return if cosine_min >= 0.999 { Ok(()) } else { Err("the vectors of the two sides differ".into()) };
+    if asked.has("--check") {
+        let (_, cosine_min) = theirs(&chunks, 0.1)?;
+        if cosine_min < 0.999 {
+            return Err(format!("the vectors of the two sides differ: cosine {cosine_min}").into());
+        }
+        return Ok(json!({"value": cosine_min, "unit": "cosine"}));
     }
-    let (value, cosine_min, more) = match after("--round").map(String::as_str) {
-        None | Some("ours") => {
+    let (value, cosine_min, more) = match asked.round() {
+        "ours" => {
             let (value, cosine_min) = ours(&chunks, seconds)?;
             (value, cosine_min, json!({}))
         }
-        Some("peer") => {
-            let (answer, cosine_min) = peer(&chunks, seconds)?;
+        "peer" => {
+            let (answer, cosine_min) = theirs(&chunks, seconds)?;
             (answer["value"].as_f64().ok_or("the peer gave no value")?, cosine_min, answer)
         }
-        Some(other) => return Err(format!("--round takes `ours` or `peer`, not `{other}`").into()),
+        _ => return Err(asked.no_such_round("ours or peer")),
     };
-    println!("{}", json!({"value": value, "unit": "chunks/s", "cosine_min": cosine_min, "more": more}));
-    Ok(())
+    Ok(json!({"value": value, "unit": "chunks/s", "cosine_min": cosine_min, "more": more}))
 }
 
 /// Our rate over the corpus, and the worst cosine against the stored reference vectors.
@@ -76,13 +67,15 @@ fn ours(chunks: &[String], seconds: f64) -> Result<(f64, f64), Failure> {
 }
 
 /// The peer's answer, and the worst cosine between its vectors and ours over the corpus.
-fn peer(chunks: &[String], seconds: f64) -> Result<(Value, f64), Failure> {
-    let home = common::cache().join("bench/p14");
-    let python = environment(&home)?;
+fn theirs(chunks: &[String], seconds: f64) -> Result<(Value, f64), Failure> {
+    let home = peer::cache().join("bench/p14");
+    let packages = ["onnxruntime", "onnx", "numpy", "safetensors", "tokenizers"];
+    let python = peer::python(&home, &packages)?;
     let scratch = tempfile::tempdir()?;
     let (texts, vectors) = (scratch.path().join("texts.json"), scratch.path().join("vectors.json"));
     std::fs::write(&texts, json!(chunks).to_string())?;
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/p14_peer.py"))
         .arg("--model")
         .arg(common::folder())
@@ -92,56 +85,13 @@ fn peer(chunks: &[String], seconds: f64) -> Result<(Value, f64), Failure> {
         .arg(&texts)
         .arg("--vectors")
         .arg(&vectors)
-        .args(["--seconds", &seconds.to_string()])
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err("the peer failed; its words are above".into());
-    }
-    let answer = String::from_utf8(output.stdout)?;
-    let answer = serde_json::from_str(answer.lines().last().ok_or("the peer said nothing")?)?;
-    let theirs: Value = serde_json::from_slice(&std::fs::read(&vectors)?)?;
-    let theirs: Vec<Vec<f32>> = theirs.as_array().ok_or("no vectors")?.iter().map(numbers).collect();
+        .args(["--seconds", &seconds.to_string()]);
+    let answer = serde_json::from_str(&peer::ask(&mut command)?)?;
+    let vectors: Value = serde_json::from_slice(&std::fs::read(&vectors)?)?;
+    let vectors: Vec<Vec<f32>> = vectors.as_array().ok_or("no vectors")?.iter().map(numbers).collect();
     let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
     let ours = MiniLm::load(&common::folder())?.embed(&chunks)?;
-    Ok((answer, worst(&ours, &theirs)?))
-}
-
-/// The Python of a virtual environment with ONNX Runtime, made when it is not there yet.
-fn environment(home: &Path) -> Result<PathBuf, Failure> {
-    let python = home.join("bin/python");
-    let ready = home.join("ready");
-    if !ready.exists() {
-        let steps: [(&Path, &[&str]); 2] = [
-            (Path::new("python3"), &["-m", "venv"]),
-            (
-                &python,
-                &[
-                    "-m",
-                    "pip",
-                    "install",
-                    "--quiet",
-                    "onnxruntime",
-                    "onnx",
-                    "numpy",
-                    "safetensors",
-                    "tokenizers",
-                ],
-            ),
-        ];
-        for (index, (program, arguments)) in steps.into_iter().enumerate() {
-            let mut command = Command::new(program);
-            command.args(arguments).stdout(Stdio::null());
-            if index == 0 {
-                command.arg(home);
-            }
-            if !command.status()?.success() {
-                return Err("the peer's Python environment could not be made".into());
-            }
-        }
-        std::fs::write(ready, "")?;
-    }
-    Ok(python)
+    Ok((answer, worst(&ours, &vectors)?))
 }
 
 fn numbers(value: &Value) -> Vec<f32> {

@@ -8,15 +8,14 @@
 //! are those of `tests/documents`, and of the folder INSIGHTHUB_PDFS when it is set.
 
 use ingest::extract::{Extractor, FileKind, Limits};
+use measure::{Asked, Failure, peer};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    process::{Command, ExitCode, Stdio},
+    process::{Command, ExitCode},
     time::{Duration, Instant},
 };
-
-type Failure = Box<dyn std::error::Error>;
 
 /// Of the words of each file, at least this share must be the peer's words.
 const LEAST_F1: f64 = 0.98;
@@ -27,39 +26,28 @@ fn main() -> ExitCode {
     if args.next().is_some_and(|a| a == "extract") {
         return ingest::extract::run_child(args);
     }
-    match run(&std::env::args().skip(1).collect::<Vec<_>>()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    measure::answer(run)
 }
 
-fn run(arguments: &[String]) -> Result<(), Failure> {
-    let after = |name: &str| {
-        arguments.iter().position(|argument| argument == name).and_then(|place| arguments.get(place + 1))
-    };
-    let seconds: f64 = after("--seconds").map_or(Ok(5.0), |seconds| seconds.parse())?;
+fn run(asked: &Asked) -> Result<Value, Failure> {
+    let seconds = asked.seconds()?;
     let files = files()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    if arguments.iter().any(|argument| argument == "--check") {
-        let (_, texts) = peer(&files, 0.1)?;
+    if asked.has("--check") {
+        let (_, texts) = theirs(&files, 0.1)?;
         let worst = runtime.block_on(worst_f1(&files, &texts))?;
-        println!("{}", json!({"value": worst, "unit": "F1"}));
-        return Ok(());
+        return Ok(json!({"value": worst, "unit": "F1"}));
     }
-    let value = match after("--round").map(String::as_str) {
-        None | Some("ours") => runtime.block_on(ours(&files, seconds))?,
-        Some("peer") => {
-            let (answer, texts) = peer(&files, seconds)?;
+    let value = match asked.round() {
+        "ours" => runtime.block_on(ours(&files, seconds))?,
+        "peer" => {
+            let (answer, texts) = theirs(&files, seconds)?;
             runtime.block_on(worst_f1(&files, &texts))?;
             answer["value"].as_f64().ok_or("the peer gave no value")?
         }
-        Some(other) => return Err(format!("--round takes `ours` or `peer`, not `{other}`").into()),
+        _ => return Err(asked.no_such_round("ours or peer")),
     };
-    println!("{}", json!({"value": value, "unit": "pages/s"}));
-    Ok(())
+    Ok(json!({"value": value, "unit": "pages/s"}))
 }
 
 fn files() -> Result<Vec<PathBuf>, Failure> {
@@ -135,47 +123,17 @@ fn f1(ours: &HashMap<String, usize>, theirs: &HashMap<String, usize>) -> f64 {
 }
 
 /// The peer's answer and its texts.
-fn peer(files: &[PathBuf], seconds: f64) -> Result<(Value, Vec<String>), Failure> {
-    let python = environment(&cache().join("bench/p13"))?;
+fn theirs(files: &[PathBuf], seconds: f64) -> Result<(Value, Vec<String>), Failure> {
+    let python = peer::python(&peer::cache().join("bench/p13"), &["pypdfium2"])?;
     let scratch = tempfile::tempdir()?;
     let texts = scratch.path().join("texts.json");
-    let output = Command::new(python)
+    let mut command = Command::new(python);
+    command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/p13_peer.py"))
         .args(["--seconds", &seconds.to_string()])
         .arg("--texts")
         .arg(&texts)
-        .args(files)
-        .stderr(Stdio::inherit())
-        .output()?;
-    if !output.status.success() {
-        return Err("the peer failed; its words are above".into());
-    }
-    let answer = String::from_utf8(output.stdout)?;
-    let answer = serde_json::from_str(answer.lines().last().ok_or("the peer said nothing")?)?;
+        .args(files);
+    let answer = serde_json::from_str(&peer::ask(&mut command)?)?;
     Ok((answer, serde_json::from_slice(&std::fs::read(&texts)?)?))
-}
-
-/// Where things are kept that can be fetched again.
-fn cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache"));
-    std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(home).unwrap_or_default().join("insighthub")
-}
-
-/// The Python of a virtual environment with pypdfium2, made when it is not there yet.
-fn environment(home: &Path) -> Result<PathBuf, Failure> {
-    let python = home.join("bin/python");
-    let ready = home.join("ready");
-    if !ready.exists() {
-        let mut make = Command::new("python3");
-        make.args(["-m", "venv"]).arg(home);
-        let mut install = Command::new(&python);
-        install.args(["-m", "pip", "install", "--quiet", "pypdfium2"]);
-        for mut step in [make, install] {
-            if !step.stdout(Stdio::null()).status()?.success() {
-                return Err("the peer's Python environment could not be made".into());
-            }
-        }
-        std::fs::write(ready, "")?;
-    }
-    Ok(python)
 }

@@ -13,6 +13,7 @@ use domain::{
     rag::RagConfig,
     validate::{Description, Email, Username, WorkspaceName},
 };
+use measure::{Asked, Failure};
 use services::ports::{
     Accounts, Bus, BusReceiver, Clock, LoggedEvent, NewUser, NewWorkspace, Secrets, Signal, Workspaces,
 };
@@ -27,44 +28,26 @@ use tempfile::TempDir;
 use tokio::sync::{Mutex, broadcast};
 use uuid::Uuid;
 
-type Failure = Box<dyn std::error::Error + Send + Sync>;
-
 /// Callers share this many logs, as the documents of a few people do.
 const USERS: usize = 8;
 const WARM_UP: Duration = Duration::from_millis(500);
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let runtime = tokio::runtime::Runtime::new();
-    match runtime.map_err(Failure::from).and_then(|r| r.block_on(round(&arguments))) {
-        Ok(changes_per_second) => {
-            println!("{}", serde_json::json!({ "value": changes_per_second, "unit": "changes/s" }));
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::FAILURE
-        }
-    }
+    measure::answer(|asked| {
+        let rate = tokio::runtime::Runtime::new()?.block_on(round(asked))?;
+        Ok(serde_json::json!({ "value": rate, "unit": "changes/s" }))
+    })
 }
 
-async fn round(arguments: &[String]) -> Result<f64, Failure> {
-    let after = |name: &str| {
-        arguments
-            .iter()
-            .position(|a| a == name)
-            .and_then(|place| arguments.get(place + 1))
-            .map(String::as_str)
-    };
-    let seconds: f64 = after("--seconds").map_or(Ok(5.0), str::parse)?;
-    let callers: usize = after("--callers").map_or(Ok(64), str::parse)?;
-    let window = Duration::from_secs_f64(seconds);
-    match after("--round").unwrap_or("ours") {
+async fn round(asked: &Asked) -> Result<f64, Failure> {
+    let window = Duration::from_secs_f64(asked.seconds()?);
+    let callers = asked.number("--callers", 64)?;
+    match asked.round() {
         "ours" => ours(callers, window).await,
         "peer" => peer(callers, window).await,
         "lone-ours" => ours(1, window).await,
         "lone-peer" => peer(1, window).await,
-        other => Err(format!("--round takes ours, peer, lone-ours or lone-peer, not `{other}`").into()),
+        _ => Err(asked.no_such_round("ours, peer, lone-ours or lone-peer")),
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod samples;
 
+use super::problem::{NoAccess, Offline};
 use crate::{AppError, components::*};
 use domain::{Problem, shown::Shown};
 use leptos::prelude::*;
@@ -361,6 +362,12 @@ fn States() -> impl IntoView {
                         "Pick files"
                     </Button>
                 </EmptyState>
+            </div>
+            <div class="card">
+                <Offline what="workspace" retry=gone />
+            </div>
+            <div class="card">
+                <NoAccess what="workspace" detail="Your account may not see it." />
             </div>
             <ErrorPanel
                 title="3 of 40 files could not be read"

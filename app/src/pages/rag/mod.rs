@@ -6,7 +6,7 @@ mod stale;
 
 use super::problem::ProblemView;
 use crate::{
-    components::{PageHeader, RowsSkeleton, TabTitle},
+    components::{Button, Icon, IconName, PageHeader, RowsSkeleton, TabTitle},
     forms::{Deed, FormState, Hooks, SaveForm, Typed},
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
@@ -20,7 +20,7 @@ use domain::{
     rag::{Preset, RagConfig, RagField, RagForm, RagOptions},
 };
 use fields::{Fields, text_of};
-use leptos::{html, prelude::*, server_fn::ServerFn};
+use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::hooks::use_params_map;
 use litemap::LiteMap;
 use preview::Preview;
@@ -81,8 +81,8 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
                             }
                         };
                         let first = FormState::told_once(start);
-                        let again = Callback::new(move |()| {
-                            start.set_value(FormState { said: Some(RESET.to_owned()), ..FormState::default() });
+                        let again = Callback::new(move |said: Option<&'static str>| {
+                            start.set_value(FormState { said: said.map(str::to_owned), ..FormState::default() });
                             page.refetch();
                         });
                         part(&take, {
@@ -102,7 +102,7 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
 }
 
 #[component]
-fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView {
+fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>) -> impl IntoView {
     let workspace = read.workspace.as_ref().map(|w| w.id);
     let text =
         |field: &RagField| (field.as_str(), start.typed_or(field.as_str(), text_of(&read.config, *field)));
@@ -117,6 +117,18 @@ fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView
         Some(_) => saved.with(|config| base.with_value(|base| config != base)),
         None => is_kept.get(),
     });
+    let is_old = RwSignal::new(false);
+    follow(
+        workspace,
+        saved,
+        Callback::new(move |()| {
+            if typed_now().is_some_and(|typed| !typed.changed().is_empty()) {
+                is_old.set(true);
+            } else {
+                again.run(None);
+            }
+        }),
+    );
     let hooks = Hooks {
         check: Some(Callback::new(move |typed: Typed| {
             read_form(&typed, &options.get_value(), &saved.get_untracked()).err().unwrap_or_default()
@@ -131,6 +143,7 @@ fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView
             {
                 saved.set(config);
             }
+            is_old.set(false);
             None
         })),
     };
@@ -154,6 +167,17 @@ fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView
         })}
         <div class="settings">
             {workspace.map(|id| view! { <Stale id /> })}
+            {move || {
+                is_old.get().then(|| view! {
+                    <div class="panel row" role="status" data-old="">
+                        <Icon name=IconName::Warning />
+                        <p class="grow">
+                            "This RAG config was saved elsewhere meanwhile. To save what you see here puts it in place of that."
+                        </p>
+                        <Button on:click=move |_| again.run(None)>"Show what is saved"</Button>
+                    </div>
+                })
+            }}
             <p class="muted">
                 {match workspace {
                     Some(_) => "How the documents of this workspace are cut, embedded and found. It was copied from your default when the workspace was made.",
@@ -194,12 +218,39 @@ fn Config(read: RagPage, start: FormState, again: Callback<()>) -> impl IntoView
                         action=ResetRag::url()
                         words=reset_words
                         fields=fields.clone()
-                        done=Callback::new(move |_| again.run(()))
+                        done=Callback::new(move |_| again.run(Some(RESET)))
                     />
                 })
             }}
         </div>
     }
+}
+
+/// Tells when something else is saved than this page knows: by another tab, another browser or a program, also while the
+/// live link was down.
+fn follow(workspace: Option<WorkspaceId>, saved: RwSignal<RagConfig>, differs: Callback<()>) {
+    let stores = Stores::expect();
+    let of_workspace = workspace.map(|id| stores.workspace(id));
+    let default = stores.rag_rev();
+    let is_open = Live::expect().is_open();
+    let told = Memo::new(move |_| {
+        let of_workspace = of_workspace.as_ref().map(|w| w.with(|w| w.as_ref().map(|w| w.updated_at)));
+        (default.get(), of_workspace, is_open.get())
+    });
+    Effect::new(move |before: Option<_>| {
+        let now = told.get();
+        if before.is_some_and(|before| before != now) {
+            spawn_local(async move {
+                let read = read_rag(workspace).await;
+                if let (Ok(Wire(read)), Some(known)) = (read, saved.try_get_untracked())
+                    && read.config != known
+                {
+                    differs.run(());
+                }
+            });
+        }
+        now
+    });
 }
 
 /// What is typed, by the rules of the server, before it is asked.

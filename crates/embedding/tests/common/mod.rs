@@ -6,18 +6,10 @@ use std::sync::OnceLock;
 
 use embedding::MiniLm;
 
-/// The project's part of the user's cache folder.
-pub fn cache() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(std::env::var_os("HOME").expect("HOME tells where the cache folder is")).join(".cache")
-    });
-    cache.join("insighthub")
-}
-
 /// The folder of the model: below `INSIGHTHUB_MODELS_DIR` or the cache folder.
 pub fn folder() -> PathBuf {
     let models = std::env::var_os("INSIGHTHUB_MODELS_DIR").map(PathBuf::from);
-    models.unwrap_or_else(|| cache().join("models")).join(MiniLm::NAME)
+    models.unwrap_or_else(|| measure::peer::cache().join("models")).join(MiniLm::NAME)
 }
 
 /// Loaded once for each test process.

@@ -8,7 +8,6 @@
 
 mod bytes;
 mod report;
-mod stats;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -177,8 +176,15 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
         ours.push(a.0);
         peer.push(b.0);
     }
-    let ratio = stats::compare(&ours, &peer);
-    let line = report::line(bench.name, &unit, stats::median(&ours), stats::median(&peer), ratio, bench.goal);
+    let ratio = measure::stats::compare(&ours, &peer);
+    let line = report::line(
+        bench.name,
+        &unit,
+        measure::stats::median(&ours),
+        measure::stats::median(&peer),
+        ratio,
+        bench.goal,
+    );
     Ok(if smoke { format!("{line} (smoke: it works; the figures mean nothing)") } else { line })
 }
 

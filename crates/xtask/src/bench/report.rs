@@ -1,6 +1,6 @@
 //! What a bench says at its end: one line in one form, so that people and programs find it.
 
-use super::stats::Ratio;
+use measure::stats::Ratio;
 
 /// The closing line of a comparison. The goal is the least ratio of ours to the peer's that will do, and the worse end
 /// of the interval has to reach it: a lucky median is no pass.

@@ -13,14 +13,18 @@ const RESAMPLES: usize = 10_000;
 /// Compares rounds pairwise: the n-th of ours with the n-th of the peer's, which ran next to it, so that what slows the
 /// whole machine for a while slows both. Lists of one length, not empty.
 pub fn compare(ours: &[f64], peer: &[f64]) -> Ratio {
-    let ratios: Vec<f64> = ours.iter().zip(peer).map(|(a, b)| a / b).collect();
+    of_ratios(&ours.iter().zip(peer).map(|(a, b)| a / b).collect::<Vec<_>>())
+}
+
+/// The same for rounds that are ratios by themselves. Not of an empty list.
+pub fn of_ratios(ratios: &[f64]) -> Ratio {
     let mut random = Random(0x9E37_79B9_7F4A_7C15);
     let mut medians: Vec<f64> = (0..RESAMPLES)
         .map(|_| median(&(0..ratios.len()).map(|_| ratios[random.below(ratios.len())]).collect::<Vec<_>>()))
         .collect();
     medians.sort_by(f64::total_cmp);
     let at = |share: f64| medians[((RESAMPLES - 1) as f64 * share).round() as usize];
-    Ratio { median: median(&ratios), ci95: (at(0.025), at(0.975)) }
+    Ratio { median: median(ratios), ci95: (at(0.025), at(0.975)) }
 }
 
 /// The middle value, or the mean of the two in the middle. Not of an empty list.

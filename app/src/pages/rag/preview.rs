@@ -22,7 +22,8 @@ These books go back to the year 1887, and none of them is missing.";
 #[component]
 pub fn Preview(now: Now) -> impl IntoView {
     let text = RwSignal::new(SAMPLE.to_owned());
-    let chunks = RwSignal::new(Vec::<PreviewChunk>::new());
+    // `None` until the first answer.
+    let chunks = RwSignal::new(None::<Vec<PreviewChunk>>);
     let trouble = RwSignal::new(None::<String>);
     let turn = StoredValue::new(0u32);
     let waiting = StoredValue::new(None::<TimeoutHandle>);
@@ -45,7 +46,7 @@ pub fn Preview(now: Now) -> impl IntoView {
             }
             match answer {
                 Ok(Wire(cut)) => {
-                    chunks.try_set(cut);
+                    chunks.try_set(Some(cut));
                     trouble.try_set(None);
                 }
                 Err(e) => {
@@ -82,13 +83,14 @@ pub fn Preview(now: Now) -> impl IntoView {
             <p class="meta num" role="status">
                 {move || match trouble.get() {
                     Some(text) => text,
-                    None => chunks.with(|all| summary(all)),
+                    None => chunks.with(|all| all.as_deref().map_or_else(|| "Cutting the sample…".to_owned(), summary)),
                 }}
             </p>
-            <ol class="hits" data-preview="">
+            <ol class="hits" data-preview="" hidden=move || chunks.with(|all| all.as_ref().is_none_or(Vec::is_empty))>
                 {move || {
                     chunks
                         .get()
+                        .unwrap_or_default()
                         .into_iter()
                         .enumerate()
                         .map(|(n, chunk)| view! {

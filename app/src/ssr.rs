@@ -14,9 +14,13 @@ pub trait SessionCookies: Send + Sync {
     /// The `Set-Cookie` value of a new session.
     fn set(&self, signed_in: &SignedIn) -> String;
     /// The `Set-Cookie` value by which this browser is known at its next sign-in; `None` when it keeps what it has.
-    fn set_device(&self, signed_in: &SignedIn) -> Option<String>;
+    fn set_device(&self, mark: &str) -> String;
     /// The `Set-Cookie` value that forgets the session.
     fn clear(&self) -> String;
+    /// Makes a text unreadable, and impossible to make up, for everybody but the servers of this database.
+    fn seal(&self, text: &str) -> Option<String>;
+    /// What was sealed; `None` for everything else.
+    fn open(&self, sealed: &str) -> Option<String>;
     /// Cookies must carry `Secure`: the site is served over TLS.
     fn secure(&self) -> bool;
 }
@@ -135,8 +139,15 @@ pub fn finish_sign_in(answer: services::Result<SignedIn>, form: Form<'_>) -> Res
 pub fn hold(signed_in: &SignedIn) {
     let Ok(world) = world() else { return };
     add_header(header::SET_COOKIE, &world.cookies.set(signed_in));
-    if let Some(device) = world.cookies.set_device(signed_in) {
-        add_header(header::SET_COOKIE, &device);
+    if let Some(mark) = &signed_in.device {
+        hold_device(mark);
+    }
+}
+
+/// Hands the browser the mark by which it is known at its next sign-in.
+pub fn hold_device(mark: &str) {
+    if let Ok(world) = world() {
+        add_header(header::SET_COOKIE, &world.cookies.set_device(mark));
     }
 }
 
@@ -227,26 +238,26 @@ pub mod flash {
     }
 
     pub(super) fn set(page: &str, state: &FormState) {
-        let secure = use_context::<World>().is_some_and(|w| w.cookies.secure());
-        if let Some(cookie) = cookie_of(page, state, secure) {
+        let Ok(world) = world() else { return };
+        if let Some(cookie) = cookie_of(page, state, &*world.cookies) {
             add_header(header::SET_COOKIE, &cookie);
         }
     }
 
     /// The `Set-Cookie` value with which a form outside of the server functions leads back to its page: `messages` are
     /// shown there once.
-    pub fn refused(page: &str, field: &str, messages: &[String], secure: bool) -> Option<String> {
+    pub fn refused(page: &str, field: &str, messages: &[String], cookies: &dyn SessionCookies) -> Option<String> {
         let mut state = FormState::default();
         messages.iter().for_each(|message| state.errors.add(field, message));
-        cookie_of(page, &state, secure)
+        cookie_of(page, &state, cookies)
     }
 
-    fn cookie_of(page: &str, state: &FormState, secure: bool) -> Option<String> {
-        let encoded = |state: &FormState| serde_json::to_string(state).map(|json| paths::encode(&json));
-        let whole = encoded(state).ok().filter(|text| text.len() <= LARGEST);
+    fn cookie_of(page: &str, state: &FormState, cookies: &dyn SessionCookies) -> Option<String> {
+        let sealed = |state: &FormState| cookies.seal(&serde_json::to_string(state).ok()?);
+        let whole = sealed(state).filter(|text| text.len() <= LARGEST);
         // Messages matter more than what was typed.
-        let text = whole.or_else(|| encoded(&FormState { values: Default::default(), ..state.clone() }).ok());
-        text.filter(|text| text.len() <= LARGEST).map(|text| cookie(page, &text, LIFE, secure))
+        let text = whole.or_else(|| sealed(&FormState { values: Default::default(), ..state.clone() }));
+        text.filter(|text| text.len() <= LARGEST).map(|text| cookie(page, &text, LIFE, cookies.secure()))
     }
 
     /// What the form of this page has to show, once.
@@ -258,8 +269,8 @@ pub mod flash {
         let Some((_, value)) = pairs.find(|(name, _)| *name == NAME) else {
             return FormState::default();
         };
-        let secure = use_context::<World>().is_some_and(|w| w.cookies.secure());
-        add_header(header::SET_COOKIE, &cookie(page, "", 0, secure));
-        paths::decode(value).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
+        let Ok(world) = world() else { return FormState::default() };
+        add_header(header::SET_COOKIE, &cookie(page, "", 0, world.cookies.secure()));
+        world.cookies.open(value).and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default()
     }
 }

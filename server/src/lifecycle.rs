@@ -2,7 +2,7 @@
 //! order in which nothing is lost.
 
 use crate::{
-    adapters::{Argon2Hasher, ByContent, FileBlobs, Models, OsSecrets, SystemClock, TimeOrderedIds},
+    adapters::{Argon2Hasher, ByContent, FileBlobs, FormSeal, Models, OsSecrets, SystemClock, TimeOrderedIds},
     cli::Role,
     config::{self, Config},
     demo::{self, Demo},
@@ -70,6 +70,7 @@ struct Built {
     store: Store,
     blobs: Arc<FileBlobs>,
     embedder: Arc<Models>,
+    forms: FormSeal,
 }
 
 /// Chooses who stands behind each port. Migrates the database.
@@ -99,6 +100,11 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     let device_key =
         device_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
     let seals = Arc::new(Seals::new(device_key, secrets.bytes32()));
+    let form_key = store.kept_secret("form_key", secrets.bytes32()).await;
+    let form_key =
+        form_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let forms = FormSeal::new(&form_key, secrets.clone())
+        .ok_or_else(|| StartError::Refused("the key of the forms is of no use".to_owned()))?;
     let whole = Arc::new(store.clone());
     let services = Services {
         accounts: whole.clone(),
@@ -127,7 +133,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         seals,
         limits: config.limits.clone(),
     };
-    Ok(Built { services, store, blobs, embedder })
+    Ok(Built { services, store, blobs, embedder, forms })
 }
 
 /// Other people's documents: for the owner's eyes only.
@@ -207,7 +213,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
     make_data_dir(&config)?;
     // Held until the process ends.
     let lock = lock(&config)?;
-    let Built { services, store, blobs, embedder } = build(&config).await?;
+    let Built { services, store, blobs, embedder, forms } = build(&config).await?;
     // Where other servers may share the folder, only what nobody can be writing any more goes.
     let age = if lock.is_some() { Duration::ZERO } else { Duration::from_secs(86_400) };
     blobs
@@ -268,6 +274,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         metrics,
         site,
         proxies: config.trusted_proxies.clone(),
+        forms,
     });
     let router = if role.serves_people() {
         http::full(app.clone(), pages::routes(&app))

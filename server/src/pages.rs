@@ -2,7 +2,6 @@
 //! that leads nowhere. The only module that knows Leptos; what is on a page is decided in `app`.
 
 use crate::{
-    config::PublicUrl,
     http::{AppState, CspNonce, client_of, cookie, device_cookie, no_cookie},
 };
 use app::ssr::{SessionCookies, World, provide_world};
@@ -96,35 +95,38 @@ fn context(app: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
             services: app.services().clone(),
             who,
             client: of_request.map(|parts| client_of(&app, parts)).unwrap_or_default(),
-            cookies: Arc::new(Cookies {
-                public_url: app.public_url().cloned(),
-                session_days: app.services().limits.session_days,
-            }),
+            cookies: Arc::new(Cookies(app.clone())),
         });
     }
 }
 
 /// The same cookies as over REST.
-struct Cookies {
-    public_url: Option<PublicUrl>,
-    session_days: u32,
-}
+pub struct Cookies(pub AppState);
 
 impl SessionCookies for Cookies {
     fn set(&self, new: &SignedIn) -> String {
-        text(&cookie(self.public_url.as_ref(), &new.token, u64::from(self.session_days) * 86_400))
+        let days = self.0.services().limits.session_days;
+        text(&cookie(self.0.public_url(), &new.token, u64::from(days) * 86_400))
     }
 
-    fn set_device(&self, new: &SignedIn) -> Option<String> {
-        new.device.as_deref().map(|device| text(&device_cookie(self.public_url.as_ref(), device)))
+    fn set_device(&self, mark: &str) -> String {
+        text(&device_cookie(self.0.public_url(), mark))
     }
 
     fn clear(&self) -> String {
-        text(&no_cookie(self.public_url.as_ref()))
+        text(&no_cookie(self.0.public_url()))
+    }
+
+    fn seal(&self, text: &str) -> Option<String> {
+        self.0.forms().seal(text)
+    }
+
+    fn open(&self, sealed: &str) -> Option<String> {
+        self.0.forms().open(sealed)
     }
 
     fn secure(&self) -> bool {
-        self.public_url.as_ref().is_some_and(|p| p.https)
+        self.0.public_url().is_some_and(|p| p.https)
     }
 }
 

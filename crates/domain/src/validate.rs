@@ -119,6 +119,28 @@ text_newtype!(
     KeyName
 );
 
+/// Turns the direction of what follows, so that a text reads as another one than it is.
+const fn turns_text(c: char) -> bool {
+    matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Takes no ink, although it is no space: joiners, fillers and marks of formats.
+const fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
+            | '\u{200B}'..='\u{200F}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}'
+            | '\u{FEFF}' | '\u{FFA0}' | '\u{E0000}'..='\u{E0FFF}'
+    ) || turns_text(c)
+}
+
+/// A name that people can see, and that does not pretend to be another one. Joiners between letters are a part of some
+/// scripts, and stay.
+fn is_name(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() || turns_text(c))
+        && text.chars().any(|c| !c.is_whitespace() && !is_invisible(c))
+}
+
 impl Username {
     pub fn parse(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
@@ -126,7 +148,7 @@ impl Username {
         if !(3..=50).contains(&n) {
             return Err(Invalid::because("Use 3 to 50 characters."));
         }
-        if !text.chars().all(|c| c.is_alphanumeric() || c == '-' || c == '_') {
+        if !text.chars().all(|c| (c.is_alphanumeric() && !is_invisible(c)) || c == '-' || c == '_') {
             return Err(Invalid::because("Use letters, digits, - and _ only."));
         }
         Ok(Self(text.to_owned()))
@@ -140,7 +162,7 @@ impl Email {
         let (local, host) = text.split_once('@').ok_or_else(wrong)?;
         let local_ok = !local.is_empty()
             && local.len() <= 64
-            && local.chars().all(|c| !c.is_whitespace() && !c.is_control());
+            && local.chars().all(|c| !c.is_whitespace() && !c.is_control() && !is_invisible(c));
         let host_ok = host.split('.').count() >= 2
             && host.split('.').all(|label| {
                 !label.is_empty()
@@ -162,7 +184,7 @@ impl WorkspaceName {
         if !(3..=100).contains(&n) {
             return Err(Invalid::because("Use 3 to 100 characters."));
         }
-        if !text.chars().all(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')) {
+        if !text.chars().all(|c| (c.is_alphanumeric() && !is_invisible(c)) || matches!(c, ' ' | '-' | '_')) {
             return Err(Invalid::because("Use letters, digits, spaces, - and _ only."));
         }
         Ok(Self(text.to_owned()))
@@ -174,6 +196,10 @@ impl Description {
         let text = text.trim();
         if text.chars().count() > 500 {
             return Err(Invalid::because("Use at most 500 characters."));
+        }
+        // PostgreSQL cannot keep a zero, and nobody types the others.
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+            return Err(Invalid::because("Use letters, spaces, line breaks and punctuation only."));
         }
         Ok(Self(text.to_owned()))
     }
@@ -189,7 +215,7 @@ impl FullName {
         if text.chars().count() > 100 {
             return Err(Invalid::because("Use at most 100 characters."));
         }
-        if text.chars().any(char::is_control) {
+        if !is_name(text) {
             return Err(Invalid::because("Use letters, spaces and punctuation only."));
         }
         Ok(Some(Self(text.to_owned())))
@@ -213,7 +239,7 @@ impl KeyName {
         if !(1..=60).contains(&text.chars().count()) {
             return Err(Invalid::because("Use 1 to 60 characters."));
         }
-        if text.chars().any(char::is_control) {
+        if !is_name(text) {
             return Err(Invalid::because("Use letters, digits, spaces and punctuation only."));
         }
         Ok(Self(text.to_owned()))

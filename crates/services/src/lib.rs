@@ -21,7 +21,7 @@ mod throttle;
 mod workspaces;
 
 pub use accounts::{
-    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileForm, Seals, SignIn, SignUp,
+    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals, SignIn, SignUp,
     SignedIn, Standing, Who,
 };
 pub use caller::{Caller, Pass};

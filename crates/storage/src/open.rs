@@ -183,7 +183,8 @@ pub(crate) async fn connect_writer(url: &str, engine: Engine) -> sqlx::Result<An
     let sql = match engine {
         Engine::Sqlite => {
             "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000"
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; \
+             PRAGMA secure_delete = ON"
         }
         // A server whose link dies in the middle of a transaction must not keep others waiting for its locks. Compiling
         // a statement takes longer than any of ours runs.

@@ -47,7 +47,11 @@ pub(crate) async fn renew(tx: &mut Tx, change: &PasswordChange) -> Result<(), Fa
     .bind(change.user_id.to_string())
     .execute(&mut tx.conn)
     .await?;
-    if renewed.rows_affected() == 0 { Err(StoreError::NotFound.into()) } else { Ok(()) }
+    if renewed.rows_affected() == 0 {
+        return Err(StoreError::NotFound.into());
+    }
+    tx.signal(Signal::SessionRenewed { user_id: change.user_id, session_id: change.session_id });
+    Ok(())
 }
 
 /// Ends all sessions of the user but one; answers how many of them were still alive.

@@ -143,10 +143,13 @@ pub async fn me(SignedIn(who): SignedIn) -> Json<User> {
 pub async fn profile(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,
+    FromClient(client): FromClient,
     Json(body): Json<ProfileBody>,
-) -> ApiResult<Json<User>> {
+) -> ApiResult<Response> {
     let form = ProfileForm { full_name: body.full_name, email: body.email };
-    Ok(Json(app.services().edit_profile(who.user.id, form).await?))
+    let changed = app.services().edit_profile(&who, form, &client).await?;
+    let device = changed.device.map(|mark| [(header::SET_COOKIE, session::device_cookie(app.public_url(), &mark))]);
+    Ok((device.map(AppendHeaders), Json(changed.user)).into_response())
 }
 
 /// Change the password. All other sessions end, with their sockets and streams; this one gets a new cookie, and its old

@@ -33,7 +33,7 @@ pub use security::CspNonce;
 pub use session::{Token, client_of, cookie, device_cookie, no_cookie};
 pub use site::Site;
 
-use crate::config::PublicUrl;
+use crate::{adapters::FormSeal, config::PublicUrl};
 use axum::{
     Router,
     extract::Request,
@@ -69,6 +69,7 @@ pub struct Shared {
     pub metrics: PrometheusHandle,
     pub site: Site,
     pub proxies: Proxies,
+    pub forms: FormSeal,
 }
 
 impl AppState {
@@ -82,6 +83,10 @@ impl AppState {
 
     pub fn public_url(&self) -> Option<&PublicUrl> {
         self.0.public_url.as_ref()
+    }
+
+    pub fn forms(&self) -> &FormSeal {
+        &self.0.forms
     }
 
     pub fn stopping(&self) -> &CancellationToken {

@@ -7,6 +7,7 @@ use super::{
     problem::{ApiError, ApiResult},
     session::{Allowed, SignedIn},
 };
+use crate::pages::Cookies;
 use axum::{
     extract::{FromRequest, Request, State},
     response::{IntoResponse, Redirect, Response},
@@ -150,9 +151,8 @@ pub async fn upload_from_page(
         Err(e) => messages.push(e.problem().detail.clone()),
     }
     let page = app::paths::workspace(workspace);
-    let secure = app.public_url().is_some_and(|p| p.https);
     let mut answer = Redirect::to(&page).into_response();
-    if let Some(cookie) = app::ssr::flash::refused(&page, "file", &messages, secure)
+    if let Some(cookie) = app::ssr::flash::refused(&page, "file", &messages, &Cookies(app.clone()))
         && !messages.is_empty()
         && let Ok(cookie) = HeaderValue::from_str(&cookie)
     {

@@ -10,8 +10,12 @@ pub async fn save_profile(
 ) -> Result<(), AppError> {
     use crate::{paths::SETTINGS_PROFILE, ssr};
     let (services, who) = ssr::signed_in()?;
+    let client = ssr::world()?.client;
     let form = services::ProfileForm { full_name: Some(full_name.clone()), email: Some(email.clone()) };
-    let saved = services.edit_profile(who.user.id, form).await;
+    let saved = services.edit_profile(&who, form, &client).await;
+    if let Ok(services::ProfileChanged { device: Some(mark), .. }) = &saved {
+        ssr::hold_device(mark);
+    }
     ssr::finish(
         saved.map(|_| ()),
         ssr::Form {

@@ -5,7 +5,7 @@ use super::{
     ChunkingStrategy, ModelState, RagConfig, RagField, RagOptions, RerankModel, RetrieverType,
     options::{RERANK_MODELS, RETRIEVERS, STRATEGIES, refusal},
 };
-use crate::validate::FieldErrors;
+use crate::{message::number as digits, validate::FieldErrors};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
@@ -21,7 +21,7 @@ pub(super) const NO_BOOL: &str = "Use true or false.";
 pub(super) const NO_DIM: &str = "Leave this empty, or use a whole number.";
 
 pub(super) fn whole_number(range: &RangeInclusive<u32>) -> String {
-    format!("Use a whole number from {} to {}.", range.start(), range.end())
+    format!("Use a whole number from {} to {}.", digits((*range.start()).into()), digits((*range.end()).into()))
 }
 
 /// A configuration as it came in: a JSON object whose fields are looked at one by one, so that all that is wrong is

@@ -116,7 +116,7 @@ fn input(most: u64) -> Result<Vec<u8>, ExtractCode> {
 /// Hands the document to the reader of its kind.
 fn read(bytes: Vec<u8>, request: &Request, confined: &Confined) -> Result<ExtractedText, ExtractCode> {
     let max = usize::try_from(request.text_bytes).unwrap_or(usize::MAX);
-    let result = match request.kind {
+    let mut result = match request.kind {
         FileKind::Pdf => {
             let mut page_done = |done, total| {
                 confined.step();
@@ -135,6 +135,10 @@ fn read(bytes: Vec<u8>, request: &Request, confined: &Confined) -> Result<Extrac
         FileKind::Markdown => text::read_markdown(&bytes)?,
         FileKind::Text => text::read_text(&bytes)?,
     };
+    // No text has a zero in it, and databases refuse one. A space is as long, so that no place moves.
+    if result.text.contains('\0') {
+        result.text = result.text.replace('\0', " ");
+    }
     if result.text.len() > max {
         return Err(ExtractCode::TooLargeInside);
     }

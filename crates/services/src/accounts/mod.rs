@@ -10,7 +10,7 @@ mod sign_in;
 
 pub use password::{ChangePassword, PasswordChanged};
 pub use preferences::PreferencesForm;
-pub use profile::ProfileForm;
+pub use profile::{ProfileChanged, ProfileForm};
 pub use seals::Seals;
 pub use sessions::Standing;
 pub use sign_in::{SignIn, SignUp};

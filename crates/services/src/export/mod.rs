@@ -107,6 +107,11 @@ impl Services {
         let Some(claim) = self.exports.claim_export(worker, LEASE_SECONDS, now).await? else {
             return Ok(false);
         };
+        // Whoever claimed it before may have died with its file whole and nobody told. One that lives finds that it lost
+        // the export, and removes its own.
+        for earlier in 1..claim.fence {
+            self.blobs.delete(&keys::export(claim.user_id, claim.export_id, earlier)).await?;
+        }
         let key = keys::export(claim.user_id, claim.export_id, claim.fence);
         let outcome = if claim.fence > MOST_TRIES {
             ExportOutcome::Failed("The export could not be made. Ask the operator of this server.".to_owned())

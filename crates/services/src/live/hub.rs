@@ -20,6 +20,8 @@ use tokio::{
 
 /// Open connections that one user may have on this node.
 pub const MAX_CONNECTIONS: usize = 64;
+/// By then the answer with the new token is with its browser, which comes back with it.
+const RENEWAL_TAKES: Duration = Duration::from_millis(400);
 /// Events read from the log at once.
 const PAGE: u32 = 500;
 /// Frames handed to a transport at once.
@@ -138,6 +140,13 @@ impl Hub {
                     Ok(Signal::SessionEnded { user_id, session_id }) => {
                         hub.end(user_id, |opener| opener == Opener::Session(session_id));
                     }
+                    Ok(Signal::SessionRenewed { user_id, session_id }) => {
+                        let hub = hub.clone();
+                        tokio::spawn(async move {
+                            tokio::time::sleep(RENEWAL_TAKES).await;
+                            hub.doubt(user_id, |opener| opener == Opener::Session(session_id));
+                        });
+                    }
                     Ok(Signal::KeyRevoked { user_id, key_id }) => {
                         hub.end(user_id, |opener| opener == Opener::Key(key_id));
                     }
@@ -243,6 +252,15 @@ impl Hub {
         let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
         for mailbox in lock(&room.state).mailboxes.values().filter(|m| which(m.opener)) {
             lock(&mailbox.state).ended = true;
+            mailbox.wake.notify_one();
+        }
+    }
+
+    /// Has those of the user's streams that `which` names look whether they may go on.
+    fn doubt(&self, user: UserId, which: impl Fn(Opener) -> bool) {
+        let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
+        for mailbox in lock(&room.state).mailboxes.values().filter(|m| which(m.opener)) {
+            lock(&mailbox.state).unsure = true;
             mailbox.wake.notify_one();
         }
     }

@@ -14,6 +14,11 @@ pub enum Signal {
         user_id: UserId,
         session_id: SessionId,
     },
+    /// This sign-in session has a new token: streams that were opened with the old one end. Never logged.
+    SessionRenewed {
+        user_id: UserId,
+        session_id: SessionId,
+    },
     /// Streams that this API key opened end now. Never logged.
     KeyRevoked {
         user_id: UserId,

@@ -74,6 +74,42 @@ pub fn sign_in(next: &str) -> String {
     with_next("/signin", next)
 }
 
+/// Why somebody comes to the sign-in page without having asked for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// The session ended: elsewhere, by a new password, or by itself.
+    Ended,
+    /// The account is being deleted.
+    Deleted,
+}
+
+impl Why {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Why::Ended => "ended",
+            Why::Deleted => "deleted",
+        }
+    }
+
+    pub const fn sentence(self) -> &'static str {
+        match self {
+            Why::Ended => "Your session has ended. Sign in to go on where you were.",
+            Why::Deleted => "Your account is being deleted. Goodbye.",
+        }
+    }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        [Why::Ended, Why::Deleted].into_iter().find(|why| why.as_str() == text)
+    }
+}
+
+/// The sign-in page with the reason; it leads to `next` afterwards.
+pub fn sign_in_since(why: Why, next: &str) -> String {
+    let page = sign_in(next);
+    let sign = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{sign}why={}", why.as_str())
+}
+
 /// `page`, which leads to `next` afterwards when that is a page of this site other than the first.
 pub fn with_next(page: &str, next: &str) -> String {
     match local_path(next) {
@@ -115,5 +151,8 @@ mod tests {
         assert_eq!(sign_in("/w/1"), "/signin?next=%2Fw%2F1");
         assert_eq!(sign_in("/"), "/signin");
         assert_eq!(sign_in("//evil.example"), "/signin");
+        assert_eq!(sign_in_since(Why::Ended, "/w/1"), "/signin?next=%2Fw%2F1&why=ended");
+        assert_eq!(sign_in_since(Why::Deleted, ""), "/signin?why=deleted");
+        assert_eq!((Why::parse("ended"), Why::parse("<b>")), (Some(Why::Ended), None));
     }
 }

@@ -201,10 +201,20 @@ pub fn finish_with_secret(
 
 /// Forgets the session cookie and leads to the sign-in page.
 pub fn signed_out() {
+    forget_session();
+    redirect("/signin");
+}
+
+/// The same for somebody whose account goes.
+pub fn account_gone() {
+    forget_session();
+    redirect(&paths::sign_in_since(paths::Why::Deleted, ""));
+}
+
+fn forget_session() {
     if let Ok(world) = world() {
         add_header(header::SET_COOKIE, &world.cookies.clear());
     }
-    redirect("/signin");
 }
 
 /// Leads a plain form back to the page that it stood on; a script stays where it is.
@@ -246,7 +256,12 @@ pub mod flash {
 
     /// The `Set-Cookie` value with which a form outside of the server functions leads back to its page: `messages` are
     /// shown there once.
-    pub fn refused(page: &str, field: &str, messages: &[String], cookies: &dyn SessionCookies) -> Option<String> {
+    pub fn refused(
+        page: &str,
+        field: &str,
+        messages: &[String],
+        cookies: &dyn SessionCookies,
+    ) -> Option<String> {
         let mut state = FormState::default();
         messages.iter().for_each(|message| state.errors.add(field, message));
         cookie_of(page, &state, cookies)

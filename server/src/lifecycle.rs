@@ -2,7 +2,9 @@
 //! order in which nothing is lost.
 
 use crate::{
-    adapters::{Argon2Hasher, ByContent, FileBlobs, FormSeal, Models, OsSecrets, SystemClock, TimeOrderedIds},
+    adapters::{
+        Argon2Hasher, ByContent, FileBlobs, FormSeal, Models, OsSecrets, SystemClock, TimeOrderedIds,
+    },
     cli::Role,
     config::{self, Config},
     demo::{self, Demo},

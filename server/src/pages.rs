@@ -1,9 +1,7 @@
 //! The mount of the screens: pages and server functions with what they need of a request, and the page for an address
 //! that leads nowhere. The only module that knows Leptos; what is on a page is decided in `app`.
 
-use crate::{
-    http::{AppState, CspNonce, client_of, cookie, device_cookie, no_cookie},
-};
+use crate::http::{AppState, CspNonce, client_of, cookie, device_cookie, no_cookie};
 use app::ssr::{SessionCookies, World, provide_world};
 use axum::{
     Router,

@@ -43,7 +43,14 @@ pub fn Button(
             type=if submit { "submit" } else { "button" }
             class=(["wide", "large"], wide)
             class=kind.class()
-            disabled=move || busy.get() || disabled.get()
+            disabled=move || disabled.get()
+            // Not `disabled` while it works: that would take the focus away from who pressed it.
+            aria-disabled=move || busy.get().then_some("true")
+            on:click=move |ev| {
+                if busy.get_untracked() {
+                    ev.prevent_default();
+                }
+            }
             aria-busy=move || busy.get().then_some("true")
         >
             <span class="button-face">{icon.map(|name| view! { <Icon name /> })} {children()}</span>

@@ -30,7 +30,7 @@ pub fn ConnectionBadge(
     #[prop(optional, into)] since: MaybeProp<String>,
 ) -> impl IntoView {
     view! {
-        <span class="connection" role="status" data-link=move || link.get().as_str()>
+        <span class="connection" role="status" data-scripted="" data-link=move || link.get().as_str()>
             {move || match link.get() {
                 Link::Open => {
                     view! {

@@ -9,12 +9,19 @@ pub fn EmptyState(
     #[prop(default = IconName::File)] icon: IconName,
     #[prop(into)] title: Signal<String>,
     #[prop(optional, into)] text: MaybeProp<String>,
+    /// It is the whole page, so that its title is the page's.
+    #[prop(optional)]
+    of_page: bool,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
     view! {
         <div class="empty">
             <Icon name=icon size=32 />
-            <h2 class="empty-title">{move || title.get()}</h2>
+            {if of_page {
+                view! { <h1 class="empty-title">{move || title.get()}</h1> }.into_any()
+            } else {
+                view! { <h2 class="empty-title">{move || title.get()}</h2> }.into_any()
+            }}
             {move || text.get().map(|text| view! { <p class="empty-text">{text}</p> })}
             {children.map(|children| view! { <div class="empty-actions">{children()}</div> })}
         </div>

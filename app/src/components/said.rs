@@ -1,14 +1,35 @@
 //! The line in which a page tells that something worked.
 
 use super::{Icon, IconName};
-use leptos::prelude::*;
+use leptos::{html, prelude::*};
 
-/// Stays in its place when there is nothing to tell, so that a screen reader hears of what comes.
+/// Stays in its place when there is nothing to tell, so that a screen reader hears of what comes. Where the thing that
+/// was pressed has gone with its deed, the keyboard goes on from here.
 #[component]
 pub fn Said(#[prop(into)] text: Signal<Option<String>>) -> impl IntoView {
+    let line = NodeRef::<html::P>::new();
+    Effect::new(move |_| {
+        if text.with(Option::is_some) {
+            focus_if_lost(move || line.try_get_untracked().flatten().map(|line| (*line).clone().into()));
+        }
+    });
     view! {
-        <p class="form-said" role="status">
+        <p class="form-said" role="status" tabindex="-1" node_ref=line>
             {move || text.get().map(|text| view! { <Icon name=IconName::CheckCircle /> {text} })}
         </p>
     }
+}
+
+/// Puts the focus on `place` when it is nowhere. The browser takes it from what has gone or was hidden when it has drawn
+/// the next picture, so this looks one picture later.
+pub fn focus_if_lost(place: impl Fn() -> Option<web_sys::HtmlElement> + 'static) {
+    request_animation_frame(move || {
+        request_animation_frame(move || {
+            let is_lost =
+                document().active_element().is_none_or(|e| e.tag_name() == "BODY" || !e.is_connected());
+            if let Some(place) = place().filter(|_| is_lost) {
+                let _ = place.focus();
+            }
+        });
+    });
 }

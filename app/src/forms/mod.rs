@@ -14,7 +14,7 @@ pub use state::FormState;
 
 use crate::{
     AppError,
-    components::{Button, ButtonKind, ErrorPanel, Said},
+    components::{Button, ButtonKind, ErrorPanel, Said, focus_if_lost},
     live::Live,
     upload::idempotency_key,
 };
@@ -142,12 +142,23 @@ pub fn SaveForm(
             });
         }
     };
+    // A mistake that was mended is told no more; new ones wait until the form is sent.
+    let forgive = move || {
+        let Some(check) = hooks.check.filter(|_| errors.with_untracked(|e| !e.is_empty())) else { return };
+        let Some(element) = form.get_untracked() else { return };
+        let wrong = check.run(Typed::of(&element));
+        errors.update(|told| told.keep(|field| !wrong.of(field).is_empty()));
+    };
     let reset = move |_| {
         if let Some(element) = form.get_untracked() {
             element.reset();
             errors.set(FieldErrors::default());
             message.set(None);
             look();
+            // The bar goes with its buttons.
+            let first = element.query_selector("input:not([type=hidden]):not(:disabled)").ok().flatten();
+            let first = first.and_then(|first| first.dyn_into::<web_sys::HtmlElement>().ok());
+            focus_if_lost(move || first.clone());
         }
     };
     let has_changes = Memo::new(move |_| changed.with(|c| !c.is_empty()));
@@ -170,6 +181,7 @@ pub fn SaveForm(
             on:input=move |_| {
                 told.set(None);
                 look();
+                forgive();
             }
         >
             {move || message.get().map(|detail| view! { <ErrorPanel title="That did not work" detail /> })}

@@ -201,5 +201,5 @@ fn there<T>(read: Result<Wire<T>, AppError>) -> Result<Option<T>, AppError> {
 fn go_to_sign_in() {
     let location = window().location();
     let here = location.pathname().unwrap_or_default() + &location.search().unwrap_or_default();
-    let _ = location.assign(&paths::sign_in(&here));
+    let _ = location.assign(&paths::sign_in_since(paths::Why::Ended, &here));
 }

@@ -5,8 +5,8 @@ use crate::{
     AppError,
     clock::WorkClock,
     components::{
-        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, ErrorPanel, FileTypeIcon, Icon, IconName,
-        ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, words,
+        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, CopyButton, ErrorPanel, FileTypeIcon, Icon,
+        IconName, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, words,
     },
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
@@ -17,6 +17,7 @@ use crate::{
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Problem, Workspace,
     message::{count, number},
+    rag::IndexedWith,
     resource::{CANCELLED, Page as List},
 };
 use leptos::{context::Provider, prelude::*, task::spawn_local};
@@ -179,6 +180,14 @@ fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
                 <dt>"Chunks"</dt>
                 <dd>{move || number(of(document, |d| d.chunk_count))}</dd>
             </div>
+            {move || {
+                of(document, |d| d.indexed_with.as_ref().map(IndexedWith::words)).map(|text| view! {
+                    <div>
+                        <dt>"Indexed"</dt>
+                        <dd>{text}</dd>
+                    </div>
+                })
+            }}
             <div>
                 <dt>"Attempt"</dt>
                 <dd>{move || of(document, |d| d.attempt)}</dd>
@@ -193,13 +202,29 @@ fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
     }
 }
 
+/// What an operator has to know of a failure: the log names the document by its id.
+fn report(document: &Document) -> String {
+    let step = document.step.as_ref().map(ToString::to_string);
+    let lines = [
+        ("document", Some(document.id.to_string())),
+        ("file", Some(document.filename.clone())),
+        ("step", step),
+        ("code", document.error_code.clone()),
+        ("error", document.error.clone()),
+        ("hint", document.error_hint.clone()),
+        ("at", Some(document.updated_at.to_string())),
+    ];
+    let lines = lines.into_iter().filter_map(|(name, text)| Some(format!("{name}: {}", text?)));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Why it failed and what may help, or what went less than well.
 #[component]
 fn Trouble(document: RwSignal<Option<Document>>) -> impl IntoView {
     let error = Memo::new(move |_| {
         of(document, |d| {
             let is_failed = d.status == DocumentStatus::Failed && d.error_code.as_deref() != Some(CANCELLED);
-            is_failed.then(|| (d.error.clone(), d.error_hint.clone(), d.error_code.clone()))
+            is_failed.then(|| (d.error.clone(), d.error_hint.clone(), d.error_code.clone(), report(d)))
         })
     });
     let warnings = Memo::new(move |_| of(document, |d| d.warnings.clone()));
@@ -207,9 +232,13 @@ fn Trouble(document: RwSignal<Option<Document>>) -> impl IntoView {
         {move || {
             error
                 .get()
-                .map(|(error, hint, code)| {
+                .map(|(error, hint, code, report)| {
                     let title = error.unwrap_or_else(|| "This document could not be read.".into());
-                    view! { <ErrorPanel title detail=hint code /> }
+                    view! {
+                        <ErrorPanel title detail=hint code>
+                            <CopyButton words="Copy details" text=report />
+                        </ErrorPanel>
+                    }
                 })
         }}
         {move || {

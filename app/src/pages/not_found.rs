@@ -19,6 +19,7 @@ pub fn Missing(what: &'static str) -> impl IntoView {
         <div class="page">
             <EmptyState
                 icon=IconName::SlashCircle
+                of_page=true
                 title=format!("There is no such {what}")
                 text="It may have been deleted, or the address is not quite right."
             >

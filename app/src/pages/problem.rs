@@ -39,6 +39,11 @@ pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> 
                 }
                 is_open
             });
+            // Or as soon as the browser has a network again: the link may not have noticed that it was gone.
+            Effect::new(move |_| {
+                let back = window_event_listener(leptos::ev::online, move |_| retry.run(()));
+                on_cleanup(move || back.remove());
+            });
             view! { <Offline what retry /> }.into_any()
         }
         _ => view! {

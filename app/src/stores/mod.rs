@@ -47,6 +47,8 @@ struct Inner {
     listings: LiteMap<WorkspaceId, Listing>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     user: ArcRwSignal<Option<User>>,
+    /// The look that is saved, whatever is tried out meanwhile.
+    look: ArcRwSignal<Option<(Theme, Density)>>,
     /// The newest export that the stream told of.
     export: ArcRwSignal<Option<Export>>,
     /// The last change of the person's default RAG config that the stream told of.
@@ -155,6 +157,11 @@ impl Stores {
     /// Shows a theme before the server has heard of it.
     pub fn show_theme(self, theme: Theme) {
         self.show(|user| user.theme = theme);
+    }
+
+    /// Theme and density as they are saved.
+    pub fn saved_look(self) -> ArcRwSignal<Option<(Theme, Density)>> {
+        self.change(|s| s.look.clone())
     }
 
     /// Shows theme and density before the server has heard of them.
@@ -327,6 +334,7 @@ impl Inner {
             EntityKey::Job(id) => self.tell_job(id),
             EntityKey::Settings(_) => {
                 set_if_new(&self.user, self.known.user().cloned());
+                set_if_new(&self.look, self.known.user().map(|u| (u.theme, u.density)));
                 if let Event::SettingsChanged(SettingsChanged { export, rag_config, rev, .. }) = event {
                     if export.is_some() {
                         set_if_new(&self.export, export.clone());
@@ -343,6 +351,7 @@ impl Inner {
     fn put_shell(&mut self, shell: &Shell) {
         if self.known.user().is_none() {
             set_if_new(&self.user, Some(shell.user.clone()));
+            set_if_new(&self.look, Some((shell.user.theme, shell.user.density)));
         }
         self.max_file_bytes = shell.max_file_bytes;
         for workspace in &shell.workspaces {

@@ -1,7 +1,7 @@
 //! How files are cut into requests, how the bytes of a request are told as progress of its files, and what an answer
 //! means for each of them. Pure.
 
-use domain::{DocumentId, Problem};
+use domain::{DocumentId, Problem, upload::kept_name};
 use serde::Deserialize;
 use std::{collections::VecDeque, ops::Range};
 
@@ -156,11 +156,9 @@ fn refused(name: &str, status: u16, problem: &Problem) -> Fate {
     }
 }
 
-/// The server keeps the name without control characters and outer spaces, and cuts it when it is very long.
+/// The server keeps the name by [`domain::upload::kept_name`].
 pub fn same_name(kept: &str, own: &str) -> bool {
-    let own: String = own.chars().filter(|c| !c.is_control()).collect();
-    let own = own.trim();
-    kept == own || (kept.chars().count() >= 190 && own.starts_with(kept))
+    kept == kept_name(own)
 }
 
 #[cfg(test)]

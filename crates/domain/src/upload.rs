@@ -1,7 +1,7 @@
 //! What an upload refuses, in the words that browser and server share: a file is looked at before a byte is sent, and
 //! again when it arrives.
 
-use crate::message::count;
+use crate::{message::count, validate::turns_text};
 
 /// Code and sentence of a refusal at one file's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +45,32 @@ pub fn size_limit(bytes: u64) -> String {
     format!("{} {name}", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
+/// Longest name that is kept, in characters.
+const LONGEST_NAME: usize = 200;
+/// Longest ending that is kept of a name that is cut, with its dot.
+const LONGEST_ENDING: usize = 20;
+
+/// A name that is safe to show and to send back: the last part of a path, without control characters and what turns the
+/// direction of a text, never empty. Forms write a quotation mark and line ends as `%22`, `%0D` and `%0A`. Of a very
+/// long name the ending stays.
+pub fn kept_name(name: &str) -> String {
+    let name = name.replace("%22", "\"").replace("%0D", "").replace("%0A", "");
+    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let clean: String = last.chars().filter(|c| !c.is_control() && !turns_text(*c)).collect();
+    let clean = clean.trim();
+    let long = clean.chars().count();
+    if clean.is_empty() {
+        return "untitled".to_owned();
+    }
+    if long <= LONGEST_NAME {
+        return clean.to_owned();
+    }
+    let ending = clean.rfind('.').map_or("", |dot| &clean[dot..]);
+    let ending = if ending.chars().count() <= LONGEST_ENDING { ending } else { "" };
+    let begin: String = clean.chars().take(LONGEST_NAME - ending.chars().count()).collect();
+    begin.trim_end().to_owned() + ending
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +90,23 @@ mod tests {
         ] {
             assert_eq!(size_limit(bytes), text, "{bytes}");
         }
+    }
+
+    #[test]
+    fn a_name_loses_its_path_and_what_nobody_can_see_and_keeps_its_ending() {
+        for (name, kept) in [
+            ("../../etc/passwd", "passwd"),
+            ("C:\\Users\\ada\\notes.txt", "notes.txt"),
+            ("a\u{0}b\r\n.txt", "ab.txt"),
+            ("  ", "untitled"),
+            ("say %22hello%22.txt", "say \"hello\".txt"),
+            ("\u{202E}gpj.txt", "gpj.txt"),
+        ] {
+            assert_eq!(kept_name(name), kept);
+            assert_eq!(kept_name(kept), kept, "what is kept stays so");
+        }
+        let long = kept_name(&format!("{}.docx", "日".repeat(300)));
+        assert_eq!((long.chars().count(), long.ends_with("日.docx")), (200, true));
     }
 
     #[test]

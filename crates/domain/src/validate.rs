@@ -45,6 +45,11 @@ impl FieldErrors {
         self.0.is_empty()
     }
 
+    /// Forgets the messages of all fields but those.
+    pub fn keep(&mut self, mut fields: impl FnMut(&str) -> bool) {
+        self.0.retain(|field, _| fields(field));
+    }
+
     /// How many fields have a message.
     pub fn count(&self) -> usize {
         self.0.len()
@@ -120,7 +125,7 @@ text_newtype!(
 );
 
 /// Turns the direction of what follows, so that a text reads as another one than it is.
-const fn turns_text(c: char) -> bool {
+pub(crate) const fn turns_text(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -4,7 +4,7 @@
 
 use domain::rag::ChunkingStrategy;
 use ingest::{
-    chunk::{ChunkDraft, ChunkError, ChunkSettings, TokenCounter, chunk, chunk_with},
+    chunk::{ChunkDraft, ChunkError, ChunkSettings, Stop, TokenCounter, chunk, chunk_with},
     extract::{ExtractedText, Span},
 };
 use proptest::prelude::*;
@@ -122,8 +122,12 @@ fn check(text: &str, chunks: &[ChunkDraft], settings: &ChunkSettings, counter: &
 
 fn run(text: &str, settings: &ChunkSettings, counter: &dyn TokenCounter) -> Vec<ChunkDraft> {
     let doc = doc(text);
-    let chunks = chunk_with(&doc, settings, counter, Some(&vectors)).unwrap();
-    assert_eq!(chunks, chunk_with(&doc, settings, counter, Some(&vectors)).unwrap(), "the same every time");
+    let chunks = chunk_with(&doc, settings, counter, Some(&vectors), &Stop::default()).unwrap();
+    assert_eq!(
+        chunks,
+        chunk_with(&doc, settings, counter, Some(&vectors), &Stop::default()).unwrap(),
+        "the same every time"
+    );
     check(text, &chunks, settings, counter);
     chunks
 }
@@ -281,5 +285,47 @@ fn nothing_gives_nothing() {
         let settings = ChunkSettings { strategy, size: 100, overlap: 10 };
         assert_eq!(run("", &settings, &Pieces), []);
         assert_eq!(run(" \n\t \u{a0}", &settings, &Pieces), []);
+    }
+}
+
+/// The rules of Unicode look ahead as far as they may: these would take minutes if they were asked about the whole.
+#[test]
+fn a_text_that_is_made_to_take_long_comes_to_its_end() {
+    for (begin, again) in [(".", ")"), ("", "a\u{301}"), ("A.", " a"), ("", "(("), ("x", "\u{200d}")] {
+        let text = format!("Hello{begin}{}", again.repeat(150_000));
+        let doc = ExtractedText { text, ..ExtractedText::default() };
+        for strategy in [ChunkingStrategy::Sentence, ChunkingStrategy::Markdown, ChunkingStrategy::Character]
+        {
+            let settings = ChunkSettings { strategy, size: 1000, overlap: 200 };
+            assert!(!chunk(&doc, &settings, &Pieces).unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn a_cutting_that_is_asked_to_stop_stops() {
+    let doc = ExtractedText { text: "A sentence. ".repeat(1_000), ..ExtractedText::default() };
+    let settings = ChunkSettings { strategy: ChunkingStrategy::Sentence, size: 1000, overlap: 0 };
+    let stop = Stop::default();
+    drop(stop.when_dropped());
+    assert!(matches!(chunk_with(&doc, &settings, &Pieces, None, &stop), Err(ChunkError::Stopped)));
+}
+
+#[test]
+fn more_passages_than_one_document_may_have_are_refused() {
+    let doc = ExtractedText { text: "a\n".repeat(120_000), ..ExtractedText::default() };
+    let settings = ChunkSettings { strategy: ChunkingStrategy::Character, size: 2, overlap: 1 };
+    assert!(matches!(chunk(&doc, &settings, &Pieces), Err(ChunkError::TooMany(_))));
+}
+
+#[test]
+fn a_row_that_is_too_long_is_cut_between_its_cells() {
+    let row = (1..=60).map(|n| format!("col{n}: value {n} of row 0")).collect::<Vec<_>>().join("; ");
+    let doc = ExtractedText { text: format!("- {row}"), ..ExtractedText::default() };
+    let settings = ChunkSettings { strategy: ChunkingStrategy::Sentence, size: 500, overlap: 0 };
+    for passage in chunk(&doc, &settings, &Pieces).unwrap() {
+        let begins = passage.text.trim_start_matches("- ");
+        assert!(begins.starts_with("col"), "{:?}", passage.text);
+        assert!(passage.text.trim_end_matches(';').ends_with("of row 0"), "{:?}", passage.text);
     }
 }

@@ -7,7 +7,9 @@ use crate::{
 use bytes::Bytes;
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, FieldErrors, JobId, JobKind, UserId, WorkspaceId,
-    provision::WorkspaceAction, resource::Page, upload,
+    provision::WorkspaceAction,
+    resource::Page,
+    upload::{self, kept_name},
 };
 use futures::stream::BoxStream;
 use serde::Serialize;
@@ -101,7 +103,7 @@ impl Services {
         filename: &str,
         body: BoxStream<'static, std::result::Result<Bytes, BlobError>>,
     ) -> Result<std::result::Result<ReceivedFile, Rejected>> {
-        let filename = clean_filename(filename);
+        let filename = kept_name(filename);
         let reject = |status, code: &str, detail: String| {
             Ok(Err(Rejected { filename: filename.clone(), code: code.to_owned(), detail, status }))
         };
@@ -236,27 +238,5 @@ impl Services {
         let document = self.document(user, id).await?;
         let key = self.documents.blob_key(user, id).await?.ok_or(Error::NotFound("document"))?;
         Ok((document, self.blobs.path(&key).await?))
-    }
-}
-
-/// A name that is safe to show and to send back: the last part of a path, without control characters, at most 200
-/// characters, never empty.
-fn clean_filename(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let clean: String = last.chars().filter(|c| !c.is_control()).take(200).collect();
-    let clean = clean.trim();
-    if clean.is_empty() { "untitled".to_owned() } else { clean.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_filename_loses_its_path_and_its_control_characters() {
-        assert_eq!(clean_filename("../../etc/passwd"), "passwd");
-        assert_eq!(clean_filename("C:\\Users\\ada\\notes.txt"), "notes.txt");
-        assert_eq!(clean_filename("a\u{0}b\r\n.txt"), "ab.txt");
-        assert_eq!(clean_filename("  "), "untitled");
     }
 }

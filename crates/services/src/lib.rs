@@ -21,8 +21,8 @@ mod throttle;
 mod workspaces;
 
 pub use accounts::{
-    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals, SignIn, SignUp,
-    SignedIn, Standing, Who,
+    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals,
+    SignIn, SignUp, SignedIn, Standing, Who,
 };
 pub use caller::{Caller, Pass};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};

@@ -148,7 +148,8 @@ pub async fn profile(
 ) -> ApiResult<Response> {
     let form = ProfileForm { full_name: body.full_name, email: body.email };
     let changed = app.services().edit_profile(&who, form, &client).await?;
-    let device = changed.device.map(|mark| [(header::SET_COOKIE, session::device_cookie(app.public_url(), &mark))]);
+    let device =
+        changed.device.map(|mark| [(header::SET_COOKIE, session::device_cookie(app.public_url(), &mark))]);
     Ok((device.map(AppendHeaders), Json(changed.user)).into_response())
 }
 

@@ -143,7 +143,9 @@ fn Rows() -> impl IntoView {
                 <span></span>
                 <span role="columnheader">"Name"</span>
                 <span role="columnheader">"Status"</span>
-                <span role="columnheader"></span>
+                <span role="columnheader">
+                    <span class="sr-only">"What happens"</span>
+                </span>
                 <span class="doc-size" role="columnheader">
                     "Size"
                 </span>

@@ -32,8 +32,13 @@ pub fn text_of(config: &RagConfig, field: RagField) -> String {
 
 /// `now`: what the fields hold; `fill` puts a text into one.
 #[component]
-pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> impl IntoView {
-    let RagPage { options, base, workspace, .. } = read;
+pub fn Fields(
+    read: RagPage,
+    base: RwSignal<RagConfig>,
+    now: Now,
+    fill: Callback<(RagField, String)>,
+) -> impl IntoView {
+    let RagPage { options, workspace, .. } = read;
     let of_workspace = workspace.is_some();
     // What the fields start with; what a person types is the browser's own affair.
     let first = StoredValue::new(now.get_untracked());
@@ -42,7 +47,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
     };
     let held = move |field: RagField| now.with(|n| n.get(field.as_str()).cloned().unwrap_or_default());
     let differs = move |field: RagField| {
-        of_workspace.then(|| view! { <Differs field mine=text_of(&base, field) now fill /> })
+        of_workspace.then(|| view! { <Differs field mine=Memo::new(move |_| base.with(|base| text_of(base, field))) now fill /> })
     };
     let models = model_options(&options);
     let model_help = {
@@ -85,7 +90,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 error=error_of("chunking_strategy")
                 help=help_of(&options.chunking_strategies, RagField::ChunkingStrategy)
             />
-            {differs.clone()(RagField::ChunkingStrategy)}
+            {differs(RagField::ChunkingStrategy)}
             <NumberField
                 label="Chunk size"
                 name="chunk_size"
@@ -96,7 +101,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 error=error_of("chunk_size")
                 help="100 to 5,000. Smaller chunks find more exactly, larger ones keep more context."
             />
-            {differs.clone()(RagField::ChunkSize)}
+            {differs(RagField::ChunkSize)}
             <NumberField
                 label="Chunk overlap"
                 name="chunk_overlap"
@@ -107,7 +112,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 error=error_of("chunk_overlap")
                 help="0 to 1,000, and less than the size. What two neighbours share, so that no thought is cut in two."
             />
-            {differs.clone()(RagField::ChunkOverlap)}
+            {differs(RagField::ChunkOverlap)}
         </fieldset>
         <fieldset class="group">
             <legend class="section-title">"Embedding"</legend>
@@ -119,7 +124,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 error=error_of("embedding_model")
                 help=model_help
             />
-            {differs.clone()(RagField::EmbeddingModel)}
+            {differs(RagField::EmbeddingModel)}
             <Field
                 label="Dimensions"
                 name="embedding_dim"
@@ -130,7 +135,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 optional=true
                 numeric=true
             />
-            {differs.clone()(RagField::EmbeddingDim)}
+            {differs(RagField::EmbeddingDim)}
         </fieldset>
         <fieldset class="group">
             <legend class="section-title">"Search"</legend>
@@ -142,7 +147,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 error=error_of("retriever_type")
                 help=help_of(&options.retriever_types, RagField::RetrieverType)
             />
-            {differs.clone()(RagField::RetrieverType)}
+            {differs(RagField::RetrieverType)}
             <NumberField
                 label="Passages for an answer (top k)"
                 name="top_k"
@@ -153,7 +158,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 error=error_of("top_k")
                 help="1 to 50. More passages know more, and take longer to read."
             />
-            {differs.clone()(RagField::TopK)}
+            {differs(RagField::TopK)}
             <label class="check" data-field="Reranking">
                 <input
                     type="checkbox"
@@ -163,7 +168,7 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
                 />
                 "Put the found passages in order anew (rerank)"
             </label>
-            {differs.clone()(RagField::RerankEnabled)}
+            {differs(RagField::RerankEnabled)}
             <Select
                 label="Rerank model"
                 name="rerank_model"
@@ -179,17 +184,23 @@ pub fn Fields(read: RagPage, now: Now, fill: Callback<(RagField, String)>) -> im
 
 /// The mark of a field that differs from the person's default, and the way back.
 #[component]
-fn Differs(field: RagField, mine: String, now: Now, fill: Callback<(RagField, String)>) -> impl IntoView {
-    let shown = StoredValue::new(mine.clone());
+fn Differs(
+    field: RagField,
+    mine: Memo<String>,
+    now: Now,
+    fill: Callback<(RagField, String)>,
+) -> impl IntoView {
     let differs = Memo::new(move |_| {
-        now.with(|n| shown.with_value(|mine| n.get(field.as_str()).is_some_and(|text| text != mine)))
+        now.with(|n| mine.with(|mine| n.get(field.as_str()).is_some_and(|text| text != mine)))
     });
-    let words = match (field, mine.as_str()) {
-        (RagField::RerankEnabled, "") => "off".to_owned(),
-        (RagField::RerankEnabled, _) => "on".to_owned(),
-        (RagField::EmbeddingDim, "") => "the model's own".to_owned(),
-        (_, "") => "none".to_owned(),
-        (_, text) => text.parse().map_or_else(|_| text.to_owned(), number),
+    let words = move || {
+        mine.with(|mine| match (field, mine.as_str()) {
+            (RagField::RerankEnabled, "") => "off".to_owned(),
+            (RagField::RerankEnabled, _) => "on".to_owned(),
+            (RagField::EmbeddingDim, "") => "the model's own".to_owned(),
+            (_, "") => "none".to_owned(),
+            (_, text) => text.parse().map_or_else(|_| text.to_owned(), number),
+        })
     };
     view! {
         <p class="differs" data-differs=move || differs.get().then_some(field.as_str())>
@@ -197,12 +208,12 @@ fn Differs(field: RagField, mine: String, now: Now, fill: Callback<(RagField, St
                 differs.get().then(|| {
                     view! {
                         <span class="mark">"Differs"</span>
-                        <span>"Your default: " {words.clone()}</span>
+                        <span>"Your default: " {words}</span>
                         <button
                             type="button"
                             class="link"
                             data-scripted=""
-                            on:click=move |_| fill.run((field, shown.get_value()))
+                            on:click=move |_| fill.run((field, mine.get_untracked()))
                         >
                             "Reset to my default"
                         </button>

@@ -110,17 +110,18 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
     let form = NodeRef::<html::Form>::new();
     let typed_now = move || form.get_untracked().map(|form| Typed::of(&form));
     let saved = RwSignal::new(read.config.clone());
-    let base = StoredValue::new(read.base.clone());
+    let base = RwSignal::new(read.base.clone());
     let options = StoredValue::new(read.options.clone());
     let is_kept = RwSignal::new(!read.is_default);
     let can_reset = Memo::new(move |_| match workspace {
-        Some(_) => saved.with(|config| base.with_value(|base| config != base)),
+        Some(_) => saved.with(|config| base.with(|base| config != base)),
         None => is_kept.get(),
     });
     let is_old = RwSignal::new(false);
     follow(
         workspace,
         saved,
+        base,
         Callback::new(move |()| {
             if typed_now().is_some_and(|typed| !typed.changed().is_empty()) {
                 is_old.set(true);
@@ -209,7 +210,7 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
                         })
                         .collect_view()}
                 </fieldset>
-                <Fields read=read.clone() now fill />
+                <Fields read=read.clone() base now fill />
             </SaveForm>
             <Preview now />
             {move || {
@@ -228,7 +229,12 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
 
 /// Tells when something else is saved than this page knows: by another tab, another browser or a program, also while the
 /// live link was down.
-fn follow(workspace: Option<WorkspaceId>, saved: RwSignal<RagConfig>, differs: Callback<()>) {
+fn follow(
+    workspace: Option<WorkspaceId>,
+    saved: RwSignal<RagConfig>,
+    base: RwSignal<RagConfig>,
+    differs: Callback<()>,
+) {
     let stores = Stores::expect();
     let of_workspace = workspace.map(|id| stores.workspace(id));
     let default = stores.rag_rev();
@@ -242,9 +248,9 @@ fn follow(workspace: Option<WorkspaceId>, saved: RwSignal<RagConfig>, differs: C
         if before.is_some_and(|before| before != now) {
             spawn_local(async move {
                 let read = read_rag(workspace).await;
-                if let (Ok(Wire(read)), Some(known)) = (read, saved.try_get_untracked())
-                    && read.config != known
-                {
+                let (Ok(Wire(read)), Some(known)) = (read, saved.try_get_untracked()) else { return };
+                base.try_set(read.base);
+                if read.config != known {
                     differs.run(());
                 }
             });

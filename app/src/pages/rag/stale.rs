@@ -23,14 +23,24 @@ pub fn Stale(id: WorkspaceId) -> impl IntoView {
     let stale = Memo::new(move |_| workspace.with(|w| w.as_ref().map_or(0, |w| w.counts.stale)));
     let open = RwSignal::new(false);
     let expected = RwSignal::new(None::<Result<Estimate, String>>);
-    let ask = move |_| {
-        open.set(true);
+    let count_them = move || {
         expected.set(None);
         spawn_local(async move {
             let read = estimate_reindex(id).await;
             expected.try_set(Some(read.map(|Wire(estimate)| estimate).map_err(|e| e.0.detail)));
         });
     };
+    let ask = move |_| {
+        open.set(true);
+        count_them();
+    };
+    Effect::new(move |before: Option<u64>| {
+        let stale = stale.get();
+        if before.is_some_and(|before| before != stale) && open.get_untracked() {
+            count_them();
+        }
+        stale
+    });
     let navigate = use_navigate();
     let to = paths::workspace(id);
     let done = Callback::new(move |_| {
@@ -45,7 +55,7 @@ pub fn Stale(id: WorkspaceId) -> impl IntoView {
                         <Icon name=IconName::Refresh />
                         <p class="grow">
                             <strong>{count(stale.get(), "document is stale", "documents are stale")}</strong>
-                            ": indexed with other settings than the workspace has now. Searches still find them as they are."
+                            ": indexed with other settings than the workspace has now. Searches still find what is there."
                         </p>
                         <Button kind=ButtonKind::Primary on:click=ask attr:data-scripted="">
                             {format!("Re-index {}…", count(stale.get(), "document", "documents"))}

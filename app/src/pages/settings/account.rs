@@ -6,6 +6,7 @@ use crate::{
         Ago, Field, Icon, IconName, LinkButton, LoadingSpinner, RowsSkeleton, Size, TabTitle, words,
     },
     forms::{Afterwards, Deed, FormState, Hooks, SaveForm, error_of},
+    paths,
     server_fns::settings::{DeleteAccount, StartExport, read_export},
     stores::Stores,
     wire::Wire,
@@ -22,7 +23,7 @@ pub fn AccountPage() -> impl IntoView {
         <section class="section" aria-labelledby="export-title">
             <h2 class="section-title" id="export-title">"Take your data along"</h2>
             <p class="muted">
-                "One JSON file with everything that is kept of you: profile, settings, workspaces, documents with their texts, jobs and history. It is kept for 24 hours."
+                "One JSON file with what is kept of you: profile, settings, workspaces, documents with their texts, jobs and history. The files themselves are on the pages of their documents. It is kept for 24 hours."
             </p>
             <Transition fallback=|| view! { <RowsSkeleton rows=1 /> }>
                 {move || Suspend::new(async move {
@@ -95,7 +96,7 @@ fn ExportLine(read: Option<Export>, again: Callback<serde_json::Value>) -> impl 
 fn Leave(start: FormState) -> impl IntoView {
     let hooks = Hooks {
         saved: Some(Callback::new(|_| {
-            let _ = window().location().assign("/signin");
+            let _ = window().location().assign(&paths::sign_in_since(paths::Why::Deleted, ""));
             None
         })),
         ..Hooks::default()

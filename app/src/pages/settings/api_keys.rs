@@ -3,15 +3,17 @@
 use super::super::problem::ProblemView;
 use crate::{
     components::{
-        Ago, Button, Field, Icon, IconName, Note, OnDay, RowsSkeleton, Said, Select, SelectOption, TabTitle,
+        Ago, Button, CopyButton, Field, Icon, IconName, Note, OnDay, RowsSkeleton, Said, Select,
+        SelectOption, TabTitle, focus_if_lost, use_now,
     },
     forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
     server_fns::settings::{MakeKey, RevokeKey, list_keys},
     wire::Wire,
 };
-use domain::{ApiKey, FieldErrors, Scope, validate::KeyName};
-use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
+use domain::{ApiKey, FieldErrors, Scope, Timestamp, validate::KeyName};
+use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
+use wasm_bindgen::JsCast;
 
 /// Days, and what they are called; the first is what the form starts with.
 const LIVES: [(&str, &str); 5] =
@@ -67,16 +69,12 @@ pub fn ApiKeysPage() -> impl IntoView {
 /// The key that was just made: the one time that it is shown.
 #[component]
 fn Made(secret: RwSignal<Option<String>>) -> impl IntoView {
-    let copied = RwSignal::new(false);
-    let copy = move |text: String| {
-        spawn_local(async move {
-            let done = window().navigator().clipboard().write_text(&text);
-            copied.try_set(wasm_bindgen_futures::JsFuture::from(done).await.is_ok());
-        });
+    let have_it = move || {
+        secret.set(None);
+        focus_if_lost(|| document().get_element_by_id("name")?.dyn_into().ok());
     };
     move || {
         secret.get().map(|text| {
-            let to_copy = text.clone();
             view! {
                 <section class="panel stack" aria-labelledby="made-title" data-made="">
                     <h2 class="section-title" id="made-title">
@@ -84,11 +82,9 @@ fn Made(secret: RwSignal<Option<String>>) -> impl IntoView {
                         "Copy your new key now: it is not shown again"
                     </h2>
                     <div class="row">
-                        <code class="secret mono grow">{text}</code>
-                        <Button on:click=move |_| copy(to_copy.clone()) attr:data-scripted="">
-                            {move || if copied.get() { "Copied" } else { "Copy" }}
-                        </Button>
-                        <Button on:click=move |_| secret.set(None) attr:data-scripted="">
+                        <code class="secret mono grow">{text.clone()}</code>
+                        <CopyButton words="Copy" text />
+                        <Button on:click=move |_| have_it() attr:data-scripted="">
                             "I have it"
                         </Button>
                     </div>
@@ -102,6 +98,8 @@ fn Made(secret: RwSignal<Option<String>>) -> impl IntoView {
 fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>) -> impl IntoView {
     let start = FormState { said: None, ..start };
     let name = start.value("name");
+    // What was ticked when the form was refused; at first, the one that does no harm.
+    let ticked = if start.is_refused() { start.value("scopes") } else { Scope::Read.as_str().to_owned() };
     let lives = LIVES.map(|(value, words)| SelectOption::new(value, words)).to_vec();
     let life = start.typed_or("expires_in_days", LIVES[0].0);
     let hooks = Hooks {
@@ -135,7 +133,7 @@ fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>
                     maxlength=60
                     autocomplete="off"
                 />
-                <Scopes />
+                <Scopes ticked />
                 <Select
                     label="Expires after"
                     name="expires_in_days"
@@ -150,17 +148,18 @@ fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>
 }
 
 #[component]
-fn Scopes() -> impl IntoView {
+fn Scopes(ticked: String) -> impl IntoView {
     let error = error_of("scopes");
     let one = |scope: &Scope| {
         let scope = *scope;
+        let is_ticked = ticked.split(' ').any(|ticked| ticked == scope.as_str());
         view! {
             <label class="check">
                 <input
                     type="checkbox"
                     name="scopes[]"
                     value=scope.as_str()
-                    checked=scope == Scope::Read
+                    checked=is_ticked
                     aria-invalid=move || error.get().map(|_| "true")
                     aria-describedby="scopes-note"
                 />
@@ -198,6 +197,20 @@ fn check(typed: Typed) -> FieldErrors {
     errors
 }
 
+/// When a key ends; an ended one says so.
+#[component]
+fn Expiry(at: Timestamp) -> impl IntoView {
+    let now = use_now().at;
+    let is_over = Memo::new(move |_| now.get().is_some_and(|now| now >= at));
+    view! {
+        <span data-expired=move || is_over.get().then_some("")>
+            {move || is_over.get().then(|| view! { <Icon name=IconName::Warning /> })}
+            {move || if is_over.get() { "expired on " } else { "expires on " }}
+            <OnDay at />
+        </span>
+    }
+}
+
 #[component]
 fn Line(key: ApiKey, revoked: Callback<Value>) -> impl IntoView {
     let ApiKey { id, name, prefix, scopes, created_at, last_used_at, expires_at } = key;
@@ -217,7 +230,7 @@ fn Line(key: ApiKey, revoked: Callback<Value>) -> impl IntoView {
                         None => "never used".into_any(),
                     }} " · "
                     {match expires_at {
-                        Some(at) => view! { "expires on " <OnDay at /> }.into_any(),
+                        Some(at) => view! { <Expiry at /> }.into_any(),
                         None => "never expires".into_any(),
                     }}
                 </p>

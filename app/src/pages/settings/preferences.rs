@@ -25,25 +25,21 @@ pub fn PreferencesPage() -> impl IntoView {
 #[component]
 fn PreferencesForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoView {
     let stores = Stores::expect();
-    let theme = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.theme).unwrap_or(Theme::System)));
-    let density = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.density).unwrap_or_default()));
     let language = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.language).unwrap_or_default()));
-    // The page shows a choice at once; it stays when it is saved, and goes back when it is not.
-    let before = StoredValue::new((theme.get_untracked(), density.get_untracked()));
+    // The page shows a choice at once; it stays when it is saved, and goes back when it is not. The marks of the choices
+    // follow what is saved, here or elsewhere.
+    let saved = stores.saved_look();
+    let saved = Memo::new(move |_| saved.get().unwrap_or((Theme::System, Density::default())));
     let hooks = Hooks {
         typed: Some(Callback::new(move |typed: Typed| {
             if let (Ok(theme), Ok(density)) = (typed.text("theme").parse(), typed.text("density").parse()) {
                 stores.show_look(theme, density);
             }
         })),
-        saved: Some(Callback::new(move |_| {
-            before.set_value((theme.get_untracked(), density.get_untracked()));
-            None
-        })),
         ..Hooks::default()
     };
     on_cleanup(move || {
-        if let Some((theme, density)) = before.try_get_value() {
+        if let Some((theme, density)) = saved.try_get_untracked() {
             stores.show_look(theme, density);
         }
     });
@@ -62,7 +58,7 @@ fn PreferencesForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoV
             <Choice
                 label="Theme"
                 name="theme"
-                chosen=Signal::derive(move || theme.get().as_str())
+                chosen=Signal::derive(move || saved.get().0.as_str())
                 options=vec![
                     (Theme::Light.as_str(), "Light", Some(IconName::Sun)),
                     (Theme::Dark.as_str(), "Dark", Some(IconName::Moon)),
@@ -72,7 +68,7 @@ fn PreferencesForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoV
             <Choice
                 label="Density"
                 name="density"
-                chosen=Signal::derive(move || density.get().as_str())
+                chosen=Signal::derive(move || saved.get().1.as_str())
                 options=vec![
                     (Density::Comfortable.as_str(), "Comfortable", None),
                     (Density::Compact.as_str(), "Compact", None),
@@ -100,7 +96,7 @@ fn Choice(
     let option = move |(value, words, icon): (&'static str, &'static str, Option<IconName>)| {
         view! {
             <label>
-                <input type="radio" name=name value=value checked=chosen.get_untracked() == value />
+                <input type="radio" name=name value=value checked=move || chosen.get() == value />
                 {icon.map(|name| view! { <Icon name /> })}
                 {words}
             </label>

@@ -13,12 +13,16 @@ use leptos_router::hooks::use_query_map;
 pub fn SignInPage() -> impl IntoView {
     let next = way_on();
     let form = ssr::flash::take("/signin");
+    let why =
+        use_query_map().with_untracked(|query| query.get("why").and_then(|why| paths::Why::parse(&why)));
+    let why = why.filter(|_| !form.is_refused()).map(paths::Why::sentence);
     let sign_up = paths::with_next("/signup", &next);
     let focus = form.focus(&["email"], if form.value("email").is_empty() { "email" } else { "password" });
     view! {
         <AuthCard
             title="Sign in"
             message=form.message.clone()
+            note=why
             foot=view! { "No account yet? " <a class="link" href=sign_up>"Sign up"</a> }.into_any()
         >
             <form class="form" method="post" action=SignIn::url()>
@@ -54,11 +58,13 @@ pub fn way_on() -> String {
     paths::local_path(&next).unwrap_or("/").to_owned()
 }
 
-/// The card of a plain form. `message`: what is wrong with the form as a whole; `foot`: the other way in.
+/// The card of a plain form. `message`: what is wrong with the form as a whole; `note`: why somebody is here; `foot`: the
+/// other way in.
 #[component]
 pub fn AuthCard(
     title: &'static str,
     message: Option<String>,
+    #[prop(optional_no_strip)] note: Option<&'static str>,
     foot: AnyView,
     children: Children,
 ) -> impl IntoView {
@@ -71,6 +77,7 @@ pub fn AuthCard(
             </p>
             <div class="auth-card stack">
                 <h1 class="auth-title">{title}</h1>
+                {note.map(|note| view! { <p class="muted" role="status">{note}</p> })}
                 {message.map(|message| view! { <ErrorPanel title=message /> })}
                 {children()}
             </div>

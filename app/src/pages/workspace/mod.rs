@@ -121,8 +121,8 @@ fn Workspace(
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
     let locked = locked(workspace);
     let refused = FormState::told_once(refused);
-    // The form for files has no typed values to give back; the other one always has.
-    let is_edit = !refused.values.is_empty();
+    // A page has two forms; only that for files has a field for files.
+    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty();
     let files = refused.errors.of("file").iter().cloned();
     let mistakes: Vec<String> = files.chain(refused.message.clone().filter(|_| !is_edit)).collect();
     let (open, edit) = editing(id, asked, is_edit);

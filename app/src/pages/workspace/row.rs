@@ -72,9 +72,10 @@ fn what_happens(document: &Document) -> String {
     match document.status {
         DocumentStatus::Failed if document.error_code.as_deref() == Some(CANCELLED) => String::new(),
         DocumentStatus::Failed => document.error.clone().unwrap_or_default(),
-        DocumentStatus::Ready => match document.warnings.first() {
-            Some(warning) => warning.message.clone(),
-            None => count(document.chunk_count, "chunk", "chunks"),
+        DocumentStatus::Ready => match (document.warnings.first(), &document.indexed_with) {
+            (Some(warning), _) => warning.message.clone(),
+            (None, Some(with)) if document.stale => with.stale_words(),
+            (None, _) => count(document.chunk_count, "chunk", "chunks"),
         },
         DocumentStatus::Pending | DocumentStatus::Processing => document.message.clone().unwrap_or_default(),
     }

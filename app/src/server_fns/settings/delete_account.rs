@@ -9,7 +9,7 @@ pub async fn delete_account(#[server(default)] password: String) -> Result<(), A
     let (services, who) = ssr::signed_in()?;
     let begun = services.delete_account(&who, password).await;
     if begun.is_ok() {
-        ssr::signed_out();
+        ssr::account_gone();
         return Ok(());
     }
     ssr::finish(

@@ -20,6 +20,7 @@ pub async fn make_key(
     let (services, who) = ssr::signed_in()?;
     let days = expires_in_days.trim();
     let expires = (!days.is_empty()).then(|| days.parse().unwrap_or(0));
+    let ticked = scopes.join(" ");
     let form = ApiKeyForm { name: name.clone(), scopes, expires_in_days: expires, expires_at: None };
     let made = services.create_key(who.user.id, &form, (!key.is_empty()).then_some(key)).await;
     ssr::finish_with_secret(
@@ -27,7 +28,7 @@ pub async fn make_key(
         ssr::Form {
             page: SETTINGS_API_KEYS,
             next: SETTINGS_API_KEYS,
-            values: &[("name", &name), ("expires_in_days", &expires_in_days)],
+            values: &[("name", &name), ("expires_in_days", &expires_in_days), ("scopes", &ticked)],
             said: "The key is made.",
         },
     )

@@ -111,21 +111,31 @@ fn message(job: &Job) -> String {
     }
 }
 
-/// Rate and remaining time, once three seconds and five percent tell something; none when the job stands.
+/// Rate and remaining time, once embedding has run for three seconds; none when the job stands. What is still to be
+/// read and cut is taken to be like what was. A job without vectors goes by its documents.
 fn estimate(job: &mut Job, now: Timestamp) {
     job.rate = None;
     job.eta_seconds = None;
     let Some(started) = job.started_at.filter(|_| job.status == JobStatus::Running) else { return };
-    let elapsed = (now.micros() - started.micros()) as f64 / 1e6;
-    if elapsed < 3.0 {
+    let since = |at: Timestamp| (now.micros() - at.micros()) as f64 / 1e6;
+    let phase = |name: PhaseName| &job.phase_details[name.index()];
+    let (chunking, embedding) = (phase(PhaseName::Chunking), phase(PhaseName::Embedding));
+    let (done, all, begun) = if embedding.status == PhaseStatus::Skipped {
+        (job.metrics.documents_done as f64, job.metrics.documents_total as f64, Some(started))
+    } else {
+        let cut = chunking.items_processed.max(1) as f64;
+        let expected = embedding.items_total as f64 * chunking.items_total.max(1) as f64 / cut;
+        (embedding.items_processed as f64, expected, embedding.started_at)
+    };
+    let Some(elapsed) = begun.map(since).filter(|elapsed| *elapsed >= 3.0) else { return };
+    if done == 0.0 {
         return;
     }
+    let rate = done / elapsed;
     if job.metrics.chunks_embedded > 0 {
-        job.rate = Some((job.metrics.chunks_embedded as f64 / elapsed * 10.0).round() / 10.0);
+        job.rate = Some((rate * 10.0).round() / 10.0);
     }
-    if job.progress >= 5.0 {
-        job.eta_seconds = Some((elapsed * (100.0 - job.progress) / job.progress).ceil() as u64);
-    }
+    job.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
 }
 
 pub(super) fn tell_job(

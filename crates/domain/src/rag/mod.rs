@@ -215,8 +215,8 @@ pub struct IndexedWith {
 }
 
 impl IndexedWith {
-    /// What a stale badge says: "Stale: embedded with all-MiniLM-L6-v2, sentence 1,000 / 200".
-    pub fn stale_words(&self) -> String {
+    /// "embedded with all-MiniLM-L6-v2, sentence 1,000 / 200"
+    pub fn words(&self) -> String {
         let number = |n: u32| crate::message::number(u64::from(n));
         let cut = format!(
             "{} {} / {}",
@@ -225,9 +225,14 @@ impl IndexedWith {
             number(self.chunk_overlap)
         );
         match &self.embedding_model {
-            Some(model) => format!("Stale: embedded with {model}, {cut}"),
-            None => format!("Stale: not embedded, {cut}"),
+            Some(model) => format!("embedded with {model}, {cut}"),
+            None => format!("not embedded, {cut}"),
         }
+    }
+
+    /// What is said beside a stale badge.
+    pub fn stale_words(&self) -> String {
+        format!("Stale: {}", self.words())
     }
 }
 

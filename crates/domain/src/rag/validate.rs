@@ -21,7 +21,11 @@ pub(super) const NO_BOOL: &str = "Use true or false.";
 pub(super) const NO_DIM: &str = "Leave this empty, or use a whole number.";
 
 pub(super) fn whole_number(range: &RangeInclusive<u32>) -> String {
-    format!("Use a whole number from {} to {}.", digits((*range.start()).into()), digits((*range.end()).into()))
+    format!(
+        "Use a whole number from {} to {}.",
+        digits((*range.start()).into()),
+        digits((*range.end()).into())
+    )
 }
 
 /// A configuration as it came in: a JSON object whose fields are looked at one by one, so that all that is wrong is

@@ -1,7 +1,7 @@
 //! The chunker behind the port of that name: for previews and estimates, with the tokenizers and the embedder of the
 //! pipeline.
 
-use super::{ChunkDraft, ChunkError, ChunkSettings, EmbedFn, chunk_with};
+use super::{ChunkDraft, ChunkError, ChunkSettings, EmbedFn, Stop, chunk_with};
 use crate::{extract::ExtractedText, pipeline::Tokenizers};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -38,6 +38,9 @@ impl Cutter {
     ) -> Result<(ExtractedText, Vec<ChunkDraft>), CutError> {
         let (this, config) = (self.clone(), config.clone());
         let runtime = tokio::runtime::Handle::current();
+        let stop = Stop::default();
+        // Nobody waits for it any more once this future is dropped.
+        let _guard = stop.when_dropped();
         let cutting = tokio::task::spawn_blocking(move || {
             let text = read()?;
             let tokens = this.tokenizers.tokens(&config.embedding_model)?;
@@ -48,7 +51,8 @@ impl Cutter {
             // As if all sentences meant the same.
             let alike = |texts: &[&str]| Ok(vec![vec![1.0]; texts.len()]);
             let embed: &EmbedFn<'_> = if embeds { &really } else { &alike };
-            let drafts = chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(embed))?;
+            let drafts =
+                chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(embed), &stop)?;
             Ok((text, drafts))
         });
         cutting.await.map_err(|e| CutError::Failed(e.to_string()))?

@@ -4,6 +4,7 @@
 //! characters out.
 
 use super::{
+    Stop,
     sentence::parts,
     units::{fitting, measured, pack},
 };
@@ -13,7 +14,7 @@ use std::ops::Range;
 /// A heading opens a new passage when the present one is at least this full: one part in so many.
 const SECTION_SHARE: usize = 4;
 
-pub(super) fn cut(text: &str, size: usize, overlap: usize) -> Vec<Range<usize>> {
+pub(super) fn cut(text: &str, size: usize, overlap: usize, stop: &Stop) -> Vec<Range<usize>> {
     let (blocks, headings) = top_level(text);
     let mut units = Vec::new();
     for unit in measured(text, (0, 0), blocks, &headings) {
@@ -24,7 +25,7 @@ pub(super) fn cut(text: &str, size: usize, overlap: usize) -> Vec<Range<usize>> 
         // A block that does not fit is cut between its items, rows, lines or sentences.
         let begins: Vec<usize> = unit.begins_section.then_some(unit.bytes.start).into_iter().collect();
         let place = (unit.bytes.start, unit.chars.start);
-        let inner = measured(text, place, parts(text, unit.bytes, size), &begins);
+        let inner = measured(text, place, parts(text, unit.bytes, size, stop), &begins);
         units.extend(inner.into_iter().flat_map(|part| fitting(text, part, size)));
     }
     pack(&units, size, overlap, SECTION_SHARE)
@@ -61,7 +62,7 @@ mod tests {
     use super::*;
 
     fn passages(text: &str, size: usize) -> Vec<&str> {
-        cut(text, size, 0).into_iter().map(|r| text[r].trim()).collect()
+        cut(text, size, 0, &Stop::default()).into_iter().map(|r| text[r].trim()).collect()
     }
 
     #[test]

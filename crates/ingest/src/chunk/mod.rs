@@ -23,7 +23,13 @@ pub use tokens::TokenCounter;
 use crate::extract::ExtractedText;
 use domain::rag::{ChunkingStrategy, RagConfig};
 use services::ports::EmbedError;
-use std::ops::Range;
+use std::{
+    ops::Range,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 /// How a text is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +60,42 @@ pub enum ChunkError {
     Embedding(EmbedError),
     #[error("cutting by topic failed: {0} vectors for {1} texts")]
     Vectors(usize, usize),
+    #[error("it makes {0} passages, and one document may have {MAX_CHUNKS}")]
+    TooMany(usize),
+    /// It was asked to.
+    #[error("it was stopped")]
+    Stopped,
 }
+
+/// Asks a cutting that is under way to end. It may be asked from anywhere; every clone is the same one.
+#[derive(Clone, Debug, Default)]
+pub struct Stop(Arc<AtomicBool>);
+
+impl Stop {
+    pub fn ask(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Asks when it is dropped: for whoever may give up waiting.
+    pub fn when_dropped(&self) -> StopGuard {
+        StopGuard(self.clone())
+    }
+}
+
+pub struct StopGuard(Stop);
+
+impl Drop for StopGuard {
+    fn drop(&mut self) {
+        self.0.ask();
+    }
+}
+
+/// Passages that one document may have. They are committed together, and nobody else writes meanwhile.
+pub const MAX_CHUNKS: usize = 100_000;
 
 /// Vectors for texts, in order: what `semantic` compares sentences with. May fail and may stop the work that way.
 pub type EmbedFn<'a> = dyn Fn(&[&str]) -> Result<Vec<Vec<f32>>, EmbedError> + 'a;
@@ -65,15 +106,17 @@ pub fn chunk(
     settings: &ChunkSettings,
     tokens: &dyn TokenCounter,
 ) -> Result<Vec<ChunkDraft>, ChunkError> {
-    chunk_with(doc, settings, tokens, None)
+    chunk_with(doc, settings, tokens, None, &Stop::default())
 }
 
-/// Cuts a text; `semantic` needs `embed`, the other strategies do not call it.
+/// Cuts a text; `semantic` needs `embed`, the other strategies do not call it. `stop` ends it early with
+/// [`ChunkError::Stopped`].
 pub fn chunk_with(
     doc: &ExtractedText,
     settings: &ChunkSettings,
     tokens: &dyn TokenCounter,
     embed: Option<&EmbedFn<'_>>,
+    stop: &Stop,
 ) -> Result<Vec<ChunkDraft>, ChunkError> {
     if settings.size == 0 || settings.overlap >= settings.size {
         return Err(ChunkError::Settings);
@@ -83,14 +126,20 @@ pub fn chunk_with(
     // The places of all tokens: found once, used to cut by token and to count the tokens of every passage.
     let index = tokens::TokenIndex::of(text, tokens);
     let cuts: Vec<Range<usize>> = match settings.strategy {
-        ChunkingStrategy::Sentence => sentence::cut(doc, size, overlap),
+        ChunkingStrategy::Sentence => sentence::cut(doc, size, overlap, stop),
         ChunkingStrategy::Token => tokens::cut(text, &index, tokens, size, overlap),
         ChunkingStrategy::Semantic => {
-            semantic::cut(doc, size, overlap, embed.ok_or(ChunkError::NoEmbedder)?)?
+            semantic::cut(doc, size, overlap, embed.ok_or(ChunkError::NoEmbedder)?, stop)?
         }
         ChunkingStrategy::Character => character::cut(text, size, overlap),
-        ChunkingStrategy::Markdown => markdown::cut(text, size, overlap),
+        ChunkingStrategy::Markdown => markdown::cut(text, size, overlap, stop),
     };
+    if stop.is_asked() {
+        return Err(ChunkError::Stopped);
+    }
+    if cuts.len() > MAX_CHUNKS {
+        return Err(ChunkError::TooMany(cuts.len()));
+    }
     Ok(draft::drafts(doc, &cuts, &index))
 }
 

@@ -2,7 +2,7 @@
 //! cut where the difference is greatest.
 
 use super::{
-    ChunkError, EmbedFn,
+    ChunkError, EmbedFn, Stop,
     sentence::sentences,
     units::{Unit, fitting, pack},
 };
@@ -25,8 +25,9 @@ pub(super) fn cut(
     size: usize,
     overlap: usize,
     embed: &EmbedFn<'_>,
+    stop: &Stop,
 ) -> Result<Vec<Range<usize>>, ChunkError> {
-    let units = sentences(doc, size);
+    let units = sentences(doc, size, stop);
     let distances = distances(&doc.text, &units, size, embed)?;
     let mut out = Vec::new();
     let mut from = 0;
@@ -120,7 +121,7 @@ mod tests {
     fn the_text_is_cut_where_the_topic_changes() {
         let text = "The sea is wide. ".repeat(6) + &"We bake bread daily. ".repeat(6);
         let doc = ExtractedText { text, ..ExtractedText::default() };
-        let cuts = cut(&doc, 150, 0, &by_topic).unwrap();
+        let cuts = cut(&doc, 150, 0, &by_topic, &Stop::default()).unwrap();
         for c in &cuts {
             let passage = &doc.text[c.clone()];
             assert!(!(passage.contains("sea") && passage.contains("bread")), "{passage}");
@@ -132,8 +133,11 @@ mod tests {
     fn what_the_model_says_wrong_is_an_error() {
         let doc = ExtractedText { text: "One. Two. Three. Four.".to_owned(), ..ExtractedText::default() };
         let few = |_: &[&str]| Ok(vec![vec![1.0f32]]);
-        assert!(matches!(cut(&doc, 10, 0, &few), Err(ChunkError::Vectors(1, _))));
+        assert!(matches!(cut(&doc, 10, 0, &few, &Stop::default()), Err(ChunkError::Vectors(1, _))));
         let fails = |_: &[&str]| Err(EmbedError::Failed("no model".to_owned()));
-        assert!(matches!(cut(&doc, 10, 0, &fails), Err(ChunkError::Embedding(EmbedError::Failed(_)))));
+        assert!(matches!(
+            cut(&doc, 10, 0, &fails, &Stop::default()),
+            Err(ChunkError::Embedding(EmbedError::Failed(_)))
+        ));
     }
 }

@@ -4,7 +4,10 @@
 //! whose lines are hard-wrapped, in the middle. Here a sentence goes on over a single line end, and ends at a blank line or where a new block begins
 //! (heading, list item, table row, line of code).
 
-use super::units::{Unit, fitting, measured, pack};
+use super::{
+    Stop,
+    units::{Unit, fitting, measured, pack},
+};
 use crate::extract::{ExtractedText, Span};
 use std::ops::Range;
 use unicode_segmentation::UnicodeSegmentation;
@@ -18,29 +21,29 @@ const ABBREVIATIONS: [&str; 30] = [
 /// A heading opens a new passage when the present one is at least this full: one part in so many.
 const SECTION_SHARE: usize = 2;
 
-pub(super) fn cut(doc: &ExtractedText, size: usize, overlap: usize) -> Vec<Range<usize>> {
+pub(super) fn cut(doc: &ExtractedText, size: usize, overlap: usize, stop: &Stop) -> Vec<Range<usize>> {
     let units: Vec<Unit> =
-        sentences(doc, size).into_iter().flat_map(|s| fitting(&doc.text, s, size)).collect();
+        sentences(doc, size, stop).into_iter().flat_map(|s| fitting(&doc.text, s, size)).collect();
     pack(&units, size, overlap, SECTION_SHARE)
 }
 
 /// The sentences of a document, in order, together holding everything that is not white space. A row of a table and an
 /// item of a list on one line stay whole when they are no longer than `size`.
-pub(super) fn sentences(doc: &ExtractedText, size: usize) -> Vec<Unit> {
+pub(super) fn sentences(doc: &ExtractedText, size: usize, stop: &Stop) -> Vec<Unit> {
     let begins = |s: &&Span| s.heading.is_some() && s.page.is_none();
     let sections: Vec<usize> = doc.spans.iter().filter(begins).map(|s| s.start).collect();
-    measured(&doc.text, (0, 0), parts(&doc.text, 0..doc.text.len(), size), &sections)
+    measured(&doc.text, (0, 0), parts(&doc.text, 0..doc.text.len(), size, stop), &sections)
 }
 
 /// The sentences, list items, table rows and lines of code of a part of a text; contiguous, covering it.
-pub(super) fn parts(text: &str, range: Range<usize>, size: usize) -> Vec<Range<usize>> {
+pub(super) fn parts(text: &str, range: Range<usize>, size: usize, stop: &Stop) -> Vec<Range<usize>> {
     let mut out = Vec::new();
     for block in blocks(&text[range.clone()]) {
         let block = range.start + block.start..range.start + block.end;
         if is_row(&text[block.clone()], size) {
             out.push(block);
         } else {
-            split_block(text, block, &mut out);
+            split_block(text, block, stop, &mut out);
         }
     }
     out
@@ -97,19 +100,40 @@ fn begins_block(line: &str) -> bool {
     }
 }
 
-/// The sentences of one block.
-fn split_block(text: &str, block: Range<usize>, out: &mut Vec<Range<usize>>) {
+/// So many bytes are looked at for ends of sentences at once. The rules of Unicode look ahead as far as they may, so a
+/// text made for it would take time with the square of its length.
+const WINDOW: usize = 2_048;
+
+/// The sentences of one block. One that is longer than a window may be parted at a white space.
+fn split_block(text: &str, block: Range<usize>, stop: &Stop, out: &mut Vec<Range<usize>>) {
     let part = &text[block.clone()];
     // A line end inside a paragraph is a space. Both are one byte, so places stay.
     let line = if part.trim_end().contains('\n') { part.replace('\n', " ") } else { part.to_owned() };
-    let mut begin = 0;
-    for (at, sentence) in line.split_sentence_bound_indices() {
-        let end = at + sentence.len();
-        if end < line.len() && goes_on(&line[begin..end], &line[end..]) {
-            continue;
+    let (mut begin, mut from) = (0, 0);
+    while from < line.len() && !stop.is_asked() {
+        let until = line.floor_char_boundary(from + WINDOW);
+        let mut sure = from;
+        for (at, sentence) in line[from..until].split_sentence_bound_indices() {
+            let end = from + at + sentence.len();
+            if end == until && until < line.len() {
+                // What ends with the window may go on behind it.
+                break;
+            }
+            sure = end;
+            if end < line.len() && goes_on(&line[begin..end], &line[end..]) {
+                continue;
+            }
+            out.push(block.start + begin..block.start + end);
+            begin = end;
         }
-        out.push(block.start + begin..block.start + end);
-        begin = end;
+        if sure == from {
+            let space = line[from..until].rfind(char::is_whitespace).map(|at| from + at + 1);
+            sure = space.map_or(until, |space| line.ceil_char_boundary(space)).max(from + 1);
+            sure = line.ceil_char_boundary(sure);
+            out.push(block.start + begin..block.start + sure);
+            begin = sure;
+        }
+        from = sure;
     }
     if begin < line.len() {
         out.push(block.start + begin..block.end);
@@ -135,7 +159,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<String> {
         let doc = ExtractedText { text: text.to_owned(), ..ExtractedText::default() };
-        sentences(&doc, 100).into_iter().map(|u| doc.text[u.bytes].to_owned()).collect()
+        sentences(&doc, 100, &Stop::default()).into_iter().map(|u| doc.text[u.bytes].to_owned()).collect()
     }
 
     #[test]
@@ -198,7 +222,7 @@ mod tests {
             text: "Short one. ".to_owned() + &"word ".repeat(30) + "end. Tail.",
             ..Default::default()
         };
-        let cuts = cut(&doc, 60, 10);
+        let cuts = cut(&doc, 60, 10, &Stop::default());
         assert!(cuts.iter().all(|c| c.len() <= 60));
         assert!(doc.text[cuts[0].clone()].starts_with("Short one."));
         assert!(doc.text[cuts.last().unwrap().clone()].ends_with("Tail."));

@@ -75,7 +75,8 @@ pub(super) fn pack(units: &[Unit], size: usize, overlap: usize, section_share: u
     out
 }
 
-/// A unit that fits, or what it is cut into: lines, then words, then pieces of a word.
+/// A unit that fits, or what it is cut into: lines, then what stands between semicolons, such as the cells of a table's
+/// row with their names, then words, then pieces of a word.
 pub(super) fn fitting(text: &str, unit: Unit, size: usize) -> Vec<Unit> {
     if unit.chars.len() <= size {
         return vec![unit];
@@ -98,15 +99,25 @@ pub(super) fn fitting(text: &str, unit: Unit, size: usize) -> Vec<Unit> {
             chars += line.chars().count();
             continue;
         }
-        for word in line.split_inclusive(char::is_whitespace) {
-            let (mut piece_at, mut piece_chars) = (at, chars);
-            for piece in pieces_of_word(word.trim_end(), size) {
-                add(piece, piece_at, piece_chars);
-                piece_at += piece.len();
-                piece_chars += piece.chars().count();
+        for cell in line.split_inclusive("; ") {
+            let whole = cell.trim();
+            if cell.len() < line.len() && !whole.is_empty() && whole.chars().count() <= size {
+                let lead = cell.len() - cell.trim_start().len();
+                add(whole, at + lead, chars + cell[..lead].chars().count());
+                at += cell.len();
+                chars += cell.chars().count();
+                continue;
             }
-            at += word.len();
-            chars += word.chars().count();
+            for word in cell.split_inclusive(char::is_whitespace) {
+                let (mut piece_at, mut piece_chars) = (at, chars);
+                for piece in pieces_of_word(word.trim_end(), size) {
+                    add(piece, piece_at, piece_chars);
+                    piece_at += piece.len();
+                    piece_chars += piece.chars().count();
+                }
+                at += word.len();
+                chars += word.chars().count();
+            }
         }
     }
     out

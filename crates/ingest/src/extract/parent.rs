@@ -73,9 +73,9 @@ impl Default for Limits {
             memory_per_byte: 5,
             memory_most: 1 << 30,
             cpu_base: 4,
-            cpu_per_megabyte: 10,
+            cpu_per_megabyte: 4,
             cpu_per_megabyte_of_text: 2,
-            cpu_most: 600,
+            cpu_most: 240,
             cpu_per_page: 3,
             wall: Duration::from_secs(60),
             wall_per_cpu_second: Duration::from_secs(4),
@@ -444,7 +444,7 @@ mod tests {
         let small = limits.request(FileKind::Pdf, 1000).rights;
         let large = limits.request(FileKind::Pdf, 90 << 20).rights;
         assert_eq!((small.memory >> 20, small.cpu), (192, 4));
-        assert_eq!((large.memory >> 20, large.cpu), (642, 600));
+        assert_eq!((large.memory >> 20, large.cpu), (642, 240));
         assert_eq!(limits.request(FileKind::Html, 5 << 20).rights.cpu, 14);
         assert_eq!(limits.request(FileKind::Pdf, u64::MAX).rights.memory, limits.memory_most);
     }

@@ -2,7 +2,7 @@
 
 use super::Context;
 use crate::{
-    chunk::{ChunkDraft, ChunkError, ChunkSettings, chunk_with},
+    chunk::{ChunkDraft, ChunkError, ChunkSettings, Stop as StopCutting, chunk_with},
     extract::{ExtractError, ExtractedText, FileKind, detect_file},
 };
 use bytes::Bytes;
@@ -55,6 +55,10 @@ impl From<StoreError> for Stop {
 /// Tries of a unit that may heal, and the pause before the second; it doubles.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// How long a text may be cut, and how much longer for each megabyte: an honest one takes a twentieth of it. Asking a
+/// model for the topics may take its time.
+const CUT_TIME: Duration = Duration::from_secs(60);
+const CUT_TIME_PER_MEGABYTE: Duration = Duration::from_secs(6);
 /// A batch of chunks should take about this long, so that a gate is never far.
 const BATCH_TIME: f64 = 0.5;
 const BATCH: std::ops::RangeInclusive<usize> = 4..=64;
@@ -174,7 +178,7 @@ impl Work<'_> {
         };
         let bytes = serde_json::to_vec(&text).map_err(broken)?;
         let key = keys::text(self.claim.user_id, self.claim.document_id, self.claim.version);
-        blobs.put(&key, Bytes::from(bytes)).await.map_err(missing_file)?;
+        blobs.put(&key, Bytes::from(bytes)).await.map_err(full_disk)?;
         let text = Arc::new(text);
         self.text = Some(text.clone());
         Ok(text)
@@ -208,16 +212,29 @@ impl Work<'_> {
         let tokenizers = self.context.tools.tokenizers.clone();
         let embedder = self.context.services.embedder.clone();
         let runtime = tokio::runtime::Handle::current();
+        let patience = CUT_TIME + CUT_TIME_PER_MEGABYTE.mul_f64(text.text.len() as f64 / 1e6);
+        let stop = StopCutting::default();
+        let _guard = stop.when_dropped();
         let cutting = tokio::task::spawn_blocking(move || {
             let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| failure_of_embedding(&e))?;
             let embed = |texts: &[&str]| {
                 let texts = texts.iter().map(|t| (*t).to_owned()).collect();
                 runtime.block_on(embedder.embed(&config.embedding_model, texts))
             };
-            chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed))
+            chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed), &stop)
                 .map_err(failure_of_cut)
         });
-        let drafts = cutting.await.map_err(broken)?.map_err(Stop::Failed)?;
+        let drafts = tokio::select! {
+            drafts = cutting => drafts.map_err(broken)?.map_err(Stop::Failed)?,
+            () = self.lost.cancelled() => return Err(Stop::Lost),
+            () = self.stopped_for_long() => return Err(Stop::Asked),
+            () = tokio::time::sleep(patience) => return Err(Stop::Failed(Failure {
+                code: "took_too_long".into(),
+                message: "Splitting this text takes longer than one document may.".into(),
+                hint: Some("Check what is in it, or choose another chunking strategy.".into()),
+                retryable: false,
+            })),
+        };
         if drafts.is_empty() {
             return Err(Stop::Failed(Failure {
                 code: "no_text".into(),
@@ -363,6 +380,14 @@ fn failure_of_cut(e: ChunkError) -> Failure {
     if let ChunkError::Embedding(e) = &e {
         return failure_of_embedding(e);
     }
+    if let ChunkError::TooMany(_) = &e {
+        return Failure {
+            code: "too_many_chunks".into(),
+            message: format!("The text could not be cut: {e}."),
+            hint: Some("Choose a larger chunk size or a smaller overlap, or split the file.".into()),
+            retryable: false,
+        };
+    }
     Failure {
         code: "chunking_failed".into(),
         message: format!("The text could not be cut: {e}."),
@@ -373,11 +398,22 @@ fn failure_of_cut(e: ChunkError) -> Failure {
 
 /// The file is ours to keep; when it cannot be read, the disk is at fault, not the document.
 fn missing_file(e: BlobError) -> Stop {
-    tracing::error!(error = %e, "a stored file could not be read or written");
+    tracing::error!(error = format!("{e:?}"), "a stored file could not be read");
     Stop::Failed(Failure {
         code: "storage_failed".into(),
         message: "The stored file could not be read.".into(),
         hint: Some("Check the server's disk, then try again.".into()),
+        retryable: true,
+    })
+}
+
+/// The text of a document cannot be kept.
+fn full_disk(e: BlobError) -> Stop {
+    tracing::error!(error = format!("{e:?}"), "a text could not be written");
+    Stop::Failed(Failure {
+        code: "storage_failed".into(),
+        message: "The server could not keep the text of this document.".into(),
+        hint: Some("Its disk may be full. Check it, then try again.".into()),
         retryable: true,
     })
 }

@@ -31,7 +31,12 @@ impl Services {
     ///
     /// # Errors
     /// `Invalid` by field; 409 `email_taken` with the message at the field.
-    pub async fn edit_profile(&self, who: &Who, form: ProfileForm, client: &Client) -> Result<ProfileChanged> {
+    pub async fn edit_profile(
+        &self,
+        who: &Who,
+        form: ProfileForm,
+        client: &Client,
+    ) -> Result<ProfileChanged> {
         let mut errors = FieldErrors::default();
         let full_name = form.full_name.and_then(|text| errors.take("full_name", FullName::parse(&text)));
         let email = form.email.and_then(|text| errors.take("email", Email::parse(&text)));

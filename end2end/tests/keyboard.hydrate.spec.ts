@@ -111,6 +111,8 @@ test("the settings without a mouse", async ({ page }) => {
   await page.keyboard.type("Grace Hopper");
   await page.keyboard.press("Enter");
   await expect(page.getByText("Your profile is saved.")).toBeVisible();
+  const focused = () => page.evaluate(() => document.activeElement?.tagName);
+  expect(await focused()).toBe("INPUT");
 
   // A mistake takes the cursor to its field; the arrows choose among a few.
   await tabTo(page, /^Password$/);
@@ -157,9 +159,11 @@ test("the settings without a mouse", async ({ page }) => {
   await page.keyboard.press("Enter");
   await tabTo(page, /^I have it$/);
   await page.keyboard.press("Enter");
+  await expect(page.getByLabel("Name")).toBeFocused();
   await tabTo(page, /^Revoke the key By hand/);
   await page.keyboard.press("Enter");
-  await expect(page.getByText("The key is revoked.")).toBeVisible();
+  // The line has gone with its button; the keyboard goes on from what was said.
+  await expect(page.getByText("The key is revoked.")).toBeFocused();
 
   // Leaving with something unsaved asks, and Escape stays.
   await tabTo(page, /^Profile$/);

@@ -66,6 +66,35 @@ test("leaving with something unsaved asks, by a link, by the way back and by clo
   await (await asked).accept();
 });
 
+test("the preferences follow what another browser saves", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/settings/preferences");
+  await live(page);
+  const saved = await page.request.patch("/api/auth/preferences", { data: { theme: "dark", density: "compact" } });
+  expect(saved.status()).toBe(200);
+  await expect(page.getByRole("radio", { name: "Dark" })).toBeChecked();
+  await expect(page.getByRole("radio", { name: "Compact" })).toBeChecked();
+  await expect(page.locator(".save-bar")).toBeHidden();
+  // One choice is changed; the other one stays as it was saved elsewhere.
+  await page.getByText("Light", { exact: true }).last().click();
+  await page.getByRole("button", { name: "Save preferences" }).click();
+  await expect(page.getByText("Your preferences are saved.")).toBeVisible();
+  const me = await (await page.request.get("/api/auth/me")).json();
+  expect([me.theme, me.density]).toEqual(["light", "compact"]);
+});
+
+test("a mistake between two fields is told no more once either is mended", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/settings/rag");
+  await hydrated(page);
+  await page.getByLabel("Chunk size", { exact: true }).fill("150");
+  await page.getByRole("button", { name: "Save RAG config" }).click();
+  const overlap = page.getByLabel("Chunk overlap", { exact: true });
+  await expect(overlap).toHaveAttribute("aria-invalid", "true");
+  await page.getByLabel("Chunk size", { exact: true }).fill("900");
+  await expect(overlap).not.toHaveAttribute("aria-invalid", "true");
+});
+
 test("a RAG config follows what another tab saves, and keeps what is typed", async ({ page, context }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

@@ -157,7 +157,10 @@ async fn a_new_password_ends_all_other_sessions_with_their_sockets_and_streams()
     own.read("/api/auth/me").await;
     bystander.read("/api/auth/me").await;
 
-    // The own tabs go on as if nothing had happened.
+    // The own tabs come back with the new cookie, and go on.
+    assert_eq!(own_socket.close_code().await, 1001);
+    let mut own_socket = own.socket().await;
+    own_socket.hello(Value::Null, Value::Null).await;
     own.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
     assert_eq!(settings_changed(&mut own_socket).await["theme"], "dark");
 
@@ -176,7 +179,7 @@ async fn a_socket_of_the_old_token_has_to_come_back_with_the_new_one() {
     stolen_socket.hello(Value::Null, Value::Null).await;
     own.cookie = change(&own, PASSWORD, NEW).await.session_cookie();
 
-    // Both are told to reconnect when they are looked at next, as at a restart of the server.
+    // Both are told to reconnect, as at a restart of the server, as soon as the own browser has its new cookie.
     assert_eq!(own_socket.close_code().await, 1001);
     assert_eq!(stolen_socket.close_code().await, 1001);
     let mut again = own.socket().await;

@@ -144,6 +144,24 @@ async fn strangers_who_guess_lock_out_neither_who_signed_up_nor_who_signed_in_be
 }
 
 #[tokio::test]
+async fn a_new_address_keeps_its_owners_mark() {
+    let server = proxied().start().await;
+    let ada = server.user("ada").await;
+    let mail = "ada.lovelace@example.org";
+    let answer = ada.patch("/api/auth/profile", json!({ "email": mail })).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let mark = answer.device_cookie().expect("a mark for the new address");
+    assert!(ada.patch("/api/auth/profile", json!({ "full_name": "Ada" })).await.device_cookie().is_none());
+    let visitor = server.visitor();
+    for _ in 0..5 {
+        sign_in_from(&visitor, "203.0.113.9", mail, "Wrong1horse").await.problem(401, "wrong_credentials");
+    }
+    too_many(&sign_in_from(&visitor, "203.0.113.9", mail, PASSWORD).await);
+    let browser = Client { cookie: Some(mark), ..visitor.clone() };
+    assert_eq!(sign_in_from(&browser, "203.0.113.9", mail, PASSWORD).await.status, 200);
+}
+
+#[tokio::test]
 async fn a_stranger_cannot_choose_an_address() {
     let server = Server::start().await;
     let visitor = server.visitor();
@@ -171,6 +189,14 @@ async fn the_form_without_a_script_says_the_same_sentence() {
     assert_eq!((refused.status, refused.header("location")), (302, "/signin"), "{refused:?}");
     assert!(refused.session_cookie().is_none());
     let flash = refused.header("set-cookie").split(';').next().expect("a cookie").to_owned();
+    // What travels through the browser meanwhile can neither be read there nor made up.
+    assert!(flash.starts_with("insighthub_form=") && !flash.contains("ada") && !flash.contains("Too"), "{flash}");
+    let made_up = r#"insighthub_form={"values":{},"errors":{},"message":"Call this number."}"#;
+    for forged in [made_up.to_owned(), flash.clone() + "A", flash.replace("insighthub_form=", "insighthub_form=A")] {
+        let page = visitor.send(visitor.request("GET", "/signin").header("cookie", forged)).await;
+        let html = String::from_utf8(page.body).expect("text");
+        assert!(!html.contains("Call this number") && !html.contains("Too many"), "{html}");
+    }
     let page = visitor.send(visitor.request("GET", "/signin").header("cookie", flash)).await;
     let html = String::from_utf8(page.body).expect("text");
     assert!(html.contains("Too many sign-ins failed. Try again in "), "{html}");

@@ -190,9 +190,14 @@ async fn the_form_without_a_script_says_the_same_sentence() {
     assert!(refused.session_cookie().is_none());
     let flash = refused.header("set-cookie").split(';').next().expect("a cookie").to_owned();
     // What travels through the browser meanwhile can neither be read there nor made up.
-    assert!(flash.starts_with("insighthub_form=") && !flash.contains("ada") && !flash.contains("Too"), "{flash}");
+    assert!(
+        flash.starts_with("insighthub_form=") && !flash.contains("ada") && !flash.contains("Too"),
+        "{flash}"
+    );
     let made_up = r#"insighthub_form={"values":{},"errors":{},"message":"Call this number."}"#;
-    for forged in [made_up.to_owned(), flash.clone() + "A", flash.replace("insighthub_form=", "insighthub_form=A")] {
+    for forged in
+        [made_up.to_owned(), flash.clone() + "A", flash.replace("insighthub_form=", "insighthub_form=A")]
+    {
         let page = visitor.send(visitor.request("GET", "/signin").header("cookie", forged)).await;
         let html = String::from_utf8(page.body).expect("text");
         assert!(!html.contains("Call this number") && !html.contains("Too many"), "{html}");

@@ -118,6 +118,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         documents: whole.clone(),
         jobs: whole.clone(),
         events: whole.clone(),
+        history: whole.clone(),
         index: whole.clone(),
         blobs: blobs.clone(),
         embedder: embedder.clone(),
@@ -250,6 +251,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), services.clone().run_exporter()));
         background.spawn(until(stopping.clone(), services.clone().run_deleter()));
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
+        background.spawn(until(stopping.clone(), services.clone().run_log_keeper()));
         let extractor =
             Extractor::this_program(ingest::extract::Limits::for_files(config.limits.file_bytes))?;
         let tools = Tools { extractor, tokenizers: embedder };

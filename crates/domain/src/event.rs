@@ -108,6 +108,14 @@ pub enum EntityKey {
     Session(SessionId),
 }
 
+/// What an event is about, for looking up the history of a document, a job or a workspace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct About {
+    pub document: Option<DocumentId>,
+    pub job: Option<JobId>,
+    pub workspace: Option<WorkspaceId>,
+}
+
 impl Event {
     /// The name on the wire.
     pub const fn name(&self) -> &'static str {
@@ -146,6 +154,47 @@ impl Event {
             Event::FileProgress(p) => p.status == StepStatus::InProgress,
             _ => false,
         }
+    }
+
+    /// The status that the thing has after the change; `None` where it has none, or is no more.
+    pub const fn status(&self) -> Option<&'static str> {
+        match self {
+            Event::DocumentStatus(d) => Some(d.status.as_str()),
+            Event::WorkspaceStatus(w) => Some(w.status.as_str()),
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => Some(j.status.as_str()),
+            Event::FileProgress(p) => Some(p.status.as_str()),
+            Event::DocumentDeleted(_)
+            | Event::WorkspaceDeleted(_)
+            | Event::SettingsChanged(_)
+            | Event::SessionEnded { .. } => None,
+        }
+    }
+
+    /// The status before the change, given the one that the thing had. Of a step only its own event knows whether it
+    /// began with it.
+    pub fn status_before(&self, known: Option<&'static str>) -> Option<&'static str> {
+        match self {
+            Event::FileProgress(p) => {
+                (p.timestamp != p.started_at).then_some(StepStatus::InProgress.as_str())
+            }
+            _ => known,
+        }
+    }
+
+    /// In whose histories it stands.
+    pub const fn about(&self) -> About {
+        let (document, job, workspace) = match self {
+            Event::DocumentStatus(d) => (Some(d.id), d.job_id, Some(d.workspace_id)),
+            Event::FileProgress(p) => (Some(p.document_id), p.job_id, Some(p.workspace_id)),
+            Event::DocumentDeleted(d) => (Some(d.id), None, Some(d.workspace_id)),
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => {
+                (None, Some(j.job_id), Some(j.kb_id))
+            }
+            Event::WorkspaceStatus(w) => (None, None, Some(w.id)),
+            Event::WorkspaceDeleted(w) => (None, None, Some(w.id)),
+            Event::SettingsChanged(_) | Event::SessionEnded { .. } => (None, None, None),
+        };
+        About { document, job, workspace }
     }
 
     /// Stamps the change with its seq.

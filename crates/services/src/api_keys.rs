@@ -88,7 +88,8 @@ impl Services {
         if key.last_used_at.is_none_or(|at| now.seconds_since(at) >= NOTED_EVERY) {
             self.api_keys.touch_key(key.id, now).await?;
         }
-        Ok(Caller { user, pass: Pass::Key { id: key.id, scopes: key.scopes, expires_at: key.expires_at } })
+        let pass = Pass::Key { id: key.id, name: key.name, scopes: key.scopes, expires_at: key.expires_at };
+        Ok(Caller { user, pass })
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq)]
 pub enum Pass {
     Session(SessionId),
-    Key { id: ApiKeyId, scopes: Vec<Scope>, expires_at: Option<Timestamp> },
+    Key { id: ApiKeyId, name: String, scopes: Vec<Scope>, expires_at: Option<Timestamp> },
 }
 
 /// Whoever may ask for data: a signed-in person or a key of theirs.

@@ -184,7 +184,7 @@ impl Services {
         let jobs = self.jobs.clone();
         // On a task of its own: the one who asked may go away at any moment, but from here on the job may be made, and
         // then its files have to stay.
-        let made = tokio::spawn(async move {
+        let made = crate::actor::spawn(async move {
             let (job, documents) = jobs.create_job(new).await?;
             for file in files {
                 // The same `Idempotency-Key` answers the first upload's documents; the second copies of the files go.

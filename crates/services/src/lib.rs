@@ -2,12 +2,14 @@
 //! browser. No database, no broker and no web framework is named here.
 
 mod accounts;
+pub mod actor;
 mod api_keys;
 mod caller;
 mod deletion;
 mod documents;
 mod error;
 mod export;
+mod history;
 mod jobs;
 pub mod keys;
 pub mod live;
@@ -27,6 +29,7 @@ pub use accounts::{
 pub use caller::{Caller, Pass};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
+pub use history::Pages;
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use search::VectorCache;
 pub use throttle::Door;
@@ -35,7 +38,7 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 use live::Hub;
 use ports::{
     Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, Deletions, Documents, Embedder, EventLog, Exports,
-    FileTypes, Ids, Index, JobStore, PasswordHasher, RagConfigs, Secrets, Sessions, Workspaces,
+    FileTypes, History, Ids, Index, JobStore, PasswordHasher, RagConfigs, Secrets, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -80,6 +83,7 @@ pub struct Services {
     pub documents: Arc<dyn Documents>,
     pub jobs: Arc<dyn JobStore>,
     pub events: Arc<dyn EventLog>,
+    pub history: Arc<dyn History>,
     pub index: Arc<dyn Index>,
     pub blobs: Arc<dyn Blobs>,
     pub embedder: Arc<dyn Embedder>,

@@ -260,7 +260,7 @@ impl Services {
             Error::problem(409, "nothing_stale", "No document waits to be indexed anew with these settings.")
         })?;
         let (services, job_id) = (self.clone(), job.job_id);
-        let telling = tokio::spawn(async move {
+        let telling = crate::actor::spawn(async move {
             loop {
                 match services.jobs.requeue(user, job_id, BATCH, services.clock.now()).await {
                     Ok(0) => break,
@@ -280,7 +280,7 @@ impl Services {
     /// answer, and what a stop interrupts is found by [`Services::run_stale_herald`].
     async fn tell_stale(&self, id: WorkspaceId) -> Result<()> {
         let services = self.clone();
-        let telling = tokio::spawn(async move { services.tell_all_stale(id).await });
+        let telling = crate::actor::spawn(async move { services.tell_all_stale(id).await });
         match tokio::time::timeout(ANSWER_WAITS, telling).await {
             Ok(Ok(told)) => Ok(told?),
             Ok(Err(e)) => Err(Error::Internal { what: "stale documents", cause: Box::new(e) }),

@@ -124,8 +124,8 @@ async fn change(conn: &mut AnyConnection, id: WorkspaceId, to: WorkspaceStatus) 
     let now = Timestamp::from_micros(1);
     let event = LoggedEvent::new(user_id, seq as u64, now, Event::WorkspaceStatus(workspace));
     sqlx::query(
-        "INSERT INTO events (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO events (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data, \
+         status_from, status_to, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(user)
     .bind(seq)
@@ -137,6 +137,9 @@ async fn change(conn: &mut AnyConnection, id: WorkspaceId, to: WorkspaceStatus) 
     .bind(id.to_string())
     .bind(0_i64)
     .bind(String::from_utf8(event.frame.to_vec())?)
+    .bind(WorkspaceStatus::Ready.as_str())
+    .bind(to.as_str())
+    .bind(r#"{"kind":"system","id":null,"name":null,"key":null}"#)
     .execute(&mut *conn)
     .await?;
     conn.execute(raw_sql("COMMIT")).await?;

@@ -15,6 +15,7 @@ mod events;
 mod exports;
 mod fault;
 mod high_water;
+mod history;
 mod index;
 mod jobs;
 mod kept;

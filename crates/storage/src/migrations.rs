@@ -32,6 +32,7 @@ const CHANGES: &[Change] = changes![
     4 "0004_preferences_sessions",
     5 "0005_keys_exports_deletions",
     6 "0006_rag_configs",
+    7 "0007_history",
 ];
 
 /// Those of one engine, in order.

@@ -77,7 +77,11 @@ pub(crate) async fn load_locked(tx: &mut Tx, id: WorkspaceId) -> Result<Option<W
             .execute(&mut tx.conn)
             .await?;
     }
-    load(&mut tx.conn, id).await
+    let workspace = load(&mut tx.conn, id).await?;
+    if let Some(workspace) = &workspace {
+        tx.found(EntityKey::Workspace(id), workspace.status.as_str());
+    }
+    Ok(workspace)
 }
 
 /// The configuration that the workspace has now.

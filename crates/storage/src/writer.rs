@@ -30,7 +30,8 @@
 //! PostgreSQL, so an item does not catch such an error and go on: it writes `ON CONFLICT` instead.
 //!
 //! Events take their numbers at the end of the transaction, users in the order of their ids, so that the counter rows
-//! are locked shortly and always in the same order. `rev` of the rows that the events are about is stored then too: an
+//! are locked shortly and always in the same order. The history tells who did it (`services::actor`, as of the caller)
+//! and from which status: whoever loads a row to change it says what it found ([`Tx::found`]). `rev` of the rows that the events are about is stored then too: an
 //! item need not write it, and cannot know it before it is written.
 //!
 //! **No deadlocks, by design.** On PostgreSQL several servers write at the same time, and each of their transactions
@@ -51,7 +52,7 @@ use futures::future::BoxFuture;
 use services::ports::{LoggedEvent, Signal, StoreError};
 use sqlx::{AnyConnection, AssertSqlSafe, Executor, raw_sql};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::AtomicU64},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -69,12 +70,19 @@ pub(crate) struct Tx {
     pub(crate) engine: Engine,
     emitted: Vec<Emitted>,
     signals: Vec<Signal>,
+    /// Who does what the item does, as JSON.
+    actor: Arc<str>,
+    /// The statuses of what the item found, and then of what it told.
+    known: BTreeMap<EntityKey, &'static str>,
 }
 
 struct Emitted {
     user: UserId,
     at: Timestamp,
     event: Event,
+    /// The status before.
+    from: Option<&'static str>,
+    actor: Arc<str>,
 }
 
 impl Tx {
@@ -82,7 +90,18 @@ impl Tx {
     /// and is published after it. A `session_ended` is never logged and has no place here: [`Tx::signal`] it.
     pub(crate) fn emit(&mut self, user: UserId, event: Event, at: Timestamp) {
         debug_assert!(!matches!(event, Event::SessionEnded { .. }), "a session's end is never logged");
-        self.emitted.push(Emitted { user, at, event });
+        let entity = event.entity();
+        let from = event.status_before(self.known.get(&entity).copied());
+        if let Some(to) = event.status() {
+            self.known.insert(entity, to);
+        }
+        self.emitted.push(Emitted { user, at, event, from, actor: self.actor.clone() });
+    }
+
+    /// Takes note of the status that a thing has before it is changed: the history tells it beside the change. A thing
+    /// of which none was noted began with its first event.
+    pub(crate) fn found(&mut self, entity: EntityKey, status: &'static str) {
+        self.known.entry(entity).or_insert(status);
     }
 
     /// Locks the users' counters, and with them all that is theirs, until the transaction ends. At most once, by an item
@@ -188,7 +207,8 @@ impl Writer {
         F: for<'t> Fn(&'t mut Tx, &'t A) -> BoxFuture<'t, Result<T, Fault>> + Send + Sync + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let item = Job { user, what, argument, job, value: None, reply };
+        let actor = serde_json::to_string(&services::actor::current()).map_err(StoreError::backend)?.into();
+        let item = Job { user, what, actor, argument, job, value: None, reply };
         self.queue.send(Box::new(item)).await.map_err(|_| StoreError::backend("the store was closed"))?;
         answer.await.map_err(|_| StoreError::backend("the store was closed"))?
     }
@@ -215,6 +235,9 @@ trait Item: Send {
     /// Whose rows it changes, where that is known beforehand.
     fn user(&self) -> Option<UserId>;
 
+    /// Who does it, as JSON.
+    fn actor(&self) -> Arc<str>;
+
     /// Runs the job and keeps what it answered.
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), Fault>>;
 
@@ -225,6 +248,7 @@ trait Item: Send {
 struct Job<A, T, F> {
     user: Option<UserId>,
     what: &'static str,
+    actor: Arc<str>,
     argument: A,
     job: F,
     value: Option<T>,
@@ -243,6 +267,10 @@ where
 
     fn user(&self) -> Option<UserId> {
         self.user
+    }
+
+    fn actor(&self) -> Arc<str> {
+        self.actor.clone()
     }
 
     fn run<'t>(&'t mut self, tx: &'t mut Tx) -> BoxFuture<'t, Result<(), Fault>> {

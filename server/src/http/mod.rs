@@ -10,6 +10,7 @@ mod docs;
 mod documents;
 mod extract;
 mod health;
+mod history;
 mod ingestion;
 mod jobs;
 mod linger;
@@ -158,6 +159,9 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(documents::read))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))
+        .routes(routes!(history::document))
+        .routes(routes!(history::job))
+        .routes(routes!(history::workspace))
         .routes(routes!(search::search))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))

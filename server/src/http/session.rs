@@ -10,7 +10,7 @@ use axum::{
 };
 use domain::Problem;
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use services::{Client, Held, Services, Who};
+use services::{Client, Held, Services, Who, actor::acting};
 use std::{convert::Infallible, net::SocketAddr};
 
 /// The token that came with the request; the live socket looks the session up again with it.
@@ -116,11 +116,11 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
         return match by_key(app.services(), &key, access).await {
             Ok(caller) => {
                 // A public route asks nobody, so it does not look at the key either.
-                if let Some(caller) = caller {
-                    request.extensions_mut().insert(caller);
-                    request.extensions_mut().insert(Token(key));
-                }
-                next.run(request).await
+                let Some(caller) = caller else { return next.run(request).await };
+                let actor = caller.actor();
+                request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(Token(key));
+                acting(actor, next.run(request)).await
             }
             Err(problem) => problem.into_response(),
         };
@@ -146,9 +146,12 @@ pub async fn identify(State(app): State<AppState>, mut request: Request, next: N
         }
     }
     if let Some((who, token)) = who {
-        request.extensions_mut().insert(services::Caller::from(who.clone()));
+        let caller = services::Caller::from(who.clone());
+        let actor = caller.actor();
+        request.extensions_mut().insert(caller);
         request.extensions_mut().insert(who);
         request.extensions_mut().insert(token);
+        return acting(actor, next.run(request)).await;
     }
     next.run(request).await
 }

@@ -12,6 +12,7 @@ mod demo;
 mod documents;
 mod embeddings;
 mod health;
+mod history;
 mod jobs;
 mod live;
 mod openapi;

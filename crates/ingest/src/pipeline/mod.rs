@@ -6,11 +6,12 @@ mod document;
 use crate::{chunk::TokenCounter, extract::Extractor};
 use document::{Ended, process};
 use domain::{
-    DocumentId,
+    Actor, DocumentId,
     ingest::{Checkpoint, Failure},
 };
 use services::{
     Services,
+    actor::{self, acting},
     ports::{Claim, EmbedError, Signal, StoreError, WorkerId, heard},
 };
 use std::{
@@ -71,6 +72,17 @@ struct Hands(HashMap<Id, (Claim, CancellationToken)>);
 /// Works until `shutdown`; then finishes the units in hand and gives the documents back.
 pub async fn run(services: Services, tools: Tools, options: WorkerOptions, shutdown: CancellationToken) {
     let worker = WorkerId(services.ids.uuid().to_string());
+    let actor = Actor::worker(&worker.0);
+    acting(actor, work(services, worker, tools, options, shutdown)).await;
+}
+
+async fn work(
+    services: Services,
+    worker: WorkerId,
+    tools: Tools,
+    options: WorkerOptions,
+    shutdown: CancellationToken,
+) {
     let context = Arc::new(Context {
         services: services.clone(),
         tools,
@@ -95,6 +107,7 @@ pub async fn run(services: Services, tools: Tools, options: WorkerOptions, shutd
                     for claim in claims {
                         let lost = CancellationToken::new();
                         let task = process(context.clone(), claim.clone(), lost.clone());
+                        let task = acting(actor::current(), task);
                         // The lock is held over the spawn, or the heart could miss a document.
                         let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
                         let handle = tasks.spawn(task);

@@ -3,10 +3,11 @@
 use super::{Client, SignedIn, Who, hex, taken, token_hash};
 use crate::{
     Error, Result, Services,
+    actor::acting,
     ports::{NewSession, NewUser, NewWorkspace},
 };
 use domain::{
-    FieldErrors, Problem, SessionId, User, UserId, WorkspaceId, WorkspaceStatus, message,
+    Actor, FieldErrors, Problem, SessionId, User, UserId, WorkspaceId, WorkspaceStatus, message,
     rag::RagConfig,
     validate::{Description, Email, FullName, Password, Username, WorkspaceName},
 };
@@ -72,7 +73,9 @@ impl Services {
             command_id: None,
             created_at: now,
         };
-        let user = self.accounts.create_user(user, first).await.map_err(taken)?;
+        // Nobody was signed in when the request came.
+        let actor = Actor::user(id, user.username.as_str());
+        let user = acting(actor, self.accounts.create_user(user, first)).await.map_err(taken)?;
         self.door.know(&user.email, &client.ip);
         self.open_session(user, client).await
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    Chunk, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
     ingest::{Checkpoint, DocumentState, JobState, Told},
     resource::Page,
 };
@@ -34,14 +34,21 @@ use sqlx::{AssertSqlSafe, Row};
 async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
     let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1{}", tx.engine.for_update());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
-    row.as_ref().map(rows::job).transpose()
+    let job = row.as_ref().map(rows::job).transpose()?;
+    if let Some(state) = &job {
+        tx.found(EntityKey::Job(id), state.job.status.as_str());
+    }
+    Ok(job)
 }
 
 /// The document with the key of its file, kept from everybody else until the transaction ends.
 async fn lock_document(tx: &mut Tx, id: DocumentId) -> Result<Option<(DocumentState, String)>, Fault> {
     let sql = format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1{}", tx.engine.for_update());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
-    row.map(|row| Ok((document(&row)?, row.try_get("blob_key")?))).transpose()
+    let Some(row) = row else { return Ok(None) };
+    let state = document(&row)?;
+    tx.found(EntityKey::Document(id), state.document.status.as_str());
+    Ok(Some((state, row.try_get("blob_key")?)))
 }
 
 /// Emits what a change told, and the workspace last when its counts changed.

@@ -2,11 +2,14 @@
 //! databases follow. It is the model that the conformance suite compares them with. No SQL and no disk here.
 
 mod documents;
+mod history;
 mod jobs;
 
 use async_trait::async_trait;
 use domain::{
-    ChunkId, DocumentId, Epoch, Event, JobId, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
+    Actor, ChunkId, DocumentId, EntityKey, Epoch, Event, JobId, Timestamp, UserId, Workspace, WorkspaceId,
+    WorkspaceStatus,
+    event::About,
     ingest::{DocumentState, JobState, NewChunk},
     rag::RagConfig,
     resource::Counts,
@@ -37,8 +40,28 @@ struct State {
     /// Of each run over a document, by ordinal.
     chunks: BTreeMap<(DocumentId, u32), Vec<NewChunk>>,
     vectors: BTreeMap<ChunkId, Vec<f32>>,
-    /// A user's events; the place of one is its seq less one.
-    logs: BTreeMap<UserId, Vec<LoggedEvent>>,
+    logs: BTreeMap<UserId, Log>,
+    /// The status of each thing, as it was told last.
+    told: BTreeMap<EntityKey, &'static str>,
+}
+
+/// A user's events.
+#[derive(Default)]
+struct Log {
+    head: u64,
+    floor: u64,
+    /// By seq.
+    kept: BTreeMap<u64, Kept>,
+}
+
+/// An event with what the history tells beside it.
+struct Kept {
+    event: LoggedEvent,
+    entity: EntityKey,
+    about: About,
+    from: Option<&'static str>,
+    to: Option<&'static str>,
+    actor: Actor,
 }
 
 struct JobRow {
@@ -110,7 +133,10 @@ impl MemoryStore {
             created_at: now,
             updated_at: now,
         };
-        self.lock().workspaces.insert(id, (workspace.clone(), rag_config));
+        let mut state = self.lock();
+        state.workspaces.insert(id, (workspace.clone(), rag_config));
+        state.told.insert(EntityKey::Workspace(id), status.as_str());
+        drop(state);
         workspace
     }
 
@@ -155,7 +181,7 @@ impl State {
     /// Gives the event the user's next seq and the rows it is about their new `rev`.
     fn emit(&mut self, user: UserId, event: Event, now: Timestamp) -> Result<LoggedEvent, StoreError> {
         let log = self.logs.get_mut(&user).ok_or(StoreError::NotFound)?;
-        let seq = log.len() as u64 + 1;
+        let seq = log.head + 1;
         match &event {
             Event::DocumentStatus(d) => set_document_rev(&mut self.documents, d.id, seq),
             Event::FileProgress(p) => set_document_rev(&mut self.documents, p.document_id, seq),
@@ -171,8 +197,15 @@ impl State {
             }
             _ => {}
         }
+        let (entity, about, to) = (event.entity(), event.about(), event.status());
+        let from = event.status_before(self.told.get(&entity).copied());
+        if let Some(to) = to {
+            self.told.insert(entity.clone(), to);
+        }
         let logged = LoggedEvent::new(user, seq, now, event);
-        log.push(logged.clone());
+        let actor = services::actor::current();
+        log.head = seq;
+        log.kept.insert(seq, Kept { event: logged.clone(), entity, about, from, to, actor });
         Ok(logged)
     }
 
@@ -208,19 +241,17 @@ impl EventLog for MemoryStore {
     }
 
     async fn head(&self, user: UserId) -> Result<u64, StoreError> {
-        Ok(self.lock().logs.get(&user).map_or(0, |log| log.len() as u64))
+        Ok(self.lock().logs.get(&user).map_or(0, |log| log.head))
     }
 
-    async fn floor(&self, _user: UserId) -> Result<u64, StoreError> {
-        // Nothing is ever removed here.
-        Ok(0)
+    async fn floor(&self, user: UserId) -> Result<u64, StoreError> {
+        Ok(self.lock().logs.get(&user).map_or(0, |log| log.floor))
     }
 
     async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
         let state = self.lock();
-        let log = state.logs.get(&user).map(Vec::as_slice).unwrap_or_default();
-        let from = usize::try_from(after).unwrap_or(usize::MAX).min(log.len());
-        Ok(log[from..].iter().take(limit as usize).cloned().collect())
+        let kept = state.logs.get(&user).map(|log| log.kept.range(after.saturating_add(1)..));
+        Ok(kept.into_iter().flatten().take(limit as usize).map(|(_, kept)| kept.event.clone()).collect())
     }
 
     async fn append(

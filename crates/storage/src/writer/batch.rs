@@ -119,6 +119,8 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -
 /// A panic in an item is that item's failure: the writer serves everybody and has to live on.
 async fn run_item(tx: &mut Tx, item: &mut Box<dyn Item>) -> Result<(), Fault> {
     let what = item.what();
+    tx.actor = item.actor();
+    tx.known.clear();
     AssertUnwindSafe(item.run(tx)).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!(item = what, "a write item panicked");
         Err(StoreError::backend("a write item panicked").into())

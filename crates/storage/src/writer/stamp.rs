@@ -7,7 +7,7 @@ use crate::{
     engine::Engine,
     fault::Fault,
 };
-use domain::{EntityKey, Event, UserId};
+use domain::{EntityKey, UserId, event::About};
 use services::ports::LoggedEvent;
 use sqlx::{AnyConnection, AssertSqlSafe, Row, query::Query};
 use std::{collections::BTreeMap, sync::Arc};
@@ -33,14 +33,14 @@ pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Vec
     let mut revs = Revs::default();
     for item in emitted {
         let mut of_item = Vec::with_capacity(item.len());
-        for Emitted { user, at, event } in item {
+        for Emitted { user, at, event, from, actor } in item {
             let head = heads.entry(user).or_default();
             *head += 1;
             let entity = event.entity();
-            let about = About::of(&event);
+            let (about, to) = (event.about(), event.status());
             revs.note(&entity, *head);
             let event = Arc::new(LoggedEvent::new(user, *head, at, event));
-            rows.push(Logged { about, entity: entity_text(&entity), event: event.clone() });
+            rows.push(Logged { about, entity: entity_text(&entity), from, to, actor, event: event.clone() });
             of_item.push(Stamped { entity, event });
         }
         stamped.push(of_item);
@@ -87,12 +87,16 @@ async fn take_numbers(
 struct Logged {
     about: About,
     entity: String,
+    from: Option<&'static str>,
+    to: Option<&'static str>,
+    actor: Arc<str>,
     event: Arc<LoggedEvent>,
 }
 
 const INSERT: &str = "INSERT INTO events \
-     (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data) VALUES";
-const COLUMNS: usize = 10;
+     (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data, status_from, status_to, actor) \
+     VALUES";
+const COLUMNS: usize = 13;
 
 async fn insert(conn: &mut AnyConnection, rows: &[Logged]) -> Result<(), Fault> {
     for part in parts(rows, ROWS) {
@@ -116,18 +120,21 @@ async fn insert_one(conn: &mut AnyConnection, row: &Logged, table: &str, id: &st
 }
 
 fn bind(query: AnyQuery, row: &Logged) -> AnyQuery {
-    let Logged { about, entity, event } = row;
+    let Logged { about, entity, from, to, actor, event } = row;
     query
         .bind(event.user_id.to_string())
         .bind(event.seq as i64)
         .bind(event.at.micros())
         .bind(event.name)
         .bind(entity.clone())
-        .bind(about.document.clone())
-        .bind(about.job.clone())
-        .bind(about.workspace.clone())
+        .bind(about.document.map(|id| id.to_string()))
+        .bind(about.job.map(|id| id.to_string()))
+        .bind(about.workspace.map(|id| id.to_string()))
         .bind(i64::from(event.progress))
         .bind(String::from_utf8_lossy(&event.frame).into_owned())
+        .bind(*from)
+        .bind(*to)
+        .bind(actor.to_string())
 }
 
 /// Highest seq of each row that an event of this transaction is about, by table.
@@ -170,35 +177,6 @@ impl Revs {
             }
         }
         Ok(())
-    }
-}
-
-/// What an event is about, for looking up the history of a document, a job or a workspace.
-#[derive(Default)]
-struct About {
-    document: Option<String>,
-    job: Option<String>,
-    workspace: Option<String>,
-}
-
-impl About {
-    fn of(event: &Event) -> Self {
-        let (document, job, workspace) = match event {
-            Event::DocumentStatus(d) => (Some(d.id), d.job_id, Some(d.workspace_id)),
-            Event::FileProgress(p) => (Some(p.document_id), p.job_id, Some(p.workspace_id)),
-            Event::DocumentDeleted(d) => (Some(d.id), None, Some(d.workspace_id)),
-            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => {
-                (None, Some(j.job_id), Some(j.kb_id))
-            }
-            Event::WorkspaceStatus(w) => (None, None, Some(w.id)),
-            Event::WorkspaceDeleted(w) => (None, None, Some(w.id)),
-            Event::SettingsChanged(_) | Event::SessionEnded { .. } => (None, None, None),
-        };
-        Self {
-            document: document.map(|id| id.to_string()),
-            job: job.map(|id| id.to_string()),
-            workspace: workspace.map(|id| id.to_string()),
-        }
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
 use services::ports::{Bus, Signal};
 use sqlx::{Connection, Executor, raw_sql};
 use std::{
+    collections::BTreeMap,
     mem,
     sync::{
         Arc,
@@ -94,7 +95,7 @@ fn transactions(engine: Engine, items: Vec<Box<dyn Item>>) -> Vec<Vec<Box<dyn It
 
 impl Tx {
     fn new(conn: sqlx::AnyConnection, engine: Engine) -> Self {
-        Self { conn, engine, emitted: vec![], signals: vec![] }
+        Self { conn, engine, emitted: vec![], signals: vec![], actor: Arc::from(""), known: BTreeMap::new() }
     }
 }
 

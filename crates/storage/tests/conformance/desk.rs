@@ -11,7 +11,7 @@ use domain::{
     rag::{RagConfig, RetrieverType},
 };
 use services::ports::{
-    Claim, Documents, EventLog, JobStore, NewDocument, NewJob, PageQuery, StoreError, WorkerId,
+    Claim, Documents, EventLog, History, JobStore, NewDocument, NewJob, PageQuery, StoreError, WorkerId,
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,6 +22,7 @@ pub const LONG: u32 = 3600;
 pub trait JobSubject: Subject {
     fn jobs(&self) -> Arc<dyn JobStore>;
     fn documents(&self) -> Arc<dyn Documents>;
+    fn history(&self) -> Arc<dyn History>;
 }
 
 impl JobSubject for Memory {
@@ -30,6 +31,10 @@ impl JobSubject for Memory {
     }
 
     fn documents(&self) -> Arc<dyn Documents> {
+        Arc::new(self.store.clone())
+    }
+
+    fn history(&self) -> Arc<dyn History> {
         Arc::new(self.store.clone())
     }
 }
@@ -44,6 +49,10 @@ macro_rules! in_a_database {
             fn documents(&self) -> Arc<dyn Documents> {
                 Arc::new(self.store.clone())
             }
+
+            fn history(&self) -> Arc<dyn History> {
+                Arc::new(self.store.clone())
+            }
         })+
     };
 }
@@ -54,6 +63,7 @@ pub struct Desk<S> {
     pub jobs: Arc<dyn JobStore>,
     pub documents: Arc<dyn Documents>,
     pub log: Arc<dyn EventLog>,
+    pub history: Arc<dyn History>,
 }
 
 pub fn worker(name: &str) -> WorkerId {
@@ -127,7 +137,7 @@ pub fn words(event: &Event) -> String {
 
 impl<S: JobSubject> Desk<S> {
     pub fn new(s: S) -> Self {
-        Self { jobs: s.jobs(), documents: s.documents(), log: s.log(), s }
+        Self { jobs: s.jobs(), documents: s.documents(), log: s.log(), history: s.history(), s }
     }
 
     /// A new moment, a second after the last.

@@ -9,6 +9,7 @@ mod deletions;
 mod desk;
 mod event_log;
 mod exports;
+mod history;
 mod jobs;
 mod jobs_lease;
 mod jobs_model;

@@ -13,6 +13,11 @@ async fn sign_in_from(client: &Client, ip: &str, email: &str, password: &str) ->
     client.send(client.request("POST", "/api/auth/login").header("x-forwarded-for", ip).json(&body)).await
 }
 
+/// A server behind a proxy on this machine.
+fn proxied() -> Setup {
+    Setup::new().env("INSIGHTHUB_TRUSTED_PROXIES", "127.0.0.1")
+}
+
 /// The problem of a try too many, without what differs from request to request.
 fn too_many(answer: &Answer) -> Value {
     let mut problem = answer.problem(429, "too_many_attempts");
@@ -100,7 +105,6 @@ async fn strangers_who_guess_do_not_lock_the_owner_out() {
 
 #[tokio::test]
 async fn strangers_who_guess_lock_out_neither_who_signed_up_nor_who_signed_in_before_from_elsewhere() {
-    let proxied = || Setup::new().env("INSIGHTHUB_TRUSTED_PROXIES", "127.0.0.1");
     let server = proxied().start().await;
     let visitor = server.visitor();
     let home = "203.0.113.1";

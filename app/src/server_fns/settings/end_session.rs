@@ -13,13 +13,8 @@ pub async fn end_session(id: SessionId) -> Result<(), AppError> {
         ssr::signed_out();
         return Ok(());
     }
-    // One that is gone is what was wanted.
-    let ended = match ended {
-        Err(e) if e.to_problem().status == 404 => Ok(()),
-        other => other.map(|_| ()),
-    };
     ssr::finish(
-        ended,
+        ended.map(|_| ()),
         ssr::Form {
             page: SETTINGS_SESSIONS,
             next: SETTINGS_SESSIONS,

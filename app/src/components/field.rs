@@ -112,7 +112,9 @@ pub fn NumberField(
     let slider_label = format!("{label}, slider");
     // The slider follows the field, whatever fills that in: a key, a preset, a reset of the form.
     let follow = move || {
-        if let (Some(input), Some(slider)) = (input.get_untracked(), slider.get_untracked()) {
+        let there = |field: NodeRef<leptos::html::Input>| field.try_get_untracked().flatten();
+        // The form may outlive the field that listens to it.
+        if let (Some(input), Some(slider)) = (there(input), there(slider)) {
             slider.set_value(&input.value());
         }
     };

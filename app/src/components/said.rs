@@ -4,12 +4,20 @@ use super::{Icon, IconName};
 use leptos::{html, prelude::*};
 
 /// Stays in its place when there is nothing to tell, so that a screen reader hears of what comes. Where the thing that
-/// was pressed has gone with its deed, the keyboard goes on from here.
+/// was pressed has gone with its deed, the keyboard goes on from here; with `of_list` also where it is about to go, with
+/// its line, once the list was read anew.
 #[component]
-pub fn Said(#[prop(into)] text: Signal<Option<String>>) -> impl IntoView {
+pub fn Said(#[prop(into)] text: Signal<Option<String>>, #[prop(optional)] of_list: bool) -> impl IntoView {
     let line = NodeRef::<html::P>::new();
     Effect::new(move |_| {
-        if text.with(Option::is_some) {
+        if text.with(Option::is_none) {
+            return;
+        }
+        if of_list {
+            if let Some(line) = line.get_untracked() {
+                let _ = line.focus();
+            }
+        } else {
             focus_if_lost(move || line.try_get_untracked().flatten().map(|line| (*line).clone().into()));
         }
     });

@@ -175,7 +175,13 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
                         <p class="grow">
                             "This RAG config was saved elsewhere meanwhile. To save what you see here puts it in place of that."
                         </p>
-                        <Button on:click=move |_| again.run(None)>"Show what is saved"</Button>
+                        <Button on:click=move |_| {
+                            // What is typed would outlive the change of what is saved.
+                            if let Some(form) = form.get_untracked() {
+                                form.reset();
+                            }
+                            again.run(None);
+                        }>"Show what is saved"</Button>
                     </div>
                 })
             }}

@@ -36,7 +36,7 @@ pub fn ApiKeysPage() -> impl IntoView {
         <NewKey start secret made=Callback::new(move |()| keys.refetch()) />
         <section class="section" aria-labelledby="keys-title">
             <h2 class="section-title" id="keys-title">"Your keys"</h2>
-            <Said text=said />
+            <Said text=said of_list=true />
             <Transition fallback=|| view! { <RowsSkeleton rows=2 /> }>
                 {move || Suspend::new(async move {
                     match keys.await {

@@ -27,7 +27,7 @@ pub fn SessionsPage() -> impl IntoView {
         <TabTitle text="Sessions" />
         <section class="section">
             <p class="muted">"Each browser that is signed in to your account. End what you do not know."</p>
-            <Said text=said />
+            <Said text=said of_list=true />
             <Transition fallback=|| view! { <RowsSkeleton rows=3 /> }>
                 {move || Suspend::new(async move {
                     match sessions.await {

@@ -30,6 +30,7 @@ pub fn workspace(n: u64, rev: u64) -> Workspace {
         status_message: None,
         provisioning: None,
         processor: Processor::Builtin,
+        metadata: domain::resource::no_metadata(),
         counts: Counts::default(),
         rev,
         created_at: at(n),

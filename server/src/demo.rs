@@ -190,7 +190,11 @@ impl Demo {
     }
 
     async fn workspace(&self, user: UserId, name: &str, description: &str) -> Result<WorkspaceId, Error> {
-        let form = NewWorkspaceForm { name: name.into(), description: Some(description.into()) };
+        let form = NewWorkspaceForm {
+            name: name.into(),
+            description: Some(description.into()),
+            ..NewWorkspaceForm::default()
+        };
         Ok(self.services.create_workspace(user, form, Some(format!("demo {name}"))).await?.id)
     }
 

@@ -18,6 +18,7 @@ pub mod progress;
 pub mod provision;
 pub mod rag;
 pub mod reducer;
+pub mod report;
 pub mod resource;
 pub mod shown;
 pub mod status;

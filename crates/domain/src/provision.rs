@@ -282,6 +282,7 @@ mod tests {
             status_message: None,
             provisioning: Some(Provisioning::attempt(1)),
             processor: Processor::Builtin,
+            metadata: crate::resource::no_metadata(),
             counts: Counts::default(),
             rev: 0,
             created_at: at(0),

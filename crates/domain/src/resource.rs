@@ -111,12 +111,22 @@ pub struct Workspace {
     pub status_message: Option<String>,
     /// How far it has come, until it is ready; what failed, when it is in error.
     pub provisioning: Option<Provisioning>,
+    /// Who works on its documents.
     pub processor: Processor,
+    /// What an outside worker told beside the status.
+    #[serde(default = "no_metadata")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object, required))]
+    pub metadata: serde_json::Value,
     pub counts: Counts,
     /// Seq of the last change.
     pub rev: u64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// Of a workspace about which nothing was told.
+pub fn no_metadata() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
 }
 
 /// Something that went less than well in a document that is usable all the same.

@@ -114,6 +114,7 @@ fn workspace(n: u8, status: WorkspaceStatus) -> Event {
         status_message: None,
         provisioning: None,
         processor: Processor::Builtin,
+        metadata: domain::resource::no_metadata(),
         counts: Counts::default(),
         rev: 0,
         created_at: Timestamp::default(),

@@ -18,6 +18,7 @@ pub mod ports;
 mod provision;
 mod queue;
 mod rag;
+mod reports;
 mod search;
 mod throttle;
 mod workspaces;

@@ -11,6 +11,7 @@ use domain::{
     ingest::Failure,
     provision::{Change, ProvisionStep},
     rag::{EmbeddingModel, ModelState, RagConfig, RagOptions},
+    status::Processor,
 };
 use std::time::Duration;
 
@@ -86,7 +87,12 @@ impl Services {
     ) -> std::result::Result<Outcome, StoreError> {
         let config = self.workspaces.rag_config(workspace.user_id, workspace.id).await?;
         let config = config.ok_or(StoreError::NotFound)?;
+        let outside = workspace.processor == Processor::External;
         Ok(match step {
+            // What a worker of somebody's own needs, it brings.
+            ProvisionStep::Settings | ProvisionStep::Model | ProvisionStep::Index if outside => {
+                Outcome::Skipped
+            }
             ProvisionStep::Settings => self.check_settings(&config).await,
             ProvisionStep::Storage => self.try_storage(workspace.id).await,
             ProvisionStep::Model => self.try_model(&config).await,

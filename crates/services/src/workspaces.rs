@@ -8,6 +8,7 @@ use domain::{
     FieldErrors, Problem, UserId, Workspace, WorkspaceId, WorkspaceStatus,
     provision::{Change, WorkspaceAction},
     resource::Page,
+    status::Processor,
     validate::{Description, WorkspaceName},
 };
 use serde::{Deserialize, Serialize};
@@ -18,6 +19,9 @@ pub struct NewWorkspaceForm {
     pub name: String,
     #[serde(default)]
     pub description: Option<String>,
+    /// The built-in workers, when absent.
+    #[serde(default)]
+    pub processor: Option<Processor>,
 }
 
 /// Changes of a workspace, as they were typed; what is absent stays.
@@ -27,6 +31,8 @@ pub struct EditWorkspaceForm {
     pub name: Option<String>,
     #[serde(default)]
     pub description: Option<String>,
+    #[serde(default)]
+    pub processor: Option<Processor>,
 }
 
 impl Services {
@@ -54,6 +60,7 @@ impl Services {
                 name,
                 description,
                 status: WorkspaceStatus::Provisioning,
+                processor: form.processor.unwrap_or(Processor::Builtin),
                 rag_config,
                 command_id,
                 created_at: self.clock.now(),
@@ -71,7 +78,7 @@ impl Services {
         Ok(self.workspaces.workspaces(user, page).await?)
     }
 
-    /// Changes name and description, by the same rules as at the making; what is not given stays.
+    /// Changes name, description and processor, by the same rules as at the making; what is not given stays.
     ///
     /// # Errors
     /// `Invalid` by field; 409 `workspace_deleting`.
@@ -86,7 +93,7 @@ impl Services {
         let description =
             form.description.and_then(|text| errors.take("description", Description::parse(&text)));
         errors.check()?;
-        let edit = WorkspaceEdit { name, description };
+        let edit = WorkspaceEdit { name, description, processor: form.processor };
         self.workspaces.edit_workspace(user, id, edit, self.clock.now()).await.map_err(|e| match e {
             StoreError::NotFound => Error::NotFound("workspace"),
             other => other.into(),

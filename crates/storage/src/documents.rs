@@ -35,7 +35,11 @@ pub(crate) fn newest_steps(told: impl Iterator<Item = FileProgress>) -> Vec<File
 }
 
 impl Store {
-    async fn read_document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, Fault> {
+    pub(crate) async fn read_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+    ) -> Result<Option<Document>, Fault> {
         let sql =
             format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1 AND documents.user_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql))

@@ -12,10 +12,10 @@ use domain::{
     event::Event,
     provision::{self, Change, Provisioning, WorkspaceAction},
     rag::RagConfig,
-    resource::{Counts, Page},
-    status::Processor,
+    report::{self, WorkspaceReport},
+    resource::{Counts, Page, no_metadata},
 };
-use services::ports::{NewWorkspace, PageQuery, StoreError, WorkspaceEdit, Workspaces};
+use services::ports::{NewWorkspace, PageQuery, Signal, StoreError, WorkspaceEdit, Workspaces};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "SELECT w.id, w.user_id, w.name, w.description, w.status, w.status_message, w.processor, w.rev, \
-         w.created_at, w.updated_at, w.provisioning, COUNT(d.id), \
+         w.created_at, w.updated_at, w.provisioning, w.metadata, COUNT(d.id), \
          COUNT(CASE WHEN d.status = 'ready' THEN 1 END), \
          COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
          COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
@@ -55,14 +55,15 @@ fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
         rev: number(7)?,
         created_at: Timestamp::from_micros(row.try_get(8)?),
         updated_at: Timestamp::from_micros(row.try_get(9)?),
+        metadata: serde_json::from_str(row.try_get(11)?)?,
         counts: Counts {
-            documents: number(11)?,
-            ready: number(12)?,
-            processing: number(13)?,
-            failed: number(14)?,
-            chunks: number(15)?,
-            bytes: number(16)?,
-            stale: number(17)?,
+            documents: number(12)?,
+            ready: number(13)?,
+            processing: number(14)?,
+            failed: number(15)?,
+            chunks: number(16)?,
+            bytes: number(17)?,
+            stale: number(18)?,
         },
     })
 }
@@ -111,7 +112,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
     .bind(new.name.as_str())
     .bind(new.description.as_str())
     .bind(new.status.as_str())
-    .bind(Processor::Builtin.as_str())
+    .bind(new.processor.as_str())
     .bind(serde_json::to_string(&new.rag_config)?)
     .bind(new.command_id.clone())
     .bind(new.created_at.micros())
@@ -130,7 +131,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
         status: new.status,
         status_message: None,
         provisioning,
-        processor: Processor::Builtin,
+        processor: new.processor,
+        metadata: no_metadata(),
         counts: Counts::default(),
         rev: 0,
         created_at: new.created_at,
@@ -148,7 +150,7 @@ fn provisioning_text(provisioning: Option<&Provisioning>) -> Result<Option<Strin
 pub(crate) async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE workspaces SET name = $1, description = $2, status = $3, status_message = $4, provisioning = $5, \
-         updated_at = $6 WHERE id = $7",
+         updated_at = $6, processor = $8, metadata = $9 WHERE id = $7",
     )
     .bind(workspace.name.clone())
     .bind(workspace.description.clone())
@@ -157,6 +159,8 @@ pub(crate) async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -
     .bind(provisioning_text(workspace.provisioning.as_ref())?)
     .bind(workspace.updated_at.micros())
     .bind(workspace.id.to_string())
+    .bind(workspace.processor.as_str())
+    .bind(serde_json::to_string(&workspace.metadata)?)
     .execute(&mut tx.conn)
     .await?;
     tx.emit(workspace.user_id, Event::WorkspaceStatus(workspace.clone()), now);
@@ -279,8 +283,40 @@ impl Workspaces for Store {
                     if let Some(description) = &edit.description {
                         description.as_str().clone_into(&mut workspace.description);
                     }
+                    if let Some(processor) = edit.processor {
+                        workspace.processor = processor;
+                        if processor != before.processor {
+                            tx.signal(Signal::WorkReady);
+                        }
+                    }
                     if workspace != before {
                         workspace.updated_at = *now;
+                        update(tx, &workspace, *now).await?;
+                    }
+                    Ok(workspace)
+                })
+            })
+            .await?;
+        Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
+    }
+
+    async fn report_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        said: WorkspaceReport,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "report workspace", (user, id, said, now), |tx, (user, id, said, now)| {
+                Box::pin(async move {
+                    let found = load_locked(tx, *id).await?.filter(|w| w.user_id == *user);
+                    let mut workspace = found.ok_or(StoreError::NotFound)?;
+                    if let Some(refusal) = report::refused(workspace.processor, workspace.status) {
+                        return Err(StoreError::from(refusal).into());
+                    }
+                    if report::of_workspace(&mut workspace, said, *now)? {
                         update(tx, &workspace, *now).await?;
                     }
                     Ok(workspace)

@@ -20,6 +20,7 @@ pub enum Access {
 use Access::{Public, Session};
 const READ: Access = Access::Scope(Scope::Read);
 const WRITE: Access = Access::Scope(Scope::Write);
+const REPORT: Access = Access::Scope(Scope::StatusWrite);
 
 /// Every route of the OpenAPI document; a test says so. The slash at the end of a path does not matter.
 const TABLE: &[(Method, &str, Access)] = &[
@@ -54,6 +55,8 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/documents/", WRITE),
     (Method::GET, "/v1/documents/{id}/status", READ),
     (Method::GET, "/v1/documents/status", READ),
+    (Method::POST, "/api/status/documents/{id}", REPORT),
+    (Method::POST, "/api/status/workspaces/{id}", REPORT),
     (Method::GET, "/api/status/ws", READ),
     (Method::GET, "/api/status/events", READ),
     (Method::GET, "/api/status/changes", READ),
@@ -125,7 +128,7 @@ pub fn addresses(api: &mut OpenApi) -> Vec<(Method, String)> {
     items.flat_map(|(path, item)| operations(item).map(|(method, _)| (method, path.clone()))).collect()
 }
 
-fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
+pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operation)> {
     let all = [
         (Method::GET, item.get.as_mut()),
         (Method::POST, item.post.as_mut()),

@@ -5,6 +5,7 @@ use super::{
     extract::{Json, Params, PathId},
     problem::{ApiError, ApiResult},
     session::Allowed,
+    tagged::tagged,
 };
 use axum::{
     body::Body,
@@ -12,7 +13,7 @@ use axum::{
     response::Response,
 };
 use domain::{Chunk, Document, DocumentId, Problem, WorkspaceId, resource::Page};
-use http::{HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::Path;
 use tower::ServiceExt;
@@ -34,14 +35,16 @@ pub async fn list(
 }
 
 /// One document.
-#[utoipa::path(get, path = "/api/documents/{id}", tag = "documents", params(("id" = String, Path)),
-    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/api/documents/{id}", tag = "documents",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = Document), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
-) -> ApiResult<Json<Document>> {
-    Ok(Json(app.services().document(who.user.id, id).await?))
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    tagged(&headers, &app.services().document(who.user.id, id).await?)
 }
 
 /// The chunks of a document, by ordinal.

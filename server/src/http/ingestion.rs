@@ -2,33 +2,36 @@
 
 use super::{
     AppState,
-    extract::{Json, Params, PathId},
+    extract::{Params, PathId},
     problem::{ApiError, ApiResult},
     session::Allowed,
+    tagged::tagged,
 };
-use axum::{
-    extract::State,
-    response::{IntoResponse, Response},
+use axum::{extract::State, response::Response};
+use domain::{
+    Document, DocumentId, DocumentStatus, Job, JobId, PhaseName, Problem, Step, Timestamp, UserId,
+    WorkspaceId, message,
 };
-use domain::{Document, DocumentId, DocumentStatus, Job, PhaseName, Problem, Step, Timestamp, WorkspaceId};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 use utoipa::ToSchema;
 
 /// Most documents of one question.
 const MAX_IDS: usize = 100;
 
 /// The newest job of a workspace, with its four phases in order.
-#[utoipa::path(get, path = "/api/ingestion/kb/{id}/status", tag = "status", params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_job` when there was none")))]
+#[utoipa::path(get, path = "/api/ingestion/kb/{id}/status", tag = "status",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = Job), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_job` when there was none")))]
 pub async fn workspace_status(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<WorkspaceId>,
-) -> ApiResult<Json<Job>> {
-    Ok(Json(app.services().newest_job(who.user.id, id).await?))
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    tagged(&headers, &app.services().newest_job(who.user.id, id).await?)
 }
 
 /// What a poller reads.
@@ -121,15 +124,48 @@ const fn default_message(status: ProcessingStatus) -> &'static str {
     }
 }
 
+/// How far a document is; while it waits, with what it waits for. `waits` keeps that of the jobs that were looked at.
+async fn progress_of(
+    app: &AppState,
+    user: UserId,
+    id: DocumentId,
+    waits: &mut BTreeMap<JobId, Option<String>>,
+) -> services::Result<DocumentProgress> {
+    let document = app.services().document(user, id).await?;
+    let waiting = document.job_id.filter(|_| document.status == DocumentStatus::Pending);
+    let mut progress = DocumentProgress::from(document);
+    if let Some(job) = waiting {
+        let known = match waits.entry(job) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(free) => free.insert(match app.services().job(user, job).await {
+                Ok(job) => job
+                    .queue_position
+                    .filter(|&n| n > 0)
+                    .map(|n| format!("Waiting behind {}.", message::count(n, "other job", "other jobs"))),
+                // It may have gone in between.
+                Err(services::Error::NotFound(_)) => None,
+                Err(e) => return Err(e),
+            }),
+        };
+        if let Some(sentence) = known {
+            progress.status_message.clone_from(sentence);
+        }
+    }
+    Ok(progress)
+}
+
 /// How far one document is.
-#[utoipa::path(get, path = "/v1/documents/{id}/status", tag = "status", params(("id" = String, Path)),
-    responses((status = 200, body = DocumentProgress), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/v1/documents/{id}/status", tag = "status",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = DocumentProgress), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn document_status(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
-) -> ApiResult<Json<DocumentProgress>> {
-    Ok(Json(app.services().document(who.user.id, id).await?.into()))
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    let told = progress_of(&app, who.user.id, id, &mut BTreeMap::new()).await?;
+    tagged(&headers, &told)
 }
 
 /// How far up to a hundred documents are. Answers 304 to a poller whose answer would be the same.
@@ -142,43 +178,26 @@ pub async fn document_statuses(
     headers: HeaderMap,
     params: Params,
 ) -> ApiResult<Response> {
-    let ids: Vec<&str> =
+    let mut ids: Vec<&str> =
         params.text("ids").unwrap_or_default().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
     if ids.is_empty() || ids.len() > MAX_IDS {
         return Err(ApiError::field("ids", format!("Name 1 to {MAX_IDS} documents.")));
     }
+    // Asked for twice, told once.
+    let mut seen = BTreeSet::new();
+    ids.retain(|id| seen.insert(*id));
     let mut answer = DocumentsProgress { items: vec![], missing: vec![] };
+    let mut places = BTreeMap::new();
     for text in ids {
         let found = match text.parse() {
-            Ok(id) => app.services().document(who.user.id, id).await,
+            Ok(id) => progress_of(&app, who.user.id, id, &mut places).await,
             Err(_) => Err(services::Error::NotFound("document")),
         };
         match found {
-            Ok(document) => answer.items.push(document.into()),
+            Ok(progress) => answer.items.push(progress),
             Err(services::Error::NotFound(_)) => answer.missing.push(text.chars().take(100).collect()),
             Err(e) => return Err(e.into()),
         }
     }
-    let body = serde_json::to_vec(&answer).map_err(|_| ApiError::from(Problem::internal()))?;
-    let tag = format!("W/\"{}\"", hex(&Sha256::digest(&body)[..16]));
-    let same = headers
-        .get_all(header::IF_NONE_MATCH)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .any(|t| t.trim() == tag || t.trim() == "*");
-    let mut response = if same {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        super::bytes("application/json", body.into())
-    };
-    if let Ok(tag) = HeaderValue::from_str(&tag) {
-        response.headers_mut().insert(header::ETAG, tag);
-    }
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    Ok(response)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    tagged(&headers, &answer)
 }

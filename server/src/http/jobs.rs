@@ -5,9 +5,11 @@ use super::{
     extract::{Json, Params, PathId},
     problem::ApiResult,
     session::Allowed,
+    tagged::tagged,
 };
-use axum::extract::State;
+use axum::{extract::State, response::Response};
 use domain::{Job, JobId, JobStatus, Problem, resource::Page};
+use http::HeaderMap;
 
 /// Your jobs, newest first.
 #[utoipa::path(get, path = "/api/jobs", tag = "jobs",
@@ -25,12 +27,14 @@ pub async fn list(
 }
 
 /// One job, with its four phases.
-#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = Job), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/api/jobs/{id}", tag = "jobs",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = Job), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<JobId>,
-) -> ApiResult<Json<Job>> {
-    Ok(Json(app.services().job(who.user.id, id).await?))
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    tagged(&headers, &app.services().job(who.user.id, id).await?)
 }

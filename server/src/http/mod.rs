@@ -18,6 +18,7 @@ mod observe;
 mod openapi;
 mod problem;
 mod rag;
+mod reports;
 mod search;
 mod security;
 mod session;
@@ -25,6 +26,7 @@ mod sessions;
 mod site;
 mod status_stream;
 mod status_ws;
+mod tagged;
 mod upload;
 mod workspaces;
 
@@ -169,6 +171,8 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(upload::upload_one))
         .routes(routes!(ingestion::document_status))
         .routes(routes!(ingestion::document_statuses))
+        .routes(routes!(reports::document))
+        .routes(routes!(reports::workspace))
         .routes(routes!(status_ws::socket))
         .routes(routes!(status_stream::events))
         .routes(routes!(status_stream::changes))

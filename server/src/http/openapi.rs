@@ -1,9 +1,10 @@
 //! The OpenAPI document, made from the code: each handler describes itself beside its body.
 
-use super::{access, bytes};
+use super::{access, bytes, problem::PROBLEM_JSON};
 use axum::response::Response;
 use bytes::Bytes;
 use domain::{
+    Problem,
     event::FileProgress,
     resource::{Document, Job, Workspace},
 };
@@ -11,7 +12,7 @@ use std::sync::OnceLock;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        Info, License, OpenApi, RefOr, Schema,
+        self, Content, Info, License, OpenApi, Ref, RefOr, Schema,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::Tag,
     },
@@ -90,5 +91,118 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         }
     }
     access::tell(&mut api);
+    tell_errors(&mut api);
     api
+}
+
+const JSON: &str = "application/json";
+
+/// Says at each operation what is wrong about requests of its kind, and that every error is a problem.
+fn tell_errors(api: &mut OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        for (method, operation) in access::operations(item) {
+            operation.operation_id = Some(operation_id(method.as_str(), path));
+            let reads_json = operation
+                .request_body
+                .as_ref()
+                .is_some_and(|body| matches!(body, RefOr::T(body) if body.content.contains_key(JSON)));
+            let mut usual = vec![];
+            if reads_json {
+                usual.extend(["400", "413", "415", "422"]);
+            }
+            if path.contains("{id}") {
+                usual.push("404");
+            }
+            if path.starts_with("/api/") || path.starts_with("/v1/") {
+                usual.push("500");
+            }
+            let responses = &mut operation.responses.responses;
+            for status in usual {
+                responses.entry(status.to_owned()).or_insert_with(|| problem().into());
+            }
+            for (status, response) in responses {
+                let RefOr::T(response) = response else { continue };
+                if status.as_str() < "400" {
+                    continue;
+                }
+                if response.description.is_empty() {
+                    meaning(status).clone_into(&mut response.description);
+                }
+                let content = std::mem::take(&mut response.content);
+                response.content = content
+                    .into_iter()
+                    .map(|(kind, content)| {
+                        if is_problem(&content) {
+                            (PROBLEM_JSON.to_owned(), content)
+                        } else {
+                            (kind, content)
+                        }
+                    })
+                    .collect();
+            }
+        }
+    }
+}
+
+/// A name of its own for each operation: handlers share theirs.
+fn operation_id(method: &str, path: &str) -> String {
+    let parts =
+        path.split(['/', '-', '.']).map(|part| part.trim_matches(['{', '}'])).filter(|part| !part.is_empty());
+    std::iter::once(method.to_lowercase()).chain(parts.map(str::to_owned)).collect::<Vec<_>>().join("_")
+}
+
+fn is_problem(content: &RefOr<Content>) -> bool {
+    let name = Problem::name();
+    matches!(content, RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. })
+        if schema.ref_location.rsplit('/').next() == Some(&*name))
+}
+
+fn problem() -> openapi::Response {
+    let schema = Content::new(Some(Ref::from_schema_name(Problem::name())));
+    openapi::ResponseBuilder::new().content(PROBLEM_JSON, schema).build()
+}
+
+/// What an error means where its route says nothing of its own.
+fn meaning(status: &str) -> &'static str {
+    match status {
+        "400" => "`bad_json`, `bad_query`, `broken_off`: it could not be read",
+        "401" => "`unauthorized`, `key_expired`: nobody is signed in, or the key is not valid",
+        "403" => "`missing_scope`, `session_required`, `foreign_origin`",
+        "404" => "`not_found`: it is not there, or not yours",
+        "409" => {
+            "What it is about does not allow it now; `code` says why, and `allowed` what would be possible"
+        }
+        "413" => "`too_large`",
+        "415" => "`unsupported_media_type`",
+        "422" => "`invalid`: the messages stand under `errors`, by field",
+        "429" => "Too often; `retry_after` says when to try again",
+        "500" => "`internal`: a fault of the server; `correlation_id` finds its log lines",
+        _ => "The server cannot do this now",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    /// Set to anything, it makes the test below write the file instead of comparing it.
+    const RENEW: &str = "INSIGHTHUB_RENEW_OPENAPI";
+
+    #[test]
+    fn the_committed_document_is_the_one_that_the_code_makes() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
+        let made = crate::http::openapi().to_pretty_json().expect("JSON") + "\n";
+        if std::env::var_os(RENEW).is_some() {
+            fs::write(&path, made).expect("docs/openapi.json is written");
+            return;
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        let differs = committed.lines().zip(made.lines()).position(|(a, b)| a != b);
+        assert!(
+            committed == made,
+            "docs/openapi.json is not what the code says, from line {} on. Look at what changed for clients, and renew \
+             it: {RENEW}=1 cargo nextest run -E 'test(the_committed_document_is_the_one_that_the_code_makes)'",
+            differs.unwrap_or_else(|| committed.lines().count().min(made.lines().count())) + 1
+        );
+    }
 }

@@ -5,13 +5,14 @@ use super::{
     extract::{CommandId, Json, Params, PathId},
     problem::ApiResult,
     session::Allowed,
+    tagged::tagged,
 };
 use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Problem, Workspace, WorkspaceId, resource::Page};
-use http::{StatusCode, header};
+use domain::{Problem, Workspace, WorkspaceId, resource::Page, status::Processor};
+use http::{HeaderMap, StatusCode, header};
 use serde::Deserialize;
 use services::{EditWorkspaceForm, NewWorkspaceForm};
 use utoipa::ToSchema;
@@ -24,6 +25,8 @@ pub struct NewWorkspaceBody {
     name: String,
     /// At most 500 characters.
     description: Option<String>,
+    /// Who works on its documents: `builtin` when absent.
+    processor: Option<Processor>,
 }
 
 /// What is absent stays as it is.
@@ -34,6 +37,8 @@ pub struct EditWorkspaceBody {
     name: Option<String>,
     /// At most 500 characters.
     description: Option<String>,
+    /// Who works on its documents from now on; what a built-in worker has begun it finishes.
+    processor: Option<Processor>,
 }
 
 /// Your workspaces, newest first.
@@ -60,24 +65,26 @@ pub async fn create(
     CommandId(command_id): CommandId,
     Json(body): Json<NewWorkspaceBody>,
 ) -> ApiResult<Response> {
-    let form = NewWorkspaceForm { name: body.name, description: body.description };
+    let form = NewWorkspaceForm { name: body.name, description: body.description, processor: body.processor };
     let workspace = app.services().create_workspace(who.user.id, form, command_id).await?;
     let place = format!("/api/workspaces/{}", workspace.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(workspace)).into_response())
 }
 
 /// One workspace.
-#[utoipa::path(get, path = "/api/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
-    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem)))]
+#[utoipa::path(get, path = "/api/workspaces/{id}", tag = "workspaces",
+    params(("id" = String, Path), ("If-None-Match" = Option<String>, Header)),
+    responses((status = 200, body = Workspace), (status = 304), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<WorkspaceId>,
-) -> ApiResult<Json<Workspace>> {
-    Ok(Json(app.services().workspace(who.user.id, id).await?))
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    tagged(&headers, &app.services().workspace(who.user.id, id).await?)
 }
 
-/// Change the name or the description; other open tabs follow.
+/// Change the name, the description or who works on the documents; other open tabs follow.
 #[utoipa::path(patch, path = "/api/workspaces/{id}", tag = "workspaces", request_body = EditWorkspaceBody, params(("id" = String, Path)),
     responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn edit(
@@ -86,7 +93,8 @@ pub async fn edit(
     PathId(id): PathId<WorkspaceId>,
     Json(body): Json<EditWorkspaceBody>,
 ) -> ApiResult<Json<Workspace>> {
-    let form = EditWorkspaceForm { name: body.name, description: body.description };
+    let form =
+        EditWorkspaceForm { name: body.name, description: body.description, processor: body.processor };
     Ok(Json(app.services().edit_workspace(who.user.id, id, form).await?))
 }
 

@@ -135,6 +135,11 @@ fn rest() -> Vec<Row> {
         own("POST", "/v1/documents", write, 202).files(),
         of_owner("GET", "/v1/documents/{id}/status", read, 200),
         own("GET", "/v1/documents/status?ids={id}", read, 200),
+        // Its workspace is none that an outside worker processes, which only its owner is told.
+        of_owner("POST", "/api/status/documents/{id}", Scope("status:write"), 409)
+            .json(|_| json!({ "status": "processing" })),
+        of_owner("POST", "/api/status/workspaces/{id}", Scope("status:write"), 409)
+            .json(|_| json!({ "status": "ready" })),
         own("GET", "/api/status/ws", Socket, 426),
         own("GET", "/api/status/events", read, 200),
         own("GET", "/api/status/changes", read, 200),
@@ -337,6 +342,7 @@ impl World {
             path if path.starts_with("/api/jobs") => &self.job,
             path if path.starts_with("/api/documents")
                 || path.starts_with("/v1")
+                || path.starts_with("/api/status/documents")
                 || path.starts_with("/d/") =>
             {
                 &self.document

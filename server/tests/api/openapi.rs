@@ -55,6 +55,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/v1/documents/"),
     ("get", "/v1/documents/{id}/status"),
     ("get", "/v1/documents/status"),
+    ("post", "/api/status/documents/{id}"),
+    ("post", "/api/status/workspaces/{id}"),
     ("get", "/api/status/ws"),
     ("get", "/api/status/events"),
     ("get", "/api/status/changes"),
@@ -163,4 +165,50 @@ async fn the_interface_is_a_page_that_needs_no_script_and_nothing_from_elsewhere
     assert!(page.header("content-security-policy").contains("default-src 'self'"));
     let style = visitor.get("/api/docs.css").await;
     assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
+}
+
+#[tokio::test]
+async fn every_operation_tells_its_errors_and_each_of_them_is_a_problem() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let mut told = BTreeSet::new();
+    for (method, path, operation) in operations(&api) {
+        let name = format!("{method} {path}");
+        assert!(operation["summary"].as_str().is_some_and(|s| !s.is_empty()), "{name} has no summary");
+        let id = operation["operationId"].as_str().expect("an id").to_owned();
+        assert!(told.insert(id), "{name} shares its id");
+        let responses = operation["responses"].as_object().expect("responses");
+        let mut needed = vec![];
+        if path.contains("{id}") {
+            needed.push("404");
+        }
+        if operation["requestBody"]["content"]["application/json"].is_object() {
+            needed.extend(["400", "413", "415", "422"]);
+        }
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        if parameters.iter().any(|p| p["name"] == "limit") {
+            needed.push("422");
+        }
+        if parameters.iter().any(|p| p["name"] == "If-None-Match") {
+            needed.push("304");
+        }
+        if path.starts_with("/api/status/documents") || path.starts_with("/api/status/workspaces") {
+            needed.push("409");
+        }
+        for status in needed {
+            assert!(responses.contains_key(status), "{name} lacks {status}: {:?}", responses.keys());
+        }
+        // Which part of the server is not well stands in its answer.
+        let errors =
+            responses.iter().filter(|(status, _)| status.as_str() >= "400" && path != "/health/ready");
+        for (status, response) in errors {
+            assert!(response["description"].as_str().is_some_and(|d| !d.is_empty()), "{name} {status}");
+            let kinds: Vec<&String> =
+                response["content"].as_object().map(|c| c.keys().collect()).unwrap_or_default();
+            assert!(
+                kinds.iter().all(|kind| *kind == "application/problem+json"),
+                "{name} {status} is answered as {kinds:?}"
+            );
+        }
+    }
 }

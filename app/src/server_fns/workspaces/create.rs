@@ -14,7 +14,11 @@ pub async fn create_workspace(
 ) -> Result<Wire<Option<Workspace>>, AppError> {
     use crate::ssr::{self, Form};
     let (services, who) = ssr::signed_in()?;
-    let form = services::NewWorkspaceForm { name: name.clone(), description: Some(description.clone()) };
+    let form = services::NewWorkspaceForm {
+        name: name.clone(),
+        description: Some(description.clone()),
+        ..Default::default()
+    };
     let made = services.create_workspace(who.user.id, form, command_id.filter(|id| !id.is_empty())).await;
     let values = [("name", &*name), ("description", &*description)];
     ssr::finish(made.map(|made| Wire(Some(made))), Form { page: "/", next: "/", values: &values, said: "" })

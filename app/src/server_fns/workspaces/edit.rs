@@ -12,8 +12,11 @@ pub async fn edit_workspace(
 ) -> Result<Wire<Option<Workspace>>, AppError> {
     use crate::ssr::{self, Form};
     let (services, who) = ssr::signed_in()?;
-    let form =
-        services::EditWorkspaceForm { name: Some(name.clone()), description: Some(description.clone()) };
+    let form = services::EditWorkspaceForm {
+        name: Some(name.clone()),
+        description: Some(description.clone()),
+        ..Default::default()
+    };
     let changed = services.edit_workspace(who.user.id, id, form).await;
     let values = [("name", &*name), ("description", &*description)];
     let page = crate::paths::workspace(id);

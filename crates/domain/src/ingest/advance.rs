@@ -6,7 +6,7 @@ use super::{
 };
 
 /// Smallest distance of two `file_progress` of one step.
-const STEP_EVERY_MICROS: i64 = 500_000;
+pub(super) const STEP_EVERY_MICROS: i64 = 500_000;
 
 /// A worker took the document: job and document start, where they have not yet.
 ///
@@ -85,7 +85,11 @@ pub fn advance(
             }
             phases[3].items_total += n;
             job.job.metrics.chunks_created += n;
-            job.job.metrics.tokens += chunks.iter().map(|c| u64::from(c.token_count)).sum::<u64>();
+            let tokens: u64 = chunks.iter().map(|c| u64::from(c.token_count)).sum();
+            job.job.metrics.tokens += tokens;
+            if let Some(metadata) = doc.document.metadata.as_object_mut() {
+                metadata.insert("total_tokens".to_owned(), tokens.into());
+            }
             set_progress(doc, 0);
         }
         Checkpoint::Embedded { vectors } => {
@@ -134,25 +138,38 @@ pub fn advance(
             counts_changed = true;
         }
         Checkpoint::Failed(failure) => {
-            let failed_in = doc.stage.phase();
-            drop_from_totals(&mut job.job, doc, failed_in, failure);
-            doc.stage = Stage::Done;
-            if doc.live > 0 {
-                keep_serving(doc, failure, wanted)?;
-            } else {
-                doc.document.status = doc.document.status.go(DocumentStatus::Failed)?;
-                doc.document.error = Some(failure.message.clone());
-                doc.document.error_code = Some(failure.code.clone());
-                doc.document.error_hint.clone_from(&failure.hint);
-            }
-            end_step(doc, StepStatus::Error, Some(&failure.message), now, &mut events);
-            events.push(Event::DocumentStatus(doc.document.clone()));
+            fail(job, doc, failure, wanted, now, &mut events)?;
             counts_changed = true;
         }
     }
     settle(&mut job.job, now)?;
     tell_job(job, before, now, &mut events);
     Ok(Told { events, counts_changed })
+}
+
+/// The document ends here; the job goes on with the others.
+pub(super) fn fail(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    failure: &Failure,
+    wanted: &RagConfig,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), IllegalMove> {
+    let failed_in = doc.stage.phase();
+    drop_from_totals(&mut job.job, doc, failed_in, failure);
+    doc.stage = Stage::Done;
+    if doc.live > 0 {
+        keep_serving(doc, failure, wanted)?;
+    } else {
+        doc.document.status = doc.document.status.go(DocumentStatus::Failed)?;
+        doc.document.error = Some(failure.message.clone());
+        doc.document.error_code = Some(failure.code.clone());
+        doc.document.error_hint.clone_from(&failure.hint);
+    }
+    end_step(doc, StepStatus::Error, Some(&failure.message), now, events);
+    events.push(Event::DocumentStatus(doc.document.clone()));
+    Ok(())
 }
 
 /// A document that could not be indexed anew is found as it was before, which makes it ready; a warning tells the rest.

@@ -17,8 +17,10 @@ use std::{fmt, str::FromStr};
 
 mod advance;
 mod job;
+mod report;
 
 pub use advance::{advance, start};
+pub use report::{ReportError, report};
 
 named!(
     /// How far the checkpoints of a document reach.
@@ -130,10 +132,10 @@ pub struct Told {
 
 impl Told {
     /// Tells the job's place in the queue too, which only a store that knows all jobs can say.
-    pub fn set_queue_position(&mut self, ahead: u64) {
+    pub fn set_queue_position(&mut self, ahead: Option<u64>) {
         for event in &mut self.events {
             if let Event::JobUpdate(job) = event {
-                job.queue_position = Some(ahead);
+                job.queue_position = ahead;
             }
         }
     }

@@ -9,6 +9,7 @@ use crate::{
 use domain::{
     Actor, FieldErrors, Problem, SessionId, User, UserId, WorkspaceId, WorkspaceStatus, message,
     rag::RagConfig,
+    status::Processor,
     validate::{Description, Email, FullName, Password, Username, WorkspaceName},
 };
 use serde::{Deserialize, Serialize};
@@ -69,6 +70,7 @@ impl Services {
             name,
             description,
             status: WorkspaceStatus::Ready,
+            processor: Processor::Builtin,
             rag_config: RagConfig::default(),
             command_id: None,
             created_at: now,

@@ -7,6 +7,7 @@ use domain::{
     event::FileProgress,
     ingest::{Checkpoint, Stage},
     rag::RagConfig,
+    report::DocumentReport,
     resource::Page,
 };
 
@@ -95,7 +96,7 @@ pub trait JobStore: Send + Sync {
     async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError>;
 
     /// Makes a job of exactly the documents of the workspace that are stale: found, in no job's hands, and indexed with
-    /// other settings than the workspace has now. `None` when there is none. The documents stay as they are until
+    /// other settings than the workspace has now. `None` when there is none. An external workspace has none. The documents stay as they are until
     /// [`JobStore::requeue`], or a claim, takes them. Emits `job_update`.
     ///
     /// # Errors
@@ -130,7 +131,8 @@ pub trait JobStore: Send + Sync {
     async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError>;
 
     /// Takes at most `limit` documents whose turn it is: waiting, or leased by a worker whose lease ran out; of a
-    /// pending or running job without a request, in a ready workspace that the built-in workers process. Fair: the
+    /// pending or running job without a request, in a ready workspace that the built-in workers process; or one that they
+    /// began, whoever processes the workspace by now. Fair: the
     /// user with the fewest leased documents goes first, then the oldest job, then the document's place in it.
     /// Each claim raises the fence. Starts the job and the document where they are pending.
     async fn claim(
@@ -158,12 +160,26 @@ pub trait JobStore: Send + Sync {
     /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
 
+    /// Applies what an outside worker says of a document, with its job, in one transaction; emits what changed, and
+    /// nothing for what is so already.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's; `Illegal` by the tables; `Refused` when the document is not for an
+    /// outside worker, or its job stands.
+    async fn report_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        report: DocumentReport,
+        now: Timestamp,
+    ) -> Result<Document, StoreError>;
+
     /// Makes every lease free for the taking. Called by a starting server whose database nobody else can be using
     /// (SQLite): whoever held a lease is dead.
     async fn void_leases(&self) -> Result<u64, StoreError>;
 
     /// Tells waiting jobs their new place in the queue, where it is not what was told last; the nearest first, at most
-    /// `limit`. Emits `job_update` for each and answers how many there were.
+    /// `limit`. Jobs of external workspaces have none, and count for none. Emits `job_update` for each and answers how many there were.
     async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Chunks of the document that still have no vector, by ordinal: what embedding has left to do.

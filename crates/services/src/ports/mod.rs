@@ -54,6 +54,15 @@ pub enum StoreError {
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+impl From<domain::ingest::ReportError> for StoreError {
+    fn from(e: domain::ingest::ReportError) -> Self {
+        match e {
+            domain::ingest::ReportError::Illegal(e) => Self::Illegal(e),
+            domain::ingest::ReportError::Refused(e) => Self::Refused(e),
+        }
+    }
+}
+
 impl StoreError {
     pub fn backend(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Backend(e.into())

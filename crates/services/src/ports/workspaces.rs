@@ -4,7 +4,7 @@ use super::{PageQuery, StoreError};
 use async_trait::async_trait;
 use domain::{
     Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus, provision::Change, rag::RagConfig,
-    resource::Page, validate,
+    report::WorkspaceReport, resource::Page, status::Processor, validate,
 };
 
 #[derive(Clone, Debug)]
@@ -14,6 +14,8 @@ pub struct NewWorkspace {
     pub name: validate::WorkspaceName,
     pub description: validate::Description,
     pub status: WorkspaceStatus,
+    /// Who works on its documents.
+    pub processor: Processor,
     /// The snapshot that this workspace keeps.
     pub rag_config: RagConfig,
     /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's workspace.
@@ -26,6 +28,8 @@ pub struct NewWorkspace {
 pub struct WorkspaceEdit {
     pub name: Option<validate::WorkspaceName>,
     pub description: Option<validate::Description>,
+    /// Documents that wait are worked on by the new one; what a built-in worker has begun it finishes.
+    pub processor: Option<Processor>,
 }
 
 #[async_trait]
@@ -44,7 +48,7 @@ pub trait Workspaces: Send + Sync {
 
     async fn rag_config(&self, user: UserId, id: WorkspaceId) -> Result<Option<RagConfig>, StoreError>;
 
-    /// Changes name and description. Emits `workspace_status`, unless everything was like that before.
+    /// Changes name, description and processor. Emits `workspace_status`, unless everything was like that before.
     ///
     /// # Errors
     /// `NotFound` also when it is somebody else's; `Refused` when its status does not allow it.
@@ -64,6 +68,19 @@ pub trait Workspaces: Send + Sync {
         &self,
         id: WorkspaceId,
         change: Change,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError>;
+
+    /// Applies what an outside worker says; emits `workspace_status` when anything changed.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's; `Refused` when it is not for an outside worker; `Illegal` by the
+    /// table of its statuses.
+    async fn report_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        report: WorkspaceReport,
         now: Timestamp,
     ) -> Result<Workspace, StoreError>;
 

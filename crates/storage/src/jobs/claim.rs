@@ -26,11 +26,12 @@ fn free(engine: Engine) -> String {
     )
 }
 
-/// The job and the workspace of task `t` let it be worked on. A scalar subquery and not a join: it leaves PostgreSQL,
+/// The job and the workspace of task `t` let it be worked on. What was claimed once is finished here, whoever processes the
+/// workspace by now. A scalar subquery and not a join: it leaves PostgreSQL,
 /// whose statistics of a queue are always out of date, no other plan than to go along the index and stop at the first.
 const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w WHERE j.id = t.job_id AND j.attempt = t.attempt \
     AND j.status IN ('pending', 'running') AND j.requested IS NULL \
-    AND w.id = j.workspace_id AND w.status = 'ready' AND w.processor = 'builtin') = 1";
+    AND w.id = j.workspace_id AND w.status = 'ready' AND (w.processor = 'builtin' OR t.fence > 0)) = 1";
 
 /// The task of a user that is next, with what decides whose turn it is.
 struct Next {

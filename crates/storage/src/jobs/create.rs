@@ -2,7 +2,9 @@
 
 use super::{queue, rows, stale, tell, uploads};
 use crate::{bulk, fault::Fault, workspaces, writer::Tx};
-use domain::{JobId, UserId, WorkspaceId, ingest, provision::WorkspaceAction, rag::RagConfig};
+use domain::{
+    JobId, UserId, WorkspaceId, ingest, provision::WorkspaceAction, rag::RagConfig, report, status::Processor,
+};
 use services::ports::{NewJob, NewReindex, Signal, StoreError};
 use sqlx::AssertSqlSafe;
 
@@ -72,6 +74,9 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     let workspace = workspace.filter(|w| w.user_id == new.user_id).ok_or(StoreError::NotFound)?;
     if let Some(refusal) = workspace.status.refuses(WorkspaceAction::Upload) {
         return Err(StoreError::from(refusal).into());
+    }
+    if workspace.processor == Processor::External {
+        return Err(StoreError::from(report::NOT_INDEXED_HERE).into());
     }
     let config = rag_config(tx, new.user_id, new.workspace_id).await?;
     let wanted = config.fingerprint(config.embeds());

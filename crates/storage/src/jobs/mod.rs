@@ -6,6 +6,7 @@ mod claim;
 mod create;
 mod input;
 mod queue;
+mod report;
 mod rows;
 mod stale;
 
@@ -24,6 +25,7 @@ use async_trait::async_trait;
 use domain::{
     Chunk, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
     ingest::{Checkpoint, DocumentState, JobState, Told},
+    report::DocumentReport,
     resource::Page,
 };
 use rows::{JOB, QUEUE_POSITION, shown_job};
@@ -263,6 +265,25 @@ impl JobStore for Store {
             })
             .await?;
         Ok(())
+    }
+
+    async fn report_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        mut said: DocumentReport,
+        now: Timestamp,
+    ) -> Result<Document, StoreError> {
+        for text in [&mut said.error, &mut said.error_code, &mut said.step, &mut said.message] {
+            clean_option(text);
+        }
+        self.writer()
+            .write_for(user, "report document", (user, id, said, now), |tx, (user, id, said, now)| {
+                Box::pin(report::commit(tx, *user, *id, said, *now))
+            })
+            .await?;
+        // Read back: only what is committed has its rev.
+        Ok(self.read_document(user, id).await?.ok_or(StoreError::NotFound)?)
     }
 
     async fn void_leases(&self) -> Result<u64, StoreError> {

@@ -5,25 +5,38 @@ use crate::{fault::Fault, open::Store, writer::Tx};
 use domain::{Event, Job, JobId, JobStatus, Timestamp, UserId};
 use futures::future::try_join_all;
 use services::ports::StoreError;
+use sqlx::Row;
 use std::collections::BTreeMap;
 
-/// Unfinished jobs of all users that go before one that is about to be made.
-pub(super) async fn ahead_of_new(tx: &mut Tx, job: &Job) -> Result<u64, Fault> {
+/// Unfinished jobs of all users that go before one that is about to be made; `None` when it waits for an outside worker.
+pub(super) async fn ahead_of_new(tx: &mut Tx, job: &Job) -> Result<Option<u64>, Fault> {
+    let external: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND processor = 'external'")
+            .bind(job.kb_id.to_string())
+            .fetch_one(&mut tx.conn)
+            .await?;
+    if external > 0 {
+        return Ok(None);
+    }
     let ahead: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'running', 'paused') \
-         AND (created_at, id) < ($1, $2)",
+         AND (created_at, id) < ($1, $2) AND NOT EXISTS \
+         (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external')",
     )
     .bind(job.created_at.micros())
     .bind(job.job_id.to_string())
     .fetch_one(&mut tx.conn)
     .await?;
-    Ok(ahead.max(0) as u64)
+    Ok(Some(ahead.max(0) as u64))
 }
 
+/// Kept of a job that has no place.
+const NONE: i64 = -1;
+
 /// Writes down what is told with the event that the caller emits.
-pub(super) async fn note_told(tx: &mut Tx, job: JobId, position: u64) -> Result<(), Fault> {
+pub(super) async fn note_told(tx: &mut Tx, job: JobId, position: Option<u64>) -> Result<(), Fault> {
     sqlx::query("UPDATE jobs SET queue_told = $1 WHERE id = $2")
-        .bind(rows::int(position))
+        .bind(position.map_or(NONE, rows::int))
         .bind(job.to_string())
         .execute(&mut tx.conn)
         .await?;
@@ -51,15 +64,19 @@ pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<us
 }
 
 /// Waiting jobs whose place is not what was told last, by their users.
-async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, u64)>>, Fault> {
+async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, Option<u64>)>>, Fault> {
     let sql = "SELECT id, user_id, place FROM ( \
-             SELECT id, user_id, status, queue_told, ROW_NUMBER() OVER (ORDER BY created_at, id) - 1 AS place \
-             FROM jobs WHERE status IN ('pending', 'running', 'paused')) AS queue \
-         WHERE status = 'pending' AND queue_told <> place ORDER BY place LIMIT $1";
+             SELECT j.id, j.user_id, j.status, j.queue_told, j.created_at, CASE WHEN w.processor = 'external' THEN -1 ELSE \
+                 COUNT(CASE WHEN w.processor = 'external' THEN NULL ELSE 1 END) \
+                 OVER (ORDER BY j.created_at, j.id) - 1 END AS place \
+             FROM jobs j LEFT JOIN workspaces w ON w.id = j.workspace_id \
+             WHERE j.status IN ('pending', 'running', 'paused')) AS queue \
+         WHERE status = 'pending' AND queue_told <> place ORDER BY place, created_at, id LIMIT $1";
     let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(store.readers()).await?;
-    let mut moved = BTreeMap::<UserId, Vec<(JobId, u64)>>::new();
+    let mut moved = BTreeMap::<UserId, Vec<(JobId, Option<u64>)>>::new();
     for row in &rows {
-        let job = (parsed(row, "id")?, rows::number(row, "place")?);
+        let place: i64 = row.try_get("place")?;
+        let job = (parsed(row, "id")?, u64::try_from(place).ok());
         moved.entry(parsed(row, "user_id")?).or_default().push(job);
     }
     // Everybody locks a user's jobs in this order.
@@ -67,12 +84,12 @@ async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId,
     Ok(moved)
 }
 
-async fn tell_one(tx: &mut Tx, id: JobId, position: u64, now: Timestamp) -> Result<(), Fault> {
+async fn tell_one(tx: &mut Tx, id: JobId, position: Option<u64>, now: Timestamp) -> Result<(), Fault> {
     let Some(state) = lock_job(tx, id).await? else { return Ok(()) };
     if state.job.status != JobStatus::Pending {
         return Ok(());
     }
     note_told(tx, id, position).await?;
-    tx.emit(state.job.user_id, Event::JobUpdate(Job { queue_position: Some(position), ..state.job }), now);
+    tx.emit(state.job.user_id, Event::JobUpdate(Job { queue_position: position, ..state.job }), now);
     Ok(())
 }

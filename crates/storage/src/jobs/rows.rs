@@ -15,10 +15,14 @@ pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kin
     jobs.estimate, jobs.event_at, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
-/// Unfinished jobs of all users that were made before this one, while it waits.
-pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' THEN \
+/// Unfinished jobs of all users that were made before this one, while it waits. An external workspace's jobs wait for
+/// nobody here, and nobody waits for them.
+pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' AND NOT EXISTS \
+    (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external') THEN \
     (SELECT COUNT(*) FROM jobs ahead WHERE ahead.status IN ('pending', 'running', 'paused') \
-    AND (ahead.created_at, ahead.id) < (jobs.created_at, jobs.id)) END AS queue_position";
+    AND (ahead.created_at, ahead.id) < (jobs.created_at, jobs.id) AND NOT EXISTS \
+    (SELECT 1 FROM workspaces w WHERE w.id = ahead.workspace_id AND w.processor = 'external')) \
+    END AS queue_position";
 
 pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documents.user_id, documents.job_id, \
     documents.filename, documents.mime_type, documents.size_bytes, documents.content_hash, documents.blob_key, \

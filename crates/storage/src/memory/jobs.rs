@@ -9,9 +9,10 @@ use async_trait::async_trait;
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
     WorkspaceId, WorkspaceStatus,
-    ingest::{self, Checkpoint, JobState, NewChunk, Told},
+    ingest::{self, Checkpoint, JobState, NewChunk, Stage, Told},
     provision::WorkspaceAction,
     rag::RagConfig,
+    report::{self, DocumentReport},
     resource::Page,
     status::Processor,
 };
@@ -26,16 +27,21 @@ impl State {
     /// A job as it is read: with its place in the queue, while it waits.
     fn shown(&self, row: &JobRow) -> Job {
         let mut job = row.state.job.clone();
-        if job.status == JobStatus::Pending {
+        if job.status == JobStatus::Pending && !self.is_external(job.kb_id) {
             let mine = (job.created_at, job.job_id);
             let ahead = self
                 .jobs
                 .values()
                 .map(|r| &r.state.job)
-                .filter(|j| !j.status.is_final() && (j.created_at, j.job_id) < mine);
+                .filter(|j| !j.status.is_final() && !self.is_external(j.kb_id))
+                .filter(|j| (j.created_at, j.job_id) < mine);
             job.queue_position = Some(ahead.count() as u64);
         }
         job
+    }
+
+    fn is_external(&self, id: WorkspaceId) -> bool {
+        self.workspaces.get(&id).is_some_and(|(w, _)| w.processor == Processor::External)
     }
 
     fn documents_of_job(&self, id: JobId) -> Vec<Document> {
@@ -77,7 +83,7 @@ impl State {
             && matches!(job.status, JobStatus::Pending | JobStatus::Running)
             && job.requested.is_none()
             && workspace.status == WorkspaceStatus::Ready
-            && workspace.processor == Processor::Builtin
+            && (workspace.processor == Processor::Builtin || task.fence > 0)
     }
 
     /// Whose turn it is, after `taken` were taken.
@@ -153,9 +159,9 @@ impl State {
         let id = state.job.job_id;
         self.jobs.insert(id, JobRow { state, command_id, queue_told: None });
         let ahead = self.jobs.get(&id).and_then(|row| self.shown(row).queue_position);
-        if let (Some(ahead), Some(row)) = (ahead, self.jobs.get_mut(&id)) {
-            told.set_queue_position(ahead);
-            row.queue_told = Some(ahead);
+        told.set_queue_position(ahead);
+        if let Some(row) = self.jobs.get_mut(&id) {
+            row.queue_told = ahead;
         }
         told
     }
@@ -229,6 +235,9 @@ impl JobStore for MemoryStore {
         let (workspace, config) = found.cloned().ok_or(StoreError::NotFound)?;
         if let Some(refusal) = workspace.status.refuses(WorkspaceAction::Upload) {
             return Err(refusal.into());
+        }
+        if workspace.processor == Processor::External {
+            return Err(report::NOT_INDEXED_HERE.into());
         }
         let stale = state.stale(new.workspace_id, &config);
         let size = (stale.len() as u64, stale.iter().map(|d| d.size_bytes).sum());
@@ -454,6 +463,48 @@ impl JobStore for MemoryStore {
         Ok(())
     }
 
+    async fn report_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        mut said: DocumentReport,
+        now: Timestamp,
+    ) -> Result<Document, StoreError> {
+        for text in [&mut said.error, &mut said.error_code, &mut said.step, &mut said.message] {
+            clean_option(text);
+        }
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let mut document = state.document_of(user, id).ok_or(StoreError::NotFound)?.state.clone();
+        let found = state.workspaces.get(&document.document.workspace_id).cloned();
+        let (workspace, wanted) = found.ok_or(StoreError::NotFound)?;
+        if let Some(refusal) = report::refused(workspace.processor, workspace.status) {
+            return Err(refusal.into());
+        }
+        let job_id = document.document.job_id.ok_or(StoreError::NotFound)?;
+        let mut job = state.jobs.get(&job_id).ok_or(StoreError::NotFound)?.state.clone();
+        let key = (job_id, job.job.attempt, id);
+        if state.tasks.get(&key).is_some_and(|task| task.status != TaskStatus::Ended && task.fence > 0) {
+            return Err(report::BUILTIN_AT_WORK.into());
+        }
+        let told = ingest::report(&mut job, &mut document, &said, &wanted, now)?;
+        if document.stage == Stage::Done
+            && let Some(task) = state.tasks.get_mut(&key)
+        {
+            task.status = TaskStatus::Ended;
+        }
+        if let Some(row) = state.jobs.get_mut(&job_id) {
+            row.state = job;
+        }
+        if let Some(row) = state.documents.get_mut(&id) {
+            row.state = document;
+        }
+        let logged = state.tell(user, workspace.id, told, now)?;
+        self.publish(logged);
+        let row = state.document_of(user, id).ok_or(StoreError::NotFound)?;
+        Ok(row.state.document.clone())
+    }
+
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         let mut state = self.lock();
         let task = state.held(claim)?;
@@ -481,11 +532,13 @@ impl JobStore for MemoryStore {
             .jobs
             .values()
             .map(|row| (row.queue_told, state.shown(row)))
-            .filter(|(told, job)| job.queue_position.is_some() && job.queue_position != *told)
+            .filter(|(told, job)| job.status == JobStatus::Pending && job.queue_position != *told)
             .map(|(_, job)| job)
             .collect();
-        moved.sort_by_key(|job| job.queue_position);
+        moved.sort_by_key(|job| (job.queue_position, job.created_at, job.job_id));
         moved.truncate(limit as usize);
+        // Everybody is told of their jobs in this order.
+        moved.sort_by_key(|job| job.job_id);
         let told = moved.len();
         let mut logged = vec![];
         for job in moved {

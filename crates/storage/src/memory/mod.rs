@@ -12,7 +12,7 @@ use domain::{
     event::About,
     ingest::{DocumentState, JobState, NewChunk},
     rag::RagConfig,
-    resource::Counts,
+    resource::{Counts, no_metadata},
     status::{DocumentStatus, Processor},
 };
 use services::ports::{Bus, Clock, EventLog, LoggedEvent, Signal, StoreError};
@@ -128,6 +128,7 @@ impl MemoryStore {
             status_message: None,
             provisioning: None,
             processor: Processor::Builtin,
+            metadata: no_metadata(),
             counts: Counts::default(),
             rev: 0,
             created_at: now,
@@ -160,6 +161,31 @@ impl MemoryStore {
             let workspace = state.workspace(id).ok_or(StoreError::NotFound)?;
             let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
             self.publish(vec![logged]);
+        }
+        Ok(())
+    }
+
+    /// Changes who works on the documents of a workspace; emits `workspace_status`, unless it was like that before.
+    ///
+    /// # Errors
+    /// `NotFound` when the user has no such workspace.
+    pub fn set_processor(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        processor: Processor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let found = state.workspaces.get_mut(&id).filter(|(w, _)| w.user_id == user);
+        let (workspace, _) = found.ok_or(StoreError::NotFound)?;
+        if workspace.processor != processor {
+            workspace.processor = processor;
+            workspace.updated_at = now;
+            let workspace = state.workspace(id).ok_or(StoreError::NotFound)?;
+            let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
+            self.publish(vec![logged]);
+            self.bus.publish(Signal::WorkReady);
         }
         Ok(())
     }

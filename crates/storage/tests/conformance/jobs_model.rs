@@ -6,15 +6,18 @@ use crate::{
     support::{Place, World},
 };
 use domain::{
-    ChunkId, DocumentId, Epoch, JobId, JobKind, Step, Timestamp, UserId, WorkspaceId, WorkspaceStatus,
+    ChunkId, DocumentId, DocumentStatus, Epoch, HistoryEntry, JobId, JobKind, Step, Timestamp, UserId,
+    WorkspaceId, WorkspaceStatus,
     ingest::{Checkpoint, Stage},
     rag::RagConfig,
+    report::DocumentReport,
+    status::Processor,
     validate::{Description, Email, Username, WorkspaceName},
 };
 use proptest::prelude::*;
 use services::ports::{
-    Accounts, Claim, Documents, EventLog, JobStore, NewJob, NewReindex, NewUser, NewWorkspace, PageQuery,
-    RagConfigs, StoreError, Workspaces,
+    Accounts, Claim, Documents, EventLog, History, HistoryOf, HistoryQuery, JobStore, NewJob, NewReindex,
+    NewUser, NewWorkspace, PageQuery, RagConfigs, StoreError, WorkspaceEdit, Workspaces,
 };
 use std::fmt::Debug;
 use storage::memory::MemoryStore;
@@ -86,6 +89,24 @@ enum Command {
         job: usize,
         limit: u32,
     },
+    /// A user's first or second workspace is given to an outside worker, or back.
+    Give {
+        user: usize,
+        keyword: bool,
+        outside: bool,
+    },
+    /// What an outside worker says of a document, however that is.
+    Report {
+        document: usize,
+        status: usize,
+        step: usize,
+        progress: u8,
+        chunks: Option<u64>,
+    },
+    /// Some of those who wait are told their place.
+    TellQueue {
+        limit: u32,
+    },
     /// Time passes, in milliseconds: too little for the next progress event, or enough.
     Wait {
         millis: i64,
@@ -115,6 +136,12 @@ fn command() -> impl Strategy<Value = Command> {
         2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.1), prop::option::weighted(0.3, 0..3u8))
             .prop_map(|(user, keyword, stranger, command)| Command::Reindex { user, keyword, stranger, command }),
         2 => (claim(), 1..3u32).prop_map(|(job, limit)| Command::Requeue { job, limit }),
+        2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.6))
+            .prop_map(|(user, keyword, outside)| Command::Give { user, keyword, outside }),
+        6 => (claim(), 0..6usize, 0..5usize, 0..100u8, prop::option::of(0..9u64)).prop_map(
+            |(document, status, step, progress, chunks)| Command::Report { document, status, step, progress, chunks }
+        ),
+        1 => (1..4u32).prop_map(|limit| Command::TellQueue { limit }),
         2 => (1..900i64).prop_map(|millis| Command::Wait { millis }),
     ]
 }
@@ -137,7 +164,7 @@ fn same<T: Debug>(a: Result<T, StoreError>, b: Result<T, StoreError>) -> Result<
     Ok(a.ok())
 }
 
-impl<D: JobStore + Documents + EventLog + Accounts + Workspaces + RagConfigs> Twins<D> {
+impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagConfigs> Twins<D> {
     async fn new(world: &World, database: D) -> Self {
         let memory = MemoryStore::new(Epoch("memory".into()), world.bus.clone(), world.clock.clone());
         let mut users = vec![];
@@ -150,6 +177,7 @@ impl<D: JobStore + Documents + EventLog + Accounts + Workspaces + RagConfigs> Tw
                 name: WorkspaceName::parse("Workspace").unwrap(),
                 description: Description::parse("").unwrap(),
                 status: WorkspaceStatus::Ready,
+                processor: Processor::Builtin,
                 rag_config,
                 command_id: None,
                 created_at: world.now(),
@@ -369,6 +397,41 @@ impl<D: JobStore + Documents + EventLog + Accounts + Workspaces + RagConfigs> Tw
                     same(a, self.database.requeue(user, job, limit, self.now).await)?;
                 }
             }
+            Command::Give { user, keyword, outside } => {
+                let (user, vector, by_keyword) = self.users[user];
+                let id = if keyword { by_keyword } else { vector };
+                let processor = if outside { Processor::External } else { Processor::Builtin };
+                let a = self.memory.set_processor(user, id, processor, self.now);
+                let edit = WorkspaceEdit { processor: Some(processor), ..WorkspaceEdit::default() };
+                same(a, self.database.edit_workspace(user, id, edit, self.now).await.map(drop))?;
+            }
+            Command::Report { document, status, step, progress, chunks } => {
+                if let Some(&(user, id)) = self.documents.get(document % self.documents.len().max(1)) {
+                    use DocumentStatus::{Failed, Pending, Processing, Ready};
+                    let report = DocumentReport {
+                        step: [
+                            None,
+                            Some("validating"),
+                            Some("creating_embeddings"),
+                            Some("own_step"),
+                            Some("finished"),
+                        ][step]
+                            .map(str::to_owned),
+                        progress: (progress % 3 == 0).then_some(f64::from(progress)),
+                        chunk_count: chunks,
+                        metadata: chunks.map(|n| serde_json::json!({ "said": n })),
+                        ..DocumentReport::of(
+                            [Processing, Processing, Processing, Ready, Failed, Pending][status],
+                        )
+                    };
+                    let a = self.memory.report_document(user, id, report.clone(), self.now).await;
+                    same(a, self.database.report_document(user, id, report, self.now).await)?;
+                }
+            }
+            Command::TellQueue { limit } => {
+                let a = self.memory.tell_queue(limit, self.now).await;
+                same(a, self.database.tell_queue(limit, self.now).await)?;
+            }
             Command::Wait { millis } => self.now = self.now.plus_micros(millis * 1_000),
         }
         Ok(())
@@ -390,6 +453,14 @@ impl<D: JobStore + Documents + EventLog + Accounts + Workspaces + RagConfigs> Tw
             prop_assert_eq!(a.head(user).await.unwrap(), b.head(user).await.unwrap());
             same(a.jobs(user, None, all()).await, b.jobs(user, None, all()).await)?;
             for workspace in [vector, keyword] {
+                let of = HistoryOf::Workspace(workspace);
+                let (mut a, mut b) = (whole(a, user, of).await, whole(b, user, of).await);
+                // The first of each tells that it was made, which the memory copied.
+                a.remove(0);
+                b.remove(0);
+                prop_assert_eq!(a, b);
+            }
+            for workspace in [vector, keyword] {
                 same(a.documents(user, workspace, all()).await, b.documents(user, workspace, all()).await)?;
                 same(a.newest_job(user, workspace).await, b.newest_job(user, workspace).await)?;
             }
@@ -405,6 +476,19 @@ impl<D: JobStore + Documents + EventLog + Accounts + Workspaces + RagConfigs> Tw
             same(a.blob_key(user, document).await, b.blob_key(user, document).await)?;
         }
         Ok(())
+    }
+}
+
+async fn whole(log: &impl History, user: UserId, of: HistoryOf) -> Vec<HistoryEntry> {
+    let (mut all, mut after) = (vec![], None);
+    loop {
+        let query = HistoryQuery { limit: PageQuery::MAX, after, newest_first: false, transitions: false };
+        let page = log.history(user, of, query).await.unwrap();
+        all.extend(page.items);
+        after = page.next;
+        if after.is_none() {
+            return all;
+        }
     }
 }
 

@@ -95,7 +95,9 @@ async fn a_full_run_tells_every_step_and_ends_with_exact_numbers(s: impl JobSubj
         (document.status, document.chunk_count, document.step),
         (DocumentStatus::Ready, 5, Some(Step::Finished))
     );
-    assert_eq!(document.metadata, serde_json::json!({ "characters": 1_000, "pages": 3, "title": "A title" }));
+    let metadata =
+        serde_json::json!({ "characters": 1_000, "pages": 3, "title": "A title", "total_tokens": 110 });
+    assert_eq!(document.metadata, metadata);
     let Some(Event::WorkspaceStatus(told)) = d.events_after(user, 0).await.pop() else {
         panic!("the workspace comes last");
     };

@@ -15,6 +15,7 @@ mod jobs_lease;
 mod jobs_model;
 mod jobs_servers;
 mod jobs_work;
+mod outside;
 mod recovery;
 mod reindex;
 mod search_index;

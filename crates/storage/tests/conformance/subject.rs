@@ -5,9 +5,10 @@ use async_trait::async_trait;
 use domain::{
     Epoch, UserId, WorkspaceId, WorkspaceStatus,
     rag::RagConfig,
+    status::Processor,
     validate::{Description, Email, Username, WorkspaceName},
 };
-use services::ports::{Accounts, EventLog, NewUser, NewWorkspace, Workspaces};
+use services::ports::{Accounts, EventLog, NewUser, NewWorkspace, WorkspaceEdit, Workspaces};
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -24,6 +25,8 @@ pub trait Subject: Send + Sync + 'static {
     async fn user(&self) -> UserId;
     /// A new workspace that is ready, with the built-in workers as its processor.
     async fn workspace(&self, user: UserId, rag_config: RagConfig) -> WorkspaceId;
+    /// Changes who works on its documents.
+    async fn set_processor(&self, user: UserId, id: WorkspaceId, processor: Processor);
 }
 
 pub struct Memory {
@@ -57,6 +60,10 @@ impl Subject for Memory {
         let id = WorkspaceId::new(self.world.uuid());
         self.store.add_workspace(user, id, WorkspaceStatus::Ready, rag_config, self.world.now());
         id
+    }
+
+    async fn set_processor(&self, user: UserId, id: WorkspaceId, processor: Processor) {
+        self.store.set_processor(user, id, processor, self.world.now()).unwrap();
     }
 }
 
@@ -97,6 +104,7 @@ impl Database {
             name: WorkspaceName::parse(name).unwrap(),
             description: Description::parse("").unwrap(),
             status: WorkspaceStatus::Ready,
+            processor: Processor::Builtin,
             rag_config: RagConfig::default(),
             command_id: None,
             created_at: self.world.now(),
@@ -176,6 +184,11 @@ macro_rules! database {
             async fn workspace(&self, user: UserId, rag_config: RagConfig) -> WorkspaceId {
                 let new = NewWorkspace { rag_config, ..self.0.new_workspace(user, "Workspace") };
                 self.0.store.create_workspace(new).await.unwrap().id
+            }
+
+            async fn set_processor(&self, user: UserId, id: WorkspaceId, processor: Processor) {
+                let edit = WorkspaceEdit { processor: Some(processor), ..WorkspaceEdit::default() };
+                self.0.store.edit_workspace(user, id, edit, self.0.world.now()).await.unwrap();
             }
         }
     };

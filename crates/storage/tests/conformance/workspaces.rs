@@ -152,6 +152,7 @@ async fn an_edit_changes_what_it_names_and_is_told_once(s: impl Subject + DerefM
         let edit = WorkspaceEdit {
             name: name.map(|n| WorkspaceName::parse(n).unwrap()),
             description: description.map(|d| Description::parse(d).unwrap()),
+            processor: None,
         };
         s.store.edit_workspace(user, made.id, edit, s.world().now())
     };

@@ -1,0 +1,238 @@
+//! What a worker of somebody's own does to a document, by the tables that hold for the built-in workers too. Its
+//! document has no checkpoints: it stays in the first stage until it is through, and counts for its job then.
+
+use super::{
+    advance::{begin_step, end_step, fail, run_phase, tell_step},
+    job::{settle, tell_job},
+    *,
+};
+use crate::{
+    provision::Refusal,
+    report::{DocumentReport, merge},
+};
+
+/// Why a report changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReportError {
+    #[error(transparent)]
+    Illegal(#[from] IllegalMove),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+}
+
+/// Said of a document that a worker gives back.
+const GIVEN_BACK: &str = "Given back by its worker; it waits for the next one";
+
+/// Applies a report. One that says what is so already changes nothing and tells nothing; so does the end of a document
+/// that is told again, whatever comes with it. `wanted` is what the workspace asks for by now.
+///
+/// # Errors
+/// When the table does not have the move, or the job stands still.
+pub fn report(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    report: &DocumentReport,
+    wanted: &RagConfig,
+    now: Timestamp,
+) -> Result<Told, ReportError> {
+    use DocumentStatus::{Failed, Pending, Processing, Ready};
+    let (from, to) = (doc.document.status, report.status);
+    if from == to && from != Processing {
+        return Ok(Told::default());
+    }
+    if matches!(from, Ready | Failed) {
+        // Only a new attempt of its job leads on from here.
+        let (from, to) = (from.as_str(), to.as_str());
+        return Err(IllegalMove { what: "The document", from, to, allowed: vec![] }.into());
+    }
+    // Asked before anything is changed, and before the job: a move that never is possible is told as such.
+    if from != to {
+        from.go(to)?;
+    }
+    if let Some(refusal) = stands(&job.job) {
+        return Err(refusal.into());
+    }
+    let turned = (job.job.status, job.job.phase);
+    let (before, job_before) = (doc.document.clone(), job.job.clone());
+    let mut events = vec![];
+    let mut counts_changed = false;
+    begin(&mut job.job, now)?;
+    merge(&mut doc.document.metadata, report.metadata.as_ref());
+    if let Some(chunks) = report.chunk_count {
+        doc.document.chunk_count = chunks;
+    }
+    match to {
+        Pending => {
+            doc.document.status = to;
+            end_step(doc, StepStatus::Error, Some(GIVEN_BACK), now, &mut events);
+            doc.document.step = None;
+            doc.document.message = Some(GIVEN_BACK.to_owned());
+        }
+        Processing => {
+            doc.document.status = to;
+            go_on(job, doc, report, &before, now, &mut events)?;
+        }
+        Ready => {
+            another_step(job, doc, report, now, &mut events)?;
+            end_step(doc, StepStatus::Complete, None, now, &mut events);
+            finish(job, doc, report, now, &mut events)?;
+            counts_changed = true;
+        }
+        Failed => {
+            another_step(job, doc, report, now, &mut events)?;
+            let failure = Failure {
+                code: report.error_code.clone().unwrap_or_else(|| "worker_failed".to_owned()),
+                message: report
+                    .error
+                    .clone()
+                    .or_else(|| report.message.clone())
+                    .unwrap_or_else(|| "The outside worker could not process this document.".to_owned()),
+                hint: None,
+                retryable: true,
+            };
+            fail(job, doc, &failure, wanted, now, &mut events)?;
+            counts_changed = true;
+        }
+    }
+    if from == to && doc.document == before {
+        return Ok(Told::default());
+    }
+    doc.document.updated_at = now;
+    // With its last word, which the events that are there already do not have.
+    if from != to {
+        events.retain(|e| !matches!(e, Event::DocumentStatus(_)));
+        events.push(Event::DocumentStatus(doc.document.clone()));
+    } else if events.is_empty() && doc.document.step.is_none() && is_due(doc, now) {
+        doc.event_at = now;
+        events.push(Event::DocumentStatus(doc.document.clone()));
+    }
+    settle(&mut job.job, now)?;
+    // How far a document is says nothing new about its job until it is through.
+    if job.job != job_before {
+        tell_job(job, turned, now, &mut events);
+    }
+    Ok(Told { events, counts_changed })
+}
+
+/// Why nobody works on the job's documents now.
+fn stands(job: &Job) -> Option<Refusal> {
+    let (code, sentence) = match (job.status, job.requested) {
+        (JobStatus::Pending | JobStatus::Running, None) => return None,
+        (JobStatus::Pending | JobStatus::Running, Some(_)) => {
+            ("job_stopping", "The job of this document is being paused or cancelled.")
+        }
+        (JobStatus::Paused, _) => ("job_paused", "The job of this document is paused. Resume it first."),
+        (JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled, _) => {
+            ("job_ended", "The job of this document has ended.")
+        }
+    };
+    Some(Refusal { code, sentence })
+}
+
+fn begin(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    if job.status != JobStatus::Running {
+        job.status = job.status.go(JobStatus::Running)?;
+        job.started_at.get_or_insert(now);
+    }
+    run_phase(job, PhaseName::Loading, now)
+}
+
+fn is_due(doc: &DocumentState, now: Timestamp) -> bool {
+    now.micros() - doc.event_at.micros() >= advance::STEP_EVERY_MICROS
+}
+
+fn facts(doc: &DocumentState) -> Facts {
+    let chunks = Some(doc.document.chunk_count).filter(|&n| n > 0);
+    Facts { chunks, ..Facts::file(&doc.document.filename) }
+}
+
+/// Begins the step of the report, when it is another one than the document is in; answers whether it is.
+fn another_step(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    report: &DocumentReport,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<bool, IllegalMove> {
+    let Some(step) = report.step().filter(|step| doc.document.step.as_ref() != Some(step)) else {
+        return Ok(false);
+    };
+    if report.status == DocumentStatus::Ready && step == Step::Finished {
+        return Ok(false);
+    }
+    if let Some(phase) = step.phase() {
+        run_phase(&mut job.job, phase, now)?;
+    }
+    let known = f64::from(step.percent().unwrap_or(0));
+    end_step(doc, StepStatus::Complete, None, now, events);
+    doc.document.progress = doc.document.progress.max(known).max(report.progress.unwrap_or(0.0));
+    let message = report.message.clone().unwrap_or_else(|| friendly(&step, &facts(doc)));
+    begin_step(doc, step, message, now, events);
+    Ok(true)
+}
+
+fn go_on(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    report: &DocumentReport,
+    before: &Document,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), IllegalMove> {
+    if another_step(job, doc, report, now, events)? {
+        return Ok(());
+    }
+    doc.document.progress = doc.document.progress.max(report.progress.unwrap_or(0.0));
+    if report.message.is_some() {
+        doc.document.message.clone_from(&report.message);
+    }
+    if doc.document != *before && doc.document.step.is_some() && is_due(doc, now) {
+        tell_step(doc, StepStatus::InProgress, now, events);
+    }
+    Ok(())
+}
+
+/// The document is through, and counts for all phases of its job at once.
+fn finish(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    report: &DocumentReport,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), IllegalMove> {
+    for &phase in PhaseName::ALL {
+        run_phase(&mut job.job, phase, now)?;
+    }
+    let n = doc.document.chunk_count;
+    let phases = &mut job.job.phase_details;
+    for at in [0, 1] {
+        phases[at].items_processed += 1;
+    }
+    for at in [2, 3] {
+        if phases[at].status != PhaseStatus::Skipped {
+            phases[at].items_total += n;
+            phases[at].items_processed += n;
+        }
+    }
+    let metrics = &mut job.job.metrics;
+    metrics.chunks_created += n;
+    if doc.embeds {
+        metrics.chunks_embedded += n;
+    }
+    metrics.documents_done += 1;
+    doc.stage = Stage::Done;
+    let d = &mut doc.document;
+    d.status = d.status.go(DocumentStatus::Ready)?;
+    d.error = None;
+    d.error_code = None;
+    d.error_hint = None;
+    d.progress = 100.0;
+    d.step = Some(Step::Finished);
+    d.message = Some(report.message.clone().unwrap_or_else(|| match n {
+        0 => "Done".to_owned(),
+        n => format!("Done: {}", count(n, "chunk", "chunks")),
+    }));
+    doc.step_started_at = now;
+    tell_step(doc, StepStatus::Complete, now, events);
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Documents of external workspaces: the built-in workers leave them alone, and what an outside worker reports changes
+//! document, job and counts by the same tables.
+
+use crate::{
+    desk::{Desk, JobSubject, words},
+    on_every_store,
+};
+use domain::{
+    Document, DocumentId, DocumentStatus, UserId, WorkspaceId,
+    ingest::Stage,
+    rag::RagConfig,
+    report::DocumentReport,
+    status::{JobStatus, PhaseStatus, Processor},
+};
+use services::ports::{NewReindex, StoreError};
+
+use DocumentStatus::{Failed, Pending, Processing, Ready};
+
+impl<S: JobSubject> Desk<S> {
+    /// A user with an external workspace.
+    async fn outside(&self) -> (UserId, WorkspaceId) {
+        let user = self.s.user().await;
+        let workspace = self.s.workspace(user, RagConfig::default()).await;
+        self.s.set_processor(user, workspace, Processor::External).await;
+        (user, workspace)
+    }
+
+    async fn say(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        report: DocumentReport,
+    ) -> Result<Document, StoreError> {
+        self.jobs.report_document(user, id, report, self.now()).await
+    }
+}
+
+fn step(name: &str, progress: Option<f64>) -> DocumentReport {
+    DocumentReport { step: Some(name.into()), progress, ..DocumentReport::of(Processing) }
+}
+
+async fn reports_take_a_job_to_its_end_with_totals_that_fit(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.outside().await;
+    let (job, documents) = desk.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    assert_eq!(job.queue_position, None);
+    assert!(desk.claim("w", 10).await.is_empty(), "the built-in workers leave it alone");
+    let base = desk.head(user).await;
+    let (a, b) = (documents[0].id, documents[1].id);
+
+    let told = desk.say(user, a, step("extracting_text", None)).await.unwrap();
+    assert_eq!((told.status, told.progress), (Processing, 25.0));
+    desk.say(user, a, step("extracting_text", Some(40.0))).await.unwrap();
+    desk.say(user, a, step("own_step", Some(30.0))).await.unwrap();
+    let done = DocumentReport { chunk_count: Some(9), ..DocumentReport::of(Ready) };
+    let ready = desk.say(user, a, done).await.unwrap();
+    assert_eq!((ready.status, ready.progress, ready.chunk_count), (Ready, 100.0, 9));
+    assert_eq!(desk.job(user, job.job_id).await.status, JobStatus::Running);
+    let failed = DocumentReport { error: Some("No page.".into()), ..DocumentReport::of(Failed) };
+    desk.say(user, b, failed).await.unwrap();
+
+    let told: Vec<String> = desk.events_after(user, base).await.iter().map(words).collect();
+    assert_eq!(
+        told,
+        [
+            "a.txt extracting_text in_progress",
+            "a.txt processing",
+            "job running",
+            "a.txt extracting_text in_progress",
+            "a.txt extracting_text complete",
+            "a.txt own_step in_progress",
+            "a.txt own_step complete",
+            "a.txt finished complete",
+            "a.txt ready",
+            "job running",
+            "workspace 1/2 ready",
+            "b.txt failed",
+            "job complete: completed",
+            "workspace 1/2 ready",
+        ]
+    );
+    let ended = desk.job(user, job.job_id).await;
+    assert_eq!((ended.status, ended.progress), (JobStatus::Completed, 100.0));
+    let m = ended.metrics;
+    assert_eq!((m.documents_done, m.documents_failed, m.chunks_created, m.chunks_embedded), (1, 1, 9, 9));
+    for phase in &ended.phase_details {
+        assert_eq!(phase.status, PhaseStatus::Completed, "{phase:?}");
+        assert_eq!(phase.items_processed, phase.items_total, "{phase:?}");
+    }
+    desk.assert_that_the_stream_told_the_truth(user).await;
+    assert!(desk.claim("w", 10).await.is_empty());
+}
+
+async fn a_report_that_is_repeated_or_refused_changes_nothing(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.outside().await;
+    let (job, documents) = desk.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let id = documents[0].id;
+    let stranger = desk.s.user().await;
+    let all = async || desk.everything(user, job.job_id, &[id]).await;
+    let before = all().await;
+    for (user, report) in [
+        (stranger, DocumentReport::of(Processing)),
+        (user, DocumentReport::of(Ready)),
+        (user, DocumentReport::of(Pending)),
+    ] {
+        let answer = desk.say(user, id, report).await;
+        if let Ok(document) = answer {
+            assert_eq!(document.status, Pending);
+        }
+    }
+    assert_eq!(all().await, before);
+
+    let reports = [
+        step("validating", Some(50.0)),
+        DocumentReport { metadata: Some(serde_json::json!({ "a": 1 })), ..step("own_step", None) },
+        DocumentReport { chunk_count: Some(3), ..DocumentReport::of(Ready) },
+    ];
+    for report in reports {
+        desk.say(user, id, report.clone()).await.unwrap();
+        let before = all().await;
+        desk.say(user, id, report).await.unwrap();
+        assert_eq!(all().await, before);
+    }
+    let before = all().await;
+    for status in [Pending, Processing, Failed] {
+        let refused = desk.say(user, id, DocumentReport::of(status)).await;
+        assert!(matches!(refused, Err(StoreError::Illegal(_))), "{refused:?}");
+    }
+    assert_eq!(all().await, before);
+}
+
+async fn what_a_built_in_worker_has_begun_it_finishes(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.home().await;
+    let (_, documents) = desk.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let begun = desk.claim_one("w").await;
+    desk.work_until(&begun, 4, Stage::Embedding).await;
+    desk.s.set_processor(user, workspace, Processor::External).await;
+    let refused = desk.say(user, begun.document_id, DocumentReport::of(Failed)).await;
+    assert!(matches!(refused, Err(StoreError::Refused(r)) if r.code == "builtin_at_work"), "{refused:?}");
+    // Given back, it is still theirs.
+    desk.jobs.release(&begun).await.unwrap();
+    let again = desk.claim("w", 10).await;
+    assert_eq!(again.iter().map(|c| c.document_id).collect::<Vec<_>>(), [begun.document_id]);
+    desk.work(&again[0], 4).await;
+    assert_eq!(desk.document(user, begun.document_id).await.status, Ready);
+    // The other one waited, and is the outside worker's.
+    let other = documents.iter().map(|d| d.id).find(|id| *id != begun.document_id).unwrap();
+    desk.say(user, other, DocumentReport::of(Processing)).await.unwrap();
+    let done = desk.say(user, other, DocumentReport::of(Ready)).await.unwrap();
+    let job = desk.job(user, done.job_id.unwrap()).await;
+    assert_eq!((job.status, job.metrics.documents_done), (JobStatus::Completed, 2));
+}
+
+async fn turned_back_a_workspace_is_the_built_in_workers_again(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.outside().await;
+    let (job, documents) = desk.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let report = DocumentReport { chunk_count: Some(77), ..step("creating_embeddings", Some(80.0)) };
+    desk.say(user, documents[0].id, report).await.unwrap();
+    desk.s.set_processor(user, workspace, Processor::Builtin).await;
+    let refused = desk.say(user, documents[0].id, DocumentReport::of(Ready)).await;
+    assert!(matches!(refused, Err(StoreError::Refused(r)) if r.code == "not_external"), "{refused:?}");
+    for claim in desk.claim("w", 10).await {
+        assert_eq!(claim.stage, Stage::Loading, "it is begun anew");
+        desk.work(&claim, 5).await;
+    }
+    let first = desk.document(user, documents[0].id).await;
+    assert_eq!((first.status, first.chunk_count), (Ready, 5));
+    let job = desk.job(user, job.job_id).await;
+    assert_eq!(
+        (job.status, job.metrics.documents_done, job.metrics.chunks_created),
+        (JobStatus::Completed, 2, 10)
+    );
+    assert!(job.phase_details.iter().all(|p| p.items_processed == p.items_total), "{job:?}");
+}
+
+async fn jobs_of_external_workspaces_hold_nobody_up_in_the_queue(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, outside) = desk.outside().await;
+    let inside = desk.s.workspace(user, RagConfig::default()).await;
+    let (external, _) = desk.upload(user, outside, &["a.txt"]).await;
+    let (first, _) = desk.upload(user, inside, &["b.txt"]).await;
+    let (second, _) = desk.upload(user, inside, &["c.txt"]).await;
+    let places = async || {
+        let mut places = vec![];
+        for job in [&external, &first, &second] {
+            places.push(desk.job(user, job.job_id).await.queue_position);
+        }
+        places
+    };
+    assert_eq!(places().await, [None, Some(0), Some(1)]);
+    assert_eq!(desk.jobs.tell_queue(10, desk.now()).await.unwrap(), 0, "that was told at the making");
+    desk.s.set_processor(user, outside, Processor::Builtin).await;
+    assert_eq!(places().await, [Some(0), Some(1), Some(2)]);
+    assert_eq!(desk.jobs.tell_queue(10, desk.now()).await.unwrap(), 3);
+    assert_eq!(desk.jobs.tell_queue(10, desk.now()).await.unwrap(), 0);
+    desk.s.set_processor(user, inside, Processor::External).await;
+    assert_eq!(places().await, [Some(0), None, None]);
+    let base = desk.head(user).await;
+    assert_eq!(desk.jobs.tell_queue(10, desk.now()).await.unwrap(), 2);
+    let told = desk.events_after(user, base).await;
+    assert!(
+        told.iter().all(|e| matches!(e, domain::Event::JobUpdate(j) if j.queue_position.is_none())),
+        "{told:?}"
+    );
+    let reindex = NewReindex {
+        id: domain::JobId::new(desk.s.world().uuid()),
+        user_id: user,
+        workspace_id: inside,
+        command_id: None,
+        created_at: desk.now(),
+    };
+    let refused = desk.jobs.reindex(reindex).await;
+    assert!(matches!(refused, Err(StoreError::Refused(r)) if r.code == "external_workspace"), "{refused:?}");
+}
+
+on_every_store!(
+    reports_take_a_job_to_its_end_with_totals_that_fit,
+    a_report_that_is_repeated_or_refused_changes_nothing,
+    what_a_built_in_worker_has_begun_it_finishes,
+    turned_back_a_workspace_is_the_built_in_workers_again,
+    jobs_of_external_workspaces_hold_nobody_up_in_the_queue,
+);

@@ -1,0 +1,134 @@
+//! A script with nothing but `curl` follows a job to its end, over cuts of the line and a crash of the server.
+
+use crate::common::{PATIENCE, Server, Setup, prose};
+use serde_json::Value;
+use std::process::Stdio;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
+
+/// `curl -N` on the event stream.
+struct Curl {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Curl {
+    fn start(base: &str, key: &str, last_id: Option<&str>) -> Self {
+        let mut command = Command::new("curl");
+        command.args(["--silent", "--show-error", "--no-buffer", "--fail"]);
+        command.args(["--header", &format!("Authorization: Bearer {key}")]);
+        if let Some(id) = last_id {
+            command.args(["--header", &format!("Last-Event-ID: {id}")]);
+        }
+        command.arg(format!("{base}/api/status/events"));
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("curl runs");
+        let lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+        Self { child, lines }
+    }
+
+    /// The next message: its id, when it has one, and its data. `None` when the line is cut.
+    async fn next(&mut self) -> Option<(Option<String>, Value)> {
+        let (mut id, mut data) = (None, None);
+        let reading = async {
+            loop {
+                let line = self.lines.next_line().await.expect("text")?;
+                if let Some(text) = line.strip_prefix("id: ") {
+                    id = Some(text.to_owned());
+                } else if let Some(text) = line.strip_prefix("data: ") {
+                    data = Some(serde_json::from_str(text).expect("JSON"));
+                } else if line.is_empty()
+                    && let Some(data) = data.take()
+                {
+                    return Some((id.take(), data));
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("something in time")
+    }
+
+    async fn cut(mut self) {
+        self.child.kill().await.expect("killed");
+    }
+}
+
+#[tokio::test]
+async fn curl_follows_a_job_to_its_end_with_last_event_id() {
+    let mut server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let made = ada.new_key("follower", &["read"]).await;
+    let key = made["secret"].as_str().expect("a secret").to_owned();
+    let address = server.base.trim_start_matches("http://").to_owned();
+
+    let mut curl = Curl::start(&server.base, &key, None);
+    let (id, welcome) = curl.next().await.expect("the welcome");
+    assert_eq!((&welcome["type"], &welcome["resumed"]), (&"welcome".into(), &false.into()));
+    assert!(id.is_some(), "a place to go on from");
+    let start = welcome["seq"].as_u64().expect("a number");
+
+    let texts: Vec<(String, Vec<u8>)> = (0..12).map(|n| (format!("{n}.txt"), prose(n, 2_500))).collect();
+    let files: Vec<(&str, &[u8])> = texts.iter().map(|(name, text)| (name.as_str(), &text[..])).collect();
+    let answer = ada.upload(&workspace, &files).await;
+    assert_eq!(answer.status, 202);
+    let job = answer.json()["job_id"].clone();
+
+    let (mut seqs, mut cuts) = (vec![], 0);
+    let done = loop {
+        let Some((id, frame)) = curl.next().await else { panic!("the line was cut by nobody") };
+        if frame["type"] == "welcome" {
+            assert_eq!(frame["resumed"], true, "nothing was missed for good");
+            continue;
+        }
+        let mut last_id = id.expect("every event has its id");
+        seqs.push(frame["seq"].as_u64().expect("a number"));
+        if frame["event"] == "job_complete" && frame["data"]["job_id"] == job {
+            break frame;
+        }
+        let ready = frame["event"] == "document_status" && frame["data"]["status"] == "ready";
+        if ready && cuts == 0 {
+            // The line breaks, and things go on meanwhile.
+            cuts = 1;
+            curl.cut().await;
+            let before = *seqs.last().expect("a seq");
+            crate::common::eventually("more happened", async || {
+                let now = ada.read("/api/status/changes").await["seq"].as_u64();
+                (now > Some(before + 3)).then_some(())
+            })
+            .await;
+            curl = Curl::start(&server.base, &key, Some(&last_id));
+        } else if ready && cuts == 1 {
+            // The server dies under the stream.
+            cuts = 2;
+            server.kill();
+            while let Some((id, frame)) = curl.next().await {
+                last_id = id.expect("every event has its id");
+                seqs.push(frame["seq"].as_u64().expect("a number"));
+            }
+            let dir = server.dir.clone();
+            server = Setup::new().dir(&dir).env("INSIGHTHUB_ADDR", &address).start().await;
+            curl = Curl::start(&server.base, &key, Some(&last_id));
+        }
+    };
+    assert_eq!(cuts, 2, "the job was over before it could be cut");
+    assert_eq!(done["data"]["metrics"]["documents_done"], 12, "{done}");
+    assert!(seqs[0] > start && seqs.windows(2).all(|w| w[0] < w[1]), "in order, each once: {seqs:?}");
+
+    // Every turn of the job and its documents was told, also those that happened while nobody listened.
+    let id = job.as_str().expect("an id");
+    let history = ada.read(&format!("/api/jobs/{id}/history?format=json&transitions=true")).await;
+    let turns = history.as_array().expect("a list");
+    assert!(turns.len() > 12 * 10, "{}", turns.len());
+    // What only tells progress may be replaced by its successor while the line is slow.
+    let lasting = |turn: &&Value| turn["event"] != "job_update" && turn["to"] != "in_progress";
+    for turn in turns.iter().filter(lasting) {
+        let seq = turn["seq"].as_u64().expect("a number");
+        assert!(seqs.contains(&seq), "{seq} was never told: {turn}");
+    }
+}

@@ -153,6 +153,11 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
             typed.fill(field.as_str(), &text);
         }
     });
+    let wrong = Callback::new(move |()| {
+        let errors = read_form(&typed_now()?, &options.get_value(), &saved.get_untracked()).err()?;
+        let cuts = [RagField::ChunkSize, RagField::ChunkOverlap, RagField::ChunkingStrategy];
+        cuts.iter().find_map(|field| errors.of(field.as_str()).first().cloned())
+    });
     let preset = move |preset: Preset| {
         for field in Preset::fields() {
             fill.run((field, text_of(&preset.fill(&saved.get_untracked()), field)));
@@ -218,7 +223,7 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
                 </fieldset>
                 <Fields read=read.clone() base now fill />
             </SaveForm>
-            <Preview now />
+            <Preview now wrong />
             {move || {
                 can_reset.get().then(|| view! {
                     <Deed

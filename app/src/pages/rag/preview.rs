@@ -13,14 +13,18 @@ use std::time::Duration;
 /// So long after the last key the sample is cut.
 const QUIET: Duration = Duration::from_millis(300);
 
+const NO_SAMPLE: &str = "Enter some text.";
+
 const SAMPLE: &str = "The harbour opens at six. Boats that carry fish come in first, since their freight does not wait.\n\n\
 Whoever comes later anchors outside. The harbour master calls the boats by radio, one after the other. No boat enters \
 without a call, for the channel is narrow and the current is strong when the tide turns.\n\n\
 In winter the lamps stay on until nine. The keeper writes down each boat with its name, its freight and its hour. \
 These books go back to the year 1887, and none of them is missing.";
 
+/// Cuts the sample when something changed, but for values that `wrong` has something to say about: that is told instead,
+/// and the server is not asked for what it would refuse.
 #[component]
-pub fn Preview(now: Now) -> impl IntoView {
+pub fn Preview(now: Now, wrong: Callback<(), Option<String>>) -> impl IntoView {
     let text = RwSignal::new(SAMPLE.to_owned());
     // `None` until the first answer.
     let chunks = RwSignal::new(None::<Vec<PreviewChunk>>);
@@ -39,6 +43,11 @@ pub fn Preview(now: Now) -> impl IntoView {
             return;
         };
         let Some(sample) = text.try_get_untracked() else { return };
+        let told = if sample.trim().is_empty() { Some(NO_SAMPLE.to_owned()) } else { wrong.run(()) };
+        if told.is_some() {
+            trouble.try_set(told);
+            return;
+        }
         spawn_local(async move {
             let answer = preview_chunks(model, strategy, size, overlap, sample).await;
             if turn.try_get_value() != Some(mine) {

@@ -76,6 +76,8 @@ pub fn link_of(status: machine::Link) -> Link {
 fn keep_marks(stores: Stores, live: Live) {
     let link = Memo::new(move |_| link_of(live.status().get().link));
     Effect::new(move |_| mark("data-live", link.get().as_str()));
+    let transport = Memo::new(move |_| live.status().get().transport);
+    Effect::new(move |_| mark("data-transport", transport.get().as_str()));
     let user = stores.user();
     let look = user.clone();
     let theme = Memo::new(move |_| look.with(|u| u.as_ref().map(|u| u.theme)));

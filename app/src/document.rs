@@ -30,6 +30,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
             data-density=density.as_str()
             data-live=Link::Closed.as_str()
             data-transport="ws"
+            data-session=ssr::session()
         >
             <head>
                 <meta charset="utf-8" />
@@ -47,6 +48,11 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
             </body>
         </html>
     }
+}
+
+/// What is told apart by the attribute of `<html>` of that name; in the browser only.
+pub fn marked(name: &str) -> Option<String> {
+    leptos::prelude::document().document_element()?.get_attribute(name)
 }
 
 /// Sets an attribute of `<html>`; in the browser only.

@@ -8,7 +8,7 @@ use crate::{
         Avatar, ButtonKind, ConnectionBadge, Icon, IconName, LinkButton, Logo, Menu, MenuLine, StatusBadge,
         use_now, words,
     },
-    live::{Live, machine::Link},
+    live::{Live, Transport, machine::Link},
     server_fns::{
         auth::{SetTheme, SignOut, set_theme},
         shell::read_shell,
@@ -204,10 +204,21 @@ fn Connection() -> impl IntoView {
         let lost = Timestamp::from_micros(i64::try_from(lost).ok()?.saturating_mul(1_000));
         Some(words::clock(lost, now.offset_minutes.get().unwrap_or(0)))
     });
+    let way = Memo::new(move |_| match status.get().transport {
+        Transport::Socket => None,
+        Transport::Events => Some(("stream", "By server-sent events, since no WebSocket came through.")),
+        Transport::Polling => {
+            Some(("polling", "By long polling, since neither a WebSocket nor a stream came through."))
+        }
+    });
     let waiting = Memo::new(move |_| matches!(status.get().link, Link::Waiting { .. }));
     view! {
         <div class="row flex-nowrap">
-            <ConnectionBadge link since=Signal::derive(move || since.get()) />
+            <ConnectionBadge
+                link
+                since=Signal::derive(move || since.get())
+                by=Signal::derive(move || way.get())
+            />
             {move || {
                 waiting
                     .get()

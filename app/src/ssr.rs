@@ -67,6 +67,11 @@ pub fn look() -> (Theme, Density, Language) {
     })
 }
 
+/// The id of the sign-in session that asks; it opens nothing, and tells the tabs of one session from others.
+pub fn session() -> Option<String> {
+    use_context::<World>().and_then(|w| w.who).map(|who| who.session_id.to_string())
+}
+
 /// Maps the error of a use case: sets the status of the answer and says what the client may know.
 pub fn told(error: services::Error) -> AppError {
     let problem = error.to_problem();

@@ -22,20 +22,29 @@ impl Link {
     }
 }
 
-/// `link`: the state; `since`: the time of day from which no change has come ("12:03"). Quiet while all is well; said
-/// aloud, and with the time, once updates are missing.
+/// `link`: the state; `since`: the time of day from which no change has come ("12:03"); `by`: how changes come when it is
+/// not by the usual way, as a word and as a sentence. Quiet while all is well; said aloud, and with the time, once updates
+/// are missing.
 #[component]
 pub fn ConnectionBadge(
     #[prop(into)] link: Signal<Link>,
     #[prop(optional, into)] since: MaybeProp<String>,
+    #[prop(optional, into)] by: MaybeProp<(&'static str, &'static str)>,
 ) -> impl IntoView {
+    let by = move || by.get().filter(|_| link.get() == Link::Open);
     view! {
-        <span class="connection" role="status" data-scripted="" data-link=move || link.get().as_str()>
+        <span
+            class="connection"
+            role="status"
+            data-scripted=""
+            data-link=move || link.get().as_str()
+            title=move || by().map(|(_, sentence)| sentence)
+        >
             {move || match link.get() {
                 Link::Open => {
                     view! {
                         <span class="dot" aria-hidden="true"></span>
-                        <span class="connection-word">"Live"</span>
+                        <span class="connection-word">"Live"{move || by().map(|(word, _)| format!(" by {word}"))}</span>
                     }
                         .into_any()
                 }

@@ -1,9 +1,13 @@
-//! The live link as a state machine: what the client does when the socket opens, speaks, falls silent or closes. Pure:
-//! the time and the random number are handed in, and what is to be done is handed out, so that every course can be
-//! tested without a browser.
+//! The live link as a state machine: what the client does when the link opens, speaks, falls silent or closes, and how
+//! the tabs of one session share it. Pure: the time and the random number are handed in, and what is to be done is handed
+//! out, so that every course can be tested without a browser.
 
+use super::{
+    ladder::{Ladder, Transport},
+    word::{LeaderLink, Word},
+};
 use domain::{
-    ClientFrame, Event, ServerFrame, backoff,
+    ClientFrame, Epoch, Event, EventFrame, ServerFrame, backoff,
     event::{SILENCE_SECONDS, close},
     pages::Since,
 };
@@ -18,6 +22,10 @@ const STABLE: Millis = 5_000;
 /// After "too many connections", waiting is at least this long: other tabs have to go first.
 const CROWDED: Millis = 30_000;
 const SILENCE: Millis = SILENCE_SECONDS * 1_000;
+/// So often the leading tab says that it lives.
+const BEAT: Millis = 2_000;
+/// A tab that somebody looks at takes the lead when it has heard nothing of the leader for this long.
+const LEADERLESS: Millis = 5_000;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,17 +36,41 @@ const SILENCE: Millis = SILENCE_SECONDS * 1_000;
 pub enum Input {
     /// A page was rendered that is right up to that point of the log.
     Rendered(Since),
-    /// The page is interactive; go.
+    /// The page is interactive and has a link of its own; go.
     Start,
+    /// The page is interactive, and another tab of the session has the link.
+    Follow,
+    /// This tab has the lead of the session's tabs now.
+    Lead,
+    /// Another tab took the lead.
+    Deposed,
     /// The socket is open.
     Opened,
     Frame(ServerFrame),
-    /// The socket is gone, with its close code (1006 when it broke).
+    /// A long poll was answered; its frames came before.
+    Answered,
+    /// The link is gone, with its close code (1006 when it broke).
     Closed(u16),
+    /// The socket that was tried beside a lower transport is open, was welcomed, is gone.
+    ProbeOpened,
+    ProbeWelcomed,
+    ProbeClosed,
+    /// Another tab said something.
+    Heard(Word),
+    /// The leading tab passed an event on.
+    Shared {
+        epoch: Epoch,
+        after: u64,
+        event: EventFrame,
+    },
+    /// What was missed was asked for; its frames came before. False: it could not be had.
+    CaughtUp(bool),
     /// A second went by.
     Tick,
-    /// The network came back, the tab became visible, or the person pressed "Retry now".
+    /// The network came back, or the person pressed "Retry now".
     Hurry,
+    /// The tab came to the front, or went away from it.
+    Visible(bool),
     /// The session ended, as another answer of the server said.
     SignedOut,
 }
@@ -46,10 +78,30 @@ pub enum Input {
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
-    Connect,
-    /// Drop the socket without waiting for its end.
+    /// Open a link; what is not a socket asks in its address for what comes after `since`.
+    Connect(Transport, Option<Since>),
+    /// Ask the long poll again.
+    Poll(Option<Since>),
+    /// Drop the link without waiting for its end.
     Hangup,
     Send(ClientFrame),
+    /// Try a socket beside the link that holds.
+    Probe,
+    SendProbe(ClientFrame),
+    DropProbe,
+    /// The socket that was tried takes the place of the link.
+    Adopt,
+    /// Tell the other tabs.
+    Tell(Word),
+    /// Pass the event that just came on to the other tabs.
+    Pass {
+        epoch: Epoch,
+        after: u64,
+    },
+    /// Ask once for what comes after `since`.
+    CatchUp(Option<Since>),
+    /// Take the lead of the session's tabs.
+    TakeOver,
     Apply(Box<Event>),
     /// Events were missed that will not come: read what is on screen anew.
     Resync,
@@ -76,23 +128,64 @@ pub enum Link {
     Ended,
 }
 
+/// What this tab is among those of its session.
+#[derive(Debug)]
+enum Role {
+    /// It has a link, and shares it with nobody.
+    Alone,
+    /// It has the link; when it last said so.
+    Leader {
+        beat: Option<Millis>,
+    },
+    Follower(Following),
+}
+
+#[derive(Debug, Default)]
+struct Following {
+    /// While what was missed is asked for: what the leader passed on meanwhile.
+    catching: Option<Vec<(Epoch, u64, EventFrame)>>,
+    /// What was missed could not be had yet.
+    behind: bool,
+    /// The leader's link is open, as it said last.
+    led: bool,
+}
+
 #[derive(Debug)]
 pub struct Machine {
     link: Link,
+    role: Role,
+    ladder: Ladder,
+    /// The transport of the leader, while another tab leads.
+    borrowed: Option<Transport>,
+    /// A socket is tried beside the link, since then.
+    probe: Option<Millis>,
     since: Option<Since>,
     /// The server was told once from where to go on; from then on the stream is ahead of whatever is read.
     greeted: bool,
     /// Tries since the last good link.
     attempt: u32,
-    /// Last sign of life of the server.
+    /// Last sign of life of the server; of the leader, while another tab leads.
     heard: Millis,
     /// The link was open once, and is not since then.
     lost: Option<Millis>,
+    visible: bool,
 }
 
 impl Default for Machine {
     fn default() -> Self {
-        Self { link: Link::Off, since: None, greeted: false, attempt: 0, heard: 0, lost: None }
+        Self {
+            link: Link::Off,
+            role: Role::Alone,
+            ladder: Ladder::default(),
+            borrowed: None,
+            probe: None,
+            since: None,
+            greeted: false,
+            attempt: 0,
+            heard: 0,
+            lost: None,
+            visible: true,
+        }
     }
 }
 
@@ -101,9 +194,22 @@ impl Machine {
         self.link
     }
 
+    pub fn transport(&self) -> Transport {
+        self.borrowed.unwrap_or_else(|| self.ladder.rung())
+    }
+
+    /// Up to where this tab knows the log.
+    pub fn since(&self) -> Option<&Since> {
+        self.since.as_ref()
+    }
+
     /// Since when what is on screen may be old.
     pub fn lost(&self) -> Option<Millis> {
         self.lost
+    }
+
+    pub fn is_visible(&self) -> bool {
+        self.visible
     }
 
     /// Takes what happened at `now`; `unit` is a random number in `[0, 1)`.
@@ -111,35 +217,86 @@ impl Machine {
         if self.link == Link::Ended {
             return vec![];
         }
-        match input {
-            Input::Rendered(since) => {
-                self.rendered(since);
-                vec![]
+        let before = (self.link, self.ladder.rung());
+        let mut actions = self.take(input, now, unit);
+        if let Role::Leader { beat } = &mut self.role {
+            let changed = before != (self.link, self.ladder.rung());
+            if changed || beat.is_none_or(|at| now.saturating_sub(at) >= BEAT) {
+                *beat = Some(now);
+                actions.push(match self.link {
+                    Link::Ended => Action::Tell(Word::Ended),
+                    _ => Action::Tell(self.beat()),
+                });
             }
+        }
+        actions
+    }
+
+    fn take(&mut self, input: Input, now: Millis, unit: f64) -> Vec<Action> {
+        match input {
+            Input::Rendered(since) => self.rendered(since),
             Input::Start => match self.link {
-                Link::Off => self.connect(now),
-                _ => vec![],
+                Link::Off => return self.connect(now),
+                _ => {}
             },
+            Input::Follow => return self.follow(now),
+            Input::Lead => {
+                if !matches!(self.role, Role::Leader { .. }) {
+                    (self.role, self.borrowed) = (Role::Leader { beat: None }, None);
+                    return self.connect(now);
+                }
+            }
+            Input::Deposed => {
+                if matches!(self.role, Role::Leader { .. }) {
+                    let mut actions = vec![Action::Hangup];
+                    if self.probe.take().is_some() {
+                        actions.push(Action::DropProbe);
+                    }
+                    self.ladder = Ladder::default();
+                    actions.extend(self.follow(now));
+                    return actions;
+                }
+            }
             Input::Opened => {
                 self.heard = now;
                 self.greeted = true;
-                let (epoch, last_seq) = self.since.clone().map(|s| (s.epoch, s.seq)).unzip();
-                vec![Action::Send(ClientFrame::Hello { epoch, last_seq })]
+                return vec![Action::Send(self.hello())];
             }
             Input::Frame(frame) => {
-                self.heard = now;
-                self.frame(frame, now)
+                if !matches!(self.role, Role::Follower(_)) {
+                    self.heard = now;
+                }
+                return self.frame(frame, now);
             }
-            Input::Closed(close::SESSION_ENDED) => self.end(),
-            Input::SignedOut => self.end(),
-            Input::Closed(code) => self.closed(code, now, unit),
-            Input::Tick => self.tick(now, unit),
-            Input::Hurry => match self.link {
-                Link::Waiting { .. } => self.connect(now),
-                // A sleeping tab gets no ticks, so this may be the first look for a long time.
-                _ => self.tick(now, unit),
-            },
+            Input::Answered => return vec![Action::Poll(self.since.clone())],
+            Input::Closed(close::SESSION_ENDED) | Input::SignedOut => return self.end(),
+            Input::Closed(code) => return self.closed(code, now, unit),
+            Input::ProbeOpened => return vec![Action::SendProbe(self.hello())],
+            Input::ProbeWelcomed => {
+                if self.probe.take().is_some() {
+                    self.ladder.top();
+                    self.heard = now;
+                    return vec![Action::Adopt];
+                }
+            }
+            Input::ProbeClosed => {
+                if self.probe.take().is_some() {
+                    self.ladder.not_up(now);
+                }
+            }
+            Input::Heard(word) => return self.word(word, now),
+            Input::Shared { epoch, after, event } => return self.shared(epoch, after, event, now),
+            Input::CaughtUp(whole) => return self.caught_up(whole, now),
+            Input::Tick => return self.tick(now, unit),
+            Input::Hurry => return self.hurry(now, unit),
+            Input::Visible(visible) => {
+                self.visible = visible;
+                if visible {
+                    return self.hurry(now, unit);
+                }
+            }
         }
+        vec![]
     }
 
     /// The stream starts from the earliest thing on screen.
@@ -151,46 +308,83 @@ impl Machine {
         }
     }
 
+    fn hello(&self) -> ClientFrame {
+        let (epoch, last_seq) = self.since.clone().map(|s| (s.epoch, s.seq)).unzip();
+        ClientFrame::Hello { epoch, last_seq }
+    }
+
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {
         match frame {
             ServerFrame::Welcome { epoch, seq, resumed } => {
-                self.link = Link::Open { since: now };
-                self.lost = None;
+                if !matches!(self.role, Role::Follower(_)) {
+                    self.ladder.held(now);
+                    self.opened(now);
+                }
                 // When it resumes, what was missed follows, each event with its own seq.
                 if !resumed || self.since.is_none() {
                     self.since = Some(Since { epoch, seq });
                 }
                 if resumed { vec![] } else { vec![Action::Resync] }
             }
-            ServerFrame::Event(event) => {
-                if let Some(since) = &mut self.since {
-                    since.seq = since.seq.max(event.seq);
-                }
-                if matches!(event.event, Event::SessionEnded { .. }) {
-                    let mut actions = vec![Action::Hangup];
-                    actions.extend(self.end());
-                    return actions;
-                }
-                vec![Action::Apply(Box::new(event.event))]
-            }
+            ServerFrame::Event(event) => self.event(event),
             ServerFrame::Ping => vec![Action::Send(ClientFrame::Pong)],
         }
     }
 
+    fn opened(&mut self, now: Millis) {
+        self.lost = None;
+        // Every answer of a long poll is a welcome.
+        if !matches!(self.link, Link::Open { .. }) {
+            self.link = Link::Open { since: now };
+        }
+    }
+
+    fn event(&mut self, event: EventFrame) -> Vec<Action> {
+        if matches!(event.event, Event::SessionEnded { .. }) {
+            let mut actions = vec![Action::Hangup];
+            actions.extend(self.end());
+            return actions;
+        }
+        let mut actions = vec![];
+        if let Some(since) = &mut self.since {
+            if matches!(self.role, Role::Leader { .. }) {
+                actions.push(Action::Pass { epoch: since.epoch.clone(), after: since.seq });
+            }
+            since.seq = since.seq.max(event.seq);
+        }
+        actions.push(Action::Apply(Box::new(event.event)));
+        actions
+    }
+
     fn closed(&mut self, code: u16, now: Millis, unit: f64) -> Vec<Action> {
+        if matches!(self.role, Role::Follower(_)) {
+            return vec![];
+        }
+        let mut actions = vec![];
         let was_stable = match self.link {
             Link::Open { since } => {
                 self.lost = Some(now);
+                if self.probe.take().is_some() {
+                    actions.push(Action::DropProbe);
+                    self.ladder.not_up(now);
+                }
                 now.saturating_sub(since) >= STABLE
             }
-            Link::Connecting { .. } => false,
-            // The end of a socket that was given up already.
+            Link::Connecting { .. } => {
+                // The server that says so was reached: the transport is not what fails.
+                if !matches!(code, close::TOO_MANY | close::GOING_AWAY) {
+                    self.ladder.failed();
+                }
+                false
+            }
+            // The end of a link that was given up already.
             Link::Off | Link::Waiting { .. } | Link::Ended => return vec![],
         };
         if was_stable {
             self.attempt = 0;
             if code == close::GOING_AWAY {
-                return self.connect(now);
+                actions.extend(self.connect(now));
+                return actions;
             }
         }
         let mut delay = Millis::from(backoff::delay_ms(self.attempt, unit));
@@ -199,245 +393,177 @@ impl Machine {
         }
         self.attempt = self.attempt.saturating_add(1);
         self.link = Link::Waiting { until: now + delay };
-        vec![]
+        actions
     }
 
     fn tick(&mut self, now: Millis, unit: f64) -> Vec<Action> {
+        if let Role::Follower(following) = &self.role {
+            let mut actions = vec![];
+            if self.visible && now.saturating_sub(self.heard) >= LEADERLESS {
+                self.heard = now;
+                actions.push(Action::TakeOver);
+            } else if following.behind && following.catching.is_none() && self.visible {
+                actions.extend(self.catch_up());
+            }
+            return actions;
+        }
         let dead = match self.link {
             Link::Waiting { until } if now >= until => return self.connect(now),
             Link::Connecting { began } => now.saturating_sub(began) >= CONNECT_PATIENCE,
             Link::Open { .. } => now.saturating_sub(self.heard) >= SILENCE,
             Link::Off | Link::Waiting { .. } | Link::Ended => false,
         };
-        if !dead {
-            return vec![];
+        if dead {
+            let mut actions = vec![Action::Hangup];
+            actions.extend(self.closed(1006, now, unit));
+            return actions;
         }
-        let mut actions = vec![Action::Hangup];
-        actions.extend(self.closed(1006, now, unit));
-        actions
+        match (self.link, self.probe) {
+            (Link::Open { .. }, None) if self.ladder.wants_up(now) => {
+                self.probe = Some(now);
+                vec![Action::Probe]
+            }
+            (_, Some(began)) if now.saturating_sub(began) >= CONNECT_PATIENCE => {
+                self.probe = None;
+                self.ladder.not_up(now);
+                vec![Action::DropProbe]
+            }
+            _ => vec![],
+        }
+    }
+
+    fn hurry(&mut self, now: Millis, unit: f64) -> Vec<Action> {
+        if matches!(self.role, Role::Follower(_)) {
+            // A tab that slept has not heard the leader; it gets a moment to say that it lives.
+            self.heard = self.heard.max(now.saturating_sub(LEADERLESS / 2));
+            let mut actions = vec![Action::Tell(Word::Hello)];
+            if matches!(self.link, Link::Waiting { .. }) {
+                actions.push(Action::Tell(Word::Hurry));
+            }
+            return actions;
+        }
+        self.ladder.hurry(now);
+        match self.link {
+            Link::Waiting { .. } => self.connect(now),
+            // A sleeping tab gets no ticks, so this may be the first look for a long time.
+            _ => self.tick(now, unit),
+        }
     }
 
     fn connect(&mut self, now: Millis) -> Vec<Action> {
         self.link = Link::Connecting { began: now };
-        vec![Action::Connect]
+        // What is not a socket says at once from where it goes on; a socket does when it is open, and until then a page
+        // may still be rendered from before.
+        self.greeted |= self.ladder.rung() != Transport::Socket;
+        vec![Action::Connect(self.ladder.rung(), self.since.clone())]
     }
 
     fn end(&mut self) -> Vec<Action> {
         self.link = Link::Ended;
         vec![Action::SignIn]
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::{Epoch, EventFrame, Timestamp, event::WorkspaceDeleted};
-    use proptest::prelude::*;
+    // Among the tabs of a session.
 
-    fn since(epoch: &str, seq: u64) -> Since {
-        Since { epoch: Epoch(epoch.into()), seq }
-    }
-
-    fn welcome(epoch: &str, seq: u64, resumed: bool) -> Input {
-        Input::Frame(ServerFrame::Welcome { epoch: Epoch(epoch.into()), seq, resumed })
-    }
-
-    fn deleted(seq: u64) -> Event {
-        Event::WorkspaceDeleted(WorkspaceDeleted {
-            id: "00000000-0000-0000-0000-000000000001".parse().expect("an id"),
-            rev: seq,
-        })
-    }
-
-    fn event(seq: u64) -> Input {
-        Input::Frame(ServerFrame::Event(EventFrame {
-            seq,
-            at: Timestamp::from_micros(0),
-            event: deleted(seq),
-        }))
-    }
-
-    fn hello(epoch: &str, seq: u64) -> Vec<Action> {
-        vec![Action::Send(ClientFrame::Hello { epoch: Some(Epoch(epoch.into())), last_seq: Some(seq) })]
-    }
-
-    /// A machine whose link opened at `now`.
-    fn open(now: Millis) -> Machine {
-        let mut m = Machine::default();
-        m.on(Input::Rendered(since("e", 10)), now, 0.0);
-        assert_eq!(m.on(Input::Start, now, 0.0), [Action::Connect]);
-        assert_eq!(m.on(Input::Opened, now, 0.0), hello("e", 10));
-        assert_eq!(m.on(welcome("e", 10, true), now, 0.0), []);
-        assert_eq!(m.link(), Link::Open { since: now });
-        m
-    }
-
-    #[test]
-    fn the_stream_starts_from_the_earliest_thing_on_screen() {
-        let mut m = Machine::default();
-        m.on(Input::Rendered(since("e", 12)), 0, 0.0);
-        m.on(Input::Rendered(since("e", 10)), 0, 0.0);
-        m.on(Input::Rendered(since("e", 11)), 0, 0.0);
-        m.on(Input::Start, 0, 0.0);
-        assert_eq!(m.on(Input::Opened, 0, 0.0), hello("e", 10));
-    }
-
-    #[test]
-    fn a_page_read_later_does_not_turn_the_stream_back() {
-        let mut m = open(0);
-        m.on(event(20), 1, 0.0);
-        m.on(Input::Rendered(since("e", 15)), 2, 0.0);
-        m.on(Input::Closed(1006), 3, 0.0);
-        m.on(Input::Rendered(since("e", 16)), 4, 0.0);
-        m.on(Input::Tick, 5, 0.0);
-        assert_eq!(m.on(Input::Opened, 6, 0.0), hello("e", 20));
-    }
-
-    #[test]
-    fn after_a_cut_the_client_asks_for_what_came_after_the_last_event_it_has() {
-        let mut m = open(0);
-        assert_eq!(m.on(event(11), 1, 0.0), [Action::Apply(Box::new(deleted(11)))]);
-        m.on(event(14), 2, 0.0);
-        m.on(Input::Closed(1006), 3, 0.0);
-        assert_eq!(m.lost(), Some(3));
-        assert_eq!(m.on(Input::Tick, 4, 0.0), [Action::Connect]);
-        assert_eq!(m.on(Input::Opened, 5, 0.0), hello("e", 14));
-        m.on(welcome("e", 20, true), 6, 0.0);
-        assert_eq!(m.lost(), None);
-    }
-
-    #[test]
-    fn a_log_that_cannot_resume_makes_the_client_read_anew_and_go_on_from_there() {
-        let mut m = open(0);
-        m.on(Input::Closed(1006), 1, 0.0);
-        m.on(Input::Tick, 2, 0.0);
-        m.on(Input::Opened, 3, 0.0);
-        assert_eq!(m.on(welcome("f", 3, false), 4, 0.0), [Action::Resync]);
-        m.on(Input::Closed(1006), 5, 0.0);
-        m.on(Input::Tick, 6, 0.0);
-        assert_eq!(m.on(Input::Opened, 7, 0.0), hello("f", 3));
-    }
-
-    #[test]
-    fn a_ping_is_answered_and_silence_is_death() {
-        let mut m = open(0);
-        assert_eq!(m.on(Input::Frame(ServerFrame::Ping), 20_000, 0.0), [Action::Send(ClientFrame::Pong)]);
-        assert_eq!(m.on(Input::Tick, 64_999, 0.0), []);
-        assert_eq!(m.on(Input::Tick, 65_000, 0.5), [Action::Hangup]);
-        assert!(matches!(m.link(), Link::Waiting { .. }));
-    }
-
-    #[test]
-    fn the_client_never_gives_up_and_waits_longer_each_time() {
-        let mut m = Machine::default();
-        m.on(Input::Start, 0, 0.0);
-        let mut now = 0;
-        let mut delays = vec![];
-        for _ in 0..50 {
-            m.on(Input::Closed(1006), now, 1.0);
-            let Link::Waiting { until } = m.link() else { panic!("{:?}", m.link()) };
-            delays.push(until - now);
-            assert_eq!(m.on(Input::Tick, until - 1, 1.0), []);
-            assert_eq!(m.on(Input::Tick, until, 1.0), [Action::Connect]);
-            now = until;
-        }
-        assert_eq!(delays[..7], [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000]);
-        assert!(delays[7..].iter().all(|d| *d == 30_000));
-    }
-
-    #[test]
-    fn the_network_coming_back_ends_the_waiting_at_once() {
-        let mut m = open(0);
-        m.on(Input::Closed(1006), 1, 0.9);
-        assert_eq!(m.on(Input::Hurry, 2, 0.9), [Action::Connect]);
-        assert_eq!(m.on(Input::Hurry, 3, 0.9), []);
-    }
-
-    #[test]
-    fn a_tab_that_slept_through_the_silence_notices_when_it_wakes() {
-        let mut m = open(0);
-        assert_eq!(m.on(Input::Hurry, 10_000, 0.0), []);
-        assert_eq!(m.on(Input::Hurry, 3_600_000, 0.0), [Action::Hangup]);
-        assert_eq!(m.on(Input::Hurry, 3_600_001, 0.0), [Action::Connect]);
-    }
-
-    #[test]
-    fn a_restarting_server_is_reconnected_at_once_but_not_in_a_loop() {
-        let mut m = open(0);
-        assert_eq!(m.on(Input::Closed(close::GOING_AWAY), 60_000, 0.9), [Action::Connect]);
-        m.on(Input::Opened, 60_001, 0.0);
-        m.on(welcome("e", 10, true), 60_002, 0.0);
-        assert_eq!(m.on(Input::Closed(close::GOING_AWAY), 60_003, 0.9), []);
-        assert!(matches!(m.link(), Link::Waiting { .. }));
-    }
-
-    #[test]
-    fn too_many_connections_is_retried_slowly() {
-        let mut m = Machine::default();
-        m.on(Input::Start, 0, 0.0);
-        m.on(Input::Closed(close::TOO_MANY), 1_000, 0.0);
-        assert_eq!(m.link(), Link::Waiting { until: 31_000 });
-    }
-
-    #[test]
-    fn an_ended_session_leads_to_sign_in_and_nothing_else_follows() {
-        for end in [Input::Closed(close::SESSION_ENDED), Input::SignedOut] {
-            let mut m = open(0);
-            assert_eq!(m.on(end, 1, 0.0), [Action::SignIn]);
-            for later in [Input::Start, Input::Hurry, Input::Tick, Input::Closed(1006), event(11)] {
-                assert_eq!(m.on(later, 100_000, 0.0), []);
-            }
-        }
-        let mut m = open(0);
-        let ended = Event::SessionEnded {
-            session_id: "00000000-0000-0000-0000-000000000001".parse().expect("an id"),
+    fn beat(&self) -> Word {
+        let link = match self.link {
+            Link::Open { .. } => LeaderLink::Open,
+            Link::Waiting { until } => LeaderLink::Waiting(until),
+            Link::Off | Link::Connecting { .. } | Link::Ended => LeaderLink::Connecting,
         };
-        let frame = ServerFrame::Event(EventFrame { seq: 10, at: Timestamp::from_micros(0), event: ended });
-        assert_eq!(m.on(Input::Frame(frame), 1, 0.0), [Action::Hangup, Action::SignIn]);
+        Word::Beat { since: self.since.clone(), link, transport: self.ladder.rung(), lost: self.lost }
     }
 
-    #[test]
-    fn a_connection_that_hangs_is_given_up() {
-        let mut m = Machine::default();
-        m.on(Input::Start, 0, 0.0);
-        assert_eq!(m.on(Input::Tick, 9_999, 0.0), []);
-        assert_eq!(m.on(Input::Tick, 10_000, 0.0), [Action::Hangup]);
-        // The dropped socket's own end comes late, and means nothing.
-        let link = m.link();
-        assert_eq!(m.on(Input::Closed(1006), 10_001, 0.0), []);
-        assert_eq!(m.link(), link);
+    fn follow(&mut self, now: Millis) -> Vec<Action> {
+        if matches!(self.role, Role::Follower(_)) {
+            return vec![];
+        }
+        self.role = Role::Follower(Following { behind: true, ..Following::default() });
+        self.heard = now;
+        if self.link == Link::Off {
+            self.link = Link::Connecting { began: now };
+        }
+        let mut actions = vec![Action::Tell(Word::Hello)];
+        actions.extend(self.catch_up());
+        actions
     }
 
-    fn any_input() -> impl Strategy<Value = Input> {
-        prop_oneof![
-            Just(Input::Start),
-            Just(Input::Opened),
-            Just(Input::Tick),
-            Just(Input::Hurry),
-            (0..40u64).prop_map(event),
-            (0..40u64, any::<bool>()).prop_map(|(seq, resumed)| welcome("e", seq, resumed)),
-            prop_oneof![Just(1001), Just(1006), Just(4408), Just(4429)].prop_map(Input::Closed),
-            Just(Input::Frame(ServerFrame::Ping)),
-        ]
+    fn catch_up(&mut self) -> Option<Action> {
+        let Role::Follower(following) = &mut self.role else { return None };
+        if following.catching.is_some() {
+            return None;
+        }
+        following.catching = Some(vec![]);
+        following.behind = true;
+        self.greeted = true;
+        Some(Action::CatchUp(self.since.clone()))
     }
 
-    proptest! {
-        /// Whatever happens short of the session's end, the link tries again within a minute and a half.
-        #[test]
-        fn no_course_of_events_ends_the_trying(inputs in prop::collection::vec((any_input(), 0..60_000u64), 0..60)) {
-            let mut m = Machine::default();
-            let mut now = 0;
-            m.on(Input::Start, now, 0.5);
-            for (input, pause) in inputs {
-                now += pause;
-                m.on(input, now, 0.5);
+    fn caught_up(&mut self, whole: bool, now: Millis) -> Vec<Action> {
+        let Role::Follower(following) = &mut self.role else { return vec![] };
+        following.behind = !whole;
+        let (meanwhile, led) = (following.catching.take().unwrap_or_default(), following.led);
+        if !whole {
+            // What is on screen may be old, whatever the leader has.
+            if let Link::Open { .. } = self.link {
+                (self.link, self.lost) = (Link::Connecting { began: now }, Some(now));
             }
-            let mut tried = false;
-            for _ in 0..150 {
-                now += 1_000;
-                tried |= m.on(Input::Tick, now, 0.5).contains(&Action::Connect);
+            return vec![];
+        }
+        if led {
+            self.opened(now);
+        }
+        meanwhile
+            .into_iter()
+            .flat_map(|(epoch, after, event)| self.shared(epoch, after, event, now))
+            .collect()
+    }
+
+    fn shared(&mut self, epoch: Epoch, after: u64, event: EventFrame, now: Millis) -> Vec<Action> {
+        let Role::Follower(following) = &mut self.role else { return vec![] };
+        self.heard = now;
+        if let Some(meanwhile) = &mut following.catching {
+            meanwhile.push((epoch, after, event));
+            return vec![];
+        }
+        let fits = self.since.as_ref().is_some_and(|s| s.epoch == epoch && after <= s.seq);
+        if fits && !following.behind { self.event(event) } else { self.catch_up().into_iter().collect() }
+    }
+
+    fn word(&mut self, word: Word, now: Millis) -> Vec<Action> {
+        match (word, &mut self.role) {
+            (Word::Hello, Role::Leader { .. }) => vec![Action::Tell(self.beat())],
+            (Word::Hurry, Role::Leader { .. }) => match self.link {
+                Link::Waiting { .. } => self.connect(now),
+                _ => vec![],
+            },
+            (Word::Ended, _) => self.end(),
+            (Word::Beat { since, link, transport, lost }, Role::Follower(following)) => {
+                let is_behind = following.behind
+                    || since.is_some_and(|leader| {
+                        self.since.as_ref().is_none_or(|s| s.epoch != leader.epoch || s.seq < leader.seq)
+                    });
+                let following = Following { led: link == LeaderLink::Open, ..std::mem::take(following) };
+                self.role = Role::Follower(following);
+                self.heard = now;
+                self.borrowed = Some(transport);
+                match link {
+                    LeaderLink::Open if is_behind => return self.catch_up().into_iter().collect(),
+                    LeaderLink::Open => self.opened(now),
+                    LeaderLink::Connecting => {
+                        if !matches!(self.link, Link::Connecting { .. }) {
+                            self.link = Link::Connecting { began: now };
+                        }
+                        self.lost = lost;
+                    }
+                    LeaderLink::Waiting(until) => {
+                        self.link = Link::Waiting { until };
+                        self.lost = lost.or(self.lost).or(Some(now));
+                    }
+                }
+                vec![]
             }
-            prop_assert!(tried, "{:?}", m);
+            _ => vec![],
         }
     }
 }

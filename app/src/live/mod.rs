@@ -1,20 +1,35 @@
-//! The live link of the page: the state machine, the socket and the stores, put together. It belongs to the app, so it
-//! outlives every page. What is decided stands in [`machine`]; here it is only carried out.
+//! The live link of the page: the state machine, what carries the frames, the other tabs and the stores, put together. It
+//! belongs to the app, so it outlives every page. What is decided stands in [`machine`]; here it is only carried out.
 
+mod fallback;
+mod ladder;
 pub mod machine;
 mod socket;
+mod tabs;
+#[cfg(test)]
+mod tests;
+mod word;
+#[cfg(test)]
+mod world;
 
 use crate::{
+    document,
     error::AppError,
     paths,
     server_fns::{documents::read_document, shell::read_shell, workspaces::read_workspace},
     stores::{Snapshot, Stores},
-    wire::Wire,
+    wire::{self, Wire},
 };
-use domain::{DocumentId, WorkspaceId, backoff, pages::Since};
+use domain::{DocumentId, Event, WorkspaceId, backoff, pages::Since};
+pub use ladder::Transport;
 use leptos::{ev, prelude::*, task::spawn_local};
 use machine::{Action, Input, Link, Machine, Millis};
 use std::time::Duration;
+
+/// Code of a connection that broke without a word.
+const BROKEN: u16 = 1006;
+/// More changes than these are not kept for a hidden tab: they are taken at once, hidden or not.
+const PARKED: usize = 2_000;
 
 /// What the page shows, so that it can be read anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +44,8 @@ pub enum Screen {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkStatus {
     pub link: Link,
+    /// How frames come, or would come.
+    pub transport: Transport,
     /// Since when what is on screen may be old.
     pub lost: Option<Millis>,
     /// Seconds until the next try, while one is waited for.
@@ -42,6 +59,9 @@ pub struct Live {
     screen: StoredValue<Screen>,
     /// Counts the readings anew, so that an overtaken one is dropped.
     reading: StoredValue<u32>,
+    /// Changes that came while nobody looked; they are taken together, once a second or when somebody does.
+    parked: StoredValue<Vec<Event>>,
+    started: StoredValue<bool>,
     status: RwSignal<LinkStatus>,
     stores: Stores,
 }
@@ -52,7 +72,14 @@ impl Live {
             machine: StoredValue::new(Machine::default()),
             screen: StoredValue::new(Screen::Other),
             reading: StoredValue::new(0),
-            status: RwSignal::new(LinkStatus { link: Link::Off, lost: None, next_try: 0 }),
+            parked: StoredValue::new(vec![]),
+            started: StoredValue::new(false),
+            status: RwSignal::new(LinkStatus {
+                link: Link::Off,
+                transport: Transport::default(),
+                lost: None,
+                next_try: 0,
+            }),
             stores,
         }
     }
@@ -95,24 +122,51 @@ impl Live {
 
     /// Starts the link; in the browser only, once.
     pub fn start(self) {
-        if !matches!(self.status.get_untracked().link, Link::Off) {
+        if self.started.try_update_value(|started| std::mem::replace(started, true)).unwrap_or(true) {
             return;
         }
         let hurry = move |_| self.feed(Input::Hurry);
         // These live as long as the page does.
         let _ = window_event_listener(ev::online, hurry);
         let _ = window_event_listener_untyped("pageshow", hurry);
-        let _ = window_event_listener(ev::visibilitychange, move |_| {
-            if document().visibility_state() == web_sys::VisibilityState::Visible {
-                self.feed(Input::Hurry);
-            }
-        });
-        let _ = set_interval_with_handle(move || self.feed(Input::Tick), Duration::from_secs(1));
-        self.feed(Input::Start);
+        let _ = window_event_listener(ev::visibilitychange, move |_| self.look());
+        self.look();
+        let _ = set_interval_with_handle(
+            move || {
+                self.unpark();
+                self.feed(Input::Tick);
+            },
+            Duration::from_secs(1),
+        );
+        if !tabs::join(self, document::marked("data-session")) {
+            self.feed(Input::Start);
+        }
+    }
+
+    /// Notes whether somebody sees this tab.
+    fn look(self) {
+        let visible = leptos::prelude::document().visibility_state() == web_sys::VisibilityState::Visible;
+        if visible {
+            self.unpark();
+        }
+        self.feed(Input::Visible(visible));
+    }
+
+    /// Takes a frame as it came.
+    fn receive(self, text: &str) {
+        // A frame that this client does not know belongs to a newer server; the next one may be known.
+        if let Some(frame) = wire::frame(text) {
+            self.act(Input::Frame(frame), Some(text));
+        }
     }
 
     /// Hands something that happened to the machine, and does what it says.
     fn feed(self, input: Input) {
+        self.act(input, None);
+    }
+
+    /// `text` is what the input was read from, when it is a frame.
+    fn act(self, input: Input, text: Option<&str>) {
         let now = js_sys::Date::now() as Millis;
         let unit = js_sys::Math::random();
         let Some(actions) = self.machine.try_update_value(|m| m.on(input, now, unit)) else {
@@ -120,16 +174,40 @@ impl Live {
         };
         for action in actions {
             match action {
-                Action::Connect => socket::connect(self),
-                Action::Hangup => socket::hangup(),
+                Action::Connect(by, since) => {
+                    socket::hangup();
+                    fallback::hangup();
+                    match by {
+                        Transport::Socket => socket::connect(self),
+                        Transport::Events => fallback::connect_events(self, since.as_ref()),
+                        Transport::Polling => fallback::poll(self, since, true),
+                    }
+                }
+                Action::Poll(since) => fallback::poll(self, since, false),
+                Action::Hangup => {
+                    socket::hangup();
+                    fallback::hangup();
+                }
                 Action::Send(frame) => socket::send(&frame),
-                Action::Apply(event) => self.stores.apply(*event),
+                Action::Probe => socket::probe(self),
+                Action::SendProbe(frame) => socket::send_probe(&frame),
+                Action::DropProbe => socket::drop_probe(),
+                Action::Adopt => {
+                    fallback::hangup();
+                    socket::adopt();
+                }
+                Action::Tell(word) => tabs::tell(&word),
+                Action::Pass { .. } => tabs::pass(&action, text),
+                Action::CatchUp(since) => fallback::catch_up(self, since),
+                Action::TakeOver => tabs::take_over(self),
+                Action::Apply(event) => self.take(*event),
                 Action::Resync => self.resync(),
                 Action::SignIn => go_to_sign_in(),
             }
         }
         let status = self.machine.with_value(|m| LinkStatus {
             link: m.link(),
+            transport: m.transport(),
             lost: m.lost(),
             next_try: match m.link() {
                 Link::Waiting { until } => until.saturating_sub(now).div_ceil(1_000) as u32,
@@ -141,8 +219,34 @@ impl Live {
         }
     }
 
+    /// Takes a change, or keeps it while nobody looks.
+    fn take(self, event: Event) {
+        let hidden = self.machine.try_with_value(|m| !m.is_visible()).unwrap_or_default();
+        if !hidden {
+            self.stores.apply(event);
+            return;
+        }
+        let parked = self.parked.try_update_value(|parked| {
+            parked.push(event);
+            parked.len()
+        });
+        if parked.is_some_and(|n| n >= PARKED) {
+            self.unpark();
+        }
+    }
+
+    /// Takes what was kept, in the order in which it came, before the browser draws again.
+    fn unpark(self) {
+        let parked = self.parked.try_update_value(std::mem::take).unwrap_or_default();
+        for event in parked {
+            self.stores.apply(event);
+        }
+    }
+
     /// Reads what is on screen anew, and holds the events that come meanwhile until it is there.
     fn resync(self) {
+        // What was kept is older than what is read now.
+        self.parked.try_update_value(Vec::clear);
         self.stores.hold();
         let turn = self.reading.try_update_value(|n| {
             *n += 1;

@@ -1,20 +1,28 @@
-//! The browser's half of the link: one WebSocket for the page. It reports what happens to the machine and does what
-//! that says; it decides nothing. `web_sys` is used directly, because the close code decides what comes next, and the
-//! callbacks map one to one onto the machine's inputs.
+//! The WebSocket of the link, and the one that is tried beside a lower transport. They report what happens to the machine
+//! and do what that says; they decide nothing. `web_sys` is used directly, because the close code decides what comes
+//! next, and the callbacks map one to one onto the machine's inputs.
 
-use super::{Live, machine::Input};
+use super::{BROKEN, Live, machine::Input};
 use crate::wire;
-use domain::ClientFrame;
+use domain::{ClientFrame, ServerFrame};
 use leptos::prelude::window;
-use std::cell::RefCell;
-use wasm_bindgen::{JsCast, closure::Closure};
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use web_sys::{CloseEvent, MessageEvent, WebSocket};
 
-/// Code of a connection that broke without a word.
-const BROKEN: u16 = 1006;
+/// Which of the two a socket is; one that was tried and welcomed becomes the link's.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lane {
+    Link,
+    Probe,
+}
 
 struct Socket {
     ws: WebSocket,
+    lane: Rc<Cell<Lane>>,
     // Kept alive as long as the socket may call them.
     _open: Closure<dyn FnMut()>,
     _message: Closure<dyn FnMut(MessageEvent)>,
@@ -31,55 +39,95 @@ impl Drop for Socket {
 }
 
 thread_local! {
-    /// A page has one socket, and a browser's page has one thread.
-    static SOCKET: RefCell<Option<Socket>> = const { RefCell::new(None) };
+    // A browser's page has one thread.
+    static LINK: RefCell<Option<Socket>> = const { RefCell::new(None) };
+    static PROBE: RefCell<Option<Socket>> = const { RefCell::new(None) };
 }
 
 pub fn connect(live: Live) {
-    hangup();
-    match open(live) {
+    match open(live, Lane::Link) {
         Ok(socket) => {
-            SOCKET.replace(Some(socket));
+            LINK.replace(Some(socket));
         }
         Err(_) => live.feed(Input::Closed(BROKEN)),
     }
 }
 
+pub fn probe(live: Live) {
+    match open(live, Lane::Probe) {
+        Ok(socket) => {
+            PROBE.replace(Some(socket));
+        }
+        Err(_) => live.feed(Input::ProbeClosed),
+    }
+}
+
 pub fn hangup() {
     // Taken out first: dropping it may run code that asks for the socket.
-    let socket = SOCKET.take();
+    let socket = LINK.take();
     drop(socket);
 }
 
-pub fn send(frame: &ClientFrame) {
-    let Ok(text) = serde_json::to_string(frame) else {
-        return;
-    };
-    SOCKET.with_borrow(|socket| {
-        if let Some(socket) = socket {
-            // A socket that is closing says so by itself.
-            let _ = socket.ws.send_with_str(&text);
-        }
-    });
+pub fn drop_probe() {
+    let socket = PROBE.take();
+    drop(socket);
 }
 
-fn open(live: Live) -> Result<Socket, wasm_bindgen::JsValue> {
+/// The socket that was tried becomes the link's.
+pub fn adopt() {
+    if let Some(socket) = PROBE.take() {
+        socket.lane.set(Lane::Link);
+        LINK.replace(Some(socket));
+    }
+}
+
+pub fn send(frame: &ClientFrame) {
+    LINK.with_borrow(|socket| speak(socket.as_ref(), frame));
+}
+
+pub fn send_probe(frame: &ClientFrame) {
+    PROBE.with_borrow(|socket| speak(socket.as_ref(), frame));
+}
+
+fn speak(socket: Option<&Socket>, frame: &ClientFrame) {
+    if let (Some(socket), Ok(text)) = (socket, serde_json::to_string(frame)) {
+        // A socket that is closing says so by itself.
+        let _ = socket.ws.send_with_str(&text);
+    }
+}
+
+fn open(live: Live, lane: Lane) -> Result<Socket, JsValue> {
     let location = window().location();
     let scheme = if location.protocol()? == "https:" { "wss" } else { "ws" };
     let ws = WebSocket::new(&format!("{scheme}://{}/api/status/ws", location.host()?))?;
-
-    let on_open = Closure::<dyn FnMut()>::new(move || live.feed(Input::Opened));
-    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
-        let frame = message.data().as_string().and_then(|text| wire::frame(&text));
-        // A frame that this client does not know belongs to a newer server; the next one may be known.
-        if let Some(frame) = frame {
-            live.feed(Input::Frame(frame));
-        }
-    });
-    let on_close =
-        Closure::<dyn FnMut(CloseEvent)>::new(move |end: CloseEvent| live.feed(Input::Closed(end.code())));
+    let lane = Rc::new(Cell::new(lane));
+    let on_open = {
+        let lane = lane.clone();
+        Closure::<dyn FnMut()>::new(move || {
+            live.feed(if lane.get() == Lane::Probe { Input::ProbeOpened } else { Input::Opened });
+        })
+    };
+    let on_message = {
+        let lane = lane.clone();
+        Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+            let Some(text) = message.data().as_string() else { return };
+            if lane.get() == Lane::Probe {
+                match wire::frame(&text) {
+                    Some(ServerFrame::Welcome { .. }) => live.feed(Input::ProbeWelcomed),
+                    _ => return,
+                }
+            }
+            live.receive(&text);
+        })
+    };
+    let on_close = {
+        let lane = lane.clone();
+        Closure::<dyn FnMut(CloseEvent)>::new(move |end: CloseEvent| {
+            live.feed(if lane.get() == Lane::Probe { Input::ProbeClosed } else { Input::Closed(end.code()) });
+        })
+    };
     ws.set_onopen(Some(on_open.as_ref().unchecked_ref()));
     ws.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
     ws.set_onclose(Some(on_close.as_ref().unchecked_ref()));
-    Ok(Socket { ws, _open: on_open, _message: on_message, _close: on_close })
+    Ok(Socket { ws, lane, _open: on_open, _message: on_message, _close: on_close })
 }

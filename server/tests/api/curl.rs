@@ -33,8 +33,17 @@ impl Curl {
         Self { child, lines }
     }
 
-    /// The next message: its id, when it has one, and its data. `None` when the line is cut.
+    /// The next message but for pings: its id, when it has one, and its data. `None` when the line is cut.
     async fn next(&mut self) -> Option<(Option<String>, Value)> {
+        loop {
+            let (id, data) = self.message().await?;
+            if data["type"] != "ping" {
+                return Some((id, data));
+            }
+        }
+    }
+
+    async fn message(&mut self) -> Option<(Option<String>, Value)> {
         let (mut id, mut data) = (None, None);
         let reading = async {
             loop {

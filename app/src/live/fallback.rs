@@ -1,0 +1,179 @@
+//! The link without a socket: server-sent events, long polling, and the one question by which a tab that follows another
+//! catches up. All three are plain requests, which pass where an upgrade does not.
+
+use super::{
+    BROKEN, Live,
+    machine::{Input, Millis},
+};
+use domain::{Epoch, ServerFrame, event::close, pages::Since};
+use gloo_net::http::Request;
+use js_sys::{Array, JSON, Reflect};
+use leptos::{prelude::set_timeout, task::spawn_local};
+use std::{cell::RefCell, time::Duration};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use web_sys::{AbortController, EventSource, MessageEvent};
+
+/// So long the server may keep a poll waiting, in seconds.
+const WAIT: u32 = 25;
+/// An answer that takes longer than this will not come.
+const PATIENCE: Millis = 40_000;
+
+/// `?epoch=…&after=…` of a place in the log.
+fn place(since: Option<&Since>) -> String {
+    match since {
+        Some(Since { epoch, seq }) => {
+            format!("epoch={}&after={seq}", js_sys::encode_uri_component(&epoch.0))
+        }
+        None => String::new(),
+    }
+}
+
+struct Events {
+    source: EventSource,
+    // Kept alive as long as the source may call them.
+    _message: Closure<dyn FnMut(MessageEvent)>,
+    _error: Closure<dyn FnMut()>,
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        self.source.set_onmessage(None);
+        self.source.set_onerror(None);
+        self.source.close();
+    }
+}
+
+/// A question that waits for its answer; dropping it gives it up.
+struct Question(AbortController);
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+thread_local! {
+    // A browser's page has one thread.
+    static EVENTS: RefCell<Option<Events>> = const { RefCell::new(None) };
+    static POLL: RefCell<Option<Question>> = const { RefCell::new(None) };
+}
+
+/// Opens the stream of server-sent events. The browser's own reconnecting is not used: the machine decides when.
+pub fn connect_events(live: Live, since: Option<&Since>) {
+    let Ok(source) = EventSource::new(&format!("/api/status/events?{}", place(since))) else {
+        live.feed(Input::Closed(BROKEN));
+        return;
+    };
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
+        if let Some(text) = message.data().as_string() {
+            live.receive(&text);
+        }
+    });
+    let on_error = Closure::<dyn FnMut()>::new(move || {
+        // Not from within its own callback.
+        set_timeout(
+            move || {
+                hangup();
+                live.feed(Input::Closed(BROKEN));
+            },
+            Duration::ZERO,
+        );
+    });
+    source.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
+    source.set_onerror(Some(on_error.as_ref().unchecked_ref()));
+    EVENTS.replace(Some(Events { source, _message: on_message, _error: on_error }));
+}
+
+/// Drops the stream or the poll that is open.
+pub fn hangup() {
+    let events = EVENTS.take();
+    let poll = POLL.take();
+    drop((events, poll));
+}
+
+/// Asks what changed; the first question is answered at once, the later ones when something changed.
+pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
+    let Ok(abort) = AbortController::new() else {
+        live.feed(Input::Closed(BROKEN));
+        return;
+    };
+    let signal = abort.signal();
+    let mine = abort.clone();
+    POLL.replace(Some(Question(abort)));
+    spawn_local(async move {
+        let wait = if is_first { 0 } else { WAIT };
+        let giving_up = mine.clone();
+        set_timeout(move || giving_up.abort(), Duration::from_millis(PATIENCE));
+        let answer = ask(since.as_ref(), wait, Some(&mine.signal())).await;
+        // The link was dropped meanwhile, or asks something else by now.
+        let current = POLL.with_borrow(|now| now.as_ref().is_some_and(|q| q.0 == mine));
+        if !current {
+            return;
+        }
+        match answer {
+            Ok(answer) => {
+                answer.tell(live);
+                live.feed(Input::Answered);
+            }
+            Err(_) if signal.aborted() => live.feed(Input::Closed(BROKEN)),
+            Err(401) => live.signed_out(),
+            Err(429) => live.feed(Input::Closed(close::TOO_MANY)),
+            Err(503) => live.feed(Input::Closed(close::GOING_AWAY)),
+            Err(_) => live.feed(Input::Closed(BROKEN)),
+        }
+    });
+}
+
+/// Asks once what a tab that follows has missed.
+pub fn catch_up(live: Live, since: Option<Since>) {
+    spawn_local(async move {
+        match ask(since.as_ref(), 0, None).await {
+            Ok(answer) => {
+                answer.tell(live);
+                live.feed(Input::CaughtUp(true));
+            }
+            Err(401) => live.signed_out(),
+            Err(_) => live.feed(Input::CaughtUp(false)),
+        }
+    });
+}
+
+struct Answer {
+    welcome: ServerFrame,
+    events: Vec<String>,
+}
+
+impl Answer {
+    /// Hands the answer on as the frames that a socket would have brought.
+    fn tell(self, live: Live) {
+        live.feed(Input::Frame(self.welcome));
+        for event in self.events {
+            live.receive(&event);
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, JsValue> {
+        let body = JSON::parse(text)?;
+        let of = |field: &str| Reflect::get(&body, &field.into());
+        let wrong = || JsValue::from("not an answer");
+        let welcome = ServerFrame::Welcome {
+            epoch: Epoch(of("epoch")?.as_string().ok_or_else(wrong)?),
+            seq: of("seq")?.as_f64().ok_or_else(wrong)? as u64,
+            resumed: of("resumed")?.as_bool().ok_or_else(wrong)?,
+        };
+        let events = of("events")?.dyn_into::<Array>()?;
+        let events = events.iter().filter_map(|event| JSON::stringify(&event).ok()?.as_string()).collect();
+        Ok(Self { welcome, events })
+    }
+}
+
+/// The status of a refusal, or 0 when there was no answer.
+async fn ask(since: Option<&Since>, wait: u32, signal: Option<&web_sys::AbortSignal>) -> Result<Answer, u16> {
+    let request = Request::get(&format!("/api/status/changes?wait={wait}&{}", place(since)));
+    let answer = request.abort_signal(signal).send().await.map_err(|_| 0u16)?;
+    if !answer.ok() {
+        return Err(answer.status());
+    }
+    let text = answer.text().await.map_err(|_| 0u16)?;
+    Answer::parse(&text).map_err(|_| 0)
+}

@@ -1,0 +1,215 @@
+//! Courses of the live link, step by step.
+
+use super::machine::*;
+use domain::{
+    ClientFrame, Epoch, Event, EventFrame, ServerFrame, Timestamp,
+    event::{WorkspaceDeleted, close},
+    pages::Since,
+};
+use proptest::prelude::*;
+
+fn since(epoch: &str, seq: u64) -> Since {
+    Since { epoch: Epoch(epoch.into()), seq }
+}
+
+fn welcome(epoch: &str, seq: u64, resumed: bool) -> Input {
+    Input::Frame(ServerFrame::Welcome { epoch: Epoch(epoch.into()), seq, resumed })
+}
+
+fn deleted(seq: u64) -> Event {
+    Event::WorkspaceDeleted(WorkspaceDeleted {
+        id: "00000000-0000-0000-0000-000000000001".parse().expect("an id"),
+        rev: seq,
+    })
+}
+
+fn event(seq: u64) -> Input {
+    Input::Frame(ServerFrame::Event(EventFrame { seq, at: Timestamp::from_micros(0), event: deleted(seq) }))
+}
+
+fn hello(epoch: &str, seq: u64) -> Vec<Action> {
+    vec![Action::Send(ClientFrame::Hello { epoch: Some(Epoch(epoch.into())), last_seq: Some(seq) })]
+}
+
+fn connects(actions: &[Action]) -> bool {
+    matches!(actions, [Action::Connect(..)])
+}
+
+/// A machine whose link opened at `now`.
+fn open(now: Millis) -> Machine {
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 10)), now, 0.0);
+    assert!(connects(&m.on(Input::Start, now, 0.0)));
+    assert_eq!(m.on(Input::Opened, now, 0.0), hello("e", 10));
+    assert_eq!(m.on(welcome("e", 10, true), now, 0.0), []);
+    assert_eq!(m.link(), Link::Open { since: now });
+    m
+}
+
+#[test]
+fn the_stream_starts_from_the_earliest_thing_on_screen() {
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 12)), 0, 0.0);
+    m.on(Input::Rendered(since("e", 10)), 0, 0.0);
+    m.on(Input::Rendered(since("e", 11)), 0, 0.0);
+    m.on(Input::Start, 0, 0.0);
+    assert_eq!(m.on(Input::Opened, 0, 0.0), hello("e", 10));
+}
+
+#[test]
+fn a_page_read_later_does_not_turn_the_stream_back() {
+    let mut m = open(0);
+    m.on(event(20), 1, 0.0);
+    m.on(Input::Rendered(since("e", 15)), 2, 0.0);
+    m.on(Input::Closed(1006), 3, 0.0);
+    m.on(Input::Rendered(since("e", 16)), 4, 0.0);
+    m.on(Input::Tick, 5, 0.0);
+    assert_eq!(m.on(Input::Opened, 6, 0.0), hello("e", 20));
+}
+
+#[test]
+fn after_a_cut_the_client_asks_for_what_came_after_the_last_event_it_has() {
+    let mut m = open(0);
+    assert_eq!(m.on(event(11), 1, 0.0), [Action::Apply(Box::new(deleted(11)))]);
+    m.on(event(14), 2, 0.0);
+    m.on(Input::Closed(1006), 3, 0.0);
+    assert_eq!(m.lost(), Some(3));
+    assert!(connects(&m.on(Input::Tick, 4, 0.0)));
+    assert_eq!(m.on(Input::Opened, 5, 0.0), hello("e", 14));
+    m.on(welcome("e", 20, true), 6, 0.0);
+    assert_eq!(m.lost(), None);
+}
+
+#[test]
+fn a_log_that_cannot_resume_makes_the_client_read_anew_and_go_on_from_there() {
+    let mut m = open(0);
+    m.on(Input::Closed(1006), 1, 0.0);
+    m.on(Input::Tick, 2, 0.0);
+    m.on(Input::Opened, 3, 0.0);
+    assert_eq!(m.on(welcome("f", 3, false), 4, 0.0), [Action::Resync]);
+    m.on(Input::Closed(1006), 5, 0.0);
+    m.on(Input::Tick, 6, 0.0);
+    assert_eq!(m.on(Input::Opened, 7, 0.0), hello("f", 3));
+}
+
+#[test]
+fn a_ping_is_answered_and_silence_is_death() {
+    let mut m = open(0);
+    assert_eq!(m.on(Input::Frame(ServerFrame::Ping), 20_000, 0.0), [Action::Send(ClientFrame::Pong)]);
+    assert_eq!(m.on(Input::Tick, 64_999, 0.0), []);
+    assert_eq!(m.on(Input::Tick, 65_000, 0.5), [Action::Hangup]);
+    assert!(matches!(m.link(), Link::Waiting { .. }));
+}
+
+#[test]
+fn the_client_never_gives_up_and_waits_longer_each_time() {
+    let mut m = Machine::default();
+    m.on(Input::Start, 0, 0.0);
+    let mut now = 0;
+    let mut delays = vec![];
+    for _ in 0..50 {
+        m.on(Input::Closed(1006), now, 1.0);
+        let Link::Waiting { until } = m.link() else { panic!("{:?}", m.link()) };
+        delays.push(until - now);
+        assert_eq!(m.on(Input::Tick, until - 1, 1.0), []);
+        assert!(connects(&m.on(Input::Tick, until, 1.0)));
+        now = until;
+    }
+    assert_eq!(delays[..7], [500, 1_000, 2_000, 4_000, 8_000, 16_000, 30_000]);
+    assert!(delays[7..].iter().all(|d| *d == 30_000));
+}
+
+#[test]
+fn the_network_coming_back_ends_the_waiting_at_once() {
+    let mut m = open(0);
+    m.on(Input::Closed(1006), 1, 0.9);
+    assert!(connects(&m.on(Input::Hurry, 2, 0.9)));
+    assert_eq!(m.on(Input::Hurry, 3, 0.9), []);
+}
+
+#[test]
+fn a_tab_that_slept_through_the_silence_notices_when_it_wakes() {
+    let mut m = open(0);
+    assert_eq!(m.on(Input::Hurry, 10_000, 0.0), []);
+    assert_eq!(m.on(Input::Hurry, 3_600_000, 0.0), [Action::Hangup]);
+    assert!(connects(&m.on(Input::Hurry, 3_600_001, 0.0)));
+}
+
+#[test]
+fn a_restarting_server_is_reconnected_at_once_but_not_in_a_loop() {
+    let mut m = open(0);
+    assert!(connects(&m.on(Input::Closed(close::GOING_AWAY), 60_000, 0.9)));
+    m.on(Input::Opened, 60_001, 0.0);
+    m.on(welcome("e", 10, true), 60_002, 0.0);
+    assert_eq!(m.on(Input::Closed(close::GOING_AWAY), 60_003, 0.9), []);
+    assert!(matches!(m.link(), Link::Waiting { .. }));
+}
+
+#[test]
+fn too_many_connections_is_retried_slowly() {
+    let mut m = Machine::default();
+    m.on(Input::Start, 0, 0.0);
+    m.on(Input::Closed(close::TOO_MANY), 1_000, 0.0);
+    assert_eq!(m.link(), Link::Waiting { until: 31_000 });
+}
+
+#[test]
+fn an_ended_session_leads_to_sign_in_and_nothing_else_follows() {
+    for end in [Input::Closed(close::SESSION_ENDED), Input::SignedOut] {
+        let mut m = open(0);
+        assert_eq!(m.on(end, 1, 0.0), [Action::SignIn]);
+        for later in [Input::Start, Input::Hurry, Input::Tick, Input::Closed(1006), event(11)] {
+            assert_eq!(m.on(later, 100_000, 0.0), []);
+        }
+    }
+    let mut m = open(0);
+    let ended =
+        Event::SessionEnded { session_id: "00000000-0000-0000-0000-000000000001".parse().expect("an id") };
+    let frame = ServerFrame::Event(EventFrame { seq: 10, at: Timestamp::from_micros(0), event: ended });
+    assert_eq!(m.on(Input::Frame(frame), 1, 0.0), [Action::Hangup, Action::SignIn]);
+}
+
+#[test]
+fn a_connection_that_hangs_is_given_up() {
+    let mut m = Machine::default();
+    m.on(Input::Start, 0, 0.0);
+    assert_eq!(m.on(Input::Tick, 9_999, 0.0), []);
+    assert_eq!(m.on(Input::Tick, 10_000, 0.0), [Action::Hangup]);
+    // The dropped socket's own end comes late, and means nothing.
+    let link = m.link();
+    assert_eq!(m.on(Input::Closed(1006), 10_001, 0.0), []);
+    assert_eq!(m.link(), link);
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    prop_oneof![
+        Just(Input::Start),
+        Just(Input::Opened),
+        Just(Input::Tick),
+        Just(Input::Hurry),
+        (0..40u64).prop_map(event),
+        (0..40u64, any::<bool>()).prop_map(|(seq, resumed)| welcome("e", seq, resumed)),
+        prop_oneof![Just(1001), Just(1006), Just(4408), Just(4429)].prop_map(Input::Closed),
+        Just(Input::Frame(ServerFrame::Ping)),
+    ]
+}
+
+proptest! {
+    /// Whatever happens short of the session's end, the link tries again within a minute and a half.
+    #[test]
+    fn no_course_of_events_ends_the_trying(inputs in prop::collection::vec((any_input(), 0..60_000u64), 0..60)) {
+        let mut m = Machine::default();
+        let mut now = 0;
+        m.on(Input::Start, now, 0.5);
+        for (input, pause) in inputs {
+            now += pause;
+            m.on(input, now, 0.5);
+        }
+        let mut tried = false;
+        for _ in 0..150 {
+            now += 1_000;
+            tried |= connects(&m.on(Input::Tick, now, 0.5));
+        }
+        prop_assert!(tried, "{:?}", m);
+    }
+}

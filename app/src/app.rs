@@ -1,6 +1,7 @@
 //! The root: what lives as long as the page does (stores, live link, uploads, clocks), and which page an address names.
 
 use crate::{
+    activity::Activity,
     clock::provide_clocks,
     components::Link,
     document::mark,
@@ -8,9 +9,9 @@ use crate::{
     layout::Layout,
     live::{Live, machine},
     pages::{
-        AccountPage, ApiKeysPage, ComponentsPage, DefaultRagPage, DocumentPage, HomePage, NotFound,
-        PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame, SignInPage, SignUpPage,
-        WorkspacePage, WorkspaceRagPage,
+        AccountPage, AnalyticsPage, ApiKeysPage, ComponentsPage, DefaultRagPage, DocumentHistoryPage,
+        DocumentPage, HomePage, NotFound, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
+        SettingsFrame, SignInPage, SignUpPage, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
     },
     stores::Stores,
     upload::Uploads,
@@ -33,6 +34,7 @@ pub fn App() -> impl IntoView {
     provide_context(Uploads::new(stores, live));
     provide_context(WayBack::listen());
     provide_clocks(live);
+    Activity::provide(stores, live);
     keep_marks(stores, live);
 
     // Pages with data render in order, so that they show it without a script.
@@ -46,6 +48,9 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/") view=HomePage ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id") view=WorkspacePage ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id/rag") view=WorkspaceRagPage ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/history") view=WorkspaceHistoryPage ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/analytics") view=AnalyticsPage ssr=SsrMode::InOrder />
+                    <Route path=path!("/d/:id/history") view=DocumentHistoryPage ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id") view=DocumentPage ssr=SsrMode::InOrder />
                     <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::InOrder>
                         <Route path=path!("/profile") view=ProfilePage ssr=SsrMode::InOrder />

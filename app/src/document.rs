@@ -55,6 +55,35 @@ pub fn marked(name: &str) -> Option<String> {
     leptos::prelude::document().document_element()?.get_attribute(name)
 }
 
+/// Changes the icon of the browser's tab.
+pub fn set_icon(href: &str) {
+    let icon = leptos::prelude::document().query_selector("link[rel=icon]").ok().flatten();
+    if let Some(icon) = icon {
+        let _ = icon.set_attribute("href", href);
+    }
+}
+
+/// Listens on the window before anybody below it does, for as long as the owner is there.
+pub fn caught(event: &'static str, hear: impl Fn(web_sys::Event) + 'static) {
+    use leptos::prelude::{StoredValue, WithValue, on_cleanup, window};
+    use wasm_bindgen::{JsCast, closure::Closure};
+    let closure = Closure::<dyn Fn(web_sys::Event)>::new(hear);
+    let options = web_sys::AddEventListenerOptions::new();
+    options.set_capture(true);
+    let _ = window().add_event_listener_with_callback_and_add_event_listener_options(
+        event,
+        closure.as_ref().unchecked_ref(),
+        &options,
+    );
+    let held = StoredValue::new_local(closure);
+    on_cleanup(move || {
+        held.try_with_value(|closure| {
+            let hear = closure.as_ref().unchecked_ref();
+            let _ = window().remove_event_listener_with_callback_and_bool(event, hear, true);
+        });
+    });
+}
+
 /// Sets an attribute of `<html>`; in the browser only.
 pub fn mark(name: &str, value: &str) {
     let root = leptos::prelude::document().document_element();

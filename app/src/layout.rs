@@ -3,6 +3,7 @@
 
 use crate::{
     AppError,
+    activity::{Announcer, Notices, Tray},
     app::link_of,
     components::{
         Avatar, ButtonKind, ConnectionBadge, Icon, IconName, LinkButton, Logo, Menu, MenuLine, StatusBadge,
@@ -48,6 +49,7 @@ pub fn Layout() -> impl IntoView {
                     <Icon name=IconName::Sidebar />
                 </label>
                 <div class="topbar-end">
+                    <Suspense>{move || Suspend::new(async move { with_shell(shell.await, Tray) })}</Suspense>
                     <Connection />
                     <Suspense>{move || Suspend::new(async move { with_shell(shell.await, UserMenu) })}</Suspense>
                 </div>
@@ -61,6 +63,8 @@ pub fn Layout() -> impl IntoView {
                 <CrashNotice />
                 <Outlet />
             </main>
+            <Announcer />
+            <Notices />
         </div>
     }
 }

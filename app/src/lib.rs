@@ -3,6 +3,7 @@
 //! the one helper module [`ssr`].
 #![recursion_limit = "256"]
 
+mod activity;
 mod app;
 mod clock;
 pub mod components;

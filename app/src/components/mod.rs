@@ -30,6 +30,7 @@ mod status_badge;
 mod step_timeline;
 mod time;
 mod toast;
+mod waterfall;
 pub mod words;
 
 pub use avatar::Avatar;
@@ -57,3 +58,4 @@ pub use status_badge::{BadgeSize, StatusBadge};
 pub use step_timeline::StepTimeline;
 pub use time::{Ago, Now, OnDay, provide_now, use_now};
 pub use toast::{Toast, Tone};
+pub use waterfall::Waterfall;

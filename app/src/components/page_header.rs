@@ -36,7 +36,7 @@ pub fn TabTitle(#[prop(into)] text: Signal<String>) -> impl IntoView {
         (view! { <leptos_meta::Title text=whole_title(&text.get_untracked()) /> }, ())
     }
     #[cfg(not(feature = "ssr"))]
-    Effect::new(move |_| document().set_title(&whole_title(&text.get())));
+    Effect::new(move |_| document().set_title(&crate::activity::titled(&whole_title(&text.get()))));
 }
 
 /// The title of a page that waits for its data. The head leaves the server when those have come and before the parts

@@ -1,11 +1,14 @@
 //! Asks before a page with unsaved changes is left: by a link, by the way back, or by closing the tab.
 
 use super::Typed;
-use crate::components::{Button, ButtonKind, Dialog};
+use crate::{
+    components::{Button, ButtonKind, Dialog},
+    document::caught,
+};
 use leptos::{ev, html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
-use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{AddEventListenerOptions, Element, EventTarget, HtmlAnchorElement, MouseEvent};
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlAnchorElement, MouseEvent};
 
 /// Where somebody was going when the guard stepped in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,28 +147,4 @@ fn page_of(ev: &web_sys::Event) -> Option<String> {
 fn same_page(a: &str, b: &str) -> bool {
     let page = |address: &str| address.split('#').next().unwrap_or_default().to_owned();
     page(a) == page(b)
-}
-
-/// Listens on the window before anybody below it does, for as long as the form is there.
-fn caught(event: &'static str, hear: impl Fn(web_sys::Event) + 'static) {
-    let closure = Closure::<dyn Fn(web_sys::Event)>::new(hear);
-    let target: EventTarget = window().into();
-    let options = AddEventListenerOptions::new();
-    options.set_capture(true);
-    let _ = target.add_event_listener_with_callback_and_add_event_listener_options(
-        event,
-        closure.as_ref().unchecked_ref(),
-        &options,
-    );
-    let held = StoredValue::new_local(closure);
-    on_cleanup(move || {
-        held.try_with_value(|closure| {
-            let target: EventTarget = window().into();
-            let _ = target.remove_event_listener_with_callback_and_bool(
-                event,
-                closure.as_ref().unchecked_ref(),
-                true,
-            );
-        });
-    });
 }

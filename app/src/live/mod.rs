@@ -99,6 +99,18 @@ impl Live {
         Signal::derive(move || matches!(status.get().link, Link::Open { .. }))
     }
 
+    /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, and before there was a
+    /// link at all, as without a script.
+    pub fn hindrance(self) -> Signal<Option<&'static str>> {
+        let status = self.status;
+        Signal::derive(move || {
+            let is_lost = status.with(|s| s.lost.is_some());
+            is_lost.then_some(
+                "Live updates are paused, so what you see may be old. This waits until they are back.",
+            )
+        })
+    }
+
     /// Notes that something was rendered that is right up to that point of the log.
     pub fn rendered(self, since: &Since) {
         self.machine.update_value(|m| {

@@ -1,12 +1,16 @@
 //! A document: what it is, what happens to it step by step, and the passages that it was cut into.
 
-use super::{not_found::Missing, problem::ProblemView, workspace::document_shown};
+use super::{
+    not_found::{Missing, nothing},
+    problem::ProblemView,
+    workspace::document_shown,
+};
 use crate::{
-    AppError,
     clock::WorkClock,
     components::{
         Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, CopyButton, ErrorPanel, FileTypeIcon, Icon,
-        IconName, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, words,
+        IconName, LinkButton, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, Waterfall,
+        words,
     },
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
@@ -15,7 +19,7 @@ use crate::{
     wire::Wire,
 };
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, Problem, Workspace,
+    Chunk, Document, DocumentId, DocumentStatus, Workspace,
     message::{count, number},
     rag::IndexedWith,
     resource::{CANCELLED, Page as List},
@@ -36,7 +40,7 @@ pub fn DocumentPage() -> impl IntoView {
             async move {
                 let page = match id {
                     Some(id) => read_document(id).await,
-                    None => Err(no_such_document()),
+                    None => Err(nothing("document")),
                 };
                 told.tell(page.as_ref().map(|Wire(page)| page.document.filename.as_str()));
                 page
@@ -73,13 +77,6 @@ pub fn DocumentPage() -> impl IntoView {
     }
 }
 
-/// An address that is no id names nothing.
-fn no_such_document() -> AppError {
-    #[cfg(feature = "ssr")]
-    crate::ssr::set_status(404);
-    Problem::not_found("document").into()
-}
-
 #[component]
 fn OneDocument(id: DocumentId, workspace: Workspace, chunks: List<Chunk>) -> impl IntoView {
     let document = RwSignal::from(Stores::expect().document(id));
@@ -105,6 +102,7 @@ fn Body(
     let WorkClock(clock) = expect_context();
     let shown = document_shown(id);
     let name = Signal::derive(move || of(document, |d| d.filename.clone()));
+    let told = Signal::derive(move || steps.get().unwrap_or_default());
     let has_steps = Memo::new(move |_| steps.with(Option::is_some));
     let is_moving = Memo::new(move |_| {
         of(document, |d| Some(matches!(d.status, DocumentStatus::Pending | DocumentStatus::Processing)))
@@ -132,13 +130,22 @@ fn Body(
             {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
             <Trouble document />
             <section class="section" aria-labelledby="steps-title">
-                <h2 class="section-title" id="steps-title">"Steps"</h2>
+                <div class="row justify-between">
+                    <h2 class="section-title" id="steps-title">"Steps"</h2>
+                    <LinkButton href=format!("/d/{id}/history") icon=IconName::Clock>
+                        "History"
+                    </LinkButton>
+                </div>
                 {move || {
                     if has_steps.get() {
                         view! {
                             <Provider value=clock>
                                 <div class="panel">
-                                    <StepTimeline steps=Signal::derive(move || steps.get().unwrap_or_default()) />
+                                    <StepTimeline steps=told />
+                                    <details class="details">
+                                        <summary class="meta">"Over time"</summary>
+                                        <Waterfall steps=told />
+                                    </details>
                                 </div>
                             </Provider>
                         }

@@ -1,8 +1,10 @@
 //! The pages, one for each kind of address.
 
+mod analytics;
 #[cfg(all(feature = "ssr", debug_assertions))]
 mod components;
 mod document;
+mod history;
 mod home;
 mod not_found;
 mod problem;
@@ -13,9 +15,11 @@ mod sign_up;
 mod workspace;
 mod workspace_dialog;
 
+pub use analytics::AnalyticsPage;
 #[cfg(all(feature = "ssr", debug_assertions))]
 pub use components::ComponentsPage;
 pub use document::DocumentPage;
+pub use history::{DocumentHistoryPage, WorkspaceHistoryPage};
 pub use home::HomePage;
 /// The gallery of components stands in debug builds alone, and is never hydrated.
 #[cfg(not(all(feature = "ssr", debug_assertions)))]

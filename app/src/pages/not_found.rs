@@ -1,6 +1,10 @@
 //! An address that leads nowhere, and a thing that is not there or not yours: the two look the same.
 
-use crate::components::{ButtonKind, EmptyState, IconName, LinkButton, NOT_FOUND, TabTitle};
+use crate::{
+    AppError,
+    components::{ButtonKind, EmptyState, IconName, LinkButton, NOT_FOUND, TabTitle},
+};
+use domain::Problem;
 use leptos::prelude::*;
 
 /// An address that leads nowhere.
@@ -9,6 +13,13 @@ pub fn NotFound() -> impl IntoView {
     #[cfg(feature = "ssr")]
     crate::ssr::set_status(404);
     view! { <Missing what="page" /> }
+}
+
+/// An address that is no id names nothing.
+pub fn nothing(what: &str) -> AppError {
+    #[cfg(feature = "ssr")]
+    crate::ssr::set_status(404);
+    Problem::not_found(what).into()
 }
 
 /// `what` is not there: "page", "workspace", "document".

@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod documents;
+pub mod history;
 pub mod rag;
 pub mod settings;
 pub mod shell;

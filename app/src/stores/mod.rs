@@ -46,6 +46,10 @@ struct Inner {
     panels: Shelf<WorkspaceId, JobId>,
     listings: LiteMap<WorkspaceId, Listing>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
+    /// Jobs that have not ended, oldest first.
+    active: ArcRwSignal<Vec<JobId>>,
+    /// Jobs whose end the stream told, until somebody takes them to say so.
+    ended: ArcRwSignal<Vec<Job>>,
     user: ArcRwSignal<Option<User>>,
     /// The look that is saved, whatever is tried out meanwhile.
     look: ArcRwSignal<Option<(Theme, Density)>>,
@@ -130,6 +134,16 @@ impl Stores {
     /// Ids of all workspaces, newest first.
     pub fn workspace_ids(self) -> ArcRwSignal<Vec<WorkspaceId>> {
         self.change(|s| s.workspace_ids.clone())
+    }
+
+    /// Ids of the jobs that have not ended, oldest first.
+    pub fn active(self) -> ArcRwSignal<Vec<JobId>> {
+        self.change(|s| s.active.clone())
+    }
+
+    /// The jobs whose end the stream told. Whoever says so takes them out.
+    pub fn ended(self) -> ArcRwSignal<Vec<Job>> {
+        self.change(|s| s.ended.clone())
     }
 
     pub fn user(self) -> ArcRwSignal<Option<User>> {
@@ -284,6 +298,7 @@ trait Known {
     fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>>;
     fn panel_job(&self, id: WorkspaceId) -> Option<JobId>;
     fn newest_workspaces(&self) -> Vec<WorkspaceId>;
+    fn unfinished(&self) -> Vec<JobId>;
     fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId>;
 }
 
@@ -309,6 +324,12 @@ impl Known for Store {
         all.into_iter().map(|(_, id)| id).collect()
     }
 
+    fn unfinished(&self) -> Vec<JobId> {
+        let mut all: Vec<_> = self.active_jobs().map(|job| (job.created_at, job.job_id)).collect();
+        all.sort_unstable();
+        all.into_iter().map(|(_, id)| id).collect()
+    }
+
     fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId> {
         self.documents().filter(|d| d.workspace_id == id && wanted(d.status)).map(|d| d.id).collect()
     }
@@ -331,7 +352,12 @@ impl Inner {
                     self.listings.entry(id).or_default().clear();
                 }
             }
-            EntityKey::Job(id) => self.tell_job(id),
+            EntityKey::Job(id) => {
+                self.tell_job(id);
+                if let Event::JobComplete(job) | Event::JobError(job) = event {
+                    self.ended.update(|ended| ended.push(job.clone()));
+                }
+            }
             EntityKey::Settings(_) => {
                 set_if_new(&self.user, self.known.user().cloned());
                 set_if_new(&self.look, self.known.user().map(|u| (u.theme, u.density)));
@@ -436,6 +462,7 @@ impl Inner {
         }
         self.jobs.put(id, Some(job));
         self.panels.put(workspace, self.known.panel_job(workspace));
+        set_if_new(&self.active, self.known.unfinished());
     }
 
     /// After everything was replaced: what is not known any more is told so too.
@@ -448,6 +475,7 @@ impl Inner {
         job_states.retell(|id| known.job(*id).cloned().map(JobState));
         panels.retell(|id| known.panel_job(*id));
         set_if_new(&self.workspace_ids, self.known.newest_workspaces());
+        set_if_new(&self.active, self.known.unfinished());
     }
 }
 

@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O, reads a clock or draws a random number; the crate compiles for the server and for WASM.
 
+pub mod analytics;
 pub mod api_key;
 pub mod backoff;
 pub mod event;
@@ -27,6 +28,7 @@ pub mod timestamp;
 pub mod upload;
 pub mod validate;
 
+pub use analytics::Analytics;
 pub use api_key::{ApiKey, Scope};
 pub use event::{ClientFrame, EntityKey, Event, EventFrame, ServerFrame};
 pub use export::{Export, ExportStatus};

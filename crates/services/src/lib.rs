@@ -3,6 +3,7 @@
 
 mod accounts;
 pub mod actor;
+pub mod analytics;
 mod api_keys;
 mod caller;
 mod deletion;

@@ -49,6 +49,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/api/documents/{id}/history", READ),
     (Method::GET, "/api/workspaces/{id}/history", READ),
     (Method::GET, "/api/jobs/{id}/history", READ),
+    (Method::GET, "/api/workspaces/{id}/analytics", READ),
     (Method::GET, "/api/jobs", READ),
     (Method::GET, "/api/jobs/{id}", READ),
     (Method::GET, "/api/ingestion/kb/{id}/status", READ),

@@ -3,6 +3,7 @@
 
 pub mod access;
 mod account;
+mod analytics;
 mod api_keys;
 mod auth;
 mod client;
@@ -164,6 +165,7 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(history::document))
         .routes(routes!(history::job))
         .routes(routes!(history::workspace))
+        .routes(routes!(analytics::workspace))
         .routes(routes!(search::search))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))

@@ -49,6 +49,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/documents/{id}/history"),
     ("get", "/api/workspaces/{id}/history"),
     ("get", "/api/jobs/{id}/history"),
+    ("get", "/api/workspaces/{id}/analytics"),
     ("get", "/api/jobs"),
     ("get", "/api/jobs/{id}"),
     ("get", "/api/ingestion/kb/{id}/status"),

@@ -3,6 +3,7 @@
 use crate::{
     components::{Button, ButtonKind, Dialog, Icon, IconName},
     forms::Deed,
+    live::Live,
     paths,
     server_fns::rag::{Reindex, estimate_reindex},
     stores::Stores,
@@ -21,6 +22,7 @@ use leptos_router::hooks::use_navigate;
 pub fn Stale(id: WorkspaceId) -> impl IntoView {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let stale = Memo::new(move |_| workspace.with(|w| w.as_ref().map_or(0, |w| w.counts.stale)));
+    let hindrance = Live::expect().hindrance();
     let open = RwSignal::new(false);
     let expected = RwSignal::new(None::<Result<Estimate, String>>);
     let count_them = move || {
@@ -57,7 +59,13 @@ pub fn Stale(id: WorkspaceId) -> impl IntoView {
                             <strong>{count(stale.get(), "document is stale", "documents are stale")}</strong>
                             ": indexed with other settings than the workspace has now. Searches still find what is there."
                         </p>
-                        <Button kind=ButtonKind::Primary on:click=ask attr:data-scripted="">
+                        {move || hindrance.get().map(|why| view! { <span class="meta" data-hindrance="">{why}</span> })}
+                        <Button
+                            kind=ButtonKind::Primary
+                            disabled=Signal::derive(move || hindrance.get().is_some())
+                            on:click=ask
+                            attr:data-scripted=""
+                        >
                             {format!("Re-index {}…", count(stale.get(), "document", "documents"))}
                         </Button>
                         <div data-unscripted="">

@@ -1,7 +1,7 @@
 //! The table of documents: files on their way first, then the documents, newest first. A row changes alone, and never
 //! its height.
 
-use super::{Locked, drop::Picker, row::DocumentRow, upload_row::UploadRow};
+use super::{Locked, drop::Picker, rows::Rows, upload_row::UploadRow};
 use crate::{
     components::{Button, Icon, IconName},
     server_fns::workspaces::list_documents,
@@ -18,6 +18,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let ids = RwSignal::from(stores.document_ids(id));
     let uploads = Uploads::expect().rows(id);
     let is_empty = Memo::new(move |_| ids.with(Vec::is_empty) && uploads.with(Vec::is_empty));
+    let near_end = Trigger::new();
     view! {
         <section class="section" aria-label="Documents">
             {move || {
@@ -30,11 +31,9 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                             <For each=move || uploads.get() key=|key| *key let(key)>
                                 <UploadRow key_of=key />
                             </For>
-                            <For each=move || ids.get() key=|id| *id let(id)>
-                                <DocumentRow id />
-                            </For>
+                            <Rows id ids near_end=Callback::new(move |()| near_end.notify()) />
                         </div>
-                        <More id />
+                        <More id near_end />
                     }
                         .into_any()
                 }
@@ -80,16 +79,16 @@ fn Invitation(id: WorkspaceId, locked: Locked) -> impl IntoView {
     }
 }
 
-/// The rest of a long list, part by part.
+/// The rest of a long list, part by part: as its end comes near the screen, or by hand.
 #[component]
-fn More(id: WorkspaceId) -> impl IntoView {
+fn More(id: WorkspaceId, near_end: Trigger) -> impl IntoView {
     let stores = Stores::expect();
     let next = RwSignal::from(stores.next(id));
     let has_more = Memo::new(move |_| next.with(Option::is_some));
     let busy = RwSignal::new(false);
     let failed = RwSignal::new(None::<String>);
-    let load = move |_| {
-        let Some(after) = next.get_untracked() else { return };
+    let load = move || {
+        let Some(after) = next.get_untracked().filter(|_| !busy.get_untracked()) else { return };
         busy.set(true);
         failed.set(None);
         spawn_local(async move {
@@ -102,6 +101,13 @@ fn More(id: WorkspaceId) -> impl IntoView {
             busy.try_set(false);
         });
     };
+    Effect::new(move |before: Option<()>| {
+        near_end.track();
+        // After a failure the button is there to try again.
+        if before.is_some() && failed.with_untracked(Option::is_none) {
+            load();
+        }
+    });
     view! {
         {move || {
             has_more
@@ -109,7 +115,7 @@ fn More(id: WorkspaceId) -> impl IntoView {
                 .then(|| {
                     view! {
                         <div class="row justify-center">
-                            <Button busy on:click=load>
+                            <Button busy on:click=move |_| load()>
                                 "Load more"
                             </Button>
                             <span class="text-status-failed" role="status">{move || failed.get()}</span>

@@ -1,11 +1,12 @@
 //! The job that runs in a workspace, or ran last: its four phases, how far it is, and what went wrong.
 
 use crate::{
+    activity::job_title,
     clock::WorkClock,
     components::{BadgeSize, PhaseTimeline, StatusBadge, words},
     stores::Stores,
 };
-use domain::{Job, JobId, JobKind, JobStatus, WorkspaceId, message::count, resource::Metrics, shown::Shown};
+use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, resource::Metrics, shown::Shown};
 use leptos::{context::Provider, prelude::*};
 
 #[component]
@@ -20,7 +21,7 @@ fn Panel(id: JobId) -> impl IntoView {
     let WorkClock(clock) = expect_context();
     let shown =
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
-    let title = Memo::new(move |_| job.with(|j| j.as_ref().map(title)));
+    let title = Memo::new(move |_| job.with(|j| j.as_ref().map(job_title)));
     let phases =
         Memo::new(move |_| job.with(|j| j.as_ref().map(|j| j.phase_details.clone()).unwrap_or_default()));
     let rate = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.rate)));
@@ -47,16 +48,6 @@ fn Panel(id: JobId) -> impl IntoView {
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
             </div>
         </section>
-    }
-}
-
-fn title(job: &Job) -> String {
-    let files = count(job.metrics.documents_total, "file", "files");
-    match job.kind {
-        JobKind::Upload => format!("Upload of {files}"),
-        JobKind::Crawl => "Crawl".into(),
-        JobKind::Reindex => format!("Indexing {files} anew"),
-        JobKind::Delete => "Deleting".into(),
     }
 }
 

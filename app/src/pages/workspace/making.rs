@@ -2,6 +2,7 @@
 
 use crate::{
     components::{Button, ErrorPanel, IconName, ProgressIndicator, ProgressStep},
+    live::Live,
     server_fns::workspaces::{RetryWorkspace, retry_workspace},
     stores::Stores,
     wire::Wire,
@@ -47,6 +48,7 @@ fn steps(provisioning: &Provisioning) -> Vec<ProgressStep> {
 #[component]
 fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl IntoView {
     let stores = Stores::expect();
+    let hindrance = Live::expect().hindrance();
     let busy = RwSignal::new(false);
     let failed = RwSignal::new(None::<String>);
     let on_submit = move |ev: SubmitEvent| {
@@ -82,10 +84,17 @@ fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl In
         >
             <form method="post" action=RetryWorkspace::url() on:submit=on_submit>
                 <input type="hidden" name="id" value=id.to_string() />
-                <Button submit=true icon=IconName::Retry busy>
+                <Button
+                    submit=true
+                    icon=IconName::Retry
+                    busy
+                    disabled=Signal::derive(move || hindrance.get().is_some())
+                    attr:title=move || hindrance.get()
+                >
                     "Retry"
                 </Button>
             </form>
+            {move || hindrance.get().map(|why| view! { <span class="meta" data-hindrance="">{why}</span> })}
             <span class="text-status-failed" role="status">{move || failed.get()}</span>
         </ErrorPanel>
     }

@@ -5,11 +5,13 @@ mod drop;
 mod job_panel;
 mod making;
 mod row;
+mod rows;
 mod search;
+mod stats;
 mod upload_row;
 
 use super::{
-    not_found::Missing,
+    not_found::{Missing, nothing},
     problem::ProblemView,
     rag::Stale,
     workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
@@ -29,7 +31,7 @@ use crate::{
     wire::Wire,
 };
 use documents::Documents;
-use domain::{Problem, Workspace as Held, WorkspaceId, provision::WorkspaceAction, resource::SearchHit};
+use domain::{Workspace as Held, WorkspaceId, provision::WorkspaceAction, resource::SearchHit};
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -37,6 +39,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use making::Making;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
+use stats::{PartlyReady, Stats};
 
 /// What was searched for, and what was found; `None` when nothing was asked.
 type Found = Option<Result<Wire<Vec<SearchHit>>, AppError>>;
@@ -59,7 +62,7 @@ pub fn WorkspacePage() -> impl IntoView {
             async move {
                 let page = match id {
                     Some(id) => read_workspace(id, None).await,
-                    None => Err(no_such_workspace()),
+                    None => Err(nothing("workspace")),
                 };
                 told.tell(page.as_ref().map(|Wire(page)| page.workspace.name.as_str()));
                 page
@@ -100,13 +103,6 @@ pub fn WorkspacePage() -> impl IntoView {
     }
 }
 
-/// An address that is no id names nothing.
-pub fn no_such_workspace() -> AppError {
-    #[cfg(feature = "ssr")]
-    crate::ssr::set_status(404);
-    Problem::not_found("workspace").into()
-}
-
 #[component]
 fn Workspace(
     id: WorkspaceId,
@@ -140,6 +136,12 @@ fn Workspace(
                     note
                     beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
                 >
+                    <LinkButton href=format!("{}/history", paths::workspace(id)) icon=IconName::Clock>
+                        "History"
+                    </LinkButton>
+                    <LinkButton href=format!("{}/analytics", paths::workspace(id)) icon=IconName::Activity>
+                        "Analytics"
+                    </LinkButton>
                     <LinkButton href=edit icon=IconName::Edit>
                         "Edit"
                     </LinkButton>
@@ -149,7 +151,9 @@ fn Workspace(
                     <Picker id locked />
                 </PageHeader>
                 {(!mistakes.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail=mistakes /> })}
+                <Stats id />
                 <Making id workspace />
+                <PartlyReady id />
                 <Stale id />
                 <SearchBox id asked />
                 <Suspense>

@@ -6,10 +6,9 @@ use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "workspaces/documents")]
 pub async fn list_documents(id: WorkspaceId, after: String) -> Result<Wire<WorkspacePage>, AppError> {
-    use super::read::PAGE;
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
-    let query = PageQuery { limit: PAGE, after: Some(after) };
+    let query = PageQuery { limit: PageQuery::MAX, after: Some(after) };
     services.workspace_page(who.user.id, id, query).await.map(Wire).map_err(ssr::told)
 }

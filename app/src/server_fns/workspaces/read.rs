@@ -4,7 +4,7 @@ use crate::{error::AppError, wire::Wire};
 use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
-/// Documents that a page starts with, and that "Load more" adds.
+/// Documents that a page starts with; those that are loaded later come in larger parts.
 #[cfg(feature = "ssr")]
 pub const PAGE: u32 = 50;
 

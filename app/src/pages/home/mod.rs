@@ -1,5 +1,7 @@
 //! The workspaces of a person, as cards, and the making of a new one.
 
+mod narrow;
+
 use super::{
     problem::ProblemView,
     workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
@@ -18,6 +20,7 @@ use crate::{
 };
 use domain::{WorkspaceId, message::count, resource::Counts};
 use leptos::{prelude::*, server_fn::ServerFn};
+use narrow::{Controls, Narrow};
 
 #[component]
 pub fn HomePage() -> impl IntoView {
@@ -53,9 +56,32 @@ pub fn HomePage() -> impl IntoView {
 
 #[component]
 fn Cards() -> impl IntoView {
-    let ids = RwSignal::from(Stores::expect().workspace_ids());
+    let stores = Stores::expect();
+    let ids = RwSignal::from(stores.workspace_ids());
     let is_empty = Memo::new(move |_| ids.with(Vec::is_empty));
+    let narrow = Narrow::of_address();
+    let all = Memo::new(move |_| narrow::all(stores, ids));
+    let shown = Memo::new(move |_| narrow.with(|n| n.of(all.get())));
+    let is_nothing = Memo::new(move |_| shown.with(Vec::is_empty) && !is_empty.get());
     view! {
+        <Show when=move || !is_empty.get()>
+            <Controls narrow workspaces=all />
+        </Show>
+        {move || {
+            is_nothing
+                .get()
+                .then(|| {
+                    view! {
+                        <EmptyState
+                            icon=IconName::Search
+                            title="No workspace matches"
+                            text="None of your workspaces has this status and these words."
+                        >
+                            <LinkButton href="/">"Show all"</LinkButton>
+                        </EmptyState>
+                    }
+                })
+        }}
         {move || {
             is_empty
                 .get()
@@ -74,7 +100,7 @@ fn Cards() -> impl IntoView {
                 })
         }}
         <div class="card-grid">
-            <For each=move || ids.get() key=|id| *id let(id)>
+            <For each=move || shown.get() key=|id| *id let(id)>
                 <Card id />
             </For>
         </div>

@@ -1,0 +1,67 @@
+//! What goes on, wherever the person is: the tray in the top bar, the progress in the browser's tab, the notices when
+//! something ended, and what a screen reader hears of it.
+
+mod announcer;
+mod notices;
+mod tab;
+mod tray;
+
+use crate::{live::Live, stores::Stores};
+use domain::{Job, JobId, JobKind, JobStatus, message::count};
+use leptos::prelude::*;
+
+pub use announcer::Announcer;
+pub use notices::Notices;
+#[cfg(not(feature = "ssr"))]
+pub use tab::titled;
+pub use tray::Tray;
+
+/// The jobs that have not ended, and how far they are together.
+#[derive(Clone, Copy)]
+pub struct Activity {
+    jobs: RwSignal<Vec<JobId>>,
+    /// Of the running jobs, whole percents; `None` while none runs, or while nobody can know.
+    #[cfg_attr(
+        feature = "ssr",
+        expect(dead_code, reason = "only the browser's half changes the title of the tab")
+    )]
+    percent: Memo<Option<u8>>,
+}
+
+impl Activity {
+    pub fn provide(stores: Stores, live: Live) {
+        let jobs = RwSignal::from(stores.active());
+        let is_open = live.is_open();
+        let percent = Memo::new(move |_| {
+            if !is_open.get() {
+                return None;
+            }
+            let running: Vec<f64> = jobs.with(|ids| {
+                ids.iter().filter_map(|id| stores.job(*id).with(|job| running(job.as_ref()))).collect()
+            });
+            let all = running.iter().sum::<f64>();
+            (!running.is_empty()).then(|| (all / running.len() as f64).floor().clamp(0.0, 100.0) as u8)
+        });
+        provide_context(Self { jobs, percent });
+        tab::keep(percent);
+    }
+
+    fn expect() -> Self {
+        expect_context()
+    }
+}
+
+fn running(job: Option<&Job>) -> Option<f64> {
+    job.filter(|job| job.status == JobStatus::Running).map(|job| job.progress)
+}
+
+/// What a job does: "Upload of 4 files".
+pub fn job_title(job: &Job) -> String {
+    let files = count(job.metrics.documents_total, "file", "files");
+    match job.kind {
+        JobKind::Upload => format!("Upload of {files}"),
+        JobKind::Crawl => "Crawl".into(),
+        JobKind::Reindex => format!("Indexing {files} anew"),
+        JobKind::Delete => "Deleting".into(),
+    }
+}

@@ -1,0 +1,133 @@
+//! A word when a job ended, wherever the person is. Of all the tabs of a browser the first one that somebody looks at
+//! says it, and no other.
+
+use super::job_title;
+use crate::{
+    components::{Toast, Tone},
+    paths,
+    stores::Stores,
+};
+use domain::{Job, JobStatus, WorkspaceId, message::count};
+use leptos::{ev, prelude::*, web_sys};
+use std::time::Duration;
+
+/// So long a good word stays; what went wrong stays until it is dismissed.
+const STAYS: Duration = Duration::from_secs(10);
+/// No more than these are shown at once; older ones go.
+const MOST: usize = 4;
+
+#[derive(Clone)]
+struct Notice {
+    rev: u64,
+    workspace: WorkspaceId,
+    tone: Tone,
+    text: String,
+}
+
+#[component]
+pub fn Notices() -> impl IntoView {
+    let stores = Stores::expect();
+    let ended = RwSignal::from(stores.ended());
+    let shown = RwSignal::new(Vec::<Notice>::new());
+    let close = move |rev: u64| shown.update(|all| all.retain(|n| n.rev != rev));
+    let take = move || {
+        if ended.with_untracked(Vec::is_empty) || !is_seen() {
+            return;
+        }
+        for job in ended.try_update(std::mem::take).unwrap_or_default() {
+            let Some(notice) = notice(&job).filter(|n| is_first(&job, n.rev)) else { continue };
+            let (rev, tone) = (notice.rev, notice.tone);
+            shown.update(|all| {
+                all.push(notice);
+                let over = all.len().saturating_sub(MOST);
+                all.drain(..over);
+            });
+            if tone == Tone::Done {
+                set_timeout(move || close(rev), STAYS);
+            }
+        }
+    };
+    Effect::new(move |_| {
+        ended.track();
+        take();
+    });
+    Effect::new(move |_| {
+        // It lives as long as the page does.
+        let _ = window_event_listener(ev::visibilitychange, move |_| take());
+    });
+    view! {
+        <div class="toasts">
+            <For each=move || shown.get() key=|n| n.rev let(n)>
+                <Toast tone=n.tone text=n.text.clone() on_close=Callback::new(move |()| close(n.rev))>
+                    <a class="link" href=paths::workspace(n.workspace) on:click=move |_| close(n.rev)>
+                        "Show"
+                    </a>
+                </Toast>
+            </For>
+        </div>
+    }
+}
+
+fn is_seen() -> bool {
+    document().visibility_state() == web_sys::VisibilityState::Visible
+}
+
+/// Whether no other tab of this browser has said it yet; from now on this one has.
+fn is_first(job: &Job, rev: u64) -> bool {
+    let Ok(Some(storage)) = window().local_storage() else { return true };
+    let key = format!("insighthub-told-{}", job.user_id);
+    let told = storage.get_item(&key).ok().flatten().and_then(|text| text.parse().ok()).unwrap_or(0);
+    if rev <= told {
+        return false;
+    }
+    // A storage that is full or forbidden costs a second notice at worst.
+    let _ = storage.set_item(&key, &rev.to_string());
+    true
+}
+
+fn notice(job: &Job) -> Option<Notice> {
+    let (tone, end) = outcome(job)?;
+    Some(Notice { rev: job.rev, workspace: job.kb_id, tone, text: format!("{}: {end}.", job_title(job)) })
+}
+
+/// What is to be said about the end of a job; nothing about one that somebody cancelled, who knows it.
+fn outcome(job: &Job) -> Option<(Tone, String)> {
+    let failed = job.metrics.documents_failed;
+    match job.status {
+        JobStatus::Completed if failed == 0 => Some((Tone::Done, "done".to_owned())),
+        JobStatus::Completed => {
+            let read = count(job.metrics.documents_done, "file is ready", "files are ready");
+            Some((Tone::Warning, format!("{read}, {failed} failed")))
+        }
+        JobStatus::Failed => Some((
+            Tone::Failed,
+            job.error.as_deref().map_or("failed", |e| e.trim_end_matches('.')).to_owned(),
+        )),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::job;
+
+    fn ended(status: JobStatus, done: u64, failed: u64) -> Option<(Tone, String)> {
+        let mut job = job(1, 5, status);
+        (job.metrics.documents_done, job.metrics.documents_failed) = (done, failed);
+        job.error = (status == JobStatus::Failed).then(|| "All 2 files failed.".to_owned());
+        outcome(&job)
+    }
+
+    #[test]
+    fn an_end_says_how_it_went() {
+        assert_eq!(ended(JobStatus::Completed, 4, 0), Some((Tone::Done, "done".into())));
+        assert_eq!(
+            ended(JobStatus::Completed, 1, 2),
+            Some((Tone::Warning, "1 file is ready, 2 failed".into()))
+        );
+        assert_eq!(ended(JobStatus::Failed, 0, 2), Some((Tone::Failed, "All 2 files failed".into())));
+        assert_eq!(ended(JobStatus::Cancelled, 0, 0), None);
+        assert_eq!(ended(JobStatus::Running, 0, 0), None);
+    }
+}

@@ -1,0 +1,69 @@
+//! The tray: a quiet number in the top bar while something runs, and a line a job. It works without a script, and never
+//! closes by itself.
+
+use super::job_title;
+use crate::{
+    components::{Icon, IconName, StatusBadge, words},
+    paths,
+    stores::Stores,
+};
+use domain::{Job, JobId, JobStatus, message::count, shown::Shown};
+use leptos::prelude::*;
+
+#[component]
+pub fn Tray() -> impl IntoView {
+    // Of the stores around it: the server renders each part of a page with its own.
+    let jobs = RwSignal::from(Stores::expect().active());
+    let number = Memo::new(move |_| jobs.with(Vec::len));
+    let is_busy = Memo::new(move |_| number.get() > 0);
+    view! {
+        <details class="tray" hidden=move || !is_busy.get()>
+            <summary class="tray-count" title="What goes on" data-jobs=move || number.get()>
+                <Icon name=IconName::Activity />
+                <span>{move || number.get()}</span>
+                <span class="sr-only">{move || format!("{} under way", count(number.get() as u64, "job", "jobs"))}</span>
+            </summary>
+            <div class="tray-panel" role="group" aria-label="Jobs under way">
+                <For each=move || jobs.get() key=|id| *id let(id)>
+                    <Line id />
+                </For>
+            </div>
+        </details>
+    }
+}
+
+#[component]
+fn Line(id: JobId) -> impl IntoView {
+    let stores = Stores::expect();
+    let job = RwSignal::from(stores.job(id));
+    let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
+    let workspace = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
+    let place = workspace.map(|id| RwSignal::from(stores.workspace(id)));
+    let name = move || place.and_then(|w| w.with(|w| w.as_ref().map(|w| w.name.clone())));
+    let shown =
+        Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
+    let progress = move || job.with(|j| j.as_ref().map_or(0.0, |j| words::bounded(j.progress)));
+    view! {
+        <div class="tray-job" data-job-id=id.to_string() data-status=move || shown.with(|s| s.key())>
+            <a class="trunc" href=workspace.map(paths::workspace)>
+                <strong>{move || of(job_title)}</strong>
+                <span class="meta">" in " {name}</span>
+            </a>
+            <StatusBadge shown />
+            <progress class="bar" max="100" value=progress aria-label=move || of(job_title)></progress>
+            <span class="meta num">{move || of(line)}</span>
+        </div>
+    }
+}
+
+/// "12 of 40 done · about 2 min left"
+fn line(job: &Job) -> String {
+    let mut parts = vec![format!("{} of {} done", job.metrics.documents_done, job.metrics.documents_total)];
+    if job.metrics.documents_failed > 0 {
+        parts.push(format!("{} failed", job.metrics.documents_failed));
+    }
+    if job.status == JobStatus::Running {
+        parts.extend(job.eta_seconds.map(words::time_left));
+    }
+    parts.join(" · ")
+}

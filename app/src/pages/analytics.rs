@@ -1,0 +1,156 @@
+//! How the documents of a workspace went: charts that the server drew, each with its figures as a table.
+
+use super::problem::ProblemView;
+use crate::{
+    components::{EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle},
+    layout::{ShellData, part, take_shell},
+    live::{Live, Screen},
+    paths,
+    server_fns::history::{Chart, Figures, read_analytics},
+    stores::Stores,
+    wire::Wire,
+};
+use domain::WorkspaceId;
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+const CHOICES: [u32; 3] = [7, 30, 90];
+
+#[component]
+pub fn AnalyticsPage() -> impl IntoView {
+    Live::expect().shows(Screen::Other);
+    let params = use_params_map();
+    let query = use_query_map();
+    let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
+    let days = Memo::new(move |_| query.with(|q| q.get("days").and_then(|d| d.parse().ok()).unwrap_or(0u32)));
+    let page = Resource::new_blocking(
+        move || (id.get(), days.get()),
+        move |(id, days)| async move {
+            match id {
+                Some(id) => read_analytics(id, days).await.map(|Wire(figures)| Wire((id, figures))),
+                None => Err(super::not_found::nothing("workspace")),
+            }
+        },
+    );
+    let ShellData(shell) = expect_context();
+    view! {
+        <TabTitle text="Analytics" />
+        <div class="page">
+            <Suspense fallback=|| view! { <RowsSkeleton rows=8 /> }>
+                {move || Suspend::new(async move {
+                    let shell = shell.await;
+                    match page.await {
+                        Ok(Wire((id, figures))) => {
+                            let take = |stores: Stores, live: Live| {
+                                if let Ok(Wire(shell)) = &shell {
+                                    take_shell(stores, live, shell);
+                                }
+                            };
+                            part(&take, move || view! { <Whole id figures /> }).into_any()
+                        }
+                        Err(error) => {
+                            let retry = Callback::new(move |()| page.refetch());
+                            view! { <ProblemView error what="workspace" retry /> }.into_any()
+                        }
+                    }
+                })}
+            </Suspense>
+        </div>
+    }
+}
+
+#[component]
+fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
+    let Figures { name, days, facts, charts, is_part } = figures;
+    let is_empty = charts.iter().all(|chart| chart.rows.is_empty());
+    let choice = move |choice: u32| {
+        let href = format!("{}/analytics?days={choice}", paths::workspace(id));
+        view! {
+            <a class="chip" href=href aria-current=(choice == days).then_some("page")>
+                {format!("{choice} days")}
+            </a>
+        }
+    };
+    let charts = move || charts.iter().cloned().map(|chart| view! { <Drawn chart /> }).collect_view();
+    view! {
+        <PageHeader title="Analytics" note=format!("of {name}")>
+            <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
+        </PageHeader>
+        <nav class="chips" aria-label="How far back">{CHOICES.map(choice).collect_view()}</nav>
+        <dl class="facts">
+            {facts
+                .into_iter()
+                .map(|(name, value)| view! {
+                    <div>
+                        <dt>{name}</dt>
+                        <dd>{value}</dd>
+                    </div>
+                })
+                .collect_view()}
+        </dl>
+        {is_part.then(|| view! { <p class="muted">"So much happened that only the newest part of it is counted here."</p> })}
+        {if is_empty {
+            view! {
+                <EmptyState
+                    icon=IconName::Activity
+                    title="No documents in these days"
+                    text="As soon as documents were processed, their numbers and times stand here."
+                />
+            }
+                .into_any()
+        } else {
+            charts().into_any()
+        }}
+    }
+}
+
+#[component]
+fn Drawn(chart: Chart) -> impl IntoView {
+    let Chart { title, about, svg, legend, columns, rows } = chart;
+    let (label, caption) = (title.clone(), title.clone());
+    view! {
+        <section class="card" aria-label=label>
+            <div class="card-head">
+                <div class="stack gap-1">
+                    <h2 class="section-title">{title}</h2>
+                    <p class="meta">{about}</p>
+                </div>
+                <ul class="legend">
+                    {legend
+                        .into_iter()
+                        .map(|(class, name)| view! {
+                            <li>
+                                <span class=format!("legend-sign legend-{class}") aria-hidden="true"></span>
+                                {name}
+                            </li>
+                        })
+                        .collect_view()}
+                </ul>
+            </div>
+            <div class="card-body stack">
+                <div class="chart-box" inner_html=svg></div>
+                <details class="details">
+                    <summary class="meta">"The figures as a table"</summary>
+                    <table class="history">
+                        <caption class="sr-only">{caption}</caption>
+                        <thead>
+                            <tr>
+                                {columns.into_iter().map(|name| view! { <th scope="col">{name}</th> }).collect_view()}
+                            </tr>
+                        </thead>
+                        <tbody>
+                            {rows
+                                .into_iter()
+                                .map(|row| view! {
+                                    <tr>
+                                        {row.into_iter().map(|cell| view! { <td>{cell}</td> }).collect_view()}
+                                    </tr>
+                                })
+                                .collect_view()}
+                        </tbody>
+                    </table>
+                </details>
+            </div>
+        </section>
+    }
+}

@@ -1,0 +1,319 @@
+//! The history of a workspace or a document: what happened, when, by whom and from which status. It follows the stream,
+//! and can be taken away as a file.
+
+use super::problem::ProblemView;
+use crate::{
+    AppError,
+    components::{
+        Button, EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle, use_now, words,
+    },
+    layout::{ShellData, part, take_shell},
+    live::{Live, Screen},
+    server_fns::history::{HistoryLine, HistoryPage as Part, document_history, workspace_history},
+    stores::Stores,
+    wire::Wire,
+};
+use domain::{DocumentId, WorkspaceId, resource::Page};
+use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
+use leptos_router::hooks::{use_params_map, use_query_map};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What happens at once is read at once.
+const GATHERED: Duration = Duration::from_millis(500);
+
+/// Whose history it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Of {
+    Workspace(WorkspaceId),
+    Document(DocumentId),
+}
+
+impl Of {
+    async fn read(self, after: Option<String>, all: bool) -> Result<Wire<Part>, AppError> {
+        match self {
+            Of::Workspace(id) => workspace_history(id, after, all).await,
+            Of::Document(id) => document_history(id, after, all).await,
+        }
+    }
+
+    fn page(self) -> String {
+        match self {
+            Of::Workspace(id) => format!("/w/{id}"),
+            Of::Document(id) => format!("/d/{id}"),
+        }
+    }
+
+    fn file(self, format: &str, all: bool) -> String {
+        let (kind, id) = match self {
+            Of::Workspace(id) => ("workspaces", id.to_string()),
+            Of::Document(id) => ("documents", id.to_string()),
+        };
+        let turns = if all { "" } else { "&transitions=true" };
+        format!("/api/{kind}/{id}/history?format={format}{turns}")
+    }
+
+    /// Changes with everything that happens to it.
+    fn rev(self, stores: Stores) -> Signal<Option<u64>> {
+        match self {
+            Of::Workspace(id) => {
+                let workspace = stores.workspace(id);
+                let panel = stores.panel_job(id);
+                Signal::derive(move || {
+                    let job = panel.get().and_then(|job| stores.job(job).with(|j| j.as_ref().map(|j| j.rev)));
+                    workspace.with(|w| w.as_ref().map(|w| w.rev)).max(job)
+                })
+            }
+            Of::Document(id) => {
+                let document = stores.document(id);
+                Signal::derive(move || document.with(|d| d.as_ref().map(|d| d.rev)))
+            }
+        }
+    }
+}
+
+#[component]
+pub fn WorkspaceHistoryPage() -> impl IntoView {
+    let params = use_params_map();
+    let of = Memo::new(move |_| params.with(|p| p.get("id")?.parse().ok().map(Of::Workspace)));
+    view! { <History of what="workspace" /> }
+}
+
+#[component]
+pub fn DocumentHistoryPage() -> impl IntoView {
+    let params = use_params_map();
+    let of = Memo::new(move |_| params.with(|p| p.get("id")?.parse().ok().map(Of::Document)));
+    view! { <History of what="document" /> }
+}
+
+#[component]
+fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
+    Live::expect().shows(Screen::Other);
+    let query = use_query_map();
+    let all = Memo::new(move |_| query.with(|q| q.get("all").is_some()));
+    let page = Resource::new_blocking(
+        move || (of.get(), all.get()),
+        move |(of, all)| async move {
+            match of {
+                Some(of) => of.read(None, all).await.map(|Wire(part)| Wire((of, all, part))),
+                None => Err(super::not_found::nothing(what)),
+            }
+        },
+    );
+    let ShellData(shell) = expect_context();
+    view! {
+        <TabTitle text="History" />
+        <div class="page">
+            <Suspense fallback=|| view! { <RowsSkeleton rows=8 /> }>
+                {move || Suspend::new(async move {
+                    let shell = shell.await;
+                    match page.await {
+                        Ok(Wire((of, all, read))) => {
+                            let take = |stores: Stores, live: Live| {
+                                if let Ok(Wire(shell)) = &shell {
+                                    take_shell(stores, live, shell);
+                                }
+                            };
+                            part(&take, move || view! { <Whole of all read /> }).into_any()
+                        }
+                        Err(error) => {
+                            let retry = Callback::new(move |()| page.refetch());
+                            view! { <ProblemView error what retry /> }.into_any()
+                        }
+                    }
+                })}
+            </Suspense>
+        </div>
+    }
+}
+
+#[component]
+fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
+    let lines = RwSignal::new(read.lines.items);
+    let next = RwSignal::new(read.lines.next);
+    follow(of, all, lines);
+    let here = format!("{}/history", of.page());
+    let (turns, everything) = (here.clone(), format!("{here}?all"));
+    let current = move |is: bool| is.then_some("page");
+    view! {
+        <PageHeader title="History" note=format!("of {}", read.name)>
+            <LinkButton href=of.file("csv", all) icon=IconName::Download attr:download="" attr:rel="external">
+                "CSV"
+            </LinkButton>
+            <LinkButton href=of.file("json", all) icon=IconName::Download attr:download="" attr:rel="external">
+                "JSON"
+            </LinkButton>
+            <LinkButton href=of.page()>"Back"</LinkButton>
+        </PageHeader>
+        <nav class="chips" aria-label="What is shown">
+            <a class="chip" href=turns aria-current=current(!all)>"Changes of status"</a>
+            <a class="chip" href=everything aria-current=current(all)>"Progress too"</a>
+        </nav>
+        <Show
+            when=move || !lines.with(Vec::is_empty)
+            fallback=|| {
+                view! {
+                    <EmptyState
+                        icon=IconName::Clock
+                        title="Nothing has happened yet"
+                        text="What happens from now on stands here, with its time and who did it."
+                    />
+                }
+            }
+        >
+            <table class="history">
+                <thead>
+                    <tr>
+                        <th scope="col">"When"</th>
+                        <th scope="col">"What"</th>
+                        <th scope="col">"Change"</th>
+                        <th scope="col">"Who"</th>
+                    </tr>
+                </thead>
+                <tbody>
+                    <For each=move || lines.get() key=|line| line.seq let(line)>
+                        <Line line />
+                    </For>
+                </tbody>
+            </table>
+        </Show>
+        <More of all lines next />
+    }
+}
+
+#[component]
+fn Line(line: HistoryLine) -> impl IntoView {
+    let now = use_now();
+    let at = line.at;
+    let change = match (line.from, line.to) {
+        (Some(from), Some(to)) => format!("{} → {}", plain(&from), plain(&to)),
+        (None, Some(to)) => plain(&to),
+        (Some(from), None) => format!("{} → gone", plain(&from)),
+        (None, None) => String::new(),
+    };
+    view! {
+        <tr data-seq=line.seq>
+            <td>
+                <time datetime=at.to_string()>{move || words::exact(at, now.offset_minutes.get())}</time>
+            </td>
+            <td>
+                <span class="history-about">{line.about}</span>
+                {(!line.told.is_empty()).then(|| view! { <span class="muted">{line.told}</span> })}
+            </td>
+            <td>{change}</td>
+            <td>{line.who}</td>
+        </tr>
+    }
+}
+
+/// `in_progress` → "in progress"
+fn plain(status: &str) -> String {
+    status.replace('_', " ")
+}
+
+/// Reads the newest lines when something happened, and puts them before those that are there.
+fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>) {
+    let rev = of.rev(Stores::expect());
+    let waiting = StoredValue::new(None::<TimeoutHandle>);
+    let read = move || {
+        waiting.try_set_value(None);
+        spawn_local(async move {
+            let Ok(Wire(newest)) = of.read(None, all).await else { return };
+            lines.try_update(|lines| *lines = joined(newest.lines, std::mem::take(lines)));
+        });
+    };
+    Effect::new(move |before: Option<Option<u64>>| {
+        let now = rev.get();
+        if before.is_some_and(|before| before != now) && waiting.with_value(Option::is_none) {
+            waiting.set_value(set_timeout_with_handle(read, GATHERED).ok());
+        }
+        now
+    });
+}
+
+/// The newest part before those that were there, each line once. When more came than one part holds, what was there is
+/// let go: a list with a hole would lie.
+fn joined(newest: Page<HistoryLine>, known: Vec<HistoryLine>) -> Vec<HistoryLine> {
+    let Some(oldest) = newest.items.last().map(|line| line.seq) else { return known };
+    let is_whole = newest.next.is_none() || known.iter().any(|line| line.seq >= oldest);
+    let mut all = newest.items;
+    if is_whole {
+        all.extend(known.into_iter().filter(|line| line.seq < oldest));
+    }
+    all
+}
+
+#[component]
+fn More(
+    of: Of,
+    all: bool,
+    lines: RwSignal<Vec<HistoryLine>>,
+    next: RwSignal<Option<String>>,
+) -> impl IntoView {
+    let busy = RwSignal::new(false);
+    let failed = RwSignal::new(None::<String>);
+    let has_more = Memo::new(move |_| next.with(Option::is_some));
+    let load = move |_| {
+        let Some(after) = next.get_untracked() else { return };
+        busy.set(true);
+        failed.set(None);
+        spawn_local(async move {
+            match of.read(Some(after), all).await {
+                Ok(Wire(part)) => {
+                    lines.try_update(|lines| {
+                        let oldest = lines.last().map_or(u64::MAX, |line| line.seq);
+                        lines.extend(part.lines.items.into_iter().filter(|line| line.seq < oldest));
+                    });
+                    next.try_set(part.lines.next);
+                }
+                Err(e) => {
+                    failed.try_set(Some(e.0.detail));
+                }
+            }
+            busy.try_set(false);
+        });
+    };
+    move || {
+        has_more.get().then(|| {
+            view! {
+                <div class="row justify-center">
+                    <Button busy on:click=load>"Load more"</Button>
+                    <span class="text-status-failed" role="status">{move || failed.get()}</span>
+                </div>
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::at;
+
+    fn lines(seqs: &[u64]) -> Vec<HistoryLine> {
+        let line = |&seq: &u64| HistoryLine {
+            seq,
+            at: at(seq),
+            about: String::new(),
+            told: String::new(),
+            from: None,
+            to: None,
+            who: String::new(),
+        };
+        seqs.iter().map(line).collect()
+    }
+
+    fn seqs(all: &[HistoryLine]) -> Vec<u64> {
+        all.iter().map(|line| line.seq).collect()
+    }
+
+    #[test]
+    fn new_lines_stand_before_the_known_ones_once_each_and_without_a_hole() {
+        let part = |seqs: &[u64], next: Option<&str>| Page { items: lines(seqs), next: next.map(Into::into) };
+        let known = lines(&[5, 4, 3]);
+        assert_eq!(seqs(&joined(part(&[7, 6, 5], Some("5")), known.clone())), [7, 6, 5, 4, 3]);
+        assert_eq!(seqs(&joined(part(&[9, 8, 7], Some("7")), known.clone())), [9, 8, 7]);
+        assert_eq!(seqs(&joined(part(&[9, 8, 7], None), known.clone())), [9, 8, 7, 5, 4, 3]);
+        assert_eq!(seqs(&joined(part(&[], None), known)), [5, 4, 3]);
+    }
+}

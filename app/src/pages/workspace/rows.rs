@@ -1,0 +1,232 @@
+//! The rows of the documents. Of a long list only those near the screen are there; empty space of the same height stands
+//! for the rest. A row that somebody points at stays where it is when others come in above it.
+
+use super::row::DocumentRow;
+use crate::{document::caught, upload::Uploads};
+use domain::{DocumentId, WorkspaceId};
+use leptos::{ev, html, leptos_dom::helpers::AnimationFrameRequestHandle, prelude::*, web_sys};
+use std::ops::Range;
+
+/// So many rows are simply there.
+const FEW: usize = 150;
+/// Rows beyond each edge of the screen that are there too.
+const BEYOND: usize = 25;
+/// The part that is there moves by so many rows at once.
+const STEP: usize = 10;
+
+/// `near_end`: told when the last rows come near the screen.
+#[component]
+pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<()>) -> impl IntoView {
+    let node = NodeRef::<html::Div>::new();
+    let (above, below) = (NodeRef::<html::Div>::new(), NodeRef::<html::Div>::new());
+    let wanted = RwSignal::new(0..FEW);
+    let height = RwSignal::new(0.0f64);
+    let range = Memo::new(move |_| clamped(&wanted.get(), ids.with(Vec::len)));
+    let shown = Memo::new(move |_| {
+        let range = range.get();
+        ids.with(|ids| ids.get(range).map(<[_]>::to_vec).unwrap_or_default())
+    });
+    let look = move || {
+        let Some((row, seen)) = measured(node.get_untracked()) else { return };
+        let len = ids.with_untracked(Vec::len);
+        height.set(row);
+        let now = around(&seen, len);
+        if wanted.get_untracked() != now {
+            wanted.set(now);
+        }
+        if seen.end + BEYOND >= len {
+            near_end.run(());
+        }
+    };
+    // Not more than once a frame, whichever part of the page it is that scrolls.
+    let asked = StoredValue::new(None::<AnimationFrameRequestHandle>);
+    let later = move || {
+        if asked.with_value(Option::is_none) {
+            let frame = request_animation_frame_with_handle(move || {
+                asked.try_set_value(None);
+                look();
+            });
+            asked.set_value(frame.ok());
+        }
+    };
+    Effect::new(move |_| {
+        caught("scroll", move |_| later());
+        caught("resize", move |_| later());
+    });
+    Effect::new(move |_| {
+        ids.track();
+        later();
+    });
+    Effect::new(move |_| {
+        let (range, row) = (range.get(), height.get());
+        let len = ids.with(Vec::len);
+        set_height(above, range.start as f64 * row);
+        set_height(below, len.saturating_sub(range.end) as f64 * row);
+    });
+    let pointing = keep_in_place(id, ids);
+    view! {
+        <div
+            role="rowgroup"
+            node_ref=node
+            on:pointermove=move |ev| pointing.moves(&ev)
+            on:pointerleave=move |_| pointing.leaves()
+        >
+            <div aria-hidden="true" node_ref=above></div>
+            <For each=move || shown.get() key=|id| *id let(id)>
+                <DocumentRow id />
+            </For>
+            <div aria-hidden="true" node_ref=below></div>
+        </div>
+    }
+}
+
+/// Rows of a list of that length that can be there.
+fn clamped(wanted: &Range<usize>, len: usize) -> Range<usize> {
+    if len <= FEW {
+        return 0..len;
+    }
+    let end = wanted.end.clamp(1, len);
+    wanted.start.min(end - 1)..end
+}
+
+/// The rows to have when those can be seen: some more on both sides, in steps.
+fn around(seen: &Range<usize>, len: usize) -> Range<usize> {
+    let start = seen.start.saturating_sub(BEYOND) / STEP * STEP;
+    let end = (seen.end + BEYOND).div_ceil(STEP) * STEP;
+    start.min(len)..end.max(start + 1).min(len.max(1))
+}
+
+/// The height of a row, and which rows can be seen.
+fn measured(node: Option<web_sys::HtmlDivElement>) -> Option<(f64, Range<usize>)> {
+    let node = node?;
+    let row = node.query_selector("[data-document-id]").ok()??.get_bounding_client_rect().height();
+    let tall = window().inner_height().ok()?.as_f64()?;
+    let top = node.get_bounding_client_rect().top();
+    if row <= 0.0 {
+        return None;
+    }
+    let at = |y: f64| (y / row).max(0.0) as usize;
+    Some((row, at(-top)..at(tall - top) + 1))
+}
+
+fn set_height(node: NodeRef<html::Div>, height: f64) {
+    if let Some(node) = node.get_untracked() {
+        // By the object model, which the page's policy allows; a style in the markup it does not.
+        let _ = web_sys::HtmlElement::style(&node).set_property("height", &format!("{height}px"));
+    }
+}
+
+/// A row that is pointed at, where it stood, and the pointer.
+#[derive(Clone)]
+struct Pointed {
+    row: web_sys::Element,
+    top: f64,
+    at: (i32, i32),
+}
+
+impl Pointed {
+    fn at((x, y): (i32, i32)) -> Option<Self> {
+        let row = document().element_from_point(x as f32, y as f32)?.closest("[data-document-id]").ok()??;
+        let top = row.get_bounding_client_rect().top();
+        Some(Self { row, top, at: (x, y) })
+    }
+}
+
+/// What moves a pointer over the rows, and off them.
+#[derive(Clone, Copy)]
+struct Pointing(StoredValue<Option<Pointed>, LocalStorage>);
+
+impl Pointing {
+    fn moves(self, ev: &ev::PointerEvent) {
+        if ev.pointer_type() == "mouse" {
+            self.0.set_value(Pointed::at((ev.client_x(), ev.client_y())));
+        }
+    }
+
+    fn leaves(self) {
+        self.0.set_value(None);
+    }
+}
+
+/// Keeps the row under the pointer where it is when rows come or go above it. What the person brings in by hand in this
+/// tab may push it: that is looked for at the top.
+fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) -> Pointing {
+    let pointed = StoredValue::new_local(None::<Pointed>);
+    let uploads = Uploads::expect().rows(id);
+    let had_uploads = StoredValue::new(false);
+    // The page was scrolled from here, which the browser tells a frame later; other rows may have come by then.
+    let ours = StoredValue::new(false);
+    Effect::new(move |_| {
+        // The pointer stays, and another row comes below it.
+        caught("scroll", move |_| {
+            if ours.try_update_value(std::mem::take).unwrap_or_default() {
+                return;
+            }
+            pointed.try_update_value(|pointed| *pointed = pointed.as_ref().and_then(|p| Pointed::at(p.at)));
+        });
+    });
+    Effect::new(move |_| {
+        ids.track();
+        let has = uploads.with_untracked(|rows| !rows.is_empty());
+        let own = had_uploads.try_update_value(|had| std::mem::replace(had, has)).unwrap_or_default() || has;
+        // The rows are in the page by then, and nothing was drawn yet.
+        request_animation_frame(move || {
+            pointed.try_update_value(|pointed| {
+                let Some(at) = pointed.as_mut().filter(|p| p.row.is_connected()) else { return };
+                let top = at.row.get_bounding_client_rect().top();
+                if own {
+                    at.top = top;
+                } else if (top - at.top).abs() >= 1.0 {
+                    ours.try_set_value(true);
+                    scroll_by(&at.row, top - at.top);
+                }
+            });
+        });
+    });
+    Pointing(pointed)
+}
+
+/// Scrolls whatever it is that scrolls around the row.
+fn scroll_by(row: &web_sys::Element, by: f64) {
+    let mut around = row.parent_element();
+    while let Some(element) = around {
+        if element.scroll_height() > element.client_height() + 1 && scrolls(&element) {
+            element.set_scroll_top(element.scroll_top() + by.round() as i32);
+            return;
+        }
+        around = element.parent_element();
+    }
+    window().scroll_by_with_x_and_y(0.0, by);
+}
+
+fn scrolls(element: &web_sys::Element) -> bool {
+    let style = window().get_computed_style(element).ok().flatten();
+    let overflow = style.and_then(|s| s.get_property_value("overflow-y").ok());
+    matches!(overflow.as_deref(), Some("auto" | "scroll"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_list_is_there_and_of_a_long_one_what_is_near() {
+        assert_eq!(clamped(&(40..50), 100), 0..100);
+        assert_eq!(clamped(&(40..90), 10_000), 40..90);
+        assert_eq!(clamped(&(9_000..9_100), 200), 199..200);
+        assert_eq!(around(&(0..20), 10_000), 0..50);
+        assert_eq!(around(&(503..523), 10_000), 470..550);
+        assert_eq!(around(&(9_990..10_010), 10_000), 9_960..10_000);
+    }
+
+    #[test]
+    fn what_is_seen_is_always_among_what_is_there() {
+        for len in [1, 149, 151, 400, 10_000] {
+            for first in (0..len).step_by(7) {
+                let seen = first..(first + 30).min(len);
+                let there = clamped(&around(&seen, len), len);
+                assert!(there.start <= seen.start && seen.end <= there.end, "{len} {seen:?} {there:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,181 @@
+// What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
+import { expect, test } from "../fixtures";
+import { FILES, allReady, elsewhere, firstWorkspace, live, signUp, upload } from "./support";
+
+test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto("/settings/profile");
+  await live(page);
+  const other = await context.newPage();
+  await other.goto("/");
+  await live(other);
+  await page.bringToFront();
+  await expect(page.locator(".tray")).toBeHidden();
+  // What the person hears and sees is gathered, since it may pass fast.
+  await page.evaluate(() => {
+    const seen = { titles: new Set<string>(), icons: new Set<string>(), said: new Set<string>(), lines: new Set<string>() };
+    Object.assign(window, { seen });
+    const look = () => {
+      seen.titles.add(document.title);
+      seen.icons.add(document.querySelector("link[rel=icon]")!.getAttribute("href")!);
+      for (const line of document.querySelectorAll(".tray-job")) seen.lines.add(line.textContent!);
+      const said = document.querySelector("[data-said]")!.textContent!.trim();
+      if (said) seen.said.add(said);
+    };
+    new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+  });
+  await upload(page.request, workspace, [...FILES, ...FILES, ...FILES]);
+  await expect(page.locator(".tray-count")).toHaveAttribute("data-jobs", "1");
+  await page.locator(".tray-count").click();
+  // It stays open while the person goes elsewhere.
+  await page.getByRole("link", { name: "Preferences" }).click();
+  await expect(page).toHaveURL(/preferences/);
+  await expect(page.locator(".tray[open]")).toHaveCount(1);
+  // To a headless browser both tabs are in front: one of them says it, whichever comes first, and the other does not.
+  const toasts = () => Promise.all([page, other].map((tab) => tab.locator(".toast").count()));
+  await expect.poll(async () => (await toasts()).reduce((all, n) => all + n), { timeout: 60_000 }).toBe(1);
+  const teller = (await toasts())[0] === 1 ? page : other;
+  const toast = teller.locator(".toast");
+  await expect(toast).toContainText("Upload of 12 files: done.");
+  await toast.getByRole("link", { name: "Show" }).click();
+  await expect(teller).toHaveURL(new RegExp(`/w/${workspace}$`));
+  await expect(toast).toHaveCount(0);
+  await expect(teller.locator('.doc-row[data-status="ready"]')).toHaveCount(12);
+  await expect(page.locator(".tray")).toBeHidden();
+  await expect(page).toHaveTitle(/^[^(]/);
+  await expect(page.locator("link[rel=icon]")).toHaveAttribute("href", "/favicon.svg");
+  const seen = await page.evaluate(() => {
+    const { titles, icons, said, lines } = (window as unknown as { seen: Record<string, Set<string>> }).seen;
+    return { titles: [...titles], icons: [...icons], said: [...said], lines: [...lines] };
+  });
+  expect(seen.titles.some((title) => /^\(\d+ %\) /.test(title)), seen.titles.join(" | ")).toBe(true);
+  expect(seen.icons.some((icon) => /busy-\d\.svg/.test(icon)), seen.icons.join(" | ")).toBe(true);
+  expect(seen.lines.some((line) => /^Upload of 12 files in My documents.*\d+ of 12 done/.test(line)), seen.lines[0]).toBe(true);
+  expect(seen.said).toContain("Upload of 12 files has started.");
+  expect(seen.said.length, seen.said.join(" | ")).toBeLessThanOrEqual(4);
+  for (const icon of seen.icons) expect((await page.request.get(icon)).status()).toBe(200);
+});
+
+test("workspaces are narrowed by status, words and order, in the address and without a script", async ({
+  page,
+  browser,
+  baseURL,
+}) => {
+  const who = await signUp(page);
+  for (const name of ["Harbour", "Cranes of the harbour", "Archive"]) {
+    const made = await page.request.post("/api/workspaces", { data: { name } });
+    expect(made.status()).toBe(201);
+  }
+  await page.goto("/");
+  await live(page);
+  const cards = page.getByRole("main").locator("article h2");
+  await expect(page.locator('[data-filter="ready"]')).toHaveText(/Ready 4/);
+  await page.getByRole("searchbox", { name: "Search workspaces" }).fill("harbour");
+  await expect(cards).toHaveText(["Cranes of the harbour", "Harbour"]);
+  await expect(page).toHaveURL(/\?q=harbour$/);
+  await page.getByLabel("Order").selectOption("name");
+  await expect(page).toHaveURL(/\?q=harbour&sort=name$/);
+  await page.locator('[data-filter="ready"]').click();
+  await expect(page).toHaveURL(/status=ready&q=harbour&sort=name$/);
+  await page.reload();
+  await expect(cards).toHaveText(["Cranes of the harbour", "Harbour"]);
+  await page.goto("/?status=error");
+  await expect(page.getByText("No workspace matches")).toBeVisible();
+  const plain = await elsewhere(browser, baseURL, who);
+  await plain.goto("/?q=archive&sort=name");
+  await expect(plain.getByRole("main").locator("article h2")).toHaveText(["Archive"]);
+  await plain.context().close();
+});
+
+test("the numbers of a workspace, its history and its figures follow what happens", async ({ page }) => {
+  const who = await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}`);
+  await live(page);
+  await expect(page.locator('[data-fact="Documents"] dd')).toHaveText("0");
+  await upload(page.request, workspace, [FILES[2], FILES[3]]);
+  await allReady(page, [FILES[2], FILES[3]]);
+  await expect(page.locator('[data-fact="Ready"] dd')).toHaveText("2");
+  await expect(page.locator('[data-fact="Chunks"] dd')).not.toHaveText("0");
+  await page.getByRole("link", { name: "History" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "History" })).toBeVisible();
+  const lines = page.locator(".history tbody tr");
+  await expect(lines.filter({ hasText: FILES[2] }).filter({ hasText: "processing → ready" })).toHaveCount(1);
+  await expect(lines.filter({ hasText: who.username }).first()).toBeVisible();
+  const before = await lines.count();
+  await upload(page.request, workspace, [FILES[1]]);
+  await expect(lines.filter({ hasText: FILES[1] }).filter({ hasText: "processing → ready" })).toHaveCount(1);
+  expect(await lines.count()).toBeGreaterThan(before);
+  const seqs = await lines.evaluateAll((rows) => rows.map((row) => Number((row as HTMLElement).dataset.seq)));
+  expect(seqs).toEqual([...new Set(seqs)].sort((a, b) => b - a));
+  const csv = await page.request.get((await page.getByRole("link", { name: "CSV" }).getAttribute("href"))!);
+  expect(csv.status()).toBe(200);
+  expect(await csv.text()).toContain("processing,ready");
+  await page.getByRole("link", { name: "Progress too" }).click();
+  await expect.poll(() => lines.count()).toBeGreaterThan(before);
+  await page.goto(`/w/${workspace}/analytics`);
+  await expect(page.locator(".chart")).toHaveCount(3);
+  const figures = await (await page.request.get(`/api/workspaces/${workspace}/analytics?days=7`)).json();
+  expect([figures.ready, figures.failed, figures.days.length]).toEqual([3, 0, 7]);
+  await expect(page.getByRole("main").locator(".facts")).toContainText("Ready3");
+});
+
+test("a document's steps are drawn over time", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const answer = await upload(page.request, workspace, [FILES[2]]);
+  await page.goto(`/d/${answer.documents[0].document_id}`);
+  await live(page);
+  await expect(page.locator("[data-document-id]")).toHaveAttribute("data-status", "ready");
+  await page.getByText("Over time").click();
+  const chart = page.locator(".waterfall .chart");
+  await expect(chart.locator("rect.bar-complete")).toHaveCount(await page.locator(".steps .step").count());
+  const wide = (await chart.boundingBox())!.width;
+  await page.getByRole("button", { name: "3×" }).click();
+  await expect.poll(async () => (await chart.boundingBox())!.width).toBeGreaterThan(wide * 2.5);
+});
+
+test("of a long list only the rows near the screen are there, and the row under the pointer stays", async ({ page }) => {
+  await signUp(page);
+  // An outside worker's workspace: nobody here works on the files, so the list is as long as it is made.
+  const made = await page.request.post("/api/workspaces", { data: { name: "Long list", processor: "external" } });
+  const { id } = await made.json();
+  const add = async (names: string[]) => {
+    const form = new FormData();
+    for (const name of names) form.append("file", new File([`The harbour opens at six, says ${name}.`], name));
+    expect((await page.request.post(`/api/workspaces/${id}/documents`, { multipart: form })).status()).toBe(202);
+  };
+  const all = 450;
+  for (let from = 0; from < all; from += 50) await add(Array.from({ length: 50 }, (_, n) => `file-${from + n}.txt`));
+  await page.goto(`/w/${id}`);
+  await live(page);
+  const rows = page.locator(".doc-row[data-document-id]");
+  await expect(rows.first()).toBeVisible();
+  const oldest = rows.filter({ has: page.getByTitle("file-0.txt", { exact: true }) });
+  await expect(async () => {
+    await page.mouse.move(600, 500);
+    await page.mouse.wheel(0, 4_000);
+    await expect(oldest).toBeVisible({ timeout: 300 });
+  }).toPass({ timeout: 60_000 });
+  expect(await rows.count()).toBeLessThan(160);
+  // The height of the list is that of all its rows.
+  const height = await page.locator(".doc-table [role=rowgroup]").evaluate((list) => list.getBoundingClientRect().height);
+  const one = (await rows.first().boundingBox())!.height;
+  expect(Math.round(height / one)).toBe(all);
+  for (const to of ["middle", "top"] as const) {
+    await page.mouse.wheel(0, to === "middle" ? -8_000 : -60_000);
+    if (to === "top") {
+      await expect(rows.filter({ has: page.getByTitle(`file-${all - 1}.txt`, { exact: true }) })).toBeInViewport();
+    }
+    await page.mouse.move(600, 640);
+    await expect.poll(() => page.locator(".doc-row[data-document-id]:hover").count()).toBe(1);
+    const id = await page.locator(".doc-row[data-document-id]:hover").getAttribute("data-document-id");
+    const pointed = page.locator(`.doc-row[data-document-id="${id}"]`);
+    const before = (await pointed.boundingBox())!.y;
+    const count = Number(await page.locator('[data-fact="Documents"] dd').textContent());
+    await add(["new-1.txt", "new-2.txt", "new-3.txt"]);
+    await expect(page.locator('[data-fact="Documents"] dd')).toHaveText(String(count + 3));
+    await expect.poll(async () => Math.round((await pointed.boundingBox())!.y - before)).toBe(0);
+  }
+});

@@ -5,7 +5,7 @@ use super::row::DocumentRow;
 use crate::{document::caught, upload::Uploads};
 use domain::{DocumentId, WorkspaceId};
 use leptos::{ev, html, leptos_dom::helpers::AnimationFrameRequestHandle, prelude::*, web_sys};
-use std::ops::Range;
+use std::{cell::RefCell, ops::Range};
 
 /// So many rows are simply there.
 const FEW: usize = 150;
@@ -63,13 +63,13 @@ pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<
         set_height(above, range.start as f64 * row);
         set_height(below, len.saturating_sub(range.end) as f64 * row);
     });
-    let pointing = keep_in_place(id, ids);
+    keep_in_place(id, ids);
     view! {
         <div
             role="rowgroup"
             node_ref=node
-            on:pointermove=move |ev| pointing.moves(&ev)
-            on:pointerleave=move |_| pointing.leaves()
+            on:pointermove=move |ev| pointer_moves(&ev)
+            on:pointerleave=move |_| pointer_leaves()
         >
             <div aria-hidden="true" node_ref=above></div>
             <For each=move || shown.get() key=|id| *id let(id)>
@@ -132,26 +132,24 @@ impl Pointed {
     }
 }
 
-/// What moves a pointer over the rows, and off them.
-#[derive(Clone, Copy)]
-struct Pointing(StoredValue<Option<Pointed>, LocalStorage>);
+thread_local! {
+    // A browser's page has one thread and one pointer. On the server, where threads take turns with a page, it stays empty.
+    static POINTED: RefCell<Option<Pointed>> = const { RefCell::new(None) };
+}
 
-impl Pointing {
-    fn moves(self, ev: &ev::PointerEvent) {
-        if ev.pointer_type() == "mouse" {
-            self.0.set_value(Pointed::at((ev.client_x(), ev.client_y())));
-        }
+fn pointer_moves(ev: &ev::PointerEvent) {
+    if ev.pointer_type() == "mouse" {
+        POINTED.set(Pointed::at((ev.client_x(), ev.client_y())));
     }
+}
 
-    fn leaves(self) {
-        self.0.set_value(None);
-    }
+fn pointer_leaves() {
+    POINTED.set(None);
 }
 
 /// Keeps the row under the pointer where it is when rows come or go above it. What the person brings in by hand in this
 /// tab may push it: that is looked for at the top.
-fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) -> Pointing {
-    let pointed = StoredValue::new_local(None::<Pointed>);
+fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) {
     let uploads = Uploads::expect().rows(id);
     let had_uploads = StoredValue::new(false);
     // The page was scrolled from here, which the browser tells a frame later; other rows may have come by then.
@@ -162,7 +160,8 @@ fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) -> Pointing {
             if ours.try_update_value(std::mem::take).unwrap_or_default() {
                 return;
             }
-            pointed.try_update_value(|pointed| *pointed = pointed.as_ref().and_then(|p| Pointed::at(p.at)));
+            let place = POINTED.with_borrow(|pointed| pointed.as_ref().map(|p| p.at));
+            POINTED.set(place.and_then(Pointed::at));
         });
     });
     Effect::new(move |_| {
@@ -171,19 +170,17 @@ fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) -> Pointing {
         let own = had_uploads.try_update_value(|had| std::mem::replace(had, has)).unwrap_or_default() || has;
         // The rows are in the page by then, and nothing was drawn yet.
         request_animation_frame(move || {
-            pointed.try_update_value(|pointed| {
-                let Some(at) = pointed.as_mut().filter(|p| p.row.is_connected()) else { return };
-                let top = at.row.get_bounding_client_rect().top();
-                if own {
-                    at.top = top;
-                } else if (top - at.top).abs() >= 1.0 {
-                    ours.try_set_value(true);
-                    scroll_by(&at.row, top - at.top);
-                }
-            });
+            let Some(mut at) = POINTED.take().filter(|p| p.row.is_connected()) else { return };
+            let top = at.row.get_bounding_client_rect().top();
+            if own {
+                at.top = top;
+            } else if (top - at.top).abs() >= 1.0 {
+                ours.try_set_value(true);
+                scroll_by(&at.row, top - at.top);
+            }
+            POINTED.set(Some(at));
         });
     });
-    Pointing(pointed)
 }
 
 /// Scrolls whatever it is that scrolls around the row.

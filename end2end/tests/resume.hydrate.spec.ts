@@ -11,6 +11,8 @@ class Wire {
   connections = 0;
 
   async install(page: Page): Promise<void> {
+    // The line is the only one: what a page does without sockets is told in `link.hydrate.spec.ts`.
+    await page.route(/\/api\/status\/(events|changes)/, (route) => route.abort());
     await page.routeWebSocket(/\/api\/status\/ws$/, (route) => {
       this.connections++;
       if (this.down) {
@@ -45,7 +47,7 @@ class Wire {
 }
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket/);
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -91,7 +93,7 @@ test("the socket is cut in the middle and no step is missed", async ({ page, com
 });
 
 test("while the link is down nothing pretends to move", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket/);
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);

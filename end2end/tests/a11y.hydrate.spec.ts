@@ -5,6 +5,8 @@ import { FILES, firstWorkspace, signUp, upload } from "./support";
 
 for (const theme of ["light", "dark"] as const) {
   test(`no page violates an accessibility rule (${theme})`, async ({ page, complaints }) => {
+    // Some twenty pages, each looked through by axe.
+    test.setTimeout(360_000);
     complaints.allow(/404/);
     await page.emulateMedia({ colorScheme: theme });
     await page.goto("/signup");

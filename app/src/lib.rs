@@ -12,6 +12,7 @@ mod error;
 mod forms;
 mod layout;
 pub mod live;
+mod locks;
 mod pages;
 pub mod paths;
 #[cfg(test)]

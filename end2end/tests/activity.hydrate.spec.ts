@@ -130,7 +130,7 @@ test("a document's steps are drawn over time", async ({ page }) => {
   await expect(page.locator("[data-document-id]")).toHaveAttribute("data-status", "ready");
   await page.getByText("Over time").click();
   const chart = page.locator(".waterfall .chart");
-  await expect(chart.locator("rect.bar-complete")).toHaveCount(await page.locator(".steps .step").count());
+  await expect(chart.locator("rect.tone-complete")).toHaveCount(await page.locator(".steps .step").count());
   const wide = (await chart.boundingBox())!.width;
   await page.getByRole("button", { name: "3×" }).click();
   await expect.poll(async () => (await chart.boundingBox())!.width).toBeGreaterThan(wide * 2.5);

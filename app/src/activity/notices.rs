@@ -4,7 +4,7 @@
 use super::job_title;
 use crate::{
     components::{Toast, Tone},
-    paths,
+    locks, paths,
     stores::Stores,
 };
 use domain::{Job, JobStatus, WorkspaceId, message::count};
@@ -15,6 +15,8 @@ use std::time::Duration;
 const STAYS: Duration = Duration::from_secs(10);
 /// No more than these are shown at once; older ones go.
 const MOST: usize = 4;
+/// The browser remembers that so many ends were told.
+const REMEMBERED: usize = 50;
 
 #[derive(Clone)]
 struct Notice {
@@ -29,22 +31,26 @@ pub fn Notices() -> impl IntoView {
     let stores = Stores::expect();
     let ended = RwSignal::from(stores.ended());
     let shown = RwSignal::new(Vec::<Notice>::new());
-    let close = move |rev: u64| shown.update(|all| all.retain(|n| n.rev != rev));
+    let close = move |rev: u64| {
+        shown.try_update(|all| all.retain(|n| n.rev != rev));
+    };
     let take = move || {
         if ended.with_untracked(Vec::is_empty) || !is_seen() {
             return;
         }
         for job in ended.try_update(std::mem::take).unwrap_or_default() {
-            let Some(notice) = notice(&job).filter(|n| is_first(&job, n.rev)) else { continue };
-            let (rev, tone) = (notice.rev, notice.tone);
-            shown.update(|all| {
-                all.push(notice);
-                let over = all.len().saturating_sub(MOST);
-                all.drain(..over);
+            let Some(notice) = notice(&job) else { continue };
+            once(&job, move || {
+                let (rev, tone) = (notice.rev, notice.tone);
+                shown.try_update(|all| {
+                    all.push(notice);
+                    let over = all.len().saturating_sub(MOST);
+                    all.drain(..over);
+                });
+                if tone == Tone::Done {
+                    set_timeout(move || close(rev), STAYS);
+                }
             });
-            if tone == Tone::Done {
-                set_timeout(move || close(rev), STAYS);
-            }
         }
     };
     Effect::new(move |_| {
@@ -52,8 +58,8 @@ pub fn Notices() -> impl IntoView {
         take();
     });
     Effect::new(move |_| {
-        // It lives as long as the page does.
-        let _ = window_event_listener(ev::visibilitychange, move |_| take());
+        let seen = window_event_listener(ev::visibilitychange, move |_| take());
+        on_cleanup(move || seen.remove());
     });
     view! {
         <div class="toasts">
@@ -72,17 +78,29 @@ fn is_seen() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Visible
 }
 
-/// Whether no other tab of this browser has said it yet; from now on this one has.
-fn is_first(job: &Job, rev: u64) -> bool {
-    let Ok(Some(storage)) = window().local_storage() else { return true };
-    let key = format!("insighthub-told-{}", job.user_id);
-    let told = storage.get_item(&key).ok().flatten().and_then(|text| text.parse().ok()).unwrap_or(0);
-    if rev <= told {
-        return false;
+/// Tells the end of a job if no tab of this browser has told it yet. What was told is remembered; the lock decides
+/// between tabs that learn of it in the same moment.
+fn once(job: &Job, tell: impl FnOnce() + 'static) {
+    let end = format!("{}/{}", job.job_id, job.attempt);
+    if let Ok(Some(storage)) = window().local_storage() {
+        let key = format!("insighthub-told-{}", job.user_id);
+        let told = storage.get_item(&key).ok().flatten().unwrap_or_default();
+        let Some(told) = told_with(&told, &end) else { return };
+        // A storage that is full or forbidden costs a second notice at worst.
+        let _ = storage.set_item(&key, &told);
     }
-    // A storage that is full or forbidden costs a second notice at worst.
-    let _ = storage.set_item(&key, &rev.to_string());
-    true
+    locks::in_one_tab(&format!("insighthub-told-{end}"), tell);
+}
+
+/// The ends that were told, a line each, with one more; `None` when it is among them.
+fn told_with(told: &str, end: &str) -> Option<String> {
+    let mut lines: Vec<&str> = told.lines().collect();
+    if lines.contains(&end) {
+        return None;
+    }
+    lines.push(end);
+    let over = lines.len().saturating_sub(REMEMBERED);
+    Some(lines.split_off(over).join("\n"))
 }
 
 fn notice(job: &Job) -> Option<Notice> {
@@ -117,6 +135,18 @@ mod tests {
         (job.metrics.documents_done, job.metrics.documents_failed) = (done, failed);
         job.error = (status == JobStatus::Failed).then(|| "All 2 files failed.".to_owned());
         outcome(&job)
+    }
+
+    #[test]
+    fn an_end_is_told_once_and_the_oldest_are_forgotten() {
+        let mut told = String::new();
+        for n in 0..60 {
+            told = told_with(&told, &format!("job-{n}/1")).expect("it is new");
+            assert_eq!(told_with(&told, &format!("job-{n}/1")), None);
+        }
+        assert_eq!(told.lines().count(), REMEMBERED);
+        assert!(told_with(&told, "job-59/2").is_some(), "another attempt has another end");
+        assert!(told_with(&told, "job-0/1").is_some());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{
     BROKEN, Live,
     machine::{Input, Millis},
 };
+use crate::wire;
 use domain::{Epoch, ServerFrame, event::close, pages::Since};
 use gloo_net::http::Request;
 use js_sys::{Array, JSON, Reflect};
@@ -69,12 +70,16 @@ pub fn connect_events(live: Live, since: Option<&Since>) {
             live.receive(&text);
         }
     });
+    let broken = source.clone();
     let on_error = Closure::<dyn FnMut()>::new(move || {
-        // Not from within its own callback.
+        let broken = broken.clone();
+        // Not from within its own callback; the link may be another one by then.
         set_timeout(
             move || {
-                hangup();
-                live.feed(Input::Closed(BROKEN));
+                if EVENTS.with_borrow(|now| now.as_ref().is_some_and(|e| e.source == broken)) {
+                    hangup();
+                    live.feed(Input::Closed(BROKEN));
+                }
             },
             Duration::ZERO,
         );
@@ -128,12 +133,12 @@ pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
 pub fn catch_up(live: Live, since: Option<Since>) {
     spawn_local(async move {
         match ask(since.as_ref(), 0, None).await {
-            Ok(answer) => {
-                answer.tell(live);
-                live.feed(Input::CaughtUp(true));
+            Ok(Answer { welcome, events }) => {
+                let events = events.iter().filter_map(|event| wire::frame(event));
+                live.feed(Input::CaughtUp(Some([welcome].into_iter().chain(events).collect())));
             }
             Err(401) => live.signed_out(),
-            Err(_) => live.feed(Input::CaughtUp(false)),
+            Err(_) => live.feed(Input::CaughtUp(None)),
         }
     });
 }

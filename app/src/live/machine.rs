@@ -2,15 +2,18 @@
 //! the tabs of one session share it. Pure: the time and the random number are handed in, and what is to be done is handed
 //! out, so that every course can be tested without a browser.
 
+mod following;
+
 use super::{
     ladder::{Ladder, Transport},
-    word::{LeaderLink, Word},
+    message::TabMessage,
 };
 use domain::{
     ClientFrame, Epoch, Event, EventFrame, ServerFrame, backoff,
     event::{SILENCE_SECONDS, close},
     pages::Since,
 };
+use following::Following;
 
 /// A moment, in milliseconds since 1970.
 pub type Millis = u64;
@@ -24,8 +27,6 @@ const CROWDED: Millis = 30_000;
 const SILENCE: Millis = SILENCE_SECONDS * 1_000;
 /// So often the leading tab says that it lives.
 const BEAT: Millis = 2_000;
-/// A tab that somebody looks at takes the lead when it has heard nothing of the leader for this long.
-const LEADERLESS: Millis = 5_000;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,15 +57,15 @@ pub enum Input {
     ProbeWelcomed,
     ProbeClosed,
     /// Another tab said something.
-    Heard(Word),
+    Heard(TabMessage),
     /// The leading tab passed an event on.
     Shared {
         epoch: Epoch,
         after: u64,
         event: EventFrame,
     },
-    /// What was missed was asked for; its frames came before. False: it could not be had.
-    CaughtUp(bool),
+    /// What was missed: the welcome, and the events that followed it. `None`: it could not be had.
+    CaughtUp(Option<Vec<ServerFrame>>),
     /// A second went by.
     Tick,
     /// The network came back, or the person pressed "Retry now".
@@ -92,7 +93,7 @@ pub enum Action {
     /// The socket that was tried takes the place of the link.
     Adopt,
     /// Tell the other tabs.
-    Tell(Word),
+    Tell(TabMessage),
     /// Pass the event that just came on to the other tabs.
     Pass {
         epoch: Epoch,
@@ -138,16 +139,6 @@ enum Role {
         beat: Option<Millis>,
     },
     Follower(Following),
-}
-
-#[derive(Debug, Default)]
-struct Following {
-    /// While what was missed is asked for: what the leader passed on meanwhile.
-    catching: Option<Vec<(Epoch, u64, EventFrame)>>,
-    /// What was missed could not be had yet.
-    behind: bool,
-    /// The leader's link is open, as it said last.
-    led: bool,
 }
 
 #[derive(Debug)]
@@ -224,7 +215,7 @@ impl Machine {
             if changed || beat.is_none_or(|at| now.saturating_sub(at) >= BEAT) {
                 *beat = Some(now);
                 actions.push(match self.link {
-                    Link::Ended => Action::Tell(Word::Ended),
+                    Link::Ended => Action::Tell(TabMessage::Ended),
                     _ => Action::Tell(self.beat()),
                 });
             }
@@ -263,9 +254,7 @@ impl Machine {
                 return vec![Action::Send(self.hello())];
             }
             Input::Frame(frame) => {
-                if !matches!(self.role, Role::Follower(_)) {
-                    self.heard = now;
-                }
+                self.heard = now;
                 return self.frame(frame, now);
             }
             Input::Answered => return vec![Action::Poll(self.since.clone())],
@@ -284,9 +273,9 @@ impl Machine {
                     self.ladder.not_up(now);
                 }
             }
-            Input::Heard(word) => return self.word(word, now),
+            Input::Heard(message) => return self.message(message, now),
             Input::Shared { epoch, after, event } => return self.shared(epoch, after, event, now),
-            Input::CaughtUp(whole) => return self.caught_up(whole, now),
+            Input::CaughtUp(missed) => return self.caught_up(missed, now),
             Input::Tick => return self.tick(now, unit),
             Input::Hurry => return self.hurry(now, unit),
             Input::Visible(visible) => {
@@ -316,19 +305,21 @@ impl Machine {
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {
         match frame {
             ServerFrame::Welcome { epoch, seq, resumed } => {
-                if !matches!(self.role, Role::Follower(_)) {
-                    self.ladder.held(now);
-                    self.opened(now);
-                }
-                // When it resumes, what was missed follows, each event with its own seq.
-                if !resumed || self.since.is_none() {
-                    self.since = Some(Since { epoch, seq });
-                }
-                if resumed { vec![] } else { vec![Action::Resync] }
+                self.ladder.held(now);
+                self.opened(now);
+                self.welcomed(Since { epoch, seq }, resumed)
             }
             ServerFrame::Event(event) => self.event(event),
             ServerFrame::Ping => vec![Action::Send(ClientFrame::Pong)],
         }
+    }
+
+    /// When it resumes, what was missed follows, each event with its own seq.
+    fn welcomed(&mut self, since: Since, resumed: bool) -> Vec<Action> {
+        if !resumed || self.since.is_none() {
+            self.since = Some(since);
+        }
+        if resumed { vec![] } else { vec![Action::Resync] }
     }
 
     fn opened(&mut self, now: Millis) {
@@ -397,15 +388,8 @@ impl Machine {
     }
 
     fn tick(&mut self, now: Millis, unit: f64) -> Vec<Action> {
-        if let Role::Follower(following) = &self.role {
-            let mut actions = vec![];
-            if self.visible && now.saturating_sub(self.heard) >= LEADERLESS {
-                self.heard = now;
-                actions.push(Action::TakeOver);
-            } else if following.behind && following.catching.is_none() && self.visible {
-                actions.extend(self.catch_up());
-            }
-            return actions;
+        if let Role::Follower(_) = self.role {
+            return self.watch_leader(now);
         }
         let dead = match self.link {
             Link::Waiting { until } if now >= until => return self.connect(now),
@@ -433,14 +417,8 @@ impl Machine {
     }
 
     fn hurry(&mut self, now: Millis, unit: f64) -> Vec<Action> {
-        if matches!(self.role, Role::Follower(_)) {
-            // A tab that slept has not heard the leader; it gets a moment to say that it lives.
-            self.heard = self.heard.max(now.saturating_sub(LEADERLESS / 2));
-            let mut actions = vec![Action::Tell(Word::Hello)];
-            if matches!(self.link, Link::Waiting { .. }) {
-                actions.push(Action::Tell(Word::Hurry));
-            }
-            return actions;
+        if let Role::Follower(_) = self.role {
+            return self.hurry_leader(now);
         }
         self.ladder.hurry(now);
         match self.link {
@@ -461,109 +439,5 @@ impl Machine {
     fn end(&mut self) -> Vec<Action> {
         self.link = Link::Ended;
         vec![Action::SignIn]
-    }
-
-    // Among the tabs of a session.
-
-    fn beat(&self) -> Word {
-        let link = match self.link {
-            Link::Open { .. } => LeaderLink::Open,
-            Link::Waiting { until } => LeaderLink::Waiting(until),
-            Link::Off | Link::Connecting { .. } | Link::Ended => LeaderLink::Connecting,
-        };
-        Word::Beat { since: self.since.clone(), link, transport: self.ladder.rung(), lost: self.lost }
-    }
-
-    fn follow(&mut self, now: Millis) -> Vec<Action> {
-        if matches!(self.role, Role::Follower(_)) {
-            return vec![];
-        }
-        self.role = Role::Follower(Following { behind: true, ..Following::default() });
-        self.heard = now;
-        if self.link == Link::Off {
-            self.link = Link::Connecting { began: now };
-        }
-        let mut actions = vec![Action::Tell(Word::Hello)];
-        actions.extend(self.catch_up());
-        actions
-    }
-
-    fn catch_up(&mut self) -> Option<Action> {
-        let Role::Follower(following) = &mut self.role else { return None };
-        if following.catching.is_some() {
-            return None;
-        }
-        following.catching = Some(vec![]);
-        following.behind = true;
-        self.greeted = true;
-        Some(Action::CatchUp(self.since.clone()))
-    }
-
-    fn caught_up(&mut self, whole: bool, now: Millis) -> Vec<Action> {
-        let Role::Follower(following) = &mut self.role else { return vec![] };
-        following.behind = !whole;
-        let (meanwhile, led) = (following.catching.take().unwrap_or_default(), following.led);
-        if !whole {
-            // What is on screen may be old, whatever the leader has.
-            if let Link::Open { .. } = self.link {
-                (self.link, self.lost) = (Link::Connecting { began: now }, Some(now));
-            }
-            return vec![];
-        }
-        if led {
-            self.opened(now);
-        }
-        meanwhile
-            .into_iter()
-            .flat_map(|(epoch, after, event)| self.shared(epoch, after, event, now))
-            .collect()
-    }
-
-    fn shared(&mut self, epoch: Epoch, after: u64, event: EventFrame, now: Millis) -> Vec<Action> {
-        let Role::Follower(following) = &mut self.role else { return vec![] };
-        self.heard = now;
-        if let Some(meanwhile) = &mut following.catching {
-            meanwhile.push((epoch, after, event));
-            return vec![];
-        }
-        let fits = self.since.as_ref().is_some_and(|s| s.epoch == epoch && after <= s.seq);
-        if fits && !following.behind { self.event(event) } else { self.catch_up().into_iter().collect() }
-    }
-
-    fn word(&mut self, word: Word, now: Millis) -> Vec<Action> {
-        match (word, &mut self.role) {
-            (Word::Hello, Role::Leader { .. }) => vec![Action::Tell(self.beat())],
-            (Word::Hurry, Role::Leader { .. }) => match self.link {
-                Link::Waiting { .. } => self.connect(now),
-                _ => vec![],
-            },
-            (Word::Ended, _) => self.end(),
-            (Word::Beat { since, link, transport, lost }, Role::Follower(following)) => {
-                let is_behind = following.behind
-                    || since.is_some_and(|leader| {
-                        self.since.as_ref().is_none_or(|s| s.epoch != leader.epoch || s.seq < leader.seq)
-                    });
-                let following = Following { led: link == LeaderLink::Open, ..std::mem::take(following) };
-                self.role = Role::Follower(following);
-                self.heard = now;
-                self.borrowed = Some(transport);
-                match link {
-                    LeaderLink::Open if is_behind => return self.catch_up().into_iter().collect(),
-                    LeaderLink::Open => self.opened(now),
-                    LeaderLink::Connecting => {
-                        if !matches!(self.link, Link::Connecting { .. }) {
-                            self.link = Link::Connecting { began: now };
-                        }
-                        self.lost = lost;
-                    }
-                    LeaderLink::Waiting(until) => {
-                        self.link = Link::Waiting { until };
-                        self.lost = lost.or(self.lost).or(Some(now));
-                    }
-                }
-                vec![]
-            }
-            _ => vec![],
-        }
     }
 }

@@ -4,11 +4,11 @@
 mod fallback;
 mod ladder;
 pub mod machine;
+mod message;
 mod socket;
 mod tabs;
 #[cfg(test)]
 mod tests;
-mod word;
 #[cfg(test)]
 mod world;
 
@@ -24,6 +24,7 @@ use domain::{DocumentId, Event, WorkspaceId, backoff, pages::Since};
 pub use ladder::Transport;
 use leptos::{ev, prelude::*, task::spawn_local};
 use machine::{Action, Input, Link, Machine, Millis};
+use message::TabMessage;
 use std::time::Duration;
 
 /// Code of a connection that broke without a word.
@@ -101,7 +102,7 @@ impl Live {
 
     /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, and before there was a
     /// link at all, as without a script.
-    pub fn hindrance(self) -> Signal<Option<&'static str>> {
+    pub fn paused_reason(self) -> Signal<Option<&'static str>> {
         let status = self.status;
         Signal::derive(move || {
             let is_lost = status.with(|s| s.lost.is_some());
@@ -208,8 +209,12 @@ impl Live {
                     fallback::hangup();
                     socket::adopt();
                 }
-                Action::Tell(word) => tabs::tell(&word),
-                Action::Pass { .. } => tabs::pass(&action, text),
+                Action::Tell(message) => tabs::tell(&message),
+                Action::Pass { epoch, after } => {
+                    if let Some(frame) = text {
+                        tabs::tell(&TabMessage::Event { epoch, after, frame: frame.to_owned() });
+                    }
+                }
                 Action::CatchUp(since) => fallback::catch_up(self, since),
                 Action::TakeOver => tabs::take_over(self),
                 Action::Apply(event) => self.take(*event),

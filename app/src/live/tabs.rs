@@ -1,33 +1,20 @@
 //! What the tabs of one session share, by means of the browser: a channel on which they speak, and a lock that the leader
 //! holds. A browser lets go of the lock when its tab ends, however that ends.
 
-use super::{
-    Live,
-    machine::{Action, Input},
-    word::Word,
+use super::{Live, machine::Input, message::TabMessage};
+use crate::{
+    locks::{self, Claim, Granted, Locks},
+    wire,
 };
-use crate::wire;
 use domain::ServerFrame;
-use js_sys::{Object, Promise, Reflect};
-use leptos::{prelude::window, task::spawn_local};
-use std::cell::{Cell, RefCell};
-use wasm_bindgen::{JsCast, JsValue, closure::Closure, prelude::wasm_bindgen};
+use leptos::task::spawn_local;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
+use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{BroadcastChannel, MessageEvent};
-
-#[wasm_bindgen]
-extern "C" {
-    /// `navigator.locks`, which `web_sys` has only for builds with unstable interfaces.
-    type Locks;
-
-    #[wasm_bindgen(method, catch)]
-    fn request(
-        this: &Locks,
-        name: &str,
-        options: &Object,
-        granted: &Closure<dyn FnMut(JsValue) -> JsValue>,
-    ) -> Result<Promise, JsValue>;
-}
 
 struct Tabs {
     channel: BroadcastChannel,
@@ -44,47 +31,36 @@ thread_local! {
     static QUEUED: Cell<bool> = const { Cell::new(false) };
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Claim {
-    /// Only if nobody leads.
-    IfFree,
-    /// When those before it are gone.
-    Wait,
-    /// At once; whoever leads is told.
-    Steal,
-}
-
 /// Joins the other tabs of the session. False: this browser cannot share (no lock outside of secure pages), or there is
 /// no session; then the tab has a link of its own.
 pub fn join(live: Live, session: Option<String>) -> bool {
     let Some(session) = session else { return false };
-    let locks = Reflect::get(&window().navigator(), &"locks".into()).ok();
-    let Some(locks) = locks.filter(|l| !l.is_undefined()) else { return false };
+    let Some(locks) = Locks::of_browser() else { return false };
     let name = format!("insighthub-live-{session}");
     let Ok(channel) = BroadcastChannel::new(&name) else { return false };
-    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
-        let word = message.data().as_string().and_then(|text| Word::parse(&text));
-        match word {
-            Some(Word::Event { epoch, after, frame }) => {
+    let on_message = Closure::<dyn FnMut(MessageEvent)>::new(move |event: MessageEvent| {
+        let message = event.data().as_string().and_then(|text| TabMessage::parse(&text));
+        match message {
+            Some(TabMessage::Event { epoch, after, frame }) => {
                 if let Some(ServerFrame::Event(event)) = wire::frame(&frame) {
                     live.feed(Input::Shared { epoch, after, event });
                 }
             }
-            Some(word) => live.feed(Input::Heard(word)),
+            Some(message) => live.feed(Input::Heard(message)),
             None => {}
         }
     });
     channel.set_onmessage(Some(on_message.as_ref().unchecked_ref()));
-    TABS.replace(Some(Tabs { channel, locks: locks.unchecked_into(), name, _message: on_message }));
+    TABS.replace(Some(Tabs { channel, locks, name, _message: on_message }));
     claim(live, Claim::IfFree);
     true
 }
 
-pub fn tell(word: &Word) {
+pub fn tell(message: &TabMessage) {
     TABS.with_borrow(|tabs| {
         if let Some(tabs) = tabs {
             // A closed channel has nobody to tell.
-            let _ = tabs.channel.post_message(&word.to_text().into());
+            let _ = tabs.channel.post_message(&message.to_text().into());
         }
     });
 }
@@ -97,17 +73,10 @@ fn claim(live: Live, how: Claim) {
     if how == Claim::Wait && QUEUED.replace(true) {
         return;
     }
-    let options = Object::new();
-    match how {
-        Claim::IfFree => set(&options, "ifAvailable"),
-        Claim::Steal => set(&options, "steal"),
-        Claim::Wait => {}
-    }
-    let held = Cell::new(false);
-    let held = std::rc::Rc::new(held);
+    let held = Rc::new(Cell::new(false));
     let granted = {
         let held = held.clone();
-        Closure::<dyn FnMut(JsValue) -> JsValue>::new(move |lock: JsValue| {
+        Granted::new(move |lock: JsValue| {
             if how == Claim::Wait {
                 QUEUED.set(false);
             }
@@ -116,13 +85,12 @@ fn claim(live: Live, how: Claim) {
             }
             held.set(true);
             live.feed(Input::Lead);
-            // Held until the tab ends, or another one takes it.
-            Promise::new(&mut |_, _| {}).into()
+            locks::until_the_tab_ends()
         })
     };
     let request = TABS.with_borrow(|tabs| {
         let tabs = tabs.as_ref()?;
-        tabs.locks.request(&tabs.name, &options, &granted).ok()
+        tabs.locks.claim(&tabs.name, how, &granted).ok()
     });
     let Some(request) = request else {
         // Without the lock there is no sharing.
@@ -143,15 +111,4 @@ fn claim(live: Live, how: Claim) {
         }
         claim(live, Claim::Wait);
     });
-}
-
-fn set(options: &Object, name: &str) {
-    let _ = Reflect::set(options, &name.into(), &JsValue::TRUE);
-}
-
-/// What of the machine's actions concerns the other tabs.
-pub fn pass(action: &Action, text: Option<&str>) {
-    if let (Action::Pass { epoch, after }, Some(frame)) = (action, text) {
-        tell(&Word::Event { epoch: epoch.clone(), after: *after, frame: frame.to_owned() });
-    }
 }

@@ -1,17 +1,18 @@
 //! A world for the live link: a server with its log, browsers' tabs with their lock and channel, and all that goes wrong
 //! between them. Whatever happens, every tab ends with what the server has.
 
+mod courses;
+
 use super::{
     ladder::Transport,
-    machine::{Action, Input, Link, Machine, Millis},
-    word::Word,
+    machine::{Action, Input, Machine, Millis},
+    message::TabMessage,
 };
 use crate::samples::{id, workspace};
 use domain::{
     ClientFrame, Epoch, Event, EventFrame, ServerFrame, Timestamp, WorkspaceId, event::close, pages::Since,
     reducer::Store,
 };
-use proptest::prelude::*;
 use std::collections::VecDeque;
 
 const ENTITIES: u64 = 5;
@@ -57,6 +58,15 @@ impl Server {
         [welcome].into_iter().chain(missed.map(|seq| self.frame(seq))).collect()
     }
 
+    /// What a page is drawn with.
+    fn snapshot(&self) -> Store {
+        let mut store = Store::default();
+        for (id, rev) in self.state() {
+            store.put_workspace(&domain::Workspace { id, ..workspace(1, rev) });
+        }
+        store
+    }
+
     /// The last change of each entity.
     fn state(&self) -> Vec<(WorkspaceId, u64)> {
         let last = |n| self.log.iter().rposition(|about| *about == n).map(|at| (id(n), at as u64 + 1));
@@ -80,11 +90,14 @@ struct Tab {
     store: Store,
     link: Option<(Wire, bool)>,
     probe: Option<Wire>,
+    /// Which connection the link and the probe are: what a dropped one still brings is heard by nobody.
+    line: u64,
+    probe_line: u64,
     poll: Option<(Since, Millis)>,
     frozen: bool,
     gone: bool,
     /// What comes while the tab is frozen.
-    backlog: VecDeque<Input>,
+    backlog: VecDeque<(Input, Option<u64>)>,
 }
 
 impl Tab {
@@ -102,7 +115,11 @@ struct World {
     tabs: Vec<Tab>,
     lock: Option<usize>,
     queue: VecDeque<usize>,
-    inputs: VecDeque<(usize, Input)>,
+    lines: u64,
+    /// What happens next, to which tab, and on which of its connections.
+    inputs: VecDeque<(usize, Input, Option<u64>)>,
+    /// Answers that are on their way; they take up to a second, and much may happen meanwhile.
+    late: Vec<(usize, Input)>,
 }
 
 #[derive(Clone, Debug)]
@@ -128,19 +145,36 @@ enum Command {
 
 impl World {
     fn put(&mut self, tab: usize, input: Input) {
-        self.inputs.push_back((tab, input));
+        self.inputs.push_back((tab, input, None));
+    }
+
+    fn put_link(&mut self, tab: usize, input: Input) {
+        self.inputs.push_back((tab, input, Some(self.tabs[tab].line)));
+    }
+
+    fn put_probe(&mut self, tab: usize, input: Input) {
+        self.inputs.push_back((tab, input, Some(self.tabs[tab].probe_line)));
+    }
+
+    fn new_line(&mut self) -> u64 {
+        self.lines += 1;
+        self.lines
     }
 
     fn settle(&mut self) {
         let mut steps = 0;
-        while let Some((tab, input)) = self.inputs.pop_front() {
+        while let Some((tab, input, line)) = self.inputs.pop_front() {
             steps += 1;
             assert!(steps < 100_000, "the tabs never come to rest");
             if self.tabs[tab].gone {
                 continue;
             }
             if self.tabs[tab].frozen {
-                self.tabs[tab].backlog.push_back(input);
+                self.tabs[tab].backlog.push_back((input, line));
+                continue;
+            }
+            let here = &self.tabs[tab];
+            if line.is_some_and(|line| line != here.line && line != here.probe_line) {
                 continue;
             }
             let frame = match &input {
@@ -170,39 +204,40 @@ impl World {
                 }
             }
             Action::Probe => {
+                self.tabs[tab].probe_line = self.new_line();
                 if self.server.down || self.server.no_sockets {
-                    self.put(tab, Input::ProbeClosed);
+                    self.put_probe(tab, Input::ProbeClosed);
                 } else {
                     self.tabs[tab].probe = Some(Wire::Silent);
-                    self.put(tab, Input::ProbeOpened);
+                    self.put_probe(tab, Input::ProbeOpened);
                 }
             }
             Action::SendProbe(ClientFrame::Hello { epoch, last_seq }) => {
                 if self.tabs[tab].probe == Some(Wire::Silent) {
                     self.tabs[tab].probe = Some(Wire::Live);
                     let since = epoch.zip(last_seq).map(|(epoch, seq)| Since { epoch, seq });
-                    self.put(tab, Input::ProbeWelcomed);
-                    self.greet(tab, since.as_ref());
+                    self.put_probe(tab, Input::ProbeWelcomed);
+                    for frame in self.server.greet(since.as_ref()) {
+                        self.put_probe(tab, Input::Frame(frame));
+                    }
                 }
             }
             Action::Adopt => {
                 self.hang_up(tab);
-                self.tabs[tab].link = self.tabs[tab].probe.take().map(|wire| (wire, true));
+                let here = &mut self.tabs[tab];
+                here.link = here.probe.take().map(|wire| (wire, true));
+                here.line = std::mem::take(&mut here.probe_line);
             }
-            Action::DropProbe => self.tabs[tab].probe = None,
+            Action::DropProbe => (self.tabs[tab].probe, self.tabs[tab].probe_line) = (None, 0),
             Action::Send(ClientFrame::Pong) | Action::SendProbe(ClientFrame::Pong) => {}
-            Action::Tell(word) => self.tell(tab, &Input::Heard(word)),
+            Action::Tell(message) => self.tell(tab, &Input::Heard(message)),
             Action::Pass { epoch, after } => {
                 let event = frame.expect("only an event is passed on").clone();
                 self.tell(tab, &Input::Shared { epoch, after, event });
             }
             Action::CatchUp(since) => {
-                if self.server.down {
-                    self.put(tab, Input::CaughtUp(false));
-                } else {
-                    self.greet(tab, since.as_ref());
-                    self.put(tab, Input::CaughtUp(true));
-                }
+                let missed = (!self.server.down).then(|| self.server.greet(since.as_ref()));
+                self.late.push((tab, Input::CaughtUp(missed)));
             }
             Action::TakeOver => {
                 if let Some(leader) = self.lock.replace(tab).filter(|leader| *leader != tab) {
@@ -215,11 +250,7 @@ impl World {
                 self.tabs[tab].store.apply(&event);
             }
             Action::Resync => {
-                let mut store = Store::default();
-                for (id, rev) in self.server.state() {
-                    store.put_workspace(&domain::Workspace { id, ..workspace(1, rev) });
-                }
-                self.tabs[tab].store = store;
+                self.tabs[tab].store = self.server.snapshot();
             }
             Action::SignIn => panic!("nobody's session ended"),
         }
@@ -228,7 +259,7 @@ impl World {
     fn tell(&mut self, from: usize, input: &Input) {
         // What is said goes through text, as on the channel.
         let input = match input {
-            Input::Heard(word) => Input::Heard(Word::parse(&word.to_text()).expect("a word")),
+            Input::Heard(message) => Input::Heard(TabMessage::parse(&message.to_text()).expect("a message")),
             other => other.clone(),
         };
         for tab in (0..self.tabs.len()).filter(|tab| *tab != from) {
@@ -238,19 +269,19 @@ impl World {
 
     fn greet(&mut self, tab: usize, since: Option<&Since>) {
         for frame in self.server.greet(since) {
-            self.put(tab, Input::Frame(frame));
+            self.put_link(tab, Input::Frame(frame));
         }
     }
 
     fn connect(&mut self, tab: usize, by: Transport, since: Option<Since>) {
         let server = &self.server;
         match by {
-            _ if server.down => self.put(tab, Input::Closed(1006)),
-            Transport::Socket if server.no_sockets => self.put(tab, Input::Closed(1006)),
-            Transport::Events if server.no_streams => self.put(tab, Input::Closed(1006)),
+            _ if server.down => self.put_link(tab, Input::Closed(1006)),
+            Transport::Socket if server.no_sockets => self.put_link(tab, Input::Closed(1006)),
+            Transport::Events if server.no_streams => self.put_link(tab, Input::Closed(1006)),
             Transport::Socket => {
                 self.tabs[tab].link = Some((Wire::Silent, true));
-                self.put(tab, Input::Opened);
+                self.put_link(tab, Input::Opened);
             }
             Transport::Events => {
                 self.tabs[tab].link = Some((Wire::Live, false));
@@ -262,7 +293,7 @@ impl World {
 
     fn poll(&mut self, tab: usize, since: Option<Since>, wait: Millis) {
         if self.server.down {
-            self.put(tab, Input::Closed(1006));
+            self.put_link(tab, Input::Closed(1006));
             return;
         }
         match since {
@@ -275,12 +306,13 @@ impl World {
             }
             since => {
                 self.greet(tab, since.as_ref());
-                self.put(tab, Input::Answered);
+                self.put_link(tab, Input::Answered);
             }
         }
     }
 
     fn hang_up(&mut self, tab: usize) {
+        self.tabs[tab].line = self.new_line();
         self.tabs[tab].link = None;
         self.tabs[tab].poll = None;
     }
@@ -289,10 +321,10 @@ impl World {
     fn cut(&mut self, tab: usize, code: u16) {
         let had = self.tabs[tab].link.take().is_some() | self.tabs[tab].poll.take().is_some();
         if had {
-            self.put(tab, Input::Closed(code));
+            self.put_link(tab, Input::Closed(code));
         }
         if self.tabs[tab].probe.take().is_some() {
-            self.put(tab, Input::ProbeClosed);
+            self.put_probe(tab, Input::ProbeClosed);
         }
     }
 
@@ -302,26 +334,29 @@ impl World {
             let here = &mut self.tabs[tab];
             if matches!(here.link, Some((Wire::Live, _))) {
                 let frame = self.server.frame(seq);
-                self.put(tab, Input::Frame(frame));
+                self.put_link(tab, Input::Frame(frame));
             } else if let Some((since, _)) = here.poll.take() {
                 self.greet(tab, Some(&since));
-                self.put(tab, Input::Answered);
+                self.put_link(tab, Input::Answered);
             }
         }
     }
 
     fn second(&mut self) {
         self.now += 1_000;
+        for (tab, input) in std::mem::take(&mut self.late) {
+            self.put(tab, input);
+        }
         for tab in 0..self.tabs.len() {
             if self.now.is_multiple_of(20_000) && matches!(self.tabs[tab].link, Some((Wire::Live, _))) {
-                self.put(tab, Input::Frame(ServerFrame::Ping));
+                self.put_link(tab, Input::Frame(ServerFrame::Ping));
             }
             if let Some((since, until)) = self.tabs[tab].poll.clone()
                 && self.now >= until
             {
                 self.tabs[tab].poll = None;
                 self.greet(tab, Some(&since));
-                self.put(tab, Input::Answered);
+                self.put_link(tab, Input::Answered);
             }
             if !self.tabs[tab].frozen {
                 self.put(tab, Input::Tick);
@@ -337,9 +372,7 @@ impl World {
             Command::Open => {
                 let mut tab = Tab::default();
                 if !self.server.down {
-                    for (id, rev) in self.server.state() {
-                        tab.store.put_workspace(&domain::Workspace { id, ..workspace(1, rev) });
-                    }
+                    tab.store = self.server.snapshot();
                 }
                 let since = Since { epoch: self.server.epoch(), seq: self.server.head() };
                 self.tabs.push(tab);
@@ -417,8 +450,8 @@ impl World {
     fn thaw(&mut self, n: usize) {
         self.tabs[n].frozen = false;
         let backlog = std::mem::take(&mut self.tabs[n].backlog);
-        for input in backlog {
-            self.put(n, input);
+        for (input, line) in backlog {
+            self.inputs.push_back((n, input, line));
         }
     }
 
@@ -433,117 +466,4 @@ impl World {
         }
         self.run(&Command::Wait(180));
     }
-}
-
-fn command() -> impl Strategy<Value = Command> {
-    let tab = || 0..8usize;
-    prop_oneof![
-        8 => (1..=ENTITIES).prop_map(Command::Commit),
-        3 => Just(Command::Open),
-        2 => tab().prop_map(Command::Close),
-        2 => tab().prop_map(Command::Freeze),
-        2 => tab().prop_map(Command::Thaw),
-        2 => (tab(), any::<bool>()).prop_map(|(tab, v)| Command::Visible(tab, v)),
-        2 => tab().prop_map(Command::Cut),
-        2 => tab().prop_map(Command::Stall),
-        1 => Just(Command::Down),
-        2 => Just(Command::Up),
-        2 => any::<bool>().prop_map(Command::Sockets),
-        2 => any::<bool>().prop_map(Command::Streams),
-        1 => Just(Command::Forget),
-        1 => (0..10u64).prop_map(Command::Restore),
-        6 => (1..70u64).prop_map(Command::Wait),
-    ]
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
-
-    #[test]
-    fn whatever_goes_wrong_every_tab_ends_with_what_the_server_has(
-        commands in prop::collection::vec(command(), 1..60)
-    ) {
-        let mut world = World::default();
-        world.run(&Command::Open);
-        for command in &commands {
-            world.run(command);
-        }
-        world.calm();
-        let links = |world: &World| {
-            let alive = world.tabs.iter().filter(|t| !t.gone);
-            alive.filter(|t| t.link.is_some() || t.poll.is_some()).count()
-        };
-        for (n, tab) in world.tabs.iter().enumerate().filter(|(_, t)| !t.gone) {
-            prop_assert!(matches!(tab.machine.link(), Link::Open { .. }), "tab {n}: {:?}", tab.machine);
-            prop_assert_eq!(tab.seen(), world.server.state(), "tab {}: {:?}", n, tab.machine);
-            prop_assert_eq!(tab.machine.since().map(|s| s.seq), Some(world.server.head()));
-        }
-        prop_assert!(links(&world) <= 1, "the tabs share one link");
-        // And what happens now comes at once, to everybody.
-        if world.tabs.iter().any(|t| !t.gone) {
-            world.run(&Command::Commit(1));
-        }
-        for tab in world.tabs.iter().filter(|t| !t.gone) {
-            prop_assert_eq!(tab.seen(), world.server.state());
-        }
-    }
-}
-
-/// A world with so many tabs, all of them calm.
-fn tabs(n: usize) -> World {
-    let mut world = World::default();
-    (0..n).for_each(|_| world.run(&Command::Open));
-    world.run(&Command::Wait(3));
-    world
-}
-
-#[test]
-fn five_tabs_have_one_link() {
-    let world = tabs(5);
-    assert_eq!(world.tabs.iter().filter(|t| t.link.is_some()).count(), 1);
-    assert!(world.tabs.iter().all(|t| matches!(t.machine.link(), Link::Open { .. })));
-}
-
-#[test]
-fn the_next_tab_leads_when_the_leader_is_closed() {
-    let mut world = tabs(3);
-    world.run(&Command::Close(0));
-    world.run(&Command::Commit(1));
-    assert!(world.tabs[1].link.is_some());
-    assert_eq!(world.tabs[2].seen(), world.server.state());
-}
-
-#[test]
-fn a_visible_tab_takes_the_lead_from_one_that_sleeps() {
-    let mut world = tabs(2);
-    world.run(&Command::Freeze(0));
-    world.run(&Command::Commit(1));
-    world.run(&Command::Wait(6));
-    assert_eq!(world.lock, Some(1));
-    assert_eq!(world.tabs[1].seen(), world.server.state());
-    world.run(&Command::Thaw(0));
-    world.run(&Command::Wait(3));
-    assert_eq!(world.tabs[0].seen(), world.server.state());
-    assert!(world.tabs[0].link.is_none(), "the one that slept follows now");
-}
-
-#[test]
-fn without_sockets_the_link_goes_down_the_ladder_and_up_again() {
-    let mut world = tabs(1);
-    let transport = |world: &World| world.tabs[0].machine.transport();
-    world.run(&Command::Sockets(false));
-    world.run(&Command::Wait(8));
-    assert_eq!(transport(&world), Transport::Events);
-    world.run(&Command::Commit(1));
-    assert_eq!(world.tabs[0].seen(), world.server.state());
-    world.run(&Command::Streams(false));
-    world.run(&Command::Wait(20));
-    assert_eq!(transport(&world), Transport::Polling);
-    world.run(&Command::Commit(2));
-    assert_eq!(world.tabs[0].seen(), world.server.state());
-    world.run(&Command::Sockets(true));
-    world.run(&Command::Wait(60));
-    assert_eq!(transport(&world), Transport::Socket);
-    world.run(&Command::Commit(3));
-    assert_eq!(world.tabs[0].seen(), world.server.state());
 }

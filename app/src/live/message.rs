@@ -15,7 +15,7 @@ pub enum LeaderLink {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub enum Word {
+pub enum TabMessage {
     /// A tab asks who leads.
     Hello,
     /// A person in a tab that follows pressed "Retry now".
@@ -28,17 +28,17 @@ pub enum Word {
     Ended,
 }
 
-/// No part of a word has a line end: an epoch is a plain token, and JSON escapes its own.
+/// No part of a message has a line end: an epoch is a plain token, and JSON escapes its own.
 const BETWEEN: char = '\n';
 
-impl Word {
+impl TabMessage {
     pub fn to_text(&self) -> String {
         match self {
-            Word::Hello => "hello".to_owned(),
-            Word::Hurry => "hurry".to_owned(),
-            Word::Ended => "ended".to_owned(),
-            Word::Event { epoch, after, frame } => format!("event\n{epoch}\n{after}\n{frame}"),
-            Word::Beat { since, link, transport, lost } => {
+            TabMessage::Hello => "hello".to_owned(),
+            TabMessage::Hurry => "hurry".to_owned(),
+            TabMessage::Ended => "ended".to_owned(),
+            TabMessage::Event { epoch, after, frame } => format!("event\n{epoch}\n{after}\n{frame}"),
+            TabMessage::Beat { since, link, transport, lost } => {
                 let (link, until) = match link {
                     LeaderLink::Open => ("open", 0),
                     LeaderLink::Connecting => ("connecting", 0),
@@ -51,17 +51,17 @@ impl Word {
         }
     }
 
-    /// `None` for a word that this tab does not know: another tab may be of a newer version.
+    /// `None` for one that this tab does not know: another tab may be of a newer version.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, rest) = text.split_once(BETWEEN).unwrap_or((text, ""));
         match name {
-            "hello" => Some(Word::Hello),
-            "hurry" => Some(Word::Hurry),
-            "ended" => Some(Word::Ended),
+            "hello" => Some(TabMessage::Hello),
+            "hurry" => Some(TabMessage::Hurry),
+            "ended" => Some(TabMessage::Ended),
             "event" => {
                 let mut parts = rest.splitn(3, BETWEEN);
                 let epoch = Epoch(parts.next()?.into());
-                Some(Word::Event {
+                Some(TabMessage::Event {
                     epoch,
                     after: parts.next()?.parse().ok()?,
                     frame: parts.next()?.to_owned(),
@@ -80,7 +80,7 @@ impl Word {
                 let transport = Transport::parse(parts.next()?)?;
                 let lost = Some(parts.next()?.parse().ok()?).filter(|at| *at != 0);
                 let since = (!epoch.is_empty()).then(|| Since { epoch: Epoch(epoch.into()), seq });
-                Some(Word::Beat { since, link, transport, lost })
+                Some(TabMessage::Beat { since, link, transport, lost })
             }
             _ => None,
         }
@@ -92,28 +92,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_word_is_understood_as_it_was_said() {
+    fn every_message_is_understood_as_it_was_said() {
         let since = Some(Since { epoch: Epoch("e1".into()), seq: 7 });
-        let beat = |link, since, lost| Word::Beat { since, link, transport: Transport::Events, lost };
-        for word in [
-            Word::Hello,
-            Word::Hurry,
-            Word::Ended,
-            Word::Event { epoch: Epoch("e1".into()), after: 41, frame: r#"{"a":"b\nc"}"#.to_owned() },
+        let beat = |link, since, lost| TabMessage::Beat { since, link, transport: Transport::Events, lost };
+        for message in [
+            TabMessage::Hello,
+            TabMessage::Hurry,
+            TabMessage::Ended,
+            TabMessage::Event { epoch: Epoch("e1".into()), after: 41, frame: r#"{"a":"b\nc"}"#.to_owned() },
             beat(LeaderLink::Open, since.clone(), None),
             beat(LeaderLink::Connecting, None, Some(12)),
             beat(LeaderLink::Waiting(99), since, Some(12)),
         ] {
-            assert_eq!(Word::parse(&word.to_text()), Some(word));
+            assert_eq!(TabMessage::parse(&message.to_text()), Some(message));
         }
     }
 
     #[test]
-    fn what_is_no_word_is_passed_over() {
+    fn what_is_no_message_is_passed_over() {
         for text in
             ["", "what", "event", "event\ne", "event\ne\nx\n{}", "beat\n\n\n", "beat\ne\n1\nshut\n0\nws\n0"]
         {
-            assert_eq!(Word::parse(text), None, "{text:?}");
+            assert_eq!(TabMessage::parse(text), None, "{text:?}");
         }
     }
 }

@@ -2,7 +2,12 @@
 //! phase takes for each kind of file.
 
 use crate::{
-    event::FileProgress, files::FileKind, history::HistoryEntry, status::PhaseName, step::Step,
+    event::FileProgress,
+    files::FileKind,
+    history::HistoryEntry,
+    ids::{DocumentId, JobId},
+    status::PhaseName,
+    step::Step,
     timestamp::Timestamp,
 };
 use litemap::LiteMap;
@@ -23,7 +28,8 @@ pub struct Day {
     pub failed: u64,
 }
 
-/// How long one phase took for the documents of one kind, each document's own time in it.
+/// How long one phase took for the documents of one kind, each document's own time in it. One that was processed twice
+/// counts twice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PhaseTime {
@@ -50,13 +56,16 @@ pub struct Analytics {
     pub is_part: bool,
 }
 
+/// One way of a document through the phases.
+type Run = (DocumentId, Option<JobId>, u32);
+
 /// Gathers the figures from entries in any order.
 #[derive(Debug)]
 pub struct Gathering {
     first: i64,
     days: Vec<Day>,
-    /// Micros that a document spent in a phase.
-    spent: LiteMap<(String, PhaseName, String), i64>,
+    /// Micros that one run of a document spent in a phase.
+    spent: LiteMap<(String, PhaseName, Run), i64>,
 }
 
 impl Gathering {
@@ -91,7 +100,8 @@ impl Gathering {
         let Some(phase) = Step::phase(&step.step) else { return };
         let kind = FileKind::of_name(&step.filename).map_or("other", FileKind::as_str).to_owned();
         let took = step.timestamp.micros().saturating_sub(step.started_at.micros()).max(0);
-        *self.spent.entry((kind, phase, step.document_id.to_string())).or_default() += took;
+        let run = (step.document_id, step.job_id, step.attempt);
+        *self.spent.entry((kind, phase, run)).or_default() += took;
     }
 
     /// `is_part`: there was more than was taken.
@@ -160,9 +170,13 @@ mod tests {
     }
 
     fn step(document: u64, filename: &str, step: &str, seconds: i64) -> HistoryEntry {
+        step_of(1, document, filename, step, seconds)
+    }
+
+    fn step_of(attempt: u32, document: u64, filename: &str, step: &str, seconds: i64) -> HistoryEntry {
         let id = format!("00000000-0000-0000-0000-{document:012}");
         let data = json!({
-            "document_id": id, "workspace_id": id, "job_id": null, "attempt": 1, "filename": filename,
+            "document_id": id, "workspace_id": id, "job_id": null, "attempt": attempt, "filename": filename,
             "step": step, "message": "", "status": "complete", "progress": 10.0, "extra": {}, "rev": 1,
             "started_at": at(0).to_string(), "timestamp": at(0).plus_seconds(seconds).to_string(), "fileId": id,
         });
@@ -204,6 +218,8 @@ mod tests {
             step(3, "c.pdf", "extracting_text", 40),
             step(3, "c.pdf", "chunking_text", 4),
             step(4, "notes.txt", "extracting_text", 1),
+            // A second attempt is a run of its own.
+            step_of(2, 4, "notes.txt", "extracting_text", 6),
             step(5, "notes.txt", "extracting_text", 2),
             step(5, "notes.txt", "something_else", 2),
         ] {
@@ -217,7 +233,7 @@ mod tests {
             [
                 ("pdf", PhaseName::Loading, 3, 5_000),
                 ("pdf", PhaseName::Chunking, 1, 4_000),
-                ("text", PhaseName::Loading, 2, 1_500),
+                ("text", PhaseName::Loading, 3, 2_000),
             ]
         );
     }

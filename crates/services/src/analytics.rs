@@ -19,12 +19,13 @@ impl Services {
     /// # Errors
     /// 404 when the workspace is not there, or not the user's.
     pub async fn analytics(&self, user: UserId, workspace: WorkspaceId, days: u32) -> Result<Analytics> {
+        self.workspace(user, workspace).await?;
         let mut all = Gathering::new(self.clock.now(), days.min(MOST_DAYS));
         let since = all.since();
         let (mut after, mut taken) = (None, 0);
         loop {
             let query = HistoryQuery { limit: PageQuery::MAX, after, newest_first: true, transitions: true };
-            let page = self.history(user, HistoryOf::Workspace(workspace), query).await?;
+            let page = self.history.history(user, HistoryOf::Workspace(workspace), query).await?;
             taken += page.items.len();
             page.items.iter().for_each(|entry| all.take(entry));
             let is_older = page.items.last().is_none_or(|last| last.at < since);

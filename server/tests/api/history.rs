@@ -172,3 +172,44 @@ async fn a_history_refuses_what_it_cannot_read_and_whose_it_is_not() {
         bob.get(&format!("{path}{query}")).await.problem(404, "not_found");
     }
 }
+
+#[tokio::test]
+async fn the_figures_of_a_workspace_count_what_its_history_tells() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/analytics");
+    let none = ada.read(&path).await;
+    assert_eq!((none["days"].as_array().map(Vec::len), &none["failure_rate"]), (Some(30), &Value::Null));
+    for (name, bytes) in [
+        ("a.txt", &prose(1, 200)[..]),
+        ("b.md", b"# Harbour\n\nIt opens at six."),
+        ("c.pdf", b"%PDF-1.4 broken"),
+    ] {
+        let document = ada.upload_one(&workspace, name, bytes).await;
+        ada.settled(&document).await;
+    }
+    let figures = ada.read(&format!("{path}?days=7")).await;
+    let days = figures["days"].as_array().expect("days");
+    assert_eq!(days.len(), 7);
+    let sum = |field: &str| days.iter().filter_map(|day| day[field].as_u64()).sum::<u64>();
+    assert_eq!((sum("added"), sum("ready"), sum("failed")), (3, 2, 1), "{figures}");
+    assert_eq!(
+        (&figures["ready"], &figures["failed"], &figures["is_part"]),
+        (&json!(2), &json!(1), &json!(false))
+    );
+    assert!((figures["failure_rate"].as_f64().expect("a rate") - 1.0 / 3.0).abs() < 1e-9);
+    let phases = figures["phases"].as_array().expect("phases");
+    let of = |kind: &str| -> Vec<&str> {
+        phases
+            .iter()
+            .filter(|p| p["kind"] == kind && p["documents"] == 1)
+            .filter_map(|p| p["phase"].as_str())
+            .collect()
+    };
+    assert_eq!(of("text"), ["loading", "chunking", "embedding", "indexing"]);
+    assert_eq!(of("markdown"), of("text"));
+    for days in ["0", "91", "many"] {
+        ada.get(&format!("{path}?days={days}")).await.problem(422, "invalid");
+    }
+}

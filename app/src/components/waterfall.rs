@@ -95,7 +95,7 @@ fn drawn(n: usize, bar: &Bar, whole: f64) -> impl IntoView + use<> {
     let text = format!("{} · {}", bar.step, words::duration(bar.length));
     view! {
         <rect
-            class=format!("bar-{}", bar.status)
+            class=format!("tone-{}", bar.status)
             x=format!("{x:.2}%")
             y=y
             width=format!("{width:.2}%")

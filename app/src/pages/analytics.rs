@@ -1,13 +1,10 @@
 //! How the documents of a workspace went: charts that the server drew, each with its figures as a table.
 
-use super::problem::ProblemView;
+use super::{loaded::loaded, not_found::no_such};
 use crate::{
-    components::{EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle},
-    layout::{ShellData, part, take_shell},
-    live::{Live, Screen},
+    components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
-    stores::Stores,
     wire::Wire,
 };
 use domain::WorkspaceId;
@@ -18,7 +15,6 @@ const CHOICES: [u32; 3] = [7, 30, 90];
 
 #[component]
 pub fn AnalyticsPage() -> impl IntoView {
-    Live::expect().shows(Screen::Other);
     let params = use_params_map();
     let query = use_query_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
@@ -28,34 +24,13 @@ pub fn AnalyticsPage() -> impl IntoView {
         move |(id, days)| async move {
             match id {
                 Some(id) => read_analytics(id, days).await.map(|Wire(figures)| Wire((id, figures))),
-                None => Err(super::not_found::nothing("workspace")),
+                None => Err(no_such("workspace")),
             }
         },
     );
-    let ShellData(shell) = expect_context();
     view! {
         <TabTitle text="Analytics" />
-        <div class="page">
-            <Suspense fallback=|| view! { <RowsSkeleton rows=8 /> }>
-                {move || Suspend::new(async move {
-                    let shell = shell.await;
-                    match page.await {
-                        Ok(Wire((id, figures))) => {
-                            let take = |stores: Stores, live: Live| {
-                                if let Ok(Wire(shell)) = &shell {
-                                    take_shell(stores, live, shell);
-                                }
-                            };
-                            part(&take, move || view! { <Whole id figures /> }).into_any()
-                        }
-                        Err(error) => {
-                            let retry = Callback::new(move |()| page.refetch());
-                            view! { <ProblemView error what="workspace" retry /> }.into_any()
-                        }
-                    }
-                })}
-            </Suspense>
-        </div>
+        {loaded(page, "workspace", |(id, figures)| view! { <Whole id figures /> })}
     }
 }
 
@@ -120,7 +95,7 @@ fn Drawn(chart: Chart) -> impl IntoView {
                         .into_iter()
                         .map(|(class, name)| view! {
                             <li>
-                                <span class=format!("legend-sign legend-{class}") aria-hidden="true"></span>
+                                <span class=format!("legend-sign tone-{class}") aria-hidden="true"></span>
                                 {name}
                             </li>
                         })

@@ -1,7 +1,7 @@
 //! A document: what it is, what happens to it step by step, and the passages that it was cut into.
 
 use super::{
-    not_found::{Missing, nothing},
+    not_found::{Missing, no_such},
     problem::ProblemView,
     workspace::document_shown,
 };
@@ -40,7 +40,7 @@ pub fn DocumentPage() -> impl IntoView {
             async move {
                 let page = match id {
                     Some(id) => read_document(id).await,
-                    None => Err(nothing("document")),
+                    None => Err(no_such("document")),
                 };
                 told.tell(page.as_ref().map(|Wire(page)| page.document.filename.as_str()));
                 page

@@ -1,14 +1,10 @@
 //! The history of a workspace or a document: what happened, when, by whom and from which status. It follows the stream,
 //! and can be taken away as a file.
 
-use super::problem::ProblemView;
+use super::{loaded::loaded, not_found::no_such};
 use crate::{
     AppError,
-    components::{
-        Button, EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle, use_now, words,
-    },
-    layout::{ShellData, part, take_shell},
-    live::{Live, Screen},
+    components::{Button, EmptyState, IconName, LinkButton, PageHeader, TabTitle, use_now, words},
     server_fns::history::{HistoryLine, HistoryPage as Part, document_history, workspace_history},
     stores::Stores,
     wire::Wire,
@@ -88,7 +84,6 @@ pub fn DocumentHistoryPage() -> impl IntoView {
 
 #[component]
 fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
-    Live::expect().shows(Screen::Other);
     let query = use_query_map();
     let all = Memo::new(move |_| query.with(|q| q.get("all").is_some()));
     let page = Resource::new_blocking(
@@ -96,34 +91,13 @@ fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
         move |(of, all)| async move {
             match of {
                 Some(of) => of.read(None, all).await.map(|Wire(part)| Wire((of, all, part))),
-                None => Err(super::not_found::nothing(what)),
+                None => Err(no_such(what)),
             }
         },
     );
-    let ShellData(shell) = expect_context();
     view! {
         <TabTitle text="History" />
-        <div class="page">
-            <Suspense fallback=|| view! { <RowsSkeleton rows=8 /> }>
-                {move || Suspend::new(async move {
-                    let shell = shell.await;
-                    match page.await {
-                        Ok(Wire((of, all, read))) => {
-                            let take = |stores: Stores, live: Live| {
-                                if let Ok(Wire(shell)) = &shell {
-                                    take_shell(stores, live, shell);
-                                }
-                            };
-                            part(&take, move || view! { <Whole of all read /> }).into_any()
-                        }
-                        Err(error) => {
-                            let retry = Callback::new(move |()| page.refetch());
-                            view! { <ProblemView error what retry /> }.into_any()
-                        }
-                    }
-                })}
-            </Suspense>
-        </div>
+        {loaded(page, what, |(of, all, read)| view! { <Whole of all read /> })}
     }
 }
 

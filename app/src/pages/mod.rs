@@ -6,6 +6,7 @@ mod components;
 mod document;
 mod history;
 mod home;
+mod loaded;
 mod not_found;
 mod problem;
 mod rag;

@@ -16,7 +16,7 @@ pub fn NotFound() -> impl IntoView {
 }
 
 /// An address that is no id names nothing.
-pub fn nothing(what: &str) -> AppError {
+pub fn no_such(what: &str) -> AppError {
     #[cfg(feature = "ssr")]
     crate::ssr::set_status(404);
     Problem::not_found(what).into()

@@ -1,6 +1,6 @@
 //! The workspaces of a person, as cards, and the making of a new one.
 
-mod narrow;
+mod filter;
 
 use super::{
     problem::ProblemView,
@@ -19,8 +19,8 @@ use crate::{
     wire::Wire,
 };
 use domain::{WorkspaceId, message::count, resource::Counts};
+use filter::{Filter, FilterBar};
 use leptos::{prelude::*, server_fn::ServerFn};
-use narrow::{Controls, Narrow};
 
 #[component]
 pub fn HomePage() -> impl IntoView {
@@ -59,13 +59,13 @@ fn Cards() -> impl IntoView {
     let stores = Stores::expect();
     let ids = RwSignal::from(stores.workspace_ids());
     let is_empty = Memo::new(move |_| ids.with(Vec::is_empty));
-    let narrow = Narrow::of_address();
-    let all = Memo::new(move |_| narrow::all(stores, ids));
-    let shown = Memo::new(move |_| narrow.with(|n| n.of(all.get())));
+    let filter = Filter::of_address();
+    let all = Memo::new(move |_| filter::all(stores, ids));
+    let shown = Memo::new(move |_| filter.with(|f| f.of(all.get())));
     let is_nothing = Memo::new(move |_| shown.with(Vec::is_empty) && !is_empty.get());
     view! {
         <Show when=move || !is_empty.get()>
-            <Controls narrow workspaces=all />
+            <FilterBar filter workspaces=all />
         </Show>
         {move || {
             is_nothing

@@ -60,7 +60,7 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
         move || workspace.get(),
         move |id| async move {
             match (id, is_workspace) {
-                (None, true) => Err(super::not_found::nothing("workspace")),
+                (None, true) => Err(super::not_found::no_such("workspace")),
                 (id, _) => read_rag(id).await,
             }
         },

@@ -22,7 +22,7 @@ use leptos_router::hooks::use_navigate;
 pub fn Stale(id: WorkspaceId) -> impl IntoView {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let stale = Memo::new(move |_| workspace.with(|w| w.as_ref().map_or(0, |w| w.counts.stale)));
-    let hindrance = Live::expect().hindrance();
+    let paused_reason = Live::expect().paused_reason();
     let open = RwSignal::new(false);
     let expected = RwSignal::new(None::<Result<Estimate, String>>);
     let count_them = move || {
@@ -59,10 +59,10 @@ pub fn Stale(id: WorkspaceId) -> impl IntoView {
                             <strong>{count(stale.get(), "document is stale", "documents are stale")}</strong>
                             ": indexed with other settings than the workspace has now. Searches still find what is there."
                         </p>
-                        {move || hindrance.get().map(|why| view! { <span class="meta" data-hindrance="">{why}</span> })}
+                        {move || paused_reason.get().map(|why| view! { <span class="meta" data-paused="">{why}</span> })}
                         <Button
                             kind=ButtonKind::Primary
-                            disabled=Signal::derive(move || hindrance.get().is_some())
+                            disabled=Signal::derive(move || paused_reason.get().is_some())
                             on:click=ask
                             attr:data-scripted=""
                         >

@@ -48,7 +48,7 @@ fn steps(provisioning: &Provisioning) -> Vec<ProgressStep> {
 #[component]
 fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl IntoView {
     let stores = Stores::expect();
-    let hindrance = Live::expect().hindrance();
+    let paused_reason = Live::expect().paused_reason();
     let busy = RwSignal::new(false);
     let failed = RwSignal::new(None::<String>);
     let on_submit = move |ev: SubmitEvent| {
@@ -88,13 +88,13 @@ fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl In
                     submit=true
                     icon=IconName::Retry
                     busy
-                    disabled=Signal::derive(move || hindrance.get().is_some())
-                    attr:title=move || hindrance.get()
+                    disabled=Signal::derive(move || paused_reason.get().is_some())
+                    attr:title=move || paused_reason.get()
                 >
                     "Retry"
                 </Button>
             </form>
-            {move || hindrance.get().map(|why| view! { <span class="meta" data-hindrance="">{why}</span> })}
+            {move || paused_reason.get().map(|why| view! { <span class="meta" data-paused="">{why}</span> })}
             <span class="text-status-failed" role="status">{move || failed.get()}</span>
         </ErrorPanel>
     }

@@ -11,7 +11,7 @@ mod stats;
 mod upload_row;
 
 use super::{
-    not_found::{Missing, nothing},
+    not_found::{Missing, no_such},
     problem::ProblemView,
     rag::Stale,
     workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
@@ -62,7 +62,7 @@ pub fn WorkspacePage() -> impl IntoView {
             async move {
                 let page = match id {
                     Some(id) => read_workspace(id, None).await,
-                    None => Err(nothing("workspace")),
+                    None => Err(no_such("workspace")),
                 };
                 told.tell(page.as_ref().map(|Wire(page)| page.workspace.name.as_str()));
                 page

@@ -3,7 +3,7 @@
 
 use crate::{
     AppError,
-    components::{Boundary, Button, FileTypeIcon, Icon, IconName, LinkButton, words},
+    components::{Boundary, Button, FileTypeIcon, LinkButton, SearchField, words},
     paths,
 };
 use domain::{WorkspaceId, message::count, resource::SearchHit};
@@ -35,20 +35,13 @@ pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView 
     };
     view! {
         <form class="toolbar" role="search" method="get" action=format!("/w/{id}") on:submit=on_submit>
-            <label class="search-box">
-                <Icon name=IconName::Search />
-                <span class="sr-only">"Search in this workspace"</span>
-                <input
-                    class="input"
-                    type="search"
-                    name="q"
-                    value=asked.get_untracked().unwrap_or_default()
-                    placeholder="Search in this workspace"
-                    autocomplete="off"
-                    maxlength="500"
-                    node_ref=input
-                />
-            </label>
+            <SearchField
+                label="Search in this workspace"
+                name="q"
+                value=asked.get_untracked().unwrap_or_default()
+                maxlength=500
+                node=input
+            />
             <Button submit=true>"Search"</Button>
         </form>
     }

@@ -8,8 +8,6 @@ use domain::{
     analytics::{Day, PhaseTime},
     message::number,
 };
-use std::fmt::Write;
-
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 180.0;
 /// Room for the numbers at the left, and for the words below.
@@ -99,44 +97,40 @@ fn standing(days: &[Day], columns: &[Vec<(&str, f64)>], most: f64, label: &dyn F
     let step = inner / days.len().max(1) as f64;
     let bar = (step * 0.7).min(28.0);
     let mut out = format!(r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">"#);
-    let _ = (|| {
-        for share in [0.0, 0.5, 1.0] {
-            let y = 8.0 + tall * (1.0 - share);
-            write!(out, r#"<line class="chart-line" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1}" y2="{y:.1}"/>"#)?;
-            // Half a document would be no help.
-            if share != 0.5 || (most / 2.0).fract() == 0.0 {
-                let (x, y) = (LEFT - 8.0, y + 4.0);
-                let text = label(most * share);
-                write!(
-                    out,
-                    r#"<text class="chart-text" x="{x}" y="{y:.1}" text-anchor="end">{text}</text>"#
-                )?;
-            }
+    for share in [0.0, 0.5, 1.0] {
+        let y = 8.0 + tall * (1.0 - share);
+        out.push_str(&format!(
+            r#"<line class="chart-line" x1="{LEFT}" x2="{WIDTH}" y1="{y:.1}" y2="{y:.1}"/>"#
+        ));
+        // Half a document would be no help.
+        if share != 0.5 || (most / 2.0).fract() == 0.0 {
+            let (x, y) = (LEFT - 8.0, y + 4.0);
+            let text = label(most * share);
+            out.push_str(&format!(
+                r#"<text class="chart-text" x="{x}" y="{y:.1}" text-anchor="end">{text}</text>"#
+            ));
         }
-        for (n, (day, parts)) in days.iter().zip(columns).enumerate() {
-            let x = LEFT + step * n as f64 + (step - bar) / 2.0;
-            let mut y = 8.0 + tall;
-            for (class, value) in parts.iter().filter(|(_, value)| *value > 0.0) {
-                let height = (tall * value / most).max(1.5);
-                y -= height;
-                write!(
-                    out,
-                    r#"<rect class="chart-{class}" x="{x:.1}" y="{y:.1}" width="{bar:.1}" height="{height:.1}"/>"#
-                )?;
-            }
-            // Not every day has room for its name.
-            if n % days.len().div_ceil(6).max(1) == 0 {
-                let (x, y) = (x + bar / 2.0, HEIGHT - 4.0);
-                let name = day.date.get(5..).unwrap_or_default();
-                write!(
-                    out,
-                    r#"<text class="chart-text" x="{x:.1}" y="{y}" text-anchor="middle">{name}</text>"#
-                )?;
-            }
+    }
+    for (n, (day, parts)) in days.iter().zip(columns).enumerate() {
+        let x = LEFT + step * n as f64 + (step - bar) / 2.0;
+        let mut y = 8.0 + tall;
+        for (class, value) in parts.iter().filter(|(_, value)| *value > 0.0) {
+            let height = (tall * value / most).max(1.5);
+            y -= height;
+            out.push_str(&format!(
+                r#"<rect class="tone-{class}" x="{x:.1}" y="{y:.1}" width="{bar:.1}" height="{height:.1}"/>"#
+            ));
         }
-        out.push_str("</svg>");
-        Ok::<(), std::fmt::Error>(())
-    })();
+        // Not every day has room for its name.
+        if n % days.len().div_ceil(6).max(1) == 0 {
+            let (x, y) = (x + bar / 2.0, HEIGHT - 4.0);
+            let name = day.date.get(5..).unwrap_or_default();
+            out.push_str(&format!(
+                r#"<text class="chart-text" x="{x:.1}" y="{y}" text-anchor="middle">{name}</text>"#
+            ));
+        }
+    }
+    out.push_str("</svg>");
     out
 }
 
@@ -151,30 +145,28 @@ fn phases(times: &[PhaseTime]) -> Chart {
     let (left, right) = (64.0, 70.0);
     let height = LINE * kinds.len() as f64 + 4.0;
     let mut out = format!(r#"<svg class="chart" viewBox="0 0 {WIDTH} {height}" aria-hidden="true">"#);
-    let _ = (|| {
-        for (n, kind) in kinds.iter().enumerate() {
-            let y = LINE * n as f64 + 6.0;
-            let (middle, mut x) = (y + 15.0, left);
-            let (at, name) = (left - 8.0, kind_name(kind));
-            write!(out, r#"<text class="chart-text" x="{at}" y="{middle}" text-anchor="end">{name}</text>"#)?;
-            for &phase in PhaseName::ALL {
-                let width = (WIDTH - left - right) * time(kind, phase) as f64 / most;
-                if width > 0.0 {
-                    let class = phase.as_str();
-                    let width = width.max(1.5);
-                    write!(
-                        out,
-                        r#"<rect class="chart-{class}" x="{x:.1}" y="{y}" width="{width:.1}" height="20"/>"#
-                    )?;
-                    x += width;
-                }
+    for (n, kind) in kinds.iter().enumerate() {
+        let y = LINE * n as f64 + 6.0;
+        let (middle, mut x) = (y + 15.0, left);
+        let (at, name) = (left - 8.0, kind_name(kind));
+        out.push_str(&format!(
+            r#"<text class="chart-text" x="{at}" y="{middle}" text-anchor="end">{name}</text>"#
+        ));
+        for &phase in PhaseName::ALL {
+            let width = (WIDTH - left - right) * time(kind, phase) as f64 / most;
+            if width > 0.0 {
+                let class = phase.as_str();
+                let width = width.max(1.5);
+                out.push_str(&format!(
+                    r#"<rect class="tone-{class}" x="{x:.1}" y="{y}" width="{width:.1}" height="20"/>"#
+                ));
+                x += width;
             }
-            let (x, text) = (x + 8.0, millis(whole(kind)));
-            write!(out, r#"<text class="chart-text" x="{x:.1}" y="{middle}">{text}</text>"#)?;
         }
-        out.push_str("</svg>");
-        Ok::<(), std::fmt::Error>(())
-    })();
+        let (x, text) = (x + 8.0, millis(whole(kind)));
+        out.push_str(&format!(r#"<text class="chart-text" x="{x:.1}" y="{middle}">{text}</text>"#));
+    }
+    out.push_str("</svg>");
     let phase_titles = PhaseName::ALL.iter().map(|p| (p.as_str().to_owned(), p.title().to_owned()));
     Chart {
         title: "Median time per phase".into(),
@@ -221,7 +213,7 @@ mod tests {
         let days = [day("2026-11-20", 3, 1), day("2026-11-21", 0, 0), day("2026-11-22", 2, 0)];
         let chart = per_day(&days);
         assert_eq!(chart.svg.matches("<rect").count(), 3);
-        assert_eq!(chart.svg.matches("chart-failed").count(), 1);
+        assert_eq!(chart.svg.matches("tone-failed").count(), 1);
         assert_eq!(chart.rows.len(), 2);
         assert!(chart.svg.ends_with("</svg>"));
         let times = [

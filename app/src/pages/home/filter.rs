@@ -2,7 +2,7 @@
 //! controls are links and a form that work without a script.
 
 use crate::{
-    components::{Icon, IconName},
+    components::{Icon, IconName, SearchField},
     paths,
     stores::Stores,
 };
@@ -57,13 +57,13 @@ impl Sort {
 
 /// What the address asks for.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Narrow {
+pub struct Filter {
     status: Option<WorkspaceStatus>,
     words: String,
     sort: Sort,
 }
 
-impl Narrow {
+impl Filter {
     /// Follows the address.
     pub fn of_address() -> Memo<Self> {
         let query = use_query_map();
@@ -126,29 +126,29 @@ const CHIPS: [(Option<WorkspaceStatus>, &str); 5] = [
 
 /// The controls: one link a status with its live count, a search box and the order.
 #[component]
-pub fn Controls(narrow: Memo<Narrow>, workspaces: Memo<Vec<Workspace>>) -> impl IntoView {
+pub fn FilterBar(filter: Memo<Filter>, workspaces: Memo<Vec<Workspace>>) -> impl IntoView {
     let navigate = use_navigate();
-    let go = StoredValue::new(move |narrow: Narrow| {
+    let go = StoredValue::new(move |filter: Filter| {
         let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
-        navigate(&narrow.address(), options);
+        navigate(&filter.address(), options);
     });
     let type_words = move |ev: ev::Event| {
         let words = event_target_value(&ev).trim().to_owned();
-        go.with_value(|go| go(Narrow { words, ..narrow.get_untracked() }));
+        go.with_value(|go| go(Filter { words, ..filter.get_untracked() }));
     };
     let choose = move |ev: ev::Event| {
         let chosen = event_target_value(&ev);
         let sort = Sort::ALL.into_iter().find(|s| s.as_str() == chosen).unwrap_or_default();
-        go.with_value(|go| go(Narrow { sort, ..narrow.get_untracked() }));
+        go.with_value(|go| go(Filter { sort, ..filter.get_untracked() }));
     };
     let chip = move |(status, title): (Option<WorkspaceStatus>, &'static str)| {
         let number = Memo::new(move |_| {
-            let narrow = narrow.get();
+            let filter = filter.get();
             workspaces.with(|all| {
-                all.iter().filter(|w| status.is_none_or(|s| w.status == s) && narrow.has_words(w)).count()
+                all.iter().filter(|w| status.is_none_or(|s| w.status == s) && filter.has_words(w)).count()
             })
         });
-        let is_chosen = Memo::new(move |_| narrow.with(|n| n.status == status));
+        let is_chosen = Memo::new(move |_| filter.with(|n| n.status == status));
         // A state that no workspace is in would only be noise.
         let is_idle = move || {
             number.get() == 0 && !is_chosen.get() && !matches!(status, None | Some(WorkspaceStatus::Ready))
@@ -157,7 +157,7 @@ pub fn Controls(narrow: Memo<Narrow>, workspaces: Memo<Vec<Workspace>>) -> impl 
             <a
                 class="chip"
                 hidden=is_idle
-                href=move || Narrow { status, ..narrow.get() }.address()
+                href=move || Filter { status, ..filter.get() }.address()
                 aria-current=move || is_chosen.get().then_some("true")
                 data-filter=status.map_or("all", WorkspaceStatus::as_str)
             >
@@ -172,30 +172,23 @@ pub fn Controls(narrow: Memo<Narrow>, workspaces: Memo<Vec<Workspace>>) -> impl 
             <nav class="chips" aria-label="Show workspaces by status">
                 {CHIPS.map(chip).collect_view()}
             </nav>
-            {move || narrow.with(|n| n.status).map(|status| {
+            {move || filter.with(|n| n.status).map(|status| {
                 view! { <input type="hidden" name="status" value=status.as_str() /> }
             })}
-            <label class="search-box">
-                <Icon name=IconName::Search />
-                <span class="sr-only">"Search workspaces"</span>
-                <input
-                    class="input"
-                    type="search"
-                    name="q"
-                    value=narrow.with_untracked(|n| n.words.clone())
-                    placeholder="Search workspaces"
-                    autocomplete="off"
-                    maxlength="100"
-                    on:input=type_words
-                />
-            </label>
+            <SearchField
+                label="Search workspaces"
+                name="q"
+                value=filter.with_untracked(|f| f.words.clone())
+                maxlength=100
+                on:input=type_words
+            />
             <label class="field-box sort-box">
                 <span class="sr-only">"Order"</span>
                 <select class="input" name="sort" on:change=choose>
                     {Sort::ALL
                         .map(|sort| {
                             view! {
-                                <option value=sort.as_str() selected=move || narrow.with(|n| n.sort == sort)>
+                                <option value=sort.as_str() selected=move || filter.with(|n| n.sort == sort)>
                                     {sort.title()}
                                 </option>
                             }
@@ -220,32 +213,32 @@ mod tests {
         Workspace { name: name.into(), status, ..workspace(n, n) }
     }
 
-    fn names(narrow: &Narrow) -> Vec<String> {
+    fn names(filter: &Filter) -> Vec<String> {
         let all = vec![
             named(1, "Harbour", WorkspaceStatus::Ready),
             named(2, "archive of the harbour", WorkspaceStatus::Error),
             named(3, "Cranes", WorkspaceStatus::Ready),
         ];
         let name = |id: &WorkspaceId| all.iter().find(|w| w.id == *id).map(|w| w.name.clone());
-        narrow.of(all.clone()).iter().filter_map(name).collect()
+        filter.of(all.clone()).iter().filter_map(name).collect()
     }
 
     #[test]
     fn status_words_and_order_narrow_the_list_together() {
-        assert_eq!(names(&Narrow::default()), ["Cranes", "archive of the harbour", "Harbour"]);
-        let by_name = Narrow { sort: Sort::Name, ..Narrow::default() };
+        assert_eq!(names(&Filter::default()), ["Cranes", "archive of the harbour", "Harbour"]);
+        let by_name = Filter { sort: Sort::Name, ..Filter::default() };
         assert_eq!(names(&by_name), ["archive of the harbour", "Cranes", "Harbour"]);
-        let words = Narrow { words: "HARBOUR".into(), ..Narrow::default() };
+        let words = Filter { words: "HARBOUR".into(), ..Filter::default() };
         assert_eq!(names(&words), ["archive of the harbour", "Harbour"]);
-        let ready = Narrow { status: Some(WorkspaceStatus::Ready), ..words };
+        let ready = Filter { status: Some(WorkspaceStatus::Ready), ..words };
         assert_eq!(names(&ready), ["Harbour"]);
-        assert_eq!(names(&Narrow { words: "dock".into(), ..Narrow::default() }), Vec::<String>::new());
+        assert_eq!(names(&Filter { words: "dock".into(), ..Filter::default() }), Vec::<String>::new());
     }
 
     #[test]
     fn what_is_chosen_stands_in_the_address() {
-        assert_eq!(Narrow::default().address(), "/");
-        let all = Narrow { status: Some(WorkspaceStatus::Error), words: "a&b".into(), sort: Sort::Name };
+        assert_eq!(Filter::default().address(), "/");
+        let all = Filter { status: Some(WorkspaceStatus::Error), words: "a&b".into(), sort: Sort::Name };
         assert_eq!(all.address(), "/?status=error&q=a%26b&sort=name");
     }
 }

@@ -1,0 +1,50 @@
+//! A page below the frame that shows what was read for it once, and keeps none of it in the stores.
+
+use super::problem::ProblemView;
+use crate::{
+    AppError,
+    components::RowsSkeleton,
+    layout::{ShellData, part, take_shell},
+    live::{Live, Screen},
+    stores::Stores,
+    wire::Wire,
+};
+use leptos::prelude::*;
+use serde::{Serialize, de::DeserializeOwned};
+
+/// Waits for the data; `what` they are about is named when they cannot be read.
+pub fn loaded<T, V>(
+    page: Resource<Result<Wire<T>, AppError>>,
+    what: &'static str,
+    show: fn(T) -> V,
+) -> impl IntoView
+where
+    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
+    V: IntoView + 'static,
+{
+    Live::expect().shows(Screen::Other);
+    let ShellData(shell) = expect_context();
+    view! {
+        <div class="page">
+            <Suspense fallback=|| view! { <RowsSkeleton rows=8 /> }>
+                {move || Suspend::new(async move {
+                    let shell = shell.await;
+                    match page.await {
+                        Ok(Wire(read)) => {
+                            let take = |stores: Stores, live: Live| {
+                                if let Ok(Wire(shell)) = &shell {
+                                    take_shell(stores, live, shell);
+                                }
+                            };
+                            part(&take, move || show(read)).into_any()
+                        }
+                        Err(error) => {
+                            let retry = Callback::new(move |()| page.refetch());
+                            view! { <ProblemView error what retry /> }.into_any()
+                        }
+                    }
+                })}
+            </Suspense>
+        </div>
+    }
+}

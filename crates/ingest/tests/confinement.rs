@@ -80,6 +80,28 @@ async fn cpu_time_is_bounded_even_when_every_step_is_quick() {
 }
 
 #[tokio::test]
+async fn work_that_gets_nowhere_is_ended_long_before_all_time_is_used() {
+    let most = Limits { cpu_base: 60, cpu_stalled: 1, ..Limits::default() };
+    let before = used();
+    let error = probe("spin", most).await.unwrap_err();
+    assert_eq!(error.code, ExtractCode::TookTooLong, "{error:?}");
+    assert!(used() - before < 10.0, "{} s", used() - before);
+    // What comes further again and again is let go on, to its end.
+    let done = probe("work-in-shares", most).await.unwrap();
+    assert_eq!(done.text, "probe done");
+    assert!(used() - before > 4.0, "it had more than any single share");
+}
+
+/// CPU seconds of all children so far.
+fn used() -> f64 {
+    let usage = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_CHILDREN).unwrap();
+    [usage.user_time(), usage.system_time()]
+        .iter()
+        .map(|t| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6)
+        .sum()
+}
+
+#[tokio::test]
 async fn a_process_that_hangs_is_ended() {
     let limits =
         Limits { wall: Duration::from_millis(500), wall_per_cpu_second: Duration::ZERO, ..Limits::default() };

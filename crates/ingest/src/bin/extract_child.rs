@@ -82,6 +82,15 @@ fn probe(what: &str, args: Vec<OsString>) -> ExitCode {
             (0..100_000).for_each(|_| std::hint::spin_loop());
             confined.step();
         },
+        // Four seconds of work, of which each piece is short.
+        "work-in-shares" => {
+            let used = || nix::time::clock_gettime(nix::time::ClockId::CLOCK_PROCESS_CPUTIME_ID);
+            while used().is_ok_and(|t| t.tv_sec() < 4) {
+                (0..100_000).for_each(|_| std::hint::spin_loop());
+                confined.share();
+            }
+            "done".to_owned()
+        }
         "hang" => {
             let _ = wire::send(&mut std::io::stdout(), &Frame::Progress(Progress { done: 1, total: 2 }));
             loop {

@@ -3,7 +3,7 @@
 //! It opens no path and knows no configuration: everything it needs stands in its arguments.
 
 use super::{
-    ExtractCode, ExtractedText, FileKind, csv, html, json,
+    ExtractCode, ExtractedText, FileKind, csv, html, json, meter,
     office::{docx, xlsx},
     pdf,
     sandbox::{self, Confined, Rights},
@@ -36,6 +36,7 @@ impl Request {
         args.extend(number("memory", self.rights.memory));
         args.extend(number("cpu", self.rights.cpu));
         args.extend(number("step-cpu", self.rights.step_cpu));
+        args.extend(number("stall-cpu", self.rights.stall_cpu));
         args.extend(number("parent", u64::from(self.rights.parent)));
         args.extend(number("input", self.input_bytes));
         args.extend(number("text", self.text_bytes));
@@ -46,7 +47,7 @@ impl Request {
     pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Self, String> {
         let mut request = Self {
             kind: FileKind::Text,
-            rights: Rights { memory: 512 << 20, cpu: 60, step_cpu: 10, parent: 0 },
+            rights: Rights { memory: 512 << 20, cpu: 60, step_cpu: 10, stall_cpu: 60, parent: 0 },
             input_bytes: 1 << 30,
             text_bytes: 64 << 20,
         };
@@ -62,6 +63,7 @@ impl Request {
                 "--memory" => request.rights.memory = number()?,
                 "--cpu" => request.rights.cpu = number()?,
                 "--step-cpu" => request.rights.step_cpu = number()?,
+                "--stall-cpu" => request.rights.stall_cpu = number()?,
                 "--parent" => {
                     request.rights.parent = value.parse().map_err(|e| format!("{name} {value}: {e}"))?
                 }
@@ -88,6 +90,7 @@ pub fn run_child(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(confined) => confined,
         Err(why) => return fail(ExtractCode::ReaderUnavailable, Some(why.to_string()), 2),
     };
+    meter::start(confined);
     let result = catch_unwind(AssertUnwindSafe(|| {
         let bytes = input(request.input_bytes)?;
         read(bytes, &request, &confined)
@@ -168,7 +171,7 @@ mod tests {
     fn the_arguments_read_back_as_they_were_written() {
         let request = Request {
             kind: FileKind::Html,
-            rights: Rights { memory: 1, cpu: 2, step_cpu: 3, parent: 4 },
+            rights: Rights { memory: 1, cpu: 2, step_cpu: 3, stall_cpu: 7, parent: 4 },
             input_bytes: 5,
             text_bytes: 6,
         };

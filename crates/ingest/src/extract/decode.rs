@@ -2,7 +2,7 @@
 
 use domain::files::is_control;
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Ordering};
 
 /// Of a text in an unknown 8-bit encoding, at most one byte in this many may be a control character.
 const CONTROL_SHARE: usize = 64;
@@ -44,7 +44,7 @@ fn decode_raw<'a>(
         return (!text.contains('\0')).then_some((text, replaced));
     }
     if bytes.contains(&0) {
-        return None;
+        return utf16_without_mark(bytes, cut).map(|text| (Cow::Owned(text), false));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) => return few_controls(bytes).then_some((Cow::Borrowed(text), false)),
@@ -54,9 +54,48 @@ fn decode_raw<'a>(
         }
         Err(_) => {}
     }
-    // UTF-16 without a mark would have shown zeros; asked for by name it is a mistake in the file.
+    // UTF-16 would have shown zeros; asked for by name it is a mistake in the file.
     let encoding = declared.filter(|e| ![UTF_16LE, UTF_16BE].contains(e)).unwrap_or(WINDOWS_1252);
     few_controls(bytes).then(|| encoding.decode_without_bom_handling(bytes))
+}
+
+/// UTF-16 whose mark is missing, told by its zeros: spaces, line ends and Latin letters have one in each unit, nearly all of
+/// them on one side. What does not read as text from the first to the last unit is none.
+fn utf16_without_mark(bytes: &[u8], cut: bool) -> Option<String> {
+    let even = &bytes[..bytes.len() & !1];
+    if even.len() < 4 || (even.len() < bytes.len() && !cut) {
+        return None;
+    }
+    let zeros = |side: usize| even.iter().skip(side).step_by(2).filter(|b| **b == 0).count();
+    let (first, second) = (zeros(0), zeros(1));
+    let encoding = match first.cmp(&second) {
+        Ordering::Less => UTF_16LE,
+        Ordering::Greater => UTF_16BE,
+        Ordering::Equal => return None,
+    };
+    // A plain text in which a zero went astray would read as rare Chinese.
+    let printable =
+        even.iter().filter(|b| (b' '..0x7f).contains(*b) || matches!(b, b'\t' | b'\n' | b'\r')).count();
+    if first.max(second) * 4 < even.len() && printable * 8 > (even.len() - first - second) * 7 {
+        return None;
+    }
+    let mut end = even.len();
+    if cut {
+        // Half a pair of surrogates at the cut is no fault.
+        let high = even[end - if encoding == UTF_16LE { 1 } else { 2 }];
+        end -= if (0xd8..0xdc).contains(&high) { 2 } else { 0 };
+    }
+    let text = encoding.decode_without_bom_handling_and_without_replacement(&even[..end])?;
+    let (mut letters, mut all) = (0, 0);
+    for c in text.chars() {
+        if c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{0c}') {
+            return None;
+        }
+        all += 1;
+        letters += usize::from(c.is_alphanumeric() || c.is_whitespace());
+    }
+    // Numbers of a binary file have zeros, too, and make no words.
+    (letters * 2 > all).then(|| text.into_owned())
 }
 
 fn few_controls(bytes: &[u8]) -> bool {
@@ -120,6 +159,38 @@ mod tests {
         assert_eq!(text(b"\xff\xfeh\0i\0").unwrap(), "hi");
         assert_eq!(text(b"\xfe\xff\0h\0i").unwrap(), "hi");
         assert_eq!(text(b"na\xefve \x93quoted\x94").unwrap(), "naïve “quoted”");
+    }
+
+    #[test]
+    fn utf16_without_a_mark_is_told_by_its_zeros() {
+        let units = |text: &str| text.encode_utf16().collect::<Vec<u16>>();
+        let little = |text: &str| units(text).into_iter().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+        let big = |text: &str| units(text).into_iter().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+        for said in
+            ["A lantern on the bridge.\n", "Привет, мир!\n", "灯笼在桥上。\n\n第二行 一", "🏮 lantern"]
+        {
+            assert_eq!(text(&little(said)).as_deref(), Some(said));
+            assert_eq!(text(&big(said)).as_deref(), Some(said));
+            let long = said.repeat(20);
+            for cut in 1..9 {
+                let bytes = little(&long);
+                let seen = sniff(&bytes[..bytes.len() - cut]).expect("a text");
+                assert!(long.starts_with(&seen) && !seen.is_empty(), "{said}: {seen}");
+            }
+        }
+        for none in [
+            // Half a unit too much, zeros on both sides, a control character, numbers.
+            [little("words"), vec![b'x']].concat(),
+            [little("words"), big("words")].concat(),
+            little("wor\u{1}ds"),
+            (0u16..200).map(|n| n * 7 % 32 + 33).flat_map(u16::to_le_bytes).collect(),
+            b"a,b\n1,\0".to_vec(),
+            b"A plain text with one zer\0 in it.".to_vec(),
+            vec![0; 64],
+            vec![0, 0, 0, 1, 0, 2],
+        ] {
+            assert_eq!(text(&none), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //! write into.
 
 use super::{
-    ExtractCode, ExtractedText, Warning,
+    ExtractCode, ExtractedText, Warning, meter,
     outline::{self, Heading},
 };
 
@@ -25,6 +25,7 @@ impl Draft {
         if self.text.len().saturating_add(coming).saturating_add(16) > self.most {
             return Err(ExtractCode::TooLargeInside);
         }
+        meter::done(coming + 16);
         if !self.text.is_empty() {
             self.text.push_str(if item && self.in_list { "\n" } else { "\n\n" });
         }

@@ -3,7 +3,7 @@
 //! The child process names a code and nothing more; every word that a person reads is written here, so that a
 //! document cannot put words into our mouth.
 
-use super::FileKind;
+use super::{FileKind, office::xlsx::MOST_CELLS};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -19,6 +19,7 @@ pub enum ExtractCode {
     Unreadable,
     TooLarge,
     TooLargeInside,
+    TooManyCells,
     TooDeep,
     TookTooLong,
     OutOfMemory,
@@ -27,7 +28,7 @@ pub enum ExtractCode {
 }
 
 impl ExtractCode {
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::UnsupportedType,
         Self::EmptyFile,
         Self::PdfEncrypted,
@@ -36,6 +37,7 @@ impl ExtractCode {
         Self::Unreadable,
         Self::TooLarge,
         Self::TooLargeInside,
+        Self::TooManyCells,
         Self::TooDeep,
         Self::TookTooLong,
         Self::OutOfMemory,
@@ -53,6 +55,7 @@ impl ExtractCode {
             Self::Unreadable => "unreadable",
             Self::TooLarge => "too_large",
             Self::TooLargeInside => "too_large_inside",
+            Self::TooManyCells => "too_many_cells",
             Self::TooDeep => "too_deep",
             Self::TookTooLong => "took_too_long",
             Self::OutOfMemory => "out_of_memory",
@@ -125,6 +128,16 @@ impl ExtractError {
             ExtractCode::TooLargeInside => (
                 format!("This {what} unpacks to more text than this server keeps of one document."),
                 Some("Split it into smaller files.".to_owned()),
+            ),
+            ExtractCode::TooManyCells => (
+                format!(
+                    "This {what} holds more than {} cells with something in them.",
+                    domain::message::number(MOST_CELLS as u64)
+                ),
+                Some(
+                    "Split it into several files, or save its sheets as CSV, whose cells are not counted."
+                        .to_owned(),
+                ),
             ),
             ExtractCode::TooDeep => (
                 format!("This {what} nests its parts deeper than is read here."),

@@ -1,6 +1,6 @@
 //! Web pages: the main text, as Markdown with its headings.
 
-use super::{ExtractCode, ExtractedText, decode, nesting, outline, text::replaced_characters};
+use super::{ExtractCode, ExtractedText, decode, meter, nesting, outline, text::replaced_characters};
 use dom_smoothie::{Config, Readability};
 use htmd::{Element, HtmlToMarkdown, Node, element_handler::Handlers};
 use markup5ever_rcdom::NodeData;
@@ -33,10 +33,13 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
             Some(code_block(element.node).into())
         })
         .build();
+    meter::stage();
     let whole = converter.convert(&html).map_err(|_| ExtractCode::Unreadable)?;
+    meter::stage();
 
     let config = Config { max_elements_to_parse: MAX_ELEMENTS, ..Config::default() };
     let article = Readability::new(html.as_ref(), None, Some(config)).and_then(|mut r| r.parse()).ok();
+    meter::stage();
     let mut title = article.as_ref().map(|a| outline::shown(&a.title)).filter(|t| !t.is_empty());
     let main = article
         .and_then(|a| converter.convert(&a.content).ok())

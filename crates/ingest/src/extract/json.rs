@@ -3,6 +3,7 @@
 use super::{
     ExtractCode, ExtractedText, decode,
     draft::{Draft, one_line},
+    meter,
     text::replaced_characters,
 };
 use serde::{
@@ -46,6 +47,7 @@ pub fn look(text: &str, cut: bool) -> Look {
 
 pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
     let decoded = decode::decode(bytes, None).ok_or(ExtractCode::Unreadable)?;
+    meter::stage();
     let mut writer = Writer { draft: Draft::new(most), stopped: None };
     let mut values = serde_json::Deserializer::from_str(&decoded.text);
     // Several values one after another are JSON Lines.

@@ -16,6 +16,7 @@ pub mod error;
 pub mod html;
 pub mod json;
 pub mod kind;
+mod meter;
 mod nesting;
 pub mod office;
 pub mod outline;

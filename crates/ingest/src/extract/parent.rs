@@ -58,6 +58,11 @@ pub struct Limits {
     pub cpu_most: u64,
     /// CPU seconds for one page.
     pub cpu_per_page: u64,
+    /// CPU seconds without progress: until something of the file is read, or in a part of the work that nobody can look
+    /// into, …
+    pub cpu_stalled: u64,
+    /// … and one more for so many bytes of the file, since some parts of the work take the whole of it at once.
+    pub bytes_per_stalled_second: u64,
     /// Time on the clock, which only ends a process that does not even use its CPU seconds, …
     pub wall: Duration,
     /// … and this much more for each of those, since a busy machine gives them slowly.
@@ -77,6 +82,8 @@ impl Default for Limits {
             cpu_per_megabyte_of_text: 2,
             cpu_most: 240,
             cpu_per_page: 3,
+            cpu_stalled: 4,
+            bytes_per_stalled_second: 4 << 20,
             wall: Duration::from_secs(60),
             wall_per_cpu_second: Duration::from_secs(4),
         }
@@ -108,6 +115,10 @@ impl Limits {
                 memory: memory.min(self.memory_most),
                 cpu: cpu.min(self.cpu_most).max(1),
                 step_cpu: self.cpu_per_page,
+                stall_cpu: self
+                    .cpu_stalled
+                    .saturating_add(size / self.bytes_per_stalled_second.max(1))
+                    .max(1),
                 parent: std::process::id(),
             },
             input_bytes: self.input_bytes,

@@ -21,6 +21,8 @@ pub struct Rights {
     pub cpu: u64,
     /// Seconds of CPU time between two calls of [`Confined::step`].
     pub step_cpu: u64,
+    /// Seconds of CPU time until the first step, and after each [`Confined::share`].
+    pub stall_cpu: u64,
     /// The process that must be the parent; 0 for none (started by hand).
     pub parent: u32,
 }
@@ -45,10 +47,11 @@ fn failed<E: fmt::Display>(what: &'static str) -> impl FnOnce(E) -> NotConfined 
 }
 
 /// Proof that the process is confined, and its CPU clock.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Confined {
     cpu: u64,
     step_cpu: u64,
+    stall_cpu: u64,
 }
 
 /// Gives the rights up, for good. To be called first thing, while the process has one thread.
@@ -61,7 +64,7 @@ pub fn confine(rights: &Rights) -> Result<Confined, NotConfined> {
     limit("core", Resource::RLIMIT_CORE, 0)?;
     // Writing to a pipe is not bounded by it; creating or growing a file is.
     limit("file size", Resource::RLIMIT_FSIZE, 0)?;
-    let confined = Confined { cpu: rights.cpu, step_cpu: rights.step_cpu };
+    let confined = Confined { cpu: rights.cpu, step_cpu: rights.step_cpu, stall_cpu: rights.stall_cpu };
     limit_cpu(confined.first_deadline(), rights.cpu + 1)?;
     // The address space counts the program itself, which may be large; data counts what is really asked for.
     limit("data", Resource::RLIMIT_DATA, rights.memory.saturating_add(data_now()))?;
@@ -74,13 +77,22 @@ pub fn confine(rights: &Rights) -> Result<Confined, NotConfined> {
 impl Confined {
     fn first_deadline(&self) -> u64 {
         // Before the first step the whole file is parsed, which for a large one takes longer than a page.
-        self.cpu
+        self.stall_cpu.min(self.cpu)
     }
 
     /// Says that work has come a step further (a page): the next one has a fresh share of CPU time. A process that
     /// uses it up is ended by the kernel, whatever it is doing.
     pub fn step(&self) {
-        let deadline = used_cpu_seconds().saturating_add(self.step_cpu).saturating_add(1).min(self.cpu);
+        self.allow(self.step_cpu);
+    }
+
+    /// Says that work got somewhere that is not counted in steps: it has a fresh share, as large as the first.
+    pub fn share(&self) {
+        self.allow(self.stall_cpu);
+    }
+
+    fn allow(&self, seconds: u64) {
+        let deadline = used_cpu_seconds().saturating_add(seconds).saturating_add(1).min(self.cpu);
         // It could be set at the start, so it can be set now; if not, the earlier one stands.
         let _ = limit_cpu(deadline, self.cpu + 1);
     }

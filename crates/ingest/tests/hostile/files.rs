@@ -182,6 +182,16 @@ pub fn pdfs() -> Vec<Hostile> {
             &[TookTooLong],
         ),
         hostile(
+            // So large that its CPU time in all is far more than may be spent without progress.
+            "a large file whose page inherits from itself",
+            FileKind::Pdf,
+            objects(
+                &tree("3 0 R", &["<< /Type /Page /Parent 3 0 R >>", &format!("({})", "x".repeat(3 << 20))]),
+                "",
+            ),
+            &[TookTooLong],
+        ),
+        hostile(
             "more pages than anyone reads",
             FileKind::Pdf,
             objects(&tree(&kids, &vec![page; 100_001]), ""),
@@ -348,7 +358,7 @@ pub fn workbooks() -> Vec<Hostile> {
             "a million cells",
             FileKind::Xlsx,
             one_sheet(&format!("<row>{digits}</row>")),
-            &[TooLargeInside],
+            &[TooManyCells],
         ),
         hostile(
             "a million equal cells",

@@ -1,7 +1,7 @@
 //! The parts of an Office file, unpacked under a budget: an archive of kilobytes can hold gigabytes.
 
 use super::xml::{self, Piece};
-use crate::extract::ExtractCode;
+use crate::extract::{ExtractCode, meter};
 use domain::files::OLE_MARK;
 use std::{
     collections::HashMap,
@@ -93,6 +93,7 @@ impl<'a> Package<'a> {
             }
             self.left -= long;
             part_left -= long;
+            meter::done(read);
             take(&block[..read]);
         }
     }

@@ -4,13 +4,14 @@ use super::package::Package;
 use crate::extract::{
     ExtractCode, ExtractedText, Warning,
     draft::Draft,
+    meter,
     rows::{Row, Table},
 };
 use calamine::{DataRef, ExcelDateTime, Reader, SheetType, Xlsx, XlsxCellReader, XlsxError};
 use std::io::Cursor;
 
 /// Cells that hold something, in the whole workbook.
-const MOST_CELLS: usize = 1_000_000;
+pub const MOST_CELLS: usize = 1_000_000;
 /// One cell, in bytes. Excel itself ends at 32,767 characters.
 const MOST_CELL: usize = 128 * 1024;
 
@@ -27,6 +28,7 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         .filter(|s| s.typ == SheetType::WorkSheet)
         .map(|s| s.name.clone())
         .collect();
+    meter::stage();
     let mut draft = Draft::new(most);
     let (mut broken, mut cells) = (Vec::new(), 0);
     for name in &sheets {
@@ -76,6 +78,7 @@ fn sheet(
             Ok(None) => break true,
             Err(_) => break false,
         };
+        meter::done(32);
         let (line, column) = cell.get_position();
         if length(cell.get_value()) > MOST_CELL {
             return Err(ExtractCode::TooLargeInside);
@@ -86,7 +89,7 @@ fn sheet(
         }
         *cells += 1;
         if *cells > MOST_CELLS {
-            return Err(ExtractCode::TooLargeInside);
+            return Err(ExtractCode::TooManyCells);
         }
         if line != at && !row.is_empty() {
             table.row(std::mem::take(&mut row))?;

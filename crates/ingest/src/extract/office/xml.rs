@@ -1,6 +1,6 @@
 //! XML, piece by piece: no document type, so no entities but the five of XML itself, and a bound on its depth.
 
-use crate::extract::{ExtractCode, decode};
+use crate::extract::{ExtractCode, decode, meter};
 use quick_xml::{Reader, events::BytesStart, events::Event};
 use std::borrow::Cow;
 
@@ -57,6 +57,8 @@ pub fn walk(
     let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
     let mut depth = 0_usize;
     loop {
+        // About what an element takes in the file.
+        meter::done(32);
         match reader.read_event().map_err(|_| ExtractCode::Unreadable)? {
             Event::Start(tag) => {
                 depth += 1;

@@ -8,7 +8,7 @@ mod contents;
 mod fonts;
 mod rebuild;
 
-use super::{ExtractCode, ExtractedText, Span, Warning};
+use super::{ExtractCode, ExtractedText, Span, Warning, meter};
 use pdf_extract::{
     ColorSpace, Dictionary, Document, MediaBox, Object, ObjectId, OutputDev, OutputError, Path,
     PlainTextOutput, Transform,
@@ -29,6 +29,7 @@ pub fn read(
     if pages.len() > MAX_PAGES {
         return Err(ExtractCode::TooLargeInside);
     }
+    meter::stage();
     let headings = caught(|| contents::headings(&document, &pages)).unwrap_or_default();
     let title = caught(|| info_title(&document)).flatten();
 
@@ -45,6 +46,7 @@ pub fn read(
         raw.push(text);
         page_done(i as u32 + 1, total);
     }
+    meter::stage();
     let mut text = assemble(&raw, &headings, title)?;
     if repaired {
         let message = "The file is damaged; what is left of it was read. Parts may be missing.";
@@ -81,7 +83,9 @@ fn load(bytes: &[u8]) -> Result<Loaded, ExtractCode> {
 }
 
 fn repair(bytes: &[u8]) -> Option<Loaded> {
+    meter::stage();
     let again = rebuild::with_new_table(bytes)?;
+    meter::stage();
     let document = open(&again).ok()?;
     let mut pages: Vec<ObjectId> = document.page_iter().take(MAX_PAGES + 1).collect();
     if pages.is_empty() {

@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
+    time::Duration,
 };
 
 /// Name of the settings file, looked for in the working directory and then in the data directory.
@@ -128,6 +129,12 @@ pub const SETTINGS: &[Setting] = &[
         Default::Text("30"),
         "how long a stop waits for work in hand",
     ),
+    setting(
+        "patience_seconds",
+        "INSIGHTHUB_PATIENCE_SECONDS",
+        Default::Text("75"),
+        "how long a client may send nothing: within a request, and between two on one connection",
+    ),
 ];
 
 /// Where a value comes from.
@@ -223,6 +230,8 @@ pub struct Config {
     pub trusted_proxies: Proxies,
     pub workers: usize,
     pub shutdown_seconds: u64,
+    /// How long a client may send nothing.
+    pub patience: Duration,
 }
 
 /// What was found, before it is checked.
@@ -335,6 +344,7 @@ impl Raw {
             trusted_proxies: self.parse("trusted_proxies")?.unwrap_or_default(),
             workers,
             shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),
+            patience: Duration::from_secs(self.number("patience_seconds", 1, 86_400)?.unwrap_or(75)),
             data_dir,
         })
     }

@@ -4,6 +4,7 @@
 pub mod adapters;
 pub mod cli;
 pub mod config;
+mod connections;
 pub mod demo;
 pub mod http;
 pub mod lifecycle;

@@ -7,11 +7,11 @@ use crate::{
     },
     cli::Role,
     config::{self, Config},
+    connections,
     demo::{self, Demo},
     http::{self, AppState, Shared, Site},
     pages,
 };
-use axum::serve::ListenerExt;
 use ingest::{
     chunk::Cutter,
     extract::Extractor,
@@ -45,6 +45,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const VECTOR_CACHE: usize = 512 << 20;
 /// Connections that read the database at once.
 const READERS: u32 = 8;
+/// A file without a document is an orphan when it is older than this; where other servers upload into the same folder,
+/// than any upload takes.
+const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
+const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 /// Upper bounds of the buckets of request times, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -134,6 +138,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         vectors: Arc::new(VectorCache::new(VECTOR_CACHE)),
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
+        uploads: Arc::default(),
         limits: config.limits.clone(),
     };
     Ok(Built { services, store, blobs, embedder, forms })
@@ -252,6 +257,8 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), services.clone().run_deleter()));
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
         background.spawn(until(stopping.clone(), services.clone().run_log_keeper()));
+        let age = if lock.is_some() { ORPHAN_AGE } else { SHARED_ORPHAN_AGE };
+        background.spawn(until(stopping.clone(), services.clone().run_sweeper(age)));
         let extractor =
             Extractor::this_program(ingest::extract::Limits::for_files(config.limits.file_bytes))?;
         let tools = Tools { extractor, tokenizers: embedder };
@@ -279,6 +286,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         site,
         proxies: config.trusted_proxies.clone(),
         forms,
+        patience: config.patience,
     });
     let router = if role.serves_people() {
         http::full(app.clone(), pages::routes(&app))
@@ -293,16 +301,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), demo.run()));
     }
 
-    let listener = listener.tap_io(|stream| {
-        // A status that waits for a full packet is late.
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
-    let graceful = stopping.clone();
-    let server = axum::serve(listener, router.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(async move { graceful.cancelled().await });
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(connections::serve(listener, router, config.patience, stopping.clone()));
 
     tokio::select! {
         () = stopping.cancelled() => {}
@@ -321,8 +320,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         server.await
     };
     match timeout_at(deadline, all).await {
-        Ok(Ok(Ok(()))) => {}
-        Ok(Ok(Err(error))) => tracing::error!(%error, "the listener failed"),
+        Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "the listener panicked"),
         Err(_) => {
             tracing::warn!("not everything ended in time; what is unfinished goes on at the next start")
@@ -352,7 +350,10 @@ fn announce(addr: SocketAddr, role: Role, config: &Config, site_found: bool) {
 
 fn watch_signals(stopping: CancellationToken) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // A file that grows over a limit of this process is an error of its writer, as on a full disk, and no end of all.
+    let outgrown = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
     tokio::spawn(async move {
+        let _outgrown = outgrown;
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         stopping.cancel();
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }

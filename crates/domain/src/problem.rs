@@ -119,6 +119,7 @@ const fn title(status: u16) -> &'static str {
         422 => "Not valid",
         429 => "Too many requests",
         503 => "Not available",
+        507 => "No room left",
         _ => "Server error",
     }
 }

@@ -340,6 +340,8 @@ with_aliases!(Document, {
     document_id: DocumentId = |r| r.id,
     processing_status: DocumentStatus = |r| r.status,
     processing_error: Option<&'a str> = |r| r.error.as_deref(),
+    // Of a failed one: what finds the server's log lines about it.
+    correlation_id: Option<DocumentId> = |r| r.error.as_ref().map(|_| r.id),
 });
 with_aliases!(Job, {
     workspace_id: WorkspaceId = |r| r.kb_id,

@@ -32,6 +32,12 @@ pub fn too_large(limit: u64) -> FileRefusal {
     FileRefusal { code: "too_large", status: 413, sentence }
 }
 
+/// The disk of the server is full: it may be taken later.
+pub fn no_room() -> FileRefusal {
+    let sentence = "The server has no room left for this file. Tell its operator, or try again later.".into();
+    FileRefusal { code: "storage_full", status: 507, sentence }
+}
+
 /// A limit in MB of 1,048,576 bytes, a small one in KB or bytes: with at most two decimals, rounded down so that a file
 /// of that size is taken.
 pub fn size_limit(bytes: u64) -> String {

@@ -3,6 +3,7 @@
 use crate::{
     Caller, Error, Pass, Result, Services,
     accounts::{hex, token_hash},
+    command,
     ports::{KeyMade, NewKey, StoreError},
 };
 use domain::{
@@ -27,6 +28,10 @@ impl Services {
     ) -> Result<NewApiKey> {
         let now = self.clock.now();
         let valid = form.check(now)?;
+        let days = form.expires_in_days.map(|days| days.to_string()).unwrap_or_default();
+        let until = form.expires_at.as_deref().unwrap_or_default();
+        let content =
+            [form.name.trim(), &days, until].into_iter().chain(form.scopes.iter().map(String::as_str));
         let secret = format!("{KEY_PREFIX}{}", hex(&self.secrets.bytes32()));
         let new = NewKey {
             id: ApiKeyId::new(self.ids.uuid()),
@@ -35,6 +40,7 @@ impl Services {
             secret_hash: token_hash(&secret),
             prefix: secret.chars().take(VISIBLE).collect(),
             command_id,
+            command_print: Some(command::print(content)),
             created_at: now,
         };
         match self.api_keys.create_key(new, MOST_KEYS).await {

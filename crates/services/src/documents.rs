@@ -1,8 +1,9 @@
 //! Uploading and reading documents.
 
 use crate::{
-    Error, Result, Services, keys,
+    Error, Result, Services, command, keys,
     ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery},
+    sweep::Underway,
 };
 use bytes::Bytes;
 use domain::{
@@ -26,6 +27,8 @@ pub struct ReceivedFile {
 struct Kept {
     blobs: Arc<dyn Blobs>,
     key: Option<String>,
+    /// No row names it yet, and it is no orphan.
+    _underway: Underway,
 }
 
 impl Kept {
@@ -61,7 +64,7 @@ pub struct Rejected {
     pub filename: String,
     pub code: String,
     pub detail: String,
-    /// What a request with this file alone would answer: 413, 415 or 422.
+    /// What a request with this file alone would answer: 413, 415, 422 or 507.
     #[serde(skip)]
     pub status: u16,
 }
@@ -78,6 +81,16 @@ pub struct UploadAnswer {
     pub job_id: JobId,
     pub documents: Vec<Accepted>,
     pub rejected: Vec<Rejected>,
+}
+
+/// The print of an upload: the names of all files, and the contents of those that were taken. None, when one was not
+/// taken for want of room: it may be, when the same is sent again.
+fn print(files: &[ReceivedFile], rejected: &[Rejected]) -> Option<String> {
+    if rejected.iter().any(|r| r.status == upload::no_room().status) {
+        return None;
+    }
+    let taken = files.iter().flat_map(|f| [&*f.document.filename, &*f.document.content_hash]);
+    Some(command::print(taken.chain(["refused"]).chain(rejected.iter().map(|r| &*r.filename))))
 }
 
 impl Services {
@@ -109,10 +122,16 @@ impl Services {
         };
         let id = DocumentId::new(self.ids.uuid());
         let blob_key = keys::document(user, id);
+        let underway = self.uploads.begin(&blob_key);
         let received = match self.blobs.receive(&blob_key, body, self.limits.file_bytes).await {
             Ok(received) => received,
             Err(BlobError::TooLarge { limit }) => {
                 let refused = upload::too_large(limit);
+                return reject(refused.status, refused.code, refused.sentence);
+            }
+            Err(BlobError::Full(error)) => {
+                tracing::error!(%error, "an upload was refused: the disk is full");
+                let refused = upload::no_room();
                 return reject(refused.status, refused.code, refused.sentence);
             }
             Err(BlobError::BrokenOff(reason)) => {
@@ -121,7 +140,7 @@ impl Services {
             }
             Err(e) => return Err(e.into()),
         };
-        let file = Kept { blobs: self.blobs.clone(), key: Some(blob_key.clone()) };
+        let file = Kept { blobs: self.blobs.clone(), key: Some(blob_key.clone()), _underway: underway };
         if let Some(refused) = upload::refused_size(received.size, self.limits.file_bytes) {
             file.remove().await?;
             return reject(refused.status, refused.code, refused.sentence);
@@ -149,7 +168,7 @@ impl Services {
     /// Makes a job of the files that were taken.
     ///
     /// # Errors
-    /// 413, 415 or 422 when none was taken: the status of the first refusal, its reasons under `file`.
+    /// 413, 415, 422 or 507 when none was taken: the status of the first refusal, its reasons under `file`.
     pub async fn start_upload(
         &self,
         user: UserId,
@@ -170,6 +189,7 @@ impl Services {
             problem.errors = errors;
             return Err(Error::Problem(Box::new(problem)));
         }
+        let command_print = print(&files, &rejected);
         let (documents, files): (Vec<NewDocument>, Vec<Kept>) =
             files.into_iter().map(|f| (f.document, f.file)).unzip();
         let new = NewJob {
@@ -179,6 +199,7 @@ impl Services {
             workspace_id: workspace,
             documents,
             command_id,
+            command_print,
             created_at: self.clock.now(),
         };
         let jobs = self.jobs.clone();

@@ -63,6 +63,18 @@ impl From<StoreError> for Error {
             StoreError::NotFound => Self::NotFound("thing"),
             StoreError::Illegal(e) => Self::Illegal(e),
             StoreError::Refused(refusal) => refusal.into(),
+            StoreError::OtherCommand => Self::Problem(Box::new(Problem {
+                errors: FieldErrors::one("Idempotency-Key", "Use a new key for another request."),
+                ..Problem::new(
+                    422,
+                    "idempotency_key_reused",
+                    "The same key was sent before, with something else. Nothing was made.",
+                )
+            })),
+            StoreError::BadCursor => {
+                Self::Invalid(FieldErrors::one("after", "This is no place in the list."))
+            }
+            StoreError::Full(e) => no_room(&*e),
             other => Self::Internal { what: "store", cause: Box::new(other) },
         }
     }
@@ -72,9 +84,20 @@ impl From<BlobError> for Error {
     fn from(e: BlobError) -> Self {
         match e {
             BlobError::NotFound => Self::NotFound("file"),
+            BlobError::Full(e) => no_room(&e),
             other => Self::Internal { what: "file store", cause: Box::new(other) },
         }
     }
+}
+
+/// 507, logged here with its cause.
+fn no_room(cause: &(dyn std::error::Error + 'static)) -> Error {
+    tracing::error!(error = format!("{cause:?}"), "the disk is full");
+    Error::problem(
+        507,
+        "storage_full",
+        "The server has no room left to keep this. Tell its operator, or try again later.",
+    )
 }
 
 impl From<CutError> for Error {

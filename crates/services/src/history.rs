@@ -2,11 +2,11 @@
 
 use crate::{
     Error, Result, Services,
-    ports::{HistoryOf, HistoryQuery, PageQuery},
+    ports::{Clock, History, HistoryOf, HistoryQuery, PageQuery},
 };
 use domain::{HistoryEntry, UserId, resource::Page};
 use futures::stream::{self, BoxStream, StreamExt};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// How long superseded progress stays, in seconds: a day.
 const KEPT_SECONDS: i64 = 86_400;
@@ -70,25 +70,89 @@ impl Services {
 
     /// Removes what is no longer kept, for as long as the future is polled.
     pub async fn run_log_keeper(self) {
-        let mut every = tokio::time::interval(ROUND);
-        loop {
-            every.tick().await;
-            match self.forget_events().await {
-                Ok(0) => {}
-                Ok(removed) => tracing::debug!(removed, "superseded events were removed"),
-                Err(error) => tracing::warn!(%error, "superseded events will be removed later"),
-            }
+        keep_log(self.history, self.clock, ROUND).await;
+    }
+}
+
+async fn keep_log(history: Arc<dyn History>, clock: Arc<dyn Clock>, round: Duration) {
+    let mut every = tokio::time::interval(round);
+    loop {
+        every.tick().await;
+        match forget_events(&*history, &*clock).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::debug!(removed, "superseded events were removed"),
+            Err(error) => tracing::warn!(%error, "superseded events will be removed later"),
+        }
+    }
+}
+
+async fn forget_events(history: &dyn History, clock: &dyn Clock) -> Result<usize> {
+    let before = clock.now().plus_seconds(-KEPT_SECONDS);
+    let mut removed = 0;
+    loop {
+        match history.forget_events(before, AT_ONCE).await? {
+            0 => return Ok(removed),
+            some => removed += some,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ports::StoreError;
+    use async_trait::async_trait;
+    use domain::Timestamp;
+    use std::{
+        result::Result,
+        sync::{Mutex, PoisonError},
+    };
+    use tokio::sync::mpsc;
+
+    /// A log with so much to remove; it tells of each call, and fails at the fourth.
+    struct Log {
+        left: Mutex<Vec<Result<usize, StoreError>>>,
+        calls: mpsc::UnboundedSender<(Timestamp, u32)>,
+    }
+
+    #[async_trait]
+    impl History for Log {
+        async fn history(
+            &self,
+            _: UserId,
+            _: HistoryOf,
+            _: HistoryQuery,
+        ) -> Result<Page<HistoryEntry>, StoreError> {
+            Ok(Page { items: vec![], next: None })
+        }
+
+        async fn forget_events(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+            self.calls.send((before, limit)).map_err(StoreError::backend)?;
+            self.left.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or(Ok(0))
         }
     }
 
-    async fn forget_events(&self) -> Result<usize> {
-        let before = self.clock.now().plus_seconds(-KEPT_SECONDS);
-        let mut removed = 0;
-        loop {
-            match self.history.forget_events(before, AT_ONCE).await? {
-                0 => return Ok(removed),
-                some => removed += some,
-            }
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(2 * KEPT_SECONDS * 1_000_000)
         }
+    }
+
+    #[tokio::test]
+    async fn the_log_keeper_removes_all_there_is_round_after_round_and_survives_a_failure() {
+        let (calls, mut called) = mpsc::unbounded_channel();
+        let away = Err(StoreError::backend("the database is away"));
+        // From the last: a full piece, the rest, the end of the first round; a failure; the third round.
+        let left = Mutex::new(vec![Ok(3), away, Ok(0), Ok(7), Ok(AT_ONCE as usize)]);
+        let log = Arc::new(Log { left, calls });
+        let keeping = tokio::spawn(keep_log(log.clone(), Arc::new(Noon), Duration::from_millis(1)));
+        let a_day_ago = Timestamp::from_micros(KEPT_SECONDS * 1_000_000);
+        for _ in 0..7 {
+            assert_eq!(called.recv().await, Some((a_day_ago, AT_ONCE)), "it goes on");
+        }
+        assert!(log.left.lock().unwrap_or_else(PoisonError::into_inner).is_empty(), "all was removed");
+        keeping.abort();
     }
 }

@@ -6,6 +6,7 @@ pub mod actor;
 pub mod analytics;
 mod api_keys;
 mod caller;
+mod command;
 mod deletion;
 mod documents;
 mod error;
@@ -21,6 +22,7 @@ mod queue;
 mod rag;
 mod reports;
 mod search;
+mod sweep;
 mod throttle;
 mod workspaces;
 
@@ -34,6 +36,7 @@ pub use error::Error;
 pub use history::Pages;
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use search::VectorCache;
+pub use sweep::Uploads;
 pub use throttle::Door;
 pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
@@ -101,5 +104,6 @@ pub struct Services {
     pub vectors: Arc<VectorCache>,
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
+    pub uploads: Arc<Uploads>,
     pub limits: Limits,
 }

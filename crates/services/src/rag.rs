@@ -278,7 +278,7 @@ impl Services {
 
     /// Tells the documents of a workspace, in batches, whether they are stale now. What takes long goes on behind the
     /// answer, and what a stop interrupts is found by [`Services::run_stale_herald`].
-    async fn tell_stale(&self, id: WorkspaceId) -> Result<()> {
+    pub(crate) async fn tell_stale(&self, id: WorkspaceId) -> Result<()> {
         let services = self.clone();
         let telling = crate::actor::spawn(async move { services.tell_all_stale(id).await });
         match tokio::time::timeout(ANSWER_WAITS, telling).await {

@@ -1,7 +1,7 @@
 //! Making, listing and changing workspaces.
 
 use crate::{
-    Error, Result, Services,
+    Error, Result, Services, command,
     ports::{NewWorkspace, PageQuery, Signal, StoreError, WorkspaceEdit},
 };
 use domain::{
@@ -52,6 +52,8 @@ impl Services {
             return Err(Error::Invalid(errors));
         };
         let rag_config = self.default_rag_config(user).await?.config;
+        let processor = form.processor.unwrap_or(Processor::Builtin);
+        let print = command::print([name.as_str(), description.as_str(), processor.as_str()]);
         let workspace = self
             .workspaces
             .create_workspace(NewWorkspace {
@@ -60,9 +62,10 @@ impl Services {
                 name,
                 description,
                 status: WorkspaceStatus::Provisioning,
-                processor: form.processor.unwrap_or(Processor::Builtin),
+                processor,
                 rag_config,
                 command_id,
+                command_print: Some(print),
                 created_at: self.clock.now(),
             })
             .await?;
@@ -93,11 +96,18 @@ impl Services {
         let description =
             form.description.and_then(|text| errors.take("description", Description::parse(&text)));
         errors.check()?;
+        let turned = form.processor.is_some();
         let edit = WorkspaceEdit { name, description, processor: form.processor };
-        self.workspaces.edit_workspace(user, id, edit, self.clock.now()).await.map_err(|e| match e {
+        let edited = self.workspaces.edit_workspace(user, id, edit, self.clock.now()).await;
+        let edited = edited.map_err(|e| match e {
             StoreError::NotFound => Error::NotFound("workspace"),
             other => other.into(),
-        })
+        })?;
+        if turned {
+            self.tell_stale(id).await?;
+            return self.workspace(user, id).await;
+        }
+        Ok(edited)
     }
 
     /// Another attempt at a workspace that could not be made ready; it goes on by itself.

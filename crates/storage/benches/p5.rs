@@ -289,6 +289,7 @@ fn new_workspace(id: WorkspaceId, user_id: UserId) -> Result<NewWorkspace, Failu
         processor: domain::status::Processor::Builtin,
         rag_config: RagConfig::default(),
         command_id: None,
+        command_print: None,
         created_at: Timestamp::from_micros(1),
     })
 }

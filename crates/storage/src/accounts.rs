@@ -97,6 +97,24 @@ impl Accounts for Store {
         Ok(Some((user_of(&row, 1)?, hash)))
     }
 
+    async fn taken(
+        &self,
+        username: &validate::Username,
+        email: &validate::Email,
+    ) -> Result<(bool, bool), StoreError> {
+        let row = sqlx::query(
+            "SELECT (SELECT COUNT(*) FROM users WHERE username_key = $1), \
+                    (SELECT COUNT(*) FROM users WHERE email = $2)",
+        )
+        .bind(username.as_str().to_lowercase())
+        .bind(email.as_str())
+        .fetch_one(self.readers())
+        .await
+        .map_err(Fault::from)?;
+        let some = |at: usize| row.try_get::<i64, _>(at).map(|n| n > 0).map_err(Fault::from);
+        Ok((some(0)?, some(1)?))
+    }
+
     async fn edit_user(&self, id: UserId, edit: UserEdit, now: Timestamp) -> Result<User, StoreError> {
         let written = self
             .writer()

@@ -2,6 +2,7 @@
 
 use crate::{
     accounts::{USER, user_of},
+    commands,
     fault::Fault,
     jobs::parsed,
     open::Store,
@@ -55,6 +56,8 @@ impl ApiKeys for Store {
             .writer()
             .write_for(new.user_id, "create key", (new, most), |tx, (new, most)| {
                 Box::pin(async move {
+                    let print = new.command_print.as_deref();
+                    commands::note(tx, new.user_id, new.command_id.as_deref(), print).await?;
                     if let Some(command) = &new.command_id {
                         let sql = format!("SELECT {KEY} FROM api_keys WHERE user_id = $1 AND command_id = $2");
                         let row = sqlx::query(AssertSqlSafe(sql))

@@ -1,8 +1,9 @@
 //! Reading documents, their chunks and their steps.
 
 use crate::{
+    bulk,
     fault::Fault,
-    jobs::{CHUNK, DOCUMENT, chunk, document},
+    jobs::{CHUNK, DOCUMENT, chunk, document, parsed},
     open::Store,
     page::{Cursor, limit_of, paged},
 };
@@ -13,7 +14,10 @@ use domain::{
 };
 use services::ports::{Documents, LoggedEvent, PageQuery, StoreError};
 use sqlx::{AssertSqlSafe, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Ids in one statement.
+const IDS: usize = 256;
 
 /// Of all that was told about a document's steps: the newest attempt, the last state of each step, in the order in
 /// which they began. `told` comes in the order of the log.
@@ -83,6 +87,7 @@ impl Store {
             "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
              WHERE chunks.document_id = $1 AND documents.user_id = $2 \
              AND chunks.generation = CASE WHEN documents.live > 0 THEN documents.live ELSE documents.generation END \
+             AND (documents.live > 0 OR documents.stage NOT IN ('loading', 'chunking')) \
              AND chunks.ordinal > $3 ORDER BY chunks.ordinal LIMIT $4"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -127,6 +132,19 @@ impl Store {
 
 #[async_trait]
 impl Documents for Store {
+    async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError> {
+        let mut found = BTreeSet::new();
+        for part in bulk::parts(ids, IDS) {
+            let sql = format!("SELECT id FROM documents WHERE id IN ({})", bulk::list(1, part.len()));
+            let query =
+                part.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id.to_string()));
+            for row in query.fetch_all(self.readers()).await.map_err(Fault::from)? {
+                found.insert(parsed(&row, "id")?);
+            }
+        }
+        Ok(found)
+    }
+
     async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError> {
         Ok(self.read_document(user, id).await?)
     }

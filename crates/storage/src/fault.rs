@@ -78,10 +78,17 @@ impl From<serde_json::Error> for Fault {
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
+            Fault::Db(e) if is_full(&e) => Self::Full(Box::new(e)),
             Fault::Db(e) => Self::backend(e),
             Fault::Store(e) => e,
         }
     }
+}
+
+/// Whether the disk of the database is full.
+fn is_full(e: &sqlx::Error) -> bool {
+    // SQLite's FULL; PostgreSQL's disk_full.
+    matches!(e, sqlx::Error::Database(e) if matches!(e.code().as_deref(), Some("13" | "53100")))
 }
 
 /// One failure that several callers have to be told of.
@@ -95,7 +102,10 @@ impl Shared {
     }
 
     pub(crate) fn to_store_error(&self) -> StoreError {
-        StoreError::backend(self.clone())
+        match &*self.0 {
+            Fault::Db(e) if is_full(e) => StoreError::Full(Box::new(self.clone())),
+            _ => StoreError::backend(self.clone()),
+        }
     }
 }
 

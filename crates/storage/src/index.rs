@@ -16,6 +16,7 @@ use services::ports::{Index, KeywordHit, StoreError, StoredVector};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
 };
 
@@ -64,17 +65,18 @@ fn words(query: &str) -> Vec<String> {
     words
 }
 
-/// Writes the full text of the chunks of a document's newest run.
-pub(crate) async fn add_text(tx: &mut Tx, state: &DocumentState) -> Result<(), Fault> {
+/// Writes the full text of the chunks of a document's newest run that have these ordinals.
+pub(crate) async fn add_text(tx: &mut Tx, state: &DocumentState, ordinals: Range<i64>) -> Result<(), Fault> {
     let sql = match tx.engine {
         Engine::Sqlite => "INSERT OR REPLACE INTO chunk_text (rowid, scope, heading, text) \
-             SELECT place, $3, COALESCE(heading, ''), text FROM chunks WHERE document_id = $1 AND generation = $2"
+             SELECT place, $3, COALESCE(heading, ''), text FROM chunks \
+             WHERE document_id = $1 AND generation = $2 AND ordinal >= $4 AND ordinal < $5"
             .to_owned(),
         Engine::Postgres => format!(
             "INSERT INTO chunk_text (chunk_id, search) SELECT id, \
                  to_tsvector('english', translate(COALESCE(heading, '') || ' ' || text, '{PUNCTUATION}', \
                      repeat(' ', {}))) || array_to_tsvector(ARRAY[$3]) \
-             FROM chunks WHERE document_id = $1 AND generation = $2 \
+             FROM chunks WHERE document_id = $1 AND generation = $2 AND ordinal >= $4 AND ordinal < $5 \
              ON CONFLICT (chunk_id) DO UPDATE SET search = excluded.search",
             PUNCTUATION.len() - 1
         ),
@@ -83,6 +85,8 @@ pub(crate) async fn add_text(tx: &mut Tx, state: &DocumentState) -> Result<(), F
         .bind(state.document.id.to_string())
         .bind(i64::from(state.generation))
         .bind(scope(state.document.workspace_id))
+        .bind(ordinals.start)
+        .bind(ordinals.end)
         .execute(&mut tx.conn)
         .await?;
     Ok(())

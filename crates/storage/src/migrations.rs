@@ -33,6 +33,8 @@ const CHANGES: &[Change] = changes![
     5 "0005_keys_exports_deletions",
     6 "0006_rag_configs",
     7 "0007_history",
+    8 "0008_dead_chunks",
+    9 "0009_commands",
 ];
 
 /// Those of one engine, in order.

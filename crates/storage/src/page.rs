@@ -20,12 +20,12 @@ impl Cursor {
     /// What the list gave out as `next`.
     ///
     /// # Errors
-    /// `NotFound` when it is not of that form: there is no such page.
+    /// `BadCursor` when it is not of that form.
     pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
-        let (number, id) = text.split_once('.').ok_or(StoreError::NotFound)?;
-        let number = number.parse().map_err(|_| StoreError::NotFound)?;
+        let (number, id) = text.split_once('.').ok_or(StoreError::BadCursor)?;
+        let number = number.parse().map_err(|_| StoreError::BadCursor)?;
         if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(StoreError::NotFound);
+            return Err(StoreError::BadCursor);
         }
         Ok(Self { number, id: id.to_owned() })
     }
@@ -77,9 +77,9 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_of_another_form_is_no_page() {
+    fn a_cursor_of_another_form_is_no_place_in_a_list() {
         for text in ["", "1", "x.y", "1.", "1.' OR 1=1", "99999999999999999999.a", "1.\u{e9}"] {
-            assert!(matches!(Cursor::parse(text), Err(StoreError::NotFound)), "{text}");
+            assert!(matches!(Cursor::parse(text), Err(StoreError::BadCursor)), "{text}");
         }
     }
 

@@ -1,6 +1,7 @@
 //! Workspaces, with counts that are taken from their documents at the moment of asking.
 
 use crate::{
+    commands,
     fault::Fault,
     open::Store,
     page::{Cursor, limit_of, paged},
@@ -190,7 +191,11 @@ impl Workspaces for Store {
         let written = self
             .writer()
             .write_for(new.user_id, "create workspace", new, |tx, new| {
-                Box::pin(async move { insert(tx, new).await })
+                Box::pin(async move {
+                    let (command, print) = (new.command_id.as_deref(), new.command_print.as_deref());
+                    commands::note(tx, new.user_id, command, print).await?;
+                    insert(tx, new).await
+                })
             })
             .await?;
         let rev = written.rev(&EntityKey::Workspace(id));
@@ -287,6 +292,11 @@ impl Workspaces for Store {
                         workspace.processor = processor;
                         if processor != before.processor {
                             tx.signal(Signal::WorkReady);
+                            // What is ready by an outside worker is not found here, see `JobStore::compare`.
+                            sqlx::query("UPDATE workspaces SET config_untold = 1 WHERE id = $1")
+                                .bind(id.to_string())
+                                .execute(&mut tx.conn)
+                                .await?;
                         }
                     }
                     if workspace != before {

@@ -3,7 +3,10 @@
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
-use futures::{StreamExt, stream::BoxStream};
+use futures::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use services::ports::{BlobError, Blobs, Ids, Received};
 use sha2::{Digest, Sha256};
 use std::{
@@ -18,6 +21,9 @@ use tokio::io::AsyncWriteExt;
 const HEAD: usize = 8 * 1024;
 /// What is gathered before it is written: few system calls, little memory a transfer.
 const BUFFER: usize = 256 * 1024;
+
+/// Keys that are told at once.
+const KEYS: usize = 200;
 
 pub struct FileBlobs {
     root: PathBuf,
@@ -118,12 +124,36 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
+/// Shows all files below the folder, until `show` answers false. What goes meanwhile is not there.
+fn walk(dir: &Path, show: &mut dyn FnMut(&Path) -> io::Result<bool>) -> io::Result<bool> {
+    let entries = match fs::read_dir(dir) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(true),
+        entries => entries?,
+    };
+    for entry in entries {
+        let path = entry?.path();
+        let goes_on = if path.is_dir() { walk(&path, show)? } else { show(&path)? };
+        if !goes_on {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn is_older(path: &Path, age: Duration) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(about) => Ok(about.modified()?.elapsed().unwrap_or_default() >= age),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
+}
+
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> Result<T, BlobError> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?.map_err(|e| match e.kind() {
         io::ErrorKind::NotFound => BlobError::NotFound,
-        _ => BlobError::Io(e),
+        _ => e.into(),
     })
 }
 
@@ -195,6 +225,25 @@ impl Blobs for FileBlobs {
         }
     }
 
+    fn older_than(&self, age: Duration) -> BoxStream<'static, Result<Vec<String>, BlobError>> {
+        let (root, incoming) = (self.root.clone(), self.incoming.clone());
+        let (found, finds) = tokio::sync::mpsc::channel(1);
+        tokio::task::spawn_blocking(move || {
+            let mut some = vec![];
+            let walked = walk(&root, &mut |path| {
+                if path.starts_with(&incoming) || !is_older(path, age)? {
+                    return Ok(true);
+                }
+                some.extend(path.strip_prefix(&root).ok().and_then(Path::to_str).map(str::to_owned));
+                Ok(some.len() < KEYS || found.blocking_send(Ok(std::mem::take(&mut some))).is_ok())
+            });
+            let rest = walked.map(|_| some).map_err(BlobError::from);
+            // Nobody has to wait for the end.
+            let _ = found.blocking_send(rest);
+        });
+        stream::unfold(finds, async |mut finds| Some((finds.recv().await?, finds))).boxed()
+    }
+
     async fn delete_folder(&self, folder: &str) -> Result<(), BlobError> {
         let place = self.place(folder)?;
         let gone = blocking(move || {
@@ -220,7 +269,6 @@ fn hex(bytes: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::adapters::{SystemClock, TimeOrderedIds};
-    use futures::stream;
 
     fn blobs() -> (tempfile::TempDir, FileBlobs) {
         let dir = tempfile::tempdir().expect("a folder");
@@ -263,6 +311,20 @@ mod tests {
         ));
         assert_eq!(left_over(&blobs), 0);
         assert!(matches!(blobs.path("documents/a").await, Err(BlobError::NotFound)));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_a_broken_one() {
+        use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, StorageFull};
+        for full in [StorageFull, QuotaExceeded, FileTooLarge] {
+            assert!(matches!(BlobError::from(io::Error::from(full)), BlobError::Full(_)), "{full}");
+        }
+        assert!(matches!(BlobError::from(io::Error::from(PermissionDenied)), BlobError::Io(_)));
+        // What the kernel says.
+        assert!(matches!(
+            BlobError::from(io::Error::from_raw_os_error(28)),
+            BlobError::Full(e) if e.kind() == StorageFull
+        ));
     }
 
     #[tokio::test]
@@ -322,6 +384,25 @@ mod tests {
         ] {
             assert!(blobs.put(key, Bytes::new()).await.is_err(), "{key:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn old_files_are_told_by_their_keys_however_many_they_are() {
+        let (_dir, blobs) = blobs();
+        let mut put: Vec<String> = (0..=KEYS).map(|n| format!("users/a/documents/{n}")).collect();
+        for key in &put {
+            blobs.put(key, "x".into()).await.expect("put");
+        }
+        fs::write(blobs.incoming.join("half"), "x").expect("written");
+        let told = async |age| -> Vec<String> {
+            let parts: Vec<_> = blobs.older_than(age).collect().await;
+            let mut all: Vec<String> = parts.into_iter().flat_map(|part| part.expect("told")).collect();
+            all.sort_unstable();
+            all
+        };
+        put.sort_unstable();
+        assert_eq!(told(Duration::ZERO).await, put);
+        assert_eq!(told(Duration::from_secs(3_600)).await, Vec::<String>::new());
     }
 
     #[tokio::test]

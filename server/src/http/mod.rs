@@ -17,6 +17,7 @@ mod jobs;
 mod linger;
 mod observe;
 mod openapi;
+mod patience;
 mod problem;
 mod rag;
 mod reports;
@@ -51,7 +52,7 @@ use http::Method;
 use metrics_exporter_prometheus::PrometheusHandle;
 use problem::ApiError;
 use services::Services;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
     catch_panic::CatchPanicLayer,
@@ -74,6 +75,8 @@ pub struct Shared {
     pub site: Site,
     pub proxies: Proxies,
     pub forms: FormSeal,
+    /// How long the next piece of a request may take.
+    pub patience: Duration,
 }
 
 impl AppState {
@@ -95,6 +98,10 @@ impl AppState {
 
     pub fn stopping(&self) -> &CancellationToken {
         &self.0.stopping
+    }
+
+    pub fn patience(&self) -> Duration {
+        self.0.patience
     }
 
     pub fn site(&self) -> &Site {
@@ -235,6 +242,7 @@ fn wrap(app: AppState, routes: Router<AppState>) -> Router {
             observe::observe(ids.clone(), request, next)
         }))
         .layer(middleware::from_fn(linger::linger))
+        .layer(middleware::from_fn_with_state(app.clone(), patience::patience))
         .layer(CompressionLayer::new().no_deflate().no_zstd().compress_when(Compressible))
         .with_state(app)
 }

@@ -76,7 +76,12 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
     let aliases: [(&str, &[(&str, &str)]); 3] = [
         (
             &Document::name(),
-            &[("document_id", "id"), ("processing_status", "status"), ("processing_error", "error")],
+            &[
+                ("document_id", "id"),
+                ("processing_status", "status"),
+                ("processing_error", "error"),
+                ("correlation_id", "error_code"),
+            ],
         ),
         (&Workspace::name(), &[("workspace_id", "id"), ("message", "status_message")]),
         (&Job::name(), &[("workspace_id", "kb_id")]),
@@ -108,7 +113,7 @@ fn tell_errors(api: &mut OpenApi) {
                 .is_some_and(|body| matches!(body, RefOr::T(body) if body.content.contains_key(JSON)));
             let mut usual = vec![];
             if reads_json {
-                usual.extend(["400", "413", "415", "422"]);
+                usual.extend(["400", "408", "413", "415", "422"]);
             }
             if path.contains("{id}") {
                 usual.push("404");
@@ -169,6 +174,7 @@ fn meaning(status: &str) -> &'static str {
         "401" => "`unauthorized`, `key_expired`: nobody is signed in, or the key is not valid",
         "403" => "`missing_scope`, `session_required`, `foreign_origin`",
         "404" => "`not_found`: it is not there, or not yours",
+        "408" => "`stalled`: nothing more of the request came",
         "409" => {
             "What it is about does not allow it now; `code` says why, and `allowed` what would be possible"
         }
@@ -177,6 +183,7 @@ fn meaning(status: &str) -> &'static str {
         "422" => "`invalid`: the messages stand under `errors`, by field",
         "429" => "Too often; `retry_after` says when to try again",
         "500" => "`internal`: a fault of the server; `correlation_id` finds its log lines",
+        "507" => "`storage_full`: the server has no room left",
         _ => "The server cannot do this now",
     }
 }

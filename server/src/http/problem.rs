@@ -1,7 +1,7 @@
 //! Errors on their way out. A handler answers [`ApiError`]; the outermost layer writes the body, so that each problem
 //! carries the id of its request, and gives every bare error of the framework (405, 404, …) the same shape.
 
-use super::observe::RequestId;
+use super::{observe::RequestId, patience::Stalled};
 use axum::{
     body::Body,
     extract::{OriginalUri, Request},
@@ -85,14 +85,22 @@ impl IntoResponse for ApiError {
 /// Writes the bodies of problems.
 pub async fn finish(OriginalUri(uri): OriginalUri, request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
+    let stalled = request.extensions().get::<Stalled>().cloned();
     let response = next.run(request).await;
     let problem = match response.extensions().get::<Problem>() {
+        // Whatever the handler made of a body without an end.
+        Some(_) if stalled.is_some_and(|stalled| stalled.is_so()) => Problem::new(
+            408,
+            "stalled",
+            "Nothing more of the request came, so it was given up. Send it again.",
+        ),
         Some(problem) => problem.clone(),
         None if is_bare_error(uri.path(), &response) => bare(response.status()),
         None => return response,
     };
     let problem = Problem { correlation_id: id.map(|id| id.0.to_string()), ..problem };
     let (mut parts, _) = response.into_parts();
+    parts.status = StatusCode::from_u16(problem.status).unwrap_or(parts.status);
     parts.headers.remove(header::CONTENT_LENGTH);
     parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
     // Plain data with text keys: encoding it cannot fail.

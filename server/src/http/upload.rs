@@ -34,7 +34,7 @@ pub struct AcceptedBody {
 #[derive(Serialize, ToSchema)]
 pub struct RejectedBody {
     filename: String,
-    /// `too_large`, `unsupported_type`, `empty_file` or `too_many_files`.
+    /// `too_large`, `unsupported_type`, `empty_file`, `storage_full` or `too_many_files`.
     code: String,
     detail: String,
 }
@@ -96,7 +96,8 @@ pub struct UploadOneForm {
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
     responses((status = 202, body = UploadBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+        (status = 408, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 507, body = Problem)))]
 pub async fn upload(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -166,7 +167,8 @@ pub async fn upload_from_page(
     request_body(content = UploadOneForm, content_type = "multipart/form-data"),
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
     responses((status = 202, body = UploadOneBody), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem),
-        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem)))]
+        (status = 408, body = Problem), (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem),
+        (status = 507, body = Problem)))]
 pub async fn upload_one(
     State(app): State<AppState>,
     Allowed(who): Allowed,

@@ -61,6 +61,9 @@ async fn what_is_taken_is_told_at_its_field() {
     let same_email = json!({ "username": "lovelace", "email": "ADA@example.org", "password": PASSWORD });
     let problem = visitor.post("/api/auth/signup", same_email).await.problem(409, "email_taken");
     assert_eq!(messages(&problem, "email").len(), 1);
+    let problem = visitor.post("/api/auth/signup", sign_up("ADA")).await.problem(409, "username_taken");
+    assert_eq!(messages(&problem, "username"), ["This username is taken."], "{problem}");
+    assert_eq!(messages(&problem, "email"), ["This e-mail address is taken."], "{problem}");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use crate::common::{Client, Server, Setup, eventually, fixture, form};
 use serde_json::Value;
+use sqlx::Connection;
 use std::{
     collections::BTreeMap,
     time::{Duration, Instant},
@@ -68,6 +69,43 @@ async fn chunks(client: &Client, upload: &Value) -> BTreeMap<String, Vec<Value>>
     all
 }
 
+/// The vectors of an upload, by file name, in the order of their chunks.
+async fn vectors(server: &Server, upload: &Value) -> BTreeMap<String, Vec<Vec<f32>>> {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite:{}?mode=ro", server.dir.path().join("insighthub.db").display());
+    let mut database = sqlx::AnyConnection::connect(&url).await.expect("the database");
+    let mut all = BTreeMap::new();
+    for document in upload["documents"].as_array().expect("documents") {
+        let stored: Vec<Option<Vec<u8>>> = sqlx::query_scalar(
+            "SELECT v.vector FROM chunks c JOIN documents d ON d.id = c.document_id AND d.live = c.generation \
+             LEFT JOIN chunk_vectors v ON v.chunk_id = c.id WHERE d.id = $1 ORDER BY c.ordinal",
+        )
+        .bind(document["document_id"].as_str().expect("an id"))
+        .fetch_all(&mut database)
+        .await
+        .expect("rows");
+        let number = |b: &[u8]| f32::from_le_bytes([b[0], b[1], b[2], b[3]]);
+        let read = |bytes: Option<Vec<u8>>| bytes.expect("a vector").chunks(4).map(number).collect();
+        let name = document["filename"].as_str().expect("a name").to_owned();
+        all.insert(name, stored.into_iter().map(read).collect());
+    }
+    all
+}
+
+/// Nearly equal: what a text is embedded together with may change the last bits of its vector.
+fn check_vectors(found: &BTreeMap<String, Vec<Vec<f32>>>, expected: &BTreeMap<String, Vec<Vec<f32>>>) {
+    assert!(found.keys().eq(expected.keys()));
+    for (name, expected) in expected {
+        let found = &found[name];
+        assert_eq!(found.len(), expected.len(), "{name}");
+        for (ordinal, (f, e)) in found.iter().zip(expected).enumerate() {
+            assert_eq!(f.len(), e.len());
+            let far = f.iter().zip(e).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+            assert!(far < 1e-4, "{name}, chunk {ordinal}: off by {far}");
+        }
+    }
+}
+
 /// The job came to its end as if nothing had happened: every chunk once, every number right.
 async fn check_end(client: &Client, upload: &Value, expected: &BTreeMap<String, Vec<Value>>) {
     let job = eventually("the job is over", async || Some(job(client, upload).await).filter(is_over)).await;
@@ -95,6 +133,9 @@ async fn after_any_kill_the_job_goes_on_and_the_chunks_are_those_of_an_undisturb
     eventually("the undisturbed job is over", async || Some(job(&ada, &calm).await).filter(is_over)).await;
     let whole = began.elapsed();
     let expected = chunks(&ada, &calm).await;
+    let expected_vectors = vectors(&server, &calm).await;
+    check_vectors(&expected_vectors, &expected_vectors);
+    assert!(expected_vectors.values().flatten().all(|v| v.iter().any(|x| *x != 0.0)));
     assert!(expected.values().map(Vec::len).sum::<usize>() > 40, "too little work to be disturbed");
 
     let mut dice = Dice(20_261_122);
@@ -111,6 +152,7 @@ async fn after_any_kill_the_job_goes_on_and_the_chunks_are_those_of_an_undisturb
         let before = job(&client, &upload).await;
         if is_over(&before) {
             check_end(&client, &upload, &expected).await;
+            check_vectors(&vectors(&server, &upload).await, &expected_vectors);
             upload = upload_all(&client, &workspace).await;
             continue;
         }
@@ -129,6 +171,7 @@ async fn after_any_kill_the_job_goes_on_and_the_chunks_are_those_of_an_undisturb
         .await;
     }
     check_end(&client, &upload, &expected).await;
+    check_vectors(&vectors(&server, &upload).await, &expected_vectors);
 
     // The index is whole as well: a search finds each text once for each upload of it, never twice.
     let hits = client.read(&format!("/api/workspaces/{workspace}/search?q=workspace&top_k=50")).await;

@@ -146,8 +146,17 @@ async fn documents_are_listed_newest_first_page_by_page() {
         }
     }
     assert_eq!(seen, names.into_iter().rev().collect::<Vec<_>>());
-    let page = client.get(&format!("/api/workspaces/{workspace}/documents?after=nonsense")).await;
-    assert!((200..500).contains(&page.status), "{page:?}");
+    for list in [
+        format!("/api/workspaces/{workspace}/documents"),
+        "/api/workspaces".to_owned(),
+        "/api/jobs".to_owned(),
+        "/api/auth/sessions".to_owned(),
+    ] {
+        for after in ["nonsense", "%00", "1.%27"] {
+            let problem = client.get(&format!("{list}?after={after}")).await.problem(422, "invalid");
+            assert_eq!(crate::common::messages(&problem, "after"), ["This is no place in the list."]);
+        }
+    }
 }
 
 #[tokio::test]
@@ -217,4 +226,21 @@ async fn many_documents_are_polled_at_once_and_an_unchanged_answer_is_not_sent_a
     let many = vec![gone; 101].join(",");
     client.get(&format!("/v1/documents/status?ids={many}")).await.problem(422, "invalid");
     client.get("/v1/documents/status").await.problem(422, "invalid");
+}
+
+#[tokio::test]
+async fn the_correlation_id_of_a_failed_document_leads_to_its_lines_in_the_log() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let good = client.upload_one(&workspace, "a.txt", b"A lantern.").await;
+    assert_eq!(client.settled(&good).await["correlation_id"], serde_json::Value::Null);
+    let bad = client.upload_one(&workspace, "a.pdf", b"%PDF-1.7\nnothing of the kind").await;
+    let failed = client.settled(&bad).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    let (id, code) = (failed["correlation_id"].as_str().expect("an id"), failed["error_code"].as_str());
+    let log = server.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains(id)).collect();
+    let told = |line: &&str| line.contains("a document failed") && line.contains(code.expect("a code"));
+    assert!(lines.iter().any(told), "{lines:?}");
 }

@@ -262,6 +262,34 @@ async fn the_built_in_workers_leave_an_external_workspace_alone_and_take_it_when
 }
 
 #[tokio::test]
+async fn what_an_outside_worker_made_ready_is_offered_for_indexing_here() {
+    let o = Outside::new().await;
+    let (_, ids) = o.upload(&["a.txt"]).await;
+    o.report(&ids[0], json!({ "status": "processing" })).await;
+    o.report(&ids[0], json!({ "status": "ready", "chunk_count": 12 })).await;
+    let path = format!("/api/workspaces/{}", o.workspace);
+    let search = format!("{path}/search?q=the");
+    let document = async || o.ada.read(&format!("/api/documents/{}", ids[0])).await;
+    assert_eq!(document().await["stale"], false);
+    let turned = o.ada.patch(&path, json!({ "processor": "builtin" })).await.json();
+    assert_eq!(turned["counts"]["stale"], 1, "{turned}");
+    assert_eq!(document().await["stale"], true, "nothing of it lies here");
+    assert_eq!(o.ada.read(&search).await["items"], json!([]));
+
+    let estimate = o.ada.read(&format!("{path}/reindex/estimate")).await;
+    assert_eq!(estimate["documents"], 1, "{estimate}");
+    let reindex = o.ada.send(o.ada.request("POST", &format!("{path}/reindex"))).await;
+    assert_eq!(reindex.status, 202, "{reindex:?}");
+    eventually("it is indexed here", async || {
+        let now = document().await;
+        assert_ne!(now["status"], "failed", "{now}");
+        (now["status"] == "ready" && now["stale"] == false).then_some(())
+    })
+    .await;
+    assert!(!o.ada.read(&search).await["items"].as_array().expect("items").is_empty());
+}
+
+#[tokio::test]
 async fn what_waits_goes_to_the_outside_worker_when_the_processor_is_changed() {
     let server = Server::start().await;
     let ada = server.user("ada").await;

@@ -133,6 +133,69 @@ async fn the_same_key_uploads_once() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_used_for_something_else_is_refused() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/documents");
+    let upload = |key: &str, files: &[(&str, &[u8])]| {
+        client.send(client.request("POST", &path).header("idempotency-key", key).multipart(form(files)))
+    };
+    assert_eq!(upload("k", &[("a.txt", b"A lantern.")]).await.status, 202);
+    for other in [("a.txt", &b"A bridge."[..]), ("b.txt", b"A lantern.")] {
+        let problem = upload("k", &[other]).await.problem(422, "idempotency_key_reused");
+        assert_eq!(messages(&problem, "Idempotency-Key").len(), 1, "{problem}");
+    }
+    assert_eq!(server.files("documents"), 1, "nothing of the refused ones is left");
+    let make = |path: &'static str, body: Value| {
+        client.send(client.request("POST", path).header("idempotency-key", "k").json(&body))
+    };
+    let paths = [
+        ("/api/workspaces", json!({ "name": "Papers" }), json!({ "name": "Notes" })),
+        (
+            "/api/auth/api-keys",
+            json!({ "name": "one", "scopes": ["read"] }),
+            json!({ "name": "one", "scopes": ["read", "write"] }),
+        ),
+    ];
+    for (path, first, other) in paths {
+        let made = make(path, first.clone()).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let again = make(path, first).await;
+        let id = |answer: &crate::common::Answer| {
+            let body = answer.json();
+            [&body["id"], &body["key"]["id"]].into_iter().find(|id| id.is_string()).cloned()
+        };
+        assert!(matches!(again.status, 200 | 201), "{again:?}");
+        assert_eq!(id(&again), id(&made));
+        make(path, other).await.problem(422, "idempotency_key_reused");
+    }
+}
+
+#[tokio::test]
+async fn the_server_needs_little_memory_for_a_large_upload() {
+    // Without a worker, so that only the upload is measured.
+    let server = Setup::new().args(&["serve", "--role", "web"]).start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let peak = || {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", server.pid())).expect("Linux tells it");
+        let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:")).expect("the peak");
+        line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number") << 10
+    };
+    client.upload(&workspace, &[("small.txt", &prose(1, 100))]).await;
+    let before = peak();
+    let large = prose(2, 9_000_000);
+    let large = &large[..large.len().min(100 << 20)];
+    assert!(large.len() > 50 << 20, "{}", large.len());
+    let answer = client.upload(&workspace, &[("large.txt", large)]).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let grown = peak().saturating_sub(before);
+    assert!(grown < 32 << 20, "it grew by {} MB for {} MB", grown >> 20, large.len() >> 20);
+}
+
+#[tokio::test]
 async fn a_broken_off_upload_leaves_nothing() {
     let server = Server::start().await;
     let client = server.user("ada").await;

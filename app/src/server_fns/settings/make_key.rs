@@ -22,7 +22,9 @@ pub async fn make_key(
     let expires = (!days.is_empty()).then(|| days.parse().unwrap_or(0));
     let ticked = scopes.join(" ");
     let form = ApiKeyForm { name: name.clone(), scopes, expires_in_days: expires, expires_at: None };
-    let made = services.create_key(who.user.id, &form, (!key.is_empty()).then_some(key)).await;
+    // What was typed anew since is another command.
+    let command = (!key.is_empty()).then(|| format!("{key} {name} {expires_in_days} {ticked}"));
+    let made = services.create_key(who.user.id, &form, command).await;
     ssr::finish_with_secret(
         made.map(|made| made.secret),
         ssr::Form {

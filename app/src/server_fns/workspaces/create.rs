@@ -19,7 +19,9 @@ pub async fn create_workspace(
         description: Some(description.clone()),
         ..Default::default()
     };
-    let made = services.create_workspace(who.user.id, form, command_id.filter(|id| !id.is_empty())).await;
+    // What was typed anew since is another command.
+    let command = command_id.filter(|id| !id.is_empty()).map(|id| format!("{id} {name} {description}"));
+    let made = services.create_workspace(who.user.id, form, command).await;
     let values = [("name", &*name), ("description", &*description)];
     ssr::finish(made.map(|made| Wire(Some(made))), Form { page: "/", next: "/", values: &values, said: "" })
 }

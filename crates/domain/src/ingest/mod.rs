@@ -8,7 +8,7 @@ use crate::{
     progress,
     rag::{Fingerprint, RagConfig},
     resource::{Document, Job, Metrics, PhaseDetail, Warning},
-    status::{DocumentStatus, IllegalMove, JobKind, JobStatus, PhaseName, PhaseStatus, named},
+    status::{DocumentStatus, IllegalMove, JobKind, JobStatus, PhaseName, PhaseStatus, Processor, named},
     step::Step,
     timestamp::Timestamp,
 };
@@ -296,8 +296,18 @@ pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Resul
 }
 
 /// Brings the mark of a document in line with what its workspace asks for now; `None` when it says so already.
-pub fn compare(doc: &mut DocumentState, wanted: &RagConfig, now: Timestamp) -> Option<Event> {
-    let stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
+pub fn compare(
+    doc: &mut DocumentState,
+    wanted: &RagConfig,
+    processor: Processor,
+    now: Timestamp,
+) -> Option<Event> {
+    let stale = match &doc.indexed {
+        Some(indexed) => !indexed.serves(wanted),
+        // A worker of somebody's own made it ready, with passages that lie elsewhere. In the hands of the built-in
+        // workers it is not found before it is indexed here.
+        None => processor == Processor::Builtin && doc.document.status == DocumentStatus::Ready,
+    };
     if stale == doc.document.stale {
         return None;
     }

@@ -24,6 +24,7 @@ use tokio::{
     task::{Id, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 /// A model's tokenizer, shared between documents.
 pub type SharedTokens = Arc<dyn TokenCounter + Send + Sync>;
@@ -107,7 +108,8 @@ async fn work(
                     for claim in claims {
                         let lost = CancellationToken::new();
                         let task = process(context.clone(), claim.clone(), lost.clone());
-                        let task = acting(actor::current(), task);
+                        let span = tracing::info_span!("document", correlation_id = %claim.document_id);
+                        let task = acting(actor::current(), task).instrument(span);
                         // The lock is held over the spawn, or the heart could miss a document.
                         let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
                         let handle = tasks.spawn(task);

@@ -70,11 +70,13 @@ pub struct Who {
     pub session_id: SessionId,
 }
 
+const EMAIL_TAKEN: &str = "This e-mail address is taken.";
+
 /// Where a name or an address belongs to somebody else: 409 at its field.
 fn taken(e: StoreError) -> Error {
     let (code, field, message) = match e {
         StoreError::Taken("users_username_key") => ("username_taken", "username", "This username is taken."),
-        StoreError::Taken("users_email_key") => ("email_taken", "email", "This e-mail address is taken."),
+        StoreError::Taken("users_email_key") => ("email_taken", "email", EMAIL_TAKEN),
         other => return other.into(),
     };
     Error::Problem(Box::new(Problem::conflict(code, field, message)))

@@ -1,10 +1,10 @@
 //! Signing up, in and out, and finding out who asks.
 
-use super::{Client, SignedIn, Who, hex, taken, token_hash};
+use super::{Client, EMAIL_TAKEN, SignedIn, Who, hex, taken, token_hash};
 use crate::{
     Error, Result, Services,
     actor::acting,
-    ports::{NewSession, NewUser, NewWorkspace},
+    ports::{NewSession, NewUser, NewWorkspace, StoreError},
 };
 use domain::{
     Actor, FieldErrors, Problem, SessionId, User, UserId, WorkspaceId, WorkspaceStatus, message,
@@ -58,6 +58,7 @@ impl Services {
         let password_hash = self.hasher.hash(password.secret().to_owned()).await?;
         let now = self.clock.now();
         let id = UserId::new(self.ids.uuid());
+        let named = (username.clone(), email.clone());
         let user = NewUser { id, username, email, full_name, password_hash, created_at: now };
         // Both texts keep their rules; a test says so.
         let (Ok(name), Ok(description)) = (WorkspaceName::parse("My documents"), Description::parse(""))
@@ -73,13 +74,32 @@ impl Services {
             processor: Processor::Builtin,
             rag_config: RagConfig::default(),
             command_id: None,
+            command_print: None,
             created_at: now,
         };
         // Nobody was signed in when the request came.
         let actor = Actor::user(id, user.username.as_str());
-        let user = acting(actor, self.accounts.create_user(user, first)).await.map_err(taken)?;
+        let user = match acting(actor, self.accounts.create_user(user, first)).await {
+            Ok(user) => user,
+            Err(e) => return Err(self.all_taken(e, &named.0, &named.1).await),
+        };
         self.door.know(&user.email, &client.ip);
         self.open_session(user, client).await
+    }
+
+    /// The store names one of name and address; when both are taken, both are told, as nobody wants to learn of one
+    /// after the other.
+    async fn all_taken(&self, e: StoreError, username: &Username, email: &Email) -> Error {
+        if !matches!(e, StoreError::Taken(_))
+            || !matches!(self.accounts.taken(username, email).await, Ok((true, true)))
+        {
+            return taken(e);
+        }
+        let mut error = taken(StoreError::Taken("users_username_key"));
+        if let Error::Problem(problem) = &mut error {
+            problem.errors.add("email", EMAIL_TAKEN);
+        }
+        error
     }
 
     /// Signs in. A session that the client held ends.

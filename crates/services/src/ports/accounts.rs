@@ -58,6 +58,13 @@ pub trait Accounts: Send + Sync {
     /// The user and the stored password hash; nobody, when the account is being deleted.
     async fn user_by_email(&self, email: &validate::Email) -> Result<Option<(User, String)>, StoreError>;
 
+    /// Whether somebody has that name (compared without case), and whether somebody has that address.
+    async fn taken(
+        &self,
+        username: &validate::Username,
+        email: &validate::Email,
+    ) -> Result<(bool, bool), StoreError>;
+
     /// Emits `settings_changed`, unless everything is so already.
     ///
     /// # Errors

@@ -15,6 +15,8 @@ pub struct NewKey {
     pub prefix: String,
     /// The client's `Idempotency-Key`: a second creation with the same one answers the first one's key.
     pub command_id: Option<String>,
+    /// Of what is sent under that key, where it can be told: with another print the key is refused.
+    pub command_print: Option<String>,
     pub created_at: Timestamp,
 }
 

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -14,8 +14,22 @@ pub enum BlobError {
     /// The sender went away in the middle.
     #[error("the transfer broke off: {0}")]
     BrokenOff(String),
+    /// The disk, or what this server may use of it, is full.
+    #[error("there is no room left on the disk")]
+    Full(#[source] std::io::Error),
     #[error("the disk failed")]
-    Io(#[from] std::io::Error),
+    Io(#[source] std::io::Error),
+}
+
+impl From<std::io::Error> for BlobError {
+    fn from(e: std::io::Error) -> Self {
+        use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+        match e.kind() {
+            // Uploads are far smaller than what a file system takes, so it is a limit of the process that was met.
+            StorageFull | QuotaExceeded | FileTooLarge => Self::Full(e),
+            _ => Self::Io(e),
+        }
+    }
 }
 
 /// A stored file.
@@ -50,6 +64,9 @@ pub trait Blobs: Send + Sync {
 
     /// Gone when it returns; a key that is not there is fine.
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
+
+    /// The keys of all files that were written at least `age` ago, some at a time.
+    fn older_than(&self, age: Duration) -> BoxStream<'static, Result<Vec<String>, BlobError>>;
 
     /// All files whose keys begin with `folder/` are gone when it returns; that there are none is fine.
     async fn delete_folder(&self, folder: &str) -> Result<(), BlobError>;

@@ -10,6 +10,7 @@ use domain::{
     report::DocumentReport,
     resource::Page,
 };
+use std::collections::BTreeSet;
 
 /// A document that was just uploaded; its file is already durable under `blob_key`.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub struct NewJob {
     pub documents: Vec<NewDocument>,
     /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's job.
     pub command_id: Option<String>,
+    /// Of what is sent under that key, where it can be told: with another print the key is refused.
+    pub command_print: Option<String>,
     pub created_at: Timestamp,
 }
 
@@ -84,6 +87,8 @@ pub trait Documents: Send + Sync {
     async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
     /// Steps of the document's newest attempt, in the order in which they began.
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
+    /// Those of the documents that there are, whosever they are.
+    async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError>;
     /// Where the uploaded file lies.
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError>;
 }
@@ -95,8 +100,8 @@ pub trait JobStore: Send + Sync {
     /// document, `job_update` and `workspace_status` (its counts changed).
     async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError>;
 
-    /// Makes a job of exactly the documents of the workspace that are stale: found, in no job's hands, and indexed with
-    /// other settings than the workspace has now. `None` when there is none. An external workspace has none. The documents stay as they are until
+    /// Makes a job of exactly the documents of the workspace that are stale: ready, in no job's hands, and indexed with
+    /// other settings than the workspace has now, or by an outside worker that it had before. `None` when there is none. An external workspace has none. The documents stay as they are until
     /// [`JobStore::requeue`], or a claim, takes them. Emits `job_update`.
     ///
     /// # Errors
@@ -146,7 +151,8 @@ pub trait JobStore: Send + Sync {
     /// Extends all leases of the worker by the database's clock; answers the documents it still holds.
     async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError>;
 
-    /// Commits a piece of work with its rows, its counts and its events, in one transaction.
+    /// Commits a piece of work with its rows, its counts and its events, in one transaction. Where the chunks are too
+    /// many for one, they are written ahead in several, under the fence, and nobody reads them before this one.
     ///
     /// # Errors
     /// `Fenced` when the claim is no longer the newest of the document, or it is already through.
@@ -156,6 +162,10 @@ pub trait JobStore: Send + Sync {
         checkpoint: Checkpoint,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// Removes a bounded part of the chunks that no search finds any more, where a worker that died left some. Answers
+    /// 0 when there are none.
+    async fn drop_dead_chunks(&self) -> Result<usize, StoreError>;
 
     /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;

@@ -49,6 +49,15 @@ pub enum StoreError {
     /// The state of what it is about does not allow it.
     #[error(transparent)]
     Refused(#[from] domain::provision::Refusal),
+    /// The `Idempotency-Key` was sent before, with something else.
+    #[error("the key belongs to another request")]
+    OtherCommand,
+    /// The `after` of a page is nothing that a list gave out.
+    #[error("this is no place in the list")]
+    BadCursor,
+    /// The disk of the database is full; nothing was written.
+    #[error("the database has no room left")]
+    Full(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The database is stopping, locked or broken. Logged with its details, shown as one sentence.
     #[error("the store failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -20,6 +20,8 @@ pub struct NewWorkspace {
     pub rag_config: RagConfig,
     /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's workspace.
     pub command_id: Option<String>,
+    /// Of what is sent under that key, where it can be told: with another print the key is refused.
+    pub command_print: Option<String>,
     pub created_at: Timestamp,
 }
 

@@ -1,23 +1,24 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
-use super::{claim, lock_document, lock_job, rows, tell};
+use super::{claim, lock_document, lock_job, parts, rows, tell};
 use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, Timestamp,
-    ingest::{self, Checkpoint, DocumentState, NewChunk},
+    ingest::{self, Checkpoint, DocumentState, NewChunk, Stage},
 };
 use services::ports::{Claim, StoreError};
 use sqlx::AssertSqlSafe;
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 const CHUNK_COLUMNS: usize = 12;
 
+/// Of many chunks only the last part is left to write, see [`parts`]. Answers whether chunks are dead by this.
 pub(super) async fn commit(
     tx: &mut Tx,
     held: &Claim,
     checkpoint: &Checkpoint,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     // Task, job, document: always in this order.
     claim::held(tx, held).await?;
     let mut job = lock_job(tx, held.job_id).await?.ok_or(StoreError::Fenced)?;
@@ -33,31 +34,39 @@ pub(super) async fn commit(
     // Only the end of a document is held against what its workspace asks for by now.
     let wanted = if ends { workspaces::config(tx, held.workspace_id).await? } else { job.config.clone() };
     let told = ingest::advance(&mut job, &mut document, &checkpoint, &wanted, now)?;
+    let mut dead = 0..0;
     match &*checkpoint {
-        Checkpoint::Chunked { chunks } => replace_chunks(tx, &document, chunks).await?,
+        Checkpoint::Chunked { chunks } => {
+            let from = parts::last(chunks.len());
+            replace_chunks(tx, &document, &chunks[from..], parts::ordinals(chunks, from)).await?;
+        }
         Checkpoint::Embedded { vectors } => insert_vectors(tx, vectors).await?,
         Checkpoint::Indexed => {
-            index::add_text(tx, &document).await?;
-            drop_chunks(tx, &document, Drop::Earlier).await?;
+            let from = parts::last(usize::try_from(document.document.chunk_count).unwrap_or_default());
+            index::add_text(tx, &document, from as i64..i64::MAX).await?;
+            // What this run replaces, and what failed since.
+            dead = before.1.live.max(1)..document.generation;
             index::raise_version(tx, held.workspace_id).await?;
             claim::end(tx, held, "done").await?;
         }
         Checkpoint::Failed(_) => {
-            if document.live > 0 {
-                // Nothing will ever find them, and the earlier ones serve on.
-                drop_chunks(tx, &document, Drop::OfThisRun).await?;
+            // Nothing will ever find them: the earlier ones serve on, or not all of them are there.
+            if document.live > 0 || before.1.stage == Stage::Chunking {
+                dead = document.generation..document.generation + 1;
             }
             claim::end(tx, held, "failed").await?;
         }
         Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
     }
+    parts::bury(tx, held.document_id, dead.clone()).await?;
     if job != before.0 {
         rows::update_job(&mut tx.conn, &job).await?;
     }
     if document != before.1 {
         rows::update_document(&mut tx.conn, &document).await?;
     }
-    tell(tx, held.user_id, held.workspace_id, told, now).await
+    tell(tx, held.user_id, held.workspace_id, told, now).await?;
+    Ok(!dead.is_empty())
 }
 
 /// Those of a batch that are really new, each once: of chunks that are there and have no vector yet. What was committed
@@ -101,38 +110,23 @@ async fn insert_vectors(tx: &mut Tx, vectors: &[(ChunkId, Vec<f32>)]) -> Result<
     Ok(())
 }
 
-enum Drop {
-    /// What the run that is through replaces.
-    Earlier,
-    OfThisRun,
-}
-
-/// Removes chunks, and with them their vectors and their words.
-async fn drop_chunks(tx: &mut Tx, state: &DocumentState, which: Drop) -> Result<(), Fault> {
-    if state.generation == 1 {
-        // There is nothing earlier, and nothing that serves instead.
-        return Ok(());
-    }
-    let sql = match which {
-        Drop::Earlier => "DELETE FROM chunks WHERE document_id = $1 AND generation < $2",
-        Drop::OfThisRun => "DELETE FROM chunks WHERE document_id = $1 AND generation = $2",
-    };
-    sqlx::query(sql)
-        .bind(state.document.id.to_string())
-        .bind(i64::from(state.generation))
-        .execute(&mut tx.conn)
-        .await?;
-    Ok(())
-}
-
-/// The chunks of this run over the document, in place of any that were there.
-async fn replace_chunks(tx: &mut Tx, state: &DocumentState, chunks: &[NewChunk]) -> Result<(), Fault> {
+/// Chunks of this run over the document, in place of any that were there with these ordinals.
+pub(super) async fn replace_chunks(
+    tx: &mut Tx,
+    state: &DocumentState,
+    chunks: &[NewChunk],
+    ordinals: Range<i64>,
+) -> Result<(), Fault> {
     let (document, generation) = (state.document.id.to_string(), i64::from(state.generation));
-    sqlx::query("DELETE FROM chunks WHERE document_id = $1 AND generation = $2")
-        .bind(document.as_str())
-        .bind(generation)
-        .execute(&mut tx.conn)
-        .await?;
+    sqlx::query(
+        "DELETE FROM chunks WHERE document_id = $1 AND generation = $2 AND ordinal >= $3 AND ordinal < $4",
+    )
+    .bind(document.as_str())
+    .bind(generation)
+    .bind(ordinals.start)
+    .bind(ordinals.end)
+    .execute(&mut tx.conn)
+    .await?;
     for part in bulk::parts(chunks, rows::PARAMETERS / 16) {
         let sql = format!(
             "INSERT INTO chunks (id, document_id, generation, ordinal, text, content_hash, page, heading, char_start, \

@@ -1,7 +1,7 @@
 //! A new job with its tasks: of documents that come with it, or of those that are there and stale.
 
 use super::{queue, rows, stale, tell, uploads};
-use crate::{bulk, fault::Fault, workspaces, writer::Tx};
+use crate::{bulk, commands, fault::Fault, workspaces, writer::Tx};
 use domain::{
     JobId, UserId, WorkspaceId, ingest, provision::WorkspaceAction, rag::RagConfig, report, status::Processor,
 };
@@ -12,6 +12,7 @@ const TASK_COLUMNS: usize = 10;
 
 /// Answers the id of the job: the first one's, when the same command made one before.
 pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
+    commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
     if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
         return Ok(known);
     }

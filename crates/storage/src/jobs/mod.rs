@@ -5,6 +5,7 @@ mod checkpoint;
 mod claim;
 mod create;
 mod input;
+mod parts;
 mod queue;
 mod report;
 mod rows;
@@ -31,6 +32,7 @@ use domain::{
 use rows::{JOB, QUEUE_POSITION, shown_job};
 use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, WorkerId};
 use sqlx::{AssertSqlSafe, Row};
+use std::sync::Arc;
 
 /// The job, kept from everybody else until the transaction ends.
 async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
@@ -247,7 +249,13 @@ impl JobStore for Store {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         clean_checkpoint(&mut checkpoint);
-        self.writer()
+        if let Checkpoint::Chunked { chunks } = &mut checkpoint {
+            chunks.sort_by_key(|c| c.ordinal);
+        }
+        let checkpoint = Arc::new(checkpoint);
+        parts::write_ahead(self, claim, &checkpoint).await?;
+        let written = self
+            .writer()
             .write_for(
                 claim.user_id,
                 "checkpoint",
@@ -255,7 +263,19 @@ impl JobStore for Store {
                 |tx, (claim, checkpoint, now)| Box::pin(checkpoint::commit(tx, claim, checkpoint, *now)),
             )
             .await?;
+        let mut left = usize::from(written.value);
+        while left > 0 {
+            left = parts::drop_dead(self, claim.user_id, claim.document_id).await.unwrap_or_else(|error| {
+                // The work itself is committed; `drop_dead_chunks` finds the rest.
+                tracing::warn!(%error, document_id = %claim.document_id, "dead chunks will be removed later");
+                0
+            });
+        }
         Ok(())
+    }
+
+    async fn drop_dead_chunks(&self) -> Result<usize, StoreError> {
+        parts::drop_any_dead(self).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {

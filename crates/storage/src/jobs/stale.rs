@@ -7,6 +7,7 @@ use domain::{
     DocumentId, Event, JobId, Timestamp, UserId, WorkspaceId,
     ingest::{self, Told},
     rag::{Fingerprint, RagConfig},
+    status::Processor,
 };
 use services::ports::{StaleDocument, StoreError};
 use sqlx::{Any, AssertSqlSafe, Row, any::AnyArguments, query::Query};
@@ -18,19 +19,21 @@ macro_rules! differs {
     };
 }
 
-/// A document of the workspace $1 of the user $2 that is found, is in no job's hands, and is not what is wanted.
+/// A document of the workspace $1 of the user $2 that is ready, is in no job's hands, and is not what is wanted: it is
+/// found by what differs, or not found at all, since its passages lie with a worker that the workspace no longer has.
 pub(super) const STALE: &str = concat!(
-    "documents.workspace_id = $1 AND documents.user_id = $2 AND documents.live > 0 AND documents.status = 'ready' AND ",
+    "documents.workspace_id = $1 AND documents.user_id = $2 AND documents.status = 'ready' AND \
+     CASE WHEN documents.live > 0 THEN ",
     differs!(),
-    " AND NOT EXISTS (SELECT 1 FROM tasks t JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
+    " ELSE documents.stale = 1 END AND NOT EXISTS (SELECT 1 FROM tasks t JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
         WHERE t.document_id = documents.id AND t.status IN ('pending', 'running') \
         AND j.status IN ('pending', 'running', 'paused'))"
 );
-/// Its mark is not what the comparison says.
+/// Its mark is not what the comparison says; $5 is the mark of one that is ready and not found.
 const MARKED_WRONG: &str = concat!(
-    "documents.workspace_id = $1 AND documents.live > 0 AND documents.stale <> CASE WHEN ",
+    "documents.workspace_id = $1 AND documents.stale <> CASE WHEN documents.live > 0 THEN CASE WHEN ",
     differs!(),
-    " THEN 1 ELSE 0 END"
+    " THEN 1 ELSE 0 END WHEN documents.status = 'ready' THEN $5 ELSE 0 END"
 );
 
 /// Binds the four parameters of [`STALE`].
@@ -112,12 +115,13 @@ pub(super) async fn compare(
         .bind(i64::from(limit))
         .bind(print.cut)
         .bind(print.model)
+        .bind(i64::from(workspace.processor == Processor::Builtin))
         .fetch_all(&mut tx.conn)
         .await?;
     let mut events: Vec<Event> = vec![];
     for row in &rows {
         let (mut document, _) = lock_document(tx, parsed(row, "id")?).await?.ok_or(StoreError::NotFound)?;
-        if let Some(event) = ingest::compare(&mut document, &wanted, now) {
+        if let Some(event) = ingest::compare(&mut document, &wanted, workspace.processor, now) {
             rows::update_document(&mut tx.conn, &document).await?;
             events.push(event);
         }

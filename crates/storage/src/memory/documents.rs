@@ -10,6 +10,7 @@ use domain::{
     resource::Page,
 };
 use services::ports::{Documents, EventLog, PageQuery, StoreError};
+use std::collections::BTreeSet;
 
 impl State {
     pub(super) fn document_of(&self, user: UserId, id: DocumentId) -> Option<&super::DocumentRow> {
@@ -34,6 +35,11 @@ pub(super) fn chunk_of(document_id: DocumentId, new: &NewChunk) -> Chunk {
 
 #[async_trait]
 impl Documents for MemoryStore {
+    async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError> {
+        let state = self.lock();
+        Ok(ids.iter().filter(|id| state.documents.contains_key(id)).copied().collect())
+    }
+
     async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError> {
         Ok(self.lock().document_of(user, id).map(|row| row.state.document.clone()))
     }

@@ -146,7 +146,7 @@ impl State {
             .values()
             .map(|row| &row.state)
             .filter(|s| s.document.workspace_id == workspace && s.document.status == DocumentStatus::Ready)
-            .filter(|s| s.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted)))
+            .filter(|s| s.indexed.as_ref().map_or(s.document.stale, |indexed| !indexed.serves(wanted)))
             .map(|s| &s.document)
             .filter(|d| !busy(d.id))
             .collect();
@@ -194,6 +194,11 @@ impl JobStore for MemoryStore {
     async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
         clean_job(&mut new);
         let mut state = self.lock();
+        if let (Some(command), Some(print)) = (&new.command_id, &new.command_print)
+            && state.commands.get(&(new.user_id, command.clone())).is_some_and(|known| known != print)
+        {
+            return Err(StoreError::OtherCommand);
+        }
         if let Some(row) = state.made_before(new.user_id, new.command_id.as_deref()) {
             return Ok((state.shown(row), state.documents_of_job(row.state.job.job_id)));
         }
@@ -215,6 +220,9 @@ impl JobStore for MemoryStore {
             state.tasks.insert((new.id, job.job.attempt, upload.id), Task::waiting(place));
             let row = DocumentRow { state: document, blob_key: upload.blob_key.clone() };
             state.documents.insert(upload.id, row);
+        }
+        if let (Some(command), Some(print)) = (&new.command_id, new.command_print) {
+            state.commands.insert((new.user_id, command.clone()), print);
         }
         let told = state.add_job(job, new.command_id, told);
         let logged = state.tell(new.user_id, new.workspace_id, told, new.created_at)?;
@@ -304,7 +312,7 @@ impl JobStore for MemoryStore {
         documents.sort_by_key(|s| (s.document.created_at, s.document.id));
         let events: Vec<Event> = documents
             .into_iter()
-            .filter_map(|document| ingest::compare(document, &wanted, now))
+            .filter_map(|document| ingest::compare(document, &wanted, whose.processor, now))
             .take(limit as usize)
             .collect();
         let told = events.len();
@@ -461,6 +469,11 @@ impl JobStore for MemoryStore {
         let logged = state.tell(claim.user_id, claim.workspace_id, told, now)?;
         self.publish(logged);
         Ok(())
+    }
+
+    async fn drop_dead_chunks(&self) -> Result<usize, StoreError> {
+        // They go with the checkpoint: nobody waits for a transaction here.
+        Ok(0)
     }
 
     async fn report_document(

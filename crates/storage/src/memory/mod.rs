@@ -43,6 +43,8 @@ struct State {
     logs: BTreeMap<UserId, Log>,
     /// The status of each thing, as it was told last.
     told: BTreeMap<EntityKey, &'static str>,
+    /// What came under each `Idempotency-Key`.
+    commands: BTreeMap<(UserId, String), String>,
 }
 
 /// A user's events.

@@ -265,7 +265,7 @@ async fn an_item_that_the_database_cannot_bear_costs_no_other_item(rig: Rig) {
     let mut broken = Box::pin(broken);
     assert!(futures::poll!(&mut broken).is_pending());
     go_on.add_permits(1);
-    assert!(matches!(broken.await, Err(StoreError::Backend(_))));
+    assert!(matches!(broken.await, Err(StoreError::Full(_))));
     for call in calls {
         call.await.unwrap();
     }

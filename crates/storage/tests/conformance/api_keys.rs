@@ -26,6 +26,7 @@ fn new(s: &Database, user_id: UserId, name: &str) -> NewKey {
         secret_hash: format!("hash of {id}"),
         prefix: "ihk_0123abcd".into(),
         command_id: None,
+        command_print: None,
         created_at: s.world().now(),
     }
 }
@@ -96,6 +97,10 @@ async fn the_same_command_makes_one_key(s: impl Subject + DerefMut<Target = Data
     // Whatever else it says: it is the same command. Also when the limit is reached by now.
     assert_eq!(s.store.create_key(command(ada, "two"), 1).await.unwrap(), KeyMade::Before(first.clone()));
     assert_eq!(s.store.keys(ada).await.unwrap(), [first]);
+    let print = |print: &str| NewKey { command_print: Some(print.into()), ..command(ada, "one") };
+    s.store.create_key(print("a"), 3).await.unwrap();
+    let refused = s.store.create_key(print("b"), 3).await;
+    assert!(matches!(refused, Err(StoreError::OtherCommand)), "{refused:?}");
     make(&s, command(bob, "one")).await;
 }
 

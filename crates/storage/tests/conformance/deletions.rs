@@ -27,6 +27,8 @@ const TABLES: &[(&str, &str)] = &[
         "chunk_vectors",
         "chunk_id IN (SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.user_id = $1)",
     ),
+    ("commands", "user_id = $1"),
+    ("dead_chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     ("documents", "user_id = $1"),
     ("events", "user_id = $1"),
     ("exports", "user_id = $1"),
@@ -101,6 +103,11 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
         })
         .await
         .unwrap();
+    // What a server that was killed has left to remove.
+    let mut conn = s.place.connect().await;
+    let sql =
+        format!("INSERT INTO dead_chunks (document_id, generation) VALUES ('{}', 7)", ready.document_id);
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
     let form = ApiKeyForm { name: "key".into(), scopes: vec!["read".into()], ..ApiKeyForm::default() };
     let key = NewKey {
         id: domain::ApiKeyId::new(s.world().uuid()),
@@ -108,7 +115,8 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
         valid: form.check(now).unwrap(),
         secret_hash: format!("key of {user}"),
         prefix: "ihk_".into(),
-        command_id: None,
+        command_id: Some(format!("key of {user}")),
+        command_print: Some("print".into()),
         created_at: now,
     };
     s.store.create_key(key, 50).await.unwrap();

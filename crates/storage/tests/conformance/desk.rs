@@ -168,6 +168,7 @@ impl<S: JobSubject> Desk<S> {
             workspace_id,
             documents: filenames.iter().map(|name| new_document(self.document_id(), name)).collect(),
             command_id: None,
+            command_print: None,
             created_at: self.now(),
         }
     }

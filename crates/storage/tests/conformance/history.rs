@@ -156,7 +156,7 @@ async fn a_history_is_read_in_pages_from_either_end(s: impl JobSubject) {
         assert_eq!(read, whole, "{newest_first} {limit}");
     }
     let bad = HistoryQuery { after: Some("nonsense".into()), ..all() };
-    assert!(matches!(desk.history.history(user, of, bad).await, Err(StoreError::NotFound)));
+    assert!(matches!(desk.history.history(user, of, bad).await, Err(StoreError::BadCursor)));
     let stranger = desk.s.user().await;
     assert!(desk.history_of(stranger, of).await.is_empty(), "it is somebody else's");
 }

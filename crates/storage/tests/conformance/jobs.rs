@@ -130,9 +130,9 @@ async fn a_cursor_that_no_list_gave_out_is_no_page(s: impl JobSubject) {
     let (user, workspace) = d.home().await;
     for cursor in ["", "x", "12", "'; DROP TABLE jobs; --", "1.\u{0}"] {
         let page = || PageQuery { limit: 2, after: Some(cursor.to_owned()) };
-        assert!(matches!(d.jobs.jobs(user, None, page()).await, Err(StoreError::NotFound)), "{cursor}");
+        assert!(matches!(d.jobs.jobs(user, None, page()).await, Err(StoreError::BadCursor)), "{cursor}");
         let documents = d.documents.documents(user, workspace, page()).await;
-        assert!(matches!(documents, Err(StoreError::NotFound)), "{cursor}");
+        assert!(matches!(documents, Err(StoreError::BadCursor)), "{cursor}");
     }
 }
 
@@ -225,6 +225,31 @@ async fn the_same_command_makes_one_job(s: impl JobSubject) {
     assert_ne!(theirs.job_id, first.job_id);
 }
 
+async fn a_command_for_something_else_is_refused_and_changes_nothing(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (other, others) = d.home().await;
+    let command = |user, workspace, print: Option<&str>| NewJob {
+        command_print: print.map(str::to_owned),
+        ..with_command(&d, user, workspace)
+    };
+    let (first, _) = d.jobs.create_job(command(user, workspace, Some("a"))).await.unwrap();
+    let head = d.head(user).await;
+    let refused = d.jobs.create_job(command(user, workspace, Some("b"))).await;
+    assert!(matches!(refused, Err(StoreError::OtherCommand)), "{refused:?}");
+    assert_eq!(d.head(user).await, head);
+    for same in [Some("a"), None] {
+        assert_eq!(d.jobs.create_job(command(user, workspace, same)).await.unwrap().0.job_id, first.job_id);
+    }
+    d.jobs.create_job(command(other, others, Some("b"))).await.expect("a command is one's own");
+    // What could not be done was no command: its key is free.
+    let nowhere = domain::WorkspaceId::new(d.s.world().uuid());
+    let failed = NewJob { command_id: Some("new".into()), ..command(user, nowhere, Some("x")) };
+    assert!(matches!(d.jobs.create_job(failed).await, Err(StoreError::NotFound)));
+    let next = NewJob { command_id: Some("new".into()), ..command(user, workspace, Some("y")) };
+    d.jobs.create_job(next).await.expect("nothing was made under that key");
+}
+
 async fn the_same_command_at_the_same_time_makes_one_job(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -294,6 +319,7 @@ on_every_store!(
     a_waiting_job_tells_how_many_go_first,
     those_who_wait_are_told_when_their_place_falls,
     the_same_command_makes_one_job,
+    a_command_for_something_else_is_refused_and_changes_nothing,
     the_same_command_at_the_same_time_makes_one_job,
     a_workspace_searched_by_keyword_skips_embedding,
     a_text_that_a_database_cannot_keep_is_mended,

@@ -180,6 +180,7 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
                 processor: Processor::Builtin,
                 rag_config,
                 command_id: None,
+                command_print: None,
                 created_at: world.now(),
             };
             let account = NewUser {
@@ -297,6 +298,7 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
                     workspace_id,
                     documents,
                     command_id: command.map(|c| c.to_string()),
+                    command_print: None,
                     created_at: self.now,
                 };
                 let a = self.memory.create_job(new.clone()).await;

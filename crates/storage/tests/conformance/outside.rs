@@ -176,6 +176,54 @@ async fn turned_back_a_workspace_is_the_built_in_workers_again(s: impl JobSubjec
     assert!(job.phase_details.iter().all(|p| p.items_processed == p.items_total), "{job:?}");
 }
 
+async fn what_an_outside_worker_made_ready_is_stale_for_the_built_in_ones(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.outside().await;
+    let (_, documents) = desk.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let done = DocumentReport { chunk_count: Some(77), ..DocumentReport::of(Ready) };
+    for document in &documents {
+        desk.say(user, document.id, DocumentReport::of(Processing)).await.unwrap();
+        desk.say(user, document.id, done.clone()).await.unwrap();
+    }
+    let compare = async || desk.jobs.compare(workspace, 10, desk.now()).await.unwrap();
+    let stale = async || {
+        let mut stale = vec![];
+        for document in &documents {
+            stale.push(desk.document(user, document.id).await.stale);
+        }
+        stale
+    };
+    let new = || NewReindex {
+        id: domain::JobId::new(desk.s.world().uuid()),
+        user_id: user,
+        workspace_id: workspace,
+        command_id: None,
+        created_at: desk.now(),
+    };
+    assert_eq!((compare().await, stale().await), (0, vec![false, false]), "its passages are with its worker");
+    desk.s.set_processor(user, workspace, Processor::Builtin).await;
+    assert_eq!((compare().await, stale().await), (2, vec![true, true]));
+    assert_eq!(compare().await, 0, "it is told once");
+    desk.s.set_processor(user, workspace, Processor::External).await;
+    assert_eq!((compare().await, stale().await), (2, vec![false, false]));
+    desk.s.set_processor(user, workspace, Processor::Builtin).await;
+    compare().await;
+
+    let job = desk.jobs.reindex(new()).await.unwrap().expect("they are stale");
+    assert_eq!(job.metrics.documents_total, 2);
+    let claims = desk.claim("w", 10).await;
+    assert!(claims.iter().all(|c| c.stage == Stage::Loading));
+    desk.work(&claims[0], 5).await;
+    let indexed = desk.document(user, claims[0].document_id).await;
+    assert_eq!((indexed.status, indexed.chunk_count, indexed.stale), (Ready, 5, false));
+    assert_eq!(desk.chunks(user, indexed.id).await.len(), 5);
+    desk.check(&claims[1], crate::desk::failed("It is damaged.")).await.unwrap();
+    let lost = desk.document(user, claims[1].document_id).await;
+    assert_eq!(lost.status, Failed, "there is nothing here that could serve on");
+    assert!(desk.jobs.reindex(new()).await.unwrap().is_none());
+    desk.assert_that_the_stream_told_the_truth(user).await;
+}
+
 async fn jobs_of_external_workspaces_hold_nobody_up_in_the_queue(s: impl JobSubject) {
     let desk = Desk::new(s);
     let (user, outside) = desk.outside().await;
@@ -221,5 +269,6 @@ on_every_store!(
     a_report_that_is_repeated_or_refused_changes_nothing,
     what_a_built_in_worker_has_begun_it_finishes,
     turned_back_a_workspace_is_the_built_in_workers_again,
+    what_an_outside_worker_made_ready_is_stale_for_the_built_in_ones,
     jobs_of_external_workspaces_hold_nobody_up_in_the_queue,
 );

@@ -107,6 +107,7 @@ impl Database {
             processor: Processor::Builtin,
             rag_config: RagConfig::default(),
             command_id: None,
+            command_print: None,
             created_at: self.world.now(),
         }
     }

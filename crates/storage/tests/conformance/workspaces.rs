@@ -53,6 +53,11 @@ async fn a_repeated_command_answers_the_first_ones_workspace(s: impl Subject + D
     let again = s.store.create_workspace(command("Second", user)).await.unwrap();
     assert_eq!(again, first);
     assert_eq!(s.store.head(user).await.unwrap(), head, "nothing happened, so nothing is told");
+    let print = |print: &str| NewWorkspace { command_print: Some(print.into()), ..command("First", user) };
+    assert_eq!(s.store.create_workspace(print("a")).await.unwrap(), first, "its print was not kept then");
+    assert_eq!(s.store.create_workspace(print("a")).await.unwrap(), first);
+    let refused = s.store.create_workspace(print("b")).await;
+    assert!(matches!(refused, Err(StoreError::OtherCommand)), "{refused:?}");
     let other = s.user().await;
     let others = s.store.create_workspace(command("Third", other)).await.unwrap();
     assert_eq!(others.name, "Third", "another user's command of the same name is another command");
@@ -111,7 +116,7 @@ async fn the_first_workspace_is_the_oldest_and_the_list_begins_with_the_newest(
         assert_eq!(seen, names, "in pages of {limit}");
     }
     let nonsense = PageQuery { limit: 5, after: Some("nonsense".into()) };
-    assert!(matches!(s.store.workspaces(user, nonsense).await, Err(StoreError::NotFound)));
+    assert!(matches!(s.store.workspaces(user, nonsense).await, Err(StoreError::BadCursor)));
 }
 
 async fn the_status_moves_by_its_table_and_tells_each_move(s: impl Subject + DerefMut<Target = Database>) {

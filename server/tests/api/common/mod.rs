@@ -41,11 +41,17 @@ pub struct Setup {
     dir: Arc<TempDir>,
     env: Vec<(&'static str, String)>,
     args: Vec<&'static str>,
+    longest_file: Option<u64>,
 }
 
 impl Setup {
     pub fn new() -> Self {
-        Self { dir: Arc::new(tempfile::tempdir().expect("a folder")), env: vec![], args: vec!["serve"] }
+        Self {
+            dir: Arc::new(tempfile::tempdir().expect("a folder")),
+            env: vec![],
+            args: vec!["serve"],
+            longest_file: None,
+        }
     }
 
     pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -58,6 +64,12 @@ impl Setup {
         self
     }
 
+    /// No file of the server may become longer than this: what a full disk does to an upload, a limit does, too.
+    pub fn longest_file(mut self, bytes: u64) -> Self {
+        self.longest_file = Some(bytes);
+        self
+    }
+
     pub fn dir(mut self, dir: &Arc<TempDir>) -> Self {
         self.dir = dir.clone();
         self
@@ -65,7 +77,16 @@ impl Setup {
 
     /// The command with nothing of this process's settings but the way to the models.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(BINARY);
+        let mut command = match self.longest_file {
+            None => Command::new(BINARY),
+            Some(bytes) => {
+                let mut shell = Command::new("sh");
+                // POSIX counts in blocks of 512 bytes.
+                let script = format!("ulimit -f {} && exec \"$0\" \"$@\"", bytes / 512);
+                shell.args(["-c", &script, BINARY]);
+                shell
+            }
+        };
         command.args(&self.args).env_clear();
         for name in ["PATH", "HOME", "XDG_CACHE_HOME", "INSIGHTHUB_MODELS_DIR"] {
             if let Some(value) = std::env::var_os(name) {

@@ -1,0 +1,136 @@
+//! What nobody needs any more and nothing else removes: files of uploads whose server was killed before it made their
+//! job, and chunks that were to be removed when it was killed.
+
+use crate::{Result, Services, keys};
+use domain::{DocumentId, UserId};
+use futures::StreamExt;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+/// Between two rounds.
+const ROUND: Duration = Duration::from_secs(3_600);
+
+/// The files that uploads of this process hold, and that no row names yet.
+#[derive(Default)]
+pub struct Uploads(Mutex<BTreeSet<String>>);
+
+impl Uploads {
+    pub(crate) fn begin(self: &Arc<Self>, key: &str) -> Underway {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+        Underway { uploads: self.clone(), key: key.to_owned() }
+    }
+
+    fn hold(&self, key: &str) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+}
+
+/// As long as it lives, its file is held.
+pub(crate) struct Underway {
+    uploads: Arc<Uploads>,
+    key: String,
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        self.uploads.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+/// Whose file it is, where that is a document: a key of any other form is left alone.
+fn document_of(key: &str) -> Option<DocumentId> {
+    let mut parts = key.split('/');
+    let ("users", user) = (parts.next()?, parts.next()?.parse::<UserId>().ok()?) else { return None };
+    let kind = parts.next()?;
+    let id = parts.next()?.parse().ok()?;
+    let made = match (kind, parts.next()) {
+        ("documents", None) => keys::document(user, id),
+        ("texts", Some(version)) => keys::text(user, id, version.parse().ok()?),
+        _ => return None,
+    };
+    (made == key).then_some(id)
+}
+
+impl Services {
+    /// Removes files that are older than `age` and that no document has. Answers how many.
+    ///
+    /// # Errors
+    /// When the disk or the store fails.
+    pub async fn sweep_files(&self, age: Duration) -> Result<usize> {
+        let mut removed = 0;
+        let mut old = self.blobs.older_than(age);
+        while let Some(keys) = old.next().await {
+            // First who holds it, then the rows: a file that is held no more by then has its row.
+            let keys = keys?.into_iter().filter(|key| !self.uploads.hold(key));
+            let of: Vec<(DocumentId, String)> =
+                keys.filter_map(|key| Some((document_of(&key)?, key))).collect();
+            let ids: Vec<DocumentId> = of.iter().map(|(id, _)| *id).collect();
+            let known = self.documents.existing(&ids).await?;
+            for (_, key) in of.into_iter().filter(|(id, _)| !known.contains(id)) {
+                self.blobs.delete(&key).await?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Sweeps now and then, for as long as the future is polled. Where other servers may be uploading into the same
+    /// folder, `age` has to be more than any upload takes.
+    pub async fn run_sweeper(self, age: Duration) {
+        let mut every = tokio::time::interval(ROUND);
+        loop {
+            every.tick().await;
+            match self.sweep_files(age).await {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(files, "files that no document has were removed"),
+                Err(error) => tracing::warn!(%error, "files that no document has will be looked for later"),
+            }
+            loop {
+                match self.jobs.drop_dead_chunks().await {
+                    Ok(0) => break,
+                    Ok(chunks) => tracing::debug!(chunks, "chunks that nothing finds were removed"),
+                    Err(error) => {
+                        tracing::warn!(%error, "chunks that nothing finds will be removed later");
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn only_files_of_documents_are_swept() {
+        let (user, id) = (UserId::new(Uuid::from_u128(7)), DocumentId::new(Uuid::from_u128(8)));
+        assert_eq!(document_of(&keys::document(user, id)), Some(id));
+        assert_eq!(document_of(&keys::text(user, id, 3)), Some(id));
+        for other in [
+            keys::export(user, domain::ExportId::new(Uuid::from_u128(8)), 1),
+            keys::texts(user, id),
+            format!("users/{user}/notes/{id}"),
+            format!("users/{user}/documents/{id}/more"),
+            format!("users/me/documents/{id}"),
+            "probes/x".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(document_of(&other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn an_upload_holds_its_file_until_it_is_dropped() {
+        let uploads = Arc::new(Uploads::default());
+        let underway = uploads.begin("users/a/documents/b");
+        assert!(uploads.hold("users/a/documents/b") && !uploads.hold("users/a/documents/c"));
+        drop(underway);
+        assert!(!uploads.hold("users/a/documents/b"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Files that no document has: what is left when a server is killed after a file has come and before its job is made.
+
+use crate::common::{Setup, eventually};
+use std::{
+    fs::{self, File},
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+/// A file as it would be after so many seconds.
+fn plant(path: &Path, seconds: u64) {
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    fs::write(path, "left behind").expect("written");
+    age(path, seconds);
+}
+
+fn age(path: &Path, seconds: u64) {
+    let then = SystemTime::now() - Duration::from_secs(seconds);
+    File::options().write(true).open(path).expect("there").set_modified(then).expect("set");
+}
+
+#[tokio::test]
+async fn a_file_that_no_document_has_goes_when_it_is_old_enough_and_no_other() {
+    let mut server = Setup::new().start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let id = client.upload_one(&workspace, "a.txt", b"A lantern on the bridge.").await;
+    client.settled(&id).await;
+    let kept = server.all_files();
+    assert!(kept.len() >= 2, "the file and its text: {kept:?}");
+    server.kill();
+    for path in &kept {
+        age(path, 100_000);
+    }
+    let folder = kept.iter().find(|p| p.ends_with(&id)).and_then(|p| p.parent()).expect("its folder");
+    let orphan = folder.join("0197a000-0000-7000-8000-000000000001");
+    let fresh = folder.join("0197a000-0000-7000-8000-000000000002");
+    let text = folder.with_file_name("texts").join("0197a000-0000-7000-8000-000000000003/1");
+    let foreign = server.dir.path().join("files/notes/of-somebody");
+    plant(&orphan, 3_700);
+    plant(&text, 3_700);
+    plant(&fresh, 60);
+    plant(&foreign, 100_000);
+
+    let server = Setup::new().dir(&server.dir).start().await;
+    eventually("the orphans are gone", async || (!orphan.exists() && !text.exists()).then_some(())).await;
+    eventually("it is told", async || server.log().contains("files that no document has").then_some(()))
+        .await;
+    assert!(fresh.exists(), "its upload may be under way");
+    assert!(foreign.exists(), "whose it is nobody knows");
+    for path in &kept {
+        assert!(path.exists(), "{}", path.display());
+    }
+    let back = crate::common::Client { base: server.base.clone(), ..client };
+    assert_eq!(back.get(&format!("/api/documents/{id}/content")).await.body, b"A lantern on the bridge.");
+}

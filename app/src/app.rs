@@ -1,20 +1,17 @@
 //! The root: what lives as long as the page does (stores, live link, uploads, clocks), and which page an address names.
-
 use crate::{
     activity::Activity,
     clock::provide_clocks,
     components::Link,
     document::mark,
+    effect::effect,
     forms::WayBack,
     layout::Layout,
     live::{Live, machine},
-    pages::{
-        AccountPage, AnalyticsPage, ApiKeysPage, ComponentsPage, DefaultRagPage, DocumentHistoryPage,
-        DocumentPage, HomePage, NotFound, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
-        SettingsFrame, SignInPage, SignUpPage, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
-    },
+    pages::{ComponentsPage, NotFound, Page, SignInPage, SignUpPage},
     stores::Stores,
     upload::Uploads,
+    view,
 };
 use leptos::prelude::*;
 use leptos_meta::provide_meta_context;
@@ -45,21 +42,21 @@ pub fn App() -> impl IntoView {
                 <Route path=path!("/signup") view=SignUpPage />
                 <Route path=path!("/components") view=ComponentsPage />
                 <ParentRoute path=path!("") view=Layout ssr=SsrMode::InOrder>
-                    <Route path=path!("/") view=HomePage ssr=SsrMode::InOrder />
-                    <Route path=path!("/w/:id") view=WorkspacePage ssr=SsrMode::InOrder />
-                    <Route path=path!("/w/:id/rag") view=WorkspaceRagPage ssr=SsrMode::InOrder />
-                    <Route path=path!("/w/:id/history") view=WorkspaceHistoryPage ssr=SsrMode::InOrder />
-                    <Route path=path!("/w/:id/analytics") view=AnalyticsPage ssr=SsrMode::InOrder />
-                    <Route path=path!("/d/:id/history") view=DocumentHistoryPage ssr=SsrMode::InOrder />
-                    <Route path=path!("/d/:id") view=DocumentPage ssr=SsrMode::InOrder />
-                    <ParentRoute path=path!("/settings") view=SettingsFrame ssr=SsrMode::InOrder>
-                        <Route path=path!("/profile") view=ProfilePage ssr=SsrMode::InOrder />
-                        <Route path=path!("/password") view=PasswordPage ssr=SsrMode::InOrder />
-                        <Route path=path!("/preferences") view=PreferencesPage ssr=SsrMode::InOrder />
-                        <Route path=path!("/rag") view=DefaultRagPage ssr=SsrMode::InOrder />
-                        <Route path=path!("/api-keys") view=ApiKeysPage ssr=SsrMode::InOrder />
-                        <Route path=path!("/account") view=AccountPage ssr=SsrMode::InOrder />
-                        <Route path=path!("/sessions") view=SessionsPage ssr=SsrMode::InOrder />
+                    <Route path=path!("/") view=Page::Home ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id") view=Page::Workspace ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/rag") view=Page::WorkspaceRag ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/history") view=Page::WorkspaceHistory ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/analytics") view=Page::Analytics ssr=SsrMode::InOrder />
+                    <Route path=path!("/d/:id/history") view=Page::DocumentHistory ssr=SsrMode::InOrder />
+                    <Route path=path!("/d/:id") view=Page::Document ssr=SsrMode::InOrder />
+                    <ParentRoute path=path!("/settings") view=Page::Settings ssr=SsrMode::InOrder>
+                        <Route path=path!("/profile") view=Page::Profile ssr=SsrMode::InOrder />
+                        <Route path=path!("/password") view=Page::Password ssr=SsrMode::InOrder />
+                        <Route path=path!("/preferences") view=Page::Preferences ssr=SsrMode::InOrder />
+                        <Route path=path!("/rag") view=Page::DefaultRag ssr=SsrMode::InOrder />
+                        <Route path=path!("/api-keys") view=Page::ApiKeys ssr=SsrMode::InOrder />
+                        <Route path=path!("/account") view=Page::Account ssr=SsrMode::InOrder />
+                        <Route path=path!("/sessions") view=Page::Sessions ssr=SsrMode::InOrder />
                     </ParentRoute>
                     <Route path=path!("/*any") view=NotFound ssr=SsrMode::InOrder />
                 </ParentRoute>
@@ -80,22 +77,22 @@ pub fn link_of(status: machine::Link) -> Link {
 /// Keeps the attributes of `<html>` true. Effects run in the browser alone, after hydration.
 fn keep_marks(stores: Stores, live: Live) {
     let link = Memo::new(move |_| link_of(live.status().get().link));
-    Effect::new(move |_| mark("data-live", link.get().as_str()));
+    effect(move || mark("data-live", link.get().as_str()));
     let transport = Memo::new(move |_| live.status().get().transport);
-    Effect::new(move |_| mark("data-transport", transport.get().as_str()));
+    effect(move || mark("data-transport", transport.get().as_str()));
     let user = stores.user();
     let look = user.clone();
     let theme = Memo::new(move |_| look.with(|u| u.as_ref().map(|u| u.theme)));
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(theme) = theme.get() {
             mark("data-theme", theme.as_str());
         }
     });
     let density = Memo::new(move |_| user.with(|u| u.as_ref().map(|u| u.density)));
-    Effect::new(move |_| {
+    effect(move || {
         if let Some(density) = density.get() {
             mark("data-density", density.as_str());
         }
     });
-    Effect::new(move |_| mark("data-hydrated", ""));
+    effect(move || mark("data-hydrated", ""));
 }

@@ -1,6 +1,6 @@
 //! The reader's time. The first render knows none, on the server and in the browser alike; it starts after mount.
 
-use crate::{components::Now, live::Live};
+use crate::{components::Now, effect::effect, live::Live};
 use domain::Timestamp;
 use leptos::prelude::*;
 use std::time::Duration;
@@ -20,7 +20,7 @@ pub fn provide_clocks(live: Live) {
     let work = Now { at: RwSignal::new(None), offset_minutes: now.offset_minutes };
     provide_context(WorkClock(work));
     let is_open = live.is_open();
-    Effect::new(move |_| {
+    effect(move || {
         let offset = -js_sys::Date::new_0().get_timezone_offset();
         now.offset_minutes.set(Some(offset as i32));
         now.at.set(Some(present()));
@@ -32,7 +32,7 @@ pub fn provide_clocks(live: Live) {
         };
         let _ = set_interval_with_handle(tick, FINE);
     });
-    Effect::new(move |_| {
+    effect(move || {
         if is_open.get() {
             work.at.set(Some(present()));
         }

@@ -2,7 +2,9 @@
 //! and tests how the page stands.
 
 #[cfg(feature = "ssr")]
-use crate::{app::App, components::Link, ssr};
+use crate::view;
+#[cfg(feature = "ssr")]
+use crate::{app::App, components::Link, early::EarlyParts, ssr};
 #[cfg(feature = "ssr")]
 use leptos::prelude::*;
 #[cfg(feature = "ssr")]
@@ -40,6 +42,7 @@ pub fn shell(options: LeptosOptions) -> impl IntoView {
                 {hydrates.then(|| view! {
                     <AutoReload options=options.clone() />
                     <HydrationScripts options=options.clone() />
+                    <EarlyParts options=options.clone() path />
                 })}
                 <MetaTags />
             </head>

@@ -1,22 +1,20 @@
 //! The one error of every server function: the same problem details that the REST routes answer with, so that a form
 //! finds its messages by field and a page finds its status.
 
-use crate::wire::Wire;
+use crate::wire::{FromJson, WireJson};
 use domain::Problem;
-use leptos::{
-    prelude::{FromServerFnError, ServerFnErrorErr},
-    server_fn::codec::JsonEncoding,
-};
-use serde::{Deserialize, Deserializer, Serialize};
+use leptos::prelude::{FromServerFnError, ServerFnErrorErr};
+use serde::Serialize;
+use serde_json::Value;
 use std::fmt;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct AppError(pub Box<Problem>);
 
-impl<'de> Deserialize<'de> for AppError {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Wire::deserialize(deserializer).map(|Wire(problem)| Self(Box::new(problem)))
+impl FromJson for AppError {
+    fn from_json(value: &Value) -> Option<Self> {
+        Problem::from_json(value).map(|problem| Self(Box::new(problem)))
     }
 }
 
@@ -54,7 +52,7 @@ impl fmt::Display for AppError {
 impl std::error::Error for AppError {}
 
 impl FromServerFnError for AppError {
-    type Encoder = JsonEncoding;
+    type Encoder = WireJson;
 
     fn from_server_fn_error(e: ServerFnErrorErr) -> Self {
         let problem = match e {

@@ -1,21 +1,22 @@
 //! The frame of every page of a signed-in person: sidebar with the workspaces, top bar with the live link and the
 //! person's menu.
-
 use crate::{
     AppError,
     activity::{Announcer, Notices, Tray},
     app::link_of,
     components::{
-        Avatar, ButtonKind, ConnectionBadge, Icon, IconName, LinkButton, Logo, Menu, MenuLine, StatusBadge,
-        use_now, words,
+        Avatar, ButtonKind, ConnectionBadge, Each, Icon, IconName, LinkButton, Logo, Menu, MenuLine,
+        StatusBadge, use_now, words,
     },
+    effect::{effect, effect_after},
     live::{Live, Transport, machine::Link},
     server_fns::{
         auth::{SetTheme, SignOut, set_theme},
         shell::read_shell,
     },
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{PageData, Wire, page_data},
 };
 use domain::{
     Timestamp, User, WorkspaceId, pages::Shell, resource::Theme, shown::Shown, status::WorkspaceStatus,
@@ -25,14 +26,14 @@ use leptos_router::{components::Outlet, hooks::use_location};
 
 /// What every page shows; read once, kept current by the stream.
 #[derive(Clone, Copy)]
-pub struct ShellData(pub Resource<Result<Wire<Shell>, AppError>>);
+pub struct ShellData(pub PageData<Result<Wire<Shell>, AppError>>);
 
 #[component]
 pub fn Layout() -> impl IntoView {
     let live = Live::expect();
-    let shell = Resource::new(|| (), |()| read_shell());
+    let shell = page_data(|| (), |()| read_shell(), false);
     provide_context(ShellData(shell));
-    Effect::new(move |_| live.start());
+    effect(move || live.start());
     view! {
         <div class="shell">
             <nav class="sidebar" aria-label="Workspaces">
@@ -115,7 +116,7 @@ where
 fn NavToggle() -> impl IntoView {
     let node = NodeRef::<leptos::html::Input>::new();
     let path = use_location().pathname;
-    Effect::new(move |before: Option<()>| {
+    effect_after(move |before: Option<()>| {
         path.track();
         // A page was chosen: on a small screen the drawer has done its work.
         let is_small = window().match_media("(width < 56rem)").ok().flatten().is_some_and(|m| m.matches());
@@ -151,9 +152,11 @@ fn Sidebar() -> impl IntoView {
                     <Icon name=IconName::Plus />
                 </a>
             </div>
-            <For each=move || ids.get() key=|id| *id let(id)>
-                <SidebarWorkspace id />
-            </For>
+            <Each
+                each=move || ids.get()
+                key=|id: &WorkspaceId| id.uuid().as_u128()
+                show=|id| view! { <SidebarWorkspace id /> }
+            />
         </div>
     }
 }

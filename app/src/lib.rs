@@ -8,6 +8,9 @@ mod app;
 mod clock;
 pub mod components;
 mod document;
+#[cfg(feature = "ssr")]
+mod early;
+mod effect;
 mod error;
 mod forms;
 mod layout;
@@ -22,12 +25,14 @@ pub mod server_fns;
 pub mod ssr;
 pub mod stores;
 pub mod upload;
+mod view;
 pub mod wire;
 
 pub use app::App;
 #[cfg(feature = "ssr")]
 pub use document::shell;
 pub use error::AppError;
+pub(crate) use view::view;
 
 /// Hydrates the page that the server rendered; the entry of the WASM.
 #[cfg(feature = "hydrate")]
@@ -37,5 +42,15 @@ pub fn hydrate() {
         console_error_panic_hook::hook(info);
         document::mark("data-crashed", "");
     }));
-    leptos::mount::hydrate_body(App);
+    // Nothing of the page runs before all of it is there: an effect or a click in between would change what has yet to
+    // be taken over.
+    wasm_bindgen_futures::spawn_local(async {
+        for part in pages::parts_here() {
+            if part.fetch().await.is_err() {
+                // The page stays as the server rendered it, and says so.
+                return document::mark("data-crashed", "");
+            }
+        }
+        leptos::mount::hydrate_body(App);
+    });
 }

@@ -3,7 +3,7 @@ import { expect, test } from "../fixtures";
 import { live, signUp } from "./support";
 
 test("a page that is opened while the server is away says so, and comes by itself", async ({ page, ownServer, complaints }) => {
-  complaints.allow(/ERR_CONNECTION_REFUSED|WebSocket connection/);
+  complaints.allow(/ERR_CONNECTION_REFUSED|WebSocket connection|Failed to fetch/);
   await signUp(page, undefined, ownServer.url);
   await live(page);
   await ownServer.kill();

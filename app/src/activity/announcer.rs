@@ -1,7 +1,9 @@
 //! What a screen reader hears of running work: the start, and each quarter, once. The end is said by the notices.
 
 use super::{Activity, job_title};
+use crate::effect::effect_after;
 use crate::stores::Stores;
+use crate::view;
 use domain::{Job, JobId, JobStatus};
 use leptos::prelude::*;
 use litemap::LiteMap;
@@ -14,7 +16,7 @@ pub fn Announcer() -> impl IntoView {
     let stores = Stores::expect();
     let Activity { jobs, .. } = Activity::expect();
     let words = RwSignal::new(String::new());
-    Effect::new(move |before: Option<Said>| {
+    effect_after(move |before: Option<Said>| {
         let is_first = before.is_none();
         let mut said = before.unwrap_or_default();
         let ids = jobs.get();

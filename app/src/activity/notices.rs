@@ -3,9 +3,11 @@
 
 use super::job_title;
 use crate::{
-    components::{Toast, Tone},
+    components::{Each, Toast, Tone},
+    effect::effect,
     locks, paths,
     stores::Stores,
+    view,
 };
 use domain::{Job, JobStatus, WorkspaceId, message::count};
 use leptos::{ev, prelude::*, web_sys};
@@ -26,14 +28,14 @@ struct Notice {
     text: String,
 }
 
+/// Those on screen.
+type Shown = RwSignal<Vec<Notice>>;
+
 #[component]
 pub fn Notices() -> impl IntoView {
     let stores = Stores::expect();
     let ended = RwSignal::from(stores.ended());
-    let shown = RwSignal::new(Vec::<Notice>::new());
-    let close = move |rev: u64| {
-        shown.try_update(|all| all.retain(|n| n.rev != rev));
-    };
+    let shown: Shown = RwSignal::new(vec![]);
     let take = move || {
         if ended.with_untracked(Vec::is_empty) || !is_seen() {
             return;
@@ -48,29 +50,43 @@ pub fn Notices() -> impl IntoView {
                     all.drain(..over);
                 });
                 if tone == Tone::Done {
-                    set_timeout(move || close(rev), STAYS);
+                    set_timeout(move || close(shown, rev), STAYS);
                 }
             });
         }
     };
-    Effect::new(move |_| {
+    effect(move || {
         ended.track();
         take();
     });
-    Effect::new(move |_| {
+    effect(move || {
         let seen = window_event_listener(ev::visibilitychange, move |_| take());
         on_cleanup(move || seen.remove());
     });
     view! {
         <div class="toasts">
-            <For each=move || shown.get() key=|n| n.rev let(n)>
-                <Toast tone=n.tone text=n.text.clone() on_close=Callback::new(move |()| close(n.rev))>
-                    <a class="link" href=paths::workspace(n.workspace) on:click=move |_| close(n.rev)>
-                        "Show"
-                    </a>
-                </Toast>
-            </For>
+            <Each
+                each=move || shown.get().into_iter().map(|notice| (notice, shown)).collect()
+                key=|(notice, _): &(Notice, Shown)| notice.rev.into()
+                show=|(notice, shown)| view! { <Said notice shown /> }
+            />
         </div>
+    }
+}
+
+fn close(shown: Shown, rev: u64) {
+    shown.try_update(|all| all.retain(|n| n.rev != rev));
+}
+
+#[component]
+fn Said(notice: Notice, shown: Shown) -> impl IntoView {
+    let Notice { rev, workspace, tone, text } = notice;
+    view! {
+        <Toast tone text on_close=Callback::new(move |()| close(shown, rev))>
+            <a class="link" href=paths::workspace(workspace) on:click=move |_| close(shown, rev)>
+                "Show"
+            </a>
+        </Toast>
     }
 }
 

@@ -3,6 +3,7 @@
 #[cfg(not(feature = "ssr"))]
 use super::Activity;
 use crate::document::set_icon;
+use crate::effect::effect_after;
 use leptos::prelude::*;
 
 /// The ring has so many lengths, one file each.
@@ -21,7 +22,7 @@ pub fn titled(title: &str) -> String {
 /// Keeps the icon true; in the browser alone.
 pub fn keep(percent: Memo<Option<u8>>) {
     let length = Memo::new(move |_| percent.get().map(|p| p.min(99) / (100 / LENGTHS + 1)));
-    Effect::new(move |before: Option<Option<u8>>| {
+    effect_after(move |before: Option<Option<u8>>| {
         let now = length.get();
         if before.flatten() != now {
             match now {

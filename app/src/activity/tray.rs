@@ -3,9 +3,10 @@
 
 use super::job_title;
 use crate::{
-    components::{Icon, IconName, StatusBadge, words},
+    components::{Each, Icon, IconName, StatusBadge, words},
     paths,
     stores::Stores,
+    view,
 };
 use domain::{Job, JobId, JobStatus, message::count, shown::Shown};
 use leptos::prelude::*;
@@ -24,9 +25,11 @@ pub fn Tray() -> impl IntoView {
                 <span class="sr-only">{move || format!("{} under way", count(number.get() as u64, "job", "jobs"))}</span>
             </summary>
             <div class="tray-panel" role="group" aria-label="Jobs under way">
-                <For each=move || jobs.get() key=|id| *id let(id)>
-                    <Line id />
-                </For>
+                <Each
+                    each=move || jobs.get()
+                    key=|id: &JobId| id.uuid().as_u128()
+                    show=|id| view! { <Line id /> }
+                />
             </div>
         </details>
     }
@@ -42,7 +45,7 @@ fn Line(id: JobId) -> impl IntoView {
     let name = move || place.and_then(|w| w.with(|w| w.as_ref().map(|w| w.name.clone())));
     let shown =
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
-    let progress = move || job.with(|j| j.as_ref().map_or(0.0, |j| words::bounded(j.progress)));
+    let progress = move || job.with(|j| words::share(j.as_ref().map_or(0.0, |j| j.progress)));
     view! {
         <div class="tray-job" data-job-id=id.to_string() data-status=move || shown.with(|s| s.key())>
             <a class="trunc" href=workspace.map(paths::workspace)>

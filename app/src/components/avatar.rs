@@ -1,5 +1,6 @@
 //! A person, as initials.
 
+use crate::view;
 use leptos::prelude::*;
 
 /// `name`: of the person; `large`: 40 px instead of 24. The name stands beside it or labels its button, so it is

@@ -2,6 +2,7 @@
 
 use super::ErrorPanel;
 use crate::AppError;
+use crate::view;
 use leptos::prelude::*;
 
 /// Shows its children; when one of them is an error, a panel with what did not work (`title`), why, and the ways out
@@ -22,7 +23,6 @@ pub fn Boundary<V: IntoView + 'static>(
                     {actions}
                 </ErrorPanel>
             }
-                .into_any()
         }>{children()}</ErrorBoundary>
     }
 }

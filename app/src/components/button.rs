@@ -1,6 +1,7 @@
 //! Buttons. Attributes and events given to a component (`on:click`, `attr:name`) go to its element.
 
 use super::{Icon, IconName, LoadingSpinner, Size};
+use crate::view;
 use leptos::prelude::*;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

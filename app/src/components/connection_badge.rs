@@ -1,6 +1,7 @@
 //! What the live link is doing, in the top bar.
 
 use super::IconName;
+use crate::view;
 use leptos::prelude::*;
 
 /// The state of the live link; `as_str` is what stands in `data-live`.
@@ -46,14 +47,12 @@ pub fn ConnectionBadge(
                         <span class="dot" aria-hidden="true"></span>
                         <span class="connection-word">"Live"{move || by().map(|(word, _)| format!(" by {word}"))}</span>
                     }
-                        .into_any()
                 }
                 Link::Connecting => {
                     view! {
                         <svg class="icon" viewBox="0 0 16 16" aria-hidden="true" inner_html=IconName::Circle.body()></svg>
                         <span class="connection-word">"Connecting…"</span>
                     }
-                        .into_any()
                 }
                 Link::Closed => {
                     view! {
@@ -64,7 +63,6 @@ pub fn ConnectionBadge(
                             {move || since.get().map(|time| format!(" since {time}"))}
                         </span>
                     }
-                        .into_any()
                 }
             }}
         </span>

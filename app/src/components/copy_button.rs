@@ -1,6 +1,7 @@
 //! A button that puts a text where it can be pasted from.
 
 use super::Button;
+use crate::view;
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen_futures::JsFuture;
 

@@ -2,6 +2,8 @@
 
 use super::IconButton;
 use super::IconName;
+use crate::effect::effect;
+use crate::view;
 use leptos::{html, prelude::*};
 
 /// `id`: names it for its title; `open`: shown or not; closing it in any way sets it to false. Rendered open from the
@@ -16,7 +18,7 @@ pub fn Dialog(
     children: Children,
 ) -> impl IntoView {
     let node = NodeRef::<html::Dialog>::new();
-    Effect::new(move |_| {
+    effect(move || {
         let wanted = open.get();
         let Some(dialog) = node.get() else { return };
         if !wanted {
@@ -65,11 +67,9 @@ pub fn Dialog(
                                 <super::Icon name=IconName::Cross />
                             </a>
                         }
-                            .into_any()
                     }
                     None => {
                         view! { <IconButton icon=IconName::Cross label="Close" on:click=move |_| open.set(false) /> }
-                            .into_any()
                     }
                 }}
             </div>

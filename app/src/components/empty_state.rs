@@ -1,6 +1,7 @@
 //! Nothing here yet, and what to do about it. The same shape serves "not found", "no access" and "offline".
 
 use super::{Icon, IconName};
+use crate::view;
 use leptos::prelude::*;
 
 /// `title`: what is so; `text`: why, or what it means; the children are the next actions.
@@ -18,9 +19,9 @@ pub fn EmptyState(
         <div class="empty">
             <Icon name=icon size=32 />
             {if of_page {
-                view! { <h1 class="empty-title">{move || title.get()}</h1> }.into_any()
+                view! { <h1 class="empty-title">{move || title.get()}</h1> }
             } else {
-                view! { <h2 class="empty-title">{move || title.get()}</h2> }.into_any()
+                view! { <h2 class="empty-title">{move || title.get()}</h2> }
             }}
             {move || text.get().map(|text| view! { <p class="empty-text">{text}</p> })}
             {children.map(|children| view! { <div class="empty-actions">{children()}</div> })}

@@ -1,6 +1,7 @@
 //! Something did not work: what, why, and what can be done.
 
 use super::{Icon, IconName};
+use crate::view;
 use leptos::prelude::*;
 
 /// `title`: what did not work; `detail`: why, and the hint; `code`: the stable name of the error; the children are

@@ -2,6 +2,8 @@
 //! hold travels by `name`.
 
 use super::{Icon, IconName};
+use crate::effect::effect;
+use crate::view;
 use leptos::prelude::*;
 use std::ops::RangeInclusive;
 use wasm_bindgen::{JsCast, closure::Closure};
@@ -118,7 +120,7 @@ pub fn NumberField(
             slider.set_value(&input.value());
         }
     };
-    Effect::new(move |_| {
+    effect(move || {
         let Some(form) = input.get().and_then(|input| input.form()) else { return };
         for event in ["input", "reset"] {
             let heard = Closure::<dyn Fn()>::new(move || request_animation_frame(follow));
@@ -194,7 +196,7 @@ pub fn TextArea(
 ) -> impl IntoView {
     // What it starts with is its text, in which nothing can be kept alive; a change comes as the text to reset to.
     let area = NodeRef::<leptos::html::Textarea>::new();
-    Effect::new(move |_| {
+    effect(move || {
         let text = value.get().unwrap_or_default();
         if let Some(area) = area.get() {
             let _ = area.set_default_value(&text);

@@ -1,5 +1,6 @@
 //! The name of a file in a narrow place: it loses its middle, and its end, which tells versions and types apart, stays.
 
+use crate::view;
 use leptos::prelude::*;
 
 /// Characters that always stay at the end.

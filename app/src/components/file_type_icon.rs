@@ -1,6 +1,7 @@
 //! The icon of a file's type. It has no colour of its own: in a list, colour tells of states alone.
 
 use super::IconName;
+use crate::view;
 use leptos::prelude::*;
 
 /// `mime`: the type that the content was found to be.

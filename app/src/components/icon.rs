@@ -1,6 +1,7 @@
 //! The icons: outlines on a grid of 16, drawn inline so that they are there with the first paint. An icon is always
 //! hidden from screen readers; the word beside it, or the label of its button, says what it means.
 
+use crate::view;
 use leptos::prelude::*;
 
 macro_rules! icons {

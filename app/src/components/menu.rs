@@ -1,6 +1,8 @@
 //! A menu on `<details>`: it opens without a script; with one it also closes on Escape, on a click elsewhere and when
 //! one of its items was taken.
 
+use crate::effect::effect_after;
+use crate::view;
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
 /// `label`: the name of the button; `trigger`: what the button shows; the children are `.menu-item` buttons and links,
@@ -15,7 +17,7 @@ pub fn Menu(
     let node = NodeRef::<html::Details>::new();
     // Listens to the whole page only while the menu is open.
     let (is_open, set_open) = signal(false);
-    Effect::new(move |outside: Option<Option<WindowListenerHandle>>| {
+    effect_after(move |outside: Option<Option<WindowListenerHandle>>| {
         if let Some(Some(before)) = outside {
             before.remove();
         }

@@ -1,6 +1,7 @@
 //! The head of a page: its title, there and in the browser's tab, what stands beside it, and what can be done.
 
 use crate::AppError;
+use crate::view;
 use leptos::prelude::*;
 
 /// `title`; `note`: a muted line below; `beside`: next to the title, such as a badge; the children are the actions.
@@ -36,7 +37,7 @@ pub fn TabTitle(#[prop(into)] text: Signal<String>) -> impl IntoView {
         (view! { <leptos_meta::Title text=whole_title(&text.get_untracked()) /> }, ())
     }
     #[cfg(not(feature = "ssr"))]
-    Effect::new(move |_| document().set_title(&crate::activity::titled(&whole_title(&text.get()))));
+    crate::effect::effect(move || document().set_title(&crate::activity::titled(&whole_title(&text.get()))));
 }
 
 /// The title of a page that waits for its data. The head leaves the server when those have come and before the parts

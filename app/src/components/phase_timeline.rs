@@ -1,6 +1,7 @@
 //! Four phases as four segments on one rail. They overlap, so each fills on its own.
 
 use super::{Icon, IconName, spinner::ring, use_now, words};
+use crate::view;
 use domain::{PhaseDetail, PhaseName, PhaseStatus, Timestamp, message::number};
 use leptos::prelude::*;
 

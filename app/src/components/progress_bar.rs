@@ -1,6 +1,7 @@
 //! Bars. A length that changes is a `<progress>`, which needs no style.
 
 use super::words;
+use crate::view;
 use leptos::prelude::*;
 
 /// `value`: 0–100, or `None` when the total is unknown: then the label alone is shown, as a count, and no bar pretends
@@ -23,7 +24,7 @@ pub fn ProgressBar(
                             <progress
                                 class="bar grow"
                                 max="100"
-                                value=move || value.get().map(words::bounded)
+                                value=move || value.get().map(words::share)
                                 aria-label=move || label.get()
                             ></progress>
                             <span class="bar-percent">
@@ -44,7 +45,7 @@ pub fn DocumentProgress(#[prop(into)] value: Signal<f64>) -> impl IntoView {
         <progress
             class="doc-progress"
             max="100"
-            value=move || words::bounded(value.get())
+            value=move || words::share(value.get())
             aria-hidden="true"
         ></progress>
     }

@@ -1,6 +1,8 @@
 //! The line in which a page tells that something worked.
 
 use super::{Icon, IconName};
+use crate::effect::effect;
+use crate::view;
 use leptos::{html, prelude::*};
 
 /// Stays in its place when there is nothing to tell, so that a screen reader hears of what comes. Where the thing that
@@ -9,7 +11,7 @@ use leptos::{html, prelude::*};
 #[component]
 pub fn Said(#[prop(into)] text: Signal<Option<String>>, #[prop(optional)] of_list: bool) -> impl IntoView {
     let line = NodeRef::<html::P>::new();
-    Effect::new(move |_| {
+    effect(move || {
         if text.with(Option::is_none) {
             return;
         }

@@ -1,6 +1,7 @@
 //! A field for what is searched for, with its sign.
 
 use super::{Icon, IconName};
+use crate::view;
 use leptos::{html, prelude::*};
 
 /// `label`: what it searches, also shown while it is empty; `name`: of the field in the address; `node`: for whoever

@@ -4,6 +4,7 @@ use super::{
     Icon, IconName,
     field::{Label, Note},
 };
+use crate::view;
 use leptos::prelude::*;
 
 /// One of the choices.

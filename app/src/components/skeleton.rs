@@ -1,5 +1,6 @@
 //! The shape of what comes, shown only when it takes longer than 150 ms.
 
+use crate::view;
 use leptos::prelude::*;
 
 /// Rows of the document table.

@@ -1,5 +1,6 @@
 //! The ring that tells of work, and the spinner for a request that this browser is waiting for.
 
+use crate::view;
 use leptos::prelude::*;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,7 +42,7 @@ pub(super) fn ring(percent: Option<f64>) -> String {
         r#"<circle class="ring-track" cx="8" cy="8" r="5.75"/><circle class="ring-arc" cx="8" cy="8" r="5.75" pathLength="100" stroke-dasharray="28 72"/>"#,
     );
     if let Some(percent) = percent {
-        let share = percent.clamp(0.0, 100.0).floor();
+        let share = percent.clamp(0.0, 100.0) as u32;
         out.push_str(&format!(
             r#"<circle class="ring-part" cx="8" cy="8" r="5.75" pathLength="100" stroke-dasharray="{share} 100"/>"#
         ));

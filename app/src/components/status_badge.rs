@@ -1,6 +1,7 @@
 //! The badge of a state: colour, icon and word, always all three.
 
 use super::{IconName, spinner::ring};
+use crate::view;
 use domain::shown::Shown;
 use leptos::prelude::*;
 

@@ -1,13 +1,15 @@
 //! What happened to a document, a line a step. A switch turns every line into its technical form in place; it is plain
 //! CSS, so it works without a script.
 
-use super::{use_now, words};
+use super::{Each, key_of, use_now, words};
+use crate::view;
 use domain::{
     Step, Timestamp,
     event::{FileProgress, StepStatus},
     message::{Facts, friendly},
 };
 use leptos::prelude::*;
+use serde_json::Value;
 
 /// `steps`: as they come, of one attempt; they are shown by the time they began. The newest one that is in progress is
 /// the current one.
@@ -28,9 +30,11 @@ pub fn StepTimeline(#[prop(into)] steps: Signal<Vec<FileProgress>>) -> impl Into
                 </label>
             </div>
             <ol class="steps" aria-label="Steps">
-                <For each=move || ordered.get() key=|s| (s.attempt, s.step.clone()) let(first)>
-                    <Line ordered current first />
-                </For>
+                <Each
+                    each=move || ordered.get().into_iter().map(|first| Row { first, ordered, current }).collect()
+                    key=|row: &Row| key_of(row.first.attempt.into(), row.first.step.as_str())
+                    show=|row| view! { <Line row /> }
+                />
             </ol>
         </div>
     }
@@ -42,9 +46,17 @@ fn in_progress_key(step: &FileProgress) -> Option<Key> {
     (step.status == StepStatus::InProgress).then(|| (step.attempt, step.step.clone()))
 }
 
-/// `first`: the step as it was when its line was made; it names the line, and its successors replace it in place.
+/// A line of the list.
+struct Row {
+    /// The step as it was when its line was made; it names the line, and its successors replace it in place.
+    first: FileProgress,
+    ordered: Memo<Vec<FileProgress>>,
+    current: Memo<Option<Key>>,
+}
+
 #[component]
-fn Line(ordered: Memo<Vec<FileProgress>>, current: Memo<Option<Key>>, first: FileProgress) -> impl IntoView {
+fn Line(row: Row) -> impl IntoView {
+    let Row { first, ordered, current } = row;
     let now = use_now();
     let key = (first.attempt, first.step.clone());
     let is_current = {
@@ -96,12 +108,34 @@ fn say(step: &FileProgress) -> String {
 fn technical(step: &FileProgress) -> String {
     let mut out =
         format!("{} {} {} rev={}", step.step, step.status, words::percent(step.progress, true), step.rev);
-    if let serde_json::Value::Object(extra) = &step.extra {
+    if let Value::Object(extra) = &step.extra {
         for (name, value) in extra {
-            out.push_str(&format!(" {name}={value}"));
+            out.push_str(&format!(" {name}={}", figure(value)));
         }
     }
     out
+}
+
+/// A value as JSON has it. `serde_json` would bring its tables for floats along.
+fn figure(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(yes) => yes.to_string(),
+        Value::Number(n) => match (n.as_i64(), n.as_f64()) {
+            (Some(n), _) => n.to_string(),
+            (None, n) => words::hundredths(n.unwrap_or_default()),
+        },
+        Value::String(text) => format!("\"{text}\""),
+        Value::Array(items) => {
+            let items: Vec<_> = items.iter().map(figure).collect();
+            format!("[{}]", items.join(","))
+        }
+        Value::Object(fields) => {
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| format!("\"{name}\":{}", figure(value))).collect();
+            format!("{{{}}}", fields.join(","))
+        }
+    }
 }
 
 fn took(step: &FileProgress, now: Option<Timestamp>) -> Option<String> {

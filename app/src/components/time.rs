@@ -2,6 +2,7 @@
 //! clock or a zone; once the page is alive, [`Now`] turns it into "2 min ago" in the reader's zone.
 
 use super::words;
+use crate::view;
 use domain::Timestamp;
 use leptos::prelude::*;
 

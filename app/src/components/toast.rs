@@ -1,6 +1,7 @@
 //! A short word about something that was done elsewhere on the page. Toasts stand in one `<div class="toasts">`.
 
 use super::{Icon, IconButton, IconName};
+use crate::view;
 use leptos::prelude::*;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -2,6 +2,7 @@
 //! same figures stand in the step timeline.
 
 use super::{use_now, words};
+use crate::view;
 use domain::{
     Timestamp,
     event::{FileProgress, StepStatus},
@@ -96,16 +97,20 @@ fn drawn(n: usize, bar: &Bar, whole: f64) -> impl IntoView + use<> {
     view! {
         <rect
             class=format!("tone-{}", bar.status)
-            x=format!("{x:.2}%")
+            x=part(x)
             y=y
-            width=format!("{width:.2}%")
+            width=part(width)
             height="16"
             rx="3"
         ></rect>
-        <text class="chart-text" x=format!("{at:.2}%") dx=shift y=y + 12 text-anchor=anchor>
+        <text class="chart-text" x=part(at) dx=shift y=y + 12 text-anchor=anchor>
             {text}
         </text>
     }
+}
+
+fn part(percent: f64) -> String {
+    format!("{}%", words::hundredths(percent))
 }
 
 fn sentence(bars: &[Bar]) -> String {

@@ -1,6 +1,6 @@
 //! Figures as people read them: percentages, durations, sizes, times of day. Pure; no clock and no locale is asked.
 
-use domain::Timestamp;
+use domain::{Civil, Timestamp};
 
 /// Within 0–100.
 pub fn bounded(percent: f64) -> f64 {
@@ -11,10 +11,31 @@ pub fn bounded(percent: f64) -> f64 {
 pub fn percent(percent: f64, tenths: bool) -> String {
     let percent = bounded(percent);
     if tenths && percent < 100.0 {
-        format!("{:.1} %", (percent * 10.0).floor() / 10.0)
+        format!("{} %", with_tenth((percent * 10.0) as u64))
     } else {
-        format!("{} %", percent.floor())
+        format!("{} %", percent as u64)
     }
+}
+
+/// As an attribute of a bar has it: to a tenth.
+pub fn share(percent: f64) -> String {
+    with_tenth(rounded(bounded(percent) * 10.0))
+}
+
+/// Figures are written as whole numbers: what writes a float brings tables that every visitor would download.
+fn with_tenth(tenths: u64) -> String {
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
+/// "0.73", "-2.50".
+pub fn hundredths(n: f64) -> String {
+    let n = (n * 100.0).round() as i64;
+    let sign = if n < 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", n.unsigned_abs() / 100, n.unsigned_abs() % 100)
+}
+
+fn rounded(n: f64) -> u64 {
+    (n + 0.5) as u64
 }
 
 /// "40 ms", "0.4 s", "12 s", "2 min 5 s", "1 h 3 min", "2 d 4 h".
@@ -51,7 +72,12 @@ pub fn time_left(seconds: u64) -> String {
 
 /// "31 chunks/s", "0.8 chunks/s".
 pub fn rate(a_second: f64, unit: &str) -> String {
-    if a_second >= 10.0 { format!("{a_second:.0} {unit}/s") } else { format!("{a_second:.1} {unit}/s") }
+    format!("{} {unit}/s", short(a_second, 10.0))
+}
+
+/// Whole from `whole` on, and with a tenth below.
+fn short(n: f64, whole: f64) -> String {
+    if n >= whole { rounded(n).to_string() } else { with_tenth(rounded(n * 10.0)) }
 }
 
 /// "512 B", "1.4 MB": powers of 1000, as file managers and drives count.
@@ -67,7 +93,7 @@ pub fn bytes(n: u64) -> String {
         value /= 1_000.0;
         unit += 1;
     }
-    if value < 9.95 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
+    format!("{} {}", short(value, 9.95), UNITS[unit])
 }
 
 /// "just now", "2 min ago", "3 h ago", "yesterday", "5 d ago"; a date beyond a month.
@@ -84,19 +110,19 @@ pub fn ago(at: Timestamp, now: Timestamp, offset_minutes: i32) -> String {
 
 /// "24 Jan 2025".
 pub fn date(at: Timestamp, offset_minutes: i32) -> String {
-    let (year, month, day, ..) = civil(at, offset_minutes);
-    format!("{day} {} {year}", MONTHS[month - 1])
+    let Civil { year, month, day, .. } = at.civil(offset_minutes);
+    format!("{day} {} {year}", MONTHS[usize::from(month) - 1])
 }
 
 /// "10:30".
 pub fn clock(at: Timestamp, offset_minutes: i32) -> String {
-    let (.., hour, minute, _) = civil(at, offset_minutes);
+    let Civil { hour, minute, .. } = at.civil(offset_minutes);
     format!("{hour:02}:{minute:02}")
 }
 
 /// "10:30:45".
 pub fn clock_seconds(at: Timestamp, offset_minutes: i32) -> String {
-    let (.., hour, minute, second) = civil(at, offset_minutes);
+    let Civil { hour, minute, second, .. } = at.civil(offset_minutes);
     format!("{hour:02}:{minute:02}:{second:02}")
 }
 
@@ -109,24 +135,6 @@ pub fn exact(at: Timestamp, offset_minutes: Option<i32>) -> String {
 
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-/// Year, month, day, hour, minute, second in a zone that is `offset_minutes` east of UTC. The days are counted from
-/// 1 March of year 0, so that the leap day is the last of its year; 146,097 days make the 400 years after which the
-/// calendar repeats.
-fn civil(at: Timestamp, offset_minutes: i32) -> (i64, usize, i64, i64, i64, i64) {
-    let seconds = at.micros().div_euclid(1_000_000) + i64::from(offset_minutes) * 60;
-    let days = seconds.div_euclid(86_400) + 719_468;
-    let of_day = seconds.rem_euclid(86_400);
-    let era = days.div_euclid(146_097);
-    let of_era = days.rem_euclid(146_097);
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    (year, month as usize, day, of_day / 3_600, of_day / 60 % 60, of_day % 60)
-}
 
 #[cfg(test)]
 mod tests {
@@ -144,6 +152,14 @@ mod tests {
         assert_eq!(percent(-4.0, false), "0 %");
         assert_eq!(percent(f64::NAN, false), "0 %");
         assert_eq!(percent(250.0, false), "100 %");
+        assert_eq!([62.47, 100.0, -1.0, 0.04].map(share), ["62.5", "100.0", "0.0", "0.0"]);
+        assert_eq!([0.734, -2.5, 12.0].map(hundredths), ["0.73", "-2.50", "12.00"]);
+    }
+
+    #[test]
+    fn a_rate_has_a_tenth_while_it_is_slow() {
+        let words = [0.0, 0.84, 9.96, 31.5, 1_200.2].map(|n| rate(n, "chunks"));
+        assert_eq!(words, ["0.0 chunks/s", "0.8 chunks/s", "10.0 chunks/s", "32 chunks/s", "1200 chunks/s"]);
     }
 
     #[test]

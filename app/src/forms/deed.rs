@@ -5,6 +5,7 @@ use crate::{
     components::{Button, ButtonKind},
     live::Live,
     upload::idempotency_key,
+    view,
 };
 use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
 use serde_json::Value;

@@ -4,6 +4,8 @@ use super::Typed;
 use crate::{
     components::{Button, ButtonKind, Dialog},
     document::caught,
+    effect::effect,
+    view,
 };
 use leptos::{ev, html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -56,12 +58,12 @@ pub fn LeaveGuard(changed: RwSignal<Vec<String>>, form: NodeRef<html::Form>) -> 
     };
     // Where the form stands. When it is made the address may still be that of the page before.
     let here = StoredValue::new(String::new());
-    Effect::new(move |_| {
+    effect(move || {
         if changed.with(|c| !c.is_empty()) {
             here.set_value(window().location().href().unwrap_or_default());
         }
     });
-    Effect::new(move |_| {
+    effect(move || {
         let closing = window_event_listener(ev::beforeunload, move |ev| {
             if is_dirty() {
                 ev.prevent_default();

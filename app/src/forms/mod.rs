@@ -7,21 +7,22 @@ mod guard;
 mod send;
 mod state;
 
-pub use changes::Typed;
-pub use deed::Deed;
-pub use guard::WayBack;
-pub use state::FormState;
-
 use crate::{
     AppError,
     components::{Button, ButtonKind, ErrorPanel, Said, focus_if_lost},
+    effect::effect,
     live::Live,
     upload::idempotency_key,
+    view,
 };
+pub use changes::Typed;
+pub use deed::Deed;
 use domain::FieldErrors;
 use guard::LeaveGuard;
+pub use guard::WayBack;
 use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
 use serde_json::Value;
+pub use state::FormState;
 use wasm_bindgen::JsCast;
 
 /// The messages of the form around a field.
@@ -200,9 +201,8 @@ pub fn SaveForm(
                         {button()}
                     </div>
                 }
-                    .into_any()
             } else {
-                view! { <div class="form-actions">{button()}</div> }.into_any()
+                view! { <div class="form-actions">{button()}</div> }
             }}
         </form>
         {guarded.then(|| view! { <LeaveGuard changed form /> })}
@@ -213,7 +213,7 @@ pub fn SaveForm(
 /// done once.
 fn drawn_key() -> RwSignal<String> {
     let key = RwSignal::new(String::new());
-    Effect::new(move |_| key.set(idempotency_key()));
+    effect(move || key.set(idempotency_key()));
     key
 }
 

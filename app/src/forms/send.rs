@@ -1,7 +1,7 @@
 //! Sends a form the way the browser would, and reads what the server function behind it answers. One code for all
 //! forms, whatever their fields are.
 
-use crate::{AppError, error::UNREACHABLE, wire::Wire};
+use crate::{AppError, error::UNREACHABLE, wire};
 use domain::Problem;
 use gloo_net::http::Request;
 use serde_json::Value;
@@ -19,10 +19,9 @@ async fn post(action: &str, fields: UrlSearchParams) -> Result<Value, AppError> 
     let answer = request.map_err(|_| unreachable())?.send().await.map_err(|_| unreachable())?;
     let text = answer.text().await.map_err(|_| unreachable())?;
     if answer.ok() {
-        return Ok(serde_json::from_str(&text).unwrap_or(Value::Null));
+        return Ok(wire::from_json(&text).unwrap_or(Value::Null));
     }
-    let told: Option<Wire<Problem>> = serde_json::from_str(&text).ok();
-    Err(told.map_or_else(unreachable, |Wire(problem)| problem.into()))
+    Err(wire::from_json::<Problem>(&text).map_or_else(unreachable, Into::into))
 }
 
 fn unreachable() -> AppError {

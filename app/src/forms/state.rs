@@ -4,6 +4,7 @@
 
 #[cfg(feature = "ssr")]
 use crate::error::AppError;
+use crate::wire::{Wire, WireJson};
 use domain::FieldErrors;
 use leptos::prelude::*;
 use litemap::LiteMap;
@@ -54,15 +55,16 @@ impl FormState {
     /// What the page at this address has to show of a form that was sent without a script. Called at the top of a page
     /// and not below its data: its place among what the server sends along has to be fixed.
     pub fn of_page() -> Self {
-        SharedValue::new(|| {
+        let Wire(state) = SharedValue::<_, WireJson>::new_with_encoding(|| {
             #[cfg(feature = "ssr")]
             {
-                crate::ssr::flash::take(&crate::ssr::request_path())
+                Wire(crate::ssr::flash::take(&crate::ssr::request_path()))
             }
             #[cfg(not(feature = "ssr"))]
-            FormState::default()
+            Wire::default()
         })
-        .into_inner()
+        .into_inner();
+        state
     }
 
     /// What a form left behind, for the first rendering of its page alone. The browser renders a page once and then

@@ -5,7 +5,8 @@ use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
-    wire::Wire,
+    view,
+    wire::{Wire, page_data},
 };
 use domain::WorkspaceId;
 use leptos::prelude::*;
@@ -19,7 +20,7 @@ pub fn AnalyticsPage() -> impl IntoView {
     let query = use_query_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
     let days = Memo::new(move |_| query.with(|q| q.get("days").and_then(|d| d.parse().ok()).unwrap_or(0u32)));
-    let page = Resource::new_blocking(
+    let page = page_data(
         move || (id.get(), days.get()),
         move |(id, days)| async move {
             match id {
@@ -27,6 +28,7 @@ pub fn AnalyticsPage() -> impl IntoView {
                 None => Err(no_such("workspace")),
             }
         },
+        true,
     );
     view! {
         <TabTitle text="Analytics" />

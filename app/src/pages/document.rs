@@ -8,15 +8,17 @@ use super::{
 use crate::{
     clock::WorkClock,
     components::{
-        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, CopyButton, ErrorPanel, FileTypeIcon, Icon,
-        IconName, LinkButton, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, Waterfall,
-        words,
+        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, CopyButton, Each, ErrorPanel, FileTypeIcon,
+        Icon, IconName, LinkButton, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle,
+        Waterfall, words,
     },
+    effect::effect_after,
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
     server_fns::documents::{list_chunks, read_document},
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{Wire, page_data},
 };
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Workspace,
@@ -33,7 +35,7 @@ pub fn DocumentPage() -> impl IntoView {
     let id = Memo::new(move |_| params.with(|p| p.get("id").and_then(|id| id.parse::<DocumentId>().ok())));
     let title = AwaitedTitle::default();
     let told = title.clone();
-    let page = Resource::new_blocking(
+    let page = page_data(
         move || id.get(),
         move |id| {
             let told = told.clone();
@@ -46,6 +48,7 @@ pub fn DocumentPage() -> impl IntoView {
                 page
             }
         },
+        true,
     );
     let ShellData(shell) = expect_context();
     view! {
@@ -69,7 +72,7 @@ pub fn DocumentPage() -> impl IntoView {
                     }
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
-                        view! { <ProblemView error what="document" retry /> }.into_any()
+                        view! { <ProblemView error what="document" retry /> }
                     }
                 }
             })}
@@ -84,9 +87,9 @@ fn OneDocument(id: DocumentId, workspace: Workspace, chunks: List<Chunk>) -> imp
     let chunks = Passages::new(id, document, chunks);
     move || {
         if is_there.get() {
-            view! { <Body id document workspace=workspace.clone() chunks /> }.into_any()
+            view! { <Body id document workspace=workspace.clone() chunks /> }
         } else {
-            view! { <Missing what="document" /> }.into_any()
+            view! { <Missing what="document" /> }
         }
     }
 }
@@ -149,9 +152,8 @@ fn Body(
                                 </div>
                             </Provider>
                         }
-                            .into_any()
                     } else {
-                        view! { <p class="muted">"Nothing has happened yet: the document waits for its turn."</p> }.into_any()
+                        view! { <p class="muted">"Nothing has happened yet: the document waits for its turn."</p> }
                     }
                 }}
             </section>
@@ -281,7 +283,7 @@ impl Passages {
         let edition = Memo::new(move |_| {
             of(document, |d| Some((d.status == DocumentStatus::Ready, d.version, d.attempt, d.chunk_count)))
         });
-        Effect::new(move |before: Option<Option<(bool, u32, u32, u64)>>| {
+        effect_after(move |before: Option<Option<(bool, u32, u32, u64)>>| {
             let now = edition.get();
             let is_ready = now.is_some_and(|(ready, ..)| ready);
             if before.is_some_and(|before| before != now) && is_ready {
@@ -335,16 +337,17 @@ fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl I
                         Some(DocumentStatus::Ready) => "The document has no text to be cut into chunks.",
                         _ => "The text has not been cut into chunks yet.",
                     };
-                    view! { <p class="muted">{why}</p> }.into_any()
+                    view! { <p class="muted">{why}</p> }
                 } else {
                     view! {
                         <ol class="hits">
-                            <For each=move || read.with(|list| list.items.clone()) key=|chunk| chunk.id let(chunk)>
-                                <Passage chunk />
-                            </For>
+                            <Each
+                                each=move || read.with(|list| list.items.clone())
+                                key=|chunk: &Chunk| chunk.id.uuid().as_u128()
+                                show=|chunk| view! { <Passage chunk /> }
+                            />
                         </ol>
                     }
-                        .into_any()
                 }
             }}
             <div class="row justify-center">

@@ -4,15 +4,18 @@
 use super::{loaded::loaded, not_found::no_such};
 use crate::{
     AppError,
-    components::{Button, EmptyState, IconName, LinkButton, PageHeader, TabTitle, use_now, words},
+    components::{Button, Each, EmptyState, IconName, LinkButton, PageHeader, TabTitle, use_now, words},
+    effect::effect_after,
     server_fns::history::{HistoryLine, HistoryPage as Part, document_history, workspace_history},
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{FromJson, Wire, page_data},
 };
 use domain::{DocumentId, WorkspaceId, resource::Page};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::time::Duration;
 
 /// What happens at once is read at once.
@@ -23,6 +26,18 @@ const GATHERED: Duration = Duration::from_millis(500);
 enum Of {
     Workspace(WorkspaceId),
     Document(DocumentId),
+}
+
+impl FromJson for Of {
+    fn from_json(value: &Value) -> Option<Self> {
+        // As serde writes it.
+        let (kind, id) = value.as_object()?.iter().next()?;
+        match kind.as_str() {
+            "Workspace" => WorkspaceId::from_json(id).map(Self::Workspace),
+            "Document" => DocumentId::from_json(id).map(Self::Document),
+            _ => None,
+        }
+    }
 }
 
 impl Of {
@@ -86,7 +101,7 @@ pub fn DocumentHistoryPage() -> impl IntoView {
 fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
     let query = use_query_map();
     let all = Memo::new(move |_| query.with(|q| q.get("all").is_some()));
-    let page = Resource::new_blocking(
+    let page = page_data(
         move || (of.get(), all.get()),
         move |(of, all)| async move {
             match of {
@@ -94,6 +109,7 @@ fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
                 None => Err(no_such(what)),
             }
         },
+        true,
     );
     view! {
         <TabTitle text="History" />
@@ -145,9 +161,11 @@ fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
                     </tr>
                 </thead>
                 <tbody>
-                    <For each=move || lines.get() key=|line| line.seq let(line)>
-                        <Line line />
-                    </For>
+                    <Each
+                        each=move || lines.get()
+                        key=|line: &HistoryLine| line.seq.into()
+                        show=|line| view! { <Line line /> }
+                    />
                 </tbody>
             </table>
         </Show>
@@ -196,7 +214,7 @@ fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>) {
             lines.try_update(|lines| *lines = joined(newest.lines, std::mem::take(lines)));
         });
     };
-    Effect::new(move |before: Option<Option<u64>>| {
+    effect_after(move |before: Option<Option<u64>>| {
         let now = rev.get();
         if before.is_some_and(|before| before != now) && waiting.with_value(Option::is_none) {
             waiting.set_value(set_timeout_with_handle(read, GATHERED).ok());

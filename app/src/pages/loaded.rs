@@ -7,20 +7,20 @@ use crate::{
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{FromJson, PageData, Wire},
 };
 use leptos::prelude::*;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 /// Waits for the data; `what` they are about is named when they cannot be read.
-pub fn loaded<T, V>(
-    page: Resource<Result<Wire<T>, AppError>>,
+pub fn loaded<T>(
+    page: PageData<Result<Wire<T>, AppError>>,
     what: &'static str,
-    show: fn(T) -> V,
+    show: fn(T) -> AnyView,
 ) -> impl IntoView
 where
-    T: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static,
-    V: IntoView + 'static,
+    T: Clone + PartialEq + Serialize + FromJson + Send + Sync + 'static,
 {
     Live::expect().shows(Screen::Other);
     let ShellData(shell) = expect_context();
@@ -40,7 +40,7 @@ where
                         }
                         Err(error) => {
                             let retry = Callback::new(move |()| page.refetch());
-                            view! { <ProblemView error what retry /> }.into_any()
+                            view! { <ProblemView error what retry /> }
                         }
                     }
                 })}

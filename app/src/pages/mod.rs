@@ -8,6 +8,7 @@ mod history;
 mod home;
 mod loaded;
 mod not_found;
+mod parts;
 mod problem;
 mod rag;
 mod settings;
@@ -16,20 +17,25 @@ mod sign_up;
 mod workspace;
 mod workspace_dialog;
 
-pub use analytics::AnalyticsPage;
+use analytics::AnalyticsPage;
 #[cfg(all(feature = "ssr", debug_assertions))]
 pub use components::ComponentsPage;
-pub use document::DocumentPage;
-pub use history::{DocumentHistoryPage, WorkspaceHistoryPage};
-pub use home::HomePage;
+use document::DocumentPage;
+use history::{DocumentHistoryPage, WorkspaceHistoryPage};
+use home::HomePage;
 /// The gallery of components stands in debug builds alone, and is never hydrated.
 #[cfg(not(all(feature = "ssr", debug_assertions)))]
 pub use not_found::NotFound as ComponentsPage;
 pub use not_found::NotFound;
-pub use rag::{DefaultRagPage, WorkspaceRagPage};
-pub use settings::{
+pub use parts::Page;
+#[cfg(feature = "hydrate")]
+pub use parts::parts_here;
+#[cfg(feature = "ssr")]
+pub use parts::{Part, parts_at};
+use rag::{DefaultRagPage, WorkspaceRagPage};
+use settings::{
     AccountPage, ApiKeysPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame,
 };
 pub use sign_in::SignInPage;
 pub use sign_up::SignUpPage;
-pub use workspace::WorkspacePage;
+use workspace::WorkspacePage;

@@ -3,6 +3,7 @@
 use crate::{
     AppError,
     components::{ButtonKind, EmptyState, IconName, LinkButton, NOT_FOUND, TabTitle},
+    view,
 };
 use domain::Problem;
 use leptos::prelude::*;

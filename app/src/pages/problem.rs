@@ -5,9 +5,11 @@ use super::not_found::Missing;
 use crate::{
     AppError,
     components::{Button, ButtonKind, EmptyState, ErrorPanel, IconName, LinkButton},
+    effect::{effect, effect_after},
     error::UNREACHABLE,
     layout::SignInAgain,
     live::Live,
+    view,
 };
 use leptos::prelude::*;
 
@@ -15,10 +17,10 @@ use leptos::prelude::*;
 #[component]
 pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> impl IntoView {
     match error.status() {
-        404 => view! { <Missing what /> }.into_any(),
+        404 => view! { <Missing what /> },
         401 => {
             let live = Live::expect();
-            Effect::new(move |_| live.signed_out());
+            effect(move || live.signed_out());
             view! {
                 <div class="page">
                     <ErrorPanel title="You are signed out" detail="Sign in again to go on where you were.">
@@ -26,13 +28,12 @@ pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> 
                     </ErrorPanel>
                 </div>
             }
-            .into_any()
         }
-        403 => view! { <NoAccess what detail=error.0.detail.clone() /> }.into_any(),
+        403 => view! { <NoAccess what detail=error.0.detail.clone() /> },
         _ if error.0.code == UNREACHABLE => {
             // As soon as the link is back there is no need to ask.
             let is_open = Live::expect().is_open();
-            Effect::new(move |was_open: Option<bool>| {
+            effect_after(move |was_open: Option<bool>| {
                 let is_open = is_open.get();
                 if is_open && was_open == Some(false) {
                     retry.run(());
@@ -40,11 +41,11 @@ pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> 
                 is_open
             });
             // Or as soon as the browser has a network again: the link may not have noticed that it was gone.
-            Effect::new(move |_| {
+            effect(move || {
                 let back = window_event_listener(leptos::ev::online, move |_| retry.run(()));
                 on_cleanup(move || back.remove());
             });
-            view! { <Offline what retry /> }.into_any()
+            view! { <Offline what retry /> }
         }
         _ => view! {
             <div class="page">
@@ -56,8 +57,7 @@ pub fn ProblemView(error: AppError, what: &'static str, retry: Callback<()>) -> 
                     <Button on:click=move |_| retry.run(())>"Try again"</Button>
                 </ErrorPanel>
             </div>
-        }
-        .into_any(),
+        },
     }
 }
 

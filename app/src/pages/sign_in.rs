@@ -17,7 +17,7 @@ pub(super) mod elsewhere {
 
     #[component]
     pub fn Reload() -> impl IntoView {
-        Effect::new(|_| {
+        crate::effect::effect(|| {
             let _ = window().location().reload();
         });
     }

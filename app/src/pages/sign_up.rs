@@ -13,7 +13,7 @@ mod plain {
         pages::sign_in::{AuthCard, way_on},
         paths,
         server_fns::auth::SignUp,
-        ssr,
+        ssr, view,
     };
     use leptos::{prelude::*, server_fn::ServerFn};
 
@@ -29,7 +29,7 @@ mod plain {
             <AuthCard
                 title="Create your account"
                 message=form.message.clone()
-                foot=view! { "Already have an account? " <a class="link" href=sign_in>"Sign in"</a> }.into_any()
+                foot=view! { "Already have an account? " <a class="link" href=sign_in>"Sign in"</a> }
             >
                 <form class="form" method="post" action=SignUp::url()>
                     <input type="hidden" name="next" value=next />

@@ -1,10 +1,14 @@
 //! The form of a workspace, in a dialog: for a new one and for changes. It works without a script: then the server
-//! renders it open, takes the form, and leads back to it with what was wrong.
+//! renders it open, takes the form, and leads back to it with what was wrong. Its code is a part of the WASM of its own,
+//! fetched when the dialog is opened for the first time.
 
+use super::parts::{Fetched, Making, Part, Unfetched};
 use crate::{
     AppError,
     components::{Button, ButtonKind, Dialog, Field, TextArea},
+    effect::effect_after,
     forms::FormState,
+    view,
 };
 use domain::{
     WorkspaceId,
@@ -16,6 +20,7 @@ use leptos_router::{
     hooks::{use_navigate, use_query_map},
 };
 use std::{future::Future, pin::Pin};
+use wasm_split_helpers::wasm_split;
 
 /// Whether the dialog is open. The address says so with `?parameter`, and `refused`: a refused form brought the person
 /// back. Closed in whatever way, the address becomes that of the page without the dialog.
@@ -28,14 +33,14 @@ pub fn opened_by_address(
     let asks = Memo::new(move |_| query.with(|q| q.get(parameter).is_some()));
     let open = RwSignal::new(refused || asks.get_untracked());
     let navigate = use_navigate();
-    Effect::new(move |before: Option<bool>| {
+    effect_after(move |before: Option<bool>| {
         let asks = asks.get();
         if asks || before == Some(true) {
             open.set(asks);
         }
         asks
     });
-    Effect::new(move |was_open: Option<bool>| {
+    effect_after(move |was_open: Option<bool>| {
         let is_open = open.get();
         if was_open == Some(true) && !is_open && asks.get_untracked() {
             let to = untrack(&without);
@@ -50,29 +55,64 @@ pub fn opened_by_address(
 pub type Send = Callback<(String, String), Sending>;
 pub type Sending = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
 
-/// `title` and `verb`: of the dialog and its button; `action`: where a plain form goes; `of`: the workspace that is
-/// changed; `refused`: what a form that was sent without a script left; `send`: what the script does instead; `close_href`: where the cross
-/// leads without a script.
+/// The id of the dialog. Where a page has it from the start, its part is needed to take the page over.
+pub const ID: &str = "workspace-form";
+
+/// What such a dialog is about.
+#[derive(Clone)]
+pub struct Asked {
+    /// Of the dialog.
+    pub title: &'static str,
+    /// Of its button.
+    pub verb: &'static str,
+    /// Where a plain form goes.
+    pub action: &'static str,
+    pub open: RwSignal<bool>,
+    /// Where the cross leads without a script.
+    pub close_href: String,
+    /// The workspace that is changed.
+    pub of: Option<WorkspaceId>,
+    /// What a form that was sent without a script left.
+    pub refused: FormState,
+    pub name: Signal<String>,
+    pub description: Signal<String>,
+    /// What the script does instead.
+    pub send: Send,
+}
+
+/// The dialog, from the first time on that it is open.
 #[component]
-pub fn WorkspaceDialog(
-    title: &'static str,
-    verb: &'static str,
-    action: &'static str,
-    open: RwSignal<bool>,
-    #[prop(into)] close_href: String,
-    #[prop(optional)] of: Option<WorkspaceId>,
-    refused: FormState,
-    #[prop(into)] name: Signal<String>,
-    #[prop(into)] description: Signal<String>,
-    send: Send,
-) -> impl IntoView {
+pub fn WorkspaceDialog(asked: Asked) -> impl IntoView {
+    let open = asked.open;
+    let wanted = Memo::new(move |before: Option<&bool>| before == Some(&true) || open.get());
+    let asked = StoredValue::new(asked);
+    move || {
+        wanted.get().then(|| {
+            let make = Callback::new(move |()| Box::pin(dialog(asked.get_value())) as Making);
+            Suspend::new(async move {
+                make.run(())
+                    .await
+                    .unwrap_or_else(|_| view! { <Unfetched what="form" part=Part::Dialog make /> })
+            })
+        })
+    }
+}
+
+#[wasm_split(dialog, fallible, preload(fetch_dialog))]
+pub fn dialog(asked: Asked) -> Fetched {
+    Ok(Shown(ShownProps { asked }).into_any())
+}
+
+#[component]
+fn Shown(asked: Asked) -> impl IntoView {
+    let Asked { title, verb, action, open, close_href, of, refused, name, description, send } = asked;
     let errors = RwSignal::new(refused.at_field("name"));
     let busy = RwSignal::new(false);
     let form = NodeRef::<html::Form>::new();
     let error = move |field: &'static str| {
         Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
     };
-    Effect::new(move |was_open: Option<bool>| {
+    effect_after(move |was_open: Option<bool>| {
         let is_open = open.get();
         if was_open == Some(true) && !is_open {
             errors.set(FieldErrors::default());
@@ -109,7 +149,7 @@ pub fn WorkspaceDialog(
         });
     };
     view! {
-        <Dialog id="workspace-form" title open close_href>
+        <Dialog id=ID title open close_href>
             <form class="form" method="post" action=action node_ref=form novalidate on:submit=on_submit>
                 {of.map(|id| view! { <input type="hidden" name="id" value=id.to_string() /> })}
                 <Field

@@ -1,16 +1,17 @@
 //! Files on their way to the server: one row each, shown at once, until the document itself is on screen. It belongs to
-//! the app, so an upload goes on while one looks at another page.
+//! the app, so an upload goes on while one looks at another page. All but the handle is a part of the WASM of its own
+//! (`pages::workspace::drop` names it), which is fetched when somebody adds files for the first time.
 
 mod plan;
 mod send;
 
 pub use send::idempotency_key;
 
-use crate::{live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
+use crate::{effect::effect, live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
 use domain::{DocumentId, WorkspaceId, files, upload};
 use leptos::{prelude::*, task::spawn_local};
 use litemap::LiteMap;
-pub use plan::Speed;
+pub use plan::{Accepted, Answer, Rejected, Speed};
 use plan::{Fate, Meter};
 use std::cell::Cell;
 use web_sys::File;
@@ -72,11 +73,20 @@ pub struct Uploads {
     claimed: StoredValue<LiteMap<DocumentId, ()>>,
     stores: Stores,
     live: Live,
+    /// How a row looks; known since something was uploaded for the first time.
+    row: StoredValue<Option<ShowRow>>,
+    /// What has to live as long as the app does belongs to it.
+    owner: StoredValue<Option<Owner>>,
+    /// Nothing could be begun: the part that does it did not come.
+    failed: RwSignal<bool>,
 }
+
+/// Makes the row of an upload out of its key.
+pub type ShowRow = fn(u64) -> AnyView;
 
 impl Uploads {
     pub fn new(stores: Stores, live: Live) -> Self {
-        let uploads = Self {
+        Self {
             rows: RwSignal::new(vec![]),
             queue: RwSignal::new(vec![]),
             under_way: StoredValue::new(0),
@@ -84,25 +94,49 @@ impl Uploads {
             claimed: StoredValue::new(LiteMap::new()),
             stores,
             live,
-        };
+            row: StoredValue::new(None),
+            owner: StoredValue::new(Owner::current()),
+            failed: RwSignal::new(false),
+        }
+    }
+
+    /// What is done once, when something is uploaded for the first time.
+    fn start(self, row: ShowRow) {
+        if self.row.try_update_value(|known| known.replace(row).is_none()) != Some(true) {
+            return;
+        }
+        if let Some(owner) = self.owner.get_value() {
+            owner.with(|| self.look_after());
+        }
+        send::guard(move || {
+            self.rows.with_untracked(|rows| {
+                rows.iter()
+                    .any(|r| r.state.with_untracked(|s| matches!(s, State::Waiting | State::Sending(..))))
+            })
+        });
+    }
+
+    /// Takes the rows off whose documents have come.
+    fn look_after(self) {
         // Documents come over the live link, often before the answer of the request that brought them.
-        Effect::new(move |_| {
-            let mut workspaces: Vec<_> = uploads.rows.with(|rows| rows.iter().map(|r| r.workspace).collect());
+        effect(move || {
+            let mut workspaces: Vec<_> = self.rows.with(|rows| rows.iter().map(|r| r.workspace).collect());
             workspaces.dedup();
             for workspace in workspaces {
-                stores.document_ids(workspace).track();
-                uploads.settle(workspace);
+                self.stores.document_ids(workspace).track();
+                self.settle(workspace);
             }
         });
-        Effect::new(move |_| {
-            send::guard(move || {
-                uploads.rows.with_untracked(|rows| {
-                    rows.iter()
-                        .any(|r| r.state.with_untracked(|s| matches!(s, State::Waiting | State::Sending(..))))
-                })
-            });
-        });
-        uploads
+    }
+
+    /// The row of an upload.
+    pub fn show(self, key: u64) -> Option<AnyView> {
+        self.row.get_value().map(|row| row(key))
+    }
+
+    /// Whether nothing could be begun the last time.
+    pub fn failed(self) -> RwSignal<bool> {
+        self.failed
     }
 
     /// The uploads of this app.
@@ -123,7 +157,8 @@ impl Uploads {
     }
 
     /// Shows a row for each file at once and sends them, request after request.
-    pub fn add(self, workspace: WorkspaceId, chosen: Chosen) {
+    pub fn add(self, workspace: WorkspaceId, chosen: Chosen, row: ShowRow) {
+        self.start(row);
         let here = self.stores.document_ids(workspace).get_untracked();
         self.claimed.update_value(|claimed| claimed.extend(here.into_iter().map(|id| (id, ()))));
         let limit = self.stores.max_file_bytes();

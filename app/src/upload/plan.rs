@@ -1,8 +1,8 @@
 //! How files are cut into requests, how the bytes of a request are told as progress of its files, and what an answer
 //! means for each of them. Pure.
 
+use crate::wire;
 use domain::{DocumentId, Problem, upload::kept_name};
-use serde::Deserialize;
 use std::{collections::VecDeque, ops::Range};
 
 /// Most files of one request; each request becomes one job.
@@ -83,22 +83,23 @@ pub struct Speed {
     pub seconds_left: u64,
 }
 
-#[derive(Debug, Deserialize)]
-struct Accepted {
-    document_id: DocumentId,
-    filename: String,
+#[derive(Debug)]
+pub struct Accepted {
+    pub document_id: DocumentId,
+    pub filename: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Rejected {
-    filename: String,
-    detail: String,
+#[derive(Debug)]
+pub struct Rejected {
+    pub filename: String,
+    pub detail: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Answer {
-    documents: VecDeque<Accepted>,
-    rejected: VecDeque<Rejected>,
+/// What the server says to an upload.
+#[derive(Debug)]
+pub struct Answer {
+    pub documents: VecDeque<Accepted>,
+    pub rejected: VecDeque<Rejected>,
 }
 
 /// What became of one file.
@@ -115,14 +116,14 @@ pub enum Fate {
 pub fn fates(names: &[String], status: u16, body: &str) -> Vec<Fate> {
     let all = |fate: Fate| vec![fate; names.len()];
     match status {
-        200..=299 => match serde_json::from_str::<Answer>(body) {
-            Ok(answer) => accepted(names, answer),
-            Err(_) => all(Fate::Broken("The answer of the server could not be read.".into())),
+        200..=299 => match wire::from_json::<Answer>(body) {
+            Some(answer) => accepted(names, answer),
+            None => all(Fate::Broken("The answer of the server could not be read.".into())),
         },
         0 => all(Fate::Broken("The connection broke before the upload was through.".into())),
-        _ => match serde_json::from_str::<Problem>(body) {
-            Ok(problem) => names.iter().map(|name| refused(name, status, &problem)).collect(),
-            Err(_) => all(Fate::Broken(format!("The server answered {status}."))),
+        _ => match wire::from_json::<Problem>(body) {
+            Some(problem) => names.iter().map(|name| refused(name, status, &problem)).collect(),
+            None => all(Fate::Broken(format!("The server answered {status}."))),
         },
     }
 }

@@ -39,5 +39,5 @@ pub use problem::Problem;
 pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};
 pub use status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, WorkspaceStatus};
 pub use step::Step;
-pub use timestamp::Timestamp;
+pub use timestamp::{Civil, Timestamp};
 pub use validate::FieldErrors;

@@ -84,7 +84,7 @@ impl Shown {
             Shown::Pending { behind: Some(n) } if *n > 0 => format!("Pending · behind {}", number(*n)),
             Shown::Pending { .. } => "Pending".into(),
             Shown::Provisioning => "Provisioning".into(),
-            Shown::Processing { percent } => format!("Processing · {} %", percent.floor()),
+            Shown::Processing { percent } => format!("Processing · {} %", *percent as u64),
             Shown::Ready { warnings: 0 } => "Ready".into(),
             Shown::Ready { warnings } => {
                 format!("Ready · {}", count(*warnings as u64, "warning", "warnings"))

@@ -2,8 +2,10 @@
 //! that the real command is made of. It is a package of its own because the library takes half a minute to compile,
 //! which nobody should wait for who only wants `cargo xtask lint`. Nothing else belongs here.
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+mod names;
+
+use std::path::{Path, PathBuf};
+use std::{fs, process::ExitCode};
 
 use lexopt::prelude::*;
 use wasm_bindgen_cli_support::Bindgen;
@@ -26,6 +28,7 @@ fn main() -> ExitCode {
 fn run(mut args: lexopt::Parser) -> Result<(), Failure> {
     let (mut input, mut out_dir, mut out_name) = (None::<PathBuf>, None::<PathBuf>, None::<String>);
     let (mut debug, mut keep_debug, mut keep_lld_exports, mut demangle) = (false, false, false, true);
+    let mut short_names = false;
     while let Some(arg) = args.next()? {
         match arg {
             Short('V') | Long("version") => {
@@ -44,6 +47,7 @@ fn run(mut args: lexopt::Parser) -> Result<(), Failure> {
             Long("keep-debug") => keep_debug = true,
             Long("keep-lld-exports") => keep_lld_exports = true,
             Long("no-demangle") => demangle = false,
+            Long("short-names") => short_names = true,
             Long("no-typescript") => {}
             Value(path) if input.is_none() => input = Some(path.into()),
             other => return Err(other.unexpected().into()),
@@ -63,6 +67,20 @@ fn run(mut args: lexopt::Parser) -> Result<(), Failure> {
     if let Some(name) = &out_name {
         bindgen.out_name(name);
     }
-    bindgen.generate(out_dir)?;
+    bindgen.generate(&out_dir)?;
+    match out_name {
+        Some(name) if short_names => shorten(&out_dir, &name),
+        None if short_names => Err("`--short-names` needs `--out-name`".into()),
+        _ => Ok(()),
+    }
+}
+
+/// An own option: cargo-leptos, which wants quick builds, does not ask for it.
+fn shorten(dir: &Path, name: &str) -> Result<(), Failure> {
+    let (wasm, script) = (dir.join(format!("{name}_bg.wasm")), dir.join(format!("{name}.js")));
+    let module = format!("./{name}_bg.js");
+    let (short, calls) = names::shortened(&fs::read(&wasm)?, &fs::read_to_string(&script)?, &module)?;
+    fs::write(wasm, short)?;
+    fs::write(script, calls)?;
     Ok(())
 }

@@ -17,7 +17,7 @@ pub fn dev(project: &Project, addr: Option<String>) -> Done {
     packages::ensure_npm(project, &project.style())?;
     ensure_cargo_leptos(project, &toolchain)?;
     // cargo-leptos takes its tools from PATH; the version of wasm-bindgen must be the one in Cargo.lock.
-    let bindgen = site::ensure_bindgen(project)?;
+    let bindgen = site::ensure_bindgen(project)?.bindgen;
     let link = project.tools().join("wasm-bindgen");
     shell::make_parent(&link)?;
     let _ = std::fs::remove_file(&link);
@@ -29,7 +29,8 @@ pub fn dev(project: &Project, addr: Option<String>) -> Done {
     toolchain.environment(&mut watch);
     watch
         .current_dir(&project.root)
-        .args(["leptos", "watch", "--", "serve"])
+        // The pages come in parts, so there is no way to build them as one.
+        .args(["leptos", "watch", "--split", "--", "serve"])
         .env("PATH", lint::with_tools(project))
         .env("LEPTOS_SITE_ADDR", &addr)
         .env("INSIGHTHUB_ADDR", &addr)

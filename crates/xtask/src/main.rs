@@ -8,6 +8,8 @@ mod dev;
 mod lint;
 mod model;
 mod packages;
+mod packs;
+mod parts;
 mod postgres;
 mod problem;
 mod project;

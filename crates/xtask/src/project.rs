@@ -21,6 +21,7 @@ pub struct Project {
 }
 
 /// The settings of `[[workspace.metadata.leptos]]` that the build uses, with cargo-leptos's names and defaults.
+#[cfg_attr(test, derive(Debug, PartialEq))]
 pub struct SiteSettings {
     pub output_name: String,
     pub bin_package: String,
@@ -167,6 +168,66 @@ mod tests {
         assert_eq!(site.output_name, "insighthub");
         assert_eq!(site.bin_target, "insighthub");
         assert!(site.wasm_opt.iter().any(|flag| flag == "-Oz"));
+    }
+
+    /// What `cargo leptos` alone goes by, and why this command does not have to.
+    const ITS_OWN: [(&str, &str); 8] = [
+        ("name", "there is one project"),
+        ("bin-exe-name", "compared below"),
+        ("site-root", "the site lies beside the executable here, and the server is told where it is there"),
+        ("reload-port", "nothing is reloaded here"),
+        ("hash-files", "always done here"),
+        ("disable-erase-components", "compared below"),
+        ("end2end-dir", "compared below"),
+        ("end2end-cmd", "`cargo xtask test` has its own"),
+    ];
+
+    fn toml(path: &str) -> Table {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+        fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display())).parse().expect("TOML")
+    }
+
+    #[test]
+    fn both_ways_of_building_the_site_go_by_the_same_settings() {
+        let manifest = toml("Cargo.toml");
+        let leptos = manifest["workspace"]["metadata"]["leptos"][0].as_table().expect("settings");
+        let text = |key: &str| leptos.get(key).and_then(Value::as_str).unwrap_or_else(|| panic!("no {key}"));
+        let written = manifest.to_string();
+        let site = SiteSettings::parse(&written).expect("settings");
+        // Each setting does something here, or there is a reason why not.
+        for (key, value) in leptos {
+            if ITS_OWN.iter().any(|(own, why)| own == key && !why.is_empty()) {
+                continue;
+            }
+            let mut other = leptos.clone();
+            match value {
+                Value::Array(_) => other.insert(key.clone(), Value::Array(vec!["other".into()])),
+                _ => other.insert(key.clone(), "other".into()),
+            };
+            let mut changed = manifest.clone();
+            changed["workspace"]["metadata"]["leptos"][0] = Value::Table(other);
+            let changed = SiteSettings::parse(&changed.to_string()).expect("settings");
+            assert_ne!(changed, site, "`{key}` is read by cargo leptos alone");
+        }
+        // What is said twice is the same.
+        let config = toml(".cargo/config.toml");
+        assert_eq!(config["env"]["LEPTOS_OUTPUT_NAME"].as_str(), Some(text("output-name")));
+        let flags = config["build"]["rustflags"].as_array().expect("flags");
+        assert!(flags.iter().any(|flag| flag.as_str() == Some("erase_components")));
+        assert_eq!(leptos["disable-erase-components"].as_bool(), Some(true), "the flags have it");
+        let server = toml("server/Cargo.toml");
+        assert_eq!(server["package"]["name"].as_str(), Some(text("bin-package")));
+        assert_eq!(server["bin"][0]["name"].as_str(), Some(text("bin-target")));
+        assert_eq!(server["bin"][0]["name"].as_str(), Some(text("bin-exe-name")));
+        let pages = include_str!("../../../server/src/pages.rs");
+        assert!(pages.contains(&format!("const OUTPUT_NAME: &str = \"{}\";", text("output-name"))));
+        assert!(manifest["profile"].get(text("lib-profile-release")).is_some());
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        for key in ["tailwind-input-file", "assets-dir", "end2end-dir"] {
+            assert!(root.join(text(key)).exists(), "{key}");
+        }
+        // `hash.txt` is there for both, and so the names with hashes are.
+        assert_eq!(leptos["hash-files"].as_bool(), Some(true));
     }
 
     #[test]

@@ -197,6 +197,13 @@ pub fn files_under(dir: &Path) -> Done<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// The files below a folder whose names end with an extension, sorted.
+pub fn files_with(dir: &Path, extension: &str) -> Done<Vec<PathBuf>> {
+    let mut found = files_under(dir)?;
+    found.retain(|file| file.extension() == Some(OsStr::new(extension)));
+    Ok(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,6 @@
-//! The site: what the browser fetches. Four steps, as cargo-leptos does them and with its settings: cargo for the
-//! WASM, wasm-bindgen and esbuild for its JavaScript, Tailwind for the style sheet, wasm-opt for the size; then hashed
-//! names and brotli. Each stage keeps a stamp of what it was made from and is skipped while that is unchanged.
+//! The site: what the browser fetches. The steps of cargo-leptos with its settings: cargo for the WASM, wasm-split for
+//! its parts, wasm-bindgen and esbuild for its JavaScript, Tailwind for the style sheet, wasm-opt for the size; then
+//! hashed names and brotli. Each stage keeps a stamp of what it was made from and is skipped while that is unchanged.
 //!
 //! Layout in the target folder, where `site` and `hash.txt` always lie side by side:
 //! ```text
@@ -14,15 +14,17 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::packages;
+use serde_json::Value;
+
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
 use crate::shell;
 use crate::stamp::{self, Inputs, StampFile};
 use crate::toolchain::{self, Toolchain};
+use crate::{packages, packs, parts};
 
 /// Part of every stamp: to be raised when the steps below change what they make.
-const RECIPE: &str = "1";
+const RECIPE: &str = "4";
 
 const COMPRESS: &str = include_str!("../js/compress.mjs");
 
@@ -68,7 +70,7 @@ fn stage(dir: &Path, inputs: Inputs, make: impl FnOnce(&Path) -> Done) -> Done<S
 fn compile(project: &Project, toolchain: &Toolchain) -> Done<PathBuf> {
     let site = &project.site;
     let mut cargo = toolchain.cargo();
-    cargo.args(["build", "--lib", "--package", &site.lib_package, "--target", toolchain::WASM]);
+    cargo.args(["rustc", "--lib", "--package", &site.lib_package, "--target", toolchain::WASM]);
     cargo.args(["--profile", &site.lib_profile]);
     if !site.lib_default_features {
         cargo.arg("--no-default-features");
@@ -76,6 +78,8 @@ fn compile(project: &Project, toolchain: &Toolchain) -> Done<PathBuf> {
     if !site.lib_features.is_empty() {
         cargo.arg("--features").arg(site.lib_features.join(","));
     }
+    // Without them nobody could tell which function needs which, and the WASM could not be taken apart.
+    cargo.args(["--", "-Clink-args=--emit-relocs"]);
     shell::timed("compiling the browser's half to WASM", || shell::run(&mut cargo))?;
     let name = format!("{}.wasm", site.lib_package.replace('-', "_"));
     let wasm = project.target.join(toolchain::WASM).join(&site.lib_profile).join(name);
@@ -87,50 +91,94 @@ fn compile(project: &Project, toolchain: &Toolchain) -> Done<PathBuf> {
     }
 }
 
-/// Steps 2 and 4: the JavaScript that loads the WASM, bundled with its snippets into one small file, and the WASM made
-/// as small as it goes.
+/// Steps 2 and 4: the parts of the WASM, made as small as they go, and the JavaScript that loads them: one small file
+/// for the main part with its snippets, and one for the others.
 fn front(project: &Project, wasm: &Path, dir: &Path) -> Done<Stage> {
     let name = &project.site.output_name;
     let style = project.style();
     let inputs = Inputs::new()
         .file("wasm", wasm)?
         .file("tools", &style.join("package-lock.json"))?
-        .file("bindgen", &project.root.join("crates/xtask-bindgen/Cargo.toml"))?
+        .dir(&project.root.join("crates/xtask-bindgen"), |_| true)?
         .value("wasm-opt", project.site.wasm_opt.join(" "));
     stage(dir, inputs, |dir| {
         let raw = dir.join("raw");
+        shell::make_dir(&raw)?;
+        let tools = ensure_bindgen(project)?;
+        shell::timed("taking the WASM apart (wasm-split)", || {
+            shell::run(Command::new(&tools.split).arg(wasm).arg(&raw).arg(name))
+        })?;
         shell::timed("generating the JavaScript of the WASM (wasm-bindgen)", || {
-            let mut bindgen = bindgen(project)?;
-            bindgen.args(["--target", "web", "--no-typescript", "--out-name", name, "--out-dir"]);
-            shell::run(bindgen.arg(&raw).arg(wasm))
+            let mut bindgen = Command::new(&tools.bindgen);
+            bindgen.args(["--target", "web", "--no-typescript", "--out-name", name, "--out-dir"]).arg(&raw);
+            // The parts call the main one by what the linker exports, and by names that must stay as they are.
+            bindgen.args(["--keep-lld-exports", "--no-demangle", "--short-names"]);
+            shell::run(bindgen.arg(raw.join(format!("{name}.wasm"))))
         })?;
         shell::timed("shrinking the WASM (wasm-opt)", || {
-            let mut opt = Command::new(style.join("node_modules/.bin/wasm-opt"));
-            opt.args(&project.site.wasm_opt).arg(raw.join(format!("{name}_bg.wasm")));
-            shell::logged(opt.arg("-o").arg(dir.join(format!("{name}.wasm"))), &project.log("wasm-opt"))
+            // Under the name that the split gave the main part, which nobody reads any more.
+            let main = raw.join(format!("{name}.wasm"));
+            let bound = raw.join(format!("{name}_bg.wasm"));
+            fs::rename(&bound, &main).doing(|| format!("cannot move {}", bound.display()))?;
+            shell::files_with(&raw, "wasm")?.iter().try_for_each(|file| {
+                let small = dir.join(file.file_name().unwrap_or_default());
+                let mut opt = Command::new(style.join("node_modules/.bin/wasm-opt"));
+                opt.args(&project.site.wasm_opt).arg(file).arg("-o").arg(&small);
+                shell::logged(&mut opt, &project.log("wasm-opt"))?;
+                shell::run(Command::new(&tools.order).arg(small))
+            })
         })?;
-        let mut esbuild = Command::new(style.join("node_modules/.bin/esbuild"));
-        esbuild
-            .arg(raw.join(format!("{name}.js")))
-            .args(["--bundle", "--minify", "--format=esm", "--target=es2022", "--log-level=warning"])
-            .arg(format!("--outfile={}", dir.join(format!("{name}.js")).display()));
-        shell::run(&mut esbuild)?;
+        let minified = |file: &str, more: &[&str]| {
+            let mut esbuild = Command::new(style.join("node_modules/.bin/esbuild"));
+            esbuild
+                .arg(raw.join(file))
+                .args(["--minify", "--format=esm", "--target=es2022", "--log-level=warning"])
+                .args(more)
+                .arg(format!("--outfile={}", dir.join(file).display()));
+            shell::run(&mut esbuild)
+        };
+        minified(
+            &format!("{name}.js"),
+            &[
+                "--bundle",
+                &format!("--external:./{}", parts::LOADER),
+                "--log-override:duplicate-object-key=silent",
+            ],
+        )?;
+        let text = |file: &str| {
+            let file = raw.join(file);
+            fs::read_to_string(&file).doing(|| format!("cannot read {}", file.display()))
+        };
+        let list = serde_json::from_str(&text(parts::LIST)?)
+            .doing(|| format!("{} is no list of parts", parts::LIST))?;
+        let (loader, list) = packs::pack(dir, &text(parts::LOADER)?, &list)?;
+        shell::write(&raw.join(parts::LOADER), loader)?;
+        minified(parts::LOADER, &[])?;
+        shell::write(&dir.join(parts::LIST), Value::from_iter(list).to_string())?;
         shell::remove_dir(&raw)
     })
 }
 
-/// The project's own `wasm-bindgen`, compiled when a WASM has to be processed and not before.
-fn bindgen(project: &Project) -> Done<Command> {
-    Ok(Command::new(ensure_bindgen(project)?))
+/// The helper programs.
+pub struct Tools {
+    pub bindgen: PathBuf,
+    pub split: PathBuf,
+    pub order: PathBuf,
 }
 
-/// Compiles the project's own `wasm-bindgen`; where its executable lies.
-pub fn ensure_bindgen(project: &Project) -> Done<PathBuf> {
+/// Compiles the project's own `wasm-bindgen` and `wasm-split`, which is done when a WASM has to be processed and not
+/// before; where their executables lie.
+pub fn ensure_bindgen(project: &Project) -> Done<Tools> {
     let mut cargo = toolchain::outer_cargo(project);
-    // Its own profile: as optimised as `dev` makes dependencies it would compile for three minutes, not half of one.
+    // Its own profile: as optimised as `dev` makes dependencies it would compile for minutes.
     cargo.args(["build", "--quiet", "--package", "xtask-bindgen", "--profile", "tools"]);
-    shell::timed("compiling wasm-bindgen", || shell::run(&mut cargo))?;
-    Ok(project.target.join("tools/xtask-bindgen"))
+    shell::timed("compiling wasm-bindgen and wasm-split", || shell::run(&mut cargo))?;
+    let program = |name| project.target.join("tools").join(name);
+    Ok(Tools {
+        bindgen: program("xtask-bindgen"),
+        split: program("xtask-split"),
+        order: program("xtask-order"),
+    })
 }
 
 /// Step 3: the style sheet, of the classes that the components use.
@@ -198,22 +246,13 @@ fn parse_sizes(text: &str) -> Sizes {
     text.lines().filter_map(line).collect()
 }
 
-/// Places the WASM, the script and the style sheet under `NAME.HASH.EXT`, so that they can be cached for ever. The
-/// script names the WASM by default, so it is hashed after it learnt the WASM's new name.
+/// Places the browser's half and the style sheet under names with hashes, so that they can be cached for ever.
 fn place_hashed(name: &str, front: &Path, style: &Path, pkg: &Path) -> Done<BTreeMap<&'static str, String>> {
-    let mut hashes = BTreeMap::new();
-    let mut place = |ext: &'static str, bytes: Vec<u8>| {
-        let hash = short_hash(&bytes);
-        let file = format!("{name}.{hash}.{ext}");
-        hashes.insert(ext, hash);
-        shell::write(&pkg.join(&file), bytes).map(|()| file)
-    };
-    let wasm = place("wasm", shell::read(&front.join(format!("{name}.wasm")))?)?;
-    let script =
-        fs::read_to_string(front.join(format!("{name}.js"))).doing(|| "cannot read the script".to_owned())?;
-    let script = script.replace(&format!("{name}_bg.wasm"), &wasm);
-    place("js", script.into_bytes())?;
-    place("css", shell::read(&style.join(format!("{name}.css")))?)?;
+    let mut hashes = parts::place(name, front, pkg)?;
+    let look = shell::read(&style.join(format!("{name}.css")))?;
+    let hash = short_hash(&look);
+    shell::write(&pkg.join(format!("{name}.{hash}.css")), look)?;
+    hashes.insert("css", hash);
     Ok(hashes)
 }
 
@@ -264,23 +303,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hashed_names_agree_with_hash_txt_and_with_what_the_script_loads() {
+    fn hashed_names_agree_with_hash_txt() {
         let dir = tempfile::tempdir().expect("a folder");
         let (front, style, pkg) =
             (dir.path().join("front"), dir.path().join("style"), dir.path().join("pkg"));
-        shell::write(&front.join("app.wasm"), "wasm").expect("written");
-        shell::write(&front.join("app.js"), "new URL('app_bg.wasm', import.meta.url)").expect("written");
+        shell::write(&front.join("app.wasm"), parts::LOADER).expect("written");
+        shell::write(&front.join("app.js"), "").expect("written");
+        shell::write(&front.join(parts::LOADER), "").expect("written");
+        shell::write(&front.join(parts::LIST), "{}").expect("written");
         shell::write(&style.join("app.css"), "a{}").expect("written");
         let hashes = place_hashed("app", &front, &style, &pkg).expect("placed");
-        for (ext, hash) in &hashes {
-            assert!(pkg.join(format!("app.{hash}.{ext}")).is_file(), "{ext}");
+        for ext in ["js", "wasm", "css"] {
+            assert!(pkg.join(format!("app.{}.{ext}", hashes[ext])).is_file(), "{ext}");
         }
-        let script = fs::read_to_string(pkg.join(format!("app.{}.js", hashes["js"]))).expect("the script");
-        assert!(script.contains(&format!("app.{}.wasm", hashes["wasm"])), "{script}");
-        assert_eq!(short_hash(script.as_bytes()), hashes["js"]);
+        let hash = &hashes["js"];
         assert_eq!(
             hash_file(&hashes),
-            format!("css: {}\njs: {}\nwasm: {}\n", hashes["css"], hashes["js"], hashes["wasm"])
+            format!("css: {}\njs: {hash}\nmanifest: {hash}\nsplit: {hash}\nwasm: {hash}\n", hashes["css"])
         );
     }
 

@@ -168,6 +168,52 @@ async fn the_sites_files_come_compressed_and_whole() {
 }
 
 #[tokio::test]
+async fn files_with_the_hash_of_their_build_are_kept_for_ever_and_come_with_brotli() {
+    // The hashes are told beside the executable, so this server is one of its own.
+    let dir = tempfile::tempdir().expect("a folder");
+    let pkg = dir.path().join("site/pkg");
+    std::fs::create_dir_all(&pkg).expect("made");
+    std::fs::write(dir.path().join("hash.txt"), "css: C0\njs: A1\nmanifest: A1\nsplit: A1\nwasm: A1\n")
+        .expect("written");
+    let kept = [
+        ("app.A1.js", "text/javascript"),
+        ("app.A1.wasm", "application/wasm"),
+        ("split_home.A1.wasm", "application/wasm"),
+        ("__wasm_split.A1.js", "text/javascript"),
+        ("app.C0.css", "text/css"),
+    ];
+    for (name, _) in kept.iter().chain(&[("app.B2.js", "")]) {
+        std::fs::write(pkg.join(name), "plain").expect("written");
+        std::fs::write(pkg.join(format!("{name}.br")), "packed").expect("written");
+    }
+    let server = Setup::new().executable_in(dir.path()).start().await;
+    let visitor = server.visitor();
+    let packed = async |name: &str| {
+        visitor.send(visitor.request("GET", &format!("/pkg/{name}")).header("accept-encoding", "br")).await
+    };
+    for (name, kind) in kept {
+        let answer = packed(name).await;
+        assert_eq!(
+            (answer.header("content-encoding"), answer.body.as_slice()),
+            ("br", b"packed".as_slice()),
+            "{name}"
+        );
+        assert_eq!(
+            (answer.header("content-type"), answer.header("cache-control")),
+            (kind, "public, max-age=31536000, immutable"),
+            "{name}"
+        );
+    }
+    // Of another build: it may change.
+    assert_eq!(packed("app.B2.js").await.header("cache-control"), "no-cache");
+    // The page names them.
+    let html = String::from_utf8(server.user("ada").await.get("/").await.body).expect("text");
+    for name in ["/pkg/insighthub.A1.js", "/pkg/insighthub.A1.wasm", "/pkg/insighthub.C0.css"] {
+        assert!(html.contains(name), "{name} in {html}");
+    }
+}
+
+#[tokio::test]
 async fn pages_and_answers_are_compressed_for_those_who_take_it() {
     let server = Server::start().await;
     let client = server.user("ada").await;

@@ -4,7 +4,7 @@
 mod samples;
 
 use super::problem::{NoAccess, Offline};
-use crate::{AppError, components::*};
+use crate::{AppError, components::*, view};
 use domain::{Problem, shown::Shown};
 use leptos::prelude::*;
 use samples::{ROWS, all_shown, at, phases, steps};

@@ -5,6 +5,7 @@ use crate::{
     components::{Icon, IconName, SearchField},
     paths,
     stores::Stores,
+    view,
 };
 use domain::{Workspace, WorkspaceId, WorkspaceStatus};
 use leptos::{ev, prelude::*};

@@ -4,18 +4,19 @@ mod filter;
 
 use super::{
     problem::ProblemView,
-    workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
+    workspace_dialog::{Asked, Sending, WorkspaceDialog, opened_by_address},
 };
 use crate::{
     components::{
-        Ago, ButtonKind, CardSkeleton, EmptyState, IconName, LinkButton, PageHeader, StatusBadge, TabTitle,
-        words,
+        Ago, ButtonKind, CardSkeleton, Each, EmptyState, IconName, LinkButton, PageHeader, StatusBadge,
+        TabTitle, words,
     },
     forms::FormState,
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
     server_fns::workspaces::{CreateWorkspace, create_workspace},
     stores::Stores,
+    view,
     wire::Wire,
 };
 use domain::{WorkspaceId, message::count, resource::Counts};
@@ -44,7 +45,7 @@ pub fn HomePage() -> impl IntoView {
                         }
                         Err(error) => {
                             let retry = Callback::new(move |()| shell.refetch());
-                            view! { <ProblemView error what="list" retry /> }.into_any()
+                            view! { <ProblemView error what="list" retry /> }
                         }
                     }
                 })}
@@ -100,9 +101,11 @@ fn Cards() -> impl IntoView {
                 })
         }}
         <div class="card-grid">
-            <For each=move || shown.get() key=|id| *id let(id)>
-                <Card id />
-            </For>
+            <Each
+                each=move || shown.get()
+                key=|id: &WorkspaceId| id.uuid().as_u128()
+                show=|id| view! { <Card id /> }
+            />
         </div>
     }
 }
@@ -162,16 +165,17 @@ fn NewWorkspace(open: RwSignal<bool>, refused: FormState) -> impl IntoView {
         Ok(())
     };
     view! {
-        <WorkspaceDialog
-            title="New workspace"
-            verb="Create workspace"
-            action=CreateWorkspace::url()
-            open
-            close_href="/"
-            refused
-            name
-            description
-            send=Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending)
-        />
+        <WorkspaceDialog asked=Asked {
+            title: "New workspace",
+            verb: "Create workspace",
+            action: CreateWorkspace::url(),
+            open,
+            close_href: "/".to_owned(),
+            of: None,
+            refused,
+            name: name.into(),
+            description: description.into(),
+            send: Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending),
+        } />
     }
 }

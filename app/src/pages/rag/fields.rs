@@ -5,6 +5,7 @@ use crate::{
     components::{Field, NumberField, Select, SelectOption},
     forms::error_of,
     server_fns::rag::RagPage,
+    view,
 };
 use domain::{
     message::number,

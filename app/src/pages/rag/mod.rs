@@ -7,13 +7,15 @@ mod stale;
 use super::problem::ProblemView;
 use crate::{
     components::{Button, Icon, IconName, PageHeader, RowsSkeleton, TabTitle},
+    effect::effect_after,
     forms::{Deed, FormState, Hooks, SaveForm, Typed},
     layout::{ShellData, part, take_shell},
     live::{Live, Screen},
     paths,
     server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, read_rag},
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{Wire, page_data},
 };
 use domain::{
     FieldErrors, WorkspaceId,
@@ -56,7 +58,7 @@ pub fn WorkspaceRagPage() -> impl IntoView {
 #[component]
 fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace: bool) -> impl IntoView {
     let start = StoredValue::new(FormState::of_page());
-    let page = Resource::new_blocking(
+    let page = page_data(
         move || workspace.get(),
         move |id| async move {
             match (id, is_workspace) {
@@ -64,6 +66,7 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
                 (id, _) => read_rag(id).await,
             }
         },
+        true,
     );
     let ShellData(shell) = expect_context();
     view! {
@@ -93,7 +96,7 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
                     }
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
-                        view! { <ProblemView error what="RAG config" retry /> }.into_any()
+                        view! { <ProblemView error what="RAG config" retry /> }
                     }
                 }
             })}
@@ -254,7 +257,7 @@ fn follow(
         let of_workspace = of_workspace.as_ref().map(|w| w.with(|w| w.as_ref().map(|w| w.updated_at)));
         (default.get(), of_workspace, is_open.get())
     });
-    Effect::new(move |before: Option<_>| {
+    effect_after(move |before: Option<_>| {
         let now = told.get();
         if before.is_some_and(|before| before != now) {
             spawn_local(async move {

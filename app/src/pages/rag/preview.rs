@@ -3,7 +3,9 @@
 use super::Now;
 use crate::{
     components::TextArea,
+    effect::effect,
     server_fns::rag::{PreviewChunk, preview_chunks},
+    view,
     wire::Wire,
 };
 use domain::message::{count, number};
@@ -65,7 +67,7 @@ pub fn Preview(now: Now, wrong: Callback<(), Option<String>>) -> impl IntoView {
             }
         });
     };
-    Effect::new(move |_| {
+    effect(move || {
         now.track();
         text.track();
         waiting.update_value(|handle| {

@@ -1,12 +1,13 @@
 //! Documents that were indexed with other settings than their workspace has now, and indexing just those anew.
-
 use crate::{
     components::{Button, ButtonKind, Dialog, Icon, IconName},
+    effect::effect_after,
     forms::Deed,
     live::Live,
     paths,
     server_fns::rag::{Reindex, estimate_reindex},
     stores::Stores,
+    view,
     wire::Wire,
 };
 use domain::{
@@ -36,7 +37,7 @@ pub fn Stale(id: WorkspaceId) -> impl IntoView {
         open.set(true);
         count_them();
     };
-    Effect::new(move |before: Option<u64>| {
+    effect_after(move |before: Option<u64>| {
         let stale = stale.get();
         if before.is_some_and(|before| before != stale) && open.get_untracked() {
             count_them();

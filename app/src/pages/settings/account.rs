@@ -9,7 +9,8 @@ use crate::{
     paths,
     server_fns::settings::{DeleteAccount, StartExport, read_export},
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{Wire, page_data},
 };
 use domain::{Export, export::ExportStatus};
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -17,7 +18,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 #[component]
 pub fn AccountPage() -> impl IntoView {
     let start = FormState::of_page();
-    let export = Resource::new(|| (), |()| read_export());
+    let export = page_data(|| (), |()| read_export(), false);
     view! {
         <TabTitle text="Account" />
         <section class="section" aria-labelledby="export-title">
@@ -30,11 +31,11 @@ pub fn AccountPage() -> impl IntoView {
                     match export.await {
                         Ok(Wire(read)) => {
                             let again = Callback::new(move |_| export.refetch());
-                            view! { <ExportLine read again /> }.into_any()
+                            view! { <ExportLine read again /> }
                         }
                         Err(error) => {
                             let retry = Callback::new(move |()| export.refetch());
-                            view! { <ProblemView error what="export" retry /> }.into_any()
+                            view! { <ProblemView error what="export" retry /> }
                         }
                     }
                 })}
@@ -58,8 +59,7 @@ fn ExportLine(read: Option<Export>, again: Callback<serde_json::Value>) -> impl 
             ExportStatus::Pending | ExportStatus::Running => view! {
                 <LoadingSpinner size=Size::Md />
                 "Your export is being made. You may leave this page."
-            }
-            .into_any(),
+            },
             ExportStatus::Ready => view! {
                 <Icon name=IconName::CheckCircle />
                 <span>
@@ -69,13 +69,11 @@ fn ExportLine(read: Option<Export>, again: Callback<serde_json::Value>) -> impl 
                 <LinkButton href="/api/auth/export/content" attr:rel="external" attr:download="">
                     "Download"
                 </LinkButton>
-            }
-            .into_any(),
+            },
             ExportStatus::Failed => view! {
                 <Icon name=IconName::CrossCircle />
                 {export.error.clone().unwrap_or_else(|| "The export failed.".to_owned())}
-            }
-            .into_any(),
+            },
         })
     };
     let is_busy = Memo::new(move |_| shown.with(|e| e.as_ref().is_some_and(|e| !e.status.is_final())));

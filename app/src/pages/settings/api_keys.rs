@@ -8,7 +8,8 @@ use crate::{
     },
     forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
     server_fns::settings::{MakeKey, RevokeKey, list_keys},
-    wire::Wire,
+    view,
+    wire::{Wire, page_data},
 };
 use domain::{ApiKey, FieldErrors, Scope, Timestamp, validate::KeyName};
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -22,7 +23,7 @@ const LIVES: [(&str, &str); 5] =
 #[component]
 pub fn ApiKeysPage() -> impl IntoView {
     let start = FormState::of_page();
-    let keys = Resource::new(|| (), |()| list_keys());
+    let keys = page_data(|| (), |()| list_keys(), false);
     let secret = RwSignal::new(start.values.get("secret").cloned());
     let said = RwSignal::new(start.said.clone().filter(|_| start.values.is_empty()));
     view! {
@@ -41,7 +42,7 @@ pub fn ApiKeysPage() -> impl IntoView {
                 {move || Suspend::new(async move {
                     match keys.await {
                         Ok(Wire(list)) if list.is_empty() => {
-                            view! { <p class="muted">"You have no keys."</p> }.into_any()
+                            view! { <p class="muted">"You have no keys."</p> }
                         }
                         Ok(Wire(list)) => {
                             let revoked = Callback::new(move |_: Value| {
@@ -53,11 +54,10 @@ pub fn ApiKeysPage() -> impl IntoView {
                                     {list.into_iter().map(|key| view! { <Line key revoked /> }).collect_view()}
                                 </ul>
                             }
-                                .into_any()
                         }
                         Err(error) => {
                             let retry = Callback::new(move |()| keys.refetch());
-                            view! { <ProblemView error what="list" retry /> }.into_any()
+                            view! { <ProblemView error what="list" retry /> }
                         }
                     }
                 })}
@@ -226,11 +226,11 @@ fn Line(key: ApiKey, revoked: Callback<Value>) -> impl IntoView {
                 <p class="meta num">
                     {scopes} " · made " <Ago at=Signal::stored(created_at) /> " · "
                     {match last_used_at {
-                        Some(at) => view! { "last used " <Ago at=Signal::stored(at) /> }.into_any(),
+                        Some(at) => view! { "last used " <Ago at=Signal::stored(at) /> },
                         None => "never used".into_any(),
                     }} " · "
                     {match expires_at {
-                        Some(at) => view! { <Expiry at /> }.into_any(),
+                        Some(at) => view! { <Expiry at /> },
                         None => "never expires".into_any(),
                     }}
                 </p>

@@ -21,6 +21,7 @@ use crate::{
     live::{Live, Screen},
     paths,
     stores::Stores,
+    view,
     wire::Wire,
 };
 use domain::User;
@@ -79,7 +80,7 @@ fn with_user<V: IntoView + 'static>(
                     }
                     Err(error) => {
                         let retry = Callback::new(move |()| shell.refetch());
-                        view! { <ProblemView error what="account" retry /> }.into_any()
+                        view! { <ProblemView error what="account" retry /> }
                     }
                 }
             })}}

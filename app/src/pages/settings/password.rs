@@ -1,9 +1,9 @@
 //! Changing the password: its rules tick as one types, and all other sessions end with the old one.
-
 use crate::{
     components::{Field, Icon, IconName, TabTitle},
     forms::{Afterwards, FormState, Hooks, SaveForm, Typed, error_of},
     server_fns::settings::{ChangePassword, password_said, repeated},
+    view,
 };
 use domain::{
     FieldErrors,

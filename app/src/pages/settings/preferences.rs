@@ -6,6 +6,7 @@ use crate::{
     forms::{FormState, Hooks, SaveForm, Typed},
     server_fns::settings::SavePreferences,
     stores::Stores,
+    view,
 };
 use domain::{
     User,

@@ -5,6 +5,7 @@ use crate::{
     components::{Field, TabTitle},
     forms::{FormState, Hooks, SaveForm, Typed, error_of},
     server_fns::settings::SaveProfile,
+    view,
 };
 use domain::{
     FieldErrors, User,

@@ -6,7 +6,8 @@ use crate::{
     forms::{Deed, FormState},
     paths,
     server_fns::settings::{EndOtherSessions, EndSession, list_sessions},
-    wire::Wire,
+    view,
+    wire::{Wire, page_data},
 };
 use domain::resource::{Page, Session};
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -17,7 +18,7 @@ pub fn SessionsPage() -> impl IntoView {
     let start = FormState::of_page();
     let query = use_query_map();
     let after = Memo::new(move |_| query.with(|query| query.get("after")));
-    let sessions = Resource::new(move || after.get(), list_sessions);
+    let sessions = page_data(move || after.get(), list_sessions, false);
     let said = RwSignal::new(start.said.or(start.message));
     let again = Callback::new(move |words: &'static str| {
         said.set(Some(words.to_owned()));
@@ -34,11 +35,10 @@ pub fn SessionsPage() -> impl IntoView {
                         Ok(Wire(Page { items, next })) => view! {
                             <List sessions=items again />
                             <Pages is_first=after.get_untracked().is_none() next />
-                        }
-                        .into_any(),
+                        },
                         Err(error) => {
                             let retry = Callback::new(move |()| sessions.refetch());
-                            view! { <ProblemView error what="list" retry /> }.into_any()
+                            view! { <ProblemView error what="list" retry /> }
                         }
                     }
                 })}

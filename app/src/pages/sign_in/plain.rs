@@ -1,10 +1,9 @@
 //! The sign-in page and what it shares with the sign-up page.
-
 use crate::{
     components::{Button, ButtonKind, ErrorPanel, Field, Logo, TabTitle},
     paths,
     server_fns::auth::SignIn,
-    ssr,
+    ssr, view,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
@@ -23,7 +22,7 @@ pub fn SignInPage() -> impl IntoView {
             title="Sign in"
             message=form.message.clone()
             note=why
-            foot=view! { "No account yet? " <a class="link" href=sign_up>"Sign up"</a> }.into_any()
+            foot=view! { "No account yet? " <a class="link" href=sign_up>"Sign up"</a> }
         >
             <form class="form" method="post" action=SignIn::url()>
                 <input type="hidden" name="next" value=next />

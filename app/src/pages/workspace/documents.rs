@@ -1,12 +1,14 @@
 //! The table of documents: files on their way first, then the documents, newest first. A row changes alone, and never
 //! its height.
 
-use super::{Locked, drop::Picker, rows::Rows, upload_row::UploadRow};
+use super::{Locked, drop::Picker, rows::Rows};
 use crate::{
-    components::{Button, Icon, IconName},
+    components::{Button, Each, ErrorPanel, Icon, IconName},
+    effect::effect_after,
     server_fns::workspaces::list_documents,
     stores::Stores,
     upload::Uploads,
+    view,
     wire::Wire,
 };
 use domain::{WorkspaceId, files, upload::size_limit};
@@ -16,29 +18,47 @@ use leptos::{prelude::*, task::spawn_local};
 pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let stores = Stores::expect();
     let ids = RwSignal::from(stores.document_ids(id));
+    let failed = Uploads::expect().failed();
     let uploads = Uploads::expect().rows(id);
     let is_empty = Memo::new(move |_| ids.with(Vec::is_empty) && uploads.with(Vec::is_empty));
     let near_end = Trigger::new();
     view! {
         <section class="section" aria-label="Documents">
+            {move || failed.get().then(|| view! { <NotBegun /> })}
             {move || {
                 if is_empty.get() {
-                    view! { <Invitation id locked /> }.into_any()
+                    view! { <Invitation id locked /> }
                 } else {
                     view! {
                         <div class="doc-table" role="table" aria-label="Documents">
                             <Head />
-                            <For each=move || uploads.get() key=|key| *key let(key)>
-                                <UploadRow key_of=key />
-                            </For>
+                            <Each
+                                each=move || uploads.get()
+                                key=|key: &u64| u128::from(*key)
+                                show=|key| Uploads::expect().show(key).into_any()
+                            />
                             <Rows id ids near_end=Callback::new(move |()| near_end.notify()) />
                         </div>
                         <More id near_end />
                     }
-                        .into_any()
                 }
             }}
         </section>
+    }
+}
+
+/// What uploads files could not be fetched.
+#[component]
+fn NotBegun() -> impl IntoView {
+    view! {
+        <ErrorPanel
+            title="The upload could not begin"
+            detail="Check the connection and choose the files again. If that does not help, load the page anew."
+        >
+            <a class="button" href="" rel="external">
+                "Load the page"
+            </a>
+        </ErrorPanel>
     }
 }
 
@@ -101,27 +121,23 @@ fn More(id: WorkspaceId, near_end: Trigger) -> impl IntoView {
             busy.try_set(false);
         });
     };
-    Effect::new(move |before: Option<()>| {
+    effect_after(move |before: Option<()>| {
         near_end.track();
         // After a failure the button is there to try again.
         if before.is_some() && failed.with_untracked(Option::is_none) {
             load();
         }
     });
-    view! {
-        {move || {
-            has_more
-                .get()
-                .then(|| {
-                    view! {
-                        <div class="row justify-center">
-                            <Button busy on:click=move |_| load()>
-                                "Load more"
-                            </Button>
-                            <span class="text-status-failed" role="status">{move || failed.get()}</span>
-                        </div>
-                    }
-                })
-        }}
+    move || {
+        has_more.get().then(|| {
+            view! {
+                <div class="row justify-center">
+                    <Button busy on:click=move |_| load()>
+                        "Load more"
+                    </Button>
+                    <span class="text-status-failed" role="status">{move || failed.get()}</span>
+                </div>
+            }
+        })
     }
 }

@@ -1,14 +1,17 @@
 //! The way in for files: picking them, or dropping them anywhere on the page.
 
-use super::Locked;
+use super::{Locked, upload_row::UploadRow};
 use crate::{
     components::{Icon, IconName},
+    effect::effect,
     paths,
     upload::{Chosen, Uploads},
+    view,
 };
 use domain::{WorkspaceId, files::ACCEPT};
-use leptos::{ev, prelude::*};
+use leptos::{ev, prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
+use wasm_split_helpers::{SplitLoaderError, wasm_split};
 use web_sys::{DataTransfer, DragEvent, File, FileList, HtmlInputElement};
 
 /// The button that opens the file picker. A label around the input, so that keyboard and screen reader meet a real
@@ -20,7 +23,7 @@ pub fn Picker(id: WorkspaceId, locked: Locked) -> impl IntoView {
         let Some(input) = ev.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
         let files = input.files().map(|list| files_of(&list)).unwrap_or_default();
         if !files.is_empty() {
-            uploads.add(id, Chosen { files, folders: vec![] });
+            add(uploads, id, Chosen { files, folders: vec![] });
         }
         // So that the same file can be chosen again.
         input.set_value("");
@@ -79,10 +82,10 @@ pub fn DropOverlay(id: WorkspaceId, locked: Locked) -> impl IntoView {
             return;
         }
         if let Some(chosen) = ev.data_transfer().map(|data| chosen(&data)) {
-            uploads.add(id, chosen);
+            add(uploads, id, chosen);
         }
     };
-    Effect::new(move |_| {
+    effect(move || {
         let listeners = [
             window_event_listener(ev::dragenter, on_over),
             window_event_listener(ev::dragover, on_over),
@@ -97,6 +100,20 @@ pub fn DropOverlay(id: WorkspaceId, locked: Locked) -> impl IntoView {
             {move || locked.get().unwrap_or("Drop files to add them")}
         </div>
     }
+}
+
+/// Begins with what was chosen, once the part of the WASM that does it is here.
+fn add(uploads: Uploads, id: WorkspaceId, chosen: Chosen) {
+    spawn_local(async move {
+        let begun = begin(uploads, id, chosen).await;
+        uploads.failed().set(begun.is_err());
+    });
+}
+
+#[wasm_split(upload, fallible)]
+fn begin(uploads: Uploads, id: WorkspaceId, chosen: Chosen) -> Result<(), SplitLoaderError> {
+    uploads.add(id, chosen, |key| view! { <UploadRow key_of=key /> });
+    Ok(())
 }
 
 fn carries_files(ev: &DragEvent) -> bool {

@@ -1,10 +1,10 @@
 //! The job that runs in a workspace, or ran last: its four phases, how far it is, and what went wrong.
-
 use crate::{
     activity::job_title,
     clock::WorkClock,
     components::{BadgeSize, PhaseTimeline, StatusBadge, words},
     stores::Stores,
+    view,
 };
 use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, resource::Metrics, shown::Shown};
 use leptos::{context::Provider, prelude::*};

@@ -1,10 +1,10 @@
 //! The way of a workspace to being ready: its steps while it is made, the reason and another try when that failed.
-
 use crate::{
     components::{Button, ErrorPanel, IconName, ProgressIndicator, ProgressStep},
     live::Live,
     server_fns::workspaces::{RetryWorkspace, retry_workspace},
     stores::Stores,
+    view,
     wire::Wire,
 };
 use domain::{
@@ -17,8 +17,8 @@ use leptos::{ev::SubmitEvent, prelude::*, server_fn::ServerFn, task::spawn_local
 pub fn Making(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl IntoView {
     let status = Memo::new(move |_| workspace.with(|w| w.as_ref().map(|w| w.status)));
     move || match status.get() {
-        Some(WorkspaceStatus::Provisioning) => view! { <UnderWay workspace /> }.into_any(),
-        Some(WorkspaceStatus::Error) => view! { <GoneWrong id workspace /> }.into_any(),
+        Some(WorkspaceStatus::Provisioning) => view! { <UnderWay workspace /> },
+        Some(WorkspaceStatus::Error) => view! { <GoneWrong id workspace /> },
         Some(WorkspaceStatus::Ready | WorkspaceStatus::Deleting) | None => ().into_any(),
     }
 }

@@ -14,7 +14,7 @@ use super::{
     not_found::{Missing, no_such},
     problem::ProblemView,
     rag::Stale,
-    workspace_dialog::{Sending, WorkspaceDialog, opened_by_address},
+    workspace_dialog::{Asked, Sending, WorkspaceDialog, opened_by_address},
 };
 use crate::{
     AppError,
@@ -28,7 +28,8 @@ use crate::{
     paths,
     server_fns::workspaces::{EditWorkspace, edit_workspace, read_workspace, search as run_search},
     stores::Stores,
-    wire::Wire,
+    view,
+    wire::{PageData, Wire, page_data},
 };
 use documents::Documents;
 use domain::{Workspace as Held, WorkspaceId, provision::WorkspaceAction, resource::SearchHit};
@@ -55,7 +56,7 @@ pub fn WorkspacePage() -> impl IntoView {
     // that its answer can carry the right status.
     let title = AwaitedTitle::default();
     let told = title.clone();
-    let page = Resource::new_blocking(
+    let page = page_data(
         move || id.get(),
         move |id| {
             let told = told.clone();
@@ -68,10 +69,12 @@ pub fn WorkspacePage() -> impl IntoView {
                 page
             }
         },
+        true,
     );
-    let found = Resource::new(
+    let found = page_data(
         move || (id.get(), asked.get()),
         |(id, asked)| async move { Some(run_search(id?, asked?, None).await) },
+        false,
     );
     let refused = StoredValue::new(FormState::of_page());
     let ShellData(shell) = expect_context();
@@ -95,7 +98,7 @@ pub fn WorkspacePage() -> impl IntoView {
                     }
                     Err(error) => {
                         let retry = Callback::new(move |()| page.refetch());
-                        view! { <ProblemView error what="workspace" retry /> }.into_any()
+                        view! { <ProblemView error what="workspace" retry /> }
                     }
                 }
             })}
@@ -106,7 +109,7 @@ pub fn WorkspacePage() -> impl IntoView {
 #[component]
 fn Workspace(
     id: WorkspaceId,
-    found: Resource<Found>,
+    found: PageData<Found>,
     asked: Memo<Option<String>>,
     refused: StoredValue<FormState>,
 ) -> impl IntoView {
@@ -124,7 +127,7 @@ fn Workspace(
     let (open, edit) = editing(id, asked, is_edit);
     move || {
         if !is_there.get() {
-            return view! { <Missing what="workspace" /> }.into_any();
+            return view! { <Missing what="workspace" /> };
         }
         let mistakes = mistakes.join(" ");
         let refused = if is_edit { refused.clone() } else { FormState::default() };
@@ -171,7 +174,6 @@ fn Workspace(
             <DropOverlay id locked />
             <Edit id workspace open refused />
         }
-        .into_any()
     }
 }
 
@@ -223,17 +225,17 @@ fn Edit(
         Ok(())
     };
     view! {
-        <WorkspaceDialog
-            title="Edit workspace"
-            verb="Save"
-            action=EditWorkspace::url()
-            open
-            close_href=paths::workspace(id)
-            of=id
-            refused
-            name
-            description
-            send=Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending)
-        />
+        <WorkspaceDialog asked=Asked {
+            title: "Edit workspace",
+            verb: "Save",
+            action: EditWorkspace::url(),
+            open,
+            close_href: paths::workspace(id),
+            of: Some(id),
+            refused,
+            name,
+            description,
+            send: Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending),
+        } />
     }
 }

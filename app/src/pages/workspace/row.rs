@@ -1,8 +1,8 @@
 //! One row of the table: type, name, badge, what happens, size, when, and a thin line of progress.
-
 use crate::{
     components::{Ago, DocumentProgress, FileName, FileTypeIcon, StatusBadge, words},
     stores::{JobState, Stores},
+    view,
 };
 use domain::{Document, DocumentId, DocumentStatus, message::count, resource::CANCELLED, shown::Shown};
 use leptos::prelude::*;

@@ -2,7 +2,7 @@
 //! for the rest. A row that somebody points at stays where it is when others come in above it.
 
 use super::row::DocumentRow;
-use crate::{document::caught, upload::Uploads};
+use crate::{components::Each, document::caught, effect::effect, upload::Uploads, view};
 use domain::{DocumentId, WorkspaceId};
 use leptos::{ev, html, leptos_dom::helpers::AnimationFrameRequestHandle, prelude::*, web_sys};
 use std::{cell::RefCell, ops::Range};
@@ -49,15 +49,15 @@ pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<
             asked.set_value(frame.ok());
         }
     };
-    Effect::new(move |_| {
+    effect(move || {
         caught("scroll", move |_| later());
         caught("resize", move |_| later());
     });
-    Effect::new(move |_| {
+    effect(move || {
         ids.track();
         later();
     });
-    Effect::new(move |_| {
+    effect(move || {
         let (range, row) = (range.get(), height.get());
         let len = ids.with(Vec::len);
         set_height(above, range.start as f64 * row);
@@ -72,9 +72,11 @@ pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<
             on:pointerleave=move |_| pointer_leaves()
         >
             <div aria-hidden="true" node_ref=above></div>
-            <For each=move || shown.get() key=|id| *id let(id)>
-                <DocumentRow id />
-            </For>
+            <Each
+                each=move || shown.get()
+                key=|id: &DocumentId| id.uuid().as_u128()
+                show=|id| view! { <DocumentRow id /> }
+            />
             <div aria-hidden="true" node_ref=below></div>
         </div>
     }
@@ -112,7 +114,8 @@ fn measured(node: Option<web_sys::HtmlDivElement>) -> Option<(f64, Range<usize>)
 fn set_height(node: NodeRef<html::Div>, height: f64) {
     if let Some(node) = node.get_untracked() {
         // By the object model, which the page's policy allows; a style in the markup it does not.
-        let _ = web_sys::HtmlElement::style(&node).set_property("height", &format!("{height}px"));
+        let _ = web_sys::HtmlElement::style(&node)
+            .set_property("height", &format!("{}px", height.round() as i64));
     }
 }
 
@@ -154,7 +157,7 @@ fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) {
     let had_uploads = StoredValue::new(false);
     // The page was scrolled from here, which the browser tells a frame later; other rows may have come by then.
     let ours = StoredValue::new(false);
-    Effect::new(move |_| {
+    effect(move || {
         // The pointer stays, and another row comes below it.
         caught("scroll", move |_| {
             if ours.try_update_value(std::mem::take).unwrap_or_default() {
@@ -164,7 +167,7 @@ fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) {
             POINTED.set(place.and_then(Pointed::at));
         });
     });
-    Effect::new(move |_| {
+    effect(move || {
         ids.track();
         let has = uploads.with_untracked(|rows| !rows.is_empty());
         let own = had_uploads.try_update_value(|had| std::mem::replace(had, has)).unwrap_or_default() || has;

@@ -1,10 +1,10 @@
 //! The search box, and the passages that it found. The question stands in the address, so it can be sent to somebody,
 //! and the form works without a script.
-
 use crate::{
     AppError,
     components::{Boundary, Button, FileTypeIcon, LinkButton, SearchField, words},
-    paths,
+    effect::effect_after,
+    paths, view,
 };
 use domain::{WorkspaceId, message::count, resource::SearchHit};
 use leptos::{ev::SubmitEvent, html, prelude::*};
@@ -18,7 +18,7 @@ pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView 
     let input = NodeRef::<html::Input>::new();
     let navigate = use_navigate();
     // Follows the address, on the way back too; what is being typed is left alone.
-    Effect::new(move |before: Option<Option<String>>| {
+    effect_after(move |before: Option<Option<String>>| {
         let asked = asked.get();
         if let (Some(input), true) = (input.get_untracked(), before.is_some_and(|before| before != asked)) {
             input.set_value(asked.as_deref().unwrap_or_default());

@@ -3,6 +3,7 @@
 use crate::{
     components::{Ago, Icon, IconName, words},
     stores::Stores,
+    view,
 };
 use domain::{Workspace, WorkspaceId, WorkspaceStatus, message::number, resource::Counts};
 use leptos::prelude::*;

@@ -1,10 +1,10 @@
 //! A file on its way: the same row as a document's, until that takes its place.
-
 use crate::{
     components::{
         DocumentProgress, FileName, FileTypeIcon, Icon, IconButton, IconName, LoadingSpinner, Size, words,
     },
     upload::{Speed, State, Uploads},
+    view,
 };
 use leptos::prelude::*;
 
@@ -48,9 +48,9 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
             <span class="doc-state" role="cell">
                 <span class="badge" data-status=move || kind.get().status() data-size="sm">
                     {move || match kind.get() {
-                        Kind::Waiting => view! { <Icon name=IconName::Clock /> }.into_any(),
-                        Kind::Moving | Kind::Arrived => view! { <LoadingSpinner size=Size::Md /> }.into_any(),
-                        Kind::Refused | Kind::Broken => view! { <Icon name=IconName::CrossCircle /> }.into_any(),
+                        Kind::Waiting => view! { <Icon name=IconName::Clock /> },
+                        Kind::Moving | Kind::Arrived => view! { <LoadingSpinner size=Size::Md /> },
+                        Kind::Refused | Kind::Broken => view! { <Icon name=IconName::CrossCircle /> },
                     }}
                     <span class="badge-word">{word}</span>
                 </span>

@@ -1,10 +1,13 @@
 //! Chooses the look.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{User, resource::Theme};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "auth/set_theme")]
+#[server(prefix = "/_fn", endpoint = "auth/set_theme", output = Answer)]
 pub async fn set_theme(theme: Theme) -> Result<Wire<User>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;

@@ -1,9 +1,9 @@
 //! Signs in.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "auth/sign_in")]
+#[server(prefix = "/_fn", endpoint = "auth/sign_in", output = Answer)]
 pub async fn sign_in(
     #[server(default)] email: String,
     #[server(default)] password: String,

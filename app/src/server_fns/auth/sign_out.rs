@@ -1,9 +1,9 @@
 //! Ends the session everywhere.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "auth/sign_out")]
+#[server(prefix = "/_fn", endpoint = "auth/sign_out", output = Answer)]
 pub async fn sign_out() -> Result<(), AppError> {
     use crate::ssr;
     // Without a session there is nothing to end; the cookie goes all the same.

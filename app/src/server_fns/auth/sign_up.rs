@@ -1,9 +1,9 @@
 //! Makes an account and signs in.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "auth/sign_up")]
+#[server(prefix = "/_fn", endpoint = "auth/sign_up", output = Answer)]
 pub async fn sign_up(
     #[server(default)] username: String,
     #[server(default)] email: String,

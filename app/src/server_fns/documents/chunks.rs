@@ -1,10 +1,13 @@
 //! The next passages of a document, or its first ones when nothing was read yet.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{Chunk, DocumentId, resource::Page};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "documents/chunks")]
+#[server(prefix = "/_fn", endpoint = "documents/chunks", output = Answer)]
 pub async fn list_chunks(
     id: DocumentId,
     #[server(default)] after: Option<String>,

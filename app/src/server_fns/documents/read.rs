@@ -1,6 +1,9 @@
 //! A document with its steps and first passages.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{DocumentId, pages::DocumentPage};
 use leptos::prelude::*;
 
@@ -8,7 +11,7 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 pub const PAGE: u32 = 20;
 
-#[server(prefix = "/_fn", endpoint = "documents/read")]
+#[server(prefix = "/_fn", endpoint = "documents/read", output = Answer)]
 pub async fn read_document(id: DocumentId) -> Result<Wire<DocumentPage>, AppError> {
     use crate::ssr;
     use services::ports::PageQuery;

@@ -1,6 +1,9 @@
 //! How the documents of a workspace went, drawn.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::WorkspaceId;
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -29,7 +32,7 @@ pub struct Figures {
     pub is_part: bool,
 }
 
-#[server(prefix = "/_fn", endpoint = "history/analytics")]
+#[server(prefix = "/_fn", endpoint = "history/analytics", output = Answer)]
 pub async fn read_analytics(
     id: WorkspaceId,
     #[server(default)] days: u32,

@@ -1,12 +1,15 @@
 //! The history of a document.
 
 use super::HistoryPage;
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::DocumentId;
 use leptos::prelude::*;
 
 /// `all`: progress too, not only turns from one status to another.
-#[server(prefix = "/_fn", endpoint = "history/document")]
+#[server(prefix = "/_fn", endpoint = "history/document", output = Answer)]
 pub async fn document_history(
     id: DocumentId,
     #[server(default)] after: Option<String>,

@@ -1,12 +1,15 @@
 //! The history of a workspace with its documents and jobs.
 
 use super::HistoryPage;
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::WorkspaceId;
 use leptos::prelude::*;
 
 /// `all`: progress too, not only turns from one status to another.
-#[server(prefix = "/_fn", endpoint = "history/workspace")]
+#[server(prefix = "/_fn", endpoint = "history/workspace", output = Answer)]
 pub async fn workspace_history(
     id: WorkspaceId,
     #[server(default)] after: Option<String>,

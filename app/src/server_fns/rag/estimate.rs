@@ -1,10 +1,13 @@
 //! What indexing the stale documents anew will take.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{WorkspaceId, rag::Estimate};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "rag/estimate")]
+#[server(prefix = "/_fn", endpoint = "rag/estimate", output = Answer)]
 pub async fn estimate_reindex(id: WorkspaceId) -> Result<Wire<Estimate>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;

@@ -1,6 +1,9 @@
 //! Cuts a sample text as the pipeline would.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +15,7 @@ pub struct PreviewChunk {
     pub tokens: u64,
 }
 
-#[server(prefix = "/_fn", endpoint = "rag/preview")]
+#[server(prefix = "/_fn", endpoint = "rag/preview", output = Answer)]
 pub async fn preview_chunks(
     #[server(default)] embedding_model: String,
     #[server(default)] chunking_strategy: String,

@@ -1,6 +1,9 @@
 //! A RAG config with all that can be chosen from.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{
     Workspace, WorkspaceId,
     rag::{RagConfig, RagField, RagOptions},
@@ -29,7 +32,7 @@ impl RagPage {
     }
 }
 
-#[server(prefix = "/_fn", endpoint = "rag/read")]
+#[server(prefix = "/_fn", endpoint = "rag/read", output = Answer)]
 pub async fn read_rag(#[server(default)] workspace: Option<WorkspaceId>) -> Result<Wire<RagPage>, AppError> {
     use crate::ssr::{self, told};
     let (services, who) = ssr::signed_in()?;

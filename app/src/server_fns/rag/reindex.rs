@@ -1,10 +1,10 @@
 //! Indexes the stale documents of a workspace anew, and only those.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use domain::WorkspaceId;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "rag/reindex")]
+#[server(prefix = "/_fn", endpoint = "rag/reindex", output = Answer)]
 pub async fn reindex(
     id: WorkspaceId,
     /// Drawn with the form, so that a form that is sent twice starts one job.

@@ -1,10 +1,10 @@
 //! Takes a RAG config back: a workspace's to the person's default, the default to what InsightHub comes with.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use domain::WorkspaceId;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "rag/reset")]
+#[server(prefix = "/_fn", endpoint = "rag/reset", output = Answer)]
 pub async fn reset_rag(#[server(default)] workspace: Option<WorkspaceId>) -> Result<(), AppError> {
     use crate::{paths, ssr};
     use domain::rag::RagField;

@@ -1,11 +1,11 @@
 //! Changes the password; all other sessions end with it.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use domain::FieldErrors;
 use leptos::prelude::*;
 
 /// Answers how many other sessions it ended.
-#[server(prefix = "/_fn", endpoint = "settings/change_password")]
+#[server(prefix = "/_fn", endpoint = "settings/change_password", output = Answer)]
 pub async fn change_password(
     #[server(default)] current_password: String,
     #[server(default)] new_password: String,

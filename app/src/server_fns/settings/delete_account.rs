@@ -1,9 +1,9 @@
 //! Deletes the account with everything in it.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/delete_account")]
+#[server(prefix = "/_fn", endpoint = "settings/delete_account", output = Answer)]
 pub async fn delete_account(#[server(default)] password: String) -> Result<(), AppError> {
     use crate::{paths::SETTINGS_ACCOUNT, ssr};
     let (services, who) = ssr::signed_in()?;

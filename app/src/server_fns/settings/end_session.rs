@@ -1,10 +1,10 @@
 //! Signs one browser out.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use domain::SessionId;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/end_session")]
+#[server(prefix = "/_fn", endpoint = "settings/end_session", output = Answer)]
 pub async fn end_session(id: SessionId) -> Result<(), AppError> {
     use crate::{paths::SETTINGS_SESSIONS, ssr};
     let (services, who) = ssr::signed_in()?;

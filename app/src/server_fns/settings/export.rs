@@ -1,10 +1,13 @@
 //! The newest export of the account.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::Export;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/export")]
+#[server(prefix = "/_fn", endpoint = "settings/export", output = Answer)]
 pub async fn read_export() -> Result<Wire<Option<Export>>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;

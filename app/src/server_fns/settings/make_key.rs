@@ -1,10 +1,10 @@
 //! Makes an API key. Its secret is told once.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
 /// Answers the secret; none when the same form made the key before.
-#[server(prefix = "/_fn", endpoint = "settings/make_key")]
+#[server(prefix = "/_fn", endpoint = "settings/make_key", output = Answer)]
 pub async fn make_key(
     #[server(default)] name: String,
     #[server(default)] scopes: Vec<String>,

@@ -1,10 +1,10 @@
 //! Ends an API key at once.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use domain::ApiKeyId;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/revoke_key")]
+#[server(prefix = "/_fn", endpoint = "settings/revoke_key", output = Answer)]
 pub async fn revoke_key(id: ApiKeyId) -> Result<(), AppError> {
     use crate::{paths::SETTINGS_API_KEYS, ssr};
     let (services, who) = ssr::signed_in()?;

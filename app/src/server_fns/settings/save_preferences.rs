@@ -1,9 +1,9 @@
 //! Changes how things look, in every browser of the person.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/save_preferences")]
+#[server(prefix = "/_fn", endpoint = "settings/save_preferences", output = Answer)]
 pub async fn save_preferences(
     theme: Option<String>,
     density: Option<String>,

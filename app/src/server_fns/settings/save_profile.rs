@@ -1,9 +1,9 @@
 //! Changes what a person is called and the address that they sign in with.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/save_profile")]
+#[server(prefix = "/_fn", endpoint = "settings/save_profile", output = Answer)]
 pub async fn save_profile(
     #[server(default)] full_name: String,
     #[server(default)] email: String,

@@ -1,10 +1,13 @@
 //! The browsers that are signed in to the account.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::resource::{Page, Session};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/sessions")]
+#[server(prefix = "/_fn", endpoint = "settings/sessions", output = Answer)]
 pub async fn list_sessions(after: Option<String>) -> Result<Wire<Page<Session>>, AppError> {
     use crate::ssr;
     use services::ports::PageQuery;

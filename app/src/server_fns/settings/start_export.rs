@@ -1,9 +1,9 @@
 //! Begins an export of the account.
 
-use crate::error::AppError;
+use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "settings/start_export")]
+#[server(prefix = "/_fn", endpoint = "settings/start_export", output = Answer)]
 pub async fn start_export(
     /// Drawn with the form, so that a form that is sent twice makes one export.
     #[server(default)]

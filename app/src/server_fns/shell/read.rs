@@ -1,10 +1,13 @@
 //! The person, the workspaces and the jobs that run.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::pages::Shell;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "shell/read")]
+#[server(prefix = "/_fn", endpoint = "shell/read", output = Answer)]
 pub async fn read_shell() -> Result<Wire<Shell>, AppError> {
     use crate::ssr;
     let (services, who) = ssr::signed_in()?;

@@ -1,10 +1,13 @@
 //! Makes a workspace. A script gets it back, still provisioning; a plain form is led to the list that shows it.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::Workspace;
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "workspaces/create")]
+#[server(prefix = "/_fn", endpoint = "workspaces/create", output = Answer)]
 pub async fn create_workspace(
     #[server(default)] name: String,
     #[server(default)] description: String,

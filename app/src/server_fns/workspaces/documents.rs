@@ -1,10 +1,13 @@
 //! The next documents of a workspace, with their jobs.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "workspaces/documents")]
+#[server(prefix = "/_fn", endpoint = "workspaces/documents", output = Answer)]
 pub async fn list_documents(id: WorkspaceId, after: String) -> Result<Wire<WorkspacePage>, AppError> {
     use crate::ssr;
     use services::ports::PageQuery;

@@ -1,10 +1,13 @@
 //! Changes the name and the description of a workspace.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{Workspace, WorkspaceId};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "workspaces/edit")]
+#[server(prefix = "/_fn", endpoint = "workspaces/edit", output = Answer)]
 pub async fn edit_workspace(
     id: WorkspaceId,
     #[server(default)] name: String,

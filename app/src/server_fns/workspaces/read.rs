@@ -1,6 +1,9 @@
 //! A workspace with its newest documents and their jobs.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{WorkspaceId, pages::WorkspacePage};
 use leptos::prelude::*;
 
@@ -8,7 +11,7 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 pub const PAGE: u32 = 50;
 
-#[server(prefix = "/_fn", endpoint = "workspaces/read")]
+#[server(prefix = "/_fn", endpoint = "workspaces/read", output = Answer)]
 pub async fn read_workspace(
     id: WorkspaceId,
     /// Documents that the page shows already, so that a reload shows as many; at most 200.

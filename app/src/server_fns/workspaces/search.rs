@@ -1,10 +1,13 @@
 //! Passages that answer a question.
 
-use crate::{error::AppError, wire::Wire};
+use crate::{
+    error::AppError,
+    wire::{Answer, Wire},
+};
 use domain::{WorkspaceId, resource::SearchHit};
 use leptos::prelude::*;
 
-#[server(prefix = "/_fn", endpoint = "workspaces/search")]
+#[server(prefix = "/_fn", endpoint = "workspaces/search", output = Answer)]
 pub async fn search(
     workspace: WorkspaceId,
     query: String,

@@ -38,6 +38,7 @@ pub struct Server {
 
 /// How a server is started.
 pub struct Setup {
+    program: PathBuf,
     dir: Arc<TempDir>,
     env: Vec<(&'static str, String)>,
     args: Vec<&'static str>,
@@ -47,11 +48,19 @@ pub struct Setup {
 impl Setup {
     pub fn new() -> Self {
         Self {
+            program: BINARY.into(),
             dir: Arc::new(tempfile::tempdir().expect("a folder")),
             env: vec![],
             args: vec!["serve"],
             longest_file: None,
         }
+    }
+
+    /// Runs a copy of the program, with what lies in that folder beside it.
+    pub fn executable_in(mut self, dir: &Path) -> Self {
+        self.program = dir.join("insighthub");
+        std::fs::copy(BINARY, &self.program).expect("copied");
+        self
     }
 
     pub fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -78,12 +87,12 @@ impl Setup {
     /// The command with nothing of this process's settings but the way to the models.
     pub fn command(&self) -> Command {
         let mut command = match self.longest_file {
-            None => Command::new(BINARY),
+            None => Command::new(&self.program),
             Some(bytes) => {
                 let mut shell = Command::new("sh");
                 // POSIX counts in blocks of 512 bytes.
                 let script = format!("ulimit -f {} && exec \"$0\" \"$@\"", bytes / 512);
-                shell.args(["-c", &script, BINARY]);
+                shell.args(["-c", &script]).arg(&self.program);
                 shell
             }
         };

@@ -1,4 +1,4 @@
-// The browser tests: one worker, Chromium only, no second try. A test that passes only at a second try is a failure that
+// The browser tests: two workers, each with a server of its own, Chromium only, no second try. A test that passes only at a second try is a failure that
 // somebody will meet. `cargo xtask test --only e2e` builds what they need and runs them.
 import { defineConfig } from "@playwright/test";
 import { launchOptions } from "./chromium.mjs";
@@ -12,7 +12,7 @@ export default defineConfig({
   ],
   forbidOnly: !!process.env.CI,
   fullyParallel: false,
-  workers: 1,
+  workers: 2,
   retries: 0,
   // The model is loaded and real documents are embedded on two cores.
   timeout: 120_000,

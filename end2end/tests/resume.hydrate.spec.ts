@@ -127,6 +127,50 @@ test("the server is killed in the middle and the page recovers by itself", async
   expect(loads()).toBe(0);
 });
 
+test("after ten minutes without a server the page still tries, and Retry now brings it back at once", async ({
+  page,
+  server,
+  complaints,
+}) => {
+  complaints.allow(/WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource/);
+  await page.clock.install();
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const tries: string[] = [];
+  page.on("websocket", (socket) => tries.push(socket.url()));
+  page.on("request", (request) => {
+    if (/api\/status\/(events|changes)/.test(request.url())) tries.push(request.url());
+  });
+  await server.kill();
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  const retry = page.getByRole("button", { name: "Retry now" });
+  let minutes = 0;
+  for (; minutes < 10; minutes++) {
+    const before = tries.length;
+    // A refused try is told by the browser in its own time, so the clock goes on in small steps.
+    for (let step = 0; step < 12; step++) await page.clock.runFor(5_000);
+    expect(tries.length, `tries in minute ${minutes + 1}`).toBeGreaterThan(before);
+  }
+  await expect
+    .poll(async () => {
+      await page.clock.runFor(1_000);
+      return retry.isVisible();
+    })
+    .toBe(true);
+  await expect(page.getByText(/next try in \d+ s/)).toBeVisible();
+  await server.start();
+  await retry.click();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "open");
+  await expect(page.getByText(/Live updates paused/)).toBeHidden();
+  await upload(page.request, workspace, ["glossary.txt"]);
+  await expect
+    .poll(async () => {
+      await page.clock.runFor(1_000);
+      return row(page, "glossary.txt").getAttribute("data-status");
+    }, { timeout: 60_000 })
+    .toBe("ready");
+});
+
 test("a session that ends elsewhere brings the page to sign-in, and back", async ({ page }) => {
   await signUp(page);
   const workspace = await openFirst(page);

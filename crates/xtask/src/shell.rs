@@ -3,8 +3,10 @@
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -204,6 +206,28 @@ pub fn files_with(dir: &Path, extension: &str) -> Done<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Does something with each of them, so many at once as there are cores; the first problem that somebody had.
+pub fn side_by_side<T: Sync>(all: &[T], work: impl Fn(&T) -> Done + Sync) -> Done {
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        while let Some(one) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Err(problem) = work(one) {
+                // What has not begun is left alone.
+                next.store(all.len(), Ordering::Relaxed);
+                return Err(problem);
+            }
+        }
+        Ok(())
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err(Problem::new("a worker of this command broke down")))
+        })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -230,6 +254,21 @@ mod tests {
             Duration::from_millis(50),
         );
         assert!(outcome.expect_err("it cannot finish").to_string().contains("had not finished"));
+    }
+
+    #[test]
+    fn work_side_by_side_is_done_once_for_each_and_ends_with_a_problem() {
+        let all: Vec<usize> = (0..100).collect();
+        let done: Vec<_> = all.iter().map(|_| AtomicUsize::new(0)).collect();
+        let count = |n: &usize| {
+            done[*n].fetch_add(1, Ordering::Relaxed);
+            Ok(())
+        };
+        side_by_side(&all, count).expect("no problem");
+        assert!(done.iter().all(|n| n.load(Ordering::Relaxed) == 1));
+        let refuse = |n: &usize| if *n == 7 { Err(Problem::new("seven")) } else { Ok(()) };
+        assert_eq!(side_by_side(&all, refuse).expect_err("a problem").to_string(), "seven");
+        assert!(side_by_side(&[], refuse).is_ok());
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! debug/insighthub      the same for tests
 //! ```
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -120,11 +121,15 @@ fn front(project: &Project, wasm: &Path, dir: &Path) -> Done<Stage> {
             let main = raw.join(format!("{name}.wasm"));
             let bound = raw.join(format!("{name}_bg.wasm"));
             fs::rename(&bound, &main).doing(|| format!("cannot move {}", bound.display()))?;
-            shell::files_with(&raw, "wasm")?.iter().try_for_each(|file| {
+            let mut parts = shell::files_with(&raw, "wasm")?;
+            // The main part takes longest, so it comes first.
+            parts.sort_by_key(|file| Reverse(fs::metadata(file).map_or(0, |found| found.len())));
+            shell::side_by_side(&parts, |file| {
                 let small = dir.join(file.file_name().unwrap_or_default());
+                let stem = file.file_stem().unwrap_or_default().to_string_lossy();
                 let mut opt = Command::new(style.join("node_modules/.bin/wasm-opt"));
                 opt.args(&project.site.wasm_opt).arg(file).arg("-o").arg(&small);
-                shell::logged(&mut opt, &project.log("wasm-opt"))?;
+                shell::logged(&mut opt, &raw.join(format!("{stem}.log")))?;
                 shell::run(Command::new(&tools.order).arg(small))
             })
         })?;

@@ -206,7 +206,18 @@ impl Services {
         // On a task of its own: the one who asked may go away at any moment, but from here on the job may be made, and
         // then its files have to stay.
         let made = crate::actor::spawn(async move {
-            let (job, documents) = jobs.create_job(new).await?;
+            let (job, documents) = match jobs.create_job(new).await {
+                Ok(made) => made,
+                Err(refused) => {
+                    // Before the refusal is told, so that nothing of it is left when it is read.
+                    for file in files {
+                        if let Err(error) = file.remove().await {
+                            tracing::warn!(%error, "a file of a refused upload stays behind");
+                        }
+                    }
+                    return Err(refused.into());
+                }
+            };
             for file in files {
                 // The same `Idempotency-Key` answers the first upload's documents; the second copies of the files go.
                 let is_used = |key: &String| documents.iter().any(|d| key.ends_with(&d.id.to_string()));

@@ -35,12 +35,12 @@ async fn pages_show_data_without_a_script_and_name_the_nonce_of_their_policy() {
     assert!(html.contains("My documents") && html.contains("ada"), "{html}");
     let policy = answer.header("content-security-policy");
     let nonce = policy.split("'nonce-").nth(1).and_then(|rest| rest.split('\'').next()).expect("a nonce");
-    assert!(html.matches("<script").count() > 0);
-    assert_eq!(
-        html.matches("<script").count(),
-        html.matches(&format!("nonce=\"{nonce}\"")).count(),
-        "each script has it"
-    );
+    let scripts: Vec<&str> = html.split("<script").skip(1).collect();
+    assert!(!scripts.is_empty());
+    for script in scripts {
+        let tag = script.split('>').next().unwrap_or_default();
+        assert!(tag.contains(&format!("nonce=\"{nonce}\"")), "{tag}");
+    }
     assert!(answer.header("cache-control").contains("no-store"));
 
     let workspace = client.first_workspace().await;

@@ -1,10 +1,13 @@
 //! Random commands, given to the store in memory and to a database alike: each answers the same, and in the end every
 //! job, document, chunk and event is the same. This is what keeps the engines from growing apart.
 
+mod commands;
+
 use crate::{
     desk::{LONG, failed, keyword_only, loaded, new_chunk, new_document, step, vector_of, worker},
     support::{Place, World},
 };
+use commands::{Command, USERS, command};
 use domain::{
     ChunkId, DocumentId, DocumentStatus, Epoch, HistoryEntry, JobId, JobKind, Step, Timestamp, UserId,
     WorkspaceId, WorkspaceStatus,
@@ -21,130 +24,6 @@ use services::ports::{
 };
 use std::fmt::Debug;
 use storage::memory::MemoryStore;
-
-const USERS: usize = 3;
-
-#[derive(Clone, Debug)]
-enum Command {
-    /// A job in a user's first (vector) or second (keyword) workspace, or in another user's.
-    Create {
-        user: usize,
-        keyword: bool,
-        stranger: bool,
-        documents: u32,
-        command: Option<u8>,
-    },
-    Claim {
-        worker: u8,
-        dies: bool,
-        limit: u32,
-    },
-    /// The next piece of work of a claim, however old that is.
-    Work {
-        claim: usize,
-        chunks: u32,
-    },
-    /// All of it, to the end.
-    Finish {
-        claim: usize,
-        chunks: u32,
-    },
-    Fail {
-        claim: usize,
-    },
-    /// A piece of work that may not be the next one.
-    Any {
-        claim: usize,
-        which: u8,
-    },
-    Release {
-        claim: usize,
-    },
-    Heartbeat {
-        worker: u8,
-        dies: bool,
-    },
-    VoidLeases,
-    /// A user's first or second workspace is configured in another way.
-    Configure {
-        user: usize,
-        keyword: bool,
-        which: u8,
-    },
-    /// Some of its documents are told of it.
-    Tell {
-        user: usize,
-        keyword: bool,
-        limit: u32,
-    },
-    /// A job of what is stale there, or in another user's.
-    Reindex {
-        user: usize,
-        keyword: bool,
-        stranger: bool,
-        command: Option<u8>,
-    },
-    /// Some documents of a job are told that they wait.
-    Requeue {
-        job: usize,
-        limit: u32,
-    },
-    /// A user's first or second workspace is given to an outside worker, or back.
-    Give {
-        user: usize,
-        keyword: bool,
-        outside: bool,
-    },
-    /// What an outside worker says of a document, however that is.
-    Report {
-        document: usize,
-        status: usize,
-        step: usize,
-        progress: u8,
-        chunks: Option<u64>,
-    },
-    /// Some of those who wait are told their place.
-    TellQueue {
-        limit: u32,
-    },
-    /// Time passes, in milliseconds: too little for the next progress event, or enough.
-    Wait {
-        millis: i64,
-    },
-}
-
-fn command() -> impl Strategy<Value = Command> {
-    let claim = || any::<prop::sample::Index>().prop_map(|i| i.index(1_000));
-    prop_oneof![
-        2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.1), 1..4u32, prop::option::weighted(0.3, 0..3u8))
-            .prop_map(|(user, keyword, stranger, documents, command)| Command::Create {
-                user, keyword, stranger, documents, command
-            }),
-        4 => (0..3u8, prop::bool::weighted(0.3), 1..4u32)
-            .prop_map(|(worker, dies, limit)| Command::Claim { worker, dies, limit }),
-        8 => (claim(), 0..9u32).prop_map(|(claim, chunks)| Command::Work { claim, chunks }),
-        3 => (claim(), 0..5u32).prop_map(|(claim, chunks)| Command::Finish { claim, chunks }),
-        1 => claim().prop_map(|claim| Command::Fail { claim }),
-        2 => (claim(), 0..6u8).prop_map(|(claim, which)| Command::Any { claim, which }),
-        1 => claim().prop_map(|claim| Command::Release { claim }),
-        1 => (0..3u8, any::<bool>()).prop_map(|(worker, dies)| Command::Heartbeat { worker, dies }),
-        1 => Just(Command::VoidLeases),
-        2 => (0..USERS, any::<bool>(), 0..4u8)
-            .prop_map(|(user, keyword, which)| Command::Configure { user, keyword, which }),
-        2 => (0..USERS, any::<bool>(), 1..3u32)
-            .prop_map(|(user, keyword, limit)| Command::Tell { user, keyword, limit }),
-        2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.1), prop::option::weighted(0.3, 0..3u8))
-            .prop_map(|(user, keyword, stranger, command)| Command::Reindex { user, keyword, stranger, command }),
-        2 => (claim(), 1..3u32).prop_map(|(job, limit)| Command::Requeue { job, limit }),
-        2 => (0..USERS, any::<bool>(), prop::bool::weighted(0.6))
-            .prop_map(|(user, keyword, outside)| Command::Give { user, keyword, outside }),
-        6 => (claim(), 0..6usize, 0..5usize, 0..100u8, prop::option::of(0..9u64)).prop_map(
-            |(document, status, step, progress, chunks)| Command::Report { document, status, step, progress, chunks }
-        ),
-        1 => (1..4u32).prop_map(|limit| Command::TellQueue { limit }),
-        2 => (1..900i64).prop_map(|millis| Command::Wait { millis }),
-    ]
-}
 
 /// The two stores, and what the workers believe.
 struct Twins<D> {

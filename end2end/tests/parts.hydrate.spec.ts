@@ -42,7 +42,7 @@ test("a page brings its own part, told by its head, and the next page's comes on
   await expect(page.getByRole("heading", { name: "Settings" })).toBeVisible();
   await expect(page.getByLabel("Full name")).toBeVisible();
   await page.getByRole("link", { name: "RAG config" }).click();
-  await expect(page.getByLabel("Chunk size")).toBeVisible();
+  await expect(page.getByRole("textbox", { name: "Chunk size" })).toBeVisible();
   await page.getByRole("link", { name: "Sessions" }).click();
   await expect(page.getByText("This browser")).toBeVisible();
   expect(names).toEqual(["home", "settings", "rag"]);
@@ -107,7 +107,7 @@ test("what is only there after a click is fetched then, and says so where it can
   // Opened by its address, the form is there from the start, and so is its part.
   await page.getByRole("link", { name: "Load the page" }).click();
   await hydrated(page);
-  await page.getByLabel("Name").fill("Another");
+  await page.getByRole("textbox", { name: "Name" }).fill("Another");
   await page.getByRole("button", { name: "Create workspace" }).click();
   await expect(page.getByRole("heading", { name: "Another" })).toBeVisible();
   expect(names).toContain("dialog");

@@ -6,7 +6,7 @@ use super::parts::{Fetched, Making, Part, Unfetched};
 use crate::{
     AppError,
     components::{Button, ButtonKind, Dialog, Field, TextArea},
-    effect::effect_after,
+    effect::{effect, effect_after},
     forms::FormState,
     view,
 };
@@ -80,21 +80,44 @@ pub struct Asked {
     pub send: Send,
 }
 
+/// Where the code of the dialog is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Code {
+    OnTheWay,
+    Here,
+    /// It could not be fetched.
+    Away,
+}
+
 /// The dialog, from the first time on that it is open.
 #[component]
 pub fn WorkspaceDialog(asked: Asked) -> impl IntoView {
     let open = asked.open;
     let wanted = Memo::new(move |before: Option<&bool>| before == Some(&true) || open.get());
+    // Where it is open from the start its part came with the page. Else the fetching is waited for here and not by a
+    // `Suspend`, for which the page around it would give way to its skeleton.
+    let code = RwSignal::new(if open.get_untracked() { Code::Here } else { Code::OnTheWay });
+    effect(move || {
+        if wanted.get() && code.get_untracked() == Code::OnTheWay {
+            spawn_local(async move {
+                let is_here = Part::Dialog.fetch().await.is_ok();
+                code.try_set(if is_here { Code::Here } else { Code::Away });
+            });
+        }
+    });
     let asked = StoredValue::new(asked);
     move || {
-        wanted.get().then(|| {
-            let make = Callback::new(move |()| Box::pin(dialog(asked.get_value())) as Making);
-            Suspend::new(async move {
-                make.run(())
-                    .await
-                    .unwrap_or_else(|_| view! { <Unfetched what="form" part=Part::Dialog make /> })
-            })
-        })
+        let make = Callback::new(move |()| Box::pin(dialog(asked.get_value())) as Making);
+        let unfetched = move || view! { <Unfetched what="form" part=Part::Dialog make /> };
+        match code.get() {
+            _ if !wanted.get() => None,
+            Code::OnTheWay => None,
+            Code::Away => Some(unfetched()),
+            Code::Here => {
+                let made = Suspend::new(async move { make.run(()).await.unwrap_or_else(|_| unfetched()) });
+                Some(made.into_any())
+            }
+        }
     }
 }
 

@@ -52,22 +52,32 @@ test("a page brings its own part, told by its head, and the next page's comes on
 test("a part that comes late holds nothing but its page up", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
+  let release = () => {};
+  const hold = () => new Promise<void>((resolve) => (release = resolve));
+  let held = hold();
   await page.route("**/split_workspace.*.wasm", async (route) => {
-    await new Promise((wake) => setTimeout(wake, 1500));
+    await held;
     await route.continue();
   });
   // Taken over late, and right: no effect ran before.
-  await page.goto(`/w/${workspace}`);
+  await page.goto(`/w/${workspace}`, { waitUntil: "commit" });
   await expect(page.getByRole("heading", { level: 1, name: "My documents" })).toBeVisible();
   await expect(page.locator("html")).not.toHaveAttribute("data-hydrated", /.*/);
+  release();
   await hydrated(page);
   // Where somebody changes their mind meanwhile, the last word counts.
   await page.goto("/");
   await hydrated(page);
+  held = hold();
+  const asked = page.waitForRequest(/split_workspace/);
   await page.getByRole("main").getByRole("link", { name: "My documents" }).click();
+  const late = (await asked).response();
   await toSettings(page);
   await expect(page.getByLabel("Full name")).toBeVisible();
-  await page.waitForTimeout(2000);
+  release();
+  await (await late)?.finished();
+  // The part is compiled and its page made, if it is, before this answers.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => setTimeout(done, 0))));
   await expect(page.getByLabel("Full name")).toBeVisible();
   await expect(page).toHaveURL(/\/settings\/profile$/);
 });

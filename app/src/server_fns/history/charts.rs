@@ -96,7 +96,7 @@ fn standing(days: &[Day], columns: &[Vec<(&str, f64)>], most: f64, label: &dyn F
     let (inner, tall) = (WIDTH - LEFT - 4.0, HEIGHT - BELOW - 8.0);
     let step = inner / days.len().max(1) as f64;
     let bar = (step * 0.7).min(28.0);
-    let mut out = format!(r#"<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">"#);
+    let mut out = format!(r#"<svg class="chart by-day" viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">"#);
     for share in [0.0, 0.5, 1.0] {
         let y = 8.0 + tall * (1.0 - share);
         out.push_str(&format!(

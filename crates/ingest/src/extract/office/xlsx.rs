@@ -144,6 +144,10 @@ fn clean(text: &str) -> String {
 
 /// Excel keeps fifteen digits; what comes behind is an artefact of binary fractions.
 fn number(f: f64) -> String {
+    // Nearly every number of a sheet is a whole one of fewer digits, and printing a fraction is what takes long.
+    if f.fract() == 0.0 && f.abs() < 1e15 {
+        return (f as i64).to_string();
+    }
     let rounded: f64 = format!("{f:.14e}").parse().unwrap_or(f);
     let size = rounded.abs();
     if size != 0.0 && !(1e-9..1e15).contains(&size) { format!("{rounded:e}") } else { rounded.to_string() }

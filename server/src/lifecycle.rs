@@ -120,6 +120,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         deletions: whole.clone(),
         workspaces: whole.clone(),
         documents: whole.clone(),
+        sent_files: whole.clone(),
         jobs: whole.clone(),
         events: whole.clone(),
         history: whole.clone(),

@@ -3,6 +3,7 @@
 use crate::{
     Error, Result, Services, command, keys,
     ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery},
+    sent_files::NamedFiles,
     sweep::Underway,
 };
 use bytes::Bytes;
@@ -23,20 +24,26 @@ pub struct ReceivedFile {
     file: Kept,
 }
 
+impl ReceivedFile {
+    pub(crate) fn into_parts(self) -> (NewDocument, Kept) {
+        (self.document, self.file)
+    }
+}
+
 /// A stored file that goes when nobody keeps it.
-struct Kept {
+pub(crate) struct Kept {
     blobs: Arc<dyn Blobs>,
     key: Option<String>,
     /// No row names it yet, and it is no orphan.
-    _underway: Underway,
+    _underway: Option<Underway>,
 }
 
 impl Kept {
-    fn keep(mut self) {
+    pub(crate) fn keep(mut self) {
         self.key = None;
     }
 
-    async fn remove(mut self) -> std::result::Result<(), BlobError> {
+    pub(crate) async fn remove(mut self) -> std::result::Result<(), BlobError> {
         match self.key.take() {
             Some(key) => self.blobs.delete(&key).await,
             None => Ok(()),
@@ -76,6 +83,12 @@ pub struct Accepted {
     pub status: DocumentStatus,
 }
 
+impl From<Document> for Accepted {
+    fn from(d: Document) -> Self {
+        Self { document_id: d.id, filename: d.filename, status: d.status }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UploadAnswer {
     pub job_id: JobId,
@@ -85,12 +98,26 @@ pub struct UploadAnswer {
 
 /// The print of an upload: the names of all files, and the contents of those that were taken. None, when one was not
 /// taken for want of room: it may be, when the same is sent again.
-fn print(files: &[ReceivedFile], rejected: &[Rejected]) -> Option<String> {
+pub(crate) fn print(files: &[ReceivedFile], rejected: &[Rejected]) -> Option<String> {
     if rejected.iter().any(|r| r.status == upload::no_room().status) {
         return None;
     }
     let taken = files.iter().flat_map(|f| [&*f.document.filename, &*f.document.content_hash]);
     Some(command::print(taken.chain(["refused"]).chain(rejected.iter().map(|r| &*r.filename))))
+}
+
+/// What an upload is answered of which nothing was taken: the first reason, with those of all under `file`.
+pub(crate) fn refusal(rejected: &[Rejected]) -> Error {
+    let mut errors = FieldErrors::default();
+    for r in rejected {
+        errors.add("file", format!("{}: {}", r.filename, r.detail));
+    }
+    let Some(first) = rejected.first() else {
+        return Error::Invalid(FieldErrors::one("file", "Choose at least one file."));
+    };
+    let mut problem = domain::Problem::new(first.status, &first.code, first.detail.clone());
+    problem.errors = errors;
+    Error::Problem(Box::new(problem))
 }
 
 impl Services {
@@ -140,7 +167,7 @@ impl Services {
             }
             Err(e) => return Err(e.into()),
         };
-        let file = Kept { blobs: self.blobs.clone(), key: Some(blob_key.clone()), _underway: underway };
+        let file = Kept { blobs: self.blobs.clone(), key: Some(blob_key.clone()), _underway: Some(underway) };
         if let Some(refused) = upload::refused_size(received.size, self.limits.file_bytes) {
             file.remove().await?;
             return reject(refused.status, refused.code, refused.sentence);
@@ -155,12 +182,44 @@ impl Services {
                     size_bytes: received.size,
                     content_hash: received.sha256,
                     blob_key,
+                    sent_ahead: false,
                 };
                 Ok(Ok(ReceivedFile { document, file }))
             }
             Err(sentence) => {
                 file.remove().await?;
                 reject(415, "unsupported_type", sentence)
+            }
+        }
+    }
+
+    /// A file that has its row among those that were sent ahead: given up, it stays.
+    pub(crate) fn sent_ahead(&self, document: NewDocument) -> ReceivedFile {
+        ReceivedFile { document, file: Kept { blobs: self.blobs.clone(), key: None, _underway: None } }
+    }
+
+    /// Makes one job of files that were sent ahead. What became a document before is answered as it is.
+    ///
+    /// # Errors
+    /// As those of [`Services::start_upload`].
+    pub async fn start_upload_of(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        named: &[DocumentId],
+        command_id: Option<String>,
+    ) -> Result<UploadAnswer> {
+        let NamedFiles { files, already, rejected } = self.named_files(user, workspace, named).await?;
+        let made_before = already.first().and_then(|d| d.job_id);
+        let already = already.into_iter().map(Accepted::from);
+        match made_before {
+            Some(job_id) if files.is_empty() => {
+                Ok(UploadAnswer { job_id, documents: already.collect(), rejected })
+            }
+            _ => {
+                let mut answer = self.start_upload(user, workspace, files, rejected, command_id).await?;
+                answer.documents.extend(already);
+                Ok(answer)
             }
         }
     }
@@ -178,16 +237,7 @@ impl Services {
         command_id: Option<String>,
     ) -> Result<UploadAnswer> {
         if files.is_empty() {
-            let mut errors = FieldErrors::default();
-            for r in &rejected {
-                errors.add("file", format!("{}: {}", r.filename, r.detail));
-            }
-            let Some(first) = rejected.first() else {
-                return Err(Error::Invalid(FieldErrors::one("file", "Choose at least one file.")));
-            };
-            let mut problem = domain::Problem::new(first.status, &first.code, first.detail.clone());
-            problem.errors = errors;
-            return Err(Error::Problem(Box::new(problem)));
+            return Err(refusal(&rejected));
         }
         let command_print = print(&files, &rejected);
         let (documents, files): (Vec<NewDocument>, Vec<Kept>) =
@@ -233,10 +283,7 @@ impl Services {
         let (job, documents) = made?;
         Ok(UploadAnswer {
             job_id: job.job_id,
-            documents: documents
-                .into_iter()
-                .map(|d| Accepted { document_id: d.id, filename: d.filename, status: d.status })
-                .collect(),
+            documents: documents.into_iter().map(Accepted::from).collect(),
             rejected,
         })
     }

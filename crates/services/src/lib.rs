@@ -22,6 +22,7 @@ mod queue;
 mod rag;
 mod reports;
 mod search;
+mod sent_files;
 mod sweep;
 mod throttle;
 mod workspaces;
@@ -43,7 +44,8 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 use live::Hub;
 use ports::{
     Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, Deletions, Documents, Embedder, EventLog, Exports,
-    FileTypes, History, Ids, Index, JobStore, PasswordHasher, RagConfigs, Secrets, Sessions, Workspaces,
+    FileTypes, History, Ids, Index, JobStore, PasswordHasher, RagConfigs, Secrets, SentFiles, Sessions,
+    Workspaces,
 };
 use std::sync::Arc;
 
@@ -86,6 +88,7 @@ pub struct Services {
     pub deletions: Arc<dyn Deletions>,
     pub workspaces: Arc<dyn Workspaces>,
     pub documents: Arc<dyn Documents>,
+    pub sent_files: Arc<dyn SentFiles>,
     pub jobs: Arc<dyn JobStore>,
     pub events: Arc<dyn EventLog>,
     pub history: Arc<dyn History>,

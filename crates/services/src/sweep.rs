@@ -1,5 +1,5 @@
 //! What nobody needs any more and nothing else removes: files of uploads whose server was killed before it made their
-//! job, and chunks that were to be removed when it was killed.
+//! job, files that were sent ahead and never asked for, and chunks that were to be removed when it was killed.
 
 use crate::{Result, Services, keys};
 use domain::{DocumentId, UserId};
@@ -83,6 +83,9 @@ impl Services {
         let mut every = tokio::time::interval(ROUND);
         loop {
             every.tick().await;
+            if let Err(error) = self.drop_old_files().await {
+                tracing::warn!(%error, "files that were sent ahead will be forgotten later");
+            }
             match self.sweep_files(age).await {
                 Ok(0) => {}
                 Ok(files) => tracing::info!(files, "files that no document has were removed"),

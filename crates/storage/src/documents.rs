@@ -135,7 +135,10 @@ impl Documents for Store {
     async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError> {
         let mut found = BTreeSet::new();
         for part in bulk::parts(ids, IDS) {
-            let sql = format!("SELECT id FROM documents WHERE id IN ({})", bulk::list(1, part.len()));
+            let these = bulk::list(1, part.len());
+            let sql = format!(
+                "SELECT id FROM documents WHERE id IN ({these}) UNION SELECT id FROM sent_files WHERE id IN ({these})"
+            );
             let query =
                 part.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id.to_string()));
             for row in query.fetch_all(self.readers()).await.map_err(Fault::from)? {

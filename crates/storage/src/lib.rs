@@ -25,6 +25,7 @@ mod migrations;
 mod open;
 mod page;
 mod rag;
+mod sent_files;
 mod sessions;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]

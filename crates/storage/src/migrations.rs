@@ -35,6 +35,7 @@ const CHANGES: &[Change] = changes![
     7 "0007_history",
     8 "0008_dead_chunks",
     9 "0009_commands",
+    10 "0010_sent_files",
 ];
 
 /// Those of one engine, in order.

@@ -42,6 +42,8 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/workspaces/{id}/reindex/estimate", READ),
     (Method::GET, "/api/workspaces/{id}/documents", READ),
     (Method::POST, "/api/workspaces/{id}/documents", WRITE),
+    (Method::POST, "/api/workspaces/{id}/files", WRITE),
+    (Method::DELETE, "/api/files/{id}", WRITE),
     (Method::GET, "/api/workspaces/{id}/search", READ),
     (Method::GET, "/api/documents/{id}", READ),
     (Method::GET, "/api/documents/{id}/chunks", READ),

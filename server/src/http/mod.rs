@@ -23,6 +23,7 @@ mod rag;
 mod reports;
 mod search;
 mod security;
+mod sent_files;
 mod session;
 mod sessions;
 mod site;
@@ -166,6 +167,8 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(rag::reindex))
         .routes(routes!(rag::estimate, rag::estimate_candidate))
         .routes(routes!(documents::list, upload::upload))
+        .routes(routes!(sent_files::send))
+        .routes(routes!(sent_files::remove))
         .routes(routes!(documents::read))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))

@@ -34,7 +34,7 @@ pub struct AcceptedBody {
 #[derive(Serialize, ToSchema)]
 pub struct RejectedBody {
     filename: String,
-    /// `too_large`, `unsupported_type`, `empty_file`, `storage_full` or `too_many_files`.
+    /// `too_large`, `unsupported_type`, `empty_file`, `storage_full`, `too_many_files` or `file_gone`.
     code: String,
     detail: String,
 }
@@ -76,8 +76,10 @@ impl From<UploadAnswer> for UploadBody {
 #[allow(dead_code, reason = "it only describes the form in the OpenAPI document")]
 pub struct UploadForm {
     /// May be repeated.
-    #[schema(value_type = Vec<String>, format = Binary)]
+    #[schema(value_type = Option<Vec<String>>, format = Binary)]
     file: Vec<Vec<u8>>,
+    /// Instead of files: the `document_id` of one that was sent ahead. May be repeated.
+    sent: Option<Vec<DocumentId>>,
 }
 
 /// The form of an upload that may name its workspace.
@@ -90,8 +92,8 @@ pub struct UploadOneForm {
     workspace_id: Option<WorkspaceId>,
 }
 
-/// Upload files into a workspace. Each becomes a document of one job; a file that cannot be taken is told in
-/// `rejected` and leaves the others alone.
+/// Upload files into a workspace, or name such that were sent ahead. Each becomes a document of one job; a file that
+/// cannot be taken is told in `rejected` and leaves the others alone.
 #[utoipa::path(post, path = "/api/workspaces/{id}/documents", tag = "documents",
     request_body(content = UploadForm, content_type = "multipart/form-data"),
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's job")),
@@ -108,11 +110,28 @@ pub async fn upload(
     let services = app.services();
     services.may_upload(who.user.id, workspace).await?;
     let mut upload = Upload::new(services, who.user.id);
+    let mut sent = vec![];
     while let Some(field) = next(&mut form).await? {
-        upload.take(field).await?;
+        if field.name() != Some("sent") {
+            upload.take(field).await?;
+        } else if sent.len() >= services.limits.files {
+            let most = services.limits.files;
+            let detail = format!("At most {most} files are taken at once.");
+            return Err(ApiError::new(422, "too_many_files", detail));
+        } else {
+            let id = short_text(field).await?.trim().parse();
+            sent.push(id.map_err(|_| ApiError::field("sent", "This is no file that was sent ahead."))?);
+        }
     }
-    let answer =
-        services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?;
+    let carries = !upload.files.is_empty() || !upload.rejected.is_empty();
+    if carries && !sent.is_empty() {
+        return Err(ApiError::field("sent", "Send files or name them, not both in one form."));
+    }
+    let answer = if sent.is_empty() {
+        services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?
+    } else {
+        services.start_upload_of(who.user.id, workspace, &sent, command_id).await?
+    };
     Ok((StatusCode::ACCEPTED, Json(UploadBody::from(answer))).into_response())
 }
 
@@ -206,20 +225,20 @@ async fn named_workspace(services: &Services, user: UserId, field: Field<'static
 }
 
 /// What was taken and what was refused so far.
-struct Upload<'a> {
+pub(super) struct Upload<'a> {
     services: &'a Services,
     user: UserId,
-    files: Vec<ReceivedFile>,
-    rejected: Vec<Rejected>,
+    pub(super) files: Vec<ReceivedFile>,
+    pub(super) rejected: Vec<Rejected>,
 }
 
 impl<'a> Upload<'a> {
-    fn new(services: &'a Services, user: UserId) -> Self {
+    pub(super) fn new(services: &'a Services, user: UserId) -> Self {
         Self { services, user, files: vec![], rejected: vec![] }
     }
 
     /// Takes a field named `file`; reads past any other.
-    async fn take(&mut self, field: Field<'static>) -> ApiResult<()> {
+    pub(super) async fn take(&mut self, field: Field<'static>) -> ApiResult<()> {
         if field.name() != Some("file") {
             return Ok(());
         }
@@ -253,7 +272,7 @@ impl<'a> Upload<'a> {
     }
 }
 
-async fn next(form: &mut Multipart<'static>) -> ApiResult<Option<Field<'static>>> {
+pub(super) async fn next(form: &mut Multipart<'static>) -> ApiResult<Option<Field<'static>>> {
     form.next_field().await.map_err(|e| malformed(&e))
 }
 
@@ -274,7 +293,7 @@ fn malformed(e: &multer::Error) -> ApiError {
 }
 
 /// A multipart body, read as it comes; there is no limit on the whole, only on each file.
-pub struct Form(Multipart<'static>);
+pub struct Form(pub(super) Multipart<'static>);
 
 impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = ApiError;

@@ -25,6 +25,8 @@ struct World {
     revoked: Client,
     workspace: String,
     document: String,
+    /// One that was sent ahead.
+    file: String,
     job: String,
     session: String,
     key: String,
@@ -65,6 +67,9 @@ impl World {
             (owner.read("/api/auth/export").await["status"] == "ready").then_some(())
         })
         .await;
+        let path = format!("/api/workspaces/{workspace}/files");
+        let sent = owner.send(owner.request("POST", &path).multipart(form(&[("b.txt", b"A bridge.")]))).await;
+        let file = text(&sent.json()["document_id"]);
         let session = text(&owner.read("/api/auth/sessions").await["items"][0]["id"]);
         eventually("the key has expired", async || {
             (expired.get("/api/jobs").await.status == 401).then_some(())
@@ -82,6 +87,7 @@ impl World {
             job: text(&uploaded["job_id"]),
             workspace,
             document,
+            file,
             session,
             key,
         }
@@ -97,6 +103,7 @@ impl World {
             path if path.starts_with("/api/auth/sessions") => &self.session,
             path if path.starts_with("/api/auth/api-keys") => &self.key,
             path if path.starts_with("/api/jobs") => &self.job,
+            path if path.starts_with("/api/files") => &self.file,
             path if path.starts_with("/api/documents")
                 || path.starts_with("/v1")
                 || path.starts_with("/api/status/documents")

@@ -28,6 +28,7 @@ mod problems;
 mod provisioning;
 mod queue;
 mod rag;
+mod sent_files;
 mod sessions;
 mod settings;
 mod stop;

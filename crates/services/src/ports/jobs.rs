@@ -21,6 +21,8 @@ pub struct NewDocument {
     pub size_bytes: u64,
     pub content_hash: String,
     pub blob_key: String,
+    /// One of the [`super::SentFiles`], which it leaves with this.
+    pub sent_ahead: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -87,7 +89,7 @@ pub trait Documents: Send + Sync {
     async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
     /// Steps of the document's newest attempt, in the order in which they began.
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
-    /// Those of the documents that there are, whosever they are.
+    /// Those of the documents that there are or that a file was sent ahead for, whosever they are.
     async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError>;
     /// Where the uploaded file lies.
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError>;
@@ -98,6 +100,9 @@ pub trait Documents: Send + Sync {
 pub trait JobStore: Send + Sync {
     /// Makes the job, its documents and their first events in one transaction. Emits `document_status` for each
     /// document, `job_update` and `workspace_status` (its counts changed).
+    ///
+    /// # Errors
+    /// `Refused` when a file that was sent ahead is not there any more.
     async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError>;
 
     /// Makes a job of exactly the documents of the workspace that are stale: ready, in no job's hands, and indexed with

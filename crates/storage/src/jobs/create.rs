@@ -1,7 +1,7 @@
 //! A new job with its tasks: of documents that come with it, or of those that are there and stale.
 
 use super::{queue, rows, stale, tell, uploads};
-use crate::{bulk, commands, fault::Fault, workspaces, writer::Tx};
+use crate::{bulk, commands, fault::Fault, sent_files, workspaces, writer::Tx};
 use domain::{
     JobId, UserId, WorkspaceId, ingest, provision::WorkspaceAction, rag::RagConfig, report, status::Processor,
 };
@@ -32,6 +32,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
         let made = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
         return made.ok_or_else(|| Fault::corrupt("a job's command"));
     }
+    sent_files::take(tx, new.user_id, &new.documents).await?;
     let keyed: Vec<_> =
         documents.iter().zip(&new.documents).map(|(state, d)| (state, d.blob_key.as_str())).collect();
     rows::insert_documents(&mut tx.conn, &keyed).await?;

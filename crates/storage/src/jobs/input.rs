@@ -1,7 +1,7 @@
 //! What every store does to its input before the rules see it, so that all of them keep the same.
 
 use domain::ingest::{Checkpoint, Upload};
-use services::ports::NewJob;
+use services::ports::{NewDocument, NewJob};
 
 /// PostgreSQL cannot keep the character NUL in a text, and a damaged file may well yield it. It becomes the replacement
 /// character: the text keeps its length in characters, on which the places of its chunks depend.
@@ -19,10 +19,12 @@ pub(crate) fn clean_option(text: &mut Option<String>) {
 
 pub(crate) fn clean_job(new: &mut NewJob) {
     clean_option(&mut new.command_id);
-    for d in &mut new.documents {
-        for text in [&mut d.filename, &mut d.mime_type, &mut d.content_hash, &mut d.blob_key] {
-            clean(text);
-        }
+    new.documents.iter_mut().for_each(clean_document);
+}
+
+pub(crate) fn clean_document(d: &mut NewDocument) {
+    for text in [&mut d.filename, &mut d.mime_type, &mut d.content_hash, &mut d.blob_key] {
+        clean(text);
     }
 }
 

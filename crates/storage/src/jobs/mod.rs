@@ -11,7 +11,7 @@ mod report;
 mod rows;
 mod stale;
 
-pub(crate) use input::{clean_checkpoint, clean_job, clean_option, lease_micros, uploads};
+pub(crate) use input::{clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, number, parsed};
 pub(crate) use stale::find as stale_documents;
 

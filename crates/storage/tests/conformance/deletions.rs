@@ -10,7 +10,7 @@ use domain::{
 };
 use services::ports::{
     Accounts, ApiKeys, Deletion, Deletions, Doomed, EventLog, Exports, NewExport, NewKey, NewSession,
-    PageQuery, RagConfigs, Sessions, Signal, StoreError, Workspaces,
+    PageQuery, RagConfigs, SentFiles, Sessions, Signal, StoreError, Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
@@ -35,6 +35,7 @@ const TABLES: &[(&str, &str)] = &[
     ("index_versions", "workspace_id IN (SELECT id FROM workspaces WHERE user_id = $1)"),
     ("jobs", "user_id = $1"),
     ("rag_defaults", "user_id = $1"),
+    ("sent_files", "user_id = $1"),
     ("sessions", "user_id = $1"),
     ("tasks", "user_id = $1"),
     ("user_seq", "user_id = $1"),
@@ -121,6 +122,8 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     };
     s.store.create_key(key, 50).await.unwrap();
     s.store.set_default_config(user, Some(RagConfig::default()), now).await.unwrap();
+    let file = crate::sent_files::file(s, user, workspace);
+    s.store.keep_file(file).await.unwrap();
     let id = domain::ExportId::new(s.world().uuid());
     s.store.create_export(NewExport { id, user_id: user, command_id: None, created_at: now }).await.unwrap();
     user

@@ -82,6 +82,7 @@ pub fn new_document(id: DocumentId, filename: &str) -> NewDocument {
         size_bytes: 100,
         content_hash: format!("hash of {filename}"),
         blob_key: format!("documents/{id}"),
+        sent_ahead: false,
     }
 }
 

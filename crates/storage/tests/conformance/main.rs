@@ -20,6 +20,7 @@ mod parts;
 mod recovery;
 mod reindex;
 mod search_index;
+mod sent_files;
 mod sessions;
 mod subject;
 #[path = "../support/mod.rs"]

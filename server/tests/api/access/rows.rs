@@ -119,6 +119,8 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("POST", "/api/workspaces/{id}/reindex/estimate", read, 200).json(|_| json!({ "top_k": 5 })),
         of_owner("GET", "/api/workspaces/{id}/documents", read, 200),
         of_owner("POST", "/api/workspaces/{id}/documents", write, 202).files(),
+        of_owner("POST", "/api/workspaces/{id}/files", write, 201).files(),
+        of_owner("DELETE", "/api/files/{id}", write, 204).fresh(),
         of_owner("GET", "/api/workspaces/{id}/search?q=lantern", read, 200),
         of_owner("GET", "/api/documents/{id}", read, 200),
         of_owner("GET", "/api/documents/{id}/chunks", read, 200),

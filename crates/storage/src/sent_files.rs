@@ -1,0 +1,157 @@
+//! Files that were sent ahead: kept until a job takes them, or until nobody asked for them for a day.
+
+use crate::{
+    bulk, commands,
+    fault::Fault,
+    jobs::{clean_document, clean_option, number, parsed},
+    open::Store,
+    writer::Tx,
+};
+use async_trait::async_trait;
+use domain::{DocumentId, Timestamp, UserId, WorkspaceId, provision::Refusal};
+use services::ports::{NewDocument, SentFile, SentFiles, StoreError};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+
+const FILE: &str = "id, filename, mime_type, size_bytes, content_hash, blob_key";
+/// Ids in one statement.
+const IDS: usize = 256;
+/// Two uploads named the same file at the same moment.
+const TAKEN: Refusal = Refusal {
+    code: "file_taken",
+    sentence: "One of these files is being added by another request. Look at the list of documents.",
+};
+
+fn file_of(row: &AnyRow) -> Result<NewDocument, Fault> {
+    Ok(NewDocument {
+        id: parsed(row, "id")?,
+        filename: row.try_get("filename")?,
+        mime_type: row.try_get("mime_type")?,
+        size_bytes: number(row, "size_bytes")?,
+        content_hash: row.try_get("content_hash")?,
+        blob_key: row.try_get("blob_key")?,
+        sent_ahead: true,
+    })
+}
+
+async fn keep(tx: &mut Tx, new: &SentFile) -> Result<NewDocument, Fault> {
+    commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
+    let d = &new.document;
+    let kept = sqlx::query(
+        "INSERT INTO sent_files (id, user_id, workspace_id, filename, mime_type, size_bytes, content_hash, \
+         blob_key, command_id, created_at) \
+         SELECT $1, w.user_id, w.id, $4, $5, $6, $7, $8, $9, $10 FROM workspaces w WHERE w.id = $3 AND w.user_id = $2 \
+         AND EXISTS (SELECT 1 FROM users u WHERE u.id = $2 AND u.deleting_at IS NULL) \
+         ON CONFLICT (user_id, command_id) DO NOTHING",
+    )
+    .bind(d.id.to_string())
+    .bind(new.user_id.to_string())
+    .bind(new.workspace_id.to_string())
+    .bind(d.filename.as_str())
+    .bind(d.mime_type.as_str())
+    .bind(i64::try_from(d.size_bytes).map_err(Fault::corrupt)?)
+    .bind(d.content_hash.as_str())
+    .bind(d.blob_key.as_str())
+    .bind(new.command_id.clone())
+    .bind(new.created_at.micros())
+    .execute(&mut tx.conn)
+    .await?;
+    if kept.rows_affected() > 0 {
+        return Ok(d.clone());
+    }
+    let sql = format!("SELECT {FILE} FROM sent_files WHERE user_id = $1 AND command_id = $2");
+    let before = sqlx::query(AssertSqlSafe(sql))
+        .bind(new.user_id.to_string())
+        .bind(new.command_id.clone())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    file_of(&before.ok_or(StoreError::NotFound)?)
+}
+
+/// The files become documents of a job in this transaction.
+pub(crate) async fn take(tx: &mut Tx, user: UserId, documents: &[NewDocument]) -> Result<(), Fault> {
+    let ids: Vec<String> = documents.iter().filter(|d| d.sent_ahead).map(|d| d.id.to_string()).collect();
+    for part in bulk::parts(&ids, IDS) {
+        let sql =
+            format!("DELETE FROM sent_files WHERE user_id = $1 AND id IN ({})", bulk::list(2, part.len()));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
+        let taken =
+            part.iter().fold(query, |query, id| query.bind(id.as_str())).execute(&mut tx.conn).await?;
+        if taken.rows_affected() < part.len() as u64 {
+            return Err(StoreError::from(TAKEN).into());
+        }
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl SentFiles for Store {
+    async fn keep_file(&self, mut new: SentFile) -> Result<NewDocument, StoreError> {
+        clean_document(&mut new.document);
+        clean_option(&mut new.command_id);
+        let written =
+            self.writer().write_for(new.user_id, "keep file", new, |tx, new| Box::pin(keep(tx, new))).await?;
+        Ok(written.value)
+    }
+
+    async fn sent_files(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        ids: &[DocumentId],
+    ) -> Result<Vec<NewDocument>, StoreError> {
+        let mut found = vec![];
+        for part in bulk::parts(ids, IDS) {
+            let sql = format!(
+                "SELECT {FILE} FROM sent_files WHERE user_id = $1 AND workspace_id = $2 AND id IN ({})",
+                bulk::list(3, part.len())
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string()).bind(workspace.to_string());
+            let query = part.iter().fold(query, |query, id| query.bind(id.to_string()));
+            for row in query.fetch_all(self.readers()).await.map_err(Fault::from)? {
+                found.push(file_of(&row)?);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn drop_file(&self, user: UserId, id: DocumentId) -> Result<String, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "drop file", (user, id), |tx, (user, id)| {
+                Box::pin(async move {
+                    let sql = "DELETE FROM sent_files WHERE id = $1 AND user_id = $2 RETURNING blob_key";
+                    let key: Option<String> = sqlx::query_scalar(sql)
+                        .bind(id.to_string())
+                        .bind(user.to_string())
+                        .fetch_optional(&mut tx.conn)
+                        .await?;
+                    Ok(key.ok_or(StoreError::NotFound)?)
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn drop_old_files(&self, before: Timestamp) -> Result<u64, StoreError> {
+        let written = self
+            .writer()
+            .write("drop old files", before, |tx, before| {
+                Box::pin(async move {
+                    let whose: Vec<String> =
+                        sqlx::query_scalar("SELECT DISTINCT user_id FROM sent_files WHERE created_at < $1")
+                            .bind(before.micros())
+                            .fetch_all(&mut tx.conn)
+                            .await?;
+                    let whose = whose.iter().map(|id| id.parse().map_err(Fault::corrupt));
+                    tx.lock_users(&whose.collect::<Result<_, _>>()?).await?;
+                    let gone = sqlx::query("DELETE FROM sent_files WHERE created_at < $1")
+                        .bind(before.micros())
+                        .execute(&mut tx.conn)
+                        .await?;
+                    Ok(gone.rows_affected())
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+}

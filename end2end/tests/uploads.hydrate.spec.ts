@@ -1,7 +1,8 @@
 // Files on their way: what is refused before a byte is sent, how far the bytes are, and stopping them.
-import { readdir, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Locator, type Page } from "@playwright/test";
+import { type Locator, type Page, type Request } from "@playwright/test";
 import { type Server, expect, test } from "../fixtures";
 import { allReady, openFirst, signUp } from "./support";
 
@@ -11,8 +12,8 @@ const text = (name: string, body: string): Given => ({ name, mimeType: "text/pla
 const give = (page: Page, files: Given[]) => page.locator("input[type=file]").first().setInputFiles(files);
 const sending = (page: Page, name: string): Locator => page.locator(`[data-upload="${name}"]`);
 
-/** Makes the line slow, in bytes a second. */
-async function slow(page: Page, bytes: number): Promise<void> {
+/** Makes the line slow, in bytes a second; answers what makes it fast again. */
+async function slow(page: Page, bytes: number): Promise<() => Promise<void>> {
   const session = await page.context().newCDPSession(page);
   await session.send("Network.emulateNetworkConditions", {
     offline: false,
@@ -20,6 +21,26 @@ async function slow(page: Page, bytes: number): Promise<void> {
     downloadThroughput: -1,
     uploadThroughput: bytes,
   });
+  return () => session.detach();
+}
+
+/** Watches the requests that carry files: how many there were, and how many at most at the same time. */
+function sendings(page: Page): { all: number; most: number } {
+  const seen = { all: 0, most: 0 };
+  let now = 0;
+  const carries = (request: Request) => request.method() === "POST" && request.url().endsWith("/files");
+  page.on("request", (request) => {
+    if (!carries(request)) return;
+    seen.all += 1;
+    now += 1;
+    seen.most = Math.max(seen.most, now);
+  });
+  for (const end of ["requestfinished", "requestfailed"] as const) {
+    page.on(end as "requestfinished", (request: Request) => {
+      if (carries(request)) now -= 1;
+    });
+  }
+  return seen;
 }
 
 /** The files below the server's data folder, the database apart, that are larger than any other file of these tests. */
@@ -33,6 +54,7 @@ async function large(server: Server): Promise<string[]> {
 test("bad files of a batch are refused at their rows, unsent, and the others go on", async ({ page }) => {
   await signUp(page);
   await openFirst(page);
+  const sent = sendings(page);
   const answers: Promise<{ documents: { filename: string }[]; rejected: unknown[] }>[] = [];
   page.on("response", (response) => {
     if (response.request().method() === "POST" && response.url().endsWith("/documents")) answers.push(response.json());
@@ -48,7 +70,8 @@ test("bad files of a batch are refused at their rows, unsent, and the others go 
   await expect(sending(page, "picture.pdf")).toContainText("This is a PNG picture");
   await expect(sending(page, "picture.pdf")).toHaveAttribute("data-status", "failed");
   await allReady(page, ["good.txt", "also-good.md"]);
-  // One request, and the server had nothing to refuse: what is of no use was not sent.
+  // One job, and the server had nothing to refuse: what is of no use was not sent.
+  expect(sent.all).toBe(2);
   const [answer, ...more] = await Promise.all(answers);
   expect(more).toEqual([]);
   expect(answer.documents.map((d) => d.filename)).toEqual(["good.txt", "also-good.md"]);
@@ -64,7 +87,7 @@ test("an upload shows its bytes, its speed and what is left, and stops when aske
   const before = await large(server);
   await slow(page, 400_000);
   const story = { name: "large.txt", mimeType: "text/plain", buffer: Buffer.from("A line of a long story.\n".repeat(200_000)) };
-  await give(page, [story, text("small.txt", "A small file in the same request. ".repeat(10))]);
+  await give(page, [story, text("small.txt", "A small file of the same job. ".repeat(10))]);
   const row = sending(page, "large.txt");
   await expect(row).toContainText(/Uploading · [1-9]\d? %/);
   await expect(row).toContainText(/\d (kB|KB|MB)\/s · (about .*|a few seconds) left/);
@@ -73,10 +96,141 @@ test("an upload shows its bytes, its speed and what is left, and stops when aske
   await expect.poll(async () => (await large(server)).length).toBe(before.length + 1);
   await row.getByRole("button", { name: "Cancel upload" }).click();
   await expect(row).toHaveCount(0, { timeout: 1_000 });
-  // The other file of the request goes on without it.
+  // The other file of the job goes on without it.
   await allReady(page, ["small.txt"]);
   await expect(page.locator(".doc-row", { hasText: "large.txt" })).toHaveCount(0);
   const list = await page.request.get(`/api/workspaces/${new URL(page.url()).pathname.split("/").pop()}/documents`);
   expect((await list.json()).items.map((d: { filename: string }) => d.filename)).toEqual(["small.txt"]);
   expect(await large(server)).toEqual(before);
+});
+
+test("three files go at a time, the others know their places, and taking one back sends no other again", async ({ page }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const sent = sendings(page);
+  const fast = await slow(page, 40_000);
+  const names = [1, 2, 3, 4, 5, 6].map((n) => `part-${n}.txt`);
+  await give(
+    page,
+    names.map((name) => text(name, `A line of ${name}.\n`.repeat(10_000))),
+  );
+  const [first, second, , fourth, fifth, sixth] = names.map((name) => sending(page, name));
+  await expect(second).toContainText("Uploading");
+  for (const [row, before] of [[fourth, 3], [fifth, 4], [sixth, 5]] as const) {
+    await expect(row).toHaveAttribute("data-status", "pending");
+    await expect(row).toContainText("Waiting");
+    await expect(row).toContainText(`${before} files before this one`);
+    await expect(row).not.toContainText("Uploading");
+  }
+  await fourth.getByRole("button", { name: "Cancel upload" }).click();
+  await expect(fourth).toHaveCount(0);
+  await expect(fifth).toContainText("3 files before this one");
+  await expect(sixth).toContainText("4 files before this one");
+  // The place of one that was under way goes to the next.
+  await expect(first).toContainText("Uploading");
+  await first.getByRole("button", { name: "Cancel upload" }).click();
+  await expect(fifth).toContainText("Uploading");
+  await expect(sixth).toContainText("3 files before this one");
+  await fast();
+  const left = names.filter((_, i) => i !== 0 && i !== 3);
+  await allReady(page, left);
+  expect(sent).toEqual({ all: 5, most: 3 });
+  const list = await (await page.request.get(`/api/workspaces/${workspace}/documents`)).json();
+  expect(list.items.map((d: { filename: string }) => d.filename).sort()).toEqual(left);
+  // All that was added together is one job.
+  const jobs = await (await page.request.get("/api/jobs")).json();
+  expect(jobs.items.map((j: { metrics: { documents_total: number } }) => j.metrics.documents_total)).toEqual([4]);
+});
+
+test("files that did not get through go again with one click, and none twice", async ({ page, complaints }) => {
+  complaints.allow(/Failed to load resource/);
+  await signUp(page);
+  const workspace = await openFirst(page);
+  await page.route("**/api/workspaces/*/files", (route) => route.abort("connectionreset"));
+  await give(page, [text("one.txt", "The first file. ".repeat(20)), text("two.txt", "The second file. ".repeat(20))]);
+  for (const name of ["one.txt", "two.txt"]) await expect(sending(page, name)).toContainText("Not uploaded");
+  // The files come, and the answer about their job does not.
+  await page.unroute("**/api/workspaces/*/files");
+  await page.route("**/api/workspaces/*/documents", async (route) => {
+    await route.fetch();
+    await route.abort("connectionreset");
+  }, { times: 1 });
+  await sending(page, "one.txt").getByRole("button", { name: "Try again" }).click();
+  await allReady(page, ["one.txt", "two.txt"]);
+  await expect(page.locator("[data-upload]")).toHaveCount(0);
+  const list = await (await page.request.get(`/api/workspaces/${workspace}/documents`)).json();
+  expect(list.items).toHaveLength(2);
+});
+
+/** A tree of names: a text is a file, null a folder that cannot be read. */
+type Tree = { [name: string]: string | Tree | null };
+
+/** Drops it as a person would: a browser hands folders out only to a real hand, so what it would hand out is made here. */
+async function dropTree(page: Page, tree: Tree): Promise<void> {
+  await page.evaluate((tree) => {
+    type Failed = (error: Error) => void;
+    const file = (name: string, text: string) => new File([text], name);
+    const entry = (name: string, inner: unknown): object => {
+      if (typeof inner === "string") {
+        return { name, isDirectory: false, isFile: true, file: (done: (file: File) => void) => done(file(name, inner)) };
+      }
+      // Told in parts, the last of which is empty.
+      const left = Object.entries(inner ?? {}).map(([name, inner]) => entry(name, inner));
+      const readEntries = (done: (part: object[]) => void, failed: Failed) =>
+        inner === null ? failed(new Error("NotReadableError")) : done(left.splice(0, 2));
+      return { name, isDirectory: true, isFile: false, createReader: () => ({ readEntries }) };
+    };
+    const items = Object.entries(tree).map(([name, inner]) => ({
+      kind: "file",
+      webkitGetAsEntry: () => entry(name, inner),
+      getAsFile: () => (typeof inner === "string" ? file(name, inner) : null),
+    }));
+    const event = new DragEvent("drop", { bubbles: true, cancelable: true });
+    Object.defineProperty(event, "dataTransfer", { value: { types: ["Files"], items } });
+    document.body.dispatchEvent(event);
+  }, tree);
+}
+
+test("of a dropped folder every file has its row, and what is of no use does not stop the others", async ({ page }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  await dropTree(page, {
+    "beside.txt": "A file beside the folder.",
+    notes: {
+      "one.txt": "The first note.",
+      "two.md": "# Two\n\nThe second note.",
+      "program.txt": "\u007fELF\u0002\u0001\u0001\u0000\u0000\u0000",
+      deeper: { "three.txt": "The third note.", deepest: { "four.txt": "The fourth note." } },
+      locked: null,
+    },
+    empty: {},
+  });
+  await expect(sending(page, "program.txt")).toContainText("Not taken");
+  await expect(sending(page, "locked")).toContainText("This folder could not be read.");
+  await expect(sending(page, "empty")).toContainText("There is no file in this folder.");
+  const names = ["beside.txt", "one.txt", "two.md", "three.txt", "four.txt"];
+  await allReady(page, names);
+  const list = await (await page.request.get(`/api/workspaces/${workspace}/documents`)).json();
+  expect(list.items.map((d: { filename: string }) => d.filename).sort()).toEqual([...names].sort());
+  const jobs = await (await page.request.get("/api/jobs")).json();
+  expect(jobs.items).toHaveLength(1);
+});
+
+test("a folder can be picked as well", async ({ page }) => {
+  const folder = await mkdtemp(join(tmpdir(), "insighthub-folder-"));
+  try {
+    await mkdir(join(folder, "deeper"));
+    await writeFile(join(folder, "one.txt"), "The first note.");
+    await writeFile(join(folder, "deeper", "two.txt"), "The second note.");
+    await writeFile(join(folder, "picture.png"), Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 0, 0]));
+    await signUp(page);
+    await openFirst(page);
+    const chooser = page.waitForEvent("filechooser");
+    await page.getByText("Add folder").first().click();
+    await (await chooser).setFiles(folder);
+    await allReady(page, ["one.txt", "two.txt"]);
+    await expect(sending(page, "picture.png")).toContainText("This is a PNG picture");
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 });

@@ -1,43 +1,38 @@
-//! Files on their way to the server: one row each, shown at once, until the document itself is on screen. It belongs to
-//! the app, so an upload goes on while one looks at another page. All but the handle is a part of the WASM of its own
+//! Files on their way to the server: one row each, shown at once, until the document itself is on screen. Each is sent by
+//! itself; when all that were added together have come, the server makes one job of them. It belongs to the app, so an
+//! upload goes on while one looks at another page. All but the handle is a part of the WASM of its own
 //! (`pages::workspace::drop` names it), which is fetched when somebody adds files for the first time.
 
+mod folders;
 mod plan;
+mod queue;
 mod send;
 
+pub use plan::{Accepted, Answer, Rejected, SentFile, Speed};
 pub use send::idempotency_key;
 
 use crate::{effect::effect, live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
-use domain::{DocumentId, WorkspaceId, files, upload};
+use domain::{DocumentId, WorkspaceId, files, message::count, upload};
 use leptos::{prelude::*, task::spawn_local};
-use litemap::LiteMap;
-pub use plan::{Accepted, Answer, Rejected, Speed};
 use plan::{Fate, Meter};
+use queue::Queue;
 use std::cell::Cell;
-use web_sys::File;
-
-/// Requests that are under way at the same time; the others wait for their turn.
-const MOST_AT_ONCE: usize = 3;
+use web_sys::{File, FileSystemEntry};
 
 #[derive(Clone, Debug, PartialEq)]
 pub enum State {
-    /// Its request has not begun.
+    /// Its turn has not come.
     Waiting,
     /// Percent that is through, and how fast it goes once that is known.
     Sending(f64, Option<Speed>),
-    /// The server has it; its row is about to come.
-    Arrived(DocumentId),
+    /// The server has it; the others of its job are on their way.
+    Kept,
+    /// It is being made a document, whose row is about to come.
+    Joining,
     /// Will not be taken.
     Refused(String),
     /// Did not get through; may be tried again.
     Broken(String),
-}
-
-impl State {
-    /// On its way, as opposed to waiting for the person to say what next.
-    pub fn is_busy(&self) -> bool {
-        matches!(self, State::Waiting | State::Sending(..) | State::Arrived(_))
-    }
 }
 
 /// One file on its way.
@@ -49,28 +44,28 @@ pub struct Upload {
     pub mime: String,
     pub size: u64,
     pub state: ArcRwSignal<State>,
-    /// The same for all files of a request, so that trying again makes no second document.
-    batch: String,
+    /// The id that the server gave to it, once it is there.
+    document: ArcStoredValue<Option<DocumentId>>,
+    /// Names its sending, so that trying again makes no second file.
+    sending: String,
+    /// The same for all files of a job.
+    job: u64,
 }
 
 /// What was chosen or dropped.
 pub struct Chosen {
     pub files: Vec<File>,
-    /// Names of folders among it.
-    pub folders: Vec<String>,
+    /// Their files are taken as well, and those of the folders in them.
+    pub folders: Vec<FileSystemEntry>,
 }
 
 /// The handle; cheap to copy, given to every page through the context.
 #[derive(Clone, Copy)]
 pub struct Uploads {
     rows: RwSignal<Vec<Upload>>,
-    /// Requests that wait, in their order.
-    queue: RwSignal<Vec<String>>,
-    /// Requests that are under way.
-    under_way: StoredValue<usize>,
+    queue: RwSignal<Queue>,
+    /// Of rows and jobs.
     next_key: StoredValue<u64>,
-    /// Documents that took the place of a row, or were there before it.
-    claimed: StoredValue<LiteMap<DocumentId, ()>>,
     stores: Stores,
     live: Live,
     /// How a row looks; known since something was uploaded for the first time.
@@ -88,10 +83,8 @@ impl Uploads {
     pub fn new(stores: Stores, live: Live) -> Self {
         Self {
             rows: RwSignal::new(vec![]),
-            queue: RwSignal::new(vec![]),
-            under_way: StoredValue::new(0),
+            queue: RwSignal::new(Queue::default()),
             next_key: StoredValue::new(0),
-            claimed: StoredValue::new(LiteMap::new()),
             stores,
             live,
             row: StoredValue::new(None),
@@ -109,10 +102,7 @@ impl Uploads {
             owner.with(|| self.look_after());
         }
         send::guard(move || {
-            self.rows.with_untracked(|rows| {
-                rows.iter()
-                    .any(|r| r.state.with_untracked(|s| matches!(s, State::Waiting | State::Sending(..))))
-            })
+            self.rows.with_untracked(|rows| rows.iter().any(|r| r.state.with_untracked(|s| !is_over(s))))
         });
     }
 
@@ -156,196 +146,247 @@ impl Uploads {
         self.rows.with_untracked(|rows| rows.iter().find(|r| r.key == key).cloned())
     }
 
-    /// Shows a row for each file at once and sends them, request after request.
+    /// Shows a row for each file at once and sends them, each when its turn comes.
     pub fn add(self, workspace: WorkspaceId, chosen: Chosen, row: ShowRow) {
         self.start(row);
-        let here = self.stores.document_ids(workspace).get_untracked();
-        self.claimed.update_value(|claimed| claimed.extend(here.into_iter().map(|id| (id, ()))));
+        let Chosen { mut files, folders } = chosen;
+        if folders.is_empty() {
+            return self.take(workspace, files, vec![]);
+        }
+        spawn_local(async move {
+            let found = folders::read(folders).await;
+            files.extend(found.files);
+            self.take(workspace, files, found.left);
+        });
+    }
+
+    /// `left`: what is not among the files, by its name, with the reason.
+    fn take(self, workspace: WorkspaceId, mut files: Vec<File>, mut left: Vec<(String, String)>) {
+        let rest = files.len().saturating_sub(plan::MOST_ADDED) as u64;
+        if rest > 0 {
+            files.truncate(plan::MOST_ADDED);
+            left.push((count(rest, "more file", "more files"), plan::too_many()));
+        }
         let limit = self.stores.max_file_bytes();
-        // What its size alone rules out has a row and no part in a request.
         let refusal = |file: &File| upload::refused_size(file.size() as u64, limit).map(|r| r.sentence);
-        let (wrong, good): (Vec<File>, Vec<File>) =
-            chosen.files.into_iter().partition(|f| refusal(f).is_some());
+        let (wrong, good): (Vec<File>, Vec<File>) = files.into_iter().partition(|f| refusal(f).is_some());
         let sizes: Vec<u64> = good.iter().map(|f| f.size() as u64).collect();
         let mut rows = vec![];
-        for batch in plan::batches(&sizes) {
-            let name = send::idempotency_key();
-            for file in &good[batch] {
-                let row = self.row_of(workspace, file.name(), name.clone(), State::Waiting);
+        for part in plan::batches(&sizes) {
+            let job = self.new_key();
+            for file in &good[part] {
+                let row = Upload { job, ..self.row_of(workspace, file, State::Waiting) };
                 send::keep(row.key, file.clone());
-                rows.push(Upload { mime: file.type_(), size: file.size() as u64, ..row });
+                rows.push(row);
             }
         }
-        let queue: Vec<String> = rows.iter().map(|r: &Upload| r.batch.clone()).collect();
-        for file in wrong {
-            let state = State::Refused(refusal(&file).unwrap_or_default());
-            let row = self.row_of(workspace, file.name(), String::new(), state);
-            rows.push(Upload { mime: file.type_(), size: file.size() as u64, ..row });
-        }
-        for folder in chosen.folders {
-            let sorry = State::Refused("A folder cannot be dropped. Open it and choose its files.".into());
-            rows.push(self.row_of(workspace, folder, String::new(), sorry));
-        }
+        let good: Vec<Upload> = rows.clone();
+        rows.extend(wrong.iter().map(|file| {
+            let state = State::Refused(refusal(file).unwrap_or_default());
+            self.row_of(workspace, file, state)
+        }));
+        rows.extend(left.into_iter().map(|(name, why)| self.named(workspace, name, State::Refused(why))));
         self.rows.update(|all| all.extend(rows));
-        self.send_all(queue);
+        spawn_local(async move {
+            for row in good {
+                self.look(&row).await;
+            }
+        });
     }
 
-    fn row_of(self, workspace: WorkspaceId, name: String, batch: String, state: State) -> Upload {
-        let key = self.next_key.try_update_value(|n| {
+    fn new_key(self) -> u64 {
+        let next = |n: &mut u64| {
             *n += 1;
             *n
-        });
-        let (mime, state) = (String::new(), ArcRwSignal::new(state));
-        Upload { key: key.unwrap_or_default(), workspace, name, mime, size: 0, state, batch }
+        };
+        self.next_key.try_update_value(next).unwrap_or_default()
     }
 
-    /// Takes a row off the screen; a file that is on its way is not sent.
-    pub fn dismiss(self, key: u64) {
-        let batch = self.row(key).and_then(|row| {
-            row.state.with_untracked(|s| matches!(s, State::Sending(..))).then_some(row.batch)
-        });
-        send::forget(key);
-        self.rows.update(|rows| rows.retain(|r| r.key != key));
-        if let Some(batch) = batch {
-            // The files that share its request begin again without it.
-            self.rows.with_untracked(|rows| {
-                rows.iter()
-                    .filter(|r| {
-                        r.batch == batch && r.state.with_untracked(|s| matches!(s, State::Sending(..)))
-                    })
-                    .for_each(|r| r.state.set(State::Waiting));
-            });
-            send::abort(&batch);
+    fn row_of(self, workspace: WorkspaceId, file: &File, state: State) -> Upload {
+        Upload { mime: file.type_(), size: file.size() as u64, ..self.named(workspace, file.name(), state) }
+    }
+
+    fn named(self, workspace: WorkspaceId, name: String, state: State) -> Upload {
+        Upload {
+            key: self.new_key(),
+            workspace,
+            name,
+            mime: String::new(),
+            size: 0,
+            state: ArcRwSignal::new(state),
+            document: ArcStoredValue::new(None),
+            sending: send::idempotency_key(),
+            job: 0,
         }
     }
 
-    /// Sends the broken files of a row's request again, under the same key: what the server took the first time is not
-    /// taken twice.
-    pub fn retry(self, key: u64) {
+    /// Refuses a file by its first bytes when it is certainly of no use, before a byte of it is sent; else it waits for
+    /// its turn.
+    async fn look(self, row: &Upload) {
+        let head = send::head(row.key, files::HEAD).await;
+        if self.row(row.key).is_none() {
+            return;
+        }
+        match head.map(|head| files::first_look(&head, &row.name)) {
+            Some(Err(refused)) => {
+                row.state.set(State::Refused(refused.to_string()));
+                let row = row.clone();
+                spawn_local(async move { self.conclude(&row).await });
+            }
+            Some(Ok(_)) | None => {
+                self.queue.update(|queue| queue.push(row.key));
+                self.go_on();
+            }
+        }
+    }
+
+    /// Takes a row off the screen; a file that is on its way is not sent, one that has come is taken back.
+    pub fn dismiss(self, key: u64) {
         let Some(row) = self.row(key) else {
             return;
         };
-        self.rows.with_untracked(|rows| {
-            for r in rows.iter().filter(|r| r.batch == row.batch) {
-                if r.state.with_untracked(|s| matches!(s, State::Broken(_))) {
-                    r.state.set(State::Waiting);
-                }
+        self.rows.update(|rows| rows.retain(|r| r.key != key));
+        self.queue.update(|queue| queue.give_up(key));
+        send::forget(key);
+        send::abort(&row.sending);
+        spawn_local(async move {
+            if let Some(id) = row.document.get_value() {
+                send::take_back(id).await;
             }
+            self.conclude(&row).await;
         });
-        self.send_all(vec![row.batch]);
     }
 
-    fn send_all(self, mut batches: Vec<String>) {
-        batches.dedup();
-        self.queue.update(|queue| queue.extend(batches));
+    /// Tries a broken file again, with those that were added with it and broke as well. What the server has already is
+    /// not sent twice.
+    pub fn retry(self, key: u64) {
+        let Some(job) = self.row(key).map(|row| row.job) else {
+            return;
+        };
+        let is_broken =
+            |r: &Upload| r.job == job && r.state.with_untracked(|s| matches!(s, State::Broken(_)));
+        let broken: Vec<Upload> =
+            self.rows.with_untracked(|rows| rows.iter().filter(|r| is_broken(r)).cloned().collect());
+        for row in &broken {
+            if row.document.get_value().is_some() {
+                row.state.set(State::Kept);
+            } else {
+                row.state.set(State::Waiting);
+                self.queue.update(|queue| queue.push(row.key));
+            }
+        }
         self.go_on();
+        spawn_local(async move {
+            if let Some(row) = broken.first() {
+                self.conclude(row).await;
+            }
+        });
     }
 
     /// Begins with what waits, as far as there is room.
     fn go_on(self) {
-        while self.under_way.try_get_value().is_some_and(|n| n < MOST_AT_ONCE) {
-            let next = self.queue.try_update(|queue| (!queue.is_empty()).then(|| queue.remove(0))).flatten();
-            let Some(batch) = next else { return };
-            self.under_way.update_value(|n| *n += 1);
+        while let Some(key) = self.queue.try_update(Queue::next).flatten() {
             spawn_local(async move {
-                self.look(&batch).await;
-                // A file was taken out of the request on its way: the others go again.
-                while self.send_batch(&batch).await {}
-                self.under_way.try_update_value(|n| *n -= 1);
-                self.go_on();
+                if let Some(row) = self.row(key) {
+                    self.send(&row).await;
+                    self.queue.try_update(|queue| queue.end(key));
+                    self.go_on();
+                    self.conclude(&row).await;
+                } else {
+                    self.queue.try_update(|queue| queue.end(key));
+                    self.go_on();
+                }
             });
         }
     }
 
-    /// Files that go before those of a row's request; `None` once it is under way.
-    pub fn behind(self, key: u64) -> Memo<Option<usize>> {
-        let (rows, queue) = (self.rows, self.queue);
-        let batch = self.row(key).map(|row| row.batch).unwrap_or_default();
-        Memo::new(move |_| {
-            let before =
-                queue.with(|queue| queue.iter().position(|b| *b == batch).map(|at| queue[..at].to_vec()))?;
-            let goes = |state: &State| matches!(state, State::Waiting | State::Sending(..));
-            let waits = queue.with(|queue| queue.clone());
-            Some(rows.with(|rows| {
-                let earlier = rows.iter().filter(|r| before.contains(&r.batch) || !waits.contains(&r.batch));
-                earlier.filter(|r| r.state.with(goes)).count()
-            }))
-        })
+    /// Files that go before the one of a row; `None` when it does not wait for others.
+    pub fn before(self, key: u64) -> Memo<Option<usize>> {
+        let queue = self.queue;
+        Memo::new(move |_| queue.with(|queue| queue.before(key)))
     }
 
-    /// The rows of a request that still have to go.
-    fn waiting(self, batch: &str) -> Vec<Upload> {
-        let is_next = |r: &Upload| r.batch == batch && r.state.with_untracked(|s| *s == State::Waiting);
-        self.rows
-            .try_with_untracked(|rows| rows.iter().filter(|r| is_next(r)).cloned().collect())
-            .unwrap_or_default()
-    }
-
-    /// Refuses by their first bytes the files that are certainly of no use, before a byte of them is sent.
-    async fn look(self, batch: &str) {
-        for row in self.waiting(batch) {
-            if let Some(head) = send::head(row.key, files::HEAD).await
-                && let Err(refused) = files::first_look(&head, &row.name)
-            {
-                row.state.set(State::Refused(refused.to_string()));
-            }
-        }
-    }
-
-    /// Sends what waits of a request; true when there is more to send, since it was broken off for one of its files.
-    async fn send_batch(self, batch: &str) -> bool {
-        let rows = self.waiting(batch);
-        let Some(workspace) = rows.first().map(|r| r.workspace) else {
-            return false;
-        };
-        let keys: Vec<u64> = rows.iter().map(|r| r.key).collect();
-        let sizes: Vec<u64> = rows.iter().map(|r| r.size).collect();
-        let names: Vec<String> = rows.iter().map(|r| r.name.clone()).collect();
-        let states: Vec<ArcRwSignal<State>> = rows.iter().map(|r| r.state.clone()).collect();
-        for state in &states {
-            state.set(State::Sending(0.0, None));
-        }
+    async fn send(self, row: &Upload) {
+        let state = row.state.clone();
+        state.set(State::Sending(0.0, None));
         let meter = Cell::new(Meter::default());
         let progress = move |sent: f64, total: f64| {
             let mut reading = meter.get();
             let speed = reading.look(js_sys::Date::now(), sent, total);
             meter.set(reading);
-            for (state, share) in states.iter().zip(plan::shares(&sizes, sent, total)) {
-                let moves = state.with_untracked(|s| {
-                    matches!(s, State::Sending(old, before)
-                        if share.floor() > old.floor() || (share < 100.0 && *before != speed))
-                });
-                if moves {
-                    state.set(State::Sending(share, speed.filter(|_| share < 100.0)));
-                }
+            let percent = plan::percent(sent, total);
+            let moves = state.with_untracked(|s| {
+                matches!(s, State::Sending(old, before)
+                    if percent.floor() > old.floor() || (percent < 100.0 && *before != speed))
+            });
+            if moves {
+                state.set(State::Sending(percent, speed.filter(|_| percent < 100.0)));
             }
         };
-        let url = format!("/api/workspaces/{workspace}/documents");
-        let (status, body) = send::send(&url, batch, &keys, progress).await;
+        let (status, body) = send::send(row.workspace, &row.sending, row.key, progress).await;
         if status == 401 {
-            self.live.signed_out();
-            return false;
+            return self.live.signed_out();
         }
-        if status == 0 && rows.iter().any(|r| self.row(r.key).is_none()) {
-            return true;
+        let fate = plan::sent(status, &body);
+        if self.row(row.key).is_none() {
+            // It was dismissed when all of it was there already.
+            if let Fate::Accepted(id) = fate {
+                send::take_back(id).await;
+            }
+            return;
         }
-        for (row, fate) in rows.iter().zip(plan::fates(&names, status, &body)) {
-            row.state.set(match fate {
-                Fate::Accepted(id) => State::Arrived(id),
-                Fate::Refused(reason) => State::Refused(reason),
-                Fate::Broken(reason) => State::Broken(reason),
-            });
+        self.apply(row, fate, State::Kept);
+    }
+
+    fn apply(self, row: &Upload, fate: Fate, accepted: State) {
+        row.state.set(match fate {
+            Fate::Accepted(id) => {
+                row.document.set_value(Some(id));
+                accepted
+            }
+            Fate::Refused(reason) => State::Refused(reason),
+            Fate::Broken(reason) => State::Broken(reason),
+            Fate::Gone(reason) => {
+                row.document.set_value(None);
+                State::Broken(reason)
+            }
+        });
+    }
+
+    /// Has a job made of the files that were added with this one, once none of them is on its way any more.
+    async fn conclude(self, of: &Upload) {
+        let together: Vec<Upload> = self
+            .rows
+            .try_with_untracked(|rows| rows.iter().filter(|r| r.job == of.job).cloned().collect())
+            .unwrap_or_default();
+        if together.iter().any(|r| r.state.with_untracked(is_unfinished)) {
+            return;
         }
-        self.settle(workspace);
-        self.fetch_missing(workspace).await;
-        false
+        let kept: Vec<(Upload, DocumentId)> = together
+            .into_iter()
+            .filter(|r| r.state.with_untracked(|s| *s == State::Kept))
+            .filter_map(|r| r.document.get_value().map(|id| (r, id)))
+            .collect();
+        if kept.is_empty() {
+            return;
+        }
+        kept.iter().for_each(|(row, _)| row.state.set(State::Joining));
+        let ids: Vec<DocumentId> = kept.iter().map(|(_, id)| *id).collect();
+        let (status, body) = send::join(of.workspace, &ids).await;
+        if status == 401 {
+            return self.live.signed_out();
+        }
+        for ((row, _), fate) in kept.iter().zip(plan::joined(&ids, status, &body)) {
+            self.apply(row, fate, State::Joining);
+        }
+        self.settle(of.workspace);
+        self.fetch_missing(of.workspace).await;
     }
 
     /// Without a live link the documents do not come by themselves.
     async fn fetch_missing(self, workspace: WorkspaceId) {
-        let is_missing = |r: &Upload| {
-            r.workspace == workspace && r.state.with_untracked(|s| matches!(s, State::Arrived(_)))
-        };
+        let is_missing =
+            |r: &Upload| r.workspace == workspace && r.state.with_untracked(|s| *s == State::Joining);
         if self.rows.try_with_untracked(|rows| rows.iter().any(is_missing)) != Some(true) {
             return;
         }
@@ -356,47 +397,27 @@ impl Uploads {
         }
     }
 
-    /// Takes off every row whose document is on screen: known by the answer of its request or, before that, by name and
-    /// size among the documents that came since.
+    /// Takes off every row whose document is on screen, which mostly comes over the live link before the answer.
     fn settle(self, workspace: WorkspaceId) {
-        let listed = self.stores.document_ids(workspace).get_untracked();
-        let done: Option<Vec<u64>> = self.claimed.try_update_value(|claimed| {
-            let mut done = vec![];
-            let mine: Vec<Upload> = self
-                .rows
-                .with_untracked(|rows| rows.iter().filter(|r| r.workspace == workspace).cloned().collect());
-            for row in mine {
-                let document = match row.state.get_untracked() {
-                    State::Arrived(id) => self.stores.knows_document(id).then_some(id),
-                    State::Sending(..) => self.newcomer(&row, &listed, claimed),
-                    State::Waiting | State::Refused(_) | State::Broken(_) => None,
-                };
-                if let Some(id) = document {
-                    claimed.insert(id, ());
-                    done.push(row.key);
-                }
-            }
-            done
-        });
-        let done = done.unwrap_or_default();
+        let is_there = |r: &Upload| {
+            r.workspace == workspace
+                && r.document.try_get_value().flatten().is_some_and(|id| self.stores.knows_document(id))
+        };
+        let done: Vec<u64> =
+            self.rows.with_untracked(|rows| rows.iter().filter(|r| is_there(r)).map(|r| r.key).collect());
         if !done.is_empty() {
             done.iter().for_each(|key| send::forget(*key));
             self.rows.update(|rows| rows.retain(|r| !done.contains(&r.key)));
         }
     }
+}
 
-    fn newcomer(
-        self,
-        row: &Upload,
-        listed: &[DocumentId],
-        claimed: &LiteMap<DocumentId, ()>,
-    ) -> Option<DocumentId> {
-        listed.iter().copied().filter(|id| !claimed.contains_key(id)).find(|id| {
-            let document = self.stores.document(*id);
-            document.with_untracked(|d| {
-                d.as_ref()
-                    .is_some_and(|d| d.size_bytes == row.size && plan::same_name(&d.filename, &row.name))
-            })
-        })
-    }
+/// Whether nothing goes on any more before the person says what next.
+fn is_over(state: &State) -> bool {
+    matches!(state, State::Refused(_) | State::Broken(_))
+}
+
+/// Whether its bytes are still to come.
+fn is_unfinished(state: &State) -> bool {
+    matches!(state, State::Waiting | State::Sending(..))
 }

@@ -1,16 +1,22 @@
-//! How files are cut into requests, how the bytes of a request are told as progress of its files, and what an answer
-//! means for each of them. Pure.
+//! How files are gathered into jobs, how fast one goes, and what the answers of the server mean for it. Pure.
 
 use crate::wire;
-use domain::{DocumentId, Problem, upload::kept_name};
-use std::{collections::VecDeque, ops::Range};
+use domain::{DocumentId, Problem, message::number};
+use std::ops::Range;
 
-/// Most files of one request; each request becomes one job.
+/// Most files of one job.
 const MOST_FILES: usize = 50;
-/// Most bytes of one request, unless a single file is larger.
+/// Most bytes of one job, unless a single file is larger: work on the first files begins before the last have come.
 const MOST_BYTES: u64 = 100 * 1024 * 1024;
 
-/// Cuts a row of files, given by their sizes, into requests.
+/// Most files that are added at once: whoever drops a whole disk did not mean it.
+pub const MOST_ADDED: usize = 1_000;
+
+pub fn too_many() -> String {
+    format!("At most {} files are added at once.", number(MOST_ADDED as u64))
+}
+
+/// Cuts a row of files, given by their sizes, into jobs.
 pub fn batches(sizes: &[u64]) -> Vec<Range<usize>> {
     let mut out: Vec<Range<usize>> = vec![];
     let mut bytes = 0;
@@ -29,18 +35,9 @@ pub fn batches(sizes: &[u64]) -> Vec<Range<usize>> {
     out
 }
 
-/// Percent of each file when `sent` of the request's `total` bytes are through. Files travel one after another; what is
-/// around them (names, separators) is taken as spread evenly.
-pub fn shares(sizes: &[u64], sent: f64, total: f64) -> Vec<f64> {
-    let all: u64 = sizes.iter().sum();
-    let mut through = if total > 0.0 { sent / total * all as f64 } else { 0.0 };
-    let share = |size: &u64| {
-        let size = *size as f64;
-        let part = if size > 0.0 { (through / size).clamp(0.0, 1.0) } else { 1.0 };
-        through -= size;
-        part * 100.0
-    };
-    sizes.iter().map(share).collect()
+/// Percent of a file when `sent` of its request's `total` bytes are through.
+pub fn percent(sent: f64, total: f64) -> f64 {
+    if total > 0.0 { (sent / total * 100.0).clamp(0.0, 100.0) } else { 0.0 }
 }
 
 /// How fast the bytes of a request go, smoothed over some seconds.
@@ -83,10 +80,15 @@ pub struct Speed {
     pub seconds_left: u64,
 }
 
+/// What the server says to a file.
+#[derive(Debug)]
+pub struct SentFile {
+    pub document_id: DocumentId,
+}
+
 #[derive(Debug)]
 pub struct Accepted {
     pub document_id: DocumentId,
-    pub filename: String,
 }
 
 #[derive(Debug)]
@@ -95,71 +97,71 @@ pub struct Rejected {
     pub detail: String,
 }
 
-/// What the server says to an upload.
+/// What the server says when it makes a job of files that were sent.
 #[derive(Debug)]
 pub struct Answer {
-    pub documents: VecDeque<Accepted>,
-    pub rejected: VecDeque<Rejected>,
+    pub documents: Vec<Accepted>,
+    pub rejected: Vec<Rejected>,
 }
 
-/// What became of one file.
+/// What became of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fate {
+    /// It is on the server, and is the document with that id or will be.
     Accepted(DocumentId),
     /// For good: the same file would be refused again.
     Refused(String),
     /// Trying again may help.
     Broken(String),
+    /// It is not on the server any more, and has to be sent again.
+    Gone(String),
 }
 
-/// Tells each file of a request its fate. `status` is 0 when no answer came.
-pub fn fates(names: &[String], status: u16, body: &str) -> Vec<Fate> {
-    let all = |fate: Fate| vec![fate; names.len()];
+const UNREADABLE: &str = "The answer of the server could not be read.";
+
+/// The fate of a file that was sent. `status` is 0 when no answer came.
+pub fn sent(status: u16, body: &str) -> Fate {
     match status {
-        200..=299 => match wire::from_json::<Answer>(body) {
-            Some(answer) => accepted(names, answer),
-            None => all(Fate::Broken("The answer of the server could not be read.".into())),
+        200..=299 => match wire::from_json::<SentFile>(body) {
+            Some(file) => Fate::Accepted(file.document_id),
+            None => Fate::Broken(UNREADABLE.into()),
         },
-        0 => all(Fate::Broken("The connection broke before the upload was through.".into())),
-        _ => match wire::from_json::<Problem>(body) {
-            Some(problem) => names.iter().map(|name| refused(name, status, &problem)).collect(),
-            None => all(Fate::Broken(format!("The server answered {status}."))),
-        },
+        _ => failed(status, body),
     }
 }
 
-/// The answer lists the taken files and the refused ones, each in the order of the request.
-fn accepted(names: &[String], mut answer: Answer) -> Vec<Fate> {
-    let fate = |name: &String| {
-        let taken = answer.documents.front().is_some_and(|d| same_name(&d.filename, name));
-        let refused = answer.rejected.front().is_some_and(|r| same_name(&r.filename, name));
-        if refused && !taken {
-            return answer.rejected.pop_front().map(|r| Fate::Refused(r.detail));
+/// The fates of the files of which a job was to be made.
+pub fn joined(files: &[DocumentId], status: u16, body: &str) -> Vec<Fate> {
+    let all = |fate: Fate| vec![fate; files.len()];
+    if !(200..=299).contains(&status) {
+        return all(failed(status, body));
+    }
+    let Some(answer) = wire::from_json::<Answer>(body) else { return all(Fate::Broken(UNREADABLE.into())) };
+    let fate = |id: &DocumentId| {
+        if answer.documents.iter().any(|d| d.document_id == *id) {
+            return Fate::Accepted(*id);
         }
-        answer.documents.pop_front().map(|d| Fate::Accepted(d.document_id))
+        // What is not there any more is told under its id.
+        let name = id.to_string();
+        let gone = answer.rejected.iter().find(|r| r.filename == name);
+        let silent = || "The server did not say what became of this file.".to_owned();
+        Fate::Gone(gone.map_or_else(silent, |r| r.detail.clone()))
     };
-    let lost = || Fate::Broken("The server did not say what became of this file.".into());
-    names.iter().map(fate).map(|fate| fate.unwrap_or_else(lost)).collect()
+    files.iter().map(fate).collect()
 }
 
-/// All were refused; the reasons stand under `file`, each behind the name of its file.
-fn refused(name: &str, status: u16, problem: &Problem) -> Fate {
-    let mut reasons = problem.errors.of("file").iter();
-    let own = reasons.find_map(|reason| {
-        let (file, sentence) = reason.split_once(": ")?;
-        same_name(file, name).then(|| sentence.to_owned())
-    });
-    let sentence = own.unwrap_or_else(|| problem.detail.clone());
-    if status >= 500 || matches!(status, 408 | 429) {
-        Fate::Broken(sentence)
-    } else {
-        Fate::Refused(sentence)
+fn failed(status: u16, body: &str) -> Fate {
+    if status == 0 {
+        return Fate::Broken("The connection broke before the upload was through.".into());
     }
-}
-
-/// The server keeps the name by [`domain::upload::kept_name`].
-pub fn same_name(kept: &str, own: &str) -> bool {
-    kept == kept_name(own)
+    let Some(problem) = wire::from_json::<Problem>(body) else {
+        return Fate::Broken(format!("The server answered {status}."));
+    };
+    match (status, problem.code.as_str()) {
+        (_, "file_gone") => Fate::Gone(problem.detail),
+        (408 | 429 | 500.., _) => Fate::Broken(problem.detail),
+        _ => Fate::Refused(problem.detail),
+    }
 }
 
 #[cfg(test)]
@@ -168,12 +170,12 @@ mod tests {
 
     const ID: &str = "00000000-0000-0000-0000-000000000001";
 
-    fn names(names: &[&str]) -> Vec<String> {
-        names.iter().map(|n| (*n).to_owned()).collect()
+    fn id(text: &str) -> DocumentId {
+        text.parse().expect("an id")
     }
 
     #[test]
-    fn many_files_and_large_ones_go_in_several_requests() {
+    fn many_files_and_large_ones_become_several_jobs() {
         const MB: u64 = 1024 * 1024;
         assert!(batches(&[]).is_empty());
         assert_eq!(batches(&[1; 120]), [0..50, 50..100, 100..120]);
@@ -183,12 +185,11 @@ mod tests {
     }
 
     #[test]
-    fn the_files_of_a_request_fill_one_after_another() {
-        assert_eq!(shares(&[100, 300], 0.0, 440.0), [0.0, 0.0]);
-        assert_eq!(shares(&[100, 300], 110.0, 440.0), [100.0, 0.0]);
-        assert_eq!(shares(&[100, 300], 275.0, 440.0), [100.0, 50.0]);
-        assert_eq!(shares(&[100, 300], 440.0, 440.0), [100.0, 100.0]);
-        assert_eq!(shares(&[0], 0.0, 0.0), [100.0]);
+    fn percent_is_of_the_bytes_and_never_out_of_bounds() {
+        assert_eq!(percent(0.0, 400.0), 0.0);
+        assert_eq!(percent(100.0, 400.0), 25.0);
+        assert_eq!(percent(500.0, 400.0), 100.0);
+        assert_eq!(percent(0.0, 0.0), 0.0);
     }
 
     #[test]
@@ -209,35 +210,42 @@ mod tests {
     }
 
     #[test]
-    fn each_file_learns_its_own_fate() {
-        let body = format!(
-            r#"{{"job_id":"{ID}","documents":[{{"document_id":"{ID}","filename":"a.txt","status":"pending"}},
-            {{"document_id":"{ID}","filename":"c.txt","status":"pending"}}],
-            "rejected":[{{"filename":"b.exe","code":"unsupported_type","detail":"Not a text."}}]}}"#
-        );
-        let id: DocumentId = ID.parse().expect("an id");
-        assert_eq!(
-            fates(&names(&["a.txt", "b.exe", "c.txt"]), 202, &body),
-            [Fate::Accepted(id), Fate::Refused("Not a text.".into()), Fate::Accepted(id)]
-        );
-    }
-
-    #[test]
-    fn when_all_are_refused_each_reason_finds_its_file() {
-        let mut problem = Problem::new(415, "unsupported_type", "Not a text.");
-        problem.errors.add("file", "a.exe: Not a text.");
-        problem.errors.add("file", "b.txt: The file is empty.");
-        let body = serde_json::to_string(&problem).expect("JSON");
-        assert_eq!(
-            fates(&names(&["a.exe", "b.txt"]), 415, &body),
-            [Fate::Refused("Not a text.".into()), Fate::Refused("The file is empty.".into())]
-        );
+    fn a_file_that_was_sent_learns_its_id_or_the_reason() {
+        let body =
+            format!(r#"{{"document_id":"{ID}","filename":"a.txt","mime_type":"text/plain","size_bytes":1}}"#);
+        assert_eq!(sent(201, &body), Fate::Accepted(id(ID)));
+        let problem = Problem::new(415, "unsupported_type", "Not a text.");
+        let problem = serde_json::to_string(&problem).expect("JSON");
+        assert_eq!(sent(415, &problem), Fate::Refused("Not a text.".into()));
+        for status in [408, 429, 500, 503, 507] {
+            assert_eq!(sent(status, &problem), Fate::Broken("Not a text.".into()), "{status}");
+        }
     }
 
     #[test]
     fn a_broken_connection_can_be_tried_again() {
-        assert!(matches!(fates(&names(&["a"]), 0, "")[..], [Fate::Broken(_)]));
-        assert!(matches!(fates(&names(&["a"]), 502, "<html>")[..], [Fate::Broken(_)]));
-        assert!(matches!(fates(&names(&["a"]), 202, "{}")[..], [Fate::Broken(_)]));
+        for (status, body) in [(0, ""), (502, "<html>"), (201, "{}")] {
+            assert!(matches!(sent(status, body), Fate::Broken(_)), "{status}");
+            assert!(matches!(joined(&[id(ID)], status, body)[..], [Fate::Broken(_)]), "{status}");
+        }
+    }
+
+    #[test]
+    fn each_file_of_a_job_learns_its_own_fate() {
+        let other = "00000000-0000-0000-0000-000000000002";
+        let body = format!(
+            r#"{{"job_id":"{ID}","documents":[{{"document_id":"{ID}","filename":"a.txt","status":"pending"}}],
+            "rejected":[{{"filename":"{other}","code":"file_gone","detail":"Send it again."}}]}}"#
+        );
+        assert_eq!(
+            joined(&[id(other), id(ID)], 202, &body),
+            [Fate::Gone("Send it again.".into()), Fate::Accepted(id(ID))]
+        );
+        let gone = Problem::new(422, "file_gone", "Send it again.");
+        let gone = serde_json::to_string(&gone).expect("JSON");
+        assert_eq!(joined(&[id(ID)], 422, &gone), [Fate::Gone("Send it again.".into())]);
+        let deleting = Problem::new(409, "workspace_deleting", "It is being deleted.");
+        let deleting = serde_json::to_string(&deleting).expect("JSON");
+        assert_eq!(joined(&[id(ID)], 409, &deleting), [Fate::Refused("It is being deleted.".into())]);
     }
 }

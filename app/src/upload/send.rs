@@ -1,6 +1,7 @@
-//! The browser's half of an upload: one multipart request with its progress. `fetch` cannot tell how many bytes of a
+//! The requests of uploads: one for each file, with its progress. `fetch` cannot tell how many bytes of a
 //! request are through, so this is the one place that uses XMLHttpRequest.
 
+use domain::{DocumentId, WorkspaceId};
 use leptos::prelude::window;
 use litemap::LiteMap;
 use std::cell::RefCell;
@@ -19,7 +20,7 @@ thread_local! {
     static REQUESTS: RefCell<LiteMap<String, XmlHttpRequest>> = const { RefCell::new(LiteMap::new()) };
 }
 
-/// Breaks a request off; its files then count as not sent.
+/// Breaks a request off; its file then counts as not sent.
 pub fn abort(idempotency_key: &str) {
     let request = REQUESTS.with_borrow_mut(|all| all.remove(idempotency_key));
     if let Some(request) = request {
@@ -49,33 +50,56 @@ pub fn idempotency_key() -> String {
     format!("{:08x}{:08x}{:08x}{:08x}", digits(), digits(), digits(), digits())
 }
 
-/// Sends the files behind `keys` in one request; answers status and body, status 0 when the connection broke.
-/// `progress` hears of sent and all bytes.
+/// Sends the file of a row ahead; answers status and body, status 0 when the connection broke. `progress` hears of sent
+/// and all bytes.
 pub async fn send(
-    url: &str,
+    workspace: WorkspaceId,
     idempotency_key: &str,
-    keys: &[u64],
+    key: u64,
     progress: impl Fn(f64, f64) + 'static,
 ) -> (u16, String) {
-    request(url, idempotency_key, keys, progress).await.unwrap_or_default()
+    let Some(file) = FILES.with_borrow(|files| files.get(&key).cloned()) else { return Default::default() };
+    let url = format!("/api/workspaces/{workspace}/files");
+    let fill = |form: &FormData| form.append_with_blob_and_filename("file", &file, &file.name());
+    request("POST", &url, idempotency_key, Some(&fill), Box::new(progress)).await.unwrap_or_default()
 }
 
+/// Has one job made of files that were sent ahead. Asked twice it makes them documents once.
+pub async fn join(workspace: WorkspaceId, files: &[DocumentId]) -> (u16, String) {
+    let url = format!("/api/workspaces/{workspace}/documents");
+    let fill =
+        |form: &FormData| files.iter().try_for_each(|id| form.append_with_str("sent", &id.to_string()));
+    request("POST", &url, "", Some(&fill), Box::new(|_, _| ())).await.unwrap_or_default()
+}
+
+/// Takes a file back that was sent ahead. When that fails, the server forgets it by itself after a while.
+pub async fn take_back(file: DocumentId) {
+    let _ = request("DELETE", &format!("/api/files/{file}"), "", None, Box::new(|_, _| ())).await;
+}
+
+type Fill<'a> = &'a dyn Fn(&FormData) -> Result<(), JsValue>;
+
 async fn request(
+    method: &str,
     url: &str,
     idempotency_key: &str,
-    keys: &[u64],
-    progress: impl Fn(f64, f64) + 'static,
+    fill: Option<Fill<'_>>,
+    progress: Box<dyn Fn(f64, f64)>,
 ) -> Result<(u16, String), JsValue> {
-    let form = FormData::new()?;
-    for key in keys {
-        if let Some(file) = FILES.with_borrow(|files| files.get(key).cloned()) {
-            form.append_with_blob_and_filename("file", &file, &file.name())?;
+    let form = match fill {
+        Some(fill) => {
+            let form = FormData::new()?;
+            fill(&form)?;
+            Some(form)
         }
-    }
+        None => None,
+    };
     let xhr = XmlHttpRequest::new()?;
-    xhr.open("POST", url)?;
+    xhr.open(method, url)?;
     xhr.set_request_header("Accept", "application/json")?;
-    xhr.set_request_header("Idempotency-Key", idempotency_key)?;
+    if !idempotency_key.is_empty() {
+        xhr.set_request_header("Idempotency-Key", idempotency_key)?;
+    }
     let on_progress = Closure::<dyn Fn(ProgressEvent)>::new(move |e: ProgressEvent| {
         if e.length_computable() {
             progress(e.loaded(), e.total());
@@ -84,8 +108,10 @@ async fn request(
     xhr.upload()?.set_onprogress(Some(on_progress.as_ref().unchecked_ref()));
     // Load, error and abort all end here.
     let end = js_sys::Promise::new(&mut |done, _| xhr.set_onloadend(Some(&done)));
-    xhr.send_with_opt_form_data(Some(&form))?;
-    REQUESTS.with_borrow_mut(|all| all.insert(idempotency_key.to_owned(), xhr.clone()));
+    xhr.send_with_opt_form_data(form.as_ref())?;
+    if !idempotency_key.is_empty() {
+        REQUESTS.with_borrow_mut(|all| all.insert(idempotency_key.to_owned(), xhr.clone()));
+    }
     JsFuture::from(end).await?;
     REQUESTS.with_borrow_mut(|all| all.remove(idempotency_key));
     Ok((xhr.status()?, xhr.response_text()?.unwrap_or_default()))

@@ -9,7 +9,7 @@ use crate::{
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
     },
-    upload::{Accepted, Answer, Rejected},
+    upload::{Accepted, Answer, Rejected, SentFile},
 };
 use domain::{
     ApiKeyId, ChunkId, Document, DocumentId, DocumentStatus, Epoch, ExportId, FieldErrors, Job, JobId,
@@ -32,7 +32,6 @@ use domain::{
 };
 use litemap::LiteMap;
 use serde_json::Value;
-use std::collections::VecDeque;
 
 static NOTHING: Value = Value::Null;
 
@@ -278,7 +277,8 @@ objects! {
     }
     FormState { values, errors, message, said }
     Answer { documents, rejected }
-    Accepted { document_id, filename }
+    SentFile { document_id }
+    Accepted { document_id }
     Rejected { filename, detail }
 }
 
@@ -379,12 +379,6 @@ impl<A: FromJson, B: FromJson> FromJson for (A, B) {
 impl<A: FromJson, B: FromJson, C: FromJson> FromJson for (A, B, C) {
     fn from_json(value: &Value) -> Option<Self> {
         Some((A::from_json(value.get(0)?)?, B::from_json(value.get(1)?)?, C::from_json(value.get(2)?)?))
-    }
-}
-
-impl<T: FromJson> FromJson for VecDeque<T> {
-    fn from_json(value: &Value) -> Option<Self> {
-        Vec::from_json(value).map(Self::from)
     }
 }
 

@@ -9,13 +9,14 @@ use crate::{
     view,
 };
 use domain::{WorkspaceId, files::ACCEPT};
-use leptos::{ev, prelude::*, task::spawn_local};
+use leptos::{attr::custom::custom_attribute, ev, prelude::*, task::spawn_local};
 use wasm_bindgen::JsCast;
 use wasm_split_helpers::{SplitLoaderError, wasm_split};
-use web_sys::{DataTransfer, DragEvent, File, FileList, HtmlInputElement};
+use web_sys::{DataTransfer, DragEvent, File, FileList, FileSystemEntry, HtmlInputElement};
 
-/// The button that opens the file picker. A label around the input, so that keyboard and screen reader meet a real
-/// file input; without a script, a form with the browser's own. While nothing can be added it says why.
+/// The buttons that open the picker of files and that of folders. Labels around inputs, so that keyboard and screen
+/// reader meet real file inputs. Folders are for scripts alone; without one, files go by a form with the browser's own.
+/// While nothing can be added it says why.
 #[component]
 pub fn Picker(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let uploads = Uploads::expect();
@@ -42,6 +43,22 @@ pub fn Picker(id: WorkspaceId, locked: Locked) -> impl IntoView {
                     accept=ACCEPT
                     disabled=move || locked.get().is_some()
                     on:change=on_change
+                />
+            </label>
+            <label
+                class="button"
+                data-scripted=""
+                aria-disabled=move || locked.get().map(|_| "true")
+                title=move || locked.get().unwrap_or("Add the files of a folder, and of the folders in it")
+            >
+                "Add folder"
+                <input
+                    class="sr-only"
+                    disabled=move || locked.get().is_some()
+                    on:change=on_change
+                    type="file"
+                    multiple
+                    {..custom_attribute("webkitdirectory", "")}
                 />
             </label>
             <noscript>
@@ -97,7 +114,7 @@ pub fn DropOverlay(id: WorkspaceId, locked: Locked) -> impl IntoView {
     view! {
         <div class="drop-overlay" data-over=move || over.get().then_some("") aria-hidden="true">
             <Icon name=IconName::Upload size=32 />
-            {move || locked.get().unwrap_or("Drop files to add them")}
+            {move || locked.get().unwrap_or("Drop files or folders to add them")}
         </div>
     }
 }
@@ -124,13 +141,15 @@ fn files_of(list: &FileList) -> Vec<File> {
     (0..list.length()).filter_map(|i| list.get(i)).collect()
 }
 
-/// Parts what was dropped into files and folders; a folder looks like a file until somebody reads it.
+/// Parts what was dropped into files and folders. It has to be asked at once: after the event the browser forgets it.
 fn chosen(data: &DataTransfer) -> Chosen {
+    let (mut files, mut folders) = (vec![], vec![]);
     let items = data.items();
-    let entries = (0..items.length()).filter_map(|i| items.get(i)?.webkit_get_as_entry().ok().flatten());
-    let folders: Vec<String> =
-        entries.filter(|entry| entry.is_directory()).map(|entry| entry.name()).collect();
-    let files = data.files().map(|list| files_of(&list)).unwrap_or_default();
-    let files = files.into_iter().filter(|file| !folders.contains(&file.name())).collect();
+    for item in (0..items.length()).filter_map(|i| items.get(i)) {
+        match item.webkit_get_as_entry().ok().flatten().filter(FileSystemEntry::is_directory) {
+            Some(folder) => folders.push(folder),
+            None => files.extend(item.get_as_file().ok().flatten()),
+        }
+    }
     Chosen { files, folders }
 }

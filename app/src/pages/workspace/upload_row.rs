@@ -6,6 +6,7 @@ use crate::{
     upload::{Speed, State, Uploads},
     view,
 };
+use domain::message::count;
 use leptos::prelude::*;
 
 #[component]
@@ -14,24 +15,22 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
     let upload = uploads.row(key_of)?;
     let state = RwSignal::from(upload.state);
     let kind = Memo::new(move |_| state.with(Kind::of));
-    let behind = uploads.behind(key_of);
+    let before = uploads.before(key_of);
     let percent = Signal::derive(move || match state.get() {
         State::Sending(percent, _) => percent,
-        State::Arrived(_) => 100.0,
+        State::Kept | State::Joining => 100.0,
         _ => 0.0,
     });
     let reason = move || match state.get() {
         State::Refused(reason) | State::Broken(reason) => Some(reason),
         State::Sending(_, speed) => speed.map(sentence),
-        _ => None,
+        State::Waiting => before.get().map(place),
+        State::Kept | State::Joining => None,
     };
     let word = move || match state.get() {
-        State::Waiting => match behind.get() {
-            Some(n) if n > 0 => format!("Waiting to upload · behind {n}"),
-            _ => "Waiting to upload".to_owned(),
-        },
+        State::Waiting => "Waiting".to_owned(),
         State::Sending(percent, _) => format!("Uploading · {}", words::percent(percent, false)),
-        State::Arrived(_) => "Uploaded".to_owned(),
+        State::Kept | State::Joining => "Uploaded".to_owned(),
         State::Refused(_) => "Not taken".to_owned(),
         State::Broken(_) => "Not uploaded".to_owned(),
     };
@@ -48,8 +47,8 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
             <span class="doc-state" role="cell">
                 <span class="badge" data-status=move || kind.get().status() data-size="sm">
                     {move || match kind.get() {
-                        Kind::Waiting => view! { <Icon name=IconName::Clock /> },
-                        Kind::Moving | Kind::Arrived => view! { <LoadingSpinner size=Size::Md /> },
+                        Kind::Waiting | Kind::Kept => view! { <Icon name=IconName::Clock /> },
+                        Kind::Moving | Kind::Joining => view! { <LoadingSpinner size=Size::Md /> },
                         Kind::Refused | Kind::Broken => view! { <Icon name=IconName::CrossCircle /> },
                     }}
                     <span class="badge-word">{word}</span>
@@ -72,8 +71,8 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
                 {move || {
                     let label = match kind.get() {
                         Kind::Broken | Kind::Refused => "Dismiss",
-                        Kind::Waiting | Kind::Moving => "Cancel upload",
-                        Kind::Arrived => return None,
+                        Kind::Waiting | Kind::Moving | Kind::Kept => "Cancel upload",
+                        Kind::Joining => return None,
                     };
                     Some(view! {
                         <IconButton icon=IconName::Cross label on:click=move |_| uploads.dismiss(key_of) />
@@ -83,6 +82,11 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
             <DocumentProgress value=percent />
         </div>
     })
+}
+
+/// "2 files before this one"
+fn place(before: usize) -> String {
+    format!("{} before this one", count(before as u64, "file", "files"))
 }
 
 /// "1.2 MB/s · about 3 s left"
@@ -95,7 +99,8 @@ fn sentence(speed: Speed) -> String {
 enum Kind {
     Waiting,
     Moving,
-    Arrived,
+    Kept,
+    Joining,
     Refused,
     Broken,
 }
@@ -105,7 +110,8 @@ impl Kind {
         match state {
             State::Waiting => Kind::Waiting,
             State::Sending(..) => Kind::Moving,
-            State::Arrived(_) => Kind::Arrived,
+            State::Kept => Kind::Kept,
+            State::Joining => Kind::Joining,
             State::Refused(_) => Kind::Refused,
             State::Broken(_) => Kind::Broken,
         }
@@ -114,8 +120,8 @@ impl Kind {
     /// Name for CSS and tests, of the state that a document would have.
     const fn status(self) -> &'static str {
         match self {
-            Kind::Waiting => "pending",
-            Kind::Moving | Kind::Arrived => "processing",
+            Kind::Waiting | Kind::Kept => "pending",
+            Kind::Moving | Kind::Joining => "processing",
             Kind::Refused | Kind::Broken => "failed",
         }
     }

@@ -17,12 +17,11 @@ pub struct WorkClock(pub Now);
 /// Puts both clocks into the context, and starts them once the page is alive.
 pub fn provide_clocks(live: Live) {
     let now = crate::components::provide_now();
-    let work = Now { at: RwSignal::new(None), offset_minutes: now.offset_minutes };
+    let work = Now { at: RwSignal::new(None), zone: now.zone };
     provide_context(WorkClock(work));
     let is_open = live.is_open();
     effect(move || {
-        let offset = -js_sys::Date::new_0().get_timezone_offset();
-        now.offset_minutes.set(Some(offset as i32));
+        now.zone.set(Some(offset));
         now.at.set(Some(present()));
         let _ = set_interval_with_handle(move || now.at.set(Some(present())), COARSE);
         let tick = move || {
@@ -37,6 +36,11 @@ pub fn provide_clocks(live: Live) {
             work.at.set(Some(present()));
         }
     });
+}
+
+fn offset(at: Timestamp) -> i32 {
+    let date = js_sys::Date::new(&(at.micros() as f64 / 1_000.0).into());
+    -date.get_timezone_offset() as i32
 }
 
 fn present() -> Timestamp {

@@ -6,7 +6,7 @@ use crate::{
     app::link_of,
     components::{
         Avatar, ButtonKind, ConnectionBadge, Each, Icon, IconName, LinkButton, Logo, Menu, MenuLine,
-        StatusBadge, use_now, words,
+        StatusBadge,
     },
     effect::{effect, effect_after},
     live::{Live, Transport, machine::Link},
@@ -204,12 +204,10 @@ pub fn workspace_shown(id: WorkspaceId) -> Memo<Shown> {
 fn Connection() -> impl IntoView {
     let live = Live::expect();
     let status = live.status();
-    let now = use_now();
     let link = Memo::new(move |_| link_of(status.get().link));
     let since = Memo::new(move |_| {
         let lost = status.get().lost?;
-        let lost = Timestamp::from_micros(i64::try_from(lost).ok()?.saturating_mul(1_000));
-        Some(words::clock(lost, now.offset_minutes.get().unwrap_or(0)))
+        Some(Timestamp::from_micros(i64::try_from(lost).ok()?.saturating_mul(1_000)))
     });
     let way = Memo::new(move |_| match status.get().transport {
         Transport::Socket => None,

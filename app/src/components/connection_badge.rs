@@ -1,7 +1,8 @@
 //! What the live link is doing, in the top bar.
 
-use super::IconName;
+use super::{IconName, use_now, words};
 use crate::view;
+use domain::Timestamp;
 use leptos::prelude::*;
 
 /// The state of the live link; `as_str` is what stands in `data-live`.
@@ -23,15 +24,16 @@ impl Link {
     }
 }
 
-/// `link`: the state; `since`: the time of day from which no change has come ("12:03"); `by`: how changes come when it is
+/// `link`: the state; `since`: the moment from which no change has come; `by`: how changes come when it is
 /// not by the usual way, as a word and as a sentence. Quiet while all is well; said aloud, and with the time, once updates
 /// are missing.
 #[component]
 pub fn ConnectionBadge(
     #[prop(into)] link: Signal<Link>,
-    #[prop(optional, into)] since: MaybeProp<String>,
+    #[prop(optional, into)] since: MaybeProp<Timestamp>,
     #[prop(optional, into)] by: MaybeProp<(&'static str, &'static str)>,
 ) -> impl IntoView {
+    let now = use_now();
     let by = move || by.get().filter(|_| link.get() == Link::Open);
     view! {
         <span
@@ -60,7 +62,18 @@ pub fn ConnectionBadge(
                         <span class="connection-text">
                             <span class="connection-word">"Live updates "</span>
                             "paused"
-                            {move || since.get().map(|time| format!(" since {time}"))}
+                            {move || {
+                                since
+                                    .get()
+                                    .map(|at| {
+                                        view! {
+                                            " since "
+                                            <time datetime=at.to_string() title=move || words::exact(at, now.offset(at))>
+                                                {move || words::clock(at, now.offset(at).unwrap_or(0))}
+                                            </time>
+                                        }
+                                    })
+                            }}
                         </span>
                     }
                 }

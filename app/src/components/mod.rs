@@ -60,6 +60,6 @@ pub use skeleton::{CardSkeleton, RowsSkeleton};
 pub use spinner::{LoadingSpinner, Size};
 pub use status_badge::{BadgeSize, StatusBadge};
 pub use step_timeline::StepTimeline;
-pub use time::{Ago, Now, OnDay, provide_now, use_now};
+pub use time::{Ago, Exactly, Now, OnDay, provide_now, use_now};
 pub use toast::{Toast, Tone};
 pub use waterfall::Waterfall;

@@ -81,10 +81,10 @@ fn Line(row: Row) -> impl IntoView {
             <time
                 class="step-time"
                 datetime=move || step.with(|s| s.started_at.to_string())
-                title=move || step.with(|s| words::exact(s.started_at, now.offset_minutes.get()))
+                title=move || step.with(|s| words::exact(s.started_at, now.offset(s.started_at)))
             >
                 {move || {
-                    step.with(|s| words::clock_seconds(s.started_at, now.offset_minutes.get().unwrap_or(0)))
+                    step.with(|s| words::clock_seconds(s.started_at, now.offset(s.started_at).unwrap_or(0)))
                 }}
             </time>
             <span class="step-dot" aria-hidden="true"></span>

@@ -4,7 +4,7 @@
 use super::{loaded::loaded, not_found::no_such};
 use crate::{
     AppError,
-    components::{Button, Each, EmptyState, IconName, LinkButton, PageHeader, TabTitle, use_now, words},
+    components::{Button, Each, EmptyState, Exactly, IconName, LinkButton, PageHeader, TabTitle},
     effect::effect_after,
     server_fns::history::{HistoryLine, HistoryPage as Part, document_history, workspace_history},
     stores::Stores,
@@ -175,8 +175,6 @@ fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
 
 #[component]
 fn Line(line: HistoryLine) -> impl IntoView {
-    let now = use_now();
-    let at = line.at;
     let change = match (line.from, line.to) {
         (Some(from), Some(to)) => format!("{} → {}", plain(&from), plain(&to)),
         (None, Some(to)) => plain(&to),
@@ -186,7 +184,7 @@ fn Line(line: HistoryLine) -> impl IntoView {
     view! {
         <tr data-seq=line.seq>
             <td>
-                <time datetime=at.to_string()>{move || words::exact(at, now.offset_minutes.get())}</time>
+                <Exactly at=line.at />
             </td>
             <td>
                 <span class="history-about">{line.about}</span>

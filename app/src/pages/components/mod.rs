@@ -33,14 +33,14 @@ fn Specimens(theme: &'static str) -> impl IntoView {
                 <div class="row gap-6" data-live="closed">
                     <StatusBadge shown=Signal::stored(Shown::Processing { percent: 62.0 }) />
                     <StatusBadge shown=Signal::stored(Shown::Provisioning) size=BadgeSize::Md />
-                    <ConnectionBadge link=Signal::stored(Link::Closed) since="12:03".to_owned() />
+                    <ConnectionBadge link=Signal::stored(Link::Closed) since=at(0) />
                 </div>
             </Part>
             <Part title="Connection">
                 <div class="row">
                     <ConnectionBadge link=Signal::stored(Link::Open) />
                     <ConnectionBadge link=Signal::stored(Link::Connecting) />
-                    <ConnectionBadge link=Signal::stored(Link::Closed) since="12:03".to_owned() />
+                    <ConnectionBadge link=Signal::stored(Link::Closed) since=at(0) />
                 </div>
             </Part>
             <Phases />
@@ -443,6 +443,17 @@ mod tests {
         let html = html();
         assert!(html.contains("phase-timeline"), "the page is there");
         assert!(!html.contains(" style="), "the content security policy forbids it");
+    }
+
+    #[test]
+    fn a_part_that_fails_is_told_in_its_place_and_its_neighbours_stay() {
+        let html = html();
+        let sample = html.split("data-sample=\"boundary\"").nth(1).unwrap_or_default();
+        let place = |text: &str| sample.find(text).unwrap_or_else(|| panic!("no {text} in {sample}"));
+        let problem = Problem::internal();
+        let broken = place("This card could not be shown");
+        assert!(place("The card before") < broken && broken < place("The card after"));
+        assert!((broken..place("The card after")).contains(&place(&problem.code)), "the code to report");
     }
 
     #[test]

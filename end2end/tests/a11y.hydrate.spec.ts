@@ -1,22 +1,25 @@
 // No page violates a rule that axe can check, in either theme.
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test } from "../fixtures";
-import { FILES, firstWorkspace, signUp, upload } from "./support";
+import { type Page } from "@playwright/test";
+import { FILES, failedDocument, firstWorkspace, live, refusedUpload, signUp, unready, upload } from "./support";
+
+/** Looks the page through. */
+async function check(page: Page, where: string): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).analyze();
+  expect(violations.map((v) => `${where}: ${v.id}: ${v.nodes.map((n) => n.html).join(" | ")}`)).toEqual([]);
+}
 
 for (const theme of ["light", "dark"] as const) {
   test(`no page violates an accessibility rule (${theme})`, async ({ page, complaints }) => {
-    // Some twenty pages, each looked through by axe.
-    test.setTimeout(360_000);
+    // Some twenty-five pages, each looked through by axe.
+    test.setTimeout(480_000);
     complaints.allow(/404/);
     await page.emulateMedia({ colorScheme: theme });
     await page.goto("/signup");
-    const check = async (where: string) => {
-      const { violations } = await new AxeBuilder({ page }).analyze();
-      expect(violations.map((v) => `${where}: ${v.id}: ${v.nodes.map((n) => n.html).join(" | ")}`)).toEqual([]);
-    };
-    await check("/signup");
+    await check(page, "/signup");
     await page.goto("/signin");
-    await check("/signin");
+    await check(page, "/signin");
     await signUp(page);
     const workspace = await firstWorkspace(page.request);
     const { documents, job_id } = await upload(page.request, workspace, FILES);
@@ -25,15 +28,52 @@ for (const theme of ["light", "dark"] as const) {
       .toBe("completed");
     // An address that leads nowhere, and the page of all components, which has no script.
     await page.goto("/components");
-    await check("/components");
+    await check(page, "/components");
     await page.goto("/nowhere");
-    await check("/nowhere");
+    await check(page, "/nowhere");
     const settings = ["profile", "password", "preferences", "rag", "sessions", "api-keys", "account"];
-    const pages = settings.map((tab) => `/settings/${tab}`);
-    for (const address of [...pages, `/w/${workspace}/rag`, "/", "/?new", `/w/${workspace}`, `/w/${workspace}?q=workspace`, `/w/${workspace}?edit`, `/d/${documents[0].document_id}`]) {
+    const failed = await failedDocument(page.request, workspace);
+    const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
+    for (const address of [
+      ...settings.map((tab) => `/settings/${tab}`),
+      "/",
+      "/?new",
+      home,
+      `${home}?q=workspace`,
+      `${home}?edit`,
+      `${home}/rag`,
+      `${home}/history`,
+      `${home}/analytics`,
+      document,
+      `${document}/history`,
+      `/d/${failed}`,
+    ]) {
       await page.goto(address);
       await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
-      await check(address);
+      await check(page, address);
+    }
+    await page.goto(home);
+    await live(page);
+    await refusedUpload(page);
+    await check(page, "a file that is not taken");
+  });
+
+  test(`workspaces that are not ready violate no accessibility rule (${theme})`, async ({ page }) => {
+    await page.emulateMedia({ colorScheme: theme });
+    const { url, failed, making, end } = await unready(page);
+    try {
+      for (const [address, said] of [
+        [`/w/${making}`, "Making this workspace ready"],
+        ["/", "Being made"],
+        [`/w/${failed}`, "This workspace could not be made ready"],
+      ]) {
+        await page.goto(`${url}${address}`);
+        await live(page);
+        await expect(page.getByText(said).first()).toBeVisible();
+        await check(page, said);
+      }
+    } finally {
+      await end();
     }
   });
 }

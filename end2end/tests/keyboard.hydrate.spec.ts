@@ -1,6 +1,22 @@
 // Every flow with the keyboard alone, and times in the reader's own zone.
 import { expect, person, test } from "../fixtures";
-import { FILES, allReady, firstWorkspace, live, lost, path, row, signUp, tabTo, upload } from "./support";
+import {
+  FILES,
+  allReady,
+  failedDocument,
+  firstWorkspace,
+  live,
+  lost,
+  path,
+  refusedUpload,
+  signUp,
+  tabTo,
+  unready,
+  upload,
+} from "./support";
+
+/** 200 % of 640 px: the layout has 320 px. */
+const SMALL = { width: 320, height: 480 };
 
 test("from sign-up to a search, without a mouse", async ({ page }) => {
   const who = person();
@@ -65,22 +81,49 @@ test("from sign-up to a search, without a mouse", async ({ page }) => {
   await expect(page).toHaveURL(/\/signin/);
 });
 
-for (const [zone, hours] of [["Asia/Tokyo", 9], ["America/St_Johns", -3.5]] as const) {
+/** A moment as a clock in that zone shows it. */
+const clock = (at: Date, zone: string) => at.toLocaleTimeString("en-GB", { timeZone: zone, hourCycle: "h23" });
+
+for (const zone of ["Asia/Tokyo", "America/St_Johns"]) {
   test.describe(zone, () => {
     test.use({ timezoneId: zone });
-    test(`times are told in the reader's zone (${zone})`, async ({ page }) => {
+    test(`every time on every page is told in the reader's zone, exact on hover (${zone})`, async ({ page }) => {
       await signUp(page);
       const workspace = await firstWorkspace(page.request);
       const { documents } = await upload(page.request, workspace, ["glossary.txt"]);
       await page.goto(`/w/${workspace}`);
       await allReady(page, ["glossary.txt"]);
-      await page.goto(`/d/${documents[0].document_id}`);
+      const key = { name: "script", scopes: ["read"], expires_at: "2030-07-01T23:30:00Z" };
+      expect((await page.request.post("/api/auth/api-keys", { data: key })).status()).toBe(201);
+      expect((await page.request.post("/api/auth/export")).status()).toBe(202);
+      await expect
+        .poll(async () => (await (await page.request.get("/api/auth/export")).json()).status, { timeout: 30_000 })
+        .toBe("ready");
+      const document = `/d/${documents[0].document_id}`;
+      for (const [address, least] of [
+        ["/", 1],
+        [`/w/${workspace}`, 2],
+        [document, 2],
+        [`${document}/history`, 2],
+        [`/w/${workspace}/history`, 2],
+        ["/settings/sessions", 2],
+        ["/settings/api-keys", 2],
+        ["/settings/account", 1],
+      ] as const) {
+        await page.goto(address);
+        await live(page);
+        const times = page.getByRole("main").locator("time");
+        await expect.poll(() => times.count(), address).toBeGreaterThanOrEqual(least);
+        for (const time of await times.all()) {
+          const at = new Date((await time.getAttribute("datetime"))!);
+          // The zone of that moment: in summer it may be another than now.
+          await expect(time, address).toHaveAttribute("title", new RegExp(`, ${clock(at, zone)}$`));
+        }
+      }
+      await page.goto(document);
       await live(page);
-      const time = page.locator(".step-time").first();
-      const at = new Date((await time.getAttribute("datetime"))!);
-      const there = new Date(at.getTime() + hours * 3_600_000).toISOString().slice(11, 19);
-      await expect(time).toHaveText(there);
-      expect(await row(page, "glossary.txt").count()).toBe(0);
+      const step = page.locator(".step-time").first();
+      await expect(step).toHaveText(clock(new Date((await step.getAttribute("datetime"))!), zone));
     });
   });
 }
@@ -89,12 +132,48 @@ test("at twice the size on a small window nothing is lost", async ({ page }) => 
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { documents } = await upload(page.request, workspace, FILES);
-  // 200 % of 640 px: the layout has 320 px.
-  await page.setViewportSize({ width: 320, height: 480 });
-  for (const address of ["/", "/?new", `/w/${workspace}`, `/w/${workspace}?q=workspace`, `/w/${workspace}?edit`, `/d/${documents[0].document_id}`]) {
+  const failed = await failedDocument(page.request, workspace);
+  const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
+  await page.setViewportSize(SMALL);
+  for (const address of [
+    "/",
+    "/?new",
+    home,
+    `${home}?q=workspace`,
+    `${home}?edit`,
+    `${home}/rag`,
+    `${home}/history`,
+    `${home}/analytics`,
+    document,
+    `${document}/history`,
+    `/d/${failed}`,
+  ]) {
     await page.goto(address);
     await live(page);
     expect(await lost(page), address).toEqual({ wide: 0, out: [] });
+  }
+  await page.goto(home);
+  await live(page);
+  await refusedUpload(page);
+  expect(await lost(page), "a file that is not taken").toEqual({ wide: 0, out: [] });
+});
+
+test("of workspaces that are not ready nothing is lost at twice the size either", async ({ page }) => {
+  const { url, failed, making, end } = await unready(page);
+  try {
+    await page.setViewportSize(SMALL);
+    for (const [address, said] of [
+      [`/w/${making}`, "Making this workspace ready"],
+      ["/", "Being made"],
+      [`/w/${failed}`, "This workspace could not be made ready"],
+    ]) {
+      await page.goto(`${url}${address}`);
+      await live(page);
+      await expect(page.getByText(said).first()).toBeVisible();
+      expect(await lost(page), said).toEqual({ wide: 0, out: [] });
+    }
+  } finally {
+    await end();
   }
 });
 

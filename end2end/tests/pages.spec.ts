@@ -1,6 +1,6 @@
 // What every page owes: current data and a whole layout, with and without JavaScript.
 import { expect, test } from "../fixtures";
-import { FILES, firstWorkspace, signUp, upload } from "./support";
+import { FILES, failedDocument, firstWorkspace, lost, signUp, unready, upload } from "./support";
 
 test("pages show current states without waiting for a script", async ({ page }) => {
   await signUp(page);
@@ -62,16 +62,37 @@ test("what is not there says so", async ({ page, complaints }) => {
   expect(workspace!.status()).toBe(404);
 });
 
-test("nothing is cut off on a narrow screen", async ({ page }) => {
+test("nothing is cut off, on a phone or on a desk, in either theme", async ({ page }) => {
+  // Some fifty pages.
+  test.setTimeout(240_000);
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { documents } = await upload(page.request, workspace, FILES);
-  for (const width of [320, 390]) {
-    await page.setViewportSize({ width, height: 800 });
-    for (const address of ["/", "/?new", `/w/${workspace}`, `/d/${documents[0].document_id}`]) {
-      await page.goto(address);
-      const overflow = await page.locator("html").evaluate((e) => e.scrollWidth - e.clientWidth);
-      expect(overflow, `${address} at ${width} px`).toBeLessThanOrEqual(0);
+  const failed = await failedDocument(page.request, workspace);
+  const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
+  for (const colorScheme of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme });
+    for (const width of [320, 390, 1440]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const address of ["/", "/?new", home, `${home}/history`, `${home}/analytics`, document, `${document}/history`, `/d/${failed}`]) {
+        await page.goto(address);
+        expect(await lost(page), `${address} at ${width} px, ${colorScheme}`).toEqual({ wide: 0, out: [] });
+      }
     }
+  }
+});
+
+test("of workspaces that are not ready nothing is cut off either", async ({ page }) => {
+  const { url, failed, making, end } = await unready(page);
+  try {
+    for (const width of [320, 390, 1440]) {
+      await page.setViewportSize({ width, height: 800 });
+      for (const address of [`/w/${making}`, "/", `/w/${failed}`]) {
+        await page.goto(`${url}${address}`);
+        expect(await lost(page), `${address} at ${width} px`).toEqual({ wide: 0, out: [] });
+      }
+    }
+  } finally {
+    await end();
   }
 });

@@ -1,8 +1,11 @@
 // What several specs do: becoming somebody, bringing documents in, reading what a page shows.
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type APIRequestContext, type Browser, type Locator, type Page } from "@playwright/test";
-import { expect, person } from "../fixtures";
+import { Server, expect, person } from "../fixtures";
 
 export const DOCUMENTS = join(import.meta.dirname, "../../crates/ingest/tests/documents");
 export const FILES = ["how-it-works.pdf", "questions.html", "first-steps.md", "glossary.txt"];
@@ -130,4 +133,82 @@ export function lost(page: Page): Promise<{ wide: number; out: string[] }> {
       .map((e) => e.outerHTML.slice(0, 120));
     return { wide, out };
   });
+}
+
+/** An embedding server that answers only when it is let. */
+export async function patientModels() {
+  let release = () => {};
+  let turn: Promise<void> = Promise.resolve();
+  const http = createServer(async (request, answer) => {
+    let body = "";
+    for await (const chunk of request) body += chunk;
+    await turn;
+    const data =
+      request.method === "GET"
+        ? [{ id: "slow-embed", object: "model" }]
+        : [JSON.parse(body).input].flat().map((_, index) => ({ index, embedding: Array.from({ length: 8 }, () => 0.5) }));
+    answer.setHeader("content-type", "application/json").end(JSON.stringify({ data }));
+  });
+  await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
+  return {
+    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
+    hold: () => {
+      turn = new Promise((go) => (release = go));
+    },
+    release: () => release(),
+    close: () => http.close(),
+  };
+}
+
+/** A document that failed, and its page. */
+export async function failedDocument(request: APIRequestContext, workspace: string): Promise<string> {
+  const form = new FormData();
+  form.append("file", new File(["%PDF-1.7\nthis is no real PDF"], "broken.pdf"));
+  const answer = await request.post(`/api/workspaces/${workspace}/documents`, { multipart: form });
+  expect(answer.status()).toBe(202);
+  const { document_id } = (await answer.json()).documents[0];
+  const status = async () => (await (await request.get(`/api/documents/${document_id}`)).json()).status;
+  await expect.poll(status, { timeout: 30_000 }).toBe("failed");
+  return document_id;
+}
+
+/** A file at whose row it is said why it is not taken. */
+export async function refusedUpload(page: Page): Promise<void> {
+  await page.locator("input[type=file]").first().setInputFiles([{ name: "empty.txt", mimeType: "text/plain", buffer: Buffer.from("") }]);
+  await expect(page.locator('[data-upload="empty.txt"]')).toContainText("Not taken");
+}
+
+/** A server with one workspace that could not be made ready and one that is being made until `end`. */
+export async function unready(page: Page) {
+  const models = await patientModels();
+  const folder = await mkdtemp(join(tmpdir(), "insighthub-models-"));
+  const server = await Server.make({ INSIGHTHUB_MODELS_DIR: folder, EMBEDDINGS_URL: models.url });
+  const end = async () => {
+    models.release();
+    models.close();
+    await server.remove();
+    await rm(folder, { recursive: true, force: true });
+  };
+  try {
+    await server.start();
+    await signUp(page, undefined, server.url);
+    const make = async (name: string): Promise<string> => {
+      const made = await page.request.post(`${server.url}/api/workspaces`, { data: { name } });
+      expect(made.status(), await made.text()).toBe(201);
+      return (await made.json()).id;
+    };
+    const failed = await make("Not made");
+    const status = async () => (await (await page.request.get(`${server.url}/api/workspaces/${failed}`)).json()).status;
+    await expect.poll(status).toBe("error");
+    const address = `${server.url}/api/auth/default-rag-config`;
+    const config = await (await page.request.get(address)).json();
+    const saved = await page.request.put(address, { data: { ...config, embedding_model: "slow-embed" } });
+    expect(saved.status(), await saved.text()).toBe(200);
+    models.hold();
+    const making = await make("Being made");
+    return { url: server.url, failed, making, end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }

@@ -1,11 +1,9 @@
 // A workspace on its way to being ready, what is locked meanwhile, and its name.
 import { mkdtemp, rm, symlink } from "node:fs/promises";
-import { createServer } from "node:http";
-import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
-import { firstWorkspace, live, signUp } from "./support";
+import { firstWorkspace, live, patientModels, signUp } from "./support";
 
 test("a workspace that cannot be made ready says why, locks what needs it, and can be retried", async ({ page }) => {
   const models = await mkdtemp(join(tmpdir(), "insighthub-models-"));
@@ -39,31 +37,6 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
     await rm(models, { recursive: true, force: true });
   }
 });
-
-/** An embedding server that answers only when it is let. */
-async function patientModels() {
-  let release = () => {};
-  let turn: Promise<void> = Promise.resolve();
-  const http = createServer(async (request, answer) => {
-    let body = "";
-    for await (const chunk of request) body += chunk;
-    await turn;
-    const data =
-      request.method === "GET"
-        ? [{ id: "slow-embed", object: "model" }]
-        : [JSON.parse(body).input].flat().map((_, index) => ({ index, embedding: Array.from({ length: 8 }, () => 0.5) }));
-    answer.setHeader("content-type", "application/json").end(JSON.stringify({ data }));
-  });
-  await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
-  return {
-    url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    hold: () => {
-      turn = new Promise((go) => (release = go));
-    },
-    release: () => release(),
-    close: () => http.close(),
-  };
-}
 
 test("a workspace that is being made shows its steps, and turns ready by itself", async ({ page }) => {
   const models = await patientModels();

@@ -1,7 +1,10 @@
 //! The settings: what there is, where each value comes from, and what it may be. Environment first, then
 //! `insighthub.toml`, then the default. Nothing here opens a database or a socket.
 
-use crate::{adapters::EmbeddingServer, http::Proxies};
+use crate::{
+    adapters::{ChatServer, EmbeddingServer},
+    http::Proxies,
+};
 use services::Limits;
 use std::{
     collections::BTreeMap,
@@ -87,6 +90,27 @@ pub const SETTINGS: &[Setting] = &[
         "EMBEDDINGS_MODELS",
         Default::None,
         "its models that are offered, parted by commas; none: those of its list that look like embedding models",
+    ),
+    Setting {
+        key: "llm_url",
+        env: "LLM_URL",
+        default: Default::None,
+        about: "language model with the interface of OpenAI, which words the steps of outside workers",
+        secret: true,
+    },
+    setting("llm_model", "LLM_MODEL", Default::None, "the model to ask there"),
+    Setting {
+        key: "llm_key",
+        env: "LLM_KEY",
+        default: Default::None,
+        about: "key of that server",
+        secret: true,
+    },
+    setting(
+        "llm_file_names",
+        "LLM_FILE_NAMES",
+        Default::Text("false"),
+        "whether it may be told the name of a file; never what stands in one",
     ),
     setting(
         "site_root",
@@ -223,6 +247,9 @@ pub struct Config {
     pub database_url: String,
     pub models_dir: PathBuf,
     pub embeddings: Option<EmbeddingServer>,
+    pub llm: Option<ChatServer>,
+    /// The language model may be told the name of a file.
+    pub llm_file_names: bool,
     pub site_root: PathBuf,
     pub log: String,
     pub log_format: LogFormat,
@@ -337,6 +364,8 @@ impl Raw {
                 .map_or_else(|| default_database(&data_dir), str::to_owned),
             models_dir: path("models_dir").unwrap_or_else(default_models),
             embeddings: self.embeddings()?,
+            llm: self.llm()?,
+            llm_file_names: self.parse("llm_file_names")?.unwrap_or(false),
             site_root: path("site_root").unwrap_or_else(default_site),
             log: self.parse("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),
@@ -357,6 +386,23 @@ impl Raw {
         Ok(Some(server))
     }
 
+    fn llm(&self) -> Result<Option<ChatServer>, ConfigError> {
+        let Some(mut server) = self.parse::<ChatServer>("llm_url")? else { return Ok(None) };
+        server.model = match self.text("llm_model") {
+            Some(model) => model.to_owned(),
+            None => {
+                return Err(ConfigError::Invalid {
+                    key: "llm_model",
+                    value: String::new(),
+                    source_text: Source::Default.to_string(),
+                    why: "name the model that LLM_URL is to be asked for".to_owned(),
+                });
+            }
+        };
+        server.key = self.text("llm_key").map(str::to_owned);
+        Ok(Some(server))
+    }
+
     /// One line a setting: its value, where it comes from and what it is. Secrets are masked.
     pub fn describe(&self, config: &Config) -> String {
         let mut out = String::new();
@@ -367,7 +413,7 @@ impl Raw {
             };
             let value = match s.key {
                 // A secret as a whole; the others have one within.
-                "embeddings_key" if !value.is_empty() => "…".to_owned(),
+                "embeddings_key" | "llm_key" if !value.is_empty() => "…".to_owned(),
                 _ if s.secret => masked(&value),
                 _ => value,
             };

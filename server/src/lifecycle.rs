@@ -3,7 +3,8 @@
 
 use crate::{
     adapters::{
-        Argon2Hasher, ByContent, FileBlobs, FormSeal, Models, OsSecrets, SystemClock, TimeOrderedIds,
+        Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, SystemClock,
+        TimeOrderedIds,
     },
     cli::Role,
     config::{self, Config},
@@ -20,9 +21,9 @@ use ingest::{
 use messaging::InProcessBus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Door, Error, Seals, Services, SignUp, VectorCache,
+    Client, Door, Error, Seals, Services, SignUp, VectorCache, Wording,
     live::Hub,
-    ports::{Bus, Clock, Ids, Secrets},
+    ports::{Bus, Clock, Ids, Secrets, Wordsmith},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -99,6 +100,8 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     };
     let embedder =
         Arc::new(Models::new(&config.models_dir, config.embeddings.clone()).map_err(StartError::Refused)?);
+    let llm = config.llm.clone().map(ChatModel::new).transpose().map_err(StartError::Refused)?;
+    let llm = llm.map(|model| Arc::new(model) as Arc<dyn Wordsmith>);
     let store = Store::open(options)
         .await
         .map_err(|e| StartError::Database(e, config::masked(&config.database_url)))?;
@@ -112,6 +115,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     let forms = FormSeal::new(&form_key, secrets.clone())
         .ok_or_else(|| StartError::Refused("the key of the forms is of no use".to_owned()))?;
     let whole = Arc::new(store.clone());
+    let wording = Arc::new(Wording::new(whole.clone(), llm, config.llm_file_names));
     let services = Services {
         accounts: whole.clone(),
         sessions: whole.clone(),
@@ -140,6 +144,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
         uploads: Arc::default(),
+        wording,
         limits: config.limits.clone(),
     };
     Ok(Built { services, store, blobs, embedder, forms })
@@ -258,6 +263,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), services.clone().run_deleter()));
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
         background.spawn(until(stopping.clone(), services.clone().run_log_keeper()));
+        background.spawn(until(stopping.clone(), services.clone().run_wordsmith()));
         let age = if lock.is_some() { ORPHAN_AGE } else { SHARED_ORPHAN_AGE };
         background.spawn(until(stopping.clone(), services.clone().run_sweeper(age)));
         let extractor =

@@ -1,5 +1,5 @@
 //! The sentences that people read while a document is worked on. One place, so that another language is another copy
-//! of this file's table; no model is needed.
+//! of this file's table; no model is needed. Where one is there, it words the steps that the table does not know.
 
 use crate::step::Step;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,12 @@ pub struct Facts {
     pub similarity: Option<f64>,
     pub kind: Option<String>,
     pub reason: Option<String>,
+    /// What a model said of a step that this file does not know. [`FILE`] stands where the name of the file belongs.
+    pub sentence: Option<String>,
 }
+
+/// In a sentence that serves for every file: where the name of the file belongs.
+pub const FILE: &str = "{file}";
 
 impl Facts {
     pub fn file(name: &str) -> Self {
@@ -142,7 +147,10 @@ pub fn friendly(step: &Step, facts: &Facts) -> String {
             Some(reason) => reason.clone(),
             None => "Something went wrong with this file".into(),
         },
-        Step::Other(name) => readable(name),
+        Step::Other(name) => match &facts.sentence {
+            Some(sentence) => sentence.replace(FILE, this),
+            None => readable(name),
+        },
     }
 }
 
@@ -201,6 +209,15 @@ mod tests {
     #[test]
     fn a_foreign_step_reads_well() {
         assert_eq!(friendly(&Step::from("reticulating_splines"), &Facts::default()), "Reticulating splines…");
+    }
+
+    #[test]
+    fn a_sentence_of_a_model_takes_the_place_of_the_rule_for_foreign_steps_alone() {
+        let facts = Facts { sentence: Some("Untangling {file}…".into()), ..Facts::file("net.pdf") };
+        assert_eq!(friendly(&Step::from("reticulating_splines"), &facts), "Untangling net.pdf…");
+        let nameless = Facts { filename: None, ..facts.clone() };
+        assert_eq!(friendly(&Step::from("reticulating_splines"), &nameless), "Untangling this file…");
+        assert_eq!(friendly(&Step::Validating, &facts), "Checking net.pdf…");
     }
 
     #[test]

@@ -109,6 +109,14 @@ impl DocumentReport {
     pub(crate) fn step(&self) -> Option<Step> {
         self.step.as_deref().map(Step::from)
     }
+
+    /// The step whose sentence the catalogue does not have, and its worker did not bring.
+    pub fn wordless_step(&self) -> Option<String> {
+        match self.step()? {
+            Step::Other(name) if self.message.is_none() => Some(name),
+            _ => None,
+        }
+    }
 }
 
 impl WorkspaceReport {

@@ -25,6 +25,7 @@ mod search;
 mod sent_files;
 mod sweep;
 mod throttle;
+mod wording;
 mod workspaces;
 
 pub use accounts::{
@@ -39,6 +40,7 @@ pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use search::VectorCache;
 pub use sweep::Uploads;
 pub use throttle::Door;
+pub use wording::Wording;
 pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
@@ -108,5 +110,6 @@ pub struct Services {
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
     pub uploads: Arc<Uploads>,
+    pub wording: Arc<Wording>,
     pub limits: Limits,
 }

@@ -19,8 +19,14 @@ impl Services {
         report: DocumentReport,
     ) -> Result<Document> {
         let (user, report) = (caller.user.id, report.check()?);
+        let wordless = report.wordless_step();
         let applied = self.jobs.report_document(user, id, report, self.clock.now());
-        acting(caller.actor().reporting(), applied).await.map_err(|e| missing(e, "document"))
+        let document =
+            acting(caller.actor().reporting(), applied).await.map_err(|e| missing(e, "document"))?;
+        if let Some(step) = wordless {
+            self.want_sentence(&step).await;
+        }
+        Ok(document)
     }
 
     /// How a workspace is, as its worker says. Answers the workspace as it is then.

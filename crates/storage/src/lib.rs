@@ -26,6 +26,7 @@ mod open;
 mod page;
 mod rag;
 mod sent_files;
+mod sentences;
 mod sessions;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]

@@ -36,6 +36,7 @@ const CHANGES: &[Change] = changes![
     8 "0008_dead_chunks",
     9 "0009_commands",
     10 "0010_sent_files",
+    11 "0011_step_sentences",
 ];
 
 /// Those of one engine, in order.

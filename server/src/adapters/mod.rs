@@ -1,16 +1,19 @@
 //! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the embedding
-//! models. The store and the bus have crates of their own.
+//! models, the language model. The store and the bus have crates of their own.
 
 mod blobs;
+mod chat;
 mod clock;
 mod embedder;
 mod file_types;
 mod form_seal;
 mod hasher;
 mod ids;
+mod openai;
 mod secrets;
 
 pub use blobs::FileBlobs;
+pub use chat::{ChatModel, ChatServer};
 pub use clock::SystemClock;
 pub use embedder::{EmbeddingServer, Models};
 pub use file_types::ByContent;

@@ -24,6 +24,7 @@ fn a_wrong_value_is_named_with_its_setting() {
         ("log_format", "xml"),
         ("max_sign_ups", "-1"),
         ("trusted_proxies", "10.0.0.0/33"),
+        ("llm_file_names", "perhaps"),
     ] {
         let said = raw(&[(key, value)]).check().expect_err(key).to_string();
         assert!(said.contains(key) && said.contains(value), "{said}");
@@ -31,6 +32,8 @@ fn a_wrong_value_is_named_with_its_setting() {
     // It may hold a password, so the value itself is not shown.
     let said = raw(&[("embeddings_url", "localhost:11434")]).check().expect_err("an address").to_string();
     assert!(said.contains("embeddings_url") && said.contains("http://127.0.0.1:11434"), "{said}");
+    let said = raw(&[("llm_url", "http://localhost:11434")]).check().expect_err("no model").to_string();
+    assert!(said.contains("llm_model") && said.contains("LLM_URL"), "{said}");
 }
 
 #[test]
@@ -50,6 +53,9 @@ fn the_environment_goes_before_the_file_and_secrets_are_masked() {
         "DATABASE_URL" => Some("postgres://ada:secret@db:5432/hub?password=secret".to_owned()),
         "EMBEDDINGS_URL" => Some("https://ada:secret@models.example.org".to_owned()),
         "EMBEDDINGS_KEY" => Some("sk-secret".to_owned()),
+        "LLM_URL" => Some("https://ada:secret@models.example.org/v1".to_owned()),
+        "LLM_MODEL" => Some("llama3".to_owned()),
+        "LLM_KEY" => Some("sk-secret".to_owned()),
         "EMBEDDINGS_MODELS" => Some(" one, two:v1.5,".to_owned()),
         _ => None,
     };

@@ -36,4 +36,5 @@ mod stream;
 mod sweep;
 mod throttle;
 mod upload;
+mod wording;
 mod workspaces;

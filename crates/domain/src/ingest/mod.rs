@@ -20,7 +20,7 @@ mod job;
 mod report;
 
 pub use advance::{advance, start};
-pub use report::{ReportError, report};
+pub use report::{ReportError, report, reword};
 
 named!(
     /// How far the checkpoints of a document reach.

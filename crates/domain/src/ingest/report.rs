@@ -24,7 +24,8 @@ pub enum ReportError {
 const GIVEN_BACK: &str = "Given back by its worker; it waits for the next one";
 
 /// Applies a report. One that says what is so already changes nothing and tells nothing; so does the end of a document
-/// that is told again, whatever comes with it. `wanted` is what the workspace asks for by now.
+/// that is told again, whatever comes with it. `wanted` is what the workspace asks for by now, `sentence` what is kept of a
+/// model for a step that the catalogue does not know.
 ///
 /// # Errors
 /// When the table does not have the move, or the job stands still.
@@ -33,6 +34,7 @@ pub fn report(
     doc: &mut DocumentState,
     report: &DocumentReport,
     wanted: &RagConfig,
+    sentence: Option<&str>,
     now: Timestamp,
 ) -> Result<Told, ReportError> {
     use DocumentStatus::{Failed, Pending, Processing, Ready};
@@ -70,16 +72,16 @@ pub fn report(
         }
         Processing => {
             doc.document.status = to;
-            go_on(job, doc, report, &before, now, &mut events)?;
+            go_on(job, doc, (report, sentence), &before, now, &mut events)?;
         }
         Ready => {
-            another_step(job, doc, report, now, &mut events)?;
+            another_step(job, doc, (report, sentence), now, &mut events)?;
             end_step(doc, StepStatus::Complete, None, now, &mut events);
             finish(job, doc, report, now, &mut events)?;
             counts_changed = true;
         }
         Failed => {
-            another_step(job, doc, report, now, &mut events)?;
+            another_step(job, doc, (report, sentence), now, &mut events)?;
             let failure = Failure {
                 code: report.error_code.clone().unwrap_or_else(|| "worker_failed".to_owned()),
                 message: report
@@ -141,16 +143,35 @@ fn is_due(doc: &DocumentState, now: Timestamp) -> bool {
     now.micros() - doc.event_at.micros() >= advance::STEP_EVERY_MICROS
 }
 
-fn facts(doc: &DocumentState) -> Facts {
+fn facts(doc: &DocumentState, sentence: Option<&str>) -> Facts {
     let chunks = Some(doc.document.chunk_count).filter(|&n| n > 0);
-    Facts { chunks, ..Facts::file(&doc.document.filename) }
+    Facts { chunks, sentence: sentence.map(str::to_owned), ..Facts::file(&doc.document.filename) }
+}
+
+/// Says the step that the document is in by a sentence that a model has found since. A document that is in another step
+/// by now, or whose worker said something of its own, stays as it is.
+pub fn reword(doc: &mut DocumentState, step: &Step, sentence: &str, now: Timestamp) -> Option<Event> {
+    let by_rule = friendly(step, &facts(doc, None));
+    let better = friendly(step, &facts(doc, Some(sentence)));
+    let d = &mut doc.document;
+    let is_meant = d.status == DocumentStatus::Processing
+        && d.step.as_ref() == Some(step)
+        && d.message.as_ref() == Some(&by_rule);
+    if !is_meant || better == by_rule {
+        return None;
+    }
+    d.message = Some(better);
+    d.updated_at = now;
+    let mut events = vec![];
+    tell_step(doc, StepStatus::InProgress, now, &mut events);
+    events.pop()
 }
 
 /// Begins the step of the report, when it is another one than the document is in; answers whether it is.
 fn another_step(
     job: &mut JobState,
     doc: &mut DocumentState,
-    report: &DocumentReport,
+    (report, sentence): (&DocumentReport, Option<&str>),
     now: Timestamp,
     events: &mut Vec<Event>,
 ) -> Result<bool, IllegalMove> {
@@ -166,7 +187,7 @@ fn another_step(
     let known = f64::from(step.percent().unwrap_or(0));
     end_step(doc, StepStatus::Complete, None, now, events);
     doc.document.progress = doc.document.progress.max(known).max(report.progress.unwrap_or(0.0));
-    let message = report.message.clone().unwrap_or_else(|| friendly(&step, &facts(doc)));
+    let message = report.message.clone().unwrap_or_else(|| friendly(&step, &facts(doc, sentence)));
     begin_step(doc, step, message, now, events);
     Ok(true)
 }
@@ -174,12 +195,12 @@ fn another_step(
 fn go_on(
     job: &mut JobState,
     doc: &mut DocumentState,
-    report: &DocumentReport,
+    (report, sentence): (&DocumentReport, Option<&str>),
     before: &Document,
     now: Timestamp,
     events: &mut Vec<Event>,
 ) -> Result<(), IllegalMove> {
-    if another_step(job, doc, report, now, events)? {
+    if another_step(job, doc, (report, sentence), now, events)? {
         return Ok(());
     }
     doc.document.progress = doc.document.progress.max(report.progress.unwrap_or(0.0));

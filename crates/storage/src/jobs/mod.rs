@@ -10,10 +10,12 @@ mod queue;
 mod report;
 mod rows;
 mod stale;
+mod words;
 
 pub(crate) use input::{clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, number, parsed};
 pub(crate) use stale::find as stale_documents;
+pub(crate) use words::reword;
 
 use crate::{
     fault::Fault,

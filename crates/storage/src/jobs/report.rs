@@ -1,7 +1,7 @@
 //! What an outside worker says of a document: the document, its job and its task, in one transaction.
 
 use super::{lock_document, lock_job, number, rows, tell};
-use crate::{fault::Fault, workspaces, writer::Tx};
+use crate::{fault::Fault, sentences, workspaces, writer::Tx};
 use domain::{
     DocumentId, DocumentStatus, Timestamp, UserId, ingest,
     ingest::Stage,
@@ -52,7 +52,12 @@ pub(super) async fn commit(
     }
     let before = (job.clone(), document.clone());
     let wanted = workspaces::config(tx, workspace.id).await?;
-    let told = ingest::report(&mut job, &mut document, said, &wanted, now).map_err(StoreError::from)?;
+    let sentence = match said.wordless_step() {
+        Some(step) => sentences::kept(tx, &step).await?,
+        None => None,
+    };
+    let told = ingest::report(&mut job, &mut document, said, &wanted, sentence.as_deref(), now)
+        .map_err(StoreError::from)?;
     if document.stage == Stage::Done && before.1.stage != Stage::Done {
         let status = if said.status == DocumentStatus::Failed { "failed" } else { "done" };
         sqlx::query(

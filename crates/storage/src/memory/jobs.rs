@@ -500,7 +500,7 @@ impl JobStore for MemoryStore {
         if state.tasks.get(&key).is_some_and(|task| task.status != TaskStatus::Ended && task.fence > 0) {
             return Err(report::BUILTIN_AT_WORK.into());
         }
-        let told = ingest::report(&mut job, &mut document, &said, &wanted, now)?;
+        let told = ingest::report(&mut job, &mut document, &said, &wanted, None, now)?;
         if document.stage == Stage::Done
             && let Some(task) = state.tasks.get_mut(&key)
         {

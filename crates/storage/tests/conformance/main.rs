@@ -21,6 +21,7 @@ mod recovery;
 mod reindex;
 mod search_index;
 mod sent_files;
+mod sentences;
 mod sessions;
 mod subject;
 #[path = "../support/mod.rs"]

@@ -1,6 +1,7 @@
 //! An embedding server with the interface of OpenAI (`/v1/models`, `/v1/embeddings`): Ollama, vLLM and the like. What it
 //! answers is not believed unchecked, and every way to fail has a code and a sentence that name no secret.
 
+use crate::adapters::openai;
 use domain::rag::{EmbeddingModel, ModelState, Provider};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize};
@@ -54,16 +55,7 @@ impl FromStr for EmbeddingServer {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const WRONG: &str = "give an address such as http://127.0.0.1:11434 or https://api.example.org/v1";
-        let mut base = Url::parse(text.trim()).map_err(|_| WRONG)?;
-        if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
-            return Err(WRONG);
-        }
-        base.set_query(None);
-        base.set_fragment(None);
-        let path = base.path().trim_end_matches('/').trim_end_matches("/embeddings").to_owned();
-        let path = if path.ends_with("/v1") { format!("{path}/") } else { format!("{path}/v1/") };
-        base.set_path(&path);
+        let base = openai::base(text, "/embeddings")?;
         Ok(Self { base, key: None, models: vec![] })
     }
 }

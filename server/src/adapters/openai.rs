@@ -1,0 +1,19 @@
+//! Where servers with the interface of OpenAI are, as operators write it.
+
+use reqwest::Url;
+
+/// The address of the interface, which ends with `/v1/`; with or without that, and with the path of one of its `calls`
+/// behind it.
+pub(super) fn base(text: &str, call: &str) -> Result<Url, &'static str> {
+    const WRONG: &str = "give an address such as http://127.0.0.1:11434 or https://api.example.org/v1";
+    let mut base = Url::parse(text.trim()).map_err(|_| WRONG)?;
+    if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
+        return Err(WRONG);
+    }
+    base.set_query(None);
+    base.set_fragment(None);
+    let path = base.path().trim_end_matches('/').trim_end_matches(call).trim_end_matches('/').to_owned();
+    let path = if path.ends_with("/v1") { format!("{path}/") } else { format!("{path}/v1/") };
+    base.set_path(&path);
+    Ok(base)
+}

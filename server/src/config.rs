@@ -148,6 +148,12 @@ pub const SETTINGS: &[Setting] = &[
     setting("session_days", "INSIGHTHUB_SESSION_DAYS", Default::Text("30"), "how long a sign-in lasts"),
     setting("workers", "INSIGHTHUB_WORKERS", Default::Text("4"), "documents worked on at once"),
     setting(
+        "stall_seconds",
+        "INSIGHTHUB_STALL_SECONDS",
+        Default::Text("300"),
+        "how long a document in work may get nowhere before it is ended and tried again",
+    ),
+    setting(
         "shutdown_seconds",
         "INSIGHTHUB_SHUTDOWN_SECONDS",
         Default::Text("30"),
@@ -256,6 +262,8 @@ pub struct Config {
     pub limits: Limits,
     pub trusted_proxies: Proxies,
     pub workers: usize,
+    /// After this long without progress a document in work is ended and tried again.
+    pub stall_seconds: u32,
     pub shutdown_seconds: u64,
     /// How long a client may send nothing.
     pub patience: Duration,
@@ -372,6 +380,7 @@ impl Raw {
             limits,
             trusted_proxies: self.parse("trusted_proxies")?.unwrap_or_default(),
             workers,
+            stall_seconds: self.small("stall_seconds", 5, 86_400)?.unwrap_or(300),
             shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),
             patience: Duration::from_secs(self.number("patience_seconds", 1, 86_400)?.unwrap_or(75)),
             data_dir,

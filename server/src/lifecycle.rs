@@ -264,6 +264,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
         background.spawn(until(stopping.clone(), services.clone().run_log_keeper()));
         background.spawn(until(stopping.clone(), services.clone().run_wordsmith()));
+        background.spawn(until(stopping.clone(), services.clone().run_watchdog(config.stall_seconds)));
         let age = if lock.is_some() { ORPHAN_AGE } else { SHARED_ORPHAN_AGE };
         background.spawn(until(stopping.clone(), services.clone().run_sweeper(age)));
         let extractor =

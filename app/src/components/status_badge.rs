@@ -30,6 +30,7 @@ impl Sign {
             Shown::Provisioning | Shown::Deleting => Sign::Ring(None),
             Shown::Ready { warnings: 0 } | Shown::Completed => Sign::Still(IconName::CheckCircle),
             Shown::Ready { .. } => Sign::Still(IconName::CheckDot),
+            Shown::Stalled => Sign::Still(IconName::Warning),
             Shown::Paused => Sign::Still(IconName::Pause),
             Shown::Failed => Sign::Still(IconName::CrossCircle),
             Shown::Cancelled => Sign::Still(IconName::SlashCircle),
@@ -82,12 +83,27 @@ pub fn StatusBadge(
 mod tests {
     use super::*;
 
+    /// The badge as a browser gets it.
+    fn drawn(shown: Shown) -> String {
+        let owner = Owner::new();
+        owner.with(|| view! { <StatusBadge shown=Signal::stored(shown) size=BadgeSize::Md /> }.to_html())
+    }
+
+    #[test]
+    fn a_stalled_document_says_so_and_turns_no_ring() {
+        let html = drawn(Shown::Stalled);
+        assert!(html.contains(r#"data-status="stalled""#) && html.contains("Stalled"), "{html}");
+        assert!(!html.contains("spin-ring"), "{html}");
+        assert!(drawn(Shown::Processing { percent: 5.0 }).contains("spin-ring"));
+    }
+
     #[test]
     fn exactly_the_states_that_move_have_a_ring() {
         let states = [
             Shown::Pending { behind: Some(12) },
             Shown::Provisioning,
             Shown::Processing { percent: 62.0 },
+            Shown::Stalled,
             Shown::Ready { warnings: 0 },
             Shown::Ready { warnings: 2 },
             Shown::Completed,

@@ -175,8 +175,20 @@ pub struct Document {
     pub updated_at: Timestamp,
 }
 
+/// Code of the warning of a document that gets nowhere just now, and of the error of one that never did; the badge says
+/// "Stalled".
+pub const STALLED: &str = "stalled";
+
 /// Code of a document whose job was cancelled; the badge says "Cancelled".
 pub const CANCELLED: &str = "cancelled";
+
+impl Document {
+    /// Why it gets nowhere just now, when that is so.
+    pub fn stalled(&self) -> Option<&str> {
+        let stalled = self.warnings.iter().find(|w| w.code == STALLED);
+        stalled.filter(|_| self.status == DocumentStatus::Processing).map(|w| w.message.as_str())
+    }
+}
 
 /// Counters of a job, all live.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

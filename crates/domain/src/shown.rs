@@ -10,10 +10,18 @@ use crate::{
 /// One look of the badge.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Shown {
-    Pending { behind: Option<u64> },
+    Pending {
+        behind: Option<u64>,
+    },
     Provisioning,
-    Processing { percent: f64 },
-    Ready { warnings: usize },
+    Processing {
+        percent: f64,
+    },
+    /// In a worker's hands, and getting nowhere.
+    Stalled,
+    Ready {
+        warnings: usize,
+    },
     Completed,
     Paused,
     Failed,
@@ -33,6 +41,7 @@ impl Shown {
             DocumentStatus::Failed => Shown::Failed,
             _ if job_status == Some(JobStatus::Paused) => Shown::Paused,
             DocumentStatus::Pending => Shown::Pending { behind: job.and_then(|j| j.queue_position) },
+            DocumentStatus::Processing if document.stalled().is_some() => Shown::Stalled,
             DocumentStatus::Processing => Shown::Processing { percent: document.progress },
         }
     }
@@ -63,6 +72,7 @@ impl Shown {
             Shown::Pending { .. } => "pending",
             Shown::Provisioning => "provisioning",
             Shown::Processing { .. } => "processing",
+            Shown::Stalled => "stalled",
             Shown::Ready { .. } => "ready",
             Shown::Completed => "completed",
             Shown::Paused => "paused",
@@ -85,6 +95,7 @@ impl Shown {
             Shown::Pending { .. } => "Pending".into(),
             Shown::Provisioning => "Provisioning".into(),
             Shown::Processing { percent } => format!("Processing · {} %", *percent as u64),
+            Shown::Stalled => "Stalled".into(),
             Shown::Ready { warnings: 0 } => "Ready".into(),
             Shown::Ready { warnings } => {
                 format!("Ready · {}", count(*warnings as u64, "warning", "warnings"))

@@ -25,6 +25,7 @@ mod search;
 mod sent_files;
 mod sweep;
 mod throttle;
+mod watchdog;
 mod wording;
 mod workspaces;
 

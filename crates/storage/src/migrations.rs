@@ -37,6 +37,7 @@ const CHANGES: &[Change] = changes![
     9 "0009_commands",
     10 "0010_sent_files",
     11 "0011_step_sentences",
+    12 "0012_stalls",
 ];
 
 /// Those of one engine, in order.

@@ -29,6 +29,8 @@ pub struct Embeddings {
 pub struct How {
     pub dim: AtomicUsize,
     pub overloaded: AtomicBool,
+    /// It takes what comes, and does not answer before this is over.
+    pub hangs: AtomicBool,
     pub texts: AtomicUsize,
 }
 
@@ -39,6 +41,7 @@ impl Embeddings {
         let how = Arc::new(How {
             dim: AtomicUsize::new(64),
             overloaded: AtomicBool::new(false),
+            hangs: AtomicBool::new(false),
             texts: AtomicUsize::new(0),
         });
         let mut server = Self { address, how, serving: None };
@@ -93,6 +96,9 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     }
     if how.overloaded.load(Ordering::SeqCst) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    }
+    while how.hangs.load(Ordering::SeqCst) {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     if body["model"] != "words-embed" {
         return (StatusCode::NOT_FOUND, "no such model").into_response();

@@ -13,6 +13,7 @@ pub fn all_shown() -> Vec<Shown> {
         Shown::Pending { behind: Some(12) },
         Shown::Provisioning,
         Shown::Processing { percent: 62.4 },
+        Shown::Stalled,
         Shown::Ready { warnings: 0 },
         Shown::Ready { warnings: 2 },
         Shown::Completed,

@@ -77,6 +77,29 @@ fn what_happens(document: &Document) -> String {
             (None, Some(with)) if document.stale => with.stale_words(),
             (None, _) => count(document.chunk_count, "chunk", "chunks"),
         },
-        DocumentStatus::Pending | DocumentStatus::Processing => document.message.clone().unwrap_or_default(),
+        DocumentStatus::Pending | DocumentStatus::Processing => {
+            let said = document.stalled().or(document.message.as_deref());
+            said.unwrap_or_default().to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::document;
+    use domain::resource::{STALLED, Warning};
+
+    #[test]
+    fn a_stalled_document_tells_its_reason_while_it_is_in_work_alone() {
+        let why = "There was no progress for 5 minutes while reading the file. Trying again (2 of 3).";
+        let mut stalled = document(1, 1, DocumentStatus::Processing);
+        stalled.message = Some("Reading the text of a.txt…".into());
+        assert_eq!(what_happens(&stalled), "Reading the text of a.txt…");
+        stalled.warnings = vec![Warning { code: STALLED.into(), message: why.into() }];
+        assert_eq!(what_happens(&stalled), why);
+        assert_eq!(Shown::of_document(&stalled, None), Shown::Stalled);
+        stalled.status = DocumentStatus::Ready;
+        assert_eq!(Shown::of_document(&stalled, None), Shown::Ready { warnings: 1 });
     }
 }

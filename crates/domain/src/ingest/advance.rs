@@ -51,6 +51,8 @@ pub fn advance(
     let mut counts_changed = false;
     let before = (job.job.status, job.job.phase);
     doc.document.updated_at = now;
+    // A step that begins anew is no progress yet.
+    let got_on = !matches!(checkpoint, Checkpoint::Step { .. }) && stall::forget(doc);
     match checkpoint {
         Checkpoint::Step { step, facts } => {
             if let Some(phase) = step.phase() {
@@ -142,7 +144,13 @@ pub fn advance(
             counts_changed = true;
         }
     }
+    if got_on && !events.iter().any(|e| matches!(e, Event::DocumentStatus(_))) {
+        events.push(Event::DocumentStatus(doc.document.clone()));
+    }
     settle(&mut job.job, now)?;
+    if doc.document.stalled().is_some() {
+        stall::estimate_nothing(&mut job.job);
+    }
     tell_job(job, before, now, &mut events);
     Ok(Told { events, counts_changed })
 }

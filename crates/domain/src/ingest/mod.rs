@@ -4,10 +4,10 @@
 use crate::{
     event::{Event, FileProgress, StepStatus},
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
-    message::{Facts, count, friendly, number},
+    message::{Facts, count, duration, friendly, number},
     progress,
     rag::{Fingerprint, RagConfig},
-    resource::{Document, Job, Metrics, PhaseDetail, Warning},
+    resource::{Document, Job, Metrics, PhaseDetail, STALLED, Warning},
     status::{DocumentStatus, IllegalMove, JobKind, JobStatus, PhaseName, PhaseStatus, Processor, named},
     step::Step,
     timestamp::Timestamp,
@@ -18,9 +18,11 @@ use std::{fmt, str::FromStr};
 mod advance;
 mod job;
 mod report;
+mod stall;
 
 pub use advance::{advance, start};
 pub use report::{ReportError, report, reword};
+pub use stall::{TRIES, stall};
 
 named!(
     /// How far the checkpoints of a document reach.

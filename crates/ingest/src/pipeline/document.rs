@@ -17,7 +17,10 @@ use services::{
     ports::{BlobError, Claim, EmbedError, StoreError},
 };
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
@@ -52,6 +55,8 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// So often at most it is written down that a document gets on within one unit, or waits for its turn.
+const SAYS: Duration = Duration::from_secs(2);
 /// Tries of a unit that may heal, and the pause before the second; it doubles.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -170,18 +175,40 @@ impl Work<'_> {
             })
         })?;
         self.step(Step::ExtractingText, Facts::file(&self.claim.filename)).await?;
-        let extraction = self.context.tools.extractor.extract(file, kind, |_| {});
-        let text = tokio::select! {
-            text = extraction => text.map_err(|e| Stop::Failed(failure_of(e)))?,
-            () = self.lost.cancelled() => return Err(Stop::Lost),
-            () = self.stopped_for_long() => return Err(Stop::Asked),
-        };
+        let pulse = Pulse::default();
+        let extraction = self.context.tools.extractor.extract(file, kind, |_| pulse.beat());
+        let text = self.minding(&pulse, extraction).await?.map_err(|e| Stop::Failed(failure_of(e)))?;
         let bytes = serde_json::to_vec(&text).map_err(broken)?;
         let key = keys::text(self.claim.user_id, self.claim.document_id, self.claim.version);
         blobs.put(&key, Bytes::from(bytes)).await.map_err(full_disk)?;
         let text = Arc::new(text);
         self.text = Some(text.clone());
         Ok(text)
+    }
+
+    /// Does what takes long, until the document is no longer ours or the server stops. As long as the pulse beats, the
+    /// document is said to get on.
+    async fn minding<T>(&self, pulse: &Pulse, work: impl Future<Output = T>) -> Result<T, Stop> {
+        let saying = async {
+            let mut said = 0;
+            loop {
+                tokio::time::sleep(SAYS).await;
+                let beats = pulse.beats();
+                if beats != said {
+                    said = beats;
+                    let services = &self.context.services;
+                    if let Err(e) = services.jobs.gets_on(self.claim, services.clock.now()).await {
+                        break Stop::from(e);
+                    }
+                }
+            }
+        };
+        tokio::select! {
+            done = work => Ok(done),
+            stop = saying => Err(stop),
+            () = self.lost.cancelled() => Err(Stop::Lost),
+            () = self.stopped_for_long() => Err(Stop::Asked),
+        }
     }
 
     async fn stopped_for_long(&self) {
@@ -215,25 +242,28 @@ impl Work<'_> {
         let patience = CUT_TIME + CUT_TIME_PER_MEGABYTE.mul_f64(text.text.len() as f64 / 1e6);
         let stop = StopCutting::default();
         let _guard = stop.when_dropped();
+        let pulse = Pulse::default();
+        let beat = pulse.clone();
         let cutting = tokio::task::spawn_blocking(move || {
             let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| failure_of_embedding(&e))?;
             let embed = |texts: &[&str]| {
+                beat.beat();
                 let texts = texts.iter().map(|t| (*t).to_owned()).collect();
                 runtime.block_on(embedder.embed(&config.embedding_model, texts))
             };
             chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed), &stop)
                 .map_err(failure_of_cut)
         });
-        let drafts = tokio::select! {
-            drafts = cutting => drafts.map_err(broken)?.map_err(Stop::Failed)?,
-            () = self.lost.cancelled() => return Err(Stop::Lost),
-            () = self.stopped_for_long() => return Err(Stop::Asked),
-            () = tokio::time::sleep(patience) => return Err(Stop::Failed(Failure {
-                code: "took_too_long".into(),
-                message: "Splitting this text takes longer than one document may.".into(),
-                hint: Some("Check what is in it, or choose another chunking strategy.".into()),
-                retryable: false,
-            })),
+        let drafts = match self.minding(&pulse, tokio::time::timeout(patience, cutting)).await? {
+            Ok(drafts) => drafts.map_err(broken)?.map_err(Stop::Failed)?,
+            Err(_) => {
+                return Err(Stop::Failed(Failure {
+                    code: "took_too_long".into(),
+                    message: "Splitting this text takes longer than one document may.".into(),
+                    hint: Some("Check what is in it, or choose another chunking strategy.".into()),
+                    retryable: false,
+                }));
+            }
         };
         if drafts.is_empty() {
             return Err(Stop::Failed(Failure {
@@ -275,10 +305,13 @@ impl Work<'_> {
             }
             let began;
             let vectors = {
-                let _turn = self.context.embedding.acquire().await.map_err(broken)?;
+                // Others use the model: whoever waits for them is not stalled.
+                let turn = self.context.embedding.acquire();
+                let _turn = self.minding(&Pulse::steady(), turn).await?.map_err(broken)?;
                 self.gate()?;
                 began = Instant::now();
-                self.vectors(batch.iter().map(|c| c.text.clone()).collect()).await?
+                let vectors = self.vectors(batch.iter().map(|c| c.text.clone()).collect());
+                self.minding(&Pulse::default(), vectors).await??
             };
             if vectors.len() != batch.len() {
                 return Err(Stop::Failed(Failure {
@@ -337,6 +370,31 @@ impl Work<'_> {
         self.step(Step::StoringMetadata, Facts::default()).await?;
         self.checkpoint(Checkpoint::Indexed).await?;
         Ok(Stage::Done)
+    }
+}
+
+/// Whether a unit gets on, as far as it can tell.
+#[derive(Clone, Default)]
+struct Pulse {
+    beats: Arc<AtomicU64>,
+    /// It beats by itself.
+    steady: bool,
+}
+
+impl Pulse {
+    fn steady() -> Self {
+        Self { steady: true, ..Self::default() }
+    }
+
+    fn beat(&self) {
+        self.beats.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn beats(&self) -> u64 {
+        if self.steady {
+            self.beat();
+        }
+        self.beats.load(Ordering::Relaxed)
     }
 }
 

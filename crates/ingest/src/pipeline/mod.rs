@@ -70,6 +70,13 @@ struct Context {
 #[derive(Default)]
 struct Hands(HashMap<Id, (Claim, CancellationToken)>);
 
+impl Hands {
+    /// Stops whoever works on that document, since a newer claim of it was had: the heart knows documents and not claims.
+    fn leave(&self, id: DocumentId) {
+        self.0.values().filter(|(claim, _)| claim.document_id == id).for_each(|(_, lost)| lost.cancel());
+    }
+}
+
 /// Works until `shutdown`; then finishes the units in hand and gives the documents back.
 pub async fn run(services: Services, tools: Tools, options: WorkerOptions, shutdown: CancellationToken) {
     let worker = WorkerId(services.ids.uuid().to_string());
@@ -112,6 +119,7 @@ async fn work(
                         let task = acting(actor::current(), task).instrument(span);
                         // The lock is held over the spawn, or the heart could miss a document.
                         let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
+                        hands.leave(claim.document_id);
                         let handle = tasks.spawn(task);
                         hands.0.insert(handle.id(), (claim, lost));
                     }

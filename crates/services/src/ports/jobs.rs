@@ -172,6 +172,15 @@ pub trait JobStore: Send + Sync {
     /// 0 when there are none.
     async fn drop_dead_chunks(&self) -> Result<usize, StoreError>;
 
+    /// Says that the document gets on, although nothing of it can be committed yet, or waits for something that others
+    /// use: it is not stalled. Fenced like a checkpoint.
+    async fn gets_on(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Takes documents out of the hands of workers that hold them and got nowhere for `seconds`; at most `limit`. Each
+    /// goes back into the queue, or fails when that was too often (`domain::ingest::stall`), and whoever held it writes
+    /// nothing more. Emits what changed and answers how many there were.
+    async fn end_stalled(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
     /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
 

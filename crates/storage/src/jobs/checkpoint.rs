@@ -4,7 +4,7 @@ use super::{claim, lock_document, lock_job, parts, rows, tell};
 use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, Timestamp,
-    ingest::{self, Checkpoint, DocumentState, NewChunk, Stage},
+    ingest::{self, Checkpoint, DocumentState, NewChunk},
 };
 use services::ports::{Claim, StoreError};
 use sqlx::AssertSqlSafe;
@@ -20,7 +20,8 @@ pub(super) async fn commit(
     now: Timestamp,
 ) -> Result<bool, Fault> {
     // Task, job, document: always in this order.
-    claim::held(tx, held).await?;
+    // It keeps the task from others, as `held` does.
+    claim::note_progress(tx, held, !matches!(checkpoint, Checkpoint::Step { .. }), now).await?;
     let mut job = lock_job(tx, held.job_id).await?.ok_or(StoreError::Fenced)?;
     let (mut document, _) = lock_document(tx, held.document_id).await?.ok_or(StoreError::Fenced)?;
     let checkpoint = match checkpoint {
@@ -50,10 +51,7 @@ pub(super) async fn commit(
             claim::end(tx, held, "done").await?;
         }
         Checkpoint::Failed(_) => {
-            // Nothing will ever find them: the earlier ones serve on, or not all of them are there.
-            if document.live > 0 || before.1.stage == Stage::Chunking {
-                dead = document.generation..document.generation + 1;
-            }
+            dead = parts::dead_by_failure(&document, before.1.stage);
             claim::end(tx, held, "failed").await?;
         }
         Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}

@@ -213,7 +213,7 @@ async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>,
         Engine::Postgres => " FOR UPDATE SKIP LOCKED",
     };
     let sql = format!(
-        "UPDATE tasks SET status = 'running', owner = $4, lease_until = {} + $5, fence = fence + 1 \
+        "UPDATE tasks SET status = 'running', owner = $4, lease_until = {} + $5, fence = fence + 1, progress_at = $6 \
          WHERE (job_id, attempt, document_id) IN (SELECT t.job_id, t.attempt, t.document_id FROM tasks t \
              WHERE t.job_id = $1 AND t.attempt = $2 AND t.document_id = $3 AND {}{skip_locked}) RETURNING fence",
         tx.engine.now_micros(),
@@ -225,6 +225,7 @@ async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>,
         .bind(next.document.as_str())
         .bind(wanted.worker.as_str())
         .bind(wanted.lease)
+        .bind(wanted.now.micros())
         .fetch_optional(&mut tx.conn)
         .await?;
     row.map(|row| number(&row, "fence")).transpose()
@@ -287,6 +288,31 @@ pub(super) async fn held(tx: &mut Tx, claim: &Claim) -> Result<(), Fault> {
         .fetch_optional(&mut tx.conn)
         .await?;
     if row.is_none() {
+        return Err(StoreError::Fenced.into());
+    }
+    Ok(())
+}
+
+/// Notes that the document of a claim that holds gets on. One that `moved` has been tried as if for the first time.
+pub(super) async fn note_progress(
+    tx: &mut Tx,
+    claim: &Claim,
+    moved: bool,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let noted = sqlx::query(
+        "UPDATE tasks SET progress_at = $5, stalls = CASE WHEN $6 = 1 THEN 0 ELSE stalls END \
+         WHERE job_id = $1 AND attempt = $2 AND document_id = $3 AND fence = $4 AND status = 'running'",
+    )
+    .bind(claim.job_id.to_string())
+    .bind(i64::from(claim.attempt))
+    .bind(claim.document_id.to_string())
+    .bind(rows::int(claim.fence))
+    .bind(now.micros())
+    .bind(i64::from(moved))
+    .execute(&mut tx.conn)
+    .await?;
+    if noted.rows_affected() == 0 {
         return Err(StoreError::Fenced.into());
     }
     Ok(())

@@ -10,6 +10,7 @@ mod queue;
 mod report;
 mod rows;
 mod stale;
+mod stall;
 mod words;
 
 pub(crate) use input::{clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
@@ -278,6 +279,19 @@ impl JobStore for Store {
 
     async fn drop_dead_chunks(&self) -> Result<usize, StoreError> {
         parts::drop_any_dead(self).await
+    }
+
+    async fn gets_on(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+        self.writer()
+            .write_for(claim.user_id, "gets on", (claim.clone(), now), |tx, (claim, now)| {
+                Box::pin(claim::note_progress(tx, claim, false, *now))
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn end_stalled(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        stall::end(self, seconds, limit, now).await
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {

@@ -73,6 +73,13 @@ pub(super) async fn write_ahead(
     Ok(())
 }
 
+/// The generation whose chunks nothing will ever find when the document fails in that stage: the earlier ones serve on,
+/// or not all of them are there.
+pub(super) fn dead_by_failure(document: &DocumentState, stage: Stage) -> Range<u32> {
+    let run = document.generation;
+    if document.live > 0 || stage == Stage::Chunking { run..run + 1 } else { 0..0 }
+}
+
 /// The document, when it is in that stage and the claim holds. In another stage the work comes too late, which the
 /// checkpoint itself will tell.
 async fn held(tx: &mut Tx, claim: &Claim, stage: Stage) -> Result<Option<DocumentState>, Fault> {

@@ -376,6 +376,7 @@ impl JobStore for MemoryStore {
             task.owner.clone_from(&worker.0);
             task.lease_until = db_now.plus_micros(lease_micros(lease_seconds));
             task.fence += 1;
+            task.progress_at = now;
             taken.push(key);
         }
         let mut claims = vec![];
@@ -440,6 +441,11 @@ impl JobStore for MemoryStore {
         let (_, wanted) = state.workspaces.get(&claim.workspace_id).ok_or(StoreError::NotFound)?;
         let told = ingest::advance(&mut job, &mut document, &checkpoint, wanted, now)?;
         let (run, live) = (document.generation, document.live);
+        let task = state.held(claim)?;
+        task.progress_at = now;
+        if !matches!(checkpoint, Checkpoint::Step { .. }) {
+            task.stalls = 0;
+        }
         match checkpoint {
             Checkpoint::Chunked { mut chunks } => {
                 chunks.sort_by_key(|c| c.ordinal);
@@ -516,6 +522,49 @@ impl JobStore for MemoryStore {
         self.publish(logged);
         let row = state.document_of(user, id).ok_or(StoreError::NotFound)?;
         Ok(row.state.document.clone())
+    }
+
+    async fn gets_on(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+        self.lock().held(claim)?.progress_at = now;
+        Ok(())
+    }
+
+    async fn end_stalled(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let before = now.plus_seconds(-i64::from(seconds));
+        let db_now = self.clock.now();
+        let mut guard = self.lock();
+        let state = &mut *guard;
+        let mut stalled: Vec<(Timestamp, TaskKey)> = state
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.status == TaskStatus::Running && task.lease_until > db_now)
+            .filter(|(_, task)| task.progress_at <= before)
+            .map(|(key, task)| (task.progress_at, *key))
+            .collect();
+        stalled.sort_unstable();
+        stalled.truncate(limit as usize);
+        let mut logged = vec![];
+        for (_, key) in &stalled {
+            let Some(task) = state.tasks.get_mut(key) else { continue };
+            task.stalls += 1;
+            let tries = task.stalls;
+            task.status = if tries < ingest::TRIES { TaskStatus::Pending } else { TaskStatus::Ended };
+            task.owner.clear();
+            let job = state.jobs.get_mut(&key.0).ok_or(StoreError::NotFound)?;
+            let (user, workspace) = (job.state.job.user_id, job.state.job.kb_id);
+            let document = state.documents.get_mut(&key.2).ok_or(StoreError::NotFound)?;
+            let (run, live) = (document.state.generation, document.state.live);
+            let (_, wanted) = state.workspaces.get(&workspace).ok_or(StoreError::NotFound)?;
+            let told =
+                ingest::stall(&mut job.state, &mut document.state, (seconds.into(), tries), wanted, now)?;
+            if tries >= ingest::TRIES && live > 0 {
+                state.drop_chunks(key.2, |failed| failed == run);
+            }
+            logged.extend(state.tell(user, workspace, told, now)?);
+        }
+        self.publish(logged);
+        self.bus.publish(Signal::WorkReady);
+        Ok(stalled.len())
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {

@@ -85,12 +85,15 @@ struct Task {
     owner: String,
     lease_until: Timestamp,
     fence: u64,
+    progress_at: Timestamp,
+    stalls: u32,
 }
 
 impl Task {
     fn waiting(place: usize) -> Self {
         let (owner, lease_until) = (String::new(), Timestamp::default());
-        Self { place, status: TaskStatus::Pending, owner, lease_until, fence: 0 }
+        let progress_at = Timestamp::default();
+        Self { place, status: TaskStatus::Pending, owner, lease_until, fence: 0, progress_at, stalls: 0 }
     }
 }
 

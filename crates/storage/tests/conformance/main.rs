@@ -23,6 +23,7 @@ mod search_index;
 mod sent_files;
 mod sentences;
 mod sessions;
+mod stalls;
 mod subject;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,0 +1,112 @@
+//! Documents that a worker holds and that get nowhere: taken out of its hands, one at a time.
+
+use super::{lock_document, lock_job, number, parsed, parts, rows, tell};
+use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
+use domain::{DocumentId, JobId, Timestamp, UserId, ingest};
+use services::ports::{Signal, StoreError};
+use sqlx::{AssertSqlSafe, Row};
+
+#[derive(Clone, Copy)]
+struct Stalled {
+    user: UserId,
+    job: JobId,
+    document: DocumentId,
+    attempt: i64,
+    fence: i64,
+}
+
+/// The looking is done by a reader, so that writers wait only for the rows that change.
+pub(super) async fn end(
+    store: &Store,
+    seconds: u32,
+    limit: u32,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let before = now.plus_seconds(-i64::from(seconds));
+    let mut ended = 0;
+    for stalled in found(store, before, limit).await? {
+        let argument = (stalled, seconds, before, now);
+        let written = store
+            .writer()
+            .write_for(stalled.user, "end stalled", argument, |tx, (stalled, seconds, before, now)| {
+                Box::pin(end_one(tx, *stalled, *seconds, *before, *now))
+            })
+            .await?;
+        ended += usize::from(written.value);
+    }
+    Ok(ended)
+}
+
+async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Stalled>, Fault> {
+    // One whose lease ran out is the next worker's anyway.
+    let sql = format!(
+        "SELECT t.user_id, t.job_id, t.document_id, t.attempt, t.fence FROM tasks t \
+         JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
+         WHERE t.status = 'running' AND t.lease_until > {} AND t.progress_at BETWEEN 1 AND $1 \
+         AND j.status = 'running' ORDER BY t.progress_at, t.job_id, t.place LIMIT $2",
+        store.engine().now_micros()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(before.micros())
+        .bind(i64::from(limit))
+        .fetch_all(store.readers())
+        .await?;
+    let stalled = rows.iter().map(|row| {
+        Ok(Stalled {
+            user: parsed(row, "user_id")?,
+            job: parsed(row, "job_id")?,
+            document: parsed(row, "document_id")?,
+            attempt: row.try_get("attempt")?,
+            fence: row.try_get("fence")?,
+        })
+    });
+    stalled.collect()
+}
+
+/// False when it got on, or left the worker's hands, since it was found.
+async fn end_one(
+    tx: &mut Tx,
+    stalled: Stalled,
+    seconds: u32,
+    before: Timestamp,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    // Task, job, document: always in this order.
+    let row = sqlx::query(
+        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0, stalls = stalls + 1 \
+         WHERE job_id = $1 AND attempt = $2 AND document_id = $3 AND fence = $4 AND status = 'running' \
+         AND progress_at <= $5 RETURNING stalls",
+    )
+    .bind(stalled.job.to_string())
+    .bind(stalled.attempt)
+    .bind(stalled.document.to_string())
+    .bind(stalled.fence)
+    .bind(before.micros())
+    .fetch_optional(&mut tx.conn)
+    .await?;
+    let Some(row) = row else { return Ok(false) };
+    let tries: u32 = number(&row, "stalls")?;
+    let mut job = lock_job(tx, stalled.job).await?.ok_or(StoreError::NotFound)?;
+    let (mut document, _) = lock_document(tx, stalled.document).await?.ok_or(StoreError::NotFound)?;
+    let stage = document.stage;
+    let workspace = job.job.kb_id;
+    let wanted = workspaces::config(tx, workspace).await?;
+    let told = ingest::stall(&mut job, &mut document, (seconds.into(), tries), &wanted, now)
+        .map_err(StoreError::from)?;
+    if tries >= ingest::TRIES {
+        sqlx::query(
+            "UPDATE tasks SET status = 'failed' WHERE job_id = $1 AND attempt = $2 AND document_id = $3",
+        )
+        .bind(stalled.job.to_string())
+        .bind(stalled.attempt)
+        .bind(stalled.document.to_string())
+        .execute(&mut tx.conn)
+        .await?;
+        parts::bury(tx, stalled.document, parts::dead_by_failure(&document, stage)).await?;
+    }
+    rows::update_job(&mut tx.conn, &job).await?;
+    rows::update_document(&mut tx.conn, &document).await?;
+    tx.signal(Signal::WorkReady);
+    tell(tx, stalled.user, workspace, told, now).await?;
+    Ok(true)
+}

@@ -1,0 +1,103 @@
+//! Documents whose work hangs: said to be stalled, tried again, and in the end failed; while those that wait are neither.
+
+use crate::{
+    common::{Client, Server, Setup, eventually},
+    embeddings::{Embeddings, KEY},
+};
+use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
+
+struct Hung {
+    embeddings: Embeddings,
+    _server: Server,
+    ada: Client,
+    workspace: String,
+}
+
+impl Hung {
+    /// A workspace whose embedding server was there when it was chosen, and does not answer any more.
+    async fn new() -> Self {
+        let embeddings = Embeddings::start().await;
+        let setup = Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY);
+        let server = setup.env("INSIGHTHUB_STALL_SECONDS", "5").start().await;
+        let ada = server.user("ada").await;
+        let workspace = ada.first_workspace().await;
+        let path = format!("/api/workspaces/{workspace}/rag-config");
+        let config = json!({ "embedding_model": "words-embed" });
+        let saved = ada.send(ada.request("PUT", &path).json(&config)).await;
+        assert_eq!(saved.status, 200, "{saved:?}");
+        embeddings.how.hangs.store(true, Ordering::SeqCst);
+        Self { embeddings, _server: server, ada, workspace }
+    }
+
+    async fn document(&self, id: &str) -> Value {
+        self.ada.read(&format!("/api/documents/{id}")).await
+    }
+}
+
+fn reason(document: &Value) -> Option<&str> {
+    let warnings = document["warnings"].as_array().expect("warnings");
+    let stalled = warnings.iter().find(|w| w["code"] == "stalled");
+    stalled.map(|w| w["message"].as_str().expect("a sentence"))
+}
+
+#[tokio::test]
+async fn a_document_whose_work_hangs_is_told_as_stalled_and_becomes_ready_when_it_goes_on() {
+    let hung = Hung::new().await;
+    let mut socket = hung.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let id = hung.ada.upload_one(&hung.workspace, "lantern.txt", b"The lantern keeper writes.").await;
+    let told = socket.events_until(|e| e["event"] == "document_status" && reason(&e["data"]).is_some()).await;
+    let stalled = &told.last().expect("an event")["data"];
+    assert_eq!(stalled["status"], "processing", "no status of its own: clients of old know none");
+    assert_eq!(
+        reason(stalled),
+        Some("There was no progress for 5 seconds while creating embeddings. Trying again (2 of 3).")
+    );
+    assert_eq!(stalled["message"].as_str(), reason(stalled));
+    let job = stalled["job_id"].as_str().expect("a job");
+    let job = hung.ada.read(&format!("/api/jobs/{job}")).await;
+    assert_eq!(
+        (&job["status"], &job["rate"], &job["eta_seconds"]),
+        (&json!("running"), &Value::Null, &Value::Null)
+    );
+
+    hung.embeddings.how.hangs.store(false, Ordering::SeqCst);
+    let ready = hung.ada.settled(&id).await;
+    assert_eq!(
+        (&ready["status"], &ready["warnings"], &ready["error"]),
+        (&json!("ready"), &json!([]), &Value::Null)
+    );
+    assert_eq!(ready["attempt"], 1, "a try again is no new attempt");
+}
+
+#[tokio::test]
+async fn a_document_that_hangs_again_and_again_fails_and_one_that_waited_for_it_does_not() {
+    let hung = Hung::new().await;
+    let first = hung.ada.upload_one(&hung.workspace, "lantern.txt", b"The lantern keeper writes.").await;
+    eventually("the first is at the model", async || {
+        (hung.document(&first).await["step"] == "creating_embeddings").then_some(())
+    })
+    .await;
+    let second = hung.ada.upload_one(&hung.workspace, "ferry.txt", b"The ferry leaves at noon.").await;
+    let failed = eventually("one of them fails", async || {
+        for id in [&first, &second] {
+            let document = hung.document(id).await;
+            if document["status"] == "failed" {
+                return Some(document);
+            }
+        }
+        None
+    })
+    .await;
+    assert_eq!(failed["error_code"], "stalled", "{failed}");
+    assert_eq!(
+        failed["error"],
+        "There was no progress for 5 seconds while creating embeddings, 3 times in a row."
+    );
+    assert_eq!(failed["warnings"], json!([]));
+    hung.embeddings.how.hangs.store(false, Ordering::SeqCst);
+    let other = if failed["id"] == json!(first) { &second } else { &first };
+    let other = hung.ada.settled(other).await;
+    assert_eq!(other["status"], "ready", "{other}");
+}

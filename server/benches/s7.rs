@@ -8,15 +8,14 @@
 //! which has to lie within 2 % of 1. Both must be refused in the same words, or there is no result.
 
 use measure::{
-    Asked, Failure,
+    Asked, Failure, peer,
     stats::{self, Ratio, median},
 };
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::{
     io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, ExitCode, Stdio},
+    process::{Child, ExitCode, Stdio},
     time::Instant,
 };
 
@@ -107,7 +106,7 @@ struct Server {
 impl Server {
     fn start() -> Result<Self, Failure> {
         let dir = tempfile::tempdir()?;
-        let mut command = on_one_core(Path::new(env!("CARGO_BIN_EXE_insighthub")));
+        let mut command = peer::on_core(0, env!("CARGO_BIN_EXE_insighthub"));
         command
             .arg("serve")
             .current_dir(dir.path())
@@ -130,16 +129,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// The server gets a core, whoever asks another one, where that can be had.
-fn on_one_core(program: &Path) -> Command {
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let there = Command::new("taskset").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    if cores < 2 || !there.is_ok_and(|status| status.success()) {
-        return Command::new(program);
-    }
-    let mut command = Command::new("taskset");
-    command.args(["--cpu-list", "0"]).arg(program);
-    command
 }

@@ -140,6 +140,12 @@ pub const SETTINGS: &[Setting] = &[
         "accounts made from one address in an hour; 0: any number",
     ),
     setting(
+        "max_streams",
+        "INSIGHTHUB_MAX_STREAMS",
+        Default::Text("64"),
+        "live streams that one user may have open on this server",
+    ),
+    setting(
         "trusted_proxies",
         "INSIGHTHUB_TRUSTED_PROXIES",
         Default::None,
@@ -362,6 +368,7 @@ impl Raw {
             session_days: self.small("session_days", 1, 3_650)?.unwrap_or(30),
             bad_sign_ins: self.small("max_bad_sign_ins", 0, 1_000_000)?.unwrap_or(5),
             sign_ups: self.small("max_sign_ups", 0, 1_000_000)?.unwrap_or(1_000),
+            streams: usize::try_from(self.number("max_streams", 1, 1_000_000)?.unwrap_or(64)).unwrap_or(64),
         };
         let workers = self.number("workers", 1, 256)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(4);
         Ok(Config {

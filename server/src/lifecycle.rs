@@ -134,7 +134,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         chunker: Arc::new(Cutter::new(embedder.clone(), embedder.clone())),
         rag_configs: whole.clone(),
         file_types: Arc::new(ByContent),
-        hub: Hub::new(whole, bus.clone()),
+        hub: Hub::new(whole, bus.clone(), config.limits.streams),
         bus,
         clock,
         ids,
@@ -218,6 +218,20 @@ pub async fn add_user(
 
 /// `insighthub serve`: until a signal comes. A second signal ends the process at once.
 pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), StartError> {
+    serve_beside(config, role, with_demo, |_| std::future::ready(())).await
+}
+
+/// The same with work of somebody else's beside it, which begins when the address is known and is dropped when the server
+/// stops: a bench drives the hub of a whole server from within.
+pub async fn serve_beside<W>(
+    config: Config,
+    role: Role,
+    with_demo: bool,
+    beside: impl FnOnce(Services) -> W,
+) -> Result<(), StartError>
+where
+    W: Future<Output = ()> + Send + 'static,
+{
     if with_demo {
         if role != Role::All {
             return Err(StartError::Refused("a demonstration needs the role `all`".to_owned()));
@@ -308,6 +322,7 @@ pub async fn serve(config: Config, role: Role, with_demo: bool) -> Result<(), St
         let _ = writeln!(io::stdout(), "{line}");
         background.spawn(until(stopping.clone(), demo.run()));
     }
+    background.spawn(until(stopping.clone(), beside(services.clone())));
 
     let server = tokio::spawn(connections::serve(listener, router, config.patience, stopping.clone()));
 

@@ -2,6 +2,7 @@
 //! the arithmetic of a comparison.
 
 pub mod peer;
+pub mod report;
 pub mod stats;
 
 use std::{fmt::Display, process::ExitCode, str::FromStr};

@@ -1,7 +1,9 @@
-//! The other side of a comparison: a program in Python, in an environment of its own that is no part of the product.
+//! The other side of a comparison: a program in Python or JavaScript, in an environment of its own that is no part of the
+//! product.
 
 use crate::Failure;
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -32,6 +34,73 @@ pub fn python(home: &Path, packages: &[&str]) -> Result<PathBuf, Failure> {
         std::fs::write(ready, "")?;
     }
     Ok(python)
+}
+
+/// The folder of these npm packages (`name@version`), fetched into `home` when they are not there yet.
+///
+/// # Errors
+/// When there is no npm, or a package could not be fetched.
+pub fn npm(home: &Path, packages: &[&str]) -> Result<PathBuf, Failure> {
+    let ready = home.join("ready");
+    let wanted = packages.join(" ");
+    if std::fs::read_to_string(&ready).is_ok_and(|there| there == wanted) {
+        return Ok(home.join("node_modules"));
+    }
+    std::fs::create_dir_all(home)?;
+    let mut install = Command::new("npm");
+    install
+        .args(["install", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix"])
+        .arg(home)
+        .args(packages);
+    let installed =
+        install.stdout(Stdio::null()).status().map_err(|e| format!("npm cannot be started: {e}"))?;
+    if !installed.success() {
+        return Err("npm could not fetch the peer; its words are above".into());
+    }
+    std::fs::write(ready, wanted)?;
+    Ok(home.join("node_modules"))
+}
+
+/// The files of these Debian packages, fetched and unpacked below `home`: nothing is installed, and nothing of it runs by
+/// itself.
+///
+/// # Errors
+/// When this is no Debian, or a package could not be fetched.
+pub fn debian(home: &Path, packages: &[&str]) -> Result<PathBuf, Failure> {
+    let (ready, root) = (home.join("ready"), home.join("root"));
+    if ready.exists() {
+        return Ok(root);
+    }
+    std::fs::create_dir_all(&root)?;
+    let mut fetch = Command::new("apt-get");
+    fetch.args(["--quiet", "--quiet", "download"]).args(packages).current_dir(home);
+    if !fetch.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+        return Err(format!("apt-get could not fetch {}", packages.join(" ")).into());
+    }
+    for file in std::fs::read_dir(home)? {
+        let file = file?.path();
+        if file.extension().is_some_and(|extension| extension == "deb")
+            && !Command::new("dpkg").arg("-x").arg(&file).arg(&root).status()?.success()
+        {
+            return Err(format!("{} could not be unpacked", file.display()).into());
+        }
+    }
+    std::fs::write(ready, "")?;
+    Ok(root)
+}
+
+/// A program on a core of its own, so that the server under test and whoever asks it do not share one; where that cannot
+/// be had, the program as it is.
+pub fn on_core(core: usize, program: impl AsRef<OsStr>) -> Command {
+    let core = core.to_string();
+    let mut probe = Command::new("taskset");
+    probe.args(["--cpu-list", &core, "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    if !probe.status().is_ok_and(|status| status.success()) {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", &core]).arg(program);
+    command
 }
 
 /// Runs the peer; what it answers is its last line.

@@ -67,6 +67,8 @@ pub struct Limits {
     pub bad_sign_ins: u32,
     /// Accounts made from one address in an hour; 0: any number.
     pub sign_ups: u32,
+    /// Live streams that one user may have open on this server.
+    pub streams: usize,
 }
 
 impl Default for Limits {
@@ -77,6 +79,7 @@ impl Default for Limits {
             session_days: 30,
             bad_sign_ins: 5,
             sign_ups: 1_000,
+            streams: live::MAX_CONNECTIONS,
         }
     }
 }

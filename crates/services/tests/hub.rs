@@ -87,7 +87,7 @@ impl World {
     fn new(bus_capacity: usize) -> Self {
         let log = Arc::new(Log::default());
         let bus = Arc::new(TestBus(broadcast::Sender::new(bus_capacity)));
-        let hub = Hub::new(log.clone(), bus.clone());
+        let hub = Hub::new(log.clone(), bus.clone(), services::live::MAX_CONNECTIONS);
         tokio::spawn(hub.run());
         Self { log, bus, hub }
     }

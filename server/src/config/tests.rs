@@ -23,6 +23,7 @@ fn a_wrong_value_is_named_with_its_setting() {
         ("max_files", "many"),
         ("log_format", "xml"),
         ("max_sign_ups", "-1"),
+        ("max_streams", "0"),
         ("trusted_proxies", "10.0.0.0/33"),
         ("llm_file_names", "perhaps"),
     ] {

@@ -1,6 +1,6 @@
 //! The live socket: who may open it, what it says, and that nothing is missed.
 
-use crate::common::{Client, PATIENCE, Server, Socket, eventually, prose};
+use crate::common::{Client, PATIENCE, Server, Setup, Socket, eventually, prose};
 use serde_json::{Value, json};
 use std::time::Instant;
 use tokio_tungstenite::tungstenite;
@@ -273,6 +273,19 @@ async fn an_account_has_a_bounded_number_of_sockets() {
     eventually("the closed one is forgotten", async || metrics().await.contains(&expected).then_some(()))
         .await;
     client.socket().await.hello(Value::Null, Value::Null).await;
+}
+
+#[tokio::test]
+async fn the_operator_says_how_many_sockets_an_account_may_have() {
+    let server = Setup::new().env("INSIGHTHUB_MAX_STREAMS", "1").start().await;
+    let client = server.user("ada").await;
+    let mut only = client.socket().await;
+    only.hello(Value::Null, Value::Null).await;
+    let mut refused = client.socket().await;
+    refused.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
+    assert_eq!(refused.close_code().await, 4429);
+    // It is counted for each account by itself.
+    server.user("bob").await.socket().await.hello(Value::Null, Value::Null).await;
 }
 
 #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::{
     time::Instant,
 };
 
-/// Open connections that one user may have on this node.
+/// Open connections that one user may have on this node, unless the operator says otherwise.
 pub const MAX_CONNECTIONS: usize = 64;
 /// By then the answer with the new token is with its browser, which comes back with it.
 const RENEWAL_TAKES: Duration = Duration::from_millis(400);
@@ -80,6 +80,8 @@ pub struct Hub {
     rooms: Mutex<HashMap<UserId, Arc<Room>>>,
     closing: AtomicBool,
     next_id: AtomicU64,
+    /// Open connections that one user may have.
+    most: usize,
 }
 
 /// All connections of one user.
@@ -120,13 +122,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Hub {
-    pub fn new(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>) -> Arc<Self> {
+    pub fn new(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, most: usize) -> Arc<Self> {
         Arc::new(Self {
             log,
             bus,
             rooms: Mutex::default(),
             closing: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
+            most,
         })
     }
 
@@ -178,7 +181,7 @@ impl Hub {
             let mut rooms = lock(&self.rooms);
             let room = rooms.entry(user).or_insert_with(|| Arc::new(Room { user, state: Mutex::default() }));
             let mut state = lock(&room.state);
-            if state.mailboxes.len() >= MAX_CONNECTIONS {
+            if state.mailboxes.len() >= self.most {
                 return Err(ConnectError::TooMany);
             }
             state.mailboxes.insert(id, mailbox.clone());

@@ -7,9 +7,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use measure::report;
 use serde_json::Value;
 
-use super::{count, profile, report};
+use super::{count, profile};
 use crate::problem::{Doing, Done, Problem};
 use crate::project::Project;
 use crate::toolchain::Toolchain;

@@ -7,11 +7,11 @@
 //! result (a lost row, another vector) must end with an error: a fast wrong answer is no answer.
 
 mod bytes;
-mod report;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use measure::report::{self, Goal};
 use serde_json::Value;
 
 use crate::problem::{Doing, Done, Problem};
@@ -39,20 +39,43 @@ struct Comparison {
     two_cores: bool,
 }
 
-/// A bench executable that takes its turns by itself, since both sides share one server, and words its own line.
+/// A bench executable that takes its turns by itself, since its sides share a server or a round has several figures,
+/// and words its own lines.
 struct Whole {
     name: &'static str,
     about: &'static str,
     package: &'static str,
     target: &'static str,
+    /// What the executable is told besides.
+    args: &'static [&'static str],
 }
 
-const WHOLES: [Whole; 1] = [Whole {
-    name: "S7",
-    about: "time of a refused sign-in, unknown address against known: medians within 2 %",
-    package: "server",
-    target: "s7",
-}];
+const WHOLES: [Whole; 5] = [
+    Whole {
+        name: "S7",
+        about: "time of a refused sign-in, unknown address against known: medians within 2 %",
+        package: "server",
+        target: "s7",
+        args: &[],
+    },
+    live(
+        "P1",
+        "deliveries a second at p99 <= 100 ms, one room of 500 and 5,000 of one, against Socket.IO",
+        &["p1"],
+    ),
+    live("P2", "staleness of 200 things at four times what the peer bears, against Socket.IO", &["p2"]),
+    live(
+        "P3",
+        "memory of 10,000 idle sockets, and their return within ten seconds, against Socket.IO",
+        &["p3"],
+    ),
+    live("P4", "a change over its commit to 200 watchers, against BullMQ and Socket.IO", &["p4"]),
+];
+
+/// One of the measurements of the live stream.
+const fn live(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
+    Whole { name, about, package: "server", target: "live", args }
+}
 
 const COMPARISONS: [Comparison; 4] = [
     Comparison {
@@ -133,7 +156,7 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
         done(comparison.name, compare(project, &toolchain, comparison, options.smoke).map(|line| vec![line]));
     }
     for whole in wholes {
-        done(whole.name, run_whole(&toolchain, whole, options.smoke).map(|line| vec![line]));
+        done(whole.name, run_whole(&toolchain, whole, options.smoke));
     }
     if sizes {
         done(bytes::NAME, bytes::measure(project, &toolchain, options.smoke));
@@ -183,23 +206,29 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
         measure::stats::median(&ours),
         measure::stats::median(&peer),
         ratio,
-        bench.goal,
+        Goal::AtLeast(bench.goal),
     );
-    Ok(if smoke { format!("{line} (smoke: it works; the figures mean nothing)") } else { line })
+    Ok(if smoke { line + report::SMOKE } else { line })
 }
 
-fn run_whole(toolchain: &Toolchain, bench: &Whole, smoke: bool) -> Done<String> {
+fn run_whole(toolchain: &Toolchain, bench: &Whole, smoke: bool) -> Done<Vec<String>> {
     shell::say(format!("{}: {}", bench.name, bench.about));
-    let mut command = Command::new(executable(toolchain, bench.package, bench.target, smoke)?);
+    // Its server takes the other core.
+    let mut command = measure::peer::on_core(1, executable(toolchain, bench.package, bench.target, smoke)?);
+    command.args(bench.args);
     if smoke {
         command.arg("--smoke");
     }
     let output = shell::capture(&mut command)?;
-    let line = output.lines().last().unwrap_or_default();
-    if !line.starts_with(&format!("{}: ", bench.name)) {
-        return Err(Problem::new(format!("`{}` ended with: {line}", shell::line(&command))));
+    let is_ours = |line: &&str| {
+        line.strip_prefix(bench.name).is_some_and(|rest| rest.starts_with(": ") || rest.starts_with('-'))
+    };
+    let lines: Vec<&str> = output.lines().collect();
+    if !lines.last().is_some_and(is_ours) {
+        let last = lines.last().unwrap_or(&"");
+        return Err(Problem::new(format!("`{}` ended with: {last}", shell::line(&command))));
     }
-    Ok(line.to_owned())
+    Ok(lines.into_iter().filter(is_ours).map(str::to_owned).collect())
 }
 
 /// Builds the bench and asks cargo where it put it.

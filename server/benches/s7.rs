@@ -9,13 +9,14 @@
 
 use measure::{
     Asked, Failure, peer,
+    server::Server,
     stats::{self, Ratio, median},
 };
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::{
-    io::{BufRead, BufReader},
-    process::{Child, ExitCode, Stdio},
+    path::Path,
+    process::ExitCode,
     time::Instant,
 };
 
@@ -34,7 +35,8 @@ async fn measured(asked: &Asked) -> Result<String, Failure> {
     let rounds = asked.number("--rounds", if smoke { 2 } else { 15 })?;
     let tries = asked.number("--tries", if smoke { 4 } else { 100 })?;
 
-    let server = Server::start()?;
+    let dir = tempfile::tempdir()?;
+    let server = start(dir.path())?;
     let asker = Asker { http: Client::builder().no_proxy().build()?, base: server.base.clone() };
     let form = json!({ "username": "known", "email": KNOWN, "password": "Correct1horse" });
     let made = asker.http.post(format!("{}/api/auth/signup", asker.base)).json(&form).send().await?;
@@ -96,37 +98,16 @@ impl Asker {
     }
 }
 
-/// A server with an empty database of its own and no limit of tries; gone when dropped.
-struct Server {
-    child: Child,
-    base: String,
-    _dir: tempfile::TempDir,
+/// A server with an empty database of its own and no limit of tries.
+fn start(dir: &Path) -> Result<Server, Failure> {
+    let mut command = peer::on_core(0, env!("CARGO_BIN_EXE_insighthub"));
+    command
+        .arg("serve")
+        .current_dir(dir)
+        .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
+        .env("INSIGHTHUB_DATA_DIR", dir)
+        .env("INSIGHTHUB_MAX_BAD_SIGN_INS", "0")
+        .env("INSIGHTHUB_LOG", "error");
+    Server::start(&mut command)
 }
-
-impl Server {
-    fn start() -> Result<Self, Failure> {
-        let dir = tempfile::tempdir()?;
-        let mut command = peer::on_core(0, env!("CARGO_BIN_EXE_insighthub"));
-        command
-            .arg("serve")
-            .current_dir(dir.path())
-            .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-            .env("INSIGHTHUB_DATA_DIR", dir.path())
-            .env("INSIGHTHUB_MAX_BAD_SIGN_INS", "0")
-            .env("INSIGHTHUB_LOG", "error")
-            .stdout(Stdio::piped());
-        let mut child = command.spawn()?;
-        let out = child.stdout.take().ok_or("the server has no output")?;
-        let mut server = Self { child, base: String::new(), _dir: dir };
-        let line = BufReader::new(out).lines().next().ok_or("the server ended at once")??;
-        server.base = line.strip_prefix("listening on ").ok_or("the server told no address")?.to_owned();
-        Ok(server)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }

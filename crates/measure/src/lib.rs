@@ -1,8 +1,9 @@
-//! What the programs of the benches have in common: a command line of a few words, one line in which they answer, and
-//! the arithmetic of a comparison.
+//! What the programs of the benches have in common: a command line of a few words, one line in which they answer, a
+//! server to measure, and the arithmetic of a comparison.
 
 pub mod peer;
 pub mod report;
+pub mod server;
 pub mod stats;
 
 use std::{fmt::Display, process::ExitCode, str::FromStr};

@@ -4,6 +4,7 @@
 mod apt;
 mod bench;
 mod browser;
+mod chaos;
 mod dev;
 mod lint;
 mod model;
@@ -41,6 +42,8 @@ cargo xtask COMMAND
   dev [--addr HOST:PORT]               rebuild and reload while you edit (cargo leptos watch)
   test [--only unit|e2e] [FILTERS]     set up what tests need, run them, count them
   bench [NAME] [--smoke]               measure against the goals; --smoke only checks that the benches work
+  chaos [NAME] [--count N] [--seed N] [--smoke]
+                                       what must hold however much goes wrong: reconnects
   lint                                 rustfmt, clippy, and cargo-deny where it is installed
   setup [--all]                        only the set-up: compiler, npm packages, model; --all: also what tests need
 
@@ -89,6 +92,11 @@ fn command(mut args: lexopt::Parser) -> Done<ExitCode> {
             let options = bench_options(args)?;
             // A goal that is not reached is reported, not failed: `short` is an honest result.
             let tally = bench::bench(&Project::load()?, &options)?;
+            return Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        "chaos" => {
+            let options = chaos_options(args)?;
+            let tally = chaos::chaos(&Project::load()?, &options)?;
             return Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         "lint" => {
@@ -169,6 +177,20 @@ fn bench_options(mut args: lexopt::Parser) -> Done<bench::Options> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("smoke") => options.smoke = true,
+            Value(name) if options.name.is_none() => options.name = Some(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+fn chaos_options(mut args: lexopt::Parser) -> Done<chaos::Options> {
+    let mut options = chaos::Options::default();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("smoke") => options.smoke = true,
+            Long("count") => options.count = Some(args.value()?.parse()?),
+            Long("seed") => options.seed = Some(args.value()?.parse()?),
             Value(name) if options.name.is_none() => options.name = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::bench;
+use crate::chaos;
 use crate::postgres::Postgres;
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
@@ -63,6 +64,8 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
         part("tests of the developer commands", own(project));
         if has_site && has_server {
             part("benches (smoke)", bench::bench(project, &bench::Options { name: None, smoke: true }));
+            let short = chaos::Options { smoke: true, ..chaos::Options::default() };
+            part("chaos (smoke)", chaos::chaos(project, &short));
         }
     }
     if end2end && has_site && has_server {

@@ -232,7 +232,7 @@ fn run_whole(toolchain: &Toolchain, bench: &Whole, smoke: bool) -> Done<Vec<Stri
 }
 
 /// Builds the bench and asks cargo where it put it.
-fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: bool) -> Done<PathBuf> {
+pub fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: bool) -> Done<PathBuf> {
     let mut cargo = toolchain.cargo();
     cargo.args(["build", "--message-format=json-render-diagnostics"]);
     if smoke {

@@ -1,0 +1,280 @@
+//! R2: reconnects. Browsers' live clients (`app::live::machine` and `domain::reducer`, on real sockets to a real server)
+//! lose their link in five ways while others change what they show: it is reset, is open at one end only, stalls, the
+//! server comes back from a backup, or more waits for a client than the server keeps for it. After each reconnect the
+//! client's store has to be what the REST interface says.
+//!
+//!     cargo bench -p server --bench r2 [-- --count N --seed N | --smoke]
+//!
+//! The seed decides who meets what and when; how threads and sockets take turns, nobody decides. Clients bring their own
+//! clock, which is put forward instead of waiting for it, so that 45 s of silence pass in no time.
+
+mod account;
+mod client;
+mod line;
+mod place;
+
+use account::Account;
+use client::{Client, Looks};
+use line::Fault;
+use measure::{Asked, Failure};
+use place::Place;
+use std::{
+    collections::BTreeMap,
+    fmt,
+    process::ExitCode,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+const ACCOUNTS: usize = 2;
+const CLIENTS: usize = 16;
+/// Documents of an account that are told again and again when its clients are to be overrun.
+const CROWD: usize = 300;
+/// Events that a client does not read: what the hub keeps for it, and what fits into the buffers on the way.
+const OVERRUN: usize = 10_000;
+/// Rounds in a row in which nothing went as it should, before it is given up.
+const IDLE_ROUNDS: u32 = 5;
+/// Every so many rounds everybody meets a new epoch; in others everybody is overrun.
+const EPOCH_EVERY: u64 = 8;
+const OVERRUN_EVERY: u64 = 12;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Reset,
+    HalfOpen,
+    Stall,
+    NewEpoch,
+    Overrun,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Reset => "reset",
+            Kind::HalfOpen => "half-open",
+            Kind::Stall => "stall",
+            Kind::NewEpoch => "new epoch",
+            Kind::Overrun => "overrun",
+        })
+    }
+}
+
+/// Numbers that a seed decides (SplitMix64).
+#[derive(Clone)]
+pub struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Below `n`.
+    pub fn below(&mut self, n: u64) -> u64 {
+        self.next() % n.max(1)
+    }
+
+    /// In `[0, 1)`.
+    pub fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Dice of somebody else, whose throws do not depend on when these are thrown.
+    pub fn other(&mut self) -> Self {
+        Self(self.next())
+    }
+}
+
+fn main() -> ExitCode {
+    server::install_cryptography();
+    measure::answer(|asked| tokio::runtime::Runtime::new()?.block_on(run(asked)))
+}
+
+async fn run(asked: &Asked) -> Result<String, Failure> {
+    let smoke = asked.has("--smoke");
+    let count: u64 = asked.number("--count", if smoke { 200 } else { 10_000 })?;
+    let seed: u64 = asked.number("--seed", 1)?;
+    let mut world = World::new(seed).await?;
+    let mut done: BTreeMap<Kind, u64> = BTreeMap::new();
+    let (mut differed, mut idle, began) = (0, 0, Instant::now());
+    let total = |done: &BTreeMap<Kind, u64>| done.values().sum::<u64>();
+    // The first rounds have everything, so that a short run has, too.
+    for round in 0.. {
+        if total(&done) >= count {
+            break;
+        }
+        let kind = match (round % EPOCH_EVERY, round % OVERRUN_EVERY) {
+            (1, _) => Some(Kind::NewEpoch),
+            (_, 2) => Some(Kind::Overrun),
+            _ => None,
+        };
+        let (met, unlike) = world.round(kind).await?;
+        differed += unlike;
+        idle = if met.is_empty() { idle + 1 } else { 0 };
+        if idle >= IDLE_ROUNDS {
+            return Err(format!("nothing happened to anybody in {idle} rounds").into());
+        }
+        for kind in met {
+            *done.entry(kind).or_default() += 1;
+        }
+        if round % 10 == 0 {
+            eprintln!(
+                "round {round}: {} reconnects, {differed} differed, {:.0?}",
+                total(&done),
+                began.elapsed()
+            );
+        }
+    }
+    world.end().await?;
+    let kinds: Vec<String> = done.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
+    let verdict = if differed == 0 { "pass" } else { "fail" };
+    let line = format!(
+        "R2: reconnects={} ({}) differed={differed} seed={seed} goal=0 {verdict}",
+        total(&done),
+        kinds.join(", ")
+    );
+    if differed == 0 { Ok(line) } else { Err(line.into()) }
+}
+
+/// A server, those who change things, and those who look on.
+struct World {
+    place: Place,
+    accounts: Vec<Arc<Account>>,
+    clients: Vec<Client>,
+    dice: Dice,
+}
+
+impl World {
+    async fn new(seed: u64) -> Result<Self, Failure> {
+        let mut dice = Dice(seed);
+        let place = Place::open().await?;
+        let mut accounts = vec![];
+        for n in 0..ACCOUNTS {
+            accounts.push(Account::new(&place, n, CROWD, dice.other()).await?);
+        }
+        // What a restore goes back to has the accounts.
+        place.restart(place::Restart::Backup).await?;
+        let mut clients = vec![];
+        for account in &accounts {
+            for _ in 0..CLIENTS {
+                clients.push(Client::new(&place, account, dice.other()).await?);
+            }
+            account.clone().write_on();
+        }
+        let world = Self { place, accounts, clients, dice };
+        world.back(&vec![1; ACCOUNTS * CLIENTS]).await?;
+        Ok(world)
+    }
+
+    /// Lets everybody lose the link; answers what each met who came back, and how many show something else then than the
+    /// server has.
+    async fn round(&mut self, kind: Option<Kind>) -> Result<(Vec<Kind>, u64), Failure> {
+        let before: Vec<Looks> = self.clients.iter().map(Client::looks).collect();
+        self.accounts.iter().for_each(|account| account.let_write(true));
+        let met = match kind {
+            Some(Kind::NewEpoch) => {
+                // Something is written that the backup does not have.
+                tokio::time::sleep(Duration::from_millis(50 + self.dice.below(100))).await;
+                self.place.restart(place::Restart::FromBackup).await?;
+                vec![Kind::NewEpoch; self.clients.len()]
+            }
+            Some(Kind::Overrun) => {
+                self.overrun().await?;
+                vec![Kind::Overrun; self.clients.len()]
+            }
+            _ => self.cut().await,
+        };
+        // Who was overrun has no new link, but starts over on the one that it has.
+        if kind != Some(Kind::Overrun) {
+            let welcomes: Vec<u64> = before.iter().map(|looks| looks.welcomes + 1).collect();
+            self.back(&welcomes).await?;
+        }
+        self.accounts.iter().for_each(|account| account.let_write(false));
+        let differed = self.differences().await?;
+        let counts = |kind: Kind, before: &Looks, after: &Looks| match kind {
+            Kind::NewEpoch => before.epoch() != after.epoch() && after.resyncs > before.resyncs,
+            Kind::Overrun => after.resyncs > before.resyncs && before.epoch() == after.epoch(),
+            _ => after.welcomes > before.welcomes,
+        };
+        let after = self.clients.iter().map(Client::looks);
+        let met = met.into_iter().zip(before.iter().zip(after));
+        let met = met.filter(|(kind, (before, after))| counts(*kind, before, after));
+        Ok((met.map(|(kind, _)| kind).collect(), differed))
+    }
+
+    /// Each link ends in a way of its own.
+    async fn cut(&mut self) -> Vec<Kind> {
+        let mut met = vec![];
+        let mut cuts = vec![];
+        for client in &self.clients {
+            let mut dice = self.dice.other();
+            let kind = [Kind::Reset, Kind::HalfOpen, Kind::Stall][dice.below(3) as usize];
+            met.push(kind);
+            cuts.push(async move {
+                tokio::time::sleep(Duration::from_millis(dice.below(60))).await;
+                match kind {
+                    // In the middle of whatever comes.
+                    Kind::Reset => client.line.meet(Fault::Reset { after: dice.below(3_000) as usize }),
+                    _ => {
+                        let fault = if kind == Kind::Stall { Fault::Hold } else { Fault::Swallow };
+                        client.line.meet(fault);
+                        tokio::time::sleep(Duration::from_millis(20 + dice.below(80))).await;
+                        client.silence_passes();
+                    }
+                }
+            });
+        }
+        futures::future::join_all(cuts).await;
+        met
+    }
+
+    /// Nobody reads while more is told than the server keeps for anybody.
+    async fn overrun(&mut self) -> Result<(), Failure> {
+        self.clients.iter().for_each(|client| client.line.meet(Fault::HoldDown));
+        let told = self.accounts.iter().map(|account| account.tell_the_crowd(OVERRUN));
+        futures::future::try_join_all(told).await?;
+        self.clients.iter().for_each(|client| client.line.meet(Fault::Go));
+        Ok(())
+    }
+
+    /// Waits until every client is connected and has had so many welcomes.
+    async fn back(&self, welcomes: &[u64]) -> Result<(), Failure> {
+        for (client, welcomes) in self.clients.iter().zip(welcomes) {
+            client.until("came back", |looks| looks.open && looks.welcomes >= *welcomes).await?;
+        }
+        Ok(())
+    }
+
+    /// How many clients show something else than the server has, once they have all that it told.
+    async fn differences(&self) -> Result<u64, Failure> {
+        let mut differed = 0;
+        for account in &self.accounts {
+            let mut truth = account.truth().await?;
+            for client in self.clients.iter().filter(|client| Arc::ptr_eq(&client.account, account)) {
+                let shown = loop {
+                    let all = "had all that was told";
+                    client.until(all, |looks| looks.open && looks.has(&truth.since)).await?;
+                    let shown = client.shown().await?;
+                    if client.looks().since.as_ref() == Some(&truth.since) {
+                        break shown;
+                    }
+                    // What was under way when nobody was to write any more has come since.
+                    truth = account.truth().await?;
+                };
+                if let Some(difference) = account::difference(&shown, &truth) {
+                    eprintln!("a client of {} differs: {difference}", account.name);
+                    differed += 1;
+                }
+            }
+        }
+        Ok(differed)
+    }
+
+    async fn end(self) -> Result<(), Failure> {
+        drop(self.clients);
+        self.place.close().await
+    }
+}

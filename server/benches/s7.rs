@@ -14,11 +14,7 @@ use measure::{
 };
 use reqwest::Client;
 use serde_json::{Value, json};
-use std::{
-    path::Path,
-    process::ExitCode,
-    time::Instant,
-};
+use std::{path::Path, process::ExitCode, time::Instant};
 
 const KNOWN: &str = "known@example.org";
 const UNKNOWN: &str = "other@example.org";
@@ -109,5 +105,4 @@ fn start(dir: &Path) -> Result<Server, Failure> {
         .env("INSIGHTHUB_MAX_BAD_SIGN_INS", "0")
         .env("INSIGHTHUB_LOG", "error");
     Server::start(&mut command)
-}
 }

@@ -42,6 +42,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/api/workspaces/{id}/reindex/estimate"),
     ("get", "/api/workspaces/{id}/documents"),
     ("post", "/api/workspaces/{id}/documents"),
+    ("post", "/api/workspaces/{id}/files"),
+    ("delete", "/api/files/{id}"),
     ("get", "/api/workspaces/{id}/search"),
     ("get", "/api/documents/{id}"),
     ("get", "/api/documents/{id}/chunks"),

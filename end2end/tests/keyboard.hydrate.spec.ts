@@ -169,7 +169,7 @@ test("of workspaces that are not ready nothing is lost at twice the size either"
     ]) {
       await page.goto(`${url}${address}`);
       await live(page);
-      await expect(page.getByText(said).first()).toBeVisible();
+      await expect(page.getByRole("main").getByText(said).first()).toBeVisible();
       expect(await lost(page), said).toEqual({ wide: 0, out: [] });
     }
   } finally {

@@ -1,5 +1,6 @@
-//! The high-water mark of the event log: a small file outside the database that tells how far the log had come. A
-//! start that finds the log behind it knows that the database was put back to an older state, and draws a new epoch.
+//! The high-water marks of the event log: a small file outside the database that tells how far the log had come, in this
+//! life of it and in all that came before. A start that finds an older state of one of them knows that the database was put
+//! back, and draws a new epoch.
 
 use domain::Epoch;
 use std::{
@@ -15,38 +16,97 @@ pub(crate) struct Mark {
     pub(crate) total: u64,
 }
 
-/// `None` when there is no mark, or none that can be read: a mark that was lost only means that this check is not
-/// made.
-pub(crate) fn read(path: &Path) -> Option<Mark> {
-    let text = std::fs::read_to_string(path).ok()?;
-    let mut words = text.split_whitespace();
-    let (epoch, total) = (words.next()?, words.next()?);
-    Some(Mark { epoch: Epoch(epoch.to_owned()), total: total.parse().ok()? })
+/// What the file says: a mark for each epoch that was seen here, the latest last. The same copy may be put back any number
+/// of times, so no earlier one is ever forgotten.
+#[derive(Clone, Debug)]
+pub(crate) struct Marks {
+    path: PathBuf,
+    seen: Vec<Mark>,
 }
 
-/// Replaces the mark as a whole: a crash leaves the old one or the new one.
-pub(crate) fn write(path: &Path, mark: &Mark) -> io::Result<()> {
-    let mut beside = PathBuf::from(path).into_os_string();
-    beside.push(".new");
-    let mut file = std::fs::File::create(&beside)?;
-    writeln!(file, "{} {}", mark.epoch, mark.total)?;
-    file.sync_data()?;
-    std::fs::rename(&beside, path)
+impl Marks {
+    /// A file that is not there, or a line that cannot be read, only means that what it would have said is not checked.
+    pub(crate) fn read(path: &Path) -> Self {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        Self { path: path.to_owned(), seen: text.lines().filter_map(mark).collect() }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether a log of this epoch that has come so far is an older state of one that was seen: others came after it, or it is
+    /// behind its own mark. Of an epoch that was never seen nothing is known.
+    pub(crate) fn show_older(&self, epoch: &Epoch, total: u64) -> bool {
+        let after = self.seen.iter().skip_while(|mark| mark.epoch != *epoch);
+        let mut after = after.peekable();
+        after.peek().is_some_and(|own| total < own.total) || after.count() > 1
+    }
+
+    /// Notes how far the log has come in its present epoch, and replaces the file as a whole: a crash leaves the old one or
+    /// the new one.
+    pub(crate) fn write(&mut self, epoch: &Epoch, total: u64) -> io::Result<()> {
+        self.seen.retain(|mark| mark.epoch != *epoch);
+        self.seen.push(Mark { epoch: epoch.clone(), total });
+        let mut beside = self.path.clone().into_os_string();
+        beside.push(".new");
+        let mut file = std::fs::File::create(&beside)?;
+        for mark in &self.seen {
+            writeln!(file, "{} {}", mark.epoch, mark.total)?;
+        }
+        file.sync_data()?;
+        std::fs::rename(&beside, &self.path)
+    }
+}
+
+fn mark(line: &str) -> Option<Mark> {
+    let (epoch, total) = line.trim_end().split_once(' ')?;
+    Some(Mark { epoch: Epoch(epoch.to_owned()), total: total.parse().ok()? })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn epoch(name: &str) -> Epoch {
+        Epoch(name.into())
+    }
+
     #[test]
-    fn a_mark_reads_back_and_a_damaged_one_is_none() {
+    fn marks_read_back_with_the_latest_epoch_last() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.mark");
-        assert_eq!(read(&path), None);
-        let mark = Mark { epoch: Epoch("e1".into()), total: 77 };
-        write(&path, &mark).unwrap();
-        assert_eq!(read(&path), Some(mark));
-        std::fs::write(&path, "e1").unwrap();
-        assert_eq!(read(&path), None);
+        let mut marks = Marks::read(&path);
+        assert_eq!(marks.seen, []);
+        for (name, total) in [("e1", 77), ("e2", 40), ("e2", 41), ("e1", 78)] {
+            marks.write(&epoch(name), total).unwrap();
+        }
+        let read = Marks::read(&path);
+        assert_eq!(read.seen, marks.seen);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "e2 41\ne1 78\n");
+    }
+
+    #[test]
+    fn a_line_that_is_damaged_says_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.mark");
+        std::fs::write(&path, "e1\n\ne2 many\ne3 5\ne4 ").unwrap();
+        assert_eq!(Marks::read(&path).seen, [Mark { epoch: epoch("e3"), total: 5 }]);
+    }
+
+    #[test]
+    fn a_log_is_older_when_it_is_behind_its_mark_or_others_came_after_it() {
+        let seen = [("e1", 10), ("e2", 20)].map(|(name, total)| Mark { epoch: epoch(name), total });
+        let marks = Marks { path: PathBuf::new(), seen: seen.to_vec() };
+        for (name, total, older) in [
+            ("e2", 20, false),
+            ("e2", 21, false),
+            ("e2", 19, true),
+            ("e1", 10, true),
+            ("e1", 99, true),
+            ("e3", 0, false),
+        ] {
+            assert_eq!(marks.show_older(&epoch(name), total), older, "{name} {total}");
+        }
     }
 }

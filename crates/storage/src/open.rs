@@ -2,7 +2,7 @@
 
 use crate::{
     engine::Engine,
-    high_water::{self, Mark},
+    high_water::Marks,
     migrations,
     writer::{self, Setup, Writer},
 };
@@ -14,7 +14,7 @@ use sqlx::{
     raw_sql,
 };
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     str::FromStr,
     sync::{
         Arc,
@@ -71,7 +71,7 @@ struct Inner {
     epoch: Epoch,
     closing: Arc<Notify>,
     writer_task: Mutex<Option<JoinHandle<()>>>,
-    high_water: Option<PathBuf>,
+    marks: Option<Marks>,
     marker: Option<JoinHandle<()>>,
 }
 
@@ -97,8 +97,9 @@ impl Store {
         migrations::of(engine).run_direct(None, &mut conn, false).await?;
 
         let drawn = Epoch(hex(&options.secrets.bytes32()[..16]));
-        let mark = options.high_water.as_deref().and_then(high_water::read);
-        let (epoch, total) = prepare_log(&mut conn, drawn, mark).await.map_err(OpenError::Prepare)?;
+        let marks = options.high_water.as_deref().map(Marks::read);
+        let (epoch, total) =
+            prepare_log(&mut conn, drawn, marks.as_ref()).await.map_err(OpenError::Prepare)?;
         let id = hex(&options.secrets.bytes32()[..16]);
         if engine == Engine::Postgres {
             let now = options.clock.now().micros();
@@ -109,9 +110,9 @@ impl Store {
         let closing = Arc::new(Notify::new());
         let setup = Setup { url, engine, bus: options.bus, id, total, closing: closing.clone() };
         let (writer, writer_task) = writer::spawn(setup, conn);
-        let marker = options.high_water.clone().map(|path| {
-            write_mark(&path, &epoch, total);
-            tokio::spawn(keep_marking(path, epoch.clone(), writer.total.clone()))
+        let marker = marks.clone().map(|mut marks| {
+            write_mark(&mut marks, &epoch, total);
+            tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone()))
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -121,7 +122,7 @@ impl Store {
                 epoch,
                 closing,
                 writer_task: Mutex::new(Some(writer_task)),
-                high_water: options.high_water,
+                marks,
                 marker,
             }),
         })
@@ -133,8 +134,8 @@ impl Store {
         if let Some(task) = self.inner.writer_task.lock().await.take() {
             drop(task.await);
         }
-        if let Some(path) = &self.inner.high_water {
-            write_mark(path, &self.inner.epoch, self.inner.writer.total.load(Ordering::Acquire));
+        if let Some(mut marks) = self.inner.marks.clone() {
+            write_mark(&mut marks, &self.inner.epoch, self.inner.writer.total.load(Ordering::Acquire));
         }
         self.inner.readers.close().await;
     }
@@ -217,12 +218,12 @@ async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Resul
         .await
 }
 
-/// Draws the epoch of a new log, and a new one for a log that went back behind its mark. Answers the epoch and how
-/// many events were ever appended.
+/// Draws the epoch of a new log, and a new one for a log that is an older state of one that was seen. Answers the epoch
+/// and how many events were ever appended.
 async fn prepare_log(
     conn: &mut AnyConnection,
     drawn: Epoch,
-    mark: Option<Mark>,
+    marks: Option<&Marks>,
 ) -> sqlx::Result<(Epoch, u64)> {
     sqlx::query("INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING")
         .bind(drawn.0.as_str())
@@ -232,20 +233,22 @@ async fn prepare_log(
         .fetch_one(&mut *conn)
         .await?;
     let total = total as u64;
-    if let Some(mark) = mark.filter(|m| total < m.total) {
-        // Only the epoch that the mark speaks of: a log that took a new one since is another log.
-        let changed = sqlx::query("UPDATE meta SET value = $1 WHERE name = 'epoch' AND value = $2")
-            .bind(drawn.0.as_str())
-            .bind(mark.epoch.0.as_str())
-            .execute(&mut *conn)
-            .await?;
-        if changed.rows_affected() > 0 {
-            tracing::warn!(total, seen = mark.total, "the event log went back; it gets a new epoch");
-        }
+    let found = epoch(conn).await?;
+    if !marks.is_some_and(|marks| marks.show_older(&found, total)) {
+        return Ok((found, total));
     }
-    let epoch: String =
-        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'epoch'").fetch_one(&mut *conn).await?;
-    Ok((Epoch(epoch), total))
+    // Of two servers that start at once only one changes it.
+    sqlx::query("UPDATE meta SET value = $1 WHERE name = 'epoch' AND value = $2")
+        .bind(drawn.0.as_str())
+        .bind(found.0.as_str())
+        .execute(&mut *conn)
+        .await?;
+    tracing::warn!(total, "the event log went back to an older state; it has a new epoch");
+    Ok((epoch(conn).await?, total))
+}
+
+async fn epoch(conn: &mut AnyConnection) -> sqlx::Result<Epoch> {
+    sqlx::query_scalar("SELECT value FROM meta WHERE name = 'epoch'").fetch_one(conn).await.map(Epoch)
 }
 
 async fn register_writer(conn: &mut AnyConnection, id: &str, now: i64) -> sqlx::Result<()> {
@@ -257,7 +260,7 @@ async fn register_writer(conn: &mut AnyConnection, id: &str, now: i64) -> sqlx::
         .map(drop)
 }
 
-async fn keep_marking(path: PathBuf, epoch: Epoch, total: Arc<AtomicU64>) {
+async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>) {
     let mut written = total.load(Ordering::Acquire);
     let mut beat = tokio::time::interval(MARK_EVERY);
     loop {
@@ -265,17 +268,16 @@ async fn keep_marking(path: PathBuf, epoch: Epoch, total: Arc<AtomicU64>) {
         let now = total.load(Ordering::Acquire);
         if now != written {
             written = now;
-            let (path, epoch) = (path.clone(), epoch.clone());
-            drop(tokio::task::spawn_blocking(move || write_mark(&path, &epoch, now)).await);
+            let (mut marks, epoch) = (marks.clone(), epoch.clone());
+            drop(tokio::task::spawn_blocking(move || write_mark(&mut marks, &epoch, now)).await);
         }
     }
 }
 
 /// A mark that cannot be written is no reason to stop: it only guards against a database put back by hand.
-fn write_mark(path: &Path, epoch: &Epoch, total: u64) {
-    let mark = Mark { epoch: epoch.clone(), total };
-    if let Err(error) = high_water::write(path, &mark) {
-        tracing::warn!(%error, path = %path.display(), "the high-water mark could not be written");
+fn write_mark(marks: &mut Marks, epoch: &Epoch, total: u64) {
+    if let Err(error) = marks.write(epoch, total) {
+        tracing::warn!(%error, path = %marks.path().display(), "the high-water mark could not be written");
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     subject::{Database, Postgres, Subject, open},
     support::World,
 };
-use domain::{Event, UserId, WorkspaceId, event::WorkspaceDeleted};
+use domain::{Epoch, Event, UserId, WorkspaceId, event::WorkspaceDeleted};
 use services::ports::{EventLog, LoggedEvent};
 use sqlx::{AssertSqlSafe, Executor, raw_sql};
 use std::{
@@ -36,6 +36,15 @@ async fn put_back_to(s: &Database, seq: u64) {
     let sql =
         format!("DELETE FROM events WHERE seq > {seq}; UPDATE user_seq SET seq = {seq} WHERE seq > {seq}");
     conn.execute(raw_sql(AssertSqlSafe(sql))).await.unwrap();
+}
+
+async fn set_epoch(s: &Database, epoch: &Epoch) {
+    let mut conn = s.place.connect().await;
+    sqlx::query("UPDATE meta SET value = $1 WHERE name = 'epoch'")
+        .bind(epoch.0.as_str())
+        .execute(&mut conn)
+        .await
+        .unwrap();
 }
 
 async fn the_epoch_and_the_log_stay_over_a_restart(mut s: impl Subject + DerefMut<Target = Database>) {
@@ -94,6 +103,33 @@ async fn a_log_that_went_back_gets_a_new_epoch_once(mut s: impl Subject + DerefM
     append(&s, user, 1).await;
     s.reopen().await;
     assert_eq!(s.store.epoch(), new);
+}
+
+async fn the_same_copy_put_back_twice_gets_an_epoch_that_was_never_seen(
+    mut s: impl Subject + DerefMut<Target = Database>,
+) {
+    let user = s.user().await;
+    append(&s, user, 5).await;
+    let mut seen = vec![s.store.epoch()];
+    let copied = seen[0].clone();
+    for more in [3, 1, 9, 2] {
+        // What is written after the copy was taken, and lost with it.
+        append(&s, user, more).await;
+        s.store.close().await;
+        put_back_to(&s, 5).await;
+        set_epoch(&s, &copied).await;
+        s.reopen().await;
+        let drawn = s.store.epoch();
+        assert!(!seen.contains(&drawn), "{drawn} was there before: {seen:?}");
+        s.reopen().await;
+        assert_eq!(s.store.epoch(), drawn, "one putting back, one new epoch");
+        seen.push(drawn);
+    }
+    // A copy that was taken in one of the lives between is an older state as well.
+    s.store.close().await;
+    set_epoch(&s, &seen[2]).await;
+    s.reopen().await;
+    assert!(!seen.contains(&s.store.epoch()));
 }
 
 async fn a_log_that_went_on_beyond_its_mark_keeps_its_epoch(
@@ -307,6 +343,7 @@ on_every_database!(
     the_epoch_and_the_log_stay_over_a_restart,
     two_databases_have_different_epochs,
     a_log_that_went_back_gets_a_new_epoch_once,
+    the_same_copy_put_back_twice_gets_an_epoch_that_was_never_seen,
     a_log_that_went_on_beyond_its_mark_keeps_its_epoch,
     a_closed_store_has_written_what_it_was_given_and_takes_nothing_more,
     a_store_that_is_just_dropped_has_lost_nothing_acknowledged,

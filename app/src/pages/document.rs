@@ -1,8 +1,8 @@
 //! A document: what it is, what happens to it step by step, and the passages that it was cut into.
 
 use super::{
+    loaded::read,
     not_found::{Missing, no_such},
-    problem::ProblemView,
     workspace::document_shown,
 };
 use crate::{
@@ -13,7 +13,6 @@ use crate::{
         Waterfall, words,
     },
     effect::effect_after,
-    layout::{ShellData, part, take_shell},
     live::{Live, Screen},
     server_fns::documents::{list_chunks, read_document},
     stores::Stores,
@@ -23,6 +22,7 @@ use crate::{
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Workspace,
     message::{count, number},
+    pages::DocumentPage as DocumentPageData,
     rag::IndexedWith,
     resource::{CANCELLED, Page as List},
 };
@@ -50,33 +50,18 @@ pub fn DocumentPage() -> impl IntoView {
         },
         true,
     );
-    let ShellData(shell) = expect_context();
+    let keep = |page: &DocumentPageData, stores: Stores, live: Live| {
+        live.shows(Screen::Document(page.document.id));
+        stores.put_document_page(page);
+        live.rendered(&page.since);
+    };
+    let skeleton = || view! { <div class="page"><RowsSkeleton /></div> };
     view! {
         <AwaitedTabTitle title />
-        <Suspense fallback=|| view! { <div class="page"><RowsSkeleton /></div> }>
-            {move || Suspend::new(async move {
-                let shell = shell.await;
-                match page.await {
-                    Ok(Wire(page)) => {
-                        let take = |stores: Stores, live: Live| {
-                            if let Ok(Wire(shell)) = &shell {
-                                take_shell(stores, live, shell);
-                            }
-                            live.shows(Screen::Document(page.document.id));
-                            stores.put_document_page(&page);
-                            live.rendered(&page.since);
-                        };
-                        let (id, workspace, chunks) =
-                            (page.document.id, page.workspace.clone(), page.chunks.clone());
-                        part(&take, move || view! { <OneDocument id workspace chunks /> }).into_any()
-                    }
-                    Err(error) => {
-                        let retry = Callback::new(move |()| page.refetch());
-                        view! { <ProblemView error what="document" retry /> }
-                    }
-                }
-            })}
-        </Suspense>
+        {read(page, "document", skeleton, keep, |page, _| {
+            let id = page.document.id;
+            view! { <OneDocument id workspace=page.workspace chunks=page.chunks /> }
+        })}
     }
 }
 

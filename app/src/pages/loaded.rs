@@ -1,4 +1,5 @@
-//! A page below the frame that shows what was read for it once, and keeps none of it in the stores.
+//! The frame of a page that shows what was read for it: it waits for the data and for what every page has, and says what
+//! went wrong when they cannot be read.
 
 use super::problem::ProblemView;
 use crate::{
@@ -13,7 +14,8 @@ use crate::{
 use leptos::prelude::*;
 use serde::Serialize;
 
-/// Waits for the data; `what` they are about is named when they cannot be read.
+/// A page whose data are read once, and that keeps none of it in the stores; `what` they are about is named when they
+/// cannot be read.
 pub fn loaded<T>(
     page: PageData<Result<Wire<T>, AppError>>,
     what: &'static str,
@@ -23,11 +25,28 @@ where
     T: Clone + PartialEq + Serialize + FromJson + Send + Sync + 'static,
 {
     Live::expect().shows(Screen::Other);
+    let skeleton = || view! { <RowsSkeleton rows=8 /> };
+    view! { <div class="page">{read(page, what, skeleton, |_, _, _| {}, move |read, _| show(read))}</div> }
+}
+
+/// `skeleton` stands there meanwhile. `keep` puts what was read into the stores, after what every page has. `show` gets what was read, and what reads it anew.
+pub fn read<T>(
+    page: PageData<Result<Wire<T>, AppError>>,
+    what: &'static str,
+    skeleton: fn() -> AnyView,
+    keep: fn(&T, Stores, Live),
+    show: impl Fn(T, Callback<()>) -> AnyView + Clone + Send + Sync + 'static,
+) -> impl IntoView
+where
+    T: Clone + PartialEq + Serialize + FromJson + Send + Sync + 'static,
+{
     let ShellData(shell) = expect_context();
+    let again = Callback::new(move |()| page.refetch());
     view! {
-        <div class="page">
-            <Suspense fallback=|| view! { <RowsSkeleton rows=8 /> }>
-                {move || Suspend::new(async move {
+        <Suspense fallback=skeleton>
+            {move || {
+                let show = show.clone();
+                Suspend::new(async move {
                     let shell = shell.await;
                     match page.await {
                         Ok(Wire(read)) => {
@@ -35,16 +54,18 @@ where
                                 if let Ok(Wire(shell)) = &shell {
                                     take_shell(stores, live, shell);
                                 }
+                                keep(&read, stores, live);
                             };
-                            part(&take, move || show(read)).into_any()
+                            part(&take, {
+                                let read = read.clone();
+                                move || show(read, again)
+                            })
+                                .into_any()
                         }
-                        Err(error) => {
-                            let retry = Callback::new(move |()| page.refetch());
-                            view! { <ProblemView error what retry /> }
-                        }
+                        Err(error) => view! { <ProblemView error what retry=again /> },
                     }
-                })}
-            </Suspense>
-        </div>
+                })
+            }}
+        </Suspense>
     }
 }

@@ -4,12 +4,11 @@ mod fields;
 mod preview;
 mod stale;
 
-use super::problem::ProblemView;
+use super::loaded;
 use crate::{
     components::{Button, Icon, IconName, PageHeader, RowsSkeleton, TabTitle},
     effect::effect_after,
     forms::{Deed, FormState, Hooks, SaveForm, Typed},
-    layout::{ShellData, part, take_shell},
     live::{Live, Screen},
     paths,
     server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, read_rag},
@@ -68,40 +67,25 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
         },
         true,
     );
-    let ShellData(shell) = expect_context();
-    view! {
-        <Suspense fallback=|| view! { <RowsSkeleton rows=6 /> }>
-            {move || Suspend::new(async move {
-                let shell = shell.await;
-                match page.await {
-                    Ok(Wire(read)) => {
-                        let take = |stores: Stores, live: Live| {
-                            if let Ok(Wire(shell)) = &shell {
-                                take_shell(stores, live, shell);
-                            }
-                            if let Some(workspace) = &read.workspace {
-                                stores.put_workspace(workspace);
-                            }
-                        };
-                        let first = FormState::told_once(start);
-                        let again = Callback::new(move |said: Option<&'static str>| {
-                            start.set_value(FormState { said: said.map(str::to_owned), ..FormState::default() });
-                            page.refetch();
-                        });
-                        part(&take, {
-                            let read = read.clone();
-                            move || view! { <Config read start=first again /> }
-                        })
-                            .into_any()
-                    }
-                    Err(error) => {
-                        let retry = Callback::new(move |()| page.refetch());
-                        view! { <ProblemView error what="RAG config" retry /> }
-                    }
-                }
-            })}
-        </Suspense>
-    }
+    let keep = |read: &RagPage, stores: Stores, _: Live| {
+        if let Some(workspace) = &read.workspace {
+            stores.put_workspace(workspace);
+        }
+    };
+    loaded::read(
+        page,
+        "RAG config",
+        || view! { <RowsSkeleton rows=6 /> },
+        keep,
+        move |read, anew| {
+            let first = FormState::told_once(start);
+            let again = Callback::new(move |said: Option<&'static str>| {
+                start.set_value(FormState { said: said.map(str::to_owned), ..FormState::default() });
+                anew.run(());
+            });
+            view! { <Config read start=first again /> }
+        },
+    )
 }
 
 #[component]

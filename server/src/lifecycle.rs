@@ -258,6 +258,9 @@ where
     let ended_early = CancellationToken::new();
     background.spawn(until(stopping.clone(), services.hub.run()));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
+    // In every role: reports of outside workers come to those that serve people.
+    background.spawn(until(stopping.clone(), services.clone().run_last_words()));
+    background.spawn(until(stopping.clone(), services.clone().run_interruption_herald()));
     let demo = with_demo.then(|| Demo::new(services.clone(), &config.data_dir));
     if role.works() {
         if store.engine() == Engine::Sqlite {

@@ -30,7 +30,7 @@ impl Sign {
             Shown::Provisioning | Shown::Deleting => Sign::Ring(None),
             Shown::Ready { warnings: 0 } | Shown::Completed => Sign::Still(IconName::CheckCircle),
             Shown::Ready { .. } => Sign::Still(IconName::CheckDot),
-            Shown::Stalled => Sign::Still(IconName::Warning),
+            Shown::Stalled | Shown::Interrupted => Sign::Still(IconName::Warning),
             Shown::Paused => Sign::Still(IconName::Pause),
             Shown::Failed => Sign::Still(IconName::CrossCircle),
             Shown::Cancelled => Sign::Still(IconName::SlashCircle),
@@ -90,10 +90,14 @@ mod tests {
     }
 
     #[test]
-    fn a_stalled_document_says_so_and_turns_no_ring() {
-        let html = drawn(Shown::Stalled);
-        assert!(html.contains(r#"data-status="stalled""#) && html.contains("Stalled"), "{html}");
-        assert!(!html.contains("spin-ring"), "{html}");
+    fn a_document_that_gets_nowhere_says_so_and_turns_no_ring() {
+        for (shown, key, word) in
+            [(Shown::Stalled, "stalled", "Stalled"), (Shown::Interrupted, "interrupted", "Interrupted")]
+        {
+            let html = drawn(shown);
+            assert!(html.contains(&format!(r#"data-status="{key}""#)) && html.contains(word), "{html}");
+            assert!(!html.contains("spin-ring"), "{html}");
+        }
         assert!(drawn(Shown::Processing { percent: 5.0 }).contains("spin-ring"));
     }
 
@@ -104,6 +108,7 @@ mod tests {
             Shown::Provisioning,
             Shown::Processing { percent: 62.0 },
             Shown::Stalled,
+            Shown::Interrupted,
             Shown::Ready { warnings: 0 },
             Shown::Ready { warnings: 2 },
             Shown::Completed,

@@ -179,14 +179,26 @@ pub struct Document {
 /// "Stalled".
 pub const STALLED: &str = "stalled";
 
+/// Code of the warning of a document that was being worked on and that nobody holds any more; the badge says "Interrupted".
+pub const INTERRUPTED: &str = "interrupted";
+
 /// Code of a document whose job was cancelled; the badge says "Cancelled".
 pub const CANCELLED: &str = "cancelled";
 
 impl Document {
     /// Why it gets nowhere just now, when that is so.
     pub fn stalled(&self) -> Option<&str> {
-        let stalled = self.warnings.iter().find(|w| w.code == STALLED);
-        stalled.filter(|_| self.status == DocumentStatus::Processing).map(|w| w.message.as_str())
+        self.warned(STALLED)
+    }
+
+    /// Why nobody works on it just now, though it was begun, when that is so.
+    pub fn interrupted(&self) -> Option<&str> {
+        self.warned(INTERRUPTED)
+    }
+
+    fn warned(&self, code: &str) -> Option<&str> {
+        let warning = self.warnings.iter().find(|w| w.code == code);
+        warning.filter(|_| self.status == DocumentStatus::Processing).map(|w| w.message.as_str())
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Shown {
     },
     /// In a worker's hands, and getting nowhere.
     Stalled,
+    /// Begun, and in nobody's hands.
+    Interrupted,
     Ready {
         warnings: usize,
     },
@@ -42,6 +44,7 @@ impl Shown {
             _ if job_status == Some(JobStatus::Paused) => Shown::Paused,
             DocumentStatus::Pending => Shown::Pending { behind: job.and_then(|j| j.queue_position) },
             DocumentStatus::Processing if document.stalled().is_some() => Shown::Stalled,
+            DocumentStatus::Processing if document.interrupted().is_some() => Shown::Interrupted,
             DocumentStatus::Processing => Shown::Processing { percent: document.progress },
         }
     }
@@ -73,6 +76,7 @@ impl Shown {
             Shown::Provisioning => "provisioning",
             Shown::Processing { .. } => "processing",
             Shown::Stalled => "stalled",
+            Shown::Interrupted => "interrupted",
             Shown::Ready { .. } => "ready",
             Shown::Completed => "completed",
             Shown::Paused => "paused",
@@ -96,6 +100,7 @@ impl Shown {
             Shown::Provisioning => "Provisioning".into(),
             Shown::Processing { percent } => format!("Processing · {} %", *percent as u64),
             Shown::Stalled => "Stalled".into(),
+            Shown::Interrupted => "Interrupted".into(),
             Shown::Ready { warnings: 0 } => "Ready".into(),
             Shown::Ready { warnings } => {
                 format!("Ready · {}", count(*warnings as u64, "warning", "warnings"))

@@ -188,3 +188,94 @@ fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
     assert!(told.windows(2).all(|w| w[1] - w[0] >= 200_000), "{told:?}");
     assert_eq!(job.job.status, JobStatus::Completed);
 }
+
+#[test]
+fn a_report_of_a_known_step_is_told_with_what_came_beside_it() {
+    use domain::report::DocumentReport;
+    use serde_json::json;
+    let (mut job, mut docs) = new_job(1, true);
+    let cases = [
+        ("duplicate_check", json!({}), "Checking if I've seen 0.txt before…"),
+        ("field_detection", json!({ "columns": 1200 }), "Found 1,200 columns in your data"),
+        ("extracting", json!({ "rows": 1 }), "Reading through 1 row…"),
+        (
+            "delta_analysis_complete",
+            json!({ "new_rows": 42, "existing_rows": 156 }),
+            "Spotted the differences: 42 new rows, 156 I already know",
+        ),
+        (
+            "near_duplicate_found",
+            json!({ "similarity_score": 0.87 }),
+            "Found an 87 % match with something I processed earlier",
+        ),
+        ("document_classification", json!({ "kind": "an invoice" }), "This looks like an invoice"),
+        (
+            "document_classification",
+            json!({ "kind": "x".repeat(61) }),
+            "Understanding what type of document this is…",
+        ),
+        ("extracting", json!({ "rows": "many" }), "Reading through your data…"),
+    ];
+    for (n, (step, metadata, said)) in cases.into_iter().enumerate() {
+        let report = DocumentReport {
+            step: Some(step.to_owned()),
+            metadata: Some(metadata),
+            ..DocumentReport::of(DocumentStatus::Processing)
+        };
+        // Another one in between, so that each is a step that begins.
+        let other = DocumentReport {
+            step: Some(format!("own_{n}")),
+            ..DocumentReport::of(DocumentStatus::Processing)
+        };
+        for report in [other, report] {
+            let now = at(n as i64 + 1);
+            ingest::report(&mut job, &mut docs[0], &report, &config(true), None, now).unwrap();
+        }
+        assert_eq!(docs[0].document.message.as_deref(), Some(said));
+    }
+}
+
+/// Seconds that a piece of work takes.
+fn cost(checkpoint: &Checkpoint) -> f64 {
+    match checkpoint {
+        Checkpoint::Loaded { .. } => 0.6,
+        Checkpoint::Chunked { .. } => 0.2,
+        Checkpoint::Embedded { .. } => 0.9,
+        Checkpoint::Step { .. } | Checkpoint::Indexed | Checkpoint::Failed(_) => 0.05,
+    }
+}
+
+#[test]
+fn the_time_left_is_told_after_the_warm_up_and_is_right_within_a_quarter_after_the_first_fifth() {
+    for (embeds, seed) in [(true, 7u32), (true, 11), (false, 7)] {
+        let (mut job, mut docs) = new_job(24, embeds);
+        let (mut clock, mut told) = (0.0, vec![]);
+        for (n, doc) in docs.iter_mut().enumerate() {
+            // Short and long ones, as they come.
+            let chunks = 6 + (n as u32 * seed) % 23;
+            ingest::start(&mut job, doc, Timestamp::from_micros((clock * 1e6) as i64)).unwrap();
+            while doc.stage != Stage::Done {
+                let checkpoint = next(doc, chunks);
+                clock += cost(&checkpoint);
+                let now = Timestamp::from_micros((clock * 1e6) as i64);
+                ingest::advance(&mut job, doc, &checkpoint, &config(embeds), now).unwrap();
+                told.push((clock, job.job.eta_seconds, job.job.rate));
+            }
+        }
+        let whole = clock;
+        assert!(
+            told.iter()
+                .take_while(|(at, ..)| *at < 3.0)
+                .all(|(_, eta, rate)| eta.is_none() && rate.is_none())
+        );
+        for (at, eta, rate) in told.iter().filter(|(at, ..)| *at > whole / 5.0 && *at < whole - 0.5) {
+            let (eta, left) = (eta.expect("it is known by now") as f64, whole - at);
+            assert!(
+                (eta - left).abs() <= left * 0.25 + 2.0,
+                "{eta} s were told and {left} s were left, of {whole}"
+            );
+            assert_eq!(rate.is_some(), embeds);
+        }
+        assert_eq!((job.job.eta_seconds, job.job.rate), (None, None), "nothing is left");
+    }
+}

@@ -14,6 +14,7 @@ mod export;
 mod history;
 mod jobs;
 pub mod keys;
+mod last_words;
 pub mod live;
 mod pages;
 pub mod ports;

@@ -345,3 +345,25 @@ async fn an_outside_worker_says_how_its_workspace_is() {
     let bob = o.server.user("bob").await;
     bob.post(&path, json!({ "status": "error" })).await.problem(404, "not_found");
 }
+
+#[tokio::test]
+async fn the_last_word_comes_out_however_soon_it_came_after_another_and_however_still_it_is_then() {
+    let o = Outside::new().await;
+    let (_, ids) = o.upload(&["a.txt"]).await;
+    let document = &ids[0];
+    let mut socket = o.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let says = |progress: u32| {
+        let message = format!("Reading page {progress} of 40…");
+        json!({ "status": "processing", "step": "reading_pages", "progress": progress, "message": message })
+    };
+    // Faster than anything is told. After the last one nothing happens any more.
+    for page in 1..=20 {
+        o.report(document, says(page)).await;
+    }
+    let is_last = |e: &Value| e["event"] == "file_progress" && e["data"]["progress"] == json!(20.0);
+    let told = socket.events_until(is_last).await;
+    let last = &told.last().expect("an event")["data"];
+    assert_eq!(last["message"], "Reading page 20 of 40…");
+    assert_eq!(last["rev"], o.ada.read(&format!("/api/documents/{document}")).await["rev"]);
+}

@@ -1,4 +1,5 @@
 //! Documents whose work hangs: said to be stalled, tried again, and in the end failed; while those that wait are neither.
+//! And those whose worker is gone.
 
 use crate::{
     common::{Client, Server, Setup, eventually},
@@ -9,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 struct Hung {
     embeddings: Embeddings,
-    _server: Server,
+    server: Server,
     ada: Client,
     workspace: String,
 }
@@ -18,8 +19,7 @@ impl Hung {
     /// A workspace whose embedding server was there when it was chosen, and does not answer any more.
     async fn new() -> Self {
         let embeddings = Embeddings::start().await;
-        let setup = Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY);
-        let server = setup.env("INSIGHTHUB_STALL_SECONDS", "5").start().await;
+        let server = Self::setup(&embeddings).start().await;
         let ada = server.user("ada").await;
         let workspace = ada.first_workspace().await;
         let path = format!("/api/workspaces/{workspace}/rag-config");
@@ -27,7 +27,20 @@ impl Hung {
         let saved = ada.send(ada.request("PUT", &path).json(&config)).await;
         assert_eq!(saved.status, 200, "{saved:?}");
         embeddings.how.hangs.store(true, Ordering::SeqCst);
-        Self { embeddings, _server: server, ada, workspace }
+        Self { embeddings, server, ada, workspace }
+    }
+
+    fn setup(embeddings: &Embeddings) -> Setup {
+        let setup = Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY);
+        setup.env("INSIGHTHUB_STALL_SECONDS", "5")
+    }
+
+    /// Kills the server and starts it again on the same data, with these arguments.
+    async fn restart(&mut self, args: &[&'static str]) {
+        self.server.kill();
+        let setup = Self::setup(&self.embeddings).dir(&self.server.dir).args(args);
+        self.server = setup.start().await;
+        self.ada.base.clone_from(&self.server.base);
     }
 
     async fn document(&self, id: &str) -> Value {
@@ -36,9 +49,13 @@ impl Hung {
 }
 
 fn reason(document: &Value) -> Option<&str> {
+    warning(document, "stalled")
+}
+
+fn warning<'a>(document: &'a Value, code: &str) -> Option<&'a str> {
     let warnings = document["warnings"].as_array().expect("warnings");
-    let stalled = warnings.iter().find(|w| w["code"] == "stalled");
-    stalled.map(|w| w["message"].as_str().expect("a sentence"))
+    let found = warnings.iter().find(|w| w["code"] == code);
+    found.map(|w| w["message"].as_str().expect("a sentence"))
 }
 
 #[tokio::test]
@@ -100,4 +117,38 @@ async fn a_document_that_hangs_again_and_again_fails_and_one_that_waited_for_it_
     let other = if failed["id"] == json!(first) { &second } else { &first };
     let other = hung.ada.settled(other).await;
     assert_eq!(other["status"], "ready", "{other}");
+}
+
+#[tokio::test]
+async fn a_document_whose_worker_is_gone_is_told_as_interrupted_and_goes_on_with_the_next_worker() {
+    let mut hung = Hung::new().await;
+    let id = hung.ada.upload_one(&hung.workspace, "lantern.txt", b"The lantern keeper writes.").await;
+    eventually("it is at the model", async || {
+        (hung.document(&id).await["step"] == "creating_embeddings").then_some(())
+    })
+    .await;
+    // A server that shows everything and works on nothing.
+    hung.restart(&["serve", "--role", "web"]).await;
+    let mut socket = hung.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let is_told = |e: &Value| e["event"] == "document_status" && warning(&e["data"], "interrupted").is_some();
+    let told = socket.events_until(is_told).await;
+    let told = &told.last().expect("an event")["data"];
+    assert_eq!(told["status"], "processing", "no status of its own: clients of old know none");
+    assert_eq!(
+        warning(told, "interrupted"),
+        Some(
+            "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it stopped, as soon \
+             as a worker is free."
+        )
+    );
+    let job = told["job_id"].as_str().expect("a job");
+    let job = hung.ada.read(&format!("/api/jobs/{job}")).await;
+    assert_eq!((&job["rate"], &job["eta_seconds"]), (&Value::Null, &Value::Null));
+
+    hung.embeddings.how.hangs.store(false, Ordering::SeqCst);
+    hung.restart(&["serve"]).await;
+    let ready = hung.ada.settled(&id).await;
+    assert_eq!((&ready["status"], &ready["warnings"]), (&json!("ready"), &json!([])));
+    assert_eq!(ready["attempt"], 1, "it was never given up");
 }

@@ -14,6 +14,7 @@ pub fn all_shown() -> Vec<Shown> {
         Shown::Provisioning,
         Shown::Processing { percent: 62.4 },
         Shown::Stalled,
+        Shown::Interrupted,
         Shown::Ready { warnings: 0 },
         Shown::Ready { warnings: 2 },
         Shown::Completed,

@@ -78,7 +78,7 @@ fn what_happens(document: &Document) -> String {
             (None, _) => count(document.chunk_count, "chunk", "chunks"),
         },
         DocumentStatus::Pending | DocumentStatus::Processing => {
-            let said = document.stalled().or(document.message.as_deref());
+            let said = document.stalled().or(document.interrupted()).or(document.message.as_deref());
             said.unwrap_or_default().to_owned()
         }
     }
@@ -88,7 +88,17 @@ fn what_happens(document: &Document) -> String {
 mod tests {
     use super::*;
     use crate::samples::document;
-    use domain::resource::{STALLED, Warning};
+    use domain::resource::{INTERRUPTED, STALLED, Warning};
+
+    #[test]
+    fn an_interrupted_document_does_not_look_as_if_somebody_worked_on_it() {
+        let mut left = document(1, 1, DocumentStatus::Processing);
+        left.message = Some("Reading the text of a.txt…".into());
+        left.warnings = vec![Warning { code: INTERRUPTED.into(), message: "Nobody is at it.".into() }];
+        assert_eq!(what_happens(&left), "Nobody is at it.");
+        assert_eq!(Shown::of_document(&left, None), Shown::Interrupted);
+        assert!(!Shown::Interrupted.moves());
+    }
 
     #[test]
     fn a_stalled_document_tells_its_reason_while_it_is_in_work_alone() {

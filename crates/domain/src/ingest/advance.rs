@@ -1,12 +1,10 @@
 //! What a worker does to a document: it takes it, and finishes one piece of work after the other.
 
 use super::{
+    held_back::{is_due, tell_document},
     job::{drop_from_totals, settle, tell_job},
     *,
 };
-
-/// Smallest distance of two `file_progress` of one step.
-pub(super) const STEP_EVERY_MICROS: i64 = 500_000;
 
 /// A worker took the document: job and document start, where they have not yet.
 ///
@@ -15,7 +13,7 @@ pub(super) const STEP_EVERY_MICROS: i64 = 500_000;
 pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
     let mut events = vec![];
     let mut counts_changed = false;
-    let before = (job.job.status, job.job.phase);
+    let before = job.job.clone();
     // One that is indexed anew may be taken before it was told that it waits.
     if job.job.kind == JobKind::Reindex && doc.document.job_id != Some(job.job.job_id) {
         let told = requeue(job, doc, now)?;
@@ -27,12 +25,15 @@ pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Res
         job.job.started_at.get_or_insert(now);
         run_phase(&mut job.job, PhaseName::Loading, now)?;
     }
-    if doc.document.status == DocumentStatus::Pending {
+    let is_begun = doc.document.status == DocumentStatus::Pending;
+    if is_begun {
         doc.document.status = doc.document.status.go(DocumentStatus::Processing)?;
-        doc.document.updated_at = now;
-        events.push(Event::DocumentStatus(doc.document.clone()));
     }
-    tell_job(job, before, now, &mut events);
+    if interrupt::forget(doc) || is_begun {
+        doc.document.updated_at = now;
+        tell_document(doc, &mut events);
+    }
+    tell_job(job, &before, now, &mut events);
     Ok(Told { events, counts_changed })
 }
 
@@ -49,10 +50,11 @@ pub fn advance(
 ) -> Result<Told, IllegalMove> {
     let mut events = vec![];
     let mut counts_changed = false;
-    let before = (job.job.status, job.job.phase);
+    let before = job.job.clone();
     doc.document.updated_at = now;
     // A step that begins anew is no progress yet.
-    let got_on = !matches!(checkpoint, Checkpoint::Step { .. }) && stall::forget(doc);
+    let got_on =
+        (!matches!(checkpoint, Checkpoint::Step { .. }) && stall::forget(doc)) | interrupt::forget(doc);
     match checkpoint {
         Checkpoint::Step { step, facts } => {
             if let Some(phase) = step.phase() {
@@ -111,8 +113,10 @@ pub fn advance(
                 ..Facts::default()
             };
             doc.document.message = Some(friendly(&Step::CreatingEmbeddings, &facts));
-            if now.micros() - doc.event_at.micros() >= STEP_EVERY_MICROS {
+            if is_due(doc.event_at, DOCUMENT_EVERY_MICROS, now) {
                 tell_step(doc, StepStatus::InProgress, now, &mut events);
+            } else {
+                doc.held_back = true;
             }
         }
         Checkpoint::Indexed => {
@@ -136,7 +140,7 @@ pub fn advance(
             doc.document.message = Some(friendly(&Step::Finished, &facts));
             doc.step_started_at = now;
             tell_step(doc, StepStatus::Complete, now, &mut events);
-            events.push(Event::DocumentStatus(doc.document.clone()));
+            tell_document(doc, &mut events);
             counts_changed = true;
         }
         Checkpoint::Failed(failure) => {
@@ -145,13 +149,13 @@ pub fn advance(
         }
     }
     if got_on && !events.iter().any(|e| matches!(e, Event::DocumentStatus(_))) {
-        events.push(Event::DocumentStatus(doc.document.clone()));
+        tell_document(doc, &mut events);
     }
     settle(&mut job.job, now)?;
     if doc.document.stalled().is_some() {
         stall::estimate_nothing(&mut job.job);
     }
-    tell_job(job, before, now, &mut events);
+    tell_job(job, &before, now, &mut events);
     Ok(Told { events, counts_changed })
 }
 
@@ -176,7 +180,7 @@ pub(super) fn fail(
         doc.document.error_hint.clone_from(&failure.hint);
     }
     end_step(doc, StepStatus::Error, Some(&failure.message), now, events);
-    events.push(Event::DocumentStatus(doc.document.clone()));
+    tell_document(doc, events);
     Ok(())
 }
 
@@ -278,4 +282,5 @@ pub(super) fn tell_step(
         step,
     }));
     doc.event_at = now;
+    doc.held_back = false;
 }

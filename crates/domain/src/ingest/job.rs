@@ -1,9 +1,6 @@
 //! What the work on its documents means for a job: its phases, its end, its rate, and how often it is told.
 
-use super::*;
-
-/// Smallest distance of two `job_update` that tell progress only.
-const JOB_EVERY_MICROS: i64 = 200_000;
+use super::{held_back::is_due, *};
 
 /// A failed document is through with the phase it failed in, and later phases no longer wait for it.
 pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: PhaseName, failure: &Failure) {
@@ -138,20 +135,23 @@ fn estimate(job: &mut Job, now: Timestamp) {
     job.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
 }
 
-pub(super) fn tell_job(
-    job: &mut JobState,
-    before: (JobStatus, PhaseName),
-    now: Timestamp,
-    events: &mut Vec<Event>,
-) {
-    let j = &job.job;
-    let turned = (j.status, j.phase) != before;
-    if turned || now.micros() - job.event_at.micros() >= JOB_EVERY_MICROS {
-        events.push(match j.status {
-            JobStatus::Completed => Event::JobComplete(j.clone()),
-            JobStatus::Failed => Event::JobError(j.clone()),
-            _ => Event::JobUpdate(j.clone()),
-        });
-        job.event_at = now;
+/// Tells what became of the job since `before`: a turn at once, progress when it is its time.
+pub(super) fn tell_job(job: &mut JobState, before: &Job, now: Timestamp, events: &mut Vec<Event>) {
+    let turned = (job.job.status, job.job.phase) != (before.status, before.phase);
+    if turned || is_due(job.event_at, JOB_EVERY_MICROS, now) {
+        tell(job, now, events);
+    } else {
+        job.held_back |= job.job != *before;
     }
+}
+
+pub(super) fn tell(job: &mut JobState, now: Timestamp, events: &mut Vec<Event>) {
+    let told = job.job.clone();
+    events.push(match told.status {
+        JobStatus::Completed => Event::JobComplete(told),
+        JobStatus::Failed => Event::JobError(told),
+        _ => Event::JobUpdate(told),
+    });
+    job.event_at = now;
+    job.held_back = false;
 }

@@ -16,11 +16,15 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 mod advance;
+mod held_back;
+mod interrupt;
 mod job;
 mod report;
 mod stall;
 
 pub use advance::{advance, start};
+pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};
+pub use interrupt::interrupt;
 pub use report::{ReportError, report, reword};
 pub use stall::{TRIES, stall};
 
@@ -99,6 +103,8 @@ pub struct JobState {
     pub config: RagConfig,
     /// When the last event about it was emitted: progress is told at most five times a second.
     pub event_at: Timestamp,
+    /// It changed since, too soon after that event: see [`tell_job_rest`].
+    pub held_back: bool,
 }
 
 /// A document as a store keeps it.
@@ -121,6 +127,8 @@ pub struct DocumentState {
     pub step_started_at: Timestamp,
     /// When the last event about its steps was emitted: progress is told at most twice a second.
     pub event_at: Timestamp,
+    /// It changed since, too soon after that event: see [`tell_document_rest`].
+    pub held_back: bool,
 }
 
 /// What a change leads to.
@@ -207,6 +215,7 @@ pub fn create(
             indexed: None,
             step_started_at: now,
             event_at: Timestamp::default(),
+            held_back: false,
         })
         .collect();
     let mut events: Vec<Event> =
@@ -267,7 +276,7 @@ fn new_job(
         completed_at: None,
         phase_details,
     };
-    JobState { job, config: config.clone(), event_at: now }
+    JobState { job, config: config.clone(), event_at: now, held_back: false }
 }
 
 /// Puts a document into the queue of a job that indexes it anew: a new run of everything, beside the passages that are
@@ -293,7 +302,8 @@ pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Resul
     doc.generation += 1;
     doc.step_started_at = now;
     doc.event_at = Timestamp::default();
-    let events = vec![Event::DocumentStatus(doc.document.clone())];
+    let mut events = vec![];
+    held_back::tell_document(doc, &mut events);
     Ok(Told { events, counts_changed: true })
 }
 

@@ -3,6 +3,7 @@
 
 use super::{
     advance::{begin_step, end_step, fail, run_phase, tell_step},
+    held_back::{is_due, tell_document},
     job::{settle, tell_job},
     *,
 };
@@ -20,6 +21,8 @@ pub enum ReportError {
     Refused(#[from] Refusal),
 }
 
+/// What kind of document it is, in no more letters than these.
+const LONGEST_KIND: usize = 60;
 /// Said of a document that a worker gives back.
 const GIVEN_BACK: &str = "Given back by its worker; it waits for the next one";
 
@@ -54,7 +57,6 @@ pub fn report(
     if let Some(refusal) = stands(&job.job) {
         return Err(refusal.into());
     }
-    let turned = (job.job.status, job.job.phase);
     let (before, job_before) = (doc.document.clone(), job.job.clone());
     let mut events = vec![];
     let mut counts_changed = false;
@@ -72,7 +74,7 @@ pub fn report(
         }
         Processing => {
             doc.document.status = to;
-            go_on(job, doc, (report, sentence), &before, now, &mut events)?;
+            go_on(job, doc, (report, sentence), now, &mut events)?;
         }
         Ready => {
             another_step(job, doc, (report, sentence), now, &mut events)?;
@@ -103,15 +105,14 @@ pub fn report(
     // With its last word, which the events that are there already do not have.
     if from != to {
         events.retain(|e| !matches!(e, Event::DocumentStatus(_)));
-        events.push(Event::DocumentStatus(doc.document.clone()));
-    } else if events.is_empty() && doc.document.step.is_none() && is_due(doc, now) {
-        doc.event_at = now;
-        events.push(Event::DocumentStatus(doc.document.clone()));
+        tell_document(doc, &mut events);
+    } else if events.is_empty() {
+        tell_when_due(doc, now, &mut events);
     }
     settle(&mut job.job, now)?;
     // How far a document is says nothing new about its job until it is through.
     if job.job != job_before {
-        tell_job(job, turned, now, &mut events);
+        tell_job(job, &job_before, now, &mut events);
     }
     Ok(Told { events, counts_changed })
 }
@@ -139,20 +140,43 @@ fn begin(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
     run_phase(job, PhaseName::Loading, now)
 }
 
-fn is_due(doc: &DocumentState, now: Timestamp) -> bool {
-    now.micros() - doc.event_at.micros() >= advance::STEP_EVERY_MICROS
+/// Something about the document is new, beside its status and its step.
+fn tell_when_due(doc: &mut DocumentState, now: Timestamp, events: &mut Vec<Event>) {
+    if !is_due(doc.event_at, DOCUMENT_EVERY_MICROS, now) {
+        doc.held_back = true;
+    } else if doc.document.step.is_some() {
+        tell_step(doc, StepStatus::InProgress, now, events);
+    } else {
+        doc.event_at = now;
+        tell_document(doc, events);
+    }
 }
 
-fn facts(doc: &DocumentState, sentence: Option<&str>) -> Facts {
-    let chunks = Some(doc.document.chunk_count).filter(|&n| n > 0);
-    Facts { chunks, sentence: sentence.map(str::to_owned), ..Facts::file(&doc.document.filename) }
+/// What the sentence of a step may speak of: what is known of the document, and what its worker told beside the step.
+fn facts(doc: &DocumentState, report: Option<&DocumentReport>, sentence: Option<&str>) -> Facts {
+    let told = |name: &str| report.and_then(|r| r.metadata.as_ref()).and_then(|m| m.get(name));
+    let number = |name: &str| told(name).and_then(serde_json::Value::as_u64);
+    let plain = |text: &&str| text.chars().count() <= LONGEST_KIND && !text.chars().any(char::is_control);
+    Facts {
+        pages: number("pages"),
+        chunks: Some(doc.document.chunk_count).filter(|&n| n > 0),
+        columns: number("columns"),
+        rows: number("rows"),
+        new_rows: number("new_rows"),
+        existing_rows: number("existing_rows"),
+        similarity: told("similarity_score").and_then(serde_json::Value::as_f64),
+        kind: told("kind").and_then(|kind| kind.as_str()).filter(plain).map(str::to_owned),
+        reason: report.and_then(|r| r.error.clone()),
+        sentence: sentence.map(str::to_owned),
+        ..Facts::file(&doc.document.filename)
+    }
 }
 
 /// Says the step that the document is in by a sentence that a model has found since. A document that is in another step
 /// by now, or whose worker said something of its own, stays as it is.
 pub fn reword(doc: &mut DocumentState, step: &Step, sentence: &str, now: Timestamp) -> Option<Event> {
-    let by_rule = friendly(step, &facts(doc, None));
-    let better = friendly(step, &facts(doc, Some(sentence)));
+    let by_rule = friendly(step, &facts(doc, None, None));
+    let better = friendly(step, &facts(doc, None, Some(sentence)));
     let d = &mut doc.document;
     let is_meant = d.status == DocumentStatus::Processing
         && d.step.as_ref() == Some(step)
@@ -187,7 +211,8 @@ fn another_step(
     let known = f64::from(step.percent().unwrap_or(0));
     end_step(doc, StepStatus::Complete, None, now, events);
     doc.document.progress = doc.document.progress.max(known).max(report.progress.unwrap_or(0.0));
-    let message = report.message.clone().unwrap_or_else(|| friendly(&step, &facts(doc, sentence)));
+    let message =
+        report.message.clone().unwrap_or_else(|| friendly(&step, &facts(doc, Some(report), sentence)));
     begin_step(doc, step, message, now, events);
     Ok(true)
 }
@@ -196,7 +221,6 @@ fn go_on(
     job: &mut JobState,
     doc: &mut DocumentState,
     (report, sentence): (&DocumentReport, Option<&str>),
-    before: &Document,
     now: Timestamp,
     events: &mut Vec<Event>,
 ) -> Result<(), IllegalMove> {
@@ -206,9 +230,6 @@ fn go_on(
     doc.document.progress = doc.document.progress.max(report.progress.unwrap_or(0.0));
     if report.message.is_some() {
         doc.document.message.clone_from(&report.message);
-    }
-    if doc.document != *before && doc.document.step.is_some() && is_due(doc, now) {
-        tell_step(doc, StepStatus::InProgress, now, events);
     }
     Ok(())
 }

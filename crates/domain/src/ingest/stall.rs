@@ -2,7 +2,8 @@
 
 use super::{
     advance::{end_step, fail},
-    job::{settle, tell_job},
+    held_back::tell_document,
+    job::{settle, tell, tell_job},
     *,
 };
 
@@ -22,7 +23,7 @@ pub fn stall(
     now: Timestamp,
 ) -> Result<Told, IllegalMove> {
     let mut events = vec![];
-    let before = (job.job.status, job.job.phase);
+    let before = job.job.clone();
     let d = &doc.document;
     if d.status != DocumentStatus::Processing {
         let (from, to) = (d.status.as_str(), STALLED);
@@ -41,15 +42,14 @@ pub fn stall(
         };
         fail(job, doc, &failure, wanted, now, &mut events)?;
         settle(&mut job.job, now)?;
-        tell_job(job, before, now, &mut events);
+        tell_job(job, &before, now, &mut events);
     } else {
         let message = format!("{why}. Trying again ({} of {TRIES}).", tries + 1);
         end_step(doc, StepStatus::Error, Some(&message), now, &mut events);
         doc.document.warnings.push(Warning { code: STALLED.to_owned(), message });
-        events.push(Event::DocumentStatus(doc.document.clone()));
+        tell_document(doc, &mut events);
         estimate_nothing(&mut job.job);
-        job.event_at = now;
-        events.push(Event::JobUpdate(job.job.clone()));
+        tell(job, now, &mut events);
     }
     Ok(Told { events, counts_changed: fails })
 }

@@ -181,6 +181,11 @@ pub trait JobStore: Send + Sync {
     /// nothing more. Emits what changed and answers how many there were.
     async fn end_stalled(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
 
+    /// Says of documents that were begun, got nowhere for `seconds` and are in nobody's hands that they are interrupted
+    /// (`domain::ingest::interrupt`); at most `limit`. The next claim takes the word back. Emits what changed and answers
+    /// how many there were.
+    async fn tell_interrupted(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
     /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
     async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
 
@@ -205,6 +210,15 @@ pub trait JobStore: Send + Sync {
     /// Tells waiting jobs their new place in the queue, where it is not what was told last; the nearest first, at most
     /// `limit`. Jobs of external workspaces have none, and count for none. Emits `job_update` for each and answers how many there were.
     async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// Tells of jobs and documents what was held back because it came too soon after another word, where nothing newer
+    /// was told since and the time is over; at most `limit` of each. Emits `job_update`, and `file_progress` or, outside of
+    /// a step, `document_status`. Answers when the next of what is left may be told; `None` when nothing is held back.
+    async fn tell_rest(&self, limit: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Notes that somebody tells the person of the end of this attempt. False when it, or a later one, was told before;
+    /// of any number that ask at once, one is the first.
+    async fn tell_end(&self, user: UserId, job: JobId, attempt: u32) -> Result<bool, StoreError>;
 
     /// Chunks of the document that still have no vector, by ordinal: what embedding has left to do.
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError>;

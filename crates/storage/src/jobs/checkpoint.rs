@@ -1,6 +1,6 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
-use super::{claim, lock_document, lock_job, parts, rows, tell};
+use super::{claim, lock_document, lock_job, parts, rest, rows, tell};
 use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, Timestamp,
@@ -57,6 +57,7 @@ pub(super) async fn commit(
         Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
     }
     parts::bury(tx, held.document_id, dead.clone()).await?;
+    rest::note(tx, (before.0.held_back, job.held_back), (before.1.held_back, document.held_back));
     if job != before.0 {
         rows::update_job(&mut tx.conn, &job).await?;
     }

@@ -5,9 +5,11 @@ mod checkpoint;
 mod claim;
 mod create;
 mod input;
+mod interrupted;
 mod parts;
 mod queue;
 mod report;
+mod rest;
 mod rows;
 mod stale;
 mod stall;
@@ -294,6 +296,10 @@ impl JobStore for Store {
         stall::end(self, seconds, limit, now).await
     }
 
+    async fn tell_interrupted(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        interrupted::report(self, seconds, limit, now).await
+    }
+
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
         self.writer()
             .write_for(claim.user_id, "release", claim.clone(), |tx, claim| {
@@ -330,6 +336,20 @@ impl JobStore for Store {
 
     async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
         queue::tell(self, limit, now).await
+    }
+
+    async fn tell_end(&self, user: UserId, job: JobId, attempt: u32) -> Result<bool, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "tell end", (user, job, attempt), |tx, (user, job, attempt)| {
+                Box::pin(rest::tell_end(tx, *user, *job, *attempt))
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn tell_rest(&self, limit: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        rest::tell(self, limit, now).await
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {

@@ -1,6 +1,6 @@
 //! What an outside worker says of a document: the document, its job and its task, in one transaction.
 
-use super::{lock_document, lock_job, number, rows, tell};
+use super::{lock_document, lock_job, number, rest, rows, tell};
 use crate::{fault::Fault, sentences, workspaces, writer::Tx};
 use domain::{
     DocumentId, DocumentStatus, Timestamp, UserId, ingest,
@@ -71,6 +71,7 @@ pub(super) async fn commit(
         .execute(&mut tx.conn)
         .await?;
     }
+    rest::note(tx, (before.0.held_back, job.held_back), (before.1.held_back, document.held_back));
     if job != before.0 {
         rows::update_job(&mut tx.conn, &job).await?;
     }

@@ -12,7 +12,7 @@ use std::{fmt::Display, str::FromStr};
 
 pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kind, jobs.attempt, jobs.status, \
     jobs.requested, jobs.phase, jobs.progress, jobs.message, jobs.error, jobs.metrics, jobs.phase_details, \
-    jobs.estimate, jobs.event_at, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
+    jobs.estimate, jobs.event_at, jobs.held_back, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
 /// Unfinished jobs of all users that were made before this one, while it waits. An external workspace's jobs wait for
@@ -30,8 +30,9 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.chunk_count, documents.progress, documents.step, documents.message, documents.metadata, \
     documents.attempt, documents.stale, documents.version, documents.stage, documents.embedded, documents.embeds, \
     documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at, \
-    documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with";
-const DOCUMENT_COLUMNS: usize = 35;
+    documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with, \
+    documents.held_back";
+const DOCUMENT_COLUMNS: usize = 36;
 
 pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
     chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled";
@@ -158,7 +159,8 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
     // Without its workspace it indexes nothing any more.
     let config: Option<String> = row.try_get("rag_config")?;
     let config = config.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
-    Ok(JobState { job, config, event_at: moment(row, "event_at")? })
+    let held_back = row.try_get::<i64, _>("held_back")? != 0;
+    Ok(JobState { job, config, event_at: moment(row, "event_at")?, held_back })
 }
 
 /// A job with its place in the queue, from a row that has [`QUEUE_POSITION`].
@@ -214,6 +216,7 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         indexed,
         step_started_at: moment(row, "step_started_at")?,
         event_at: moment(row, "event_at")?,
+        held_back: row.try_get::<i64, _>("held_back")? != 0,
     })
 }
 
@@ -298,7 +301,7 @@ pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Re
     sqlx::query(
         "UPDATE jobs SET attempt = $2, status = $3, requested = $4, phase = $5, progress = $6, message = $7, \
          error = $8, metrics = $9, phase_details = $10, estimate = $11, event_at = $12, started_at = $13, \
-         completed_at = $14 WHERE id = $1",
+         completed_at = $14, held_back = $15 WHERE id = $1",
     )
     .bind(job.job_id.to_string())
     .bind(i64::from(job.attempt))
@@ -314,6 +317,7 @@ pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Re
     .bind(state.event_at.micros())
     .bind(job.started_at.map(Timestamp::micros))
     .bind(job.completed_at.map(Timestamp::micros))
+    .bind(i64::from(state.held_back))
     .execute(conn)
     .await?;
     Ok(())
@@ -366,7 +370,8 @@ pub(super) async fn insert_documents(
                 .bind(i64::from(state.live))
                 .bind(int(state.live_chunks))
                 .bind(cut_with(state).to_owned())
-                .bind(embedded_with(state).to_owned());
+                .bind(embedded_with(state).to_owned())
+                .bind(i64::from(state.held_back));
         }
         query.execute(&mut *conn).await?;
     }
@@ -380,8 +385,8 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
         "UPDATE documents SET job_id = $2, status = $3, error = $4, error_code = $5, error_hint = $6, warnings = $7, \
          chunk_count = $8, progress = $9, step = $10, message = $11, metadata = $12, attempt = $13, stale = $14, \
          version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
-         updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26 \
-         WHERE id = $1",
+         updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26, \
+         held_back = $27 WHERE id = $1",
     )
     .bind(d.id.to_string())
     .bind(d.job_id.map(|id| id.to_string()))
@@ -409,6 +414,7 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
     .bind(int(state.live_chunks))
     .bind(cut_with(state))
     .bind(embedded_with(state))
+    .bind(i64::from(state.held_back))
     .execute(conn)
     .await?;
     Ok(())

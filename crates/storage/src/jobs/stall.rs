@@ -1,6 +1,6 @@
 //! Documents that a worker holds and that get nowhere: taken out of its hands, one at a time.
 
-use super::{lock_document, lock_job, number, parsed, parts, rows, tell};
+use super::{lock_document, lock_job, number, parsed, parts, rest, rows, tell};
 use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{DocumentId, JobId, Timestamp, UserId, ingest};
 use services::ports::{Signal, StoreError};
@@ -88,7 +88,7 @@ async fn end_one(
     let tries: u32 = number(&row, "stalls")?;
     let mut job = lock_job(tx, stalled.job).await?.ok_or(StoreError::NotFound)?;
     let (mut document, _) = lock_document(tx, stalled.document).await?.ok_or(StoreError::NotFound)?;
-    let stage = document.stage;
+    let (stage, held_back) = (document.stage, (job.held_back, document.held_back));
     let workspace = job.job.kb_id;
     let wanted = workspaces::config(tx, workspace).await?;
     let told = ingest::stall(&mut job, &mut document, (seconds.into(), tries), &wanted, now)
@@ -104,6 +104,7 @@ async fn end_one(
         .await?;
         parts::bury(tx, stalled.document, parts::dead_by_failure(&document, stage)).await?;
     }
+    rest::note(tx, (held_back.0, job.held_back), (held_back.1, document.held_back));
     rows::update_job(&mut tx.conn, &job).await?;
     rows::update_document(&mut tx.conn, &document).await?;
     tx.signal(Signal::WorkReady);

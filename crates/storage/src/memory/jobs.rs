@@ -1,193 +1,20 @@
 //! The job store, in memory.
 
-use super::{DocumentRow, JobRow, MemoryStore, State, Task, TaskStatus, documents::chunk_of};
+use super::{DocumentRow, JobRow, MemoryStore, Task, TaskStatus, documents::chunk_of};
 use crate::{
     jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, uploads},
     page::{Cursor, limit_of, paged},
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
-    WorkspaceId, WorkspaceStatus,
-    ingest::{self, Checkpoint, JobState, NewChunk, Stage, Told},
+    Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    ingest::{self, Checkpoint, Stage, Told},
     provision::WorkspaceAction,
-    rag::RagConfig,
     report::{self, DocumentReport},
     resource::Page,
     status::Processor,
 };
-use services::ports::{
-    Claim, JobStore, LoggedEvent, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId,
-};
-use std::collections::{BTreeMap, BTreeSet};
-
-type TaskKey = (JobId, u32, DocumentId);
-
-impl State {
-    /// A job as it is read: with its place in the queue, while it waits.
-    fn shown(&self, row: &JobRow) -> Job {
-        let mut job = row.state.job.clone();
-        if job.status == JobStatus::Pending && !self.is_external(job.kb_id) {
-            let mine = (job.created_at, job.job_id);
-            let ahead = self
-                .jobs
-                .values()
-                .map(|r| &r.state.job)
-                .filter(|j| !j.status.is_final() && !self.is_external(j.kb_id))
-                .filter(|j| (j.created_at, j.job_id) < mine);
-            job.queue_position = Some(ahead.count() as u64);
-        }
-        job
-    }
-
-    fn is_external(&self, id: WorkspaceId) -> bool {
-        self.workspaces.get(&id).is_some_and(|(w, _)| w.processor == Processor::External)
-    }
-
-    fn documents_of_job(&self, id: JobId) -> Vec<Document> {
-        let mut placed: Vec<(usize, DocumentId)> = self
-            .tasks
-            .iter()
-            .filter(|((job, attempt, _), _)| *job == id && *attempt == 1)
-            .map(|((_, _, document), task)| (task.place, *document))
-            .collect();
-        placed.sort_unstable();
-        placed.iter().filter_map(|(_, d)| Some(self.documents.get(d)?.state.document.clone())).collect()
-    }
-
-    /// Emits what a change told, with the workspace last when its counts changed.
-    fn tell(
-        &mut self,
-        user: UserId,
-        workspace: WorkspaceId,
-        told: Told,
-        now: Timestamp,
-    ) -> Result<Vec<LoggedEvent>, StoreError> {
-        let mut events = told.events;
-        if told.counts_changed {
-            let workspace = self.workspace(workspace).ok_or(StoreError::NotFound)?;
-            events.push(Event::WorkspaceStatus(workspace));
-        }
-        events.into_iter().map(|event| self.emit(user, event, now)).collect()
-    }
-
-    fn claimable(&self, key: &TaskKey, task: &Task, db_now: Timestamp) -> bool {
-        let free = match task.status {
-            TaskStatus::Pending => true,
-            TaskStatus::Running => task.lease_until <= db_now,
-            TaskStatus::Ended => false,
-        };
-        let Some(job) = self.jobs.get(&key.0).map(|r| &r.state.job) else { return false };
-        let Some((workspace, _)) = self.workspaces.get(&job.kb_id) else { return false };
-        free && key.1 == job.attempt
-            && matches!(job.status, JobStatus::Pending | JobStatus::Running)
-            && job.requested.is_none()
-            && workspace.status == WorkspaceStatus::Ready
-            && (workspace.processor == Processor::Builtin || task.fence > 0)
-    }
-
-    /// Whose turn it is, after `taken` were taken.
-    fn next_task(&self, taken: &[TaskKey], db_now: Timestamp) -> Option<TaskKey> {
-        let mut leased: BTreeMap<UserId, usize> = BTreeMap::new();
-        for (key, task) in &self.tasks {
-            let running = task.status == TaskStatus::Running && task.lease_until > db_now;
-            if running || taken.contains(key) {
-                *leased.entry(self.jobs.get(&key.0)?.state.job.user_id).or_default() += 1;
-            }
-        }
-        self.tasks
-            .iter()
-            .filter(|(key, task)| !taken.contains(key) && self.claimable(key, task, db_now))
-            .min_by_key(|(key, task)| {
-                let job = self.jobs.get(&key.0).map(|r| &r.state.job);
-                let leased = job.and_then(|j| leased.get(&j.user_id)).copied().unwrap_or_default();
-                (leased, job.map(|j| (j.created_at, j.job_id)), task.place)
-            })
-            .map(|(key, _)| *key)
-    }
-
-    /// The task, while the claim is the newest one and the work is not through.
-    fn held(&mut self, claim: &Claim) -> Result<&mut Task, StoreError> {
-        self.tasks
-            .get_mut(&(claim.job_id, claim.attempt, claim.document_id))
-            .filter(|task| task.status == TaskStatus::Running && task.fence == claim.fence)
-            .ok_or(StoreError::Fenced)
-    }
-
-    /// The chunks of the newest run over a document.
-    fn chunks_of_run(&self, id: DocumentId) -> &[NewChunk] {
-        let generation = self.documents.get(&id).map_or(0, |row| row.state.generation);
-        self.chunks.get(&(id, generation)).map(Vec::as_slice).unwrap_or_default()
-    }
-
-    /// Removes the chunks of the runs over a document that `gone` says, with their vectors.
-    fn drop_chunks(&mut self, id: DocumentId, gone: impl Fn(u32) -> bool) {
-        let runs: Vec<_> = self.chunks.keys().filter(|(d, run)| *d == id && gone(*run)).copied().collect();
-        for run in runs {
-            for chunk in self.chunks.remove(&run).unwrap_or_default() {
-                self.vectors.remove(&chunk.id);
-            }
-        }
-    }
-
-    /// Documents of the workspace that are stale by its configuration and in no job's hands, in the order of the list.
-    fn stale(&self, workspace: WorkspaceId, wanted: &RagConfig) -> Vec<&Document> {
-        let busy = |id: DocumentId| {
-            self.tasks.iter().any(|((job, attempt, document), task)| {
-                let unfinished =
-                    |row: &JobRow| row.state.job.attempt == *attempt && !row.state.job.status.is_final();
-                *document == id
-                    && task.status != TaskStatus::Ended
-                    && self.jobs.get(job).is_some_and(unfinished)
-            })
-        };
-        let mut stale: Vec<&Document> = self
-            .documents
-            .values()
-            .map(|row| &row.state)
-            .filter(|s| s.document.workspace_id == workspace && s.document.status == DocumentStatus::Ready)
-            .filter(|s| s.indexed.as_ref().map_or(s.document.stale, |indexed| !indexed.serves(wanted)))
-            .map(|s| &s.document)
-            .filter(|d| !busy(d.id))
-            .collect();
-        stale.sort_by_key(|d| (d.created_at, d.id));
-        stale
-    }
-
-    /// Makes a job known, with its place in the queue; answers what it tells.
-    fn add_job(&mut self, state: JobState, command_id: Option<String>, mut told: Told) -> Told {
-        let id = state.job.job_id;
-        self.jobs.insert(id, JobRow { state, command_id, queue_told: None });
-        let ahead = self.jobs.get(&id).and_then(|row| self.shown(row).queue_position);
-        told.set_queue_position(ahead);
-        if let Some(row) = self.jobs.get_mut(&id) {
-            row.queue_told = ahead;
-        }
-        told
-    }
-
-    fn made_before(&self, user: UserId, command: Option<&str>) -> Option<&JobRow> {
-        let command = command?;
-        self.jobs
-            .values()
-            .find(|row| row.state.job.user_id == user && row.command_id.as_deref() == Some(command))
-    }
-
-    /// The vectors of a batch that are really new: of chunks that are there and have none yet.
-    fn new_vectors(
-        &self,
-        document: DocumentId,
-        vectors: Vec<(domain::ChunkId, Vec<f32>)>,
-    ) -> Vec<(domain::ChunkId, Vec<f32>)> {
-        let mut wanted: BTreeSet<_> = self
-            .chunks_of_run(document)
-            .iter()
-            .map(|c| c.id)
-            .filter(|id| !self.vectors.contains_key(id))
-            .collect();
-        vectors.into_iter().filter(|(id, _)| wanted.remove(id)).collect()
-    }
-}
+use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId};
 
 #[async_trait]
 impl JobStore for MemoryStore {
@@ -365,46 +192,9 @@ impl JobStore for MemoryStore {
         limit: u32,
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError> {
-        let mut guard = self.lock();
-        let state = &mut *guard;
+        let mut state = self.lock();
         let db_now = self.clock.now();
-        let mut taken: Vec<TaskKey> = vec![];
-        while (taken.len() as u32) < limit {
-            let Some(key) = state.next_task(&taken, db_now) else { break };
-            let Some(task) = state.tasks.get_mut(&key) else { break };
-            task.status = TaskStatus::Running;
-            task.owner.clone_from(&worker.0);
-            task.lease_until = db_now.plus_micros(lease_micros(lease_seconds));
-            task.fence += 1;
-            task.progress_at = now;
-            taken.push(key);
-        }
-        let mut claims = vec![];
-        let mut logged = vec![];
-        for key in taken {
-            let (job_id, attempt, document_id) = key;
-            let fence = state.tasks.get(&key).map_or(0, |t| t.fence);
-            let job = state.jobs.get_mut(&job_id).ok_or(StoreError::NotFound)?;
-            let document = state.documents.get_mut(&document_id).ok_or(StoreError::NotFound)?;
-            let told = ingest::start(&mut job.state, &mut document.state, now)?;
-            let (user_id, workspace_id) = (job.state.job.user_id, job.state.job.kb_id);
-            let d = &document.state.document;
-            claims.push(Claim {
-                job_id,
-                document_id,
-                workspace_id,
-                user_id,
-                attempt,
-                fence,
-                stage: document.state.stage,
-                filename: d.filename.clone(),
-                mime_type: d.mime_type.clone(),
-                version: d.version,
-                blob_key: document.blob_key.clone(),
-                rag_config: job.state.config.clone(),
-            });
-            logged.extend(state.tell(user_id, workspace_id, told, now)?);
-        }
+        let (claims, logged) = state.claim(worker, lease_seconds, limit, (db_now, now))?;
         self.publish(logged);
         Ok(claims)
     }
@@ -466,6 +256,9 @@ impl JobStore for MemoryStore {
             }
             Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
         }
+        if job.held_back || document.held_back {
+            self.bus.publish(Signal::HeldBack);
+        }
         if let Some(row) = state.jobs.get_mut(&claim.job_id) {
             row.state = job;
         }
@@ -512,6 +305,9 @@ impl JobStore for MemoryStore {
         {
             task.status = TaskStatus::Ended;
         }
+        if job.held_back || document.held_back {
+            self.bus.publish(Signal::HeldBack);
+        }
         if let Some(row) = state.jobs.get_mut(&job_id) {
             row.state = job;
         }
@@ -530,41 +326,18 @@ impl JobStore for MemoryStore {
     }
 
     async fn end_stalled(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
-        let before = now.plus_seconds(-i64::from(seconds));
-        let db_now = self.clock.now();
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let mut stalled: Vec<(Timestamp, TaskKey)> = state
-            .tasks
-            .iter()
-            .filter(|(_, task)| task.status == TaskStatus::Running && task.lease_until > db_now)
-            .filter(|(_, task)| task.progress_at <= before)
-            .map(|(key, task)| (task.progress_at, *key))
-            .collect();
-        stalled.sort_unstable();
-        stalled.truncate(limit as usize);
-        let mut logged = vec![];
-        for (_, key) in &stalled {
-            let Some(task) = state.tasks.get_mut(key) else { continue };
-            task.stalls += 1;
-            let tries = task.stalls;
-            task.status = if tries < ingest::TRIES { TaskStatus::Pending } else { TaskStatus::Ended };
-            task.owner.clear();
-            let job = state.jobs.get_mut(&key.0).ok_or(StoreError::NotFound)?;
-            let (user, workspace) = (job.state.job.user_id, job.state.job.kb_id);
-            let document = state.documents.get_mut(&key.2).ok_or(StoreError::NotFound)?;
-            let (run, live) = (document.state.generation, document.state.live);
-            let (_, wanted) = state.workspaces.get(&workspace).ok_or(StoreError::NotFound)?;
-            let told =
-                ingest::stall(&mut job.state, &mut document.state, (seconds.into(), tries), wanted, now)?;
-            if tries >= ingest::TRIES && live > 0 {
-                state.drop_chunks(key.2, |failed| failed == run);
-            }
-            logged.extend(state.tell(user, workspace, told, now)?);
-        }
+        let mut state = self.lock();
+        let (ended, logged) = state.end_stalled(seconds, limit, (self.clock.now(), now))?;
         self.publish(logged);
         self.bus.publish(Signal::WorkReady);
-        Ok(stalled.len())
+        Ok(ended)
+    }
+
+    async fn tell_interrupted(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let mut state = self.lock();
+        let (told, logged) = state.tell_interrupted(seconds, limit, (self.clock.now(), now))?;
+        self.publish(logged);
+        Ok(told)
     }
 
     async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
@@ -611,6 +384,21 @@ impl JobStore for MemoryStore {
         }
         self.publish(logged);
         Ok(told)
+    }
+
+    async fn tell_end(&self, user: UserId, job: JobId, attempt: u32) -> Result<bool, StoreError> {
+        let mut state = self.lock();
+        let row = state.jobs.get_mut(&job).filter(|row| row.state.job.user_id == user);
+        let Some(row) = row.filter(|row| row.told_attempt < attempt) else { return Ok(false) };
+        row.told_attempt = attempt;
+        Ok(true)
+    }
+
+    async fn tell_rest(&self, limit: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        let mut state = self.lock();
+        let logged = state.tell_rest(limit, now)?;
+        self.publish(logged);
+        Ok(state.next_rest())
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {

@@ -4,6 +4,7 @@
 mod documents;
 mod history;
 mod jobs;
+mod work;
 
 use async_trait::async_trait;
 use domain::{
@@ -71,6 +72,8 @@ struct JobRow {
     command_id: Option<String>,
     /// Its place in the queue, as it was told last.
     queue_told: Option<u64>,
+    /// The attempt whose end its person was told; 0: none.
+    told_attempt: u32,
 }
 
 struct DocumentRow {

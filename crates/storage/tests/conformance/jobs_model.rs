@@ -313,6 +313,14 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
                 let a = self.memory.tell_queue(limit, self.now).await;
                 same(a, self.database.tell_queue(limit, self.now).await)?;
             }
+            Command::TellInterrupted { seconds, limit } => {
+                let a = self.memory.tell_interrupted(seconds, limit, self.now).await;
+                same(a, self.database.tell_interrupted(seconds, limit, self.now).await)?;
+            }
+            Command::TellRest { limit } => {
+                let a = self.memory.tell_rest(limit, self.now).await;
+                same(a, self.database.tell_rest(limit, self.now).await)?;
+            }
             Command::Wait { millis } => self.now = self.now.plus_micros(millis * 1_000),
         }
         Ok(())

@@ -27,6 +27,7 @@ mod stalls;
 mod subject;
 #[path = "../support/mod.rs"]
 mod support;
+mod words;
 mod workspaces;
 
 /// Makes each case one test per store.

@@ -87,6 +87,15 @@ pub enum Command {
     TellQueue {
         limit: u32,
     },
+    /// Some of what was begun and is in nobody's hands is told as such.
+    TellInterrupted {
+        seconds: u32,
+        limit: u32,
+    },
+    /// Some of what came too soon after other words is told.
+    TellRest {
+        limit: u32,
+    },
     /// Time passes, in milliseconds: too little for the next progress event, or enough.
     Wait {
         millis: i64,
@@ -122,6 +131,9 @@ pub fn command() -> impl Strategy<Value = Command> {
             |(document, status, step, progress, chunks)| Command::Report { document, status, step, progress, chunks }
         ),
         1 => (1..4u32).prop_map(|limit| Command::TellQueue { limit }),
+        2 => (0..3u32, 1..4u32)
+            .prop_map(|(seconds, limit)| Command::TellInterrupted { seconds, limit }),
+        3 => (1..4u32).prop_map(|limit| Command::TellRest { limit }),
         2 => (1..900i64).prop_map(|millis| Command::Wait { millis }),
     ]
 }

@@ -1,0 +1,100 @@
+//! Documents that were begun and that nobody holds: told as such, one at a time.
+
+use super::{lock_document, lock_job, parsed, rows, tell};
+use crate::{fault::Fault, open::Store, writer::Tx};
+use domain::{DocumentId, JobId, Timestamp, UserId, ingest};
+use services::ports::StoreError;
+use sqlx::{AssertSqlSafe, Row};
+
+#[derive(Clone, Copy)]
+struct Left {
+    user: UserId,
+    job: JobId,
+    document: DocumentId,
+    attempt: i64,
+    fence: i64,
+}
+
+/// The looking is done by a reader, so that writers wait only for the rows that change.
+pub(super) async fn report(
+    store: &Store,
+    seconds: u32,
+    limit: u32,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let before = now.plus_seconds(-i64::from(seconds));
+    let mut told = 0;
+    for left in found(store, before, limit).await? {
+        let written = store
+            .writer()
+            .write_for(left.user, "tell interrupted", (left, now), |tx, (left, now)| {
+                Box::pin(tell_one(tx, *left, *now))
+            })
+            .await?;
+        told += usize::from(written.value);
+    }
+    Ok(told)
+}
+
+/// Task `t` is in nobody's hands.
+fn unheld(store_now: &str) -> String {
+    format!("(t.status = 'pending' OR t.status = 'running' AND t.lease_until <= {store_now})")
+}
+
+async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Left>, Fault> {
+    // What says so already, or says more, is left out.
+    let sql = format!(
+        "SELECT t.user_id, t.job_id, t.document_id, t.attempt, t.fence FROM tasks t \
+         JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt JOIN documents d ON d.id = t.document_id \
+         WHERE t.status IN ('pending', 'running') AND {} AND t.fence > 0 AND t.progress_at BETWEEN 1 AND $1 \
+         AND j.status = 'running' AND d.status = 'processing' \
+         AND d.warnings NOT LIKE '%\"code\":\"interrupted\"%' AND d.warnings NOT LIKE '%\"code\":\"stalled\"%' \
+         ORDER BY t.progress_at, t.job_id, t.place LIMIT $2",
+        unheld(store.engine().now_micros())
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(before.micros())
+        .bind(i64::from(limit))
+        .fetch_all(store.readers())
+        .await?;
+    let left = rows.iter().map(|row| {
+        Ok(Left {
+            user: parsed(row, "user_id")?,
+            job: parsed(row, "job_id")?,
+            document: parsed(row, "document_id")?,
+            attempt: row.try_get("attempt")?,
+            fence: row.try_get("fence")?,
+        })
+    });
+    left.collect()
+}
+
+/// False when somebody took it since it was found.
+async fn tell_one(tx: &mut Tx, left: Left, now: Timestamp) -> Result<bool, Fault> {
+    // Task, job, document: always in this order.
+    let sql = format!(
+        "SELECT 1 FROM tasks t WHERE t.job_id = $1 AND t.attempt = $2 AND t.document_id = $3 AND t.fence = $4 AND {}{}",
+        unheld(tx.engine.now_micros()),
+        tx.engine.for_update()
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(left.job.to_string())
+        .bind(left.attempt)
+        .bind(left.document.to_string())
+        .bind(left.fence)
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    if row.is_none() {
+        return Ok(false);
+    }
+    let mut job = lock_job(tx, left.job).await?.ok_or(StoreError::NotFound)?;
+    let (mut document, _) = lock_document(tx, left.document).await?.ok_or(StoreError::NotFound)?;
+    let told = ingest::interrupt(&mut job, &mut document, now);
+    if told.events.is_empty() {
+        return Ok(false);
+    }
+    rows::update_job(&mut tx.conn, &job).await?;
+    rows::update_document(&mut tx.conn, &document).await?;
+    tell(tx, left.user, job.job.kb_id, told, now).await?;
+    Ok(true)
+}

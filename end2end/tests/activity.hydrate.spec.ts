@@ -1,6 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
+import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, elsewhere, firstWorkspace, live, signUp, upload } from "./support";
+import { FILES, allReady, elsewhere, firstWorkspace, live, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -55,6 +56,54 @@ test("a running job stands in the tray on every page, in the tab, and its end is
   expect(seen.said).toContain("Upload of 12 files has started.");
   expect(seen.said.length, seen.said.join(" | ")).toBeLessThanOrEqual(4);
   for (const icon of seen.icons) expect((await page.request.get(icon)).status()).toBe(200);
+});
+
+test("the end of a job is told to its person once, in whichever browser", async ({ page, browser, baseURL }) => {
+  const who = await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const away = new Set<Page>();
+  const lines = new Map<Page, () => Promise<void>>();
+  const others = await Promise.all(
+    [1, 2].map(async () => {
+      const context = await browser.newContext({ baseURL });
+      const other = await context.newPage();
+      await other.route(/\/api\/status\/(events|changes)/, (route) => route.abort());
+      await other.routeWebSocket(/\/api\/status\/ws$/, (route) => {
+        if (away.has(other)) return void route.close({ code: 1011 });
+        const server = route.connectToServer();
+        lines.set(other, async () => {
+          away.add(other);
+          await Promise.all([route.close({ code: 1011 }), server.close()]);
+        });
+      });
+      await other.goto("/signin");
+      await signIn(other, who);
+      await expect(other).toHaveURL(/\/$/);
+      await live(other);
+      return other;
+    }),
+  );
+  const [beside, later] = others;
+  await page.goto("/settings/profile");
+  await live(page);
+  // One of them is away while it happens, and learns of it when all is over.
+  await lines.get(later)!();
+  await expect(later.locator("html")).toHaveAttribute("data-live", "closed");
+  const asked = [page, beside].map((tab) => tab.waitForResponse(/\/_fn\/shell\/tell_end/));
+  await upload(page.request, workspace, [FILES[2]]);
+  const answers = await Promise.all(asked.map(async (answer) => (await answer).json()));
+  expect(answers.sort()).toEqual([false, true]);
+  const toasts = () => Promise.all([page, beside].map((tab) => tab.locator(".toast").count()));
+  await expect.poll(async () => (await toasts()).reduce((all, n) => all + n)).toBe(1);
+  const late = later.waitForResponse(/\/_fn\/shell\/tell_end/);
+  away.delete(later);
+  await later.evaluate(() => window.dispatchEvent(new Event("online")));
+  expect(await (await late).json()).toBe(false);
+  await later.goto(`/w/${workspace}`);
+  await live(later);
+  await expect(later.locator('.doc-row[data-status="ready"]')).toHaveCount(1);
+  await expect(later.locator(".toast")).toHaveCount(0);
+  for (const other of others) await other.context().close();
 });
 
 test("workspaces are narrowed by status, words and order, in the address and without a script", async ({
@@ -136,7 +185,25 @@ test("a document's steps are drawn over time", async ({ page }) => {
   await expect.poll(async () => (await chart.boundingBox())!.width).toBeGreaterThan(wide * 2.5);
 });
 
-test("of a long list only the rows near the screen are there, and the row under the pointer stays", async ({ page }) => {
+test("a job's phases and documents are drawn over time", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}`);
+  await live(page);
+  await upload(page.request, workspace, [FILES[2], FILES[3]]);
+  await allReady(page, [FILES[2], FILES[3]]);
+  const panel = page.locator("[data-job-id]");
+  await panel.getByText("Over time").click();
+  const lines = panel.locator(".waterfall .chart-text");
+  // Four phases, and each document in a line of its own below them.
+  await expect(lines).toHaveText([/^Loading · /, /^Chunking · /, /^Embedding · /, /^Indexing · /, /^first-steps\.md · /, /^glossary\.txt · /]);
+  await expect(panel.locator(".waterfall rect.tone-in_progress")).toHaveCount(0);
+  const steps = await panel.locator(".waterfall rect.tone-complete").count();
+  expect(steps).toBeGreaterThanOrEqual(4 + 2 * 4);
+});
+
+test("of ten thousand rows only those near the screen are there, and the row under the pointer stays", async ({ page }) => {
+  test.setTimeout(300_000);
   await signUp(page);
   // An outside worker's workspace: nobody here works on the files, so the list is as long as it is made.
   const made = await page.request.post("/api/workspaces", { data: { name: "Long list", processor: "external" } });
@@ -146,25 +213,32 @@ test("of a long list only the rows near the screen are there, and the row under 
     for (const name of names) form.append("file", new File([`The harbour opens at six, says ${name}.`], name));
     expect((await page.request.post(`/api/workspaces/${id}/documents`, { multipart: form })).status()).toBe(202);
   };
-  const all = 450;
-  for (let from = 0; from < all; from += 50) await add(Array.from({ length: 50 }, (_, n) => `file-${from + n}.txt`));
+  const [all, part] = [10_000, 500];
+  for (let from = 0; from < all; from += part) {
+    await add(Array.from({ length: part }, (_, n) => `file-${from + n}.txt`));
+  }
   await page.goto(`/w/${id}`);
   await live(page);
   const rows = page.locator(".doc-row[data-document-id]");
   await expect(rows.first()).toBeVisible();
   const oldest = rows.filter({ has: page.getByTitle("file-0.txt", { exact: true }) });
+  // The rest of the list comes part by part, each as the end of what is there comes near.
+  await page.mouse.move(600, 500);
   await expect(async () => {
-    await page.mouse.move(600, 500);
-    await page.mouse.wheel(0, 4_000);
-    await expect(oldest).toBeVisible({ timeout: 300 });
-  }).toPass({ timeout: 60_000 });
+    await page.mouse.wheel(0, 40_000);
+    await expect(oldest).toBeVisible({ timeout: 100 });
+  }).toPass({ intervals: [50], timeout: 180_000 });
   expect(await rows.count()).toBeLessThan(160);
   // The height of the list is that of all its rows.
   const height = await page.locator(".doc-table [role=rowgroup]").evaluate((list) => list.getBoundingClientRect().height);
   const one = (await rows.first().boundingBox())!.height;
   expect(Math.round(height / one)).toBe(all);
+  const documents = async () => {
+    const told = await page.locator('[data-fact="Documents"] dd').textContent();
+    return Number(told!.replace(/\D/g, ""));
+  };
   for (const to of ["middle", "top"] as const) {
-    await page.mouse.wheel(0, to === "middle" ? -8_000 : -60_000);
+    await page.mouse.wheel(0, to === "middle" ? -200_000 : -1_000_000);
     if (to === "top") {
       await expect(rows.filter({ has: page.getByTitle(`file-${all - 1}.txt`, { exact: true }) })).toBeInViewport();
     }
@@ -173,9 +247,15 @@ test("of a long list only the rows near the screen are there, and the row under 
     const id = await page.locator(".doc-row[data-document-id]:hover").getAttribute("data-document-id");
     const pointed = page.locator(`.doc-row[data-document-id="${id}"]`);
     const before = (await pointed.boundingBox())!.y;
-    const count = Number(await page.locator('[data-fact="Documents"] dd').textContent());
+    const count = await documents();
+    // Others move meanwhile, near and far, and new ones come in above.
+    const near = await rows.evaluateAll((rows) => rows.map((row) => (row as HTMLElement).dataset.documentId!));
+    const data = { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10…" };
+    const moved = near.map((moving) => page.request.post(`/api/status/documents/${moving}`, { data }));
+    for (const answer of await Promise.all(moved)) expect(answer.status()).toBe(200);
+    await expect(pointed).toHaveAttribute("data-status", "processing");
     await add(["new-1.txt", "new-2.txt", "new-3.txt"]);
-    await expect(page.locator('[data-fact="Documents"] dd')).toHaveText(String(count + 3));
+    await expect.poll(documents).toBe(count + 3);
     await expect.poll(async () => Math.round((await pointed.boundingBox())!.y - before)).toBe(0);
   }
 });

@@ -112,6 +112,77 @@ test("while the link is down nothing pretends to move", async ({ page, complaint
   await allReady(page, ["handbook.pdf"]);
 });
 
+test("what steers is disabled with its reason while the link is down", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const workspace = await openFirst(page);
+  await upload(page.request, workspace, [FILES[2]]);
+  await allReady(page, [FILES[2]]);
+  const config = `/api/workspaces/${workspace}/rag-config`;
+  const now = await (await page.request.get(config)).json();
+  expect((await page.request.put(config, { data: { ...now, chunk_size: 400, chunk_overlap: 50 } })).status()).toBe(200);
+  const again = page.getByRole("button", { name: "Re-index 1 document…" });
+  await expect(again).toBeEnabled();
+  await wire.cut();
+  await expect(again).toBeDisabled();
+  await expect(page.locator("[data-paused]")).toHaveText(/Live updates are paused, so what you see may be old/);
+  wire.mend();
+  await live(page);
+  await expect(again).toBeEnabled();
+  await expect(page.locator("[data-paused]")).toHaveCount(0);
+});
+
+test("a hidden tab keeps what comes, and is right in one frame when somebody looks", async ({ page }) => {
+  await signUp(page);
+  const made = await page.request.post("/api/workspaces", { data: { name: "Scans", processor: "external" } });
+  const { id } = await made.json();
+  await page.goto(`/w/${id}`);
+  await live(page);
+  const { documents } = await upload(page.request, id, [FILES[2]]);
+  const scan = documents[0].document_id;
+  const shown = page.locator(`.doc-row[data-document-id="${scan}"]`);
+  await expect(shown).toHaveAttribute("data-status", "pending");
+  const look = (state: string) =>
+    page.evaluate((state) => {
+      Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, state);
+  await look("hidden");
+  // How often the row changes from here on, and what it says in the frame after somebody looks.
+  await page.evaluate((id) => {
+    const row = document.querySelector(`.doc-row[data-document-id="${id}"]`)!;
+    const seen = { frames: 0, asked: false };
+    Object.assign(window, { seen });
+    new MutationObserver(() => {
+      if (seen.asked) return;
+      seen.asked = true;
+      requestAnimationFrame(() => {
+        seen.frames++;
+        seen.asked = false;
+      });
+    }).observe(row, { subtree: true, childList: true, characterData: true, attributes: true });
+  }, scan);
+  const steps = ["one", "two", "three", "four", "five", "six", "seven", "eight"];
+  for (const [n, step] of steps.entries()) {
+    const data = { status: "processing", step, progress: 10 * (n + 1), message: `Step ${step}` };
+    expect((await page.request.post(`/api/status/documents/${scan}`, { data })).status()).toBe(200);
+  }
+  expect((await page.request.post(`/api/status/documents/${scan}`, { data: { status: "ready" } })).status()).toBe(200);
+  const frames = await page.evaluate(async (id) => {
+    Object.defineProperty(document, "visibilityState", { value: "visible", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+    const row = () => document.querySelector(`.doc-row[data-document-id="${id}"]`)!.getAttribute("data-status");
+    while (row() !== "ready") await new Promise((done) => requestAnimationFrame(done));
+    await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+    return (window as unknown as { seen: { frames: number } }).seen.frames;
+  }, scan);
+  // Once a second at most meanwhile, and at once when somebody looked: never once for each of the nine changes.
+  expect(frames).toBeLessThan(steps.length);
+  await expect(shown).toContainText("Ready");
+});
+
 test("the server is killed in the middle and the page recovers by itself", async ({ page, server, complaints }) => {
   complaints.allow(/WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource/);
   await signUp(page);

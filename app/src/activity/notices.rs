@@ -1,16 +1,18 @@
-//! A word when a job ended, wherever the person is. Of all the tabs of a browser the first one that somebody looks at
-//! says it, and no other.
+//! A word when a job ended, wherever the person is. Of all their tabs, in whatever browser, the first one that somebody
+//! looks at says it, and no other.
 
 use super::job_title;
 use crate::{
     components::{Each, Toast, Tone},
     effect::effect,
     locks, paths,
+    server_fns::shell::tell_end,
     stores::Stores,
     view,
+    wire::Wire,
 };
 use domain::{Job, JobStatus, WorkspaceId, message::count};
-use leptos::{ev, prelude::*, web_sys};
+use leptos::{ev, prelude::*, task::spawn_local, web_sys};
 use std::time::Duration;
 
 /// So long a good word stays; what went wrong stays until it is dismissed.
@@ -94,8 +96,8 @@ fn is_seen() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Visible
 }
 
-/// Tells the end of a job if no tab of this browser has told it yet. What was told is remembered; the lock decides
-/// between tabs that learn of it in the same moment.
+/// Tells the end of a job if nobody has told it yet. What a tab of this browser told is remembered here, and the lock
+/// decides between tabs that learn of it in the same moment; between browsers the server decides.
 fn once(job: &Job, tell: impl FnOnce() + 'static) {
     let end = format!("{}/{}", job.job_id, job.attempt);
     if let Ok(Some(storage)) = window().local_storage() {
@@ -105,7 +107,15 @@ fn once(job: &Job, tell: impl FnOnce() + 'static) {
         // A storage that is full or forbidden costs a second notice at worst.
         let _ = storage.set_item(&key, &told);
     }
-    locks::in_one_tab(&format!("insighthub-told-{end}"), tell);
+    let (id, attempt) = (job.job_id, job.attempt);
+    locks::in_one_tab(&format!("insighthub-told-{end}"), move || {
+        spawn_local(async move {
+            // A server that cannot be asked costs a second notice at worst.
+            if !matches!(tell_end(id, attempt).await, Ok(Wire(false))) {
+                tell();
+            }
+        });
+    });
 }
 
 /// The ends that were told, a line each, with one more; `None` when it is among them.

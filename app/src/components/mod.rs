@@ -62,4 +62,4 @@ pub use status_badge::{BadgeSize, StatusBadge};
 pub use step_timeline::StepTimeline;
 pub use time::{Ago, Exactly, Now, OnDay, provide_now, use_now};
 pub use toast::{Toast, Tone};
-pub use waterfall::Waterfall;
+pub use waterfall::{JobWaterfall, Waterfall};

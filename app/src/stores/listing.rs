@@ -32,15 +32,21 @@ impl Listing {
     pub fn add(&mut self, place: Place) {
         let beyond =
             self.next.with_untracked(Option::is_some) && self.places.last().is_some_and(|last| place < *last);
-        if !beyond && !self.places.contains(&place) {
-            self.places.push(place);
-            self.settle();
+        // In its place at once: sorting all of a long list for each newcomer would be felt.
+        let at = self.places.partition_point(|listed| *listed > place);
+        if !beyond && self.places.get(at) != Some(&place) {
+            self.places.insert(at, place);
+            self.ids.update(|ids| ids.insert(at, place.1));
         }
     }
 
     pub fn remove(&mut self, id: DocumentId) {
-        self.places.retain(|(_, listed)| *listed != id);
-        self.settle();
+        if let Some(at) = self.places.iter().position(|(_, listed)| *listed == id) {
+            self.places.remove(at);
+            self.ids.update(|ids| {
+                ids.remove(at);
+            });
+        }
     }
 
     pub fn clear(&mut self) {
@@ -78,6 +84,8 @@ mod tests {
         listing.extend([at(9), at(8)].into_iter(), Some("8".into()));
         listing.add(at(10));
         listing.add(at(9));
+        assert_eq!(shown(&listing), [10, 9, 8]);
+        listing.remove(at(77).1);
         assert_eq!(shown(&listing), [10, 9, 8]);
         listing.extend([at(8), at(7)].into_iter(), None);
         assert_eq!(shown(&listing), [10, 9, 8, 7]);

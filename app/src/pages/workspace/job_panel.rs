@@ -1,13 +1,21 @@
-//! The job that runs in a workspace, or ran last: its four phases, how far it is, and what went wrong.
+//! The job that runs in a workspace, or ran last: its four phases, how far it is, what went wrong, and how it went over
+//! time.
+
 use crate::{
     activity::job_title,
     clock::WorkClock,
-    components::{BadgeSize, PhaseTimeline, StatusBadge, words},
+    components::{BadgeSize, JobWaterfall, PhaseTimeline, StatusBadge, words},
+    effect::effect,
+    server_fns::workspaces::job_steps,
     stores::Stores,
     view,
+    wire::Wire,
 };
-use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, resource::Metrics, shown::Shown};
-use leptos::{context::Provider, prelude::*};
+use domain::{
+    Job, JobId, JobStatus, PhaseDetail, WorkspaceId, event::FileProgress, message::count, resource::Metrics,
+    shown::Shown,
+};
+use leptos::{context::Provider, html, prelude::*, task::spawn_local};
 
 #[component]
 pub fn JobPanel(id: WorkspaceId) -> impl IntoView {
@@ -44,10 +52,66 @@ fn Panel(id: JobId) -> impl IntoView {
             <div class="card-body stack">
                 <Provider value=clock>
                     <PhaseTimeline phases rate=Signal::derive(move || rate.get()) />
+                    <OverTime id job phases />
                 </Provider>
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
             </div>
         </section>
+    }
+}
+
+/// The phases and the documents as bars. The steps of the documents are read when somebody looks, and again with each
+/// document that comes to its end.
+#[component]
+fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>>) -> impl IntoView {
+    let node = NodeRef::<html::Details>::new();
+    let is_open = RwSignal::new(false);
+    let steps = RwSignal::new(Vec::<FileProgress>::new());
+    let failed = RwSignal::new(None::<String>);
+    let through = Memo::new(move |_| {
+        job.with(|j| j.as_ref().map(|j| (j.attempt, j.metrics.documents_done + j.metrics.documents_failed)))
+    });
+    // One question at a time; what changes meanwhile is asked for after it.
+    let busy = RwSignal::new(false);
+    effect(move || {
+        through.track();
+        if !is_open.get() || busy.get() {
+            return;
+        }
+        busy.set(true);
+        spawn_local(async move {
+            let asked = through.try_get_untracked();
+            match job_steps(id).await {
+                Ok(Wire(read)) => {
+                    failed.try_set(None);
+                    steps.try_set(read);
+                }
+                Err(error) => {
+                    failed.try_set(Some(error.0.detail));
+                }
+            }
+            if through.try_get_untracked() == asked {
+                busy.try_update_untracked(|busy| *busy = false);
+            } else {
+                busy.try_set(false);
+            }
+        });
+    });
+    view! {
+        <details
+            class="details"
+            data-scripted=""
+            node_ref=node
+            on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
+        >
+            <summary class="meta">"Over time"</summary>
+            {move || {
+                is_open.get().then(|| view! {
+                    <JobWaterfall phases steps />
+                    <p class="text-status-failed" role="status">{move || failed.get()}</p>
+                })
+            }}
+        </details>
     }
 }
 

@@ -3,6 +3,7 @@
 mod create;
 mod documents;
 mod edit;
+mod job_steps;
 mod read;
 mod retry;
 mod search;
@@ -10,6 +11,7 @@ mod search;
 pub use create::{CreateWorkspace, create_workspace};
 pub use documents::{ListDocuments, list_documents};
 pub use edit::{EditWorkspace, edit_workspace};
+pub use job_steps::{JobSteps, job_steps};
 pub use read::{ReadWorkspace, read_workspace};
 pub use retry::{RetryWorkspace, retry_workspace};
 pub use search::{Search, search};

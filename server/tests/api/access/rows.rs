@@ -191,6 +191,9 @@ pub(super) fn screens() -> Vec<Row> {
         own("POST", "/_fn/auth/sign_out", Session, 200).fresh(),
         function("/_fn/auth/set_theme", 200).fields(|_| vec![("theme", "dark".into())]),
         function("/_fn/shell/read", 200),
+        of_owner("POST", "/_fn/shell/tell_end", Session, 200)
+            .fields(|w| vec![("job", w.job.clone()), ("attempt", "1".into())]),
+        of_owner("POST", "/_fn/workspaces/job_steps", Session, 200).fields(|w| vec![("job", w.job.clone())]),
         function("/_fn/workspaces/create", 200).fields(|_| vec![("name", "Papers".into())]),
         of_workspace("/_fn/workspaces/read"),
         of_workspace("/_fn/history/workspace"),

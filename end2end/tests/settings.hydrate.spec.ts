@@ -1,6 +1,6 @@
 // What the settings do with a script: rules that tick, bars that come, guards that ask, tabs that follow.
 import { expect, hydrated, test } from "../fixtures";
-import { FILES, allReady, firstWorkspace, live, signIn, signUp, upload } from "./support";
+import { FILES, allReady, elsewhere, firstWorkspace, live, signIn, signUp, upload } from "./support";
 
 test("a new name stands in every open tab at once", async ({ page, context }) => {
   await signUp(page);
@@ -184,6 +184,22 @@ test("changing the password throws the other browser out, and signing in leads b
   // The browser that made the change goes on by itself.
   await expect(page.locator("html")).toHaveAttribute("data-live", "open");
   await other.close();
+});
+
+test("a password is right however its accents are typed", async ({ page, browser, baseURL }) => {
+  const who = await signUp(page);
+  await page.goto("/settings/password");
+  await hydrated(page);
+  await page.getByLabel("Current password").fill(who.password);
+  // One character short once its accent is put on its letter: the page says so before the server is asked.
+  await page.getByLabel("New password", { exact: true }).fill("Abcde1e\u0301");
+  await expect(page.locator(".rule[data-kept]")).toHaveCount(3);
+  await page.getByLabel("New password", { exact: true }).fill("Scho\u0308n-warm-1");
+  await page.getByLabel("New password again").fill("Sch\u00f6n-warm-1");
+  await page.getByRole("button", { name: "Change password" }).click();
+  await expect(page.getByText("Your password is changed.")).toBeVisible();
+  const there = await elsewhere(browser, baseURL, { email: who.email, password: "Scho\u0308n-warm-1" });
+  await there.context().close();
 });
 
 test("a theme is tried at once and goes back when it is not saved", async ({ page, browser, baseURL }) => {

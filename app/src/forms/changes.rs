@@ -2,6 +2,7 @@
 //! itself knows as the default of a field, so no field needs a signal of its own.
 
 use crate::components::tell_input;
+use js_sys::JsString;
 use wasm_bindgen::JsCast;
 use web_sys::{
     Element, FormData, HtmlFormElement, HtmlInputElement, HtmlOptionElement, HtmlSelectElement,
@@ -74,10 +75,12 @@ impl Typed {
         (0..all.length()).filter_map(move |i| all.item(i))
     }
 
-    /// What a field holds; empty when it is not there or not marked.
+    /// What a field holds, in the form in which the server reads it: a letter and its accent are one character. Empty
+    /// when it is not there or not marked.
     pub fn text(&self, field: &str) -> String {
         let data = FormData::new_with_form(&self.0).ok();
-        data.and_then(|d| d.get(field).as_string()).unwrap_or_default()
+        let text = data.and_then(|d| d.get(field).as_string()).unwrap_or_default();
+        if text.is_ascii() { text } else { JsString::from(text).normalize("NFC").into() }
     }
 
     /// The names of the changed fields, as their labels say them.

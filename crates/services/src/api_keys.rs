@@ -5,6 +5,7 @@ use crate::{
     accounts::{hex, token_hash},
     command,
     ports::{KeyMade, NewKey, StoreError},
+    text::composed,
 };
 use domain::{
     ApiKey, ApiKeyId, Problem, UserId,
@@ -27,6 +28,7 @@ impl Services {
         command_id: Option<String>,
     ) -> Result<NewApiKey> {
         let now = self.clock.now();
+        let form = &ApiKeyForm { name: composed(form.name.clone()), ..form.clone() };
         let valid = form.check(now)?;
         let days = form.expires_in_days.map(|days| days.to_string()).unwrap_or_default();
         let until = form.expires_at.as_deref().unwrap_or_default();

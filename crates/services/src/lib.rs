@@ -25,6 +25,7 @@ mod reports;
 mod search;
 mod sent_files;
 mod sweep;
+mod text;
 mod throttle;
 mod watchdog;
 mod wording;

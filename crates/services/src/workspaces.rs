@@ -3,6 +3,7 @@
 use crate::{
     Error, Result, Services, command,
     ports::{NewWorkspace, PageQuery, Signal, StoreError, WorkspaceEdit},
+    text::composed,
 };
 use domain::{
     FieldErrors, Problem, UserId, Workspace, WorkspaceId, WorkspaceStatus,
@@ -45,9 +46,9 @@ impl Services {
         command_id: Option<String>,
     ) -> Result<Workspace> {
         let mut errors = FieldErrors::default();
-        let name = errors.take("name", WorkspaceName::parse(&form.name));
-        let description =
-            errors.take("description", Description::parse(form.description.as_deref().unwrap_or("")));
+        let name = errors.take("name", WorkspaceName::parse(&composed(form.name)));
+        let description = composed(form.description.unwrap_or_default());
+        let description = errors.take("description", Description::parse(&description));
         let (Some(name), Some(description)) = (name, description) else {
             return Err(Error::Invalid(errors));
         };
@@ -92,9 +93,9 @@ impl Services {
         form: EditWorkspaceForm,
     ) -> Result<Workspace> {
         let mut errors = FieldErrors::default();
-        let name = form.name.and_then(|name| errors.take("name", WorkspaceName::parse(&name)));
+        let name = form.name.and_then(|name| errors.take("name", WorkspaceName::parse(&composed(name))));
         let description =
-            form.description.and_then(|text| errors.take("description", Description::parse(&text)));
+            form.description.and_then(|text| errors.take("description", Description::parse(&composed(text))));
         errors.check()?;
         let turned = form.processor.is_some();
         let edit = WorkspaceEdit { name, description, processor: form.processor };

@@ -108,6 +108,58 @@ async fn preferences_go_with_the_person_to_every_browser() {
 }
 
 #[tokio::test]
+async fn what_is_typed_with_marks_apart_is_the_same() {
+    let server = Server::start().await;
+    let visitor = server.visitor();
+    // The same texts: each letter with its mark as one character, and as two.
+    let (whole, apart) = ("Zo\u{eb}s1Schl\u{fc}ssel", "Zoe\u{308}s1Schlu\u{308}ssel");
+    let (whole_name, apart_name) = ("Zo\u{eb}", "Zoe\u{308}");
+    let email = |name: &str| format!("{name}@example.org");
+    let body = json!({
+        "username": apart_name, "email": email(apart_name), "password": apart, "full_name": apart_name,
+    });
+    let made = visitor.post("/api/auth/signup", body).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let user = made.json();
+    assert_eq!((&user["username"], &user["full_name"]), (&json!(whole_name), &json!(whole_name)));
+    assert_eq!(user["email"], json!(email("zo\u{eb}")));
+    let client = Client { cookie: made.session_cookie(), ..visitor.clone() };
+    let login = |name: &str, password: &str| {
+        let (visitor, body) = (visitor.clone(), json!({ "email": email(name), "password": password }));
+        async move { visitor.post("/api/auth/login", body).await }
+    };
+    for (name, password) in
+        [(whole_name, whole), (apart_name, whole), (whole_name, apart), (apart_name, apart)]
+    {
+        assert_eq!(login(name, password).await.status, 200, "{name:?} {password:?}");
+    }
+    // A name and an address are taken however they are typed.
+    let again = json!({ "username": whole_name, "email": email(whole_name), "password": PASSWORD });
+    let problem = visitor.post("/api/auth/signup", again).await.problem(409, "username_taken");
+    assert_eq!(messages(&problem, "email"), ["This e-mail address is taken."]);
+    // So is the present password, and a new one is another one only if it looks so.
+    let same = change(&client, whole, apart).await.problem(422, "invalid");
+    assert_eq!(messages(&same, "new_password"), ["This is your current password. Choose another one."]);
+    let changed = change(&client, whole, "Ne\u{301}w1password").await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    login(whole_name, whole).await.problem(401, "wrong_credentials");
+    let renewed = login(whole_name, "N\u{e9}w1password").await;
+    assert_eq!(renewed.status, 200);
+    let client = Client { cookie: renewed.session_cookie(), ..client };
+    let named = client.patch("/api/auth/profile", json!({ "full_name": "Rene\u{301}" })).await.json();
+    assert_eq!(named["full_name"], json!("Ren\u{e9}"));
+    let made = client.post("/api/workspaces", json!({ "name": "U\u{308}ber Ma\u{308}rkte" })).await;
+    assert_eq!(made.json()["name"], json!("\u{dc}ber M\u{e4}rkte"), "{made:?}");
+    let key = client.post("/api/auth/api-keys", json!({ "name": "Cafe\u{301}", "scopes": ["read"] })).await;
+    assert_eq!(key.json()["name"], json!("Caf\u{e9}"), "{key:?}");
+    let body = json!({ "name": "Caf\u{e9}", "scopes": ["read"] });
+    client.post("/api/auth/api-keys", body).await.problem(409, "name_taken");
+    let body = json!({ "password": "Ne\u{301}w1password" });
+    let gone = client.send(client.request("DELETE", "/api/auth/account").json(&body)).await;
+    assert_eq!(gone.status, 202, "{gone:?}");
+}
+
+#[tokio::test]
 async fn a_change_of_the_password_is_refused_field_by_field() {
     let server = Server::start().await;
     let client = server.user("ada").await;

@@ -4,6 +4,7 @@ use super::{Client, Held, SignedIn, Who, token_hash};
 use crate::{
     Error, Result, Services,
     ports::{PasswordChange, StoreError},
+    text::composed,
 };
 use domain::{
     FieldErrors, Problem, message,
@@ -44,6 +45,10 @@ impl Services {
     ) -> Result<PasswordChanged> {
         let held = client.session.as_ref().filter(|held| held.session_id == who.session_id);
         let held = held.ok_or(Error::Unauthorized)?;
+        let form = ChangePassword {
+            current_password: composed(form.current_password),
+            new_password: composed(form.new_password),
+        };
         let mut errors = FieldErrors::default();
         let current = errors.take("current_password", validate::current_password(&form.current_password));
         let new = Password::instead_of(&form.current_password, &form.new_password);
@@ -120,6 +125,7 @@ impl Services {
     /// # Errors
     /// 403 `wrong_password` with the message at `field`; 429 `too_many_attempts`.
     pub async fn confirm_password(&self, who: &Who, password: String, field: &str) -> Result<()> {
+        let password = composed(password);
         validate::current_password(&password).map_err(|e| {
             let mut errors = FieldErrors::default();
             errors.take(field, Err::<(), _>(e));

@@ -1,7 +1,7 @@
 //! What a person is called, and the address that they sign in with.
 
 use super::{Client, Who, taken};
-use crate::{Result, Services, ports::UserEdit};
+use crate::{Result, Services, ports::UserEdit, text::composed};
 use domain::{
     FieldErrors, User,
     validate::{Email, FullName},
@@ -38,8 +38,9 @@ impl Services {
         client: &Client,
     ) -> Result<ProfileChanged> {
         let mut errors = FieldErrors::default();
-        let full_name = form.full_name.and_then(|text| errors.take("full_name", FullName::parse(&text)));
-        let email = form.email.and_then(|text| errors.take("email", Email::parse(&text)));
+        let full_name =
+            form.full_name.and_then(|text| errors.take("full_name", FullName::parse(&composed(text))));
+        let email = form.email.and_then(|text| errors.take("email", Email::parse(&composed(text))));
         errors.check()?;
         let edit = UserEdit { full_name, email, ..UserEdit::default() };
         let user = self.accounts.edit_user(who.user.id, edit, self.clock.now()).await.map_err(taken)?;

@@ -5,6 +5,7 @@ use crate::{
     Error, Result, Services,
     actor::acting,
     ports::{NewSession, NewUser, NewWorkspace, StoreError},
+    text::composed,
 };
 use domain::{
     Actor, FieldErrors, Problem, SessionId, User, UserId, WorkspaceId, WorkspaceStatus, message,
@@ -38,11 +39,11 @@ impl Services {
     /// `Invalid` by field; 409 with the message at the field for a taken name or address; 429 `too_many_sign_ups`.
     pub async fn sign_up(&self, form: SignUp, client: Client) -> Result<SignedIn> {
         let mut errors = FieldErrors::default();
-        let username = errors.take("username", Username::parse(&form.username));
-        let email = errors.take("email", Email::parse(&form.email));
-        let password = errors.take("password", Password::parse(&form.password));
+        let username = errors.take("username", Username::parse(&composed(form.username)));
+        let email = errors.take("email", Email::parse(&composed(form.email)));
+        let password = errors.take("password", Password::parse(&composed(form.password)));
         let full_name =
-            errors.take("full_name", FullName::parse(form.full_name.as_deref().unwrap_or_default()));
+            errors.take("full_name", FullName::parse(&composed(form.full_name.unwrap_or_default())));
         let (Some(username), Some(email), Some(password), Some(full_name)) =
             (username, email, password, full_name)
         else {
@@ -108,19 +109,21 @@ impl Services {
     /// 401 `wrong_credentials` with one sentence, whichever of the two was wrong; 429 `too_many_attempts` after too many
     /// of those, whether or not there is such an account, and before anything is looked up.
     pub async fn sign_in(&self, form: SignIn, client: Client) -> Result<SignedIn> {
-        let account = form.email.trim().to_lowercase();
+        let SignIn { email, password } =
+            SignIn { email: composed(form.email), password: composed(form.password) };
+        let account = email.trim().to_lowercase();
         let device = client.device.as_deref().and_then(|mark| self.seals.known_device(&account, mark));
         let knock = self.door.sign_in(&account, &client.ip, device, self.clock.now()).await;
         let knock = knock.map_err(|seconds| {
             let sentence = format!("Too many sign-ins failed. Try again in {}.", message::duration(seconds));
             Error::Problem(Box::new(Problem::too_often("too_many_attempts", sentence, seconds)))
         })?;
-        let found = match Email::parse(&form.email) {
+        let found = match Email::parse(&email) {
             Ok(email) => self.accounts.user_by_email(&email).await?,
             Err(_) => None,
         };
         let (user, hash) = found.map_or((None, None), |(u, h)| (Some(u), Some(h)));
-        let right = self.hasher.verify(form.password, hash).await?;
+        let right = self.hasher.verify(password, hash).await?;
         match user {
             Some(user) if right => {
                 drop(knock);

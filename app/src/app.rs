@@ -53,6 +53,7 @@ pub fn App() -> impl IntoView {
                         <Route path=path!("/profile") view=Page::Profile ssr=SsrMode::InOrder />
                         <Route path=path!("/password") view=Page::Password ssr=SsrMode::InOrder />
                         <Route path=path!("/preferences") view=Page::Preferences ssr=SsrMode::InOrder />
+                        <Route path=path!("/notifications") view=Page::Notifications ssr=SsrMode::InOrder />
                         <Route path=path!("/rag") view=Page::DefaultRag ssr=SsrMode::InOrder />
                         <Route path=path!("/api-keys") view=Page::ApiKeys ssr=SsrMode::InOrder />
                         <Route path=path!("/account") view=Page::Account ssr=SsrMode::InOrder />

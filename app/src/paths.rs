@@ -1,10 +1,11 @@
 //! Addresses inside the site: where a sign-in may lead, and how a text goes into a query.
 
-use domain::WorkspaceId;
+use domain::{DocumentId, WorkspaceId};
 
 pub const SETTINGS_PROFILE: &str = "/settings/profile";
 pub const SETTINGS_PASSWORD: &str = "/settings/password";
 pub const SETTINGS_PREFERENCES: &str = "/settings/preferences";
+pub const SETTINGS_NOTIFICATIONS: &str = "/settings/notifications";
 pub const SETTINGS_RAG: &str = "/settings/rag";
 pub const SETTINGS_SESSIONS: &str = "/settings/sessions";
 pub const SETTINGS_API_KEYS: &str = "/settings/api-keys";
@@ -57,6 +58,11 @@ pub fn decode(text: &str) -> Option<String> {
 /// The page of a workspace.
 pub fn workspace(id: WorkspaceId) -> String {
     format!("/w/{id}")
+}
+
+/// The page of a document.
+pub fn document(id: DocumentId) -> String {
+    format!("/d/{id}")
 }
 
 /// The page of a RAG config: of a workspace, or the person's default.

@@ -120,6 +120,7 @@ pub fn person() -> User {
         full_name: None,
         theme: Theme::System,
         density: Default::default(),
+        notifications: Default::default(),
         language: Default::default(),
         created_at: at(1),
     }

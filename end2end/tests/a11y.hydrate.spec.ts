@@ -31,7 +31,7 @@ for (const theme of ["light", "dark"] as const) {
     await check(page, "/components");
     await page.goto("/nowhere");
     await check(page, "/nowhere");
-    const settings = ["profile", "password", "preferences", "rag", "sessions", "api-keys", "account"];
+    const settings = ["profile", "password", "preferences", "notifications", "rag", "sessions", "api-keys", "account"];
     const failed = await failedDocument(page.request, workspace);
     const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
     for (const address of [

@@ -61,6 +61,9 @@ test("a running job stands in the tray on every page, in the tab, and its end is
 test("the end of a job is told to its person once, in whichever browser", async ({ page, browser, baseURL }) => {
   const who = await signUp(page);
   const workspace = await firstWorkspace(page.request);
+  // Signing in elsewhere is told too, which is not what this is about.
+  const choice = { notifications: { sign_ins: false } };
+  expect((await page.request.patch("/api/auth/preferences", { data: choice })).status()).toBe(200);
   const away = new Set<Page>();
   const lines = new Map<Page, () => Promise<void>>();
   const others = await Promise.all(
@@ -104,6 +107,113 @@ test("the end of a job is told to its person once, in whichever browser", async 
   await expect(later.locator('.doc-row[data-status="ready"]')).toHaveCount(1);
   await expect(later.locator(".toast")).toHaveCount(0);
   for (const other of others) await other.context().close();
+});
+
+test("only what somebody wants to be told is told", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto("/");
+  await live(page);
+  const choose = async (notifications: Record<string, boolean>) =>
+    expect((await page.request.patch("/api/auth/preferences", { data: { notifications } })).status()).toBe(200);
+  const finished = async (form: FormData) => {
+    const answer = await page.request.post(`/api/workspaces/${workspace}/documents`, { multipart: form });
+    const { job_id } = await answer.json();
+    const status = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
+    await expect.poll(status, { timeout: 60_000 }).not.toMatch(/pending|running/);
+  };
+  const files = (...all: [string, string][]) => {
+    const form = new FormData();
+    for (const [name, text] of all) form.append("file", new File([text], name));
+    return form;
+  };
+  await choose({ done: false });
+  await finished(files(["good.txt", "The harbour opens at six."]));
+  await finished(files(["broken.pdf", "%PDF-1.7\nthis is no real PDF"]));
+  const toasts = page.locator(".toast");
+  await expect(toasts).toHaveCount(1);
+  await expect(toasts).toHaveAttribute("data-status", "failed");
+  await toasts.getByRole("button").click();
+  await choose({ done: true, failed: false });
+  await finished(files(["worse.pdf", "%PDF-1.7\nthis is no real PDF either"]));
+  await finished(files(["better.txt", "The harbour closes at ten."]));
+  await expect(toasts).toHaveCount(1);
+  await expect(toasts).toHaveText(/Upload of 1 file: done\./);
+});
+
+test("while nobody looks the system tells it, once, where that is chosen and allowed", async ({ page, context }) => {
+  // What the browser would show is gathered, and it is told that nobody looks: a headless one shows nothing to nobody.
+  const told: string[] = [];
+  await context.exposeFunction("tell", (text: string) => told.push(text));
+  await context.addInitScript(() => {
+    class Gathered {
+      static get permission() {
+        return localStorage.getItem("test-permission") ?? "default";
+      }
+      static async requestPermission() {
+        localStorage.setItem("test-permission", "granted");
+        return "granted";
+      }
+      onclick: (() => void) | null = null;
+      constructor(_: string, { body }: { body: string }) {
+        Object.assign(window, { shown: this });
+        (window as unknown as { tell: (text: string) => void }).tell(body);
+      }
+      close() {}
+    }
+    Object.defineProperty(window, "Notification", { value: Gathered });
+    const looked = () => ((window as { away?: boolean }).away ? "hidden" : "visible");
+    Object.defineProperty(document, "visibilityState", { get: looked });
+    Object.defineProperty(document, "hidden", { get: () => looked() === "hidden" });
+  });
+  const look = (tab: typeof page, away: boolean) =>
+    tab.evaluate((away) => {
+      Object.assign(window, { away });
+      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+    }, away);
+
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto("/settings/notifications");
+  await live(page);
+  const browser = page.locator("[data-permission]");
+  await expect(browser).toHaveAttribute("data-permission", "unasked");
+  await page.getByRole("button", { name: "Allow in this browser" }).click();
+  await expect(browser).toHaveText("This browser shows them.");
+  expect(told).toEqual(["Notifications work in this browser."]);
+  const other = await context.newPage();
+  await other.goto("/");
+  await live(other);
+  const tabs = [page, other];
+
+  // Allowed, but not chosen: it waits until somebody looks.
+  for (const tab of tabs) await look(tab, true);
+  const { job_id } = await upload(page.request, workspace, [FILES[3]]);
+  const status = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
+  await expect.poll(status, { timeout: 60_000 }).toBe("completed");
+  await look(page, false);
+  await expect(page.locator(".toast")).toContainText("Upload of 1 file: done.");
+  await page.locator(".toast").getByRole("button").click();
+  await page.getByLabel("Tell me by a notification of the system").check();
+  await page.getByRole("button", { name: "Save notifications" }).click();
+  await expect(page.getByText("Your notifications are saved.")).toBeVisible();
+  expect(told).toHaveLength(1);
+
+  await look(page, true);
+  await upload(page.request, workspace, FILES.slice(1, 3));
+  await expect.poll(() => told, { timeout: 60_000 }).toEqual([told[0], "Upload of 2 files: done."]);
+  // Told is told: whoever comes back is shown what comes next, and not that.
+  for (const tab of tabs) await look(tab, false);
+  await upload(page.request, workspace, [FILES[0]]);
+  const toasts = () => Promise.all(tabs.map((tab) => tab.locator(".toast").allTextContents()));
+  await expect.poll(async () => (await toasts()).flat().length, { timeout: 60_000 }).toBe(1);
+  expect((await toasts()).flat()[0]).toContain("Upload of 1 file: done.");
+  expect(told).toHaveLength(2);
+  // A click on what the system showed leads there.
+  const has = await Promise.all(tabs.map((tab) => tab.evaluate(() => (window as { shown?: { body?: string } }).shown !== undefined)));
+  const teller = has[1] ? other : page;
+  await teller.evaluate(() => (window as unknown as { shown: { onclick: () => void } }).shown.onclick());
+  await expect(teller).toHaveURL(new RegExp(`/w/${workspace}$`));
 });
 
 test("workspaces are narrowed by status, words and order, in the address and without a script", async ({

@@ -219,6 +219,15 @@ test("the settings without a mouse", async ({ page }) => {
   await page.keyboard.press("Enter");
   await expect(page.getByText("Your preferences are saved.")).toBeVisible();
 
+  await tabTo(page, /^Notifications$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/notifications$/);
+  await tabTo(page, /^Something failed/);
+  await page.keyboard.press("Space");
+  await expect(page.getByLabel("Something failed")).not.toBeChecked();
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("Your notifications are saved.")).toBeVisible();
+
   await tabTo(page, /^RAG config$/);
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/settings\/rag$/);

@@ -186,6 +186,42 @@ test("changing the password throws the other browser out, and signing in leads b
   await other.close();
 });
 
+test("the list of sessions follows what other browsers do, and keeps the focus", async ({ page, browser, baseURL }) => {
+  const who = await signUp(page);
+  const first = await elsewhere(browser, baseURL, who);
+  await page.goto("/settings/sessions");
+  await live(page);
+  const lines = page.locator("[data-session-id]");
+  await expect(lines).toHaveCount(2);
+  const end = lines.filter({ hasNot: page.locator("[data-current]") }).getByRole("button", { name: /^End the session/ });
+  await end.first().focus();
+  const focused = () => page.evaluate(() => document.activeElement?.closest("[data-session-id]")?.getAttribute("data-session-id"));
+  const held = await focused();
+  expect(held).toBeTruthy();
+  // Nobody touches the page: another browser signs in, out, and is signed out by a third one.
+  const second = await elsewhere(browser, baseURL, who);
+  const signedIn = Date.now();
+  await expect(lines).toHaveCount(3);
+  console.log(`A7: the list showed another sign-in ${Date.now() - signedIn} ms behind the page that it led to`);
+  expect(await focused()).toBe(held);
+  await expect(page.locator(".toast")).toContainText("signed in to your account.");
+  await second.request.post("/api/auth/logout");
+  await expect(lines).toHaveCount(2);
+  expect(await focused()).toBe(held);
+  const ids = (await (await first.request.get("/api/auth/sessions")).json()).items;
+  const third = await elsewhere(browser, baseURL, who);
+  await expect(lines).toHaveCount(3);
+  const own = ids.find((s: { current: boolean }) => s.current).id;
+  expect(own).toBe(held);
+  expect((await third.request.delete(`/api/auth/sessions/${own}`)).status()).toBe(204);
+  await expect(page.locator(`[data-session-id="${own}"]`)).toHaveCount(0);
+  await expect(lines).toHaveCount(2);
+  await page.getByRole("button", { name: "End all other sessions" }).click();
+  await expect(lines).toHaveCount(1);
+  await expect(page.getByRole("button", { name: "End all other sessions" })).toHaveCount(0);
+  for (const there of [first, second, third]) await there.context().close();
+});
+
 test("a password is right however its accents are typed", async ({ page, browser, baseURL }) => {
   const who = await signUp(page);
   await page.goto("/settings/password");

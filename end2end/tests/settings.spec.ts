@@ -6,6 +6,7 @@ const TABS = [
   ["profile", "Profile"],
   ["password", "Password"],
   ["preferences", "Preferences"],
+  ["notifications", "Notifications"],
   ["rag", "RAG config"],
   ["sessions", "Sessions"],
   ["api-keys", "API keys"],
@@ -118,6 +119,27 @@ test("preferences survive a reload and stand in the HTML", async ({ page, javaSc
   expect(html).toMatch(/<html[^>]*data-density="compact"/);
   await page.reload();
   await expect(page.locator("html")).toHaveAttribute("data-density", "compact");
+});
+
+test("of what somebody is told is their choice, in all their browsers", async ({ page, browser, baseURL, javaScriptEnabled }) => {
+  const who = await signUp(page);
+  await open(page, "notifications", javaScriptEnabled !== false);
+  const boxes = page.getByRole("main").getByRole("checkbox");
+  const ticked = () => boxes.evaluateAll((all) => all.map((box) => (box as HTMLInputElement).checked));
+  expect(await ticked()).toEqual([true, true, true, true, false]);
+  await page.getByLabel("Work is done").uncheck();
+  await page.getByLabel("Tell me by a notification of the system").check();
+  await page.getByRole("button", { name: "Save notifications" }).click();
+  await expect(page.getByText("Your notifications are saved.")).toBeVisible();
+  const me = await (await page.request.get("/api/auth/me")).json();
+  const chosen = { done: false, failed: true, stalled: true, sign_ins: true, desktop: true };
+  expect(me.notifications).toEqual(chosen);
+  await page.reload();
+  expect(await ticked()).toEqual([false, true, true, true, true]);
+  const there = await elsewhere(browser, baseURL, who);
+  await there.goto("/settings/notifications");
+  await expect(there.getByLabel("Work is done")).not.toBeChecked();
+  await there.context().close();
 });
 
 test("another browser is listed and signed out", async ({ page, browser, baseURL, javaScriptEnabled }) => {

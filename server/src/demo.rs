@@ -185,7 +185,7 @@ impl Demo {
         };
         let new = self.services.sign_up(form, Client::default()).await?;
         // Signing up signs in; nobody holds that session.
-        self.services.sessions.end_session(new.user.id, new.session_id).await?;
+        self.services.sessions.end_session(new.user.id, new.session_id, self.services.clock.now()).await?;
         Ok(new.user.id)
     }
 

@@ -194,7 +194,8 @@ pub async fn add_user(
     let done = match added {
         Ok(new) => {
             // Signing up signs in; nobody holds that session.
-            let ended = built.services.sessions.end_session(new.user.id, new.session_id).await;
+            let now = built.services.clock.now();
+            let ended = built.services.sessions.end_session(new.user.id, new.session_id, now).await;
             ended.map(|_| new.user).map_err(Error::from)
         }
         Err(e) => Err(e),

@@ -2,6 +2,7 @@
 //! something ended, and what a screen reader hears of it.
 
 mod announcer;
+pub mod desktop;
 mod notices;
 mod tab;
 mod tray;

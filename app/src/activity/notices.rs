@@ -1,33 +1,65 @@
-//! A word when a job ended, wherever the person is. Of all their tabs, in whatever browser, the first one that somebody
-//! looks at says it, and no other.
+//! A word about what happened, wherever the person is: a job ended, a document gets nowhere, another browser signed in. Of
+//! all the tabs of a browser the first one that somebody looks at says it, and no other; the end of a job is said in one
+//! browser alone. While nobody looks at any, the system may. What is said at all is the person's choice.
 
-use super::job_title;
+use super::{desktop, job_title};
 use crate::{
     components::{Each, Toast, Tone},
     effect::effect,
     locks, paths,
     server_fns::shell::tell_end,
-    stores::Stores,
+    stores::{News, Stores},
     view,
     wire::Wire,
 };
-use domain::{Job, JobStatus, WorkspaceId, message::count};
+use domain::{Document, Job, JobId, JobStatus, UserId, message::count, resource::Notifications};
 use leptos::{ev, prelude::*, task::spawn_local, web_sys};
+use leptos_router::{NavigateOptions, hooks::use_navigate};
 use std::time::Duration;
 
 /// So long a good word stays; what went wrong stays until it is dismissed.
 const STAYS: Duration = Duration::from_secs(10);
+/// A tab that nobody looks at leaves others so long to say it: one of them may be looked at. They hear of it at most a
+/// second later.
+const OTHERS_FIRST: Duration = Duration::from_millis(1_500);
 /// No more than these are shown at once; older ones go.
 const MOST: usize = 4;
-/// The browser remembers that so many ends were told.
+/// The browser remembers that so many were told.
 const REMEMBERED: usize = 50;
 
-#[derive(Clone)]
+/// Which of the choices it falls under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Done,
+    Failed,
+    Stalled,
+    SignIn,
+}
+
+impl Kind {
+    const fn is_wanted(self, wanted: &Notifications) -> bool {
+        match self {
+            Kind::Done => wanted.done,
+            Kind::Failed => wanted.failed,
+            Kind::Stalled => wanted.stalled,
+            Kind::SignIn => wanted.sign_ins,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
 struct Notice {
     rev: u64,
-    workspace: WorkspaceId,
+    /// Whom it tells, and what it is known by: the same in every tab.
+    user: UserId,
+    about: String,
+    /// The job that ended with this, and its attempt.
+    end: Option<(JobId, u32)>,
+    kind: Kind,
     tone: Tone,
     text: String,
+    /// Where it leads.
+    to: String,
 }
 
 /// Those on screen.
@@ -36,29 +68,54 @@ type Shown = RwSignal<Vec<Notice>>;
 #[component]
 pub fn Notices() -> impl IntoView {
     let stores = Stores::expect();
-    let ended = RwSignal::from(stores.ended());
+    let news = RwSignal::from(stores.news());
+    let user = stores.user();
     let shown: Shown = RwSignal::new(vec![]);
-    let take = move || {
-        if ended.with_untracked(Vec::is_empty) || !is_seen() {
-            return;
-        }
-        for job in ended.try_update(std::mem::take).unwrap_or_default() {
-            let Some(notice) = notice(&job) else { continue };
-            once(&job, move || {
-                let (rev, tone) = (notice.rev, notice.tone);
-                shown.try_update(|all| {
-                    all.push(notice);
-                    let over = all.len().saturating_sub(MOST);
-                    all.drain(..over);
-                });
-                if tone == Tone::Done {
-                    set_timeout(move || close(shown, rev), STAYS);
-                }
-            });
+    let navigate = use_navigate();
+    // What is to be said, of all that has come. It is not there for the next look.
+    let taken = move || {
+        let wanted = user.with_untracked(|user| user.as_ref().map(|u| u.notifications)).unwrap_or_default();
+        let all = news.try_update(std::mem::take).unwrap_or_default();
+        all.iter().filter_map(notice).filter(move |notice| notice.kind.is_wanted(&wanted)).collect::<Vec<_>>()
+    };
+    let by_system = {
+        let user = stores.user();
+        move || {
+            user.with_untracked(|user| user.as_ref().is_some_and(|u| u.notifications.desktop))
+                && desktop::Permission::of_browser() == desktop::Permission::Granted
         }
     };
+    let say = StoredValue::new(Callback::new(move |()| {
+        let is_seen = is_seen();
+        // It stays until somebody looks, here or elsewhere.
+        if !is_seen && !by_system() {
+            return;
+        }
+        for notice in taken() {
+            let navigate = navigate.clone();
+            once(&notice.clone(), move || {
+                if !is_seen {
+                    let to = notice.to.clone();
+                    let go = move || navigate(&to, NavigateOptions::default());
+                    if desktop::show(&notice.text, &notice.about, go) {
+                        return;
+                    }
+                }
+                show(shown, notice);
+            });
+        }
+    }));
+    let take = move || {
+        if news.with_untracked(Vec::is_empty) {
+            return;
+        }
+        let now = move || {
+            say.try_with_value(|say| say.run(()));
+        };
+        if is_seen() { now() } else { set_timeout(now, OTHERS_FIRST) }
+    };
     effect(move || {
-        ended.track();
+        news.track();
         take();
     });
     effect(move || {
@@ -76,16 +133,28 @@ pub fn Notices() -> impl IntoView {
     }
 }
 
+fn show(shown: Shown, notice: Notice) {
+    let (rev, tone) = (notice.rev, notice.tone);
+    shown.try_update(|all| {
+        all.push(notice);
+        let over = all.len().saturating_sub(MOST);
+        all.drain(..over);
+    });
+    if tone == Tone::Done {
+        set_timeout(move || close(shown, rev), STAYS);
+    }
+}
+
 fn close(shown: Shown, rev: u64) {
     shown.try_update(|all| all.retain(|n| n.rev != rev));
 }
 
 #[component]
 fn Said(notice: Notice, shown: Shown) -> impl IntoView {
-    let Notice { rev, workspace, tone, text } = notice;
+    let Notice { rev, to, tone, text, .. } = notice;
     view! {
         <Toast tone text on_close=Callback::new(move |()| close(shown, rev))>
-            <a class="link" href=paths::workspace(workspace) on:click=move |_| close(shown, rev)>
+            <a class="link" href=to on:click=move |_| close(shown, rev)>
                 "Show"
             </a>
         </Toast>
@@ -96,19 +165,20 @@ fn is_seen() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Visible
 }
 
-/// Tells the end of a job if nobody has told it yet. What a tab of this browser told is remembered here, and the lock
-/// decides between tabs that learn of it in the same moment; between browsers the server decides.
-fn once(job: &Job, tell: impl FnOnce() + 'static) {
-    let end = format!("{}/{}", job.job_id, job.attempt);
+/// Tells something if nobody has told it yet. What a tab of this browser told is remembered here, and the lock decides
+/// between tabs that learn of it in the same moment; between browsers the server decides, where it is the end of a job.
+fn once(notice: &Notice, tell: impl FnOnce() + 'static) {
+    let about = &notice.about;
     if let Ok(Some(storage)) = window().local_storage() {
-        let key = format!("insighthub-told-{}", job.user_id);
+        let key = format!("insighthub-told-{}", notice.user);
         let told = storage.get_item(&key).ok().flatten().unwrap_or_default();
-        let Some(told) = told_with(&told, &end) else { return };
+        let Some(told) = told_with(&told, about) else { return };
         // A storage that is full or forbidden costs a second notice at worst.
         let _ = storage.set_item(&key, &told);
     }
-    let (id, attempt) = (job.job_id, job.attempt);
-    locks::in_one_tab(&format!("insighthub-told-{end}"), move || {
+    let end = notice.end;
+    locks::in_one_tab(&format!("insighthub-told-{about}"), move || {
+        let Some((id, attempt)) = end else { return tell() };
         spawn_local(async move {
             // A server that cannot be asked costs a second notice at worst.
             if !matches!(tell_end(id, attempt).await, Ok(Wire(false))) {
@@ -118,7 +188,7 @@ fn once(job: &Job, tell: impl FnOnce() + 'static) {
     });
 }
 
-/// The ends that were told, a line each, with one more; `None` when it is among them.
+/// What was told, a line each, with one more; `None` when it is among it.
 fn told_with(told: &str, end: &str) -> Option<String> {
     let mut lines: Vec<&str> = told.lines().collect();
     if lines.contains(&end) {
@@ -129,9 +199,50 @@ fn told_with(told: &str, end: &str) -> Option<String> {
     Some(lines.split_off(over).join("\n"))
 }
 
-fn notice(job: &Job) -> Option<Notice> {
+fn notice(news: &News) -> Option<Notice> {
+    match news {
+        News::Ended(job) => ended(job),
+        News::Stalled(document) => stalled(document),
+        News::SignedIn { user, device, rev } => Some(Notice {
+            rev: *rev,
+            user: *user,
+            about: format!("sign-in/{rev}"),
+            end: None,
+            kind: Kind::SignIn,
+            tone: Tone::Warning,
+            text: format!("{device} signed in to your account."),
+            to: paths::SETTINGS_SESSIONS.to_owned(),
+        }),
+    }
+}
+
+fn ended(job: &Job) -> Option<Notice> {
     let (tone, end) = outcome(job)?;
-    Some(Notice { rev: job.rev, workspace: job.kb_id, tone, text: format!("{}: {end}.", job_title(job)) })
+    Some(Notice {
+        rev: job.rev,
+        user: job.user_id,
+        about: format!("{}/{}", job.job_id, job.attempt),
+        end: Some((job.job_id, job.attempt)),
+        kind: if tone == Tone::Done { Kind::Done } else { Kind::Failed },
+        tone,
+        text: format!("{}: {end}.", job_title(job)),
+        to: paths::workspace(job.kb_id),
+    })
+}
+
+/// Once for each attempt: it is tried again a few times, and its end is told by its job.
+fn stalled(document: &Document) -> Option<Notice> {
+    let why = document.stalled()?;
+    Some(Notice {
+        rev: document.rev,
+        user: document.user_id,
+        about: format!("{}/{}/stalled", document.id, document.attempt),
+        end: None,
+        kind: Kind::Stalled,
+        tone: Tone::Warning,
+        text: format!("{} has stalled. {why}", document.filename),
+        to: paths::document(document.id),
+    })
 }
 
 /// What is to be said about the end of a job; nothing about one that somebody cancelled, who knows it.
@@ -154,9 +265,13 @@ fn outcome(job: &Job) -> Option<(Tone, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::job;
+    use crate::samples::{document, job, user};
+    use domain::{
+        DocumentStatus,
+        resource::{STALLED, Warning},
+    };
 
-    fn ended(status: JobStatus, done: u64, failed: u64) -> Option<(Tone, String)> {
+    fn of_end(status: JobStatus, done: u64, failed: u64) -> Option<(Tone, String)> {
         let mut job = job(1, 5, status);
         (job.metrics.documents_done, job.metrics.documents_failed) = (done, failed);
         job.error = (status == JobStatus::Failed).then(|| "All 2 files failed.".to_owned());
@@ -177,13 +292,50 @@ mod tests {
 
     #[test]
     fn an_end_says_how_it_went() {
-        assert_eq!(ended(JobStatus::Completed, 4, 0), Some((Tone::Done, "done".into())));
+        assert_eq!(of_end(JobStatus::Completed, 4, 0), Some((Tone::Done, "done".into())));
         assert_eq!(
-            ended(JobStatus::Completed, 1, 2),
+            of_end(JobStatus::Completed, 1, 2),
             Some((Tone::Warning, "1 file is ready, 2 failed".into()))
         );
-        assert_eq!(ended(JobStatus::Failed, 0, 2), Some((Tone::Failed, "All 2 files failed".into())));
-        assert_eq!(ended(JobStatus::Cancelled, 0, 0), None);
-        assert_eq!(ended(JobStatus::Running, 0, 0), None);
+        assert_eq!(of_end(JobStatus::Failed, 0, 2), Some((Tone::Failed, "All 2 files failed".into())));
+        assert_eq!(of_end(JobStatus::Cancelled, 0, 0), None);
+        assert_eq!(of_end(JobStatus::Running, 0, 0), None);
+    }
+
+    #[test]
+    fn of_each_kind_of_news_only_what_is_wanted_is_said() {
+        let mut part = job(1, 5, JobStatus::Completed);
+        part.metrics.documents_failed = 1;
+        let mut slow = document(1, 6, DocumentStatus::Processing);
+        slow.warnings =
+            vec![Warning { code: STALLED.into(), message: "Nothing came. Trying again (2 of 3).".into() }];
+        let signed_in = News::SignedIn { user: user(), device: "Firefox on Linux".into(), rev: 9 };
+        let of_each = [
+            (News::Ended(job(1, 4, JobStatus::Completed)), Kind::Done),
+            (News::Ended(part), Kind::Failed),
+            (News::Ended(job(1, 4, JobStatus::Failed)), Kind::Failed),
+            (News::Stalled(slow.clone()), Kind::Stalled),
+            (signed_in.clone(), Kind::SignIn),
+        ];
+        let nothing =
+            Notifications { done: false, failed: false, stalled: false, sign_ins: false, desktop: true };
+        let only = [
+            (Kind::Done, Notifications { done: true, ..nothing }),
+            (Kind::Failed, Notifications { failed: true, ..nothing }),
+            (Kind::Stalled, Notifications { stalled: true, ..nothing }),
+            (Kind::SignIn, Notifications { sign_ins: true, ..nothing }),
+        ];
+        for (news, kind) in of_each {
+            let notice = notice(&news).expect("a word");
+            assert_eq!(notice.kind, kind);
+            assert!(!kind.is_wanted(&nothing) && kind.is_wanted(&Notifications::default()), "{kind:?}");
+            for (other, wanted) in &only {
+                assert_eq!(kind.is_wanted(wanted), kind == *other, "{kind:?} {other:?}");
+            }
+        }
+        let said = notice(&News::Stalled(slow)).expect("a word");
+        assert_eq!(said.text, "1.txt has stalled. Nothing came. Trying again (2 of 3).");
+        assert_eq!(notice(&signed_in).expect("a word").text, "Firefox on Linux signed in to your account.");
+        assert_eq!(notice(&News::Ended(job(1, 4, JobStatus::Cancelled))), None, "who did it knows it");
     }
 }

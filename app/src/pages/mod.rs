@@ -34,7 +34,8 @@ pub use parts::parts_here;
 pub use parts::{Part, parts_at};
 use rag::{DefaultRagPage, WorkspaceRagPage};
 use settings::{
-    AccountPage, ApiKeysPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame,
+    AccountPage, ApiKeysPage, NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
+    SettingsFrame,
 };
 pub use sign_in::SignInPage;
 pub use sign_up::SignUpPage;

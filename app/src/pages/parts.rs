@@ -6,8 +6,8 @@ use super::problem::ProblemView;
 use super::workspace_dialog;
 use super::{
     AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, HomePage,
-    PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame, WorkspaceHistoryPage,
-    WorkspacePage, WorkspaceRagPage,
+    NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame,
+    WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
 };
 use crate::{components::ErrorPanel, error::UNREACHABLE, live::Live, view};
 use domain::Problem as Details;
@@ -47,6 +47,7 @@ pub enum Page {
     Profile,
     Password,
     Preferences,
+    Notifications,
     ApiKeys,
     Account,
     Sessions,
@@ -87,6 +88,7 @@ fn settings(page: Page) -> Fetched {
         Page::Profile => ProfilePage().into_any(),
         Page::Password => PasswordPage().into_any(),
         Page::Preferences => PreferencesPage().into_any(),
+        Page::Notifications => NotificationsPage().into_any(),
         Page::ApiKeys => ApiKeysPage().into_any(),
         Page::Account => AccountPage().into_any(),
         Page::Sessions => SessionsPage().into_any(),
@@ -118,6 +120,7 @@ impl Page {
             | Self::Profile
             | Self::Password
             | Self::Preferences
+            | Self::Notifications
             | Self::ApiKeys
             | Self::Account
             | Self::Sessions => Part::Settings,

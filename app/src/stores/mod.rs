@@ -7,9 +7,9 @@ mod shelf;
 pub use shelf::Watched;
 
 use domain::{
-    Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, Workspace,
-    WorkspaceId,
-    event::{FileProgress, SettingsChanged},
+    Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, UserId,
+    Workspace, WorkspaceId,
+    event::{FileProgress, SessionsChanged, SettingsChanged},
     pages::{DocumentPage, Shell, WorkspacePage},
     reducer::Store,
     resource::{Density, Theme},
@@ -34,6 +34,17 @@ impl JobState {
     }
 }
 
+/// Something that is worth a word, wherever the person is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum News {
+    /// A job ended.
+    Ended(Job),
+    /// A document gets nowhere, since just now.
+    Stalled(Document),
+    /// Another browser signed in to the account; `rev` is the seq of that.
+    SignedIn { user: UserId, device: String, rev: u64 },
+}
+
 #[derive(Default)]
 struct Inner {
     known: Store,
@@ -48,8 +59,8 @@ struct Inner {
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     /// Jobs that have not ended, oldest first.
     active: ArcRwSignal<Vec<JobId>>,
-    /// Jobs whose end the stream told, until somebody takes them to say so.
-    ended: ArcRwSignal<Vec<Job>>,
+    /// What the stream told that is worth a word, until somebody takes it to say so.
+    news: ArcRwSignal<Vec<News>>,
     user: ArcRwSignal<Option<User>>,
     /// The look that is saved, whatever is tried out meanwhile.
     look: ArcRwSignal<Option<(Theme, Density)>>,
@@ -57,6 +68,8 @@ struct Inner {
     export: ArcRwSignal<Option<Export>>,
     /// The last change of the person's default RAG config that the stream told of.
     rag_rev: ArcRwSignal<u64>,
+    /// The last change of the list of signed-in browsers that the stream told of.
+    sessions_rev: ArcRwSignal<u64>,
     /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
     max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -141,9 +154,9 @@ impl Stores {
         self.change(|s| s.active.clone())
     }
 
-    /// The jobs whose end the stream told. Whoever says so takes them out.
-    pub fn ended(self) -> ArcRwSignal<Vec<Job>> {
-        self.change(|s| s.ended.clone())
+    /// What the stream told that is worth a word. Whoever says it takes it out.
+    pub fn news(self) -> ArcRwSignal<Vec<News>> {
+        self.change(|s| s.news.clone())
     }
 
     pub fn user(self) -> ArcRwSignal<Option<User>> {
@@ -153,6 +166,11 @@ impl Stores {
     /// Rises when the person's default RAG config changes.
     pub fn rag_rev(self) -> ArcRwSignal<u64> {
         self.change(|s| s.rag_rev.clone())
+    }
+
+    /// Rises when other browsers are signed in than before.
+    pub fn sessions_rev(self) -> ArcRwSignal<u64> {
+        self.change(|s| s.sessions_rev.clone())
     }
 
     /// The newest export of the account that the stream told of.
@@ -337,11 +355,20 @@ impl Known for Store {
 
 impl Inner {
     fn apply(&mut self, event: &Event) {
+        let had_stalled = matches!(event, Event::DocumentStatus(d) if self.is_stalled(d.id));
         let Some(changed) = self.known.apply(event) else {
             return;
         };
         match changed {
-            EntityKey::Document(id) => self.tell_document(id),
+            EntityKey::Document(id) => {
+                self.tell_document(id);
+                if let Event::DocumentStatus(document) = event
+                    && !had_stalled
+                    && document.stalled().is_some()
+                {
+                    self.tell_news(News::Stalled(document.clone()));
+                }
+            }
             EntityKey::FileStep(id, _) => {
                 self.steps.put(id, self.known.known_steps(id));
                 self.tell_document(id);
@@ -355,23 +382,45 @@ impl Inner {
             EntityKey::Job(id) => {
                 self.tell_job(id);
                 if let Event::JobComplete(job) | Event::JobError(job) = event {
-                    self.ended.update(|ended| ended.push(job.clone()));
+                    self.tell_news(News::Ended(job.clone()));
                 }
             }
             EntityKey::Settings(_) => {
                 set_if_new(&self.user, self.known.user().cloned());
                 set_if_new(&self.look, self.known.user().map(|u| (u.theme, u.density)));
-                if let Event::SettingsChanged(SettingsChanged { export, rag_config, rev, .. }) = event {
+                if let Event::SettingsChanged(SettingsChanged {
+                    export,
+                    rag_config,
+                    sessions,
+                    rev,
+                    user,
+                    ..
+                }) = event
+                {
                     if export.is_some() {
                         set_if_new(&self.export, export.clone());
                     }
                     if rag_config.is_some() {
                         set_if_new(&self.rag_rev, *rev);
                     }
+                    if let Some(SessionsChanged { signed_in }) = sessions {
+                        set_if_new(&self.sessions_rev, *rev);
+                        if let Some(device) = signed_in.clone() {
+                            self.tell_news(News::SignedIn { user: user.id, device, rev: *rev });
+                        }
+                    }
                 }
             }
             EntityKey::Session(_) => {}
         }
+    }
+
+    fn is_stalled(&self, id: DocumentId) -> bool {
+        self.known.document(id).is_some_and(|known| known.stalled().is_some())
+    }
+
+    fn tell_news(&self, news: News) {
+        self.news.update(|all| all.push(news));
     }
 
     fn put_shell(&mut self, shell: &Shell) {

@@ -1,6 +1,11 @@
 use super::*;
-use crate::samples::{document, id, job, step, workspace};
-use domain::{Epoch, event::DocumentDeleted, pages::Since, resource::Page};
+use crate::samples::{document, id, job, person, step, workspace};
+use domain::{
+    Epoch,
+    event::DocumentDeleted,
+    pages::Since,
+    resource::{Page, STALLED, Warning},
+};
 
 fn page(documents: Vec<Document>, next: Option<&str>) -> WorkspacePage {
     WorkspacePage {
@@ -151,5 +156,39 @@ fn a_document_that_was_taken_off_comes_back_with_the_next_event() {
         stores.apply(Event::DocumentStatus(document(8, 4, DocumentStatus::Processing)));
         assert_eq!(ids(stores), [id::<DocumentId>(8)]);
         assert_eq!(stores.active_documents(id(1)).len(), 1);
+    });
+}
+
+#[test]
+fn what_is_worth_a_word_is_told_once() {
+    with(|stores| {
+        let news = || stores.news().try_update(std::mem::take).unwrap_or_default();
+        let stalled = |rev: u64, why: &str| Document {
+            warnings: vec![Warning { code: STALLED.into(), message: why.into() }],
+            ..document(8, rev, DocumentStatus::Processing)
+        };
+        stores.apply(Event::DocumentStatus(document(8, 1, DocumentStatus::Processing)));
+        assert_eq!(news(), []);
+        stores.apply(Event::DocumentStatus(stalled(2, "Once.")));
+        assert_eq!(news(), [News::Stalled(stalled(2, "Once."))]);
+        stores.apply(Event::DocumentStatus(stalled(3, "Twice.")));
+        assert_eq!(news(), [], "it has not got on since");
+        stores.apply(Event::DocumentStatus(document(8, 4, DocumentStatus::Processing)));
+        stores.apply(Event::DocumentStatus(stalled(5, "Again.")));
+        assert_eq!(news(), [News::Stalled(stalled(5, "Again."))]);
+        stores.apply(Event::DocumentStatus(stalled(5, "Again.")));
+        assert_eq!(news(), [], "an event that comes twice tells nothing new");
+
+        let sessions = |rev: u64, signed_in: Option<&str>| {
+            let sessions = Some(SessionsChanged { signed_in: signed_in.map(str::to_owned) });
+            Event::SettingsChanged(SettingsChanged { sessions, rev, ..SettingsChanged::of(person()) })
+        };
+        stores.apply(sessions(6, Some("Firefox on Linux")));
+        stores.apply(sessions(7, None));
+        let device = "Firefox on Linux".to_owned();
+        assert_eq!(news(), [News::SignedIn { user: person().id, device, rev: 6 }]);
+        assert_eq!(stores.sessions_rev().get_untracked(), 7);
+        stores.apply(Event::SettingsChanged(SettingsChanged { rev: 8, ..SettingsChanged::of(person()) }));
+        assert_eq!(stores.sessions_rev().get_untracked(), 7, "that was about something else");
     });
 }

@@ -16,7 +16,7 @@ use domain::{
     JobKind, JobStatus, PhaseDetail, PhaseName, Problem, SessionId, Step, Timestamp, User, UserId, Workspace,
     WorkspaceId, WorkspaceStatus,
     api_key::{ApiKey, Scope},
-    event::{DocumentDeleted, FileProgress, SettingsChanged, StepStatus, WorkspaceDeleted},
+    event::{DocumentDeleted, FileProgress, SessionsChanged, SettingsChanged, StepStatus, WorkspaceDeleted},
     export::{Export, ExportStatus},
     pages::{DocumentPage, Shell, Since, WorkspacePage},
     provision::{ProvisionDetail, ProvisionStatus, ProvisionStep, Provisioning},
@@ -25,8 +25,8 @@ use domain::{
         RagChoice, RagConfig, RagOptions, RerankModel, RetrieverType,
     },
     resource::{
-        Chunk, Counts, Density, DocumentRef, Language, Metrics, Page, SearchHit, Session, Theme, Warning,
-        no_metadata,
+        Chunk, Counts, Density, DocumentRef, Language, Metrics, Notifications, Page, SearchHit, Session,
+        Theme, Warning, no_metadata,
     },
     status::{JobRequest, PhaseStatus, Processor},
 };
@@ -118,8 +118,10 @@ objects! {
         theme,
         density or Density::default(),
         language or Language::default(),
+        notifications or Notifications::default(),
         created_at,
     }
+    Notifications { done, failed, stalled, sign_ins, desktop }
     Session { id, device, user_agent, ip, created_at, last_seen_at, expires_at, current }
     ApiKey { id, name, prefix, scopes, created_at, last_used_at, expires_at }
     Export { id, status, bytes, created_at, completed_at, expires_at, error }
@@ -240,7 +242,8 @@ objects! {
     }
     DocumentDeleted { id, workspace_id, rev }
     WorkspaceDeleted { id, rev }
-    SettingsChanged { user, theme, rag_config, rev, export }
+    SettingsChanged { user, theme, rag_config, rev, export, sessions }
+    SessionsChanged { signed_in }
 
     RagConfig {
         embedding_model,
@@ -609,9 +612,17 @@ mod tests {
         let changed = SettingsChanged {
             rag_config: Some(DefaultRagConfig { config, is_default: false }),
             export: Some(export()),
+            sessions: Some(SessionsChanged { signed_in: Some("Firefox on Linux".into()) }),
             ..SettingsChanged::of(person())
         };
         reads_back(changed);
+        reads_back(SettingsChanged {
+            sessions: Some(SessionsChanged::default()),
+            ..SettingsChanged::of(User {
+                notifications: Notifications { failed: false, desktop: true, ..Notifications::default() },
+                ..person()
+            })
+        });
     }
 
     #[test]
@@ -643,7 +654,7 @@ mod tests {
             names.iter().for_each(|name| assert!(fields.remove(*name).is_some(), "{name}"));
             json
         }
-        let user = without(person(), &["density", "language"]);
+        let user = without(person(), &["density", "language", "notifications"]);
         assert_eq!(User::from_json(&user), Some(person()));
         let old = without(workspace(1, 2), &["metadata"]);
         assert_eq!(Workspace::from_json(&old), Some(workspace(1, 2)));

@@ -88,12 +88,22 @@ pub struct SettingsChanged {
     /// The newest export, when it is what changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export: Option<Export>,
+    /// The browsers that are signed in, when it is they that changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<SessionsChanged>,
+}
+
+/// Another browser signed in, or some were signed out. Who wants to know which ones are left reads the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionsChanged {
+    /// What the browser is that signed in ("Firefox on Linux"); `None`: some ended.
+    pub signed_in: Option<String>,
 }
 
 impl SettingsChanged {
     /// Tells the user as it is now; gets its rev when it is committed.
     pub fn of(user: User) -> Self {
-        Self { theme: user.theme, user, rag_config: None, rev: 0, export: None }
+        Self { theme: user.theme, user, rag_config: None, rev: 0, export: None, sessions: None }
     }
 }
 

@@ -54,7 +54,32 @@ pub struct User {
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required))]
     pub language: Language,
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub notifications: Notifications,
     pub created_at: Timestamp,
+}
+
+/// Of what a person wants to be told while they are at something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Notifications {
+    /// Work that ended as it should.
+    pub done: bool,
+    /// Work that failed, also in part.
+    pub failed: bool,
+    /// A document that gets nowhere.
+    pub stalled: bool,
+    /// Another browser that signed in to the account.
+    pub sign_ins: bool,
+    /// While nobody looks at a page, the system shows it, in the browsers that may.
+    pub desktop: bool,
+}
+
+impl Default for Notifications {
+    fn default() -> Self {
+        Self { done: true, failed: true, stalled: true, sign_ins: true, desktop: false }
+    }
 }
 
 impl User {

@@ -5,17 +5,19 @@ use async_trait::async_trait;
 use domain::{
     Timestamp, User, UserId,
     event::{Event, SettingsChanged},
-    resource::{Density, Language, Theme},
+    resource::{Density, Language, Notifications, Theme},
     validate,
 };
 use services::ports::{Accounts, NewUser, NewWorkspace, PasswordChange, StoreError, UserEdit};
 use sqlx::{AnyConnection, Row, any::AnyRow};
 
 pub(crate) const USER: &str = "users.id, users.username, users.email, users.full_name, users.theme, \
-                               users.density, users.language, users.created_at";
+                               users.density, users.language, users.created_at, users.notify_done, \
+                               users.notify_failed, users.notify_stalled, users.notify_sign_ins, users.notify_desktop";
 
 /// Reads the columns of [`USER`], in that order, from column `from` on.
 pub(crate) fn user_of(row: &AnyRow, from: usize) -> Result<User, Fault> {
+    let is = |at: usize| row.try_get::<i64, _>(from + at).map(|n| n != 0);
     Ok(User {
         id: row.try_get::<&str, _>(from)?.parse().map_err(Fault::corrupt)?,
         username: row.try_get(from + 1)?,
@@ -25,6 +27,13 @@ pub(crate) fn user_of(row: &AnyRow, from: usize) -> Result<User, Fault> {
         density: row.try_get::<&str, _>(from + 5)?.parse().map_err(Fault::corrupt)?,
         language: row.try_get::<&str, _>(from + 6)?.parse().map_err(Fault::corrupt)?,
         created_at: Timestamp::from_micros(row.try_get(from + 7)?),
+        notifications: Notifications {
+            done: is(8)?,
+            failed: is(9)?,
+            stalled: is(10)?,
+            sign_ins: is(11)?,
+            desktop: is(12)?,
+        },
     })
 }
 
@@ -68,6 +77,7 @@ impl Accounts for Store {
                         theme: Theme::System,
                         density: Density::default(),
                         language: Language::default(),
+                        notifications: Notifications::default(),
                         created_at: user.created_at,
                     })
                 })
@@ -126,14 +136,20 @@ impl Accounts for Store {
                         return Ok(after);
                     }
                     sqlx::query(
-                        "UPDATE users SET full_name = $1, email = $2, theme = $3, density = $4, language = $5 \
-                         WHERE id = $6",
+                        "UPDATE users SET full_name = $1, email = $2, theme = $3, density = $4, language = $5, \
+                         notify_done = $6, notify_failed = $7, notify_stalled = $8, notify_sign_ins = $9, \
+                         notify_desktop = $10 WHERE id = $11",
                     )
                     .bind(after.full_name.clone())
                     .bind(after.email.clone())
                     .bind(after.theme.as_str())
                     .bind(after.density.as_str())
                     .bind(after.language.as_str())
+                    .bind(i64::from(after.notifications.done))
+                    .bind(i64::from(after.notifications.failed))
+                    .bind(i64::from(after.notifications.stalled))
+                    .bind(i64::from(after.notifications.sign_ins))
+                    .bind(i64::from(after.notifications.desktop))
                     .bind(id.to_string())
                     .execute(&mut tx.conn)
                     .await
@@ -197,6 +213,7 @@ fn edited(user: &User, edit: &UserEdit) -> User {
         theme: edit.theme.unwrap_or(user.theme),
         density: edit.density.unwrap_or(user.density),
         language: edit.language.unwrap_or(user.language),
+        notifications: edit.notifications.of(user.notifications),
         ..user.clone()
     }
 }

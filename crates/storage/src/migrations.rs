@@ -38,6 +38,7 @@ const CHANGES: &[Change] = changes![
     10 "0010_sent_files",
     11 "0011_step_sentences",
     12 "0012_stalls",
+    13 "0013_notifications",
     14 "0014_held_back",
     15 "0015_told_ends",
 ];

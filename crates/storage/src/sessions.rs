@@ -1,14 +1,19 @@
-//! Sign-in sessions. Whatever ends one tells the bus behind the commit.
+//! Sign-in sessions. Whatever ends one tells the bus behind the commit; and whatever changes the list of them tells the
+//! user's other sessions.
 
 use crate::{
-    accounts::{USER, user_of},
+    accounts::{self, USER, user_of},
     fault::Fault,
     open::Store,
     page::{Cursor, limit_of, paged},
     writer::Tx,
 };
 use async_trait::async_trait;
-use domain::{SessionId, Timestamp, User, UserId, resource::Page};
+use domain::{
+    Event, SessionId, Timestamp, User, UserId,
+    event::{SessionsChanged, SettingsChanged},
+    resource::Page,
+};
 use services::ports::{NewSession, PageQuery, PasswordChange, SessionInfo, Sessions, Signal, StoreError};
 use sqlx::{Row, any::AnyRow};
 use std::collections::BTreeSet;
@@ -54,6 +59,33 @@ pub(crate) async fn renew(tx: &mut Tx, change: &PasswordChange) -> Result<(), Fa
     Ok(())
 }
 
+/// Tells the user's sessions other than `id` that this one began (`signed_in` says what browser it is) or that some have
+/// ended. Where there are none, nobody could hear of it, and nothing is logged.
+async fn tell(
+    tx: &mut Tx,
+    user_id: UserId,
+    id: Option<SessionId>,
+    signed_in: Option<&str>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let others: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM sessions WHERE user_id = $1 AND id <> $2 AND expires_at > $3",
+    )
+    .bind(user_id.to_string())
+    .bind(id.map(|id| id.to_string()).unwrap_or_default())
+    .bind(now.micros())
+    .fetch_one(&mut tx.conn)
+    .await?;
+    if others == 0 {
+        return Ok(());
+    }
+    let Some(user) = accounts::load(&mut tx.conn, user_id).await? else { return Ok(()) };
+    let sessions = Some(SessionsChanged { signed_in: signed_in.map(str::to_owned) });
+    let changed = SettingsChanged { sessions, ..SettingsChanged::of(user) };
+    tx.emit(user_id, Event::SettingsChanged(changed), now);
+    Ok(())
+}
+
 /// Ends all sessions of the user but one; answers how many of them were still alive.
 pub(crate) async fn end_others(
     tx: &mut Tx,
@@ -71,6 +103,9 @@ pub(crate) async fn end_others(
         let session_id = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
         alive += u64::from(row.try_get::<i64, _>(1)? > now.micros());
         tx.signal(Signal::SessionEnded { user_id, session_id });
+    }
+    if alive > 0 {
+        tell(tx, user_id, None, None, now).await?;
     }
     Ok(alive)
 }
@@ -96,7 +131,8 @@ impl Sessions for Store {
                     .execute(&mut tx.conn)
                     .await
                     .map_err(|e| Fault::from(e).orphan())?;
-                    Ok(())
+                    let (id, device) = (Some(session.id), Some(session.device.as_str()));
+                    tell(tx, session.user_id, id, device, session.created_at).await
                 })
             })
             .await?;
@@ -182,10 +218,10 @@ impl Sessions for Store {
         Ok(())
     }
 
-    async fn end_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError> {
+    async fn end_session(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
         let written = self
             .writer()
-            .write_for(user, "end session", (user, id), |tx, (user, id)| {
+            .write_for(user, "end session", (user, id, now), |tx, (user, id, now)| {
                 Box::pin(async move {
                     let done = sqlx::query("DELETE FROM sessions WHERE id = $1 AND user_id = $2")
                         .bind(id.to_string())
@@ -195,6 +231,7 @@ impl Sessions for Store {
                     let was_there = done.rows_affected() > 0;
                     if was_there {
                         tx.signal(Signal::SessionEnded { user_id: *user, session_id: *id });
+                        tell(tx, *user, None, None, *now).await?;
                     }
                     Ok(was_there)
                 })
@@ -249,6 +286,9 @@ impl Sessions for Store {
                         let session_id = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
                         let user_id = row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?;
                         tx.signal(Signal::SessionEnded { user_id, session_id });
+                    }
+                    for user in users {
+                        tell(tx, *user, None, None, *now).await?;
                     }
                     Ok(rows.len() as u64)
                 })

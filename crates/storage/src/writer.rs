@@ -113,7 +113,7 @@ impl Tx {
         Ok(())
     }
 
-    /// Sent on the bus after the commit, behind the events.
+    /// Sent on the bus after the commit, before the events: a session that has ended hears no more of them.
     pub(crate) fn signal(&mut self, signal: Signal) {
         self.signals.push(signal);
     }

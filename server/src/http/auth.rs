@@ -16,6 +16,7 @@ use domain::{
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Deserializer, Serialize};
+use services::ports::NotificationsEdit;
 use services::{ChangePassword, PreferencesForm, ProfileForm, SignIn, SignUp, SignedIn as NewSession};
 use utoipa::ToSchema;
 
@@ -91,6 +92,22 @@ pub struct PreferencesBody {
     density: Option<String>,
     #[schema(value_type = Option<Language>)]
     language: Option<String>,
+    notifications: Option<NotificationsBody>,
+}
+
+/// Of what you want to be told; what is absent stays as it is.
+#[derive(Default, Deserialize, ToSchema)]
+pub struct NotificationsBody {
+    /// Work that ended as it should.
+    done: Option<bool>,
+    /// Work that failed, also in part.
+    failed: Option<bool>,
+    /// A document that gets nowhere.
+    stalled: Option<bool>,
+    /// Another browser that signed in to the account.
+    sign_ins: Option<bool>,
+    /// While nobody looks at a page, the system shows it, in the browsers that may.
+    desktop: Option<bool>,
 }
 
 /// Make an account with its first workspace, and sign in.
@@ -172,7 +189,7 @@ pub async fn change_password(
     Ok((cookies, Json(SessionsEnded::new(changed.sessions_ended))).into_response())
 }
 
-/// Change how things look; other open tabs follow.
+/// Change how things look and of what you are told; other open tabs follow.
 #[utoipa::path(patch, path = "/api/auth/preferences", tag = "account", request_body = PreferencesBody,
     responses((status = 200, body = User), (status = 401, body = Problem), (status = 422, body = Problem)))]
 pub async fn preferences(
@@ -180,8 +197,10 @@ pub async fn preferences(
     SignedIn(who): SignedIn,
     Json(body): Json<PreferencesBody>,
 ) -> ApiResult<Json<User>> {
-    let PreferencesBody { theme, density, language } = body;
-    let form = PreferencesForm { theme, density, language };
+    let PreferencesBody { theme, density, language, notifications } = body;
+    let NotificationsBody { done, failed, stalled, sign_ins, desktop } = notifications.unwrap_or_default();
+    let notifications = NotificationsEdit { done, failed, stalled, sign_ins, desktop };
+    let form = PreferencesForm { theme, density, language, notifications };
     Ok(Json(app.services().edit_preferences(who.user.id, form).await?))
 }
 

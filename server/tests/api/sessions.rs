@@ -139,6 +139,52 @@ async fn ending_ones_own_session_is_signing_out() {
 }
 
 #[tokio::test]
+async fn open_pages_hear_of_each_browser_that_comes_or_goes() {
+    let server = Server::start().await;
+    let own = server.user("ada").await;
+    let eve = server.user("eve").await;
+    let (mut tab, mut hers) = (own.socket().await, eve.socket().await);
+    tab.hello(Value::Null, Value::Null).await;
+    hers.hello(Value::Null, Value::Null).await;
+    let agent = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0";
+    let form = json!({ "email": "ada@example.org", "password": PASSWORD });
+    let visitor = server.visitor();
+    let sign_in = visitor.request("POST", "/api/auth/login").header("user-agent", agent).json(&form);
+    let answer = visitor.send(sign_in).await;
+    let answered = Instant::now();
+    let told = tab.frame().await;
+    println!("A7: another sign-in was told {:?} behind its answer", answered.elapsed());
+    assert_eq!(told["event"], "settings_changed");
+    assert_eq!(told["data"]["sessions"], json!({ "signed_in": "Firefox on Linux" }));
+    assert_eq!(told["data"]["user"]["username"], "ada");
+    assert_eq!(list(&own).await.len(), 2);
+
+    // Each way out is told: signing out, being signed out, all at once, and a new password.
+    let ended = json!({ "signed_in": null });
+    let there = Client { cookie: answer.session_cookie(), ..visitor };
+    assert_eq!(there.post("/api/auth/logout", json!({})).await.status, 204);
+    assert_eq!(tab.frame().await["data"]["sessions"], ended);
+    let one = server.sign_in("ada", PASSWORD).await;
+    let id = own_id(&one).await;
+    assert!(tab.frame().await["data"]["sessions"]["signed_in"].is_string());
+    assert_eq!(own.delete(&format!("/api/auth/sessions/{id}")).await.status, 204);
+    assert_eq!(tab.frame().await["data"]["sessions"], ended);
+    server.sign_in("ada", PASSWORD).await;
+    server.sign_in("ada", PASSWORD).await;
+    tab.frame().await;
+    tab.frame().await;
+    assert_eq!(own.delete("/api/auth/sessions").await.json(), json!({ "sessions_ended": 2 }));
+    assert_eq!(tab.frame().await["data"]["sessions"], ended);
+    // Where nothing ends, nothing is told; and nobody hears of other people's browsers.
+    own.delete("/api/auth/sessions").await;
+    own.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    let next = tab.frame().await;
+    assert_eq!((&next["data"]["theme"], next["data"].get("sessions")), (&json!("dark"), None));
+    eve.patch("/api/auth/preferences", json!({ "theme": "light" })).await;
+    assert_eq!(hers.frame().await["data"]["user"]["username"], "eve");
+}
+
+#[tokio::test]
 async fn all_others_end_at_once() {
     let server = Server::start().await;
     let own = server.user("ada").await;

@@ -108,6 +108,35 @@ async fn preferences_go_with_the_person_to_every_browser() {
 }
 
 #[tokio::test]
+async fn what_somebody_is_told_is_kept_for_all_their_browsers() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let all = json!({ "done": true, "failed": true, "stalled": true, "sign_ins": true, "desktop": false });
+    assert_eq!(client.read("/api/auth/me").await["notifications"], all);
+    let mut tab = client.socket().await;
+    tab.hello(Value::Null, Value::Null).await;
+    let chosen = json!({ "notifications": { "done": false, "desktop": true } });
+    let user = client.patch("/api/auth/preferences", chosen).await.json();
+    let kept = json!({ "done": false, "failed": true, "stalled": true, "sign_ins": true, "desktop": true });
+    assert_eq!(user["notifications"], kept, "the rest stays");
+    assert_eq!(settings_changed(&mut tab).await["user"], user);
+    let user = client.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.json();
+    assert_eq!(user["notifications"], kept);
+    assert_eq!(server.sign_in("ada", PASSWORD).await.read("/api/auth/me").await["notifications"], kept);
+
+    let wrong = json!({ "notifications": { "failed": "perhaps" } });
+    let problem = client.patch("/api/auth/preferences", wrong).await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "notifications.failed").len(), 1, "{problem}");
+    assert_eq!(client.read("/api/auth/me").await, user, "nothing of it stays");
+
+    // The form sends the boxes that are ticked, and no others.
+    let answer = client.submit("/_fn/settings/save_notifications", &[("stalled", "true")]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let one = json!({ "done": false, "failed": false, "stalled": true, "sign_ins": false, "desktop": false });
+    assert_eq!(client.read("/api/auth/me").await["notifications"], one);
+}
+
+#[tokio::test]
 async fn what_is_typed_with_marks_apart_is_the_same() {
     let server = Server::start().await;
     let visitor = server.visitor();

@@ -2,6 +2,7 @@
 
 mod account;
 mod api_keys;
+mod notifications;
 mod password;
 mod preferences;
 mod profile;
@@ -9,6 +10,7 @@ mod sessions;
 
 pub use account::AccountPage;
 pub use api_keys::ApiKeysPage;
+pub use notifications::NotificationsPage;
 pub use password::PasswordPage;
 pub use preferences::PreferencesPage;
 pub use profile::ProfilePage;
@@ -29,10 +31,11 @@ use leptos::prelude::*;
 use leptos_router::{components::Outlet, hooks::use_location};
 
 /// The tabs, in their order.
-const TABS: [(&str, &str); 7] = [
+const TABS: [(&str, &str); 8] = [
     (paths::SETTINGS_PROFILE, "Profile"),
     (paths::SETTINGS_PASSWORD, "Password"),
     (paths::SETTINGS_PREFERENCES, "Preferences"),
+    (paths::SETTINGS_NOTIFICATIONS, "Notifications"),
     (paths::SETTINGS_RAG, "RAG config"),
     (paths::SETTINGS_SESSIONS, "Sessions"),
     (paths::SETTINGS_API_KEYS, "API keys"),

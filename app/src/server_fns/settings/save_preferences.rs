@@ -11,7 +11,7 @@ pub async fn save_preferences(
 ) -> Result<(), AppError> {
     use crate::{paths::SETTINGS_PREFERENCES, ssr};
     let (services, who) = ssr::signed_in()?;
-    let form = services::PreferencesForm { theme, density, language };
+    let form = services::PreferencesForm { theme, density, language, ..Default::default() };
     let saved = services.edit_preferences(who.user.id, form).await;
     ssr::finish(
         saved.map(|_| ()),

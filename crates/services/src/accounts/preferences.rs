@@ -1,6 +1,9 @@
-//! How the screen looks to a person, in every browser.
+//! How the screen looks to a person, in every browser, and of what they want to be told.
 
-use crate::{Result, Services, ports::UserEdit};
+use crate::{
+    Result, Services,
+    ports::{NotificationsEdit, UserEdit},
+};
 use domain::{
     FieldErrors, User, UserId,
     resource::{Density, Language, Theme},
@@ -17,6 +20,8 @@ pub struct PreferencesForm {
     pub density: Option<String>,
     #[serde(default)]
     pub language: Option<String>,
+    #[serde(skip)]
+    pub notifications: NotificationsEdit,
 }
 
 impl Services {
@@ -30,7 +35,8 @@ impl Services {
         let density = form.density.and_then(|text| errors.take("density", choice(&text, Density::ALL)));
         let language = form.language.and_then(|text| errors.take("language", choice(&text, Language::ALL)));
         errors.check()?;
-        let edit = UserEdit { theme, density, language, ..UserEdit::default() };
+        let notifications = form.notifications;
+        let edit = UserEdit { theme, density, language, notifications, ..UserEdit::default() };
         Ok(self.accounts.edit_user(user, edit, self.clock.now()).await?)
     }
 }

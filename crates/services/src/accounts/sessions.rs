@@ -45,7 +45,7 @@ impl Services {
     /// # Errors
     /// `NotFound`.
     pub async fn end_session(&self, who: &Who, id: SessionId) -> Result<bool> {
-        match self.sessions.end_session(who.user.id, id).await? {
+        match self.sessions.end_session(who.user.id, id, self.clock.now()).await? {
             true => Ok(id == who.session_id),
             false => Err(Error::NotFound("session")),
         }

@@ -1,6 +1,6 @@
 //! Signing up, in and out, and finding out who asks.
 
-use super::{Client, EMAIL_TAKEN, SignedIn, Who, hex, taken, token_hash};
+use super::{Client, EMAIL_TAKEN, SignedIn, Who, device::device_name, hex, taken, token_hash};
 use crate::{
     Error, Result, Services,
     actor::acting,
@@ -147,6 +147,7 @@ impl Services {
                 id: session_id,
                 user_id: user.id,
                 token_hash: token_hash(&token),
+                device: device_name(&client.user_agent),
                 user_agent: client.user_agent.chars().take(300).collect(),
                 ip: client.ip,
                 created_at: now,
@@ -155,7 +156,7 @@ impl Services {
             .await?;
         if let Some(old) = client.session {
             // It may be another person's, who used this browser before.
-            self.sessions.end_session(old.user_id, old.session_id).await?;
+            self.sessions.end_session(old.user_id, old.session_id, now).await?;
         }
         let device = Some(self.seals.device(&user.email, &self.secrets.bytes32()));
         Ok(SignedIn { user, session_id, token, expires_at, device })
@@ -180,7 +181,7 @@ impl Services {
 
     /// Ends the session everywhere: its cookie, its sockets and its streams.
     pub async fn sign_out(&self, who: &Who) -> Result<()> {
-        self.sessions.end_session(who.user.id, who.session_id).await?;
+        self.sessions.end_session(who.user.id, who.session_id, self.clock.now()).await?;
         Ok(())
     }
 }

@@ -113,7 +113,12 @@ fn page_after(after: Option<String>) -> PageQuery {
 
 /// What the person chose, without what the account is.
 fn preferences(user: &User) -> serde_json::Value {
-    json!({ "theme": user.theme, "density": user.density, "language": user.language })
+    json!({
+        "theme": user.theme,
+        "density": user.density,
+        "language": user.language,
+        "notifications": user.notifications,
+    })
 }
 
 /// A session without what would let somebody in.

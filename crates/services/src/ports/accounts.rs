@@ -4,7 +4,7 @@ use super::{NewWorkspace, StoreError};
 use async_trait::async_trait;
 use domain::{
     SessionId, Timestamp, User, UserId,
-    resource::{Density, Language, Theme},
+    resource::{Density, Language, Notifications, Theme},
     validate,
 };
 
@@ -27,6 +27,30 @@ pub struct UserEdit {
     pub theme: Option<Theme>,
     pub density: Option<Density>,
     pub language: Option<Language>,
+    pub notifications: NotificationsEdit,
+}
+
+/// A change of some of the choices.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NotificationsEdit {
+    pub done: Option<bool>,
+    pub failed: Option<bool>,
+    pub stalled: Option<bool>,
+    pub sign_ins: Option<bool>,
+    pub desktop: Option<bool>,
+}
+
+impl NotificationsEdit {
+    /// The choices after the change.
+    pub fn of(self, before: Notifications) -> Notifications {
+        Notifications {
+            done: self.done.unwrap_or(before.done),
+            failed: self.failed.unwrap_or(before.failed),
+            stalled: self.stalled.unwrap_or(before.stalled),
+            sign_ins: self.sign_ins.unwrap_or(before.sign_ins),
+            desktop: self.desktop.unwrap_or(before.desktop),
+        }
+    }
 }
 
 /// A new password, and what goes with it.

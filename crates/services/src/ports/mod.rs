@@ -19,7 +19,7 @@ mod sessions;
 mod workspaces;
 mod world;
 
-pub use accounts::{Accounts, NewUser, PasswordChange, UserEdit};
+pub use accounts::{Accounts, NewUser, NotificationsEdit, PasswordChange, UserEdit};
 pub use api_keys::{ApiKeys, KeyMade, NewKey};
 pub use blobs::{BlobError, Blobs, FileTypes, Received};
 pub use bus::{Bus, BusReceiver, Signal, heard};

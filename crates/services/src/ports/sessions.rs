@@ -1,5 +1,6 @@
 //! Sign-in sessions. Whenever one ends, the store tells the bus behind the commit: even when whoever asked for it is
-//! gone by then, its streams end.
+//! gone by then, its streams end. The user's other sessions, where there are any, hear by `settings_changed` of one that
+//! begins or ends.
 
 use super::{PageQuery, StoreError};
 use async_trait::async_trait;
@@ -12,6 +13,8 @@ pub struct NewSession {
     /// SHA-256 of the token, hexadecimal; the token itself is only in the cookie.
     pub token_hash: String,
     pub user_agent: String,
+    /// The same in plain words, for the person's other browsers, which are told of it.
+    pub device: String,
     pub ip: String,
     pub created_at: Timestamp,
     pub expires_at: Timestamp,
@@ -61,7 +64,7 @@ pub trait Sessions: Send + Sync {
     async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
 
     /// Ends it; answers whether it was there.
-    async fn end_session(&self, user: UserId, id: SessionId) -> Result<bool, StoreError>;
+    async fn end_session(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Ends all live ones but `keep`; answers how many.
     async fn end_other_sessions(

@@ -146,6 +146,7 @@ async fn wrong_passwords_of_one_session_do_not_keep_another_one_out() {
             full_name: None,
             theme: domain::resource::Theme::System,
             density: Default::default(),
+            notifications: Default::default(),
             language: Default::default(),
             created_at: at(0),
         };

@@ -227,15 +227,15 @@ impl Task {
 
     /// Publishes, then answers: who has the answer finds the events on their way.
     fn tell(&self, items: Vec<Box<dyn Item>>, outcome: Outcome) {
+        for signal in outcome.signals {
+            self.setup.bus.publish(signal);
+        }
         let mut n = 0;
         for stamped in outcome.items.iter().flatten().flatten() {
             n += 1;
             self.setup.bus.publish(Signal::Event(stamped.event.clone()));
         }
         self.total.fetch_add(n, Ordering::AcqRel);
-        for signal in outcome.signals {
-            self.setup.bus.publish(signal);
-        }
         for (item, outcome) in items.into_iter().zip(outcome.items) {
             item.answer(outcome);
         }

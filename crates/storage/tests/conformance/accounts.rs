@@ -7,12 +7,12 @@ use crate::{
 };
 use domain::{
     Event, UserId,
-    resource::{Density, Language, Theme},
+    resource::{Density, Language, Notifications, Theme},
     validate::{Email, FullName},
 };
 use services::ports::{
-    Accounts, EventLog, NewSession, NewUser, PageQuery, PasswordChange, Sessions, StoreError, UserEdit,
-    Workspaces,
+    Accounts, EventLog, NewSession, NewUser, NotificationsEdit, PageQuery, PasswordChange, Sessions,
+    StoreError, UserEdit, Workspaces,
 };
 use std::ops::DerefMut;
 
@@ -96,10 +96,13 @@ async fn a_change_of_the_settings_is_told_to_the_other_tabs(s: impl Subject + De
         theme: Some(Theme::Dark),
         density: Some(Density::Compact),
         language: Some(Language::English),
+        notifications: NotificationsEdit { done: Some(false), desktop: Some(true), ..Default::default() },
     };
     let changed = s.store.edit_user(user, edit.clone(), s.world().now()).await.unwrap();
     assert_eq!((changed.full_name.as_deref(), changed.email.as_str()), (Some("Ada L"), "new@example.org"));
     assert_eq!((changed.theme, changed.density), (Theme::Dark, Density::Compact));
+    let chosen = Notifications { done: false, desktop: true, ..Notifications::default() };
+    assert_eq!(changed.notifications, chosen);
     assert_eq!(s.store.user(user).await.unwrap(), Some(changed.clone()));
     let log = s.store.after(user, base, 10).await.unwrap();
     let Some(Event::SettingsChanged(told)) = log[0].event() else { panic!("another event: {log:?}") };
@@ -112,6 +115,7 @@ async fn a_change_of_the_settings_is_told_to_the_other_tabs(s: impl Subject + De
     let edit = UserEdit { full_name: Some(None), ..UserEdit::default() };
     let changed = s.store.edit_user(user, edit, s.world().now()).await.unwrap();
     assert_eq!((changed.full_name, changed.theme), (None, Theme::Dark), "the rest stays");
+    assert_eq!(changed.notifications, chosen);
     let nobody = s.store.edit_user(UserId::new(s.world().uuid()), UserEdit::default(), s.world().now()).await;
     assert!(matches!(nobody, Err(StoreError::NotFound)), "{nobody:?}");
 }

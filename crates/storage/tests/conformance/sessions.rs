@@ -4,8 +4,11 @@ use crate::{
     on_every_database,
     subject::{Database, Subject},
 };
-use domain::{SessionId, Timestamp, UserId};
-use services::ports::{NewSession, PageQuery, Sessions, StoreError};
+use domain::{
+    Event, SessionId, Timestamp, UserId,
+    event::{SessionsChanged, SettingsChanged},
+};
+use services::ports::{EventLog, NewSession, PageQuery, Sessions, StoreError};
 use std::ops::DerefMut;
 
 pub fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
@@ -14,6 +17,7 @@ pub fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
         user_id,
         token_hash: token_hash.into(),
         user_agent: "Browser/1".into(),
+        device: "A browser".into(),
         ip: "127.0.0.1".into(),
         created_at: s.world().now(),
         expires_at: s.world().now().plus_seconds(60),
@@ -52,12 +56,12 @@ async fn only_its_user_ends_a_session_and_only_once(s: impl Subject + DerefMut<T
     let (ada, eve) = (s.user().await, s.user().await);
     let new = session(&s, ada, "aa");
     s.store.create_session(new.clone()).await.unwrap();
-    assert!(!s.store.end_session(eve, new.id).await.unwrap());
+    assert!(!s.store.end_session(eve, new.id, new.created_at).await.unwrap());
     assert!(s.store.session("aa", new.created_at).await.unwrap().is_some());
     assert!(s.world().bus.ended(ada).is_empty(), "nobody's streams end for that");
-    assert!(s.store.end_session(ada, new.id).await.unwrap());
+    assert!(s.store.end_session(ada, new.id, new.created_at).await.unwrap());
     assert!(s.store.session("aa", new.created_at).await.unwrap().is_none());
-    assert!(!s.store.end_session(ada, new.id).await.unwrap());
+    assert!(!s.store.end_session(ada, new.id, new.created_at).await.unwrap());
     assert_eq!(s.world().bus.ended(ada), [new.id], "told once");
 }
 
@@ -137,7 +141,62 @@ async fn expired_sessions_are_swept_and_no_others(s: impl Subject + DerefMut<Tar
     assert_eq!((s.world().bus.ended(ada).len(), s.world().bus.ended(bob).len()), (1, 2), "their streams end");
 }
 
+/// What the log tells of the browsers that are signed in, after `base`.
+async fn told(s: &Database, user: UserId, base: u64) -> Vec<Option<String>> {
+    let log = s.store.after(user, base, 50).await.unwrap();
+    let of = |event: Option<Event>| match event {
+        Some(Event::SettingsChanged(SettingsChanged {
+            sessions: Some(SessionsChanged { signed_in }),
+            user: who,
+            ..
+        })) => {
+            assert_eq!(who.id, user);
+            signed_in
+        }
+        other => panic!("another event: {other:?}"),
+    };
+    log.iter().map(|logged| of(logged.event())).collect()
+}
+
+async fn a_change_of_the_list_is_told_to_those_who_could_see_it(
+    s: impl Subject + DerefMut<Target = Database>,
+) {
+    let ada = s.user().await;
+    let base = s.store.head(ada).await.unwrap();
+    let (own, phone) = (session(&s, ada, "own"), session(&s, ada, "phone"));
+    s.store.create_session(own.clone()).await.unwrap();
+    assert_eq!(told(&s, ada, base).await, [], "nobody was there to hear of the first");
+    s.store.create_session(NewSession { device: "A phone".into(), ..phone.clone() }).await.unwrap();
+    let began = Some("A phone".to_owned());
+    assert_eq!(told(&s, ada, base).await, [began.clone()]);
+    let now = s.world().now();
+    s.store.end_session(ada, phone.id, now).await.unwrap();
+    s.store.end_session(ada, phone.id, now).await.unwrap();
+    assert_eq!(told(&s, ada, base).await, [began, None], "one that has gone does not go again");
+    let base = s.store.head(ada).await.unwrap();
+    assert_eq!(s.store.end_other_sessions(ada, own.id, now).await.unwrap(), 0);
+    assert_eq!(told(&s, ada, base).await, []);
+    s.store.create_session(session(&s, ada, "a")).await.unwrap();
+    s.store.create_session(session(&s, ada, "b")).await.unwrap();
+    assert_eq!(s.store.end_other_sessions(ada, own.id, now).await.unwrap(), 2);
+    let browser = Some("A browser".to_owned());
+    assert_eq!(told(&s, ada, base).await, [browser.clone(), browser, None], "once for all that ended");
+
+    // One that runs out goes from the list when it is swept; after the last one nobody listens.
+    let base = s.store.head(ada).await.unwrap();
+    s.world().clock.advance_seconds(40);
+    s.store.create_session(session(&s, ada, "late")).await.unwrap();
+    s.world().clock.advance_seconds(20);
+    s.store.sweep_sessions(s.world().now()).await.unwrap();
+    assert_eq!(told(&s, ada, base).await, [Some("A browser".to_owned()), None]);
+    let base = s.store.head(ada).await.unwrap();
+    s.world().clock.advance_seconds(60);
+    s.store.sweep_sessions(s.world().now()).await.unwrap();
+    assert_eq!(told(&s, ada, base).await, []);
+}
+
 on_every_database!(
+    a_change_of_the_list_is_told_to_those_who_could_see_it,
     a_session_lives_until_it_expires,
     a_session_that_is_used_remembers_when_last,
     only_its_user_ends_a_session_and_only_once,

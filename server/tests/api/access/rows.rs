@@ -177,6 +177,7 @@ pub(super) fn screens() -> Vec<Row> {
         own("GET", "/settings/profile", Page, 200),
         own("GET", "/settings/password", Page, 200),
         own("GET", "/settings/preferences", Page, 200),
+        own("GET", "/settings/notifications", Page, 200),
         own("GET", "/settings/rag", Page, 200),
         own("GET", "/settings/sessions", Page, 200),
         own("GET", "/settings/api-keys", Page, 200),
@@ -219,6 +220,7 @@ pub(super) fn screens() -> Vec<Row> {
             ]
         }),
         function("/_fn/settings/save_preferences", 200).fields(|_| vec![("density", "compact".into())]),
+        function("/_fn/settings/save_notifications", 200).fields(|_| vec![("failed", "true".into())]),
         function("/_fn/settings/sessions", 200),
         of_owner("POST", "/_fn/settings/end_session", Session, 200)
             .fresh()

@@ -70,6 +70,11 @@ pub fn rag(workspace: Option<WorkspaceId>) -> String {
     workspace.map_or_else(|| SETTINGS_RAG.to_owned(), |id| format!("/w/{id}/rag"))
 }
 
+/// The page of a workspace's RAG config with what a re-index would take, and the button for it.
+pub fn estimate(id: WorkspaceId) -> String {
+    format!("/w/{id}/rag?reindex")
+}
+
 /// Where a form without a script sends files for a workspace.
 pub fn add_files(id: WorkspaceId) -> String {
     format!("/w/{id}/files")

@@ -52,6 +52,12 @@ for (const theme of ["light", "dark"] as const) {
       await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
       await check(page, address);
     }
+    const config = { data: { chunk_size: 300, chunk_overlap: 0 } };
+    expect((await page.request.put(`/api/workspaces/${workspace}/rag-config`, config)).status()).toBe(200);
+    await page.goto(`${home}/rag?reindex`);
+    await live(page);
+    await expect(page.locator("[data-estimate]")).toContainText("tokens");
+    await check(page, "what a re-index will take");
     await page.goto(home);
     await live(page);
     await refusedUpload(page);

@@ -1,6 +1,6 @@
 // The settings: every form posts, with and without a script.
 import { expect, hydrated, person, test } from "../fixtures";
-import { elsewhere, firstWorkspace, lost, signUp } from "./support";
+import { elsewhere, firstWorkspace, lost, signUp, upload } from "./support";
 
 const TABS = [
   ["profile", "Profile"],
@@ -140,6 +140,37 @@ test("of what somebody is told is their choice, in all their browsers", async ({
   await there.goto("/settings/notifications");
   await expect(there.getByLabel("Work is done")).not.toBeChecked();
   await there.context().close();
+});
+
+test("what a re-index will take is told before it starts", async ({ page, javaScriptEnabled }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const { job_id } = await upload(page.request, workspace, ["glossary.txt"]);
+  const job = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
+  await expect.poll(job, { timeout: 60_000 }).toBe("completed");
+  const saved = await page.request.put(`/api/workspaces/${workspace}/rag-config`, { data: { chunk_size: 300, chunk_overlap: 0 } });
+  expect(saved.status()).toBe(200);
+  const panel = page.locator("[data-estimate]");
+  if (javaScriptEnabled === false) {
+    await page.goto(`/w/${workspace}`);
+    await page.getByRole("link", { name: "Re-index 1 document…" }).click();
+  } else {
+    await page.goto(`/w/${workspace}/rag?reindex`);
+    await hydrated(page);
+  }
+  await expect(page).toHaveURL(new RegExp(`/w/${workspace}/rag\\?reindex$`));
+  const { chunks, tokens } = await (await page.request.get(`/api/workspaces/${workspace}/reindex/estimate`)).json();
+  const [cut, read] = [chunks, tokens].map((figure: number) => figure.toLocaleString("en-GB"));
+  await expect(panel.getByRole("status")).toHaveText(new RegExp(`^1 document: (about )?${cut} chunks and ${read} tokens`));
+  expect(await lost(page)).toEqual({ wide: 0, out: [] });
+  await panel.getByRole("link", { name: "Cancel" }).click();
+  await expect(panel).toHaveCount(0);
+  await page.goto(`/w/${workspace}/rag?reindex`);
+  if (javaScriptEnabled !== false) await hydrated(page);
+  await panel.getByRole("button", { name: "Re-index" }).click();
+  await expect(page).toHaveURL(new RegExp(`/w/${workspace}$`));
+  const stale = async () => (await (await page.request.get(`/api/workspaces/${workspace}`)).json()).counts.stale;
+  await expect.poll(stale, { timeout: 60_000 }).toBe(0);
 });
 
 test("another browser is listed and signed out", async ({ page, browser, baseURL, javaScriptEnabled }) => {

@@ -58,7 +58,7 @@ pub fn DocumentPage() -> impl IntoView {
     let skeleton = || view! { <div class="page"><RowsSkeleton /></div> };
     view! {
         <AwaitedTabTitle title />
-        {read(page, "document", skeleton, keep, |page, _| {
+        {read(page, || async {}, "document", skeleton, keep, |page, (), _| {
             let id = page.document.id;
             view! { <OneDocument id workspace=page.workspace chunks=page.chunks /> }
         })}

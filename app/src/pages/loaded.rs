@@ -26,28 +26,31 @@ where
 {
     Live::expect().shows(Screen::Other);
     let skeleton = || view! { <RowsSkeleton rows=8 /> };
-    view! { <div class="page">{read(page, what, skeleton, |_, _, _| {}, move |read, _| show(read))}</div> }
+    view! { <div class="page">{read(page, || async {}, what, skeleton, |_, _, _| {}, move |read, (), _| show(read))}</div> }
 }
 
-/// `skeleton` stands there meanwhile. `keep` puts what was read into the stores, after what every page has. `show` gets what was read, and what reads it anew.
-pub fn read<T>(
+/// `beside` is waited for as well. `skeleton` stands there meanwhile. `keep` puts what was read into the stores, after what
+/// every page has. `show` gets what was read, what came beside it, and what reads it anew.
+pub fn read<T, B>(
     page: PageData<Result<Wire<T>, AppError>>,
+    beside: impl Fn() -> B + Clone + Send + Sync + 'static,
     what: &'static str,
     skeleton: fn() -> AnyView,
     keep: fn(&T, Stores, Live),
-    show: impl Fn(T, Callback<()>) -> AnyView + Clone + Send + Sync + 'static,
+    show: impl Fn(T, B::Output, Callback<()>) -> AnyView + Clone + Send + Sync + 'static,
 ) -> impl IntoView
 where
     T: Clone + PartialEq + Serialize + FromJson + Send + Sync + 'static,
+    B: Future<Output: Send + 'static> + Send,
 {
     let ShellData(shell) = expect_context();
     let again = Callback::new(move |()| page.refetch());
     view! {
         <Suspense fallback=skeleton>
             {move || {
-                let show = show.clone();
+                let (show, beside) = (show.clone(), beside());
                 Suspend::new(async move {
-                    let shell = shell.await;
+                    let (shell, beside) = (shell.await, beside.await);
                     match page.await {
                         Ok(Wire(read)) => {
                             let take = |stores: Stores, live: Live| {
@@ -58,7 +61,7 @@ where
                             };
                             part(&take, {
                                 let read = read.clone();
-                                move || show(read, again)
+                                move || show(read, beside, again)
                             })
                                 .into_any()
                         }

@@ -11,7 +11,7 @@ use crate::{
     forms::{Deed, FormState, Hooks, SaveForm, Typed},
     live::{Live, Screen},
     paths,
-    server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, read_rag},
+    server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, estimate_reindex, read_rag},
     stores::Stores,
     view,
     wire::{Wire, page_data},
@@ -22,10 +22,11 @@ use domain::{
 };
 use fields::{Fields, text_of};
 use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use litemap::LiteMap;
 use preview::Preview;
 pub use stale::Stale;
+use stale::{Expected, expected};
 
 /// What the fields hold now, by their names.
 pub type Now = RwSignal<LiteMap<&'static str, String>>;
@@ -67,6 +68,19 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
         },
         true,
     );
+    // An address that ends in `?reindex` asks what a re-index will take.
+    let query = use_query_map();
+    let asks = Memo::new(move |_| is_workspace && query.with(|q| q.get("reindex").is_some()));
+    let estimate = page_data(
+        move || workspace.get().filter(|_| asks.get()),
+        |id| async move {
+            match id {
+                Some(id) => Some(estimate_reindex(id).await),
+                None => None,
+            }
+        },
+        false,
+    );
     let keep = |read: &RagPage, stores: Stores, _: Live| {
         if let Some(workspace) = &read.workspace {
             stores.put_workspace(workspace);
@@ -74,22 +88,28 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
     };
     loaded::read(
         page,
+        move || async move { estimate.await.map(expected) },
         "RAG config",
         || view! { <RowsSkeleton rows=6 /> },
         keep,
-        move |read, anew| {
+        move |read, told, anew| {
             let first = FormState::told_once(start);
             let again = Callback::new(move |said: Option<&'static str>| {
                 start.set_value(FormState { said: said.map(str::to_owned), ..FormState::default() });
                 anew.run(());
             });
-            view! { <Config read start=first again /> }
+            view! { <Config read told start=first again /> }
         },
     )
 }
 
 #[component]
-fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>) -> impl IntoView {
+fn Config(
+    read: RagPage,
+    told: Option<Expected>,
+    start: FormState,
+    again: Callback<Option<&'static str>>,
+) -> impl IntoView {
     let workspace = read.workspace.as_ref().map(|w| w.id);
     let text =
         |field: &RagField| (field.as_str(), start.typed_or(field.as_str(), text_of(&read.config, *field)));
@@ -159,7 +179,7 @@ fn Config(read: RagPage, start: FormState, again: Callback<Option<&'static str>>
             </PageHeader>
         })}
         <div class="settings">
-            {workspace.map(|id| view! { <Stale id /> })}
+            {workspace.map(|id| view! { <Stale id told=told.clone() /> })}
             {move || {
                 is_old.get().then(|| view! {
                     <div class="panel row" role="status" data-old="">

@@ -4,6 +4,43 @@ use super::*;
 use crate::common::{Setup, prose};
 
 #[tokio::test]
+async fn what_a_reindex_will_take_stands_on_a_page_without_a_script() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let id = ada.upload_one(&workspace, "notes.txt", &prose(3, 400)).await;
+    ada.settled(&id).await;
+    let page = async |path: String| {
+        let answer = ada.get(&path).await;
+        assert_eq!(answer.status, 200, "{path}");
+        String::from_utf8(answer.body).expect("text")
+    };
+    let asked = format!("/w/{workspace}/rag?reindex");
+    assert!(!page(asked.clone()).await.contains("data-estimate"), "nothing is stale");
+    saved(&ada, &config_of(&workspace), with(builtin(), json!({ "chunk_size": 300, "chunk_overlap": 0 })))
+        .await;
+    let estimate = ada.read(&format!("/api/workspaces/{workspace}/reindex/estimate")).await;
+    assert_eq!(estimate["documents"], 1);
+    // From the documents and from the config, a link leads to it; only there, a form starts the work.
+    for path in [format!("/w/{workspace}"), format!("/w/{workspace}/rag")] {
+        let html = page(path.clone()).await;
+        assert!(html.contains(&format!("href=\"{asked}\"")), "{path}");
+        assert!(!html.contains("data-estimate"), "{path}");
+    }
+    let html = page(asked).await;
+    let (_, panel) = html.split_once("data-estimate").expect("the estimate");
+    let figure = |name: &str| domain::message::number(estimate[name].as_u64().expect("a number"));
+    let sentence = format!("{} chunks and {} tokens", figure("chunks"), figure("tokens"));
+    assert!(panel.contains(&sentence), "{sentence}");
+    assert!(panel.contains("/_fn/rag/reindex"), "the button");
+    let form = ada.request("POST", "/_fn/rag/reindex").header("accept", "text/html");
+    let form = form.header("content-type", "application/x-www-form-urlencoded").header("origin", &ada.base);
+    let answer = ada.send(form.body(format!("id={workspace}"))).await;
+    assert_eq!((answer.status, answer.header("location")), (302, format!("/w/{workspace}").as_str()));
+    assert_eq!(ada.settled(&id).await["status"], "ready");
+}
+
+#[tokio::test]
 async fn a_change_makes_documents_stale_and_one_call_indexes_just_those_anew() {
     let server = Server::start().await;
     let ada = server.user("ada").await;

@@ -41,7 +41,7 @@ pub fn read<T, B>(
 ) -> impl IntoView
 where
     T: Clone + PartialEq + Serialize + FromJson + Send + Sync + 'static,
-    B: Future<Output: Send + 'static> + Send,
+    B: Future<Output: Send + 'static> + Send + 'static,
 {
     let ShellData(shell) = expect_context();
     let again = Callback::new(move |()| page.refetch());

@@ -39,16 +39,17 @@ pub fn Deed(
         let to = to.clone();
         spawn_local(async move {
             let answer = send(&element, &to).await;
-            if busy.try_set(false).is_some() {
-                return;
-            }
+            busy.try_set(false);
             match answer {
                 Ok(value) => {
-                    key.set(idempotency_key());
-                    done.run(value);
+                    key.try_set(idempotency_key());
+                    // The form may be gone by its own doing: the news of the deed can come before the answer to it.
+                    done.try_run(value);
                 }
                 Err(error) if error.status() == 401 => live.signed_out(),
-                Err(error) => failed.set(Some(error.0.detail)),
+                Err(error) => {
+                    failed.try_set(Some(error.0.detail));
+                }
             }
         });
     };

@@ -42,6 +42,7 @@ pub use history::Pages;
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use search::VectorCache;
 pub use sweep::Uploads;
+pub use text::composed;
 pub use throttle::Door;
 pub use wording::Wording;
 pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};

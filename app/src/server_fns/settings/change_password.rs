@@ -14,6 +14,9 @@ pub async fn change_password(
     use crate::{paths::SETTINGS_PASSWORD, ssr};
     let world = ssr::world()?;
     let (services, who) = ssr::signed_in()?;
+    // The same password is the same, however the accents of each were typed.
+    let (new_password, repeated_password) =
+        (services::composed(new_password), services::composed(repeated_password));
     let changed = match repeated(&new_password, &repeated_password) {
         Err(errors) => Err(errors.into()),
         Ok(()) => {

@@ -147,7 +147,7 @@ test("a hidden tab keeps what comes, and is right in one frame when somebody loo
   const look = (state: string) =>
     page.evaluate((state) => {
       Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
-      document.dispatchEvent(new Event("visibilitychange"));
+      document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
     }, state);
   await look("hidden");
   // How often the row changes from here on, and what it says in the frame after somebody looks.
@@ -173,7 +173,7 @@ test("a hidden tab keeps what comes, and is right in one frame when somebody loo
   expect((await page.request.post(`/api/status/documents/${scan}`, { data: { status: "ready" } })).status()).toBe(200);
   const frames = await page.evaluate(async (id) => {
     Object.defineProperty(document, "visibilityState", { value: "visible", configurable: true });
-    document.dispatchEvent(new Event("visibilitychange"));
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
     const row = () => document.querySelector(`.doc-row[data-document-id="${id}"]`)!.getAttribute("data-status");
     while (row() !== "ready") await new Promise((done) => requestAnimationFrame(done));
     await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));

@@ -2,7 +2,7 @@
 import AxeBuilder from "@axe-core/playwright";
 import { expect, test } from "../fixtures";
 import { type Page } from "@playwright/test";
-import { FILES, failedDocument, firstWorkspace, live, refusedUpload, signUp, unready, upload } from "./support";
+import { FILES, addresses, failedDocument, firstWorkspace, live, refusedUpload, signUp, unready, upload } from "./support";
 
 /** Looks the page through. */
 async function check(page: Page, where: string): Promise<void> {
@@ -33,20 +33,10 @@ for (const theme of ["light", "dark"] as const) {
     await check(page, "/nowhere");
     const settings = ["profile", "password", "preferences", "notifications", "rag", "sessions", "api-keys", "account"];
     const failed = await failedDocument(page.request, workspace);
-    const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
+    const home = `/w/${workspace}`;
     for (const address of [
       ...settings.map((tab) => `/settings/${tab}`),
-      "/",
-      "/?new",
-      home,
-      `${home}?q=workspace`,
-      `${home}?edit`,
-      `${home}/rag`,
-      `${home}/history`,
-      `${home}/analytics`,
-      document,
-      `${document}/history`,
-      `/d/${failed}`,
+      ...addresses(workspace, documents[0].document_id, failed),
     ]) {
       await page.goto(address);
       await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);

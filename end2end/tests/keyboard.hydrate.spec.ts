@@ -2,6 +2,7 @@
 import { expect, person, test } from "../fixtures";
 import {
   FILES,
+  addresses,
   allReady,
   failedDocument,
   firstWorkspace,
@@ -133,21 +134,9 @@ test("at twice the size on a small window nothing is lost", async ({ page }) => 
   const workspace = await firstWorkspace(page.request);
   const { documents } = await upload(page.request, workspace, FILES);
   const failed = await failedDocument(page.request, workspace);
-  const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
+  const home = `/w/${workspace}`;
   await page.setViewportSize(SMALL);
-  for (const address of [
-    "/",
-    "/?new",
-    home,
-    `${home}?q=workspace`,
-    `${home}?edit`,
-    `${home}/rag`,
-    `${home}/history`,
-    `${home}/analytics`,
-    document,
-    `${document}/history`,
-    `/d/${failed}`,
-  ]) {
+  for (const address of addresses(workspace, documents[0].document_id, failed)) {
     await page.goto(address);
     await live(page);
     expect(await lost(page), address).toEqual({ wide: 0, out: [] });

@@ -212,3 +212,15 @@ export async function unready(page: Page) {
     throw error;
   }
 }
+
+/** The addresses of a person who has a workspace with a document that is ready and one that failed. */
+export function addresses(workspace: string, ready: string, failed: string): string[] {
+  const [home, document] = [`/w/${workspace}`, `/d/${ready}`];
+  const of = (page: string, parts: string[]) => parts.map((part) => page + part);
+  return [
+    ...of("/", ["", "?new"]),
+    ...of(home, ["", "?q=workspace", "?edit", "/rag", "/history", "/analytics"]),
+    ...of(document, ["", "/history"]),
+    `/d/${failed}`,
+  ];
+}

@@ -51,6 +51,31 @@ impl Next {
     }
 }
 
+/// A task as a look without a lock found it: what is done about it asks again whether it is so still.
+#[derive(Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) user: UserId,
+    pub(super) job: JobId,
+    pub(super) document: DocumentId,
+    pub(super) attempt: i64,
+    pub(super) fence: i64,
+}
+
+impl Seen {
+    /// Of task `t`.
+    pub(super) const COLUMNS: &str = "t.user_id, t.job_id, t.document_id, t.attempt, t.fence";
+
+    pub(super) fn of(row: &AnyRow) -> Result<Self, Fault> {
+        Ok(Self {
+            user: parsed(row, "user_id")?,
+            job: parsed(row, "job_id")?,
+            document: parsed(row, "document_id")?,
+            attempt: row.try_get("attempt")?,
+            fence: row.try_get("fence")?,
+        })
+    }
+}
+
 struct Taken {
     job: JobId,
     attempt: u32,

@@ -1,19 +1,10 @@
 //! Documents that were begun and that nobody holds: told as such, one at a time.
 
-use super::{lock_document, lock_job, parsed, rows, tell};
+use super::{claim::Seen, lock_document, lock_job, rows, tell};
 use crate::{fault::Fault, open::Store, writer::Tx};
-use domain::{DocumentId, JobId, Timestamp, UserId, ingest};
+use domain::{Timestamp, ingest};
 use services::ports::StoreError;
-use sqlx::{AssertSqlSafe, Row};
-
-#[derive(Clone, Copy)]
-struct Left {
-    user: UserId,
-    job: JobId,
-    document: DocumentId,
-    attempt: i64,
-    fence: i64,
-}
+use sqlx::AssertSqlSafe;
 
 /// The looking is done by a reader, so that writers wait only for the rows that change.
 pub(super) async fn report(
@@ -41,15 +32,16 @@ fn unheld(store_now: &str) -> String {
     format!("(t.status = 'pending' OR t.status = 'running' AND t.lease_until <= {store_now})")
 }
 
-async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Left>, Fault> {
+async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>, Fault> {
     // What says so already, or says more, is left out.
     let sql = format!(
-        "SELECT t.user_id, t.job_id, t.document_id, t.attempt, t.fence FROM tasks t \
+        "SELECT {} FROM tasks t \
          JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt JOIN documents d ON d.id = t.document_id \
          WHERE t.status IN ('pending', 'running') AND {} AND t.fence > 0 AND t.progress_at BETWEEN 1 AND $1 \
          AND j.status = 'running' AND d.status = 'processing' \
          AND d.warnings NOT LIKE '%\"code\":\"interrupted\"%' AND d.warnings NOT LIKE '%\"code\":\"stalled\"%' \
          ORDER BY t.progress_at, t.job_id, t.place LIMIT $2",
+        Seen::COLUMNS,
         unheld(store.engine().now_micros())
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
@@ -57,20 +49,11 @@ async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Left>
         .bind(i64::from(limit))
         .fetch_all(store.readers())
         .await?;
-    let left = rows.iter().map(|row| {
-        Ok(Left {
-            user: parsed(row, "user_id")?,
-            job: parsed(row, "job_id")?,
-            document: parsed(row, "document_id")?,
-            attempt: row.try_get("attempt")?,
-            fence: row.try_get("fence")?,
-        })
-    });
-    left.collect()
+    rows.iter().map(Seen::of).collect()
 }
 
 /// False when somebody took it since it was found.
-async fn tell_one(tx: &mut Tx, left: Left, now: Timestamp) -> Result<bool, Fault> {
+async fn tell_one(tx: &mut Tx, left: Seen, now: Timestamp) -> Result<bool, Fault> {
     // Task, job, document: always in this order.
     let sql = format!(
         "SELECT 1 FROM tasks t WHERE t.job_id = $1 AND t.attempt = $2 AND t.document_id = $3 AND t.fence = $4 AND {}{}",

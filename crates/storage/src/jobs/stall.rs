@@ -1,19 +1,10 @@
 //! Documents that a worker holds and that get nowhere: taken out of its hands, one at a time.
 
-use super::{lock_document, lock_job, number, parsed, parts, rest, rows, tell};
+use super::{claim::Seen, lock_document, lock_job, number, parts, rest, rows, tell};
 use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
-use domain::{DocumentId, JobId, Timestamp, UserId, ingest};
+use domain::{Timestamp, ingest};
 use services::ports::{Signal, StoreError};
-use sqlx::{AssertSqlSafe, Row};
-
-#[derive(Clone, Copy)]
-struct Stalled {
-    user: UserId,
-    job: JobId,
-    document: DocumentId,
-    attempt: i64,
-    fence: i64,
-}
+use sqlx::AssertSqlSafe;
 
 /// The looking is done by a reader, so that writers wait only for the rows that change.
 pub(super) async fn end(
@@ -37,13 +28,14 @@ pub(super) async fn end(
     Ok(ended)
 }
 
-async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Stalled>, Fault> {
+async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>, Fault> {
     // One whose lease ran out is the next worker's anyway.
     let sql = format!(
-        "SELECT t.user_id, t.job_id, t.document_id, t.attempt, t.fence FROM tasks t \
+        "SELECT {} FROM tasks t \
          JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
          WHERE t.status = 'running' AND t.lease_until > {} AND t.progress_at BETWEEN 1 AND $1 \
          AND j.status = 'running' ORDER BY t.progress_at, t.job_id, t.place LIMIT $2",
+        Seen::COLUMNS,
         store.engine().now_micros()
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
@@ -51,22 +43,13 @@ async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Stall
         .bind(i64::from(limit))
         .fetch_all(store.readers())
         .await?;
-    let stalled = rows.iter().map(|row| {
-        Ok(Stalled {
-            user: parsed(row, "user_id")?,
-            job: parsed(row, "job_id")?,
-            document: parsed(row, "document_id")?,
-            attempt: row.try_get("attempt")?,
-            fence: row.try_get("fence")?,
-        })
-    });
-    stalled.collect()
+    rows.iter().map(Seen::of).collect()
 }
 
 /// False when it got on, or left the worker's hands, since it was found.
 async fn end_one(
     tx: &mut Tx,
-    stalled: Stalled,
+    stalled: Seen,
     seconds: u32,
     before: Timestamp,
     now: Timestamp,

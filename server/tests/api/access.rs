@@ -3,7 +3,7 @@
 
 mod rows;
 
-use crate::common::{Client, PASSWORD, Server, eventually, form, in_millis, prose};
+use crate::common::{Client, PASSWORD, Server, eventually, form, prose};
 use http::Method;
 use rows::{
     Asks::{Nobody, Page, People, Scope, Session, Socket},
@@ -53,8 +53,7 @@ impl World {
         let revoked = owner.new_key("revoked", &SCOPES).await;
         let id = revoked["id"].as_str().expect("an id");
         assert_eq!(owner.delete(&format!("/api/auth/api-keys/{id}")).await.status, 204);
-        let expired = json!({ "name": "expired", "scopes": SCOPES, "expires_at": in_millis(200) });
-        let expired = owner.program(&owner.post("/api/auth/api-keys", expired).await.json());
+        let expired = owner.program(&owner.new_short_key("expired", &SCOPES, 200).await);
         let revoked = owner.program(&revoked);
 
         let workspace = owner.first_workspace().await;

@@ -11,10 +11,7 @@ const KEYS: &str = "/api/auth/api-keys";
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 async fn short_lived(client: &Client, millis: i64) -> Client {
-    let body = json!({ "name": "short", "scopes": ["read", "write"], "expires_at": in_millis(millis) });
-    let made = client.post(KEYS, body).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    client.program(&made.json())
+    client.program(&client.new_short_key("short", &["read", "write"], millis).await)
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A browser or a script that asks, and what it is answered.
 
-use super::{PATIENCE, Socket, eventually, form};
+use super::{PATIENCE, Socket, eventually, form, in_millis};
 use app::paths::encode;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -104,6 +104,21 @@ impl Client {
         let answer = self.post("/api/auth/api-keys", json!({ "name": name, "scopes": scopes })).await;
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.json()
+    }
+
+    /// Makes a key that soon expires: in so many milliseconds, or later where the machine is too busy to make it in that
+    /// time. Answers the resource, with its secret.
+    pub async fn new_short_key(&self, name: &str, scopes: &[&str], mut millis: i64) -> Value {
+        loop {
+            let key = json!({ "name": name, "scopes": scopes, "expires_at": in_millis(millis) });
+            let answer = self.post("/api/auth/api-keys", key).await;
+            if answer.status == 201 {
+                return answer.json();
+            }
+            // By the time it was made its end had passed.
+            assert!(!messages(&answer.problem(422, "invalid"), "expires_at").is_empty(), "{answer:?}");
+            millis *= 2;
+        }
     }
 
     /// A program that has this API key and no cookie.

@@ -32,6 +32,17 @@ impl AppError {
         self.0.status
     }
 
+    /// What stands in the browser's tab when a page cannot be shown for it.
+    pub fn title(&self) -> &'static str {
+        match self.status() {
+            404 => "Not found",
+            401 => "Signed out",
+            403 => "No access",
+            _ if self.0.code == UNREACHABLE => "Not reached",
+            _ => "Not read",
+        }
+    }
+
     /// The messages of one field.
     pub fn field(&self, name: &str) -> &[String] {
         self.0.errors.of(name)

@@ -41,7 +41,14 @@ pub fn Layout() -> impl IntoView {
                     <Logo />
                     "InsightHub"
                 </a>
-                <Suspense>{move || Suspend::new(async move { with_shell(shell.await, Sidebar) })}</Suspense>
+                <Suspense>
+                    {move || Suspend::new(async move {
+                        match shell.await {
+                            Err(_) => view! { <NotListed retry=Callback::new(move |()| shell.refetch()) /> },
+                            read => with_shell(read, Sidebar).into_any(),
+                        }
+                    })}
+                </Suspense>
             </nav>
             <label class="nav-scrim" for="nav-toggle" aria-hidden="true"></label>
             <header class="topbar">
@@ -157,6 +164,19 @@ fn Sidebar() -> impl IntoView {
                 key=|id: &WorkspaceId| id.uuid().as_u128()
                 show=|id| view! { <SidebarWorkspace id /> }
             />
+        </div>
+    }
+}
+
+/// In the place of the list, when it could not be read. The page beside it goes on.
+#[component]
+fn NotListed(retry: Callback<()>) -> impl IntoView {
+    view! {
+        <div class="nav stack gap-2" role="alert">
+            <p class="meta">"Your workspaces could not be listed."</p>
+            <button type="button" class="button" data-scripted="" on:click=move |_| retry.run(())>
+                "Try again"
+            </button>
         </div>
     }
 }
@@ -343,5 +363,19 @@ pub fn SignInAgain() -> impl IntoView {
         <LinkButton href kind=ButtonKind::Primary attr:rel="external">
             "Sign in"
         </LinkButton>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_workspaces_that_could_not_be_read_says_so_in_its_own_place() {
+        let html = Owner::new().with(|| view! { <NotListed retry=Callback::new(|()| ()) /> }.to_html());
+        assert!(
+            html.contains("Your workspaces could not be listed.") && html.contains("Try again"),
+            "{html}"
+        );
     }
 }

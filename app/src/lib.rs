@@ -18,7 +18,8 @@ pub mod live;
 mod locks;
 mod pages;
 pub mod paths;
-#[cfg(test)]
+#[cfg(any(test, all(feature = "ssr", debug_assertions)))]
+#[cfg_attr(not(test), allow(dead_code, reason = "the gallery of components needs a part of it"))]
 mod samples;
 pub mod server_fns;
 #[cfg(feature = "ssr")]

@@ -1,4 +1,4 @@
-//! Things for tests, as small as they can be; nothing else may use them.
+//! Things for tests and for the gallery of components, as small as they can be; nothing else may use them.
 
 use domain::{
     Document, DocumentStatus, Job, JobKind, JobStatus, PhaseDetail, PhaseName, Step, Timestamp, User, UserId,

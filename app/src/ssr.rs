@@ -33,6 +33,8 @@ pub struct World {
     pub who: Option<Who>,
     /// Where the request comes from, and what it holds of earlier sign-ins.
     pub client: Client,
+    /// What names the request in the log.
+    pub request_id: Option<Arc<str>>,
     pub cookies: Arc<dyn SessionCookies>,
 }
 
@@ -74,7 +76,10 @@ pub fn session() -> Option<String> {
 
 /// Maps the error of a use case: sets the status of the answer and says what the client may know.
 pub fn told(error: services::Error) -> AppError {
-    let problem = error.to_problem();
+    let mut problem = error.to_problem();
+    if Owner::current().is_some() {
+        problem.correlation_id = use_context::<World>().and_then(|w| w.request_id).map(|id| id.to_string());
+    }
     set_status(problem.status);
     if let Some(seconds) = problem.retry_after {
         add_header(header::RETRY_AFTER, &seconds.to_string());

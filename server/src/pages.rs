@@ -1,7 +1,7 @@
 //! The mount of the screens: pages and server functions with what they need of a request, and the page for an address
 //! that leads nowhere. The only module that knows Leptos; what is on a page is decided in `app`.
 
-use crate::http::{AppState, CspNonce, client_of, cookie, device_cookie, no_cookie};
+use crate::http::{AppState, CspNonce, RequestId, client_of, cookie, device_cookie, no_cookie};
 use app::ssr::{SessionCookies, World, provide_world};
 use axum::{
     Router,
@@ -93,6 +93,7 @@ fn context(app: &AppState) -> impl Fn() + Clone + Send + Sync + 'static {
             services: app.services().clone(),
             who,
             client: of_request.map(|parts| client_of(&app, parts)).unwrap_or_default(),
+            request_id: of_request.and_then(|p| p.extensions.get::<RequestId>()).map(|id| id.0.clone()),
             cookies: Arc::new(Cookies(app.clone())),
         });
     }

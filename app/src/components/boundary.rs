@@ -16,10 +16,10 @@ pub fn Boundary<V: IntoView + 'static>(
     let children = children.into_inner();
     view! {
         <ErrorBoundary fallback=move |errors| {
-            let (detail, code) = errors.with_untracked(first);
+            let (detail, code, id) = errors.with_untracked(first);
             let actions = actions.run();
             view! {
-                <ErrorPanel title detail code>
+                <ErrorPanel title detail code id>
                     {actions}
                 </ErrorPanel>
             }
@@ -27,9 +27,10 @@ pub fn Boundary<V: IntoView + 'static>(
     }
 }
 
-/// What the first of the errors says, and its code when it has one.
-fn first(errors: &Errors) -> (Option<String>, Option<String>) {
-    let Some((_, error)) = errors.iter().next() else { return (None, None) };
-    let code = error.downcast_ref::<AppError>().map(|e| e.0.code.clone());
-    (Some(error.to_string()), code)
+/// What the first of the errors says, and its code and its id where it has them.
+fn first(errors: &Errors) -> (Option<String>, Option<String>, Option<String>) {
+    let Some((_, error)) = errors.iter().next() else { return (None, None, None) };
+    let problem = error.downcast_ref::<AppError>().map(|e| &e.0);
+    let code = problem.map(|p| p.code.clone());
+    (Some(error.to_string()), code, problem.and_then(|p| p.correlation_id.clone()))
 }

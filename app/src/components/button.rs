@@ -60,16 +60,26 @@ pub fn Button(
     }
 }
 
-/// A link that looks like a button.
+/// A link that looks like a button. While it is `locked` it leads nowhere and says why.
 #[component]
 pub fn LinkButton(
     #[prop(into)] href: Signal<String>,
     #[prop(optional)] kind: ButtonKind,
     #[prop(optional)] icon: Option<IconName>,
+    #[prop(optional, into)] locked: MaybeProp<&'static str>,
     children: Children,
 ) -> impl IntoView {
+    let is_locked = move || locked.get().is_some();
     view! {
-        <a class=kind.class() href=move || href.get()>
+        <a
+            class=kind.class()
+            href=move || (!is_locked()).then(|| href.get())
+            // Without an address it would be no link any more, and out of reach of the keyboard.
+            role=move || is_locked().then_some("link")
+            tabindex=move || is_locked().then_some("0")
+            aria-disabled=move || is_locked().then_some("true")
+            title=move || locked.get()
+        >
             {icon.map(|name| view! { <Icon name /> })}
             {children()}
         </a>

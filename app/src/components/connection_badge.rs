@@ -81,3 +81,22 @@ pub fn ConnectionBadge(
         </span>
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::provide_now;
+
+    #[test]
+    fn since_when_updates_are_missing_is_told_in_the_readers_zone() {
+        let html = Owner::new().with(|| {
+            let here = provide_now();
+            here.zone.set(Some(|_| -150));
+            let since = Timestamp::parse("2025-01-24T10:30:00Z").expect("a time");
+            view! { <ConnectionBadge link=Signal::stored(Link::Closed) since /> }.to_html()
+        });
+        for part in ["08:00", "24 Jan 2025, 08:00:00", "2025-01-24T10:30:00"] {
+            assert!(html.contains(part), "{part}: {html}");
+        }
+    }
+}

@@ -23,6 +23,7 @@ mod page_header;
 mod phase_timeline;
 mod progress_bar;
 mod progress_indicator;
+mod reason;
 mod said;
 mod search_field;
 mod select;
@@ -53,6 +54,7 @@ pub use page_header::{AwaitedTabTitle, AwaitedTitle, NOT_FOUND, PageHeader, TabT
 pub use phase_timeline::PhaseTimeline;
 pub use progress_bar::{DocumentProgress, ProgressBar};
 pub use progress_indicator::{ProgressIndicator, ProgressStep};
+pub use reason::Reason;
 pub use said::{Said, focus_if_lost};
 pub use search_field::SearchField;
 pub use select::{Select, SelectOption};

@@ -54,8 +54,7 @@ impl AwaitedTitle {
         #[cfg(feature = "ssr")]
         let _ = self.text.set(match title {
             Ok(title) => title.to_owned(),
-            Err(error) if error.status() == 404 => NOT_FOUND.to_owned(),
-            Err(_) => String::new(),
+            Err(error) => error.title().to_owned(),
         });
         #[cfg(not(feature = "ssr"))]
         let _ = title;

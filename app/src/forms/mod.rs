@@ -9,7 +9,7 @@ mod state;
 
 use crate::{
     AppError,
-    components::{Button, ButtonKind, ErrorPanel, Said, focus_if_lost},
+    components::{Button, ButtonKind, ErrorPanel, Reason, Said, focus_if_lost},
     effect::effect,
     live::Live,
     upload::idempotency_key,
@@ -74,6 +74,9 @@ pub fn SaveForm(
     #[prop(optional)] guarded: bool,
     #[prop(optional)] once: bool,
     #[prop(optional)] node: NodeRef<html::Form>,
+    /// Why it cannot be saved, whatever is typed.
+    #[prop(optional, into)]
+    locked: MaybeProp<&'static str>,
     children: Children,
 ) -> impl IntoView {
     let FormState { errors, message, said: said_before, .. } = start;
@@ -95,6 +98,8 @@ pub fn SaveForm(
         }
     };
     let live = Live::expect();
+    let paused = live.paused_reason();
+    let locked = Signal::derive(move || locked.get().or_else(|| paused.get()));
     let fail = move |error: AppError| {
         if error.status() == 401 {
             live.signed_out();
@@ -165,7 +170,14 @@ pub fn SaveForm(
     let has_changes = Memo::new(move |_| changed.with(|c| !c.is_empty()));
     let button = move || {
         view! {
-            <Button kind=if danger { ButtonKind::Danger } else { ButtonKind::Primary } submit=true busy>
+            <Reason text=locked />
+            <Button
+                kind=if danger { ButtonKind::Danger } else { ButtonKind::Primary }
+                submit=true
+                busy
+                disabled=Signal::derive(move || locked.get().is_some())
+                attr:title=move || locked.get()
+            >
                 {verb}
             </Button>
         }

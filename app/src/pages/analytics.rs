@@ -82,7 +82,7 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
 }
 
 #[component]
-fn Drawn(chart: Chart) -> impl IntoView {
+pub fn Drawn(chart: Chart) -> impl IntoView {
     let Chart { title, about, svg, legend, columns, rows } = chart;
     let (label, caption) = (title.clone(), title.clone());
     view! {

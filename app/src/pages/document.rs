@@ -3,12 +3,14 @@
 use super::{
     loaded::read,
     not_found::{Missing, no_such},
+    problem::Around,
     workspace::document_shown,
 };
 use crate::{
+    AppError,
     clock::WorkClock,
     components::{
-        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Button, CopyButton, Each, ErrorPanel, FileTypeIcon,
+        Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Boundary, Button, Each, ErrorPanel, FileTypeIcon,
         Icon, IconName, LinkButton, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle,
         Waterfall, words,
     },
@@ -31,6 +33,7 @@ use leptos_router::hooks::use_params_map;
 
 #[component]
 pub fn DocumentPage() -> impl IntoView {
+    provide_context(Around { has_heading: false, needs_title: true });
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").and_then(|id| id.parse::<DocumentId>().ok())));
     let title = AwaitedTitle::default();
@@ -196,17 +199,21 @@ fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
     }
 }
 
-/// What an operator has to know of a failure: the log names the document by its id.
+/// In what it failed: the phase, by the name that the timeline has for it.
+fn failed_in(document: &Document) -> Option<String> {
+    let step = document.step.as_ref()?;
+    let phase = step.phase().map_or_else(|| step.to_string(), |phase| phase.title().to_owned());
+    Some(format!("Phase: {phase}"))
+}
+
+/// What only an operator has to know of a failure.
 fn report(document: &Document) -> String {
     let step = document.step.as_ref().map(ToString::to_string);
     let lines = [
-        ("document", Some(document.id.to_string())),
-        ("file", Some(document.filename.clone())),
-        ("step", step),
-        ("code", document.error_code.clone()),
-        ("error", document.error.clone()),
-        ("hint", document.error_hint.clone()),
-        ("at", Some(document.updated_at.to_string())),
+        ("Step", step),
+        ("File", Some(document.filename.clone())),
+        ("Attempt", Some(document.attempt.to_string())),
+        ("At", Some(document.updated_at.to_string())),
     ];
     let lines = lines.into_iter().filter_map(|(name, text)| Some(format!("{name}: {}", text?)));
     lines.collect::<Vec<_>>().join("\n")
@@ -218,7 +225,7 @@ fn Trouble(document: RwSignal<Option<Document>>) -> impl IntoView {
     let error = Memo::new(move |_| {
         of(document, |d| {
             let is_failed = d.status == DocumentStatus::Failed && d.error_code.as_deref() != Some(CANCELLED);
-            is_failed.then(|| (d.error.clone(), d.error_hint.clone(), d.error_code.clone(), report(d)))
+            is_failed.then(|| d.clone())
         })
     });
     let warnings = Memo::new(move |_| of(document, |d| d.warnings.clone()));
@@ -226,13 +233,12 @@ fn Trouble(document: RwSignal<Option<Document>>) -> impl IntoView {
         {move || {
             error
                 .get()
-                .map(|(error, hint, code, report)| {
-                    let title = error.unwrap_or_else(|| "This document could not be read.".into());
-                    view! {
-                        <ErrorPanel title detail=hint code>
-                            <CopyButton words="Copy details" text=report />
-                        </ErrorPanel>
-                    }
+                .map(|d| {
+                    let title = d.error.clone().unwrap_or_else(|| "This document could not be read.".into());
+                    let (phase, more) = (failed_in(&d), report(&d));
+                    // The lines of the log about a document bear its id.
+                    let id = d.id.to_string();
+                    view! { <ErrorPanel title detail=d.error_hint phase code=d.error_code id more /> }
                 })
         }}
         {move || {
@@ -257,14 +263,21 @@ struct Passages {
     id: DocumentId,
     read: RwSignal<List<Chunk>>,
     busy: RwSignal<bool>,
-    failed: RwSignal<Option<String>>,
+    failed: RwSignal<Option<AppError>>,
+    /// After which of them was asked last.
+    asked: StoredValue<Option<String>>,
 }
 
 impl Passages {
     /// Starts with what the page brought, and reads anew when the document has other passages than before.
     fn new(id: DocumentId, document: RwSignal<Option<Document>>, first: List<Chunk>) -> Self {
-        let passages =
-            Self { id, read: RwSignal::new(first), busy: RwSignal::new(false), failed: RwSignal::new(None) };
+        let passages = Self {
+            id,
+            read: RwSignal::new(first),
+            busy: RwSignal::new(false),
+            failed: RwSignal::new(None),
+            asked: StoredValue::new(None),
+        };
         let edition = Memo::new(move |_| {
             of(document, |d| Some((d.status == DocumentStatus::Ready, d.version, d.attempt, d.chunk_count)))
         });
@@ -282,10 +295,11 @@ impl Passages {
     /// Reads the part after `after`, or the first one in place of all.
     fn load(self, after: Option<String>) {
         self.busy.set(true);
-        self.failed.set(None);
+        self.asked.set_value(after.clone());
         spawn_local(async move {
             match list_chunks(self.id, after.clone()).await {
                 Ok(Wire(mut part)) => {
+                    self.failed.try_set(None);
                     self.read.try_update(|all| {
                         if after.is_some() {
                             all.items.append(&mut part.items);
@@ -296,7 +310,7 @@ impl Passages {
                     });
                 }
                 Err(e) => {
-                    self.failed.try_set(Some(e.0.detail));
+                    self.failed.try_set(Some(e));
                 }
             }
             self.busy.try_set(false);
@@ -337,14 +351,21 @@ fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl I
             }}
             <div class="row justify-center">
                 {move || {
-                    has_more.get().then(|| view! {
+                    (has_more.get() && failed.with(Option::is_none)).then(|| view! {
                         <Button busy on:click=move |_| chunks.load(read.with_untracked(|list| list.next.clone()))>
                             "Load more"
                         </Button>
                     })
                 }}
-                <span class="text-status-failed" role="status">{move || failed.get()}</span>
             </div>
+            <Boundary
+                title="The chunks could not be read"
+                actions=move || view! {
+                    <Button busy on:click=move |_| chunks.load(chunks.asked.get_value())>"Try again"</Button>
+                }
+            >
+                {move || failed.get().map_or(Ok(()), Err)}
+            </Boundary>
         </section>
     }
 }

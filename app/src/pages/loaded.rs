@@ -1,7 +1,7 @@
 //! The frame of a page that shows what was read for it: it waits for the data and for what every page has, and says what
 //! went wrong when they cannot be read.
 
-use super::problem::ProblemView;
+use super::problem::{Around, ProblemView};
 use crate::{
     AppError,
     components::RowsSkeleton,
@@ -25,6 +25,7 @@ where
     T: Clone + PartialEq + Serialize + FromJson + Send + Sync + 'static,
 {
     Live::expect().shows(Screen::Other);
+    provide_context(Around::default());
     let skeleton = || view! { <RowsSkeleton rows=8 /> };
     view! { <div class="page">{read(page, || async {}, what, skeleton, |_, _, _| {}, move |read, (), _| show(read))}</div> }
 }

@@ -1,5 +1,6 @@
 //! An address that leads nowhere, and a thing that is not there or not yours: the two look the same.
 
+use super::problem::around;
 use crate::{
     AppError,
     components::{ButtonKind, EmptyState, IconName, LinkButton, NOT_FOUND, TabTitle},
@@ -28,10 +29,18 @@ pub fn no_such(what: &str) -> AppError {
 pub fn Missing(what: &'static str) -> impl IntoView {
     view! {
         <TabTitle text=NOT_FOUND />
+        <NotThere what />
+    }
+}
+
+/// The same without a title for the tab.
+#[component]
+pub fn NotThere(what: &'static str) -> impl IntoView {
+    view! {
         <div class="page">
             <EmptyState
                 icon=IconName::SlashCircle
-                of_page=true
+                of_page=!around().has_heading
                 title=format!("There is no such {what}")
                 text="It may have been deleted, or the address is not quite right."
             >

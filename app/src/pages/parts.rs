@@ -2,7 +2,7 @@
 //! when a page is opened: early, told by the head of a page that the server rendered, or on the way to it from another
 //! page. What parts have in common is shared between them by the build.
 
-use super::problem::ProblemView;
+use super::problem::{ProblemView, around};
 use super::workspace_dialog;
 use super::{
     AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, HomePage,
@@ -230,6 +230,7 @@ fn Outdated(what: &'static str) -> impl IntoView {
             <ErrorPanel
                 title=format!("The {what} could not be fetched")
                 detail="There may be a newer version. Load the page anew."
+                of_page=!around().has_heading
             >
                 <a class="button" href="" rel="external">
                     "Load the page"

@@ -5,9 +5,10 @@
 use super::parts::{Fetched, Making, Part, Unfetched};
 use crate::{
     AppError,
-    components::{Button, ButtonKind, Dialog, Field, TextArea},
+    components::{Button, ButtonKind, Dialog, Field, Reason, TextArea},
     effect::{effect, effect_after},
     forms::FormState,
+    live::Live,
     view,
 };
 use domain::{
@@ -131,6 +132,7 @@ fn Shown(asked: Asked) -> impl IntoView {
     let Asked { title, verb, action, open, close_href, of, refused, name, description, send } = asked;
     let errors = RwSignal::new(refused.at_field("name"));
     let busy = RwSignal::new(false);
+    let paused = Live::expect().paused_reason();
     let form = NodeRef::<html::Form>::new();
     let error = move |field: &'static str| {
         Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
@@ -194,7 +196,14 @@ fn Shown(asked: Asked) -> impl IntoView {
                     optional=true
                 />
                 <div class="form-actions">
-                    <Button kind=ButtonKind::Primary submit=true busy>
+                    <Reason text=paused />
+                    <Button
+                        kind=ButtonKind::Primary
+                        submit=true
+                        busy
+                        disabled=Signal::derive(move || paused.get().is_some())
+                        attr:title=move || paused.get()
+                    >
                         {verb}
                     </Button>
                 </div>

@@ -93,6 +93,30 @@ impl Uploads {
         }
     }
 
+    /// Files in the states that the gallery of components shows; their keys count from 0.
+    #[cfg(all(feature = "ssr", debug_assertions))]
+    pub fn of_gallery(
+        stores: Stores,
+        live: Live,
+        workspace: WorkspaceId,
+        files: Vec<(&str, &str, u64, State)>,
+    ) -> Self {
+        let uploads = Self::new(stores, live);
+        let row = |(key, (name, mime, size, state)): (usize, (&str, &str, u64, State))| Upload {
+            key: key as u64,
+            workspace,
+            name: name.to_owned(),
+            mime: mime.to_owned(),
+            size,
+            state: ArcRwSignal::new(state),
+            document: ArcStoredValue::new(None),
+            sending: String::new(),
+            job: 0,
+        };
+        uploads.rows.set(files.into_iter().enumerate().map(row).collect());
+        uploads
+    }
+
     /// What is done once, when something is uploaded for the first time.
     fn start(self, row: ShowRow) {
         if self.row.try_update_value(|known| known.replace(row).is_none()) != Some(true) {

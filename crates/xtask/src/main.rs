@@ -220,3 +220,32 @@ fn nothing_more(mut args: lexopt::Parser) -> Done {
         Some(other) => Err(other.unexpected().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(args: &[&str]) -> Option<(Option<String>, Vec<String>)> {
+        let (addr, rest) = addr_and_rest(lexopt::Parser::from_args(args)).ok()?;
+        Some((addr, rest.into_iter().filter_map(|arg| arg.into_string().ok()).collect()))
+    }
+
+    #[test]
+    fn run_takes_the_demonstration_before_and_after_the_arguments_of_the_server() {
+        let demo = vec!["--demo".to_owned()];
+        assert_eq!(parsed(&["--demo"]), Some((None, demo.clone())));
+        assert_eq!(parsed(&["--", "--demo"]), Some((None, demo.clone())));
+        let addr = Some("127.0.0.1:4000".to_owned());
+        assert_eq!(parsed(&["--addr", "127.0.0.1:4000", "--demo"]), Some((addr.clone(), demo.clone())));
+        assert_eq!(parsed(&["--demo", "--addr=127.0.0.1:4000"]), Some((addr.clone(), demo)));
+        // Everything behind the two dashes is the server's, as it stands.
+        let both = ["--demo", "--data-dir", "x", "--addr"].map(str::to_owned).to_vec();
+        assert_eq!(
+            parsed(&["--addr", "127.0.0.1:4000", "--demo", "--", "--data-dir", "x", "--addr"]),
+            Some((addr, both))
+        );
+        assert_eq!(parsed(&[]), Some((None, vec![])));
+        assert_eq!(parsed(&["--unknown"]), None);
+        assert_eq!(parsed(&["--addr"]), None);
+    }
+}

@@ -12,17 +12,25 @@ mod curl;
 mod demo;
 mod documents;
 mod embeddings;
+mod formats;
 mod full_disk;
 mod health;
 mod history;
+mod hostile;
 mod jobs;
 mod live;
+#[path = "../../../crates/ingest/tests/support/office.rs"]
+#[allow(clippy::unwrap_used, reason = "it is a part of tests")]
+mod office;
 mod openapi;
 mod origin;
 mod outside;
 mod ownership;
 mod pages;
 mod patience;
+#[path = "../../../crates/ingest/tests/support/pdf.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "it is a part of tests, of which each uses its own part")]
+mod pdf;
 mod pollers;
 mod problems;
 mod provisioning;

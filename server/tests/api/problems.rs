@@ -120,3 +120,14 @@ async fn answers_carry_the_security_headers_and_are_kept_by_no_cache() {
     assert_eq!(first.header("cache-control"), "no-store");
     assert!(first.header("strict-transport-security").is_empty(), "only over TLS");
 }
+
+#[tokio::test]
+async fn an_error_of_a_screen_names_the_request_as_one_of_the_interface_does() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let answer = client.submit("/_fn/workspaces/retry", &[("id", &workspace)]).await;
+    let problem = answer.json();
+    assert_eq!((answer.status, &problem["code"]), (409, &json!("workspace_ready")), "{problem}");
+    assert_eq!(problem["correlation_id"], answer.header("x-request-id"), "{problem}");
+}

@@ -104,6 +104,42 @@ async fn a_failure_says_why_and_what_to_do_and_a_retry_clears_it() {
 }
 
 #[tokio::test]
+async fn without_a_script_the_form_of_the_panel_retries_and_leads_back_to_the_page() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let in_the_way = spoil_storage(&server);
+    let id = make(&client, "Papers").await;
+    assert_eq!(settled(&client, &id).await["status"], "error");
+    let page = async || {
+        let page =
+            client.send(client.request("GET", &format!("/w/{id}")).header("accept", "text/html")).await;
+        String::from_utf8(page.body).expect("text")
+    };
+    let html = page().await;
+    let panel = html.split("error-panel").nth(1).unwrap_or_default();
+    // Why, in which step, the code, and what finds the lines in the log.
+    for told in [
+        "The server cannot store files.",
+        "Step: Prepare the place for files",
+        "storage_failed",
+        &id,
+        "Retry",
+    ] {
+        assert!(panel.contains(told), "{told}: {panel}");
+    }
+    assert!(panel.contains(r#"action="/_fn/workspaces/retry""#), "{panel}");
+    assert!(server.log().lines().any(|line| line.contains(&id) && line.contains("could not be made ready")));
+
+    std::fs::remove_file(in_the_way).expect("removed");
+    let form = client.request("POST", "/_fn/workspaces/retry").header("origin", &client.base);
+    let form = form.header("content-type", "application/x-www-form-urlencoded").header("accept", "text/html");
+    let answer = client.send(form.body(format!("id={id}"))).await;
+    assert_eq!((answer.status, answer.header("location")), (302, format!("/w/{id}").as_str()), "{answer:?}");
+    assert_eq!(settled(&client, &id).await["status"], "ready");
+    assert!(!page().await.contains("could not be made ready"));
+}
+
+#[tokio::test]
 async fn without_the_model_the_reason_names_it_and_no_paths_leave_the_server() {
     let nothing = tempfile::tempdir().expect("a folder");
     let path = nothing.path().display().to_string();

@@ -2,12 +2,15 @@
 //! end-to-end tests, which photograph it. Debug builds only.
 
 mod samples;
+mod states;
+mod work;
 
-use super::problem::{NoAccess, Offline};
-use crate::{AppError, components::*, view};
-use domain::{Problem, shown::Shown};
+use crate::{components::*, view};
+use domain::{provision::ProvisionStep, shown::Shown};
 use leptos::prelude::*;
 use samples::{ROWS, all_shown, at, phases, steps};
+use states::States;
+use work::Work;
 
 /// The page at `/components`.
 #[component]
@@ -36,45 +39,55 @@ fn Specimens(theme: &'static str) -> impl IntoView {
                     <ConnectionBadge link=Signal::stored(Link::Closed) since=at(0) />
                 </div>
             </Part>
-            <Part title="Connection">
+            <Part title="Connection" sample="ConnectionBadge">
                 <div class="row">
                     <ConnectionBadge link=Signal::stored(Link::Open) />
+                    <ConnectionBadge link=Signal::stored(Link::Open) by=("stream", "By server-sent events.") />
+                    <ConnectionBadge link=Signal::stored(Link::Open) by=("polling", "By long polling.") />
                     <ConnectionBadge link=Signal::stored(Link::Connecting) />
                     <ConnectionBadge link=Signal::stored(Link::Closed) since=at(0) />
                 </div>
             </Part>
             <Phases />
             <Bars />
-            <Part title="Document rows">
+            <Part title="Document rows" sample="FileName FileTypeIcon DocumentProgress Ago">
                 <Rows />
             </Part>
-            <Part title="Steps">
+            <Part title="Steps" sample="StepTimeline">
                 <div class="panel">
                     <StepTimeline steps=Signal::stored(steps()) />
                 </div>
             </Part>
-            <Part title="Steps of a piece of work">
+            <Part title="Steps of a piece of work" sample="ProgressIndicator">
                 <div class="card-grid">
                     <div class="panel">
                         <Provisioning done=1 />
                     </div>
                     <div class="panel">
-                        <Provisioning done=3 />
+                        <Provisioning done=4 />
                     </div>
                 </div>
             </Part>
             <Buttons theme />
             <Fields theme />
+            <Lists />
             <States />
+            <Work />
             <Icons />
         </div>
     }
 }
 
 #[component]
-fn Part(title: &'static str, children: Children) -> impl IntoView {
+fn Part(
+    title: &'static str,
+    /// The components that stand here, in each of their states.
+    #[prop(default = "")]
+    sample: &'static str,
+    children: Children,
+) -> impl IntoView {
     view! {
-        <section class="section">
+        <section class="section" data-sample=sample>
             <h2 class="section-title">{title}</h2>
             {children()}
         </section>
@@ -90,7 +103,7 @@ fn Badges() -> impl IntoView {
             .collect_view()
     };
     view! {
-        <Part title="States">
+        <Part title="States" sample="StatusBadge LoadingSpinner">
             <div class="row gap-x-5">{of_size(BadgeSize::Sm)}</div>
             <div class="row">{of_size(BadgeSize::Md)}</div>
             <StatusBadge
@@ -110,7 +123,7 @@ fn Badges() -> impl IntoView {
 fn Phases() -> impl IntoView {
     let [overlapping, stopped, finished] = phases();
     view! {
-        <Part title="Phases">
+        <Part title="Phases" sample="PhaseTimeline">
             <div class="panel stack gap-6">
                 <PhaseTimeline phases=Signal::stored(overlapping) rate=31.2 />
                 <PhaseTimeline phases=Signal::stored(stopped) />
@@ -123,7 +136,7 @@ fn Phases() -> impl IntoView {
 #[component]
 fn Bars() -> impl IntoView {
     view! {
-        <Part title="Progress">
+        <Part title="Progress" sample="ProgressBar">
             <ProgressBar value=Signal::stored(Some(70.0)) label=Signal::stored("105 of 150 documents".to_owned()) />
             <ProgressBar
                 value=Signal::stored(Some(8.37))
@@ -212,13 +225,15 @@ fn Rows() -> impl IntoView {
 
 #[component]
 fn Provisioning(done: usize) -> impl IntoView {
-    let labels = ["Making the workspace", "Copying your RAG config", "Preparing the index"];
-    let steps: Vec<_> =
-        labels.iter().enumerate().map(|(i, label)| ProgressStep::new(*label, i < done)).collect();
+    let steps: Vec<_> = ProvisionStep::ALL
+        .iter()
+        .enumerate()
+        .map(|(i, step)| ProgressStep::new(step.title(), i < done))
+        .collect();
     view! {
         <ProgressIndicator
-            title=Signal::stored(if done == 3 { "Ready" } else { "Setting up “Contracts”" }.to_owned())
-            description="This takes a moment.".to_owned()
+            title=Signal::stored(if done == 4 { "Ready" } else { "Making this workspace ready" }.to_owned())
+            description="Files can be added as soon as it is.".to_owned()
             steps=Signal::stored(steps)
         />
     }
@@ -229,7 +244,10 @@ fn Buttons(theme: &'static str) -> impl IntoView {
     let open = RwSignal::new(false);
     let (busy, set_busy) = signal(true);
     view! {
-        <Part title="Buttons, menus, dialogs">
+        <Part
+            title="Buttons, menus, dialogs"
+            sample="Button LinkButton IconButton CopyButton Menu MenuLine Avatar Logo Reason Dialog"
+        >
             <div class="row">
                 <Button kind=ButtonKind::Primary icon=IconName::Upload>
                     "Upload files"
@@ -245,6 +263,9 @@ fn Buttons(theme: &'static str) -> impl IntoView {
                 </Button>
                 <Button kind=ButtonKind::Primary disabled=true>"Save profile"</Button>
                 <LinkButton href="#".to_owned()>"A link"</LinkButton>
+                <LinkButton href="#".to_owned() locked="This workspace is being deleted.">"A locked link"</LinkButton>
+                <CopyButton words="Copy details" text="Nothing".to_owned() />
+                <Reason text="Live updates are paused, so what you see may be old. This waits until they are back." />
                 <IconButton icon=IconName::Cross label="Close" />
                 <Menu
                     label="Account"
@@ -283,6 +304,14 @@ fn Buttons(theme: &'static str) -> impl IntoView {
                     })
                     .collect_view()}
             </fieldset>
+            <div class="gallery-stage">
+                <Dialog id=if theme == "dark" { "open-dark" } else { "open-light" } title="Delete “Contracts”?" open=RwSignal::new(true)>
+                    <p>"Its 12 documents go with it."</p>
+                    <div class="form-actions">
+                        <Button kind=ButtonKind::Danger>"Delete workspace"</Button>
+                    </div>
+                </Dialog>
+            </div>
             <Dialog id=if theme == "dark" { "dialog-dark" } else { "dialog-light" } title="New workspace" open>
                 <p>"A dialog has one title, one purpose and one deed."</p>
                 <div class="form-actions">
@@ -301,7 +330,7 @@ fn Fields(theme: &'static str) -> impl IntoView {
     let dark = theme == "dark";
     let name = move |light: &'static str, night: &'static str| if dark { night } else { light };
     view! {
-        <Part title="Fields">
+        <Part title="Fields" sample="Field NumberField Select TextArea Note SearchField">
             <form class="form panel" novalidate>
                 <Field
                     label="Workspace name"
@@ -340,6 +369,21 @@ fn Fields(theme: &'static str) -> impl IntoView {
                     value="hybrid".to_owned()
                 />
                 <TextArea label="Description" name=name("description", "description-dark") optional=true />
+                <SearchField
+                    label="Search in this workspace"
+                    name=name("q", "q-dark")
+                    value="lantern".to_owned()
+                    maxlength=500
+                />
+                <Note
+                    id=name("note", "note-dark").to_owned()
+                    error=MaybeProp::default()
+                    help="Only the built-in model is ready.".to_owned()
+                />
+                <Note
+                    id=name("wrong", "wrong-dark").to_owned()
+                    error=MaybeProp::from("The overlap has to be smaller than the chunk.".to_owned())
+                />
                 <label class="check">
                     <input type="checkbox" checked />
                     "Rerank what was found"
@@ -349,67 +393,30 @@ fn Fields(theme: &'static str) -> impl IntoView {
     }
 }
 
+/// What stands in lists and lines: times, what was said, rows of a list.
 #[component]
-fn States() -> impl IntoView {
-    let gone = Callback::new(|()| ());
+fn Lists() -> impl IntoView {
     view! {
-        <Part title="Nothing, not yet, not possible">
-            <div class="card">
-                <EmptyState
-                    icon=IconName::Upload
-                    title="No documents yet"
-                    text="Drop files anywhere on this page, or pick them. PDF, HTML, Markdown and text are read.".to_owned()
-                >
-                    <Button kind=ButtonKind::Primary icon=IconName::Upload>
-                        "Pick files"
-                    </Button>
-                </EmptyState>
-            </div>
-            <div class="card">
-                <Offline what="workspace" retry=gone />
-            </div>
-            <div class="card">
-                <NoAccess what="workspace" detail="Your account may not see it." />
-            </div>
-            <ErrorPanel
-                title="3 of 40 files could not be read"
-                detail="They are protected by a password. Save them without one and upload them again.".to_owned()
-                code="pdf_encrypted".to_owned()
-            >
-                <Button>"Show the 3 files"</Button>
-            </ErrorPanel>
-            <div class="card-grid" data-sample="boundary">
-                <Neighbour name="The card before" />
-                <Boundary title="This card could not be shown" actions=|| view! { <Button>"Try again"</Button> }>
-                    {Err::<(), _>(AppError::from(Problem::internal()))}
-                </Boundary>
-                <Neighbour name="The card after" />
-            </div>
-            <Toast text="“Contracts” was made" on_close=gone />
-            <Toast tone=Tone::Failed text="The change was not saved: the server did not answer." on_close=gone>
-                <Button kind=ButtonKind::Quiet>"Try again"</Button>
-            </Toast>
-            <RowsSkeleton rows=3 />
-            <CardSkeleton cards=2 />
+        <Part title="Lines" sample="Said Exactly OnDay Each">
+            <Said text=Signal::stored(Some("Your profile is saved.".to_owned())) />
+            <p class="muted">
+                <Exactly at=at(0) /> " · " <OnDay at=at(0) />
+            </p>
+            <ul class="lines">
+                <Each
+                    each=|| vec!["Firefox on Linux", "Safari on an iPhone"]
+                    key=|name: &&str| key_of(0, name)
+                    show=|name| view! { <li class="line">{name}</li> }
+                />
+            </ul>
         </Part>
-    }
-}
-
-/// A card that goes on beside a broken one.
-#[component]
-fn Neighbour(name: &'static str) -> impl IntoView {
-    view! {
-        <article class="card">
-            <h3>{name}</h3>
-            <StatusBadge shown=Signal::stored(Shown::Ready { warnings: 0 }) />
-        </article>
     }
 }
 
 #[component]
 fn Icons() -> impl IntoView {
     view! {
-        <Part title="Icons">
+        <Part title="Icons" sample="Icon LiveIcon">
             <div class="row gap-4">
                 {IconName::ALL
                     .iter()
@@ -438,6 +445,77 @@ mod tests {
         })
     }
 
+    /// What is no component, or shows nothing where it stands.
+    const NOT_SHOWN: [&str; 17] = [
+        "AwaitedTabTitle",
+        "AwaitedTitle",
+        "BadgeSize",
+        "ButtonKind",
+        "IconName",
+        "Link",
+        "NOT_FOUND",
+        "Now",
+        "PageHeader", // Once on a page: at the top of this one.
+        "ProgressStep",
+        "SelectOption",
+        "Size",
+        "TabTitle",
+        "Tone",
+        "key_of",
+        "provide_now",
+        "use_now",
+    ];
+
+    #[test]
+    fn every_component_stands_in_the_gallery() {
+        let html = html();
+        let samples: Vec<&str> =
+            html.split("data-sample=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let samples: Vec<&str> = samples.iter().flat_map(|names| names.split(' ')).collect();
+        let exported = include_str!("../../components/mod.rs").split(';').filter_map(|line| {
+            let (_, names) = line.trim().strip_prefix("pub use ")?.split_once("::")?;
+            Some(names.trim_matches(['{', '}']).split(',').map(str::trim).filter(|name| !name.is_empty()))
+        });
+        let shown =
+            |name: &&str| !NOT_SHOWN.contains(name) && name.starts_with(|c: char| c.is_ascii_uppercase());
+        let missing: Vec<&str> =
+            exported.flatten().filter(shown).filter(|name| !samples.contains(name)).collect();
+        assert!(missing.is_empty(), "in no sample: {missing:?}");
+        // And the parts of pages that have states of their own.
+        for name in ["JobPanel", "Tray", "Making", "UploadRow", "Picker", "DropOverlay", "Drawn"] {
+            assert!(samples.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_upload_is_shown_in_each_of_its_states() {
+        let html = html();
+        for (name, word) in [
+            ("minutes.txt", "Waiting"),
+            ("annual-report-2024.pdf", "Uploading · 42 %"),
+            ("handbook.html", "Uploaded"),
+            ("notes.md", "Uploaded"),
+            ("empty.txt", "Not taken"),
+            ("budget.xlsx", "Not uploaded"),
+        ] {
+            let row = html.split("data-upload=\"").find(|row| row.starts_with(name)).expect(name);
+            assert!(row.contains(word), "{name}: {row}");
+        }
+    }
+
+    #[test]
+    fn a_locked_link_leads_nowhere_says_why_and_is_still_reached_by_the_keyboard() {
+        let html = html();
+        let at = html.find("A locked link").expect("the sample");
+        let link = &html[html[..at].rfind("<a").expect("a link")..at];
+        for part in
+            ["aria-disabled=\"true\"", "role=\"link\"", "tabindex=\"0\"", "This workspace is being deleted."]
+        {
+            assert!(link.contains(part), "{part}: {link}");
+        }
+        assert!(!link.contains("href"), "{link}");
+    }
+
     #[test]
     fn no_component_writes_a_style_attribute() {
         let html = html();
@@ -450,7 +528,7 @@ mod tests {
         let html = html();
         let sample = html.split("data-sample=\"boundary\"").nth(1).unwrap_or_default();
         let place = |text: &str| sample.find(text).unwrap_or_else(|| panic!("no {text} in {sample}"));
-        let problem = Problem::internal();
+        let problem = domain::Problem::internal();
         let broken = place("This card could not be shown");
         assert!(place("The card before") < broken && broken < place("The card after"));
         assert!((broken..place("The card after")).contains(&place(&problem.code)), "the code to report");

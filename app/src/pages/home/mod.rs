@@ -3,7 +3,7 @@
 mod filter;
 
 use super::{
-    problem::ProblemView,
+    problem::{Around, ProblemView},
     workspace_dialog::{Asked, Sending, WorkspaceDialog, opened_by_address},
 };
 use crate::{
@@ -26,6 +26,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 #[component]
 pub fn HomePage() -> impl IntoView {
     Live::expect().shows(Screen::Other);
+    provide_context(Around { has_heading: true, needs_title: false });
     let ShellData(shell) = expect_context();
     let refused = FormState::of_page();
     let open = opened_by_address("new", refused.is_refused(), || "/".to_owned());

@@ -4,7 +4,7 @@ mod fields;
 mod preview;
 mod stale;
 
-use super::loaded;
+use super::{loaded, problem::Around};
 use crate::{
     components::{Button, Icon, IconName, PageHeader, RowsSkeleton, TabTitle},
     effect::effect_after,
@@ -18,6 +18,7 @@ use crate::{
 };
 use domain::{
     FieldErrors, WorkspaceId,
+    provision::WorkspaceAction,
     rag::{Preset, RagConfig, RagField, RagForm, RagOptions},
 };
 use fields::{Fields, text_of};
@@ -44,6 +45,7 @@ pub fn DefaultRagPage() -> impl IntoView {
 #[component]
 pub fn WorkspaceRagPage() -> impl IntoView {
     Live::expect().shows(Screen::Other);
+    provide_context(Around::default());
     let params = use_params_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id").and_then(|id| id.parse::<WorkspaceId>().ok())));
     view! {
@@ -170,6 +172,11 @@ fn Config(
             fill.run((field, text_of(&preset.fill(&saved.get_untracked()), field)));
         }
     };
+    let held = workspace.map(|id| Stores::expect().workspace(id));
+    let locked = Memo::new(move |_| {
+        let status = held.as_ref()?.with(|w| w.as_ref().map(|w| w.status))?;
+        status.refuses(WorkspaceAction::Edit).map(|refusal| refusal.sentence)
+    });
     let reset_words = if workspace.is_some() { "Reset to my default" } else { "Back to InsightHub's own" };
     let fields = workspace.map(|id| ("workspace", id.to_string())).into_iter().collect::<Vec<_>>();
     view! {
@@ -212,6 +219,7 @@ fn Config(
                 bar=true
                 guarded=true
                 node=form
+                locked
             >
                 {workspace.map(|id| view! { <input type="hidden" name="workspace" value=id.to_string() /> })}
                 <fieldset class="presets" data-scripted="">

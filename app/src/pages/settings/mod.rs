@@ -16,7 +16,7 @@ pub use preferences::PreferencesPage;
 pub use profile::ProfilePage;
 pub use sessions::SessionsPage;
 
-use super::problem::ProblemView;
+use super::problem::{Around, ProblemView};
 use crate::{
     components::{PageHeader, RowsSkeleton},
     layout::{ShellData, part, take_shell},
@@ -45,6 +45,7 @@ const TABS: [(&str, &str); 8] = [
 #[component]
 pub fn SettingsFrame() -> impl IntoView {
     Live::expect().shows(Screen::Other);
+    provide_context(Around { has_heading: true, needs_title: false });
     let path = use_location().pathname;
     let tab = move |(href, words): (&'static str, &'static str)| {
         view! {

@@ -66,7 +66,7 @@ pub fn Picker(id: WorkspaceId, locked: Locked) -> impl IntoView {
                     "Upload"
                 </button>
             </noscript>
-            {move || locked.get().map(|reason| view! { <span class="meta picker-reason">{reason}</span> })}
+            {move || locked.get().map(|reason| view! { <span class="meta picker-reason" data-paused="">{reason}</span> })}
         </form>
     }
 }

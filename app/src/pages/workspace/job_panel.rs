@@ -2,9 +2,10 @@
 //! time.
 
 use crate::{
+    AppError,
     activity::job_title,
     clock::WorkClock,
-    components::{BadgeSize, JobWaterfall, PhaseTimeline, StatusBadge, words},
+    components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
     effect::effect,
     server_fns::workspaces::job_steps,
     stores::Stores,
@@ -67,7 +68,8 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
     let steps = RwSignal::new(Vec::<FileProgress>::new());
-    let failed = RwSignal::new(None::<String>);
+    let failed = RwSignal::new(None::<AppError>);
+    let again = Trigger::new();
     let through = Memo::new(move |_| {
         job.with(|j| j.as_ref().map(|j| (j.attempt, j.metrics.documents_done + j.metrics.documents_failed)))
     });
@@ -75,6 +77,7 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
     let busy = RwSignal::new(false);
     effect(move || {
         through.track();
+        again.track();
         if !is_open.get() || busy.get() {
             return;
         }
@@ -87,7 +90,7 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
                     steps.try_set(read);
                 }
                 Err(error) => {
-                    failed.try_set(Some(error.0.detail));
+                    failed.try_set(Some(error));
                 }
             }
             if through.try_get_untracked() == asked {
@@ -107,8 +110,15 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
             <summary class="meta">"Over time"</summary>
             {move || {
                 is_open.get().then(|| view! {
-                    <JobWaterfall phases steps />
-                    <p class="text-status-failed" role="status">{move || failed.get()}</p>
+                    <Boundary
+                        title="The steps of the documents could not be read"
+                        actions=move || view! { <Button busy on:click=move |_| again.notify()>"Try again"</Button> }
+                    >
+                        {move || match failed.get() {
+                            Some(error) => Err(error),
+                            None => Ok(view! { <JobWaterfall phases steps /> }),
+                        }}
+                    </Boundary>
                 })
             }}
         </details>

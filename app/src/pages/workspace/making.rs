@@ -1,6 +1,6 @@
 //! The way of a workspace to being ready: its steps while it is made, the reason and another try when that failed.
 use crate::{
-    components::{Button, ErrorPanel, IconName, ProgressIndicator, ProgressStep},
+    components::{Button, ErrorPanel, IconName, ProgressIndicator, ProgressStep, Reason},
     live::Live,
     server_fns::workspaces::{RetryWorkspace, retry_workspace},
     stores::Stores,
@@ -70,16 +70,17 @@ fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl In
     };
     let reason = move || {
         let message = workspace.with(|w| w.as_ref().and_then(|w| w.status_message.clone()));
-        let step = of(workspace, failed_step);
         let hint = of(workspace, |p| p.error_hint.clone());
-        let step = step.map(|step| format!("{step}:"));
-        let parts: Vec<_> = [step, message, hint].into_iter().flatten().collect();
+        let parts: Vec<_> = [message, hint].into_iter().flatten().collect();
         Some(parts.join(" "))
     };
     view! {
         <ErrorPanel
             title="This workspace could not be made ready"
             detail=Signal::derive(reason)
+            phase=Signal::derive(move || of(workspace, failed_step).map(|step| format!("Step: {step}")))
+            // The lines of the log about a workspace bear its id.
+            id=id.to_string()
             code=Signal::derive(move || of(workspace, |p| p.error_code.clone()))
         >
             <form method="post" action=RetryWorkspace::url() on:submit=on_submit>
@@ -94,7 +95,7 @@ fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl In
                     "Retry"
                 </Button>
             </form>
-            {move || paused_reason.get().map(|why| view! { <span class="meta" data-paused="">{why}</span> })}
+            <Reason text=paused_reason />
             <span class="text-status-failed" role="status">{move || failed.get()}</span>
         </ErrorPanel>
     }

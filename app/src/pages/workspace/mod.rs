@@ -12,7 +12,7 @@ mod upload_row;
 
 use super::{
     not_found::{Missing, no_such},
-    problem::ProblemView,
+    problem::{Around, ProblemView},
     rag::Stale,
     workspace_dialog::{Asked, Sending, WorkspaceDialog, opened_by_address},
 };
@@ -41,6 +41,17 @@ use making::Making;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
 use stats::{PartlyReady, Stats};
+
+/// What the gallery of components shows of this page.
+#[cfg(all(feature = "ssr", debug_assertions))]
+pub mod gallery {
+    pub use super::{
+        drop::{DropOverlay, Picker},
+        job_panel::JobPanel,
+        making::Making,
+        upload_row::UploadRow,
+    };
+}
 
 /// What was searched for, and what was found; `None` when nothing was asked.
 type Found = Option<Result<Wire<Vec<SearchHit>>, AppError>>;
@@ -76,6 +87,7 @@ pub fn WorkspacePage() -> impl IntoView {
         |(id, asked)| async move { Some(run_search(id?, asked?, None).await) },
         false,
     );
+    provide_context(Around { has_heading: false, needs_title: true });
     let refused = StoredValue::new(FormState::of_page());
     let ShellData(shell) = expect_context();
     view! {
@@ -118,7 +130,10 @@ fn Workspace(
     let shown = workspace_shown(id);
     let name = Signal::derive(move || text(workspace, |w| &w.name));
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
-    let locked = locked(workspace);
+    let paused = Live::expect().paused_reason();
+    let unchangeable = locked(workspace, WorkspaceAction::Edit);
+    let locked = locked(workspace, WorkspaceAction::Upload);
+    let locked = Memo::new(move |_| locked.get().or(paused.get()));
     let refused = FormState::told_once(refused);
     // A page has two forms; only that for files has a field for files.
     let is_edit = refused.is_refused() && refused.errors.of("file").is_empty();
@@ -145,10 +160,10 @@ fn Workspace(
                     <LinkButton href=format!("{}/analytics", paths::workspace(id)) icon=IconName::Activity>
                         "Analytics"
                     </LinkButton>
-                    <LinkButton href=edit icon=IconName::Edit>
+                    <LinkButton href=edit icon=IconName::Edit locked=unchangeable>
                         "Edit"
                     </LinkButton>
-                    <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings>
+                    <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>
                         "RAG config"
                     </LinkButton>
                     <Picker id locked />
@@ -185,9 +200,10 @@ fn text(workspace: RwSignal<Option<Held>>, part: fn(&Held) -> &String) -> String
 /// Why no file can be added now.
 pub type Locked = Memo<Option<&'static str>>;
 
-fn locked(workspace: RwSignal<Option<Held>>) -> Locked {
+/// Why that cannot be done with the workspace as it is.
+fn locked(workspace: RwSignal<Option<Held>>, action: WorkspaceAction) -> Locked {
     Memo::new(move |_| {
-        let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Upload)));
+        let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(action)));
         refusal.map(|refusal| refusal.sentence)
     })
 }

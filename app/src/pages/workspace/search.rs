@@ -4,6 +4,7 @@ use crate::{
     AppError,
     components::{Boundary, Button, FileTypeIcon, LinkButton, SearchField, words},
     effect::effect_after,
+    live::Live,
     paths, view,
 };
 use domain::{WorkspaceId, message::count, resource::SearchHit};
@@ -15,6 +16,7 @@ const EXCERPT: usize = 320;
 
 #[component]
 pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView {
+    let paused = Live::expect().paused_reason();
     let input = NodeRef::<html::Input>::new();
     let navigate = use_navigate();
     // Follows the address, on the way back too; what is being typed is left alone.
@@ -42,7 +44,9 @@ pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView 
                 maxlength=500
                 node=input
             />
-            <Button submit=true>"Search"</Button>
+            <Button submit=true disabled=Signal::derive(move || paused.get().is_some()) attr:title=move || paused.get()>
+                "Search"
+            </Button>
         </form>
     }
 }

@@ -34,6 +34,14 @@ pub fn figures(name: String, days: u32, of: &Analytics) -> Figures {
     }
 }
 
+/// Charts of three days, for the gallery of components.
+#[cfg(debug_assertions)]
+pub fn sample_charts() -> Vec<Chart> {
+    let day = |date: &str, ready, failed| Day { date: date.into(), added: ready + failed, ready, failed };
+    let days = vec![day("2026-11-20", 12, 1), day("2026-11-21", 0, 0), day("2026-11-22", 31, 4)];
+    vec![per_day(&days), failure_rate(&days)]
+}
+
 fn legend(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     entries.iter().map(|(class, name)| ((*class).to_owned(), (*name).to_owned())).collect()
 }

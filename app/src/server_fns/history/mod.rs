@@ -7,6 +7,8 @@ mod document;
 mod workspace;
 
 pub use analytics::{Chart, Figures, ReadAnalytics, read_analytics};
+#[cfg(all(feature = "ssr", debug_assertions))]
+pub use charts::sample_charts;
 pub use document::{DocumentHistory, document_history};
 pub use workspace::{WorkspaceHistory, workspace_history};
 

@@ -291,7 +291,7 @@ fn assemble(
     Ok(out)
 }
 
-/// `Page 14`, or `Pages 3, 5–9 and 12`; a long list is cut short.
+/// `Page 14`, or `Pages 3, 5–9 and 12`; only a list that nobody would go through is cut short.
 fn pages(numbers: &[u32]) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for &n in numbers {
@@ -300,7 +300,7 @@ fn pages(numbers: &[u32]) -> String {
             _ => ranges.push((n, n)),
         }
     }
-    const SHOWN_RANGES: usize = 8;
+    const SHOWN_RANGES: usize = 100;
     let hidden: u32 = ranges.iter().skip(SHOWN_RANGES).map(|(a, b)| b - a + 1).sum();
     let mut parts: Vec<String> = ranges
         .iter()
@@ -334,7 +334,12 @@ mod tests {
         assert_eq!(pages(&[14]), "Page 14");
         assert_eq!(pages(&[3, 5, 6, 7, 12]), "Pages 3, 5–7 and 12");
         let odd: Vec<u32> = (0..20).map(|i| i * 2 + 1).collect();
-        assert_eq!(pages(&odd), "Pages 1, 3, 5, 7, 9, 11, 13, 15 and 12 more");
+        assert_eq!(
+            pages(&odd),
+            "Pages 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31, 33, 35, 37 and 39"
+        );
+        let many: Vec<u32> = (0..300).map(|i| i * 2 + 1).collect();
+        assert!(pages(&many).ends_with(", 197, 199 and 200 more"), "{}", pages(&many));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 // Which Chromium, and how it is started: one answer for the tests and for the benches.
 import { existsSync } from "node:fs";
 
-/** The system's browser, where there is one; otherwise Playwright's own. */
+/** The system's browser, where there is one, without a window's frame if it can be had so; otherwise Playwright's own. */
 export function executablePath() {
-  return [process.env.INSIGHTHUB_CHROMIUM, "/usr/bin/chromium"].find((path) => path && existsSync(path));
+  const places = [process.env.INSIGHTHUB_CHROMIUM, "/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
+  return places.find((path) => path && existsSync(path));
 }
 
 /** Nothing but the pages under test: no updates, no look-ups of its own, which a closed network would refuse. */

@@ -1,6 +1,6 @@
 // What every browser test stands on: a real server of its own worker with its own data, and a page that tolerates no
 // error. Tests import `test` and `expect` from here, never from Playwright.
-import { test as base, expect, type Page } from "@playwright/test";
+import { test as base, expect, type BrowserContext, type Page } from "@playwright/test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -113,6 +113,7 @@ export class Server {
 export class Complaints {
   private readonly found: string[] = [];
   private readonly allowed: RegExp[] = [];
+  private readonly watched = new WeakSet<Page>();
 
   /** A complaint that this test provokes on purpose, such as a request that must be refused. */
   allow(pattern: RegExp): void {
@@ -120,11 +121,19 @@ export class Complaints {
   }
 
   watch(page: Page): void {
+    if (this.watched.has(page)) return;
+    this.watched.add(page);
     page.on("console", (message) => {
       if (message.type() === "error") this.found.push(`console: ${message.text()} (${message.location().url})`);
     });
     page.on("pageerror", (error) => this.found.push(`page error: ${error.stack ?? error.message}`));
     page.on("crash", () => this.found.push(`the page crashed: ${page.url()}`));
+  }
+
+  /** All pages of a context: a second tab and a pop-up may complain as well. */
+  watchAll(context: BrowserContext): void {
+    context.on("page", (page) => this.watch(page));
+    for (const page of context.pages()) this.watch(page);
   }
 
   get unexpected(): string[] {
@@ -165,13 +174,15 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
 
   baseURL: async ({ server }, use) => use(server.url),
 
-  // Not only the first page: a second tab and a pop-up may complain as well. Further contexts that a test makes itself
-  // are given to `complaints.watch` by that test.
+  // Every context of the test: its own, and those that it makes in the browser for somebody else.
   complaints: [
-    async ({ context }, use) => {
+    async ({ browser, context }, use) => {
       const complaints = new Complaints();
-      context.on("page", (page) => complaints.watch(page));
+      complaints.watchAll(context);
+      const watch = (made: BrowserContext) => complaints.watchAll(made);
+      browser.on("context", watch);
       await use(complaints);
+      browser.off("context", watch);
       expect(complaints.unexpected, "the browser's console").toEqual([]);
     },
     { auto: true },
@@ -191,9 +202,16 @@ export function person(prefix = "reader") {
   };
 }
 
+/** Looks in every frame whether it is there. `expect` looks twice a second after its first tries, which adds up over all that
+ * nearly every test waits for; it has the last word, and the better words when something is never there. */
+export async function soon(page: Page, selector: string, timeout = 20_000): Promise<void> {
+  await page.waitForFunction((what) => document.querySelector(what) !== null, selector, { timeout }).catch(() => {});
+  await expect(page.locator(selector).first()).toBeAttached({ timeout: 1_000 });
+}
+
 /** Waits until the WASM has taken the page over: before that, a click may reach nobody. */
 export async function hydrated(page: Page): Promise<void> {
-  await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
+  await soon(page, "html[data-hydrated]");
 }
 
 async function freePort(): Promise<number> {

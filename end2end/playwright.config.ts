@@ -11,7 +11,8 @@ export default defineConfig({
     { name: "no-js", testIgnore: "**/*.hydrate.spec.ts", use: { javaScriptEnabled: false } },
   ],
   forbidOnly: !!process.env.CI,
-  fullyParallel: false,
+  // By the test and not by the file, or one worker would wait for the other's longest file.
+  fullyParallel: true,
   workers: 2,
   retries: 0,
   // The model is loaded and real documents are embedded on two cores.
@@ -23,7 +24,8 @@ export default defineConfig({
     locale: "en-GB",
     timezoneId: "UTC",
     viewport: { width: 1280, height: 800 },
-    trace: "retain-on-failure",
+    // A trace takes a picture of the whole page at each step, whether or not the test fails: a third of the time of a run.
+    trace: process.env.INSIGHTHUB_TRACE ? "retain-on-failure" : "off",
     screenshot: "only-on-failure",
     launchOptions: launchOptions(),
   },

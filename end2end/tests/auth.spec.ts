@@ -1,9 +1,9 @@
 // Signing up, in and out. These forms are plain HTML: the whole file runs with and without JavaScript.
 import { expect, person, test } from "../fixtures";
-import { signIn, signUp } from "./support";
+import { signIn, signUp, signUpByForm } from "./support";
 
 test("a person signs up, finds the first workspace, signs out and in again", async ({ page }) => {
-  const who = await signUp(page);
+  const who = await signUpByForm(page);
   await expect(page.getByRole("main").getByRole("link", { name: "My documents" })).toBeVisible();
   await page.getByLabel("Account").click();
   await page.getByRole("button", { name: "Sign out" }).click();

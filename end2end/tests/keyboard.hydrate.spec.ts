@@ -51,9 +51,9 @@ test("from sign-up to a search, without a mouse", async ({ page }) => {
   await page.keyboard.press("Enter");
   await expect(page.getByRole("heading", { level: 1, name: "By hand" })).toBeVisible();
 
-  // The picker opens by the keyboard.
-  await tabTo(page, /Add files/);
+  // The picker opens by the keyboard. That somebody waits for it is known to the browser before the key is.
   const chooser = page.waitForEvent("filechooser");
+  await tabTo(page, /Add files/);
   await page.keyboard.press("Enter");
   await (await chooser).setFiles(FILES.map(path));
   await allReady(page, FILES);

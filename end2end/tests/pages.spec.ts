@@ -1,4 +1,5 @@
 // What every page owes: current data and a whole layout, with and without JavaScript.
+import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
 import { FILES, failedDocument, firstWorkspace, lost, signUp, unready, upload } from "./support";
 
@@ -15,6 +16,26 @@ test("pages show current states without waiting for a script", async ({ page }) 
   await expect(page.locator('.doc-row[data-document-id][data-status="ready"]')).toHaveCount(FILES.length);
   await page.goto("/");
   await expect(page.getByRole("article")).toContainText(`${FILES.length} documents`);
+});
+
+test("a page shows work that is under way as far as it is", async ({ page }) => {
+  await signUp(page);
+  const made = await page.request.post("/api/workspaces", { data: { name: "Scans", processor: "external" } });
+  const { id } = await made.json();
+  const { documents } = await upload(page.request, id, [FILES[2]]);
+  const scan = documents[0].document_id;
+  const data = { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" };
+  expect((await page.request.post(`/api/status/documents/${scan}`, { data })).status()).toBe(200);
+  await page.goto(`/w/${id}`);
+  const shown = page.locator(`.doc-row[data-document-id="${scan}"]`);
+  await expect(shown).toHaveAttribute("data-status", "processing");
+  await expect(shown).toContainText("Reading page 4 of 10");
+  await expect(shown.locator("progress")).toHaveJSProperty("value", 40);
+  await page.goto(`/d/${scan}`);
+  await expect(page.locator(`[data-document-id="${scan}"]`).first()).toHaveAttribute("data-status", "processing");
+  await expect(page.getByText("Reading page 4 of 10").first()).toBeVisible();
+  await page.goto("/");
+  await expect(page.getByRole("article").filter({ hasText: "Scans" })).toContainText("1 document");
 });
 
 test("a workspace can be made without a script", async ({ page }) => {
@@ -62,35 +83,35 @@ test("what is not there says so", async ({ page, complaints }) => {
   expect(workspace!.status()).toBe(404);
 });
 
+/** Looks at a page at each width and in each theme: what is laid out anew need not be fetched anew. */
+async function nothingIsLost(page: Page, where: string): Promise<void> {
+  for (const width of [320, 390, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    for (const colorScheme of ["light", "dark"] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(await lost(page), `${where} at ${width} px, ${colorScheme}`).toEqual({ wide: 0, out: [] });
+    }
+  }
+}
+
 test("nothing is cut off, on a phone or on a desk, in either theme", async ({ page }) => {
-  // Some fifty pages.
-  test.setTimeout(240_000);
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { documents } = await upload(page.request, workspace, FILES);
   const failed = await failedDocument(page.request, workspace);
   const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
-  for (const colorScheme of ["light", "dark"] as const) {
-    await page.emulateMedia({ colorScheme });
-    for (const width of [320, 390, 1440]) {
-      await page.setViewportSize({ width, height: 800 });
-      for (const address of ["/", "/?new", home, `${home}/history`, `${home}/analytics`, document, `${document}/history`, `/d/${failed}`]) {
-        await page.goto(address);
-        expect(await lost(page), `${address} at ${width} px, ${colorScheme}`).toEqual({ wide: 0, out: [] });
-      }
-    }
+  for (const address of ["/", "/?new", home, `${home}/history`, `${home}/analytics`, document, `${document}/history`, `/d/${failed}`]) {
+    await page.goto(address);
+    await nothingIsLost(page, address);
   }
 });
 
 test("of workspaces that are not ready nothing is cut off either", async ({ page }) => {
   const { url, failed, making, end } = await unready(page);
   try {
-    for (const width of [320, 390, 1440]) {
-      await page.setViewportSize({ width, height: 800 });
-      for (const address of [`/w/${making}`, "/", `/w/${failed}`]) {
-        await page.goto(`${url}${address}`);
-        expect(await lost(page), `${address} at ${width} px`).toEqual({ wide: 0, out: [] });
-      }
+    for (const address of [`/w/${making}`, "/", `/w/${failed}`]) {
+      await page.goto(`${url}${address}`);
+      await nothingIsLost(page, address);
     }
   } finally {
     await end();

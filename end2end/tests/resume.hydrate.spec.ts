@@ -1,7 +1,7 @@
 // The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
 import { type Page, type WebSocketRoute } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, live, openFirst, pick, row, signUp, upload } from "./support";
+import { FILES, allReady, countLoads, live, openFirst, pick, row, signUp, turning, upload } from "./support";
 
 /** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
 class Wire {
@@ -100,12 +100,10 @@ test("while the link is down nothing pretends to move", async ({ page, complaint
   await openFirst(page);
   await pick(page, ["handbook.pdf"]);
   await expect(row(page, "handbook.pdf")).toHaveAttribute("data-status", "processing");
+  expect(await turning(page), "work that is seen to go on moves").toBeGreaterThan(0);
   await wire.cut();
   await expect(page.getByText(/Live updates paused/)).toBeVisible();
-  const turning = await page.evaluate(
-    () => document.getAnimations().filter((a) => a.playState === "running" && a.effect?.getTiming().iterations === Infinity).length,
-  );
-  expect(turning).toBe(0);
+  expect(await turning(page)).toBe(0);
   // It tries again by itself.
   wire.mend();
   await live(page);

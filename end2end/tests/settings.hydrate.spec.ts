@@ -159,11 +159,10 @@ test("a double click changes the password once and says so once", async ({ page 
   expect((await page.request.get("/api/auth/me")).status()).toBe(200);
 });
 
-test("changing the password throws the other browser out, and signing in leads back", async ({ page, browser, baseURL, complaints }) => {
+test("changing the password throws the other browser out, and signing in leads back", async ({ page, browser, baseURL }) => {
   const who = await signUp(page);
   const other = await browser.newContext({ baseURL });
   const there = await other.newPage();
-  complaints.watch(there);
   await there.goto("/signin");
   await signIn(there, who);
   await expect(there).toHaveURL(/\/$/);

@@ -5,15 +5,24 @@ import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type APIRequestContext, type Browser, type Locator, type Page } from "@playwright/test";
-import { Server, expect, person } from "../fixtures";
+import { Server, expect, person, soon } from "../fixtures";
 
 export const DOCUMENTS = join(import.meta.dirname, "../../crates/ingest/tests/documents");
 export const FILES = ["how-it-works.pdf", "questions.html", "first-steps.md", "glossary.txt"];
 
 export const path = (name: string) => join(DOCUMENTS, name);
 
-/** Fills the sign-up form and waits for the first page. */
+/** Somebody new, by the API, and on the first page: what most tests begin with. The form has tests of its own. */
 export async function signUp(page: Page, who = person(), server = "") {
+  const made = await page.request.post(`${server}/api/auth/signup`, { data: who });
+  expect(made.status(), await made.text()).toBe(201);
+  await page.goto(`${server}/`);
+  await expect(page).toHaveURL(/\/$/);
+  return who;
+}
+
+/** Fills the sign-up form and waits for the first page. */
+export async function signUpByForm(page: Page, who = person(), server = "") {
   await page.goto(`${server}/signup`);
   await page.getByLabel("Username").fill(who.username);
   await page.getByLabel("E-mail").fill(who.email);
@@ -42,8 +51,7 @@ export async function elsewhere(browser: Browser, baseURL: string | undefined, w
 
 /** The live link is up: what happens from here on is seen. */
 export async function live(page: Page): Promise<void> {
-  await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
-  await expect(page.locator("html")).toHaveAttribute("data-live", "open");
+  await soon(page, 'html[data-hydrated][data-live="open"]');
 }
 
 /** Opens the first workspace and waits for the live link. */
@@ -83,7 +91,8 @@ export async function drop(page: Page, names: string[]): Promise<void> {
 
 export async function allReady(page: Page, names: string[]): Promise<void> {
   for (const name of names) {
-    await expect(row(page, name)).toHaveAttribute("data-status", "ready", { timeout: 60_000 });
+    await soon(page, `.doc-row[data-document-id][data-status="ready"] [title="${name}"]`, 60_000);
+    await expect(row(page, name)).toHaveAttribute("data-status", "ready");
   }
 }
 
@@ -107,6 +116,14 @@ export function countLoads(page: Page): () => number {
   let loads = 0;
   page.on("load", () => loads++);
   return () => loads;
+}
+
+/** How much on the page moves without an end: rings that turn, spinners. */
+export function turning(page: Page): Promise<number> {
+  return page.evaluate(() => {
+    const endless = (moving: Animation) => moving.playState === "running" && moving.effect?.getTiming().iterations === Infinity;
+    return document.getAnimations().filter(endless).length;
+  });
 }
 
 /** Presses Tab until the focused element's name matches. */

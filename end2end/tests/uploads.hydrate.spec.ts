@@ -91,6 +91,32 @@ test("bad files of a batch are refused at their rows, unsent, and the others go 
   await expect(sending(page, "empty.txt")).toHaveCount(0);
 });
 
+test("fifty files and a bad one have their rows at once, and the fifty become ready", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  const names = Array.from({ length: 50 }, (_, n) => `note-${n}.txt`);
+  const files = names.map((name, n) => text(name, `Note ${n}: the harbour opens at six.`));
+  const rows = page.locator(".doc-row:not(.doc-head)");
+  await expect(rows).toHaveCount(0);
+  // The line is held, so that what is there does not come from the server.
+  let release = () => {};
+  const held = new Promise<void>((resolve) => (release = resolve));
+  await page.route("**/api/workspaces/*/files", async (route) => {
+    await held;
+    await route.continue();
+  });
+  const given = Date.now();
+  await give(page, [...files.slice(0, 25), text("empty.txt", ""), ...files.slice(25)]);
+  await expect(rows).toHaveCount(51, { timeout: 2_000 });
+  console.log(`D1: 51 rows ${Date.now() - given} ms after the files were given`);
+  await expect(sending(page, "empty.txt")).toContainText("The file is empty");
+  for (const name of names) await expect(sending(page, name)).toHaveAttribute("data-status", /^(pending|processing)$/);
+  release();
+  await expect(page.locator('.doc-row[data-document-id][data-status="ready"]')).toHaveCount(50, { timeout: 90_000 });
+  await expect(sending(page, "empty.txt")).toHaveAttribute("data-status", "failed");
+  await expect(rows).toHaveCount(51);
+});
+
 test("an upload shows its bytes, its speed and what is left, and stops when asked", async ({ page, server }) => {
   await signUp(page);
   await openFirst(page);

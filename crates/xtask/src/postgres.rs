@@ -16,6 +16,8 @@ use crate::{apt, shell};
 pub struct Postgres {
     child: Child,
     dir: PathBuf,
+    /// The folder of its programs.
+    bin: PathBuf,
     port: u16,
 }
 
@@ -63,8 +65,8 @@ impl Postgres {
                 .stderr(also)
                 .spawn()
                 .doing(|| format!("cannot start `{}`", shell::line(&server)))?;
-            let mut postgres = Self { child, dir: dir.clone(), port };
-            postgres.wait_until_ready(&bin, &project.log("postgres"))?;
+            let mut postgres = Self { child, dir: dir.clone(), bin: bin.clone(), port };
+            postgres.wait_until_ready(&project.log("postgres"))?;
             Ok(postgres)
         })
     }
@@ -73,14 +75,18 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/postgres", self.port)
     }
 
-    fn wait_until_ready(&mut self, bin: &Path, log: &Path) -> Done {
+    pub fn bin(&self) -> &Path {
+        &self.bin
+    }
+
+    fn wait_until_ready(&mut self, log: &Path) -> Done {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().doing(|| "cannot wait for PostgreSQL".to_owned())? {
                 let said = fs::read_to_string(log).unwrap_or_default();
                 return Err(Problem::new(format!("PostgreSQL did not start ({status})\n{said}")));
             }
-            let mut asked = Command::new(bin.join("pg_isready"));
+            let mut asked = Command::new(self.bin.join("pg_isready"));
             asked.args(["--quiet", "--host=127.0.0.1", "--port", &self.port.to_string()]);
             if TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok()
                 && shell::status(&mut asked)?.success()

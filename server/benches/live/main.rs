@@ -1,6 +1,7 @@
-//! P1 to P4: the live stream under load, against Socket.IO doing the same work.
+//! P1 to P4: the live stream under load, against Socket.IO doing the same work. P9: a page as the server renders it, against
+//! Next.js.
 //!
-//!     cargo bench -p server --bench live -- p1|p2|p3|p4 [--smoke]
+//!     cargo bench -p server --bench live -- p1|p2|p3|p4|p9 [--smoke]
 //!
 //! Server and load generator are processes of their own, on a core each where there are two. Both sides are asked by the
 //! same client over real sockets (`wire`), and changes come on a schedule that does not wait for anybody (`plan`); a
@@ -10,18 +11,21 @@ mod p1;
 mod p2;
 mod p3;
 mod p4;
+mod p9;
 mod people;
 mod plan;
 mod rest;
+mod search;
 mod servers;
 mod step;
 mod turns;
+mod twin;
 mod wire;
 
 use measure::{Asked, Failure};
 use std::process::ExitCode;
 
-const NAMES: [&str; 4] = ["p1", "p2", "p3", "p4"];
+const NAMES: [&str; 5] = ["p1", "p2", "p3", "p4", "p9"];
 
 fn main() -> ExitCode {
     server::install_cryptography();
@@ -41,6 +45,7 @@ fn run(asked: &Asked) -> Result<String, Failure> {
             Some("p2") => p2::measure(smoke).await,
             Some("p3") => p3::measure(smoke).await,
             Some("p4") => p4::measure(smoke).await,
+            Some("p9") => p9::measure(smoke).await,
             _ => Err(format!("say which: {}", NAMES.join(", ")).into()),
         }
     };

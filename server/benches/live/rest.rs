@@ -12,6 +12,8 @@ pub struct Rest {
     base: String,
     /// Sent as a Bearer token.
     key: String,
+    /// Of ours: the workspace of the documents.
+    pub workspace: String,
     documents: Vec<Document>,
 }
 
@@ -33,7 +35,7 @@ impl Rest {
         let http = Client::builder().no_proxy().build()?;
         let base = format!("http://{}", server.addr);
         let token = server.tokens.first().ok_or("nobody is signed in")?.clone();
-        let mut worker = Self { http, base, key: token, documents: vec![] };
+        let mut worker = Self { http, base, key: token, workspace: String::new(), documents: vec![] };
         match server.side {
             Side::Peer => {
                 worker.documents = (0..documents).map(|n| Document::at(format!("/changes/{n}"))).collect()
@@ -49,12 +51,12 @@ impl Rest {
         let post = |path: &str| self.http.post(format!("{}{path}", self.base)).header("cookie", &cookie);
         let outside = json!({ "name": "Outside", "processor": "external" });
         let workspace = answered(post("/api/workspaces").json(&outside)).await?;
-        let workspace = text(&workspace["id"])?;
+        self.workspace = text(&workspace["id"])?;
         let form = (0..documents).fold(multipart::Form::new(), |form, n| {
             let part = multipart::Part::text(format!("Document {n}.")).file_name(format!("{n}.txt"));
             form.part("file", part)
         });
-        let upload = post(&format!("/api/workspaces/{workspace}/documents")).multipart(form);
+        let upload = post(&format!("/api/workspaces/{}/documents", self.workspace)).multipart(form);
         let uploaded = answered(upload).await?;
         let ids = uploaded["documents"].as_array().ok_or("no documents")?.iter();
         let paths =
@@ -82,6 +84,12 @@ impl Rest {
         let report = json!({ "status": status, "metadata": { "change": n } });
         let _turn = document.turn.lock().await;
         answered(self.post(&document.path).json(&report)).await.map(drop)
+    }
+
+    /// Tells of the n-th document what is said.
+    pub async fn tell(&self, n: usize, report: &Value) -> Result<(), Failure> {
+        let document = self.documents.get(n).ok_or("there is no such document")?;
+        answered(self.post(&document.path).json(report)).await.map(drop)
     }
 
     /// Changes something that every browser of a person is told of.

@@ -3,15 +3,21 @@
 use crate::{plan::Plan, wire::Side};
 use measure::{Failure, peer};
 use serde_json::Value;
-use std::{fmt, path::Path, process::Stdio, sync::Arc};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    process::Stdio,
+    sync::Arc,
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdin, ChildStdout, Command},
 };
 
-/// What the peer is made of; fetched by the bench, and no dependency of the product.
+/// What the peers are made of; fetched by the bench, and no dependency of the product.
 const PEER: [&str; 3] = ["socket.io@4.8.4", "bullmq@6.7.0", "ioredis@6.0.0"];
+const BUN: [&str; 1] = ["bun@1.4.5"];
 
 /// The peer cannot be had here.
 #[derive(Debug)]
@@ -57,14 +63,29 @@ impl Server {
 
     /// The real program, with nothing of ours inside, and people whose accounts were made before it started.
     pub async fn product(people: usize) -> Result<Self, Failure> {
-        let before = Self::start(Side::Ours, people).await?;
-        let (dir, tokens) = (before.dir.clone(), before.tokens.clone());
-        before.stop().await?;
-        let mut command = peer::on_core(0, env!("CARGO_BIN_EXE_insighthub"));
-        set_up(&mut command, &dir).arg("serve");
-        let mut server = Self::run(Side::Ours, command, dir).await?;
-        server.tokens = tokens;
+        let mut server = Self::start(Side::Ours, people).await?;
+        server.again(None).await?;
         Ok(server)
+    }
+
+    /// Ends it, and starts the real program on what it left, or a peer's.
+    pub async fn again(&mut self, peers: Option<std::process::Command>) -> Result<(), Failure> {
+        self.child.kill().await?;
+        let side = if peers.is_some() { Side::Peer } else { Side::Ours };
+        let command = peers.unwrap_or_else(|| {
+            let mut command = peer::on_core(0, env!("CARGO_BIN_EXE_insighthub"));
+            set_up(&mut command, &self.dir).arg("serve");
+            command
+        });
+        let tokens = std::mem::take(&mut self.tokens);
+        *self = Self::run(side, command, self.dir.clone()).await?;
+        self.tokens = tokens;
+        Ok(())
+    }
+
+    /// The file of our database.
+    pub fn database(&self) -> PathBuf {
+        self.dir.path().join("insighthub.db")
     }
 
     /// The peer with a BullMQ job for each document, where there is a Redis.
@@ -77,6 +98,16 @@ impl Server {
         }
         let mut server = Self::run(Side::Peer, command, dir).await?;
         server.redis = redis;
+        server.read_tokens().await?;
+        Ok(server)
+    }
+
+    /// Bun's own WebSockets, which say what Socket.IO says.
+    pub async fn bun(people: usize) -> Result<Self, Failure> {
+        let modules = peer::npm(&bun_home(), &BUN)?;
+        let mut command = peer::on_core(0, modules.join(".bin/bun"));
+        command.arg(script("bun.mjs")).arg(people.to_string());
+        let mut server = Self::run(Side::Peer, command, Arc::new(tempfile::tempdir()?)).await?;
         server.read_tokens().await?;
         Ok(server)
     }
@@ -164,9 +195,21 @@ impl Server {
 fn peers(people: usize) -> Result<std::process::Command, Failure> {
     let modules = modules()?;
     let mut command = peer::on_core(0, "node");
-    command.arg("--expose-gc").arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/live/peer.mjs"));
-    command.arg(modules).arg(people.to_string());
+    command.arg("--expose-gc").arg(script("peer.mjs")).arg(modules).arg(people.to_string());
     Ok(command)
+}
+
+fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/live").join(name)
+}
+
+fn bun_home() -> PathBuf {
+    peer::cache().join("bench/bun")
+}
+
+/// Whether Bun was fetched: a hundred megabytes are too much for a run that only looks whether things work.
+pub fn has_bun() -> bool {
+    bun_home().join("ready").exists()
 }
 
 /// The peer's store, which answers when what it was told is on the disk, as our database does.
@@ -224,7 +267,7 @@ impl Redis {
     }
 }
 
-fn modules() -> Result<std::path::PathBuf, Failure> {
+fn modules() -> Result<PathBuf, Failure> {
     peer::npm(&peer::cache().join("bench/live"), &PEER).map_err(|why| NoPeer(why.to_string()).into())
 }
 

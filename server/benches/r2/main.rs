@@ -47,6 +47,10 @@ enum Kind {
     Overrun,
 }
 
+const KINDS: [Kind; 5] = [Kind::Reset, Kind::HalfOpen, Kind::Stall, Kind::NewEpoch, Kind::Overrun];
+/// Of so many reconnects of a whole run each kind has at least one; a short one has one of each.
+const EACH_OF: u64 = 50;
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -98,7 +102,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     let count: u64 = asked.number("--count", if smoke { 200 } else { 10_000 })?;
     let seed: u64 = asked.number("--seed", 1)?;
     let mut world = World::new(seed).await?;
-    let mut done: BTreeMap<Kind, u64> = BTreeMap::new();
+    let mut done = BTreeMap::from(KINDS.map(|kind| (kind, 0)));
     let (mut differed, mut idle, began) = (0, 0, Instant::now());
     let total = |done: &BTreeMap<Kind, u64>| done.values().sum::<u64>();
     // The first rounds have everything, so that a short run has, too.
@@ -130,13 +134,22 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     }
     world.end().await?;
     let kinds: Vec<String> = done.iter().map(|(kind, n)| format!("{kind} {n}")).collect();
-    let verdict = if differed == 0 { "pass" } else { "fail" };
+    // What never happened was not tried.
+    let least = if smoke { 1 } else { count / EACH_OF };
+    let rare: Vec<String> =
+        done.iter().filter(|(_, n)| **n < least.max(1)).map(|(kind, _)| kind.to_string()).collect();
+    let good = differed == 0 && rare.is_empty();
     let line = format!(
-        "R2: reconnects={} ({}) differed={differed} seed={seed} goal=0 {verdict}",
+        "R2: reconnects={} ({}) differed={differed} seed={seed} goal=0 {}",
         total(&done),
-        kinds.join(", ")
+        kinds.join(", "),
+        if good { "pass" } else { "fail" }
     );
-    if differed == 0 { Ok(line) } else { Err(line.into()) }
+    match (good, rare.is_empty()) {
+        (true, _) => Ok(line),
+        (false, true) => Err(line.into()),
+        (false, false) => Err(format!("{line}; fewer than {} of: {}", least.max(1), rare.join(", ")).into()),
+    }
 }
 
 /// A server, those who change things, and those who look on.

@@ -1,7 +1,10 @@
 //! One transaction: its items, their events, the commit. It never retries; it says why it stopped, and
 //! [`super::task`] decides.
 
-use super::{Emitted, Item, Stamped, Tx, lock_users, stamp};
+use super::{
+    Emitted, Item, Stamped, Tx, lock_users,
+    stamp::{self, Logs},
+};
 use crate::{
     engine::Engine,
     fault::{Fault, Meaning, meaning},
@@ -55,12 +58,15 @@ pub(super) async fn run(
         let items = outcomes.into_iter().map(|o| o.map(|()| vec![])).collect();
         return Ok(Outcome { items, signals: vec![] });
     }
-    let stamped = stamp::stamp(tx, emitted).await.map_err(Stop::Before)?;
+    let Logs { stamped, committed } = stamp::stamp(tx, emitted).await.map_err(Stop::Before)?;
     if tx.engine == Engine::Postgres {
         leave_mark(tx, mark).await?;
     }
     let items = outcomes.into_iter().zip(stamped).map(|(o, stamped)| o.map(|()| stamped)).collect();
     let outcome = Outcome { items, signals };
+    if committed {
+        return Ok(outcome);
+    }
     match tx.conn.execute(raw_sql("COMMIT")).await {
         Ok(_) => Ok(outcome),
         Err(e) if tx.engine == Engine::Postgres && meaning(&e) == Meaning::Lost => {

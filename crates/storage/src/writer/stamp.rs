@@ -18,14 +18,20 @@ type AnyQuery = Query<'static, sqlx::Any, sqlx::any::AnyArguments>;
 /// SQLite looks each parameter up by its name in a list.
 const ROWS: usize = 16;
 
+/// The events of each item with their numbers, and whether the transaction was committed with them.
+pub(super) struct Logs {
+    pub(super) stamped: Vec<Vec<Stamped>>,
+    pub(super) committed: bool,
+}
+
 /// Stamps the events of each item; answers them item by item.
-pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Vec<Vec<Stamped>>, Fault> {
+pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Logs, Fault> {
     let mut counts = BTreeMap::<UserId, u64>::new();
     for e in emitted.iter().flatten() {
         *counts.entry(e.user).or_default() += 1;
     }
     if counts.is_empty() {
-        return Ok(emitted.into_iter().map(|_| vec![]).collect());
+        return Ok(Logs { stamped: emitted.into_iter().map(|_| vec![]).collect(), committed: false });
     }
     let mut heads = take_numbers(&mut tx.conn, &counts).await?;
     let mut stamped = Vec::with_capacity(emitted.len());
@@ -45,14 +51,18 @@ pub(super) async fn stamp(tx: &mut Tx, emitted: Vec<Vec<Emitted>>) -> Result<Vec
         }
         stamped.push(of_item);
     }
-    match (tx.engine, rows.as_slice(), revs.only()) {
-        (Engine::Sqlite, [row], Some((table, id))) => insert_one(&mut tx.conn, row, table, id).await?,
+    let committed = match (tx.engine, rows.as_slice(), revs.only()) {
+        (Engine::Sqlite, [row], Some((table, id))) => {
+            insert_one_and_commit(&mut tx.conn, row, table, id).await?;
+            true
+        }
         _ => {
             insert(&mut tx.conn, &rows).await?;
             revs.store(&mut tx.conn).await?;
+            false
         }
-    }
-    Ok(stamped)
+    };
+    Ok(Logs { stamped, committed })
 }
 
 /// Raises each user's counter by the number of events; answers what it was before. In the order of the ids, so that
@@ -107,11 +117,17 @@ async fn insert(conn: &mut AnyConnection, rows: &[Logged]) -> Result<(), Fault> 
     Ok(())
 }
 
-/// What [`insert`] and [`Revs::store`] do, for one event about a row of `table`, in one trip to the database: SQLite
-/// takes several statements at once. It is what a lone caller waits for.
-async fn insert_one(conn: &mut AnyConnection, row: &Logged, table: &str, id: &str) -> Result<(), Fault> {
+/// What [`insert`] and [`Revs::store`] do, for one event about a row of `table`, and the commit, in one trip to the
+/// database: SQLite takes several statements at once. It is what a lone caller waits for. Whichever of them fails, the
+/// transaction is still open and is rolled back as after any other error.
+async fn insert_one_and_commit(
+    conn: &mut AnyConnection,
+    row: &Logged,
+    table: &str,
+    id: &str,
+) -> Result<(), Fault> {
     let sql = format!(
-        "{INSERT} {}; UPDATE {table} SET rev = $2 WHERE id = ${}",
+        "{INSERT} {}; UPDATE {table} SET rev = $2 WHERE id = ${}; COMMIT",
         bulk::rows(1, COLUMNS),
         COLUMNS + 1
     );

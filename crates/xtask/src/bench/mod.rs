@@ -7,6 +7,7 @@
 //! result (a lost row, another vector) must end with an error: a fast wrong answer is no answer.
 
 mod bytes;
+mod screen;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use std::process::{Command, Stdio};
 use measure::report::{self, Goal};
 use serde_json::Value;
 
+use crate::postgres::Postgres;
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
 use crate::shell;
@@ -37,6 +39,8 @@ struct Comparison {
     goal: f64,
     /// The goals are those of a machine with two cores; a bench that would use more is held to two.
     two_cores: bool,
+    /// The peer is a PostgreSQL, which runs while the rounds do.
+    postgres: bool,
 }
 
 /// A bench executable that takes its turns by itself, since its sides share a server or a round has several figures,
@@ -48,15 +52,18 @@ struct Whole {
     target: &'static str,
     /// What the executable is told besides.
     args: &'static [&'static str],
+    /// Pages are asked for: the server's site has to lie beside it.
+    site: bool,
 }
 
-const WHOLES: [Whole; 6] = [
+const WHOLES: [Whole; 7] = [
     Whole {
         name: "S7",
         about: "time of a refused sign-in, unknown address against known: medians within 2 %",
         package: "server",
         target: "s7",
         args: &[],
+        site: false,
     },
     Whole {
         name: "S8",
@@ -64,10 +71,11 @@ const WHOLES: [Whole; 6] = [
         package: "server",
         target: "s8",
         args: &[],
+        site: false,
     },
     live(
         "P1",
-        "deliveries a second at p99 <= 100 ms, one room of 500 and 5,000 of one, against Socket.IO",
+        "deliveries a second at p99 <= 100 ms, one room of 500 and 5,000 of one, against Socket.IO and Bun",
         &["p1"],
     ),
     live("P2", "staleness of 200 things at four times what the peer bears, against Socket.IO", &["p2"]),
@@ -77,14 +85,18 @@ const WHOLES: [Whole; 6] = [
         &["p3"],
     ),
     live("P4", "a change over its commit to 200 watchers, against BullMQ and Socket.IO", &["p4"]),
+    Whole {
+        site: true,
+        ..live("P9", "pages of 50 documents rendered a second at p99 <= 10 ms, against Next.js", &["p9"])
+    },
 ];
 
 /// One of the measurements of the live stream.
 const fn live(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
-    Whole { name, about, package: "server", target: "live", args }
+    Whole { name, about, package: "server", target: "live", args, site: false }
 }
 
-const COMPARISONS: [Comparison; 4] = [
+const COMPARISONS: [Comparison; 5] = [
     Comparison {
         name: "P5",
         about: "durable status changes a second, 64 callers, against one transaction each",
@@ -94,6 +106,7 @@ const COMPARISONS: [Comparison; 4] = [
         peer: "peer",
         goal: 5.0,
         two_cores: true,
+        postgres: false,
     },
     Comparison {
         name: "P5-alone",
@@ -105,6 +118,18 @@ const COMPARISONS: [Comparison; 4] = [
         // At most 1.1 times as long, as a rate.
         goal: 0.909,
         two_cores: true,
+        postgres: false,
+    },
+    Comparison {
+        name: "P5-postgres",
+        about: "durable status changes a second, 64 callers, against pgbench with 32 clients on PostgreSQL",
+        package: "storage",
+        target: "p5",
+        ours: "ours",
+        peer: "pgbench",
+        goal: 3.0,
+        two_cores: true,
+        postgres: true,
     },
     Comparison {
         name: "P13",
@@ -115,6 +140,7 @@ const COMPARISONS: [Comparison; 4] = [
         peer: "peer",
         goal: 0.3,
         two_cores: true,
+        postgres: false,
     },
     Comparison {
         name: "P14",
@@ -126,6 +152,7 @@ const COMPARISONS: [Comparison; 4] = [
         goal: 1.0,
         // Both sides use all cores, and the peer counts them without regard to a limit.
         two_cores: false,
+        postgres: false,
     },
 ];
 
@@ -138,15 +165,18 @@ pub struct Options {
 pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
     let toolchain = toolchain::ensure(project)?;
     crate::model::ensure(project)?;
-    let wanted = |name: &str| options.name.as_ref().is_none_or(|asked| asked.eq_ignore_ascii_case(name));
+    let wanted = |name: &str| options.name.as_ref().is_none_or(|asked| belongs(name, asked));
     let chosen: Vec<&Comparison> = COMPARISONS.iter().filter(|c| wanted(c.name)).collect();
     let wholes: Vec<&Whole> = WHOLES.iter().filter(|w| wanted(w.name)).collect();
+    let screens: Vec<&screen::Bench> = screen::BENCHES.iter().filter(|s| wanted(s.name)).collect();
     let sizes = wanted(bytes::NAME);
-    if chosen.is_empty() && wholes.is_empty() && !sizes {
+    if chosen.is_empty() && wholes.is_empty() && screens.is_empty() && !sizes {
         let names = COMPARISONS.iter().map(|c| (c.name, c.about));
-        let names =
-            names.chain(WHOLES.iter().map(|w| (w.name, w.about))).chain([(bytes::NAME, bytes::ABOUT)]);
-        let list: Vec<String> = names.map(|(name, about)| format!("  {name:10} {about}")).collect();
+        let names = names
+            .chain(WHOLES.iter().map(|w| (w.name, w.about)))
+            .chain(screen::BENCHES.iter().map(|s| (s.name, s.about)))
+            .chain([(bytes::NAME, bytes::ABOUT)]);
+        let list: Vec<String> = names.map(|(name, about)| format!("  {name:11} {about}")).collect();
         let asked = options.name.as_deref().unwrap_or_default();
         return Err(Problem::new(format!("there is no bench `{asked}`; there are\n{}", list.join("\n"))));
     }
@@ -163,7 +193,10 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
         done(comparison.name, compare(project, &toolchain, comparison, options.smoke).map(|line| vec![line]));
     }
     for whole in wholes {
-        done(whole.name, run_whole(&toolchain, whole, options.smoke));
+        done(whole.name, run_whole(project, &toolchain, whole, options.smoke));
+    }
+    for screen in screens {
+        done(screen.name, screen.run(project, &toolchain, options.smoke));
     }
     if sizes {
         done(bytes::NAME, bytes::measure(project, &toolchain, options.smoke));
@@ -175,16 +208,28 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
     Ok(tally)
 }
 
+/// Whether that was asked for: `p5` is all of P5, `p5-alone` a part of it.
+fn belongs(name: &str, asked: &str) -> bool {
+    name.split_at_checked(asked.len()).is_some_and(|(head, rest)| {
+        head.eq_ignore_ascii_case(asked) && (rest.is_empty() || rest.starts_with('-'))
+    })
+}
+
 fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: bool) -> Done<String> {
     let (rounds, seconds) = if smoke { (1, 1) } else { (ROUNDS, SECONDS) };
     shell::say(format!("{}: {}", bench.name, bench.about));
     let executable = executable(toolchain, bench.package, bench.target, smoke)?;
+    let postgres = bench.postgres.then(|| Postgres::start(project)).transpose()?;
     let round = |role: &str| -> Done<(f64, String)> {
         let mut command = if bench.two_cores { on_two_cores(&executable) } else { Command::new(&executable) };
         command
             .current_dir(&project.root)
             .args(["--round", role, "--seconds", &seconds.to_string()])
             .env("INSIGHTHUB_MODELS_DIR", project.models());
+        if let Some(postgres) = &postgres {
+            command.env("INSIGHTHUB_BENCH_POSTGRES_URL", postgres.url());
+            command.env("INSIGHTHUB_BENCH_POSTGRES_BIN", postgres.bin());
+        }
         let (value, unit) = measured(&mut command)?;
         shell::say(format!("  {role}: {value:.3} {unit}"));
         Ok((value, unit))
@@ -218,8 +263,11 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
     Ok(if smoke { line + report::SMOKE } else { line })
 }
 
-fn run_whole(toolchain: &Toolchain, bench: &Whole, smoke: bool) -> Done<Vec<String>> {
+fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: bool) -> Done<Vec<String>> {
     shell::say(format!("{}: {}", bench.name, bench.about));
+    if bench.site {
+        crate::server::build_profile(project, toolchain, profile(smoke))?;
+    }
     // Its server takes the other core.
     let mut command = measure::peer::on_core(1, executable(toolchain, bench.package, bench.target, smoke)?);
     command.args(bench.args);
@@ -303,4 +351,15 @@ fn profile(smoke: bool) -> Profile {
 /// Reads a number of a report, with a sentence when it is not there.
 fn count(report: &Value, key: &str) -> Done<u64> {
     report.get(key).and_then(Value::as_u64).ok_or(key).doing(|| "the report lacks a number".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::belongs;
+
+    #[test]
+    fn a_name_means_the_bench_and_its_parts_and_no_other() {
+        assert!(belongs("P5", "p5") && belongs("P5-alone", "p5") && belongs("P5-alone", "p5-alone"));
+        assert!(!belongs("P5", "p5-alone") && !belongs("P13", "p1") && !belongs("P1", "p13"));
+    }
 }

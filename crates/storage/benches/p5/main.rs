@@ -1,12 +1,14 @@
 //! P5: durable status changes each second on SQLite, each caller waiting for its own commit. A change is that of a
 //! workspace's status, with its event. The peer makes the same changes in the same schema with one transaction each:
-//! the same driver, one connection, WAL, synchronous=FULL, its callers in turn.
+//! the same driver, one connection with the store's settings, its callers in turn. A second peer is pgbench.
 //!
 //!     cargo bench -p storage --bench p5 -- --round ours|peer [--callers N] [--seconds N]
-//!     cargo bench -p storage --bench p5 -- --round lone-ours|lone-peer [--seconds N]
+//!     cargo bench -p storage --bench p5 -- --round lone-ours|lone-peer|pgbench [--seconds N]
 //!
 //! A round's last line is JSON. The rounds of both sides in turn, and the ratios, are the caller's business. After a
 //! round the log is compared with what was acknowledged: one event too many or too few, and there is no result.
+
+mod pgbench;
 
 use domain::{
     Event, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
@@ -31,6 +33,8 @@ use uuid::Uuid;
 /// Callers share this many logs, as the documents of a few people do.
 const USERS: usize = 8;
 const WARM_UP: Duration = Duration::from_millis(500);
+/// Who makes the changes, as the log has it.
+const ACTOR: &str = r#"{"kind":"system","id":null,"name":null,"key":null}"#;
 
 fn main() -> ExitCode {
     measure::answer(|asked| {
@@ -47,7 +51,8 @@ async fn round(asked: &Asked) -> Result<f64, Failure> {
         "peer" => peer(callers, window).await,
         "lone-ours" => ours(1, window).await,
         "lone-peer" => peer(1, window).await,
-        _ => Err(asked.no_such_round("ours, peer, lone-ours or lone-peer")),
+        "pgbench" => pgbench::round(window).await,
+        _ => Err(asked.no_such_round("ours, peer, lone-ours, lone-peer or pgbench")),
     }
 }
 
@@ -81,8 +86,13 @@ async fn peer(callers: usize, window: Duration) -> Result<f64, Failure> {
 
 async fn connect(url: &str) -> Result<AnyConnection, Failure> {
     let mut conn = AnyConnection::connect(url).await?;
-    conn.execute(raw_sql("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -16000"))
+    if url.starts_with("sqlite:") {
+        conn.execute(raw_sql(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+             PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; PRAGMA secure_delete = ON",
+        ))
         .await?;
+    }
     Ok(conn)
 }
 
@@ -119,17 +129,15 @@ async fn change(conn: &mut AnyConnection, id: WorkspaceId, to: WorkspaceStatus) 
     .bind(id.to_string())
     .execute(&mut *conn)
     .await?;
-    let user_id: UserId = user.parse()?;
-    let workspace = Workspace { status: to, ..workspace(id, user_id, row.try_get(2)?) };
-    let now = Timestamp::from_micros(1);
-    let event = LoggedEvent::new(user_id, seq as u64, now, Event::WorkspaceStatus(workspace));
+    let workspace = Workspace { status: to, ..workspace(id, user.parse()?, row.try_get(2)?) };
+    let event = logged_event(workspace, seq as u64);
     sqlx::query(
         "INSERT INTO events (user_id, seq, at, name, entity, document_id, job_id, workspace_id, progress, data, \
          status_from, status_to, actor) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(user)
     .bind(seq)
-    .bind(now.micros())
+    .bind(event.at.micros())
     .bind(event.name)
     .bind(format!("workspace:{id}"))
     .bind(None::<String>)
@@ -139,11 +147,15 @@ async fn change(conn: &mut AnyConnection, id: WorkspaceId, to: WorkspaceStatus) 
     .bind(String::from_utf8(event.frame.to_vec())?)
     .bind(WorkspaceStatus::Ready.as_str())
     .bind(to.as_str())
-    .bind(r#"{"kind":"system","id":null,"name":null,"key":null}"#)
+    .bind(ACTOR)
     .execute(&mut *conn)
     .await?;
     conn.execute(raw_sql("COMMIT")).await?;
     Ok(())
+}
+
+fn logged_event(workspace: Workspace, seq: u64) -> LoggedEvent {
+    LoggedEvent::new(workspace.user_id, seq, Timestamp::from_micros(1), Event::WorkspaceStatus(workspace))
 }
 
 fn workspace(id: WorkspaceId, user_id: UserId, name: String) -> Workspace {
@@ -168,6 +180,7 @@ fn workspace(id: WorkspaceId, user_id: UserId, name: String) -> Workspace {
 struct Bench {
     store: Store,
     url: String,
+    users: Vec<UserId>,
     workspaces: Vec<WorkspaceId>,
     // On the disk where the project is built: a folder for temporary files may lie in memory.
     _folder: TempDir,
@@ -177,6 +190,19 @@ impl Bench {
     async fn prepare(callers: usize) -> Result<Self, Failure> {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let url = format!("sqlite://{}", folder.path().join("p5.db").display());
+        Self::at(url, folder, callers).await
+    }
+
+    /// In a database that the server makes anew: one round after the other uses it.
+    async fn on_postgres(url: &str, callers: usize) -> Result<Self, Failure> {
+        sqlx::any::install_default_drivers();
+        let mut conn = AnyConnection::connect(url).await?;
+        conn.execute(raw_sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public")).await?;
+        conn.close().await?;
+        Self::at(url.to_owned(), tempfile::tempdir()?, callers).await
+    }
+
+    async fn at(url: String, folder: TempDir, callers: usize) -> Result<Self, Failure> {
         let store = Store::open(OpenOptions {
             url: url.clone(),
             bus: Arc::new(Channel(broadcast::Sender::new(1024))),
@@ -200,7 +226,14 @@ impl Bench {
             let new = new_workspace(WorkspaceId::new(id()?), users[n % USERS])?;
             workspaces.push(store.create_workspace(new).await?.id);
         }
-        Ok(Self { store, url, workspaces, _folder: folder })
+        Ok(Self { store, url, users, workspaces, _folder: folder })
+    }
+
+    /// What the log says of a change of that workspace.
+    fn event(&self, id: WorkspaceId, to: WorkspaceStatus, seq: u64) -> Result<LoggedEvent, Failure> {
+        let place = self.workspaces.iter().position(|known| *known == id).ok_or("no such workspace")?;
+        let of = workspace(id, self.users[place % USERS], "Workspace".to_owned());
+        Ok(logged_event(Workspace { status: to, ..of }, seq))
     }
 
     /// Every caller makes one change after the other; answers how many were made each second of the window.

@@ -1,0 +1,9 @@
+export const metadata = { title: "InsightHub" };
+
+export default function Layout({ children }) {
+  return (
+    <html lang="en">
+      <body>{children}</body>
+    </html>
+  );
+}

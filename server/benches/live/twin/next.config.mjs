@@ -1,0 +1,5 @@
+/** @type {import("next").NextConfig} */
+export default {
+  compress: false,
+  serverExternalPackages: ["libsql"],
+};

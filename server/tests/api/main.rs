@@ -37,5 +37,6 @@ mod stream;
 mod sweep;
 mod throttle;
 mod upload;
+mod uploads;
 mod wording;
 mod workspaces;

@@ -125,6 +125,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         workspaces: whole.clone(),
         documents: whole.clone(),
         sent_files: whole.clone(),
+        partial_files: whole.clone(),
         jobs: whole.clone(),
         events: whole.clone(),
         history: whole.clone(),

@@ -22,6 +22,7 @@ mod provision;
 mod queue;
 mod rag;
 mod reports;
+mod resumable;
 mod search;
 mod sent_files;
 mod sweep;
@@ -40,6 +41,7 @@ pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use history::Pages;
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
+pub use resumable::{Announced, Part, Standing as UploadStanding};
 pub use search::VectorCache;
 pub use sweep::Uploads;
 pub use text::composed;
@@ -50,8 +52,8 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 use live::Hub;
 use ports::{
     Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, Deletions, Documents, Embedder, EventLog, Exports,
-    FileTypes, History, Ids, Index, JobStore, PasswordHasher, RagConfigs, Secrets, SentFiles, Sessions,
-    Workspaces,
+    FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher, RagConfigs, Secrets, SentFiles,
+    Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -98,6 +100,7 @@ pub struct Services {
     pub workspaces: Arc<dyn Workspaces>,
     pub documents: Arc<dyn Documents>,
     pub sent_files: Arc<dyn SentFiles>,
+    pub partial_files: Arc<dyn PartialFiles>,
     pub jobs: Arc<dyn JobStore>,
     pub events: Arc<dyn EventLog>,
     pub history: Arc<dyn History>,

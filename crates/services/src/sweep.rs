@@ -23,6 +23,12 @@ impl Uploads {
         Underway { uploads: self.clone(), key: key.to_owned() }
     }
 
+    /// The same for one who must be alone with the file; `None` while somebody has it.
+    pub(crate) fn begin_alone(self: &Arc<Self>, key: &str) -> Option<Underway> {
+        let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
+        is_new.then(|| Underway { uploads: self.clone(), key: key.to_owned() })
+    }
+
     fn hold(&self, key: &str) -> bool {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
     }
@@ -86,6 +92,9 @@ impl Services {
             if let Err(error) = self.drop_old_files().await {
                 tracing::warn!(%error, "files that were sent ahead will be forgotten later");
             }
+            if let Err(error) = self.forget_old_uploads().await {
+                tracing::warn!(%error, "uploads that nobody goes on with will be forgotten later");
+            }
             match self.sweep_files(age).await {
                 Ok(0) => {}
                 Ok(files) => tracing::info!(files, "files that no document has were removed"),
@@ -133,7 +142,10 @@ mod tests {
         let uploads = Arc::new(Uploads::default());
         let underway = uploads.begin("users/a/documents/b");
         assert!(uploads.hold("users/a/documents/b") && !uploads.hold("users/a/documents/c"));
+        assert!(uploads.begin_alone("users/a/documents/b").is_none());
         drop(underway);
         assert!(!uploads.hold("users/a/documents/b"));
+        let alone = uploads.begin_alone("users/a/documents/b");
+        assert!(alone.is_some() && uploads.begin_alone("users/a/documents/b").is_none());
     }
 }

@@ -93,6 +93,7 @@ async fn begin_account(tx: &mut Tx, user: UserId, job: JobId, now: Timestamp) ->
         "DELETE FROM api_keys WHERE user_id = $1",
         "DELETE FROM exports WHERE user_id = $1",
         "DELETE FROM sent_files WHERE user_id = $1",
+        "DELETE FROM partial_files WHERE user_id = $1",
         "DELETE FROM jobs WHERE user_id = $1 AND status IN ('pending', 'running', 'paused')",
     ] {
         sqlx::query(sql).bind(user.to_string()).execute(&mut tx.conn).await?;

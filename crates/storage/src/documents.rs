@@ -137,7 +137,8 @@ impl Documents for Store {
         for part in bulk::parts(ids, IDS) {
             let these = bulk::list(1, part.len());
             let sql = format!(
-                "SELECT id FROM documents WHERE id IN ({these}) UNION SELECT id FROM sent_files WHERE id IN ({these})"
+                "SELECT id FROM documents WHERE id IN ({these}) UNION SELECT id FROM sent_files WHERE id IN ({these}) \
+                 UNION SELECT id FROM partial_files WHERE id IN ({these})"
             );
             let query =
                 part.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id.to_string()));

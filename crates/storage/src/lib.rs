@@ -24,6 +24,7 @@ pub mod memory;
 mod migrations;
 mod open;
 mod page;
+mod partial_files;
 mod rag;
 mod sent_files;
 mod sentences;

@@ -12,7 +12,7 @@ use domain::{DocumentId, Timestamp, UserId, WorkspaceId, provision::Refusal};
 use services::ports::{NewDocument, SentFile, SentFiles, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-const FILE: &str = "id, filename, mime_type, size_bytes, content_hash, blob_key";
+pub(crate) const FILE: &str = "id, filename, mime_type, size_bytes, content_hash, blob_key";
 /// Ids in one statement.
 const IDS: usize = 256;
 /// Two uploads named the same file at the same moment.
@@ -21,7 +21,7 @@ const TAKEN: Refusal = Refusal {
     sentence: "One of these files is being added by another request. Look at the list of documents.",
 };
 
-fn file_of(row: &AnyRow) -> Result<NewDocument, Fault> {
+pub(crate) fn file_of(row: &AnyRow) -> Result<NewDocument, Fault> {
     Ok(NewDocument {
         id: parsed(row, "id")?,
         filename: row.try_get("filename")?,
@@ -115,43 +115,61 @@ impl SentFiles for Store {
     }
 
     async fn drop_file(&self, user: UserId, id: DocumentId) -> Result<String, StoreError> {
-        let written = self
-            .writer()
-            .write_for(user, "drop file", (user, id), |tx, (user, id)| {
-                Box::pin(async move {
-                    let sql = "DELETE FROM sent_files WHERE id = $1 AND user_id = $2 RETURNING blob_key";
-                    let key: Option<String> = sqlx::query_scalar(sql)
-                        .bind(id.to_string())
-                        .bind(user.to_string())
-                        .fetch_optional(&mut tx.conn)
-                        .await?;
-                    Ok(key.ok_or(StoreError::NotFound)?)
-                })
-            })
-            .await?;
-        Ok(written.value)
+        forget(self, "sent_files", user, id).await
     }
 
     async fn drop_old_files(&self, before: Timestamp) -> Result<u64, StoreError> {
-        let written = self
-            .writer()
-            .write("drop old files", before, |tx, before| {
-                Box::pin(async move {
-                    let whose: Vec<String> =
-                        sqlx::query_scalar("SELECT DISTINCT user_id FROM sent_files WHERE created_at < $1")
-                            .bind(before.micros())
-                            .fetch_all(&mut tx.conn)
-                            .await?;
-                    let whose = whose.iter().map(|id| id.parse().map_err(Fault::corrupt));
-                    tx.lock_users(&whose.collect::<Result<_, _>>()?).await?;
-                    let gone = sqlx::query("DELETE FROM sent_files WHERE created_at < $1")
-                        .bind(before.micros())
-                        .execute(&mut tx.conn)
-                        .await?;
-                    Ok(gone.rows_affected())
-                })
-            })
-            .await?;
-        Ok(written.value)
+        forget_old(self, ("sent_files", "created_at"), before).await
     }
+}
+
+/// Forgets a file of one of the tables of files that are no documents yet; answers where it lies.
+pub(crate) async fn forget(
+    store: &Store,
+    table: &'static str,
+    user: UserId,
+    id: DocumentId,
+) -> Result<String, StoreError> {
+    let written = store
+        .writer()
+        .write_for(user, "forget file", (user, id), move |tx, (user, id)| {
+            Box::pin(async move {
+                let sql = format!("DELETE FROM {table} WHERE id = $1 AND user_id = $2 RETURNING blob_key");
+                let key: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                    .bind(id.to_string())
+                    .bind(user.to_string())
+                    .fetch_optional(&mut tx.conn)
+                    .await?;
+                Ok(key.ok_or(StoreError::NotFound)?)
+            })
+        })
+        .await?;
+    Ok(written.value)
+}
+
+/// Forgets the files of such a table whose time, in that column, is before the given one.
+pub(crate) async fn forget_old(
+    store: &Store,
+    (table, at): (&'static str, &'static str),
+    before: Timestamp,
+) -> Result<u64, StoreError> {
+    let written = store
+        .writer()
+        .write("forget old files", before, move |tx, before| {
+            Box::pin(async move {
+                let sql = format!("SELECT DISTINCT user_id FROM {table} WHERE {at} < $1");
+                let whose: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+                    .bind(before.micros())
+                    .fetch_all(&mut tx.conn)
+                    .await?;
+                let whose = whose.iter().map(|id| id.parse().map_err(Fault::corrupt));
+                tx.lock_users(&whose.collect::<Result<_, _>>()?).await?;
+                let sql = format!("DELETE FROM {table} WHERE {at} < $1");
+                let gone =
+                    sqlx::query(AssertSqlSafe(sql)).bind(before.micros()).execute(&mut tx.conn).await?;
+                Ok(gone.rows_affected())
+            })
+        })
+        .await?;
+    Ok(written.value)
 }

@@ -7,7 +7,7 @@ use futures::{
     StreamExt,
     stream::{self, BoxStream},
 };
-use services::ports::{BlobError, Blobs, Ids, Received};
+use services::ports::{Appended, BlobError, Blobs, Ids, Received};
 use sha2::{Digest, Sha256};
 use std::{
     fs, io,
@@ -124,6 +124,24 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
+/// Opens a file for writing behind its first `at` bytes; what was there is cut off. Makes it, durably, for the first one.
+fn open_at(place: &Path, at: u64) -> io::Result<fs::File> {
+    let is_new = at == 0 && !place.exists();
+    if is_new {
+        make_dir(place.parent().ok_or_else(|| io::Error::other("a key without a folder"))?)?;
+    }
+    let mut file = fs::OpenOptions::new().write(true).create(is_new).open(place)?;
+    if file.metadata()?.len() < at {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    file.set_len(at)?;
+    io::Seek::seek(&mut file, io::SeekFrom::Start(at))?;
+    if let (true, Some(dir)) = (is_new, place.parent()) {
+        sync_dir(dir)?;
+    }
+    Ok(file)
+}
+
 /// Shows all files below the folder, until `show` answers false. What goes meanwhile is not there.
 fn walk(dir: &Path, show: &mut dyn FnMut(&Path) -> io::Result<bool>) -> io::Result<bool> {
     let entries = match fs::read_dir(dir) {
@@ -190,6 +208,67 @@ impl Blobs for FileBlobs {
         drop(file);
         blocking(move || incoming.settle(&place)).await?;
         Ok(Received { size, sha256: hex(&hash.finalize()), head: head.freeze() })
+    }
+
+    async fn append(
+        &self,
+        key: &str,
+        at: u64,
+        body: &mut BoxStream<'static, Result<Bytes, BlobError>>,
+        enough: u64,
+        room: u64,
+    ) -> Result<Appended, BlobError> {
+        let place = self.place(key)?;
+        let file = blocking(move || open_at(&place, at)).await?;
+        let mut file = tokio::fs::File::from_std(file);
+        let (mut came, mut broken_off, mut more) = (0u64, None, false);
+        let mut buffer = BytesMut::with_capacity(BUFFER);
+        while let Some(chunk) = body.next().await {
+            let chunk = match chunk {
+                Ok(chunk) => chunk,
+                Err(reason) => {
+                    broken_off = Some(reason);
+                    break;
+                }
+            };
+            came += chunk.len() as u64;
+            if came > room {
+                file.set_len(at).await?;
+                return Err(BlobError::TooLarge { limit: at + room });
+            }
+            buffer.extend_from_slice(&chunk);
+            if buffer.len() >= BUFFER {
+                file.write_all(&buffer).await?;
+                buffer.clear();
+            }
+            if came >= enough {
+                more = true;
+                break;
+            }
+        }
+        file.write_all(&buffer).await?;
+        file.flush().await?;
+        file.sync_all().await?;
+        Ok(Appended { end: at + came, more, broken_off })
+    }
+
+    async fn examine(&self, key: &str) -> Result<Received, BlobError> {
+        let place = self.place(key)?;
+        blocking(move || {
+            let mut file = fs::File::open(place)?;
+            let (mut hash, mut size, mut head) = (Sha256::new(), 0u64, BytesMut::new());
+            let mut buffer = vec![0; BUFFER];
+            loop {
+                let n = io::Read::read(&mut file, &mut buffer)?;
+                if n == 0 {
+                    return Ok(Received { size, sha256: hex(&hash.finalize()), head: head.freeze() });
+                }
+                hash.update(&buffer[..n]);
+                head.extend_from_slice(&buffer[..n.min(HEAD - head.len())]);
+                size += n as u64;
+            }
+        })
+        .await
     }
 
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError> {
@@ -311,6 +390,33 @@ mod tests {
         ));
         assert_eq!(left_over(&blobs), 0);
         assert!(matches!(blobs.path("documents/a").await, Err(BlobError::NotFound)));
+    }
+
+    #[tokio::test]
+    async fn a_file_goes_on_behind_what_was_acknowledged_and_nothing_else_of_it_stays() {
+        let (_dir, blobs) = blobs();
+        let add = async |at, chunks, enough, room| {
+            let mut body = body(chunks);
+            blobs.append("documents/a", at, &mut body, enough, room).await
+        };
+        assert!(matches!(add(3, vec![Ok("x".into())], 99, 99).await, Err(BlobError::NotFound)));
+        let first = add(0, vec![Ok("abc".into()), Ok("def".into())], 2, 99).await.expect("a part");
+        assert_eq!((first.end, first.more, first.broken_off.is_some()), (3, true, false));
+        let broken = vec![Ok("DE".into()), Err(BlobError::BrokenOff("gone".into()))];
+        let second = add(3, broken, 99, 99).await.expect("a part");
+        assert_eq!((second.end, second.more, second.broken_off.is_some()), (5, false, true));
+        // What was not acknowledged makes way for what comes again.
+        let again = add(4, vec![Ok("efg".into())], 99, 3).await.expect("a part");
+        assert_eq!((again.end, again.more), (7, false));
+        assert_eq!(blobs.get("documents/a").await.expect("there"), "abcDefg");
+        let found = blobs.examine("documents/a").await.expect("there");
+        assert_eq!((found.size, &found.head[..]), (7, &b"abcDefg"[..]));
+        assert_eq!(found.sha256, hex(&Sha256::digest(b"abcDefg")));
+        assert!(matches!(
+            add(7, vec![Ok("0123".into())], 99, 3).await,
+            Err(BlobError::TooLarge { limit: 10 })
+        ));
+        assert_eq!(blobs.get("documents/a").await.expect("there"), "abcDefg");
     }
 
     #[test]

@@ -44,6 +44,11 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/api/workspaces/{id}/documents", WRITE),
     (Method::POST, "/api/workspaces/{id}/files", WRITE),
     (Method::DELETE, "/api/files/{id}", WRITE),
+    (Method::OPTIONS, "/api/uploads", Public),
+    (Method::POST, "/api/uploads", WRITE),
+    (Method::GET, "/api/uploads/{id}", WRITE),
+    (Method::PATCH, "/api/uploads/{id}", WRITE),
+    (Method::DELETE, "/api/uploads/{id}", WRITE),
     (Method::GET, "/api/workspaces/{id}/search", READ),
     (Method::GET, "/api/documents/{id}", READ),
     (Method::GET, "/api/documents/{id}/chunks", READ),
@@ -138,6 +143,7 @@ pub(super) fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &
         (Method::PUT, item.put.as_mut()),
         (Method::PATCH, item.patch.as_mut()),
         (Method::DELETE, item.delete.as_mut()),
+        (Method::OPTIONS, item.options.as_mut()),
     ];
     all.into_iter().filter_map(|(method, operation)| Some((method, operation?)))
 }

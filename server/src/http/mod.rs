@@ -31,6 +31,7 @@ mod status_stream;
 mod status_ws;
 mod tagged;
 mod upload;
+mod uploads;
 mod workspaces;
 
 pub use client::Proxies;
@@ -169,6 +170,8 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(documents::list, upload::upload))
         .routes(routes!(sent_files::send))
         .routes(routes!(sent_files::remove))
+        .routes(routes!(uploads::capabilities, uploads::create))
+        .routes(routes!(uploads::read, uploads::extend, uploads::give_up))
         .routes(routes!(documents::read))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))

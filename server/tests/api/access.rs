@@ -102,7 +102,7 @@ impl World {
             path if path.starts_with("/api/auth/sessions") => &self.session,
             path if path.starts_with("/api/auth/api-keys") => &self.key,
             path if path.starts_with("/api/jobs") => &self.job,
-            path if path.starts_with("/api/files") => &self.file,
+            path if path.starts_with("/api/files") || path.starts_with("/api/uploads") => &self.file,
             path if path.starts_with("/api/documents")
                 || path.starts_with("/v1")
                 || path.starts_with("/api/status/documents")
@@ -127,6 +127,9 @@ impl World {
                     .map(|(name, value)| format!("{name}={}", value.replace('@', "%40")))
                     .collect();
                 request.header("content-type", "application/x-www-form-urlencoded").body(encoded.join("&"))
+            }
+            Body::Headers(headers) => {
+                headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
             }
             Body::Files => request.multipart(form(&[("a.txt", b"A lantern on the quay.")])),
         };

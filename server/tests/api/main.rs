@@ -45,5 +45,6 @@ mod stream;
 mod sweep;
 mod throttle;
 mod upload;
+mod uploads;
 mod wording;
 mod workspaces;

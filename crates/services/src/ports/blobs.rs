@@ -42,6 +42,17 @@ pub struct Received {
     pub head: Bytes,
 }
 
+/// How a part of a file came.
+#[derive(Debug)]
+pub struct Appended {
+    /// The size of the file by now.
+    pub end: u64,
+    /// Whether the body goes on.
+    pub more: bool,
+    /// Why the body ended before its end.
+    pub broken_off: Option<BlobError>,
+}
+
 /// Keys look like `users/<id>/documents/<id>` and never come from a client.
 #[async_trait]
 pub trait Blobs: Send + Sync {
@@ -53,6 +64,25 @@ pub trait Blobs: Send + Sync {
         body: BoxStream<'static, Result<Bytes, BlobError>>,
         limit: u64,
     ) -> Result<Received, BlobError>;
+
+    /// Puts the next bytes of a body behind the first `at` bytes of a file, in place of whatever was there; makes the
+    /// file where `at` is 0. Ends with the body, when at least `enough` bytes came, or when it breaks off, which is an
+    /// end like any other here: what came is kept. Takes at most `room` bytes. Durable when it returns.
+    ///
+    /// # Errors
+    /// `NotFound` when there are fewer than `at` bytes; `TooLarge` when more came than there is room for, and then the
+    /// file ends at `at`.
+    async fn append(
+        &self,
+        key: &str,
+        at: u64,
+        body: &mut BoxStream<'static, Result<Bytes, BlobError>>,
+        enough: u64,
+        room: u64,
+    ) -> Result<Appended, BlobError>;
+
+    /// What [`Blobs::receive`] answers, of a file that is there.
+    async fn examine(&self, key: &str) -> Result<Received, BlobError>;
 
     /// Writes a small thing whole, replacing what was there; durable when it returns.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError>;

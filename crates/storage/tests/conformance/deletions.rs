@@ -34,6 +34,7 @@ const TABLES: &[(&str, &str)] = &[
     ("exports", "user_id = $1"),
     ("index_versions", "workspace_id IN (SELECT id FROM workspaces WHERE user_id = $1)"),
     ("jobs", "user_id = $1"),
+    ("partial_files", "user_id = $1"),
     ("rag_defaults", "user_id = $1"),
     ("sent_files", "user_id = $1"),
     ("sessions", "user_id = $1"),
@@ -125,6 +126,7 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     s.store.set_default_config(user, Some(RagConfig::default()), now).await.unwrap();
     let file = crate::sent_files::file(s, user, workspace);
     s.store.keep_file(file).await.unwrap();
+    s.store.announce_file(crate::partial_files::file(s, user, workspace), None).await.unwrap();
     let id = domain::ExportId::new(s.world().uuid());
     s.store.create_export(NewExport { id, user_id: user, command_id: None, created_at: now }).await.unwrap();
     user

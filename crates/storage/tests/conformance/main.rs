@@ -16,6 +16,7 @@ mod jobs_model;
 mod jobs_servers;
 mod jobs_work;
 mod outside;
+mod partial_files;
 mod parts;
 mod recovery;
 mod reindex;

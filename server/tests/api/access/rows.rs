@@ -27,6 +27,7 @@ pub(super) enum Body {
     Json(fn(&World) -> Value),
     Fields(fn(&World) -> Vec<(&'static str, String)>),
     Files,
+    Headers(&'static [(&'static str, &'static str)]),
 }
 
 pub(super) struct Row {
@@ -55,6 +56,11 @@ impl Row {
 
     fn files(mut self) -> Self {
         self.body = Body::Files;
+        self
+    }
+
+    fn headers(mut self, headers: &'static [(&'static str, &'static str)]) -> Self {
+        self.body = Body::Headers(headers);
         self
     }
 
@@ -121,6 +127,13 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("POST", "/api/workspaces/{id}/documents", write, 202).files(),
         of_owner("POST", "/api/workspaces/{id}/files", write, 201).files(),
         of_owner("DELETE", "/api/files/{id}", write, 204).fresh(),
+        own("OPTIONS", "/api/uploads", Nobody, 204),
+        own("POST", "/api/uploads", write, 201).headers(&[("upload-length", "9")]),
+        of_owner("GET", "/api/uploads/{id}", write, 200),
+        // Its last part, once more.
+        of_owner("PATCH", "/api/uploads/{id}", write, 204)
+            .headers(&[("content-type", "application/offset+octet-stream"), ("upload-offset", "9")]),
+        of_owner("DELETE", "/api/uploads/{id}", write, 204).fresh(),
         of_owner("GET", "/api/workspaces/{id}/search?q=lantern", read, 200),
         of_owner("GET", "/api/documents/{id}", read, 200),
         of_owner("GET", "/api/documents/{id}/chunks", read, 200),

@@ -1,0 +1,313 @@
+//! Uploads that go on after they broke off: a file is announced with its size, comes in parts, and is a file like any
+//! other once it is whole. What was acknowledged is durable; whoever comes back asks how much that is.
+
+use crate::{
+    Error, Rejected, Result, Services,
+    documents::refusal,
+    keys,
+    ports::{BlobError, NewDocument, PartialFile, StoreError, WholeFile},
+};
+use bytes::Bytes;
+use domain::{
+    DocumentId, Timestamp, UserId, WorkspaceId,
+    upload::{self, kept_name},
+};
+use futures::stream::BoxStream;
+
+/// How long a file is kept of which no part comes, in seconds.
+const KEPT_SECONDS: i64 = 24 * 3_600;
+/// So many bytes at most are lost of one part when the server is killed in the middle of it.
+const ACKNOWLEDGED_EVERY: u64 = 4 * 1024 * 1024;
+
+/// What a sender says of a file before its first byte.
+pub struct Announced {
+    pub filename: String,
+    pub size_bytes: u64,
+    /// The first workspace when absent.
+    pub workspace: Option<WorkspaceId>,
+    /// SHA-256 of the whole file, hexadecimal.
+    pub sha256: Option<String>,
+    /// Once whole it becomes a document by itself. Otherwise it waits for an upload that names it.
+    pub alone: bool,
+}
+
+/// The next bytes of a file.
+pub struct Part {
+    /// Where the sender believes that the file stands.
+    pub offset: u64,
+    pub body: BoxStream<'static, std::result::Result<Bytes, BlobError>>,
+    /// Whether what came is what was sent, asked at the end of the body. Without it every byte that came counts, also of
+    /// a body that broke off.
+    pub verify: Option<Box<dyn FnOnce() -> bool + Send>>,
+}
+
+/// How far a file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub id: DocumentId,
+    pub filename: String,
+    pub size_bytes: u64,
+    /// What is durable of it.
+    pub received_bytes: u64,
+    /// When it is forgotten, unless a part of it comes; `None` when it is whole.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Standing {
+    fn of_part(file: &PartialFile) -> Self {
+        Self {
+            id: file.id,
+            filename: file.filename.clone(),
+            size_bytes: file.size_bytes,
+            received_bytes: file.received_bytes,
+            expires_at: Some(file.updated_at.plus_seconds(KEPT_SECONDS)),
+        }
+    }
+
+    fn of_whole(document: &NewDocument) -> Self {
+        Self {
+            id: document.id,
+            filename: document.filename.clone(),
+            size_bytes: document.size_bytes,
+            received_bytes: document.size_bytes,
+            expires_at: None,
+        }
+    }
+
+    pub fn is_whole(&self) -> bool {
+        self.expires_at.is_none()
+    }
+}
+
+const DAMAGED: &str = "The file was damaged in transfer. Send it again.";
+
+fn damaged() -> Error {
+    // The status that the tus protocol has for it.
+    Error::problem(460, "damaged_in_transfer", DAMAGED)
+}
+
+fn stands_elsewhere(at: u64) -> Error {
+    let detail = format!("The upload stands at byte {at}. Ask where it stands, and go on from there.");
+    Error::problem(409, "wrong_offset", detail)
+}
+
+impl Services {
+    /// Announces a file. The same command answers the file that it announced before.
+    ///
+    /// # Errors
+    /// The refusals of a file by its size; those of an upload into the workspace.
+    pub async fn announce_upload(
+        &self,
+        user: UserId,
+        announced: Announced,
+        command_id: Option<String>,
+    ) -> Result<Standing> {
+        let workspace = match announced.workspace {
+            Some(workspace) => workspace,
+            None => self.first_workspace(user).await?,
+        };
+        self.may_upload(user, workspace).await?;
+        let filename = kept_name(&announced.filename);
+        if let Some(refused) = upload::refused_size(announced.size_bytes, self.limits.file_bytes) {
+            return Err(rejected(&filename, refused.status, refused.code, refused.sentence));
+        }
+        let id = DocumentId::new(self.ids.uuid());
+        let new = PartialFile {
+            id,
+            user_id: user,
+            workspace_id: workspace,
+            filename,
+            size_bytes: announced.size_bytes,
+            received_bytes: 0,
+            content_hash: announced.sha256.map(|hash| hash.to_ascii_lowercase()),
+            alone: announced.alone,
+            blob_key: keys::document(user, id),
+            updated_at: self.clock.now(),
+        };
+        let kept = self.partial_files.announce_file(new, command_id).await.map_err(|e| match e {
+            StoreError::NotFound => Error::NotFound("workspace"),
+            other => other.into(),
+        })?;
+        Ok(Standing::of_part(&kept))
+    }
+
+    /// How far the file is. A file that has all its bytes, and of which a killed server could not say so any more, is
+    /// made whole on the way.
+    ///
+    /// # Errors
+    /// As those of [`Services::extend_upload`].
+    pub async fn upload_standing(&self, user: UserId, id: DocumentId) -> Result<Standing> {
+        match self.partial_files.partial_file(user, id).await? {
+            Some(file) if file.received_bytes < file.size_bytes => Ok(Standing::of_part(&file)),
+            Some(file) => self.on_its_own(|services| async move { services.make_whole(file).await }).await,
+            None => self.on_its_own(|services| async move { services.whole_standing(user, id).await }).await,
+        }
+    }
+
+    /// Takes the next part of a file. What came of it is durable when this returns, also when the body broke off; the
+    /// last part makes the file whole.
+    ///
+    /// # Errors
+    /// 409 `wrong_offset` when the file stands elsewhere, 423 when somebody else is sending a part of it, 460 when what
+    /// came is not what was sent; 413, 415 and 422 when the whole file is refused, which is then gone.
+    pub async fn extend_upload(&self, user: UserId, id: DocumentId, part: Part) -> Result<Standing> {
+        let Some(file) = self.partial_files.partial_file(user, id).await? else {
+            let standing = self.upload_standing(user, id).await?;
+            // The last part was sent again, since its answer was lost.
+            return if part.offset == standing.size_bytes {
+                Ok(standing)
+            } else {
+                Err(stands_elsewhere(standing.size_bytes))
+            };
+        };
+        if part.offset != file.received_bytes {
+            return Err(stands_elsewhere(file.received_bytes));
+        }
+        // The one who sends may go away at any moment; what came is kept all the same.
+        self.on_its_own(|services| async move { services.take_part(file, part).await }).await
+    }
+
+    /// Gives a file up that is not whole, or that is and waits for an upload.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is a document by now.
+    pub async fn give_up_upload(&self, user: UserId, id: DocumentId) -> Result<()> {
+        match self.partial_files.forget_file(user, id).await {
+            Ok(key) => Ok(self.blobs.delete(&key).await?),
+            Err(StoreError::NotFound) => self.drop_file(user, id).await,
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    pub(crate) async fn forget_old_uploads(&self) -> Result<u64> {
+        Ok(self.partial_files.forget_old_files(self.clock.now().plus_seconds(-KEPT_SECONDS)).await?)
+    }
+
+    async fn take_part(&self, mut file: PartialFile, part: Part) -> Result<Standing> {
+        let Some(_turn) = self.uploads.begin_alone(&file.blob_key) else {
+            return Err(Error::problem(
+                423,
+                "upload_locked",
+                "Another request is sending a part of this file.",
+            ));
+        };
+        let Part { mut body, verify, .. } = part;
+        let mut broken_off = None;
+        let enough = if verify.is_some() { u64::MAX } else { ACKNOWLEDGED_EVERY };
+        let mut verify = verify;
+        loop {
+            let room = file.size_bytes - file.received_bytes;
+            let came = self.blobs.append(&file.blob_key, file.received_bytes, &mut body, enough, room).await;
+            let came = match came {
+                Ok(came) => came,
+                Err(BlobError::TooLarge { .. }) => {
+                    let detail = "More bytes came than the file was said to have.";
+                    return Err(Error::problem(413, "too_long", detail));
+                }
+                // The file is gone from the disk: nothing can be put behind it any more.
+                Err(BlobError::NotFound) => {
+                    self.give_up_upload(file.user_id, file.id).await?;
+                    return Err(Error::NotFound("upload"));
+                }
+                Err(e) => return Err(e.into()),
+            };
+            if let Some(verify) = verify.take() {
+                if came.broken_off.is_some() {
+                    return Err(Error::problem(400, "broken_off", "The part broke off before its end."));
+                }
+                if !verify() {
+                    return Err(damaged());
+                }
+            }
+            let (from, now) = (file.received_bytes, self.clock.now());
+            if !self.partial_files.extend_file(file.user_id, file.id, from, came.end, now).await? {
+                let standing = self.partial_files.partial_file(file.user_id, file.id).await?;
+                let standing = standing.ok_or(Error::NotFound("upload"))?;
+                return Err(stands_elsewhere(standing.received_bytes));
+            }
+            (file.received_bytes, file.updated_at) = (came.end, now);
+            broken_off = came.broken_off.or(broken_off);
+            if !came.more {
+                break;
+            }
+        }
+        if file.received_bytes == file.size_bytes {
+            return self.make_whole(file).await;
+        }
+        if let Some(reason) = broken_off {
+            tracing::debug!(%reason, document_id = %file.id, "a part of an upload broke off; what came is kept");
+        }
+        Ok(Standing::of_part(&file))
+    }
+
+    /// All bytes are here: looks at the file as at any other, and hands it on.
+    async fn make_whole(&self, file: PartialFile) -> Result<Standing> {
+        let found = self.blobs.examine(&file.blob_key).await?;
+        let given_up = async |error: Error| match self.give_up_upload(file.user_id, file.id).await {
+            // Another request has just come to the same end.
+            Ok(()) | Err(Error::NotFound(_)) => error,
+            Err(failed) => failed,
+        };
+        if found.size != file.size_bytes
+            || file.content_hash.as_ref().is_some_and(|hash| *hash != found.sha256)
+        {
+            return Err(given_up(damaged()).await);
+        }
+        let path = self.blobs.path(&file.blob_key).await?;
+        let mime_type = match self.file_types.detect(&path, &found.head, &file.filename).await {
+            Ok(mime_type) => mime_type,
+            Err(sentence) => {
+                let refused = rejected(&file.filename, 415, "unsupported_type", sentence);
+                return Err(given_up(refused).await);
+            }
+        };
+        let document = NewDocument {
+            id: file.id,
+            filename: file.filename.clone(),
+            mime_type,
+            size_bytes: found.size,
+            content_hash: found.sha256,
+            blob_key: file.blob_key.clone(),
+            sent_ahead: true,
+        };
+        match self.partial_files.complete_file(file.user_id, document, self.clock.now()).await {
+            // By another request; what became of it is there to be read.
+            Ok(()) | Err(StoreError::NotFound) => self.whole_standing(file.user_id, file.id).await,
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// A file that is whole; one that becomes a document by itself does so now, where it has not yet.
+    async fn whole_standing(&self, user: UserId, id: DocumentId) -> Result<Standing> {
+        if let Some(WholeFile { document, workspace_id, alone }) =
+            self.partial_files.whole_file(user, id).await?
+        {
+            if alone {
+                self.start_upload_of(user, workspace_id, &[id], None).await?;
+            }
+            return Ok(Standing::of_whole(&document));
+        }
+        let document = self.documents.document(user, id).await?.ok_or(Error::NotFound("upload"))?;
+        Ok(Standing {
+            id,
+            filename: document.filename,
+            size_bytes: document.size_bytes,
+            received_bytes: document.size_bytes,
+            expires_at: None,
+        })
+    }
+
+    /// Does the work on a task that does not end with the request.
+    async fn on_its_own<T, W>(&self, work: impl FnOnce(Services) -> W) -> Result<T>
+    where
+        T: Send + 'static,
+        W: Future<Output = Result<T>> + Send + 'static,
+    {
+        let task = crate::actor::spawn(work(self.clone()));
+        task.await.map_err(|e| Error::Internal { what: "resumable upload", cause: Box::new(e) })?
+    }
+}
+
+fn rejected(filename: &str, status: u16, code: &str, detail: String) -> Error {
+    refusal(&[Rejected { filename: filename.to_owned(), code: code.to_owned(), detail, status }])
+}

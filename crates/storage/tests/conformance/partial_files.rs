@@ -1,0 +1,117 @@
+//! Files that come in parts, on both databases: announced, extended, whole, or forgotten.
+
+use crate::{
+    desk::{Desk, JobSubject, new_document},
+    on_every_database,
+    subject::Database,
+};
+use domain::{DocumentId, UserId, WorkspaceId};
+use services::ports::{Documents, NewDocument, PartialFile, PartialFiles, SentFiles, StoreError};
+use std::ops::Deref;
+
+pub fn file(s: &Database, user_id: UserId, workspace_id: WorkspaceId) -> PartialFile {
+    let id = DocumentId::new(s.world().uuid());
+    PartialFile {
+        id,
+        user_id,
+        workspace_id,
+        filename: "part.txt".to_owned(),
+        size_bytes: 100,
+        received_bytes: 0,
+        content_hash: None,
+        alone: true,
+        blob_key: format!("users/{user_id}/documents/{id}"),
+        updated_at: s.world().now(),
+    }
+}
+
+fn whole(file: &PartialFile) -> NewDocument {
+    NewDocument {
+        sent_ahead: true,
+        size_bytes: file.size_bytes,
+        blob_key: file.blob_key.clone(),
+        ..new_document(file.id, &file.filename)
+    }
+}
+
+async fn a_file_is_extended_from_where_it_stands_and_from_nowhere_else(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let desk = Desk::new(s);
+    let s: &Database = &desk.s;
+    let (ada, papers) = desk.home().await;
+    let (bob, _) = desk.home().await;
+    let new = file(s, ada, papers);
+    let kept = s.store.announce_file(new.clone(), None).await.unwrap();
+    assert_eq!(kept, new);
+    let now = s.world().now();
+    assert!(s.store.extend_file(ada, kept.id, 0, 40, now).await.unwrap());
+    assert!(!s.store.extend_file(ada, kept.id, 0, 60, now).await.unwrap(), "somebody was faster");
+    assert!(!s.store.extend_file(ada, kept.id, 40, 101, now).await.unwrap(), "it has 100 bytes");
+    assert!(!s.store.extend_file(bob, kept.id, 40, 60, now).await.unwrap(), "it is somebody else's");
+    let found = s.store.partial_file(ada, kept.id).await.unwrap().unwrap();
+    assert_eq!((found.received_bytes, found.updated_at), (40, now));
+    assert_eq!(s.store.partial_file(bob, kept.id).await.unwrap(), None);
+    assert!(s.store.existing(&[kept.id]).await.unwrap().contains(&kept.id), "its file is no orphan");
+}
+
+async fn the_same_command_announces_one_file(s: impl JobSubject + Deref<Target = Database>) {
+    let desk = Desk::new(s);
+    let s: &Database = &desk.s;
+    let (ada, papers) = desk.home().await;
+    let (bob, _) = desk.home().await;
+    let key = || Some("key".to_owned());
+    let first = s.store.announce_file(file(s, ada, papers), key()).await.unwrap();
+    let again = s.store.announce_file(file(s, ada, papers), key()).await.unwrap();
+    assert_eq!(again, first);
+    let other = PartialFile { size_bytes: 7, ..file(s, ada, papers) };
+    let other = s.store.announce_file(other, key()).await;
+    assert!(matches!(other, Err(StoreError::OtherCommand)), "{other:?}");
+    let not_his = s.store.announce_file(file(s, bob, papers), None).await;
+    assert!(matches!(not_his, Err(StoreError::NotFound)), "{not_his:?}");
+}
+
+async fn a_whole_file_waits_for_its_upload_and_knows_whether_it_is_alone(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let desk = Desk::new(s);
+    let s: &Database = &desk.s;
+    let (ada, papers) = desk.home().await;
+    for alone in [true, false] {
+        let kept = s.store.announce_file(PartialFile { alone, ..file(s, ada, papers) }, None).await.unwrap();
+        assert!(s.store.whole_file(ada, kept.id).await.unwrap().is_none(), "it is not whole yet");
+        s.store.complete_file(ada, whole(&kept), s.world().now()).await.unwrap();
+        let again = s.store.complete_file(ada, whole(&kept), s.world().now()).await;
+        assert!(matches!(again, Err(StoreError::NotFound)), "{again:?}");
+        assert_eq!(s.store.partial_file(ada, kept.id).await.unwrap(), None);
+        let found = s.store.whole_file(ada, kept.id).await.unwrap().unwrap();
+        assert_eq!((found.document.id, found.workspace_id, found.alone), (kept.id, papers, alone));
+        let named = s.store.sent_files(ada, papers, &[kept.id]).await.unwrap();
+        assert_eq!(named.len(), 1, "an upload may name it");
+    }
+}
+
+async fn what_nobody_goes_on_with_is_forgotten(s: impl JobSubject + Deref<Target = Database>) {
+    let desk = Desk::new(s);
+    let s: &Database = &desk.s;
+    let (ada, papers) = desk.home().await;
+    let (bob, _) = desk.home().await;
+    let given_up = s.store.announce_file(file(s, ada, papers), None).await.unwrap();
+    let old = s.store.announce_file(file(s, ada, papers), None).await.unwrap();
+    let fresh = s.store.announce_file(file(s, ada, papers), None).await.unwrap();
+    let not_his = s.store.forget_file(bob, given_up.id).await;
+    assert!(matches!(not_his, Err(StoreError::NotFound)), "{not_his:?}");
+    assert_eq!(s.store.forget_file(ada, given_up.id).await.unwrap(), given_up.blob_key);
+    let later = s.world().now().plus_seconds(3_600);
+    assert!(s.store.extend_file(ada, fresh.id, 0, 10, later).await.unwrap());
+    assert_eq!(s.store.forget_old_files(later).await.unwrap(), 1);
+    assert_eq!(s.store.partial_file(ada, old.id).await.unwrap(), None);
+    assert!(s.store.partial_file(ada, fresh.id).await.unwrap().is_some());
+}
+
+on_every_database!(
+    a_file_is_extended_from_where_it_stands_and_from_nowhere_else,
+    the_same_command_announces_one_file,
+    a_whole_file_waits_for_its_upload_and_knows_whether_it_is_alone,
+    what_nobody_goes_on_with_is_forgotten,
+);

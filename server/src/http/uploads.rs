@@ -1,0 +1,330 @@
+//! Resumable uploads: the tus protocol, version 1.0.0, with its extensions `creation`, `creation-with-upload`,
+//! `checksum`, `termination` and `expiration`. <https://tus.io/protocols/resumable-upload> is its source.
+
+use super::{
+    AppState,
+    extract::{CommandId, Json, PathId},
+    problem::{ApiError, ApiResult},
+    session::Allowed,
+};
+use axum::{
+    body::Body,
+    extract::{Request, State},
+    response::{IntoResponse, Response},
+};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use domain::{DocumentId, FieldErrors, Problem, Timestamp};
+use futures::{StreamExt, stream::BoxStream};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use ring::digest;
+use serde::Serialize;
+use services::{Announced, Part, UploadStanding, ports::BlobError};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, UNIX_EPOCH},
+};
+use utoipa::ToSchema;
+
+const VERSION: &str = "1.0.0";
+const EXTENSIONS: &str = "creation,creation-with-upload,checksum,termination,expiration";
+const PART: &str = "application/offset+octet-stream";
+
+const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
+const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
+const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
+const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
+
+/// How far a file is that comes in parts.
+#[derive(Serialize, ToSchema)]
+pub struct UploadStandingBody {
+    /// Of the document that it becomes.
+    document_id: DocumentId,
+    filename: String,
+    size_bytes: u64,
+    /// What is durable of it: the next part begins here.
+    received_bytes: u64,
+    /// When it is forgotten unless a part comes; null when it is whole.
+    expires_at: Option<Timestamp>,
+}
+
+impl From<UploadStanding> for UploadStandingBody {
+    fn from(s: UploadStanding) -> Self {
+        Self {
+            document_id: s.id,
+            filename: s.filename,
+            size_bytes: s.size_bytes,
+            received_bytes: s.received_bytes,
+            expires_at: s.expires_at,
+        }
+    }
+}
+
+/// What this server can do of the tus protocol.
+#[utoipa::path(options, path = "/api/uploads", tag = "documents",
+    responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size and Tus-Checksum-Algorithm")))]
+pub async fn capabilities(State(app): State<AppState>) -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert("tus-version", HeaderValue::from_static(VERSION));
+    headers.insert("tus-extension", HeaderValue::from_static(EXTENSIONS));
+    headers.insert("tus-checksum-algorithm", HeaderValue::from_static("sha1,sha256"));
+    headers.insert("tus-max-size", HeaderValue::from(app.services().limits.file_bytes));
+    speak(response)
+}
+
+/// Announce a file that comes in parts. `Upload-Metadata` has `filename`, and may have `workspace_id` (the first
+/// workspace when absent), `sha256` (of the whole file, hexadecimal) and `wait` (the whole file waits until an upload
+/// names it in `sent`; without it, it becomes a document by itself). With the content type
+/// `application/offset+octet-stream` the body is its first part.
+#[utoipa::path(post, path = "/api/uploads", tag = "documents",
+    params(("Tus-Resumable" = Option<String>, Header), ("Upload-Length" = u64, Header), ("Upload-Metadata" = String, Header),
+        ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's upload")),
+    responses((status = 201, description = "`Location` names the upload; its last part is the id of the document that it becomes"),
+        (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 460, body = Problem),
+        (status = 507, body = Problem)))]
+pub async fn create(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    CommandId(command_id): CommandId,
+    request: Request,
+) -> ApiResult<Response> {
+    spoken_to(request.headers())?;
+    let announced = announced(request.headers())?;
+    let services = app.services();
+    let mut standing = services.announce_upload(who.user.id, announced, command_id).await?;
+    if is_part(request.headers()) {
+        let part = part(request, standing.received_bytes)?;
+        standing = services.extend_upload(who.user.id, standing.id, part).await?;
+    }
+    let mut response = StatusCode::CREATED.into_response();
+    let place = format!("/api/uploads/{}", standing.id);
+    if let Ok(place) = HeaderValue::from_str(&place) {
+        response.headers_mut().insert(header::LOCATION, place);
+    }
+    Ok(told(response, &standing))
+}
+
+/// How far an upload is. `HEAD` answers the same in headers alone.
+#[utoipa::path(get, path = "/api/uploads/{id}", tag = "documents", params(("id" = String, Path)),
+    responses((status = 200, body = UploadStandingBody, description = "with Upload-Offset, Upload-Length and Upload-Expires"),
+        (status = 401, body = Problem), (status = 404, body = Problem), (status = 415, body = Problem), (status = 460, body = Problem)))]
+pub async fn read(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<DocumentId>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    spoken_to(&headers)?;
+    let standing = app.services().upload_standing(who.user.id, id).await?;
+    let mut response = told(Json(()).into_response(), &standing);
+    let headers = response.headers_mut();
+    headers.remove(header::CONTENT_LENGTH);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(UPLOAD_LENGTH, HeaderValue::from(standing.size_bytes));
+    if let Ok(name) = HeaderValue::from_str(&format!("filename {}", BASE64.encode(&standing.filename))) {
+        headers.insert(UPLOAD_METADATA, name);
+    }
+    // Plain data: encoding it cannot fail.
+    let body = serde_json::to_vec(&UploadStandingBody::from(standing)).unwrap_or_default();
+    *response.body_mut() = Body::from(body);
+    Ok(response)
+}
+
+/// The next part of an upload, from where it stands. The last one makes the file whole: it is looked at like any other,
+/// and refused with the same words. With `Upload-Checksum` a part counts only when it came as it was sent.
+#[utoipa::path(patch, path = "/api/uploads/{id}", tag = "documents",
+    request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
+    params(("id" = String, Path), ("Tus-Resumable" = Option<String>, Header), ("Upload-Offset" = u64, Header),
+        ("Upload-Checksum" = Option<String>, Header, description = "`sha1` or `sha256`, a space, and the digest in Base64")),
+    responses((status = 204, description = "`Upload-Offset` says how far it is"), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 404, body = Problem), (status = 408, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 423, body = Problem),
+        (status = 460, body = Problem), (status = 507, body = Problem)))]
+pub async fn extend(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<DocumentId>,
+    request: Request,
+) -> ApiResult<Response> {
+    spoken_to(request.headers())?;
+    if !is_part(request.headers()) {
+        return Err(ApiError::new(415, "unsupported_media_type", format!("Send a part as {PART}.")));
+    }
+    let offset = number(request.headers(), &UPLOAD_OFFSET)
+        .ok_or_else(|| ApiError::field("Upload-Offset", "Say where the part begins."))?;
+    let part = part(request, offset)?;
+    let standing = app.services().extend_upload(who.user.id, id, part).await?;
+    Ok(told(StatusCode::NO_CONTENT.into_response(), &standing))
+}
+
+/// Give an upload up. What came of it goes.
+#[utoipa::path(delete, path = "/api/uploads/{id}", tag = "documents", params(("id" = String, Path)),
+    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem)))]
+pub async fn give_up(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<DocumentId>,
+    headers: HeaderMap,
+) -> ApiResult<Response> {
+    spoken_to(&headers)?;
+    app.services().give_up_upload(who.user.id, id).await?;
+    Ok(speak(StatusCode::NO_CONTENT.into_response()))
+}
+
+/// A client that speaks another version cannot be understood; one that says nothing is taken at its word.
+fn spoken_to(headers: &HeaderMap) -> ApiResult<()> {
+    match headers.get(TUS_RESUMABLE) {
+        Some(version) if version != VERSION => Err(ApiError::new(
+            412,
+            "unsupported_version",
+            format!("This server speaks version {VERSION} of tus."),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn speak(mut response: Response) -> Response {
+    response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
+    response
+}
+
+fn told(mut response: Response, standing: &UploadStanding) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(UPLOAD_OFFSET, HeaderValue::from(standing.received_bytes));
+    if let Some(at) = standing.expires_at.and_then(|at| http_date(at)) {
+        headers.insert(UPLOAD_EXPIRES, at);
+    }
+    speak(response)
+}
+
+fn http_date(at: Timestamp) -> Option<HeaderValue> {
+    let at = UNIX_EPOCH + Duration::from_micros(u64::try_from(at.micros()).ok()?);
+    HeaderValue::from_str(&httpdate::fmt_http_date(at)).ok()
+}
+
+fn is_part(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == PART)
+}
+
+fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Reads `Upload-Length` and `Upload-Metadata`: pairs of a key and a value in Base64, with commas between.
+fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
+    let mut errors = FieldErrors::default();
+    let size = number(headers, &UPLOAD_LENGTH);
+    if size.is_none() {
+        errors.add("Upload-Length", "Say how many bytes the file has.");
+    }
+    let mut announced = Announced {
+        filename: String::new(),
+        size_bytes: size.unwrap_or_default(),
+        workspace: None,
+        sha256: None,
+        alone: true,
+    };
+    let metadata = headers.get(UPLOAD_METADATA).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+        let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
+        let value = BASE64.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let Some(value) = value else {
+            errors.add("Upload-Metadata", format!("The value of {key:?} is no Base64 of a text."));
+            continue;
+        };
+        match key {
+            "filename" | "name" => announced.filename = value,
+            "workspace_id" => match value.parse() {
+                Ok(id) => announced.workspace = Some(id),
+                Err(_) => return Err(Problem::not_found("workspace").into()),
+            },
+            "sha256" if value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                announced.sha256 = Some(value);
+            }
+            "sha256" => errors.add("Upload-Metadata", "sha256 has 64 hexadecimal digits."),
+            "wait" => announced.alone = false,
+            _ => {}
+        }
+    }
+    errors.check()?;
+    Ok(announced)
+}
+
+/// The part in the body of a request, with its checksum where the client told one.
+fn part(request: Request, offset: u64) -> ApiResult<Part> {
+    let wanted = request.headers().get(UPLOAD_CHECKSUM).map(checksum).transpose()?;
+    let body = request.into_body().into_data_stream();
+    let body: BoxStream<'static, Result<Bytes, BlobError>> =
+        body.map(|chunk| chunk.map_err(|e| BlobError::BrokenOff(e.to_string()))).boxed();
+    let Some((algorithm, wanted)) = wanted else { return Ok(Part { offset, body, verify: None }) };
+    let seen = Arc::new(Mutex::new(digest::Context::new(algorithm)));
+    let digest = seen.clone();
+    let body = body.inspect(move |chunk| {
+        if let Ok(bytes) = chunk {
+            digest.lock().unwrap_or_else(PoisonError::into_inner).update(bytes);
+        }
+    });
+    let is_right = move || {
+        let seen = seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        seen.finish().as_ref() == wanted
+    };
+    Ok(Part { offset, body: body.boxed(), verify: Some(Box::new(is_right)) })
+}
+
+fn checksum(value: &HeaderValue) -> ApiResult<(&'static digest::Algorithm, Vec<u8>)> {
+    let unknown =
+        || ApiError::new(400, "bad_checksum", "Send `sha1` or `sha256`, a space, and the digest in Base64.");
+    let (name, value) = value.to_str().ok().and_then(|v| v.trim().split_once(' ')).ok_or_else(unknown)?;
+    let algorithm = match name {
+        // The protocol asks for it; it guards against accidents, not against anybody.
+        "sha1" => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        "sha256" => &digest::SHA256,
+        _ => return Err(unknown()),
+    };
+    Ok((algorithm, BASE64.decode(value.trim()).map_err(|_| unknown())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs
+            .iter()
+            .map(|(k, v)| (HeaderName::from_static(k), HeaderValue::from_str(v).expect("a value")))
+            .collect()
+    }
+
+    #[test]
+    fn metadata_is_read_and_what_cannot_be_read_is_named() {
+        let name = BASE64.encode("räksmörgås.pdf");
+        let all = format!("filename {name},wait, sha256 {}", BASE64.encode("a".repeat(64)));
+        let read =
+            announced(&headers(&[("upload-length", "7"), ("upload-metadata", &all)])).ok().expect("read");
+        assert_eq!((&*read.filename, read.size_bytes, read.alone), ("räksmörgås.pdf", 7, false));
+        assert!(read.sha256.is_some() && read.workspace.is_none());
+        for (length, metadata, field) in [
+            ("", "", "Upload-Length"),
+            ("-1", "", "Upload-Length"),
+            ("1", "filename ???", "Upload-Metadata"),
+            ("1", "sha256 YWI=", "Upload-Metadata"),
+        ] {
+            let refused = announced(&headers(&[("upload-length", length), ("upload-metadata", metadata)]));
+            let problem = refused.err().expect("refused").problem().clone();
+            assert!(!problem.errors.of(field).is_empty(), "{length} {metadata}: {problem:?}");
+        }
+    }
+
+    #[test]
+    fn a_checksum_names_its_algorithm() {
+        let read = |text: &str| checksum(&HeaderValue::from_str(text).expect("a value"));
+        assert!(read("sha1 YWI=").is_ok() && read("sha256 YWI=").is_ok());
+        for bad in ["", "sha1", "md5 YWI=", "sha1 ???"] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+    }
+}

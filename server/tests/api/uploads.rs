@@ -1,0 +1,227 @@
+//! Resumable uploads as a client of the tus protocol makes them, also one whose server is killed in the middle.
+
+use crate::common::{Answer, Client, Server, Setup, eventually, prose};
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use reqwest::RequestBuilder;
+use ring::digest;
+use serde_json::json;
+
+const PART: &str = "application/offset+octet-stream";
+
+fn tus(client: &Client, method: &str, path: &str) -> RequestBuilder {
+    client.request(method, path).header("tus-resumable", "1.0.0")
+}
+
+fn metadata(pairs: &[(&str, &str)]) -> String {
+    let pair = |(key, value): &(&str, &str)| format!("{key} {}", BASE64.encode(value));
+    pairs.iter().map(pair).collect::<Vec<_>>().join(",")
+}
+
+/// Announces a file; answers its address.
+async fn announce(client: &Client, size: usize, pairs: &[(&str, &str)]) -> String {
+    let request = tus(client, "POST", "/api/uploads").header("upload-length", size);
+    let answer = client.send(request.header("upload-metadata", metadata(pairs))).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!((answer.header("tus-resumable"), answer.header("upload-offset")), ("1.0.0", "0"));
+    answer.header("location").to_owned()
+}
+
+fn part(client: &Client, path: &str, offset: usize) -> RequestBuilder {
+    tus(client, "PATCH", path).header("content-type", PART).header("upload-offset", offset)
+}
+
+async fn extend(client: &Client, path: &str, offset: usize, bytes: &[u8]) -> Answer {
+    client.send(part(client, path, offset).body(bytes.to_vec())).await
+}
+
+/// Where the upload stands.
+async fn offset(client: &Client, path: &str) -> usize {
+    let answer = client.send(tus(client, "HEAD", path)).await;
+    assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{answer:?}");
+    answer.header("upload-offset").parse().expect("a number")
+}
+
+fn id(path: &str) -> &str {
+    path.rsplit('/').next().expect("an id")
+}
+
+/// A body of which a piece comes, and then nothing any more.
+fn stuck(bytes: Vec<u8>) -> reqwest::Body {
+    let piece = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
+    reqwest::Body::wrap_stream(piece.chain(stream::pending()))
+}
+
+#[tokio::test]
+async fn a_file_that_comes_in_parts_becomes_a_document() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let offers = client.send(client.request("OPTIONS", "/api/uploads")).await;
+    assert_eq!((offers.status, offers.header("tus-version")), (204, "1.0.0"));
+    for extension in ["creation", "creation-with-upload", "checksum", "termination", "expiration"] {
+        assert!(offers.header("tus-extension").split(',').any(|e| e == extension), "{extension}");
+    }
+    let text = prose(1, 400);
+    let path = announce(&client, text.len(), &[("filename", "../räv.txt"), ("filetype", "text/plain")]).await;
+    let first = extend(&client, &path, 0, &text[..1_000]).await;
+    assert_eq!((first.status, first.header("upload-offset")), (204, "1000"), "{first:?}");
+    assert!(first.header("upload-expires").ends_with("GMT"));
+    assert_eq!(offset(&client, &path).await, 1_000);
+    assert_eq!(client.read(&path).await["received_bytes"], 1_000);
+    let documents =
+        client.read(&format!("/api/workspaces/{}/documents", client.first_workspace().await)).await;
+    assert_eq!(documents["items"], json!([]), "it is not whole");
+    // A client that is wrong about where it stands is told.
+    extend(&client, &path, 0, &text).await.problem(409, "wrong_offset");
+    let last = extend(&client, &path, 1_000, &text[1_000..]).await;
+    assert_eq!((last.status, last.header("upload-offset")), (204, &*text.len().to_string()), "{last:?}");
+    let document = client.settled(id(&path)).await;
+    assert_eq!(
+        (&document["status"], &document["filename"]),
+        (&json!("ready"), &json!("räv.txt")),
+        "{document}"
+    );
+    assert_eq!(client.get(&format!("/api/documents/{}/content", id(&path))).await.body, text);
+    // The answer may have been lost: asking or sending again makes nothing twice.
+    assert_eq!(offset(&client, &path).await, text.len());
+    assert_eq!(extend(&client, &path, text.len(), b"").await.status, 204);
+    assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn files_in_parts_may_wait_for_the_upload_that_makes_one_job_of_them() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let mut named = reqwest::multipart::Form::new();
+    for name in ["a.txt", "b.txt"] {
+        let pairs = [("filename", name), ("workspace_id", &*workspace), ("wait", "")];
+        let request =
+            tus(&client, "POST", "/api/uploads").header("upload-length", 10).header("content-type", PART);
+        let request = request.header("upload-metadata", metadata(&pairs)).body("A lantern.");
+        let answer = client.send(request).await;
+        assert_eq!((answer.status, answer.header("upload-offset")), (201, "10"), "{answer:?}");
+        named = named.text("sent", id(answer.header("location")).to_owned());
+    }
+    let path = format!("/api/workspaces/{workspace}/documents");
+    assert_eq!(client.read(&path).await["items"], json!([]), "they wait");
+    let answer = client.send(client.request("POST", &path).multipart(named)).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.json()["documents"].as_array().map(Vec::len), Some(2));
+}
+
+#[tokio::test]
+async fn a_killed_server_goes_on_from_the_last_acknowledged_byte() {
+    let mut server = Setup::new().start().await;
+    let client = server.user("ada").await;
+    let text = prose(2, 200_000);
+    assert!(text.len() > 1_000_000);
+    let path = announce(&client, text.len(), &[("filename", "long.txt")]).await;
+    let half = text.len() / 2;
+    assert_eq!(extend(&client, &path, 0, &text[..half]).await.status, 204);
+    // One that is killed while a part comes: the part is lost at most from its last acknowledged piece on.
+    let piece = text[half..half + 300_000].to_vec();
+    let sending = tokio::spawn(part(&client, &path, half).body(stuck(piece)).send());
+    let file = server.all_files().into_iter().find(|f| f.ends_with(id(&path))).expect("its file");
+    eventually("a piece lies on the disk", async || {
+        (std::fs::metadata(&file).ok()?.len() > half as u64).then_some(())
+    })
+    .await;
+    server.kill();
+    assert!(sending.await.expect("sent").is_err());
+    let server = Setup::new().dir(&server.dir).start().await;
+    let client = Client { base: server.base.clone(), ..client };
+    let at = offset(&client, &path).await;
+    assert!((half..=half + 300_000).contains(&at), "{at}");
+    assert_eq!(extend(&client, &path, at, &text[at..]).await.status, 204);
+    let document = client.settled(id(&path)).await;
+    assert_eq!(document["status"], "ready", "{document}");
+    assert_eq!(client.get(&format!("/api/documents/{}/content", id(&path))).await.body, text);
+}
+
+#[tokio::test]
+async fn what_came_of_a_part_that_broke_off_is_kept() {
+    let server = Setup::new().env("INSIGHTHUB_PATIENCE_SECONDS", "1").start().await;
+    let client = server.user("ada").await;
+    let text = prose(3, 2_000);
+    let path = announce(&client, text.len(), &[("filename", "a.txt")]).await;
+    let sending = tokio::spawn(part(&client, &path, 0).body(stuck(text[..5_000].to_vec())).send());
+    // While it is under way nobody else sends a part of the same file.
+    eventually("somebody else is locked out", async || {
+        let other = extend(&client, &path, 0, &text).await;
+        (other.status == 423).then_some(())
+    })
+    .await;
+    let _ = sending.await;
+    eventually("what came is kept", async || (offset(&client, &path).await == 5_000).then_some(())).await;
+    eventually("the rest is taken", async || {
+        (extend(&client, &path, 5_000, &text[5_000..]).await.status == 204).then_some(())
+    })
+    .await;
+    assert_eq!(client.settled(id(&path)).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn what_was_damaged_in_transfer_is_not_taken() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let text = b"A lantern on the bridge.".to_vec();
+    let hash: String =
+        digest::digest(&digest::SHA256, &text).as_ref().iter().map(|b| format!("{b:02X}")).collect();
+    let path = announce(&client, text.len(), &[("filename", "a.txt"), ("sha256", &hash)]).await;
+    let sum = |bytes: &[u8]| {
+        format!("sha1 {}", BASE64.encode(digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, bytes)))
+    };
+    let send = async |bytes: &[u8], sum: String| {
+        let request = part(&client, &path, 0).header("upload-checksum", sum);
+        client.send(request.body(bytes.to_vec())).await
+    };
+    send(b"A lantern", sum(b"A lanterm")).await.problem(460, "damaged_in_transfer");
+    assert_eq!(offset(&client, &path).await, 0, "the part does not count");
+    send(b"A lantern", "md5 x".into()).await.problem(400, "bad_checksum");
+    assert_eq!(send(b"A lantern", sum(b"A lantern")).await.status, 204);
+    // The parts came as they were sent, but they are not the file.
+    let problem = extend(&client, &path, 9, b" on the fridge.").await.problem(460, "damaged_in_transfer");
+    assert_eq!(problem["detail"], "The file was damaged in transfer. Send it again.");
+    client.get(&path).await.problem(404, "not_found");
+    assert_eq!(server.files("documents"), 0);
+    let path = announce(&client, text.len(), &[("filename", "a.txt"), ("sha256", &hash)]).await;
+    assert_eq!(extend(&client, &path, 0, &text).await.status, 204);
+    assert_eq!(client.settled(id(&path)).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn what_is_refused_or_given_up_leaves_nothing() {
+    let server = Setup::new().env("INSIGHTHUB_MAX_FILE_BYTES", "1000").start().await;
+    let client = server.user("ada").await;
+    let other = server.user("bob").await;
+    let create = |length: &str| tus(&client, "POST", "/api/uploads").header("upload-length", length);
+    client.send(create("1001")).await.problem(413, "too_large");
+    client.send(create("0")).await.problem(422, "empty_file");
+    client.send(create("x")).await.problem(422, "invalid");
+    let old = client.request("POST", "/api/uploads").header("tus-resumable", "0.2.0");
+    client.send(old).await.problem(412, "unsupported_version");
+    // Told by its content, once that is here.
+    let path = announce(&client, 8, &[("filename", "a.txt")]).await;
+    extend(&client, &path, 0, b"\x7fELF\x02\x01\x01\x00").await.problem(415, "unsupported_type");
+    client.get(&path).await.problem(404, "not_found");
+    let path = announce(&client, 8, &[("filename", "a.txt")]).await;
+    extend(&client, &path, 0, b"more than that").await.problem(413, "too_long");
+    assert_eq!(offset(&client, &path).await, 0);
+    client
+        .send(tus(&client, "PATCH", &path).header("upload-offset", 0).body("x"))
+        .await
+        .problem(415, "unsupported_media_type");
+    other.get(&path).await.problem(404, "not_found");
+    extend(&other, &path, 0, b"12345678").await.problem(404, "not_found");
+    other.send(tus(&other, "DELETE", &path)).await.problem(404, "not_found");
+    assert_eq!(extend(&client, &path, 0, b"1234").await.status, 204);
+    assert_eq!(client.send(tus(&client, "DELETE", &path)).await.status, 204);
+    client.get(&path).await.problem(404, "not_found");
+    assert_eq!(server.files("documents"), 0);
+    // A key answers the same upload.
+    let key = || create("8").header("idempotency-key", "one");
+    let (first, again) = (client.send(key()).await, client.send(key()).await);
+    assert_eq!(first.header("location"), again.header("location"));
+}

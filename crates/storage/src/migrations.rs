@@ -41,7 +41,7 @@ const CHANGES: &[Change] = changes![
     13 "0013_notifications",
     14 "0014_held_back",
     15 "0015_told_ends",
-    18 "0018_partial_files",
+    16 "0016_partial_files",
 ];
 
 /// Those of one engine, in order.

@@ -1,7 +1,7 @@
 //! Documents: their lists, their parts, what pollers see of them, and what is told of one that failed.
 
 use crate::common::{Server, prose};
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 async fn a_file_that_cannot_be_read_fails_alone_with_a_reason() {

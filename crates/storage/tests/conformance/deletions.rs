@@ -10,7 +10,7 @@ use domain::{
 };
 use services::ports::{
     Accounts, ApiKeys, Deletion, Deletions, Doomed, EventLog, Exports, NewExport, NewKey, NewSession,
-    PageQuery, RagConfigs, SentFiles, Sessions, Signal, StoreError, Workspaces,
+    PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal, StoreError, Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{

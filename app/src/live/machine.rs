@@ -134,9 +134,11 @@ pub enum Link {
 enum Role {
     /// It has a link, and shares it with nobody.
     Alone,
-    /// It has the link; when it last said so.
+    /// It has the link; when it last said so, and whether another tab may follow. While none does nothing is passed on:
+    /// that costs more than all else that an event brings.
     Leader {
         beat: Option<Millis>,
+        followed: bool,
     },
     Follower(Following),
 }
@@ -210,7 +212,7 @@ impl Machine {
         }
         let before = (self.link, self.ladder.rung());
         let mut actions = self.take(input, now, unit);
-        if let Role::Leader { beat } = &mut self.role {
+        if let Role::Leader { beat, .. } = &mut self.role {
             let changed = before != (self.link, self.ladder.rung());
             if changed || beat.is_none_or(|at| now.saturating_sub(at) >= BEAT) {
                 *beat = Some(now);
@@ -233,7 +235,9 @@ impl Machine {
             Input::Follow => return self.follow(now),
             Input::Lead => {
                 if !matches!(self.role, Role::Leader { .. }) {
-                    (self.role, self.borrowed) = (Role::Leader { beat: None }, None);
+                    // Who followed another may have company in that. Who got a free lock is the first.
+                    let followed = matches!(self.role, Role::Follower(_));
+                    (self.role, self.borrowed) = (Role::Leader { beat: None, followed }, None);
                     return self.connect(now);
                 }
             }
@@ -338,7 +342,7 @@ impl Machine {
         }
         let mut actions = vec![];
         if let Some(since) = &mut self.since {
-            if matches!(self.role, Role::Leader { .. }) {
+            if matches!(self.role, Role::Leader { followed: true, .. }) {
                 actions.push(Action::Pass { epoch: since.epoch.clone(), after: since.seq });
             }
             since.seq = since.seq.max(event.seq);

@@ -1,6 +1,6 @@
 //! Courses of the live link, step by step.
 
-use super::machine::*;
+use super::{machine::*, message::TabMessage};
 use domain::{
     ClientFrame, Epoch, Event, EventFrame, ServerFrame, Timestamp,
     event::{WorkspaceDeleted, close},
@@ -54,6 +54,18 @@ fn the_stream_starts_from_the_earliest_thing_on_screen() {
     m.on(Input::Rendered(since("e", 11)), 0, 0.0);
     m.on(Input::Start, 0, 0.0);
     assert_eq!(m.on(Input::Opened, 0, 0.0), hello("e", 10));
+}
+
+#[test]
+fn a_leader_passes_nothing_on_until_another_tab_follows() {
+    let passes = |actions: Vec<Action>| actions.iter().any(|action| matches!(action, Action::Pass { .. }));
+    let mut m = Machine::default();
+    for input in [Input::Rendered(since("e", 10)), Input::Lead, Input::Opened, welcome("e", 10, true)] {
+        m.on(input, 0, 0.0);
+    }
+    assert!(!passes(m.on(event(11), 0, 0.0)));
+    m.on(Input::Heard(TabMessage::Hello), 0, 0.0);
+    assert!(passes(m.on(event(12), 0, 0.0)));
 }
 
 #[test]

@@ -127,7 +127,10 @@ impl Machine {
 
     pub(super) fn message(&mut self, message: TabMessage, now: Millis) -> Vec<Action> {
         match (message, &mut self.role) {
-            (TabMessage::Hello, Role::Leader { .. }) => vec![Action::Tell(self.beat())],
+            (TabMessage::Hello, Role::Leader { followed, .. }) => {
+                *followed = true;
+                vec![Action::Tell(self.beat())]
+            }
             (TabMessage::Hurry, Role::Leader { .. }) => match self.link {
                 Link::Waiting { .. } => self.connect(now),
                 _ => vec![],
@@ -143,7 +146,11 @@ impl Machine {
                 self.heard = now;
                 self.borrowed = Some(transport);
                 match link {
-                    LeaderLink::Open if is_behind => return self.catch_up().into_iter().collect(),
+                    // A leader that passes nothing on does not know that it is followed.
+                    LeaderLink::Open if is_behind => {
+                        let asked = self.catch_up().map(|ask| vec![Action::Tell(TabMessage::Hello), ask]);
+                        return asked.unwrap_or_default();
+                    }
                     LeaderLink::Open => self.opened(now),
                     LeaderLink::Connecting => {
                         if !matches!(self.link, Link::Connecting { .. }) {

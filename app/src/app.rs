@@ -46,6 +46,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/w/:id") view=Page::Workspace ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id/rag") view=Page::WorkspaceRag ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id/history") view=Page::WorkspaceHistory ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/jobs") view=Page::Jobs ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/jobs/:job") view=Page::Job ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id/analytics") view=Page::Analytics ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id/history") view=Page::DocumentHistory ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id") view=Page::Document ssr=SsrMode::InOrder />

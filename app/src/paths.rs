@@ -1,6 +1,6 @@
 //! Addresses inside the site: where a sign-in may lead, and how a text goes into a query.
 
-use domain::{DocumentId, WorkspaceId};
+use domain::{DocumentId, JobId, WorkspaceId};
 
 pub const SETTINGS_PROFILE: &str = "/settings/profile";
 pub const SETTINGS_PASSWORD: &str = "/settings/password";
@@ -58,6 +58,16 @@ pub fn decode(text: &str) -> Option<String> {
 /// The page of a workspace.
 pub fn workspace(id: WorkspaceId) -> String {
     format!("/w/{id}")
+}
+
+/// The page of a workspace's jobs.
+pub fn jobs(id: WorkspaceId) -> String {
+    format!("/w/{id}/jobs")
+}
+
+/// The page of a job.
+pub fn job(workspace: WorkspaceId, id: JobId) -> String {
+    format!("/w/{workspace}/jobs/{id}")
 }
 
 /// The page of a document.

@@ -85,6 +85,7 @@ pub fn job(n: u64, rev: u64, status: JobStatus) -> Job {
         queue_position: None,
         rate: None,
         eta_seconds: None,
+        halted: None,
         rev,
         created_at: at(n),
         started_at: None,

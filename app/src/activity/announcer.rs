@@ -1,6 +1,7 @@
 //! What a screen reader hears of running work: the start, and each quarter, once. The end is said by the notices.
 
 use super::{Activity, job_title};
+use crate::components::Each;
 use crate::effect::effect_after;
 use crate::stores::Stores;
 use crate::view;
@@ -11,29 +12,48 @@ use litemap::LiteMap;
 /// Quarters that were said of each job.
 type Said = LiteMap<JobId, u8>;
 
+/// A sentence in the region, and what it is known by: the same words twice are two sentences.
+type Words = (u64, String);
+
+/// Sentences that stay in the region. A screen reader takes what is new in it; what is old only fills the page.
+const KEPT: usize = 8;
+
 #[component]
 pub fn Announcer() -> impl IntoView {
     let stores = Stores::expect();
     let Activity { jobs, .. } = Activity::expect();
-    let words = RwSignal::new(String::new());
+    let words = RwSignal::new(Vec::<Words>::new());
     effect_after(move |before: Option<Said>| {
         let is_first = before.is_none();
         let mut said = before.unwrap_or_default();
         let ids = jobs.get();
+        let mut fresh = vec![];
         for id in &ids {
-            stores.job(*id).with(|job| {
-                if let Some(text) = job.as_ref().and_then(|job| news(job, &mut said)).filter(|_| !is_first) {
-                    words.set(text);
-                }
-            });
+            stores.job(*id).with(|job| fresh.extend(job.as_ref().and_then(|job| news(job, &mut said))));
+        }
+        if !is_first && !fresh.is_empty() {
+            words.update(|words| put(words, fresh));
         }
         said.into_iter().filter(|(id, _)| ids.contains(id)).collect()
     });
     view! {
-        <p class="sr-only" role="status" aria-live="polite" data-said="">
-            {move || words.get()}
-        </p>
+        <div class="sr-only" role="status" aria-live="polite" aria-atomic="false" data-said="">
+            <Each
+                each=move || words.get()
+                key=|(n, _): &Words| u128::from(*n)
+                show=|(_, text)| view! { <p>{text}</p> }
+            />
+        </div>
     }
+}
+
+/// Puts sentences behind those that are there, each as one of its own.
+fn put(words: &mut Vec<Words>, fresh: Vec<String>) {
+    for text in fresh {
+        let next = words.last().map_or(0, |(n, _)| n + 1);
+        words.push((next, text));
+    }
+    words.drain(..words.len().saturating_sub(KEPT));
 }
 
 /// What is new about a job, if it is to be said.
@@ -41,7 +61,8 @@ fn news(job: &Job, said: &mut Said) -> Option<String> {
     if job.status != JobStatus::Running {
         return None;
     }
-    let quarter = (job.progress.clamp(0.0, 99.0) / 25.0) as u8;
+    // A sum of shares may fall short of its quarter by its last bit.
+    let quarter = ((job.progress + 1e-6).clamp(0.0, 99.0) / 25.0) as u8;
     match said.insert(job.job_id, quarter) {
         None => Some(format!("{} has started.", job_title(job))),
         Some(before) if before < quarter => Some(format!("{}: {} percent.", job_title(job), quarter * 25)),
@@ -62,7 +83,7 @@ mod tests {
     fn the_start_and_each_quarter_are_said_once() {
         let mut said = Said::new();
         let mut heard = vec![];
-        for progress in [0.0, 3.0, 24.9, 25.0, 26.0, 24.0, 51.0, 76.0, 99.9, 100.0] {
+        for progress in [0.0, 3.0, 24.9, 24.999_999_999, 26.0, 24.0, 51.0, 76.0, 99.9, 100.0] {
             let mut job = job(1, 5, JobStatus::Running);
             job.progress = progress;
             job.metrics.documents_total = 2;
@@ -73,5 +94,23 @@ mod tests {
             heard,
             [of(" has started."), of(": 25 percent."), of(": 50 percent."), of(": 75 percent.")]
         );
+    }
+
+    #[test]
+    fn what_two_jobs_say_at_once_are_two_sentences_also_in_the_same_words() {
+        let mut words = vec![];
+        put(&mut words, vec!["Upload of 1 file has started.".into(); 2]);
+        put(&mut words, vec!["Upload of 1 file: 25 percent.".into()]);
+        put(&mut words, vec!["Upload of 1 file: 25 percent.".into()]);
+        let keys: Vec<u64> = words.iter().map(|(n, _)| *n).collect();
+        assert_eq!(keys, [0, 1, 2, 3], "each is a line of its own, so each is read");
+        assert_eq!(
+            (words[0].1.as_str(), words[3].1.as_str()),
+            ("Upload of 1 file has started.", "Upload of 1 file: 25 percent.")
+        );
+        for n in 0..20 {
+            put(&mut words, vec![format!("{n}")]);
+        }
+        assert_eq!((words.len(), words[0].0, words[KEPT - 1].1.as_str()), (KEPT, 16, "19"));
     }
 }

@@ -53,7 +53,19 @@ impl Activity {
 }
 
 fn running(job: Option<&Job>) -> Option<f64> {
-    job.filter(|job| job.status == JobStatus::Running).map(|job| job.progress)
+    job.filter(|job| job.status == JobStatus::Running && job.halted.is_none()).map(|job| job.progress)
+}
+
+/// A job without its pace and what is left, where `known` is false: while what is on screen may be old, nobody knows them.
+pub fn at_present(job: &Job, known: bool) -> Job {
+    let mut job = job.clone();
+    if !known {
+        (job.rate, job.eta_seconds) = (None, None);
+        for phase in &mut job.phase_details {
+            (phase.rate, phase.eta_seconds) = (None, None);
+        }
+    }
+    job
 }
 
 /// What a job does: "Upload of 4 files".

@@ -1,9 +1,10 @@
 //! The tray: a quiet number in the top bar while something runs, and a line a job. It works without a script, and never
 //! closes by itself.
 
-use super::job_title;
+use super::{at_present, job_title};
 use crate::{
     components::{Each, Icon, IconName, StatusBadge, words},
+    live::Live,
     paths,
     stores::Stores,
     view,
@@ -39,6 +40,7 @@ pub fn Tray() -> impl IntoView {
 fn Line(id: JobId) -> impl IntoView {
     let stores = Stores::expect();
     let job = RwSignal::from(stores.job(id));
+    let is_lost = Live::expect().paused_reason();
     let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
     let workspace = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
     let place = workspace.map(|id| RwSignal::from(stores.workspace(id)));
@@ -54,7 +56,12 @@ fn Line(id: JobId) -> impl IntoView {
             </a>
             <StatusBadge shown />
             <progress class="bar" max="100" value=progress aria-label=move || of(job_title)></progress>
-            <span class="meta num">{move || of(line)}</span>
+            <span class="meta num">
+                {move || {
+                    let known = is_lost.with(Option::is_none);
+                    job.with(|j| j.as_ref().map(|j| line(&at_present(j, known))))
+                }}
+            </span>
         </div>
     }
 }

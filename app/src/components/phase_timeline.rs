@@ -5,20 +5,17 @@ use crate::view;
 use domain::{PhaseDetail, PhaseName, PhaseStatus, Timestamp, message::number};
 use leptos::prelude::*;
 
-/// `phases`: the job's `phase_details`; one that is missing counts as pending. `rate`: chunks a second, shown at the
-/// phase that makes vectors while it runs. A failed phase opens its error in place.
+/// `phases`: the job's `phase_details`; one that is missing counts as pending. One that runs shows its pace and what is
+/// left, where they are known. A failed phase opens its error in place.
 #[component]
-pub fn PhaseTimeline(
-    #[prop(into)] phases: Signal<Vec<PhaseDetail>>,
-    #[prop(optional, into)] rate: MaybeProp<f64>,
-) -> impl IntoView {
+pub fn PhaseTimeline(#[prop(into)] phases: Signal<Vec<PhaseDetail>>) -> impl IntoView {
     let segments = PhaseName::ALL.iter().map(|&name| {
         let detail = Memo::new(move |_| {
             phases.with(|all| {
                 all.iter().find(|p| p.name == name).cloned().unwrap_or_else(|| PhaseDetail::pending(name))
             })
         });
-        view! { <Segment detail rate /> }
+        view! { <Segment detail /> }
     });
     view! {
         <div class="phase-timeline">
@@ -30,20 +27,13 @@ pub fn PhaseTimeline(
 }
 
 #[component]
-fn Segment(detail: Memo<PhaseDetail>, rate: MaybeProp<f64>) -> impl IntoView {
+fn Segment(detail: Memo<PhaseDetail>) -> impl IntoView {
     let now = use_now();
     let status = Memo::new(move |_| detail.with(|p| p.status));
     let sign = Memo::new(move |_| detail.with(sign));
     let took = Memo::new(move |_| detail.with(|p| time(p, now.at.get())));
     let error = Memo::new(move |_| detail.with(|p| p.error.clone()));
-    let pace = move || {
-        detail.with(|p| {
-            (p.name == PhaseName::Embedding && p.status == PhaseStatus::Running)
-                .then(|| rate.get())
-                .flatten()
-                .map(|r| words::rate(r, p.name.unit()))
-        })
-    };
+    let pace = Memo::new(move |_| detail.with(pace));
     view! {
         <li class="phase" data-phase=detail.with_untracked(|p| p.name.as_str()) data-status=move || status.get().as_str()>
             <span class="sr-only">{move || detail.with(sentence)}</span>
@@ -65,7 +55,7 @@ fn Segment(detail: Memo<PhaseDetail>, rate: MaybeProp<f64>) -> impl IntoView {
             ></progress>
             <div class="phase-meta" aria-hidden="true">
                 <span>{move || detail.with(counts)}</span>
-                {move || pace().map(|text| view! { <span>{text}</span> })}
+                {move || pace.get().map(|text| view! { <span class="phase-pace">{text}</span> })}
                 {move || took.get().map(|text| view! { <span>{text}</span> })}
             </div>
             {move || {
@@ -133,6 +123,16 @@ fn counts(phase: &PhaseDetail) -> String {
     }
 }
 
+/// "31 chunks/s · about 40 s left" of one that runs.
+fn pace(phase: &PhaseDetail) -> Option<String> {
+    if phase.status != PhaseStatus::Running {
+        return None;
+    }
+    let rate = phase.rate.map(|rate| words::rate(rate, phase.name.unit()));
+    let parts: Vec<String> = rate.into_iter().chain(phase.eta_seconds.map(words::time_left)).collect();
+    (!parts.is_empty()).then(|| parts.join(" · "))
+}
+
 /// How long the phase took, or has been running.
 fn time(phase: &PhaseDetail, now: Option<Timestamp>) -> Option<String> {
     let start = phase.started_at?;
@@ -163,6 +163,9 @@ fn sentence(phase: &PhaseDetail) -> String {
     } else if phase.items_processed > 0 {
         out.push_str(&format!(", {} {}", number(phase.items_processed), phase.name.unit()));
     }
+    if let Some(left) = phase.eta_seconds.filter(|_| phase.status == PhaseStatus::Running) {
+        out.push_str(&format!(", {}", words::time_left(left)));
+    }
     out
 }
 
@@ -187,6 +190,17 @@ mod tests {
         assert_eq!(sentence(&PhaseDetail::pending(PhaseName::Indexing)), "Indexing, pending");
         let unknown = PhaseDetail { items_total: 0, ..chunking() };
         assert_eq!(sentence(&unknown), "Chunking, running, 105 documents");
+    }
+
+    #[test]
+    fn a_running_phase_shows_its_pace_and_what_is_left_where_they_are_known() {
+        assert_eq!(pace(&chunking()), None);
+        let known = PhaseDetail { rate: Some(0.25), eta_seconds: Some(180), ..chunking() };
+        assert_eq!(pace(&known).as_deref(), Some("0.3 documents/s · about 3 min left"));
+        assert_eq!(sentence(&known), "Chunking, running, 105 of 150, 70 percent, about 3 min left");
+        let paused = PhaseDetail { status: PhaseStatus::Paused, ..known };
+        assert_eq!(pace(&paused), None);
+        assert_eq!(sentence(&paused), "Chunking, paused, 105 of 150, 70 percent");
     }
 
     #[test]

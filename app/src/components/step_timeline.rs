@@ -6,7 +6,7 @@ use crate::view;
 use domain::{
     Step, Timestamp,
     event::{FileProgress, StepStatus},
-    message::{Facts, friendly},
+    message::{Facts, WRITTEN, friendly},
 };
 use leptos::prelude::*;
 use serde_json::Value;
@@ -98,16 +98,21 @@ fn Line(row: Row) -> impl IntoView {
 /// The sentence for people: what was said, or, should that be blank, what the step's name says.
 fn say(step: &FileProgress) -> String {
     if step.message.trim().is_empty() {
-        friendly(&step.step, &Facts::file(&step.filename))
+        friendly(WRITTEN, &step.step, &Facts::of_extra(&step.filename, &step.extra))
     } else {
         step.message.clone()
     }
 }
 
-/// Key, state, percentage, place in the log, and whatever else came along.
+/// Key, state, percentage, place in the log, the ids of the very event, and whatever else came along.
 fn technical(step: &FileProgress) -> String {
     let mut out =
         format!("{} {} {} rev={}", step.step, step.status, words::percent(step.progress, true), step.rev);
+    out.push_str(&format!(" document={}", step.document_id));
+    if let Some(job) = step.job_id {
+        out.push_str(&format!(" job={job}"));
+    }
+    out.push_str(&format!(" attempt={}", step.attempt));
     if let Value::Object(extra) = &step.extra {
         for (name, value) in extra {
             out.push_str(&format!(" {name}={}", figure(value)));
@@ -144,5 +149,71 @@ fn took(step: &FileProgress, now: Option<Timestamp>) -> Option<String> {
             now.map(|now| words::duration(now.seconds_since(step.started_at) * 1_000_000))
         }
         _ => Some(words::duration(step.timestamp.micros().saturating_sub(step.started_at.micros()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::components::Now;
+    use crate::samples::{at, step};
+
+    /// The list as a browser gets it, at that second; `None`: before there is a clock.
+    fn drawn(steps: Vec<FileProgress>, second: Option<u64>) -> String {
+        let owner = Owner::new();
+        owner.with(|| {
+            let now = second.map(|second| at(second * 1_000_000));
+            provide_context(Now { at: RwSignal::new(now), zone: RwSignal::new(None) });
+            view! { <StepTimeline steps=Signal::stored(steps) /> }.to_html()
+        })
+    }
+
+    fn two() -> Vec<FileProgress> {
+        let mut read = step(1, 3, 25.0);
+        read.status = StepStatus::Complete;
+        (read.started_at, read.timestamp) = (at(1_000_000), at(3_000_000));
+        let mut cut = step(1, 4, 50.0);
+        cut.step = Step::ChunkingText;
+        cut.message = "Splitting the text into chunks…".into();
+        cut.extra = serde_json::json!({ "phase": "chunking", "chunks": 7, "embedded": 0 });
+        (cut.started_at, cut.timestamp) = (at(3_000_000), at(3_000_000));
+        vec![cut, read]
+    }
+
+    #[test]
+    fn the_technical_half_of_a_line_tells_key_ids_and_counts_of_the_event_that_the_friendly_half_words() {
+        let cut = &two()[0];
+        assert_eq!(say(cut), "Splitting the text into chunks…");
+        assert_eq!(
+            technical(cut),
+            "chunking_text in_progress 50.0 % rev=4 document=00000000-0000-0000-0000-000000000001 \
+             job=00000000-0000-0000-0000-000000000050 attempt=1 chunks=7 embedded=0 phase=chunking"
+        );
+        let html = drawn(two(), None);
+        let line = html.split("<li").find(|line| line.contains("chunking_text")).expect("the line");
+        assert!(line.contains("Splitting the text into chunks…") && line.contains("rev=4"), "{line}");
+    }
+
+    #[test]
+    fn only_the_step_that_runs_is_the_current_one_and_its_time_goes_on() {
+        let lines = |second| {
+            let html = drawn(two(), second);
+            html.split("<li").skip(1).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let now = lines(Some(8));
+        assert_eq!(now.len(), 2);
+        assert!(now[0].contains("extracting_text") && !now[0].contains("aria-current"), "{}", now[0]);
+        assert!(now[0].contains(">2.0 s<"), "{}", now[0]);
+        assert!(now[1].contains("aria-current=\"step\"") && now[1].contains(">5.0 s<"), "{}", now[1]);
+        assert!(lines(Some(70))[1].contains(">1 min 7 s<"), "{}", lines(Some(70))[1]);
+        // Before there is a clock nothing pretends to know.
+        assert!(!lines(None)[1].contains("s</span>"), "{}", lines(None)[1]);
+    }
+
+    #[test]
+    fn a_step_that_came_without_words_is_worded_by_what_came_along() {
+        let mut cut = two()[0].clone();
+        cut.message = " ".into();
+        assert_eq!(say(&cut), "Split the text into 7 chunks");
     }
 }

@@ -16,11 +16,15 @@ use crate::{
     document,
     error::AppError,
     paths,
-    server_fns::{documents::read_document, shell::read_shell, workspaces::read_workspace},
+    server_fns::{
+        documents::read_document,
+        shell::read_shell,
+        workspaces::{read_job, read_workspace},
+    },
     stores::{Snapshot, Stores},
     wire::{self, Wire},
 };
-use domain::{DocumentId, Event, WorkspaceId, backoff, pages::Since};
+use domain::{DocumentId, Event, JobId, WorkspaceId, backoff, pages::Since};
 pub use ladder::Transport;
 use leptos::{ev, prelude::*, task::spawn_local};
 use machine::{Action, Input, Link, Machine, Millis};
@@ -39,6 +43,7 @@ pub enum Screen {
     Other,
     Workspace(WorkspaceId),
     Document(DocumentId),
+    Job(WorkspaceId, JobId),
 }
 
 /// What the badge shows.
@@ -306,6 +311,7 @@ async fn snapshot(screen: Screen, stores: Stores) -> Result<Snapshot, AppError> 
             snapshot.workspace = there(read_workspace(id, listed).await)?;
         }
         Screen::Document(id) => snapshot.document = there(read_document(id).await)?,
+        Screen::Job(workspace, id) => snapshot.job = there(read_job(workspace, id).await)?,
     }
     Ok(snapshot)
 }

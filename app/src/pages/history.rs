@@ -187,7 +187,12 @@ fn Line(line: HistoryLine) -> impl IntoView {
                 <Exactly at=line.at />
             </td>
             <td>
-                <span class="history-about">{line.about}</span>
+                <span class="history-about">
+                    {match line.page {
+                        Some(page) => view! { <a class="link" href=page>{line.about}</a> },
+                        None => line.about.into_any(),
+                    }}
+                </span>
                 {(!line.told.is_empty()).then(|| view! { <span class="muted">{line.told}</span> })}
             </td>
             <td>{change}</td>
@@ -285,6 +290,7 @@ mod tests {
             seq,
             at: at(seq),
             about: String::new(),
+            page: None,
             told: String::new(),
             from: None,
             to: None,

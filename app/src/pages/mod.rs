@@ -6,6 +6,7 @@ mod components;
 mod document;
 mod history;
 mod home;
+mod job;
 mod loaded;
 mod not_found;
 mod parts;
@@ -23,6 +24,7 @@ pub use components::ComponentsPage;
 use document::DocumentPage;
 use history::{DocumentHistoryPage, WorkspaceHistoryPage};
 use home::HomePage;
+use job::{JobPage, JobsPage};
 /// The gallery of components stands in debug builds alone, and is never hydrated.
 #[cfg(not(all(feature = "ssr", debug_assertions)))]
 pub use not_found::NotFound as ComponentsPage;

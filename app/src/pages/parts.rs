@@ -6,8 +6,8 @@ use super::problem::{ProblemView, around};
 use super::workspace_dialog;
 use super::{
     AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, HomePage,
-    NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage, SettingsFrame,
-    WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
+    JobPage, JobsPage, NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
+    SettingsFrame, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
 };
 use crate::{components::ErrorPanel, error::UNREACHABLE, live::Live, view};
 use domain::Problem as Details;
@@ -40,6 +40,8 @@ pub enum Page {
     Document,
     WorkspaceHistory,
     DocumentHistory,
+    Jobs,
+    Job,
     Analytics,
     WorkspaceRag,
     DefaultRag,
@@ -78,6 +80,8 @@ fn history(page: Page) -> Fetched {
     Ok(match page {
         Page::WorkspaceHistory => WorkspaceHistoryPage().into_any(),
         Page::DocumentHistory => DocumentHistoryPage().into_any(),
+        Page::Jobs => JobsPage().into_any(),
+        Page::Job => JobPage().into_any(),
         _ => AnalyticsPage().into_any(),
     })
 }
@@ -115,7 +119,9 @@ impl Page {
             Self::Workspace => Part::Workspace,
             Self::Document => Part::Document,
             Self::WorkspaceRag | Self::DefaultRag => Part::Rag,
-            Self::WorkspaceHistory | Self::DocumentHistory | Self::Analytics => Part::History,
+            Self::WorkspaceHistory | Self::DocumentHistory | Self::Jobs | Self::Job | Self::Analytics => {
+                Part::History
+            }
             Self::Settings
             | Self::Profile
             | Self::Password
@@ -133,7 +139,9 @@ impl Page {
             Self::Workspace => workspace().await,
             Self::Document => document().await,
             Self::WorkspaceRag | Self::DefaultRag => rag(self).await,
-            Self::WorkspaceHistory | Self::DocumentHistory | Self::Analytics => history(self).await,
+            Self::WorkspaceHistory | Self::DocumentHistory | Self::Jobs | Self::Job | Self::Analytics => {
+                history(self).await
+            }
             _ => settings(self).await,
         }
     }
@@ -177,6 +185,7 @@ pub fn parts_at(path: &str) -> &'static [Part] {
         (Some("w"), Some(_), None, _) => &[Part::Workspace],
         (Some("w"), Some(_), Some("rag"), None) => &[Part::Rag],
         (Some("w"), Some(_), Some("history" | "analytics"), None) => &[Part::History],
+        (Some("w"), Some(_), Some("jobs"), _) => &[Part::History],
         (Some("d"), Some(_), Some("history"), None) => &[Part::History],
         (Some("d"), Some(_), None, _) => &[Part::Document],
         (Some("settings"), Some("rag"), None, _) => &[Part::Settings, Part::Rag],
@@ -246,13 +255,15 @@ mod tests {
 
     #[test]
     fn an_address_names_the_parts_of_its_page() {
-        let some: [(&str, &[Part]); 13] = [
+        let some: [(&str, &[Part]); 15] = [
             ("/", &[Part::Home]),
             ("/w/1", &[Part::Workspace]),
             ("/w/1/", &[Part::Workspace]),
             ("/w/1/rag", &[Part::Rag]),
             ("/w/1/history", &[Part::History]),
             ("/w/1/analytics", &[Part::History]),
+            ("/w/1/jobs", &[Part::History]),
+            ("/w/1/jobs/2", &[Part::History]),
             ("/d/1", &[Part::Document]),
             ("/d/1/history", &[Part::History]),
             ("/settings/profile", &[Part::Settings]),

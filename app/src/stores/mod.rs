@@ -10,7 +10,7 @@ use domain::{
     Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, UserId,
     Workspace, WorkspaceId,
     event::{FileProgress, SessionsChanged, SettingsChanged},
-    pages::{DocumentPage, Shell, WorkspacePage},
+    pages::{DocumentPage, JobPage, Shell, WorkspacePage},
     reducer::Store,
     resource::{Density, Theme},
 };
@@ -82,6 +82,7 @@ pub struct Snapshot {
     pub shell: Option<Shell>,
     pub workspace: Option<WorkspacePage>,
     pub document: Option<DocumentPage>,
+    pub job: Option<JobPage>,
 }
 
 /// The handle; cheap to copy, given to every page through the context.
@@ -236,6 +237,10 @@ impl Stores {
         self.change(|s| s.put_document_page(page));
     }
 
+    pub fn put_job_page(self, page: &JobPage) {
+        self.change(|s| s.put_job_page(page));
+    }
+
     // Reading anew.
 
     /// From here until [`Stores::replace`], events are kept for later: a snapshot is on its way.
@@ -258,6 +263,9 @@ impl Stores {
             }
             if let Some(page) = &snapshot.document {
                 s.put_document_page(page);
+            }
+            if let Some(page) = &snapshot.job {
+                s.put_job_page(page);
             }
             held.iter().for_each(|event| s.apply(event));
             s.tell_all();
@@ -480,6 +488,11 @@ impl Inner {
         }
         self.steps.put(id, self.known.known_steps(id));
         self.tell_document(id);
+    }
+
+    fn put_job_page(&mut self, page: &JobPage) {
+        self.put_workspace(&page.workspace);
+        self.put_job(&page.job);
     }
 
     fn tell_document(&mut self, id: DocumentId) {

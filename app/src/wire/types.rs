@@ -18,7 +18,7 @@ use domain::{
     api_key::{ApiKey, Scope},
     event::{DocumentDeleted, FileProgress, SessionsChanged, SettingsChanged, StepStatus, WorkspaceDeleted},
     export::{Export, ExportStatus},
-    pages::{DocumentPage, Shell, Since, WorkspacePage},
+    pages::{DocumentPage, JobPage, JobsPage, Shell, Since, WorkspacePage},
     provision::{ProvisionDetail, ProvisionStatus, ProvisionStep, Provisioning},
     rag::{
         ChunkingStrategy, DefaultRagConfig, EmbeddingModel, Estimate, IndexedWith, ModelState, Provider,
@@ -28,7 +28,7 @@ use domain::{
         Chunk, Counts, Density, DocumentRef, Language, Metrics, Notifications, Page, SearchHit, Session,
         Theme, Warning, no_metadata,
     },
-    status::{JobRequest, PhaseStatus, Processor},
+    status::{Halt, JobRequest, PhaseStatus, Processor},
 };
 use litemap::LiteMap;
 use serde_json::Value;
@@ -96,7 +96,7 @@ macro_rules! numbers {
 
 named! {
     ApiKeyId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
-    DocumentStatus JobKind JobRequest JobStatus PhaseName PhaseStatus Processor StepStatus WorkspaceStatus
+    DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Processor StepStatus WorkspaceStatus
     ExportStatus ProvisionStatus ProvisionStep Scope
     Density Language Theme
     ChunkingStrategy ModelState Provider RerankModel RetrieverType
@@ -109,6 +109,8 @@ objects! {
     Shell { since, user, workspaces, jobs, max_file_bytes }
     WorkspacePage { since, workspace, documents, jobs }
     DocumentPage { since, workspace, document, job, steps, chunks }
+    JobPage { since, workspace, job, steps }
+    JobsPage { workspace, jobs }
 
     User {
         id,
@@ -205,6 +207,7 @@ objects! {
         queue_position,
         rate,
         eta_seconds,
+        halted,
         rev,
         created_at,
         started_at,
@@ -222,7 +225,7 @@ objects! {
         tokens or 0,
         bytes or 0,
     }
-    PhaseDetail { name, status, progress, items_processed, items_total, started_at, completed_at, error }
+    PhaseDetail { name, status, progress, items_processed, items_total, started_at, completed_at, error, rate, eta_seconds }
 
     FileProgress {
         document_id,
@@ -262,7 +265,7 @@ objects! {
     RagPage { workspace, config, base, is_default, options }
     PreviewChunk { text, chars, tokens }
     HistoryPage { name, lines }
-    HistoryLine { seq, at, about, told, from, to, who }
+    HistoryLine { seq, at, about, page, told, from, to, who }
     Figures { name, days, facts, charts, is_part }
     Chart { title, about, svg, legend, columns, rows }
     Estimate { documents, characters, chunks, tokens, error_percent, embeds }
@@ -473,6 +476,8 @@ mod tests {
             items_total: 8,
             started_at: Some(moment(1)),
             error: Some("It broke.".into()),
+            rate: Some(0.25),
+            eta_seconds: Some(28),
             ..PhaseDetail::pending(PhaseName::Chunking)
         };
         Job {
@@ -481,6 +486,7 @@ mod tests {
             queue_position: Some(4),
             rate: Some(1.5),
             eta_seconds: Some(9),
+            halted: Some(Halt::Stalled),
             started_at: Some(moment(5)),
             phase_details: vec![phase],
             ..job(1, 9, JobStatus::Running)
@@ -538,6 +544,14 @@ mod tests {
             steps: vec![step(1, 2, 25.0)],
             chunks: Page { items: vec![chunk()], next: None },
         });
+        reads_back(JobPage {
+            since: since(),
+            workspace: workspace(1, 1),
+            job: told_job(),
+            steps: vec![step(1, 2, 25.0)],
+        });
+        let jobs = Page { items: vec![told_job()], next: Some("7".into()) };
+        reads_back(JobsPage { workspace: workspace(1, 1), jobs });
     }
 
     #[test]
@@ -568,6 +582,7 @@ mod tests {
             seq: 4,
             at: moment(1),
             about: "a.md".into(),
+            page: Some("/w/1/jobs/2".into()),
             told: "Reading".into(),
             from: Some("pending".into()),
             to: None,

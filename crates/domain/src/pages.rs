@@ -36,6 +36,26 @@ pub struct WorkspacePage {
     pub jobs: Vec<Job>,
 }
 
+/// Documents of one job whose steps are shown at most.
+pub const DRAWN: u32 = 50;
+
+/// A job, and how the first of its documents went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobPage {
+    pub since: Since,
+    pub workspace: Workspace,
+    pub job: Job,
+    /// Of at most [`DRAWN`] documents, those that began first.
+    pub steps: Vec<FileProgress>,
+}
+
+/// Jobs of a workspace, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobsPage {
+    pub workspace: Workspace,
+    pub jobs: Page<Job>,
+}
+
 /// A document: its steps and its first chunks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DocumentPage {

@@ -6,8 +6,8 @@ use crate::{
     provision::Provisioning,
     rag::IndexedWith,
     status::{
-        DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor, WorkspaceStatus,
-        named,
+        DocumentStatus, Halt, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor,
+        WorkspaceStatus, named,
     },
     step::Step,
     timestamp::Timestamp,
@@ -256,6 +256,10 @@ pub struct PhaseDetail {
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub error: Option<String>,
+    /// Items a second, while it runs and has run for a while.
+    pub rate: Option<f64>,
+    /// Until the phase is through, at that rate.
+    pub eta_seconds: Option<u64>,
 }
 
 impl PhaseDetail {
@@ -269,6 +273,8 @@ impl PhaseDetail {
             started_at: None,
             completed_at: None,
             error: None,
+            rate: None,
+            eta_seconds: None,
         }
     }
 
@@ -300,6 +306,8 @@ pub struct Job {
     /// Chunks a second.
     pub rate: Option<f64>,
     pub eta_seconds: Option<u64>,
+    /// Why nothing of it moves just now, though it runs; null while something does.
+    pub halted: Option<Halt>,
     /// Seq of the last change.
     pub rev: u64,
     pub created_at: Timestamp,
@@ -419,6 +427,7 @@ mod tests {
             queue_position: None,
             rate: None,
             eta_seconds: None,
+            halted: None,
             rev: 7,
             created_at: Timestamp::from_micros(0),
             started_at: None,

@@ -4,7 +4,7 @@
 use crate::{
     message::{count, number},
     resource::{CANCELLED, Document, Job, Workspace},
-    status::{DocumentStatus, JobStatus, WorkspaceStatus},
+    status::{DocumentStatus, Halt, JobStatus, WorkspaceStatus},
 };
 
 /// One look of the badge.
@@ -61,7 +61,11 @@ impl Shown {
     pub fn of_job(job: &Job) -> Self {
         match job.status {
             JobStatus::Pending => Shown::Pending { behind: job.queue_position },
-            JobStatus::Running => Shown::Processing { percent: job.progress },
+            JobStatus::Running => match job.halted {
+                Some(Halt::Stalled) => Shown::Stalled,
+                Some(Halt::Interrupted) => Shown::Interrupted,
+                None => Shown::Processing { percent: job.progress },
+            },
             JobStatus::Paused => Shown::Paused,
             JobStatus::Completed => Shown::Completed,
             JobStatus::Failed => Shown::Failed,

@@ -213,6 +213,15 @@ named!(
 );
 
 named!(
+    /// Why nothing of a running job moves.
+    Halt, "halt" {
+        /// What a worker holds gets nowhere.
+        Stalled = "stalled",
+        /// What was begun is in nobody's hands.
+        Interrupted = "interrupted",
+    }
+);
+named!(
     /// What somebody asked of a running job; the worker honours it at its next gate.
     JobRequest, "request" {
         Pause = "pause",

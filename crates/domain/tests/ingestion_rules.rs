@@ -4,9 +4,12 @@ use domain::{
     event::Event,
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
     ingest::{self, Checkpoint, DocumentState, Failure, JobState, NewChunk, Stage, Upload},
-    message::Facts,
+    message::{Facts, WRITTEN, friendly},
     rag::{RagConfig, RetrieverType},
-    status::{DocumentStatus, JobKind, JobStatus, PhaseStatus},
+    report::DocumentReport,
+    resource::PhaseDetail,
+    shown::Shown,
+    status::{DocumentStatus, Halt, JobKind, JobStatus, PhaseStatus},
     step::Step,
     timestamp::Timestamp,
 };
@@ -191,7 +194,6 @@ fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
 
 #[test]
 fn a_report_of_a_known_step_is_told_with_what_came_beside_it() {
-    use domain::report::DocumentReport;
     use serde_json::json;
     let (mut job, mut docs) = new_job(1, true);
     let cases = [
@@ -245,11 +247,84 @@ fn cost(checkpoint: &Checkpoint) -> f64 {
     }
 }
 
+/// When the phase began; the present of one that did not.
+fn began(phase: &PhaseDetail, clock: f64) -> f64 {
+    phase.started_at.map_or(clock, |at| at.micros() as f64 / 1e6)
+}
+
+/// What becomes of a job whose documents get nowhere, of which there are so many.
+fn halted(documents: u32, moves: bool) -> (JobState, Vec<DocumentState>) {
+    let (mut job, mut docs) = new_job(documents, true);
+    let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
+    for doc in &mut docs {
+        ingest::start(&mut job, doc, at(1)).unwrap();
+    }
+    if moves {
+        let checkpoint = Checkpoint::Loaded { pages: None, characters: 10, title: None, warnings: vec![] };
+        ingest::advance(&mut job, &mut docs[1], &checkpoint, &config(true), at(299)).unwrap();
+    }
+    ingest::stall(&mut job, &mut docs[0], (300, 1), &config(true), at(301)).unwrap();
+    (job, docs)
+}
+
+#[test]
+fn a_job_of_which_nothing_moves_says_so_until_something_does() {
+    for documents in [1, 3] {
+        let (mut job, mut docs) = halted(documents, false);
+        assert_eq!(job.job.halted, Some(Halt::Stalled), "of {documents}");
+        assert_eq!((job.job.status, Shown::of_job(&job.job)), (JobStatus::Running, Shown::Stalled));
+        let last = docs.last_mut().unwrap();
+        let checkpoint = Checkpoint::Loaded { pages: None, characters: 10, title: None, warnings: vec![] };
+        ingest::advance(&mut job, last, &checkpoint, &config(true), Timestamp::from_micros(302_000_000))
+            .unwrap();
+        assert_eq!(job.job.halted, None);
+        assert!(matches!(Shown::of_job(&job.job), Shown::Processing { .. }));
+    }
+    let (job, docs) = halted(3, true);
+    assert!(docs[0].document.stalled().is_some());
+    assert_eq!(job.job.halted, None, "another document of it gets on");
+    assert!(matches!(Shown::of_job(&job.job), Shown::Processing { .. }));
+
+    let (mut job, mut docs) = new_job(1, true);
+    ingest::start(&mut job, &mut docs[0], Timestamp::from_micros(1)).unwrap();
+    ingest::interrupt(&mut job, &mut docs[0], Timestamp::from_micros(9_000_000));
+    assert_eq!(Shown::of_job(&job.job), Shown::Interrupted);
+    ingest::start(&mut job, &mut docs[0], Timestamp::from_micros(9_500_000)).unwrap();
+    assert_eq!(job.job.halted, None, "somebody took it");
+}
+
+#[test]
+fn what_a_sentence_was_made_of_goes_along_with_it() {
+    let (mut job, mut docs) = new_job(1, true);
+    let metadata = serde_json::json!({ "rows": 1_198, "kind": "an invoice", "similarity_score": 0.87 });
+    let report = DocumentReport {
+        step: Some("extracting".into()),
+        metadata: Some(metadata),
+        chunk_count: Some(7),
+        ..DocumentReport::of(DocumentStatus::Processing)
+    };
+    let now = Timestamp::from_micros(1_000_000);
+    let told = ingest::report(&mut job, &mut docs[0], &report, &config(true), None, now).unwrap();
+    let step = told.events.iter().find_map(|e| match e {
+        Event::FileProgress(step) => Some(step),
+        _ => None,
+    });
+    let step = step.unwrap();
+    assert_eq!(step.message, "Reading through 1,198 rows…");
+    let facts = Facts::of_extra(&step.filename, &step.extra);
+    assert_eq!(friendly(WRITTEN, &step.step, &facts), step.message);
+    assert_eq!(
+        (facts.chunks, facts.similarity, facts.kind.as_deref()),
+        (Some(7), Some(0.87), Some("an invoice"))
+    );
+    assert_eq!(step.extra["phase"], "loading");
+}
+
 #[test]
 fn the_time_left_of_files_alike_is_told_after_the_warm_up_and_right_within_a_quarter_after_the_first_fifth() {
     for (embeds, seed) in [(true, 7u32), (true, 11), (false, 7)] {
         let (mut job, mut docs) = new_job(24, embeds);
-        let (mut clock, mut told) = (0.0, vec![]);
+        let (mut clock, mut told, mut paced) = (0.0, vec![], vec![]);
         for (n, doc) in docs.iter_mut().enumerate() {
             // What is not read yet is taken to be like what was, so that is what they are, give or take a half.
             let chunks = 12 + (n as u32 * seed) % 7;
@@ -260,6 +335,9 @@ fn the_time_left_of_files_alike_is_told_after_the_warm_up_and_right_within_a_qua
                 let now = Timestamp::from_micros((clock * 1e6) as i64);
                 ingest::advance(&mut job, doc, &checkpoint, &config(embeds), now).unwrap();
                 told.push((clock, job.job.eta_seconds, job.job.rate));
+                for phase in &job.job.phase_details {
+                    paced.push((phase.status, clock - began(phase, clock), phase.rate, phase.eta_seconds));
+                }
             }
         }
         let whole = clock;
@@ -277,5 +355,14 @@ fn the_time_left_of_files_alike_is_told_after_the_warm_up_and_right_within_a_qua
             assert_eq!(rate.is_some(), embeds);
         }
         assert_eq!((job.job.eta_seconds, job.job.rate), (None, None), "nothing is left");
+        for (status, ran, rate, eta) in &paced {
+            assert_eq!(rate.is_some(), eta.is_some());
+            assert!(
+                rate.is_none() || *status == PhaseStatus::Running && *ran >= 2.99,
+                "{status} {ran} {rate:?}"
+            );
+        }
+        assert!(paced.iter().filter(|(.., rate, _)| rate.is_some_and(|rate| rate > 0.0)).count() > 20);
+        assert!(job.job.phase_details.iter().all(|p| (p.rate, p.eta_seconds) == (None, None)));
     }
 }

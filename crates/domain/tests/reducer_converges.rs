@@ -91,6 +91,7 @@ fn job(n: u8, status: JobStatus) -> Event {
         queue_position: None,
         rate: None,
         eta_seconds: None,
+        halted: None,
         rev: 0,
         created_at: Timestamp::default(),
         started_at: None,

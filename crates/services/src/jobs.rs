@@ -1,10 +1,12 @@
 //! Reading jobs.
 
 use crate::{Error, Result, Services, ports::PageQuery};
-use domain::{Job, JobId, JobStatus, UserId, WorkspaceId, event::FileProgress, resource::Page};
-
-/// Documents of one job that are drawn at most.
-const DRAWN: usize = 50;
+use domain::{
+    Job, JobId, JobStatus, UserId, WorkspaceId,
+    event::FileProgress,
+    pages::{DRAWN, JobsPage},
+    resource::Page,
+};
 
 impl Services {
     pub async fn job(&self, user: UserId, id: JobId) -> Result<Job> {
@@ -31,17 +33,17 @@ impl Services {
         Ok(self.jobs.tell_end(user, id, attempt).await?)
     }
 
-    /// What was told of the steps of a job's documents, for those that stand first in the list of its workspace: enough for a
-    /// picture of how they went. In the order of their files.
+    /// What was told of the steps of a job's documents: of those that began first, enough for a picture of how they went.
     pub async fn job_steps(&self, user: UserId, id: JobId) -> Result<Vec<FileProgress>> {
-        let job = self.job(user, id).await?;
-        let newest = self.documents.documents(user, job.kb_id, PageQuery::first(PageQuery::MAX)).await?;
-        let mut steps = vec![];
-        let mine = newest.items.iter().rev().filter(|d| d.job_id == Some(id));
-        for document in mine.take(DRAWN) {
-            steps.extend(self.documents.steps(user, document.id).await?);
-        }
-        Ok(steps)
+        self.job(user, id).await?;
+        Ok(self.documents.steps_of_job(user, id, DRAWN).await?)
+    }
+
+    /// The jobs of a workspace, newest first.
+    pub async fn jobs_of(&self, user: UserId, workspace: WorkspaceId, page: PageQuery) -> Result<JobsPage> {
+        let workspace = self.workspace(user, workspace).await?;
+        let jobs = self.jobs.jobs_of(user, workspace.id, page).await?;
+        Ok(JobsPage { workspace, jobs })
     }
 
     /// The newest job of a workspace.

@@ -3,8 +3,8 @@
 
 use crate::{Error, Result, Services, ports::PageQuery};
 use domain::{
-    DocumentId, Job, JobStatus, User, UserId, WorkspaceId,
-    pages::{DocumentPage, Shell, Since, WorkspacePage},
+    DocumentId, Job, JobId, JobStatus, User, UserId, WorkspaceId,
+    pages::{DocumentPage, JobPage, Shell, Since, WorkspacePage},
 };
 
 impl Services {
@@ -38,6 +38,21 @@ impl Services {
             }
         }
         Ok(WorkspacePage { since, workspace, documents, jobs })
+    }
+
+    /// A job of that workspace.
+    ///
+    /// # Errors
+    /// 404 also when it is another workspace's.
+    pub async fn job_page(&self, user: UserId, workspace: WorkspaceId, id: JobId) -> Result<JobPage> {
+        let since = self.since(user).await?;
+        let workspace = self.workspace(user, workspace).await?;
+        let job = self.job(user, id).await?;
+        if job.kb_id != workspace.id {
+            return Err(Error::NotFound("job"));
+        }
+        let steps = self.job_steps(user, id).await?;
+        Ok(JobPage { since, workspace, job, steps })
     }
 
     pub async fn document_page(

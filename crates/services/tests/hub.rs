@@ -10,12 +10,15 @@ use domain::{
 use futures::poll;
 use proptest::prelude::*;
 use services::{
-    live::{ConnectError, Connection, Hub, Opener, Outgoing, Resume},
+    live::{BOUND, ConnectError, Connection, Hub, Opener, Outgoing, Resume},
     ports::{Bus, BusReceiver, EventLog, LoggedEvent, Signal, StoreError},
 };
 use std::{
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 use tokio::{sync::broadcast, time::Instant};
@@ -28,8 +31,9 @@ fn epoch() -> Epoch {
     Epoch("first".into())
 }
 
+/// The events, and the seq below which nothing can be resumed.
 #[derive(Default)]
-struct Log(Mutex<Vec<LoggedEvent>>);
+struct Log(Mutex<Vec<LoggedEvent>>, AtomicU64);
 
 #[async_trait]
 impl EventLog for Log {
@@ -42,7 +46,7 @@ impl EventLog for Log {
     }
 
     async fn floor(&self, _: UserId) -> Result<u64, StoreError> {
-        Ok(0)
+        Ok(self.1.load(Ordering::SeqCst))
     }
 
     async fn after(&self, _: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
@@ -175,6 +179,60 @@ async fn another_epoch_or_a_seq_beyond_the_log_is_never_resumed() {
     ] {
         let mut c = world.hub.connect(USER, SESSION, resume).await.unwrap();
         assert_eq!(frames(&mut c).await, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    }
+}
+
+#[tokio::test]
+async fn at_the_floor_of_the_log_a_client_is_resumed_and_below_it_told_to_refetch() {
+    let world = World::new(64);
+    world.commit(9).await;
+    world.log.1.store(5, Ordering::SeqCst);
+    let mut above = world.connect(Some(5)).await;
+    let welcome = |resumed| ServerFrame::Welcome { epoch: epoch(), seq: 9, resumed };
+    let told = frames(&mut above).await;
+    assert_eq!((&told[0], told.len()), (&welcome(true), 1 + 4), "from the floor on nothing is missing");
+    let mut below = world.connect(Some(4)).await;
+    assert_eq!(frames(&mut below).await, [welcome(false)], "what it missed is not there any more");
+    // From there it goes on as everybody does.
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(seqs_until(&mut below, 10).await, [10]);
+}
+
+#[tokio::test]
+async fn a_connection_whose_mailbox_overran_is_told_to_refetch_and_goes_on_from_there() {
+    let total = BOUND + 40;
+    let world = World::new(2 * total);
+    let (mut slow, mut steady) = (world.connect(Some(0)).await, world.connect(Some(0)).await);
+    frames(&mut slow).await;
+    frames(&mut steady).await;
+    for event in world.commit(total).await {
+        world.tell(&event);
+    }
+    // One that reads has them all; by then the other one's mailbox had them all as well.
+    assert_eq!(seqs_until(&mut steady, total as u64).await.len(), total);
+    let welcome = ServerFrame::Welcome { epoch: epoch(), seq: total as u64, resumed: false };
+    assert_eq!(frames(&mut slow).await, [welcome], "and nothing of what came before");
+    let new = world.commit(2).await;
+    new.iter().for_each(|event| world.tell(event));
+    let last = total as u64 + 2;
+    assert_eq!(seqs_until(&mut slow, last).await, [last - 1, last]);
+}
+
+#[tokio::test]
+async fn an_event_is_encoded_once_and_every_connection_gets_those_very_bytes() {
+    let world = World::new(64);
+    let mut all = vec![];
+    for _ in 0..3 {
+        let mut connection = world.connect(Some(0)).await;
+        frames(&mut connection).await;
+        all.push(connection);
+    }
+    let event = world.commit(1).await.remove(0);
+    world.tell(&event);
+    for connection in &mut all {
+        let Outgoing::Frames(sent) = connection.next().await.unwrap() else { panic!("a frame") };
+        assert_eq!((sent[0].as_ptr(), sent[0].len()), (event.frame.as_ptr(), event.frame.len()));
     }
 }
 

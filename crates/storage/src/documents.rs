@@ -10,7 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
-    Chunk, Document, DocumentId, Event, Step, UserId, WorkspaceId, event::FileProgress, resource::Page,
+    Chunk, Document, DocumentId, Event, JobId, Step, UserId, WorkspaceId, event::FileProgress, resource::Page,
 };
 use services::ports::{Documents, LoggedEvent, PageQuery, StoreError};
 use sqlx::{AssertSqlSafe, Row};
@@ -36,6 +36,21 @@ pub(crate) fn newest_steps(told: impl Iterator<Item = FileProgress>) -> Vec<File
     let mut steps: Vec<FileProgress> = steps.into_values().collect();
     steps.sort_by_key(|s| (s.started_at, s.rev));
     steps
+}
+
+/// The same of several documents, one after the other as they come.
+pub(crate) fn steps_by_document(told: Vec<FileProgress>) -> Vec<FileProgress> {
+    told.chunk_by(|a, b| a.document_id == b.document_id)
+        .flat_map(|of_one| newest_steps(of_one.iter().cloned()))
+        .collect()
+}
+
+/// A step as the log keeps it.
+fn step(user: UserId, data: String) -> Result<FileProgress, Fault> {
+    match LoggedEvent::stored(user, Bytes::from(data)).and_then(|logged| logged.event()) {
+        Some(Event::FileProgress(step)) => Ok(step),
+        _ => Err(Fault::corrupt("an event")),
+    }
 }
 
 impl Store {
@@ -109,15 +124,33 @@ impl Store {
         .bind(user.to_string())
         .fetch_all(self.readers())
         .await?;
-        let mut told = Vec::with_capacity(rows.len());
-        for row in rows {
-            let data: String = row.try_get("data")?;
-            match LoggedEvent::stored(user, Bytes::from(data)).and_then(|logged| logged.event()) {
-                Some(Event::FileProgress(step)) => told.push(step),
-                _ => return Err(Fault::corrupt("an event")),
-            }
-        }
-        Ok(newest_steps(told.into_iter()))
+        let told = rows.into_iter().map(|row| step(user, row.try_get("data")?));
+        Ok(newest_steps(told.collect::<Result<Vec<_>, Fault>>()?.into_iter()))
+    }
+
+    async fn read_steps_of_job(
+        &self,
+        user: UserId,
+        job: JobId,
+        most: u32,
+    ) -> Result<Vec<FileProgress>, Fault> {
+        // By the log, not by the documents: one that was indexed anew since is in another job by now, or gone.
+        let rows = sqlx::query(
+            "SELECT events.document_id, events.data FROM events JOIN ( \
+                 SELECT document_id, MIN(seq) AS began FROM events \
+                 WHERE job_id = $1 AND user_id = $2 AND name = 'file_progress' \
+                 GROUP BY document_id ORDER BY MIN(seq) LIMIT $3 \
+             ) AS drawn ON drawn.document_id = events.document_id \
+             WHERE events.job_id = $1 AND events.user_id = $2 AND events.name = 'file_progress' \
+             ORDER BY drawn.began, events.seq",
+        )
+        .bind(job.to_string())
+        .bind(user.to_string())
+        .bind(i64::from(most))
+        .fetch_all(self.readers())
+        .await?;
+        let told = rows.into_iter().map(|row| step(user, row.try_get("data")?));
+        Ok(steps_by_document(told.collect::<Result<Vec<_>, Fault>>()?))
     }
 
     async fn read_blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, Fault> {
@@ -168,6 +201,15 @@ impl Documents for Store {
 
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
         Ok(self.read_steps(user, id).await?)
+    }
+
+    async fn steps_of_job(
+        &self,
+        user: UserId,
+        job: JobId,
+        most: u32,
+    ) -> Result<Vec<FileProgress>, StoreError> {
+        Ok(self.read_steps_of_job(user, job, most).await?)
     }
 
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {

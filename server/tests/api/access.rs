@@ -112,7 +112,7 @@ impl World {
             }
             _ => &self.workspace,
         };
-        row.path.replace("{id}", id)
+        row.path.replace("{id}", id).replace("{job}", &self.job)
     }
 
     /// Status, and the code of a problem.

@@ -125,7 +125,7 @@ fn Phases() -> impl IntoView {
     view! {
         <Part title="Phases" sample="PhaseTimeline">
             <div class="panel stack gap-6">
-                <PhaseTimeline phases=Signal::stored(overlapping) rate=31.2 />
+                <PhaseTimeline phases=Signal::stored(overlapping) />
                 <PhaseTimeline phases=Signal::stored(stopped) />
                 <PhaseTimeline phases=Signal::stored(finished) />
             </div>

@@ -3,7 +3,7 @@
 use domain::{
     DocumentId, PhaseDetail, PhaseName, PhaseStatus, Step, Timestamp, WorkspaceId,
     event::{FileProgress, StepStatus},
-    message::{Facts, friendly},
+    message::{Facts, WRITTEN, friendly},
     shown::Shown,
 };
 
@@ -43,13 +43,17 @@ fn phase(name: PhaseName, status: PhaseStatus, done: u64, total: u64, seconds: O
     }
 }
 
+fn paced(phase: PhaseDetail, rate: f64, eta_seconds: u64) -> PhaseDetail {
+    PhaseDetail { rate: Some(rate), eta_seconds: Some(eta_seconds), ..phase }
+}
+
 /// Phases that overlap, that stopped, and that are done or skipped.
 pub fn phases() -> [Vec<PhaseDetail>; 3] {
     use PhaseName::{Chunking, Embedding, Indexing, Loading};
     let overlapping = vec![
         phase(Loading, PhaseStatus::Completed, 150, 150, Some(12)),
-        phase(Chunking, PhaseStatus::Running, 105, 150, None),
-        phase(Embedding, PhaseStatus::Running, 1_240, 3_870, None),
+        paced(phase(Chunking, PhaseStatus::Running, 105, 150, None), 3.5, 13),
+        paced(phase(Embedding, PhaseStatus::Running, 1_240, 3_870, None), 31.2, 85),
         phase(Indexing, PhaseStatus::Pending, 0, 0, None),
     ];
     let stopped = vec![
@@ -122,7 +126,7 @@ pub fn steps() -> Vec<FileProgress> {
         job_id: None,
         attempt: 1,
         filename: "annual-report-2024.pdf".into(),
-        message: friendly(&step, &facts),
+        message: friendly(WRITTEN, &step, &facts),
         step,
         status,
         progress,

@@ -3,17 +3,23 @@
 
 use crate::{
     AppError,
-    activity::job_title,
+    activity::{at_present, job_title},
     clock::WorkClock,
     components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
     effect::effect,
+    live::Live,
+    paths,
     server_fns::workspaces::job_steps,
     stores::Stores,
     view,
     wire::Wire,
 };
 use domain::{
-    Job, JobId, JobStatus, PhaseDetail, WorkspaceId, event::FileProgress, message::count, resource::Metrics,
+    Job, JobId, JobStatus, PhaseDetail, WorkspaceId,
+    event::FileProgress,
+    message::{count, number},
+    pages::DRAWN,
+    resource::Metrics,
     shown::Shown,
 };
 use leptos::{context::Provider, html, prelude::*, task::spawn_local};
@@ -31,10 +37,15 @@ fn Panel(id: JobId) -> impl IntoView {
     let shown =
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
     let title = Memo::new(move |_| job.with(|j| j.as_ref().map(job_title)));
+    let is_lost = Live::expect().paused_reason();
+    let present = Memo::new(move |_| {
+        let known = is_lost.with(Option::is_none);
+        job.with(|j| j.as_ref().map(|j| at_present(j, known)))
+    });
     let phases =
-        Memo::new(move |_| job.with(|j| j.as_ref().map(|j| j.phase_details.clone()).unwrap_or_default()));
-    let rate = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.rate)));
-    let line = Memo::new(move |_| job.with(|j| j.as_ref().map(line)));
+        Memo::new(move |_| present.with(|j| j.as_ref().map(|j| j.phase_details.clone()).unwrap_or_default()));
+    let line = Memo::new(move |_| present.with(|j| j.as_ref().map(line)));
+    let place = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
     let error = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.error.clone())));
     view! {
         <section
@@ -52,10 +63,16 @@ fn Panel(id: JobId) -> impl IntoView {
             </div>
             <div class="card-body stack">
                 <Provider value=clock>
-                    <PhaseTimeline phases rate=Signal::derive(move || rate.get()) />
+                    <PhaseTimeline phases />
                     <OverTime id job phases />
                 </Provider>
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
+                {place.map(|place| view! {
+                    <p class="row meta">
+                        <a class="link" href=paths::job(place, id)>"Details"</a>
+                        <a class="link" href=paths::jobs(place)>"All jobs"</a>
+                    </p>
+                })}
             </div>
         </section>
     }
@@ -73,6 +90,10 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
     let through = Memo::new(move |_| {
         job.with(|j| j.as_ref().map(|j| (j.attempt, j.metrics.documents_done + j.metrics.documents_failed)))
     });
+    let part = move || {
+        let total = job.with(|j| j.as_ref().map_or(0, |j| j.metrics.documents_total));
+        (total > u64::from(DRAWN)).then(|| format!("{DRAWN} of {} documents shown", number(total)))
+    };
     // One question at a time; what changes meanwhile is asked for after it.
     let busy = RwSignal::new(false);
     effect(move || {
@@ -119,6 +140,7 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
                             None => Ok(view! { <JobWaterfall phases steps /> }),
                         }}
                     </Boundary>
+                    {move || part().map(|text| view! { <p class="meta" data-part="">{text}</p> })}
                 })
             }}
         </details>

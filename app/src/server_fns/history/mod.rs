@@ -30,6 +30,8 @@ pub struct HistoryLine {
     pub at: Timestamp,
     /// What it was about.
     pub about: String,
+    /// The page of that, where it has one that does not go with it.
+    pub page: Option<String>,
     /// The step or the sentence that was told.
     pub told: String,
     pub from: Option<String>,
@@ -53,15 +55,15 @@ fn query(after: Option<String>, all: bool) -> services::ports::HistoryQuery {
 #[cfg(feature = "ssr")]
 fn line(entry: &domain::HistoryEntry) -> HistoryLine {
     let text = |field: &str| entry.data.get(field).and_then(|v| v.as_str()).unwrap_or_default().to_owned();
-    let job = || {
-        serde_json::from_value::<domain::Job>(entry.data.clone())
-            .map_or_else(|_| "Job".to_owned(), |job| crate::activity::job_title(&job))
-    };
+    let job =
+        entry.event.starts_with("job_").then(|| serde_json::from_value::<domain::Job>(entry.data.clone()));
+    let job = job.and_then(Result::ok);
+    let title = || job.as_ref().map_or_else(|| "Job".to_owned(), crate::activity::job_title);
     let (about, told) = match entry.event.as_str() {
         "document_status" => (text("filename"), text("error")),
         "file_progress" => (text("filename"), text("message")),
         "workspace_status" => (text("name"), text("status_message")),
-        "job_update" | "job_complete" | "job_error" => (job(), text("error")),
+        "job_update" | "job_complete" | "job_error" => (title(), text("error")),
         "document_deleted" => ("Document".to_owned(), "Deleted".to_owned()),
         other => (other.replace('_', " "), String::new()),
     };
@@ -69,6 +71,7 @@ fn line(entry: &domain::HistoryEntry) -> HistoryLine {
         seq: entry.seq,
         at: entry.at,
         about,
+        page: job.as_ref().map(|job| crate::paths::job(job.kb_id, job.job_id)),
         told,
         from: entry.from.clone(),
         to: entry.to.clone(),

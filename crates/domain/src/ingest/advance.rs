@@ -30,6 +30,7 @@ pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Res
         doc.document.status = doc.document.status.go(DocumentStatus::Processing)?;
     }
     if interrupt::forget(doc) || is_begun {
+        job.job.halted = None;
         doc.document.updated_at = now;
         tell_document(doc, &mut events);
     }
@@ -55,13 +56,16 @@ pub fn advance(
     // A step that begins anew is no progress yet.
     let got_on =
         (!matches!(checkpoint, Checkpoint::Step { .. }) && stall::forget(doc)) | interrupt::forget(doc);
+    if got_on || !matches!(checkpoint, Checkpoint::Step { .. }) {
+        job.job.halted = None;
+    }
     match checkpoint {
         Checkpoint::Step { step, facts } => {
             if let Some(phase) = step.phase() {
                 run_phase(&mut job.job, phase, now)?;
             }
             end_step(doc, StepStatus::Complete, None, now, &mut events);
-            begin_step(doc, step.clone(), friendly(step, facts), now, &mut events);
+            begin_step(doc, step.clone(), friendly(WRITTEN, step, facts), now, &mut events);
         }
         Checkpoint::Loaded { pages, characters, title, warnings } => {
             expect(doc, Stage::Loading, Stage::Chunking)?;
@@ -112,7 +116,7 @@ pub fn advance(
                 chunks: Some(doc.document.chunk_count),
                 ..Facts::default()
             };
-            doc.document.message = Some(friendly(&Step::CreatingEmbeddings, &facts));
+            doc.document.message = Some(friendly(WRITTEN, &Step::CreatingEmbeddings, &facts));
             if is_due(doc.event_at, DOCUMENT_EVERY_MICROS, now) {
                 tell_step(doc, StepStatus::InProgress, now, &mut events);
             } else {
@@ -137,7 +141,7 @@ pub fn advance(
             let facts = Facts { chunks: Some(doc.document.chunk_count), ..Facts::default() };
             doc.document.progress = 100.0;
             doc.document.step = Some(Step::Finished);
-            doc.document.message = Some(friendly(&Step::Finished, &facts));
+            doc.document.message = Some(friendly(WRITTEN, &Step::Finished, &facts));
             doc.step_started_at = now;
             tell_step(doc, StepStatus::Complete, now, &mut events);
             tell_document(doc, &mut events);
@@ -152,7 +156,7 @@ pub fn advance(
         tell_document(doc, &mut events);
     }
     settle(&mut job.job, now)?;
-    if doc.document.stalled().is_some() {
+    if doc.document.stalled().is_some() || job.job.halted.is_some() {
         stall::estimate_nothing(&mut job.job);
     }
     tell_job(job, &before, now, &mut events);
@@ -191,9 +195,8 @@ fn keep_serving(doc: &mut DocumentState, failure: &Failure, wanted: &RagConfig) 
     d.stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
     d.chunk_count = doc.live_chunks;
     d.warnings.retain(|w| w.code != REINDEX_FAILED);
-    let hint = failure.hint.as_deref().map(|hint| format!(" {hint}")).unwrap_or_default();
-    let message =
-        format!("It could not be indexed anew, and is found as it was before. {}{hint}", failure.message);
+    let (why, hint) = (failure.message.as_str(), failure.hint.as_deref());
+    let message = say(WRITTEN, &Sentence::NotIndexedAnew { why, hint });
     d.warnings.push(Warning { code: REINDEX_FAILED.to_owned(), message });
     Ok(())
 }
@@ -265,6 +268,15 @@ pub(super) fn tell_step(
 ) {
     let d = &doc.document;
     let Some(step) = d.step.clone() else { return };
+    // All that is known by now: whoever words the step anew, in another language, has what it takes.
+    let known = Facts {
+        chunks: Some(d.chunk_count),
+        done: Some(doc.embedded),
+        reason: d.error.clone(),
+        ..Facts::told(&d.metadata)
+    };
+    let mut extra = known.extra();
+    extra.insert("phase".to_owned(), step.phase().map(PhaseName::as_str).into());
     events.push(Event::FileProgress(FileProgress {
         document_id: d.id,
         workspace_id: d.workspace_id,
@@ -276,7 +288,7 @@ pub(super) fn tell_step(
         progress: d.progress,
         timestamp: now,
         started_at: doc.step_started_at,
-        extra: serde_json::json!({ "phase": step.phase(), "chunks": d.chunk_count, "embedded": doc.embedded }),
+        extra: serde_json::Value::Object(extra),
         rev: 0,
         file_id: d.id,
         step,

@@ -1,6 +1,6 @@
 //! What the work on its documents means for a job: its phases, its end, its rate, and how often it is told.
 
-use super::{held_back::is_due, *};
+use super::{held_back::is_due, stall::estimate_nothing, *};
 
 /// A failed document is through with the phase it failed in, and later phases no longer wait for it.
 pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: PhaseName, failure: &Failure) {
@@ -78,43 +78,35 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
     job.message = if outcome == JobStatus::Failed {
         let first = job.phase_details.iter().find_map(|p| p.error.clone());
         job.error.clone_from(&first);
-        match m.documents_total {
-            1 => first.unwrap_or_else(|| "The document could not be processed".into()),
-            n => format!("None of {} documents could be processed", number(n)),
-        }
+        let of = m.documents_total;
+        first.filter(|_| of == 1).unwrap_or_else(|| say(WRITTEN, &Sentence::NoneReady { of }))
     } else {
         job.progress = 100.0;
-        match m.documents_failed {
-            0 => format!("{} ready", count(m.documents_done, "document", "documents")),
-            failed => format!(
-                "{} of {} ready, {} failed",
-                number(m.documents_done),
-                count(m.documents_total, "document", "documents"),
-                number(failed)
-            ),
-        }
+        let (ready, of) = (m.documents_done, m.documents_total);
+        let sentence = match m.documents_failed {
+            0 => Sentence::AllReady { documents: ready },
+            failed => Sentence::SomeReady { ready, of, failed },
+        };
+        say(WRITTEN, &sentence)
     };
     Ok(())
 }
 
 fn message(job: &Job) -> String {
     let p = &job.phase_details[job.phase.index()];
-    let of = |what| format!("{} of {} {what}", number(p.items_processed), number(p.items_total));
-    match job.phase {
-        PhaseName::Loading => format!("Reading: {}", of("documents")),
-        PhaseName::Chunking => format!("Splitting: {}", of("documents")),
-        PhaseName::Embedding => format!("Creating embeddings: {}", of("chunks")),
-        PhaseName::Indexing => format!("Indexing: {}", of("chunks")),
-    }
+    say(WRITTEN, &Sentence::AtWork { phase: job.phase, done: p.items_processed, of: p.items_total })
 }
 
-/// Rate and remaining time, once embedding has run for three seconds; none when the job stands. What is still to be
-/// read and cut is taken to be like what was. A job without vectors goes by its documents.
+/// Seconds that something runs before its pace is told.
+const WARM_UP: f64 = 3.0;
+
+/// Rate and remaining time of the job and of each phase that runs, once it has run for three seconds; none when the job
+/// stands. What is still to be read and cut is taken to be like what was. A job without vectors goes by its documents.
 fn estimate(job: &mut Job, now: Timestamp) {
-    job.rate = None;
-    job.eta_seconds = None;
+    estimate_nothing(job);
     let Some(started) = job.started_at.filter(|_| job.status == JobStatus::Running) else { return };
     let since = |at: Timestamp| (now.micros() - at.micros()) as f64 / 1e6;
+    estimate_phases(&mut job.phase_details, since);
     let phase = |name: PhaseName| &job.phase_details[name.index()];
     let (chunking, embedding) = (phase(PhaseName::Chunking), phase(PhaseName::Embedding));
     let (done, all, begun) = if embedding.status == PhaseStatus::Skipped {
@@ -124,7 +116,7 @@ fn estimate(job: &mut Job, now: Timestamp) {
         let expected = embedding.items_total as f64 * chunking.items_total.max(1) as f64 / cut;
         (embedding.items_processed as f64, expected, embedding.started_at)
     };
-    let Some(elapsed) = begun.map(since).filter(|elapsed| *elapsed >= 3.0) else { return };
+    let Some(elapsed) = begun.map(since).filter(|elapsed| *elapsed >= WARM_UP) else { return };
     if done == 0.0 {
         return;
     }
@@ -135,9 +127,29 @@ fn estimate(job: &mut Job, now: Timestamp) {
     job.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
 }
 
+fn estimate_phases(phases: &mut [PhaseDetail], since: impl Fn(Timestamp) -> f64) {
+    let cut = &phases[PhaseName::Chunking.index()];
+    // How many chunks there will be for each that there is.
+    let growth = cut.items_total.max(1) as f64 / cut.items_processed.max(1) as f64;
+    for phase in phases.iter_mut().filter(|p| p.status == PhaseStatus::Running && p.items_processed > 0) {
+        let Some(elapsed) = phase.started_at.map(&since).filter(|elapsed| *elapsed >= WARM_UP) else {
+            continue;
+        };
+        let done = phase.items_processed as f64;
+        let all = match phase.name {
+            PhaseName::Loading | PhaseName::Chunking => phase.items_total as f64,
+            PhaseName::Embedding | PhaseName::Indexing => phase.items_total as f64 * growth,
+        };
+        let rate = done / elapsed;
+        phase.rate = Some((rate * 100.0).round() / 100.0);
+        phase.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
+    }
+}
+
 /// Tells what became of the job since `before`: a turn at once, progress when it is its time.
 pub(super) fn tell_job(job: &mut JobState, before: &Job, now: Timestamp, events: &mut Vec<Event>) {
-    let turned = (job.job.status, job.job.phase) != (before.status, before.phase);
+    let told = |job: &Job| (job.status, job.phase, job.halted);
+    let turned = told(&job.job) != told(before);
     if turned || is_due(job.event_at, JOB_EVERY_MICROS, now) {
         tell(job, now, events);
     } else {

@@ -21,11 +21,6 @@ pub enum ReportError {
     Refused(#[from] Refusal),
 }
 
-/// What kind of document it is, in no more letters than these.
-const LONGEST_KIND: usize = 60;
-/// Said of a document that a worker gives back.
-const GIVEN_BACK: &str = "Given back by its worker; it waits for the next one";
-
 /// Applies a report. One that says what is so already changes nothing and tells nothing; so does the end of a document
 /// that is told again, whatever comes with it. `wanted` is what the workspace asks for by now, `sentence` what is kept of a
 /// model for a step that the catalogue does not know.
@@ -68,9 +63,10 @@ pub fn report(
     match to {
         Pending => {
             doc.document.status = to;
-            end_step(doc, StepStatus::Error, Some(GIVEN_BACK), now, &mut events);
+            let given_back = say(WRITTEN, &Sentence::GivenBack);
+            end_step(doc, StepStatus::Error, Some(&given_back), now, &mut events);
             doc.document.step = None;
-            doc.document.message = Some(GIVEN_BACK.to_owned());
+            doc.document.message = Some(given_back);
         }
         Processing => {
             doc.document.status = to;
@@ -90,7 +86,7 @@ pub fn report(
                     .error
                     .clone()
                     .or_else(|| report.message.clone())
-                    .unwrap_or_else(|| "The outside worker could not process this document.".to_owned()),
+                    .unwrap_or_else(|| say(WRITTEN, &Sentence::WorkerFailed)),
                 hint: None,
                 retryable: true,
             };
@@ -109,6 +105,7 @@ pub fn report(
     } else if events.is_empty() {
         tell_when_due(doc, now, &mut events);
     }
+    job.job.halted = None;
     settle(&mut job.job, now)?;
     // How far a document is says nothing new about its job until it is through.
     if job.job != job_before {
@@ -154,29 +151,21 @@ fn tell_when_due(doc: &mut DocumentState, now: Timestamp, events: &mut Vec<Event
 
 /// What the sentence of a step may speak of: what is known of the document, and what its worker told beside the step.
 fn facts(doc: &DocumentState, report: Option<&DocumentReport>, sentence: Option<&str>) -> Facts {
-    let told = |name: &str| report.and_then(|r| r.metadata.as_ref()).and_then(|m| m.get(name));
-    let number = |name: &str| told(name).and_then(serde_json::Value::as_u64);
-    let plain = |text: &&str| text.chars().count() <= LONGEST_KIND && !text.chars().any(char::is_control);
+    let told = report.and_then(|r| r.metadata.as_ref());
     Facts {
-        pages: number("pages"),
+        filename: Some(doc.document.filename.clone()),
         chunks: Some(doc.document.chunk_count).filter(|&n| n > 0),
-        columns: number("columns"),
-        rows: number("rows"),
-        new_rows: number("new_rows"),
-        existing_rows: number("existing_rows"),
-        similarity: told("similarity_score").and_then(serde_json::Value::as_f64),
-        kind: told("kind").and_then(|kind| kind.as_str()).filter(plain).map(str::to_owned),
         reason: report.and_then(|r| r.error.clone()),
         sentence: sentence.map(str::to_owned),
-        ..Facts::file(&doc.document.filename)
+        ..told.map(Facts::told).unwrap_or_default()
     }
 }
 
 /// Says the step that the document is in by a sentence that a model has found since. A document that is in another step
 /// by now, or whose worker said something of its own, stays as it is.
 pub fn reword(doc: &mut DocumentState, step: &Step, sentence: &str, now: Timestamp) -> Option<Event> {
-    let by_rule = friendly(step, &facts(doc, None, None));
-    let better = friendly(step, &facts(doc, None, Some(sentence)));
+    let by_rule = friendly(WRITTEN, step, &facts(doc, None, None));
+    let better = friendly(WRITTEN, step, &facts(doc, None, Some(sentence)));
     let d = &mut doc.document;
     let is_meant = d.status == DocumentStatus::Processing
         && d.step.as_ref() == Some(step)
@@ -211,8 +200,10 @@ fn another_step(
     let known = f64::from(step.percent().unwrap_or(0));
     end_step(doc, StepStatus::Complete, None, now, events);
     doc.document.progress = doc.document.progress.max(known).max(report.progress.unwrap_or(0.0));
-    let message =
-        report.message.clone().unwrap_or_else(|| friendly(&step, &facts(doc, Some(report), sentence)));
+    let message = report
+        .message
+        .clone()
+        .unwrap_or_else(|| friendly(WRITTEN, &step, &facts(doc, Some(report), sentence)));
     begin_step(doc, step, message, now, events);
     Ok(true)
 }
@@ -270,10 +261,8 @@ fn finish(
     d.error_hint = None;
     d.progress = 100.0;
     d.step = Some(Step::Finished);
-    d.message = Some(report.message.clone().unwrap_or_else(|| match n {
-        0 => "Done".to_owned(),
-        n => format!("Done: {}", count(n, "chunk", "chunks")),
-    }));
+    d.message =
+        Some(report.message.clone().unwrap_or_else(|| say(WRITTEN, &Sentence::WorkerDone { chunks: n })));
     doc.step_started_at = now;
     tell_step(doc, StepStatus::Complete, now, events);
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::{
     advance::{end_step, fail},
-    held_back::tell_document,
+    held_back::{is_due, tell_document},
     job::{settle, tell, tell_job},
     *,
 };
@@ -29,22 +29,27 @@ pub fn stall(
         let (from, to) = (d.status.as_str(), STALLED);
         return Err(IllegalMove { what: "The document", from, to, allowed: vec![] });
     }
-    let why = format!("There was no progress for {} while {}", duration(seconds), at_work(doc.stage));
+    let phase = doc.stage.phase();
     forget(doc);
     doc.document.updated_at = now;
     let fails = tries >= TRIES;
     if fails {
         let failure = Failure {
             code: STALLED.to_owned(),
-            message: format!("{why}, {tries} times in a row."),
-            hint: Some("Try again later; if it happens once more, ask the operator.".to_owned()),
+            message: say(WRITTEN, &Sentence::StalledForGood { seconds, phase, tries }),
+            hint: Some(say(WRITTEN, &Sentence::StalledHint)),
             retryable: true,
         };
         fail(job, doc, &failure, wanted, now, &mut events)?;
+        job.job.halted = None;
         settle(&mut job.job, now)?;
         tell_job(job, &before, now, &mut events);
     } else {
-        let message = format!("{why}. Trying again ({} of {TRIES}).", tries + 1);
+        let again = Sentence::StalledOnce { seconds, phase, next: tries + 1, of: TRIES };
+        let message = say(WRITTEN, &again);
+        if nothing_moves(job, seconds, now) {
+            job.job.halted = Some(Halt::Stalled);
+        }
         end_step(doc, StepStatus::Error, Some(&message), now, &mut events);
         doc.document.warnings.push(Warning { code: STALLED.to_owned(), message });
         tell_document(doc, &mut events);
@@ -66,13 +71,17 @@ pub(super) fn forget(doc: &mut DocumentState) -> bool {
 pub(super) fn estimate_nothing(job: &mut Job) {
     job.rate = None;
     job.eta_seconds = None;
+    for phase in &mut job.phase_details {
+        phase.rate = None;
+        phase.eta_seconds = None;
+    }
 }
 
-const fn at_work(stage: Stage) -> &'static str {
-    match stage {
-        Stage::Loading => "reading the file",
-        Stage::Chunking => "splitting the text",
-        Stage::Embedding => "creating embeddings",
-        Stage::Indexing | Stage::Done => "storing the index",
-    }
+/// Whether no other document of the job gets on either: it is the last one, or nothing was told of the job for as long.
+/// Whatever gets on afterwards takes the word back.
+pub(super) fn nothing_moves(job: &JobState, seconds: u64, now: Timestamp) -> bool {
+    let Metrics { documents_total, documents_done, documents_failed, .. } = job.job.metrics;
+    let is_last = documents_done + documents_failed + 1 >= documents_total;
+    let quiet = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    is_last || job.job.halted.is_some() || is_due(job.event_at, quiet, now)
 }

@@ -5,3 +5,4 @@ mod hub;
 mod queue;
 
 pub use hub::{ConnectError, Connection, Hub, MAX_CONNECTIONS, Opener, Outgoing, Resume};
+pub use queue::BOUND;

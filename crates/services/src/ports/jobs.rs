@@ -89,6 +89,14 @@ pub trait Documents: Send + Sync {
     async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
     /// Steps of the document's newest attempt, in the order in which they began.
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
+    /// The same of a job's documents, as they went in that job, whatever became of them since: of those `most` that began
+    /// first, one document after the other.
+    async fn steps_of_job(
+        &self,
+        user: UserId,
+        job: JobId,
+        most: u32,
+    ) -> Result<Vec<FileProgress>, StoreError>;
     /// Those of the documents that there are or that a file was sent ahead for, whosever they are.
     async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError>;
     /// Where the uploaded file lies.
@@ -135,6 +143,14 @@ pub trait JobStore: Send + Sync {
         &self,
         user: UserId,
         status: Option<JobStatus>,
+        page: PageQuery,
+    ) -> Result<Page<Job>, StoreError>;
+
+    /// Those of a workspace, newest first.
+    async fn jobs_of(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
         page: PageQuery,
     ) -> Result<Page<Job>, StoreError>;
 

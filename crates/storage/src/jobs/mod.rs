@@ -123,6 +123,30 @@ impl Store {
         Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
     }
 
+    async fn read_jobs_of(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Job>, Fault> {
+        let from = Cursor::before(&page)?;
+        let limit = limit_of(&page);
+        let sql = format!(
+            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
+             AND (jobs.created_at, jobs.id) < ($3, $4) ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $5"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(workspace.to_string())
+            .bind(user.to_string())
+            .bind(from.number)
+            .bind(from.id)
+            .bind(i64::from(limit) + 1)
+            .fetch_all(self.readers())
+            .await?;
+        let jobs: Vec<Job> = rows.iter().map(shown_job).collect::<Result<_, _>>()?;
+        Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
+    }
+
     async fn read_newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, Fault> {
         let sql = format!(
             "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
@@ -216,6 +240,15 @@ impl JobStore for Store {
         page: PageQuery,
     ) -> Result<Page<Job>, StoreError> {
         Ok(self.read_jobs(user, status, page).await?)
+    }
+
+    async fn jobs_of(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Job>, StoreError> {
+        Ok(self.read_jobs_of(user, workspace, page).await?)
     }
 
     async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError> {

@@ -5,6 +5,7 @@ use domain::{
     Chunk, Document, Job, PhaseDetail, PhaseName, PhaseStatus, Timestamp,
     ingest::{DocumentState, JobState},
     rag::Fingerprint,
+    status::Halt,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
@@ -90,6 +91,11 @@ struct PhaseRow {
     started_at: Option<i64>,
     completed_at: Option<i64>,
     error: Option<String>,
+    // Rows of older jobs have none. A text, as the progress is.
+    #[serde(default)]
+    rate: Option<String>,
+    #[serde(default)]
+    eta_seconds: Option<u64>,
 }
 
 impl From<&PhaseDetail> for PhaseRow {
@@ -103,6 +109,8 @@ impl From<&PhaseDetail> for PhaseRow {
             started_at: p.started_at.map(Timestamp::micros),
             completed_at: p.completed_at.map(Timestamp::micros),
             error: p.error.clone(),
+            rate: p.rate.map(|rate| rate.to_string()),
+            eta_seconds: p.eta_seconds,
         }
     }
 }
@@ -120,6 +128,8 @@ impl TryFrom<PhaseRow> for PhaseDetail {
             started_at: p.started_at.map(Timestamp::from_micros),
             completed_at: p.completed_at.map(Timestamp::from_micros),
             error: p.error,
+            rate: p.rate.map(|rate| rate.parse().map_err(Fault::corrupt)).transpose()?,
+            eta_seconds: p.eta_seconds,
         })
     }
 }
@@ -128,6 +138,8 @@ impl TryFrom<PhaseRow> for PhaseDetail {
 struct Estimate {
     rate: Option<f64>,
     eta_seconds: Option<u64>,
+    #[serde(default)]
+    halted: Option<Halt>,
 }
 
 /// A job, without its place in the queue.
@@ -150,6 +162,7 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
         queue_position: None,
         rate: estimate.rate,
         eta_seconds: estimate.eta_seconds,
+        halted: estimate.halted,
         rev: number(row, "rev")?,
         created_at: moment(row, "created_at")?,
         started_at: maybe_moment(row, "started_at")?,
@@ -252,7 +265,7 @@ fn phases_text(job: &Job) -> Result<String, Fault> {
 }
 
 fn estimate_text(job: &Job) -> Result<String, Fault> {
-    json_text(&Estimate { rate: job.rate, eta_seconds: job.eta_seconds })
+    json_text(&Estimate { rate: job.rate, eta_seconds: job.eta_seconds, halted: job.halted })
 }
 
 /// Answers false when the user made a job with that command before.

@@ -4,7 +4,7 @@ use super::{lock_document, parsed, rows};
 use crate::{fault::Fault, open::Store, writer::Tx};
 use domain::{
     DocumentId, Step, Timestamp, UserId, ingest,
-    message::{Facts, friendly},
+    message::{Facts, WRITTEN, friendly},
 };
 use futures::future::try_join_all;
 use services::ports::StoreError;
@@ -42,7 +42,7 @@ async fn found(store: &Store, step: &Step, limit: u32) -> Result<BTreeMap<UserId
          ORDER BY id LIMIT $3",
     )
     .bind(step.as_str())
-    .bind(friendly(step, &Facts::default()))
+    .bind(friendly(WRITTEN, step, &Facts::default()))
     .bind(i64::from(limit))
     .fetch_all(store.readers())
     .await?;

@@ -4,7 +4,7 @@ use super::{MemoryStore, State};
 use crate::page::{Cursor, limit_of, paged};
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, UserId, WorkspaceId,
+    Chunk, Document, DocumentId, JobId, UserId, WorkspaceId,
     event::{Event, FileProgress},
     ingest::NewChunk,
     resource::Page,
@@ -93,6 +93,27 @@ impl Documents for MemoryStore {
             _ => None,
         });
         Ok(crate::documents::newest_steps(steps))
+    }
+
+    async fn steps_of_job(
+        &self,
+        user: UserId,
+        job: JobId,
+        most: u32,
+    ) -> Result<Vec<FileProgress>, StoreError> {
+        let mut by_document: Vec<Vec<FileProgress>> = vec![];
+        for logged in self.after(user, 0, u32::MAX).await? {
+            let Some(Event::FileProgress(p)) = logged.event() else { continue };
+            if p.job_id != Some(job) {
+                continue;
+            }
+            match by_document.iter_mut().find(|of_one| of_one[0].document_id == p.document_id) {
+                Some(of_one) => of_one.push(p),
+                None => by_document.push(vec![p]),
+            }
+        }
+        by_document.truncate(most as usize);
+        Ok(crate::documents::steps_by_document(by_document.concat()))
     }
 
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {

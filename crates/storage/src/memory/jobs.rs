@@ -16,6 +16,25 @@ use domain::{
 };
 use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId};
 
+impl MemoryStore {
+    /// Newest first.
+    fn jobs_where(&self, page: PageQuery, wanted: impl Fn(&Job) -> bool) -> Result<Page<Job>, StoreError> {
+        let after = Cursor::before(&page)?;
+        let limit = limit_of(&page);
+        let state = self.lock();
+        let place = |j: &Job| (j.created_at.micros(), j.job_id.to_string());
+        let mut rows: Vec<&JobRow> = state
+            .jobs
+            .values()
+            .filter(|row| wanted(&row.state.job))
+            .filter(|row| place(&row.state.job) < (after.number, after.id.clone()))
+            .collect();
+        rows.sort_by_key(|row| std::cmp::Reverse(place(&row.state.job)));
+        let jobs = rows.into_iter().take(limit as usize + 1).map(|row| state.shown(row)).collect();
+        Ok(paged(jobs, limit, |j: &Job| Cursor::new(j.created_at.micros(), j.job_id)))
+    }
+}
+
 #[async_trait]
 impl JobStore for MemoryStore {
     async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
@@ -159,20 +178,16 @@ impl JobStore for MemoryStore {
         status: Option<JobStatus>,
         page: PageQuery,
     ) -> Result<Page<Job>, StoreError> {
-        let after = Cursor::before(&page)?;
-        let limit = limit_of(&page);
-        let state = self.lock();
-        let place = |j: &Job| (j.created_at.micros(), j.job_id.to_string());
-        let mut rows: Vec<&JobRow> = state
-            .jobs
-            .values()
-            .filter(|row| row.state.job.user_id == user)
-            .filter(|row| status.is_none_or(|s| row.state.job.status == s))
-            .filter(|row| place(&row.state.job) < (after.number, after.id.clone()))
-            .collect();
-        rows.sort_by_key(|row| std::cmp::Reverse(place(&row.state.job)));
-        let jobs = rows.into_iter().take(limit as usize + 1).map(|row| state.shown(row)).collect();
-        Ok(paged(jobs, limit, |j: &Job| Cursor::new(j.created_at.micros(), j.job_id)))
+        self.jobs_where(page, |j| j.user_id == user && status.is_none_or(|s| j.status == s))
+    }
+
+    async fn jobs_of(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        page: PageQuery,
+    ) -> Result<Page<Job>, StoreError> {
+        self.jobs_where(page, |j| j.user_id == user && j.kb_id == workspace)
     }
 
     async fn newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, StoreError> {

@@ -4,7 +4,9 @@ use crate::{
     desk::{Desk, JobSubject, keyword_only, new_document},
     on_every_store,
 };
-use domain::{DocumentStatus, Event, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId};
+use domain::{
+    DocumentStatus, Event, Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId, resource::Page,
+};
 use services::ports::{NewJob, PageQuery, StoreError};
 use std::sync::Arc;
 
@@ -141,10 +143,19 @@ async fn the_newest_job_of_a_workspace_is_found(s: impl JobSubject) {
     let (user, workspace) = d.home().await;
     let other = d.s.workspace(user, keyword_only()).await;
     assert!(d.jobs.newest_job(user, workspace).await.unwrap().is_none());
-    d.upload(user, workspace, &["old.txt"]).await;
+    let (old, _) = d.upload(user, workspace, &["old.txt"]).await;
     let (newest, _) = d.upload(user, workspace, &["new.txt"]).await;
     d.upload(user, other, &["elsewhere.txt"]).await;
     assert_eq!(d.jobs.newest_job(user, workspace).await.unwrap().unwrap(), newest);
+    let all = d.jobs.jobs_of(user, workspace, PageQuery::first(9)).await.unwrap();
+    let ids = |page: &Page<Job>| page.items.iter().map(|job| job.job_id).collect::<Vec<_>>();
+    assert_eq!((ids(&all), all.next), (vec![newest.job_id, old.job_id], None));
+    let first = d.jobs.jobs_of(user, workspace, PageQuery::first(1)).await.unwrap();
+    let rest = PageQuery { limit: 1, after: first.next.clone() };
+    let rest = d.jobs.jobs_of(user, workspace, rest).await.unwrap();
+    assert_eq!((ids(&first), ids(&rest)), (vec![newest.job_id], vec![old.job_id]));
+    let stranger = d.s.user().await;
+    assert!(d.jobs.jobs_of(stranger, workspace, PageQuery::first(9)).await.unwrap().items.is_empty());
 }
 
 async fn a_waiting_job_tells_how_many_go_first(s: impl JobSubject) {

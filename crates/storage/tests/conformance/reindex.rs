@@ -11,7 +11,7 @@ use domain::{
     ingest::{REINDEX_FAILED, Stage},
     rag::{IndexedWith, RagConfig},
 };
-use services::ports::{NewReindex, RagConfigs, StoreError};
+use services::ports::{NewReindex, PageQuery, RagConfigs, StoreError};
 
 /// A store whose workspaces can be configured.
 #[async_trait]
@@ -241,6 +241,23 @@ async fn the_stale_documents_are_indexed_anew_and_found_as_before_until_then(s: 
     assert_eq!(d.reindex(user, workspace).await, None);
     // The steps of the new run are the ones that are shown.
     assert!(d.steps(user, ids[0]).await.iter().all(|s| s.attempt == 2 && s.job_id == Some(job.job_id)));
+    // Each job keeps those of its own run, one document after the other.
+    let of_job = async |job: JobId, most| {
+        let steps = d.documents.steps_of_job(user, job, most).await.unwrap();
+        let mut documents: Vec<_> = steps.iter().map(|s| s.document_id).collect();
+        documents.dedup();
+        assert!(steps.iter().all(|s| s.job_id == Some(job)));
+        (documents, steps.into_iter().map(|s| s.attempt).max())
+    };
+    let now = |id: DocumentId| ids.iter().position(|other| *other == id);
+    let (anew, attempt) = of_job(job.job_id, 50).await;
+    assert_eq!((anew.iter().filter_map(|id| now(*id)).collect::<Vec<_>>(), attempt), (vec![0, 1], Some(2)));
+    assert_eq!(of_job(job.job_id, 1).await.0, [ids[0]], "those that began first");
+    let jobs = d.jobs.jobs_of(user, workspace, PageQuery::first(9)).await.unwrap().items;
+    let upload = jobs.iter().find(|j| j.metrics.documents_total == 2 && j.kind == JobKind::Upload).unwrap();
+    assert_eq!(of_job(upload.job_id, 50).await, (ids.clone(), Some(1)), "as they went then");
+    let stranger = d.s.user().await;
+    assert!(d.documents.steps_of_job(stranger, job.job_id, 50).await.unwrap().is_empty());
     d.assert_that_the_stream_told_the_truth(user).await;
 }
 

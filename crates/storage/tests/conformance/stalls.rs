@@ -8,6 +8,7 @@ use domain::{
     DocumentStatus, Event, JobStatus, Step,
     ingest::{Stage, TRIES},
     resource::STALLED,
+    status::Halt,
 };
 use services::ports::StoreError;
 
@@ -43,6 +44,7 @@ async fn a_document_that_gets_nowhere_says_why_and_is_tried_again(s: impl JobSub
     assert_eq!(told.stalled(), Some(why), "every browser learns it");
     let running = d.job(user, job.job_id).await;
     assert_eq!((running.status, running.rate, running.eta_seconds), (JobStatus::Running, None, None));
+    assert_eq!(running.halted, Some(Halt::Stalled), "nothing else of it moves");
 
     // Whoever held it writes nothing more, and the heart finds it gone.
     assert!(matches!(d.check(&claim, loaded()).await, Err(StoreError::Fenced)));
@@ -56,6 +58,7 @@ async fn a_document_that_gets_nowhere_says_why_and_is_tried_again(s: impl JobSub
     let before = d.head(user).await;
     d.check(&again, loaded()).await.unwrap();
     assert_eq!(d.document(user, again.document_id).await.stalled(), None);
+    assert_eq!(d.job(user, job.job_id).await.halted, None);
     assert_eq!(d.words_after(user, before).await, ["a.txt processing", "job running"]);
     let again = d.claim("w", 5).await;
     assert_eq!(again.len(), 1, "only the other one is left to claim");

@@ -184,6 +184,8 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("GET", "/w/{id}", Page, 200),
         of_owner("GET", "/w/{id}/rag", Page, 200),
         of_owner("GET", "/w/{id}/history", Page, 200),
+        of_owner("GET", "/w/{id}/jobs", Page, 200),
+        of_owner("GET", "/w/{id}/jobs/{job}", Page, 200),
         of_owner("GET", "/w/{id}/analytics", Page, 200),
         of_owner("GET", "/d/{id}", Page, 200),
         of_owner("GET", "/d/{id}/history", Page, 200),
@@ -208,6 +210,9 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("POST", "/_fn/shell/tell_end", Session, 200)
             .fields(|w| vec![("job", w.job.clone()), ("attempt", "1".into())]),
         of_owner("POST", "/_fn/workspaces/job_steps", Session, 200).fields(|w| vec![("job", w.job.clone())]),
+        of_workspace("/_fn/workspaces/jobs"),
+        of_owner("POST", "/_fn/workspaces/job", Session, 200)
+            .fields(|w| vec![("id", w.workspace.clone()), ("job", w.job.clone())]),
         function("/_fn/workspaces/create", 200).fields(|_| vec![("name", "Papers".into())]),
         of_workspace("/_fn/workspaces/read"),
         of_workspace("/_fn/history/workspace"),

@@ -1,38 +1,7 @@
-//! The sentences that people read while a document is worked on. One place, so that another language is another copy
-//! of this file's table; no model is needed. Where one is there, it words the steps that the table does not know.
+//! English.
 
-use crate::step::Step;
-use serde::{Deserialize, Serialize};
-
-/// What is known when the sentence is made. A fact that is missing makes the sentence plainer, never wrong.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Facts {
-    pub filename: Option<String>,
-    pub pages: Option<u64>,
-    pub chunks: Option<u64>,
-    /// Chunks embedded so far.
-    pub done: Option<u64>,
-    pub columns: Option<u64>,
-    pub rows: Option<u64>,
-    pub new_rows: Option<u64>,
-    pub existing_rows: Option<u64>,
-    /// 0–1.
-    pub similarity: Option<f64>,
-    pub kind: Option<String>,
-    pub reason: Option<String>,
-    /// What a model said of a step that this file does not know. [`FILE`] stands where the name of the file belongs.
-    pub sentence: Option<String>,
-}
-
-/// In a sentence that serves for every file: where the name of the file belongs.
-pub const FILE: &str = "{file}";
-
-impl Facts {
-    pub fn file(name: &str) -> Self {
-        Self { filename: Some(name.to_owned()), ..Self::default() }
-    }
-}
+use super::{FILE, Facts, Sentence};
+use crate::{status::PhaseName, step::Step};
 
 /// A number with separators: 12,345.
 pub fn number(n: u64) -> String {
@@ -62,7 +31,7 @@ pub fn duration(seconds: u64) -> String {
 }
 
 /// The sentence for a step.
-pub fn friendly(step: &Step, facts: &Facts) -> String {
+pub(super) fn step(step: &Step, facts: &Facts) -> String {
     let file = facts.filename.as_deref();
     let this = file.unwrap_or("this file");
     match step {
@@ -154,6 +123,65 @@ pub fn friendly(step: &Step, facts: &Facts) -> String {
     }
 }
 
+/// What is said of a job, or of a document's fate.
+pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
+    let why = |seconds: u64, phase: PhaseName| {
+        format!("There was no progress for {} while {}", duration(seconds), at_work(phase))
+    };
+    match *sentence {
+        Sentence::Waiting { documents } => {
+            format!("Waiting to start with {}", count(documents, "document", "documents"))
+        }
+        Sentence::AtWork { phase, done, of } => {
+            let of = |what| format!("{} of {} {what}", number(done), number(of));
+            match phase {
+                PhaseName::Loading => format!("Reading: {}", of("documents")),
+                PhaseName::Chunking => format!("Splitting: {}", of("documents")),
+                PhaseName::Embedding => format!("Creating embeddings: {}", of("chunks")),
+                PhaseName::Indexing => format!("Indexing: {}", of("chunks")),
+            }
+        }
+        Sentence::AllReady { documents } => format!("{} ready", count(documents, "document", "documents")),
+        Sentence::SomeReady { ready, of, failed } => format!(
+            "{} of {} ready, {} failed",
+            number(ready),
+            count(of, "document", "documents"),
+            number(failed)
+        ),
+        Sentence::NoneReady { of: 1 } => "The document could not be processed".into(),
+        Sentence::NoneReady { of } => format!("None of {} documents could be processed", number(of)),
+        Sentence::StalledOnce { seconds, phase, next, of } => {
+            format!("{}. Trying again ({next} of {of}).", why(seconds, phase))
+        }
+        Sentence::StalledForGood { seconds, phase, tries } => {
+            format!("{}, {tries} times in a row.", why(seconds, phase))
+        }
+        Sentence::StalledHint => "Try again later; if it happens once more, ask the operator.".into(),
+        Sentence::Interrupted => {
+            "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it \
+             stopped, as soon as a worker is free."
+                .into()
+        }
+        Sentence::GivenBack => "Given back by its worker; it waits for the next one".into(),
+        Sentence::WorkerFailed => "The outside worker could not process this document.".into(),
+        Sentence::WorkerDone { chunks: 0 } => "Done".into(),
+        Sentence::WorkerDone { chunks } => format!("Done: {}", count(chunks, "chunk", "chunks")),
+        Sentence::NotIndexedAnew { why, hint } => {
+            let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
+            format!("It could not be indexed anew, and is found as it was before. {why}{hint}")
+        }
+    }
+}
+
+const fn at_work(phase: PhaseName) -> &'static str {
+    match phase {
+        PhaseName::Loading => "reading the file",
+        PhaseName::Chunking => "splitting the text",
+        PhaseName::Embedding => "creating embeddings",
+        PhaseName::Indexing => "storing the index",
+    }
+}
+
 fn percent(share: f64) -> u64 {
     (share.clamp(0.0, 1.0) * 100.0).round() as u64
 }
@@ -166,73 +194,5 @@ fn readable(name: &str) -> String {
     match chars.next() {
         Some(first) => format!("{}{}…", first.to_uppercase(), chars.as_str()),
         None => "Working…".into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_step_is_ever_blank() {
-        for step in Step::KNOWN {
-            assert!(!friendly(step, &Facts::default()).trim().is_empty(), "{step}");
-            assert!(!friendly(step, &Facts::file("expenses.csv")).trim().is_empty(), "{step}");
-        }
-        assert_eq!(friendly(&Step::Other("__".into()), &Facts::default()), "Working…");
-    }
-
-    #[test]
-    fn facts_make_the_sentence_richer() {
-        assert_eq!(
-            friendly(&Step::DuplicateCheck, &Facts::file("expenses.csv")),
-            "Checking if I've seen expenses.csv before…"
-        );
-        let delta = Facts { new_rows: Some(42), existing_rows: Some(1_156), ..Facts::default() };
-        assert_eq!(
-            friendly(&Step::DeltaAnalysisComplete, &delta),
-            "Spotted the differences: 42 new rows, 1,156 I already know"
-        );
-        let near = Facts { similarity: Some(0.87), ..Facts::default() };
-        assert_eq!(
-            friendly(&Step::NearDuplicateFound, &near),
-            "Found an 87 % match with something I processed earlier"
-        );
-    }
-
-    #[test]
-    fn one_is_singular() {
-        let one = Facts { chunks: Some(1), ..Facts::default() };
-        assert_eq!(friendly(&Step::Finished, &one), "Done: 1 chunk ready to search");
-    }
-
-    #[test]
-    fn a_foreign_step_reads_well() {
-        assert_eq!(friendly(&Step::from("reticulating_splines"), &Facts::default()), "Reticulating splines…");
-    }
-
-    #[test]
-    fn a_sentence_of_a_model_takes_the_place_of_the_rule_for_foreign_steps_alone() {
-        let facts = Facts { sentence: Some("Untangling {file}…".into()), ..Facts::file("net.pdf") };
-        assert_eq!(friendly(&Step::from("reticulating_splines"), &facts), "Untangling net.pdf…");
-        let nameless = Facts { filename: None, ..facts.clone() };
-        assert_eq!(friendly(&Step::from("reticulating_splines"), &nameless), "Untangling this file…");
-        assert_eq!(friendly(&Step::Validating, &facts), "Checking net.pdf…");
-    }
-
-    #[test]
-    fn a_time_to_wait_is_rounded_up_to_a_plain_unit() {
-        assert_eq!(
-            [1, 60, 91, 3_000, 5_401, 86_400].map(duration),
-            ["1 second", "60 seconds", "2 minutes", "50 minutes", "2 hours", "24 hours"].map(String::from)
-        );
-    }
-
-    #[test]
-    fn numbers_have_separators() {
-        assert_eq!(
-            [0, 12, 999, 1_000, 1_234_567].map(number),
-            ["0", "12", "999", "1,000", "1,234,567"].map(String::from)
-        );
     }
 }

@@ -1,0 +1,152 @@
+//! The sentences that people read while a document is worked on. One module a language has all of them, and is the only
+//! place to translate; no model is needed. Where one is there, it words the steps that the catalogue does not know.
+//!
+//! What the server keeps and sends is worded in [`WRITTEN`]. The facts go along ([`Facts::extra`]), so whoever shows it
+//! in another language words it anew.
+
+use crate::{resource::Language, status::PhaseName, step::Step};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+mod en;
+#[cfg(test)]
+mod tests;
+
+pub use en::{count, duration, number};
+
+/// The language in which the server words what it keeps and sends.
+pub const WRITTEN: Language = Language::English;
+
+/// What is known when the sentence is made. A fact that is missing makes the sentence plainer, never wrong.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Facts {
+    pub filename: Option<String>,
+    pub pages: Option<u64>,
+    pub chunks: Option<u64>,
+    /// Chunks embedded so far.
+    pub done: Option<u64>,
+    pub columns: Option<u64>,
+    pub rows: Option<u64>,
+    pub new_rows: Option<u64>,
+    pub existing_rows: Option<u64>,
+    /// 0–1.
+    pub similarity: Option<f64>,
+    pub kind: Option<String>,
+    pub reason: Option<String>,
+    /// What a model said of a step that the catalogue does not know. [`FILE`] stands where the name of the file belongs.
+    pub sentence: Option<String>,
+}
+
+/// In a sentence that serves for every file: where the name of the file belongs.
+pub const FILE: &str = "{file}";
+
+/// What kind of document it is, in no more letters than these.
+const LONGEST_KIND: usize = 60;
+
+impl Facts {
+    pub fn file(name: &str) -> Self {
+        Self { filename: Some(name.to_owned()), ..Self::default() }
+    }
+
+    /// What is said beside a step, by the names that outside workers use. What is no such fact is passed over.
+    pub fn told(metadata: &Value) -> Self {
+        let number = |name: &str| metadata.get(name).and_then(Value::as_u64);
+        let plain = |text: &&str| text.chars().count() <= LONGEST_KIND && !text.chars().any(char::is_control);
+        Self {
+            pages: number("pages"),
+            columns: number("columns"),
+            rows: number("rows"),
+            new_rows: number("new_rows"),
+            existing_rows: number("existing_rows"),
+            similarity: metadata.get("similarity_score").and_then(Value::as_f64),
+            kind: metadata.get("kind").and_then(Value::as_str).filter(plain).map(str::to_owned),
+            ..Self::default()
+        }
+    }
+
+    /// The facts as they go along with a sentence, under the names that [`Facts::told`] reads; not what the sentence is
+    /// sent with anyway, and none that is not known.
+    pub fn extra(&self) -> Map<String, Value> {
+        let Facts {
+            filename: _,
+            sentence: _,
+            pages,
+            chunks,
+            done,
+            columns,
+            rows,
+            new_rows,
+            existing_rows,
+            similarity,
+            kind,
+            reason,
+        } = self;
+        let mut extra = Map::new();
+        let mut put = |name: &str, value: Option<Value>| {
+            if let Some(value) = value {
+                extra.insert(name.to_owned(), value);
+            }
+        };
+        let numbers = [
+            ("pages", pages),
+            ("chunks", chunks),
+            ("embedded", done),
+            ("columns", columns),
+            ("rows", rows),
+            ("new_rows", new_rows),
+            ("existing_rows", existing_rows),
+        ];
+        for (name, number) in numbers {
+            put(name, number.map(Value::from));
+        }
+        put("similarity_score", similarity.map(Value::from));
+        put("kind", kind.as_deref().map(Value::from));
+        put("reason", reason.as_deref().map(Value::from));
+        extra
+    }
+
+    /// The facts that went along with a sentence about that file.
+    pub fn of_extra(filename: &str, extra: &Value) -> Self {
+        let number = |name: &str| extra.get(name).and_then(Value::as_u64);
+        Self {
+            filename: Some(filename.to_owned()),
+            chunks: number("chunks").filter(|&n| n > 0),
+            done: number("embedded"),
+            reason: extra.get("reason").and_then(Value::as_str).map(str::to_owned),
+            ..Self::told(extra)
+        }
+    }
+}
+
+/// What is said of a job, or of what became of a document.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Sentence<'a> {
+    Waiting { documents: u64 },
+    AtWork { phase: PhaseName, done: u64, of: u64 },
+    AllReady { documents: u64 },
+    SomeReady { ready: u64, of: u64, failed: u64 },
+    NoneReady { of: u64 },
+    StalledOnce { seconds: u64, phase: PhaseName, next: u32, of: u32 },
+    StalledForGood { seconds: u64, phase: PhaseName, tries: u32 },
+    StalledHint,
+    Interrupted,
+    GivenBack,
+    WorkerFailed,
+    WorkerDone { chunks: u64 },
+    NotIndexedAnew { why: &'a str, hint: Option<&'a str> },
+}
+
+/// The sentence for a step.
+pub fn friendly(language: Language, step: &Step, facts: &Facts) -> String {
+    match language {
+        Language::English => en::step(step, facts),
+    }
+}
+
+/// The sentence in a language.
+pub fn say(language: Language, sentence: &Sentence<'_>) -> String {
+    match language {
+        Language::English => en::sentence(sentence),
+    }
+}

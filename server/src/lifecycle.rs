@@ -259,6 +259,9 @@ where
     let ended_early = CancellationToken::new();
     background.spawn(until(stopping.clone(), services.hub.run()));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
+    if store.engine() == Engine::Postgres {
+        background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
+    }
     // In every role: reports of outside workers come to those that serve people.
     background.spawn(until(stopping.clone(), services.clone().run_last_words()));
     background.spawn(until(stopping.clone(), services.clone().run_interruption_herald()));

@@ -3,5 +3,6 @@
 
 mod hub;
 mod queue;
+mod watch;
 
 pub use hub::{ConnectError, Connection, Hub, MAX_CONNECTIONS, Opener, Outgoing, Resume};

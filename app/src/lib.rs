@@ -18,6 +18,7 @@ pub mod live;
 mod locks;
 mod pages;
 pub mod paths;
+pub mod rules;
 #[cfg(test)]
 mod samples;
 pub mod server_fns;

@@ -144,6 +144,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
         uploads: Arc::default(),
+        key_drafts: Arc::default(),
         wording,
         limits: config.limits.clone(),
     };

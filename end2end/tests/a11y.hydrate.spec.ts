@@ -21,6 +21,9 @@ for (const theme of ["light", "dark"] as const) {
     await page.goto("/signin");
     await check(page, "/signin");
     await signUp(page);
+    // From here on by the saved choice, under a system that likes the other one.
+    expect((await page.request.patch("/api/auth/preferences", { data: { theme } })).status()).toBe(200);
+    await page.emulateMedia({ colorScheme: theme === "dark" ? "light" : "dark" });
     const workspace = await firstWorkspace(page.request);
     const { documents, job_id } = await upload(page.request, workspace, FILES);
     await expect
@@ -52,6 +55,31 @@ for (const theme of ["light", "dark"] as const) {
     await live(page);
     await refusedUpload(page);
     await check(page, "a file that is not taken");
+
+    // On a phone: a mistake with the bar, what is asked, and what is shown once.
+    await page.setViewportSize({ width: 390, height: 800 });
+    await page.goto("/settings/profile");
+    await live(page);
+    await page.getByLabel("E-mail").fill("nowhere");
+    await page.getByRole("button", { name: "Save profile" }).click();
+    await expect(page.getByLabel("E-mail")).toHaveAttribute("aria-invalid", "true");
+    await check(page, "a form with a mistake");
+    await page.getByRole("link", { name: "API keys" }).click();
+    const leave = page.getByRole("dialog", { name: "Leave without saving?" });
+    await expect(leave).toBeVisible();
+    await check(page, "what is asked before a page is left");
+    await leave.getByRole("button", { name: "Leave without saving" }).click();
+    await page.getByLabel("Name").fill("Backup");
+    await page.getByRole("button", { name: "Make key" }).dblclick();
+    await expect(page.locator(".secret")).toBeVisible();
+    await expect(page.locator("[data-key-id]")).toHaveCount(1);
+    await check(page, "a new key");
+    await page.goto(`${home}/rag`);
+    await live(page);
+    await check(page, "a RAG config on a phone");
+    await page.getByRole("button", { name: /^Re-index/ }).click();
+    await expect(page.getByRole("dialog", { name: "Re-index the stale documents?" })).toContainText("tokens");
+    await check(page, "what is asked before a re-index");
   });
 
   test(`workspaces that are not ready violate no accessibility rule (${theme})`, async ({ page }) => {

@@ -18,6 +18,7 @@ pub mod live;
 mod locks;
 mod pages;
 pub mod paths;
+pub mod rules;
 #[cfg(any(test, all(feature = "ssr", debug_assertions)))]
 #[cfg_attr(not(test), allow(dead_code, reason = "the gallery of components needs a part of it"))]
 mod samples;

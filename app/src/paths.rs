@@ -80,6 +80,11 @@ pub fn rag(workspace: Option<WorkspaceId>) -> String {
     workspace.map_or_else(|| SETTINGS_RAG.to_owned(), |id| format!("/w/{id}/rag"))
 }
 
+/// The page of a RAG config, with fields filled in by `what`: `preset`, by its name, or `reset`, by a field's.
+pub fn rag_filled(workspace: Option<WorkspaceId>, what: &str, name: &str) -> String {
+    format!("{}?{what}={name}", rag(workspace))
+}
+
 /// The page of a workspace's RAG config with what a re-index would take, and the button for it.
 pub fn estimate(id: WorkspaceId) -> String {
     format!("/w/{id}/rag?reindex")

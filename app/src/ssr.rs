@@ -74,6 +74,11 @@ pub fn session() -> Option<String> {
     use_context::<World>().and_then(|w| w.who).map(|who| who.session_id.to_string())
 }
 
+/// A key that no other form has, for one that must not do its work twice.
+pub fn drawn_key() -> String {
+    use_context::<World>().map(|w| w.services.ids.uuid().to_string()).unwrap_or_default()
+}
+
 /// Maps the error of a use case: sets the status of the answer and says what the client may know.
 pub fn told(error: services::Error) -> AppError {
     let mut problem = error.to_problem();
@@ -192,17 +197,18 @@ where
 }
 
 /// Ends a form whose answer is a secret that is shown once: without a script it travels as what was typed does, in a
-/// cookie that no script can read and that the next page takes away.
+/// cookie that no script can read and that the next page takes away. A late twin of the form, which gets no secret, leaves
+/// that cookie alone.
 pub fn finish_with_secret(
     answer: services::Result<Option<String>>,
     form: Form<'_>,
 ) -> Result<Option<String>, AppError> {
-    if let (Ok(Some(secret)), true) = (&answer, is_plain_form()) {
-        let values = [("secret".to_owned(), secret.clone())].into_iter().collect();
-        flash::set(
-            form.next,
-            &FormState { values, said: Some(form.said.to_owned()), ..FormState::default() },
-        );
+    if let (Ok(secret), true) = (&answer, is_plain_form()) {
+        if let Some(secret) = secret {
+            let values = [("secret".to_owned(), secret.clone())].into_iter().collect();
+            let said = Some(form.said.to_owned());
+            flash::set(form.next, &FormState { values, said, ..FormState::default() });
+        }
         redirect(form.next);
         return Ok(None);
     }

@@ -99,3 +99,41 @@ test("workspaces that are not ready violate no accessibility rule", async ({ pag
     await end();
   }
 });
+
+test("what is asked and refused in the settings on a phone violates no accessibility rule", async ({ page }) => {
+  await signUp(page);
+  // By a saved choice, under a system that likes the other one.
+  expect((await page.request.patch("/api/auth/preferences", { data: { theme: "dark" } })).status()).toBe(200);
+  const workspace = await firstWorkspace(page.request);
+  const { documents } = await upload(page.request, workspace, FILES.slice(0, 1));
+  await expect
+    .poll(async () => (await (await page.request.get(`/api/documents/${documents[0].document_id}`)).json()).status, {
+      timeout: 60_000,
+    })
+    .toBe("ready");
+  const config = { data: { chunk_size: 300, chunk_overlap: 0 } };
+  expect((await page.request.put(`/api/workspaces/${workspace}/rag-config`, config)).status()).toBe(200);
+  await page.setViewportSize({ width: 390, height: 800 });
+  await page.goto("/settings/profile");
+  await live(page);
+  await page.getByLabel("E-mail").fill("nowhere");
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByLabel("E-mail")).toHaveAttribute("aria-invalid", "true");
+  await check(page, "a form with a mistake");
+  await page.getByRole("link", { name: "API keys" }).click();
+  const leave = page.getByRole("dialog", { name: "Leave without saving?" });
+  await expect(leave).toBeVisible();
+  await check(page, "what is asked before a page is left");
+  await leave.getByRole("button", { name: "Leave without saving" }).click();
+  await page.getByLabel("Name").fill("Backup");
+  await page.getByRole("button", { name: "Make key" }).dblclick();
+  await expect(page.locator(".secret")).toBeVisible();
+  await expect(page.locator("[data-key-id]")).toHaveCount(1);
+  await check(page, "a new key");
+  await page.goto(`/w/${workspace}/rag`);
+  await live(page);
+  await check(page, "a RAG config on a phone");
+  await page.getByRole("button", { name: /^Re-index/ }).click();
+  await expect(page.getByRole("dialog", { name: "Re-index the stale documents?" })).toContainText("tokens");
+  await check(page, "what is asked before a re-index");
+});

@@ -4,6 +4,7 @@ import {
   FILES,
   addresses,
   allReady,
+  elsewhere,
   failedDocument,
   firstWorkspace,
   live,
@@ -166,7 +167,8 @@ test("of workspaces that are not ready nothing is lost at twice the size either"
   }
 });
 
-test("the settings without a mouse", async ({ page }) => {
+test("the settings without a mouse", async ({ page, browser, baseURL, complaints }) => {
+  complaints.allow(/403/);
   const who = await signUp(page);
   await live(page);
   await tabTo(page, /^Account/);
@@ -242,17 +244,69 @@ test("the settings without a mouse", async ({ page }) => {
   // The line has gone with its button; the keyboard goes on from what was said.
   await expect(page.getByText("The key is revoked.")).toBeFocused();
 
+  // Another browser is signed out.
+  const there = await elsewhere(browser, baseURL, { email: who.email, password: "Better-horse-2" });
+  await tabTo(page, /^Sessions$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/sessions$/);
+  await tabTo(page, /^End the session of/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("The session was ended.")).toBeFocused();
+  await there.context().close();
+
+  // An export, and a farewell that is thought better of.
+  await tabTo(page, /^API keys$/);
+  await page.keyboard.press("Tab");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/settings\/account$/);
+  await tabTo(page, /^Make an export$/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("link", { name: "Download" })).toBeVisible();
+  await tabTo(page, /^Download$/);
+  await tabTo(page, /^Your password/);
+  await page.keyboard.type("Wrong-horse-1");
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("This is not your current password.")).toBeVisible();
+  await expect(page.getByLabel("Your password")).toBeFocused();
+
   // Leaving with something unsaved asks, and Escape stays.
   await tabTo(page, /^Profile$/);
   await page.keyboard.press("Enter");
   await tabTo(page, /^Full name/);
   await page.keyboard.type("!");
-  await page.keyboard.press("Tab");
-  await page.locator("body").press("Shift+Tab");
-  await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Account" }).focus();
+  await tabTo(page, /^Password$/);
   await page.keyboard.press("Enter");
   await expect(page.getByRole("dialog", { name: "Leave without saving?" })).toBeVisible();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog", { name: "Leave without saving?" })).toBeHidden();
   await expect(page).toHaveURL(/\/settings\/profile$/);
+});
+
+test("a workspace's RAG config and its re-index without a mouse", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const { job_id } = await upload(page.request, workspace, ["glossary.txt"]);
+  const job = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
+  await expect.poll(job, { timeout: 60_000 }).toBe("completed");
+  await page.goto(`/w/${workspace}/rag`);
+  await live(page);
+  await tabTo(page, /^Precise/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("500");
+  await tabTo(page, /^Reset to my default$/);
+  await page.keyboard.press("Enter");
+  await tabTo(page, /^Save RAG config$/);
+  await page.keyboard.press("Enter");
+  await expect(page.getByText("1 document is stale")).toBeVisible();
+  await tabTo(page, /^Re-index 1 document…$/);
+  await page.keyboard.press("Enter");
+  const dialog = page.getByRole("dialog", { name: "Re-index the stale documents?" });
+  await expect(dialog).toContainText("tokens");
+  await page.keyboard.press("Escape");
+  await expect(dialog).toBeHidden();
+  await page.keyboard.press("Enter");
+  await expect(dialog).toContainText("tokens");
+  await tabTo(page, /^Re-index$/);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(new RegExp(`/w/${workspace}$`));
 });

@@ -2,8 +2,12 @@
 import { expect, hydrated, test } from "../fixtures";
 import { FILES, allReady, elsewhere, firstWorkspace, live, signIn, signUp, upload } from "./support";
 
-test("a new name stands in every open tab at once", async ({ page, context }) => {
-  await signUp(page);
+test("a new name stands in every open tab at once", async ({ page, context, browser, baseURL }) => {
+  const who = await signUp(page);
+  const there = await (await browser.newContext({ baseURL })).newPage();
+  await there.goto("/signin");
+  await signIn(there, who);
+  await live(there);
   const other = await context.newPage();
   await other.goto("/");
   await live(other);
@@ -15,8 +19,12 @@ test("a new name stands in every open tab at once", async ({ page, context }) =>
   await page.getByRole("button", { name: "Save profile" }).click();
   await expect(page.getByText("Your profile is saved.")).toBeVisible();
   await expect(page.locator(".save-bar")).toBeHidden();
-  await other.getByLabel("Account").click();
-  await expect(other.locator(".menu-note strong")).toHaveText("Grace Hopper");
+  // In this browser, and in another one that was not touched.
+  for (const tab of [other, there]) {
+    await tab.getByLabel("Account").click();
+    await expect(tab.locator(".menu-note strong")).toHaveText("Grace Hopper");
+  }
+  await there.context().close();
 });
 
 test("leaving with something unsaved asks, by a link, by the way back and by closing", async ({ page }) => {
@@ -64,6 +72,26 @@ test("leaving with something unsaved asks, by a link, by the way back and by clo
   await page.close({ runBeforeUnload: true });
   expect((await asked).type()).toBe("beforeunload");
   await (await asked).accept();
+});
+
+test("every form with something unsaved asks, and says what it is", async ({ page }) => {
+  await signUp(page);
+  const dialog = page.getByRole("dialog", { name: "Leave without saving?" });
+  for (const [tab, said, change] of [
+    ["password", "Current password", () => page.getByLabel("Current password").fill("x")],
+    ["preferences", "Density", () => page.getByText("Compact").click()],
+    ["notifications", "Work is done", () => page.getByLabel("Work is done").uncheck()],
+    ["rag", "Chunk size", () => page.getByLabel("Chunk size", { exact: true }).fill("900")],
+    ["api-keys", "Name", () => page.getByLabel("Name").fill("Backup")],
+  ] as const) {
+    await page.goto(`/settings/${tab}`);
+    await hydrated(page);
+    await change();
+    await page.getByRole("navigation", { name: "Settings" }).getByRole("link", { name: "Profile" }).click();
+    await expect(dialog).toContainText(`is not saved: ${said}.`);
+    await dialog.getByRole("button", { name: "Leave without saving" }).click();
+    await expect(page).toHaveURL(/\/settings\/profile$/);
+  }
 });
 
 test("the preferences follow what another browser saves", async ({ page }) => {
@@ -177,7 +205,8 @@ test("changing the password throws the other browser out, and signing in leads b
   await page.getByLabel("New password again").fill("Better-horse-2");
   await page.getByRole("button", { name: "Change password" }).click();
   await expect(page.getByText("One other session was ended.")).toBeVisible();
-  await expect(there).toHaveURL(new RegExp(`/signin\\?next=.*${workspace}`));
+  // It is out within a second; the rest is for the page to load.
+  await expect(there).toHaveURL(new RegExp(`/signin\\?next=.*${workspace}`), { timeout: 3_000 });
   await signIn(there, { email: who.email, password: "Better-horse-2" });
   await expect(there).toHaveURL(new RegExp(`/w/${workspace}$`));
   // The browser that made the change goes on by itself.

@@ -64,7 +64,7 @@ test("the profile is saved, and a mistake stands at its field", async ({ page, b
   await page.getByLabel("E-mail").fill(taken.email);
   await page.getByRole("button", { name: "Save profile" }).click();
   await expect(page.getByText("This e-mail address is taken.")).toBeVisible();
-  if (javaScriptEnabled !== false) await expect(page.getByLabel("E-mail")).toBeFocused();
+  await expect(page.getByLabel("E-mail")).toBeFocused();
   const described = await page.getByLabel("E-mail").getAttribute("aria-describedby");
   await expect(page.locator(`#${described}`)).toContainText("taken");
 
@@ -120,6 +120,26 @@ test("preferences survive a reload and stand in the HTML", async ({ page, javaSc
   expect(html).toMatch(/<html[^>]*data-density="compact"/);
   await page.reload();
   await expect(page.locator("html")).toHaveAttribute("data-density", "compact");
+});
+
+test("a saved theme is there from the first paint on, whatever the system likes", async ({ page, javaScriptEnabled }) => {
+  await signUp(page);
+  const colours = () => page.evaluate(() => [document.documentElement, document.body].map((e) => getComputedStyle(e).backgroundColor));
+  const of: Record<string, string[]> = {};
+  for (const system of ["light", "dark"] as const) {
+    await page.emulateMedia({ colorScheme: system });
+    await page.goto("/settings/preferences");
+    of[system] = await colours();
+  }
+  expect(of.light).not.toEqual(of.dark);
+  for (const [saved, system] of [["dark", "light"], ["light", "dark"]] as const) {
+    expect((await page.request.patch("/api/auth/preferences", { data: { theme: saved } })).status()).toBe(200);
+    await page.emulateMedia({ colorScheme: system });
+    // Without a script this is the first paint, which nothing changes any more.
+    await page.goto("/settings/preferences");
+    if (javaScriptEnabled !== false) await hydrated(page);
+    expect(await colours(), `${saved} under ${system}`).toEqual(of[saved]);
+  }
 });
 
 test("of what somebody is told is their choice, in all their browsers", async ({ page, browser, baseURL, javaScriptEnabled }) => {
@@ -209,8 +229,10 @@ test("a key is made, shown once, used and revoked", async ({ page, playwright, b
   await open(page, "api-keys", javaScriptEnabled !== false);
   await page.getByRole("button", { name: "Make key" }).click();
   await expect(page.getByLabel("Name")).toHaveAttribute("aria-invalid", "true");
+  if (javaScriptEnabled === false) await expect(page.getByLabel("Name")).toBeFocused();
   await page.getByLabel("Name").fill("Nightly upload");
-  await page.getByRole("button", { name: "Make key" }).click();
+  // Twice, as people do: it is one key, and its secret is there.
+  await page.getByRole("button", { name: "Make key" }).dblclick();
   const secret = await page.locator(".secret").innerText();
   expect(secret).toMatch(/^ihk_[0-9a-f]{64}$/);
   expect(page.url()).not.toContain(secret);
@@ -246,6 +268,12 @@ test("the default RAG config is saved with its rules, and taken back", async ({ 
   await expect(page.getByText("The RAG config is saved.")).toBeVisible();
   const saved = await config();
   expect([saved.chunk_size, saved.chunk_overlap, saved.is_default]).toEqual([150, 20, false]);
+  if (javaScriptEnabled === false) {
+    // Without a script a preset is a link: it fills the form in, and nothing is saved yet.
+    await page.getByRole("link", { name: /^Precise/ }).click();
+    await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("500");
+    expect((await config()).chunk_size).toBe(150);
+  }
   await page.getByRole("button", { name: "Back to InsightHub's own" }).click();
   await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("1000");
   expect((await config()).is_default).toBe(true);

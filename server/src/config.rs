@@ -477,7 +477,7 @@ fn default_database(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("insighthub.db").display())
 }
 
-fn default_models() -> PathBuf {
+pub(crate) fn default_models() -> PathBuf {
     let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     let cache = set("XDG_CACHE_HOME").or_else(|| set("HOME").map(|home| home.join(".cache")));
     cache.unwrap_or_else(|| PathBuf::from(".cache")).join("insighthub/models")

@@ -145,6 +145,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
         uploads: Arc::default(),
+        key_drafts: Arc::default(),
         wording,
         limits: config.limits.clone(),
     };
@@ -260,6 +261,9 @@ where
     let ended_early = CancellationToken::new();
     background.spawn(until(stopping.clone(), services.hub.run()));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
+    if store.engine() == Engine::Postgres {
+        background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
+    }
     // In every role: reports of outside workers come to those that serve people.
     background.spawn(until(stopping.clone(), services.clone().run_last_words()));
     background.spawn(until(stopping.clone(), services.clone().run_interruption_herald()));

@@ -8,6 +8,37 @@ use leptos::prelude::*;
 use std::ops::RangeInclusive;
 use wasm_bindgen::{JsCast, closure::Closure};
 
+/// Where the cursor goes when a page comes with a form that was refused.
+#[cfg(feature = "ssr")]
+#[derive(Clone, Copy)]
+struct Cursor {
+    is_taken: StoredValue<bool>,
+}
+
+/// From here on the first wrong field takes the cursor, as the page comes. With a script the form does that itself.
+pub fn guide_cursor() {
+    #[cfg(feature = "ssr")]
+    provide_context(Cursor { is_taken: StoredValue::new(false) });
+}
+
+/// Whether that is the field with that message. Fields are made in the order in which they stand.
+pub fn takes_cursor(error: MaybeProp<String>) -> bool {
+    #[cfg(feature = "ssr")]
+    {
+        let Some(Cursor { is_taken }) = use_context() else { return false };
+        let takes = error.get_untracked().is_some() && !is_taken.get_value();
+        if takes {
+            is_taken.set_value(true);
+        }
+        takes
+    }
+    #[cfg(not(feature = "ssr"))]
+    {
+        let _ = error;
+        false
+    }
+}
+
 /// The line below a field, which keeps its place when it has nothing to say.
 #[component]
 pub fn Note(
@@ -58,6 +89,7 @@ pub fn Field(
 ) -> impl IntoView {
     let note = format!("{name}-note");
     let named = label.clone();
+    let autofocus = takes_cursor(error) || autofocus;
     view! {
         <div class="field" data-field=named>
             <Label target=name.to_owned() label optional />
@@ -108,6 +140,7 @@ pub fn NumberField(
 ) -> impl IntoView {
     let note = format!("{name}-note");
     let named = label.clone();
+    let autofocus = takes_cursor(error);
     let input = NodeRef::<leptos::html::Input>::new();
     let slider = NodeRef::<leptos::html::Input>::new();
     let (least, most) = range.into_inner();
@@ -142,6 +175,7 @@ pub fn NumberField(
                         inputmode="numeric"
                         value=value.clone()
                         required=true
+                        autofocus=autofocus
                         autocomplete="off"
                         aria-invalid=move || error.get().map(|_| "true")
                         aria-describedby=note.clone()
@@ -204,6 +238,7 @@ pub fn TextArea(
     });
     let note = format!("{name}-note");
     let named = label.clone();
+    let autofocus = takes_cursor(error);
     view! {
         <div class="field" data-field=named>
             <Label target=name.to_owned() label optional />
@@ -215,6 +250,7 @@ pub fn TextArea(
                     rows="3"
                     maxlength=maxlength.map(|n| n.to_string())
                     required=!optional
+                    autofocus=autofocus
                     aria-invalid=move || error.get().map(|_| "true")
                     aria-describedby=note.clone()
                     on:input=move |ev| {

@@ -45,7 +45,7 @@ pub use dialog::Dialog;
 pub use each::{Each, key_of};
 pub use empty_state::EmptyState;
 pub use error_panel::ErrorPanel;
-pub use field::{Field, Note, NumberField, TextArea, tell_input};
+pub use field::{Field, Note, NumberField, TextArea, guide_cursor, takes_cursor, tell_input};
 pub use file_name::FileName;
 pub use file_type_icon::FileTypeIcon;
 pub use icon::{Icon, IconName, LiveIcon, Logo};

@@ -2,7 +2,7 @@
 
 use super::{
     Icon, IconName,
-    field::{Label, Note},
+    field::{Label, Note, takes_cursor},
 };
 use crate::view;
 use leptos::prelude::*;
@@ -36,6 +36,7 @@ pub fn Select(
 ) -> impl IntoView {
     let note = format!("{name}-note");
     let named = label.clone();
+    let autofocus = takes_cursor(error);
     let options = options.into_iter().map(|SelectOption { value: key, words, disabled }| {
         let chosen = key.clone();
         let selected = move || value.with(|v| v.as_ref() == Some(&chosen));
@@ -53,6 +54,7 @@ pub fn Select(
                     class="input"
                     id=name
                     name=name
+                    autofocus=autofocus
                     disabled=move || disabled.get()
                     aria-invalid=move || error.get().map(|_| "true")
                     aria-describedby=note.clone()

@@ -26,7 +26,7 @@ pub fn Deed(
     let failed = RwSignal::new(None::<String>);
     let form = NodeRef::<html::Form>::new();
     let live = Live::expect();
-    let key = drawn_key();
+    let key = drawn_key(form);
     let to = action.clone();
     let on_submit = move |ev: SubmitEvent| {
         ev.prevent_default();

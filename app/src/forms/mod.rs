@@ -9,7 +9,7 @@ mod state;
 
 use crate::{
     AppError,
-    components::{Button, ButtonKind, ErrorPanel, Reason, Said, focus_if_lost},
+    components::{Button, ButtonKind, ErrorPanel, Reason, Said, focus_if_lost, guide_cursor},
     effect::effect,
     live::Live,
     upload::idempotency_key,
@@ -27,12 +27,32 @@ use wasm_bindgen::JsCast;
 
 /// The messages of the form around a field.
 #[derive(Clone, Copy)]
-struct Errors(RwSignal<FieldErrors>);
+struct Errors {
+    told: RwSignal<FieldErrors>,
+    /// The fields that show their own.
+    placed: StoredValue<Vec<&'static str>>,
+}
+
+impl Errors {
+    fn new(told: RwSignal<FieldErrors>) -> Self {
+        Self { told, placed: StoredValue::new(Vec::new()) }
+    }
+
+    /// What no field of the form shows: it is told for the form as a whole, since nothing may be refused in silence.
+    fn homeless(self) -> Option<String> {
+        self.told.with(|errors| {
+            let homeless = errors.iter().filter(|(field, _)| self.placed.with_value(|p| !p.contains(field)));
+            let texts: Vec<String> = homeless.flat_map(|(_, messages)| messages.iter().cloned()).collect();
+            (!texts.is_empty()).then(|| texts.join(" "))
+        })
+    }
+}
 
 /// The message of a field of the form around it.
 pub fn error_of(field: &'static str) -> Signal<Option<String>> {
-    let Errors(errors) = expect_context();
-    Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
+    let Errors { told, placed } = expect_context();
+    placed.update_value(|all| all.push(field));
+    Signal::derive(move || told.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
 }
 
 /// What becomes of the typed values once they are saved.
@@ -79,20 +99,26 @@ pub fn SaveForm(
     locked: MaybeProp<&'static str>,
     children: Children,
 ) -> impl IntoView {
-    let FormState { errors, message, said: said_before, .. } = start;
+    let FormState { errors, message, said: said_before, values } = start;
+    // The page came with values that are not saved: the browser takes them for what is, so no field tells.
+    let is_filled = RwSignal::new(bar && !values.is_empty());
     let errors = RwSignal::new(errors);
     let message = RwSignal::new(message);
     let told = RwSignal::new(said_before);
     let busy = RwSignal::new(false);
-    let changed = RwSignal::new(Vec::<String>::new());
+    let changed = RwSignal::new(filled_in(is_filled));
     let form = node;
-    provide_context(Errors(errors));
-    let key = drawn_key();
+    let all_errors = Errors::new(errors);
+    provide_context(all_errors);
+    guide_cursor();
+    let key = drawn_key(form);
+    let fields = children();
 
     let look = move || {
         let Some(element) = form.get_untracked() else { return };
         let typed = Typed::of(&element);
-        changed.set(typed.changed());
+        let labels = typed.changed();
+        changed.set(if labels.is_empty() { filled_in(is_filled) } else { labels });
         if let Some(hear) = hooks.typed {
             hear.run(typed);
         }
@@ -139,6 +165,7 @@ pub fn SaveForm(
                             Afterwards::Clear => element.reset(),
                         }
                         key.set(idempotency_key());
+                        is_filled.set(false);
                         look();
                         let words = hooks.saved.and_then(|hear| hear.run(value));
                         told.set(Some(words.unwrap_or_else(|| said.to_owned())));
@@ -156,7 +183,12 @@ pub fn SaveForm(
         errors.update(|told| told.keep(|field| !wrong.of(field).is_empty()));
     };
     let reset = move |_| {
-        if let Some(element) = form.get_untracked() {
+        if is_filled.get_untracked() {
+            // What is saved is not in this page.
+            changed.set(Vec::new());
+            let place = window().location();
+            let _ = place.pathname().and_then(|path| place.replace(&path));
+        } else if let Some(element) = form.get_untracked() {
             element.reset();
             errors.set(FieldErrors::default());
             message.set(None);
@@ -197,9 +229,12 @@ pub fn SaveForm(
                 forgive();
             }
         >
-            {move || message.get().map(|detail| view! { <ErrorPanel title="That did not work" detail /> })}
+            {move || {
+                let detail = message.get().or_else(|| all_errors.homeless());
+                detail.map(|detail| view! { <ErrorPanel title="That did not work" detail /> })
+            }}
             {once.then(|| view! { <KeyField key /> })}
-            {children()}
+            {fields}
             <Said text=told />
             {if bar {
                 view! {
@@ -221,16 +256,27 @@ pub fn SaveForm(
     }
 }
 
-/// The key under which a form is sent: drawn in the browser, and anew after each success, so that what is sent twice is
-/// done once.
-fn drawn_key() -> RwSignal<String> {
+/// What stands for the labels of fields that the page came with.
+fn filled_in(is_filled: RwSignal<bool>) -> Vec<String> {
+    if is_filled.get_untracked() { vec!["what was filled in".to_owned()] } else { Vec::new() }
+}
+
+/// The key under which a form is sent, so that what is sent twice is done once. The server draws it with the page, which a
+/// browser without a script sends back as it is; the script goes on with that one, and draws it anew after each success.
+pub fn drawn_key(form: NodeRef<html::Form>) -> RwSignal<String> {
+    #[cfg(feature = "ssr")]
+    let key = RwSignal::new(crate::ssr::drawn_key());
+    #[cfg(not(feature = "ssr"))]
     let key = RwSignal::new(String::new());
-    effect(move || key.set(idempotency_key()));
+    effect(move || {
+        let given = form.get().map(|form| Typed::of(&form).text("key")).filter(|given| !given.is_empty());
+        key.set(given.unwrap_or_else(idempotency_key));
+    });
     key
 }
 
 #[component]
-fn KeyField(key: RwSignal<String>) -> impl IntoView {
+pub fn KeyField(key: RwSignal<String>) -> impl IntoView {
     view! { <input type="hidden" name="key" value=move || key.get() /> }
 }
 
@@ -246,4 +292,23 @@ fn focus_first_wrong(form: NodeRef<html::Form>) {
             let _ = field.focus();
         }
     });
+}
+
+#[cfg(all(test, feature = "ssr"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_field_shows_is_told_for_the_form_as_a_whole() {
+        Owner::new().with(|| {
+            let mut told = FieldErrors::one("nowhere", "Not that.");
+            told.add("name", "Not this.");
+            let errors = Errors::new(RwSignal::new(told));
+            provide_context(errors);
+            assert_eq!(errors.homeless().as_deref(), Some("Not this. Not that."));
+            let name = error_of("name");
+            assert_eq!(name.get_untracked().as_deref(), Some("Not this."));
+            assert_eq!(errors.homeless().as_deref(), Some("Not that."));
+        });
+    }
 }

@@ -5,10 +5,11 @@
 use super::parts::{Fetched, Making, Part, Unfetched};
 use crate::{
     AppError,
-    components::{Button, ButtonKind, Dialog, Field, Reason, TextArea},
+    components::{Button, ButtonKind, Dialog, Field, Reason, TextArea, guide_cursor},
     effect::{effect, effect_after},
-    forms::FormState,
+    forms::{FormState, KeyField, drawn_key},
     live::Live,
+    upload::idempotency_key,
     view,
 };
 use domain::{
@@ -52,8 +53,15 @@ pub fn opened_by_address(
     open
 }
 
-/// Sends the name and the description. The call is made in the browser alone, so what it answers may stay on one thread.
-pub type Send = Callback<(String, String), Sending>;
+/// What a person typed, and the key under which it is sent.
+pub struct Typed {
+    pub name: String,
+    pub description: String,
+    pub key: String,
+}
+
+/// Sends what was typed. The call is made in the browser alone, so what it answers may stay on one thread.
+pub type Send = Callback<Typed, Sending>;
 pub type Sending = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
 
 /// The id of the dialog. Where a page has it from the start, its part is needed to take the page over.
@@ -134,6 +142,9 @@ fn Shown(asked: Asked) -> impl IntoView {
     let busy = RwSignal::new(false);
     let paused = Live::expect().paused_reason();
     let form = NodeRef::<html::Form>::new();
+    let key = drawn_key(form);
+    guide_cursor();
+    let in_name = errors.with_untracked(|e| e.of("description").is_empty() || !e.of("name").is_empty());
     let error = move |field: &'static str| {
         Signal::derive(move || errors.with(|e| (!e.of(field).is_empty()).then(|| e.of(field).join(" "))))
     };
@@ -159,12 +170,13 @@ fn Shown(asked: Asked) -> impl IntoView {
             return;
         }
         busy.set(true);
-        let sending = send.run((name, description));
+        let sending = send.run(Typed { name, description, key: key.get_untracked() });
         spawn_local(async move {
             let done = sending.await;
             busy.try_set(false);
             match done {
                 Ok(()) => {
+                    key.try_set(idempotency_key());
                     open.try_set(false);
                 }
                 Err(e) => {
@@ -176,7 +188,11 @@ fn Shown(asked: Asked) -> impl IntoView {
     view! {
         <Dialog id=ID title open close_href>
             <form class="form" method="post" action=action node_ref=form novalidate on:submit=on_submit>
-                {of.map(|id| view! { <input type="hidden" name="id" value=id.to_string() /> })}
+                {match of {
+                    Some(id) => view! { <input type="hidden" name="id" value=id.to_string() /> },
+                    // Something is made, and must not be made twice.
+                    None => view! { <KeyField key /> },
+                }}
                 <Field
                     label="Name"
                     name="name"
@@ -185,7 +201,7 @@ fn Shown(asked: Asked) -> impl IntoView {
                     help="3 to 100 letters, digits, spaces, - and _"
                     maxlength=100
                     autocomplete="off"
-                    autofocus=true
+                    autofocus=in_name
                 />
                 <TextArea
                     label="Description"

@@ -5,7 +5,7 @@ use crate::{
     ids::ApiKeyId,
     status::named,
     timestamp::Timestamp,
-    validate::{FieldErrors, KeyName},
+    validate::{FieldErrors, Invalid, KeyName},
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -88,6 +88,24 @@ pub struct ValidApiKey {
     pub expires_at: Option<Timestamp>,
 }
 
+fn bad_days() -> String {
+    format!("Use 1 to {MOST_DAYS} days.")
+}
+
+/// In how many days a key expires, as a form sends it; nothing: never.
+///
+/// # Errors
+/// The message for everything else.
+pub fn days(text: &str) -> Result<Option<i64>, Invalid> {
+    match text.trim() {
+        "" => Ok(None),
+        text => match text.parse() {
+            Ok(days) if (1..=MOST_DAYS).contains(&days) => Ok(Some(days)),
+            _ => Err(Invalid(vec![bad_days()])),
+        },
+    }
+}
+
 impl ApiKeyForm {
     /// # Errors
     /// The messages by field.
@@ -132,7 +150,7 @@ impl ApiKeyForm {
             }
             (Some(days), None) if (1..=MOST_DAYS).contains(&days) => Some(now.plus_seconds(days * 86_400)),
             (Some(_), None) => {
-                errors.add("expires_in_days", format!("Use 1 to {MOST_DAYS} days."));
+                errors.add("expires_in_days", bad_days());
                 None
             }
             (None, Some(text)) => match Timestamp::parse(text) {

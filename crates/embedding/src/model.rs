@@ -33,6 +33,22 @@ impl MiniLm {
     /// The two special tokens included.
     pub const MAX_TOKENS: usize = kernels::MAX_TOKENS;
 
+    /// Whether the files are there and whole, as far as it can be told without reading their numbers: a download that
+    /// broke off shows by its length.
+    ///
+    /// # Errors
+    /// What is missing or damaged.
+    pub fn check(dir: &Path) -> Result<(), ModelError> {
+        let config = dir.join("config.json");
+        check_config(&read_json(&config)?)
+            .map_err(|reason| ModelError::Damaged { file: config.clone(), reason })?;
+        let tokenizer = dir.join("tokenizer.json");
+        if !tokenizer.is_file() {
+            return Err(ModelError::Missing { file: tokenizer });
+        }
+        Tensors::open(&dir.join("model.safetensors")).map(drop)
+    }
+
     /// Reads `config.json`, `tokenizer.json` and `model.safetensors` from a folder.
     pub fn load(dir: &Path) -> Result<Self, ModelError> {
         let config = dir.join("config.json");

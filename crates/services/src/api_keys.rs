@@ -15,6 +15,18 @@ use domain::{
 /// Seconds between two notes of a key's use.
 const NOTED_EVERY: i64 = 60;
 
+/// What came of making one.
+struct Made {
+    key: ApiKey,
+    /// Else the same command made it before.
+    is_new: bool,
+}
+
+/// What is kept of a secret, for people to tell their keys apart.
+fn visible(secret: &str) -> String {
+    secret.chars().take(VISIBLE).collect()
+}
+
 impl Services {
     /// Makes a key. Its secret is in the answer and nowhere else; the same `command_id` again answers the same key
     /// without it.
@@ -27,6 +39,39 @@ impl Services {
         form: &ApiKeyForm,
         command_id: Option<String>,
     ) -> Result<NewApiKey> {
+        let secret = self.new_secret();
+        let made = self.make_key(user, form, command_id, &secret).await?;
+        Ok(NewApiKey { secret: made.is_new.then_some(secret), key: made.key })
+    }
+
+    /// The same for a form, whose twin is answered with the secret as well: of two sendings a browser shows the second.
+    ///
+    /// # Errors
+    /// As those of [`Services::create_key`].
+    pub async fn create_key_by_form(
+        &self,
+        user: UserId,
+        form: &ApiKeyForm,
+        command_id: Option<String>,
+    ) -> Result<NewApiKey> {
+        let Some(command) = command_id else { return self.create_key(user, form, None).await };
+        let secret = self.key_drafts.secret(user, &command, self.clock.now(), || self.new_secret());
+        let Made { key, is_new } = self.make_key(user, form, Some(command), &secret).await?;
+        let is_its = is_new || visible(&secret) == key.prefix;
+        Ok(NewApiKey { key, secret: is_its.then_some(secret) })
+    }
+
+    fn new_secret(&self) -> String {
+        format!("{KEY_PREFIX}{}", hex(&self.secrets.bytes32()))
+    }
+
+    async fn make_key(
+        &self,
+        user: UserId,
+        form: &ApiKeyForm,
+        command_id: Option<String>,
+        secret: &str,
+    ) -> Result<Made> {
         let now = self.clock.now();
         let form = &ApiKeyForm { name: composed(form.name.clone()), ..form.clone() };
         let valid = form.check(now)?;
@@ -34,13 +79,12 @@ impl Services {
         let until = form.expires_at.as_deref().unwrap_or_default();
         let content =
             [form.name.trim(), &days, until].into_iter().chain(form.scopes.iter().map(String::as_str));
-        let secret = format!("{KEY_PREFIX}{}", hex(&self.secrets.bytes32()));
         let new = NewKey {
             id: ApiKeyId::new(self.ids.uuid()),
             user_id: user,
             valid,
-            secret_hash: token_hash(&secret),
-            prefix: secret.chars().take(VISIBLE).collect(),
+            secret_hash: token_hash(secret),
+            prefix: visible(secret),
             command_id,
             command_print: Some(command::print(content)),
             created_at: now,
@@ -48,9 +92,9 @@ impl Services {
         match self.api_keys.create_key(new, MOST_KEYS).await {
             Ok(KeyMade::New(key)) => {
                 tracing::info!(user_id = %user, key_id = %key.id, "an API key was made");
-                Ok(NewApiKey { key, secret: Some(secret) })
+                Ok(Made { key, is_new: true })
             }
-            Ok(KeyMade::Before(key)) => Ok(NewApiKey { key, secret: None }),
+            Ok(KeyMade::Before(key)) => Ok(Made { key, is_new: false }),
             Err(StoreError::Taken("api_keys_name_key")) => Err(Error::Problem(Box::new(Problem::conflict(
                 "name_taken",
                 "name",

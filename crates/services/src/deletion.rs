@@ -82,6 +82,8 @@ impl Services {
         if now.seconds_since(deletion.created_at) < SETTLED_SECONDS {
             return Ok(false);
         }
+        let mut anew = true;
+        while !self.deletions.forget_words(std::mem::take(&mut anew)).await? {}
         self.deletions.end_deletion(deletion.job_id, now).await?;
         tracing::info!(job_id = %deletion.job_id, "a deletion is through: nothing is left");
         Ok(true)

@@ -13,6 +13,7 @@ mod error;
 mod export;
 mod history;
 mod jobs;
+mod key_drafts;
 pub mod keys;
 mod last_words;
 pub mod live;
@@ -40,6 +41,7 @@ pub use caller::{Caller, Pass};
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use history::Pages;
+pub use key_drafts::KeyDrafts;
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use resumable::{Announced, Part, Standing as UploadStanding};
 pub use search::VectorCache;
@@ -120,6 +122,7 @@ pub struct Services {
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
     pub uploads: Arc<Uploads>,
+    pub key_drafts: Arc<KeyDrafts>,
     pub wording: Arc<Wording>,
     pub limits: Limits,
 }

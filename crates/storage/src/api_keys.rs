@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::{USER, user_of},
-    commands,
+    bulk, commands,
     fault::Fault,
     jobs::parsed,
     open::Store,
@@ -139,6 +139,20 @@ impl ApiKeys for Store {
             })
             .await?;
         Ok(())
+    }
+
+    async fn left_among(&self, ids: &[ApiKeyId]) -> Result<Vec<ApiKeyId>, StoreError> {
+        let sql = format!(
+            "SELECT api_keys.id FROM api_keys JOIN users ON users.id = api_keys.user_id \
+             WHERE users.deleting_at IS NULL AND api_keys.id IN ({})",
+            bulk::list(1, ids.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for id in ids {
+            query = query.bind(id.to_string());
+        }
+        let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
+        Ok(rows.iter().map(|row| parsed(row, "id")).collect::<Result<_, Fault>>()?)
     }
 
     async fn revoke_key(&self, user: UserId, id: ApiKeyId) -> Result<bool, StoreError> {

@@ -3,7 +3,9 @@
 
 use crate::{
     accounts::{self, USER, user_of},
+    bulk,
     fault::Fault,
+    jobs::parsed,
     open::Store,
     page::{Cursor, limit_of, paged},
     writer::Tx,
@@ -175,6 +177,20 @@ impl Sessions for Store {
             .await
             .map_err(Fault::from)?;
         Ok(row.map(|row| session_of(&row)).transpose()?)
+    }
+
+    async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+        let sql = format!(
+            "SELECT s.id FROM sessions s JOIN users ON users.id = s.user_id \
+             WHERE s.expires_at > $1 AND users.deleting_at IS NULL AND s.id IN ({})",
+            bulk::list(2, ids.len())
+        );
+        let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.micros());
+        for id in ids {
+            query = query.bind(id.to_string());
+        }
+        let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
+        Ok(rows.iter().map(|row| parsed(row, "id")).collect::<Result<_, Fault>>()?)
     }
 
     async fn sessions(

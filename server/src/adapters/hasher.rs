@@ -75,6 +75,10 @@ impl PasswordHasher for Argon2Hasher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::{
+        Barrier,
+        atomic::{AtomicUsize, Ordering},
+    };
 
     #[tokio::test]
     async fn a_password_verifies_against_its_own_hash_only() {
@@ -83,6 +87,53 @@ mod tests {
         assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
         assert!(hasher.verify("Correct1horse".into(), Some(stored.clone())).await.expect("verified"));
         assert!(!hasher.verify("correct1horse".into(), Some(stored)).await.expect("verified"));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_waits_until_there_is_a_turn() {
+        let hasher = Arc::new(Argon2Hasher::new(2));
+        let (most, now) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (first, rest) = (Arc::new(Barrier::new(2)), 12);
+        let crowd = (0..rest).map(|n| {
+            let (hasher, most, now, first) = (hasher.clone(), most.clone(), now.clone(), first.clone());
+            async move {
+                let work = move || {
+                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    if n < 2 {
+                        // The first two are at it together; that there is no third is what is counted.
+                        first.wait();
+                    }
+                    now.fetch_sub(1, Ordering::SeqCst);
+                    Ok(())
+                };
+                hasher.run(work).await.expect("done");
+            }
+        });
+        futures::future::join_all(crowd).await;
+        assert_eq!((most.load(Ordering::SeqCst), now.load(Ordering::SeqCst)), (2, 0));
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_does_not_free_a_turn_that_is_in_use() {
+        let hasher = Arc::new(Argon2Hasher::new(1));
+        let (held, free) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+        let working = tokio::spawn({
+            let (hasher, held, free) = (hasher.clone(), held.clone(), free.clone());
+            async move {
+                let work = move || {
+                    held.wait();
+                    free.wait();
+                    Ok(())
+                };
+                hasher.run(work).await
+            }
+        });
+        tokio::task::spawn_blocking(move || held.wait()).await.expect("it works");
+        working.abort();
+        assert!(working.await.is_err_and(|e| e.is_cancelled()));
+        assert_eq!(hasher.turns.available_permits(), 0);
+        tokio::task::spawn_blocking(move || free.wait()).await.expect("it ends");
+        hasher.run(|| Ok(())).await.expect("the turn is free");
     }
 
     #[tokio::test]

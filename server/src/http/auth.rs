@@ -111,6 +111,9 @@ pub struct NotificationsBody {
 }
 
 /// Make an account with its first workspace, and sign in.
+///
+/// It takes no `Idempotency-Key`, since a name is given once: a second request makes nothing and answers 409
+/// `username_taken`. Whoever lost the first answer signs in.
 #[utoipa::path(post, path = "/api/auth/signup", tag = "account", request_body = SignUpBody,
     responses((status = 201, body = User), (status = 409, body = Problem), (status = 422, body = Problem),
         (status = 429, body = Problem, headers(("Retry-After" = u64, description = "seconds")))))]

@@ -10,7 +10,9 @@ use rows::{
     Body, Row, rest, screens,
 };
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection};
 use std::collections::BTreeSet;
+use tokio_tungstenite::tungstenite;
 
 /// An owner with things, somebody else, and everything that they could come with.
 struct World {
@@ -20,6 +22,10 @@ struct World {
     nobody: Client,
     /// With the cookie of a session that was ended.
     ended: Client,
+    /// With the cookie of a session whose time is over.
+    lapsed: Client,
+    /// A program of somebody else, which may do everything.
+    stranger: Client,
     keys: Vec<(&'static str, Client)>,
     expired: Client,
     revoked: Client,
@@ -30,6 +36,8 @@ struct World {
     job: String,
     session: String,
     key: String,
+    /// What nobody else may read: the owner's ids, address and name.
+    private: Vec<String>,
 }
 
 const SCOPES: [&str; 4] = ["read", "write", "chat", "status:write"];
@@ -42,6 +50,13 @@ impl World {
         let sign_in = json!({ "email": format!("owner-{number}@example.org"), "password": PASSWORD });
         ended.cookie = ended.post("/api/auth/login", sign_in).await.session_cookie();
         assert_eq!(ended.post("/api/auth/logout", json!({})).await.status, 204);
+
+        let lapsed = match number {
+            0 => lapsed(server, &format!("owner-{number}")).await,
+            // Only who is let in gets a world of its own.
+            _ => server.visitor(),
+        };
+        let stranger = other.program(&other.new_key("everything", &SCOPES).await);
 
         let mut keys = vec![];
         let mut key = String::new();
@@ -70,6 +85,11 @@ impl World {
         let sent = owner.send(owner.request("POST", &path).multipart(form(&[("b.txt", b"A bridge.")]))).await;
         let file = text(&sent.json()["document_id"]);
         let session = text(&owner.read("/api/auth/sessions").await["items"][0]["id"]);
+        let me = text(&owner.read("/api/auth/me").await["id"]);
+        let job = text(&uploaded["job_id"]);
+        let name = format!("owner-{number}");
+        let mut private = vec![me, format!("{name}@example.org"), name];
+        private.extend([&workspace, &document, &file, &job, &session, &key].map(String::clone));
         eventually("the key has expired", async || {
             (expired.get("/api/jobs").await.status == 401).then_some(())
         })
@@ -80,15 +100,18 @@ impl World {
             owner,
             other,
             ended,
+            lapsed,
+            stranger,
             keys,
             expired,
             revoked,
-            job: text(&uploaded["job_id"]),
+            job,
             workspace,
             document,
             file,
             session,
             key,
+            private,
         }
     }
 
@@ -115,14 +138,20 @@ impl World {
         row.path.replace("{id}", id).replace("{job}", &self.job)
     }
 
-    /// Status, and the code of a problem.
-    async fn ask(&self, row: &Row, client: &Client) -> (u16, String) {
+    /// Status, the code of a problem, and what of the owner's stands in the answer that was not in the question.
+    async fn ask(&self, row: &Row, client: &Client) -> (u16, String, Vec<String>) {
         let request = client.request(row.method, &self.path(row));
+        let mut question = self.path(row);
         let request = match row.body {
             Body::None => request,
-            Body::Json(body) => request.json(&body(self)),
+            Body::Json(body) => {
+                question += &body(self).to_string();
+                request.json(&body(self))
+            }
             Body::Fields(fields) => {
-                let encoded: Vec<String> = fields(self)
+                let fields = fields(self);
+                fields.iter().for_each(|(_, value)| question += value);
+                let encoded: Vec<String> = fields
                     .iter()
                     .map(|(name, value)| format!("{name}={}", value.replace('@', "%40")))
                     .collect();
@@ -135,10 +164,15 @@ impl World {
         };
         let response = request.send().await.expect("an answer");
         let status = response.status().as_u16();
+        let headers = format!("{:?}", response.headers());
         // A stream has no end.
-        let body = if status < 400 { Vec::new() } else { response.bytes().await.expect("a body").to_vec() };
+        let is_stream = headers.contains("text/event-stream");
+        let body = if is_stream { Vec::new() } else { response.bytes().await.expect("a body").to_vec() };
         let problem: Value = serde_json::from_slice(&body).unwrap_or_default();
-        (status, problem["code"].as_str().unwrap_or_default().to_owned())
+        let answer = headers + &String::from_utf8_lossy(&body);
+        let told = |text: &&String| answer.contains(*text) && !question.contains(*text);
+        let told = self.private.iter().filter(told).cloned().collect();
+        (status, problem["code"].as_str().unwrap_or_default().to_owned(), told)
     }
 
     /// Who asks, by name; the owner last.
@@ -146,9 +180,11 @@ impl World {
         let mut all = vec![
             ("nobody", &self.nobody),
             ("ended session", &self.ended),
+            ("lapsed session", &self.lapsed),
             ("expired key", &self.expired),
             ("revoked key", &self.revoked),
             ("other", &self.other),
+            ("other's key", &self.stranger),
         ];
         all.extend(self.keys.iter().map(|(scope, client)| (*scope, client)));
         all.push(("owner", &self.owner));
@@ -156,9 +192,28 @@ impl World {
     }
 }
 
+/// A browser whose session's time is over: its end is set into the past.
+async fn lapsed(server: &Server, name: &str) -> Client {
+    let client = server.sign_in(name, PASSWORD).await;
+    let sessions = client.read("/api/auth/sessions").await["items"].clone();
+    let mut sessions = sessions.as_array().expect("sessions").iter();
+    let its = sessions.find(|s| s["current"] == true).expect("its own")["id"].clone();
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite://{}?mode=rw", server.dir.path().join("insighthub.db").display());
+    let mut conn = AnyConnection::connect(&url).await.expect("opened");
+    let done = sqlx::query("UPDATE sessions SET expires_at = created_at + 1 WHERE id = $1")
+        .bind(its.as_str().expect("an id"))
+        .execute(&mut conn)
+        .await
+        .expect("set");
+    assert_eq!(done.rows_affected(), 1);
+    client
+}
+
 /// What that caller gets: the status and, where there is one, the code of the problem.
 fn expected(row: &Row, caller: &str) -> (u16, Option<&'static str>) {
-    let is_key = caller.ends_with(" key") || SCOPES.contains(&caller);
+    let is_key = caller != "other's key" && caller.ends_with(" key") || SCOPES.contains(&caller);
+    let is_out = matches!(caller, "nobody" | "ended session" | "lapsed session");
     let bad_key = match caller {
         "expired key" => Some("key_expired"),
         "revoked key" => Some("unauthorized"),
@@ -168,15 +223,18 @@ fn expected(row: &Row, caller: &str) -> (u16, Option<&'static str>) {
         (Nobody, _) => (row.owner, None),
         (_, "expired key" | "revoked key") => (401, bad_key),
         (Session | Page | People, _) if is_key => (403, Some("session_required")),
+        (Session | Page | People, "other's key") => (403, Some("session_required")),
+        (Socket, "other's key") => (row.owner, None),
+        (Scope(_), "other's key") => (row.other, None),
         (Scope(scope), caller) if is_key && scope != caller => (403, Some("missing_scope")),
         (Socket, caller) if is_key && caller != "read" => (403, Some("missing_scope")),
         (Socket, _) => (row.owner, None),
         (Scope(_), _) if is_key => (row.owner, None),
-        (Page, "nobody" | "ended session") => (303, None),
+        (Page, _) if is_out => (303, None),
         // The pages of sign-in and sign-up, which lead on who has been there.
-        (People, "nobody" | "ended session") if row.owner == 303 => (200, None),
+        (People, _) if is_out && row.owner == 303 => (200, None),
         (People, _) => (row.owner, None),
-        (Session | Scope(_), "nobody" | "ended session") => (401, None),
+        (Session | Scope(_), _) if is_out => (401, None),
         (_, "other") => (row.other, None),
         _ => (row.owner, None),
     }
@@ -208,8 +266,13 @@ async fn check(rows: Vec<Row>, known: Vec<(Method, String)>) {
                 &shared
             };
             let (caller, client) = world.callers()[n];
-            let (status, code) = world.ask(row, client).await;
+            let (status, code, told) = world.ask(row, client).await;
             asked += 1;
+            // Whoever signs in with the owner's password is the owner.
+            let is_owner = caller == "owner" || SCOPES.contains(&caller) || row.path.ends_with("login");
+            if !is_owner && !row.path.ends_with("/sign_in") && !told.is_empty() {
+                wrong.push(format!("{} {} tells {caller} of {told:?}", row.method, row.path));
+            }
             if status != wanted || why.is_some_and(|why| why != code) {
                 wrong.push(format!(
                     "{} {} by {caller}: {status} {code}, not {wanted} {why:?}",
@@ -230,6 +293,56 @@ async fn every_route_answers_everybody_as_it_should() {
 #[tokio::test]
 async fn every_page_and_server_function_answers_everybody_as_it_should() {
     check(screens(), server::pages::addresses()).await;
+}
+
+/// A real upgrade, by everybody: who may not read gets no socket, or one that is closed before it says anything.
+#[tokio::test]
+async fn a_socket_tells_nothing_to_those_who_may_not_read() {
+    let server = Server::start().await;
+    let world = World::new(&server, 0).await;
+    for (caller, client) in world.callers() {
+        let origin = client.base.clone();
+        let headers = [("origin", origin.as_str())];
+        // A program says no origin.
+        let opened = client.socket_with(if client.key.is_some() { &[] } else { &headers }).await;
+        let refused = |error: tungstenite::Error| match error {
+            tungstenite::Error::Http(answer) => answer.status().as_u16(),
+            other => panic!("{caller}: {other}"),
+        };
+        match (caller, opened) {
+            ("expired key" | "revoked key", opened) => {
+                assert_eq!(opened.err().map(refused), Some(401), "{caller}")
+            }
+            ("write" | "chat" | "status:write", opened) => {
+                assert_eq!(opened.err().map(refused), Some(403), "{caller}");
+            }
+            ("nobody" | "ended session" | "lapsed session", opened) => {
+                let mut socket = opened.expect("upgraded, and then closed");
+                assert_eq!(socket.close_code().await, 4401, "{caller}");
+            }
+            (_, opened) => {
+                let mut socket = opened.unwrap_or_else(|e| panic!("{caller}: {}", refused(e)));
+                let welcome = socket.hello(Value::Null, Value::Null).await.to_string();
+                if caller.starts_with("other") {
+                    assert!(world.private.iter().all(|text| !welcome.contains(text)), "{caller}: {welcome}");
+                    // Nor do they hear of what the owner does: the next thing that they hear is their own.
+                    world.owner.patch("/api/auth/preferences", json!({ "density": "compact" })).await;
+                    world
+                        .owner
+                        .post("/api/workspaces", json!({ "name": format!("For {}", caller.len()) }))
+                        .await;
+                    world
+                        .other
+                        .post("/api/workspaces", json!({ "name": format!("Mine {}", caller.len()) }))
+                        .await;
+                    let next = socket.frame().await;
+                    let name = next["data"]["name"].as_str().unwrap_or_default();
+                    assert!(name.starts_with("Mine"), "{caller}: {next}");
+                    assert!(world.private.iter().all(|text| !next.to_string().contains(text)), "{next}");
+                }
+            }
+        }
+    }
 }
 
 #[tokio::test]

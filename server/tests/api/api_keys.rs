@@ -1,14 +1,12 @@
 //! API keys: made once, seen once, and refused as soon as they are no good any more.
 
-use crate::common::{Client, PATIENCE, Server, eventually, in_millis, messages, prose};
+use crate::common::{AT_ONCE, Client, PATIENCE, Server, eventually, in_millis, messages, prose};
 use futures::StreamExt;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite;
 
 const KEYS: &str = "/api/auth/api-keys";
-/// How soon a stream has to end after the key that opened it.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 async fn short_lived(client: &Client, millis: i64) -> Client {
     client.program(&client.new_short_key("short", &["read", "write"], millis).await)

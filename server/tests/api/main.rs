@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod api_keys;
 mod auth;
+mod bounds;
 mod cli;
 mod common;
 mod crash;
@@ -31,12 +32,14 @@ mod patience;
 #[path = "../../../crates/ingest/tests/support/pdf.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "it is a part of tests, of which each uses its own part")]
 mod pdf;
+mod plain_forms;
 mod pollers;
 mod problems;
 mod provisioning;
 mod queue;
 mod rag;
 mod sent_files;
+mod servers;
 mod sessions;
 mod settings;
 mod stalled;

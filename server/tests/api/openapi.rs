@@ -156,6 +156,39 @@ async fn every_reference_leads_somewhere_and_second_names_are_told() {
     assert_eq!(api["components"]["securitySchemes"]["api_key"]["scheme"], "bearer");
 }
 
+/// What makes something takes a key, so that it can be sent again; the one exception says so.
+#[tokio::test]
+async fn every_operation_that_makes_something_takes_an_idempotency_key() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let mut making = 0;
+    for (method, path, operation) in operations(&api) {
+        let responses = operation["responses"].as_object().expect("responses");
+        let makes = responses.contains_key("201") || responses.contains_key("202");
+        // A report tells of what is there already; an account goes once.
+        if method != "post" || !makes || path.starts_with("/api/status/") {
+            continue;
+        }
+        making += 1;
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let takes = parameters.iter().any(|p| p["name"] == "Idempotency-Key" && p["in"] == "header");
+        if path == "/api/auth/signup" {
+            let about = operation["summary"].to_string() + &operation["description"].to_string();
+            assert!(!takes && about.contains("takes no `Idempotency-Key`"), "{operation}");
+        } else {
+            assert!(takes, "{path}");
+        }
+    }
+    assert!(making >= 7, "{making}");
+    let visitor = server.visitor();
+    let sign_up = async || {
+        let request = visitor.request("POST", "/api/auth/signup").header("idempotency-key", "press-1");
+        visitor.send(request.json(&crate::common::sign_up("ada"))).await
+    };
+    assert_eq!(sign_up().await.status, 201);
+    sign_up().await.problem(409, "username_taken");
+}
+
 #[tokio::test]
 async fn the_interface_is_a_page_that_needs_no_script_and_nothing_from_elsewhere() {
     let server = Server::start().await;

@@ -1,7 +1,7 @@
 //! The browsers that are signed in: their list, and that an ended one is out everywhere.
 
 use crate::{
-    common::{Answer, Client, PASSWORD, Server, Socket, eventually, sign_up},
+    common::{AT_ONCE, Answer, Client, PASSWORD, Server, Socket, eventually, sign_up},
     stream::Events,
 };
 use serde_json::{Value, json};
@@ -33,8 +33,12 @@ impl Streams {
         Self { socket, events, poll }
     }
 
-    /// Waits until each was ended by the server, in its own way.
+    /// Waits until each was ended by the server, in its own way, which has to be at once.
     pub async fn all_end(&mut self) {
+        tokio::time::timeout(AT_ONCE, self.ends()).await.expect("all ended within a second");
+    }
+
+    async fn ends(&mut self) {
         assert_eq!(self.socket.close_code().await, 4401);
         while self.events.next().await.is_some() {}
         (&mut self.poll).await.expect("an answer").problem(401, "unauthorized");
@@ -52,7 +56,7 @@ async fn list(client: &Client) -> Vec<Value> {
 }
 
 /// Id of the session that asks.
-async fn own_id(client: &Client) -> String {
+pub async fn own_id(client: &Client) -> String {
     let own: Vec<Value> = list(client).await.into_iter().filter(|s| s["current"] == true).collect();
     assert_eq!(own.len(), 1, "{own:?}");
     own[0]["id"].as_str().expect("an id").to_owned()
@@ -113,6 +117,10 @@ async fn an_ended_session_is_out_everywhere() {
     assert_eq!(list(&own).await.len(), 1);
     own.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
     assert_eq!(own_socket.frame().await["event"], "settings_changed", "the asking one goes on");
+    for client in [&own, &lost] {
+        let token = client.cookie.as_deref().and_then(|c| c.split_once('=')).expect("a cookie").1;
+        assert!(!server.log().contains(token), "a token stands in the log");
+    }
 }
 
 #[tokio::test]

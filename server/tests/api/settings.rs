@@ -1,12 +1,8 @@
 //! Profile, preferences and password.
 
 use crate::{
-    common::{Answer, Client, PASSWORD, Server, messages, sign_up},
+    common::{Answer, Client, PASSWORD, Server, messages},
     sessions::Streams,
-};
-use domain::{
-    resource::{Density, Language, Theme},
-    validate::{Email, FullName, Invalid, KeyName, Password, Username, choice},
 };
 use serde_json::{Value, json};
 
@@ -138,113 +134,6 @@ async fn what_somebody_is_told_is_kept_for_all_their_browsers() {
     assert_eq!(answer.status, 200, "{answer:?}");
     let one = json!({ "done": false, "failed": false, "stalled": true, "sign_ins": false, "desktop": false });
     assert_eq!(client.read("/api/auth/me").await["notifications"], one);
-}
-
-/// A value that a form refuses: its field, the field with it, and the rule that says so in the browser.
-type Refused = (&'static str, String, Result<(), Invalid>);
-
-#[tokio::test]
-async fn every_bad_value_of_an_account_is_told_at_its_field_with_the_sentence_of_the_form() {
-    let server = Server::start().await;
-    let (visitor, ada) = (server.visitor(), server.user("ada").await);
-    fn of<T>(read: Result<T, Invalid>) -> Result<(), Invalid> {
-        read.map(drop)
-    }
-    let long = |n: usize| "a".repeat(n);
-    let texts = |bad: &[&str], longest: usize| {
-        let bad = bad.iter().map(|text| (*text).to_owned());
-        bad.chain([long(longest + 1)]).collect::<Vec<_>>()
-    };
-    let mut bad: Vec<Refused> = vec![];
-    for text in texts(&["", "ab", "a b", "ada@x", "a\u{200b}b"], 50) {
-        let told = of(Username::parse(&text));
-        bad.push(("username", text, told));
-    }
-    for text in texts(&["", "ada", "ada@", "@x.org", "ada@x", "a b@x.org", "ada@-x.org", "ada@x..org"], 254) {
-        let told = of(Email::parse(&text));
-        bad.push(("email", text, told));
-    }
-    for text in texts(&["\u{202e}ada", "a\u{7}", "\u{200b}"], 100) {
-        let told = of(FullName::parse(&text));
-        bad.push(("full_name", text, told));
-    }
-    for text in texts(&["", "short", "Sh0rt", "lower1case", "UPPER1CASE", "NoDigits"], 128) {
-        let told = of(Password::parse(&text));
-        bad.push(("password", text, told));
-    }
-    for (field, text, told) in &bad {
-        let Err(Invalid(sentences)) = told else { panic!("{field} {text:?} is good") };
-        let expected = json!({ *field: sentences });
-        let mut whole = sign_up("eve");
-        whole[*field] = json!(text);
-        let problem = visitor.post("/api/auth/signup", whole.clone()).await.problem(422, "invalid");
-        assert_eq!(problem["errors"], expected, "{field} {text:?}");
-        let form: Vec<(&str, &str)> = whole
-            .as_object()
-            .expect("a form")
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str().expect("text")))
-            .collect();
-        let answer = visitor.submit("/_fn/auth/sign_up", &form).await;
-        assert_eq!((answer.status, &answer.json()["errors"]), (422, &expected), "{field} {text:?}");
-        if matches!(*field, "email" | "full_name") {
-            let body = json!({ *field: text });
-            let problem = ada.patch("/api/auth/profile", body).await.problem(422, "invalid");
-            assert_eq!(problem["errors"], expected, "{field} {text:?}");
-            let email = if *field == "email" { text } else { "ada@example.org" };
-            let name = if *field == "full_name" { text.as_str() } else { "Ada" };
-            let form = [("email", email), ("full_name", name)];
-            let answer = ada.submit("/_fn/settings/save_profile", &form).await;
-            assert_eq!((answer.status, &answer.json()["errors"]), (422, &expected), "{field} {text:?}");
-        }
-        if *field == "password" {
-            let expected = json!({ "new_password": sentences });
-            let problem = change(&ada, PASSWORD, text).await.problem(422, "invalid");
-            assert_eq!(problem["errors"], expected, "{text:?}");
-            let form = [("current_password", PASSWORD), ("new_password", text), ("repeated_password", text)];
-            let answer = ada.submit("/_fn/settings/change_password", &form).await;
-            assert_eq!((answer.status, &answer.json()["errors"]), (422, &expected), "{text:?}");
-        }
-    }
-    for text in texts(&["", " ", "\u{202e}key"], 60) {
-        let Err(Invalid(sentences)) = of(KeyName::parse(&text)) else { panic!("{text:?} is good") };
-        let expected = json!({ "name": sentences });
-        let body = json!({ "name": text, "scopes": ["read"] });
-        let problem = ada.post("/api/auth/api-keys", body).await.problem(422, "invalid");
-        assert_eq!(problem["errors"], expected, "{text:?}");
-        let answer = ada.submit("/_fn/settings/make_key", &[("name", &text), ("scopes[]", "read")]).await;
-        assert_eq!((answer.status, &answer.json()["errors"]), (422, &expected), "{text:?}");
-    }
-    for (field, text, told) in [
-        ("theme", "pink", of(choice("pink", Theme::ALL))),
-        ("density", "huge", of(choice("huge", Density::ALL))),
-        ("language", "tlh", of(choice("tlh", Language::ALL))),
-    ] {
-        let Err(Invalid(sentences)) = told else { panic!("{text:?} is good") };
-        let expected = json!({ field: sentences });
-        let problem =
-            ada.patch("/api/auth/preferences", json!({ field: text })).await.problem(422, "invalid");
-        assert_eq!(problem["errors"], expected);
-        let answer = ada.submit("/_fn/settings/save_preferences", &[(field, text)]).await;
-        assert_eq!((answer.status, &answer.json()["errors"]), (422, &expected), "{field}");
-    }
-    // Nothing of it was done, and each bound itself is good.
-    let me = ada.read("/api/auth/me").await;
-    assert_eq!(
-        (&me["full_name"], &me["email"], &me["theme"]),
-        (&Value::Null, &json!("ada@example.org"), &json!("system"))
-    );
-    assert_eq!(ada.read("/api/auth/api-keys").await["items"], json!([]));
-    for (name, password) in
-        [("abc".to_owned(), "Aa345678".to_owned()), (long(50), format!("Aa1{}", long(125)))]
-    {
-        let body = json!({
-            "username": name, "email": format!("{}@example.org", long(name.len())), "password": password,
-            "full_name": long(100),
-        });
-        let made = visitor.post("/api/auth/signup", body).await;
-        assert_eq!(made.status, 201, "{made:?}");
-    }
 }
 
 #[tokio::test]

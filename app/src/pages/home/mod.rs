@@ -4,7 +4,7 @@ mod filter;
 
 use super::{
     problem::{Around, ProblemView},
-    workspace_dialog::{Asked, Sending, WorkspaceDialog, opened_by_address},
+    workspace_dialog::{Asked, Sending, Typed, WorkspaceDialog, opened_by_address},
 };
 use crate::{
     components::{
@@ -159,8 +159,8 @@ fn sentence(counts: &Counts) -> String {
 fn NewWorkspace(open: RwSignal<bool>, refused: FormState) -> impl IntoView {
     let (name, description) = (refused.value("name"), refused.value("description"));
     let stores = Stores::expect();
-    let send = move |name: String, description: String| async move {
-        if let Wire(Some(workspace)) = create_workspace(name, description, None).await? {
+    let send = move |typed: Typed| async move {
+        if let Wire(Some(workspace)) = create_workspace(typed.name, typed.description, typed.key).await? {
             stores.put_workspace(&workspace);
         }
         Ok(())
@@ -176,7 +176,7 @@ fn NewWorkspace(open: RwSignal<bool>, refused: FormState) -> impl IntoView {
             refused,
             name: name.into(),
             description: description.into(),
-            send: Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending),
+            send: Callback::new(move |typed| Box::pin(send(typed)) as Sending),
         } />
     }
 }

@@ -2,12 +2,14 @@
 
 use super::Now;
 use crate::{
-    components::{Field, NumberField, Select, SelectOption},
+    components::{Field, Note, NumberField, Select, SelectOption, takes_cursor},
     forms::error_of,
+    paths,
     server_fns::rag::RagPage,
     view,
 };
 use domain::{
+    WorkspaceId,
     message::number,
     rag::{
         CHUNK_OVERLAP, CHUNK_SIZE, ChunkingStrategy, ModelState, RagChoice, RagConfig, RagField, RagOptions,
@@ -39,8 +41,8 @@ pub fn Fields(
     now: Now,
     fill: Callback<(RagField, String)>,
 ) -> impl IntoView {
-    let RagPage { options, workspace, .. } = read;
-    let of_workspace = workspace.is_some();
+    let RagPage { options, workspace, config: read_config, .. } = read;
+    let of_workspace = workspace.map(|workspace| workspace.id);
     // What the fields start with; what a person types is the browser's own affair.
     let first = StoredValue::new(now.get_untracked());
     let value = move |field: RagField| {
@@ -48,9 +50,9 @@ pub fn Fields(
     };
     let held = move |field: RagField| now.with(|n| n.get(field.as_str()).cloned().unwrap_or_default());
     let differs = move |field: RagField| {
-        of_workspace.then(|| view! { <Differs field mine=Memo::new(move |_| base.with(|base| text_of(base, field))) now fill /> })
+        of_workspace.map(|workspace| view! { <Differs workspace field mine=Memo::new(move |_| base.with(|base| text_of(base, field))) now fill /> })
     };
-    let models = model_options(&options);
+    let models = model_options(&options, &read_config.embedding_model);
     let model_help = {
         let options = options.clone();
         Signal::derive(move || {
@@ -80,6 +82,7 @@ pub fn Fields(
         all.insert(0, SelectOption::new("", "None"));
         all
     };
+    let rerank_error = error_of("rerank_enabled");
     view! {
         <fieldset class="group">
             <legend class="section-title">"Chunks"</legend>
@@ -160,15 +163,21 @@ pub fn Fields(
                 help="1 to 50. More passages know more, and take longer to read."
             />
             {differs(RagField::TopK)}
-            <label class="check" data-field="Reranking">
-                <input
-                    type="checkbox"
-                    name="rerank_enabled"
-                    value="true"
-                    checked=!value(RagField::RerankEnabled).is_empty()
-                />
-                "Put the found passages in order anew (rerank)"
-            </label>
+            <div class="field" data-field="Reranking">
+                <label class="check">
+                    <input
+                        type="checkbox"
+                        name="rerank_enabled"
+                        value="true"
+                        checked=!value(RagField::RerankEnabled).is_empty()
+                        autofocus=takes_cursor(rerank_error.into())
+                        aria-invalid=move || rerank_error.get().map(|_| "true")
+                        aria-describedby="rerank_enabled-note"
+                    />
+                    "Put the found passages in order anew (rerank)"
+                </label>
+                <Note id="rerank_enabled-note" error=rerank_error.into() />
+            </div>
             {differs(RagField::RerankEnabled)}
             <Select
                 label="Rerank model"
@@ -183,9 +192,12 @@ pub fn Fields(
     }
 }
 
+const BACK: &str = "Reset to my default";
+
 /// The mark of a field that differs from the person's default, and the way back.
 #[component]
 fn Differs(
+    workspace: WorkspaceId,
     field: RagField,
     mine: Memo<String>,
     now: Now,
@@ -216,8 +228,15 @@ fn Differs(
                             data-scripted=""
                             on:click=move |_| fill.run((field, mine.get_untracked()))
                         >
-                            "Reset to my default"
+                            {BACK}
                         </button>
+                        <a
+                            class="link"
+                            data-unscripted=""
+                            href=paths::rag_filled(Some(workspace), super::RESET_FIELD, field.as_str())
+                        >
+                            {BACK}
+                        </a>
                     }
                 })
             }}
@@ -234,8 +253,9 @@ fn choice_options(choices: &[RagChoice]) -> Vec<SelectOption> {
     choices.iter().map(option).collect()
 }
 
-/// Only what can run is offered; the rest says why not.
-fn model_options(options: &RagOptions) -> Vec<SelectOption> {
+/// Only what can run is offered; the rest says why not. The saved one can stay, whatever its state: a browser would not
+/// send a choice that is disabled, and nothing else of the form could be saved.
+fn model_options(options: &RagOptions, saved: &str) -> Vec<SelectOption> {
     let option = |model: &domain::rag::EmbeddingModel| {
         let state = match model.state {
             ModelState::Ready => "",
@@ -246,7 +266,7 @@ fn model_options(options: &RagOptions) -> Vec<SelectOption> {
         SelectOption {
             value: model.name.clone(),
             words: format!("{}{dim}{state}", model.name),
-            disabled: model.state != ModelState::Ready,
+            disabled: model.state != ModelState::Ready && model.name != saved,
         }
     };
     options.models.iter().map(option).collect()
@@ -261,5 +281,35 @@ fn words(name: &str) -> String {
             let mut letters = other.chars();
             letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::rag::EmbeddingModel;
+
+    #[test]
+    fn a_model_that_cannot_run_says_so_and_cannot_be_chosen_unless_it_is_saved() {
+        let model =
+            |name: &str, state| EmbeddingModel { name: name.into(), state, ..EmbeddingModel::builtin() };
+        let models = vec![
+            model("here", ModelState::Ready),
+            model("away", ModelState::Unreachable),
+            model("bare", ModelState::NeedsConfiguration),
+        ];
+        let shown = |saved: &str| {
+            let all = model_options(&RagOptions::new(models.clone()), saved).into_iter();
+            all.map(|option| (option.words, option.disabled)).collect::<Vec<_>>()
+        };
+        let words = [
+            "here, 384 dimensions",
+            "away, 384 dimensions (unreachable)",
+            "bare, 384 dimensions (needs configuration)",
+        ];
+        let expected =
+            |disabled: [bool; 3]| words.map(str::to_owned).into_iter().zip(disabled).collect::<Vec<_>>();
+        assert_eq!(shown("here"), expected([false, true, true]));
+        assert_eq!(shown("away"), expected([false, false, true]));
     }
 }

@@ -59,7 +59,14 @@ pub fn WorkspaceRagPage() -> impl IntoView {
 /// Reads the config and shows it.
 #[component]
 fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace: bool) -> impl IntoView {
-    let start = StoredValue::new(FormState::of_page());
+    let query = use_query_map();
+    let mut first = FormState::of_page();
+    for what in [PRESET, RESET_FIELD] {
+        if let Some(name) = query.with_untracked(|q| q.get(what)) {
+            first.values.insert(what.to_owned(), name);
+        }
+    }
+    let start = StoredValue::new(first);
     let page = page_data(
         move || workspace.get(),
         move |id| async move {
@@ -71,7 +78,6 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
         true,
     );
     // An address that ends in `?reindex` asks what a re-index will take.
-    let query = use_query_map();
     let asks = Memo::new(move |_| is_workspace && query.with(|q| q.get("reindex").is_some()));
     let estimate = page_data(
         move || workspace.get().filter(|_| asks.get()),
@@ -95,7 +101,7 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
         || view! { <RowsSkeleton rows=6 /> },
         keep,
         move |read, told, anew| {
-            let first = FormState::told_once(start);
+            let first = filled_in(FormState::told_once(start), &read);
             let again = Callback::new(move |said: Option<&'static str>| {
                 start.set_value(FormState { said: said.map(str::to_owned), ..FormState::default() });
                 anew.run(());
@@ -103,6 +109,22 @@ fn Loaded(workspace: Signal<Option<WorkspaceId>>, #[prop(optional)] is_workspace
             view! { <Config read told start=first again /> }
         },
     )
+}
+
+/// What an address asks to fill in: the way of presets and of single fields without a script.
+const PRESET: &str = "preset";
+const RESET_FIELD: &str = "reset";
+
+/// Puts what the address asks for in the place of what is saved. Nothing of it is saved before the form is sent.
+fn filled_in(mut start: FormState, read: &RagPage) -> FormState {
+    let preset = start.values.remove(PRESET).and_then(|name| name.parse::<Preset>().ok());
+    let field = start.values.remove(RESET_FIELD).and_then(|name| name.parse::<RagField>().ok());
+    let of_preset = preset.map(|preset| preset.fill(&read.config));
+    let of_preset = of_preset.iter().flat_map(|config| Preset::fields().map(move |field| (field, config)));
+    for (field, config) in of_preset.chain(field.map(|field| (field, &read.base))) {
+        start.values.insert(field.as_str().to_owned(), text_of(config, field));
+    }
+    start
 }
 
 #[component]
@@ -222,16 +244,33 @@ fn Config(
                 locked
             >
                 {workspace.map(|id| view! { <input type="hidden" name="workspace" value=id.to_string() /> })}
-                <fieldset class="presets" data-scripted="">
+                <fieldset class="presets">
                     <legend class="field-label">"Start from"</legend>
                     {Preset::ALL
                         .iter()
                         .map(|&one| {
-                            view! {
-                                <button type="button" class="preset" on:click=move |_| preset(one)>
+                            let words = move || {
+                                view! {
                                     <strong>{one.title()}</strong>
                                     <span class="meta">{one.about()}</span>
+                                }
+                            };
+                            view! {
+                                <button
+                                    type="button"
+                                    class="preset"
+                                    data-scripted=""
+                                    on:click=move |_| preset(one)
+                                >
+                                    {words()}
                                 </button>
+                                <a
+                                    class="preset"
+                                    data-unscripted=""
+                                    href=paths::rag_filled(workspace, PRESET, one.as_str())
+                                >
+                                    {words()}
+                                </a>
                             }
                         })
                         .collect_view()}

@@ -78,6 +78,10 @@ pub fn Preview(now: Now, wrong: Callback<(), Option<String>>) -> impl IntoView {
         });
     });
     view! {
+        <p class="muted" data-unscripted="">
+            "With JavaScript, a sample of your text is cut here as you change the fields. Programs can ask for the same at "
+            <code class="mono">"/api/rag/preview"</code> "."
+        </p>
         <section class="section" aria-labelledby="preview-title" data-scripted="">
             <h2 class="section-title" id="preview-title">
                 "Preview"

@@ -5,8 +5,8 @@ use crate::{
     components::{
         Ago, Field, Icon, IconName, LinkButton, LoadingSpinner, RowsSkeleton, Size, TabTitle, words,
     },
-    forms::{Afterwards, Deed, FormState, Hooks, SaveForm, error_of},
-    paths,
+    forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
+    paths, rules,
     server_fns::settings::{DeleteAccount, StartExport, read_export},
     stores::Stores,
     view,
@@ -93,6 +93,7 @@ fn ExportLine(read: Option<Export>, again: Callback<serde_json::Value>) -> impl 
 #[component]
 fn Leave(start: FormState) -> impl IntoView {
     let hooks = Hooks {
+        check: Some(Callback::new(|typed: Typed| rules::leave(&|field| typed.text(field)))),
         saved: Some(Callback::new(|_| {
             let _ = window().location().assign(&paths::sign_in_since(paths::Why::Deleted, ""));
             None
@@ -105,6 +106,7 @@ fn Leave(start: FormState) -> impl IntoView {
             <p class="muted">
                 "Everything goes: your workspaces with their documents, files and vectors, your keys and your sessions. What is being worked on is stopped. This cannot be undone."
             </p>
+            // Not guarded: a password that was typed and not sent is nothing to lose.
             <SaveForm
                 action=DeleteAccount::url()
                 verb="Delete my account"

@@ -4,14 +4,15 @@ use super::super::problem::ProblemView;
 use crate::{
     components::{
         Ago, Button, CopyButton, Field, Icon, IconName, Note, OnDay, RowsSkeleton, Said, Select,
-        SelectOption, TabTitle, focus_if_lost, use_now,
+        SelectOption, TabTitle, focus_if_lost, takes_cursor, use_now,
     },
     forms::{Afterwards, Deed, FormState, Hooks, SaveForm, Typed, error_of},
+    rules,
     server_fns::settings::{MakeKey, RevokeKey, list_keys},
     view,
     wire::{Wire, page_data},
 };
-use domain::{ApiKey, FieldErrors, Scope, Timestamp, validate::KeyName};
+use domain::{ApiKey, Scope, Timestamp};
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
 use wasm_bindgen::JsCast;
@@ -103,7 +104,7 @@ fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>
     let lives = LIVES.map(|(value, words)| SelectOption::new(value, words)).to_vec();
     let life = start.typed_or("expires_in_days", LIVES[0].0);
     let hooks = Hooks {
-        check: Some(Callback::new(check)),
+        check: Some(Callback::new(|typed: Typed| rules::api_key(&|field| typed.text(field)))),
         saved: Some(Callback::new(move |answer: Value| {
             secret.set(answer.as_str().map(str::to_owned));
             made.run(());
@@ -150,8 +151,10 @@ fn NewKey(start: FormState, secret: RwSignal<Option<String>>, made: Callback<()>
 #[component]
 fn Scopes(ticked: String) -> impl IntoView {
     let error = error_of("scopes");
+    let takes_cursor = takes_cursor(error.into());
     let one = |scope: &Scope| {
         let scope = *scope;
+        let autofocus = takes_cursor && Some(&scope) == Scope::ALL.first();
         let is_ticked = ticked.split(' ').any(|ticked| ticked == scope.as_str());
         view! {
             <label class="check">
@@ -160,6 +163,7 @@ fn Scopes(ticked: String) -> impl IntoView {
                     name="scopes[]"
                     value=scope.as_str()
                     checked=is_ticked
+                    autofocus=autofocus
                     aria-invalid=move || error.get().map(|_| "true")
                     aria-describedby="scopes-note"
                 />
@@ -186,15 +190,6 @@ const fn about(scope: Scope) -> &'static str {
         Scope::Chat => "ask questions",
         Scope::StatusWrite => "report the status of documents that a worker of yours processes",
     }
-}
-
-fn check(typed: Typed) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    errors.take("name", KeyName::parse(&typed.text("name")));
-    if typed.text("scopes[]").is_empty() {
-        errors.add("scopes", domain::api_key::NO_SCOPE);
-    }
-    errors
 }
 
 /// When a key ends; an ended one says so.

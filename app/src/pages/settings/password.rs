@@ -2,13 +2,11 @@
 use crate::{
     components::{Field, Icon, IconName, TabTitle},
     forms::{Afterwards, FormState, Hooks, SaveForm, Typed, error_of},
-    server_fns::settings::{ChangePassword, password_said, repeated},
+    rules,
+    server_fns::settings::{ChangePassword, password_said},
     view,
 };
-use domain::{
-    FieldErrors,
-    validate::{Password, current_password, password_rules},
-};
+use domain::validate::password_rules;
 use leptos::{prelude::*, server_fn::ServerFn};
 
 #[component]
@@ -16,7 +14,7 @@ pub fn PasswordPage() -> impl IntoView {
     let start = FormState::of_page();
     let new = RwSignal::new(String::new());
     let hooks = Hooks {
-        check: Some(Callback::new(check)),
+        check: Some(Callback::new(|typed: Typed| rules::password(&|field| typed.text(field)))),
         typed: Some(Callback::new(move |typed: Typed| new.set(typed.text("new_password")))),
         saved: Some(Callback::new(|ended: serde_json::Value| ended.as_u64().map(password_said))),
     };
@@ -76,16 +74,4 @@ fn Rule(sentence: &'static str, kept: bool) -> impl IntoView {
             <span class="sr-only">{if kept { " (kept)" } else { " (not yet)" }}</span>
         </li>
     }
-}
-
-fn check(typed: Typed) -> FieldErrors {
-    let (current, new) = (typed.text("current_password"), typed.text("new_password"));
-    let mut errors = FieldErrors::default();
-    errors.take("current_password", current_password(&current));
-    if errors.take("new_password", Password::instead_of(&current, &new)).is_some()
-        && let Err(wrong) = repeated(&new, &typed.text("repeated_password"))
-    {
-        errors = wrong;
-    }
-    errors
 }

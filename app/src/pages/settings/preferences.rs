@@ -2,8 +2,9 @@
 
 use super::with_user;
 use crate::{
-    components::{Icon, IconName, Select, SelectOption, TabTitle},
-    forms::{FormState, Hooks, SaveForm, Typed},
+    components::{Icon, IconName, Note, Select, SelectOption, TabTitle, takes_cursor},
+    forms::{FormState, Hooks, SaveForm, Typed, error_of},
+    rules,
     server_fns::settings::SavePreferences,
     stores::Stores,
     view,
@@ -32,6 +33,7 @@ fn PreferencesForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoV
     let saved = stores.saved_look();
     let saved = Memo::new(move |_| saved.get().unwrap_or((Theme::System, Density::default())));
     let hooks = Hooks {
+        check: Some(Callback::new(|typed: Typed| rules::preferences(&|field| typed.text(field)))),
         typed: Some(Callback::new(move |typed: Typed| {
             if let (Ok(theme), Ok(density)) = (typed.text("theme").parse(), typed.text("density").parse()) {
                 stores.show_look(theme, density);
@@ -80,6 +82,7 @@ fn PreferencesForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoV
                 name="language"
                 options=languages
                 value=Signal::derive(move || Some(language.get().as_str().to_owned()))
+                error=error_of("language")
                 help="The languages that InsightHub is translated into."
             />
         </SaveForm>
@@ -94,10 +97,22 @@ fn Choice(
     chosen: Signal<&'static str>,
     options: Vec<(&'static str, &'static str, Option<IconName>)>,
 ) -> impl IntoView {
+    let error = error_of(name);
+    let note = format!("{name}-note");
+    let takes_cursor = takes_cursor(error.into());
+    let described = note.clone();
     let option = move |(value, words, icon): (&'static str, &'static str, Option<IconName>)| {
         view! {
             <label>
-                <input type="radio" name=name value=value checked=move || chosen.get() == value />
+                <input
+                    type="radio"
+                    name=name
+                    value=value
+                    checked=move || chosen.get() == value
+                    autofocus=takes_cursor && chosen.get_untracked() == value
+                    aria-invalid=move || error.get().map(|_| "true")
+                    aria-describedby=described.clone()
+                />
                 {icon.map(|name| view! { <Icon name /> })}
                 {words}
             </label>
@@ -107,6 +122,7 @@ fn Choice(
         <fieldset class="field" data-field=label>
             <legend class="field-label">{label}</legend>
             <div class="segmented">{options.into_iter().map(option).collect_view()}</div>
+            <Note id=note error=error.into() />
         </fieldset>
     }
 }

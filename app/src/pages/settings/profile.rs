@@ -4,13 +4,11 @@ use super::with_user;
 use crate::{
     components::{Field, TabTitle},
     forms::{FormState, Hooks, SaveForm, Typed, error_of},
+    rules,
     server_fns::settings::SaveProfile,
     view,
 };
-use domain::{
-    FieldErrors, User,
-    validate::{Email, FullName},
-};
+use domain::User;
 use leptos::{prelude::*, server_fn::ServerFn};
 
 #[component]
@@ -32,7 +30,10 @@ fn ProfileForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoView 
     let username = Signal::derive(move || value("", |u| u.username.clone()));
     let full_name = Signal::derive(move || value("full_name", |u| u.full_name.clone().unwrap_or_default()));
     let email = Signal::derive(move || value("email", |u| u.email.clone()));
-    let hooks = Hooks { check: Some(Callback::new(check)), ..Hooks::default() };
+    let hooks = Hooks {
+        check: Some(Callback::new(|typed: Typed| rules::profile(&|field| typed.text(field)))),
+        ..Hooks::default()
+    };
     view! {
         <SaveForm
             action=SaveProfile::url()
@@ -71,11 +72,4 @@ fn ProfileForm(user: RwSignal<Option<User>>, start: FormState) -> impl IntoView 
             />
         </SaveForm>
     }
-}
-
-fn check(typed: Typed) -> FieldErrors {
-    let mut errors = FieldErrors::default();
-    errors.take("full_name", FullName::parse(&typed.text("full_name")));
-    errors.take("email", Email::parse(&typed.text("email")));
-    errors
 }

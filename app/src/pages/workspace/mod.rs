@@ -14,7 +14,7 @@ use super::{
     not_found::{Missing, no_such},
     problem::{Around, ProblemView},
     rag::Stale,
-    workspace_dialog::{Asked, Sending, WorkspaceDialog, opened_by_address},
+    workspace_dialog::{Asked, Sending, Typed, WorkspaceDialog, opened_by_address},
 };
 use crate::{
     AppError,
@@ -234,8 +234,8 @@ fn Edit(
     };
     let name = Signal::derive(move || value("name", |w| &w.name));
     let description = Signal::derive(move || value("description", |w| &w.description));
-    let send = move |name: String, description: String| async move {
-        if let Wire(Some(workspace)) = edit_workspace(id, name, description).await? {
+    let send = move |typed: Typed| async move {
+        if let Wire(Some(workspace)) = edit_workspace(id, typed.name, typed.description).await? {
             stores.put_workspace(&workspace);
         }
         Ok(())
@@ -251,7 +251,7 @@ fn Edit(
             refused,
             name,
             description,
-            send: Callback::new(move |(name, description)| Box::pin(send(name, description)) as Sending),
+            send: Callback::new(move |typed| Box::pin(send(typed)) as Sending),
         } />
     }
 }

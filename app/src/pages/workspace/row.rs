@@ -88,7 +88,10 @@ fn what_happens(document: &Document) -> String {
 mod tests {
     use super::*;
     use crate::samples::document;
-    use domain::resource::{INTERRUPTED, STALLED, Warning};
+    use domain::{
+        rag::{ChunkingStrategy, IndexedWith},
+        resource::{INTERRUPTED, STALLED, Warning},
+    };
 
     #[test]
     fn an_interrupted_document_does_not_look_as_if_somebody_worked_on_it() {
@@ -98,6 +101,22 @@ mod tests {
         assert_eq!(what_happens(&left), "Nobody is at it.");
         assert_eq!(Shown::of_document(&left, None), Shown::Interrupted);
         assert!(!Shown::Interrupted.moves());
+    }
+
+    #[test]
+    fn a_stale_document_tells_what_it_was_embedded_with() {
+        let mut old = document(1, 1, DocumentStatus::Ready);
+        old.indexed_with = Some(IndexedWith {
+            embedding_model: Some("words-embed".into()),
+            chunking_strategy: ChunkingStrategy::Token,
+            chunk_size: 300,
+            chunk_overlap: 30,
+        });
+        old.chunk_count = 7;
+        assert_eq!(what_happens(&old), "7 chunks");
+        old.stale = true;
+        assert_eq!(what_happens(&old), "Stale: embedded with words-embed, token 300 / 30");
+        assert_eq!(Shown::of_document(&old, None).key(), "stale");
     }
 
     #[test]

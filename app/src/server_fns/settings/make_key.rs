@@ -3,7 +3,7 @@
 use crate::{error::AppError, wire::Answer};
 use leptos::prelude::*;
 
-/// Answers the secret; none when the same form made the key before.
+/// Answers the secret; none when the same form made the key a while before.
 #[server(prefix = "/_fn", endpoint = "settings/make_key", output = Answer)]
 pub async fn make_key(
     #[server(default)] name: String,
@@ -24,7 +24,7 @@ pub async fn make_key(
     let form = ApiKeyForm { name: name.clone(), scopes, expires_in_days: expires, expires_at: None };
     // What was typed anew since is another command.
     let command = (!key.is_empty()).then(|| format!("{key} {name} {expires_in_days} {ticked}"));
-    let made = services.create_key(who.user.id, &form, command).await;
+    let made = services.create_key_by_form(who.user.id, &form, command).await;
     ssr::finish_with_secret(
         made.map(|made| made.secret),
         ssr::Form {

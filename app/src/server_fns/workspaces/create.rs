@@ -11,9 +11,9 @@ use leptos::prelude::*;
 pub async fn create_workspace(
     #[server(default)] name: String,
     #[server(default)] description: String,
-    /// Chosen by the page, so that a second press makes no second workspace.
+    /// Drawn with the form, so that a form that is sent twice makes one workspace.
     #[server(default)]
-    command_id: Option<String>,
+    key: String,
 ) -> Result<Wire<Option<Workspace>>, AppError> {
     use crate::ssr::{self, Form};
     let (services, who) = ssr::signed_in()?;
@@ -23,7 +23,7 @@ pub async fn create_workspace(
         ..Default::default()
     };
     // What was typed anew since is another command.
-    let command = command_id.filter(|id| !id.is_empty()).map(|id| format!("{id} {name} {description}"));
+    let command = (!key.is_empty()).then(|| format!("{key} {name} {description}"));
     let made = services.create_workspace(who.user.id, form, command).await;
     let values = [("name", &*name), ("description", &*description)];
     ssr::finish(made.map(|made| Wire(Some(made))), Form { page: "/", next: "/", values: &values, said: "" })

@@ -6,7 +6,7 @@ use crate::ports::{Bus, EventLog, LoggedEvent, Signal, StoreError};
 use bytes::Bytes;
 use domain::{ApiKeyId, Epoch, ServerFrame, SessionId, UserId};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -35,10 +35,26 @@ pub struct Resume {
 }
 
 /// What a stream was opened with, and ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opener {
     Session(SessionId),
     Key(ApiKeyId),
+}
+
+impl Opener {
+    pub(super) const fn session(self) -> Option<SessionId> {
+        match self {
+            Self::Session(id) => Some(id),
+            Self::Key(_) => None,
+        }
+    }
+
+    pub(super) const fn key(self) -> Option<ApiKeyId> {
+        match self {
+            Self::Key(id) => Some(id),
+            Self::Session(_) => None,
+        }
+    }
 }
 
 impl From<SessionId> for Opener {
@@ -237,6 +253,17 @@ impl Hub {
         lock(&self.rooms).values().map(|r| lock(&r.state).mailboxes.len()).sum()
     }
 
+    /// What the open streams were opened with, each once.
+    pub(super) fn openers(&self) -> HashSet<(UserId, Opener)> {
+        let rooms = lock(&self.rooms);
+        let of_room = |room: &Arc<Room>| {
+            let openers: Vec<_> =
+                lock(&room.state).mailboxes.values().map(|m| (room.user, m.opener)).collect();
+            openers
+        };
+        rooms.values().flat_map(of_room).collect()
+    }
+
     fn hear(self: &Arc<Self>, event: Arc<LoggedEvent>) {
         let Some(room) = lock(&self.rooms).get(&event.user_id).cloned() else { return };
         let mut state = lock(&room.state);
@@ -260,7 +287,7 @@ impl Hub {
     }
 
     /// Has those of the user's streams that `which` names look whether they may go on.
-    fn doubt(&self, user: UserId, which: impl Fn(Opener) -> bool) {
+    pub(super) fn doubt(&self, user: UserId, which: impl Fn(Opener) -> bool) {
         let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
         for mailbox in lock(&room.state).mailboxes.values().filter(|m| which(m.opener)) {
             lock(&mailbox.state).unsure = true;

@@ -3,6 +3,7 @@
 
 mod hub;
 mod queue;
+mod watch;
 
 pub use hub::{ConnectError, Connection, Hub, MAX_CONNECTIONS, Opener, Outgoing, Resume};
 pub use queue::BOUND;

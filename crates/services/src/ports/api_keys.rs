@@ -41,6 +41,9 @@ pub trait ApiKeys: Send + Sync {
     /// The key with that hash and its user, also when it has expired; `None` when the account is being deleted.
     async fn key(&self, secret_hash: &str) -> Result<Option<(ApiKey, User)>, StoreError>;
 
+    /// Which of these were not revoked, whosever they are; also expired ones.
+    async fn left_among(&self, ids: &[ApiKeyId]) -> Result<Vec<ApiKeyId>, StoreError>;
+
     /// Notes that the key was used; called at most once a minute for each.
     async fn touch_key(&self, id: ApiKeyId, now: Timestamp) -> Result<(), StoreError>;
 

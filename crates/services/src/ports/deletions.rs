@@ -74,6 +74,10 @@ pub trait Deletions: Send + Sync {
     /// Removes the thing itself. From here on its names are free, and nothing can be made in it any more.
     async fn remove_doomed(&self, doomed: Doomed) -> Result<(), StoreError>;
 
+    /// Takes the words of what was removed out of the pages of the full-text index, a part at a time, from the beginning
+    /// when `anew`; answers whether none is left there.
+    async fn forget_words(&self, anew: bool) -> Result<bool, StoreError>;
+
     /// Says that it is through.
     async fn end_deletion(&self, job: JobId, now: Timestamp) -> Result<(), StoreError>;
 

@@ -60,6 +60,9 @@ pub trait Sessions: Send + Sync {
         now: Timestamp,
     ) -> Result<Page<SessionInfo>, StoreError>;
 
+    /// Which of these are live, whosever they are.
+    async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<SessionId>, StoreError>;
+
     /// Notes that the session was used; called at most once a minute for each.
     async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
 

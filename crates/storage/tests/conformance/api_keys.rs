@@ -121,7 +121,12 @@ async fn only_its_user_revokes_a_key_and_the_bus_is_told_once(s: impl Subject + 
     let key = make(&s, wanted.clone()).await;
     assert!(!s.store.revoke_key(bob, key.id).await.unwrap());
     assert!(s.store.key(&wanted.secret_hash).await.unwrap().is_some());
+    let other = make(&s, new(&s, bob, "y")).await;
+    let mut left = s.store.left_among(&[key.id, other.id]).await.unwrap();
+    left.sort_unstable();
+    assert_eq!(left, [key.id, other.id]);
     assert!(s.store.revoke_key(ada, key.id).await.unwrap());
+    assert_eq!(s.store.left_among(&[key.id, other.id]).await.unwrap(), [other.id]);
     assert!(!s.store.revoke_key(ada, key.id).await.unwrap());
     assert!(s.store.key(&wanted.secret_hash).await.unwrap().is_none());
     let told = s.world().bus.signals();

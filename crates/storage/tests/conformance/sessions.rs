@@ -79,6 +79,14 @@ async fn a_session_is_found_by_its_id_for_its_user_only(s: impl Subject + DerefM
     assert_eq!((found.id, found.user_id, found.renewed_at), (new.id, ada, None));
     assert!(s.store.session_of(eve, new.id, new.created_at).await.unwrap().is_none());
     assert!(s.store.session_of(ada, new.id, new.expires_at).await.unwrap().is_none(), "expired");
+    // Among others, and whosever it is.
+    let stranger = SessionId::new(s.world().uuid());
+    let among = async |ids: &[SessionId], now| s.store.live_among(ids, now).await.unwrap();
+    assert_eq!(among(&[stranger, new.id], new.created_at).await, [new.id]);
+    assert!(among(&[stranger], new.created_at).await.is_empty());
+    assert!(among(&[new.id], new.expires_at).await.is_empty(), "expired");
+    assert!(s.store.end_session(ada, new.id, new.created_at).await.unwrap());
+    assert!(among(&[stranger, new.id], new.created_at).await.is_empty());
 }
 
 async fn live_sessions_are_listed_page_by_page_newest_first(s: impl Subject + DerefMut<Target = Database>) {

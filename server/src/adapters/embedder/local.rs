@@ -1,7 +1,7 @@
 //! The built-in model, loaded once, when it is first needed: it embeds, and its tokenizer measures passages.
 
 use domain::rag::{EmbeddingModel, ModelState};
-use embedding::MiniLm;
+use embedding::{MiniLm, ModelError};
 use ingest::{chunk::TokenCounter, pipeline::SharedTokens};
 use services::ports::EmbedError;
 use std::{
@@ -47,11 +47,18 @@ impl LocalEmbedder {
     /// What is said of it now: its files may come while the server runs.
     pub fn state(&self) -> EmbeddingModel {
         let ready = EmbeddingModel::builtin();
-        if self.loader.dir.join("model.safetensors").is_file() {
-            return ready;
-        }
-        let detail = "Its files are not on this server; the operator brings them with `cargo xtask setup`, or names \
-                      their folder in INSIGHTHUB_MODELS_DIR.";
+        let is_loaded = self.loader.model.try_lock().is_ok_and(|slot| slot.is_some());
+        let detail = match MiniLm::check(&self.loader.dir) {
+            _ if is_loaded => return ready,
+            Ok(()) => return ready,
+            Err(ModelError::Missing { .. }) => {
+                "Its files are not on this server; the operator brings them with `cargo xtask setup`, or names their \
+                 folder in INSIGHTHUB_MODELS_DIR."
+            }
+            Err(ModelError::Damaged { .. }) => {
+                "Its files on this server are damaged; the operator deletes them and runs `cargo xtask setup`."
+            }
+        };
         EmbeddingModel { state: ModelState::NeedsConfiguration, detail: detail.to_owned(), ..ready }
     }
 
@@ -105,5 +112,26 @@ mod tests {
             "{said}"
         );
         assert!(matches!(embedder.tokens(), Err(EmbedError::Missing(_))));
+    }
+
+    #[test]
+    fn a_model_whose_download_broke_off_is_not_ready() {
+        let models = std::env::var_os("INSIGHTHUB_MODELS_DIR").map(PathBuf::from);
+        let whole = models.unwrap_or_else(crate::config::default_models).join(MiniLm::NAME);
+        let dir = tempfile::tempdir().expect("a folder");
+        let files = dir.path().join(MiniLm::NAME);
+        std::fs::create_dir(&files).expect("made");
+        for name in ["config.json", "tokenizer.json"] {
+            std::fs::copy(whole.join(name), files.join(name)).expect("the model is here");
+        }
+        let embedder = LocalEmbedder::new(dir.path());
+        assert_eq!(embedder.state().state, ModelState::NeedsConfiguration);
+        let tensors = std::fs::read(whole.join("model.safetensors")).expect("the model is here");
+        std::fs::write(files.join("model.safetensors"), &tensors[..tensors.len() - 1]).expect("written");
+        let torn = embedder.state();
+        assert_eq!(torn.state, ModelState::NeedsConfiguration);
+        assert!(torn.detail.contains("damaged"), "{}", torn.detail);
+        std::fs::write(files.join("model.safetensors"), &tensors).expect("written");
+        assert_eq!(embedder.state().state, ModelState::Ready);
     }
 }

@@ -57,6 +57,12 @@ impl Answer {
         set.filter_map(|c| c.split(';').next()).find(|c| c.contains("insighthub_session=")).map(str::to_owned)
     }
 
+    /// `name=value` of what a form left for the page that it leads to.
+    pub fn flash_cookie(&self) -> Option<String> {
+        let set = self.headers.get_all("set-cookie").iter().filter_map(|v| v.to_str().ok());
+        set.filter_map(|c| c.split(';').next()).find(|c| c.starts_with("insighthub_form=")).map(str::to_owned)
+    }
+
     /// `name=value` of the mark that tells the browser at its next sign-in.
     pub fn device_cookie(&self) -> Option<String> {
         let set = self.headers.get_all("set-cookie").iter().filter_map(|v| v.to_str().ok());
@@ -136,6 +142,25 @@ impl Client {
         self.send(request.body(pairs.join("&"))).await
     }
 
+    /// Sends fields as a browser without a script sends a form.
+    pub async fn post_form(&self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let pairs: Vec<String> =
+            fields.iter().map(|(name, text)| format!("{name}={}", encode(text))).collect();
+        let request = self.request("POST", path).header("accept", "text/html").header("origin", &self.base);
+        let request = request.header("content-type", "application/x-www-form-urlencoded");
+        self.send(request.body(pairs.join("&"))).await
+    }
+
+    /// A page of the site; `flash` is what a form before it left.
+    pub async fn page_after(&self, path: &str, flash: Option<String>) -> String {
+        let both: Vec<&str> = self.cookie.as_deref().into_iter().chain(flash.as_deref()).collect();
+        let bare = Client { cookie: None, ..self.clone() };
+        let request = bare.request("GET", path).header("cookie", both.join("; "));
+        let answer = bare.send(request).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        String::from_utf8(answer.body).expect("text")
+    }
+
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(self.request("PATCH", path).json(&body)).await
     }
@@ -195,6 +220,21 @@ impl Client {
         let (stream, _) = client_async(request, stream).await?;
         Ok(Socket::new(stream))
     }
+}
+
+/// The part of a page from the form on that is posted to that address.
+pub fn form_of<'a>(html: &'a str, action: &str) -> &'a str {
+    let start = html.find(&format!("action=\"{action}\"")).unwrap_or_else(|| panic!("no {action} in {html}"));
+    let end = html[start..].find("</form>").expect("an end");
+    &html[start..start + end]
+}
+
+/// The key that the server drew for a form.
+pub fn key_of(form: &str) -> String {
+    let rest = form.split_once("name=\"key\" value=\"").unwrap_or_else(|| panic!("no key in {form}")).1;
+    let key = rest.split('"').next().unwrap_or_default();
+    assert!(key.len() >= 32, "{form}");
+    key.to_owned()
 }
 
 /// Messages of one field of a problem.

@@ -5,7 +5,7 @@ mod client;
 mod files;
 mod socket;
 
-pub use client::{Answer, Client, messages};
+pub use client::{Answer, Client, form_of, key_of, messages};
 pub use files::{fixture, fixtures, form, prose};
 pub use socket::Socket;
 
@@ -24,6 +24,9 @@ use tempfile::TempDir;
 
 /// A test that waits longer than this for a condition has failed.
 pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// How soon a stream has to end after what opened it: a session, a password, a key.
+pub const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_insighthub");
 

@@ -203,16 +203,37 @@ async fn every_bad_value_is_told_at_its_field_with_the_sentence_of_the_form() {
         ada.send(request).await.problem(422, "invalid");
     }
     // Every bound itself is good.
-    for (field, value) in [
-        (RagField::ChunkSize, 5000),
-        (RagField::ChunkSize, 201),
-        (RagField::ChunkOverlap, 0),
-        (RagField::ChunkOverlap, 999),
-        (RagField::TopK, 1),
-        (RagField::TopK, 50),
+    for given in [
+        &[(RagField::ChunkSize, 100), (RagField::ChunkOverlap, 0)][..],
+        &[(RagField::ChunkSize, 100), (RagField::ChunkOverlap, 99)],
+        &[(RagField::ChunkSize, 5000), (RagField::ChunkOverlap, 1000)],
+        &[(RagField::ChunkSize, 1001), (RagField::ChunkOverlap, 1000)],
+        &[(RagField::TopK, 1)],
+        &[(RagField::TopK, 50)],
+        &[(RagField::EmbeddingDim, 384)],
     ] {
-        let mut form = RagForm::default();
-        form.0.insert(field.as_str().to_owned(), value.into());
-        saved(&ada, DEFAULT, serde_json::to_value(form).expect("a body")).await;
+        let mut form = RagForm::from(&good);
+        for (field, value) in given {
+            form.0.insert(field.as_str().to_owned(), (*value).into());
+        }
+        let body = serde_json::to_value(&form).expect("a body");
+        saved(&ada, DEFAULT, body.clone()).await;
+        saved(&ada, &config_of(&workspace), body.clone()).await;
+        let texts: Vec<(&str, String)> = body
+            .as_object()
+            .expect("fields")
+            .iter()
+            .map(|(name, value)| {
+                (name.as_str(), value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            })
+            .map(|(name, text)| (name, if text == "null" { String::new() } else { text }))
+            .collect();
+        let fields: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let here = RagForm::from_text(fields.iter().copied()).check(&good, &options, &good);
+        assert!(here.is_ok(), "{given:?}: {here:?}");
+        assert_eq!(ada.submit("/_fn/rag/save", &fields).await.status, 200, "{given:?}");
+        for (field, value) in given {
+            assert_eq!(ada.read(DEFAULT).await[field.as_str()], *value, "{given:?}");
+        }
     }
 }

@@ -13,6 +13,13 @@ async fn model(client: &Client, name: &str) -> Value {
     found.unwrap_or(Value::Null)
 }
 
+/// The choice of that name in the page's list, up to the next one.
+fn option_of<'a>(html: &'a str, name: &str) -> &'a str {
+    let mut options = html.split("<option ").skip(1);
+    let found = options.find(|option| option.contains(&format!("value=\"{name}\"")));
+    found.unwrap_or_else(|| panic!("{name} is not offered: {html}"))
+}
+
 /// Waits until the model is said to be in that state.
 async fn model_turns(client: &Client, name: &str, state: &str) -> Value {
     eventually(&format!("{name} is {state}"), async || {
@@ -32,6 +39,13 @@ async fn without_an_embedding_server_other_models_tell_what_they_need() {
     );
     let nomic = model(&ada, "nomic-embed-text").await;
     assert_eq!((&nomic["state"], &nomic["dim"]), (&json!("needs_configuration"), &json!(768)));
+    let html = ada.page_after("/settings/rag", None).await;
+    let option = option_of(&html, "nomic-embed-text");
+    assert!(option.contains("nomic-embed-text, 768 dimensions (needs configuration)"), "{option}");
+    assert!(option.contains(" disabled"), "{option}");
+    let option = option_of(&html, "all-MiniLM-L6-v2");
+    assert!(option.contains("all-MiniLM-L6-v2, 384 dimensions<"), "{option}");
+    assert!(!option.contains(" disabled"), "{option}");
     let problem = put(&ada, DEFAULT, &json!({ "embedding_model": "nomic-embed-text" })).await;
     let problem = problem.problem(422, "invalid");
     assert_eq!(messages(&problem, "embedding_model"), [nomic["detail"].as_str().expect("a sentence")]);
@@ -112,6 +126,13 @@ async fn a_workspace_can_use_a_model_of_an_embedding_server() {
     embeddings.stop().await;
     let silent = model_turns(&ada, "words-embed", "unreachable").await;
     assert_eq!(silent["detail"], "The embedding server does not answer.");
+    // So it is on screen: the workspace that has it may keep it, the default cannot take it.
+    for (path, is_disabled) in [(format!("/w/{workspace}/rag"), false), ("/settings/rag".to_owned(), true)] {
+        let html = ada.page_after(&path, None).await;
+        let option = option_of(&html, "words-embed");
+        assert!(option.contains("words-embed, 64 dimensions (unreachable)"), "{option}");
+        assert_eq!(option.contains(" disabled"), is_disabled, "{path}: {option}");
+    }
     saved(&ada, &config_of(&workspace), with(words.clone(), json!({ "top_k": 3 }))).await;
     let problem = put(&ada, DEFAULT, &words).await.problem(422, "invalid");
     assert_eq!(messages(&problem, "embedding_model"), ["The embedding server does not answer."]);

@@ -85,6 +85,15 @@ async fn a_change_makes_documents_stale_and_one_call_indexes_just_those_anew() {
     // One more document, which is right already.
     let fresh = ada.upload_one(&workspace, "fresh.txt", &prose(7, 300)).await;
     assert_eq!(ada.settled(&fresh).await["stale"], false);
+    // On the page, each stale row says what it was made with, and the fresh one does not.
+    let page = String::from_utf8(ada.get(&format!("/w/{workspace}")).await.body).expect("text");
+    let rows: Vec<&str> = page.split("role=\"row\" data-document-id=").skip(1).collect();
+    assert_eq!(rows.len(), 6, "{page}");
+    for row in rows {
+        let is_fresh = row.contains("fresh.txt");
+        assert_eq!(row.contains("data-status=\"stale\""), !is_fresh, "{row}");
+        assert_eq!(row.contains("embedded with all-MiniLM-L6-v2"), !is_fresh, "{row}");
+    }
     let found = async || {
         let hits = ada.read(&format!("{base}/search?q=how+does+it+work")).await;
         hits["items"].as_array().expect("items").len()

@@ -31,6 +31,7 @@ mod rag;
 mod sent_files;
 mod sessions;
 mod settings;
+mod slow_client;
 mod stalled;
 mod stop;
 mod stream;

@@ -1,7 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, elsewhere, firstWorkspace, live, signIn, signUp, upload } from "./support";
+import { FILES, allReady, elsewhere, external, firstWorkspace, live, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -21,8 +21,7 @@ test("a running job stands in the tray on every page, in the tab, and its end is
       seen.titles.add(document.title);
       seen.icons.add(document.querySelector("link[rel=icon]")!.getAttribute("href")!);
       for (const line of document.querySelectorAll(".tray-job")) seen.lines.add(line.textContent!);
-      const said = document.querySelector("[data-said]")!.textContent!.trim();
-      if (said) seen.said.add(said);
+      for (const line of document.querySelectorAll("[data-said] p")) seen.said.add(line.textContent!);
     };
     new MutationObserver(look).observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
   });
@@ -56,6 +55,69 @@ test("a running job stands in the tray on every page, in the tab, and its end is
   expect(seen.said).toContain("Upload of 12 files has started.");
   expect(seen.said.length, seen.said.join(" | ")).toBeLessThanOrEqual(4);
   for (const icon of seen.icons) expect((await page.request.get(icon)).status()).toBe(200);
+});
+
+test("a screen reader hears the start, each quarter and the end of every job once, and an error at once", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto("/settings/profile");
+  await live(page);
+  const said = page.locator("[data-said] p");
+  const toasts = page.locator(".toast");
+  // Two jobs with the same title have news in the same moment; a third is on its way.
+  const four = await scans.add(["a.txt", "b.txt", "c.txt", "d.txt"]);
+  const [[one], [two]] = [await scans.add(["e.txt"]), await scans.add(["f.txt"])];
+  await Promise.all([one, two].map((id) => scans.report(id, { status: "processing" })));
+  await expect(said).toHaveText(Array(2).fill("Upload of 1 file has started."));
+  await scans.report(four[0], { status: "processing" });
+  const started = [...Array(2).fill("Upload of 1 file has started."), "Upload of 4 files has started."];
+  await expect(said).toHaveText(started);
+  const heard = [...started];
+  for (const [n, id] of four.entries()) {
+    await scans.report(id, { status: "processing", progress: 50 });
+    await scans.report(id, { status: "ready", chunk_count: 4 });
+    if (n === 3) break;
+    heard.push(`Upload of 4 files: ${25 * (n + 1)} percent.`);
+    await expect(said).toHaveText(heard);
+  }
+  await expect(toasts).toHaveCount(1);
+  await expect(page.getByRole("status").filter({ hasText: "Upload of 4 files: done." })).toHaveCount(1);
+  await Promise.all([
+    scans.report(one, { status: "failed", error: "The page is torn." }),
+    scans.report(two, { status: "ready", chunk_count: 1 }),
+  ]);
+  await expect(toasts).toHaveCount(3);
+  await expect(page.getByRole("alert")).toHaveText([/^Upload of 1 file: .*The page is torn/]);
+  await expect(page.getByRole("status").filter({ hasText: "Upload of 1 file: done." })).toHaveCount(1);
+  // Nothing is said twice, nor after the end.
+  await expect(said).toHaveText(heard);
+});
+
+test("counts of the list and how much of a workspace is ready follow what happens", async ({ page, context }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const list = await context.newPage();
+  await list.goto("/");
+  await live(list);
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const card = list.locator(`article[data-workspace-id="${scans.id}"]`);
+  const documents = await scans.add(["a.txt", "b.txt", "c.txt", "d.txt", "e.txt"]);
+  await expect(card).toContainText("5 documents · 5 in work");
+  await expect(page.locator("[data-partly]")).toHaveCount(0);
+  for (const [n, id] of documents.entries()) {
+    await scans.report(id, { status: "processing" });
+    await scans.report(id, { status: "ready", chunk_count: 2 });
+    if (n === 4) break;
+    await expect(page.locator("[data-partly]")).toContainText(`${n + 1} of 5 documents are ready`);
+    await expect(card).toContainText(`5 documents · ${4 - n} in work`);
+  }
+  await expect(page.locator("[data-partly]")).toHaveCount(0);
+  await expect(list.locator('[data-filter="ready"]')).toHaveText(/Ready 2/);
+  const report = { data: { status: "error", message: "The scanner is away." } };
+  expect((await page.request.post(`/api/status/workspaces/${scans.id}`, report)).status()).toBe(200);
+  await expect(list.locator('[data-filter="ready"]')).toHaveText(/Ready 1/);
+  await expect(card).toHaveAttribute("data-status", "failed");
 });
 
 test("the end of a job is told to its person once, in whichever browser", async ({ page, browser, baseURL }) => {
@@ -257,6 +319,16 @@ test("the numbers of a workspace, its history and its figures follow what happen
   await allReady(page, [FILES[2], FILES[3]]);
   await expect(page.locator('[data-fact="Ready"] dd')).toHaveText("2");
   await expect(page.locator('[data-fact="Chunks"] dd')).not.toHaveText("0");
+  // The panel leads to the job, and from there to all of them.
+  const panel = page.getByRole("region", { name: "Latest job" });
+  const job = await panel.getAttribute("data-job-id");
+  await panel.getByRole("link", { name: "Details" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Upload of 2 files" })).toBeVisible();
+  await expect(page.locator(".waterfall .chart-text")).toHaveCount(4 + 2);
+  await page.getByRole("link", { name: "All jobs" }).click();
+  await expect(page.locator("tr[data-job-id]")).toHaveCount(1);
+  await expect(page.locator(`tr[data-job-id="${job}"] [data-status]`)).toHaveAttribute("data-status", "completed");
+  await page.getByRole("link", { name: "Back" }).click();
   await page.getByRole("link", { name: "History" }).click();
   await expect(page.getByRole("heading", { level: 1, name: "History" })).toBeVisible();
   const lines = page.locator(".history tbody tr");
@@ -340,9 +412,9 @@ test("of ten thousand rows only those near the screen are there, and the row und
   }).toPass({ intervals: [50], timeout: 180_000 });
   expect(await rows.count()).toBeLessThan(160);
   // The height of the list is that of all its rows.
-  const height = await page.locator(".doc-table [role=rowgroup]").evaluate((list) => list.getBoundingClientRect().height);
+  const height = () => page.locator(".doc-table [role=rowgroup]").evaluate((list) => list.getBoundingClientRect().height);
   const one = (await rows.first().boundingBox())!.height;
-  expect(Math.round(height / one)).toBe(all);
+  expect(Math.round((await height()) / one)).toBe(all);
   const documents = async () => {
     const told = await page.locator('[data-fact="Documents"] dd').textContent();
     return Number(told!.replace(/\D/g, ""));
@@ -366,6 +438,9 @@ test("of ten thousand rows only those near the screen are there, and the row und
     await expect(pointed).toHaveAttribute("data-status", "processing");
     await add(["new-1.txt", "new-2.txt", "new-3.txt"]);
     await expect.poll(documents).toBe(count + 3);
-    await expect.poll(async () => Math.round((await pointed.boundingBox())!.y - before)).toBe(0);
+    // The new rows are in the list, and drawn, before its place is looked at.
+    await expect.poll(async () => Math.round((await height()) / one)).toBe(count + 3);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    expect(Math.round((await pointed.boundingBox())!.y - before)).toBe(0);
   }
 });

@@ -1,6 +1,6 @@
 // The live link when the way is bad: no sockets, no streams, many tabs, a leader that goes.
 import { expect, test } from "../fixtures";
-import { FILES, allReady, firstWorkspace, live, signUp, upload } from "./support";
+import { FILES, allReady, external, firstWorkspace, live, signUp, upload } from "./support";
 import type { BrowserContext, Page } from "@playwright/test";
 
 const transport = (page: Page) => page.locator("html");
@@ -92,18 +92,151 @@ test("all tabs go to sign-in when the session ends in one", async ({ page, conte
 });
 
 test("a proxy that doubles and delays frames changes nothing", async ({ page }) => {
+  // How many frames came a second time, and how many are still to come.
+  const doubles = { sent: 0, due: 0 };
   await page.routeWebSocket("**/api/status/ws", (socket) => {
     const server = socket.connectToServer();
     server.onMessage((message) => {
       socket.send(message);
-      if (!String(message).includes('"welcome"')) setTimeout(() => socket.send(message), 300);
+      if (!String(message).includes('"event"')) return;
+      doubles.due++;
+      setTimeout(() => {
+        socket.send(message);
+        doubles.due--;
+        doubles.sent++;
+      }, 300);
     });
   });
   await signUp(page);
-  const workspace = await firstWorkspace(page.request);
-  await page.goto(`/w/${workspace}`);
+  const scans = await external(page.request);
+  await page.goto(`/w/${scans.id}`);
   await live(page);
-  await upload(page.request, workspace, FILES);
-  await allReady(page, FILES);
-  await expect(page.locator(".doc-row[data-document-id]")).toHaveCount(FILES.length);
+  // Every status and every percentage that a row ever had.
+  await page.evaluate(() => {
+    const seen: Record<string, { status: string[]; percent: number[] }> = {};
+    Object.assign(window, { seen });
+    new MutationObserver(() => {
+      for (const row of document.querySelectorAll<HTMLElement>(".doc-row[data-document-id]")) {
+        const of = (seen[row.dataset.documentId!] ??= { status: [], percent: [] });
+        if (of.status.at(-1) !== row.dataset.status) of.status.push(row.dataset.status!);
+        const bar = row.querySelector("progress");
+        if (bar && of.percent.at(-1) !== bar.value) of.percent.push(bar.value);
+      }
+    }).observe(document.body, { subtree: true, childList: true, attributes: true });
+  });
+  const documents = await scans.add(["a.txt", "b.txt", "c.txt"]);
+  const rows = page.locator(".doc-row[data-document-id]");
+  await expect(rows).toHaveCount(3);
+  for (const id of documents) {
+    await scans.report(id, { status: "processing", step: "reading_pages", progress: 20 });
+    await scans.report(id, { status: "processing", step: "naming_pages", progress: 60 });
+    await expect(page.locator(`.doc-row[data-document-id="${id}"]`)).toHaveAttribute("data-status", "processing");
+    await scans.report(id, { status: "ready", chunk_count: 3 });
+  }
+  await expect(page.locator('.doc-row[data-status="ready"]')).toHaveCount(3);
+  // Past the last double.
+  await expect.poll(() => doubles.due).toBe(0);
+  expect(doubles.sent).toBeGreaterThan(15);
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  const seen = await page.evaluate(
+    () => (window as unknown as { seen: Record<string, { status: string[]; percent: number[] }> }).seen,
+  );
+  for (const id of documents) {
+    expect(seen[id].status, "no status came back").toEqual(["pending", "processing", "ready"]);
+    expect(seen[id].percent, "no bar fell").toEqual([...seen[id].percent].sort((a, b) => a - b));
+  }
+  await expect(rows).toHaveCount(3);
+  await expect(page.locator('[data-fact="Ready"] dd')).toHaveText("3");
+});
+
+test("a line that swallows everything is found out, and the next one brings what was missed", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  await page.clock.install();
+  const lines = { open: 0, swallows: false };
+  await page.routeWebSocket(/\/api\/status\/ws$/, (socket) => {
+    // The first line turns half-open: it stays up and carries nothing, in either direction.
+    const isFirst = ++lines.open === 1;
+    const server = socket.connectToServer();
+    const passes = () => !(isFirst && lines.swallows);
+    server.onMessage((message) => passes() && socket.send(message));
+    socket.onMessage((message) => passes() && server.send(message));
+  });
+  await signUp(page);
+  await live(page);
+  const scans = await external(page.request);
+  lines.open = 0;
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  await expect.poll(() => lines.open).toBe(1);
+  lines.swallows = true;
+  const [id] = await scans.add(["a.txt"]);
+  await scans.report(id, { status: "processing" });
+  await scans.report(id, { status: "ready", chunk_count: 1 });
+  await expect(page.locator(".doc-row[data-document-id]")).toHaveCount(0);
+  const row = page.locator(`.doc-row[data-document-id="${id}"]`);
+  await expect
+    .poll(async () => {
+      await page.clock.runFor(5_000);
+      return (await row.count()) === 1 && row.getAttribute("data-status");
+    })
+    .toBe("ready");
+  await live(page);
+  expect(lines.open).toBeGreaterThan(1);
+});
+
+test("two people who upload at once each see their own and hear nothing of the other", async ({ page, browser, baseURL, complaints }) => {
+  const context = await browser.newContext({ baseURL });
+  const pages = [page, await context.newPage()];
+  complaints.watch(pages[1]);
+  const heard = await Promise.all(
+    pages.map(async (tab) => {
+      const frames: string[] = [];
+      await tab.routeWebSocket("**/api/status/ws", (socket) => {
+        const server = socket.connectToServer();
+        server.onMessage((message) => {
+          frames.push(String(message));
+          socket.send(message);
+        });
+      });
+      return frames;
+    }),
+  );
+  const people = await Promise.all(
+    pages.map(async (tab) => {
+      await signUp(tab);
+      const id = await firstWorkspace(tab.request);
+      const { user_id } = await (await tab.request.get(`/api/workspaces/${id}`)).json();
+      await tab.goto(`/w/${id}`);
+      await live(tab);
+      // Whatever the tray ever showed.
+      await tab.evaluate(() => {
+        const tray = new Set<string>();
+        Object.assign(window, { tray });
+        new MutationObserver(() => {
+          for (const line of document.querySelectorAll<HTMLElement>(".tray-job")) tray.add(line.dataset.jobId!);
+        }).observe(document.body, { subtree: true, childList: true });
+      });
+      return { tab, id, user_id };
+    }),
+  );
+  const files = [[FILES[3]], [FILES[2], FILES[3]]];
+  const jobs = await Promise.all(people.map(({ tab, id }, n) => upload(tab.request, id, files[n])));
+  for (const [n, { tab, user_id }] of people.entries()) {
+    await allReady(tab, files[n]);
+    await expect(tab.locator(".doc-row[data-document-id]")).toHaveCount(files[n].length);
+    await expect(tab.locator(".toast")).toHaveText([n === 0 ? /Upload of 1 file: done/ : /Upload of 2 files: done/]);
+    const tray = await tab.evaluate(() => [...(window as unknown as { tray: Set<string> }).tray]);
+    expect(tray).toEqual([jobs[n].job_id]);
+    // No frame names anything of the other one.
+    const events = heard[n].filter((frame) => frame.includes('"event"'));
+    expect(events.length).toBeGreaterThan(5);
+    const other = people[1 - n];
+    const foreign = [other.user_id, other.id, jobs[1 - n].job_id, ...jobs[1 - n].documents.map((d: { document_id: string }) => d.document_id)];
+    expect(foreign.every(Boolean)).toBe(true);
+    for (const frame of heard[n]) {
+      for (const id of foreign) expect(frame).not.toContain(id);
+    }
+    expect(events.some((frame) => frame.includes(user_id))).toBe(true);
+  }
+  await context.close();
 });

@@ -1,13 +1,15 @@
 // The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
 import { type Page, type WebSocketRoute } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, live, openFirst, pick, row, signUp, turning, upload } from "./support";
+import { FILES, allReady, countLoads, external, live, openFirst, pick, row, signUp, turning, upload } from "./support";
 
 /** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
 class Wire {
   readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
   private open: { page: WebSocketRoute; server: WebSocketRoute }[] = [];
   private down = false;
+  /** The next line claims to have left off where the log does not reach back to. */
+  forgets = false;
   connections = 0;
 
   async install(page: Page): Promise<void> {
@@ -22,6 +24,11 @@ class Wire {
       const server = route.connectToServer();
       const line = { page: route, server };
       this.open.push(line);
+      route.onMessage((message) => {
+        const frame = JSON.parse(message.toString());
+        if (this.forgets && frame.type === "hello") frame.epoch = "one-that-is-gone";
+        server.send(JSON.stringify(frame));
+      });
       server.onMessage((message) => {
         // What is still on its way over a line that was cut reaches nobody.
         if (!this.open.includes(line)) return;
@@ -45,6 +52,12 @@ class Wire {
     return this.frames.filter((frame) => frame.type === "event");
   }
 }
+
+/** What turns on and on. */
+const turning = (page: Page) =>
+  page.evaluate(
+    () => document.getAnimations().filter((a) => a.playState === "running" && a.effect?.getTiming().iterations === Infinity).length,
+  );
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
@@ -90,6 +103,37 @@ test("the socket is cut in the middle and no step is missed", async ({ page, com
       "finished",
     ]);
   }
+});
+
+test("after a gap that the log does not reach back over, the page reads anew what it shows, by itself", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  const [first] = await scans.add(["a.txt"]);
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const shown = (id: string) => page.locator(`.doc-row[data-document-id="${id}"]`);
+  await expect(shown(first)).toHaveAttribute("data-status", "pending");
+  const loads = countLoads(page);
+  await wire.cut();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  await scans.report(first, { status: "processing" });
+  await scans.report(first, { status: "ready", chunk_count: 2 });
+  const [second] = await scans.add(["b.txt"]);
+  const before = wire.frames.length;
+  wire.forgets = true;
+  wire.mend();
+  await live(page);
+  await expect(shown(first)).toHaveAttribute("data-status", "ready");
+  await expect(shown(second)).toHaveAttribute("data-status", "pending");
+  expect(wire.frames[before]).toMatchObject({ type: "welcome", resumed: false });
+  expect(wire.frames.slice(before).filter((frame) => frame.type === "event")).toEqual([]);
+  // From there it follows the stream.
+  await scans.report(second, { status: "processing" });
+  await expect(shown(second)).toHaveAttribute("data-status", "processing");
+  expect(loads()).toBe(0);
 });
 
 test("while the link is down nothing pretends to move", async ({ page, complaints }) => {
@@ -191,8 +235,15 @@ test("the server is killed in the middle and the page recovers by itself", async
   const loads = countLoads(page);
   await pick(page, ["handbook.pdf", "glossary.txt"]);
   await expect(row(page, "handbook.pdf")).toHaveAttribute("data-status", "processing");
+  const pace = page.getByRole("region", { name: "Latest job" }).locator(".phase-pace");
+  await expect(pace.first()).toContainText(/left$/);
   await server.kill();
   await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  // Nobody knows how far it is by now: no ring turns, and nothing says how long it will take.
+  expect(await turning(page)).toBe(0);
+  await expect(pace).toHaveCount(0);
+  await expect(page.getByText(/about .* left|a few seconds left/)).toHaveCount(0);
   await server.start();
   await live(page);
   await allReady(page, ["handbook.pdf", "glossary.txt"]);

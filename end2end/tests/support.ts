@@ -105,6 +105,30 @@ export async function upload(request: APIRequestContext, workspace: string, name
   return answer.json();
 }
 
+/** A workspace whose documents a worker of somebody's own processes: the test says what becomes of them, at once. */
+export async function external(request: APIRequestContext, name = "Scans") {
+  const made = await request.post("/api/workspaces", { data: { name, processor: "external" } });
+  expect(made.status()).toBe(201);
+  const { id } = await made.json();
+  const status = async () => (await (await request.get(`/api/workspaces/${id}`)).json()).status;
+  await expect.poll(status, { intervals: [50] }).toBe("ready");
+  return {
+    id: id as string,
+    /** Uploads files of these names; answers the ids of their documents. */
+    add: async (names: string[]): Promise<string[]> => {
+      const form = new FormData();
+      for (const name of names) form.append("file", new File([`The harbour opens at six, says ${name}.`], name));
+      const answer = await request.post(`/api/workspaces/${id}/documents`, { multipart: form });
+      expect(answer.status()).toBe(202);
+      return (await answer.json()).documents.map((d: { document_id: string }) => d.document_id);
+    },
+    report: async (document: string, data: Record<string, unknown>): Promise<void> => {
+      const answer = await request.post(`/api/status/documents/${document}`, { data });
+      expect(answer.status(), await answer.text()).toBe(200);
+    },
+  };
+}
+
 /** The id of the workspace that came with the account. */
 export async function firstWorkspace(request: APIRequestContext): Promise<string> {
   const list = await (await request.get("/api/workspaces")).json();
@@ -236,7 +260,7 @@ export function addresses(workspace: string, ready: string, failed: string): str
   const of = (page: string, parts: string[]) => parts.map((part) => page + part);
   return [
     ...of("/", ["", "?new"]),
-    ...of(home, ["", "?q=workspace", "?edit", "/rag", "/history", "/analytics"]),
+    ...of(home, ["", "?q=workspace", "?edit", "/rag", "/history", "/jobs", "/analytics"]),
     ...of(document, ["", "/history"]),
     `/d/${failed}`,
   ];

@@ -31,6 +31,8 @@ pub struct How {
     pub overloaded: AtomicBool,
     /// It takes what comes, and does not answer before this is over.
     pub hangs: AtomicBool,
+    /// Milliseconds that each answer takes.
+    pub takes: AtomicUsize,
     pub texts: AtomicUsize,
 }
 
@@ -42,6 +44,7 @@ impl Embeddings {
             dim: AtomicUsize::new(64),
             overloaded: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
+            takes: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
         });
         let mut server = Self { address, how, serving: None };
@@ -100,6 +103,7 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     while how.hangs.load(Ordering::SeqCst) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
+    tokio::time::sleep(std::time::Duration::from_millis(how.takes.load(Ordering::SeqCst) as u64)).await;
     if body["model"] != "words-embed" {
         return (StatusCode::NOT_FOUND, "no such model").into_response();
     }

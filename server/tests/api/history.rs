@@ -210,6 +210,28 @@ async fn the_figures_of_a_workspace_count_what_its_history_tells() {
     };
     assert_eq!(of("text"), ["loading", "chunking", "embedding", "indexing"]);
     assert_eq!(of("markdown"), of("text"));
+    // The page has the same figures without a script: as bars of the very heights, and as a table.
+    let page =
+        String::from_utf8(ada.get(&format!("/w/{workspace}/analytics?days=7")).await.body).expect("text");
+    let today = days.iter().rev().find(|day| day["added"].as_u64() > Some(0)).expect("a day with documents");
+    let (ready, failed) =
+        (today["ready"].as_f64().expect("a number"), today["failed"].as_f64().expect("a number"));
+    let chart = page.split("<svg class=\"chart by-day\"").nth(1).and_then(|rest| rest.split("</svg>").next());
+    let heights = |class: &str| -> Vec<f64> {
+        let bars =
+            chart.expect("a chart").split("<rect").filter(|bar| bar.contains(&format!("tone-{class}")));
+        bars.filter_map(|bar| bar.split("height=\"").nth(1)?.split('"').next()?.parse().ok()).collect()
+    };
+    // All of one day fits below the next bound that reads well: 3 documents below 5.
+    let whole = 150.0;
+    assert_eq!(
+        (heights("ready"), heights("failed")),
+        (vec![whole * ready / 5.0], vec![whole * failed / 5.0])
+    );
+    let row = [&today["date"], &today["added"], &today["ready"], &today["failed"]];
+    let row: String =
+        row.map(|v| format!("<td>{}</td>", v.as_str().map_or_else(|| v.to_string(), str::to_owned))).concat();
+    assert!(page.contains(&row), "{row}: {page}");
     for days in ["0", "91", "many"] {
         ada.get(&format!("{path}?days={days}")).await.problem(422, "invalid");
     }

@@ -64,6 +64,97 @@ fn check_shape(now: &Value, job: &Value, workspace: &str) {
     }
 }
 
+/// The text of a page, without tags.
+fn text_of(html: &str) -> String {
+    let parts = html.split('<').map(|part| part.split_once('>').map_or("", |(_, text)| text));
+    parts.collect::<Vec<_>>().join("")
+}
+
+#[tokio::test]
+async fn a_jobs_page_shows_how_it_went_also_after_its_documents_were_indexed_anew() {
+    let server = Server::start().await;
+    let (ada, bob) = (server.user("ada").await, server.user("bob").await);
+    let workspace = ada.first_workspace().await;
+    let page = async |client: &crate::common::Client, path: &str| {
+        let answer = client.get(path).await;
+        (answer.status, String::from_utf8(answer.body.clone()).expect("text"))
+    };
+    let jobs = format!("/w/{workspace}/jobs");
+    assert!(page(&ada, &jobs).await.1.contains("No jobs yet"));
+    let answer = ada.upload(&workspace, &[("a.txt", &prose(1, 400)), ("b.txt", &prose(2, 300))]).await.json();
+    for document in answer["documents"].as_array().expect("documents") {
+        ada.settled(document["document_id"].as_str().expect("an id")).await;
+    }
+    let first = answer["job_id"].as_str().expect("an id").to_owned();
+    let config = format!("/api/workspaces/{workspace}/rag-config");
+    let mut wanted = ada.read(&config).await;
+    (wanted["chunk_size"], wanted["chunk_overlap"]) = (json!(300), json!(30));
+    assert_eq!(ada.send(ada.request("PUT", &config).json(&wanted)).await.status, 200);
+    let again = eventually("they are stale and indexed anew", async || {
+        let answer = ada.post(&format!("/api/workspaces/{workspace}/reindex"), json!({})).await;
+        (answer.status == 202 && answer.json()["documents"] == 2).then(|| answer.json())
+    })
+    .await;
+    let second = again["job_id"].as_str().expect("an id").to_owned();
+    eventually("the second is over", async || {
+        (ada.read(&format!("/api/jobs/{second}")).await["status"] == "completed").then_some(())
+    })
+    .await;
+
+    for (job, title) in [(&first, "Upload of 2 files"), (&second, "Indexing 2 files anew")] {
+        let (status, html) = page(&ada, &format!("{jobs}/{job}")).await;
+        assert_eq!(status, 200);
+        let text = text_of(&html);
+        assert!(text.contains(title) && text.contains("2 documents ready"), "{text}");
+        for phase in ["Loading", "Chunking", "Embedding", "Indexing"] {
+            assert!(text.contains(&format!("{phase}, completed")), "{phase}: {text}");
+            assert!(text.contains(&format!("{phase} · ")), "its bar: {text}");
+        }
+        // A line a document, as it went in this very job.
+        assert!(text.contains("a.txt · ") && text.contains("b.txt · "), "{text}");
+        assert!(!html.contains("data-part"), "all are shown");
+    }
+    let (_, list) = page(&ada, &jobs).await;
+    let places = [&second, &first].map(|job| list.find(&format!("{jobs}/{job}")).expect("a link"));
+    assert!(places[0] < places[1], "newest first");
+    let (_, history) = page(&ada, &format!("/w/{workspace}/history")).await;
+    assert!(history.contains(&format!("{jobs}/{first}")), "the history leads there");
+    let (_, own) = page(&ada, &format!("/w/{workspace}")).await;
+    assert!(
+        own.contains(&format!("{jobs}/{second}")) && own.contains(&format!("\"{jobs}\"")),
+        "the panel, too"
+    );
+    // Neither in another workspace nor for somebody else.
+    let other = ada.post("/api/workspaces", json!({ "name": "Other" })).await.json();
+    let elsewhere = format!("/w/{}/jobs/{first}", other["id"].as_str().expect("an id"));
+    assert_eq!(page(&ada, &elsewhere).await.0, 404);
+    assert_eq!(page(&bob, &format!("{jobs}/{first}")).await.0, 404);
+    assert_eq!(page(&bob, &jobs).await.0, 404);
+    assert_eq!(page(&ada, &format!("{jobs}/none")).await.0, 404);
+}
+
+#[tokio::test]
+async fn of_a_job_of_many_documents_those_that_began_first_are_shown_and_the_page_says_so() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await.json();
+    let workspace = made["id"].as_str().expect("an id").to_owned();
+    let names: Vec<String> = (0..60).map(|n| format!("{n}.txt")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+    let answer = ada.upload(&workspace, &files).await.json();
+    for document in answer["documents"].as_array().expect("documents") {
+        let path = format!("/api/status/documents/{}", document["document_id"].as_str().expect("an id"));
+        let report = json!({ "status": "ready", "step": "extracting", "chunk_count": 2 });
+        assert_eq!(ada.post(&path, json!({ "status": "processing" })).await.status, 200);
+        assert_eq!(ada.post(&path, report).await.status, 200);
+    }
+    let job = answer["job_id"].as_str().expect("an id");
+    let answer = ada.get(&format!("/w/{workspace}/jobs/{job}")).await;
+    let text = text_of(&String::from_utf8(answer.body).expect("text"));
+    assert!(text.contains("50 of 60 documents shown"), "{text}");
+    assert!(text.contains("49.txt · ") && !text.contains("50.txt · "), "{text}");
+}
+
 #[tokio::test]
 async fn jobs_are_listed_newest_first_and_by_status() {
     let server = Server::start().await;

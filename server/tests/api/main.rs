@@ -42,6 +42,7 @@ mod sent_files;
 mod servers;
 mod sessions;
 mod settings;
+mod slow_client;
 mod stalled;
 mod stop;
 mod stream;

@@ -14,6 +14,10 @@ async fn those_who_wait_hear_their_place_fall() {
         let workspace = client.first_workspace().await;
         client.upload_one(&workspace, "a.txt", &prose(words, words)).await;
     }
+    // The row, the panel and the tray say it, also without a script.
+    let page = eve.get(&format!("/w/{}", eve.first_workspace().await)).await;
+    let page = String::from_utf8(page.body).expect("text");
+    assert!(page.matches("Pending · behind 2").count() >= 3, "{page}");
     let events = socket.events_until(|e| e["event"] == "job_complete").await;
     let jobs = events.iter().filter(|e| e["event"].as_str().is_some_and(|n| n.starts_with("job_")));
     let mut told: Vec<(Value, Value)> =

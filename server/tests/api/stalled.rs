@@ -2,7 +2,7 @@
 //! And those whose worker is gone.
 
 use crate::{
-    common::{Client, Server, Setup, eventually},
+    common::{Client, Server, Setup, eventually, prose},
     embeddings::{Embeddings, KEY},
 };
 use serde_json::{Value, json};
@@ -43,6 +43,19 @@ impl Hung {
         self.ada.base.clone_from(&self.server.base);
     }
 
+    /// The one document, the job in the panel and the job in the tray say that word, and nothing says a percentage.
+    async fn shows(&self, state: &str, word: &str) {
+        let page = self.ada.get(&format!("/w/{}", self.workspace)).await;
+        let page = String::from_utf8(page.body).expect("text");
+        for place in ["class=\"doc-row", "aria-label=\"Latest job\"", "class=\"tray-job\""] {
+            let tags = page.split('<').filter(|tag| tag.contains(place) && tag.contains("data-status"));
+            let states: Vec<&str> =
+                tags.filter_map(|tag| tag.split("data-status=\"").nth(1)?.split('"').next()).collect();
+            assert_eq!(states, [state], "{place}: {page}");
+        }
+        assert!(page.contains(&format!(">{word}<")) && !page.contains("Processing · "), "{page}");
+    }
+
     async fn document(&self, id: &str) -> Value {
         self.ada.read(&format!("/api/documents/{id}")).await
     }
@@ -75,9 +88,12 @@ async fn a_document_whose_work_hangs_is_told_as_stalled_and_becomes_ready_when_i
     let job = stalled["job_id"].as_str().expect("a job");
     let job = hung.ada.read(&format!("/api/jobs/{job}")).await;
     assert_eq!(
-        (&job["status"], &job["rate"], &job["eta_seconds"]),
-        (&json!("running"), &Value::Null, &Value::Null)
+        (&job["status"], &job["rate"], &job["eta_seconds"], &job["halted"]),
+        (&json!("running"), &Value::Null, &Value::Null, &json!("stalled"))
     );
+    assert!(paces(&job).iter().all(|pace| *pace == (None, None)), "{job}");
+    hung.shows("stalled", "Stalled").await;
+    let id_of_job = job["job_id"].as_str().expect("an id").to_owned();
 
     hung.embeddings.how.hangs.store(false, Ordering::SeqCst);
     let ready = hung.ada.settled(&id).await;
@@ -86,6 +102,53 @@ async fn a_document_whose_work_hangs_is_told_as_stalled_and_becomes_ready_when_i
         (&json!("ready"), &json!([]), &Value::Null)
     );
     assert_eq!(ready["attempt"], 1, "a try again is no new attempt");
+    let job = hung.ada.read(&format!("/api/jobs/{id_of_job}")).await;
+    assert_eq!((&job["status"], &job["halted"]), (&json!("completed"), &Value::Null));
+}
+
+/// Rate and remaining seconds of each phase.
+fn paces(job: &Value) -> Vec<(Option<f64>, Option<u64>)> {
+    let phases = job["phase_details"].as_array().expect("phases");
+    assert!(phases.iter().all(|p| p.get("rate").is_some() && p.get("eta_seconds").is_some()), "{job}");
+    phases.iter().map(|p| (p["rate"].as_f64(), p["eta_seconds"].as_u64())).collect()
+}
+
+#[tokio::test]
+async fn a_job_at_work_tells_the_pace_of_the_phase_that_runs_and_what_is_left_of_it() {
+    let hung = Hung::new().await;
+    hung.embeddings.how.hangs.store(false, Ordering::SeqCst);
+    hung.embeddings.how.takes.store(400, Ordering::SeqCst);
+    let mut socket = hung.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let text = prose(1, 60_000);
+    let id = hung.ada.upload_one(&hung.workspace, "long.txt", &text).await;
+    let has_pace = |job: &Value| {
+        let (rate, eta) = paces(job)[2];
+        rate.is_some_and(|rate| rate > 0.0) && eta.is_some()
+    };
+    let told = socket
+        .events_until(|e| e["event"] == "job_complete" || e["event"] == "job_update" && has_pace(&e["data"]))
+        .await;
+    let job = &told.last().expect("an event")["data"];
+    assert_eq!((&job["status"], &job["phase"]), (&json!("running"), &json!("embedding")), "{job}");
+    assert!(job["rate"].is_number() && job["eta_seconds"].is_u64(), "{job}");
+    let moment = |value: &Value| serde_json::from_value::<domain::Timestamp>(value.clone()).expect("a time");
+    let began = moment(&job["phase_details"][2]["started_at"]);
+    let at = moment(&told.last().expect("an event")["at"]);
+    assert!(at.seconds_since(began) >= 3, "not before the warm-up: {job}");
+    for other in [0, 1, 3] {
+        assert_eq!(paces(job)[other], (None, None), "it does not run: {job}");
+    }
+    let path = format!("/api/jobs/{}", job["job_id"].as_str().expect("an id"));
+    assert!(has_pace(&hung.ada.read(&path).await), "REST tells the same");
+    hung.embeddings.how.takes.store(0, Ordering::SeqCst);
+    assert_eq!(hung.ada.settled(&id).await["status"], "ready");
+    let ended = eventually("the job is over", async || {
+        let job = hung.ada.read(&path).await;
+        (job["status"] == "completed").then_some(job)
+    })
+    .await;
+    assert!(paces(&ended).iter().all(|pace| *pace == (None, None)), "{ended}");
 }
 
 #[tokio::test]
@@ -145,6 +208,8 @@ async fn a_document_whose_worker_is_gone_is_told_as_interrupted_and_goes_on_with
     let job = told["job_id"].as_str().expect("a job");
     let job = hung.ada.read(&format!("/api/jobs/{job}")).await;
     assert_eq!((&job["rate"], &job["eta_seconds"]), (&Value::Null, &Value::Null));
+    assert_eq!((&job["status"], &job["halted"]), (&json!("running"), &json!("interrupted")));
+    hung.shows("interrupted", "Interrupted").await;
 
     hung.embeddings.how.hangs.store(false, Ordering::SeqCst);
     hung.restart(&["serve"]).await;

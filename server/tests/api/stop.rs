@@ -15,6 +15,56 @@ async fn a_stop_tells_every_socket_and_ends_well() {
     assert!(server.ended().await.success(), "{}", server.log());
 }
 
+/// The order of the page on the architecture, "Stopping".
+#[tokio::test]
+async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before_the_store_closes() {
+    let mut server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let mut live = client.socket().await;
+    live.hello(Value::Null, Value::Null).await;
+    // An upload that has begun and waits for its end.
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
+    // Enough that some of it is on the disk: an empty buffer would tell nothing.
+    sender.unbounded_send(Ok([head.as_bytes(), &prose(1, 60_000)].concat())).expect("sent");
+    let request = client
+        .request("POST", &format!("/api/workspaces/{workspace}/documents"))
+        .header("content-type", "multipart/form-data; boundary=x")
+        .body(reqwest::Body::wrap_stream(receiver));
+    let sending = tokio::spawn(request.send());
+    let incoming = server.dir.path().join("files/incoming");
+    let being_written = || std::fs::read_dir(&incoming).is_ok_and(|dir| dir.count() == 1);
+    crate::common::eventually("the upload has begun", async || being_written().then_some(())).await;
+
+    server.terminate();
+    assert_eq!(live.close_code().await, 1001, "streams are sent away while the upload still waits");
+    let address = client.base.trim_start_matches("http://").to_owned();
+    let refused = async || match tokio::net::TcpStream::connect(&address).await {
+        Err(_) => Some(()),
+        // The last ones that the kernel took before the listener closed are closed without an answer.
+        Ok(_) => None,
+    };
+    crate::common::eventually("nobody new is let in", refused).await;
+    assert!(!server.log().contains("stopped"), "it waits for what is in hand");
+    sender.unbounded_send(Ok(b"\r\n--x--\r\n".to_vec())).expect("sent");
+    drop(sender);
+    let answer = sending.await.expect("joined").expect("an answer");
+    assert_eq!(answer.status(), 202, "what was in hand came to its end");
+    let uploaded: Value = answer.json().await.expect("JSON");
+    assert!(server.ended().await.success(), "{}", server.log());
+    let log = server.log();
+    let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("{what}: {log}"));
+    assert!(at("stopping: no new requests") < at("stopped"), "{log}");
+    assert!(!log.contains("not everything ended in time"), "{log}");
+
+    // The store was open to the last: the document is there, and is finished by the next server.
+    let again = Setup::new().dir(&server.dir).start().await;
+    let back = Client { base: again.base.clone(), ..client };
+    let id = uploaded["documents"][0]["document_id"].as_str().expect("an id");
+    assert_eq!(back.settled(id).await["status"], "ready");
+}
+
 #[tokio::test]
 async fn a_stop_in_the_middle_of_the_work_loses_nothing() {
     let mut server = Server::start().await;

@@ -3,7 +3,7 @@
 use super::{PATIENCE, Socket, eventually, form, in_millis};
 use app::paths::encode;
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_tungstenite::{
     client_async,
     tungstenite::{self, client::IntoClientRequest, http::HeaderValue},
@@ -203,7 +203,26 @@ impl Client {
         self.socket_with(&[("origin", &self.base)]).await.expect("the upgrade")
     }
 
+    /// The same over a line that takes little at a time, so that a client which does not read is soon full.
+    pub async fn narrow_socket(&self) -> Socket {
+        let line = TcpSocket::new_v4().expect("a socket");
+        line.set_recv_buffer_size(4_096).expect("a small buffer");
+        let address = self.base.trim_start_matches("http://").parse().expect("an address");
+        let stream = line.connect(address).await.expect("a connection");
+        self.socket_over(stream, &[("origin", &self.base)]).await.expect("the upgrade")
+    }
+
     pub async fn socket_with(&self, headers: &[(&'static str, &str)]) -> Result<Socket, tungstenite::Error> {
+        let host = self.base.trim_start_matches("http://");
+        let stream = TcpStream::connect(host).await.expect("a connection");
+        self.socket_over(stream, headers).await
+    }
+
+    async fn socket_over(
+        &self,
+        stream: TcpStream,
+        headers: &[(&'static str, &str)],
+    ) -> Result<Socket, tungstenite::Error> {
         let host = self.base.trim_start_matches("http://");
         let mut request = format!("ws://{host}/api/status/ws").into_client_request().expect("a request");
         if let Some(cookie) = &self.cookie {
@@ -216,7 +235,6 @@ impl Client {
         for (name, value) in headers {
             request.headers_mut().insert(*name, HeaderValue::from_str(value).expect("a header"));
         }
-        let stream = TcpStream::connect(host).await.expect("a connection");
         let (stream, _) = client_async(request, stream).await?;
         Ok(Socket::new(stream))
     }

@@ -100,6 +100,45 @@ test("workspaces that are not ready violate no accessibility rule", async ({ pag
   }
 });
 
+test("what is shown when there is nothing, or nothing can be shown, violates no accessibility rule", async ({
+  page,
+  complaints,
+}) => {
+  complaints.allow(/404|Failed to load resource|Failed to fetch/);
+  await signUp(page);
+  const empty = (await (await page.request.post("/api/workspaces", { data: { name: "Empty" } })).json()).id;
+  for (const [address, said] of [
+    ["/w/00000000-0000-7000-8000-000000000000", "There is no such workspace"],
+    ["/?q=zzzz", "No workspace matches"],
+    [`/w/${empty}?q=lantern`, "Nothing found for “lantern”"],
+    ["/api/docs", "InsightHub"],
+  ]) {
+    await page.goto(address);
+    await expect(page.getByText(said).first()).toBeVisible();
+    await check(page, address);
+  }
+  await page.goto("/");
+  await live(page);
+  await page.getByLabel("Account").click();
+  await check(page, "the open menu");
+  for (const [status, said] of [
+    [0, "The server cannot be reached"],
+    [403, "You have no access to this workspace"],
+    [500, "The workspace could not be read"],
+  ] as const) {
+    await page.goto("/");
+    await live(page);
+    await page.route("**/_fn/workspaces/read", (route) => {
+      const problem = { type: "urn:x", title: "", status, detail: "It is so.", code: "some", correlation_id: "0197-abc" };
+      return status === 0 ? route.abort() : route.fulfill({ status, contentType: "application/json", body: JSON.stringify(problem) });
+    });
+    await page.getByRole("main").getByRole("link", { name: "My documents" }).click();
+    await expect(page.getByRole("heading", { level: 1, name: said })).toBeVisible();
+    await check(page, said);
+    await page.unroute("**/_fn/workspaces/read");
+  }
+});
+
 test("what is asked and refused in the settings on a phone violates no accessibility rule", async ({ page }) => {
   await signUp(page);
   // By a saved choice, under a system that likes the other one.

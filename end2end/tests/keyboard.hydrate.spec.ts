@@ -83,6 +83,68 @@ test("from sign-up to a search, without a mouse", async ({ page }) => {
   await expect(page).toHaveURL(/\/signin/);
 });
 
+test("the rest of a workspace, without a mouse", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await upload(page.request, workspace, ["glossary.txt"]);
+  await page.goto("/");
+  await live(page);
+  const go = async (name: RegExp) => {
+    await tabTo(page, name);
+    await page.keyboard.press("Enter");
+  };
+  // What the list shows.
+  await tabTo(page, /Search workspaces/);
+  await page.keyboard.type("zzz");
+  await expect(page.getByRole("heading", { name: "No workspace matches" })).toBeVisible();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.press("Delete");
+  await tabTo(page, /^Order/);
+  await page.keyboard.press("ArrowDown");
+  await expect(page).toHaveURL(/sort=name/);
+  await go(/^My documents$/);
+  await expect(page.getByRole("heading", { level: 1, name: "My documents" })).toBeVisible();
+  await allReady(page, ["glossary.txt"]);
+
+  // Its name.
+  await go(/^Edit$/);
+  await expect(page.getByRole("dialog").getByLabel("Name")).toBeFocused();
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("Letters");
+  await page.keyboard.press("Enter");
+  await expect(page.getByRole("heading", { level: 1, name: "Letters" })).toBeVisible();
+
+  // A folder is picked, and what is not taken is dismissed.
+  await tabTo(page, /Add folder/);
+  const folders = page.waitForEvent("filechooser");
+  await page.keyboard.press("Enter");
+  await folders;
+  await refusedUpload(page);
+  await go(/^Dismiss$/);
+  await expect(page.locator("[data-upload]")).toHaveCount(0);
+
+  // How the job went over time, and closer.
+  await go(/^Over time$/);
+  await expect(page.getByRole("region", { name: "The job over time" })).toBeVisible();
+  await tabTo(page, /^3×/);
+  await page.keyboard.press("Space");
+  await expect(page.locator(".waterfall .chip[aria-pressed=true]")).toContainText("3");
+
+  // What happened, as a file; how it went, as a table.
+  await go(/^History$/);
+  await expect(page).toHaveURL(/\/history$/);
+  await tabTo(page, /CSV/);
+  const file = page.waitForEvent("download");
+  await page.keyboard.press("Enter");
+  expect((await file).suggestedFilename()).toMatch(/\.csv$/);
+  await go(/^Back$/);
+  await go(/^Analytics$/);
+  await go(/^90 days$/);
+  await expect(page).toHaveURL(/days=90/);
+  await go(/^The figures as a table$/);
+  await expect(page.getByRole("table").first()).toBeVisible();
+});
+
 /** A moment as a clock in that zone shows it. */
 const clock = (at: Date, zone: string) => at.toLocaleTimeString("en-GB", { timeZone: zone, hourCycle: "h23" });
 
@@ -111,6 +173,8 @@ for (const zone of ["Asia/Tokyo", "America/St_Johns"]) {
         ["/settings/sessions", 2],
         ["/settings/api-keys", 2],
         ["/settings/account", 1],
+        // Its days are those of UTC, and it says so.
+        [`/w/${workspace}/analytics`, 0],
       ] as const) {
         await page.goto(address);
         await live(page);
@@ -122,6 +186,7 @@ for (const zone of ["Asia/Tokyo", "America/St_Johns"]) {
           await expect(time, address).toHaveAttribute("title", new RegExp(`, ${clock(at, zone)}$`));
         }
       }
+      await expect(page.getByRole("main")).toContainText("on each day (UTC)");
       await page.goto(document);
       await live(page);
       const step = page.locator(".step-time").first();
@@ -130,7 +195,14 @@ for (const zone of ["Asia/Tokyo", "America/St_Johns"]) {
   });
 }
 
-test("at twice the size on a small window nothing is lost", async ({ page }) => {
+test("at twice the size on a small window nothing is lost", async ({ page, complaints }) => {
+  complaints.allow(/404/);
+  await page.setViewportSize(SMALL);
+  for (const address of ["/signin", "/signup", "/components", "/nowhere", "/api/docs"]) {
+    await page.goto(address);
+    expect(await lost(page), address).toEqual({ wide: 0, out: [] });
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { documents } = await upload(page.request, workspace, FILES);
@@ -140,6 +212,12 @@ test("at twice the size on a small window nothing is lost", async ({ page }) => 
   for (const address of addresses(workspace, documents[0].document_id, failed)) {
     await page.goto(address);
     await live(page);
+    expect(await lost(page), address).toEqual({ wide: 0, out: [] });
+  }
+  // As the server drew them: the script changes nothing of their shape.
+  const tabs = ["profile", "password", "preferences", "notifications", "rag", "sessions", "api-keys", "account"];
+  for (const address of [...tabs.map((tab) => `/settings/${tab}`), "/?q=zzzz", "/?status=error", `${home}/rag?reindex`]) {
+    await page.goto(address);
     expect(await lost(page), address).toEqual({ wide: 0, out: [] });
   }
   await page.goto(home);

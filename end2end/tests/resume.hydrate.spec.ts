@@ -169,10 +169,23 @@ test("what steers is disabled with its reason while the link is down", async ({ 
   await expect(again).toBeEnabled();
   await wire.cut();
   await expect(again).toBeDisabled();
-  await expect(page.locator("[data-paused]")).toHaveText(/Live updates are paused, so what you see may be old/);
+  const reason = /Live updates are paused, so what you see may be old/;
+  await expect(page.locator("[data-paused]")).toHaveText([reason, reason]);
+  // So is all that needs the server, each where it stands.
+  const search = page.getByRole("button", { name: "Search", exact: true });
+  const picker = page.locator("input[type=file]").first();
+  await expect(search).toBeDisabled();
+  await expect(search).toHaveAttribute("title", reason);
+  await expect(picker).toBeDisabled();
+  await page.getByRole("link", { name: "Edit", exact: true }).click();
+  const save = page.getByRole("dialog").getByRole("button", { name: "Save" });
+  await expect(save).toBeDisabled();
+  await expect(page.getByRole("dialog").locator("[data-paused]")).toHaveText(reason);
   wire.mend();
   await live(page);
-  await expect(again).toBeEnabled();
+  await expect(save).toBeEnabled();
+  await page.keyboard.press("Escape");
+  for (const control of [again, search, picker]) await expect(control).toBeEnabled();
   await expect(page.locator("[data-paused]")).toHaveCount(0);
 });
 

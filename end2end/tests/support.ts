@@ -165,12 +165,24 @@ export async function tabTo(page: Page, name: RegExp): Promise<void> {
   throw new Error(`Tab does not lead to ${name}`);
 }
 
-/** What a person could not reach without scrolling sideways. */
+/** What a person could not reach without scrolling sideways: controls and texts that stand out of the window, and texts
+ * that are cut off without a sign of it. What scrolls in a box of its own can be reached. */
 export function lost(page: Page): Promise<{ wide: number; out: string[] }> {
   return page.evaluate(() => {
-    const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
-    const out = [...document.querySelectorAll<HTMLElement>("main a, main button, main input:not(.sr-only)")]
-      .filter((e) => e.checkVisibility() && e.getBoundingClientRect().right > document.documentElement.clientWidth + 1)
+    const width = document.documentElement.clientWidth;
+    const wide = document.documentElement.scrollWidth - width;
+    const scrolls = (e: Element): boolean =>
+      ["auto", "scroll"].includes(getComputedStyle(e).overflowX) || (e.parentElement !== null && scrolls(e.parentElement));
+    const hasText = (e: Element) => [...e.childNodes].some((n) => n.nodeType === Node.TEXT_NODE && n.textContent!.trim() !== "");
+    const isCut = (e: HTMLElement) => {
+      const { overflowX, textOverflow } = getComputedStyle(e);
+      return overflowX !== "visible" && textOverflow !== "ellipsis" && e.scrollWidth > e.clientWidth + 1;
+    };
+    const out = [...document.querySelectorAll("main *, .topbar *")]
+      .filter((e) => e instanceof HTMLElement)
+      .filter((e) => !e.closest(".sr-only, [aria-hidden=true]") && e.checkVisibility())
+      .filter((e) => e.matches("a, button, input, select, textarea") || hasText(e))
+      .filter((e) => (e.getBoundingClientRect().right > width + 1 || (hasText(e) && isCut(e))) && !scrolls(e))
       .map((e) => e.outerHTML.slice(0, 120));
     return { wide, out };
   });

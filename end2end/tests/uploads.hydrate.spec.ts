@@ -1,10 +1,10 @@
 // Files on their way: what is refused before a byte is sent, how far the bytes are, and stopping them.
-import { mkdir, mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Locator, type Page } from "@playwright/test";
-import { type Server, expect, test } from "../fixtures";
-import { allReady, openFirst, signUp } from "./support";
+import { Server, expect, test } from "../fixtures";
+import { allReady, openFirst, path, signUp } from "./support";
 
 type Given = { name: string; mimeType: string; buffer: Buffer };
 
@@ -65,7 +65,7 @@ test("bad files of a batch are refused at their rows, unsent, and the others go 
   await signUp(page);
   await openFirst(page);
   const sent = await sendings(page);
-  const answers: Promise<{ documents: { filename: string }[]; rejected: unknown[] }>[] = [];
+  const answers: Promise<{ documents: { filename: string; document_id: string }[]; rejected: unknown[] }>[] = [];
   page.on("response", (response) => {
     if (response.request().method() === "POST" && response.url().endsWith("/documents")) answers.push(response.json());
   });
@@ -74,18 +74,24 @@ test("bad files of a batch are refused at their rows, unsent, and the others go 
     text("good.txt", "Good files go on. ".repeat(20)),
     text("empty.txt", ""),
     { name: "picture.pdf", mimeType: "application/pdf", buffer: png },
+    // Named as something else than it is, which is told by its content.
+    { name: "guide.txt", mimeType: "text/plain", buffer: await readFile(path("how-it-works.pdf")) },
     text("also-good.md", "# Notes\n\nA second file that is fine."),
   ]);
   await expect(sending(page, "empty.txt")).toContainText("The file is empty");
-  await expect(sending(page, "picture.pdf")).toContainText("This is a PNG picture");
+  await expect(sending(page, "picture.pdf")).toContainText(
+    /This is a PNG picture\. Files that are taken: PDF, DOCX, TXT, .* and JSON\./,
+  );
   await expect(sending(page, "picture.pdf")).toHaveAttribute("data-status", "failed");
-  await allReady(page, ["good.txt", "also-good.md"]);
+  await allReady(page, ["good.txt", "guide.txt", "also-good.md"]);
   // One job, and the server had nothing to refuse: what is of no use was not sent.
-  expect((await sent()).all).toBe(2);
+  expect((await sent()).all).toBe(3);
   const [answer, ...more] = await Promise.all(answers);
   expect(more).toEqual([]);
-  expect(answer.documents.map((d) => d.filename)).toEqual(["good.txt", "also-good.md"]);
+  expect(answer.documents.map((d) => d.filename)).toEqual(["good.txt", "guide.txt", "also-good.md"]);
   expect(answer.rejected).toEqual([]);
+  const guide = await (await page.request.get(`/api/documents/${answer.documents[1].document_id}`)).json();
+  expect(guide.mime_type).toBe("application/pdf");
   // What was refused stays to be read, until it is dismissed.
   await sending(page, "empty.txt").getByRole("button", { name: "Dismiss" }).click();
   await expect(sending(page, "empty.txt")).toHaveCount(0);
@@ -117,6 +123,23 @@ test("fifty files and a bad one have their rows at once, and the fifty become re
   await expect(rows).toHaveCount(51);
 });
 
+test("a file over the limit is refused at its row, unsent, with the limit named, and the others go on", async ({ page }) => {
+  const server = await Server.make({ INSIGHTHUB_MAX_FILE_BYTES: `${1 << 20}` });
+  try {
+    await server.start();
+    await signUp(page, undefined, server.url);
+    await openFirst(page);
+    const sent = await sendings(page);
+    await give(page, [text("large.txt", "x".repeat((1 << 20) + 1)), text("small.txt", "A small file. ".repeat(10))]);
+    await expect(sending(page, "large.txt")).toContainText("The file is larger than 1 MB.");
+    await expect(sending(page, "large.txt")).toHaveAttribute("data-status", "failed");
+    await allReady(page, ["small.txt"]);
+    expect((await sent()).all).toBe(1);
+  } finally {
+    await server.remove();
+  }
+});
+
 test("an upload shows its bytes, its speed and what is left, and stops when asked", async ({ page, server }) => {
   await signUp(page);
   await openFirst(page);
@@ -131,7 +154,11 @@ test("an upload shows its bytes, its speed and what is left, and stops when aske
   // Part of it lies on the server's disk, and goes when the upload stops.
   await expect.poll(async () => (await large(server)).length).toBe(before.length + 1);
   await row.getByRole("button", { name: "Cancel upload" }).click();
-  await expect(row).toHaveCount(0, { timeout: 1_000 });
+  // Within a second, at the row and on the disk.
+  await Promise.all([
+    expect(row).toHaveCount(0, { timeout: 1_000 }),
+    expect.poll(async () => (await large(server)).length, { timeout: 1_000, intervals: [50] }).toBe(before.length),
+  ]);
   // The other file of the job goes on without it.
   await allReady(page, ["small.txt"]);
   await expect(page.locator(".doc-row", { hasText: "large.txt" })).toHaveCount(0);
@@ -159,7 +186,8 @@ test("three files go at a time, the others know their places, and taking one bac
     await expect(row).toContainText(`${before} files before this one`);
     await expect(row).not.toContainText("Uploading");
   }
-  await fourth.getByRole("button", { name: "Cancel upload" }).click();
+  // With the keyboard, as everything.
+  await fourth.getByRole("button", { name: "Cancel upload" }).press("Enter");
   await expect(fourth).toHaveCount(0);
   await expect(fifth).toContainText("3 files before this one");
   await expect(sixth).toContainText("4 files before this one");
@@ -192,7 +220,7 @@ test("files that did not get through go again with one click, and none twice", a
     await route.fetch();
     await route.abort("connectionreset");
   }, { times: 1 });
-  await sending(page, "one.txt").getByRole("button", { name: "Try again" }).click();
+  await sending(page, "one.txt").getByRole("button", { name: "Try again" }).press("Enter");
   await allReady(page, ["one.txt", "two.txt"]);
   await expect(page.locator("[data-upload]")).toHaveCount(0);
   const list = await (await page.request.get(`/api/workspaces/${workspace}/documents`)).json();

@@ -22,6 +22,10 @@ pub fn ComponentsPage() -> impl IntoView {
             <div class="stack gap-6">
                 <Specimens theme="light" />
                 <Specimens theme="dark" />
+                // Once: they have landmarks, whose names are theirs alone on a page. They follow the reader's theme.
+                <div class="stack gap-6 p-4" data-live="open">
+                    <Work />
+                </div>
             </div>
         </main>
     }
@@ -72,7 +76,6 @@ fn Specimens(theme: &'static str) -> impl IntoView {
             <Fields theme />
             <Lists />
             <States />
-            <Work />
             <Icons />
         </div>
     }

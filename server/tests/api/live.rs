@@ -224,6 +224,27 @@ async fn what_is_not_of_the_protocol_ends_the_link() {
         s.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
     })
     .await;
+    // The operator learns of each, and of whose session it was; what was sent is nobody's business.
+    let user = client.read("/api/auth/me").await["id"].as_str().expect("an id").to_owned();
+    let log = server.log();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|l| {
+            l.contains("cut off a client that broke the protocol of the live stream") && l.contains(&user)
+        })
+        .collect();
+    let reasons = [
+        "this is no frame of the protocol",
+        "this is no frame of the protocol",
+        "say hello first",
+        "frames are text",
+        "hello was said already",
+    ];
+    assert_eq!(told.len(), reasons.len(), "{log}");
+    for (line, reason) in told.iter().zip(reasons) {
+        assert!(line.contains("INFO") && line.contains(reason), "{line} for {reason}");
+        assert!(!line.contains("bob") && !line.contains("subscribe"), "{line}");
+    }
 }
 
 #[tokio::test]

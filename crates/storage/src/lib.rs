@@ -37,4 +37,4 @@ mod workspaces;
 mod writer;
 
 pub use engine::{Engine, sqlite_url};
-pub use open::{OpenError, OpenOptions, Store};
+pub use open::{OpenError, OpenOptions, Store, migrate};

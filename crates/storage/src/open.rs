@@ -92,9 +92,7 @@ impl Store {
         install_default_drivers();
         let engine = Engine::of_url(&options.url).ok_or(OpenError::UnknownEngine)?;
         let url = completed(&options.url, engine)?;
-        let mut conn = connect_writer(&url, engine).await.map_err(OpenError::Connect)?;
-        // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
-        migrations::of(engine).run_direct(None, &mut conn, false).await?;
+        let mut conn = connect_migrated(&url, engine).await?;
 
         let drawn = Epoch(hex(&options.secrets.bytes32()[..16]));
         let marks = options.high_water.as_deref().map(Marks::read);
@@ -156,6 +154,24 @@ impl Store {
     pub(crate) fn log_epoch(&self) -> &Epoch {
         &self.inner.epoch
     }
+}
+
+/// Brings a database to the schema of this version and leaves it at that; [`Store::open`] does so by itself.
+///
+/// # Errors
+/// Those of [`Store::open`].
+pub async fn migrate(url: &str) -> Result<(), OpenError> {
+    install_default_drivers();
+    let engine = Engine::of_url(url).ok_or(OpenError::UnknownEngine)?;
+    let conn = connect_migrated(&completed(url, engine)?, engine).await?;
+    conn.close().await.map_err(OpenError::Connect)
+}
+
+async fn connect_migrated(url: &str, engine: Engine) -> Result<AnyConnection, OpenError> {
+    let mut conn = connect_writer(url, engine).await.map_err(OpenError::Connect)?;
+    // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
+    migrations::of(engine).run_direct(None, &mut conn, false).await?;
+    Ok(conn)
 }
 
 /// SQLite makes the file when it is not there.

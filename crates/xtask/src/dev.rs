@@ -16,12 +16,7 @@ pub fn dev(project: &Project, addr: Option<String>) -> Done {
     model::ensure(project)?;
     packages::ensure_npm(project, &project.style())?;
     ensure_cargo_leptos(project, &toolchain)?;
-    // cargo-leptos takes its tools from PATH; the version of wasm-bindgen must be the one in Cargo.lock.
-    let bindgen = site::ensure_bindgen(project)?.bindgen;
-    let link = project.tools().join("wasm-bindgen");
-    shell::make_parent(&link)?;
-    let _ = std::fs::remove_file(&link);
-    symlink(&bindgen, &link).doing(|| format!("cannot link {}", link.display()))?;
+    link_wasm_bindgen(project)?;
 
     let addr = addr.unwrap_or_else(|| project.site.addr.clone());
     shell::say(format!("watching the sources, and serving on http://{addr} (Ctrl-C stops it)"));
@@ -38,11 +33,24 @@ pub fn dev(project: &Project, addr: Option<String>) -> Done {
     Err(Problem::new(format!("cannot start cargo leptos: {}", watch.exec())))
 }
 
+/// cargo-leptos takes its tools from PATH; the version of wasm-bindgen must be the one in Cargo.lock.
+pub fn link_wasm_bindgen(project: &Project) -> Done {
+    let bindgen = site::ensure_bindgen(project)?.bindgen;
+    let link = project.tools().join("wasm-bindgen");
+    shell::make_parent(&link)?;
+    let _ = std::fs::remove_file(&link);
+    symlink(&bindgen, &link).doing(|| format!("cannot link {}", link.display()))
+}
+
+pub fn has_cargo_leptos(project: &Project) -> bool {
+    shell::find_program("cargo-leptos").is_some() || project.tools().join("cargo-leptos").is_file()
+}
+
 /// Installs cargo-leptos when neither PATH nor the cache has it. Its own release profile takes 21 minutes and 4 GB on
 /// two cores; without link-time optimisation it is 13 minutes, and the tool is as quick to use.
 fn ensure_cargo_leptos(project: &Project, toolchain: &Toolchain) -> Done {
     let place = project.tools();
-    if shell::find_program("cargo-leptos").is_some() || place.join("cargo-leptos").is_file() {
+    if has_cargo_leptos(project) {
         return Ok(());
     }
     shell::timed(&format!("installing cargo-leptos {CARGO_LEPTOS} (about 13 minutes, once)"), || {

@@ -5,6 +5,7 @@ mod apt;
 mod bench;
 mod browser;
 mod chaos;
+mod compare;
 mod dev;
 mod lint;
 mod model;

@@ -3,10 +3,14 @@
 
 use std::ffi::OsString;
 use std::fs;
+use std::num::NonZero;
 use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::bench;
 use crate::chaos;
+use crate::compare;
 use crate::postgres::Postgres;
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
@@ -29,49 +33,84 @@ pub struct Options {
 pub fn test(project: &Project, options: &Options) -> Done<Tally> {
     let toolchain = toolchain::ensure(project)?;
     model::ensure(project)?;
-    let mut tally = Tally::default();
-    let mut part = |name: &str, outcome: Done<Tally>| match outcome {
-        Ok(counted) => {
-            shell::say(format!("{name}: {}", counted.line()));
-            tally.add(counted);
-        }
-        Err(problem) => {
-            shell::say(format!("{name}: {problem}"));
-            tally.add(Tally::one(false));
-        }
-    };
+    let mut parts = Parts::default();
     let (unit, end2end) = (options.only != Some(Only::EndToEnd), options.only != Some(Only::Unit));
     let all = options.filters.is_empty();
 
     if unit && all {
-        part("formatting", Ok(lint::fmt(&toolchain)));
-        part("types of the browser tests", Ok(lint::types(project)));
-        part("contrast of the colours", Ok(lint::contrast(project)));
+        parts.count("formatting", || Ok(lint::fmt(&toolchain)));
+        parts.count("types of the browser tests", || Ok(lint::types(project)));
+        parts.count("contrast of the colours", || Ok(lint::contrast(project)));
     }
     // Two builds, since the tests of one half say something even when the other does not compile.
-    let site = site::build(project, &toolchain, Profile::Dev);
-    let native_built = server::compile(project, &toolchain, Profile::Dev);
-    let (has_site, has_server) = (site.is_ok(), native_built.is_ok());
-    for (name, outcome) in [("build of the site", site), ("build of the server", native_built)] {
-        if let Err(problem) = outcome {
-            part(name, Err(problem));
-        }
-    }
+    let has_site = parts.need("build of the site", || site::build(project, &toolchain, Profile::Dev));
+    let has_server = parts.need("build of the server", || server::compile(project, &toolchain, Profile::Dev));
     if unit && has_server {
-        part("tests", native(project, &toolchain, options));
+        parts.count("tests", || native(project, &toolchain, options));
     }
     if unit && all {
-        part("tests of the developer commands", own(project));
+        parts.count("tests of the developer commands", || own(project));
+        if has_site {
+            parts.count("both ways of building the site", || compare::both_ways(project, &toolchain));
+        }
         if has_site && has_server {
-            part("benches (smoke)", bench::bench(project, &bench::Options { name: None, smoke: true }));
+            let smoke = bench::Options { name: None, smoke: true };
+            parts.count("benches (smoke)", || bench::bench(project, &smoke));
             let short = chaos::Options { smoke: true, ..chaos::Options::default() };
-            part("chaos (smoke)", chaos::chaos(project, &short));
+            parts.count("chaos (smoke)", || chaos::chaos(project, &short));
         }
     }
     if end2end && has_site && has_server {
-        part("end-to-end tests", playwright(project, options));
+        parts.count("end-to-end tests", || playwright(project, options));
     }
-    Ok(tally)
+    Ok(parts.finish())
+}
+
+/// What was done so far, and how long each part of it took.
+#[derive(Default)]
+struct Parts {
+    tally: Tally,
+    times: Vec<(&'static str, Duration)>,
+}
+
+impl Parts {
+    /// A part with tests in it. When it breaks down, that counts as one that failed.
+    fn count(&mut self, name: &'static str, part: impl FnOnce() -> Done<Tally>) {
+        let begun = Instant::now();
+        let counted = match part() {
+            Ok(counted) => {
+                shell::say(format!("{name}: {}, {}", counted.line(), shell::duration(begun.elapsed())));
+                counted
+            }
+            Err(problem) => {
+                shell::say(format!("{name}: {problem}"));
+                Tally::one(false)
+            }
+        };
+        self.times.push((name, begun.elapsed()));
+        self.tally.add(counted);
+    }
+
+    /// A part that others need. It counts when it breaks down, and not otherwise.
+    fn need(&mut self, name: &'static str, part: impl FnOnce() -> Done) -> bool {
+        let begun = Instant::now();
+        let outcome = part();
+        self.times.push((name, begun.elapsed()));
+        let Err(problem) = outcome else { return true };
+        shell::say(format!("{name}: {problem}"));
+        self.tally.add(Tally::one(false));
+        false
+    }
+
+    /// Says where the time went, so that somebody sees which part has grown.
+    fn finish(self) -> Tally {
+        let whole: Duration = self.times.iter().map(|(_, time)| *time).sum();
+        shell::say(format!("the parts took {}:", shell::duration(whole)));
+        for (name, time) in self.times {
+            shell::say(format!("  {name}: {}", shell::duration(time)));
+        }
+        self.tally
+    }
 }
 
 /// The unit, property, conformance and black-box tests, with one PostgreSQL for those that want it.
@@ -81,6 +120,7 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
     let mut cargo = toolchain.cargo();
     cargo
         .env("INSIGHTHUB_TEST_POSTGRES_URL", postgres.url())
+        .env("INSIGHTHUB_TEST_POSTGRES_PASSES", "1")
         .env("INSIGHTHUB_TEST_SITE", debug.join("site"))
         .env("INSIGHTHUB_BIN", project.server(Profile::Dev))
         .env("INSIGHTHUB_MODELS_DIR", project.models())
@@ -103,7 +143,10 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
     // nextest keeps its reports below the workspace, wherever the target folder lies.
     let junit = project.root.join("target/nextest/default/junit.xml");
     let _ = fs::remove_file(&junit);
-    cargo.args(["nextest", "run", "--no-fail-fast"]).args(&options.filters);
+    // One more for every two cores: many wait for a disk, for a process that starts, or for a time to be over.
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = (cores + cores / 2).to_string();
+    cargo.args(["nextest", "run", "--no-fail-fast", "--test-threads", &threads]).args(&options.filters);
     let succeeded = shell::status(&mut cargo)?.success();
     counted(&junit, tally::from_junit, succeeded)
 }

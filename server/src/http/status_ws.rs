@@ -57,7 +57,14 @@ pub async fn socket(
             let _counted = counted;
             let mut link = Link::new(socket);
             let ending = match asked {
-                Some((who, token)) => serve(&app, &mut link, who, &token).await,
+                Some((who, token)) => {
+                    let user_id = who.user.id;
+                    let ending = serve(&app, &mut link, who, &token).await;
+                    if let Ending::Foul(reason) = ending {
+                        tracing::info!(%user_id, reason, "cut off a client that broke the protocol of the live stream");
+                    }
+                    ending
+                }
                 None => Ending::Close(close::SESSION_ENDED, "sign in first"),
             };
             link.end(ending).await;
@@ -68,6 +75,8 @@ pub async fn socket(
 #[derive(Debug, PartialEq)]
 enum Ending {
     Close(u16, &'static str),
+    /// The client sent what the protocol does not have, such as a wish for somebody else's stream: no page of ours does.
+    Foul(&'static str),
     /// The client is gone, or has closed.
     Gone,
 }
@@ -129,7 +138,7 @@ async fn carry(
             progress = link.drive() => match progress {
                 Progress::Sent => {}
                 Progress::Heard(ClientFrame::Pong) => {}
-                Progress::Heard(ClientFrame::Hello { .. }) => return Ending::Close(close::POLICY, "hello was said already"),
+                Progress::Heard(ClientFrame::Hello { .. }) => return Ending::Foul("hello was said already"),
                 Progress::Ended(ending) => return ending,
             },
             frames = connection.next_when(idle) => match frames {
@@ -216,7 +225,7 @@ impl Link {
                     return Ok(Resume { epoch, last_seq });
                 }
                 Progress::Heard(ClientFrame::Pong) => {
-                    return Err(Ending::Close(close::POLICY, "say hello first"));
+                    return Err(Ending::Foul("say hello first"));
                 }
                 Progress::Ended(ending) => return Err(ending),
                 Progress::Sent => {}
@@ -270,13 +279,11 @@ impl Link {
                 Message::Text(text) => {
                     return match serde_json::from_str(&text) {
                         Ok(frame) => Progress::Heard(frame),
-                        Err(_) => {
-                            Progress::Ended(Ending::Close(close::POLICY, "this is no frame of the protocol"))
-                        }
+                        Err(_) => Progress::Ended(Ending::Foul("this is no frame of the protocol")),
                     };
                 }
                 Message::Binary(_) => {
-                    return Progress::Ended(Ending::Close(close::POLICY, "frames are text"));
+                    return Progress::Ended(Ending::Foul("frames are text"));
                 }
                 // Answered by the library; heard all the same.
                 Message::Ping(_) | Message::Pong(_) => {}
@@ -288,7 +295,11 @@ impl Link {
     /// Says why, and waits a moment for the client's own goodbye: a socket that is dropped with unread input is reset,
     /// and the reset can overtake the code.
     async fn end(mut self, ending: Ending) {
-        let Ending::Close(code, reason) = ending else { return };
+        let (code, reason) = match ending {
+            Ending::Close(code, reason) => (code, reason),
+            Ending::Foul(reason) => (close::POLICY, reason),
+            Ending::Gone => return,
+        };
         let goodbye = async {
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
             if self.socket.send(Message::Close(Some(frame))).await.is_err() {

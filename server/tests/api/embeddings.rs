@@ -33,6 +33,9 @@ pub struct How {
     pub hangs: AtomicBool,
     /// Milliseconds that each answer takes.
     pub takes: AtomicUsize,
+    /// Texts that it was asked for, answered or not.
+    pub asked: AtomicUsize,
+    /// Texts that it has answered.
     pub texts: AtomicUsize,
 }
 
@@ -45,6 +48,7 @@ impl Embeddings {
             overloaded: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             takes: AtomicUsize::new(0),
+            asked: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
         });
         let mut server = Self { address, how, serving: None };
@@ -100,6 +104,8 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     if how.overloaded.load(Ordering::SeqCst) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
+    let texts = body["input"].as_array().expect("texts");
+    how.asked.fetch_add(texts.len(), Ordering::SeqCst);
     while how.hangs.load(Ordering::SeqCst) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
@@ -107,7 +113,6 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     if body["model"] != "words-embed" {
         return (StatusCode::NOT_FOUND, "no such model").into_response();
     }
-    let texts = body["input"].as_array().expect("texts");
     how.texts.fetch_add(texts.len(), Ordering::SeqCst);
     let dim = how.dim.load(Ordering::SeqCst);
     // The last one first: only the index tells which is which.

@@ -1,7 +1,13 @@
 //! The live socket: who may open it, what it says, and that nothing is missed.
 
-use crate::common::{Client, PATIENCE, Server, Setup, Socket, eventually, prose};
+use crate::{
+    common::{Client, PATIENCE, Server, Setup, Socket, eventually, prose},
+    embeddings::{Embeddings, KEY},
+};
+use domain::Timestamp;
 use serde_json::{Value, json};
+use server::adapters::SystemClock;
+use services::ports::Clock;
 use std::time::Instant;
 use tokio_tungstenite::tungstenite;
 
@@ -51,6 +57,39 @@ async fn a_documents_way_to_ready_is_seen_live_without_a_gap() {
     let last = events.last().expect("an event");
     assert_eq!((&last["data"]["status"], &last["data"]["progress"]), (&json!("completed"), &json!(100.0)));
     assert_eq!(client.read(&format!("/api/documents/{id}")).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn ten_thousand_chunks_are_told_five_times_a_second_at_most_and_their_end_at_once() {
+    // A model that answers at once, so that there is much more to tell than is told.
+    let embeddings = Embeddings::start().await;
+    let setup = Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY);
+    let server = setup.start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/rag-config");
+    let config = json!({ "embedding_model": "words-embed", "chunk_size": 100, "chunk_overlap": 0 });
+    let saved = client.send(client.request("PUT", &path).json(&config)).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
+    let mut socket = client.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let id = client.upload_one(&workspace, "a.txt", &prose(1, 170_000)).await;
+    let events = socket.events_until(|e| e["event"] == "job_complete").await;
+    let arrived = SystemClock.now();
+    let chunks = client.read(&format!("/api/documents/{id}")).await["chunk_count"].clone();
+    assert!(chunks.as_u64() >= Some(10_000), "{chunks}");
+    let at = |event: &Value| -> i64 {
+        Timestamp::parse(event["at"].as_str().expect("a time")).expect("a time").micros()
+    };
+    let told: Vec<i64> = events.iter().filter(|e| e["event"] == "job_update").map(at).collect();
+    assert!(told.len() > 10, "{told:?}");
+    for (n, first) in told.iter().enumerate() {
+        let same_second = told[n..].iter().take_while(|next| *next - first < 1_000_000).count();
+        assert!(same_second <= 5, "{same_second} in the second from {first}: {told:?}");
+    }
+    let late = arrived.micros() - at(events.last().expect("an event"));
+    println!("{} updates of {chunks} chunks; the end arrived after {late} µs", told.len());
+    assert!(late < 1_000_000, "the end arrived after {late} µs");
 }
 
 /// All events of an account, as a client sees them that was never cut off; progress frames may have been conflated.
@@ -224,6 +263,27 @@ async fn what_is_not_of_the_protocol_ends_the_link() {
         s.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
     })
     .await;
+    // The operator learns of each, and of whose session it was; what was sent is nobody's business.
+    let user = client.read("/api/auth/me").await["id"].as_str().expect("an id").to_owned();
+    let log = server.log();
+    let told: Vec<&str> = log
+        .lines()
+        .filter(|l| {
+            l.contains("cut off a client that broke the protocol of the live stream") && l.contains(&user)
+        })
+        .collect();
+    let reasons = [
+        "this is no frame of the protocol",
+        "this is no frame of the protocol",
+        "say hello first",
+        "frames are text",
+        "hello was said already",
+    ];
+    assert_eq!(told.len(), reasons.len(), "{log}");
+    for (line, reason) in told.iter().zip(reasons) {
+        assert!(line.contains("INFO") && line.contains(reason), "{line} for {reason}");
+        assert!(!line.contains("bob") && !line.contains("subscribe"), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,12 @@
 //! Stopping: everybody is told, nothing is lost.
 
-use crate::common::{Client, Server, Setup, prose};
+use crate::{
+    common::{Client, Server, Setup, eventually, prose},
+    embeddings::{Embeddings, KEY},
+};
 use serde_json::{Value, json};
+use sqlx::Connection;
+use std::sync::atomic::Ordering;
 
 #[tokio::test]
 async fn a_stop_tells_every_socket_and_ends_well() {
@@ -91,6 +96,56 @@ async fn a_stop_in_the_middle_of_the_work_loses_nothing() {
     }
 }
 
+/// Vectors in the database of a server that has ended.
+async fn stored_vectors(server: &Server) -> usize {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite:{}?mode=ro", server.dir.path().join("insighthub.db").display());
+    let mut database = sqlx::AnyConnection::connect(&url).await.expect("the database");
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM chunk_vectors")
+        .fetch_one(&mut database)
+        .await
+        .expect("a count");
+    usize::try_from(count).expect("a count")
+}
+
+#[tokio::test]
+async fn a_stop_finishes_the_batch_in_hand_and_begins_no_other() {
+    let embeddings = Embeddings::start().await;
+    let setup = || Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY);
+    let mut server = setup().start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/rag-config");
+    let config = json!({ "embedding_model": "words-embed", "chunk_size": 200, "chunk_overlap": 0 });
+    let saved = client.send(client.request("PUT", &path).json(&config)).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
+
+    // The model has the first batch in hand when the stop comes.
+    let how = &embeddings.how;
+    // When the model was chosen, it was tried, also by a name that it does not know.
+    let (before, answered) = (how.asked.load(Ordering::SeqCst), how.texts.load(Ordering::SeqCst));
+    how.hangs.store(true, Ordering::SeqCst);
+    let id = client.upload_one(&workspace, "a.txt", &prose(1, 2_000)).await;
+    let in_hand = || Some(how.asked.load(Ordering::SeqCst) - before).filter(|asked| *asked > 0);
+    let batch = eventually("a batch is at the model", async || in_hand()).await;
+    server.terminate();
+    let stopping = || server.log().contains("stopping: no new requests").then_some(());
+    eventually("it is stopping", async || stopping()).await;
+    how.hangs.store(false, Ordering::SeqCst);
+    assert!(server.ended().await.success(), "{}", server.log());
+    assert!(!server.log().contains("not everything ended in time"), "{}", server.log());
+    assert_eq!(how.asked.load(Ordering::SeqCst) - before, batch, "another batch was begun after the signal");
+    assert_eq!(stored_vectors(&server).await, batch, "what was in hand is stored");
+
+    let again = setup().dir(&server.dir).start().await;
+    let back = Client { base: again.base.clone(), ..client };
+    let settled = back.settled(&id).await;
+    let chunks = settled["chunk_count"].as_u64().expect("a number") as usize;
+    assert!(chunks > batch, "{batch} of {chunks}");
+    assert_eq!((&settled["status"], &settled["attempt"]), (&json!("ready"), &json!(1)), "{settled}");
+    assert_eq!(how.texts.load(Ordering::SeqCst) - answered, chunks, "no text went to the model twice");
+}
+
 #[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start().await;
@@ -106,10 +161,10 @@ async fn a_second_signal_ends_it_at_once() {
     let sending = tokio::spawn(request.send());
     let incoming = server.dir.path().join("files/incoming");
     let being_written = || std::fs::read_dir(&incoming).is_ok_and(|dir| dir.count() == 1);
-    crate::common::eventually("the upload has begun", async || being_written().then_some(())).await;
+    eventually("the upload has begun", async || being_written().then_some(())).await;
     server.terminate();
     let said = || server.log().contains("stopping");
-    crate::common::eventually("it is stopping", async || said().then_some(())).await;
+    eventually("it is stopping", async || said().then_some(())).await;
     server.terminate();
     assert_eq!(server.ended().await.code(), Some(1));
     drop(sender);

@@ -31,6 +31,8 @@ mod support;
 mod words;
 mod workspaces;
 
+use storage::migrate;
+
 /// Makes each case one test per store.
 macro_rules! on_every_store {
     ($($case:ident),+ $(,)?) => {

@@ -1,5 +1,6 @@
 //! What tests need besides a store: a world whose clock, ids and secrets they decide, a bus that remembers, and a
-//! database of their own. Names nothing of `storage`, so that the crate's own tests can use it too.
+//! database of their own. Names nothing of `storage` but `migrate`, which stands in the root of the conformance suite as it does in
+//! that of the crate, so that the crate's own tests can use it too.
 
 mod database;
 

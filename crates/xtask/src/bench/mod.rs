@@ -11,6 +11,7 @@ mod screen;
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 
 use measure::report::{self, Goal};
 use serde_json::Value;
@@ -288,18 +289,19 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
 
 /// Builds the bench and asks cargo where it put it.
 pub fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: bool) -> Done<PathBuf> {
-    let mut cargo = toolchain.cargo();
-    cargo.args(["build", "--message-format=json-render-diagnostics"]);
-    if smoke {
-        // The same call as the tests', so that nothing is compiled twice.
-        cargo.args(crate::server::DEV_TARGETS);
-    } else {
-        cargo.args(["--release", "--package", package, "--bench", target]);
-    }
-    let output = shell::timed(&format!("compiling the bench {target}"), || {
-        cargo.stderr(Stdio::inherit());
-        shell::capture(&mut cargo)
-    })?;
+    // The same call as the tests', so that nothing is compiled twice; one for all, since cargo takes a while to see that.
+    static OF_THE_TESTS: OnceLock<String> = OnceLock::new();
+    let output = match OF_THE_TESTS.get().filter(|_| smoke) {
+        Some(output) => output.clone(),
+        None if smoke => {
+            let output = built(toolchain, "the benches", &crate::server::DEV_TARGETS)?;
+            OF_THE_TESTS.get_or_init(|| output).clone()
+        }
+        None => {
+            let args = ["--release", "--package", package, "--bench", target];
+            built(toolchain, &format!("the bench {target}"), &args)?
+        }
+    };
     output
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
@@ -314,6 +316,13 @@ pub fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: boo
         })
         .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
         .ok_or_else(|| Problem::new(format!("the package `{package}` has no bench `{target}`")))
+}
+
+/// What cargo says about what it built.
+fn built(toolchain: &Toolchain, what: &str, args: &[&str]) -> Done<String> {
+    let mut cargo = toolchain.cargo();
+    cargo.args(["build", "--message-format=json-render-diagnostics"]).args(args).stderr(Stdio::inherit());
+    shell::timed(&format!("compiling {what}"), || shell::capture(&mut cargo))
 }
 
 /// Runs a round and reads its last line.

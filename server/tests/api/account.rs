@@ -225,7 +225,7 @@ async fn a_deleted_account_is_closed_at_once_and_then_nothing_of_it_is_left() {
     let ids = [
         workspace.clone(),
         document.clone(),
-        text(ada.read("/api/jobs").await["items"][0]["id"].clone()),
+        text(ada.read("/api/jobs").await["items"][0]["job_id"].clone()),
         text(ada.read("/api/auth/sessions").await["items"][0]["id"].clone()),
         text(ada.read("/api/auth/api-keys").await["items"][0]["id"].clone()),
         text(ada.read(EXPORT).await["id"].clone()),

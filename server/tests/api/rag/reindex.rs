@@ -90,7 +90,7 @@ async fn a_change_makes_documents_stale_and_one_call_indexes_just_those_anew() {
     let rows: Vec<&str> = page.split("role=\"row\" data-document-id=").skip(1).collect();
     assert_eq!(rows.len(), 6, "{page}");
     for row in rows {
-        let is_fresh = row.contains("fresh.txt");
+        let is_fresh = row.contains("title=\"fresh.txt\"");
         assert_eq!(row.contains("data-status=\"stale\""), !is_fresh, "{row}");
         assert_eq!(row.contains("embedded with all-MiniLM-L6-v2"), !is_fresh, "{row}");
     }

@@ -25,8 +25,8 @@ use domain::{
         RagChoice, RagConfig, RagOptions, RerankModel, RetrieverType,
     },
     resource::{
-        Chunk, Counts, Density, DocumentRef, Language, Metrics, Notifications, Page, SearchHit, Session,
-        Theme, Warning, no_metadata,
+        Attempt, Chunk, Counts, Density, DocumentError, DocumentRef, Language, Metrics, Notifications, Page,
+        SearchHit, Session, Theme, Warning, no_metadata,
     },
     status::{JobRequest, PhaseStatus, Processor},
 };
@@ -215,6 +215,7 @@ objects! {
         documents_total or 0,
         documents_done or 0,
         documents_failed or 0,
+        documents_cancelled or 0,
         pages_found or 0,
         chunks_created or 0,
         chunks_embedded or 0,
@@ -222,7 +223,20 @@ objects! {
         tokens or 0,
         bytes or 0,
     }
-    PhaseDetail { name, status, progress, items_processed, items_total, started_at, completed_at, error }
+    PhaseDetail {
+        name,
+        status,
+        progress,
+        items_processed,
+        items_total,
+        items_reused or 0,
+        started_at,
+        completed_at,
+        error,
+    }
+
+    Attempt { attempt, status, message, error, metrics, phase_details, started_at, completed_at, errors }
+    DocumentError { document_id, filename, error, error_code, error_hint, tries }
 
     FileProgress {
         document_id,
@@ -471,6 +485,7 @@ mod tests {
             progress: 12.5,
             items_processed: 1,
             items_total: 8,
+            items_reused: 0,
             started_at: Some(moment(1)),
             error: Some("It broke.".into()),
             ..PhaseDetail::pending(PhaseName::Chunking)

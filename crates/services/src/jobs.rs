@@ -1,7 +1,11 @@
 //! Reading jobs.
 
 use crate::{Error, Result, Services, ports::PageQuery};
-use domain::{Job, JobId, JobStatus, UserId, WorkspaceId, event::FileProgress, resource::Page};
+use domain::{
+    Job, JobId, JobStatus, UserId, WorkspaceId,
+    event::FileProgress,
+    resource::{Attempt, Page},
+};
 
 /// Documents of one job that are drawn at most.
 const DRAWN: usize = 50;
@@ -42,6 +46,11 @@ impl Services {
             steps.extend(self.documents.steps(user, document.id).await?);
         }
         Ok(steps)
+    }
+
+    /// The attempts of a job, the present one last.
+    pub async fn attempts(&self, user: UserId, id: JobId) -> Result<Vec<Attempt>> {
+        self.jobs.attempts(user, id).await?.ok_or(Error::NotFound("job"))
     }
 
     /// The newest job of a workspace.

@@ -41,6 +41,7 @@ const CHANGES: &[Change] = changes![
     13 "0013_notifications",
     14 "0014_held_back",
     15 "0015_told_ends",
+    19 "0019_controls",
 ];
 
 /// Those of one engine, in order.

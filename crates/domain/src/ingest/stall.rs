@@ -41,7 +41,7 @@ pub fn stall(
             retryable: true,
         };
         fail(job, doc, &failure, wanted, now, &mut events)?;
-        settle(&mut job.job, now)?;
+        settle(job, now)?;
         tell_job(job, &before, now, &mut events);
     } else {
         let message = format!("{why}. Trying again ({} of {TRIES}).", tries + 1);

@@ -7,6 +7,7 @@ mod api_keys;
 mod auth;
 mod cli;
 mod common;
+mod controls;
 mod crash;
 mod curl;
 mod demo;

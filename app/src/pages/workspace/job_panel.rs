@@ -1,6 +1,7 @@
 //! The job that runs in a workspace, or ran last: its four phases, how far it is, what went wrong, and how it went over
 //! time.
 
+use super::controls::{Attempts, Controls};
 use crate::{
     activity::job_title,
     clock::WorkClock,
@@ -34,6 +35,7 @@ fn Panel(id: JobId) -> impl IntoView {
         Memo::new(move |_| job.with(|j| j.as_ref().map(|j| j.phase_details.clone()).unwrap_or_default()));
     let rate = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.rate)));
     let line = Memo::new(move |_| job.with(|j| j.as_ref().map(line)));
+    let workspace = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
     let error = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.error.clone())));
     view! {
         <section
@@ -55,6 +57,8 @@ fn Panel(id: JobId) -> impl IntoView {
                     <OverTime id job phases />
                 </Provider>
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
+                <Attempts id job />
+                {workspace.map(|workspace| view! { <Controls id workspace job /> })}
             </div>
         </section>
     }

@@ -267,6 +267,7 @@ where
     // In every role: reports of outside workers come to those that serve people.
     background.spawn(until(stopping.clone(), services.clone().run_last_words()));
     background.spawn(until(stopping.clone(), services.clone().run_interruption_herald()));
+    background.spawn(until(stopping.clone(), services.clone().run_request_herald()));
     let demo = with_demo.then(|| Demo::new(services.clone(), &config.data_dir));
     if role.works() {
         if store.engine() == Engine::Sqlite {

@@ -179,6 +179,7 @@ mod tests {
             progress: 70.0,
             items_processed: 105,
             items_total: 150,
+            items_reused: 0,
             started_at: Some(Timestamp::from_micros(0)),
             ..PhaseDetail::pending(PhaseName::Chunking)
         }

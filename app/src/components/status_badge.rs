@@ -30,10 +30,10 @@ impl Sign {
             Shown::Provisioning | Shown::Deleting => Sign::Ring(None),
             Shown::Ready { warnings: 0 } | Shown::Completed => Sign::Still(IconName::CheckCircle),
             Shown::Ready { .. } => Sign::Still(IconName::CheckDot),
-            Shown::Stalled | Shown::Interrupted => Sign::Still(IconName::Warning),
-            Shown::Paused => Sign::Still(IconName::Pause),
+            Shown::Stalled | Shown::Interrupted | Shown::Retrying => Sign::Still(IconName::Warning),
+            Shown::Paused | Shown::Stopping { cancels: false } => Sign::Still(IconName::Pause),
             Shown::Failed => Sign::Still(IconName::CrossCircle),
-            Shown::Cancelled => Sign::Still(IconName::SlashCircle),
+            Shown::Cancelled | Shown::Stopping { cancels: true } => Sign::Still(IconName::SlashCircle),
             Shown::Stale => Sign::Still(IconName::Refresh),
         }
     }
@@ -109,6 +109,8 @@ mod tests {
             Shown::Processing { percent: 62.0 },
             Shown::Stalled,
             Shown::Interrupted,
+            Shown::Retrying,
+            Shown::Stopping { cancels: true },
             Shown::Ready { warnings: 0 },
             Shown::Ready { warnings: 2 },
             Shown::Completed,

@@ -11,7 +11,8 @@ use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
 use serde_json::Value;
 
 /// `action`: where it is posted; `fields`: what it says; `done` hears of the answer; `name`: for screen readers, when
-/// the words of the button alone do not tell which thing is meant; `once`: it makes something, and must not make it twice.
+/// the words of the button alone do not tell which thing is meant; `once`: it makes something, and must not make it twice;
+/// `steers`: it goes by what is on screen, and waits while that may be old.
 #[component]
 pub fn Deed(
     #[prop(into)] action: String,
@@ -20,6 +21,7 @@ pub fn Deed(
     #[prop(optional)] kind: ButtonKind,
     #[prop(optional, into)] name: Option<String>,
     #[prop(optional)] once: bool,
+    #[prop(optional)] steers: bool,
     done: Callback<Value>,
 ) -> impl IntoView {
     let busy = RwSignal::new(false);
@@ -27,6 +29,8 @@ pub fn Deed(
     let form = NodeRef::<html::Form>::new();
     let live = Live::expect();
     let key = drawn_key(form);
+    let paused_reason = live.paused_reason();
+    let waits = move || paused_reason.get().filter(|_| steers);
     let to = action.clone();
     let on_submit = move |ev: SubmitEvent| {
         ev.prevent_default();
@@ -60,7 +64,14 @@ pub fn Deed(
                 .map(|(name, value)| view! { <input type="hidden" name=name value=value /> })
                 .collect_view()}
             {once.then(|| view! { <KeyField key /> })}
-            <Button kind submit=true busy attr:aria-label=name>
+            <Button
+                kind
+                submit=true
+                busy
+                disabled=Signal::derive(move || waits().is_some())
+                attr:aria-label=name
+                attr:title=waits
+            >
                 {words}
             </Button>
             {move || failed.get().map(|text| view! { <p class="deed-note" role="alert">{text}</p> })}

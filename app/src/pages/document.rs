@@ -15,8 +15,11 @@ use crate::{
         Waterfall, words,
     },
     effect::effect_after,
+    forms::Deed,
     live::{Live, Screen},
-    server_fns::documents::{list_chunks, read_document},
+    server_fns::documents::{
+        CancelDocument, PauseDocument, ResumeDocument, RetryDocument, list_chunks, read_document,
+    },
     stores::Stores,
     view,
     wire::{Wire, page_data},
@@ -28,8 +31,9 @@ use domain::{
     rag::IndexedWith,
     resource::{CANCELLED, Page as List},
 };
-use leptos::{context::Provider, prelude::*, task::spawn_local};
+use leptos::{context::Provider, prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::hooks::use_params_map;
+use serde_json::Value;
 
 #[component]
 pub fn DocumentPage() -> impl IntoView {
@@ -120,6 +124,7 @@ fn Body(
             </header>
             {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
             <Trouble document />
+            <Controls id document />
             <section class="section" aria-labelledby="steps-title">
                 <div class="row justify-between">
                     <h2 class="section-title" id="steps-title">"Steps"</h2>
@@ -147,6 +152,33 @@ fn Body(
             </section>
             <PassageList chunks document />
         </div>
+    }
+}
+
+/// The buttons of a document, as far as its state allows them.
+#[component]
+fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoView {
+    let can = Memo::new(move |_| {
+        of(document, |d| {
+            let is_stopping = d.stopping().is_some();
+            let goes_on = d.is_unfinished() && !is_stopping;
+            let is_paused = d.is_paused();
+            (goes_on && !is_paused, is_paused || is_stopping, goes_on, d.status == DocumentStatus::Failed)
+        })
+    });
+    let fields = move || vec![("id", id.to_string())];
+    // The stream tells what came of it.
+    let done = Callback::new(|_: Value| {});
+    move || {
+        let (pause, resume, cancel, retry) = can.get();
+        view! {
+            <div class="row" data-controls="">
+                {pause.then(|| view! { <Deed action=PauseDocument::url() words="Pause" fields=fields() steers=true done /> })}
+                {resume.then(|| view! { <Deed action=ResumeDocument::url() words="Resume" fields=fields() steers=true done /> })}
+                {cancel.then(|| view! { <Deed action=CancelDocument::url() words="Cancel" fields=fields() steers=true done /> })}
+                {retry.then(|| view! { <Deed action=RetryDocument::url() words="Retry" fields=fields() steers=true done /> })}
+            </div>
+        }
     }
 }
 

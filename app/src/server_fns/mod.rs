@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod documents;
 pub mod history;
+pub mod jobs;
 pub mod rag;
 pub mod settings;
 pub mod shell;

@@ -25,8 +25,8 @@ use domain::{
         RagChoice, RagConfig, RagOptions, RerankModel, RetrieverType,
     },
     resource::{
-        Chunk, Counts, Density, DocumentRef, Language, Metrics, Notifications, Page, SearchHit, Session,
-        Theme, Warning, no_metadata,
+        Attempt, Chunk, Counts, Density, DocumentError, DocumentRef, Language, Metrics, Notifications, Page,
+        SearchHit, Session, Theme, Warning, no_metadata,
     },
     status::{Halt, JobRequest, PhaseStatus, Processor},
 };
@@ -218,6 +218,7 @@ objects! {
         documents_total or 0,
         documents_done or 0,
         documents_failed or 0,
+        documents_cancelled or 0,
         pages_found or 0,
         chunks_created or 0,
         chunks_embedded or 0,
@@ -225,7 +226,22 @@ objects! {
         tokens or 0,
         bytes or 0,
     }
-    PhaseDetail { name, status, progress, items_processed, items_total, started_at, completed_at, error, rate, eta_seconds }
+    PhaseDetail {
+        name,
+        status,
+        progress,
+        items_processed,
+        items_total,
+        items_reused or 0,
+        started_at,
+        completed_at,
+        error,
+        rate,
+        eta_seconds,
+    }
+
+    Attempt { attempt, status, message, error, metrics, phase_details, started_at, completed_at, errors }
+    DocumentError { document_id, filename, error, error_code, error_hint, tries }
 
     FileProgress {
         document_id,
@@ -474,6 +490,7 @@ mod tests {
             progress: 12.5,
             items_processed: 1,
             items_total: 8,
+            items_reused: 0,
             started_at: Some(moment(1)),
             error: Some("It broke.".into()),
             rate: Some(0.25),

@@ -207,6 +207,20 @@ pub const STALLED: &str = "stalled";
 /// Code of the warning of a document that was being worked on and that nobody holds any more; the badge says "Interrupted".
 pub const INTERRUPTED: &str = "interrupted";
 
+/// Code of the warning of a document that somebody paused by itself, while the others of its job go on; the badge says
+/// "Paused".
+pub const PAUSED: &str = "paused";
+
+/// Code of the warning of a document that is being paused or cancelled: a worker has it in hand and ends its unit.
+pub const STOPPING: &str = "stopping";
+
+/// Code of the warning of a document whose work failed by something that may heal, and that waits for its next try; the
+/// badge says "Retrying".
+pub const RETRYING: &str = "retrying";
+
+/// Code of the warning of a document that is found by its words alone, because its embedding was skipped by hand.
+pub const EMBEDDING_SKIPPED: &str = "embedding_skipped";
+
 /// Code of a document whose job was cancelled; the badge says "Cancelled".
 pub const CANCELLED: &str = "cancelled";
 
@@ -219,6 +233,26 @@ impl Document {
     /// Why nobody works on it just now, though it was begun, when that is so.
     pub fn interrupted(&self) -> Option<&str> {
         self.warned(INTERRUPTED)
+    }
+
+    /// What failed and when it is tried again, when that is so.
+    pub fn retrying(&self) -> Option<&str> {
+        self.warned(RETRYING)
+    }
+
+    /// Whether somebody paused it by itself.
+    pub fn is_paused(&self) -> bool {
+        self.is_unfinished() && self.warnings.iter().any(|w| w.code == PAUSED)
+    }
+
+    /// What becomes of it as soon as its worker lets go of it, when somebody asked for that.
+    pub fn stopping(&self) -> Option<&str> {
+        let warning = self.warnings.iter().find(|w| w.code == STOPPING);
+        warning.filter(|_| self.is_unfinished()).map(|w| w.message.as_str())
+    }
+
+    pub const fn is_unfinished(&self) -> bool {
+        matches!(self.status, DocumentStatus::Pending | DocumentStatus::Processing)
     }
 
     fn warned(&self, code: &str) -> Option<&str> {
@@ -235,6 +269,8 @@ pub struct Metrics {
     pub documents_total: u64,
     pub documents_done: u64,
     pub documents_failed: u64,
+    /// Of those that failed, the ones that somebody cancelled.
+    pub documents_cancelled: u64,
     pub pages_found: u64,
     pub chunks_created: u64,
     pub chunks_embedded: u64,
@@ -253,6 +289,10 @@ pub struct PhaseDetail {
     pub progress: f64,
     pub items_processed: u64,
     pub items_total: u64,
+    /// Of those that are processed, the ones that an earlier attempt did: they are not done again.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub items_reused: u64,
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub error: Option<String>,
@@ -260,6 +300,36 @@ pub struct PhaseDetail {
     pub rate: Option<f64>,
     /// Until the phase is through, at that rate.
     pub eta_seconds: Option<u64>,
+}
+
+/// What became of one attempt of a job.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Attempt {
+    /// From 1.
+    pub attempt: u32,
+    pub status: JobStatus,
+    pub message: String,
+    pub error: Option<String>,
+    pub metrics: Metrics,
+    pub phase_details: Vec<PhaseDetail>,
+    pub started_at: Option<Timestamp>,
+    pub completed_at: Option<Timestamp>,
+    /// The documents that did not become ready in it, and why.
+    pub errors: Vec<DocumentError>,
+}
+
+/// Why a document did not become ready in an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DocumentError {
+    pub document_id: DocumentId,
+    pub filename: String,
+    pub error: String,
+    pub error_code: Option<String>,
+    pub error_hint: Option<String>,
+    /// What each of its tries failed by, when it was tried more than once.
+    pub tries: Vec<String>,
 }
 
 impl PhaseDetail {
@@ -270,6 +340,7 @@ impl PhaseDetail {
             progress: 0.0,
             items_processed: 0,
             items_total: 0,
+            items_reused: 0,
             started_at: None,
             completed_at: None,
             error: None,

@@ -4,7 +4,7 @@
 use crate::{
     message::{count, number},
     resource::{CANCELLED, Document, Job, Workspace},
-    status::{DocumentStatus, Halt, JobStatus, WorkspaceStatus},
+    status::{DocumentStatus, Halt, JobRequest, JobStatus, WorkspaceStatus},
 };
 
 /// One look of the badge.
@@ -21,6 +21,12 @@ pub enum Shown {
     Stalled,
     /// Begun, and in nobody's hands.
     Interrupted,
+    /// Failed by something that may heal, and waiting for its next try.
+    Retrying,
+    /// Asked to stop, until its worker lets go of it.
+    Stopping {
+        cancels: bool,
+    },
     Ready {
         warnings: usize,
     },
@@ -41,7 +47,11 @@ impl Shown {
             DocumentStatus::Ready => Shown::Ready { warnings: document.warnings.len() },
             DocumentStatus::Failed if document.error_code.as_deref() == Some(CANCELLED) => Shown::Cancelled,
             DocumentStatus::Failed => Shown::Failed,
-            _ if job_status == Some(JobStatus::Paused) => Shown::Paused,
+            _ if job_status == Some(JobStatus::Paused) || document.is_paused() => Shown::Paused,
+            DocumentStatus::Processing if document.retrying().is_some() => Shown::Retrying,
+            _ if document.stopping().is_some() => {
+                Shown::Stopping { cancels: document.stopping().is_some_and(|s| s.starts_with("Cancel")) }
+            }
             DocumentStatus::Pending => Shown::Pending { behind: job.and_then(|j| j.queue_position) },
             DocumentStatus::Processing if document.stalled().is_some() => Shown::Stalled,
             DocumentStatus::Processing if document.interrupted().is_some() => Shown::Interrupted,
@@ -60,6 +70,9 @@ impl Shown {
 
     pub fn of_job(job: &Job) -> Self {
         match job.status {
+            JobStatus::Running if job.requested.is_some() => {
+                Shown::Stopping { cancels: job.requested == Some(JobRequest::Cancel) }
+            }
             JobStatus::Pending => Shown::Pending { behind: job.queue_position },
             JobStatus::Running => match job.halted {
                 Some(Halt::Stalled) => Shown::Stalled,
@@ -81,6 +94,8 @@ impl Shown {
             Shown::Processing { .. } => "processing",
             Shown::Stalled => "stalled",
             Shown::Interrupted => "interrupted",
+            Shown::Retrying => "retrying",
+            Shown::Stopping { .. } => "stopping",
             Shown::Ready { .. } => "ready",
             Shown::Completed => "completed",
             Shown::Paused => "paused",
@@ -105,6 +120,9 @@ impl Shown {
             Shown::Processing { percent } => format!("Processing · {} %", *percent as u64),
             Shown::Stalled => "Stalled".into(),
             Shown::Interrupted => "Interrupted".into(),
+            Shown::Retrying => "Retrying".into(),
+            Shown::Stopping { cancels: false } => "Pausing…".into(),
+            Shown::Stopping { cancels: true } => "Cancelling…".into(),
             Shown::Ready { warnings: 0 } => "Ready".into(),
             Shown::Ready { warnings } => {
                 format!("Ready · {}", count(*warnings as u64, "warning", "warnings"))

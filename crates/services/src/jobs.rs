@@ -5,7 +5,7 @@ use domain::{
     Job, JobId, JobStatus, UserId, WorkspaceId,
     event::FileProgress,
     pages::{DRAWN, JobsPage},
-    resource::Page,
+    resource::{Attempt, Page},
 };
 
 impl Services {
@@ -44,6 +44,11 @@ impl Services {
         let workspace = self.workspace(user, workspace).await?;
         let jobs = self.jobs.jobs_of(user, workspace.id, page).await?;
         Ok(JobsPage { workspace, jobs })
+    }
+
+    /// The attempts of a job, the present one last.
+    pub async fn attempts(&self, user: UserId, id: JobId) -> Result<Vec<Attempt>> {
+        self.jobs.attempts(user, id).await?.ok_or(Error::NotFound("job"))
     }
 
     /// The newest job of a workspace.

@@ -7,6 +7,7 @@ pub mod analytics;
 mod api_keys;
 mod caller;
 mod command;
+mod controls;
 mod deletion;
 mod documents;
 mod error;

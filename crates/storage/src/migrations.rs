@@ -42,6 +42,7 @@ const CHANGES: &[Change] = changes![
     14 "0014_held_back",
     15 "0015_told_ends",
     16 "0016_partial_files",
+    17 "0017_controls",
 ];
 
 /// Those of one engine, in order.

@@ -45,6 +45,24 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
     }
 }
 
+/// A JSON body that may be left out: a command needs none.
+pub struct MaybeJson<T>(pub Option<T>);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
+        let has_none = |name: header::HeaderName| !request.headers().contains_key(name);
+        let length = request.headers().get(header::CONTENT_LENGTH);
+        let is_empty = length.is_some_and(|length| length == "0")
+            || length.is_none() && has_none(header::TRANSFER_ENCODING) && has_none(header::CONTENT_TYPE);
+        if is_empty {
+            return Ok(Self(None));
+        }
+        Json::from_request(request, state).await.map(|Json(body)| Self(Some(body)))
+    }
+}
+
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|e| {

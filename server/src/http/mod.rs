@@ -7,6 +7,7 @@ mod analytics;
 mod api_keys;
 mod auth;
 mod client;
+mod controls;
 mod docs;
 mod documents;
 mod extract;
@@ -182,6 +183,17 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(search::search))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
+        .routes(routes!(controls::pause_job))
+        .routes(routes!(controls::resume_job))
+        .routes(routes!(controls::cancel_job))
+        .routes(routes!(controls::retry_job))
+        .routes(routes!(controls::skip_embedding_of_job))
+        .routes(routes!(controls::attempts))
+        .routes(routes!(controls::pause_document))
+        .routes(routes!(controls::resume_document))
+        .routes(routes!(controls::cancel_document))
+        .routes(routes!(controls::retry_document))
+        .routes(routes!(controls::skip_embedding))
         .routes(routes!(ingestion::workspace_status))
         .routes(routes!(upload::upload_one))
         .routes(routes!(ingestion::document_status))

@@ -8,6 +8,7 @@ mod auth;
 mod bounds;
 mod cli;
 mod common;
+mod controls;
 mod crash;
 mod curl;
 mod demo;

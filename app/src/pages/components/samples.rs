@@ -15,6 +15,8 @@ pub fn all_shown() -> Vec<Shown> {
         Shown::Processing { percent: 62.4 },
         Shown::Stalled,
         Shown::Interrupted,
+        Shown::Retrying,
+        Shown::Stopping { cancels: false },
         Shown::Ready { warnings: 0 },
         Shown::Ready { warnings: 2 },
         Shown::Completed,
@@ -37,6 +39,7 @@ fn phase(name: PhaseName, status: PhaseStatus, done: u64, total: u64, seconds: O
         progress: if total == 0 { 0.0 } else { done as f64 * 100.0 / total as f64 },
         items_processed: done,
         items_total: total,
+        items_reused: 0,
         started_at: (status != PhaseStatus::Pending).then(|| at(0)),
         completed_at: seconds.map(at),
         ..PhaseDetail::pending(name)

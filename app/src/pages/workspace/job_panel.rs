@@ -1,6 +1,7 @@
 //! The job that runs in a workspace, or ran last: its four phases, how far it is, what went wrong, and how it went over
 //! time.
 
+use super::controls::{Attempts, Controls};
 use crate::{
     AppError,
     activity::{at_present, job_title},
@@ -67,6 +68,8 @@ fn Panel(id: JobId) -> impl IntoView {
                     <OverTime id job phases />
                 </Provider>
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
+                <Attempts id job />
+                {place.map(|workspace| view! { <Controls id workspace job /> })}
                 {place.map(|place| view! {
                     <p class="row meta">
                         <a class="link" href=paths::job(place, id)>"Details"</a>

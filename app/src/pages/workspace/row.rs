@@ -78,7 +78,8 @@ fn what_happens(document: &Document) -> String {
             (None, _) => count(document.chunk_count, "chunk", "chunks"),
         },
         DocumentStatus::Pending | DocumentStatus::Processing => {
-            let said = document.stalled().or(document.interrupted()).or(document.message.as_deref());
+            let noted = document.stalled().or(document.interrupted()).or(document.retrying());
+            let said = noted.or(document.message.as_deref());
             said.unwrap_or_default().to_owned()
         }
     }

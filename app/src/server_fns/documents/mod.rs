@@ -1,7 +1,15 @@
 //! One document: its state, steps and passages.
 
+mod cancel;
 mod chunks;
+mod pause;
 mod read;
+mod resume;
+mod retry;
 
+pub use cancel::{CancelDocument, cancel_document};
 pub use chunks::{ListChunks, list_chunks};
+pub use pause::{PauseDocument, pause_document};
 pub use read::{ReadDocument, read_document};
+pub use resume::{ResumeDocument, resume_document};
+pub use retry::{RetryDocument, retry_document};

@@ -5,6 +5,7 @@ use super::{
     job::{drop_from_totals, settle, tell_job},
     *,
 };
+use crate::resource::CANCELLED;
 
 /// A worker took the document: job and document start, where they have not yet.
 ///
@@ -29,7 +30,7 @@ pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Res
     if is_begun {
         doc.document.status = doc.document.status.go(DocumentStatus::Processing)?;
     }
-    if interrupt::forget(doc) || is_begun {
+    if interrupt::forget(doc) | retry_later::forget(doc) | is_begun {
         job.job.halted = None;
         doc.document.updated_at = now;
         tell_document(doc, &mut events);
@@ -59,6 +60,9 @@ pub fn advance(
     if got_on || !matches!(checkpoint, Checkpoint::Step { .. }) {
         job.job.halted = None;
     }
+    if !matches!(checkpoint, Checkpoint::Step { .. } | Checkpoint::Failed(_)) {
+        doc.failures.clear();
+    }
     match checkpoint {
         Checkpoint::Step { step, facts } => {
             if let Some(phase) = step.phase() {
@@ -69,7 +73,8 @@ pub fn advance(
         }
         Checkpoint::Loaded { pages, characters, title, warnings } => {
             expect(doc, Stage::Loading, Stage::Chunking)?;
-            doc.document.warnings.clone_from(warnings);
+            doc.document.warnings.retain(|w| w.code == STOPPING);
+            doc.document.warnings.extend_from_slice(warnings);
             let mut metadata = serde_json::json!({ "characters": characters });
             if let Some(pages) = pages {
                 metadata["pages"] = (*pages).into();
@@ -129,6 +134,10 @@ pub fn advance(
             doc.document.error = None;
             doc.document.error_code = None;
             doc.document.error_hint = None;
+            control::forget(doc);
+            if !doc.embeds && job.config.embeds() {
+                control::say_skipped(&mut doc.document);
+            }
             let indexed = job.config.fingerprint(doc.embeds);
             doc.document.stale = !indexed.serves(wanted);
             doc.document.indexed_with = indexed.indexed_with();
@@ -147,15 +156,18 @@ pub fn advance(
             tell_document(doc, &mut events);
             counts_changed = true;
         }
-        Checkpoint::Failed(failure) => {
-            fail(job, doc, failure, wanted, now, &mut events)?;
-            counts_changed = true;
-        }
+        Checkpoint::Failed(failure) => match retry_later::put_off(job, doc, failure, now, &mut events) {
+            None => {}
+            Some(last) => {
+                fail(job, doc, &last, wanted, now, &mut events)?;
+                counts_changed = true;
+            }
+        },
     }
     if got_on && !events.iter().any(|e| matches!(e, Event::DocumentStatus(_))) {
         tell_document(doc, &mut events);
     }
-    settle(&mut job.job, now)?;
+    settle(job, now)?;
     if doc.document.stalled().is_some() || job.job.halted.is_some() {
         stall::estimate_nothing(&mut job.job);
     }
@@ -173,8 +185,25 @@ pub(super) fn fail(
     events: &mut Vec<Event>,
 ) -> Result<(), IllegalMove> {
     let failed_in = doc.stage.phase();
-    drop_from_totals(&mut job.job, doc, failed_in, failure);
+    drop_from_totals(&mut job.job, doc, failed_in);
+    job.job.phase_details[failed_in.index()].error =
+        Some(format!("{}: {}", doc.document.filename, failure.message));
+    job.job.metrics.documents_failed += 1;
+    end_badly(doc, failure, wanted, now, events)
+}
+
+/// The document's part of its end, when it does not become ready.
+pub(super) fn end_badly(
+    doc: &mut DocumentState,
+    failure: &Failure,
+    wanted: &RagConfig,
+    now: Timestamp,
+    events: &mut Vec<Event>,
+) -> Result<(), IllegalMove> {
+    // What a re-index made is removed with its failure, and made anew by a retry.
+    doc.reached = if doc.live > 0 { Stage::Loading } else { doc.stage };
     doc.stage = Stage::Done;
+    control::forget(doc);
     if doc.live > 0 {
         keep_serving(doc, failure, wanted)?;
     } else {
@@ -191,13 +220,20 @@ pub(super) fn fail(
 /// A document that could not be indexed anew is found as it was before, which makes it ready; a warning tells the rest.
 fn keep_serving(doc: &mut DocumentState, failure: &Failure, wanted: &RagConfig) -> Result<(), IllegalMove> {
     let d = &mut doc.document;
+    if d.status == DocumentStatus::Pending {
+        d.status = d.status.go(DocumentStatus::Processing)?;
+    }
     d.status = d.status.go(DocumentStatus::Ready)?;
     d.stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
     d.chunk_count = doc.live_chunks;
-    d.warnings.retain(|w| w.code != REINDEX_FAILED);
+    d.warnings.retain(|w| w.code != REINDEX_FAILED && w.code != REINDEX_CANCELLED);
     let (why, hint) = (failure.message.as_str(), failure.hint.as_deref());
-    let message = say(WRITTEN, &Sentence::NotIndexedAnew { why, hint });
-    d.warnings.push(Warning { code: REINDEX_FAILED.to_owned(), message });
+    let (code, sentence) = if failure.code == CANCELLED {
+        (REINDEX_CANCELLED, Sentence::ReindexCancelled)
+    } else {
+        (REINDEX_FAILED, Sentence::NotIndexedAnew { why, hint })
+    };
+    d.warnings.push(Warning { code: code.to_owned(), message: say(WRITTEN, &sentence) });
     Ok(())
 }
 
@@ -215,7 +251,7 @@ fn expect(doc: &mut DocumentState, now: Stage, next: Stage) -> Result<(), Illega
     Ok(())
 }
 
-fn set_progress(doc: &mut DocumentState, done: u64) {
+pub(super) fn set_progress(doc: &mut DocumentState, done: u64) {
     let now = progress::of_document(doc.stage.phase(), done, doc.document.chunk_count);
     doc.document.progress = doc.document.progress.max(now);
 }

@@ -3,7 +3,7 @@
 use super::{held_back::is_due, stall::estimate_nothing, *};
 
 /// A failed document is through with the phase it failed in, and later phases no longer wait for it.
-pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: PhaseName, failure: &Failure) {
+pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: PhaseName) {
     let chunks = doc.document.chunk_count;
     let phases = &mut job.phase_details;
     match failed_in {
@@ -18,12 +18,11 @@ pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: Ph
         }
         PhaseName::Indexing => phases[3].items_total = phases[3].items_total.saturating_sub(chunks),
     }
-    phases[failed_in.index()].error = Some(format!("{}: {}", doc.document.filename, failure.message));
-    job.metrics.documents_failed += 1;
 }
 
 /// Brings phases, progress, message and status of the job in line with its counts.
-pub(super) fn settle(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), IllegalMove> {
+    let job = &mut state.job;
     let m = job.metrics;
     let through = m.documents_done + m.documents_failed >= m.documents_total;
     let share_known = if job.phase_details[1].items_total == 0 {
@@ -46,24 +45,66 @@ pub(super) fn settle(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
         }
         before_is_done &= matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped);
     }
-    if through && !job.status.is_final() {
+    // A cancel that is requested is honoured by whoever commits this, also when nothing is left to do.
+    if through && !job.status.is_final() && job.requested != Some(JobRequest::Cancel) {
         finish(job, now)?;
     } else {
         job.progress = job.progress.max(progress::of_job(&job.phase_details));
         job.phase = progress::current_phase(&job.phase_details);
-        job.message = message(job);
+        // What waits, stands or is asked to says that.
+        if job.requested.is_none() && job.status == JobStatus::Running {
+            job.message = message(job);
+        }
     }
-    estimate(job, now);
+    estimate(state, now);
+    Ok(())
+}
+
+/// Moves the job to its end, also from where it stands: what stands is resumed for it.
+fn reach(job: &mut Job, end: JobStatus) -> Result<(), IllegalMove> {
+    if !job.status.may_become(end) {
+        job.status = job.status.go(JobStatus::Running)?;
+    }
+    job.status = job.status.go(end)?;
+    Ok(())
+}
+
+/// Ends the phases that are not through.
+pub(super) fn cancel_phases(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    for p in &mut job.phase_details {
+        if p.status.may_become(PhaseStatus::Cancelled) {
+            p.status = p.status.go(PhaseStatus::Cancelled)?;
+            p.completed_at = Some(now);
+        }
+    }
+    Ok(())
+}
+
+/// The job was cancelled, as a whole or document by document.
+pub(super) fn finish_cancelled(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    reach(job, JobStatus::Cancelled)?;
+    cancel_phases(job, now)?;
+    job.requested = None;
+    job.completed_at = Some(now);
+    job.phase = progress::current_phase(&job.phase_details);
+    let (ready, of) = (job.metrics.documents_done, job.metrics.documents_total);
+    job.message = say(WRITTEN, &Sentence::Cancelled { ready, of });
     Ok(())
 }
 
 fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
     let m = job.metrics;
+    if m.documents_done == 0 && m.documents_failed > 0 && m.documents_cancelled == m.documents_failed {
+        return finish_cancelled(job, now);
+    }
     let outcome = progress::outcome(m.documents_done, m.documents_failed);
+    job.requested = None;
     for p in &mut job.phase_details {
         let ended = match (p.status, outcome) {
             (PhaseStatus::Running, JobStatus::Failed) if p.error.is_some() => PhaseStatus::Failed,
             (PhaseStatus::Running, _) => PhaseStatus::Completed,
+            // All that was left to do in it was cancelled.
+            (PhaseStatus::Paused, _) | (PhaseStatus::Pending, JobStatus::Completed) => PhaseStatus::Cancelled,
             _ => continue,
         };
         p.status = p.status.go(ended)?;
@@ -72,7 +113,7 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
             p.progress = 100.0;
         }
     }
-    job.status = job.status.go(outcome)?;
+    reach(job, outcome)?;
     job.completed_at = Some(now);
     job.phase = progress::current_phase(&job.phase_details);
     job.message = if outcome == JobStatus::Failed {
@@ -82,17 +123,17 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
         first.filter(|_| of == 1).unwrap_or_else(|| say(WRITTEN, &Sentence::NoneReady { of }))
     } else {
         job.progress = 100.0;
-        let (ready, of) = (m.documents_done, m.documents_total);
+        let (ready, of, cancelled) = (m.documents_done, m.documents_total, m.documents_cancelled);
         let sentence = match m.documents_failed {
             0 => Sentence::AllReady { documents: ready },
-            failed => Sentence::SomeReady { ready, of, failed },
+            failed => Sentence::SomeReady { ready, of, failed: failed - cancelled.min(failed), cancelled },
         };
         say(WRITTEN, &sentence)
     };
     Ok(())
 }
 
-fn message(job: &Job) -> String {
+pub(super) fn message(job: &Job) -> String {
     let p = &job.phase_details[job.phase.index()];
     say(WRITTEN, &Sentence::AtWork { phase: job.phase, done: p.items_processed, of: p.items_total })
 }
@@ -102,11 +143,14 @@ const WARM_UP: f64 = 3.0;
 
 /// Rate and remaining time of the job and of each phase that runs, once it has run for three seconds; none when the job
 /// stands. What is still to be read and cut is taken to be like what was. A job without vectors goes by its documents.
-fn estimate(job: &mut Job, now: Timestamp) {
+fn estimate(state: &mut JobState, now: Timestamp) {
+    let pace = state.pace;
+    let job = &mut state.job;
     estimate_nothing(job);
-    let Some(started) = job.started_at.filter(|_| job.status == JobStatus::Running) else { return };
+    let goes_on = job.status == JobStatus::Running && job.requested.is_none();
+    let Some(started) = job.started_at.filter(|_| goes_on) else { return };
     let since = |at: Timestamp| (now.micros() - at.micros()) as f64 / 1e6;
-    estimate_phases(&mut job.phase_details, since);
+    estimate_phases(&mut job.phase_details, &pace, since);
     let phase = |name: PhaseName| &job.phase_details[name.index()];
     let (chunking, embedding) = (phase(PhaseName::Chunking), phase(PhaseName::Embedding));
     let (done, all, begun) = if embedding.status == PhaseStatus::Skipped {
@@ -116,39 +160,62 @@ fn estimate(job: &mut Job, now: Timestamp) {
         let expected = embedding.items_total as f64 * chunking.items_total.max(1) as f64 / cut;
         (embedding.items_processed as f64, expected, embedding.started_at)
     };
-    let Some(elapsed) = begun.map(since).filter(|elapsed| *elapsed >= WARM_UP) else { return };
-    if done == 0.0 {
+    let Some(elapsed) = begun.map(|at| pace.since(at)).map(since).filter(|elapsed| *elapsed >= WARM_UP)
+    else {
+        return;
+    };
+    let before = if embedding.status == PhaseStatus::Skipped {
+        pace.documents
+    } else {
+        pace.units[PhaseName::Embedding.index()]
+    };
+    let since_then = done - before as f64;
+    if since_then <= 0.0 {
         return;
     }
-    let rate = done / elapsed;
+    let rate = since_then / elapsed;
     if job.metrics.chunks_embedded > 0 {
         job.rate = Some((rate * 10.0).round() / 10.0);
     }
     job.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
 }
 
-fn estimate_phases(phases: &mut [PhaseDetail], since: impl Fn(Timestamp) -> f64) {
+fn estimate_phases(phases: &mut [PhaseDetail], pace: &Pace, since: impl Fn(Timestamp) -> f64) {
     let cut = &phases[PhaseName::Chunking.index()];
     // How many chunks there will be for each that there is.
     let growth = cut.items_total.max(1) as f64 / cut.items_processed.max(1) as f64;
-    for phase in phases.iter_mut().filter(|p| p.status == PhaseStatus::Running && p.items_processed > 0) {
-        let Some(elapsed) = phase.started_at.map(&since).filter(|elapsed| *elapsed >= WARM_UP) else {
+    for phase in phases.iter_mut().filter(|p| p.status == PhaseStatus::Running) {
+        let begun = phase.started_at.map(|at| pace.since(at));
+        let Some(elapsed) = begun.map(&since).filter(|elapsed| *elapsed >= WARM_UP) else {
             continue;
         };
         let done = phase.items_processed as f64;
+        let since_then = done - pace.units[phase.name.index()] as f64;
+        if since_then <= 0.0 {
+            continue;
+        }
         let all = match phase.name {
             PhaseName::Loading | PhaseName::Chunking => phase.items_total as f64,
             PhaseName::Embedding | PhaseName::Indexing => phase.items_total as f64 * growth,
         };
-        let rate = done / elapsed;
+        let rate = since_then / elapsed;
         phase.rate = Some((rate * 100.0).round() / 100.0);
         phase.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
     }
 }
 
+/// What [`estimate`] counts, as it stands: the pace is measured from here on.
+pub(super) fn pace_from(state: &mut JobState, at: Option<Timestamp>) {
+    let mut units = [0; 4];
+    for phase in &state.job.phase_details {
+        units[phase.name.index()] = phase.items_processed;
+    }
+    state.pace = Pace { from: at, documents: state.job.metrics.documents_done, units };
+}
+
 /// Tells what became of the job since `before`: a turn at once, progress when it is its time.
 pub(super) fn tell_job(job: &mut JobState, before: &Job, now: Timestamp, events: &mut Vec<Event>) {
-    let told = |job: &Job| (job.status, job.phase, job.halted);
+    let told = |job: &Job| (job.status, job.phase, job.halted, job.requested);
     let turned = told(&job.job) != told(before);
     if turned || is_due(job.event_at, JOB_EVERY_MICROS, now) {
         tell(job, now, events);

@@ -7,9 +7,10 @@ use crate::{
     message::{Facts, Sentence, WRITTEN, friendly, say},
     progress,
     rag::{Fingerprint, RagConfig},
-    resource::{Document, Job, Metrics, PhaseDetail, STALLED, Warning},
+    resource::{Document, Job, Metrics, PhaseDetail, STALLED, STOPPING, Warning},
     status::{
-        DocumentStatus, Halt, IllegalMove, JobKind, JobStatus, PhaseName, PhaseStatus, Processor, named,
+        DocumentStatus, Halt, IllegalMove, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor,
+        named,
     },
     step::Step,
     timestamp::Timestamp,
@@ -18,16 +19,19 @@ use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
 
 mod advance;
+pub mod control;
 mod held_back;
 mod interrupt;
 mod job;
 mod report;
+mod retry_later;
 mod stall;
 
 pub use advance::{advance, start};
 pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};
 pub use interrupt::interrupt;
 pub use report::{ReportError, report, reword};
+pub use retry_later::{retries_at, waits_for_retry};
 pub use stall::{TRIES, stall};
 
 named!(
@@ -76,6 +80,7 @@ pub struct Failure {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// It may heal by itself, so that trying again without anybody's doing may help.
     pub retryable: bool,
 }
 
@@ -107,6 +112,26 @@ pub struct JobState {
     pub event_at: Timestamp,
     /// It changed since, too soon after that event: see [`tell_job_rest`].
     pub held_back: bool,
+    /// The cancel that is requested also takes back what the job made.
+    pub cancel_removes: bool,
+    pub pace: Pace,
+}
+
+/// From when, and from how many units on, the pace of a job is measured: a pause and an earlier attempt do not count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    pub from: Option<Timestamp>,
+    /// Documents that were ready by then.
+    pub documents: u64,
+    /// What each phase had processed by then.
+    pub units: [u64; 4],
+}
+
+impl Pace {
+    /// When that began which counts, of something that began at `at`.
+    fn since(&self, at: Timestamp) -> Timestamp {
+        self.from.map_or(at, |from| from.max(at))
+    }
 }
 
 /// A document as a store keeps it.
@@ -131,6 +156,14 @@ pub struct DocumentState {
     pub event_at: Timestamp,
     /// It changed since, too soon after that event: see [`tell_document_rest`].
     pub held_back: bool,
+    /// What somebody asked of this document alone, while a worker has it in hand.
+    pub requested: Option<control::Asked>,
+    /// Paused by itself.
+    pub paused: bool,
+    /// Of one that failed: where a retry goes on.
+    pub reached: Stage,
+    /// What its work failed by since it last got on; it is tried three times in all.
+    pub failures: Vec<String>,
 }
 
 /// What a change leads to.
@@ -155,6 +188,9 @@ impl Told {
 
 /// Code of the warning of a document that could not be indexed anew.
 pub const REINDEX_FAILED: &str = "reindex_failed";
+
+/// Code of the warning of one whose re-index somebody cancelled.
+pub const REINDEX_CANCELLED: &str = "reindex_cancelled";
 
 /// What is known of a document when its job is made.
 pub struct Upload {
@@ -218,6 +254,10 @@ pub fn create(
             step_started_at: now,
             event_at: Timestamp::default(),
             held_back: false,
+            requested: None,
+            paused: false,
+            reached: Stage::Loading,
+            failures: vec![],
         })
         .collect();
     let mut events: Vec<Event> =
@@ -279,7 +319,14 @@ fn new_job(
         completed_at: None,
         phase_details,
     };
-    JobState { job, config: config.clone(), event_at: now, held_back: false }
+    JobState {
+        job,
+        config: config.clone(),
+        event_at: now,
+        held_back: false,
+        cancel_removes: false,
+        pace: Pace::default(),
+    }
 }
 
 /// Puts a document into the queue of a job that indexes it anew: a new run of everything, beside the passages that are
@@ -301,8 +348,10 @@ pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Resul
     d.updated_at = now;
     doc.stage = Stage::Loading;
     doc.embedded = 0;
-    doc.embeds = job.config.embeds();
+    let embedding = &job.job.phase_details[PhaseName::Embedding.index()];
+    doc.embeds = job.config.embeds() && embedding.status != PhaseStatus::Skipped;
     doc.generation += 1;
+    doc.failures.clear();
     doc.step_started_at = now;
     doc.event_at = Timestamp::default();
     let mut events = vec![];

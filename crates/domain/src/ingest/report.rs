@@ -49,7 +49,7 @@ pub fn report(
     if from != to {
         from.go(to)?;
     }
-    if let Some(refusal) = stands(&job.job) {
+    if let Some(refusal) = stands(&job.job, doc) {
         return Err(refusal.into());
     }
     let (before, job_before) = (doc.document.clone(), job.job.clone());
@@ -106,7 +106,7 @@ pub fn report(
         tell_when_due(doc, now, &mut events);
     }
     job.job.halted = None;
-    settle(&mut job.job, now)?;
+    settle(job, now)?;
     // How far a document is says nothing new about its job until it is through.
     if job.job != job_before {
         tell_job(job, &job_before, now, &mut events);
@@ -115,8 +115,11 @@ pub fn report(
 }
 
 /// Why nobody works on the job's documents now.
-fn stands(job: &Job) -> Option<Refusal> {
+fn stands(job: &Job, doc: &DocumentState) -> Option<Refusal> {
     let (code, sentence) = match (job.status, job.requested) {
+        (JobStatus::Pending | JobStatus::Running, None) if doc.paused => {
+            ("document_paused", "This document is paused. Resume it first.")
+        }
         (JobStatus::Pending | JobStatus::Running, None) => return None,
         (JobStatus::Pending | JobStatus::Running, Some(_)) => {
             ("job_stopping", "The job of this document is being paused or cancelled.")

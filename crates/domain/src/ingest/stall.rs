@@ -42,7 +42,7 @@ pub fn stall(
         };
         fail(job, doc, &failure, wanted, now, &mut events)?;
         job.job.halted = None;
-        settle(&mut job.job, now)?;
+        settle(job, now)?;
         tell_job(job, &before, now, &mut events);
     } else {
         let again = Sentence::StalledOnce { seconds, phase, next: tries + 1, of: TRIES };

@@ -142,12 +142,21 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             }
         }
         Sentence::AllReady { documents } => format!("{} ready", count(documents, "document", "documents")),
-        Sentence::SomeReady { ready, of, failed } => format!(
-            "{} of {} ready, {} failed",
-            number(ready),
-            count(of, "document", "documents"),
-            number(failed)
-        ),
+        Sentence::SomeReady { ready, of, failed, cancelled } => {
+            let others =
+                |n: u64, what| if n == 0 { String::new() } else { format!(", {} {what}", number(n)) };
+            let of = count(of, "document", "documents");
+            format!(
+                "{} of {of} ready{}{}",
+                number(ready),
+                others(failed, "failed"),
+                others(cancelled, "cancelled")
+            )
+        }
+        Sentence::Cancelled { ready: 0, .. } => "Cancelled".into(),
+        Sentence::Cancelled { ready, of } => {
+            format!("Cancelled; {} of {} ready", number(ready), count(of, "document", "documents"))
+        }
         Sentence::NoneReady { of: 1 } => "The document could not be processed".into(),
         Sentence::NoneReady { of } => format!("None of {} documents could be processed", number(of)),
         Sentence::StalledOnce { seconds, phase, next, of } => {
@@ -166,6 +175,9 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
         Sentence::WorkerFailed => "The outside worker could not process this document.".into(),
         Sentence::WorkerDone { chunks: 0 } => "Done".into(),
         Sentence::WorkerDone { chunks } => format!("Done: {}", count(chunks, "chunk", "chunks")),
+        Sentence::ReindexCancelled => {
+            "Its re-indexing was cancelled, and it is found as it was before.".into()
+        }
         Sentence::NotIndexedAnew { why, hint } => {
             let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
             format!("It could not be indexed anew, and is found as it was before. {why}{hint}")

@@ -122,19 +122,55 @@ impl Facts {
 /// What is said of a job, or of what became of a document.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sentence<'a> {
-    Waiting { documents: u64 },
-    AtWork { phase: PhaseName, done: u64, of: u64 },
-    AllReady { documents: u64 },
-    SomeReady { ready: u64, of: u64, failed: u64 },
-    NoneReady { of: u64 },
-    StalledOnce { seconds: u64, phase: PhaseName, next: u32, of: u32 },
-    StalledForGood { seconds: u64, phase: PhaseName, tries: u32 },
+    Waiting {
+        documents: u64,
+    },
+    AtWork {
+        phase: PhaseName,
+        done: u64,
+        of: u64,
+    },
+    AllReady {
+        documents: u64,
+    },
+    /// `failed` are those that somebody did not cancel.
+    SomeReady {
+        ready: u64,
+        of: u64,
+        failed: u64,
+        cancelled: u64,
+    },
+    /// Nothing is left to do, since somebody cancelled it.
+    Cancelled {
+        ready: u64,
+        of: u64,
+    },
+    NoneReady {
+        of: u64,
+    },
+    StalledOnce {
+        seconds: u64,
+        phase: PhaseName,
+        next: u32,
+        of: u32,
+    },
+    StalledForGood {
+        seconds: u64,
+        phase: PhaseName,
+        tries: u32,
+    },
     StalledHint,
     Interrupted,
     GivenBack,
     WorkerFailed,
-    WorkerDone { chunks: u64 },
-    NotIndexedAnew { why: &'a str, hint: Option<&'a str> },
+    WorkerDone {
+        chunks: u64,
+    },
+    ReindexCancelled,
+    NotIndexedAnew {
+        why: &'a str,
+        hint: Option<&'a str>,
+    },
 }
 
 /// The sentence for a step.

@@ -138,7 +138,17 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
         (at_work(Indexing), "Indexing: 5 of 1,200 chunks"),
         (Sentence::AllReady { documents: 1 }, "1 document ready"),
         (Sentence::AllReady { documents: 3 }, "3 documents ready"),
-        (Sentence::SomeReady { ready: 2, of: 3, failed: 1 }, "2 of 3 documents ready, 1 failed"),
+        (
+            Sentence::SomeReady { ready: 2, of: 3, failed: 1, cancelled: 0 },
+            "2 of 3 documents ready, 1 failed",
+        ),
+        (
+            Sentence::SomeReady { ready: 2, of: 5, failed: 1, cancelled: 2 },
+            "2 of 5 documents ready, 1 failed, 2 cancelled",
+        ),
+        (Sentence::Cancelled { ready: 0, of: 3 }, "Cancelled"),
+        (Sentence::Cancelled { ready: 2, of: 3 }, "Cancelled; 2 of 3 documents ready"),
+        (Sentence::ReindexCancelled, "Its re-indexing was cancelled, and it is found as it was before."),
         (Sentence::NoneReady { of: 1 }, "The document could not be processed"),
         (Sentence::NoneReady { of: 3 }, "None of 3 documents could be processed"),
         (

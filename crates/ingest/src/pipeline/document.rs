@@ -25,6 +25,15 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// Why the work on a document ends before its end.
+#[derive(Clone, Default)]
+pub(super) struct Halt {
+    /// It is no longer ours.
+    pub(super) lost: CancellationToken,
+    /// Somebody asked to pause or cancel it.
+    pub(super) asked: CancellationToken,
+}
+
 /// How a document left the worker's hands.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -57,6 +66,9 @@ impl From<StoreError> for Stop {
 
 /// So often at most it is written down that a document gets on within one unit, or waits for its turn.
 const SAYS: Duration = Duration::from_secs(2);
+/// How long a unit in hand may still take when somebody pauses or cancels: a batch of chunks comes to its end, a long
+/// extraction does not.
+const ASKED_GRACE: Duration = Duration::from_millis(500);
 /// Tries of a unit that may heal, and the pause before the second; it doubles.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -68,18 +80,18 @@ const CUT_TIME_PER_MEGABYTE: Duration = Duration::from_secs(6);
 const BATCH_TIME: f64 = 0.5;
 const BATCH: std::ops::RangeInclusive<usize> = 4..=64;
 
-pub(super) async fn process(
-    context: Arc<Context>,
-    claim: Claim,
-    lost: CancellationToken,
-) -> Result<Ended, StoreError> {
-    let mut work = Work { context: &context, claim: &claim, lost, stage: claim.stage, text: None };
+pub(super) async fn process(context: Arc<Context>, claim: Claim, halt: Halt) -> Result<Ended, StoreError> {
+    let mut work = Work { context: &context, claim: &claim, halt, stage: claim.stage, text: None };
     match work.run().await {
         Ok(()) => Ok(Ended::Through),
         Err(Stop::Lost) => Ok(Ended::Lost),
         Err(Stop::Asked) => {
-            context.services.jobs.release(&claim).await?;
-            Ok(Ended::Released)
+            let now = context.services.clock.now();
+            match context.services.jobs.release(&claim, now).await {
+                // What was asked took it out of our hands already.
+                Err(StoreError::Fenced) => Ok(Ended::Lost),
+                other => other.map(|()| Ended::Released),
+            }
         }
         Err(Stop::Failed(failure)) => {
             tracing::info!(document_id = %claim.document_id, code = failure.code, "a document failed");
@@ -96,7 +108,7 @@ pub(super) async fn process(
 struct Work<'a> {
     context: &'a Context,
     claim: &'a Claim,
-    lost: CancellationToken,
+    halt: Halt,
     stage: Stage,
     text: Option<Arc<ExtractedText>>,
 }
@@ -117,9 +129,9 @@ impl Work<'_> {
 
     /// Between two units: is the document still ours, and may we go on?
     fn gate(&self) -> Result<(), Stop> {
-        if self.lost.is_cancelled() {
+        if self.halt.lost.is_cancelled() {
             Err(Stop::Lost)
-        } else if self.context.shutdown.is_cancelled() {
+        } else if self.context.shutdown.is_cancelled() || self.halt.asked.is_cancelled() {
             Err(Stop::Asked)
         } else {
             Ok(())
@@ -206,14 +218,21 @@ impl Work<'_> {
         tokio::select! {
             done = work => Ok(done),
             stop = saying => Err(stop),
-            () = self.lost.cancelled() => Err(Stop::Lost),
+            () = self.halt.lost.cancelled() => Err(Stop::Lost),
             () = self.stopped_for_long() => Err(Stop::Asked),
+            () = self.asked_for_long() => Err(Stop::Asked),
         }
     }
 
     async fn stopped_for_long(&self) {
         self.context.shutdown.cancelled().await;
         tokio::time::sleep(self.context.options.grace).await;
+    }
+
+    /// Somebody asked to pause or cancel, and a short unit would have come to its end since.
+    async fn asked_for_long(&self) {
+        self.halt.asked.cancelled().await;
+        tokio::time::sleep(ASKED_GRACE).await;
     }
 
     /// The text of an earlier unit or an earlier claim; read anew from the file when it is not there.
@@ -275,7 +294,7 @@ impl Work<'_> {
         }
         let chunks: Vec<NewChunk> = drafts.into_iter().map(|d| self.new_chunk(d)).collect();
         self.checkpoint(Checkpoint::Chunked { chunks }).await?;
-        Ok(if self.claim.rag_config.embeds() { Stage::Embedding } else { Stage::Indexing })
+        Ok(if self.claim.embeds { Stage::Embedding } else { Stage::Indexing })
     }
 
     fn new_chunk(&self, d: ChunkDraft) -> NewChunk {
@@ -333,7 +352,7 @@ impl Work<'_> {
                     hint: Some(
                         "Change the dimensions in the workspace's settings, or ask the operator.".into(),
                     ),
-                    retryable: true,
+                    retryable: false,
                 }));
             }
             let per_second = batch.len() as f64 / began.elapsed().as_secs_f64().max(1e-3);
@@ -411,7 +430,7 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
             code: "model_missing".into(),
             message: "The embedding model is not there.".into(),
             hint: Some(sentence.clone()),
-            retryable: true,
+            retryable: false,
         },
         EmbedError::Unreachable(sentence) => Failure {
             code: e.code().into(),
@@ -423,7 +442,7 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
             code: (*code).into(),
             message: sentence.clone(),
             hint: Some("Ask the operator, or choose another embedding model.".into()),
-            retryable: true,
+            retryable: false,
         },
         EmbedError::Failed(reason) => Failure {
             code: "embedding_failed".into(),

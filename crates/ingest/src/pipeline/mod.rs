@@ -4,7 +4,7 @@
 mod document;
 
 use crate::{chunk::TokenCounter, extract::Extractor};
-use document::{Ended, process};
+use document::{Ended, Halt, process};
 use domain::{
     Actor, DocumentId,
     ingest::{Checkpoint, Failure},
@@ -68,12 +68,18 @@ struct Context {
 
 /// The documents in hand, by the task that works on each.
 #[derive(Default)]
-struct Hands(HashMap<Id, (Claim, CancellationToken)>);
+struct Hands(HashMap<Id, (Claim, Halt)>);
 
 impl Hands {
     /// Stops whoever works on that document, since a newer claim of it was had: the heart knows documents and not claims.
     fn leave(&self, id: DocumentId) {
-        self.0.values().filter(|(claim, _)| claim.document_id == id).for_each(|(_, lost)| lost.cancel());
+        self.0.values().filter(|(claim, _)| claim.document_id == id).for_each(|(_, halt)| halt.lost.cancel());
+    }
+
+    /// Has those documents given back at the next gate.
+    fn give_back(&self, ids: &[DocumentId]) {
+        let asked = self.0.values().filter(|(claim, _)| ids.contains(&claim.document_id));
+        asked.for_each(|(_, halt)| halt.asked.cancel());
     }
 }
 
@@ -101,6 +107,7 @@ async fn work(
     let hands = Arc::new(Mutex::new(Hands::default()));
     // On a task of its own, so that no slow unit can make the leases run out.
     let heart = tokio::spawn(beat(services.clone(), worker.clone(), options.lease_seconds, hands.clone()));
+    let ears = tokio::spawn(listen(services.clone(), worker.clone(), hands.clone()));
     // Interest first, then the look, or a wake-up between the two is lost.
     let mut bus = services.bus.subscribe();
     let mut tasks = JoinSet::new();
@@ -113,15 +120,15 @@ async fn work(
             match services.jobs.claim(&worker, options.lease_seconds, free as u32, now).await {
                 Ok(claims) => {
                     for claim in claims {
-                        let lost = CancellationToken::new();
-                        let task = process(context.clone(), claim.clone(), lost.clone());
+                        let halt = Halt::default();
+                        let task = process(context.clone(), claim.clone(), halt.clone());
                         let span = tracing::info_span!("document", correlation_id = %claim.document_id);
                         let task = acting(actor::current(), task).instrument(span);
                         // The lock is held over the spawn, or the heart could miss a document.
                         let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
                         hands.leave(claim.document_id);
                         let handle = tasks.spawn(task);
-                        hands.0.insert(handle.id(), (claim, lost));
+                        hands.0.insert(handle.id(), (claim, halt));
                     }
                 }
                 Err(e) => {
@@ -142,6 +149,7 @@ async fn work(
         settle(&services, &hands, ended).await;
     }
     heart.abort();
+    ears.abort();
     tracing::info!(worker = worker.0, "worker stopped");
 }
 
@@ -154,7 +162,7 @@ async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: A
         // Only what was in hand before the beat is judged by its answer.
         let before: Vec<(DocumentId, CancellationToken)> = {
             let hands = hands.lock().unwrap_or_else(PoisonError::into_inner);
-            hands.0.values().map(|(c, lost)| (c.document_id, lost.clone())).collect()
+            hands.0.values().map(|(c, halt)| (c.document_id, halt.lost.clone())).collect()
         };
         if before.is_empty() {
             continue;
@@ -168,6 +176,24 @@ async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: A
             }
             Err(e) => tracing::warn!(error = %e, "the leases could not be extended"),
         }
+        // The fallback of the push: a signal may be lost, or come from another server.
+        look_for_requests(&services, &worker, &hands).await;
+    }
+}
+
+/// Hears at once when somebody asks to pause or cancel what is in hand.
+async fn listen(services: Services, worker: WorkerId, hands: Arc<Mutex<Hands>>) {
+    let mut bus = services.bus.subscribe();
+    loop {
+        heard(&mut bus, |signal| matches!(signal, Signal::Requested)).await;
+        look_for_requests(&services, &worker, &hands).await;
+    }
+}
+
+async fn look_for_requests(services: &Services, worker: &WorkerId, hands: &Mutex<Hands>) {
+    match services.jobs.asked(worker).await {
+        Ok(ids) => hands.lock().unwrap_or_else(PoisonError::into_inner).give_back(&ids),
+        Err(e) => tracing::warn!(error = %e, "requests will be looked for later"),
     }
 }
 
@@ -186,7 +212,7 @@ async fn settle(
     match outcome {
         Some(Ok(Ended::Through | Ended::Lost)) => {}
         Some(Ok(Ended::Released)) => {
-            tracing::info!(document_id = %claim.document_id, "given back at shutdown")
+            tracing::info!(document_id = %claim.document_id, "given back at a gate")
         }
         Some(Err(StoreError::Fenced)) => {
             tracing::info!(document_id = %claim.document_id, "another worker has taken it over");
@@ -218,7 +244,7 @@ fn give_back(services: Services, claim: Claim) {
         let mut pause = Duration::from_millis(200);
         loop {
             tokio::time::sleep(pause).await;
-            match services.jobs.release(&claim).await {
+            match services.jobs.release(&claim, services.clock.now()).await {
                 Ok(()) | Err(StoreError::Fenced | StoreError::NotFound | StoreError::Illegal(_)) => return,
                 Err(e) => {
                     tracing::warn!(document_id = %claim.document_id, error = %e, "it could not be given back")

@@ -170,7 +170,7 @@ impl Hub {
                         hub.end(user_id, |opener| opener == Opener::Key(key_id));
                     }
                     Ok(Signal::AccountClosed { user_id }) => hub.end(user_id, |_| true),
-                    Ok(Signal::WorkReady | Signal::HeldBack) => {}
+                    Ok(Signal::WorkReady | Signal::Requested | Signal::HeldBack) => {}
                     Err(RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "the bus ran ahead; reading the log");
                         hub.catch_up_all();

@@ -30,6 +30,8 @@ pub enum Signal {
     },
     /// Documents wait for a worker, workspaces for provisioning, or something else for those who work in the background.
     WorkReady,
+    /// Somebody asked to pause or cancel what workers may have in hand.
+    Requested,
     /// A word about a job or a document came too soon after another and has to be told a little later.
     HeldBack,
 }

@@ -5,10 +5,13 @@ use async_trait::async_trait;
 use domain::{
     Chunk, Document, DocumentId, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
     event::FileProgress,
-    ingest::{Checkpoint, Stage},
+    ingest::{
+        Checkpoint, Stage,
+        control::{Control, DocumentControl},
+    },
     rag::RagConfig,
     report::DocumentReport,
-    resource::Page,
+    resource::{Attempt, Page},
 };
 use std::collections::BTreeSet;
 
@@ -72,6 +75,8 @@ pub struct Claim {
     pub blob_key: String,
     /// Of the job: the workspace's as it was when the job was made.
     pub rag_config: RagConfig,
+    /// False: it is found by its words only, and has no vectors to make.
+    pub embeds: bool,
 }
 
 /// Reading documents.
@@ -202,8 +207,47 @@ pub trait JobStore: Send + Sync {
     /// how many there were.
     async fn tell_interrupted(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
 
-    /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint.
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError>;
+    /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint. What
+    /// was asked of the document is honoured with it, and what was asked of its job when no document of that is in hand
+    /// any more.
+    async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Does what somebody wants of a job, or notes it as its request when workers have documents of it in hand; whoever
+    /// gives the last one back honours it then. What is so already changes nothing. Emits what changed; answers the job.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's; `Illegal` by the tables; `Refused` when nothing is left to retry.
+    async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+        now: Timestamp,
+    ) -> Result<Job, StoreError>;
+
+    /// The same for one document; answers its job.
+    ///
+    /// # Errors
+    /// As [`JobStore::control`]; `Refused` when the whole job is paused and the document is to go on.
+    async fn control_document(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        control: DocumentControl,
+        now: Timestamp,
+    ) -> Result<Job, StoreError>;
+
+    /// Of the documents that the worker holds, those of which, or of whose jobs, somebody asked something: it gives them
+    /// back at its next gate.
+    async fn asked(&self, worker: &WorkerId) -> Result<Vec<DocumentId>, StoreError>;
+
+    /// Honours requests of which nobody is left to do it, since the leases ran out; at most `limit`. Emits what changed
+    /// and answers how many there were.
+    async fn honour_requests(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
+    /// The attempts of a job with the errors of their documents, the present one last; `None` when the user has no such
+    /// job.
+    async fn attempts(&self, user: UserId, job: JobId) -> Result<Option<Vec<Attempt>>, StoreError>;
 
     /// Applies what an outside worker says of a document, with its job, in one transaction; emits what changed, and
     /// nothing for what is so already.

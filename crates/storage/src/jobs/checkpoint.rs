@@ -1,9 +1,9 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
-use super::{claim, lock_document, lock_job, parts, rest, rows, tell};
+use super::{claim, lock_document, lock_job, parts, requests, rest, rows, tell};
 use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
 use domain::{
-    ChunkId, Timestamp,
+    ChunkId, DocumentId, Timestamp,
     ingest::{self, Checkpoint, DocumentState, NewChunk},
 };
 use services::ports::{Claim, StoreError};
@@ -12,18 +12,24 @@ use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
 const CHUNK_COLUMNS: usize = 12;
 
-/// Of many chunks only the last part is left to write, see [`parts`]. Answers whether chunks are dead by this.
+/// Of many chunks only the last part is left to write, see [`parts`]. Answers the documents of which chunks are dead by
+/// this.
 pub(super) async fn commit(
     tx: &mut Tx,
     held: &Claim,
     checkpoint: &Checkpoint,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<Vec<DocumentId>, Fault> {
     // Task, job, document: always in this order.
     // It keeps the task from others, as `held` does.
     claim::note_progress(tx, held, !matches!(checkpoint, Checkpoint::Step { .. }), now).await?;
     let mut job = lock_job(tx, held.job_id).await?.ok_or(StoreError::Fenced)?;
     let (mut document, _) = lock_document(tx, held.document_id).await?.ok_or(StoreError::Fenced)?;
+    if *checkpoint == Checkpoint::Indexed && requests::is_cancelled(&job, &document) {
+        // The end of the work honours what was asked: it does not become ready any more.
+        claim::give_back(tx, held, Timestamp::default()).await?;
+        return requests::honour_freed(tx, held.job_id, held.document_id, now).await;
+    }
     let checkpoint = match checkpoint {
         Checkpoint::Embedded { vectors } => {
             Cow::Owned(Checkpoint::Embedded { vectors: new_vectors(tx, &document, vectors).await? })
@@ -50,6 +56,9 @@ pub(super) async fn commit(
             index::raise_version(tx, held.workspace_id).await?;
             claim::end(tx, held, "done").await?;
         }
+        Checkpoint::Failed(_) if ingest::waits_for_retry(&document) => {
+            claim::give_back(tx, held, ingest::retries_at(&document, now)).await?;
+        }
         Checkpoint::Failed(_) => {
             dead = parts::dead_by_failure(&document, before.1.stage);
             claim::end(tx, held, "failed").await?;
@@ -65,7 +74,12 @@ pub(super) async fn commit(
         rows::update_document(&mut tx.conn, &document).await?;
     }
     tell(tx, held.user_id, held.workspace_id, told, now).await?;
-    Ok(!dead.is_empty())
+    let mut buried =
+        if ends { requests::honour_freed(tx, held.job_id, held.document_id, now).await? } else { vec![] };
+    if !dead.is_empty() {
+        buried.push(held.document_id);
+    }
+    Ok(buried)
 }
 
 /// Those of a batch that are really new, each once: of chunks that are there and have no vector yet. What was committed

@@ -1,6 +1,6 @@
 //! Leases: who works on which document, and until when. Measured by the database's clock alone.
 
-use super::{lock_document, lock_job, number, parsed, rows, tell};
+use super::{lock_document, lock_job, number, parsed, requests, rows, tell};
 use crate::{engine::Engine, fault::Fault, writer::Tx};
 use domain::{
     DocumentId, JobId, Timestamp, UserId,
@@ -18,19 +18,22 @@ pub(super) struct Wanted {
     pub(super) now: Timestamp,
 }
 
-/// A task `t` that nobody holds. The first condition is the one of the index.
-fn free(engine: Engine) -> String {
+/// A task `t` that nobody holds and that waits for no later moment. The first condition is the one of the index.
+fn free(engine: Engine, now: Timestamp) -> String {
     format!(
-        "t.status IN ('pending', 'running') AND (t.status = 'pending' OR t.lease_until <= {})",
-        engine.now_micros()
+        "t.status IN ('pending', 'running') AND (t.status = 'pending' OR t.lease_until <= {}) \
+         AND t.not_before <= {}",
+        engine.now_micros(),
+        now.micros()
     )
 }
 
 /// The job and the workspace of task `t` let it be worked on. What was claimed once is finished here, whoever processes the
 /// workspace by now. A scalar subquery and not a join: it leaves PostgreSQL,
 /// whose statistics of a queue are always out of date, no other plan than to go along the index and stop at the first.
-const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w WHERE j.id = t.job_id AND j.attempt = t.attempt \
+const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w, documents d WHERE j.id = t.job_id AND j.attempt = t.attempt \
     AND j.status IN ('pending', 'running') AND j.requested IS NULL \
+    AND d.id = t.document_id AND d.requested IS NULL \
     AND w.id = j.workspace_id AND w.status = 'ready' AND (w.processor = 'builtin' OR t.fence > 0)) = 1";
 
 /// The task of a user that is next, with what decides whose turn it is.
@@ -123,6 +126,7 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
             version: d.version,
             blob_key: blob_key.clone(),
             rag_config: job.config.clone(),
+            embeds: document.embeds,
         });
         tell(tx, user_id, workspace_id, told, wanted.now).await?;
     }
@@ -134,12 +138,12 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
 
 /// Leases up to `limit` tasks, one after the other to the user whose turn it is.
 async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
-    let users = users_in_turn(tx, wanted.limit).await?;
+    let users = users_in_turn(tx, wanted).await?;
     // From here on nobody else changes what these users have: what is found free below stays so.
     tx.lock_users(&users.iter().map(|(user, _)| *user).collect()).await?;
     let mut queue = vec![];
     for (user, leased) in users {
-        queue.extend(next_of_user(tx, user, leased, None).await?);
+        queue.extend(next_of_user(tx, user, leased, None, wanted.now).await?);
     }
     let mut taken = vec![];
     while (taken.len() as u32) < wanted.limit {
@@ -157,15 +161,15 @@ async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
             leased += 1;
         }
         // Not taken: another server extends that very lease. Either way the user's next one stands in line now.
-        queue.extend(next_of_user(tx, next.user, leased, Some(&next)).await?);
+        queue.extend(next_of_user(tx, next.user, leased, Some(&next), wanted.now).await?);
     }
     Ok(taken)
 }
 
 /// The users who have something to do, those with the fewest leases first, then those with the oldest job; as many as
 /// may get something. Goes from user to user through the index, however much each has waiting.
-async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(UserId, i64)>, Fault> {
-    let (free, now) = (free(tx.engine), tx.engine.now_micros());
+async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<(UserId, i64)>, Fault> {
+    let (free, now) = (free(tx.engine, wanted.now), tx.engine.now_micros());
     let first = |column: &str| {
         format!(
             "(SELECT t.{column} FROM tasks t WHERE t.user_id = u.user_id AND {free} AND {OPEN} \
@@ -190,7 +194,7 @@ async fn users_in_turn(tx: &mut Tx, limit: u32) -> Result<Vec<(UserId, i64)>, Fa
         created_at = first("job_created_at"),
         job_id = first("job_id"),
     );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(&mut tx.conn).await?;
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(wanted.limit)).fetch_all(&mut tx.conn).await?;
     rows.iter().map(|row| Ok((parsed(row, "user_id")?, row.try_get("leased")?))).collect()
 }
 
@@ -200,12 +204,13 @@ async fn next_of_user(
     user: UserId,
     leased: i64,
     after: Option<&Next>,
+    now: Timestamp,
 ) -> Result<Option<Next>, Fault> {
     let sql = format!(
         "SELECT t.job_created_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t \
          WHERE t.user_id = $1 AND (t.job_created_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {OPEN} \
          ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1",
-        free(tx.engine)
+        free(tx.engine, now)
     );
     let (created_at, job, place) =
         after.map_or((i64::MIN, "", -1), |n| (n.job_created_at, n.job.as_str(), n.place));
@@ -242,7 +247,7 @@ async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>,
          WHERE (job_id, attempt, document_id) IN (SELECT t.job_id, t.attempt, t.document_id FROM tasks t \
              WHERE t.job_id = $1 AND t.attempt = $2 AND t.document_id = $3 AND {}{skip_locked}) RETURNING fence",
         tx.engine.now_micros(),
-        free(tx.engine)
+        free(tx.engine, wanted.now)
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(next.job.as_str())
@@ -269,15 +274,23 @@ pub(super) async fn extend_leases(tx: &mut Tx, worker: &str, lease: i64) -> Resu
     Ok(held)
 }
 
-pub(super) async fn release(tx: &mut Tx, claim: &Claim) -> Result<(), Fault> {
+/// Gives the document back; what was asked of it, or of its job, is honoured with that.
+pub(super) async fn release(tx: &mut Tx, claim: &Claim, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
+    give_back(tx, claim, Timestamp::default()).await?;
+    requests::honour_freed(tx, claim.job_id, claim.document_id, now).await
+}
+
+/// The task waits again, and nobody takes it before that moment.
+pub(super) async fn give_back(tx: &mut Tx, claim: &Claim, not_before: Timestamp) -> Result<(), Fault> {
     let released = sqlx::query(
-        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
+        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0, not_before = $5 \
          WHERE job_id = $1 AND attempt = $2 AND document_id = $3 AND fence = $4 AND status = 'running'",
     )
     .bind(claim.job_id.to_string())
     .bind(i64::from(claim.attempt))
     .bind(claim.document_id.to_string())
     .bind(rows::int(claim.fence))
+    .bind(not_before.micros())
     .execute(&mut tx.conn)
     .await?;
     if released.rows_affected() == 0 {

@@ -3,12 +3,14 @@
 
 mod checkpoint;
 mod claim;
+mod control;
 mod create;
 mod input;
 mod interrupted;
 mod parts;
 mod queue;
 mod report;
+mod requests;
 mod rest;
 mod rows;
 mod stale;
@@ -30,9 +32,12 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Chunk, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
-    ingest::{Checkpoint, DocumentState, JobState, Told},
+    ingest::{
+        Checkpoint, DocumentState, JobState, Told,
+        control::{Control, DocumentControl},
+    },
     report::DocumentReport,
-    resource::Page,
+    resource::{Attempt, Page},
 };
 use rows::{JOB, QUEUE_POSITION, shown_job};
 use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, WorkerId};
@@ -301,14 +306,7 @@ impl JobStore for Store {
                 |tx, (claim, checkpoint, now)| Box::pin(checkpoint::commit(tx, claim, checkpoint, *now)),
             )
             .await?;
-        let mut left = usize::from(written.value);
-        while left > 0 {
-            left = parts::drop_dead(self, claim.user_id, claim.document_id).await.unwrap_or_else(|error| {
-                // The work itself is committed; `drop_dead_chunks` finds the rest.
-                tracing::warn!(%error, document_id = %claim.document_id, "dead chunks will be removed later");
-                0
-            });
-        }
+        parts::drop_all_dead(self, claim.user_id, &written.value).await;
         Ok(())
     }
 
@@ -333,13 +331,63 @@ impl JobStore for Store {
         interrupted::report(self, seconds, limit, now).await
     }
 
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
-        self.writer()
-            .write_for(claim.user_id, "release", claim.clone(), |tx, claim| {
-                Box::pin(claim::release(tx, claim))
+    async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
+        let written = self
+            .writer()
+            .write_for(claim.user_id, "release", (claim.clone(), now), |tx, (claim, now)| {
+                Box::pin(claim::release(tx, claim, *now))
             })
             .await?;
+        parts::drop_all_dead(self, claim.user_id, &written.value).await;
         Ok(())
+    }
+
+    async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+        now: Timestamp,
+    ) -> Result<Job, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "control job", (user, job, control, now), |tx, (user, job, control, now)| {
+                Box::pin(control::job(tx, *user, *job, control, *now))
+            })
+            .await?;
+        parts::drop_all_dead(self, user, &written.value).await;
+        Ok(self.read_job(user, job).await?.ok_or(StoreError::NotFound)?)
+    }
+
+    async fn control_document(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        control: DocumentControl,
+        now: Timestamp,
+    ) -> Result<Job, StoreError> {
+        let argument = (user, document, control, now);
+        let written = self
+            .writer()
+            .write_for(user, "control document", argument, |tx, (user, document, control, now)| {
+                Box::pin(control::document(tx, *user, *document, *control, *now))
+            })
+            .await?;
+        let (job, buried) = written.value;
+        parts::drop_all_dead(self, user, &buried).await;
+        Ok(self.read_job(user, job).await?.ok_or(StoreError::NotFound)?)
+    }
+
+    async fn asked(&self, worker: &WorkerId) -> Result<Vec<DocumentId>, StoreError> {
+        Ok(requests::asked(self, &worker.0).await?)
+    }
+
+    async fn honour_requests(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        requests::sweep(self, limit, now).await
+    }
+
+    async fn attempts(&self, user: UserId, job: JobId) -> Result<Option<Vec<Attempt>>, StoreError> {
+        Ok(control::attempts(self, user, job).await?)
     }
 
     async fn report_document(

@@ -201,6 +201,22 @@ pub(super) async fn drop_dead(
     Ok(written.value)
 }
 
+/// Removes all dead chunks of these documents. The work itself is committed: what is left, `drop_dead_chunks` finds.
+pub(super) async fn drop_all_dead(store: &Store, user: UserId, documents: &[DocumentId]) {
+    for &document in documents {
+        loop {
+            match drop_dead(store, user, document).await {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::warn!(%error, document_id = %document, "dead chunks will be removed later");
+                    break;
+                }
+            }
+        }
+    }
+}
+
 /// The same for whatever document has some.
 pub(super) async fn drop_any_dead(store: &Store) -> Result<usize, StoreError> {
     let row = sqlx::query(

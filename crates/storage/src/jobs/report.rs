@@ -45,7 +45,7 @@ pub(super) async fn commit(
     let mut job = lock_job(tx, job).await?.ok_or(StoreError::NotFound)?;
     let (mut document, _) = lock_document(tx, id).await?.ok_or(StoreError::NotFound)?;
     if let Some(task) = &task {
-        let unfinished = matches!(task.try_get::<&str, _>("status")?, "pending" | "running");
+        let unfinished = matches!(task.try_get::<&str, _>("status")?, "pending" | "running" | "paused");
         if unfinished && number::<u64>(task, "fence")? > 0 {
             return Err(StoreError::from(report::BUILTIN_AT_WORK).into());
         }

@@ -13,7 +13,7 @@ use std::{fmt::Display, str::FromStr};
 
 pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kind, jobs.attempt, jobs.status, \
     jobs.requested, jobs.phase, jobs.progress, jobs.message, jobs.error, jobs.metrics, jobs.phase_details, \
-    jobs.estimate, jobs.event_at, jobs.held_back, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
+    jobs.estimate, jobs.event_at, jobs.held_back, jobs.cancel_removes, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
 /// Unfinished jobs of all users that were made before this one, while it waits. An external workspace's jobs wait for
@@ -32,8 +32,8 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.attempt, documents.stale, documents.version, documents.stage, documents.embedded, documents.embeds, \
     documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at, \
     documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with, \
-    documents.held_back";
-const DOCUMENT_COLUMNS: usize = 36;
+    documents.held_back, documents.requested, documents.paused, documents.reached, documents.failures";
+const DOCUMENT_COLUMNS: usize = 40;
 
 pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
     chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled";
@@ -88,6 +88,8 @@ struct PhaseRow {
     progress: String,
     items_processed: u64,
     items_total: u64,
+    #[serde(default)]
+    items_reused: u64,
     started_at: Option<i64>,
     completed_at: Option<i64>,
     error: Option<String>,
@@ -106,6 +108,7 @@ impl From<&PhaseDetail> for PhaseRow {
             progress: p.progress.to_string(),
             items_processed: p.items_processed,
             items_total: p.items_total,
+            items_reused: p.items_reused,
             started_at: p.started_at.map(Timestamp::micros),
             completed_at: p.completed_at.map(Timestamp::micros),
             error: p.error.clone(),
@@ -125,6 +128,7 @@ impl TryFrom<PhaseRow> for PhaseDetail {
             progress: p.progress.parse().map_err(Fault::corrupt)?,
             items_processed: p.items_processed,
             items_total: p.items_total,
+            items_reused: p.items_reused,
             started_at: p.started_at.map(Timestamp::from_micros),
             completed_at: p.completed_at.map(Timestamp::from_micros),
             error: p.error,
@@ -140,6 +144,8 @@ struct Estimate {
     eta_seconds: Option<u64>,
     #[serde(default)]
     halted: Option<Halt>,
+    #[serde(default)]
+    pace: Pace,
 }
 
 /// A job, without its place in the queue.
@@ -173,7 +179,14 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
     let config: Option<String> = row.try_get("rag_config")?;
     let config = config.map(|text| serde_json::from_str(&text)).transpose()?.unwrap_or_default();
     let held_back = row.try_get::<i64, _>("held_back")? != 0;
-    Ok(JobState { job, config, event_at: moment(row, "event_at")?, held_back })
+    Ok(JobState {
+        job,
+        config,
+        event_at: moment(row, "event_at")?,
+        held_back,
+        cancel_removes: row.try_get::<i64, _>("cancel_removes")? != 0,
+        pace: estimate.pace,
+    })
 }
 
 /// A job with its place in the queue, from a row that has [`QUEUE_POSITION`].
@@ -230,6 +243,10 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         step_started_at: moment(row, "step_started_at")?,
         event_at: moment(row, "event_at")?,
         held_back: row.try_get::<i64, _>("held_back")? != 0,
+        requested: maybe_parsed(row, "requested")?,
+        paused: row.try_get::<i64, _>("paused")? != 0,
+        reached: parsed(row, "reached")?,
+        failures: json(row, "failures")?,
     })
 }
 
@@ -264,8 +281,14 @@ fn phases_text(job: &Job) -> Result<String, Fault> {
     json_text(&job.phase_details.iter().map(PhaseRow::from).collect::<Vec<_>>())
 }
 
-fn estimate_text(job: &Job) -> Result<String, Fault> {
-    json_text(&Estimate { rate: job.rate, eta_seconds: job.eta_seconds, halted: job.halted })
+fn estimate_text(state: &JobState) -> Result<String, Fault> {
+    let job = &state.job;
+    json_text(&Estimate {
+        rate: job.rate,
+        eta_seconds: job.eta_seconds,
+        halted: job.halted,
+        pace: state.pace,
+    })
 }
 
 /// Answers false when the user made a job with that command before.
@@ -295,7 +318,7 @@ pub(super) async fn insert_job(
     .bind(job.error.as_deref())
     .bind(json_text(&job.metrics)?)
     .bind(phases_text(job)?)
-    .bind(estimate_text(job)?)
+    .bind(estimate_text(state)?)
     .bind(state.event_at.micros())
     .bind(int(job.rev))
     .bind(job.created_at.micros())
@@ -314,7 +337,7 @@ pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Re
     sqlx::query(
         "UPDATE jobs SET attempt = $2, status = $3, requested = $4, phase = $5, progress = $6, message = $7, \
          error = $8, metrics = $9, phase_details = $10, estimate = $11, event_at = $12, started_at = $13, \
-         completed_at = $14, held_back = $15 WHERE id = $1",
+         completed_at = $14, held_back = $15, cancel_removes = $16 WHERE id = $1",
     )
     .bind(job.job_id.to_string())
     .bind(i64::from(job.attempt))
@@ -326,11 +349,12 @@ pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Re
     .bind(job.error.as_deref())
     .bind(json_text(&job.metrics)?)
     .bind(phases_text(job)?)
-    .bind(estimate_text(job)?)
+    .bind(estimate_text(state)?)
     .bind(state.event_at.micros())
     .bind(job.started_at.map(Timestamp::micros))
     .bind(job.completed_at.map(Timestamp::micros))
     .bind(i64::from(state.held_back))
+    .bind(i64::from(state.cancel_removes))
     .execute(conn)
     .await?;
     Ok(())
@@ -384,7 +408,11 @@ pub(super) async fn insert_documents(
                 .bind(int(state.live_chunks))
                 .bind(cut_with(state).to_owned())
                 .bind(embedded_with(state).to_owned())
-                .bind(i64::from(state.held_back));
+                .bind(i64::from(state.held_back))
+                .bind(state.requested.map(|r| r.as_str()))
+                .bind(i64::from(state.paused))
+                .bind(state.reached.as_str())
+                .bind(json_text(&state.failures)?);
         }
         query.execute(&mut *conn).await?;
     }
@@ -399,7 +427,7 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
          chunk_count = $8, progress = $9, step = $10, message = $11, metadata = $12, attempt = $13, stale = $14, \
          version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
          updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26, \
-         held_back = $27 WHERE id = $1",
+         held_back = $27, requested = $28, paused = $29, reached = $30, failures = $31 WHERE id = $1",
     )
     .bind(d.id.to_string())
     .bind(d.job_id.map(|id| id.to_string()))
@@ -428,6 +456,10 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
     .bind(cut_with(state))
     .bind(embedded_with(state))
     .bind(i64::from(state.held_back))
+    .bind(state.requested.map(|r| r.as_str()))
+    .bind(i64::from(state.paused))
+    .bind(state.reached.as_str())
+    .bind(json_text(&state.failures)?)
     .execute(conn)
     .await?;
     Ok(())

@@ -26,7 +26,7 @@ pub(super) const STALE: &str = concat!(
      CASE WHEN documents.live > 0 THEN ",
     differs!(),
     " ELSE documents.stale = 1 END AND NOT EXISTS (SELECT 1 FROM tasks t JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
-        WHERE t.document_id = documents.id AND t.status IN ('pending', 'running') \
+        WHERE t.document_id = documents.id AND t.status IN ('pending', 'running', 'paused') \
         AND j.status IN ('pending', 'running', 'paused'))"
 );
 /// Its mark is not what the comparison says; $5 is the mark of one that is ready and not found.

@@ -1,6 +1,6 @@
 //! Documents that a worker holds and that get nowhere: taken out of its hands, one at a time.
 
-use super::{claim::Seen, lock_document, lock_job, number, parts, rest, rows, tell};
+use super::{claim::Seen, lock_document, lock_job, number, parts, requests, rest, rows, tell};
 use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{Timestamp, ingest};
 use services::ports::{Signal, StoreError};
@@ -92,5 +92,6 @@ async fn end_one(
     rows::update_document(&mut tx.conn, &document).await?;
     tx.signal(Signal::WorkReady);
     tell(tx, stalled.user, workspace, told, now).await?;
+    requests::honour_freed(tx, stalled.job, stalled.document, now).await?;
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! The job store, in memory.
 
-use super::{DocumentRow, JobRow, MemoryStore, Task, TaskStatus, documents::chunk_of};
+use super::{DocumentRow, JobRow, MemoryStore, Task, TaskStatus, control::is_cancelled, documents::chunk_of};
 use crate::{
     jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, uploads},
     page::{Cursor, limit_of, paged},
@@ -8,10 +8,13 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
-    ingest::{self, Checkpoint, Stage, Told},
+    ingest::{
+        self, Checkpoint, Stage, Told,
+        control::{self, Control, DocumentControl},
+    },
     provision::WorkspaceAction,
     report::{self, DocumentReport},
-    resource::Page,
+    resource::{Attempt, Page},
     status::Processor,
 };
 use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId};
@@ -243,9 +246,18 @@ impl JobStore for MemoryStore {
         // The rules change copies: when they refuse the work, nothing has happened.
         let mut job = state.jobs.get(&claim.job_id).ok_or(StoreError::Fenced)?.state.clone();
         let mut document = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
+        if checkpoint == Checkpoint::Indexed && is_cancelled(&job, &document) {
+            let task = state.held(claim)?;
+            (task.progress_at, task.stalls) = (now, 0);
+            state.give_back(claim)?;
+            let logged = state.honour_freed(claim.job_id, claim.document_id, (self.clock.now(), now))?;
+            self.publish(logged);
+            return Ok(());
+        }
         let (_, wanted) = state.workspaces.get(&claim.workspace_id).ok_or(StoreError::NotFound)?;
         let told = ingest::advance(&mut job, &mut document, &checkpoint, wanted, now)?;
         let (run, live) = (document.generation, document.live);
+        let mut ends = false;
         let task = state.held(claim)?;
         task.progress_at = now;
         if !matches!(checkpoint, Checkpoint::Step { .. }) {
@@ -260,10 +272,19 @@ impl JobStore for MemoryStore {
             }
             Checkpoint::Embedded { vectors } => state.vectors.extend(vectors),
             Checkpoint::Indexed => {
+                ends = true;
                 state.held(claim)?.status = TaskStatus::Ended;
                 state.drop_chunks(claim.document_id, |earlier| earlier < run);
             }
+            Checkpoint::Failed(_) if ingest::waits_for_retry(&document) => {
+                ends = true;
+                let task = state.held(claim)?;
+                task.not_before = ingest::retries_at(&document, now);
+                task.status = TaskStatus::Pending;
+                task.owner.clear();
+            }
             Checkpoint::Failed(_) => {
+                ends = true;
                 state.held(claim)?.status = TaskStatus::Ended;
                 if live > 0 {
                     state.drop_chunks(claim.document_id, |failed| failed == run);
@@ -280,7 +301,10 @@ impl JobStore for MemoryStore {
         if let Some(row) = state.documents.get_mut(&claim.document_id) {
             row.state = document;
         }
-        let logged = state.tell(claim.user_id, claim.workspace_id, told, now)?;
+        let mut logged = state.tell(claim.user_id, claim.workspace_id, told, now)?;
+        if ends {
+            logged.extend(state.honour_freed(claim.job_id, claim.document_id, (self.clock.now(), now))?);
+        }
         self.publish(logged);
         Ok(())
     }
@@ -355,13 +379,76 @@ impl JobStore for MemoryStore {
         Ok(told)
     }
 
-    async fn release(&self, claim: &Claim) -> Result<(), StoreError> {
+    async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
         let mut state = self.lock();
-        let task = state.held(claim)?;
-        task.status = TaskStatus::Pending;
-        task.owner.clear();
+        state.give_back(claim)?;
+        let logged = state.honour_freed(claim.job_id, claim.document_id, (self.clock.now(), now))?;
         self.bus.publish(Signal::WorkReady);
+        self.publish(logged);
         Ok(())
+    }
+
+    async fn control(
+        &self,
+        user: UserId,
+        job: JobId,
+        control: Control,
+        now: Timestamp,
+    ) -> Result<Job, StoreError> {
+        let mut state = self.lock();
+        let logged = state.control(user, job, &control, (self.clock.now(), now))?;
+        self.bus.publish(Signal::Requested);
+        self.publish(logged);
+        state.jobs.get(&job).map(|row| state.shown(row)).ok_or(StoreError::NotFound)
+    }
+
+    async fn control_document(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        control: DocumentControl,
+        now: Timestamp,
+    ) -> Result<Job, StoreError> {
+        let mut state = self.lock();
+        let (job, logged) = state.control_document(user, document, control, (self.clock.now(), now))?;
+        self.bus.publish(Signal::Requested);
+        self.publish(logged);
+        state.jobs.get(&job).map(|row| state.shown(row)).ok_or(StoreError::NotFound)
+    }
+
+    async fn asked(&self, worker: &WorkerId) -> Result<Vec<DocumentId>, StoreError> {
+        let state = self.lock();
+        let mut asked: Vec<DocumentId> = state
+            .tasks
+            .iter()
+            .filter(|(_, task)| task.status == TaskStatus::Running && task.owner == worker.0)
+            .filter(|((job, _, document), _)| {
+                let job = state.jobs.get(job).is_some_and(|row| row.state.job.requested.is_some());
+                job || state.documents.get(document).is_some_and(|row| row.state.requested.is_some())
+            })
+            .map(|((_, _, document), _)| *document)
+            .collect();
+        asked.sort_unstable();
+        Ok(asked)
+    }
+
+    async fn honour_requests(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let mut state = self.lock();
+        let (honoured, logged) = state.honour_requests(limit, (self.clock.now(), now))?;
+        self.publish(logged);
+        Ok(honoured)
+    }
+
+    async fn attempts(&self, user: UserId, job: JobId) -> Result<Option<Vec<Attempt>>, StoreError> {
+        let state = self.lock();
+        let Some(row) = state.jobs.get(&job).filter(|row| row.state.job.user_id == user) else {
+            return Ok(None);
+        };
+        let present = state.tasks.keys().filter(|key| (key.0, key.1) == (job, row.state.job.attempt));
+        let documents = present.filter_map(|key| state.documents.get(&key.2)).map(|row| &row.state);
+        let mut attempts = row.attempts.clone();
+        attempts.push(control::attempt_of(&row.state.job, documents));
+        Ok(Some(attempts))
     }
 
     async fn void_leases(&self) -> Result<u64, StoreError> {

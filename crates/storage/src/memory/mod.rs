@@ -1,6 +1,7 @@
 //! A store that lives in memory: the event log, the job store and reading documents, with the very rules that the
 //! databases follow. It is the model that the conformance suite compares them with. No SQL and no disk here.
 
+mod control;
 mod documents;
 mod history;
 mod jobs;
@@ -13,7 +14,7 @@ use domain::{
     event::About,
     ingest::{DocumentState, JobState, NewChunk},
     rag::RagConfig,
-    resource::{Counts, no_metadata},
+    resource::{Attempt, Counts, no_metadata},
     status::{DocumentStatus, Processor},
 };
 use services::ports::{Bus, Clock, EventLog, LoggedEvent, Signal, StoreError};
@@ -74,6 +75,8 @@ struct JobRow {
     queue_told: Option<u64>,
     /// The attempt whose end its person was told; 0: none.
     told_attempt: u32,
+    /// Those before the present one.
+    attempts: Vec<Attempt>,
 }
 
 struct DocumentRow {
@@ -90,13 +93,15 @@ struct Task {
     fence: u64,
     progress_at: Timestamp,
     stalls: u32,
+    not_before: Timestamp,
 }
 
 impl Task {
     fn waiting(place: usize) -> Self {
         let (owner, lease_until) = (String::new(), Timestamp::default());
-        let progress_at = Timestamp::default();
-        Self { place, status: TaskStatus::Pending, owner, lease_until, fence: 0, progress_at, stalls: 0 }
+        let (progress_at, not_before) = (Timestamp::default(), Timestamp::default());
+        let status = TaskStatus::Pending;
+        Self { place, status, owner, lease_until, fence: 0, progress_at, stalls: 0, not_before }
     }
 }
 
@@ -104,6 +109,8 @@ impl Task {
 enum TaskStatus {
     Pending,
     Running,
+    /// Its document was paused by itself.
+    Paused,
     Ended,
 }
 

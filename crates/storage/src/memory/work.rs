@@ -63,15 +63,18 @@ impl State {
         events.into_iter().map(|event| self.emit(user, event, now)).collect()
     }
 
-    fn claimable(&self, key: &TaskKey, task: &Task, db_now: Timestamp) -> bool {
+    fn claimable(&self, key: &TaskKey, task: &Task, (db_now, now): (Timestamp, Timestamp)) -> bool {
         let free = match task.status {
             TaskStatus::Pending => true,
             TaskStatus::Running => task.lease_until <= db_now,
-            TaskStatus::Ended => false,
+            TaskStatus::Paused | TaskStatus::Ended => false,
         };
+        let asked = self.documents.get(&key.2).is_some_and(|row| row.state.requested.is_some());
         let Some(job) = self.jobs.get(&key.0).map(|r| &r.state.job) else { return false };
         let Some((workspace, _)) = self.workspaces.get(&job.kb_id) else { return false };
-        free && key.1 == job.attempt
+        free && !asked
+            && task.not_before <= now
+            && key.1 == job.attempt
             && matches!(job.status, JobStatus::Pending | JobStatus::Running)
             && job.requested.is_none()
             && workspace.status == WorkspaceStatus::Ready
@@ -79,7 +82,7 @@ impl State {
     }
 
     /// Whose turn it is, after `taken` were taken.
-    fn next_task(&self, taken: &[TaskKey], db_now: Timestamp) -> Option<TaskKey> {
+    fn next_task(&self, taken: &[TaskKey], (db_now, now): (Timestamp, Timestamp)) -> Option<TaskKey> {
         let mut leased: BTreeMap<UserId, usize> = BTreeMap::new();
         for (key, task) in &self.tasks {
             let running = task.status == TaskStatus::Running && task.lease_until > db_now;
@@ -89,7 +92,7 @@ impl State {
         }
         self.tasks
             .iter()
-            .filter(|(key, task)| !taken.contains(key) && self.claimable(key, task, db_now))
+            .filter(|(key, task)| !taken.contains(key) && self.claimable(key, task, (db_now, now)))
             .min_by_key(|(key, task)| {
                 let job = self.jobs.get(&key.0).map(|r| &r.state.job);
                 let leased = job.and_then(|j| leased.get(&j.user_id)).copied().unwrap_or_default();
@@ -149,7 +152,8 @@ impl State {
     /// Makes a job known, with its place in the queue; answers what it tells.
     pub(super) fn add_job(&mut self, state: JobState, command_id: Option<String>, mut told: Told) -> Told {
         let id = state.job.job_id;
-        self.jobs.insert(id, JobRow { state, command_id, queue_told: None, told_attempt: 0 });
+        self.jobs
+            .insert(id, JobRow { state, command_id, queue_told: None, told_attempt: 0, attempts: vec![] });
         let ahead = self.jobs.get(&id).and_then(|row| self.shown(row).queue_position);
         told.set_queue_position(ahead);
         if let Some(row) = self.jobs.get_mut(&id) {
@@ -190,7 +194,7 @@ impl State {
     ) -> Result<(Vec<Claim>, Vec<LoggedEvent>), StoreError> {
         let mut taken: Vec<TaskKey> = vec![];
         while (taken.len() as u32) < limit {
-            let Some(key) = self.next_task(&taken, db_now) else { break };
+            let Some(key) = self.next_task(&taken, (db_now, now)) else { break };
             let Some(task) = self.tasks.get_mut(&key) else { break };
             task.status = TaskStatus::Running;
             task.owner.clone_from(&worker.0);
@@ -222,6 +226,7 @@ impl State {
                 version: d.version,
                 blob_key: document.blob_key.clone(),
                 rag_config: job.state.config.clone(),
+                embeds: document.state.embeds,
             });
             logged.extend(self.tell(user_id, workspace_id, told, now)?);
         }
@@ -263,6 +268,7 @@ impl State {
                 self.drop_chunks(key.2, |failed| failed == run);
             }
             logged.extend(self.tell(user, workspace, told, now)?);
+            logged.extend(self.honour_freed(key.0, key.2, (db_now, now))?);
         }
         Ok((stalled.len(), logged))
     }
@@ -278,14 +284,14 @@ impl State {
         let is_left = |task: &Task| match task.status {
             TaskStatus::Pending => true,
             TaskStatus::Running => task.lease_until <= db_now,
-            TaskStatus::Ended => false,
+            TaskStatus::Paused | TaskStatus::Ended => false,
         };
         let is_meant = |key: &TaskKey| {
             let job = self.jobs.get(&key.0).map(|row| &row.state.job);
             let document = self.documents.get(&key.2).map(|row| &row.state.document);
             job.is_some_and(|j| j.status == JobStatus::Running && j.attempt == key.1)
                 && document.is_some_and(|d| {
-                    let is_said = d.stalled().is_some() || d.interrupted().is_some();
+                    let is_said = d.stalled().or(d.interrupted()).or(d.retrying()).is_some();
                     d.status == DocumentStatus::Processing && !is_said
                 })
         };

@@ -33,6 +33,7 @@ const TABLES: &[(&str, &str)] = &[
     ("events", "user_id = $1"),
     ("exports", "user_id = $1"),
     ("index_versions", "workspace_id IN (SELECT id FROM workspaces WHERE user_id = $1)"),
+    ("job_attempts", "job_id IN (SELECT id FROM jobs WHERE user_id = $1)"),
     ("jobs", "user_id = $1"),
     ("partial_files", "user_id = $1"),
     ("rag_defaults", "user_id = $1"),
@@ -110,6 +111,9 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     let mut conn = s.place.connect().await;
     let sql =
         format!("INSERT INTO dead_chunks (document_id, generation) VALUES ('{}', 7)", ready.document_id);
+    sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+    let sql =
+        format!("INSERT INTO job_attempts (job_id, attempt, data) VALUES ('{}', 1, '{{}}')", ready.job_id);
     sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
     let form = ApiKeyForm { name: "key".into(), scopes: vec!["read".into()], ..ApiKeyForm::default() };
     let key = NewKey {
@@ -239,7 +243,7 @@ async fn from_the_mark_on_nobody_comes_in_and_no_work_goes_on(
     assert_eq!(begin(s, user).await, first, "a second time is the first");
     assert!(s.store.user_by_email(&email).await.unwrap().is_none());
     assert!(matches!(desk.check(&held, crate::desk::loaded()).await, Err(StoreError::Fenced)));
-    assert!(matches!(desk.jobs.release(&held).await, Err(StoreError::Fenced)));
+    assert!(matches!(desk.jobs.release(&held, desk.now()).await, Err(StoreError::Fenced)));
     assert_eq!(desk.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), []);
     assert_eq!(desk.claim("other", 10).await.len(), 0);
     let refused = desk.jobs.create_job(desk.new_job(user, workspace, &["late.txt"])).await;

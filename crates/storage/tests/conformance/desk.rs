@@ -243,7 +243,7 @@ impl<S: JobSubject> Desk<S> {
     /// Works on the document from where the claim says, until its stage is `until`, as a worker does.
     pub async fn work_until(&self, claim: &Claim, chunks: u32, until: Stage) {
         let mut stage = claim.stage;
-        let embeds = claim.rag_config.embeds();
+        let embeds = claim.embeds;
         while stage != until {
             stage = match stage {
                 Stage::Loading => {

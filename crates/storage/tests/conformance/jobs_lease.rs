@@ -122,7 +122,7 @@ async fn a_lease_that_is_over_passes_to_the_next_and_the_old_claim_writes_nothin
         let late = d.check(&old, checkpoint).await;
         assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     }
-    let late = d.jobs.release(&old).await;
+    let late = d.jobs.release(&old, d.now()).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     assert_eq!(d.jobs.heartbeat(&worker("slow"), LONG).await.unwrap(), []);
     assert_eq!(d.everything(user, job.job_id, &ids).await, before);
@@ -144,7 +144,7 @@ async fn a_heartbeat_extends_and_tells_what_is_still_held(s: impl JobSubject) {
 
     d.work(&claims[0], 1).await;
     assert_eq!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), [claims[1].document_id]);
-    d.jobs.release(&claims[1]).await.unwrap();
+    d.jobs.release(&claims[1], d.now()).await.unwrap();
     assert_eq!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), []);
     assert_eq!(d.jobs.heartbeat(&worker("nobody"), LONG).await.unwrap(), []);
 }
@@ -156,10 +156,10 @@ async fn a_released_document_is_free_at_once_and_keeps_what_was_done(s: impl Job
     let claim = d.claim_one("w").await;
     d.work_until(&claim, 5, Stage::Embedding).await;
     let (woken, before) = (d.s.world().bus.work_ready(), d.head(user).await);
-    d.jobs.release(&claim).await.unwrap();
+    d.jobs.release(&claim, d.now()).await.unwrap();
     assert_eq!(d.s.world().bus.work_ready(), woken + 1);
     assert_eq!(d.head(user).await, before, "nothing that a person sees has changed");
-    let again = d.jobs.release(&claim).await;
+    let again = d.jobs.release(&claim, d.now()).await;
     assert!(matches!(again, Err(StoreError::Fenced)), "{again:?}");
 
     let next = d.claim_one("other").await;

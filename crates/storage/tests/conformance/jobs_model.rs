@@ -9,9 +9,12 @@ use crate::{
 };
 use commands::{Command, USERS, command};
 use domain::{
-    ChunkId, DocumentId, DocumentStatus, Epoch, HistoryEntry, JobId, JobKind, Step, Timestamp, UserId,
-    WorkspaceId, WorkspaceStatus,
-    ingest::{Checkpoint, Stage},
+    ChunkId, DocumentId, DocumentStatus, Epoch, HistoryEntry, JobId, JobKind, PhaseName, Step, Timestamp,
+    UserId, WorkspaceId, WorkspaceStatus,
+    ingest::{
+        Checkpoint, Failure, Stage,
+        control::{Control, DocumentControl, Retry, RetryScope},
+    },
     rag::RagConfig,
     report::DocumentReport,
     status::Processor,
@@ -134,7 +137,7 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
     async fn next_work(&mut self, claim: &Claim, chunks: u32) -> Result<(Checkpoint, Stage), TestCaseError> {
         Ok(match claim.stage {
             Stage::Loading => (loaded(), Stage::Chunking),
-            Stage::Chunking if claim.rag_config.embeds() => (self.chunks(chunks), Stage::Embedding),
+            Stage::Chunking if claim.embeds => (self.chunks(chunks), Stage::Embedding),
             Stage::Chunking => (self.chunks(chunks), Stage::Indexing),
             Stage::Embedding => {
                 let vectors = self.next_vectors(claim.document_id).await?;
@@ -224,7 +227,8 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
             }
             Command::Release { claim } => {
                 if let Some(claim) = self.claim_at(claim) {
-                    same(self.memory.release(&claim).await, self.database.release(&claim).await)?;
+                    let a = self.memory.release(&claim, self.now).await;
+                    same(a, self.database.release(&claim, self.now).await)?;
                 }
             }
             Command::Heartbeat { worker: w, dies } => {
@@ -321,6 +325,44 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
                 let a = self.memory.tell_rest(limit, self.now).await;
                 same(a, self.database.tell_rest(limit, self.now).await)?;
             }
+            Command::Control { job, which } => {
+                if let Some(&(user, job)) = self.jobs.get(job % self.jobs.len().max(1)) {
+                    let control = job_control(which);
+                    let a = self.memory.control(user, job, control.clone(), self.now).await;
+                    same(a, self.database.control(user, job, control, self.now).await)?;
+                }
+            }
+            Command::ControlDocument { document, which } => {
+                if let Some(&(user, id)) = self.documents.get(document % self.documents.len().max(1)) {
+                    if which == 5 {
+                        let job = self.memory.document(user, id).await.unwrap().and_then(|d| d.job_id);
+                        let control = Control::Retry(Retry::document(id));
+                        if let Some(job) = job {
+                            let a = self.memory.control(user, job, control.clone(), self.now).await;
+                            same(a, self.database.control(user, job, control, self.now).await)?;
+                        }
+                        return Ok(());
+                    }
+                    let control = document_control(which);
+                    let a = self.memory.control_document(user, id, control, self.now).await;
+                    same(a, self.database.control_document(user, id, control, self.now).await)?;
+                }
+            }
+            Command::Honour { limit } => {
+                let a = self.memory.honour_requests(limit, self.now).await;
+                same(a, self.database.honour_requests(limit, self.now).await)?;
+            }
+            Command::Break { claim } => {
+                if let Some(claim) = self.claim_at(claim) {
+                    let failure = Failure {
+                        code: "unreachable".into(),
+                        message: "It did not answer.".into(),
+                        hint: None,
+                        retryable: true,
+                    };
+                    self.check(&claim, Checkpoint::Failed(failure)).await?;
+                }
+            }
             Command::Wait { millis } => self.now = self.now.plus_micros(millis * 1_000),
         }
         Ok(())
@@ -356,6 +398,7 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
         }
         for &(user, job) in &self.jobs {
             same(a.job(user, job).await, b.job(user, job).await)?;
+            same(a.attempts(user, job).await, b.attempts(user, job).await)?;
         }
         for &(user, document) in &self.documents {
             same(a.document(user, document).await, b.document(user, document).await)?;
@@ -365,6 +408,28 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
             same(a.blob_key(user, document).await, b.blob_key(user, document).await)?;
         }
         Ok(())
+    }
+}
+
+fn job_control(which: u8) -> Control {
+    match which {
+        0 => Control::Pause,
+        1 | 2 => Control::Resume,
+        3 => Control::Cancel { keep_results: true },
+        4 => Control::Cancel { keep_results: false },
+        5 => Control::CancelPhase(PhaseName::Embedding),
+        6 => Control::Retry(Retry { scope: RetryScope::All, ..Retry::failed() }),
+        _ => Control::Retry(Retry::failed()),
+    }
+}
+
+fn document_control(which: u8) -> DocumentControl {
+    match which {
+        0 => DocumentControl::Pause,
+        1 => DocumentControl::Resume,
+        2 => DocumentControl::Cancel { keep_results: true },
+        3 => DocumentControl::Cancel { keep_results: false },
+        _ => DocumentControl::SkipEmbedding,
     }
 }
 

@@ -64,6 +64,7 @@ async fn a_full_run_tells_every_step_and_ends_with_exact_numbers(s: impl JobSubj
             documents_total: 1,
             documents_done: 1,
             documents_failed: 0,
+            documents_cancelled: 0,
             pages_found: 3,
             chunks_created: 5,
             chunks_embedded: 5,

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod api_keys;
+mod controls;
 mod deletions;
 mod desk;
 mod event_log;

@@ -140,7 +140,7 @@ async fn what_a_built_in_worker_has_begun_it_finishes(s: impl JobSubject) {
     let refused = desk.say(user, begun.document_id, DocumentReport::of(Failed)).await;
     assert!(matches!(refused, Err(StoreError::Refused(r)) if r.code == "builtin_at_work"), "{refused:?}");
     // Given back, it is still theirs.
-    desk.jobs.release(&begun).await.unwrap();
+    desk.jobs.release(&begun, desk.now()).await.unwrap();
     let again = desk.claim("w", 10).await;
     assert_eq!(again.iter().map(|c| c.document_id).collect::<Vec<_>>(), [begun.document_id]);
     desk.work(&again[0], 4).await;

@@ -200,7 +200,7 @@ async fn a_document_whose_worker_is_gone_says_so_until_the_next_one_takes_it(s: 
         assert_eq!(d.document(user, id).await.interrupted(), None);
     }
     // One that is given back and that nobody takes is no better off.
-    d.jobs.release(&held).await.unwrap();
+    d.jobs.release(&held, d.now()).await.unwrap();
     d.s.world().clock.advance_seconds(61);
     assert_eq!(d.jobs.tell_interrupted(60, MANY, d.now()).await.unwrap(), 1);
     assert!(d.document(user, given_back).await.interrupted().is_some());

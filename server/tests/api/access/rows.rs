@@ -144,6 +144,18 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("GET", "/api/workspaces/{id}/analytics", read, 200),
         own("GET", "/api/jobs", read, 200),
         of_owner("GET", "/api/jobs/{id}", read, 200),
+        of_owner("GET", "/api/jobs/{id}/attempts", read, 200),
+        // It is completed, and so is its document.
+        of_owner("POST", "/api/jobs/{id}/pause", write, 409),
+        of_owner("POST", "/api/jobs/{id}/resume", write, 409),
+        of_owner("POST", "/api/jobs/{id}/cancel", write, 409),
+        of_owner("POST", "/api/jobs/{id}/retry", write, 409),
+        of_owner("POST", "/api/jobs/{id}/skip-embedding", write, 409),
+        of_owner("POST", "/api/documents/{id}/pause", write, 409),
+        of_owner("POST", "/api/documents/{id}/resume", write, 409),
+        of_owner("POST", "/api/documents/{id}/cancel", write, 409),
+        of_owner("POST", "/api/documents/{id}/retry", write, 409),
+        of_owner("POST", "/api/documents/{id}/skip-embedding", write, 409),
         of_owner("GET", "/api/ingestion/kb/{id}/status", read, 200),
         own("POST", "/v1/documents/", write, 202).files(),
         own("POST", "/v1/documents", write, 202).files(),
@@ -175,6 +187,14 @@ pub(super) fn screens() -> Vec<Row> {
         |path| of_owner("POST", path, Session, 200).fields(|w| vec![("id", w.workspace.clone())]);
     let of_document =
         |path| of_owner("POST", path, Session, 200).fields(|w| vec![("id", w.document.clone())]);
+    // It is completed, and so is its document.
+    let of_job = |path| {
+        of_owner("POST", path, Session, 409).fields(|w| {
+            let more = [("keep_results", "true".into()), ("attempt", "1".into())];
+            [("id", w.job.clone()), ("workspace", w.workspace.clone())].into_iter().chain(more).collect()
+        })
+    };
+    let of_ended = |path| of_owner("POST", path, Session, 409).fields(|w| vec![("id", w.document.clone())]);
     vec![
         // Whoever is signed in is led on from these two.
         own("GET", "/signin", People, 303),
@@ -209,6 +229,15 @@ pub(super) fn screens() -> Vec<Row> {
         function("/_fn/shell/read", 200),
         of_owner("POST", "/_fn/shell/tell_end", Session, 200)
             .fields(|w| vec![("job", w.job.clone()), ("attempt", "1".into())]),
+        of_owner("POST", "/_fn/jobs/attempts", Session, 200).fields(|w| vec![("id", w.job.clone())]),
+        of_job("/_fn/jobs/pause"),
+        of_job("/_fn/jobs/resume"),
+        of_job("/_fn/jobs/cancel"),
+        of_job("/_fn/jobs/retry"),
+        of_ended("/_fn/documents/pause"),
+        of_ended("/_fn/documents/resume"),
+        of_ended("/_fn/documents/cancel"),
+        of_ended("/_fn/documents/retry"),
         of_owner("POST", "/_fn/workspaces/job_steps", Session, 200).fields(|w| vec![("job", w.job.clone())]),
         of_workspace("/_fn/workspaces/jobs"),
         of_owner("POST", "/_fn/workspaces/job", Session, 200)

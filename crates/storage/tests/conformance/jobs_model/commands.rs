@@ -96,6 +96,24 @@ pub enum Command {
     TellRest {
         limit: u32,
     },
+    /// Somebody pauses, resumes, cancels, skips or retries a job.
+    Control {
+        job: usize,
+        which: u8,
+    },
+    /// The same for a document.
+    ControlDocument {
+        document: usize,
+        which: u8,
+    },
+    /// Requests are honoured that no worker is left for.
+    Honour {
+        limit: u32,
+    },
+    /// A claim's work fails by something that may heal.
+    Break {
+        claim: usize,
+    },
     /// Time passes, in milliseconds: too little for the next progress event, or enough.
     Wait {
         millis: i64,
@@ -133,7 +151,12 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (1..4u32).prop_map(|limit| Command::TellQueue { limit }),
         2 => (0..3u32, 1..4u32)
             .prop_map(|(seconds, limit)| Command::TellInterrupted { seconds, limit }),
+        8 => (claim(), 0..10u8).prop_map(|(job, which)| Command::Control { job, which }),
+        6 => (claim(), 0..6u8)
+            .prop_map(|(document, which)| Command::ControlDocument { document, which }),
+        2 => (1..4u32).prop_map(|limit| Command::Honour { limit }),
+        2 => claim().prop_map(|claim| Command::Break { claim }),
         3 => (1..4u32).prop_map(|limit| Command::TellRest { limit }),
-        2 => (1..900i64).prop_map(|millis| Command::Wait { millis }),
+        3 => (1..4_000i64).prop_map(|millis| Command::Wait { millis }),
     ]
 }

@@ -1,0 +1,162 @@
+//! The buttons of a job: pause, resume, cancel, retry; and what became of its earlier attempts.
+
+use crate::{
+    components::ButtonKind,
+    effect::effect,
+    forms::Deed,
+    server_fns::jobs::{CancelJob, PauseJob, ResumeJob, RetryJob, list_attempts},
+    view,
+    wire::Wire,
+};
+use domain::{Job, JobId, JobStatus, WorkspaceId, resource::Attempt, status::JobRequest};
+use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
+use serde_json::Value;
+
+/// What can be done to a job from where it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Can {
+    pause: bool,
+    resume: bool,
+    cancel: bool,
+    /// So many documents would run again, after this attempt.
+    retry: Option<(u64, u32)>,
+}
+
+impl Can {
+    fn of(job: &Job) -> Self {
+        let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
+        let failed = job.metrics.documents_failed;
+        Self {
+            pause: goes_on && job.requested.is_none(),
+            resume: job.status == JobStatus::Paused || job.requested == Some(JobRequest::Pause),
+            cancel: !job.status.is_final() && job.requested != Some(JobRequest::Cancel),
+            retry: (job.status.is_final() && failed > 0).then_some((failed, job.attempt)),
+        }
+    }
+}
+
+#[component]
+pub fn Controls(id: JobId, workspace: WorkspaceId, job: RwSignal<Option<Job>>) -> impl IntoView {
+    let can = Memo::new(move |_| job.with(|j| j.as_ref().map(Can::of).unwrap_or_default()));
+    let fields = move || vec![("id", id.to_string()), ("workspace", workspace.to_string())];
+    let cancel = move |keep: bool| {
+        let mut fields = fields();
+        fields.push(("keep_results", keep.to_string()));
+        fields
+    };
+    // The stream tells what came of it.
+    let done = Callback::new(|_: Value| {});
+    move || {
+        let can = can.get();
+        view! {
+            <div class="row" data-controls="">
+                {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() steers=true done /> })}
+                {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() steers=true done /> })}
+                {can.retry.map(|(failed, attempt)| {
+                    let mut fields = fields();
+                    fields.push(("attempt", attempt.to_string()));
+                    let name = format!("Retry {failed} failed");
+                    view! { <Deed action=RetryJob::url() words="Retry failed" fields name steers=true done /> }
+                })}
+                {can.cancel.then(|| view! {
+                    <details class="details">
+                        <summary>"Cancel…"</summary>
+                        <div class="row">
+                            <Deed action=CancelJob::url() words="Keep what is ready" fields=cancel(true) steers=true done />
+                            <Deed
+                                action=CancelJob::url()
+                                words="Remove what it made"
+                                fields=cancel(false)
+                                kind=ButtonKind::Danger
+                                steers=true
+                                done
+                            />
+                        </div>
+                    </details>
+                })}
+            </div>
+        }
+    }
+}
+
+/// The attempts before the present one, read when somebody looks.
+#[component]
+pub fn Attempts(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
+    let attempt = Memo::new(move |_| job.with(|j| j.as_ref().map_or(1, |j| j.attempt)));
+    let node = NodeRef::<html::Details>::new();
+    let is_open = RwSignal::new(false);
+    let read = RwSignal::new(Vec::<Attempt>::new());
+    let failed = RwSignal::new(None::<String>);
+    effect(move || {
+        attempt.track();
+        if !is_open.get() {
+            return;
+        }
+        spawn_local(async move {
+            match list_attempts(id).await {
+                Ok(Wire(attempts)) => {
+                    failed.try_set(None);
+                    read.try_set(attempts);
+                }
+                Err(error) => {
+                    failed.try_set(Some(error.0.detail));
+                }
+            }
+        });
+    });
+    let lines = move || {
+        let now = attempt.get();
+        let earlier = read.get().into_iter().filter(move |a| a.attempt < now);
+        earlier
+            .map(|a| {
+                let errors = a.errors.into_iter();
+                let errors = errors.map(|e| view! { <li>{format!("{}: {}", e.filename, e.error)}</li> });
+                view! {
+                    <li>
+                        {format!("Attempt {}: {}", a.attempt, a.message)}
+                        <ul class="muted">{errors.collect_view()}</ul>
+                    </li>
+                }
+            })
+            .collect_view()
+    };
+    move || {
+        (attempt.get() > 1).then(|| {
+            view! {
+                <details
+                    class="details"
+                    data-scripted=""
+                    data-attempts=""
+                    node_ref=node
+                    on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
+                >
+                    <summary class="meta">"Earlier attempts"</summary>
+                    <ul>{lines}</ul>
+                    <p class="text-status-failed" role="status">{move || failed.get()}</p>
+                </details>
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::job;
+
+    #[test]
+    fn the_buttons_are_those_that_the_state_of_the_job_allows() {
+        let can = |status, requested| Can::of(&Job { requested, ..job(1, 1, status) });
+        let all = Can { pause: true, resume: false, cancel: true, retry: None };
+        assert_eq!(can(JobStatus::Running, None), all);
+        assert_eq!(can(JobStatus::Pending, None), all);
+        let pausing = Can { pause: false, resume: true, ..all };
+        assert_eq!(can(JobStatus::Running, Some(JobRequest::Pause)), pausing);
+        assert_eq!(can(JobStatus::Paused, None), pausing);
+        assert_eq!(can(JobStatus::Running, Some(JobRequest::Cancel)), Can::default());
+        assert_eq!(can(JobStatus::Completed, None), Can::default());
+        let mut failed = job(1, 1, JobStatus::Completed);
+        failed.metrics.documents_failed = 3;
+        assert_eq!(Can::of(&failed), Can { retry: Some((3, 1)), ..Can::default() });
+    }
+}

@@ -1,0 +1,120 @@
+//! What people ask of jobs and of single documents: pause, resume, cancel, skip the embedding, retry. A worker that has
+//! a document in hand is asked and never overruled: the request stands in the row until nobody holds the job (or the
+//! document) any more, and whoever sees to that honours it in the same transaction. Where nobody holds it, it is honoured
+//! at once. What is so already, or asked for already, changes nothing.
+
+mod document;
+mod job;
+mod retry;
+mod skip;
+
+pub use document::{ask_document, honour_document, resume_document};
+pub use job::{ask, honour, resume, tell_asked};
+pub use retry::{Retry, RetryScope, attempt_of, retry};
+pub(super) use skip::say_skipped;
+pub use skip::{skip_document, skip_embedding};
+
+use super::*;
+use crate::resource::{CANCELLED, PAUSED, RETRYING};
+use std::ops::Range;
+
+named!(
+    /// What was asked of a document alone.
+    Asked, "request" {
+        Pause = "pause",
+        Cancel = "cancel",
+        /// Also takes back what was made of it so far.
+        CancelRemove = "cancel_remove",
+    }
+);
+
+impl Asked {
+    pub const fn cancels(self) -> bool {
+        matches!(self, Asked::Cancel | Asked::CancelRemove)
+    }
+}
+
+/// What somebody wants of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    Pause,
+    Resume,
+    /// Without `keep_results` also what is ready is taken back.
+    Cancel {
+        keep_results: bool,
+    },
+    /// The embedding alone can be left out; any other phase is needed, so its cancel is the job's.
+    CancelPhase(PhaseName),
+    Retry(Retry),
+}
+
+/// What somebody wants of one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DocumentControl {
+    Pause,
+    Resume,
+    Cancel { keep_results: bool },
+    SkipEmbedding,
+}
+
+/// What is said of a document that is being stopped.
+const PAUSING: &str = "Pausing…";
+const CANCELLING: &str = "Cancelling…";
+
+/// Takes back all that was asked and said of it by a control.
+pub(super) fn forget(doc: &mut DocumentState) {
+    doc.requested = None;
+    doc.paused = false;
+    unsay(doc, &[PAUSED, STOPPING, RETRYING]);
+}
+
+fn unsay(doc: &mut DocumentState, codes: &[&str]) {
+    doc.document.warnings.retain(|w| !codes.contains(&w.code.as_str()));
+}
+
+fn say(doc: &mut DocumentState, code: &str, message: &str) {
+    unsay(doc, &[code]);
+    doc.document.warnings.push(Warning { code: code.to_owned(), message: message.to_owned() });
+}
+
+/// Why a document does not become ready that somebody cancelled.
+fn cancelled() -> Failure {
+    Failure {
+        code: CANCELLED.to_owned(),
+        message: "It was cancelled.".to_owned(),
+        hint: Some("Retry it to go on with it.".to_owned()),
+        retryable: true,
+    }
+}
+
+/// Code of the warning of a document whose last run did not renew its passages, where that is so.
+pub(super) fn not_renewed(document: &Document) -> Option<&str> {
+    let codes = [REINDEX_FAILED, REINDEX_CANCELLED];
+    let mut warned = document.warnings.iter().map(|w| w.code.as_str());
+    warned.find(|code| codes.contains(code))
+}
+
+/// The passages of the run that is under way count no more.
+fn uncount_run(job: &mut Job, doc: &mut DocumentState) {
+    let tokens = doc.document.metadata.get("total_tokens").and_then(serde_json::Value::as_u64);
+    let m = &mut job.metrics;
+    m.chunks_created = m.chunks_created.saturating_sub(doc.document.chunk_count);
+    m.chunks_embedded = m.chunks_embedded.saturating_sub(doc.embedded);
+    m.tokens = m.tokens.saturating_sub(tokens.filter(|_| doc.document.chunk_count > 0).unwrap_or_default());
+    doc.embedded = 0;
+    doc.document.chunk_count = 0;
+}
+
+/// The runs over a document whose passages are of no use any more since `before`.
+pub fn dead_runs(before: &DocumentState, after: &DocumentState) -> Range<u32> {
+    let run = after.generation;
+    if before.live > 0 && after.live == 0 {
+        before.live.min(run)..run + 1
+    } else if before.stage == Stage::Done || after.stage != Stage::Done {
+        0..0
+    } else if after.live > 0 || before.stage == Stage::Chunking || after.document.chunk_count == 0 {
+        run..run + 1
+    } else {
+        0..0
+    }
+}

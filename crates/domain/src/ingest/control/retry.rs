@@ -1,0 +1,236 @@
+//! The next attempt of a job that ended: it runs only what is asked for, from where that stopped.
+
+use super::*;
+use crate::{
+    ingest::{
+        held_back::tell_document,
+        job::{pace_from, tell},
+    },
+    provision::Refusal,
+    resource::{Attempt, DocumentError},
+};
+
+named!(
+    /// What a retry runs again.
+    RetryScope, "scope" {
+        /// Every document that is not ready.
+        Failed = "failed",
+        /// Those that did not get through `phase`.
+        Phase = "phase",
+        /// Those of `document_ids` that are not ready.
+        Documents = "documents",
+        /// Every document, from the beginning.
+        All = "all",
+    }
+);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    pub scope: RetryScope,
+    pub phase: Option<PhaseName>,
+    pub document_ids: Vec<DocumentId>,
+    /// The attempt that is meant: when there is a later one, nothing more is done, so that two clicks make one.
+    pub attempt: Option<u32>,
+}
+
+impl Retry {
+    pub const fn failed() -> Self {
+        Self { scope: RetryScope::Failed, phase: None, document_ids: vec![], attempt: None }
+    }
+
+    pub fn document(id: DocumentId) -> Self {
+        Self { scope: RetryScope::Documents, document_ids: vec![id], ..Self::failed() }
+    }
+
+    fn means(&self, doc: &DocumentState) -> bool {
+        let is_failed = is_failed(doc);
+        match self.scope {
+            RetryScope::All => true,
+            RetryScope::Failed => is_failed,
+            RetryScope::Phase => is_failed && Some(doc.reached.phase()) == self.phase,
+            RetryScope::Documents => is_failed && self.document_ids.contains(&doc.document.id),
+        }
+    }
+}
+
+const NOTHING: Refusal = Refusal {
+    code: "nothing_to_retry",
+    sentence: "Nothing of this job is left to retry: what was asked for is ready, or belongs to a newer job.",
+};
+
+/// Begins the next attempt of the job, which waits in the queue like a new one. `documents` are all that the job ever
+/// had; those that run again turn pending, and the others are left alone. `None` when the attempt was begun before.
+///
+/// # Errors
+/// When the job goes on, or ended with nothing failed; or nothing of it is meant.
+pub fn retry(
+    state: &mut JobState,
+    documents: &mut [DocumentState],
+    retry: &Retry,
+    now: Timestamp,
+) -> Result<Option<Told>, ReportError> {
+    let job = &mut state.job;
+    if retry.attempt.is_some_and(|meant| meant < job.attempt)
+        || job.status == JobStatus::Pending && job.attempt > 1
+    {
+        return Ok(None);
+    }
+    let may = match job.status {
+        JobStatus::Failed | JobStatus::Cancelled => true,
+        JobStatus::Completed => job.metrics.documents_failed > 0 || retry.scope == RetryScope::All,
+        JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
+    };
+    if !may {
+        let allowed = job.status.allowed().iter().map(|s| s.as_str()).collect();
+        let (from, to) = (job.status.as_str(), JobStatus::Pending.as_str());
+        return Err(IllegalMove { what: "The job", from, to, allowed }.into());
+    }
+    let id = job.job_id;
+    let mut meant: Vec<&mut DocumentState> =
+        documents.iter_mut().filter(|d| d.document.job_id == Some(id) && retry.means(d)).collect();
+    if meant.is_empty() {
+        return Err(NOTHING.into());
+    }
+    let mut events = vec![];
+    for doc in &mut meant {
+        again(state, doc, retry.scope == RetryScope::All, now)?;
+        tell_document(doc, &mut events);
+    }
+    let phases = phases_of(&meant, &state.job.phase_details);
+    let job = &mut state.job;
+    job.phase_details = phases;
+    job.attempt += 1;
+    // A new attempt begins where the table of an attempt begins.
+    job.status = JobStatus::Pending;
+    job.requested = None;
+    job.error = None;
+    (job.started_at, job.completed_at) = (None, None);
+    job.progress = progress::of_job(&job.phase_details);
+    job.phase = progress::current_phase(&job.phase_details);
+    job.message = format!("Waiting to retry {}", count(meant.len() as u64, "document", "documents"));
+    pace_from(state, None);
+    tell(state, now, &mut events);
+    Ok(Some(Told { events, counts_changed: true }))
+}
+
+fn is_failed(doc: &DocumentState) -> bool {
+    doc.document.status == DocumentStatus::Failed || not_renewed(&doc.document).is_some()
+}
+
+/// Puts a document into the queue again: from where it stopped, or from its beginning beside what is found meanwhile.
+fn again(
+    state: &mut JobState,
+    doc: &mut DocumentState,
+    from_the_beginning: bool,
+    now: Timestamp,
+) -> Result<(), IllegalMove> {
+    let m = &mut state.job.metrics;
+    if is_failed(doc) {
+        let is_cancelled = doc.document.error_code.as_deref() == Some(CANCELLED)
+            || not_renewed(&doc.document) == Some(REINDEX_CANCELLED);
+        m.documents_failed = m.documents_failed.saturating_sub(1);
+        m.documents_cancelled = m.documents_cancelled.saturating_sub(u64::from(is_cancelled));
+    } else {
+        m.documents_done = m.documents_done.saturating_sub(1);
+    }
+    let stage = if from_the_beginning || doc.live > 0 { Stage::Loading } else { doc.reached };
+    if matches!(stage, Stage::Loading | Stage::Chunking) {
+        if stage == Stage::Loading {
+            let pages = doc.document.metadata.get("pages").and_then(serde_json::Value::as_u64);
+            m.pages_found = m.pages_found.saturating_sub(pages.unwrap_or_default());
+        }
+        let shown = doc.document.chunk_count;
+        uncount_run(&mut state.job, doc);
+        if doc.live > 0 {
+            doc.document.chunk_count = shown;
+        }
+        // What the last run wrote may still be on its way out.
+        doc.generation += 1;
+        doc.embeds = state.config.embeds();
+    }
+    doc.stage = stage;
+    doc.failures.clear();
+    forget(doc);
+    let d = &mut doc.document;
+    d.status = d.status.go(DocumentStatus::Pending)?;
+    (d.error, d.error_code, d.error_hint) = (None, None, None);
+    d.warnings.retain(|w| w.code != REINDEX_FAILED && w.code != REINDEX_CANCELLED);
+    (d.step, d.message) = (None, None);
+    d.attempt += 1;
+    d.updated_at = now;
+    let done = if stage == Stage::Embedding { doc.embedded } else { 0 };
+    d.progress = progress::of_document(stage.phase(), done, d.chunk_count);
+    doc.step_started_at = now;
+    doc.event_at = Timestamp::default();
+    Ok(())
+}
+
+/// The phases of an attempt of these documents: what an earlier one did counts as done, and is marked as reused.
+fn phases_of(documents: &[&mut DocumentState], before: &[PhaseDetail]) -> Vec<PhaseDetail> {
+    let mut phases = PhaseDetail::all_pending();
+    let all = documents.len() as u64;
+    phases[0].items_total = all;
+    phases[1].items_total = all;
+    for doc in documents {
+        let chunks = doc.document.chunk_count;
+        phases[0].items_processed += u64::from(doc.stage != Stage::Loading);
+        if matches!(doc.stage, Stage::Loading | Stage::Chunking) {
+            continue;
+        }
+        phases[1].items_processed += 1;
+        if doc.embeds {
+            phases[2].items_total += chunks;
+            phases[2].items_processed += if doc.stage == Stage::Embedding { doc.embedded } else { chunks };
+        }
+        phases[3].items_total += chunks;
+    }
+    let cut = phases[1].items_processed as f64 / all.max(1) as f64;
+    let all_are_cut = phases[1].items_processed == all;
+    if !documents.iter().any(|d| d.embeds) {
+        phases[2].status = PhaseStatus::Skipped;
+    }
+    let mut before_is_done = true;
+    for (i, p) in phases.iter_mut().enumerate() {
+        let known = if i < 2 { 1.0 } else { cut };
+        p.items_reused = p.items_processed;
+        p.progress = progress::of_phase(p.items_processed, p.items_total, known);
+        let is_counted = i < 2 || all_are_cut;
+        let whole = is_counted && p.items_total > 0 && p.items_processed == p.items_total;
+        if before_is_done && whole && p.status == PhaseStatus::Pending {
+            // It was completed in an earlier attempt, and is so from the start.
+            p.status = PhaseStatus::Completed;
+            (p.started_at, p.completed_at) = (before[i].started_at, before[i].completed_at);
+        }
+        before_is_done &= matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped);
+    }
+    phases
+}
+
+/// The attempt that the job is in, with what its documents failed by.
+pub fn attempt_of<'a>(job: &Job, documents: impl IntoIterator<Item = &'a DocumentState>) -> Attempt {
+    let mine = documents.into_iter().filter(|d| d.document.job_id == Some(job.job_id));
+    Attempt {
+        attempt: job.attempt,
+        status: job.status,
+        message: job.message.clone(),
+        error: job.error.clone(),
+        metrics: job.metrics,
+        phase_details: job.phase_details.clone(),
+        started_at: job.started_at,
+        completed_at: job.completed_at,
+        errors: mine.filter_map(error_of).collect(),
+    }
+}
+
+fn error_of(doc: &DocumentState) -> Option<DocumentError> {
+    let d = &doc.document;
+    let reindex = d.warnings.iter().find(|w| w.code == REINDEX_FAILED || w.code == REINDEX_CANCELLED);
+    Some(DocumentError {
+        document_id: d.id,
+        filename: d.filename.clone(),
+        error: d.error.clone().or_else(|| reindex.map(|w| w.message.clone()))?,
+        error_code: d.error_code.clone().or_else(|| reindex.map(|w| w.code.clone())),
+        error_hint: d.error_hint.clone(),
+        tries: if doc.failures.len() > 1 { doc.failures.clone() } else { vec![] },
+    })
+}

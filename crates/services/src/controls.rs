@@ -1,0 +1,83 @@
+//! Pausing, resuming, cancelling and retrying jobs and documents.
+
+use crate::{Error, Result, Services, ports::StoreError};
+use domain::{
+    DocumentId, FieldErrors, Job, JobId, UserId,
+    ingest::control::{Control, DocumentControl, Retry, RetryScope},
+};
+use std::time::Duration;
+
+/// Jobs whose requests are honoured in one go.
+const AT_ONCE: u32 = 50;
+/// So soon a request is honoured after the leases of a dead worker ran out.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Services {
+    /// Does what somebody wants of a job, or asks the workers that have it in hand.
+    ///
+    /// # Errors
+    /// 404 also when it is somebody else's; 409 with what is allowed when it cannot be done from where the job is.
+    pub async fn control_job(&self, user: UserId, id: JobId, control: Control) -> Result<Job> {
+        if let Control::Retry(retry) = &control {
+            check(retry)?;
+        }
+        self.jobs.control(user, id, control, self.clock.now()).await.map_err(|e| missing(e, "job"))
+    }
+
+    /// The same for one document; answers its job.
+    ///
+    /// # Errors
+    /// As for a job.
+    pub async fn control_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        control: DocumentControl,
+    ) -> Result<Job> {
+        let now = self.clock.now();
+        self.jobs.control_document(user, id, control, now).await.map_err(|e| missing(e, "document"))
+    }
+
+    /// Runs one document again: an attempt of its job with nothing else in it.
+    ///
+    /// # Errors
+    /// As for a job.
+    pub async fn retry_document(&self, user: UserId, id: DocumentId) -> Result<Job> {
+        let document = self.document(user, id).await?;
+        let job = document.job_id.ok_or(Error::NotFound("job"))?;
+        self.control_job(user, job, Control::Retry(Retry::document(id))).await
+    }
+
+    /// Honours requests of which no worker is left to do it, for as long as the future is polled.
+    pub async fn run_request_herald(self) {
+        let mut every = tokio::time::interval(LOOK);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            match self.jobs.honour_requests(AT_ONCE, self.clock.now()).await {
+                Ok(0) => {}
+                Ok(jobs) => tracing::info!(jobs, "requests were honoured that no worker was left for"),
+                Err(error) => tracing::warn!(%error, "requests will be looked for later"),
+            }
+        }
+    }
+}
+
+fn missing(e: StoreError, what: &'static str) -> Error {
+    match e {
+        StoreError::NotFound => Error::NotFound(what),
+        other => other.into(),
+    }
+}
+
+fn check(retry: &Retry) -> Result<()> {
+    match retry.scope {
+        RetryScope::Phase if retry.phase.is_none() => {
+            Err(FieldErrors::one("phase", "Name the phase that is to run again.").into())
+        }
+        RetryScope::Documents if retry.document_ids.is_empty() => {
+            Err(FieldErrors::one("document_ids", "Name the documents that are to run again.").into())
+        }
+        _ => Ok(()),
+    }
+}

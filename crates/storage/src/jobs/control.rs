@@ -1,0 +1,303 @@
+//! What people ask of jobs and documents: noted, or done at once where nobody has them in hand. The rules are
+//! `domain::ingest::control`.
+
+use super::{lock_document, lock_job, parsed, queue, requests, rows, tell};
+use crate::{bulk, fault::Fault, open::Store, writer::Tx};
+use domain::{
+    DocumentId, JobId, PhaseName, Timestamp, UserId,
+    ingest::{
+        DocumentState, JobState, ReportError, Told,
+        control::{self, Asked, Control, DocumentControl, Retry},
+    },
+    resource::Attempt,
+    status::JobRequest,
+};
+use services::ports::{Signal, StoreError};
+use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+
+/// Answers the documents of which chunks are dead by this.
+pub(super) async fn job(
+    tx: &mut Tx,
+    user: UserId,
+    id: JobId,
+    wanted: &Control,
+    now: Timestamp,
+) -> Result<Vec<DocumentId>, Fault> {
+    let job = lock_job(tx, id).await?.filter(|job| job.job.user_id == user);
+    let mut job = job.ok_or(StoreError::NotFound)?;
+    match wanted {
+        Control::Pause => ask(tx, &mut job, JobRequest::Pause, true, now).await,
+        Control::Cancel { keep_results } => ask(tx, &mut job, JobRequest::Cancel, *keep_results, now).await,
+        Control::CancelPhase(PhaseName::Embedding) => skip(tx, &mut job, now).await,
+        Control::CancelPhase(_) => ask(tx, &mut job, JobRequest::Cancel, true, now).await,
+        Control::Resume => resume(tx, &mut job, now).await,
+        Control::Retry(retry) => next_attempt(tx, &mut job, retry, now).await,
+    }
+}
+
+async fn ask(
+    tx: &mut Tx,
+    job: &mut JobState,
+    request: JobRequest,
+    keep_results: bool,
+    now: Timestamp,
+) -> Result<Vec<DocumentId>, Fault> {
+    if !control::ask(job, request, keep_results).map_err(StoreError::from)? {
+        return Ok(vec![]);
+    }
+    let (told, buried) = if requests::in_hand(tx, job).await? > 0 {
+        (control::tell_asked(job, now), vec![])
+    } else {
+        requests::honour(tx, job, now).await?
+    };
+    write(tx, job, told, Signal::Requested, now).await?;
+    Ok(buried)
+}
+
+async fn write(tx: &mut Tx, job: &JobState, told: Told, signal: Signal, now: Timestamp) -> Result<(), Fault> {
+    rows::update_job(&mut tx.conn, job).await?;
+    tx.signal(signal);
+    tell(tx, job.job.user_id, job.job.kb_id, told, now).await
+}
+
+async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
+    let documents = requests::documents_of(tx, job, true).await?;
+    let mut paused: Vec<DocumentState> = documents.into_iter().filter(|d| d.paused).collect();
+    let before = paused.clone();
+    let told = control::resume(job, &mut paused, now).map_err(StoreError::from)?;
+    let Some(told) = told else { return Ok(vec![]) };
+    for document in &paused {
+        requests::set_task(tx, job, document.document.id, "pending").await?;
+    }
+    requests::write_changed(tx, job, &before, &paused).await?;
+    write(tx, job, told, Signal::WorkReady, now).await?;
+    Ok(vec![])
+}
+
+async fn skip(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
+    let mut documents = requests::documents_of(tx, job, true).await?;
+    documents.retain(|d| d.document.job_id == Some(job.job.job_id));
+    let before = documents.clone();
+    let told = control::skip_embedding(job, &mut documents, now).map_err(StoreError::from)?;
+    let Some(told) = told else { return Ok(vec![]) };
+    // Whoever has one in hand goes by what it knew: it is fenced off, and the next claim knows better.
+    sqlx::query(
+        "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
+         WHERE job_id = $1 AND attempt = $2 AND status = 'running'",
+    )
+    .bind(job.job.job_id.to_string())
+    .bind(i64::from(job.job.attempt))
+    .execute(&mut tx.conn)
+    .await?;
+    drop_vectors(tx, &before, &documents).await?;
+    requests::write_changed(tx, job, &before, &documents).await?;
+    write(tx, job, told, Signal::WorkReady, now).await?;
+    requests::honour_job(tx, job, now).await
+}
+
+/// Removes the vectors of those whose embedding was left out in the middle: half of them would be of no use.
+async fn drop_vectors(tx: &mut Tx, before: &[DocumentState], after: &[DocumentState]) -> Result<(), Fault> {
+    for (_, after) in before.iter().zip(after).filter(|(before, after)| before.embedded > after.embedded) {
+        sqlx::query(
+            "DELETE FROM chunk_vectors WHERE chunk_id IN \
+             (SELECT id FROM chunks WHERE document_id = $1 AND generation = $2)",
+        )
+        .bind(after.document.id.to_string())
+        .bind(i64::from(after.generation))
+        .execute(&mut tx.conn)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn next_attempt(
+    tx: &mut Tx,
+    job: &mut JobState,
+    retry: &Retry,
+    now: Timestamp,
+) -> Result<Vec<DocumentId>, Fault> {
+    let ended = job.job.clone();
+    let mut documents = requests::documents_of(tx, job, false).await?;
+    let before = documents.clone();
+    let Some(mut told) = control::retry(job, &mut documents, retry, now).map_err(told_error)? else {
+        return Ok(vec![]);
+    };
+    let attempt = control::attempt_of(&ended, &before);
+    sqlx::query("INSERT INTO job_attempts (job_id, attempt, data) VALUES ($1, $2, $3)")
+        .bind(ended.job_id.to_string())
+        .bind(i64::from(ended.attempt))
+        .bind(serde_json::to_string(&attempt)?)
+        .execute(&mut tx.conn)
+        .await?;
+    let again: Vec<DocumentId> = before
+        .iter()
+        .zip(&documents)
+        .filter(|(before, after)| before.document.attempt != after.document.attempt)
+        .map(|(_, after)| after.document.id)
+        .collect();
+    insert_tasks(tx, job, &again).await?;
+    requests::write_changed(tx, job, &before, &documents).await?;
+    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    queue::note_told(tx, job.job.job_id, ahead).await?;
+    told.set_queue_position(ahead);
+    write(tx, job, told, Signal::WorkReady, now).await?;
+    Ok(vec![])
+}
+
+fn told_error(error: ReportError) -> StoreError {
+    StoreError::from(error)
+}
+
+/// The tasks of the job's new attempt, in the places that the documents had.
+async fn insert_tasks(tx: &mut Tx, job: &JobState, documents: &[DocumentId]) -> Result<(), Fault> {
+    let rows = sqlx::query(
+        "SELECT document_id, MIN(place) AS place FROM tasks WHERE job_id = $1 GROUP BY document_id",
+    )
+    .bind(job.job.job_id.to_string())
+    .fetch_all(&mut tx.conn)
+    .await?;
+    let mut places = BTreeMap::<DocumentId, i64>::new();
+    for row in &rows {
+        places.insert(parsed(row, "document_id")?, row.try_get("place")?);
+    }
+    for part in bulk::parts(documents, rows::PARAMETERS / 16) {
+        let sql = format!(
+            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+             lease_until, fence) VALUES {}",
+            bulk::rows(part.len(), 10)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for document in part {
+            query = query
+                .bind(job.job.job_id.to_string())
+                .bind(i64::from(job.job.attempt))
+                .bind(document.to_string())
+                .bind(places.get(document).copied().unwrap_or_default())
+                .bind(job.job.user_id.to_string())
+                .bind(job.job.created_at.micros())
+                .bind("pending")
+                .bind(None::<String>)
+                .bind(0i64)
+                .bind(0i64);
+        }
+        query.execute(&mut tx.conn).await?;
+    }
+    Ok(())
+}
+
+/// Answers the document's job, and the documents of which chunks are dead by this.
+pub(super) async fn document(
+    tx: &mut Tx,
+    user: UserId,
+    id: DocumentId,
+    wanted: DocumentControl,
+    now: Timestamp,
+) -> Result<(JobId, Vec<DocumentId>), Fault> {
+    // The user's lock is held, so nothing of this changes any more but leases.
+    let found = lock_document(tx, id).await?.filter(|(state, _)| state.document.user_id == user);
+    let (mut state, _) = found.ok_or(StoreError::NotFound)?;
+    let job_id = state.document.job_id.ok_or(StoreError::NotFound)?;
+    let mut job = lock_job(tx, job_id).await?.ok_or(StoreError::NotFound)?;
+    let before = state.clone();
+    let asked = match wanted {
+        DocumentControl::Pause => Asked::Pause,
+        DocumentControl::Cancel { keep_results: true } => Asked::Cancel,
+        DocumentControl::Cancel { keep_results: false } => Asked::CancelRemove,
+        DocumentControl::Resume => {
+            let alone = others_waiting(tx, &job).await? == 0;
+            let told = control::resume_document(&mut job, &mut state, alone, now).map_err(told_error)?;
+            let Some(told) = told else { return Ok((job_id, vec![])) };
+            if before.paused {
+                requests::set_task(tx, &job, id, "pending").await?;
+            }
+            requests::write_changed(tx, &job, &[before], &[state]).await?;
+            write(tx, &job, told, Signal::WorkReady, now).await?;
+            return Ok((job_id, vec![]));
+        }
+        DocumentControl::SkipEmbedding => {
+            let told = control::skip_document(&mut job, &mut state, now).map_err(StoreError::from)?;
+            let Some(told) = told else { return Ok((job_id, vec![])) };
+            sqlx::query(
+                "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
+                 WHERE job_id = $1 AND attempt = $2 AND document_id = $3 AND status = 'running'",
+            )
+            .bind(job_id.to_string())
+            .bind(i64::from(job.job.attempt))
+            .bind(id.to_string())
+            .execute(&mut tx.conn)
+            .await?;
+            let (before, after) = ([before], [state]);
+            drop_vectors(tx, &before, &after).await?;
+            requests::write_changed(tx, &job, &before, &after).await?;
+            write(tx, &job, told, Signal::WorkReady, now).await?;
+            let buried = requests::honour_freed(tx, job_id, id, now).await?;
+            return Ok((job_id, buried));
+        }
+    };
+    let told = control::ask_document(&job, &mut state, asked, now).map_err(StoreError::from)?;
+    let Some(told) = told else { return Ok((job_id, vec![])) };
+    requests::in_hand(tx, &job).await?;
+    let status: Option<String> = sqlx::query_scalar(
+        "SELECT status FROM tasks WHERE job_id = $1 AND attempt = $2 AND document_id = $3",
+    )
+    .bind(job_id.to_string())
+    .bind(i64::from(job.job.attempt))
+    .bind(id.to_string())
+    .fetch_optional(&mut tx.conn)
+    .await?;
+    if status.as_deref() == Some("running") {
+        requests::write_changed(tx, &job, &[before], &[state]).await?;
+        write(tx, &job, told, Signal::Requested, now).await?;
+        return Ok((job_id, vec![]));
+    }
+    let mut buried = requests::honour_document(tx, &mut job, state, now).await?;
+    buried.extend(requests::honour_job(tx, &mut job, now).await?);
+    Ok((job_id, buried))
+}
+
+/// Documents of the job that a worker has, or could have when the job went on.
+async fn others_waiting(tx: &mut Tx, job: &JobState) -> Result<i64, Fault> {
+    Ok(sqlx::query_scalar(
+        "SELECT COUNT(*) FROM tasks WHERE job_id = $1 AND attempt = $2 AND status IN ('pending', 'running')",
+    )
+    .bind(job.job.job_id.to_string())
+    .bind(i64::from(job.job.attempt))
+    .fetch_one(&mut tx.conn)
+    .await?)
+}
+
+/// What [`services::ports::JobStore::attempts`] answers.
+pub(super) async fn attempts(store: &Store, user: UserId, id: JobId) -> Result<Option<Vec<Attempt>>, Fault> {
+    let sql = format!("SELECT {} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2", rows::JOB);
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_optional(store.readers())
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let job = rows::job(&row)?.job;
+    let earlier =
+        sqlx::query("SELECT data FROM job_attempts WHERE job_id = $1 AND attempt < $2 ORDER BY attempt")
+            .bind(id.to_string())
+            .bind(i64::from(job.attempt))
+            .fetch_all(store.readers())
+            .await?;
+    let mut attempts: Vec<Attempt> = earlier
+        .iter()
+        .map(|row| Ok(serde_json::from_str(row.try_get("data")?)?))
+        .collect::<Result<_, Fault>>()?;
+    let sql = format!(
+        "SELECT {} FROM documents JOIN tasks t ON t.document_id = documents.id \
+         WHERE t.job_id = $1 AND t.attempt = $2 ORDER BY documents.id",
+        rows::DOCUMENT
+    );
+    let documents = sqlx::query(AssertSqlSafe(sql))
+        .bind(id.to_string())
+        .bind(i64::from(job.attempt))
+        .fetch_all(store.readers())
+        .await?;
+    let documents: Vec<DocumentState> = documents.iter().map(rows::document).collect::<Result<_, _>>()?;
+    attempts.push(control::attempt_of(&job, &documents));
+    Ok(Some(attempts))
+}

@@ -1,0 +1,66 @@
+// Pausing, resuming, cancelling and retrying by the buttons, and the pages that follow.
+import { type Page } from "@playwright/test";
+import { expect, test } from "../fixtures";
+import { allReady, openFirst, row, signUp } from "./support";
+
+const WORDS = ["lantern", "harbour", "river", "ledger", "bridge", "amber", "merchant", "quiet"];
+
+/** A text that takes a good while to embed. */
+const long = (words: number) =>
+  Buffer.from(Array.from({ length: words }, (_, n) => WORDS[(n * 7 + (n >> 3)) % WORDS.length] + (n % 12 ? "" : ".")).join(" "));
+
+const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
+
+/** One file is ready, the other is being embedded. */
+async function atWork(page: Page): Promise<void> {
+  await page.locator("input[type=file]").first().setInputFiles([
+    { name: "short.txt", mimeType: "text/plain", buffer: Buffer.from("The lantern keeper writes.") },
+    { name: "long.txt", mimeType: "text/plain", buffer: long(60_000) },
+  ]);
+  await allReady(page, ["short.txt"]);
+  await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");
+  await expect(panel(page).getByText(/^Embedding, running/)).toBeAttached();
+}
+
+test("a job is paused, resumed and cancelled, and a retry does the rest", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await atWork(page);
+  await panel(page).getByRole("button", { name: "Pause" }).click();
+  await expect(panel(page)).toHaveAttribute("data-status", "paused", { timeout: 4_000 });
+  await expect(row(page, "long.txt")).toHaveAttribute("data-status", "paused");
+  await expect(row(page, "short.txt")).toHaveAttribute("data-status", "ready");
+
+  await panel(page).getByRole("button", { name: "Resume" }).click();
+  await expect(panel(page)).toHaveAttribute("data-status", "processing");
+  await panel(page).getByText("Cancel…").click();
+  await panel(page).getByRole("button", { name: "Keep what is ready" }).click();
+  await expect(panel(page)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+  await expect(row(page, "long.txt")).toHaveAttribute("data-status", "cancelled");
+  await expect(row(page, "short.txt")).toHaveAttribute("data-status", "ready");
+
+  await panel(page).getByRole("button", { name: "Retry 1 failed" }).click();
+  await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");
+  await panel(page).getByText("Earlier attempts").click();
+  await expect(panel(page).getByText("Attempt 1: Cancelled; 1 of 2 documents ready")).toBeVisible();
+
+  await panel(page).getByText("Cancel…").click();
+  await panel(page).getByRole("button", { name: "Remove what it made" }).click();
+  await expect(panel(page)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+  await expect(row(page, "short.txt")).toHaveAttribute("data-status", "cancelled");
+});
+
+test("one document is paused and goes on from its own page", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await atWork(page);
+  await row(page, "long.txt").getByRole("link").click();
+  const body = page.locator("[data-document-id].page");
+  await page.getByRole("button", { name: "Pause" }).click();
+  await expect(body).toHaveAttribute("data-status", "paused", { timeout: 4_000 });
+  await page.getByRole("button", { name: "Resume" }).click();
+  await expect(body).toHaveAttribute("data-status", "processing");
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await expect(body).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+  await expect(page.getByRole("button", { name: "Retry" })).toBeVisible();
+});

@@ -1,0 +1,255 @@
+//! Pausing, resuming, cancelling and retrying, while real work goes on.
+
+use crate::{
+    common::{Answer, Client, Server, Setup, eventually, prose},
+    embeddings::{Embeddings, KEY},
+};
+use serde_json::{Value, json};
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, Instant},
+};
+
+/// From the click to the gate.
+const SOON: Duration = Duration::from_secs(2);
+
+async fn command(client: &Client, path: &str, body: Value) -> Answer {
+    client.send(client.request("POST", path).json(&body)).await
+}
+
+async fn job(client: &Client, id: &str) -> Value {
+    client.read(&format!("/api/jobs/{id}")).await
+}
+
+/// Gives a command that is taken; answers the job.
+async fn control(client: &Client, job: &str, what: &str, body: Value) -> Value {
+    let answer = command(client, &format!("/api/jobs/{job}/{what}"), body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    answer.json()
+}
+
+async fn turns(client: &Client, id: &str, status: &str) -> Value {
+    eventually(&format!("the job turns {status}"), async || {
+        let now = job(client, id).await;
+        assert!(
+            now["status"] == status
+                || !matches!(now["status"].as_str(), Some("completed" | "failed" | "cancelled")),
+            "{now}"
+        );
+        (now["status"] == status).then_some(now)
+    })
+    .await
+}
+
+fn embedded(job: &Value) -> u64 {
+    job["metrics"]["chunks_embedded"].as_u64().expect("a number")
+}
+
+async fn upload(client: &Client, workspace: &str, files: &[(&str, &[u8])]) -> (String, Vec<String>) {
+    let answer = client.upload(workspace, files).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let answer = answer.json();
+    let ids = answer["documents"].as_array().expect("documents").iter();
+    let ids = ids.map(|d| d["document_id"].as_str().expect("an id").to_owned()).collect();
+    (answer["job_id"].as_str().expect("an id").to_owned(), ids)
+}
+
+/// A job whose real embedding has begun and will take a while.
+async fn at_work(client: &Client) -> (String, Vec<String>) {
+    let workspace = client.first_workspace().await;
+    let (long, short) = (prose(1, 60_000), prose(2, 400));
+    let (id, documents) = upload(client, &workspace, &[("short.txt", &short), ("long.txt", &long)]).await;
+    eventually("the long one is being embedded", async || {
+        let short = client.read(&format!("/api/documents/{}", documents[0])).await;
+        (short["status"] == "ready" && embedded(&job(client, &id).await) > 20).then_some(())
+    })
+    .await;
+    (id, documents)
+}
+
+#[tokio::test]
+async fn a_running_job_pauses_within_two_seconds_stays_so_over_a_restart_and_goes_on_where_it_was() {
+    let mut server = Server::start().await;
+    let mut ada = server.user("ada").await;
+    let (id, documents) = at_work(&ada).await;
+    let clicked = Instant::now();
+    let asked = control(&ada, &id, "pause", json!({})).await;
+    assert!(
+        asked["requested"] == "pause" && asked["message"] == "Pausing…" || asked["status"] == "paused",
+        "{asked}"
+    );
+    // A double click is one action.
+    control(&ada, &id, "pause", json!({})).await;
+    let paused = turns(&ada, &id, "paused").await;
+    assert!(clicked.elapsed() < SOON, "{:?}", clicked.elapsed());
+    assert_eq!((&paused["requested"], &paused["eta_seconds"]), (&Value::Null, &Value::Null));
+    assert_eq!(paused["phase_details"][2]["status"], "paused");
+    let answer = command(&ada, &format!("/api/jobs/{id}/retry"), json!({})).await;
+    assert_eq!(answer.problem(409, "illegal_move")["allowed"], json!(["running", "cancelled"]));
+
+    server.terminate();
+    server.ended().await;
+    let dir = server.dir.clone();
+    server = Setup::new().dir(&dir).start().await;
+    ada.base.clone_from(&server.base);
+    let other = ada.upload_one(&ada.first_workspace().await, "other.txt", &prose(3, 60)).await;
+    ada.settled(&other).await;
+    assert_eq!(job(&ada, &id).await, paused, "another job was done meanwhile, and this one has not moved");
+
+    let resumed = control(&ada, &id, "resume", json!({})).await;
+    assert_eq!((&resumed["status"], &resumed["phase"]), (&json!("running"), &json!("embedding")));
+    assert_eq!(embedded(&resumed), embedded(&paused));
+    let done = turns(&ada, &id, "completed").await;
+    assert_eq!(
+        done["metrics"]["chunks_embedded"], done["metrics"]["chunks_created"],
+        "nothing twice: {done}"
+    );
+    assert_eq!(done["attempt"], 1);
+    for document in &documents {
+        assert_eq!(ada.read(&format!("/api/documents/{document}")).await["status"], "ready");
+    }
+    let answer = command(&ada, &format!("/api/jobs/{id}/pause"), json!({})).await;
+    assert_eq!(answer.problem(409, "illegal_move")["allowed"], json!([]));
+}
+
+#[tokio::test]
+async fn a_kill_while_a_pause_is_requested_leaves_the_job_paused() {
+    let mut server = Server::start().await;
+    let mut ada = server.user("ada").await;
+    let (id, _) = at_work(&ada).await;
+    control(&ada, &id, "pause", json!({})).await;
+    server.kill();
+    let dir = server.dir.clone();
+    server = Setup::new().dir(&dir).start().await;
+    ada.base.clone_from(&server.base);
+    let paused = turns(&ada, &id, "paused").await;
+    assert_eq!(paused["requested"], Value::Null);
+    let cancelled = control(&ada, &id, "cancel", json!({})).await;
+    assert_eq!(cancelled["status"], "cancelled", "what nobody works on changes at once");
+}
+
+#[tokio::test]
+async fn a_cancel_keeps_what_is_ready_or_takes_it_back_and_a_retry_does_the_rest() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    for keep in [true, false] {
+        let (id, documents) = at_work(&ada).await;
+        let clicked = Instant::now();
+        control(&ada, &id, "cancel", json!({ "keep_results": keep })).await;
+        let cancelled = turns(&ada, &id, "cancelled").await;
+        assert!(clicked.elapsed() < SOON, "{:?}", clicked.elapsed());
+        let [short, long] = [&documents[0], &documents[1]];
+        let long_now = ada.read(&format!("/api/documents/{long}")).await;
+        assert_eq!((&long_now["status"], &long_now["error_code"]), (&json!("failed"), &json!("cancelled")));
+        let short_now = ada.read(&format!("/api/documents/{short}")).await;
+        assert_eq!(short_now["status"], if keep { "ready" } else { "failed" });
+        if !keep {
+            eventually("nothing is left", async || {
+                let mut left = 0;
+                for document in &documents {
+                    let chunks = ada.read(&format!("/api/documents/{document}/chunks")).await;
+                    left += chunks["items"].as_array().expect("items").len();
+                }
+                (left == 0).then_some(())
+            })
+            .await;
+        }
+        assert_eq!(embedded(&job(&ada, &id).await), embedded(&cancelled), "it stands");
+        if keep {
+            let retried = control(&ada, &id, "retry", json!({ "scope": "failed", "attempt": 1 })).await;
+            assert_eq!((&retried["attempt"], &retried["status"]), (&json!(2), &json!("pending")));
+            assert_eq!(retried["phase_details"][0]["items_reused"], 1, "{retried}");
+            assert_eq!(control(&ada, &id, "retry", json!({ "attempt": 1 })).await["attempt"], 2);
+            let done = turns(&ada, &id, "completed").await;
+            assert_eq!(done["metrics"]["documents_done"], 2);
+            assert_eq!(done["metrics"]["chunks_embedded"], done["metrics"]["chunks_created"]);
+            let attempts = ada.read(&format!("/api/jobs/{id}/attempts")).await;
+            assert_eq!(
+                (&attempts[0]["status"], &attempts[1]["status"]),
+                (&json!("cancelled"), &json!("completed"))
+            );
+            assert_eq!(attempts[0]["errors"][0]["error_code"], "cancelled");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_pause_ends_a_unit_that_hangs_and_one_document_can_be_controlled_alone() {
+    let embeddings = Embeddings::start().await;
+    let server =
+        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/rag-config");
+    let saved = ada.send(ada.request("PUT", &path).json(&json!({ "embedding_model": "words-embed" }))).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
+    embeddings.how.hangs.store(true, Ordering::SeqCst);
+    let files: [(&str, &[u8]); 2] = [("a.txt", b"A lantern."), ("b.txt", b"A bridge.")];
+    let (id, documents) = upload(&ada, &workspace, &files).await;
+    eventually("both are at the model", async || {
+        for document in &documents {
+            if ada.read(&format!("/api/documents/{document}")).await["step"] != "creating_embeddings" {
+                return None;
+            }
+        }
+        Some(())
+    })
+    .await;
+    let [a, b] = [&documents[0], &documents[1]];
+    let clicked = Instant::now();
+    let answer = command(&ada, &format!("/api/documents/{a}/pause"), json!({})).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let is_paused =
+        |d: &Value| d["warnings"].as_array().expect("warnings").iter().any(|w| w["code"] == "paused");
+    eventually("the document is paused", async || {
+        is_paused(&ada.read(&format!("/api/documents/{a}")).await).then_some(())
+    })
+    .await;
+    assert!(clicked.elapsed() < SOON, "{:?}", clicked.elapsed());
+    assert_eq!(job(&ada, &id).await["status"], "running", "the other goes on");
+    let skipped = command(&ada, &format!("/api/documents/{b}/skip-embedding"), json!({})).await;
+    assert_eq!(skipped.status, 202, "{skipped:?}");
+    let ready = ada.settled(b).await;
+    assert_eq!(
+        (&ready["status"], &ready["warnings"][0]["code"]),
+        (&json!("ready"), &json!("embedding_skipped"))
+    );
+    turns(&ada, &id, "paused").await;
+    embeddings.how.hangs.store(false, Ordering::SeqCst);
+    let answer = command(&ada, &format!("/api/documents/{a}/resume"), json!({})).await;
+    assert_eq!(answer.json()["status"], "running");
+    let done = turns(&ada, &id, "completed").await;
+    assert_eq!(done["message"], "2 documents ready");
+    let hits = ada.read(&format!("/api/workspaces/{workspace}/search?q=lantern")).await;
+    assert_eq!(hits["items"][0]["document"]["id"], **a);
+}
+
+#[tokio::test]
+async fn only_what_failed_is_retried() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let files: [(&str, &[u8]); 2] = [("good.txt", b"A lantern."), ("bad.pdf", b"%PDF-1.4 broken")];
+    let (id, documents) = upload(&ada, &workspace, &files).await;
+    let first = turns(&ada, &id, "completed").await;
+    assert_eq!(first["message"], "1 of 2 documents ready, 1 failed");
+    let good = ada.read(&format!("/api/documents/{}", documents[0])).await;
+    let wrong = command(&ada, &format!("/api/jobs/{id}/retry"), json!({ "scope": "some" })).await;
+    wrong.problem(422, "invalid");
+    let answer = command(&ada, &format!("/api/documents/{}/retry", documents[1]), json!({})).await;
+    assert_eq!((answer.status, answer.json()["attempt"].clone()), (202, json!(2)));
+    let second = turns(&ada, &id, "completed").await;
+    assert_eq!((&second["attempt"], &second["metrics"]["documents_failed"]), (&json!(2), &json!(1)));
+    assert_eq!(
+        ada.read(&format!("/api/documents/{}", documents[0])).await,
+        good,
+        "what is ready is left alone"
+    );
+    let attempts = ada.read(&format!("/api/jobs/{id}/attempts")).await;
+    let told = |n: usize| attempts[n]["errors"][0]["document_id"].clone();
+    assert_eq!((told(0), told(1)), (json!(documents[1]), json!(documents[1])));
+    let stranger = server.user("eve").await;
+    stranger.get(&format!("/api/jobs/{id}/attempts")).await.problem(404, "not_found");
+    let path = format!("/api/jobs/{id}/retry");
+    command(&stranger, &path, json!({})).await.problem(404, "not_found");
+}

@@ -52,14 +52,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for MaybeJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> ApiResult<Self> {
-        let has_none = |name: header::HeaderName| !request.headers().contains_key(name);
-        let length = request.headers().get(header::CONTENT_LENGTH);
-        let is_empty = length.is_some_and(|length| length == "0")
-            || length.is_none() && has_none(header::TRANSFER_ENCODING) && has_none(header::CONTENT_TYPE);
-        if is_empty {
+        if says_nothing(request.headers()) {
             return Ok(Self(None));
         }
         Json::from_request(request, state).await.map(|Json(body)| Self(Some(body)))
+    }
+}
+
+/// Whether a request has no body.
+fn says_nothing(headers: &http::HeaderMap) -> bool {
+    match headers.get(header::CONTENT_LENGTH) {
+        Some(length) => length == "0",
+        None => {
+            !headers.contains_key(header::TRANSFER_ENCODING) && !headers.contains_key(header::CONTENT_TYPE)
+        }
     }
 }
 

@@ -53,3 +53,6 @@ mod upload;
 mod uploads;
 mod wording;
 mod workspaces;
+
+// For `servers::database`, which finds it at the root of every test that it is a part of.
+use storage::migrate;

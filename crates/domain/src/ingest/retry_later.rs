@@ -46,7 +46,8 @@ pub(super) fn put_off(
     }
     forget(doc);
     let seconds = pause_ms(doc).div_ceil(1_000);
-    let message = format!("Retry {} of {TRIES} in {seconds} s. {}", tries + 1, failure.message);
+    let why = failure.message.as_str();
+    let message = say(WRITTEN, &Sentence::RetryIn { next: tries + 1, of: TRIES, seconds, why });
     end_step(doc, StepStatus::Error, Some(&message), now, events);
     doc.document.warnings.push(Warning { code: RETRYING.to_owned(), message });
     tell_document(doc, events);
@@ -59,10 +60,10 @@ fn all_of(failures: &[String]) -> String {
     let Some((last, earlier)) = failures.split_last() else { return String::new() };
     match earlier {
         [] => last.clone(),
-        _ if earlier.iter().all(|m| m == last) => format!("{last} It was tried {} times.", failures.len()),
         _ => {
-            let before: Vec<&str> = earlier.iter().map(String::as_str).collect();
-            format!("{last} It was tried {} times; before: {}", failures.len(), before.join(" "))
+            let same = earlier.iter().all(|m| m == last);
+            let before = if same { String::new() } else { earlier.join(" ") };
+            say(WRITTEN, &Sentence::TriedOften { last, before: &before, tries: failures.len() as u64 })
         }
     }
 }

@@ -171,6 +171,25 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
              stopped, as soon as a worker is free."
                 .into()
         }
+        Sentence::Pausing => "Pausing…".into(),
+        Sentence::Cancelling => "Cancelling…".into(),
+        Sentence::Paused { begun: Some(percent) } => format!("Paused at {percent} %"),
+        Sentence::Paused { begun: None } => "Paused before it started".into(),
+        Sentence::PausedAlone => "It is paused; the others go on.".into(),
+        Sentence::DocumentCancelled => "It was cancelled.".into(),
+        Sentence::CancelledHint => "Retry it to go on with it.".into(),
+        Sentence::EmbeddingSkipped => {
+            "Its embedding was skipped: it is found by its words, not by its meaning. Re-index it to change that."
+                .into()
+        }
+        Sentence::WaitingToRetry { documents } => {
+            format!("Waiting to retry {}", count(documents, "document", "documents"))
+        }
+        Sentence::RetryIn { next, of, seconds, why } => format!("Retry {next} of {of} in {seconds} s. {why}"),
+        Sentence::TriedOften { last, before: "", tries } => format!("{last} It was tried {tries} times."),
+        Sentence::TriedOften { last, before, tries } => {
+            format!("{last} It was tried {tries} times; before: {before}")
+        }
         Sentence::GivenBack => "Given back by its worker; it waits for the next one".into(),
         Sentence::WorkerFailed => "The outside worker could not process this document.".into(),
         Sentence::WorkerDone { chunks: 0 } => "Done".into(),

@@ -162,6 +162,31 @@ pub enum Sentence<'a> {
     StalledHint,
     Interrupted,
     GivenBack,
+    Pausing,
+    Cancelling,
+    /// `begun`: the percentage, where it had begun.
+    Paused {
+        begun: Option<u64>,
+    },
+    PausedAlone,
+    DocumentCancelled,
+    CancelledHint,
+    EmbeddingSkipped,
+    WaitingToRetry {
+        documents: u64,
+    },
+    RetryIn {
+        next: u32,
+        of: u32,
+        seconds: u64,
+        why: &'a str,
+    },
+    /// `before`: what the earlier tries failed by, where that was something else.
+    TriedOften {
+        last: &'a str,
+        before: &'a str,
+        tries: u64,
+    },
     WorkerFailed,
     WorkerDone {
         chunks: u64,

@@ -146,6 +146,18 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
             Sentence::SomeReady { ready: 2, of: 5, failed: 1, cancelled: 2 },
             "2 of 5 documents ready, 1 failed, 2 cancelled",
         ),
+        (Sentence::Paused { begun: Some(62) }, "Paused at 62 %"),
+        (Sentence::Paused { begun: None }, "Paused before it started"),
+        (Sentence::WaitingToRetry { documents: 1 }, "Waiting to retry 1 document"),
+        (
+            Sentence::RetryIn { next: 2, of: 3, seconds: 8, why: "The model is away." },
+            "Retry 2 of 3 in 8 s. The model is away.",
+        ),
+        (Sentence::TriedOften { last: "Away.", before: "", tries: 3 }, "Away. It was tried 3 times."),
+        (
+            Sentence::TriedOften { last: "Away.", before: "Busy. Busy.", tries: 3 },
+            "Away. It was tried 3 times; before: Busy. Busy.",
+        ),
         (Sentence::Cancelled { ready: 0, of: 3 }, "Cancelled"),
         (Sentence::Cancelled { ready: 2, of: 3 }, "Cancelled; 2 of 3 documents ready"),
         (Sentence::ReindexCancelled, "Its re-indexing was cancelled, and it is found as it was before."),

@@ -3,7 +3,7 @@
 use crate::{bulk, fault::Fault};
 use domain::{
     Chunk, Document, Job, PhaseDetail, PhaseName, PhaseStatus, Timestamp,
-    ingest::{DocumentState, JobState},
+    ingest::{DocumentState, JobState, Pace},
     rag::Fingerprint,
     status::Halt,
 };

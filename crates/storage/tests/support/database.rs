@@ -51,7 +51,8 @@ struct Postgres {
 /// Names the database that all others are copied from: by what is in the migrations, since a server may have seen other ones.
 /// Migrating takes ten times as long as copying.
 fn template() -> String {
-    let dir = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let dir = above.map(|dir| dir.join("migrations/postgres")).find(|dir| dir.is_dir()).unwrap();
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();

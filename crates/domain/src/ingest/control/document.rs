@@ -68,7 +68,8 @@ pub fn ask_document(
     }
     doc.requested = Some(asked);
     doc.document.updated_at = now;
-    say(doc, STOPPING, if asked.cancels() { CANCELLING } else { PAUSING });
+    let why = if asked.cancels() { Sentence::Cancelling } else { Sentence::Pausing };
+    warn_of(doc, STOPPING, &why);
     let mut events = vec![];
     tell_document(doc, &mut events);
     Ok(Some(Told { events, counts_changed: false }))
@@ -91,7 +92,7 @@ pub fn honour_document(
     doc.document.updated_at = now;
     if !asked.cancels() {
         doc.paused = true;
-        say(doc, PAUSED, "It is paused; the others go on.");
+        warn_of(doc, PAUSED, &Sentence::PausedAlone);
         tell_document(doc, &mut events);
         return Ok(Told { events, counts_changed: false });
     }

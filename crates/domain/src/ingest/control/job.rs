@@ -16,8 +16,8 @@ use crate::ingest::{
 pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Result<bool, IllegalMove> {
     let job = &mut state.job;
     let (wanted, message) = match request {
-        JobRequest::Pause => (JobStatus::Paused, PAUSING),
-        JobRequest::Cancel => (JobStatus::Cancelled, CANCELLING),
+        JobRequest::Pause => (JobStatus::Paused, Sentence::Pausing),
+        JobRequest::Cancel => (JobStatus::Cancelled, Sentence::Cancelling),
     };
     if job.status == wanted || job.requested == Some(request) {
         return Ok(false);
@@ -25,7 +25,7 @@ pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Res
     not_being_cancelled(job, wanted)?;
     job.status.go(wanted)?;
     job.requested = Some(request);
-    job.message = message.to_owned();
+    job.message = say(WRITTEN, &message);
     estimate_nothing(job);
     state.cancel_removes = request == JobRequest::Cancel && !keep_results;
     Ok(true)
@@ -87,11 +87,8 @@ fn pause(job: &mut Job) -> Result<(), IllegalMove> {
             p.status = p.status.go(PhaseStatus::Paused)?;
         }
     }
-    job.message = if job.started_at.is_some() {
-        format!("Paused at {} %", job.progress as u64)
-    } else {
-        "Paused before it started".to_owned()
-    };
+    let begun = job.started_at.map(|_| job.progress as u64);
+    job.message = say(WRITTEN, &Sentence::Paused { begun });
     Ok(())
 }
 

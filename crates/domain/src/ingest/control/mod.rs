@@ -57,10 +57,6 @@ pub enum DocumentControl {
     SkipEmbedding,
 }
 
-/// What is said of a document that is being stopped.
-const PAUSING: &str = "Pausing…";
-const CANCELLING: &str = "Cancelling…";
-
 /// Takes back all that was asked and said of it by a control.
 pub(super) fn forget(doc: &mut DocumentState) {
     doc.requested = None;
@@ -72,17 +68,17 @@ fn unsay(doc: &mut DocumentState, codes: &[&str]) {
     doc.document.warnings.retain(|w| !codes.contains(&w.code.as_str()));
 }
 
-fn say(doc: &mut DocumentState, code: &str, message: &str) {
+fn warn_of(doc: &mut DocumentState, code: &str, why: &Sentence<'_>) {
     unsay(doc, &[code]);
-    doc.document.warnings.push(Warning { code: code.to_owned(), message: message.to_owned() });
+    doc.document.warnings.push(Warning { code: code.to_owned(), message: say(WRITTEN, why) });
 }
 
 /// Why a document does not become ready that somebody cancelled.
 fn cancelled() -> Failure {
     Failure {
         code: CANCELLED.to_owned(),
-        message: "It was cancelled.".to_owned(),
-        hint: Some("Retry it to go on with it.".to_owned()),
+        message: say(WRITTEN, &Sentence::DocumentCancelled),
+        hint: Some(say(WRITTEN, &Sentence::CancelledHint)),
         retryable: true,
     }
 }

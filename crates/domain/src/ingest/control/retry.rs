@@ -107,7 +107,8 @@ pub fn retry(
     (job.started_at, job.completed_at) = (None, None);
     job.progress = progress::of_job(&job.phase_details);
     job.phase = progress::current_phase(&job.phase_details);
-    job.message = format!("Waiting to retry {}", count(meant.len() as u64, "document", "documents"));
+    job.halted = None;
+    job.message = say(WRITTEN, &Sentence::WaitingToRetry { documents: meant.len() as u64 });
     pace_from(state, None);
     tell(state, now, &mut events);
     Ok(Some(Told { events, counts_changed: true }))

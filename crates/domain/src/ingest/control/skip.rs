@@ -15,8 +15,7 @@ pub(in crate::ingest) fn say_skipped(document: &mut Document) {
     document.warnings.retain(|w| w.code != EMBEDDING_SKIPPED);
     document.warnings.push(Warning {
         code: EMBEDDING_SKIPPED.to_owned(),
-        message: "Its embedding was skipped: it is found by its words, not by its meaning. Re-index it to change that."
-            .to_owned(),
+        message: say(WRITTEN, &Sentence::EmbeddingSkipped),
     });
 }
 

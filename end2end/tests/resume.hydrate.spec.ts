@@ -53,12 +53,6 @@ class Wire {
   }
 }
 
-/** What turns on and on. */
-const turning = (page: Page) =>
-  page.evaluate(
-    () => document.getAnimations().filter((a) => a.playState === "running" && a.effect?.getTiming().iterations === Infinity).length,
-  );
-
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   const wire = new Wire();

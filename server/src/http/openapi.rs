@@ -196,6 +196,16 @@ mod tests {
     const RENEW: &str = "INSIGHTHUB_RENEW_OPENAPI";
 
     #[test]
+    fn names_are_those_that_the_interface_really_uses() {
+        let api = serde_json::to_value(crate::http::openapi()).expect("JSON");
+        let names = |schema: &str| api["components"]["schemas"][schema]["enum"].clone();
+        let statuses: Vec<&str> = domain::JobStatus::ALL.iter().map(|s| s.as_str()).collect();
+        assert_eq!(names("JobStatus"), serde_json::json!(statuses));
+        let kinds: Vec<&str> = domain::JobKind::ALL.iter().map(|k| k.as_str()).collect();
+        assert_eq!(names("JobKind"), serde_json::json!(kinds));
+    }
+
+    #[test]
     fn the_committed_document_is_the_one_that_the_code_makes() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/openapi.json");
         let made = crate::http::openapi().to_pretty_json().expect("JSON") + "\n";

@@ -62,6 +62,8 @@ pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<
         let len = ids.with(Vec::len);
         set_height(above, range.start as f64 * row);
         set_height(below, len.saturating_sub(range.end) as f64 * row);
+        // After a leap there was nothing under the pointer until now.
+        request_animation_frame(look_under_pointer);
     });
     keep_in_place(id, ids);
     view! {
@@ -119,19 +121,27 @@ fn set_height(node: NodeRef<html::Div>, height: f64) {
     }
 }
 
-/// A row that is pointed at, where it stood, and the pointer.
+/// The pointer over the list, and the row under it with the place where that stood. There may be none: the rows come a moment
+/// after a leap.
 #[derive(Clone)]
 struct Pointed {
-    row: web_sys::Element,
-    top: f64,
     at: (i32, i32),
+    row: Option<(web_sys::Element, f64)>,
 }
 
 impl Pointed {
-    fn at((x, y): (i32, i32)) -> Option<Self> {
-        let row = document().element_from_point(x as f32, y as f32)?.closest("[data-document-id]").ok()??;
-        let top = row.get_bounding_client_rect().top();
-        Some(Self { row, top, at: (x, y) })
+    fn at((x, y): (i32, i32)) -> Self {
+        let under = document().element_from_point(x as f32, y as f32);
+        let row = under.and_then(|under| under.closest("[data-document-id]").ok()?);
+        let stands = |row: web_sys::Element| {
+            let top = row.get_bounding_client_rect().top();
+            (row, top)
+        };
+        Self { at: (x, y), row: row.map(stands) }
+    }
+
+    fn has_row(&self) -> bool {
+        self.row.as_ref().is_some_and(|(row, _)| row.is_connected())
     }
 }
 
@@ -142,12 +152,19 @@ thread_local! {
 
 fn pointer_moves(ev: &ev::PointerEvent) {
     if ev.pointer_type() == "mouse" {
-        POINTED.set(Pointed::at((ev.client_x(), ev.client_y())));
+        POINTED.set(Some(Pointed::at((ev.client_x(), ev.client_y()))));
     }
 }
 
 fn pointer_leaves() {
     POINTED.set(None);
+}
+
+fn look_under_pointer() {
+    let place = POINTED.with_borrow(|pointed| pointed.as_ref().filter(|p| !p.has_row()).map(|p| p.at));
+    if let Some(place) = place {
+        POINTED.set(Some(Pointed::at(place)));
+    }
 }
 
 /// Keeps the row under the pointer where it is when rows come or go above it. What the person brings in by hand in this
@@ -164,7 +181,7 @@ fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) {
                 return;
             }
             let place = POINTED.with_borrow(|pointed| pointed.as_ref().map(|p| p.at));
-            POINTED.set(place.and_then(Pointed::at));
+            POINTED.set(place.map(Pointed::at));
         });
     });
     effect(move || {
@@ -173,15 +190,17 @@ fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) {
         let own = had_uploads.try_update_value(|had| std::mem::replace(had, has)).unwrap_or_default() || has;
         // The rows are in the page by then, and nothing was drawn yet.
         request_animation_frame(move || {
-            let Some(mut at) = POINTED.take().filter(|p| p.row.is_connected()) else { return };
-            let top = at.row.get_bounding_client_rect().top();
-            if own {
-                at.top = top;
-            } else if (top - at.top).abs() >= 1.0 {
+            look_under_pointer();
+            let Some(Pointed { at, row: Some((row, stood)) }) = POINTED.with_borrow(Clone::clone) else {
+                return;
+            };
+            let top = row.get_bounding_client_rect().top();
+            let moved = (top - stood).abs() >= 1.0;
+            if moved && !own {
                 ours.try_set_value(true);
-                scroll_by(&at.row, top - at.top);
+                scroll_by(&row, top - stood);
             }
-            POINTED.set(Some(at));
+            POINTED.set(Some(Pointed { at, row: Some((row, if own { top } else { stood })) }));
         });
     });
 }

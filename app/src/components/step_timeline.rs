@@ -187,7 +187,7 @@ mod tests {
         assert_eq!(
             technical(cut),
             "chunking_text in_progress 50.0 % rev=4 document=00000000-0000-0000-0000-000000000001 \
-             job=00000000-0000-0000-0000-000000000050 attempt=1 chunks=7 embedded=0 phase=chunking"
+             job=00000000-0000-0000-0000-000000000050 attempt=1 chunks=7 embedded=0 phase=\"chunking\""
         );
         let html = drawn(two(), None);
         let line = html.split("<li").find(|line| line.contains("chunking_text")).expect("the line");

@@ -44,6 +44,10 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/api/workspaces/{id}/documents"),
     ("post", "/api/workspaces/{id}/files"),
     ("delete", "/api/files/{id}"),
+    ("post", "/api/uploads"),
+    ("get", "/api/uploads/{id}"),
+    ("patch", "/api/uploads/{id}"),
+    ("delete", "/api/uploads/{id}"),
     ("get", "/api/workspaces/{id}/search"),
     ("get", "/api/documents/{id}"),
     ("get", "/api/documents/{id}/chunks"),
@@ -54,6 +58,17 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/workspaces/{id}/analytics"),
     ("get", "/api/jobs"),
     ("get", "/api/jobs/{id}"),
+    ("get", "/api/jobs/{id}/attempts"),
+    ("post", "/api/jobs/{id}/pause"),
+    ("post", "/api/jobs/{id}/resume"),
+    ("post", "/api/jobs/{id}/cancel"),
+    ("post", "/api/jobs/{id}/skip-embedding"),
+    ("post", "/api/jobs/{id}/retry"),
+    ("post", "/api/documents/{id}/pause"),
+    ("post", "/api/documents/{id}/resume"),
+    ("post", "/api/documents/{id}/cancel"),
+    ("post", "/api/documents/{id}/skip-embedding"),
+    ("post", "/api/documents/{id}/retry"),
     ("get", "/api/ingestion/kb/{id}/status"),
     ("post", "/v1/documents/"),
     ("get", "/v1/documents/{id}/status"),
@@ -165,8 +180,10 @@ async fn every_operation_that_makes_something_takes_an_idempotency_key() {
     for (method, path, operation) in operations(&api) {
         let responses = operation["responses"].as_object().expect("responses");
         let makes = responses.contains_key("201") || responses.contains_key("202");
-        // A report tells of what is there already, and so does another try.
-        if method != "post" || !makes || path.starts_with("/api/status/") || path.ends_with("/retry") {
+        // A report tells of what is there already, and so do those who steer it: two of the same are one.
+        let steers =
+            ["pause", "resume", "cancel", "skip-embedding", "retry"].iter().any(|verb| path.ends_with(verb));
+        if method != "post" || !makes || path.starts_with("/api/status/") || steers {
             continue;
         }
         making += 1;

@@ -5,8 +5,9 @@ use super::{advance::tell_step, *};
 
 /// Smallest distance of two events that tell how far a document is in one step.
 pub const DOCUMENT_EVERY_MICROS: i64 = 500_000;
-/// Smallest distance of two `job_update` that tell progress only.
-pub const JOB_EVERY_MICROS: i64 = 200_000;
+/// Smallest distance of two `job_update` that tell progress only. Four of them, and the turn from pending to running, are
+/// the five that one second may have.
+pub const JOB_EVERY_MICROS: i64 = 250_000;
 
 /// Whether the last word is old enough. A clock that was put back must not silence anything.
 pub(super) fn is_due(event_at: Timestamp, every: i64, now: Timestamp) -> bool {

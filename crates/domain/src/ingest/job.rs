@@ -215,7 +215,8 @@ pub(super) fn pace_from(state: &mut JobState, at: Option<Timestamp>) {
 
 /// Tells what became of the job since `before`: a turn at once, progress when it is its time.
 pub(super) fn tell_job(job: &mut JobState, before: &Job, now: Timestamp, events: &mut Vec<Event>) {
-    let told = |job: &Job| (job.status, job.phase, job.halted, job.requested);
+    // A phase that turns is progress: a small job passes all four within one of these moments.
+    let told = |job: &Job| (job.status, job.halted, job.requested);
     let turned = told(&job.job) != told(before);
     if turned || is_due(job.event_at, JOB_EVERY_MICROS, now) {
         tell(job, now, events);

@@ -27,6 +27,25 @@ impl Socket {
         self.stream.send(Message::binary(bytes)).await.expect("sent");
     }
 
+    /// Sends a text that the server does not read to its end, while it listens for why; answers the code.
+    pub async fn refused_text(self, text: String) -> u16 {
+        let (mut out, mut messages) = self.stream.split();
+        let sending = async move {
+            // How far it comes depends on what the line holds.
+            let _ = out.send(Message::text(text)).await;
+            out
+        };
+        let listening = async move {
+            loop {
+                let next = tokio::time::timeout(PATIENCE, messages.next()).await.expect("something in time");
+                if let Message::Close(frame) = next.expect("the socket is open").expect("a message") {
+                    return frame.map_or(1005, |frame| frame.code.into());
+                }
+            }
+        };
+        tokio::join!(sending, listening).1
+    }
+
     /// Says hello and answers the welcome.
     pub async fn hello(&mut self, epoch: Value, last_seq: Value) -> Value {
         self.send(json!({ "type": "hello", "epoch": epoch, "last_seq": last_seq })).await;

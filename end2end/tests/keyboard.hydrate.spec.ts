@@ -276,8 +276,12 @@ test("the settings without a mouse", async ({ page, browser, baseURL, complaints
   await page.keyboard.type("Better-horse-2");
   await tabTo(page, /^New password again/);
   await page.keyboard.type("Better-horse-2");
+  const again = page.waitForEvent("websocket");
   await page.keyboard.press("Enter");
   await expect(page.getByText(/Your password is changed\./)).toBeVisible();
+  // The link of the old token ends, and the page comes back with the new one; forms wait for it.
+  await again;
+  await live(page);
 
   await tabTo(page, /^Preferences$/);
   await page.keyboard.press("Enter");
@@ -382,6 +386,8 @@ test("a workspace's RAG config and its re-index without a mouse", async ({ page 
   await expect(dialog).toContainText("tokens");
   await page.keyboard.press("Escape");
   await expect(dialog).toBeHidden();
+  // The way back that closed it is through.
+  await expect(page).toHaveURL(/\/rag$/);
   await page.keyboard.press("Enter");
   await expect(dialog).toContainText("tokens");
   await tabTo(page, /^Re-index$/);

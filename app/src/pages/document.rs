@@ -30,6 +30,7 @@ use domain::{
     pages::DocumentPage as DocumentPageData,
     rag::IndexedWith,
     resource::{CANCELLED, Page as List},
+    shown::Shown,
 };
 use leptos::{context::Provider, prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::hooks::use_params_map;
@@ -158,12 +159,24 @@ fn Body(
 /// The buttons of a document, as far as its state allows them.
 #[component]
 fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoView {
+    let stores = Stores::expect();
+    let shown = document_shown(id);
     let can = Memo::new(move |_| {
         of(document, |d| {
             let is_stopping = d.stopping().is_some();
             let goes_on = d.is_unfinished() && !is_stopping;
             let is_paused = d.is_paused();
-            (goes_on && !is_paused, is_paused || is_stopping, goes_on, d.status == DocumentStatus::Failed)
+            let pausing = matches!(shown.get(), Shown::Stopping { cancels: false });
+            // While others of its job go on, there is no next attempt.
+            let ended = d.job_id.is_none_or(|job| {
+                stores.job_state(job).with(|j| j.as_ref().is_none_or(|j| j.job().status.is_final()))
+            });
+            (
+                goes_on && !is_paused,
+                is_paused || pausing,
+                goes_on,
+                d.status == DocumentStatus::Failed && ended,
+            )
         })
     });
     let fields = move || vec![("id", id.to_string())];

@@ -2,7 +2,7 @@
 //! other once it is whole. What was acknowledged is durable; whoever comes back asks how much that is.
 
 use crate::{
-    Error, Rejected, Result, Services,
+    Error, Rejected, Result, Services, command,
     documents::refusal,
     keys,
     ports::{BlobError, NewDocument, PartialFile, StoreError, WholeFile},
@@ -12,7 +12,8 @@ use domain::{
     DocumentId, Timestamp, UserId, WorkspaceId,
     upload::{self, kept_name},
 };
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
+use uuid::Uuid;
 
 /// How long a file is kept of which no part comes, in seconds.
 const KEPT_SECONDS: i64 = 24 * 3_600;
@@ -111,7 +112,24 @@ impl Services {
         if let Some(refused) = upload::refused_size(announced.size_bytes, self.limits.file_bytes) {
             return Err(rejected(&filename, refused.status, refused.code, refused.sentence));
         }
-        let id = DocumentId::new(self.ids.uuid());
+        // The same key names the same file for ever, also once that is whole.
+        let id = match &command_id {
+            Some(command) => {
+                let print = command::print([user.to_string().as_str(), "upload", command]);
+                DocumentId::new(Uuid::from_u128(u128::from_str_radix(&print[..32], 16).unwrap_or_default()))
+            }
+            None => DocumentId::new(self.ids.uuid()),
+        };
+        if command_id.is_some() {
+            match self.upload_standing(user, id).await {
+                Ok(known) if known.size_bytes == announced.size_bytes && known.filename == filename => {
+                    return Ok(known);
+                }
+                Ok(_) => return Err(StoreError::OtherCommand.into()),
+                Err(Error::NotFound(_)) => {}
+                Err(e) => return Err(e),
+            }
+        }
         let new = PartialFile {
             id,
             user_id: user,
@@ -184,14 +202,25 @@ impl Services {
     }
 
     async fn take_part(&self, mut file: PartialFile, part: Part) -> Result<Standing> {
-        let Some(_turn) = self.uploads.begin_alone(&file.blob_key) else {
+        // A sender that comes back has a new line; the old one may look alive for a while yet.
+        let Some(turn) = self.uploads.begin_alone(&file.blob_key).await else {
             return Err(Error::problem(
                 423,
                 "upload_locked",
                 "Another request is sending a part of this file.",
             ));
         };
-        let Part { mut body, verify, .. } = part;
+        // Read again: whoever had the turn before may have moved it on.
+        file = match self.partial_files.partial_file(file.user_id, file.id).await? {
+            Some(now) if now.received_bytes == part.offset => now,
+            Some(now) => return Err(stands_elsewhere(now.received_bytes)),
+            None => {
+                let whole = self.whole_standing(file.user_id, file.id).await?;
+                return Err(stands_elsewhere(whole.size_bytes));
+            }
+        };
+        let Part { body, verify, .. } = part;
+        let mut body = body.take_until(turn.wanted()).boxed();
         let mut broken_off = None;
         let enough = if verify.is_some() { u64::MAX } else { ACKNOWLEDGED_EVERY };
         let mut verify = verify;
@@ -212,7 +241,7 @@ impl Services {
                 Err(e) => return Err(e.into()),
             };
             if let Some(verify) = verify.take() {
-                if came.broken_off.is_some() {
+                if came.broken_off.is_some() || turn.is_wanted() {
                     return Err(Error::problem(400, "broken_off", "The part broke off before its end."));
                 }
                 if !verify() {

@@ -5,32 +5,53 @@ use crate::{Result, Services, keys};
 use domain::{DocumentId, UserId};
 use futures::StreamExt;
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
+use tokio::sync::watch;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(3_600);
 
 /// The files that uploads of this process hold, and that no row names yet.
 #[derive(Default)]
-pub struct Uploads(Mutex<BTreeSet<String>>);
+pub struct Uploads(Mutex<BTreeMap<String, watch::Sender<bool>>>);
+
+/// How long whoever has a file may take to let go of it.
+const LET_GO: Duration = Duration::from_secs(2);
 
 impl Uploads {
     pub(crate) fn begin(self: &Arc<Self>, key: &str) -> Underway {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
-        Underway { uploads: self.clone(), key: key.to_owned() }
+        let (asks, asked) = watch::channel(false);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), asks);
+        Underway { uploads: self.clone(), key: key.to_owned(), asked }
     }
 
-    /// The same for one who must be alone with the file; `None` while somebody has it.
-    pub(crate) fn begin_alone(self: &Arc<Self>, key: &str) -> Option<Underway> {
-        let is_new = self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned());
-        is_new.then(|| Underway { uploads: self.clone(), key: key.to_owned() })
+    /// The same for one who must be alone with the file: whoever has it is asked to let go. `None` when that takes too
+    /// long.
+    pub(crate) async fn begin_alone(self: &Arc<Self>, key: &str) -> Option<Underway> {
+        let taking = async {
+            loop {
+                let mut holder = {
+                    let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+                    let Some(asks) = all.get(key) else {
+                        let (asks, asked) = watch::channel(false);
+                        all.insert(key.to_owned(), asks);
+                        return Underway { uploads: self.clone(), key: key.to_owned(), asked };
+                    };
+                    asks.send_replace(true);
+                    asks.subscribe()
+                };
+                // Until the other one's end is dropped.
+                while holder.changed().await.is_ok() {}
+            }
+        };
+        tokio::time::timeout(LET_GO, taking).await.ok()
     }
 
     fn hold(&self, key: &str) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
     }
 }
 
@@ -38,6 +59,21 @@ impl Uploads {
 pub(crate) struct Underway {
     uploads: Arc<Uploads>,
     key: String,
+    asked: watch::Receiver<bool>,
+}
+
+impl Underway {
+    /// Until somebody else wants the file.
+    pub(crate) fn wanted(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut asked = self.asked.clone();
+        async move {
+            let _ = asked.wait_for(|asked| *asked).await;
+        }
+    }
+
+    pub(crate) fn is_wanted(&self) -> bool {
+        *self.asked.borrow()
+    }
 }
 
 impl Drop for Underway {
@@ -142,10 +178,23 @@ mod tests {
         let uploads = Arc::new(Uploads::default());
         let underway = uploads.begin("users/a/documents/b");
         assert!(uploads.hold("users/a/documents/b") && !uploads.hold("users/a/documents/c"));
-        assert!(uploads.begin_alone("users/a/documents/b").is_none());
         drop(underway);
         assert!(!uploads.hold("users/a/documents/b"));
-        let alone = uploads.begin_alone("users/a/documents/b");
-        assert!(alone.is_some() && uploads.begin_alone("users/a/documents/b").is_none());
+    }
+
+    #[tokio::test]
+    async fn who_must_be_alone_asks_the_one_before_to_let_go() {
+        let uploads = Arc::new(Uploads::default());
+        let first = uploads.begin_alone("a").await.expect("nobody has it");
+        assert!(!first.is_wanted());
+        let lets_go = async {
+            first.wanted().await;
+            assert!(first.is_wanted());
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(uploads.begin_alone("a"), lets_go);
+        assert!(second.is_some() && uploads.hold("a"));
+        drop(second);
+        assert!(!uploads.hold("a"));
     }
 }

@@ -96,8 +96,9 @@ pub async fn create(
     let announced = announced(request.headers())?;
     let services = app.services();
     let mut standing = services.announce_upload(who.user.id, announced, command_id).await?;
-    if is_part(request.headers()) {
-        let part = part(request, standing.received_bytes)?;
+    // The body begins at the file's first byte. Where an earlier request left some of it, the client goes on from there.
+    if is_part(request.headers()) && standing.received_bytes == 0 {
+        let part = part(request, 0)?;
         standing = services.extend_upload(who.user.id, standing.id, part).await?;
     }
     let mut response = StatusCode::CREATED.into_response();

@@ -20,6 +20,9 @@ async fn a_stop_tells_every_socket_and_ends_well() {
     assert!(server.ended().await.success(), "{}", server.log());
 }
 
+/// The last line of a server's log; its workers have one of their own.
+const STOPPED: &str = "lifecycle: stopped";
+
 /// The order of the page on the architecture, "Stopping".
 #[tokio::test]
 async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before_the_store_closes() {
@@ -51,7 +54,7 @@ async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before
         Ok(_) => None,
     };
     crate::common::eventually("nobody new is let in", refused).await;
-    assert!(!server.log().contains("stopped"), "it waits for what is in hand");
+    assert!(!server.log().contains(STOPPED), "it waits for what is in hand: {}", server.log());
     sender.unbounded_send(Ok(b"\r\n--x--\r\n".to_vec())).expect("sent");
     drop(sender);
     let answer = sending.await.expect("joined").expect("an answer");
@@ -60,7 +63,7 @@ async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before
     assert!(server.ended().await.success(), "{}", server.log());
     let log = server.log();
     let at = |what: &str| log.find(what).unwrap_or_else(|| panic!("{what}: {log}"));
-    assert!(at("stopping: no new requests") < at("stopped"), "{log}");
+    assert!(at("stopping: no new requests") < at(STOPPED), "{log}");
     assert!(!log.contains("not everything ended in time"), "{log}");
 
     // The store was open to the last: the document is there, and is finished by the next server.

@@ -8,7 +8,7 @@ use crate::{
     view,
     wire::Wire,
 };
-use domain::{Job, JobId, JobStatus, WorkspaceId, resource::Attempt, status::JobRequest};
+use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, resource::Attempt, status::JobRequest};
 use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
 use serde_json::Value;
 
@@ -18,8 +18,8 @@ struct Can {
     pause: bool,
     resume: bool,
     cancel: bool,
-    /// So many documents would run again, after this attempt.
-    retry: Option<(u64, u32)>,
+    /// So many documents would run again, after this attempt; whether some of them failed.
+    retry: Option<(u64, u32, bool)>,
 }
 
 impl Can {
@@ -30,7 +30,11 @@ impl Can {
             pause: goes_on && job.requested.is_none(),
             resume: job.status == JobStatus::Paused || job.requested == Some(JobRequest::Pause),
             cancel: !job.status.is_final() && job.requested != Some(JobRequest::Cancel),
-            retry: (job.status.is_final() && failed > 0).then_some((failed, job.attempt)),
+            retry: (job.status.is_final() && failed > 0).then_some((
+                failed,
+                job.attempt,
+                failed > job.metrics.documents_cancelled,
+            )),
         }
     }
 }
@@ -52,11 +56,12 @@ pub fn Controls(id: JobId, workspace: WorkspaceId, job: RwSignal<Option<Job>>) -
             <div class="row" data-controls="">
                 {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() steers=true done /> })}
                 {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() steers=true done /> })}
-                {can.retry.map(|(failed, attempt)| {
+                {can.retry.map(|(failed, attempt, some_failed)| {
                     let mut fields = fields();
                     fields.push(("attempt", attempt.to_string()));
-                    let name = format!("Retry {failed} failed");
-                    view! { <Deed action=RetryJob::url() words="Retry failed" fields name steers=true done /> }
+                    let words = if some_failed { "Retry failed" } else { "Retry" };
+                    let name = format!("{words}: {}", count(failed, "document", "documents"));
+                    view! { <Deed action=RetryJob::url() words fields name steers=true done /> }
                 })}
                 {can.cancel.then(|| view! {
                     <details class="details">
@@ -157,6 +162,8 @@ mod tests {
         assert_eq!(can(JobStatus::Completed, None), Can::default());
         let mut failed = job(1, 1, JobStatus::Completed);
         failed.metrics.documents_failed = 3;
-        assert_eq!(Can::of(&failed), Can { retry: Some((3, 1)), ..Can::default() });
+        assert_eq!(Can::of(&failed), Can { retry: Some((3, 1, true)), ..Can::default() });
+        failed.metrics.documents_cancelled = 3;
+        assert_eq!(Can::of(&failed), Can { retry: Some((3, 1, false)), ..Can::default() });
     }
 }

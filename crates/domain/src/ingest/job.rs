@@ -103,6 +103,12 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
         let ended = match (p.status, outcome) {
             (PhaseStatus::Running, JobStatus::Failed) if p.error.is_some() => PhaseStatus::Failed,
             (PhaseStatus::Running, _) => PhaseStatus::Completed,
+            // Nobody cancelled anything: each document's embedding was left out by itself.
+            (PhaseStatus::Pending, JobStatus::Completed)
+                if p.name == PhaseName::Embedding && m.documents_cancelled == 0 =>
+            {
+                PhaseStatus::Skipped
+            }
             // All that was left to do in it was cancelled.
             (PhaseStatus::Paused, _) | (PhaseStatus::Pending, JobStatus::Completed) => PhaseStatus::Cancelled,
             _ => continue,

@@ -1,6 +1,6 @@
 //! What an outside worker says of a document: the document, its job and its task, in one transaction.
 
-use super::{lock_document, lock_job, number, rest, rows, tell};
+use super::{lock_document, lock_job, number, requests, rest, rows, tell};
 use crate::{fault::Fault, sentences, workspaces, writer::Tx};
 use domain::{
     DocumentId, DocumentStatus, Timestamp, UserId, ingest,
@@ -78,5 +78,10 @@ pub(super) async fn commit(
     if document != before.1 {
         rows::update_document(&mut tx.conn, &document).await?;
     }
-    tell(tx, user, workspace.id, told, now).await
+    tell(tx, user, workspace.id, told, now).await?;
+    if document.stage == Stage::Done && before.1.stage != Stage::Done {
+        // It stands, when all that is left of it is paused.
+        requests::honour_job(tx, &mut job, now).await?;
+    }
+    Ok(())
 }

@@ -141,7 +141,11 @@ impl State {
         Ok(logged)
     }
 
-    fn honour_job(&mut self, mut job: JobState, (db_now, now): Times) -> Result<Logged, StoreError> {
+    pub(super) fn honour_job(
+        &mut self,
+        mut job: JobState,
+        (db_now, now): Times,
+    ) -> Result<Logged, StoreError> {
         let goes_on = matches!(job.job.status, JobStatus::Pending | JobStatus::Running);
         if job.job.requested.is_none() && goes_on && self.only_paused(&job) {
             control::ask(&mut job, JobRequest::Pause, true)?;

@@ -338,7 +338,9 @@ impl JobStore for MemoryStore {
         if state.tasks.get(&key).is_some_and(|task| task.status != TaskStatus::Ended && task.fence > 0) {
             return Err(report::BUILTIN_AT_WORK.into());
         }
+        let was_done = document.stage == Stage::Done;
         let told = ingest::report(&mut job, &mut document, &said, &wanted, None, now)?;
+        let ends = document.stage == Stage::Done && !was_done;
         if document.stage == Stage::Done
             && let Some(task) = state.tasks.get_mut(&key)
         {
@@ -353,7 +355,11 @@ impl JobStore for MemoryStore {
         if let Some(row) = state.documents.get_mut(&id) {
             row.state = document;
         }
-        let logged = state.tell(user, workspace.id, told, now)?;
+        let mut logged = state.tell(user, workspace.id, told, now)?;
+        if ends {
+            let job = state.jobs.get(&job_id).ok_or(StoreError::NotFound)?.state.clone();
+            logged.extend(state.honour_job(job, (self.clock.now(), now))?);
+        }
         self.publish(logged);
         let row = state.document_of(user, id).ok_or(StoreError::NotFound)?;
         Ok(row.state.document.clone())

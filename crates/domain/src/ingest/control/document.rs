@@ -58,6 +58,11 @@ pub fn ask_document(
     now: Timestamp,
 ) -> Result<Option<Told>, IllegalMove> {
     let to = if asked.cancels() { CANCELLED } else { PAUSED };
+    if doc.requested == Some(Asked::Cancel) && asked == Asked::CancelRemove {
+        open(state, doc, to)?;
+        doc.requested = Some(asked);
+        return Ok(Some(Told::default()));
+    }
     let wanted = doc.requested.is_some_and(|r| r.cancels() == asked.cancels());
     if wanted || word(doc) == to {
         return Ok(None);

@@ -14,6 +14,14 @@ use crate::ingest::{
 /// # Errors
 /// When the table does not have the move, or a cancel is under way.
 pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Result<bool, IllegalMove> {
+    if request == JobRequest::Cancel
+        && state.job.requested == Some(request)
+        && !keep_results
+        && !state.cancel_removes
+    {
+        state.cancel_removes = true;
+        return Ok(true);
+    }
     let job = &mut state.job;
     let (wanted, message) = match request {
         JobRequest::Pause => (JobStatus::Paused, Sentence::Pausing),
@@ -165,6 +173,7 @@ fn take_back(state: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> R
     let Failure { code, message, hint, .. } = cancelled();
     (d.error, d.error_code, d.error_hint) = (Some(message), Some(code), hint);
     (d.stale, d.indexed_with) = (false, None);
+    (d.step, d.message, d.progress) = (None, None, 0.0);
     d.warnings.clear();
     d.updated_at = now;
     Ok(())

@@ -106,7 +106,8 @@ pub fn dead_runs(before: &DocumentState, after: &DocumentState) -> Range<u32> {
     let run = after.generation;
     if before.live > 0 && after.live == 0 {
         before.live.min(run)..run + 1
-    } else if before.stage == Stage::Done || after.stage != Stage::Done {
+    } else if matches!(before.stage, Stage::Loading | Stage::Done) || after.stage != Stage::Done {
+        // Before the text was read nothing of a run is written.
         0..0
     } else if after.live > 0 || before.stage == Stage::Chunking || after.document.chunk_count == 0 {
         run..run + 1

@@ -70,8 +70,12 @@ pub fn retry(
     now: Timestamp,
 ) -> Result<Option<Told>, ReportError> {
     let job = &mut state.job;
+    let id = job.job_id;
+    // What is asked for and not in that attempt would be lost.
+    let left = retry.scope != RetryScope::All
+        && documents.iter().any(|d| d.document.job_id == Some(id) && retry.means(d));
     if retry.attempt.is_some_and(|meant| meant < job.attempt)
-        || job.status == JobStatus::Pending && job.attempt > 1
+        || job.status == JobStatus::Pending && job.attempt > 1 && !left
     {
         return Ok(None);
     }
@@ -85,7 +89,6 @@ pub fn retry(
         let (from, to) = (job.status.as_str(), JobStatus::Pending.as_str());
         return Err(IllegalMove { what: "The job", from, to, allowed }.into());
     }
-    let id = job.job_id;
     let mut meant: Vec<&mut DocumentState> =
         documents.iter_mut().filter(|d| d.document.job_id == Some(id) && retry.means(d)).collect();
     if meant.is_empty() {
@@ -139,6 +142,9 @@ fn again(
         if stage == Stage::Loading {
             let pages = doc.document.metadata.get("pages").and_then(serde_json::Value::as_u64);
             m.pages_found = m.pages_found.saturating_sub(pages.unwrap_or_default());
+            if let Some(metadata) = doc.document.metadata.as_object_mut() {
+                metadata.remove("pages");
+            }
         }
         let shown = doc.document.chunk_count;
         uncount_run(&mut state.job, doc);

@@ -365,7 +365,11 @@ fn every_state_of_a_job_answers_every_command_as_its_table_says() {
                 "!paused,completed,failed,cancelled",
             ],
         ),
-        ("cancelling", ["!cancelled", "!cancelled", "=", "=", "!", "!paused,completed,failed,cancelled"]),
+        // That nothing is to be kept may still be said.
+        (
+            "cancelling",
+            ["!cancelled", "!cancelled", "=", "running+cancel", "!", "!paused,completed,failed,cancelled"],
+        ),
         ("paused", ["=", "running", "cancelled", "cancelled", "paused", "!running,cancelled"]),
         ("completed", ["!", "!", "!", "!", "!", "!"]),
         ("partly", ["!", "!", "!", "!", "!", "pending#2"]),

@@ -115,6 +115,10 @@ async fn files_in_parts_may_wait_for_the_upload_that_makes_one_job_of_them() {
 async fn a_killed_server_goes_on_from_the_last_acknowledged_byte() {
     let mut server = Setup::new().start().await;
     let client = server.user("ada").await;
+    // Found by its words alone: the bytes are what counts here, and vectors for all of them would take a while.
+    let config = format!("/api/workspaces/{}/rag-config", client.first_workspace().await);
+    let keyword = client.request("PUT", &config).json(&json!({ "retriever_type": "keyword" }));
+    assert_eq!(client.send(keyword).await.status, 200);
     let text = prose(2, 200_000);
     assert!(text.len() > 1_000_000);
     let path = announce(&client, text.len(), &[("filename", "long.txt")]).await;

@@ -39,7 +39,7 @@ test("a job is paused, resumed and cancelled, and a retry does the rest", async 
   await expect(row(page, "long.txt")).toHaveAttribute("data-status", "cancelled");
   await expect(row(page, "short.txt")).toHaveAttribute("data-status", "ready");
 
-  await panel(page).getByRole("button", { name: "Retry failed: 1 document" }).click();
+  await panel(page).getByRole("button", { name: "Retry: 1 document" }).click();
   await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");
   await panel(page).getByText("Earlier attempts").click();
   await expect(panel(page).getByText("Attempt 1: Cancelled; 1 of 2 documents ready")).toBeVisible();

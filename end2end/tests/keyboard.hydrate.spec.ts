@@ -42,6 +42,8 @@ test("from sign-up to a search, without a mouse", async ({ page }) => {
   await expect(page.getByRole("dialog").getByLabel("Name")).toBeFocused();
   await page.keyboard.press("Escape");
   await expect(page.getByRole("dialog")).toBeHidden();
+  // The way back that closed it is through.
+  await expect(page).toHaveURL(/\/$/);
   await tabTo(page, /^New workspace$/);
   await page.keyboard.press("Enter");
   await expect(page.getByRole("dialog").getByLabel("Name")).toBeFocused();

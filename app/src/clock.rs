@@ -1,7 +1,7 @@
 //! The reader's time. The first render knows none, on the server and in the browser alike; it starts after mount.
 
 use crate::{components::Now, effect::effect, live::Live};
-use domain::Timestamp;
+use domain::{Timestamp, shown::Shown};
 use leptos::prelude::*;
 use std::time::Duration;
 
@@ -13,6 +13,19 @@ const FINE: Duration = Duration::from_secs(1);
 /// the work still runs.
 #[derive(Clone, Copy)]
 pub struct WorkClock(pub Now);
+
+impl WorkClock {
+    /// The clock of one piece of work: while that stands (it is paused, say, or nobody is at it), no time runs on.
+    pub fn of(self, shown: Memo<Shown>) -> Now {
+        let WorkClock(clock) = self;
+        let own = Now { at: RwSignal::new(None), zone: clock.zone };
+        effect(move || {
+            let at = clock.at.get();
+            own.at.set(at.filter(|_| shown.with(|s| s.moves())));
+        });
+        own
+    }
+}
 
 /// Puts both clocks into the context, and starts them once the page is alive.
 pub fn provide_clocks(live: Live) {

@@ -95,8 +95,8 @@ fn Body(
     chunks: Passages,
 ) -> impl IntoView {
     let steps = RwSignal::from(Stores::expect().steps(id));
-    let WorkClock(clock) = expect_context();
     let shown = document_shown(id);
+    let clock = expect_context::<WorkClock>().of(shown);
     let name = Signal::derive(move || of(document, |d| d.filename.clone()));
     let told = Signal::derive(move || steps.get().unwrap_or_default());
     let has_steps = Memo::new(move |_| steps.with(Option::is_some));
@@ -166,13 +166,15 @@ fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoVi
             let is_stopping = d.stopping().is_some();
             let goes_on = d.is_unfinished() && !is_stopping;
             let is_paused = d.is_paused();
+            // Its whole job is paused: it goes on with that.
+            let stands = matches!(shown.get(), Shown::Paused);
             let pausing = matches!(shown.get(), Shown::Stopping { cancels: false });
             // While others of its job go on, there is no next attempt.
             let ended = d.job_id.is_none_or(|job| {
                 stores.job_state(job).with(|j| j.as_ref().is_none_or(|j| j.job().status.is_final()))
             });
             (
-                goes_on && !is_paused,
+                goes_on && !is_paused && !stands,
                 is_paused || pausing,
                 goes_on,
                 d.status == DocumentStatus::Failed && ended,

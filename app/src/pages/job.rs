@@ -183,11 +183,11 @@ fn Whole(
     steps: Vec<FileProgress>,
     name: String,
 ) -> impl IntoView {
-    let WorkClock(clock) = expect_context();
     let is_lost = Live::expect().paused_reason();
     let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
     let shown =
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
+    let clock = expect_context::<WorkClock>().of(shown);
     let title = Signal::derive(move || of(job_title));
     let phases = Memo::new(move |_| {
         let known = is_lost.with(Option::is_none);

@@ -34,9 +34,9 @@ pub fn JobPanel(id: WorkspaceId) -> impl IntoView {
 #[component]
 fn Panel(id: JobId) -> impl IntoView {
     let job = RwSignal::from(Stores::expect().job(id));
-    let WorkClock(clock) = expect_context();
     let shown =
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
+    let clock = expect_context::<WorkClock>().of(shown);
     let title = Memo::new(move |_| job.with(|j| j.as_ref().map(job_title)));
     let is_lost = Live::expect().paused_reason();
     let present = Memo::new(move |_| {

@@ -124,6 +124,25 @@ test("from one workspace straight to another, and back", async ({ page }) => {
   await expect(page).toHaveTitle("Second · InsightHub");
 });
 
+test("a dialog opens again at once, before the browser has told that it closed", async ({ page }) => {
+  await signUp(page);
+  await page.getByRole("link", { name: "New workspace" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await expect(dialog.getByLabel("Name")).toBeVisible();
+  // Both in one task: the browser's own news of the closing comes after it.
+  await dialog.evaluate(async (element: HTMLDialogElement) => {
+    (element as HTMLDialogElement & { requestClose(): void }).requestClose();
+    await Promise.resolve();
+    document.querySelector<HTMLAnchorElement>("a[href='/?new']")?.click();
+    await new Promise((told) => element.addEventListener("close", told, { once: true }));
+  });
+  await expect(page).toHaveURL(/\?new$/);
+  await expect(dialog.getByLabel("Name")).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(dialog).toBeHidden();
+  await expect(page).toHaveURL(/\/$/);
+});
+
 test("a dialog that is given up keeps nothing, and the way back closes it", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

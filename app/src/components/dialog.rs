@@ -39,7 +39,20 @@ pub fn Dialog(
             aria-labelledby=labelled_by
             open=open.get_untracked()
             node_ref=node
-            on:close=move |_| open.set(false)
+            // Escape tells of itself at once and closes a moment later. What belongs to closing, such as the address, is
+            // done by then: somebody may press the button that opens it before the browser says that it is closed.
+            on:cancel=move |ev: web_sys::Event| {
+                // One of a file picker inside comes by here, too.
+                if node.get_untracked().is_some_and(|d| ev.target().as_ref() == Some(d.as_ref())) {
+                    open.set(false);
+                }
+            }
+            on:close=move |_| {
+                // News of a closing that was overtaken by the next opening is none.
+                if !node.get_untracked().is_some_and(|dialog| dialog.open()) {
+                    open.set(false);
+                }
+            }
             on:click=move |ev| {
                 // A click on the dialog itself, not on anything inside, is one on its backdrop.
                 let on_backdrop = node.get_untracked().is_some_and(|d| ev.target().as_ref() == Some(d.as_ref()));

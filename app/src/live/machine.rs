@@ -25,6 +25,8 @@ const STABLE: Millis = 5_000;
 /// After "too many connections", waiting is at least this long: other tabs have to go first.
 const CROWDED: Millis = 30_000;
 const SILENCE: Millis = SILENCE_SECONDS * 1_000;
+/// A link that comes back within this time, as after a renewed session, locks nothing.
+const BRIEF: Millis = 1_500;
 /// So often the leading tab says that it lives.
 const BEAT: Millis = 2_000;
 
@@ -199,6 +201,11 @@ impl Machine {
     /// Since when what is on screen may be old.
     pub fn lost(&self) -> Option<Millis> {
         self.lost
+    }
+
+    /// Whether what is on screen may be so old that nothing is to be steered by it.
+    pub fn is_paused(&self, now: Millis) -> bool {
+        self.lost.is_some_and(|at| now.saturating_sub(at) >= BRIEF)
     }
 
     pub fn is_visible(&self) -> bool {

@@ -54,6 +54,8 @@ pub struct LinkStatus {
     pub transport: Transport,
     /// Since when what is on screen may be old.
     pub lost: Option<Millis>,
+    /// It has been lost for more than a moment.
+    pub paused: bool,
     /// Seconds until the next try, while one is waited for.
     pub next_try: u32,
 }
@@ -84,6 +86,7 @@ impl Live {
                 link: Link::Off,
                 transport: Transport::default(),
                 lost: None,
+                paused: false,
                 next_try: 0,
             }),
             stores,
@@ -105,13 +108,13 @@ impl Live {
         Signal::derive(move || matches!(status.get().link, Link::Open { .. }))
     }
 
-    /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, and before there was a
-    /// link at all, as without a script.
+    /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, for the moment that a
+    /// renewal of the link takes, and before there was a link at all, as without a script.
     pub fn paused_reason(self) -> Signal<Option<&'static str>> {
         let status = self.status;
         Signal::derive(move || {
-            let is_lost = status.with(|s| s.lost.is_some());
-            is_lost.then_some(
+            let is_paused = status.with(|s| s.paused);
+            is_paused.then_some(
                 "Live updates are paused, so what you see may be old. This waits until they are back.",
             )
         })
@@ -231,6 +234,7 @@ impl Live {
             link: m.link(),
             transport: m.transport(),
             lost: m.lost(),
+            paused: m.is_paused(now),
             next_try: match m.link() {
                 Link::Waiting { until } => until.saturating_sub(now).div_ceil(1_000) as u32,
                 _ => 0,

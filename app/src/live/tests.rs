@@ -158,6 +158,21 @@ fn a_restarting_server_is_reconnected_at_once_but_not_in_a_loop() {
 }
 
 #[test]
+fn a_link_that_is_renewed_in_a_moment_locks_nothing_and_one_that_stays_away_does() {
+    let mut m = open(0);
+    m.on(Input::Closed(close::GOING_AWAY), 60_000, 0.9);
+    assert_eq!((m.lost(), m.is_paused(60_400)), (Some(60_000), false));
+    m.on(welcome("e", 10, true), 60_500, 0.0);
+    assert!(!m.is_paused(70_000));
+    m.on(Input::Closed(1006), 80_000, 0.9);
+    // What becomes of the next tries does not matter.
+    m.on(Input::Hurry, 80_100, 0.9);
+    m.on(Input::Closed(1006), 80_200, 0.9);
+    assert!(!m.is_paused(81_499));
+    assert!(m.is_paused(81_500));
+}
+
+#[test]
 fn too_many_connections_is_retried_slowly() {
     let mut m = Machine::default();
     m.on(Input::Start, 0, 0.0);

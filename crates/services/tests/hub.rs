@@ -249,6 +249,22 @@ async fn a_bus_that_drops_everything_costs_latency_but_no_event() {
 }
 
 #[tokio::test]
+async fn what_another_server_wrote_is_known_to_all_as_soon_as_anybody_connects() {
+    let world = World::new(64);
+    world.commit(3).await;
+    let mut first = world.connect(Some(3)).await;
+    frames(&mut first).await;
+    world.commit(2).await;
+    let mut second = world.connect(None).await;
+    assert_eq!(frames(&mut second).await, [ServerFrame::Welcome { epoch: epoch(), seq: 5, resumed: false }]);
+    assert_eq!(seqs_until(&mut first, 5).await, [4, 5]);
+    // Who starts from now is not told of what was before.
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(seqs_until(&mut second, 6).await, [6]);
+}
+
+#[tokio::test]
 async fn an_ended_session_ends_its_streams_and_no_others() {
     let world = World::new(64);
     let other = SessionId::new(Uuid::from_u128(3));

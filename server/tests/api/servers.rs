@@ -18,6 +18,9 @@ async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
     let (here, there) = (start().await, start().await);
     let moved = |client: &Client| Client { base: there.base.clone(), ..client.clone() };
     let own = here.user("ada").await;
+    let mut own_socket = moved(&own).socket().await;
+    own_socket.hello(Value::Null, Value::Null).await;
+
     let lost = here.sign_in("ada", PASSWORD).await;
     let mut streams = Streams::open(&moved(&lost)).await;
     let id = own_id(&lost).await;
@@ -32,15 +35,12 @@ async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
     let code = tokio::time::timeout(AT_ONCE, by_key.close_code()).await;
     assert_eq!(code.expect("within a second"), 4401);
 
-    // A new password ends all the others, and nobody else's.
-    let bob = here.user("bob").await;
-    let mut others = moved(&bob).socket().await;
-    others.hello(Value::Null, Value::Null).await;
+    // Whose session goes on hears nothing of it, and a new password ends all the others.
+    moved(&own).patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    own_socket.events_until(|event| event["data"]["user"]["theme"] == "dark").await;
     let lost = here.sign_in("ada", PASSWORD).await;
     let mut streams = Streams::open(&moved(&lost)).await;
     let form = json!({ "current_password": PASSWORD, "new_password": "Better2horses" });
     assert_eq!(own.post("/api/auth/change-password", form).await.status, 200);
     streams.all_end().await;
-    moved(&bob).patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
-    others.events_until(|event| event["data"]["user"]["theme"] == "dark").await;
 }

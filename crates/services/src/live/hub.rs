@@ -218,21 +218,23 @@ impl Hub {
         }
         let head = self.log.head(user).await?;
         let floor = self.log.floor(user).await?;
-        let last = {
+        let until = {
             let mut state = lock(&room.state);
             let last = *state.last.get_or_insert(head);
+            // Another server may have written what this one's bus never told: whoever is in the room learns of it now.
+            state.heard = state.heard.max(head);
             if state.heard > last {
                 self.fill(&room, &mut state);
             }
-            last
+            last.max(head)
         };
         let epoch = self.log.epoch();
         let resumed_from = resume
             .last_seq
             .filter(|&seq| resume.epoch.as_ref() == Some(&epoch) && seq <= head && seq >= floor);
         connection.start = Some(match resumed_from {
-            Some(after) => Start::Resumed { epoch, after, until: head.max(last) },
-            None => Start::Fresh { epoch, seq: last },
+            Some(after) => Start::Resumed { epoch, after, until },
+            None => Start::Fresh { epoch, seq: until },
         });
         Ok(connection)
     }

@@ -70,7 +70,7 @@ pub fn AwaitedTabTitle(title: AwaitedTitle) -> impl IntoView {
         (view! { <leptos_meta::Title text /> }, ())
     }
     #[cfg(not(feature = "ssr"))]
-    drop(title);
+    let _ = title;
 }
 
 /// The title of a page about something that is not there.

@@ -20,7 +20,7 @@ pub fn Said(#[prop(into)] text: Signal<Option<String>>, #[prop(optional)] of_lis
                 let _ = line.focus();
             }
         } else {
-            focus_if_lost(move || line.try_get_untracked().flatten().map(|line| (*line).clone().into()));
+            focus_if_lost(move || line.try_get_untracked().flatten().map(|line| (*line).clone()));
         }
     });
     view! {

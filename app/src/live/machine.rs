@@ -32,10 +32,6 @@ const BEAT: Millis = 2_000;
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "nearly every input is an event; a box would cost each of them"
-)]
 pub enum Input {
     /// A page was rendered that is right up to that point of the log.
     Rendered(Since),
@@ -235,10 +231,11 @@ impl Machine {
     fn take(&mut self, input: Input, now: Millis, unit: f64) -> Vec<Action> {
         match input {
             Input::Rendered(since) => self.rendered(since),
-            Input::Start => match self.link {
-                Link::Off => return self.connect(now),
-                _ => {}
-            },
+            Input::Start => {
+                if self.link == Link::Off {
+                    return self.connect(now);
+                }
+            }
             Input::Follow => return self.follow(now),
             Input::Lead => {
                 if !matches!(self.role, Role::Leader { .. }) {

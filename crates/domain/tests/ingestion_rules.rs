@@ -1,5 +1,7 @@
 //! Property: however the checkpoints of several documents interleave, the job's numbers stay true.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 use domain::{
     event::Event,
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
@@ -190,6 +192,20 @@ fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
     assert!(told.len() > 2);
     assert!(told.windows(2).all(|w| w[1] - w[0] >= 200_000), "{told:?}");
     assert_eq!(job.job.status, JobStatus::Completed);
+}
+
+#[test]
+fn a_job_goes_on_by_documents_where_nobody_says_how_many_chunks_there_are() {
+    let (mut job, mut docs) = new_job(4, true);
+    let mut shown = vec![];
+    for (n, doc) in docs.iter_mut().enumerate() {
+        for status in [DocumentStatus::Processing, DocumentStatus::Ready] {
+            let report = DocumentReport::of(status);
+            ingest::report(&mut job, doc, &report, &config(true), None, at(10 * (n as i64 + 1))).unwrap();
+        }
+        shown.push(job.job.progress.round());
+    }
+    assert_eq!(shown, [25.0, 50.0, 75.0, 100.0]);
 }
 
 #[test]

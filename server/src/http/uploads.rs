@@ -196,7 +196,7 @@ fn speak(mut response: Response) -> Response {
 fn told(mut response: Response, standing: &UploadStanding) -> Response {
     let headers = response.headers_mut();
     headers.insert(UPLOAD_OFFSET, HeaderValue::from(standing.received_bytes));
-    if let Some(at) = standing.expires_at.and_then(|at| http_date(at)) {
+    if let Some(at) = standing.expires_at.and_then(http_date) {
         headers.insert(UPLOAD_EXPIRES, at);
     }
     speak(response)
@@ -304,8 +304,7 @@ mod tests {
     fn metadata_is_read_and_what_cannot_be_read_is_named() {
         let name = BASE64.encode("räksmörgås.pdf");
         let all = format!("filename {name},wait, sha256 {}", BASE64.encode("a".repeat(64)));
-        let read =
-            announced(&headers(&[("upload-length", "7"), ("upload-metadata", &all)])).ok().expect("read");
+        let read = announced(&headers(&[("upload-length", "7"), ("upload-metadata", &all)])).expect("read");
         assert_eq!((&*read.filename, read.size_bytes, read.alone), ("räksmörgås.pdf", 7, false));
         assert!(read.sha256.is_some() && read.workspace.is_none());
         for (length, metadata, field) in [

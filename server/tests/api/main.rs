@@ -31,7 +31,7 @@ mod ownership;
 mod pages;
 mod patience;
 #[path = "../../../crates/ingest/tests/support/pdf.rs"]
-#[allow(clippy::unwrap_used, dead_code, reason = "it is a part of tests, of which each uses its own part")]
+#[allow(clippy::unwrap_used, reason = "it is a part of tests")]
 mod pdf;
 mod plain_forms;
 mod pollers;

@@ -1,6 +1,9 @@
 //! Files that are sent ahead, one a request, and the upload that makes one job of them.
 
-use crate::common::{Answer, Client, Server, Setup, eventually, form, messages, prose};
+use crate::{
+    common::{Answer, Client, Server, Setup, eventually, form, messages, prose},
+    sweep::age,
+};
 use serde_json::{Value, json};
 
 async fn send(client: &Client, workspace: &str, name: &str, bytes: &[u8]) -> Answer {
@@ -162,9 +165,7 @@ async fn a_file_that_was_sent_ahead_outlives_a_killed_server() {
     let orphan = kept[0].with_file_name("0197a000-0000-7000-8000-000000000001");
     std::fs::write(&orphan, "left behind").expect("written");
     for path in kept.iter().chain([&orphan]) {
-        let then = std::time::SystemTime::now() - std::time::Duration::from_secs(100_000);
-        let file = std::fs::File::options().write(true).open(path).expect("there");
-        file.set_modified(then).expect("set");
+        age(path, 100_000);
     }
     let server = Setup::new().dir(&server.dir).start().await;
     eventually("the server has swept", async || (!orphan.exists()).then_some(())).await;

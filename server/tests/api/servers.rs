@@ -1,6 +1,6 @@
 //! Two servers on one PostgreSQL: what ends at one of them ends at the other.
 
-#[allow(dead_code)]
+#[allow(dead_code, clippy::unwrap_used, reason = "it is a part of tests, of which each uses its own part")]
 #[path = "../../../crates/storage/tests/support/database.rs"]
 mod database;
 

@@ -13,6 +13,7 @@ use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
 };
+use std::cmp::Reverse;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Sort {
@@ -46,11 +47,11 @@ impl Sort {
 
     fn put(self, all: &mut [Workspace]) {
         match self {
-            Sort::Newest => all.sort_by(|a, b| (b.created_at, b.id).cmp(&(a.created_at, a.id))),
+            Sort::Newest => all.sort_by_key(|w| Reverse((w.created_at, w.id))),
             Sort::Name => all.sort_by_cached_key(|w| (w.name.to_lowercase(), w.id)),
-            Sort::Changed => all.sort_by(|a, b| (b.updated_at, b.id).cmp(&(a.updated_at, a.id))),
+            Sort::Changed => all.sort_by_key(|w| Reverse((w.updated_at, w.id))),
             Sort::Documents => {
-                all.sort_by(|a, b| (b.counts.documents, b.id).cmp(&(a.counts.documents, a.id)));
+                all.sort_by_key(|w| Reverse((w.counts.documents, w.id)));
             }
         }
     }

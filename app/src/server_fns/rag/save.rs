@@ -1,11 +1,12 @@
 //! Saves a RAG config. Documents of the workspace that were indexed with other settings turn stale.
 
+#![allow(clippy::too_many_arguments, reason = "they are the fields of a form that posts without a script")]
+
 use crate::{error::AppError, wire::Answer};
 use domain::WorkspaceId;
 use leptos::prelude::*;
 
 #[server(prefix = "/_fn", endpoint = "rag/save", output = Answer)]
-#[expect(clippy::too_many_arguments, reason = "they are the fields of a form that posts without a script")]
 pub async fn save_rag(
     /// Whose it is; the person's default without.
     #[server(default)]

@@ -33,7 +33,10 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
     let mut before_is_done = true;
     for (i, p) in job.phase_details.iter_mut().enumerate() {
         let known = if i < 2 { 1.0 } else { share_known };
-        p.progress = p.progress.max(progress::of_phase(p.items_processed, p.items_total, known));
+        // An outside worker need not say how many chunks there are: then the documents are what is counted.
+        let is_uncounted = i >= 2 && p.items_total == 0 && p.status == PhaseStatus::Running;
+        let (done, total) = if is_uncounted { (1, 1) } else { (p.items_processed, p.items_total) };
+        p.progress = p.progress.max(progress::of_phase(done, total, known));
         if p.status == PhaseStatus::Running
             && before_is_done
             && p.items_processed >= p.items_total

@@ -28,7 +28,7 @@ fn pause_ms(doc: &DocumentState) -> u64 {
     // The last bits of an id are random; Fibonacci hashing spreads them also where they are not.
     let bits = doc.document.id.uuid().as_u128() as u64 ^ tries as u64;
     let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-    pause * 3 / 4 + (pause / 2 * spread >> 32)
+    pause * 3 / 4 + ((pause / 2 * spread) >> 32)
 }
 
 /// Puts the document off for its next try; or answers what it fails by, when there is none.

@@ -176,7 +176,7 @@ async fn a_change_of_the_list_is_told_to_those_who_could_see_it(
     assert_eq!(told(&s, ada, base).await, [], "nobody was there to hear of the first");
     s.store.create_session(NewSession { device: "A phone".into(), ..phone.clone() }).await.unwrap();
     let began = Some("A phone".to_owned());
-    assert_eq!(told(&s, ada, base).await, [began.clone()]);
+    assert_eq!(told(&s, ada, base).await, std::slice::from_ref(&began));
     let now = s.world().now();
     s.store.end_session(ada, phone.id, now).await.unwrap();
     s.store.end_session(ada, phone.id, now).await.unwrap();

@@ -29,6 +29,9 @@ const UNREACHABLE: u8 = 0x00;
 const NOP: u8 = 0x01;
 const END: u8 = 0x0b;
 
+/// Where a section stood, and what stands there instead.
+type Replaced = (Range<usize>, Vec<u8>);
+
 /// The WASM without them, and how many there were.
 pub fn emptied(wasm: &[u8]) -> Result<(Vec<u8>, usize), Failure> {
     let found = Found::of(wasm)?;
@@ -112,11 +115,7 @@ impl<'a> Found<'a> {
     }
 
     /// The relocations without those of some bodies, and where they stood.
-    fn relocs(
-        &self,
-        wasm: &[u8],
-        without: &[Range<usize>],
-    ) -> Result<Option<(Range<usize>, Vec<u8>)>, Failure> {
+    fn relocs(&self, wasm: &[u8], without: &[Range<usize>]) -> Result<Option<Replaced>, Failure> {
         let Some((place, relocs)) = &self.relocs else { return Ok(None) };
         let (mut kept, mut count) = (vec![], 0_u32);
         let mut entries = relocs.entries().into_iter_with_offsets().peekable();

@@ -1,9 +1,13 @@
-//! A client of the live socket that does not read for a while: what waits for it is conflated, or, when that is too
+//! A client of the live stream that does not read for a while: what waits for it is conflated, or, when that is too
 //! much, it is told to refetch. It is never dropped.
 
-use crate::common::{Client, Server, Socket, eventually, form};
+use crate::common::{Client, PATIENCE, Server, Socket, eventually, form};
 use serde_json::{Value, json};
 use services::live::BOUND;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
+    net::TcpStream,
+};
 
 /// Documents whose events are more than the line and the server's own buffer of frames hold.
 const FILLING: usize = 600;
@@ -125,4 +129,61 @@ async fn a_client_for_which_too_much_waits_is_told_to_refetch_on_the_same_socket
     // What it reads instead is whole.
     let shown = scans.ada.read(&format!("/api/workspaces/{}", scans.workspace)).await;
     assert_eq!(shown["counts"]["documents"], FILLING + 500 * (1 + BOUND / 500));
+}
+
+/// The frames of an event stream over a line that takes little at a time.
+struct Events(Lines<BufReader<TcpStream>>);
+
+impl Events {
+    async fn open(ada: &Client) -> Self {
+        let mut line = ada.narrow_line().await;
+        let cookie = ada.cookie.as_deref().expect("a cookie");
+        // In 1.0 the body comes as it is, without chunks.
+        let request = format!("GET /api/status/events HTTP/1.0\r\ncookie: {cookie}\r\n\r\n");
+        line.write_all(request.as_bytes()).await.expect("asked");
+        Self(BufReader::new(line).lines())
+    }
+
+    async fn frame(&mut self) -> Value {
+        loop {
+            let line = tokio::time::timeout(PATIENCE, self.0.next_line()).await.expect("in time");
+            let line = line.expect("readable").expect("it goes on");
+            if let Some(frame) = line.strip_prefix("data: ") {
+                return serde_json::from_str(frame).expect("JSON");
+            }
+        }
+    }
+
+    async fn until(&mut self, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let mut seen = vec![];
+        loop {
+            let frame = self.frame().await;
+            let found = is_it(&frame);
+            seen.extend(Some(frame).filter(|f| f["type"] == "event"));
+            if found {
+                return seen;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_event_stream_that_is_not_read_is_told_to_refetch_and_goes_on() {
+    let server = Server::start().await;
+    let scans = Scans::new(&server).await;
+    let mut slow = Events::open(&scans.ada).await;
+    assert_eq!(slow.frame().await["type"], "welcome");
+    scans.fill().await;
+    for _ in 0..=BOUND / 500 {
+        scans.add(500).await;
+    }
+    let head = scans.head().await;
+    let told = slow.until(|frame| frame["type"] == "welcome" && frame["resumed"] == false).await;
+    assert!(told.windows(2).all(|w| w[0]["seq"].as_u64() < w[1]["seq"].as_u64()), "in order, each once");
+    let last = told.last().and_then(|e| e["seq"].as_u64());
+    assert!(last.is_none_or(|last| last < head), "something was left out");
+    scans.ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    let after = slow.until(|frame| frame["event"] == "settings_changed").await;
+    let seqs: Vec<u64> = after.iter().map(|e| e["seq"].as_u64().expect("a seq")).collect();
+    assert!(seqs.windows(2).all(|w| w[0] + 1 == w[1]), "nothing is left out any more: {seqs:?}");
 }

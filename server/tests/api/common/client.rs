@@ -205,11 +205,15 @@ impl Client {
 
     /// The same over a line that takes little at a time, so that a client which does not read is soon full.
     pub async fn narrow_socket(&self) -> Socket {
+        let stream = self.narrow_line().await;
+        self.socket_over(stream, &[("origin", &self.base)]).await.expect("the upgrade")
+    }
+
+    pub async fn narrow_line(&self) -> TcpStream {
         let line = TcpSocket::new_v4().expect("a socket");
         line.set_recv_buffer_size(4_096).expect("a small buffer");
         let address = self.base.trim_start_matches("http://").parse().expect("an address");
-        let stream = line.connect(address).await.expect("a connection");
-        self.socket_over(stream, &[("origin", &self.base)]).await.expect("the upgrade")
+        line.connect(address).await.expect("a connection")
     }
 
     pub async fn socket_with(&self, headers: &[(&'static str, &str)]) -> Result<Socket, tungstenite::Error> {

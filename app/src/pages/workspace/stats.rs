@@ -55,7 +55,7 @@ pub fn PartlyReady(id: WorkspaceId) -> impl IntoView {
             view! {
                 <p class="panel row" data-partly="">
                     <Icon name=IconName::CheckCircle />
-                    <span>{words}</span>
+                    <span class="grow">{words}</span>
                 </p>
             }
         })

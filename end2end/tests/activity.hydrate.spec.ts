@@ -380,6 +380,14 @@ test("a job's phases and documents are drawn over time", async ({ page }) => {
   // Four phases, and each document in a line of its own below them.
   const one = /^(first-steps\.md|glossary\.txt) · /;
   await expect(lines).toHaveText([/^Loading · /, /^Chunking · /, /^Embedding · /, /^Indexing · /, one, one]);
+  // Each can be read from its first letter to its last, however long its bar is.
+  const outside = () =>
+    panel.locator(".waterfall .chart").evaluate((chart) => {
+      const { left, right } = chart.getBoundingClientRect();
+      const texts = [...chart.querySelectorAll("text")].map((text) => ({ text, box: text.getBoundingClientRect() }));
+      return texts.filter(({ box }) => box.left < left - 1 || box.right > right + 1).map(({ text }) => text.textContent);
+    });
+  expect(await outside()).toEqual([]);
   // In the order in which they began.
   expect(new Set((await lines.allTextContents()).slice(4).map((line) => line.split(" ")[0])).size).toBe(2);
   await expect(panel.locator(".waterfall rect.tone-in_progress")).toHaveCount(0);

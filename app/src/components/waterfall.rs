@@ -172,7 +172,7 @@ fn drawn(n: usize, bar: &Bar, whole: f64) -> impl IntoView + use<> {
     let top = n * LINE;
     let y = top + 20;
     let (at, anchor) = if x > 50.0 { ((x + width).min(100.0), "end") } else { (x, "start") };
-    let text = format!("{} · {}", bar.name, words::duration(bar.length()));
+    let text = format!("{} · {}", short(&bar.name), words::duration(bar.length()));
     let parts = bar.parts.iter().map(|p| {
         view! {
             <rect
@@ -193,6 +193,17 @@ fn drawn(n: usize, bar: &Bar, whole: f64) -> impl IntoView + use<> {
     }
 }
 
+/// A long name loses its middle, so that its end and the time are seen on a phone too.
+fn short(name: &str) -> String {
+    let characters = name.chars().count();
+    if characters <= 40 {
+        return name.to_owned();
+    }
+    let start: String = name.chars().take(28).collect();
+    let end: String = name.chars().skip(characters - 11).collect();
+    format!("{start}…{end}")
+}
+
 fn part(percent: f64) -> String {
     format!("{}%", words::hundredths(percent))
 }
@@ -207,6 +218,13 @@ mod tests {
     use super::*;
     use crate::samples::step;
     use domain::Step;
+
+    #[test]
+    fn a_long_name_keeps_its_begin_and_its_end() {
+        assert_eq!(short("notes.md"), "notes.md");
+        let name = "a-report-with-a-rather-long-name-of-the-year-2025-final.txt";
+        assert_eq!(short(name), "a-report-with-a-rather-long-…5-final.txt");
+    }
 
     #[test]
     fn bars_begin_at_the_first_step_of_the_newest_attempt_and_a_running_one_grows() {

@@ -109,7 +109,7 @@ test("counts of the list and how much of a workspace is ready follow what happen
     await scans.report(id, { status: "processing" });
     await scans.report(id, { status: "ready", chunk_count: 2 });
     if (n === 4) break;
-    await expect(page.locator("[data-partly]")).toContainText(`${n + 1} of 5 documents are ready`);
+    await expect(page.locator("[data-partly]")).toContainText(`${n + 1} of 5 documents ${n === 0 ? "is" : "are"} ready`);
     await expect(card).toContainText(`5 documents · ${4 - n} in work`);
   }
   await expect(page.locator("[data-partly]")).toHaveCount(0);

@@ -2,18 +2,32 @@
 import AxeBuilder from "@axe-core/playwright";
 import { expect, hydrated, test } from "../fixtures";
 import { type Page } from "@playwright/test";
-import { FILES, addresses, failedDocument, firstWorkspace, live, refusedUpload, signUp, unready, upload } from "./support";
+import {
+  FILES,
+  Wire,
+  addresses,
+  external,
+  failedDocument,
+  firstWorkspace,
+  live,
+  openFirst,
+  refusedUpload,
+  row,
+  signUp,
+  slow,
+  unready,
+  upload,
+} from "./support";
 
 /** Looks the page through in both themes, each by all rules. */
 async function check(page: Page, where: string): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
-    // Colours on their way from one theme to the other are those of neither.
-    await page.evaluate(() =>
-      Promise.all(
-        document.getAnimations().map((moving) => (moving instanceof CSSTransition ? moving.finished.catch(() => {}) : null)),
-      ),
-    );
+    // Colours on their way from one theme to the other are those of neither. They are brought to their end and not waited for:
+    // one of something that is not on screen may never come to it by itself.
+    await page.evaluate(() => {
+      for (const moving of document.getAnimations()) if (moving instanceof CSSTransition) moving.finish();
+    });
     // There are no frames within the pages, so nothing has to be gathered in a page of axe's own, which takes as long as
     // looking. What is in order is not told.
     const { violations } = await new AxeBuilder({ page })
@@ -175,4 +189,122 @@ test("what is asked and refused in the settings on a phone violates no accessibi
   await page.getByRole("button", { name: /^Re-index/ }).click();
   await expect(page.getByRole("dialog", { name: "Re-index the stale documents?" })).toContainText("tokens");
   await check(page, "what is asked before a re-index");
+});
+
+test("what is asked and refused in the settings violates no accessibility rule, in either theme", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/settings/profile");
+  await live(page);
+  await page.getByLabel("E-mail").fill("nowhere");
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByLabel("E-mail")).toHaveAttribute("aria-invalid", "true");
+  await check(page, "a profile with a mistake");
+  await page.getByRole("link", { name: "Password", exact: true }).click();
+  const leave = page.getByRole("dialog", { name: "Leave without saving?" });
+  await expect(leave).toBeVisible();
+  await check(page, "what is asked before a page is left");
+  await leave.getByRole("button", { name: "Leave without saving" }).click();
+  await expect(page).toHaveURL(/password$/);
+  await page.getByLabel("New password", { exact: true }).fill("weak1");
+  await page.getByRole("button", { name: "Change password" }).click();
+  for (const field of [page.getByLabel("Current password"), page.getByLabel("New password", { exact: true })]) {
+    await expect(field).toHaveAttribute("aria-invalid", "true");
+  }
+  await check(page, "a password that breaks the rules");
+  await page.goto("/settings/rag");
+  await live(page);
+  for (const name of ["Chunk size", "Chunk overlap"]) await page.getByLabel(name, { exact: true }).fill("150");
+  await page.getByRole("button", { name: "Save RAG config" }).click();
+  await expect(page.getByLabel("Chunk overlap", { exact: true })).toHaveAttribute("aria-invalid", "true");
+  await expect(page.locator(".save-bar")).toBeVisible();
+  await check(page, "a RAG config with a mistake");
+  await page.goto("/settings/api-keys");
+  await live(page);
+  await page.getByLabel("Name").fill("Backup");
+  await page.getByRole("button", { name: "Make key" }).click();
+  await expect(page.locator(".secret")).toBeVisible();
+  await check(page, "a new key");
+});
+
+test("what is under way, and what just ended, violates no accessibility rule", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const [first, second] = await scans.add(["a.txt", "b.txt", "c.txt"]);
+  await scans.report(first, { status: "processing" });
+  await scans.report(first, { status: "ready", chunk_count: 2 });
+  await scans.report(second, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
+  await expect(page.locator(`[data-document-id="${second}"]`)).toContainText("Reading page 4 of 10");
+  await page.locator(".tray-count").click();
+  const tray = page.getByRole("group", { name: "Jobs under way" });
+  await expect(tray.locator(".tray-job")).toContainText("1 of 3 done");
+  await check(page, "the open tray");
+  await expect(tray.locator(".tray-job")).toBeVisible();
+  // On a phone it opens over the whole width, and none of it is outside.
+  await page.setViewportSize({ width: 390, height: 800 });
+  const box = (await tray.boundingBox())!;
+  expect([box.x >= 0, box.x + box.width <= 390], JSON.stringify(box)).toEqual([true, true]);
+  await check(page, "the open tray on a phone");
+  await page.locator(".tray-count").click();
+  const [[good], [bad]] = [await scans.add(["d.txt"]), await scans.add(["e.txt"])];
+  for (const id of [good, bad]) await scans.report(id, { status: "processing" });
+  // One that failed stays until it is read; the other one is looked at while it is there.
+  await scans.report(bad, { status: "failed", error: "The page is torn." });
+  const toasts = page.locator(".toast");
+  await expect(toasts).toHaveCount(1);
+  await scans.report(good, { status: "ready", chunk_count: 1 });
+  await expect(toasts).toHaveCount(2);
+  await check(page, "two notices");
+});
+
+test("files on their way violate no accessibility rule", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await slow(page, 60_000);
+  const buffer = Buffer.from("A line of a long story.\n".repeat(200_000));
+  const files = [1, 2, 3, 4].map((n) => ({ name: `part-${n}.txt`, mimeType: "text/plain", buffer }));
+  await page.locator("input[type=file]").first().setInputFiles(files);
+  const rows = page.locator("[data-upload]");
+  await expect(rows.first()).toContainText("3 files before this one");
+  for (const name of ["part-1.txt", "part-2.txt", "part-3.txt"]) {
+    await expect(page.locator(`[data-upload="${name}"]`)).toContainText(/Uploading · [1-9]\d? %.* left/);
+  }
+  await check(page, "files on their way");
+  for (const name of ["part-1.txt", "part-2.txt", "part-3.txt"]) {
+    await expect(page.locator(`[data-upload="${name}"]`)).toContainText("Uploading");
+  }
+  for (const { name } of files) {
+    await page.locator(`[data-upload="${name}"]`).getByRole("button", { name: "Cancel upload" }).click();
+  }
+  await expect(rows).toHaveCount(0);
+});
+
+test("a page without its live link violates no accessibility rule", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  const [id] = await scans.add(["a.txt", "b.txt"]);
+  await scans.report(id, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const head = () => page.locator(".page-actions").first().getByRole("link", { name: "History" }).boundingBox();
+  const before = await head();
+  await wire.cut();
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  await expect(page.locator(".page-actions [data-paused]")).toContainText("Live updates are paused");
+  await expect(page.getByRole("button", { name: "Pause" })).toBeDisabled();
+  // The reason has a place of its own: what was there stays where it was.
+  expect(await head()).toEqual(before);
+  await check(page, "a workspace without its link");
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  // The rest of the server answers: its pages can be read.
+  await row(page, "a.txt").getByRole("link").click();
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("a.txt");
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  await check(page, "a document without its link");
+  wire.mend();
+  await live(page);
 });

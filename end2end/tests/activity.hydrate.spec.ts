@@ -109,7 +109,7 @@ test("counts of the list and how much of a workspace is ready follow what happen
     await scans.report(id, { status: "processing" });
     await scans.report(id, { status: "ready", chunk_count: 2 });
     if (n === 4) break;
-    await expect(page.locator("[data-partly]")).toContainText(`${n + 1} of 5 documents are ready`);
+    await expect(page.locator("[data-partly]")).toContainText(`${n + 1} of 5 documents ${n === 0 ? "is" : "are"} ready`);
     await expect(card).toContainText(`5 documents · ${4 - n} in work`);
   }
   await expect(page.locator("[data-partly]")).toHaveCount(0);
@@ -380,6 +380,14 @@ test("a job's phases and documents are drawn over time", async ({ page }) => {
   // Four phases, and each document in a line of its own below them.
   const one = /^(first-steps\.md|glossary\.txt) · /;
   await expect(lines).toHaveText([/^Loading · /, /^Chunking · /, /^Embedding · /, /^Indexing · /, one, one]);
+  // Each can be read from its first letter to its last, however long its bar is.
+  const outside = () =>
+    panel.locator(".waterfall .chart").evaluate((chart) => {
+      const { left, right } = chart.getBoundingClientRect();
+      const texts = [...chart.querySelectorAll("text")].map((text) => ({ text, box: text.getBoundingClientRect() }));
+      return texts.filter(({ box }) => box.left < left - 1 || box.right > right + 1).map(({ text }) => text.textContent);
+    });
+  expect(await outside()).toEqual([]);
   // In the order in which they began.
   expect(new Set((await lines.allTextContents()).slice(4).map((line) => line.split(" ")[0])).size).toBe(2);
   await expect(panel.locator(".waterfall rect.tone-in_progress")).toHaveCount(0);

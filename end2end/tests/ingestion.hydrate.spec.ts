@@ -1,6 +1,6 @@
 // From dropped files to Ready, watched live.
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, drop, live, openFirst, pick, row, signIn, signUp, signUpByForm } from "./support";
+import { FILES, allReady, countLoads, drop, live, openFirst, partlyReadable, pick, row, signIn, signUp, signUpByForm } from "./support";
 
 test("dropped files become ready with no reload, and two tabs agree", async ({ page, context }) => {
   await signUpByForm(page);
@@ -115,4 +115,29 @@ test("the document's page follows the work, step by step", async ({ page }) => {
   await signIn(page, who);
   await expect(page).toHaveURL(address);
   await expect(page.getByText(/Done: \d+ chunks ready to search/).first()).toBeVisible();
+});
+
+test("a document that was read in part is ready with its warnings, at its row and on its page", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  const loads = countLoads(page);
+  await page.locator("input[type=file]").first().setInputFiles([
+    { name: "partly.pdf", mimeType: "application/pdf", buffer: partlyReadable() },
+    { name: "whole.txt", mimeType: "text/plain", buffer: Buffer.from("Lanterns are kept in the harbour office.") },
+  ]);
+  await allReady(page, ["partly.pdf", "whole.txt"]);
+  const badge = (place: ReturnType<typeof row>) => place.locator(".badge[data-status]").first();
+  const [partly, whole] = [badge(row(page, "partly.pdf")), badge(row(page, "whole.txt"))];
+  await expect(partly).toHaveText("Ready · 2 warnings");
+  await expect(row(page, "partly.pdf").locator(".doc-message")).toHaveText("Page 2 could not be read.");
+  // Its sign has a dot that the other one's has not.
+  await expect(whole).toHaveText("Ready");
+  const sign = (of: typeof partly) => of.locator("svg").innerHTML();
+  expect(await sign(partly)).not.toBe(await sign(whole));
+  await row(page, "partly.pdf").getByRole("link").click();
+  await expect(page.getByRole("heading", { level: 1 })).toContainText("partly.pdf");
+  await expect(badge(page.locator("[data-document-id].page"))).toHaveText("Ready · 2 warnings");
+  const warnings = page.getByRole("region", { name: "Warnings" });
+  await expect(warnings.getByRole("listitem")).toHaveText(["Page 2 could not be read.", "Page 3 holds no text."]);
+  expect(loads()).toBe(0);
 });

@@ -1,57 +1,6 @@
 // The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
-import { type Page, type WebSocketRoute } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, external, live, openFirst, pick, row, signUp, turning, upload } from "./support";
-
-/** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
-class Wire {
-  readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
-  private open: { page: WebSocketRoute; server: WebSocketRoute }[] = [];
-  private down = false;
-  /** The next line claims to have left off where the log does not reach back to. */
-  forgets = false;
-  connections = 0;
-
-  async install(page: Page): Promise<void> {
-    // The line is the only one: what a page does without sockets is told in `link.hydrate.spec.ts`.
-    await page.route(/\/api\/status\/(events|changes)/, (route) => route.abort());
-    await page.routeWebSocket(/\/api\/status\/ws$/, (route) => {
-      this.connections++;
-      if (this.down) {
-        void route.close({ code: 1011 });
-        return;
-      }
-      const server = route.connectToServer();
-      const line = { page: route, server };
-      this.open.push(line);
-      route.onMessage((message) => {
-        const frame = JSON.parse(message.toString());
-        if (this.forgets && frame.type === "hello") frame.epoch = "one-that-is-gone";
-        server.send(JSON.stringify(frame));
-      });
-      server.onMessage((message) => {
-        // What is still on its way over a line that was cut reaches nobody.
-        if (!this.open.includes(line)) return;
-        this.frames.push(JSON.parse(message.toString()));
-        route.send(message);
-      });
-    });
-  }
-
-  async cut(): Promise<void> {
-    this.down = true;
-    const cut = this.open.splice(0);
-    await Promise.all(cut.flatMap(({ page, server }) => [page.close({ code: 1011 }), server.close()]));
-  }
-
-  mend(): void {
-    this.down = false;
-  }
-
-  get events() {
-    return this.frames.filter((frame) => frame.type === "event");
-  }
-}
+import { FILES, Wire, allReady, countLoads, external, live, openFirst, pick, row, signUp, turning, upload } from "./support";
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);

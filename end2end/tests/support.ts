@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type APIRequestContext, type Browser, type Locator, type Page } from "@playwright/test";
+import { type APIRequestContext, type Browser, type Locator, type Page, type WebSocketRoute } from "@playwright/test";
 import { Server, expect, person, soon } from "../fixtures";
 
 export const DOCUMENTS = join(import.meta.dirname, "../../crates/ingest/tests/documents");
@@ -276,4 +276,97 @@ export function addresses(workspace: string, ready: string, failed: string): str
     ...of(document, ["", "/history"]),
     `/d/${failed}`,
   ];
+}
+
+/** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
+export class Wire {
+  readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
+  private open: { page: WebSocketRoute; server: WebSocketRoute }[] = [];
+  private down = false;
+  /** The next line claims to have left off where the log does not reach back to. */
+  forgets = false;
+  connections = 0;
+
+  async install(page: Page): Promise<void> {
+    // The line is the only one: what a page does without sockets is told in `link.hydrate.spec.ts`.
+    await page.route(/\/api\/status\/(events|changes)/, (route) => route.abort());
+    await page.routeWebSocket(/\/api\/status\/ws$/, (route) => {
+      this.connections++;
+      if (this.down) {
+        void route.close({ code: 1011 });
+        return;
+      }
+      const server = route.connectToServer();
+      const line = { page: route, server };
+      this.open.push(line);
+      route.onMessage((message) => {
+        const frame = JSON.parse(message.toString());
+        if (this.forgets && frame.type === "hello") frame.epoch = "one-that-is-gone";
+        server.send(JSON.stringify(frame));
+      });
+      server.onMessage((message) => {
+        // What is still on its way over a line that was cut reaches nobody.
+        if (!this.open.includes(line)) return;
+        this.frames.push(JSON.parse(message.toString()));
+        route.send(message);
+      });
+    });
+  }
+
+  async cut(): Promise<void> {
+    this.down = true;
+    const cut = this.open.splice(0);
+    await Promise.all(cut.flatMap(({ page, server }) => [page.close({ code: 1011 }), server.close()]));
+  }
+
+  mend(): void {
+    this.down = false;
+  }
+
+  get events() {
+    return this.frames.filter((frame) => frame.type === "event");
+  }
+}
+
+/** Makes the line slow, in bytes a second; answers what makes it fast again. */
+export async function slow(page: Page, bytes: number): Promise<() => Promise<void>> {
+  const session = await page.context().newCDPSession(page);
+  await session.send("Network.emulateNetworkConditions", {
+    offline: false,
+    latency: 0,
+    downloadThroughput: -1,
+    uploadThroughput: bytes,
+  });
+  return () => session.detach();
+}
+
+/** A PDF of four pages: one with words, one that has no size, so that the parser trips over it, one that is empty, and one
+ * with words again. It can be read in part. */
+export function partlyReadable(): Buffer {
+  const lines = Array.from({ length: 30 }, (_, n) => `(Lantern ${n} stands on the bridge, and burns until the morning.) Tj T*`);
+  const words = `BT /F1 11 Tf 14 TL 60 780 Td ${lines.join(" ")} ET`;
+  const stream = (content: string) => `<< /Length ${content.length} >>\nstream\n${content}\nendstream`;
+  const page = (content: number, size = "/MediaBox [0 0 595 842]") =>
+    `<< /Type /Page /Parent 2 0 R ${size} /Contents ${content} 0 R /Resources << /Font << /F1 3 0 R >> >> >>`;
+  const objects = [
+    "<< /Type /Catalog /Pages 2 0 R >>",
+    "<< /Type /Pages /Count 4 /Kids [6 0 R 7 0 R 8 0 R 9 0 R] >>",
+    "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
+    stream(words),
+    stream(""),
+    page(4),
+    page(4, ""),
+    page(5),
+    page(4),
+  ];
+  let pdf = "%PDF-1.4\n";
+  const places = objects.map((object, n) => {
+    const place = pdf.length;
+    pdf += `${n + 1} 0 obj\n${object}\nendobj\n`;
+    return `${String(place).padStart(10, "0")} 00000 n \n`;
+  });
+  const [size, table] = [objects.length + 1, pdf.length];
+  pdf += `xref\n0 ${size}\n0000000000 65535 f \n${places.join("")}`;
+  pdf += `trailer\n<< /Size ${size} /Root 1 0 R >>\nstartxref\n${table}\n%%EOF\n`;
+  return Buffer.from(pdf, "latin1");
 }

@@ -4,25 +4,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Locator, type Page } from "@playwright/test";
 import { Server, expect, test } from "../fixtures";
-import { allReady, openFirst, path, signUp } from "./support";
+import { allReady, lost, openFirst, path, signUp, slow, upload } from "./support";
 
 type Given = { name: string; mimeType: string; buffer: Buffer };
 
 const text = (name: string, body: string): Given => ({ name, mimeType: "text/plain", buffer: Buffer.from(body) });
 const give = (page: Page, files: Given[]) => page.locator("input[type=file]").first().setInputFiles(files);
 const sending = (page: Page, name: string): Locator => page.locator(`[data-upload="${name}"]`);
-
-/** Makes the line slow, in bytes a second; answers what makes it fast again. */
-async function slow(page: Page, bytes: number): Promise<() => Promise<void>> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Network.emulateNetworkConditions", {
-    offline: false,
-    latency: 0,
-    downloadThroughput: -1,
-    uploadThroughput: bytes,
-  });
-  return () => session.detach();
-}
 
 /** How many files the page sends from now on, and at most how many at once: as the page itself has it, since the browser
  * may tell of a request that was given up after the one that took its place. */
@@ -168,6 +156,45 @@ test("an upload shows its bytes, its speed and what is left, and stops when aske
   expect((await list.json()).items.map((d: { filename: string }) => d.filename)).toEqual(["small.txt"]);
   expect(await large(server)).toEqual(before);
 });
+
+for (const width of [390, 1440]) {
+  test(`at ${width} px the rows of files on their way show all of it, and nothing stands out`, async ({ page }) => {
+    await page.setViewportSize({ width, height: 900 });
+    await signUp(page);
+    const workspace = await openFirst(page);
+    await upload(page.request, workspace, ["glossary.txt"]);
+    await allReady(page, ["glossary.txt"]);
+    await slow(page, 120_000);
+    const story = "A line of a long story.\n".repeat(200_000);
+    const name = "a-report-with-a-rather-long-name-of-the-year-2025-final-version-2.txt";
+    await give(page, [text(name, story), text("two.txt", story), text("three.txt", story), text("four.txt", story), text("empty.txt", "")]);
+    const going = [name, "two.txt", "three.txt"].map((name) => sending(page, name));
+    for (const row of going) {
+      await expect(row).toContainText(/Uploading · [1-9]\d? %/);
+      await expect(row.locator(".doc-message")).toHaveText(/^\d+ kB\/s · (about .*|a few seconds) left$/);
+      await expect.poll(() => row.locator("progress").evaluate((bar: HTMLProgressElement) => bar.value)).toBeGreaterThan(0);
+      await expect(row.locator("progress")).toHaveCSS("opacity", "1");
+      await expect(row.getByRole("button", { name: "Cancel upload" })).toBeVisible();
+      await expect(row.locator(".doc-size")).toHaveText("4.8 MB");
+    }
+    await expect(sending(page, "four.txt").locator(".doc-message")).toHaveText("3 files before this one");
+    await expect(sending(page, "empty.txt").locator(".doc-message")).toHaveText("The file is empty.");
+    expect(await lost(page)).toEqual({ wide: 0, out: [] });
+    // Whole, and not with an end that is left out; and all rows are as high as those of documents.
+    const rows = page.locator(".doc-row:not(.doc-head)");
+    const cut = () => rows.locator(".doc-message").evaluateAll((all) => all.filter((e) => e.scrollWidth > e.clientWidth).map((e) => e.textContent));
+    expect(await cut()).toEqual([]);
+    const heights = await rows.evaluateAll((all) => all.map((row) => row.getBoundingClientRect().height));
+    expect(heights).toHaveLength(6);
+    expect(new Set(heights).size, heights.join(", ")).toBe(1);
+    // What is cancelled goes, and the one that waited takes its place.
+    await going[0].getByRole("button", { name: "Cancel upload" }).click();
+    await expect(going[0]).toHaveCount(0);
+    await expect(sending(page, "four.txt")).toContainText("Uploading");
+    for (const row of ["two.txt", "three.txt", "four.txt"]) await sending(page, row).getByRole("button", { name: "Cancel upload" }).click();
+    await expect(page.locator("[data-upload]")).toHaveCount(1);
+  });
+}
 
 test("three files go at a time, the others know their places, and taking one back sends no other again", async ({ page }) => {
   await signUp(page);

@@ -12,6 +12,9 @@ use leptos::prelude::*;
 /// How far the bars can be drawn out, as parts of what is seen at once.
 const ZOOMS: [u32; 3] = [1, 3, 10];
 
+/// The height of a line: words, a bar, and room below it.
+const LINE: usize = 40;
+
 /// The steps of a document. `steps`: of one attempt.
 #[component]
 pub fn Waterfall(#[prop(into)] steps: Signal<Vec<FileProgress>>) -> impl IntoView {
@@ -60,7 +63,7 @@ fn Drawing(bars: Memo<Vec<Bar>>, label: &'static str) -> impl IntoView {
                     role="img"
                     aria-label=move || bars.with(|bars| sentence(bars))
                     width=move || format!("{}%", zoom.get() * 100)
-                    height=move || bars.with(Vec::len) * 24 + 4
+                    height=move || bars.with(Vec::len) * LINE + 4
                 >
                     {move || {
                         let whole = whole.get().max(1) as f64;
@@ -161,14 +164,15 @@ fn job_bars(phases: &[PhaseDetail], steps: &[FileProgress], now: Option<Timestam
     all
 }
 
-/// One line with its name and time: beside it where there is room, else before it.
+/// One line: its name and time, and the bar below them. A bar may be as long as the drawing is wide, so beside it there may
+/// be no room; above it the words begin with the bar, or end with one that begins late.
 fn drawn(n: usize, bar: &Bar, whole: f64) -> impl IntoView + use<> {
     let percent = |micros: i64| micros as f64 * 100.0 / whole;
     let (x, width) = (percent(bar.start()), percent(bar.length()).max(0.4));
-    let y = n * 24 + 4;
-    let is_late = x + width > 60.0;
-    let (at, anchor, shift) = if is_late { (x, "end", -6) } else { (x + width, "start", 6) };
-    let text = format!("{} · {}", bar.name, words::duration(bar.length()));
+    let top = n * LINE;
+    let y = top + 20;
+    let (at, anchor) = if x > 50.0 { ((x + width).min(100.0), "end") } else { (x, "start") };
+    let text = format!("{} · {}", short(&bar.name), words::duration(bar.length()));
     let parts = bar.parts.iter().map(|p| {
         view! {
             <rect
@@ -176,17 +180,28 @@ fn drawn(n: usize, bar: &Bar, whole: f64) -> impl IntoView + use<> {
                 x=part(percent(p.start))
                 y=y
                 width=part(percent(p.length).max(0.4))
-                height="16"
+                height="12"
                 rx="3"
             ></rect>
         }
     });
     view! {
         {parts.collect_view()}
-        <text class="chart-text" x=part(at) dx=shift y=y + 12 text-anchor=anchor>
+        <text class="chart-text" x=part(at) y=top + 14 text-anchor=anchor>
             {text}
         </text>
     }
+}
+
+/// A long name loses its middle, so that its end and the time are seen on a phone too.
+fn short(name: &str) -> String {
+    let characters = name.chars().count();
+    if characters <= 40 {
+        return name.to_owned();
+    }
+    let start: String = name.chars().take(28).collect();
+    let end: String = name.chars().skip(characters - 11).collect();
+    format!("{start}…{end}")
 }
 
 fn part(percent: f64) -> String {
@@ -203,6 +218,13 @@ mod tests {
     use super::*;
     use crate::samples::step;
     use domain::Step;
+
+    #[test]
+    fn a_long_name_keeps_its_begin_and_its_end() {
+        assert_eq!(short("notes.md"), "notes.md");
+        let name = "a-report-with-a-rather-long-name-of-the-year-2025-final.txt";
+        assert_eq!(short(name), "a-report-with-a-rather-long-…5-final.txt");
+    }
 
     #[test]
     fn bars_begin_at_the_first_step_of_the_newest_attempt_and_a_running_one_grows() {

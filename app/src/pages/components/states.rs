@@ -72,8 +72,10 @@ pub fn States() -> impl IntoView {
 fn Neighbour(name: &'static str) -> impl IntoView {
     view! {
         <article class="card">
-            <h3>{name}</h3>
-            <StatusBadge shown=Signal::stored(Shown::Ready { warnings: 0 }) />
+            <div class="card-body stack">
+                <h3 class="section-title">{name}</h3>
+                <StatusBadge shown=Signal::stored(Shown::Ready { warnings: 0 }) />
+            </div>
         </article>
     }
 }

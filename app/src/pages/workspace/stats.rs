@@ -55,7 +55,7 @@ pub fn PartlyReady(id: WorkspaceId) -> impl IntoView {
             view! {
                 <p class="panel row" data-partly="">
                     <Icon name=IconName::CheckCircle />
-                    <span>{words}</span>
+                    <span class="grow">{words}</span>
                 </p>
             }
         })
@@ -67,9 +67,10 @@ fn counts(workspace: RwSignal<Option<Workspace>>) -> Counts {
 }
 
 fn partly(counts: &Counts) -> Option<String> {
+    let (are, them) = if counts.ready == 1 { ("is", "it") } else { ("are", "them") };
     (counts.ready > 0 && counts.processing > 0).then(|| {
         format!(
-            "{} of {} documents are ready. Searches find them already.",
+            "{} of {} documents {are} ready. Searches find {them} already.",
             number(counts.ready),
             number(counts.documents)
         )
@@ -86,6 +87,10 @@ mod tests {
         assert_eq!(
             partly(&counts(3, 2)).as_deref(),
             Some("3 of 5 documents are ready. Searches find them already.")
+        );
+        assert_eq!(
+            partly(&counts(1, 4)).as_deref(),
+            Some("1 of 5 documents is ready. Searches find it already.")
         );
         assert_eq!(partly(&counts(0, 5)), None);
         assert_eq!(partly(&counts(5, 0)), None);

@@ -2,6 +2,7 @@
 //! something ended, and what a screen reader hears of it.
 
 mod announcer;
+mod controls;
 pub mod desktop;
 mod notices;
 mod tab;
@@ -12,6 +13,7 @@ use domain::{Job, JobId, JobKind, JobStatus, message::count};
 use leptos::prelude::*;
 
 pub use announcer::Announcer;
+pub use controls::Controls;
 pub use notices::Notices;
 #[cfg(not(feature = "ssr"))]
 pub use tab::titled;

@@ -1,7 +1,7 @@
 //! The tray: a quiet number in the top bar while something runs, and a line a job. It works without a script, and never
 //! closes by itself.
 
-use super::{at_present, job_title};
+use super::{Controls, at_present, job_title};
 use crate::{
     components::{Each, Icon, IconName, StatusBadge, words},
     live::Live,
@@ -62,6 +62,7 @@ fn Line(id: JobId) -> impl IntoView {
                     job.with(|j| j.as_ref().map(|j| line(&at_present(j, known))))
                 }}
             </span>
+            {workspace.map(|workspace| view! { <Controls id workspace job named=true /> })}
         </div>
     }
 }

@@ -19,7 +19,7 @@ pub fn Deed(
     words: &'static str,
     #[prop(optional)] fields: Vec<(&'static str, String)>,
     #[prop(optional)] kind: ButtonKind,
-    #[prop(optional, into)] name: Option<String>,
+    #[prop(optional_no_strip, into)] name: Option<String>,
     #[prop(optional)] once: bool,
     #[prop(optional)] steers: bool,
     done: Callback<Value>,

@@ -1,10 +1,10 @@
 //! The job that runs in a workspace, or ran last: its four phases, how far it is, what went wrong, and how it went over
 //! time.
 
-use super::controls::{Attempts, Controls};
+use super::attempts::Attempts;
 use crate::{
     AppError,
-    activity::{at_present, job_title},
+    activity::{Controls, at_present, job_title},
     clock::WorkClock,
     components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
     effect::effect,

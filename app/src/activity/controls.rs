@@ -1,15 +1,14 @@
-//! The buttons of a job: pause, resume, cancel, retry; and what became of its earlier attempts.
+//! The buttons of a job: pause, resume, cancel, retry.
 
+use super::job_title;
 use crate::{
     components::ButtonKind,
-    effect::effect,
     forms::Deed,
-    server_fns::jobs::{CancelJob, PauseJob, ResumeJob, RetryJob, list_attempts},
+    server_fns::jobs::{CancelJob, PauseJob, ResumeJob, RetryJob},
     view,
-    wire::Wire,
 };
-use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, resource::Attempt, status::JobRequest};
-use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
+use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, status::JobRequest};
+use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
 
 /// What can be done to a job from where it is.
@@ -39,8 +38,14 @@ impl Can {
     }
 }
 
+/// `named`: the buttons say which job is meant, since those of others stand beside them.
 #[component]
-pub fn Controls(id: JobId, workspace: WorkspaceId, job: RwSignal<Option<Job>>) -> impl IntoView {
+pub fn Controls(
+    id: JobId,
+    workspace: WorkspaceId,
+    job: RwSignal<Option<Job>>,
+    #[prop(optional)] named: bool,
+) -> impl IntoView {
     let can = Memo::new(move |_| job.with(|j| j.as_ref().map(Can::of).unwrap_or_default()));
     let fields = move || vec![("id", id.to_string()), ("workspace", workspace.to_string())];
     let cancel = move |keep: bool| {
@@ -52,10 +57,12 @@ pub fn Controls(id: JobId, workspace: WorkspaceId, job: RwSignal<Option<Job>>) -
     let done = Callback::new(|_: Value| {});
     move || {
         let can = can.get();
+        let title = job.with_untracked(|j| j.as_ref().filter(|_| named).map(job_title));
+        let name = move |words: &str| title.as_ref().map(|title| format!("{words}: {title}"));
         view! {
             <div class="row" data-controls="">
-                {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() steers=true done /> })}
-                {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() steers=true done /> })}
+                {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() name=name("Pause") steers=true done /> })}
+                {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() name=name("Resume") steers=true done /> })}
                 {can.retry.map(|(failed, attempt, some_failed)| {
                     let mut fields = fields();
                     fields.push(("attempt", attempt.to_string()));
@@ -65,7 +72,7 @@ pub fn Controls(id: JobId, workspace: WorkspaceId, job: RwSignal<Option<Job>>) -
                 })}
                 {can.cancel.then(|| view! {
                     <details class="details">
-                        <summary>"Cancel…"</summary>
+                        <summary aria-label=name("Cancel")>"Cancel…"</summary>
                         <div class="row">
                             <Deed action=CancelJob::url() words="Keep what is ready" fields=cancel(true) steers=true done />
                             <Deed
@@ -81,66 +88,6 @@ pub fn Controls(id: JobId, workspace: WorkspaceId, job: RwSignal<Option<Job>>) -
                 })}
             </div>
         }
-    }
-}
-
-/// The attempts before the present one, read when somebody looks.
-#[component]
-pub fn Attempts(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let attempt = Memo::new(move |_| job.with(|j| j.as_ref().map_or(1, |j| j.attempt)));
-    let node = NodeRef::<html::Details>::new();
-    let is_open = RwSignal::new(false);
-    let read = RwSignal::new(Vec::<Attempt>::new());
-    let failed = RwSignal::new(None::<String>);
-    effect(move || {
-        attempt.track();
-        if !is_open.get() {
-            return;
-        }
-        spawn_local(async move {
-            match list_attempts(id).await {
-                Ok(Wire(attempts)) => {
-                    failed.try_set(None);
-                    read.try_set(attempts);
-                }
-                Err(error) => {
-                    failed.try_set(Some(error.0.detail));
-                }
-            }
-        });
-    });
-    let lines = move || {
-        let now = attempt.get();
-        let earlier = read.get().into_iter().filter(move |a| a.attempt < now);
-        earlier
-            .map(|a| {
-                let errors = a.errors.into_iter();
-                let errors = errors.map(|e| view! { <li>{format!("{}: {}", e.filename, e.error)}</li> });
-                view! {
-                    <li>
-                        {format!("Attempt {}: {}", a.attempt, a.message)}
-                        <ul class="muted">{errors.collect_view()}</ul>
-                    </li>
-                }
-            })
-            .collect_view()
-    };
-    move || {
-        (attempt.get() > 1).then(|| {
-            view! {
-                <details
-                    class="details"
-                    data-scripted=""
-                    data-attempts=""
-                    node_ref=node
-                    on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
-                >
-                    <summary class="meta">"Earlier attempts"</summary>
-                    <ul>{lines}</ul>
-                    <p class="text-status-failed" role="status">{move || failed.get()}</p>
-                </details>
-            }
-        })
     }
 }
 

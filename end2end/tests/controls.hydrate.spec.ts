@@ -1,7 +1,7 @@
 // Pausing, resuming, cancelling and retrying by the buttons, and the pages that follow.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, openFirst, row, signUp } from "./support";
+import { allReady, live, openFirst, row, signUp } from "./support";
 
 const WORDS = ["lantern", "harbour", "river", "ledger", "bridge", "amber", "merchant", "quiet"];
 
@@ -48,6 +48,34 @@ test("a job is paused, resumed and cancelled, and a retry does the rest", async 
   await panel(page).getByRole("button", { name: "Remove what it made" }).click();
   await expect(panel(page)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
   await expect(row(page, "short.txt")).toHaveAttribute("data-status", "cancelled");
+});
+
+test("the tray steers a job from any page, and the job panel follows", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await atWork(page);
+  const watching = await page.context().newPage();
+  await watching.goto(page.url());
+  await page.goto("/settings/profile");
+  await live(page);
+  await page.locator(".tray-count").click();
+  const tray = page.locator(".tray-job");
+  await tray.getByRole("button", { name: /^Pause: / }).click();
+  await expect(tray).toHaveAttribute("data-status", "paused", { timeout: 4_000 });
+  await expect(panel(watching)).toHaveAttribute("data-status", "paused");
+  for (const width of [390, 1440]) {
+    await page.setViewportSize({ width, height: 800 });
+    const panelBox = (await page.locator(".tray-panel").boundingBox())!;
+    const button = (await tray.getByRole("button", { name: /^Resume: / }).boundingBox())!;
+    expect(button.x).toBeGreaterThanOrEqual(panelBox.x);
+    expect(button.x + button.width).toBeLessThanOrEqual(panelBox.x + panelBox.width);
+  }
+  await tray.getByRole("button", { name: /^Resume: / }).click();
+  await expect(panel(watching)).toHaveAttribute("data-status", "processing");
+  await tray.getByText("Cancel…").click();
+  await tray.getByRole("button", { name: "Remove what it made" }).click();
+  await expect(panel(watching)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+  await expect(page.locator(".tray")).toBeHidden();
 });
 
 test("one document is paused and goes on from its own page", async ({ page }) => {

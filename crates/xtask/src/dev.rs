@@ -63,6 +63,8 @@ fn ensure_cargo_leptos(project: &Project, toolchain: &Toolchain) -> Done {
                 "--version",
                 CARGO_LEPTOS,
                 "--locked",
+                // Its lock file names a crate that declares a later compiler than one of ours, and needs none.
+                "--ignore-rust-version",
                 "--features",
                 "no_downloads",
             ])

@@ -17,7 +17,10 @@ use leptos::{
 };
 use leptos_axum::{AxumRouteListing, LeptosRoutes, generate_route_list};
 use services::{SignedIn, Who};
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+};
 use tower_http::limit::RequestBodyLimitLayer;
 
 /// Largest body of a server function, in bytes: forms only, files go over REST.
@@ -25,6 +28,12 @@ const MAX_FORM: usize = 256 * 1024;
 
 /// Name of the built files, as in `[workspace.metadata.leptos]`.
 const OUTPUT_NAME: &str = "insighthub";
+
+/// Where `cargo leptos watch` tells the pages to reload, when this is run by it.
+pub static RELOAD_PORT: LazyLock<Option<u32>> = LazyLock::new(|| {
+    std::env::var_os("LEPTOS_WATCH")?;
+    Some(std::env::var("LEPTOS_RELOAD_PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(3001))
+});
 
 impl FromRef<AppState> for LeptosOptions {
     fn from_ref(app: &AppState) -> Self {
@@ -34,13 +43,11 @@ impl FromRef<AppState> for LeptosOptions {
 
 /// What Leptos wants to know of the site. Names carry hashes when the build left a file that tells them.
 fn options(root: &Path, hash_file: Option<&Path>) -> LeptosOptions {
-    let watched = std::env::var_os("LEPTOS_WATCH").is_some();
-    let port = std::env::var("LEPTOS_RELOAD_PORT").ok().and_then(|p| p.parse().ok()).unwrap_or(3001);
     LeptosOptions::builder()
         .output_name(OUTPUT_NAME)
         .site_root(root.display().to_string())
-        .env(if watched { Env::DEV } else { Env::PROD })
-        .reload_port(port)
+        .env(if RELOAD_PORT.is_some() { Env::DEV } else { Env::PROD })
+        .reload_port(RELOAD_PORT.unwrap_or_default())
         .hash_files(hash_file.is_some())
         // An absolute path: joined to the executable's folder it stays what it is.
         .hash_file(hash_file.map_or_else(Default::default, |path| path.display().to_string().into()))

@@ -2,7 +2,7 @@
 //! nonce, and the other headers.
 
 use super::{AppState, is_api, problem::ApiError, session};
-use crate::config::PublicUrl;
+use crate::{config::PublicUrl, pages::RELOAD_PORT};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -95,9 +95,12 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 fn policy(nonce: &str) -> String {
+    // While somebody works on the pages these are told to reload by another port of the machine.
+    let reload = RELOAD_PORT.map(|port| format!(" ws://127.0.0.1:{port} ws://localhost:{port}"));
+    let reload = reload.unwrap_or_default();
     format!(
-        "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; connect-src 'self'; \
-         worker-src 'self'; form-action 'self'; img-src 'self'; object-src 'none'; base-uri 'none'; \
+        "default-src 'self'; script-src 'nonce-{nonce}' 'strict-dynamic' 'wasm-unsafe-eval'; \
+         connect-src 'self'{reload}; worker-src 'self'; form-action 'self'; img-src 'self'; object-src 'none'; base-uri 'none'; \
          frame-ancestors 'none'"
     )
 }

@@ -76,7 +76,7 @@ fn theirs(chunks: &[String], seconds: f64) -> Result<(Value, f64), Failure> {
     std::fs::write(&texts, json!(chunks).to_string())?;
     let mut command = Command::new(python);
     command
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/p14_peer.py"))
+        .arg(measure::package(env!("CARGO_MANIFEST_DIR")).join("benches/p14_peer.py"))
         .arg("--model")
         .arg(common::folder())
         .arg("--onnx")

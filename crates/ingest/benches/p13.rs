@@ -51,7 +51,7 @@ fn run(asked: &Asked) -> Result<Value, Failure> {
 }
 
 fn files() -> Result<Vec<PathBuf>, Failure> {
-    let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
+    let own = measure::package(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
     let mut files = Vec::new();
     for folder in [Some(own), std::env::var_os("INSIGHTHUB_PDFS").map(PathBuf::from)].into_iter().flatten() {
         for entry in std::fs::read_dir(folder)? {
@@ -129,7 +129,7 @@ fn theirs(files: &[PathBuf], seconds: f64) -> Result<(Value, Vec<String>), Failu
     let texts = scratch.path().join("texts.json");
     let mut command = Command::new(python);
     command
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/p13_peer.py"))
+        .arg(measure::package(env!("CARGO_MANIFEST_DIR")).join("benches/p13_peer.py"))
         .args(["--seconds", &seconds.to_string()])
         .arg("--texts")
         .arg(&texts)

@@ -6,7 +6,7 @@ pub mod report;
 pub mod server;
 pub mod stats;
 
-use std::{fmt::Display, process::ExitCode, str::FromStr};
+use std::{fmt::Display, path::PathBuf, process::ExitCode, str::FromStr};
 
 pub type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -54,6 +54,12 @@ impl Asked {
     pub fn no_such_round(&self, rounds: &str) -> Failure {
         format!("--round takes {rounds}, not `{}`", self.round()).into()
     }
+}
+
+/// The folder of the package that a program belongs to, where its other files are: where it runs, since clones of the
+/// project may share what is compiled, and `compiled` is the folder of one of them.
+pub fn package(compiled: &str) -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| compiled.into(), PathBuf::from)
 }
 
 /// The main function of a program: what `run` answers is its last line.

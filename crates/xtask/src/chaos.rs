@@ -57,8 +57,9 @@ pub fn chaos(project: &Project, options: &Options) -> Done<Tally> {
 
 fn run(project: &Project, toolchain: &Toolchain, course: &Course, options: &Options) -> Done {
     shell::say(format!("{}: {}", course.name, course.about));
-    let mut command =
-        Command::new(bench::executable(toolchain, course.package, course.target, options.smoke)?);
+    let executable = bench::executable(toolchain, course.package, course.target, options.smoke)?;
+    let mut command = Command::new(&executable.path);
+    executable.tell(&mut command);
     command.env("INSIGHTHUB_MODELS_DIR", project.models());
     if options.smoke {
         command.arg("--smoke");

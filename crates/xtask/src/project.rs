@@ -129,7 +129,10 @@ impl SiteSettings {
             bin_target: needed("bin-target")?,
             bin_features: list("bin-features"),
             lib_features: list("lib-features"),
-            lib_default_features: leptos.get("lib-default-features").and_then(Value::as_bool).unwrap_or(true),
+            lib_default_features: leptos
+                .get("lib-default-features")
+                .and_then(Value::as_bool)
+                .unwrap_or(false),
             lib_profile: text("lib-profile-release").unwrap_or_else(|| "release".to_owned()),
             lib_package,
             pkg_dir: text("site-pkg-dir").unwrap_or_else(|| "pkg".to_owned()),
@@ -171,11 +174,12 @@ mod tests {
     }
 
     /// What `cargo leptos` alone goes by, and why this command does not have to.
-    const ITS_OWN: [(&str, &str); 8] = [
+    const ITS_OWN: [(&str, &str); 9] = [
         ("name", "there is one project"),
         ("bin-exe-name", "compared below"),
         ("site-root", "the site lies beside the executable here, and the server is told where it is there"),
         ("reload-port", "nothing is reloaded here"),
+        ("watch-additional-files", "nothing is watched here"),
         ("hash-files", "always done here"),
         ("disable-erase-components", "compared below"),
         ("end2end-dir", "compared below"),

@@ -200,7 +200,7 @@ fn peers(people: usize) -> Result<std::process::Command, Failure> {
 }
 
 fn script(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/live").join(name)
+    measure::package(env!("CARGO_MANIFEST_DIR")).join("benches/live").join(name)
 }
 
 fn bun_home() -> PathBuf {

@@ -29,7 +29,7 @@ impl Twin {
     pub fn built() -> Result<Self, Failure> {
         let home = peer::cache().join("bench/next");
         peer::npm(&home, &PACKAGES)?;
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/live/twin");
+        let source = measure::package(env!("CARGO_MANIFEST_DIR")).join("benches/live/twin");
         let mut all = PACKAGES.join(" ");
         for file in FILES {
             let text = fs::read_to_string(source.join(file))?;

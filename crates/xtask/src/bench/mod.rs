@@ -222,7 +222,9 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
     let executable = executable(toolchain, bench.package, bench.target, smoke)?;
     let postgres = bench.postgres.then(|| Postgres::start(project)).transpose()?;
     let round = |role: &str| -> Done<(f64, String)> {
-        let mut command = if bench.two_cores { on_two_cores(&executable) } else { Command::new(&executable) };
+        let mut command =
+            if bench.two_cores { on_two_cores(&executable.path) } else { Command::new(&executable.path) };
+        executable.tell(&mut command);
         command
             .current_dir(&project.root)
             .args(["--round", role, "--seconds", &seconds.to_string()])
@@ -270,7 +272,9 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
         crate::server::build_profile(project, toolchain, profile(smoke))?;
     }
     // Its server takes the other core.
-    let mut command = measure::peer::on_core(1, executable(toolchain, bench.package, bench.target, smoke)?);
+    let executable = executable(toolchain, bench.package, bench.target, smoke)?;
+    let mut command = measure::peer::on_core(1, &executable.path);
+    executable.tell(&mut command);
     command.args(bench.args);
     if smoke {
         command.arg("--smoke");
@@ -287,8 +291,22 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
     Ok(lines.into_iter().filter(is_ours).map(str::to_owned).collect())
 }
 
+/// A bench that is built.
+pub struct Executable {
+    pub path: PathBuf,
+    /// The folder of its package, where its other files are.
+    package: PathBuf,
+}
+
+impl Executable {
+    /// Tells it where its package is. It knows one place by itself, which may be that of another clone of the project.
+    pub fn tell(&self, command: &mut Command) {
+        command.env("CARGO_MANIFEST_DIR", &self.package);
+    }
+}
+
 /// Builds the bench and asks cargo where it put it.
-pub fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: bool) -> Done<PathBuf> {
+pub fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: bool) -> Done<Executable> {
     // The same call as the tests', so that nothing is compiled twice; one for all, since cargo takes a while to see that.
     static OF_THE_TESTS: OnceLock<String> = OnceLock::new();
     let output = match OF_THE_TESTS.get().filter(|_| smoke) {
@@ -314,7 +332,11 @@ pub fn executable(toolchain: &Toolchain, package: &str, target: &str, smoke: boo
             };
             is("name", target) && is("kind", "bench")
         })
-        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .find_map(|message| {
+            let path = |key: &str| Some(PathBuf::from(message.get(key)?.as_str()?));
+            let package = path("manifest_path")?.parent()?.to_owned();
+            Some(Executable { path: path("executable")?, package })
+        })
         .ok_or_else(|| Problem::new(format!("the package `{package}` has no bench `{target}`")))
 }
 

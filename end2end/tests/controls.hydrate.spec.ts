@@ -90,5 +90,16 @@ test("one document is paused and goes on from its own page", async ({ page }) =>
   await expect(body).toHaveAttribute("data-status", "processing");
   await page.getByRole("button", { name: "Cancel" }).click();
   await expect(body).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
-  await expect(page.getByRole("button", { name: "Retry" })).toBeVisible();
+  await page.getByRole("button", { name: "Retry" }).click();
+  await expect(body).toHaveAttribute("data-status", "processing");
+
+  // What became of the first attempt stays, and no time runs on in it.
+  await page.getByText("Earlier attempts").click();
+  const first = page.locator("[data-attempts]");
+  await expect(first.getByText("Attempt 1", { exact: true })).toBeVisible();
+  await expect(first.locator(".step").first()).toBeVisible();
+  const told = await first.innerText();
+  await page.getByRole("button", { name: "Cancel" }).click();
+  await expect(body).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+  expect(await first.innerText()).toBe(told);
 });

@@ -1,6 +1,7 @@
 //! A document: what it is, what happens to it step by step, and the passages that it was cut into.
 
 use super::{
+    attempts::{EarlierAttempts, Read, Reading},
     loaded::read,
     not_found::{Missing, no_such},
     problem::Around,
@@ -11,14 +12,15 @@ use crate::{
     clock::WorkClock,
     components::{
         Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Boundary, Button, Each, ErrorPanel, FileTypeIcon,
-        Icon, IconName, LinkButton, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle,
-        Waterfall, words,
+        Icon, IconName, LinkButton, Now, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle,
+        Waterfall, use_now, words,
     },
     effect::effect_after,
     forms::Deed,
     live::{Live, Screen},
     server_fns::documents::{
-        CancelDocument, PauseDocument, ResumeDocument, RetryDocument, list_chunks, read_document,
+        CancelDocument, PauseDocument, ResumeDocument, RetryDocument, list_chunks, list_earlier_steps,
+        read_document,
     },
     stores::Stores,
     view,
@@ -26,6 +28,7 @@ use crate::{
 };
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Workspace,
+    event::FileProgress,
     message::{count, number},
     pages::DocumentPage as DocumentPageData,
     rag::IndexedWith,
@@ -104,6 +107,11 @@ fn Body(
         of(document, |d| Some(matches!(d.status, DocumentStatus::Pending | DocumentStatus::Processing)))
             == Some(true)
     });
+    let attempt = Memo::new(move |_| of(document, |d| d.attempt));
+    let earlier_steps: Read<Over> = Callback::new(move |()| {
+        Box::pin(async move { list_earlier_steps(id).await.map(|Wire(steps)| Over::all(&steps)) })
+            as Reading<_>
+    });
     let progress = Signal::derive(move || Some(of(document, |d| d.progress)));
     let label =
         Signal::derive(move || of(document, |d| d.message.clone()).unwrap_or_else(|| "Progress".into()));
@@ -150,9 +158,42 @@ fn Body(
                         view! { <p class="muted">"Nothing has happened yet: the document waits for its turn."</p> }
                     }
                 }}
+                <EarlierAttempts attempt read=earlier_steps number=Over::attempt show=Over::shown />
             </section>
             <PassageList chunks document />
         </div>
+    }
+}
+
+/// An attempt that is over.
+#[derive(Clone)]
+struct Over {
+    attempt: u32,
+    steps: Vec<FileProgress>,
+}
+
+impl Over {
+    fn all(steps: &[FileProgress]) -> Vec<Self> {
+        let one = |steps: &[FileProgress]| Self { attempt: steps[0].attempt, steps: steps.to_vec() };
+        steps.chunk_by(|a, b| a.attempt == b.attempt).map(one).collect()
+    }
+
+    fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// No time runs on in it, also of a step that it was stopped in.
+    fn shown(self) -> AnyView {
+        let Now { zone, .. } = use_now();
+        view! {
+            <p class="meta">{format!("Attempt {}", self.attempt)}</p>
+            <Provider value=Now { at: RwSignal::new(None), zone }>
+                <div class="panel">
+                    <StepTimeline steps=Signal::stored(self.steps) />
+                </div>
+            </Provider>
+        }
+        .into_any()
     }
 }
 

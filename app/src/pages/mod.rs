@@ -1,6 +1,7 @@
 //! The pages, one for each kind of address.
 
 mod analytics;
+mod attempts;
 #[cfg(all(feature = "ssr", debug_assertions))]
 mod components;
 mod document;

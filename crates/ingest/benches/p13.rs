@@ -12,7 +12,7 @@ use measure::{Asked, Failure, peer};
 use serde_json::{Value, json};
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, ExitCode},
     time::{Duration, Instant},
 };

@@ -9,6 +9,7 @@ use crate::{
 use bytes::Bytes;
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, FieldErrors, JobId, JobKind, UserId, WorkspaceId,
+    event::FileProgress,
     provision::WorkspaceAction,
     resource::Page,
     upload::{self, kept_name},
@@ -290,6 +291,12 @@ impl Services {
 
     pub async fn document(&self, user: UserId, id: DocumentId) -> Result<Document> {
         self.documents.document(user, id).await?.ok_or(Error::NotFound("document"))
+    }
+
+    /// What was told of the steps of its attempts before the present one, attempt after attempt.
+    pub async fn earlier_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>> {
+        let document = self.document(user, id).await?;
+        Ok(self.documents.earlier_steps(user, document.id).await?)
     }
 
     pub async fn list_documents(

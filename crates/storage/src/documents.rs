@@ -19,23 +19,31 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Ids in one statement.
 const IDS: usize = 256;
 
-/// Of all that was told about a document's steps: the newest attempt, the last state of each step, in the order in
-/// which they began. `told` comes in the order of the log.
-pub(crate) fn newest_steps(told: impl Iterator<Item = FileProgress>) -> Vec<FileProgress> {
-    let mut attempt = 0;
-    let mut steps: BTreeMap<Step, FileProgress> = BTreeMap::new();
+/// Of all that was told about a document's steps: the last state of each step, in the order in which they began, attempt
+/// by attempt. `told` comes in the order of the log.
+fn steps_by_attempt(told: impl Iterator<Item = FileProgress>) -> Vec<Vec<FileProgress>> {
+    let mut attempts: BTreeMap<u32, BTreeMap<Step, FileProgress>> = BTreeMap::new();
     for step in told {
-        if step.attempt > attempt {
-            attempt = step.attempt;
-            steps.clear();
-        }
-        if step.attempt == attempt {
-            steps.insert(step.step.clone(), step);
-        }
+        attempts.entry(step.attempt).or_default().insert(step.step.clone(), step);
     }
-    let mut steps: Vec<FileProgress> = steps.into_values().collect();
-    steps.sort_by_key(|s| (s.started_at, s.rev));
-    steps
+    let in_order = |steps: BTreeMap<Step, FileProgress>| {
+        let mut steps: Vec<FileProgress> = steps.into_values().collect();
+        steps.sort_by_key(|s| (s.started_at, s.rev));
+        steps
+    };
+    attempts.into_values().map(in_order).collect()
+}
+
+/// Those of the newest attempt.
+pub(crate) fn newest_steps(told: impl Iterator<Item = FileProgress>) -> Vec<FileProgress> {
+    steps_by_attempt(told).pop().unwrap_or_default()
+}
+
+/// Those of the attempts before that.
+pub(crate) fn earlier_steps(told: impl Iterator<Item = FileProgress>) -> Vec<FileProgress> {
+    let mut attempts = steps_by_attempt(told);
+    attempts.pop();
+    attempts.concat()
 }
 
 /// The same of several documents, one after the other as they come.
@@ -116,7 +124,8 @@ impl Store {
         Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)))
     }
 
-    async fn read_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, Fault> {
+    /// All that was told about its steps, in the order of the log.
+    async fn told_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, Fault> {
         let rows = sqlx::query(
             "SELECT data FROM events WHERE document_id = $1 AND user_id = $2 AND name = 'file_progress' ORDER BY seq",
         )
@@ -124,8 +133,7 @@ impl Store {
         .bind(user.to_string())
         .fetch_all(self.readers())
         .await?;
-        let told = rows.into_iter().map(|row| step(user, row.try_get("data")?));
-        Ok(newest_steps(told.collect::<Result<Vec<_>, Fault>>()?.into_iter()))
+        rows.into_iter().map(|row| step(user, row.try_get("data")?)).collect()
     }
 
     async fn read_steps_of_job(
@@ -200,7 +208,11 @@ impl Documents for Store {
     }
 
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
-        Ok(self.read_steps(user, id).await?)
+        Ok(newest_steps(self.told_steps(user, id).await?.into_iter()))
+    }
+
+    async fn earlier_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
+        Ok(earlier_steps(self.told_steps(user, id).await?.into_iter()))
     }
 
     async fn steps_of_job(

@@ -46,7 +46,7 @@ pub fn contrast(project: &Project) -> Tally {
     })
 }
 
-/// `cargo xtask lint`: the four above, clippy over the browser's half and over this command, and cargo-deny where it is
+/// `cargo xtask lint`: those above, clippy over the browser's half and over this command, and cargo-deny where it is
 /// installed.
 pub fn all(project: &Project) -> Done<Tally> {
     let toolchain = toolchain::ensure(project)?;

@@ -41,6 +41,7 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
         parts.count("formatting", || Ok(lint::fmt(&toolchain)));
         parts.count("types of the browser tests", || Ok(lint::types(project)));
         parts.count("contrast of the colours", || Ok(lint::contrast(project)));
+        parts.count("clippy", || Ok(lint::clippy(&toolchain)));
     }
     // Two builds, since the tests of one half say something even when the other does not compile.
     let has_site = parts.need("build of the site", || site::build(project, &toolchain, Profile::Dev));

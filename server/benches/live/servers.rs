@@ -5,7 +5,7 @@ use measure::{Failure, peer};
 use serde_json::Value;
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::Stdio,
     sync::Arc,
 };

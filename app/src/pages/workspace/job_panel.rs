@@ -1,7 +1,6 @@
 //! The job that runs in a workspace, or ran last: its four phases, how far it is, what went wrong, and how it went over
 //! time.
 
-use super::attempts::Attempts;
 use crate::{
     AppError,
     activity::{Controls, at_present, job_title},
@@ -9,8 +8,9 @@ use crate::{
     components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
     effect::effect,
     live::Live,
+    pages::attempts::{EarlierAttempts, Read, Reading},
     paths,
-    server_fns::workspaces::job_steps,
+    server_fns::{jobs::list_attempts, workspaces::job_steps},
     stores::Stores,
     view,
     wire::Wire,
@@ -20,7 +20,7 @@ use domain::{
     event::FileProgress,
     message::{count, number},
     pages::DRAWN,
-    resource::Metrics,
+    resource::{Attempt, Metrics},
     shown::Shown,
 };
 use leptos::{context::Provider, html, prelude::*, task::spawn_local};
@@ -45,6 +45,10 @@ fn Panel(id: JobId) -> impl IntoView {
     });
     let phases =
         Memo::new(move |_| present.with(|j| j.as_ref().map(|j| j.phase_details.clone()).unwrap_or_default()));
+    let attempt = Memo::new(move |_| job.with(|j| j.as_ref().map_or(1, |j| j.attempt)));
+    let attempts: Read<Attempt> = Callback::new(move |()| {
+        Box::pin(async move { list_attempts(id).await.map(|Wire(attempts)| attempts) }) as Reading<_>
+    });
     let line = Memo::new(move |_| present.with(|j| j.as_ref().map(line)));
     let place = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
     let error = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.error.clone())));
@@ -68,7 +72,7 @@ fn Panel(id: JobId) -> impl IntoView {
                     <OverTime id job phases />
                 </Provider>
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
-                <Attempts id job />
+                <EarlierAttempts attempt read=attempts number=number_of show=told />
                 {place.map(|workspace| view! { <Controls id workspace job /> })}
                 {place.map(|place| view! {
                     <p class="row meta">
@@ -79,6 +83,21 @@ fn Panel(id: JobId) -> impl IntoView {
             </div>
         </section>
     }
+}
+
+fn number_of(one: &Attempt) -> u32 {
+    one.attempt
+}
+
+/// What became of an attempt.
+fn told(one: Attempt) -> AnyView {
+    let errors = one.errors.into_iter();
+    let errors = errors.map(|e| view! { <li>{format!("{}: {}", e.filename, e.error)}</li> });
+    view! {
+        {format!("Attempt {}: {}", one.attempt, one.message)}
+        <ul class="muted">{errors.collect_view()}</ul>
+    }
+    .into_any()
 }
 
 /// The phases and the documents as bars. The steps of the documents are read when somebody looks, and again with each

@@ -1,6 +1,5 @@
 //! A workspace: its documents as they move, the job that moves them, search, and the way in for files.
 
-mod attempts;
 mod documents;
 mod drop;
 mod job_panel;

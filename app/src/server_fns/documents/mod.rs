@@ -1,5 +1,6 @@
 //! One document: its state, steps and passages.
 
+mod attempts;
 mod cancel;
 mod chunks;
 mod pause;
@@ -7,6 +8,7 @@ mod read;
 mod resume;
 mod retry;
 
+pub use attempts::{ListEarlierSteps, list_earlier_steps};
 pub use cancel::{CancelDocument, cancel_document};
 pub use chunks::{ListChunks, list_chunks};
 pub use pause::{PauseDocument, pause_document};

@@ -94,6 +94,8 @@ pub trait Documents: Send + Sync {
     async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
     /// Steps of the document's newest attempt, in the order in which they began.
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
+    /// The same of its attempts before that, one attempt after the other.
+    async fn earlier_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
     /// The same of a job's documents, as they went in that job, whatever became of them since: of those `most` that began
     /// first, one document after the other.
     async fn steps_of_job(

@@ -9,7 +9,7 @@ use domain::{
     ingest::NewChunk,
     resource::Page,
 };
-use services::ports::{Documents, EventLog, PageQuery, StoreError};
+use services::ports::{Documents, EventLog, LoggedEvent, PageQuery, StoreError};
 use std::collections::BTreeSet;
 
 impl State {
@@ -87,12 +87,11 @@ impl Documents for MemoryStore {
     }
 
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
-        let told = self.after(user, 0, u32::MAX).await?;
-        let steps = told.iter().filter_map(|logged| match logged.event() {
-            Some(Event::FileProgress(p)) if p.document_id == id => Some(p),
-            _ => None,
-        });
-        Ok(crate::documents::newest_steps(steps))
+        Ok(crate::documents::newest_steps(steps_of(self.after(user, 0, u32::MAX).await?, id)))
+    }
+
+    async fn earlier_steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {
+        Ok(crate::documents::earlier_steps(steps_of(self.after(user, 0, u32::MAX).await?, id)))
     }
 
     async fn steps_of_job(
@@ -119,4 +118,11 @@ impl Documents for MemoryStore {
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {
         Ok(self.lock().document_of(user, id).map(|row| row.blob_key.clone()))
     }
+}
+
+fn steps_of(told: Vec<LoggedEvent>, id: DocumentId) -> impl Iterator<Item = FileProgress> {
+    told.into_iter().filter_map(move |logged| match logged.event() {
+        Some(Event::FileProgress(p)) if p.document_id == id => Some(p),
+        _ => None,
+    })
 }

@@ -7,6 +7,7 @@ use crate::{
 };
 use domain::{
     Document, DocumentId, DocumentStatus, Job, JobId, JobStatus, PhaseName, PhaseStatus, UserId,
+    event::StepStatus,
     ingest::{
         Checkpoint, Failure, Stage,
         control::{Control, DocumentControl, Retry},
@@ -182,6 +183,15 @@ async fn a_retry_runs_what_failed_and_the_first_attempt_stays_readable(s: impl J
     let job = d.job(user, id).await;
     assert_eq!((job.status, job.metrics.documents_done), (JobStatus::Completed, 2));
     assert_eq!(job.phase_details[0].items_reused, 1);
+
+    let steps = d.steps(user, ready.id).await;
+    assert!(!steps.is_empty() && steps.iter().all(|s| s.attempt == 2), "{steps:?}");
+    let earlier = d.documents.earlier_steps(user, ready.id).await.unwrap();
+    assert!(earlier.len() > 1 && earlier.iter().all(|s| s.attempt == 1 && s.document_id == ready.id));
+    assert_eq!(earlier.last().map(|s| (s.status, &*s.message)), Some((StepStatus::Error, "It broke.")));
+    assert!(earlier.windows(2).all(|w| w[0].started_at <= w[1].started_at));
+    assert_eq!(d.documents.earlier_steps(user, documents[0].id).await.unwrap(), []);
+    assert_eq!(d.documents.earlier_steps(d.s.user().await, ready.id).await.unwrap(), []);
 
     let attempts = d.jobs.attempts(user, id).await.unwrap().unwrap();
     assert_eq!(attempts.len(), 2);

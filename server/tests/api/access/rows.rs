@@ -297,6 +297,7 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("POST", "/_fn/rag/reindex", Session, 409).fields(|w| vec![("id", w.workspace.clone())]),
         of_document("/_fn/documents/read"),
         of_document("/_fn/documents/chunks"),
+        of_document("/_fn/documents/attempts"),
     ]
 }
 

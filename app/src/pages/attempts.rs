@@ -1,27 +1,36 @@
-//! What became of the earlier attempts of a job.
+//! The attempts of a job or a document before the present one, read when somebody looks.
 
-use crate::{effect::effect, server_fns::jobs::list_attempts, view, wire::Wire};
-use domain::{Job, JobId, resource::Attempt};
+use crate::{AppError, effect::effect, view};
 use leptos::{html, prelude::*, task::spawn_local};
+use std::{future::Future, pin::Pin};
 
-/// The attempts before the present one, read when somebody looks.
+/// What reads them. The call is made in the browser alone, so what it answers may stay on one thread.
+pub type Read<T> = Callback<(), Reading<T>>;
+pub type Reading<T> = Pin<Box<dyn Future<Output = Result<Vec<T>, AppError>>>>;
+
+/// `attempt`: the present one; `number`: which attempt something is of; `show`: how it is told.
 #[component]
-pub fn Attempts(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let attempt = Memo::new(move |_| job.with(|j| j.as_ref().map_or(1, |j| j.attempt)));
+pub fn EarlierAttempts<T: Clone + Send + Sync + 'static>(
+    attempt: Memo<u32>,
+    read: Read<T>,
+    show: fn(T) -> AnyView,
+    number: fn(&T) -> u32,
+) -> impl IntoView {
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
-    let read = RwSignal::new(Vec::<Attempt>::new());
+    let known = RwSignal::new(Vec::<T>::new());
     let failed = RwSignal::new(None::<String>);
     effect(move || {
         attempt.track();
         if !is_open.get() {
             return;
         }
+        let reading = read.run(());
         spawn_local(async move {
-            match list_attempts(id).await {
-                Ok(Wire(attempts)) => {
+            match reading.await {
+                Ok(attempts) => {
                     failed.try_set(None);
-                    read.try_set(attempts);
+                    known.try_set(attempts);
                 }
                 Err(error) => {
                     failed.try_set(Some(error.0.detail));
@@ -31,19 +40,8 @@ pub fn Attempts(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
     });
     let lines = move || {
         let now = attempt.get();
-        let earlier = read.get().into_iter().filter(move |a| a.attempt < now);
-        earlier
-            .map(|a| {
-                let errors = a.errors.into_iter();
-                let errors = errors.map(|e| view! { <li>{format!("{}: {}", e.filename, e.error)}</li> });
-                view! {
-                    <li>
-                        {format!("Attempt {}: {}", a.attempt, a.message)}
-                        <ul class="muted">{errors.collect_view()}</ul>
-                    </li>
-                }
-            })
-            .collect_view()
+        let earlier = known.get().into_iter().filter(move |one| number(one) < now);
+        earlier.map(|one| view! { <li>{show(one)}</li> }).collect_view()
     };
     move || {
         (attempt.get() > 1).then(|| {
@@ -56,7 +54,7 @@ pub fn Attempts(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
                     on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
                 >
                     <summary class="meta">"Earlier attempts"</summary>
-                    <ul>{lines}</ul>
+                    <ul class="stack">{lines}</ul>
                     <p class="text-status-failed" role="status">{move || failed.get()}</p>
                 </details>
             }

@@ -4,6 +4,7 @@
 import { Agent, request } from "node:http";
 import { text } from "node:stream/consumers";
 import { setTimeout as delay } from "node:timers/promises";
+import { moment } from "./clock.mjs";
 
 const { base, key, kind, ids, rate, count, start } = JSON.parse(await text(process.stdin));
 const agent = new Agent({ keepAlive: true, maxSockets: 64 });
@@ -38,7 +39,7 @@ function make(n) {
 }
 
 for (let next = 0; next < count; ) {
-  const due = Math.min(count, Math.floor(((Date.now() - start) * rate) / 1000) + 1);
+  const due = Math.min(count, Math.floor(((moment() - start) * rate) / 1000) + 1);
   for (; next < due; next++) make(next);
   await delay(1);
 }

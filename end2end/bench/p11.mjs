@@ -2,6 +2,7 @@
 // --seconds S [twin]`; prints {"inp", "long_tasks", "scripting"}: the 98th percentile of the interactions in milliseconds,
 // tasks longer than 50 ms, and milliseconds of script.
 import { setTimeout as delay } from "node:timers/promises";
+import { moment } from "./clock.mjs";
 import {
   account, at, base, converged, inChromium, isTwin, madeByTwin, number, openLive, plan, reported,
 } from "./screen.mjs";
@@ -36,7 +37,7 @@ const found = await inChromium(async (page) => {
   };
   const made = plan(ids, "progress");
   const changes = isTwin ? madeByTwin(made) : reported(made, key);
-  await delay(at(made, made.first) - Date.now());
+  await delay(at(made, made.first) - moment());
   await page.evaluate(() => {
     window.interactions.clear();
     window.longTasks = 0;
@@ -85,8 +86,8 @@ async function interact(page, until) {
   const search = page.locator("input[type=search]").first();
   await search.focus();
   let actions = 0;
-  for (let next = Date.now(); next < until; next += EVERY) {
-    await delay(Math.max(0, next - Date.now()));
+  for (let next = moment(); next < until; next += EVERY) {
+    await delay(Math.max(0, next - moment()));
     const turn = actions % 4;
     if (turn === 0) await search.press("a");
     else if (turn === 1) await search.press("Backspace");

@@ -2,12 +2,13 @@
 // `node bench/p4.mjs URL --rows N --rate N --warm S --seconds S`; prints {"p50", "p99", "samples"} in milliseconds.
 // A document is begun and given back in turn; what begins it says its number. Of changes that follow each other within a
 // frame the page shows the last one, which then stands for those before it.
+import { moment, offset } from "./clock.mjs";
 import { account, at, base, converged, inChromium, number, openLive, plan, reported } from "./screen.mjs";
 
 if (!base) throw new Error("say where the server is");
 const found = await inChromium(async (page) => {
   const { workspace, ids, key } = await account(page, number("rows"));
-  await reported({ ...plan(ids, "progress"), count: ids.length, start: Date.now() }, key);
+  await reported({ ...plan(ids, "progress"), count: ids.length, start: moment() }, key);
   await openLive(page, workspace);
   await page.evaluate(() => {
     window.seen = [];
@@ -15,7 +16,7 @@ const found = await inChromium(async (page) => {
       const number = /^Change (\d+)\.$/.exec(row.querySelector(".doc-message")?.textContent.trim() ?? "")?.[1];
       if (number === undefined || row.dataset.status !== "processing") return;
       const shown = Number(number);
-      if (row.shown !== shown) window.seen.push([shown, performance.timeOrigin + performance.now()]);
+      if (row.shown !== shown) window.seen.push([shown, performance.now()]);
       row.shown = shown;
     };
     new MutationObserver((changes) => {
@@ -29,7 +30,8 @@ const found = await inChromium(async (page) => {
   await reported(made, key);
   await converged(page, made);
   const seen = await page.evaluate(() => window.seen);
-  return latencies(made, seen);
+  const ahead = await offset(page);
+  return latencies(made, seen.map(([n, there]) => [n, there + ahead]));
 });
 found.sort((a, b) => a - b);
 const quantile = (q) => found[Math.min(found.length - 1, Math.floor(q * found.length))];

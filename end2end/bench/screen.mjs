@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { launchOptions } from "../chromium.mjs";
+import { moment } from "./clock.mjs";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
@@ -59,12 +60,12 @@ export async function openLive(page, workspace) {
   await page.locator('html[data-hydrated][data-live="open"]').waitFor();
 }
 
-/** A schedule of changes; the n-th is due at `at(n)`, in milliseconds since 1970, and is that of document n mod all. */
+/** A schedule of changes; the n-th is due at `at(n)`, in milliseconds of the machine's clock, and is that of document n mod all. */
 export function plan(ids, kind) {
   const rate = number("rate");
   const [warm, seconds] = [number("warm"), number("seconds")];
   const count = Math.ceil((warm + seconds) * rate);
-  const start = Date.now() + 500;
+  const start = moment() + 500;
   return { kind, ids, rate, count, start, warm, seconds, first: Math.floor(warm * rate) };
 }
 
@@ -86,7 +87,7 @@ export async function madeByTwin(made) {
   const client = await request.newContext({ baseURL: base });
   await posted(client, "/changes", { data: { rate: made.rate, count: made.count, start: made.start } });
   await client.dispose();
-  await delay(Math.max(0, at(made, made.count) - Date.now()));
+  await delay(Math.max(0, at(made, made.count) - moment()));
 }
 
 /** Waits until each row that is there shows the last change of its document. */

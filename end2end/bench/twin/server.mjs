@@ -5,6 +5,7 @@ import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { json } from "node:stream/consumers";
+import { moment } from "../clock.mjs";
 
 const [modules, bundle, rows] = process.argv.slice(2);
 const { Server } = createRequire(`${modules}/`)("socket.io");
@@ -42,7 +43,7 @@ const io = new Server(http, { serveClient: false });
 function carryOut({ start, rate, count }) {
   let next = 0;
   const turn = () => {
-    const due = Math.min(count, Math.floor(((Date.now() - start) * rate) / 1000) + 1);
+    const due = Math.min(count, Math.floor(((moment() - start) * rate) / 1000) + 1);
     for (; next < due; next++) {
       const place = next % documents.length;
       const progress = Math.min(99, 1 + Math.floor(next / documents.length));

@@ -1,13 +1,7 @@
 // Pausing, resuming, cancelling and retrying by the buttons, and the pages that follow.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, openFirst, row, signUp } from "./support";
-
-const WORDS = ["lantern", "harbour", "river", "ledger", "bridge", "amber", "merchant", "quiet"];
-
-/** A text that takes a good while to embed. */
-const long = (words: number) =>
-  Buffer.from(Array.from({ length: words }, (_, n) => WORDS[(n * 7 + (n >> 3)) % WORDS.length] + (n % 12 ? "" : ".")).join(" "));
+import { allReady, live, long, openFirst, row, signUp } from "./support";
 
 const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
 

@@ -1,6 +1,6 @@
 // The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
 import { expect, test } from "../fixtures";
-import { FILES, Wire, allReady, countLoads, external, live, openFirst, pick, row, signUp, turning, upload } from "./support";
+import { FILES, Wire, allReady, countLoads, external, live, long, openFirst, pick, row, signUp, turning, upload } from "./support";
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
@@ -189,8 +189,12 @@ test("the server is killed in the middle and the page recovers by itself", async
   await signUp(page);
   await openFirst(page);
   const loads = countLoads(page);
-  await pick(page, ["handbook.pdf", "glossary.txt"]);
-  await expect(row(page, "handbook.pdf")).toHaveAttribute("data-status", "processing");
+  // Long enough that its pace is known well before its end, however fast the machine is.
+  await page.locator("input[type=file]").first().setInputFiles([
+    { name: "long.txt", mimeType: "text/plain", buffer: long(40_000) },
+    { name: "short.txt", mimeType: "text/plain", buffer: Buffer.from("The lantern keeper writes.") },
+  ]);
+  await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");
   const pace = page.getByRole("region", { name: "Latest job" }).locator(".phase-pace");
   await expect(pace.first()).toContainText(/left$/);
   await server.kill();
@@ -202,7 +206,7 @@ test("the server is killed in the middle and the page recovers by itself", async
   await expect(page.getByText(/about .* left|a few seconds left/)).toHaveCount(0);
   await server.start();
   await live(page);
-  await allReady(page, ["handbook.pdf", "glossary.txt"]);
+  await allReady(page, ["long.txt", "short.txt"]);
   expect(loads()).toBe(0);
 });
 

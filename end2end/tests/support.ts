@@ -370,3 +370,9 @@ export function partlyReadable(): Buffer {
   pdf += `trailer\n<< /Size ${size} /Root 1 0 R >>\nstartxref\n${table}\n%%EOF\n`;
   return Buffer.from(pdf, "latin1");
 }
+
+const WORDS = ["lantern", "harbour", "river", "ledger", "bridge", "amber", "merchant", "quiet"];
+
+/** A text that takes a good while to embed. */
+export const long = (words: number) =>
+  Buffer.from(Array.from({ length: words }, (_, n) => WORDS[(n * 7 + (n >> 3)) % WORDS.length] + (n % 12 ? "" : ".")).join(" "));

@@ -3,12 +3,7 @@
 use crate::{plan::Plan, wire::Side};
 use measure::{Failure, peer};
 use serde_json::Value;
-use std::{
-    fmt,
-    path::PathBuf,
-    process::Stdio,
-    sync::Arc,
-};
+use std::{fmt, path::PathBuf, process::Stdio, sync::Arc};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},

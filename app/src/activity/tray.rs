@@ -40,7 +40,7 @@ pub fn Tray() -> impl IntoView {
 fn Line(id: JobId) -> impl IntoView {
     let stores = Stores::expect();
     let job = RwSignal::from(stores.job(id));
-    let is_lost = Live::expect().paused_reason();
+    let is_lost = Live::expect().is_lost();
     let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
     let workspace = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
     let place = workspace.map(|id| RwSignal::from(stores.workspace(id)));
@@ -58,7 +58,7 @@ fn Line(id: JobId) -> impl IntoView {
             <progress class="bar" max="100" value=progress aria-label=move || of(job_title)></progress>
             <span class="meta num">
                 {move || {
-                    let known = is_lost.with(Option::is_none);
+                    let known = !is_lost.get();
                     job.with(|j| j.as_ref().map(|j| line(&at_present(j, known))))
                 }}
             </span>

@@ -108,6 +108,12 @@ impl Live {
         Signal::derive(move || matches!(status.get().link, Link::Open { .. }))
     }
 
+    /// Whether what is on screen may be old, from the first moment on: nothing may pretend then to know how things are.
+    pub fn is_lost(self) -> Signal<bool> {
+        let status = self.status;
+        Signal::derive(move || status.with(|s| s.lost.is_some()))
+    }
+
     /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, for the moment that a
     /// renewal of the link takes, and before there was a link at all, as without a script.
     pub fn paused_reason(self) -> Signal<Option<&'static str>> {

@@ -183,14 +183,14 @@ fn Whole(
     steps: Vec<FileProgress>,
     name: String,
 ) -> impl IntoView {
-    let is_lost = Live::expect().paused_reason();
+    let is_lost = Live::expect().is_lost();
     let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
     let shown =
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
     let clock = expect_context::<WorkClock>().of(shown);
     let title = Signal::derive(move || of(job_title));
     let phases = Memo::new(move |_| {
-        let known = is_lost.with(Option::is_none);
+        let known = !is_lost.get();
         job.with(|j| j.as_ref().map(|j| at_present(j, known).phase_details).unwrap_or_default())
     });
     let facts = move || job.with(|j| j.as_ref().map(facts).unwrap_or_default());

@@ -38,9 +38,9 @@ fn Panel(id: JobId) -> impl IntoView {
         Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
     let clock = expect_context::<WorkClock>().of(shown);
     let title = Memo::new(move |_| job.with(|j| j.as_ref().map(job_title)));
-    let is_lost = Live::expect().paused_reason();
+    let is_lost = Live::expect().is_lost();
     let present = Memo::new(move |_| {
-        let known = is_lost.with(Option::is_none);
+        let known = !is_lost.get();
         job.with(|j| j.as_ref().map(|j| at_present(j, known)))
     });
     let phases =

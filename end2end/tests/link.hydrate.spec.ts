@@ -1,6 +1,6 @@
 // The live link when the way is bad: no sockets, no streams, many tabs, a leader that goes.
 import { expect, test } from "../fixtures";
-import { FILES, allReady, external, firstWorkspace, live, signUp, upload } from "./support";
+import { FILES, allReady, external, firstWorkspace, lines, live, signUp, upload } from "./support";
 import type { BrowserContext, Page } from "@playwright/test";
 
 const transport = (page: Page) => page.locator("html");
@@ -98,12 +98,13 @@ test("a proxy that doubles and delays frames changes nothing", async ({ page }) 
     const server = socket.connectToServer();
     server.onMessage((message) => {
       socket.send(message);
-      if (!String(message).includes('"event"')) return;
+      const events = lines(message).filter((frame) => frame.includes('"event"'));
+      if (events.length === 0) return;
       doubles.due++;
       setTimeout(() => {
         socket.send(message);
         doubles.due--;
-        doubles.sent++;
+        doubles.sent += events.length;
       }, 300);
     });
   });
@@ -194,7 +195,7 @@ test("two people who upload at once each see their own and hear nothing of the o
       await tab.routeWebSocket("**/api/status/ws", (socket) => {
         const server = socket.connectToServer();
         server.onMessage((message) => {
-          frames.push(String(message));
+          frames.push(...lines(message));
           socket.send(message);
         });
       });

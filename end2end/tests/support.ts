@@ -278,6 +278,11 @@ export function addresses(workspace: string, ready: string, failed: string): str
   ];
 }
 
+/** The frames of one message of the live stream: a page lets the server gather them, a line each. */
+export function lines(message: string | Buffer): string[] {
+  return message.toString().split("\n");
+}
+
 /** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
 export class Wire {
   readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
@@ -307,7 +312,7 @@ export class Wire {
       server.onMessage((message) => {
         // What is still on its way over a line that was cut reaches nobody.
         if (!this.open.includes(line)) return;
-        this.frames.push(JSON.parse(message.toString()));
+        this.frames.push(...lines(message).map((line) => JSON.parse(line)));
         route.send(message);
       });
     });

@@ -21,7 +21,8 @@ async function sendings(page: Page): Promise<() => Promise<{ all: number; most: 
     const { open, send } = XMLHttpRequest.prototype;
     const files = new WeakSet<XMLHttpRequest>();
     XMLHttpRequest.prototype.open = function (this: XMLHttpRequest, method: string, url: string) {
-      if (method.toUpperCase() === "POST" && url.endsWith("/files")) {
+      // Each file of these tests is a part of its own.
+      if (method.toUpperCase() === "PATCH" && url.includes("/api/uploads/")) {
         files.add(this);
         // Before the page's own listener, which may begin the next one.
         this.addEventListener("loadend", () => (now -= 1));
@@ -95,7 +96,7 @@ test("fifty files and a bad one have their rows at once, and the fifty become re
   // The line is held, so that what is there does not come from the server.
   let release = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
-  await page.route("**/api/workspaces/*/files", async (route) => {
+  await page.route("**/api/uploads", async (route) => {
     await held;
     await route.continue();
   });
@@ -240,11 +241,11 @@ test("files that did not get through go again with one click, and none twice", a
   complaints.allow(/Failed to load resource/);
   await signUp(page);
   const workspace = await openFirst(page);
-  await page.route("**/api/workspaces/*/files", (route) => route.abort("connectionreset"));
+  await page.route("**/api/uploads", (route) => route.abort("connectionreset"));
   await give(page, [text("one.txt", "The first file. ".repeat(20)), text("two.txt", "The second file. ".repeat(20))]);
   for (const name of ["one.txt", "two.txt"]) await expect(sending(page, name)).toContainText("Not uploaded");
   // The files come, and the answer about their job does not.
-  await page.unroute("**/api/workspaces/*/files");
+  await page.unroute("**/api/uploads");
   await page.route("**/api/workspaces/*/documents", async (route) => {
     await route.fetch();
     await route.abort("connectionreset");

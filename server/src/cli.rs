@@ -22,6 +22,12 @@ pub enum Command {
     },
     /// Bring the database to this version's shape, and stop.
     Migrate,
+    /// Compare database, files and index, and say what does not agree. With SQLite the server has to be stopped.
+    Check {
+        /// Mend what can be mended.
+        #[arg(long)]
+        repair: bool,
+    },
     /// Print every setting with its value and where it comes from.
     Config,
     /// Manage accounts.

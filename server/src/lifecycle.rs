@@ -67,6 +67,8 @@ pub enum StartError {
     Refused(String),
     #[error("{what} ended although nobody asked it to; the log says why")]
     Ended { what: &'static str },
+    #[error("something does not agree, see above")]
+    Unsound,
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -180,6 +182,18 @@ pub async fn migrate(config: Config) -> Result<(), StartError> {
     built.store.close().await;
     println!("the database is up to date");
     Ok(())
+}
+
+/// `insighthub check`. An error when something is left that is not as it should be.
+pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
+    make_data_dir(&config)?;
+    let _lock = lock(&config)?;
+    let built = build(&config).await?;
+    let checked = built.services.check(&built.store, repair).await;
+    built.store.close().await;
+    let report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
+    println!("{report}");
+    if report.is_good() { Ok(()) } else { Err(StartError::Unsound) }
 }
 
 /// `insighthub user add`.

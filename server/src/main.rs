@@ -36,6 +36,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         match command {
             Command::Serve { role, demo } => lifecycle::serve(config, role, demo).await,
             Command::Migrate => lifecycle::migrate(config).await,
+            Command::Check { repair } => lifecycle::check(config, repair).await,
             Command::User { command: UserCommand::Add { username, email, full_name } } => {
                 let mut password = String::new();
                 std::io::stdin().read_line(&mut password)?;

@@ -27,6 +27,8 @@ const CROWDED: Millis = 30_000;
 const SILENCE: Millis = SILENCE_SECONDS * 1_000;
 /// A link that comes back within this time, as after a renewed session, locks nothing.
 const BRIEF: Millis = 1_500;
+/// For so long the server may gather what changes: a browser draws no more often, and pays for each message.
+const GATHER: Millis = 16;
 /// So often the leading tab says that it lives.
 const BEAT: Millis = 2_000;
 
@@ -307,7 +309,7 @@ impl Machine {
 
     fn hello(&self) -> ClientFrame {
         let (epoch, last_seq) = self.since.clone().map(|s| (s.epoch, s.seq)).unzip();
-        ClientFrame::Hello { epoch, last_seq }
+        ClientFrame::Hello { epoch, last_seq, gather_ms: Some(GATHER) }
     }
 
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {

@@ -111,13 +111,15 @@ fn open(live: Live, lane: Lane) -> Result<Socket, JsValue> {
         let lane = lane.clone();
         Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
             let Some(text) = message.data().as_string() else { return };
-            if lane.get() == Lane::Probe {
-                match wire::frame(&text) {
-                    Some(ServerFrame::Welcome { .. }) => live.feed(Input::ProbeWelcomed),
-                    _ => return,
+            for frame in text.lines() {
+                if lane.get() == Lane::Probe {
+                    match wire::frame(frame) {
+                        Some(ServerFrame::Welcome { .. }) => live.feed(Input::ProbeWelcomed),
+                        _ => return,
+                    }
                 }
+                live.receive(frame);
             }
-            live.receive(&text);
         })
     };
     let on_close = {

@@ -28,7 +28,8 @@ fn event(seq: u64) -> Input {
 }
 
 fn hello(epoch: &str, seq: u64) -> Vec<Action> {
-    vec![Action::Send(ClientFrame::Hello { epoch: Some(Epoch(epoch.into())), last_seq: Some(seq) })]
+    let (epoch, last_seq) = (Some(Epoch(epoch.into())), Some(seq));
+    vec![Action::Send(ClientFrame::Hello { epoch, last_seq, gather_ms: Some(16) })]
 }
 
 fn connects(actions: &[Action]) -> bool {

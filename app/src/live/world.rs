@@ -196,7 +196,7 @@ impl World {
             }
             Action::Poll(since) => self.poll(tab, since, POLL_WAIT),
             Action::Hangup => self.hang_up(tab),
-            Action::Send(ClientFrame::Hello { epoch, last_seq }) => {
+            Action::Send(ClientFrame::Hello { epoch, last_seq, .. }) => {
                 if matches!(self.tabs[tab].link, Some((Wire::Silent, _))) {
                     self.tabs[tab].link = Some((Wire::Live, true));
                     let since = epoch.zip(last_seq).map(|(epoch, seq)| Since { epoch, seq });
@@ -212,7 +212,7 @@ impl World {
                     self.put_probe(tab, Input::ProbeOpened);
                 }
             }
-            Action::SendProbe(ClientFrame::Hello { epoch, last_seq }) => {
+            Action::SendProbe(ClientFrame::Hello { epoch, last_seq, .. }) => {
                 if self.tabs[tab].probe == Some(Wire::Silent) {
                     self.tabs[tab].probe = Some(Wire::Live);
                     let since = epoch.zip(last_seq).map(|(epoch, seq)| Since { epoch, seq });

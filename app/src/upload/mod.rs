@@ -4,19 +4,21 @@
 //! (`pages::workspace::drop` names it), which is fetched when somebody adds files for the first time.
 
 mod folders;
+mod going;
+mod kept;
 mod plan;
 mod queue;
 mod send;
 
-pub use plan::{Accepted, Answer, Rejected, SentFile, Speed};
+pub use kept::has_some as has_unfinished;
+pub use plan::{Accepted, Answer, Rejected, Speed};
 pub use send::idempotency_key;
 
 use crate::{effect::effect, live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
 use domain::{DocumentId, WorkspaceId, files, message::count, upload};
 use leptos::{prelude::*, task::spawn_local};
-use plan::{Fate, Meter};
+use plan::Fate;
 use queue::Queue;
-use std::cell::Cell;
 use web_sys::{File, FileSystemEntry};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,12 @@ pub enum State {
     Waiting,
     /// Percent that is through, and how fast it goes once that is known.
     Sending(f64, Option<Speed>),
+    /// Nobody answers just now; it goes on by itself from that percent.
+    Held(f64),
+    /// The person wants it to wait.
+    Paused(f64),
+    /// The page was loaded anew: its bytes are to be chosen again, and it goes on from that percent.
+    Reselect(f64),
     /// The server has it; the others of its job are on their way.
     Kept,
     /// It is being made a document, whose row is about to come.
@@ -43,7 +51,13 @@ pub struct Upload {
     pub name: String,
     pub mime: String,
     pub size: u64,
+    /// When the file was changed last, in milliseconds.
+    modified: u64,
     pub state: ArcRwSignal<State>,
+    /// What the server calls it since it was announced.
+    announced: ArcStoredValue<Option<DocumentId>>,
+    /// Bytes that the server has for certain.
+    received: ArcStoredValue<u64>,
     /// The id that the server gave to it, once it is there.
     document: ArcStoredValue<Option<DocumentId>>,
     /// Names its sending, so that trying again makes no second file.
@@ -108,7 +122,10 @@ impl Uploads {
             name: name.to_owned(),
             mime: mime.to_owned(),
             size,
+            modified: 0,
             state: ArcRwSignal::new(state),
+            announced: ArcStoredValue::new(None),
+            received: ArcStoredValue::new(0),
             document: ArcStoredValue::new(None),
             sending: String::new(),
             job: 0,
@@ -191,6 +208,7 @@ impl Uploads {
             files.truncate(plan::MOST_ADDED);
             left.push((count(rest, "more file", "more files"), plan::too_many()));
         }
+        files.retain(|file| !self.goes_on_with(workspace, file));
         let limit = self.stores.max_file_bytes();
         let refusal = |file: &File| upload::refused_size(file.size() as u64, limit).map(|r| r.sentence);
         let (wrong, good): (Vec<File>, Vec<File>) = files.into_iter().partition(|f| refusal(f).is_some());
@@ -227,7 +245,12 @@ impl Uploads {
     }
 
     fn row_of(self, workspace: WorkspaceId, file: &File, state: State) -> Upload {
-        Upload { mime: file.type_(), size: file.size() as u64, ..self.named(workspace, file.name(), state) }
+        Upload {
+            mime: file.type_(),
+            size: file.size() as u64,
+            modified: file.last_modified() as u64,
+            ..self.named(workspace, file.name(), state)
+        }
     }
 
     fn named(self, workspace: WorkspaceId, name: String, state: State) -> Upload {
@@ -237,7 +260,10 @@ impl Uploads {
             name,
             mime: String::new(),
             size: 0,
+            modified: 0,
             state: ArcRwSignal::new(state),
+            announced: ArcStoredValue::new(None),
+            received: ArcStoredValue::new(0),
             document: ArcStoredValue::new(None),
             sending: send::idempotency_key(),
             job: 0,
@@ -274,9 +300,7 @@ impl Uploads {
         send::forget(key);
         send::abort(&row.sending);
         spawn_local(async move {
-            if let Some(id) = row.document.get_value() {
-                send::take_back(id).await;
-            }
+            self.take_back(&row).await;
             self.conclude(&row).await;
         });
     }
@@ -311,14 +335,20 @@ impl Uploads {
     fn go_on(self) {
         while let Some(key) = self.queue.try_update(Queue::next).flatten() {
             spawn_local(async move {
-                if let Some(row) = self.row(key) {
-                    self.send(&row).await;
-                    self.queue.try_update(|queue| queue.end(key));
-                    self.go_on();
+                let row = self.row(key);
+                if let Some(row) = &row {
+                    self.send(row).await;
+                }
+                self.queue.try_update(|queue| {
+                    queue.end(key);
+                    // It was paused and resumed before the request was broken off.
+                    if row.as_ref().is_some_and(|r| r.state.with_untracked(|s| *s == State::Waiting)) {
+                        queue.push(key);
+                    }
+                });
+                self.go_on();
+                if let Some(row) = row {
                     self.conclude(&row).await;
-                } else {
-                    self.queue.try_update(|queue| queue.end(key));
-                    self.go_on();
                 }
             });
         }
@@ -330,47 +360,19 @@ impl Uploads {
         Memo::new(move |_| queue.with(|queue| queue.before(key)))
     }
 
-    async fn send(self, row: &Upload) {
-        let state = row.state.clone();
-        state.set(State::Sending(0.0, None));
-        let meter = Cell::new(Meter::default());
-        let progress = move |sent: f64, total: f64| {
-            let mut reading = meter.get();
-            let speed = reading.look(js_sys::Date::now(), sent, total);
-            meter.set(reading);
-            let percent = plan::percent(sent, total);
-            let moves = state.with_untracked(|s| {
-                matches!(s, State::Sending(old, before)
-                    if percent.floor() > old.floor() || (percent < 100.0 && *before != speed))
-            });
-            if moves {
-                state.set(State::Sending(percent, speed.filter(|_| percent < 100.0)));
-            }
-        };
-        let (status, body) = send::send(row.workspace, &row.sending, row.key, progress).await;
-        if status == 401 {
-            return self.live.signed_out();
-        }
-        let fate = plan::sent(status, &body);
-        if self.row(row.key).is_none() {
-            // It was dismissed when all of it was there already.
-            if let Fate::Accepted(id) = fate {
-                send::take_back(id).await;
-            }
-            return;
-        }
-        self.apply(row, fate, State::Kept);
-    }
-
     fn apply(self, row: &Upload, fate: Fate, accepted: State) {
         row.state.set(match fate {
             Fate::Accepted(id) => {
                 row.document.set_value(Some(id));
                 accepted
             }
-            Fate::Refused(reason) => State::Refused(reason),
+            Fate::Refused(reason) => {
+                self.forget(row);
+                State::Refused(reason)
+            }
             Fate::Broken(reason) => State::Broken(reason),
             Fate::Gone(reason) => {
+                self.forget(row);
                 row.document.set_value(None);
                 State::Broken(reason)
             }
@@ -427,21 +429,24 @@ impl Uploads {
             r.workspace == workspace
                 && r.document.try_get_value().flatten().is_some_and(|id| self.stores.knows_document(id))
         };
-        let done: Vec<u64> =
-            self.rows.with_untracked(|rows| rows.iter().filter(|r| is_there(r)).map(|r| r.key).collect());
+        let done: Vec<Upload> =
+            self.rows.with_untracked(|rows| rows.iter().filter(|r| is_there(r)).cloned().collect());
         if !done.is_empty() {
-            done.iter().for_each(|key| send::forget(*key));
-            self.rows.update(|rows| rows.retain(|r| !done.contains(&r.key)));
+            for row in &done {
+                send::forget(row.key);
+                self.forget(row);
+            }
+            self.rows.update(|rows| rows.retain(|r| !done.iter().any(|d| d.key == r.key)));
         }
     }
 }
 
 /// Whether nothing goes on any more before the person says what next.
 fn is_over(state: &State) -> bool {
-    matches!(state, State::Refused(_) | State::Broken(_))
+    matches!(state, State::Refused(_) | State::Broken(_) | State::Reselect(_))
 }
 
-/// Whether its bytes are still to come.
+/// Whether its bytes are still to come by themselves. The others of its job do not wait for one that somebody has paused.
 fn is_unfinished(state: &State) -> bool {
-    matches!(state, State::Waiting | State::Sending(..))
+    matches!(state, State::Waiting | State::Sending(..) | State::Held(_))
 }

@@ -80,12 +80,6 @@ pub struct Speed {
     pub seconds_left: u64,
 }
 
-/// What the server says to a file.
-#[derive(Debug)]
-pub struct SentFile {
-    pub document_id: DocumentId,
-}
-
 #[derive(Debug)]
 pub struct Accepted {
     pub document_id: DocumentId,
@@ -117,16 +111,62 @@ pub enum Fate {
     Gone(String),
 }
 
+const CHANGED: &str = "The file cannot be read any more; it was changed, moved or removed.";
 const UNREADABLE: &str = "The answer of the server could not be read.";
 
-/// The fate of a file that was sent. `status` is 0 when no answer came.
-pub fn sent(status: u16, body: &str) -> Fate {
-    match status {
-        200..=299 => match wire::from_json::<SentFile>(body) {
-            Some(file) => Fate::Accepted(file.document_id),
-            None => Fate::Broken(UNREADABLE.into()),
+/// Bytes of a part. What breaks off is sent again, so it is no more than a slow line brings in some seconds.
+pub const PART: u64 = 4 * 1024 * 1024;
+/// A part that came damaged is sent so often.
+pub const MOST_TRIES: u32 = 3;
+
+/// An answer to a part of a file, or to the question how far the file is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Reply {
+    /// 0 when no answer came.
+    pub status: u16,
+    pub body: String,
+    /// What the server has of it.
+    pub offset: Option<u64>,
+    /// Nothing was asked: the browser could not read the file.
+    pub unreadable: bool,
+}
+
+/// What is to be done after an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Send the part that begins there.
+    Part(u64),
+    /// All of it is there.
+    Whole,
+    /// Ask how far it is.
+    Look,
+    /// Nobody answers: ask how far it is in a while.
+    Wait,
+    /// It is forgotten: begin from the first byte.
+    Anew,
+    /// The part came damaged: send it once more.
+    Again(String),
+    End(Fate),
+}
+
+/// `begun`: the server knows of the file, so that going on loses nothing.
+pub fn next(reply: &Reply, size: u64, begun: bool) -> Next {
+    if reply.unreadable {
+        return Next::End(Fate::Broken(CHANGED.into()));
+    }
+    let code = || wire::from_json::<Problem>(&reply.body).map(|problem| problem.code);
+    match (reply.status, reply.offset) {
+        (200..=299, Some(offset)) if begun && offset >= size => Next::Whole,
+        (200..=299, Some(offset)) if begun => Next::Part(offset),
+        (200..=299, _) => Next::End(Fate::Broken(UNREADABLE.into())),
+        (0 | 408 | 423 | 502..=504, _) if begun => Next::Wait,
+        (404, _) if begun => Next::Anew,
+        (409, _) if code().as_deref() == Some("wrong_offset") => Next::Look,
+        (460, _) => match failed(reply.status, &reply.body) {
+            Fate::Refused(why) | Fate::Broken(why) | Fate::Gone(why) => Next::Again(why),
+            Fate::Accepted(_) => Next::Look,
         },
-        _ => failed(status, body),
+        (status, _) => Next::End(failed(status, &reply.body)),
     }
 }
 
@@ -210,22 +250,62 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_sent_learns_its_id_or_the_reason() {
-        let body =
-            format!(r#"{{"document_id":"{ID}","filename":"a.txt","mime_type":"text/plain","size_bytes":1}}"#);
-        assert_eq!(sent(201, &body), Fate::Accepted(id(ID)));
-        let problem = Problem::new(415, "unsupported_type", "Not a text.");
-        let problem = serde_json::to_string(&problem).expect("JSON");
-        assert_eq!(sent(415, &problem), Fate::Refused("Not a text.".into()));
-        for status in [408, 429, 500, 503, 507] {
-            assert_eq!(sent(status, &problem), Fate::Broken("Not a text.".into()), "{status}");
+    fn a_part_is_followed_by_the_next_until_the_file_is_whole() {
+        let taken = |offset| Reply { status: 204, offset: Some(offset), ..Reply::default() };
+        assert_eq!(next(&taken(4), 10, true), Next::Part(4));
+        assert_eq!(next(&taken(10), 10, true), Next::Whole);
+        // One that the server has as a whole already.
+        assert_eq!(next(&Reply { status: 201, ..taken(10) }, 10, true), Next::Whole);
+        // It did not say what it calls the file.
+        assert!(matches!(next(&taken(0), 10, false), Next::End(Fate::Broken(_))));
+    }
+
+    #[test]
+    fn a_file_that_is_refused_learns_the_reason() {
+        let reply = |status| {
+            let problem = Problem::new(status, "unsupported_type", "Not a text.");
+            Reply { status, body: serde_json::to_string(&problem).expect("JSON"), ..Reply::default() }
+        };
+        for begun in [false, true] {
+            assert_eq!(next(&reply(415), 1, begun), Next::End(Fate::Refused("Not a text.".into())));
+            for status in [429, 500, 507] {
+                let broken = Next::End(Fate::Broken("Not a text.".into()));
+                assert_eq!(next(&reply(status), 1, begun), broken, "{status}");
+            }
         }
     }
 
     #[test]
-    fn a_broken_connection_can_be_tried_again() {
+    fn what_broke_off_goes_on_where_it_was_and_what_never_began_can_be_tried_again() {
+        for status in [0, 408, 423, 502, 503, 504] {
+            let silent = Reply { status, ..Reply::default() };
+            assert_eq!(next(&silent, 1, true), Next::Wait, "{status}");
+        }
+        for status in [0, 502, 503] {
+            let silent = Reply { status, body: "<html>".into(), ..Reply::default() };
+            assert!(matches!(next(&silent, 1, false), Next::End(Fate::Broken(_))), "{status}");
+        }
+        let problem = |status, code| {
+            let problem = Problem::new(status, code, "Why.");
+            Reply { status, body: serde_json::to_string(&problem).expect("JSON"), ..Reply::default() }
+        };
+        assert_eq!(next(&problem(409, "wrong_offset"), 1, true), Next::Look);
+        assert_eq!(next(&problem(404, "not_found"), 1, true), Next::Anew);
+        assert_eq!(next(&problem(460, "damaged_in_transfer"), 1, true), Next::Again("Why.".into()));
+        // A workspace that is gone is no upload that was forgotten.
+        assert_eq!(next(&problem(404, "not_found"), 1, false), Next::End(Fate::Refused("Why.".into())));
+        assert_eq!(next(&problem(409, "workspace_error"), 1, false), Next::End(Fate::Refused("Why.".into())));
+    }
+
+    #[test]
+    fn a_file_that_was_removed_meanwhile_is_told_as_such() {
+        let gone = Reply { unreadable: true, ..Reply::default() };
+        assert_eq!(next(&gone, 1, true), Next::End(Fate::Broken(CHANGED.into())));
+    }
+
+    #[test]
+    fn a_job_that_was_not_made_can_be_tried_again() {
         for (status, body) in [(0, ""), (502, "<html>"), (201, "{}")] {
-            assert!(matches!(sent(status, body), Fate::Broken(_)), "{status}");
             assert!(matches!(joined(&[id(ID)], status, body)[..], [Fate::Broken(_)]), "{status}");
         }
     }

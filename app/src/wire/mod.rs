@@ -1,8 +1,7 @@
 //! How values come into the browser: as serde writes them, through one [`Value`], whether they are the answer of a
-//! server function, data in the page or a frame of the stream. The browser parses JSON itself (`json`), and each type is
-//! read by a few lines (`types`): serde's own parser and what it derives would be a fifth of what a visitor downloads.
+//! server function, data in the page or a frame of the stream. Each type is read from
+//! that by a few lines (`types`): what serde derives would be a fifth of what a visitor downloads.
 
-mod json;
 mod types;
 
 use domain::{Epoch, Event, EventFrame, ServerFrame, Timestamp};
@@ -116,14 +115,20 @@ impl<T: FromJson> Decoder<T> for WireJson {
     }
 }
 
+/// Not by the browser's own parser: its objects would have to be brought over one field at a time, which takes longer than
+/// all else that an event brings.
+fn parse(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
 /// Reads a value out of text; `None` when it is none of that type.
 pub fn from_json<T: FromJson>(text: &str) -> Option<T> {
-    T::from_json(&json::parse(text)?)
+    T::from_json(&parse(text)?)
 }
 
 /// Reads a frame of the stream; `None` for one that this client does not know, which belongs to a newer server.
 pub fn frame(text: &str) -> Option<ServerFrame> {
-    let frame = json::parse(text)?;
+    let frame = parse(text)?;
     Some(match frame.get("type")?.as_str()? {
         "welcome" => ServerFrame::Welcome {
             epoch: Epoch::from_json(frame.get("epoch")?)?,

@@ -9,7 +9,7 @@ use crate::{
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
     },
-    upload::{Accepted, Answer, Rejected, SentFile},
+    upload::{Accepted, Answer, Rejected},
 };
 use domain::{
     ApiKeyId, ChunkId, Document, DocumentId, DocumentStatus, Epoch, ExportId, FieldErrors, Job, JobId,
@@ -299,7 +299,6 @@ objects! {
     }
     FormState { values, errors, message, said }
     Answer { documents, rejected }
-    SentFile { document_id }
     Accepted { document_id }
     Rejected { filename, detail }
 }

@@ -258,6 +258,10 @@ pub enum ClientFrame {
     Hello {
         epoch: Option<Epoch>,
         last_seq: Option<u64>,
+        /// For so many milliseconds the server may gather frames; they come as one message then, a line each. Absent:
+        /// each is a message of its own, and comes at once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        gather_ms: Option<u64>,
     },
     Pong,
 }
@@ -282,6 +286,8 @@ pub mod close {
 pub const PING_SECONDS: u64 = 20;
 /// Seconds of silence after which either side calls the link dead.
 pub const SILENCE_SECONDS: u64 = 45;
+/// Longest time for which frames are gathered, in milliseconds; who asks for more gets this.
+pub const MAX_GATHER_MS: u64 = 1_000;
 /// Largest frame that a client may send, in bytes.
 pub const MAX_CLIENT_FRAME: usize = 4096;
 
@@ -294,7 +300,7 @@ mod tests {
     fn frames_look_as_the_protocol_says() {
         let hello: ClientFrame =
             serde_json::from_str(r#"{"type":"hello","epoch":null,"last_seq":null}"#).unwrap();
-        assert_eq!(hello, ClientFrame::Hello { epoch: None, last_seq: None });
+        assert_eq!(hello, ClientFrame::Hello { epoch: None, last_seq: None, gather_ms: None });
         let welcome = ServerFrame::Welcome { epoch: Epoch("e1".into()), seq: 1050, resumed: true };
         assert_eq!(
             serde_json::to_string(&welcome).unwrap(),

@@ -273,7 +273,9 @@ pub struct Metrics {
     pub documents_cancelled: u64,
     pub pages_found: u64,
     pub chunks_created: u64,
+    /// Those that have their vector.
     pub chunks_embedded: u64,
+    /// Of those, the ones that were not embedded for it, since the workspace had the same words already.
     pub chunks_skipped: u64,
     pub tokens: u64,
     pub bytes: u64,

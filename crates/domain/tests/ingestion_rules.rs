@@ -259,7 +259,11 @@ fn cost(checkpoint: &Checkpoint) -> f64 {
         Checkpoint::Loaded { .. } => 0.6,
         Checkpoint::Chunked { .. } => 0.2,
         Checkpoint::Embedded { .. } => 0.9,
-        Checkpoint::Step { .. } | Checkpoint::Indexed | Checkpoint::Failed(_) => 0.05,
+        Checkpoint::Step { .. }
+        | Checkpoint::Known { .. }
+        | Checkpoint::Compared { .. }
+        | Checkpoint::Indexed
+        | Checkpoint::Failed(_) => 0.05,
     }
 }
 
@@ -381,4 +385,75 @@ fn the_time_left_of_files_alike_is_told_after_the_warm_up_and_right_within_a_qua
         assert!(paced.iter().filter(|(.., rate, _)| rate.is_some_and(|rate| rate > 0.0)).count() > 20);
         assert!(job.job.phase_details.iter().all(|p| (p.rate, p.eta_seconds) == (None, None)));
     }
+}
+
+/// The document, worked on until it is to be embedded.
+fn to_embed(job: &mut JobState, doc: &mut DocumentState, chunk_count: u32) {
+    ingest::start(job, doc, at(1)).unwrap();
+    while doc.stage != Stage::Embedding {
+        let checkpoint = next(doc, chunk_count);
+        ingest::advance(job, doc, &checkpoint, &config(true), at(2)).unwrap();
+    }
+}
+
+fn known(n: usize) -> Checkpoint {
+    Checkpoint::Known { passages: chunks(9)[..n].iter().map(|c| (c.id, c.id)).collect() }
+}
+
+fn step() -> Checkpoint {
+    Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }
+}
+
+#[test]
+fn passages_that_are_known_count_as_embedded_and_as_skipped() {
+    let (mut job, mut docs) = new_job(1, true);
+    to_embed(&mut job, &mut docs[0], 9);
+    for (checkpoint, embedded, skipped) in [(known(2), 2, 2), (known(4), 6, 6), (step(), 6, 6)] {
+        ingest::advance(&mut job, &mut docs[0], &checkpoint, &config(true), at(3)).unwrap();
+        let m = job.job.metrics;
+        assert_eq!((docs[0].embedded, m.chunks_embedded, m.chunks_skipped), (embedded, embedded, skipped));
+        assert_eq!(docs[0].document.metadata["known_chunks"], skipped);
+    }
+    let rest = Checkpoint::Embedded { vectors: chunks(3).into_iter().map(|c| (c.id, vec![1.0])).collect() };
+    ingest::advance(&mut job, &mut docs[0], &rest, &config(true), at(4)).unwrap();
+    assert_eq!(docs[0].stage, Stage::Indexing);
+    assert_eq!((job.job.metrics.chunks_embedded, job.job.metrics.chunks_skipped), (9, 6));
+}
+
+#[test]
+fn when_all_passages_are_known_nothing_is_left_to_embed() {
+    let (mut job, mut docs) = new_job(1, true);
+    to_embed(&mut job, &mut docs[0], 9);
+    ingest::advance(&mut job, &mut docs[0], &known(9), &config(true), at(3)).unwrap();
+    assert_eq!(docs[0].stage, Stage::Indexing);
+}
+
+#[test]
+fn a_likeness_is_told_from_half_on_and_what_a_step_finds_out_stays() {
+    let like = |shared| Checkpoint::Compared {
+        with: DocumentId::new(Uuid::from_u128(77)),
+        filename: "old.txt".into(),
+        shared,
+    };
+    let (mut job, mut docs) = new_job(1, true);
+    to_embed(&mut job, &mut docs[0], 9);
+    let told = ingest::advance(&mut job, &mut docs[0], &like(4), &config(true), at(3)).unwrap();
+    assert!(told.events.is_empty(), "{told:?}");
+    ingest::advance(&mut job, &mut docs[0], &like(7), &config(true), at(4)).unwrap();
+    let document = &docs[0].document;
+    assert_eq!(document.step, Some(Step::NearDuplicateFound));
+    assert_eq!(document.message.as_deref(), Some("Found a 78 % match with old.txt: 2 new parts, 7 known"));
+    assert_eq!(
+        (&document.metadata["shared_chunks"], &document.metadata["new_chunks"]),
+        (&7.into(), &2.into())
+    );
+    let facts = Facts { kind: Some("a recipe".into()), ..Facts::default() };
+    let step = Checkpoint::Step { step: Step::DocumentClassification, facts };
+    ingest::advance(&mut job, &mut docs[0], &step, &config(true), at(5)).unwrap();
+    let document = &docs[0].document;
+    assert_eq!(document.message.as_deref(), Some("This looks like a recipe"));
+    assert_eq!(
+        (&document.metadata["kind"], &document.metadata["similar_name"]),
+        (&"a recipe".into(), &"old.txt".into())
+    );
 }

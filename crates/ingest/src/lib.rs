@@ -4,5 +4,6 @@
 //! process. Nothing here knows the database or HTTP.
 
 pub mod chunk;
+mod classify;
 pub mod extract;
 pub mod pipeline;

@@ -6,6 +6,7 @@ pub mod actor;
 pub mod analytics;
 mod api_keys;
 mod caller;
+pub mod check;
 mod command;
 mod controls;
 mod deletion;

@@ -102,7 +102,12 @@ impl Services {
     /// # Errors
     /// When the disk or the store fails.
     pub async fn sweep_files(&self, age: Duration) -> Result<usize> {
-        let mut removed = 0;
+        Ok(self.orphans(age, true).await?.len())
+    }
+
+    /// The keys of those files; removes them when asked to.
+    pub(crate) async fn orphans(&self, age: Duration, remove: bool) -> Result<Vec<String>> {
+        let mut orphans = vec![];
         let mut old = self.blobs.older_than(age);
         while let Some(keys) = old.next().await {
             // First who holds it, then the rows: a file that is held no more by then has its row.
@@ -112,11 +117,13 @@ impl Services {
             let ids: Vec<DocumentId> = of.iter().map(|(id, _)| *id).collect();
             let known = self.documents.existing(&ids).await?;
             for (_, key) in of.into_iter().filter(|(id, _)| !known.contains(id)) {
-                self.blobs.delete(&key).await?;
-                removed += 1;
+                if remove {
+                    self.blobs.delete(&key).await?;
+                }
+                orphans.push(key);
             }
         }
-        Ok(removed)
+        Ok(orphans)
     }
 
     /// Sweeps now and then, for as long as the future is polled. Where other servers may be uploading into the same

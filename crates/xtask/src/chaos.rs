@@ -18,12 +18,26 @@ struct Course {
     target: &'static str,
 }
 
-const COURSES: [Course; 1] = [Course {
-    name: "reconnects",
-    about: "R2: links reset, half-open, stalled, overrun, of a new epoch; client store = database each time",
-    package: "server",
-    target: "r2",
-}];
+const COURSES: [Course; 3] = [
+    Course {
+        name: "fuzz",
+        about: "S6: readers, chunkers and the parser of what the reading process says, on changed files",
+        package: "ingest",
+        target: "fuzz",
+    },
+    Course {
+        name: "kill",
+        about: "R1: the server killed at random while jobs are paused, resumed, cancelled, retried; each job audited",
+        package: "server",
+        target: "r1",
+    },
+    Course {
+        name: "reconnects",
+        about: "R2: links reset, half-open, stalled, overrun, of a new epoch; client store = database each time",
+        package: "server",
+        target: "r2",
+    },
+];
 
 #[derive(Default)]
 pub struct Options {

@@ -44,7 +44,7 @@ cargo xtask COMMAND
   test [--only unit|e2e] [FILTERS]     set up what tests need, run them, count them
   bench [NAME] [--smoke]               measure against the goals; --smoke only checks that the benches work
   chaos [NAME] [--count N] [--seed N] [--smoke]
-                                       what must hold however much goes wrong: reconnects
+                                       what must hold however much goes wrong: fuzz, kill, reconnects
   lint                                 rustfmt, clippy, and cargo-deny where it is installed
   setup [--all]                        only the set-up: compiler, npm packages, model; --all: also what tests need
 
@@ -190,7 +190,8 @@ fn chaos_options(mut args: lexopt::Parser) -> Done<chaos::Options> {
     while let Some(arg) = args.next()? {
         match arg {
             Long("smoke") => options.smoke = true,
-            Long("count") => options.count = Some(args.value()?.parse()?),
+            // A course of `kill` is a seed.
+            Long("count" | "seeds") => options.count = Some(args.value()?.parse()?),
             Long("seed") => options.seed = Some(args.value()?.parse()?),
             Value(name) if options.name.is_none() => options.name = Some(name.string()?),
             other => return Err(other.unexpected().into()),

@@ -1,8 +1,8 @@
 //! An account: what is changed in it over the public interface, what that says of it, and whether a client shows it.
 
-use crate::{Dice, place::Place};
+use crate::place::Place;
 use domain::{Document, Job, User, Workspace, pages::Since, reducer::Store, resource::Page};
-use measure::Failure;
+use measure::{Failure, dice::Dice};
 use reqwest::{Client as Http, Method, StatusCode};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value, json};

@@ -1,14 +1,14 @@
 //! A client as a browser's tab is one: the machine of the live link decides, the reducer keeps. Only the socket, the
 //! clock and the reading of what is on screen are made anew here.
 
-use crate::{Dice, account::Account, line::Line, place::Place};
+use crate::{account::Account, line::Line, place::Place};
 use app::live::{
     Transport,
     machine::{Action, Input, Link, Machine, Millis},
 };
 use domain::{ServerFrame, pages::Since, reducer::Store};
 use futures::{SinkExt, StreamExt};
-use measure::Failure;
+use measure::{Failure, dice::Dice};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::{
     net::TcpStream,
@@ -126,7 +126,7 @@ struct Tab {
     account: Arc<Account>,
     machine: Machine,
     store: Store,
-    socket: Option<WebSocketStream<TcpStream>>,
+    socket: Option<Socket>,
     began: Instant,
     put_forward: Millis,
     dice: Dice,
@@ -203,7 +203,7 @@ impl Tab {
                 self.socket = None;
                 return Ok(Some(match timeout(CONNECT, self.connect()).await {
                     Ok(Ok(socket)) => {
-                        self.socket = Some(socket);
+                        self.socket = Some(Socket { stream: socket, frames: VecDeque::new() });
                         Input::Opened
                     }
                     _ => Input::Closed(1006),
@@ -216,7 +216,7 @@ impl Tab {
             Action::Send(frame) => {
                 let text = serde_json::to_string(&frame)?;
                 if let Some(socket) = &mut self.socket
-                    && socket.send(Message::text(text)).await.is_err()
+                    && socket.stream.send(Message::text(text)).await.is_err()
                 {
                     self.socket = None;
                     return Ok(Some(Input::Closed(1006)));
@@ -252,16 +252,27 @@ impl Tab {
     }
 }
 
+struct Socket {
+    stream: WebSocketStream<TcpStream>,
+    /// What a message brought, and was not taken yet.
+    frames: VecDeque<ServerFrame>,
+}
+
 /// What the socket brings; never anything while there is none.
-async fn next(socket: &mut Option<WebSocketStream<TcpStream>>) -> Option<Input> {
+async fn next(socket: &mut Option<Socket>) -> Option<Input> {
     let Some(open) = socket else { return std::future::pending().await };
-    let closed = match open.next().await {
-        Some(Ok(Message::Text(text))) => {
-            return match serde_json::from_str(&text) {
-                Ok(frame) => Some(Input::Frame(frame)),
-                Err(_) => Some(Input::Closed(1006)),
-            };
-        }
+    if let Some(frame) = open.frames.pop_front() {
+        return Some(Input::Frame(frame));
+    }
+    let closed = match open.stream.next().await {
+        // A frame a line.
+        Some(Ok(Message::Text(text))) => match text.lines().map(serde_json::from_str).collect() {
+            Ok(frames) => {
+                open.frames = frames;
+                return None;
+            }
+            Err(_) => 1006,
+        },
         Some(Ok(Message::Close(frame))) => frame.map_or(1005, |frame| frame.code.into()),
         Some(Ok(_)) => return None,
         Some(Err(_)) | None => 1006,

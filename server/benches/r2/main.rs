@@ -16,7 +16,7 @@ mod place;
 use account::Account;
 use client::{Client, Looks};
 use line::Fault;
-use measure::{Asked, Failure};
+use measure::{Asked, Failure, dice::Dice};
 use place::Place;
 use std::{
     collections::BTreeMap,
@@ -60,35 +60,6 @@ impl fmt::Display for Kind {
             Kind::NewEpoch => "new epoch",
             Kind::Overrun => "overrun",
         })
-    }
-}
-
-/// Numbers that a seed decides (SplitMix64).
-#[derive(Clone)]
-pub struct Dice(u64);
-
-impl Dice {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// Below `n`.
-    pub fn below(&mut self, n: u64) -> u64 {
-        self.next() % n.max(1)
-    }
-
-    /// In `[0, 1)`.
-    pub fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
-    }
-
-    /// Dice of somebody else, whose throws do not depend on when these are thrown.
-    pub fn other(&mut self) -> Self {
-        Self(self.next())
     }
 }
 
@@ -162,7 +133,7 @@ struct World {
 
 impl World {
     async fn new(seed: u64) -> Result<Self, Failure> {
-        let mut dice = Dice(seed);
+        let mut dice = Dice::new(seed);
         let place = Place::open().await?;
         let mut accounts = vec![];
         for n in 0..ACCOUNTS {

@@ -13,7 +13,7 @@ use axum::{
 use bytes::Bytes;
 use domain::{
     ClientFrame, Problem, ServerFrame,
-    event::{MAX_CLIENT_FRAME, PING_SECONDS, SILENCE_SECONDS, close},
+    event::{MAX_CLIENT_FRAME, MAX_GATHER_MS, PING_SECONDS, SILENCE_SECONDS, close},
 };
 use futures::{Sink, Stream};
 use services::{
@@ -29,8 +29,14 @@ const HELLO: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_secs(2);
 const PING: Duration = Duration::from_secs(PING_SECONDS);
 const SILENCE: Duration = Duration::from_secs(SILENCE_SECONDS);
-/// Buffers of a socket, in bytes. The library's own default, 128 KiB each, would be most of what a socket costs.
-const BUFFER: usize = 4 * 1024;
+/// What a socket reads at once, in bytes: a client says hello and pongs. It lies there as long as the socket does, so with
+/// the library's own default, 128 KiB, it would be most of what a socket costs, and with 4 KiB still half.
+const READ_BUFFER: usize = 512;
+/// What is written before it is flushed, in bytes.
+const WRITE_BUFFER: usize = 4 * 1024;
+/// Gathered frames are no longer than this together, in bytes, save a single one that is: what was missed overnight
+/// comes in messages that a client can take one by one.
+const GATHERED: usize = 64 * 1024;
 
 /// The live stream, as `docs/PROTOCOL.md` describes it. A socket without a valid session is accepted and closed with
 /// 4401, since a browser cannot see why an upgrade failed; with an API key that is not valid there is no upgrade.
@@ -49,8 +55,8 @@ pub async fn socket(
     let sockets = app.0.sockets.clone();
     let counted = sockets.token();
     upgrade
-        .read_buffer_size(BUFFER)
-        .write_buffer_size(BUFFER)
+        .read_buffer_size(READ_BUFFER)
+        .write_buffer_size(WRITE_BUFFER)
         .max_message_size(MAX_CLIENT_FRAME)
         .max_frame_size(MAX_CLIENT_FRAME)
         .on_upgrade(move |socket| async move {
@@ -132,7 +138,9 @@ async fn carry(
     let mut next_ping = Instant::now() + PING;
     loop {
         // While frames still wait for the client, no more are taken: they wait in the hub, which conflates them.
-        let idle = link.is_flushed();
+        let flushed = link.is_flushed();
+        let rested = link.rested;
+        let idle = flushed && rested <= Instant::now();
         let wake = next_ping.min(link.heard + SILENCE);
         tokio::select! {
             progress = link.drive() => match progress {
@@ -150,6 +158,8 @@ async fn carry(
                 Ok(Outgoing::GoingAway) => return GOING_AWAY,
                 Err(e) => return store_failed(&e),
             },
+            // What came meanwhile is taken together.
+            () = sleep_until(rested), if flushed && !idle => {}
             () = sleep_until(wake) => {
                 let now = Instant::now();
                 if now >= link.heard + SILENCE {
@@ -182,6 +192,27 @@ async fn look_at_session(app: &AppState, who: &Caller, token: &Token) -> Option<
     }
 }
 
+/// Frames as messages of several lines. JSON escapes the ends of lines that it holds.
+fn as_lines(frames: Vec<Bytes>) -> Vec<Bytes> {
+    let mut messages = vec![];
+    let mut rest = frames.as_slice();
+    while let Some(first) = rest.first() {
+        let mut length = first.len();
+        let fits = |frame: &&Bytes| {
+            length += frame.len() + 1;
+            length <= GATHERED
+        };
+        let more = rest[1..].iter().take_while(fits).count();
+        let (message, others) = rest.split_at(1 + more);
+        messages.push(match message {
+            [alone] => alone.clone(),
+            several => Bytes::from(several.join(&b'\n')),
+        });
+        rest = others;
+    }
+    messages
+}
+
 fn encode(frame: &ServerFrame) -> Bytes {
     // Plain data with text keys: encoding it cannot fail.
     serde_json::to_vec(frame).map(Bytes::from).unwrap_or_default()
@@ -191,6 +222,10 @@ fn encode(frame: &ServerFrame) -> Bytes {
 struct Link {
     socket: WebSocket,
     outbox: VecDeque<Bytes>,
+    /// How long the client lets frames be gathered, when it does.
+    gather: Option<Duration>,
+    /// Until then nothing more is taken, since the client was just sent something.
+    rested: Instant,
     /// Something was written that may still sit in a buffer.
     dirty: bool,
     /// When the client was last heard.
@@ -206,11 +241,18 @@ enum Progress {
 
 impl Link {
     fn new(socket: WebSocket) -> Self {
-        Self { socket, outbox: VecDeque::new(), dirty: false, heard: Instant::now() }
+        let now = Instant::now();
+        Self { socket, outbox: VecDeque::new(), gather: None, rested: now, dirty: false, heard: now }
     }
 
     fn queue(&mut self, frames: Vec<Bytes>) {
-        self.outbox.extend(frames);
+        match self.gather {
+            None => self.outbox.extend(frames),
+            Some(time) => {
+                self.rested = Instant::now() + time;
+                self.outbox.extend(as_lines(frames));
+            }
+        }
     }
 
     fn is_flushed(&self) -> bool {
@@ -221,7 +263,8 @@ impl Link {
     async fn hello(&mut self) -> Result<Resume, Ending> {
         loop {
             match self.drive().await {
-                Progress::Heard(ClientFrame::Hello { epoch, last_seq }) => {
+                Progress::Heard(ClientFrame::Hello { epoch, last_seq, gather_ms }) => {
+                    self.gather = gather_ms.map(|ms| Duration::from_millis(ms.min(MAX_GATHER_MS)));
                     return Ok(Resume { epoch, last_seq });
                 }
                 Progress::Heard(ClientFrame::Pong) => {
@@ -332,4 +375,22 @@ fn ending_of(e: &axum::Error) -> Ending {
         return Ending::Close(1007, "frames are UTF-8");
     }
     Ending::Gone
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gathered_frames_are_lines_and_no_message_is_too_long() {
+        let frame = |n: usize| Bytes::from(vec![b'a'; n]);
+        assert!(as_lines(vec![]).is_empty());
+        assert_eq!(as_lines(vec![frame(3)]), [frame(3)]);
+        assert_eq!(as_lines(vec![frame(1), frame(2)]), [Bytes::from_static(b"a\naa")]);
+        let sizes = |frames: Vec<Bytes>| as_lines(frames).iter().map(Bytes::len).collect::<Vec<_>>();
+        // One that is longer than a message goes alone.
+        assert_eq!(sizes(vec![frame(5), frame(GATHERED + 1), frame(5)]), [5, GATHERED + 1, 5]);
+        assert_eq!(sizes(vec![frame(GATHERED / 2); 3]), [GATHERED / 2, GATHERED / 2, GATHERED / 2]);
+        assert_eq!(sizes(vec![frame(GATHERED / 2 - 1); 3]), [GATHERED - 1, GATHERED / 2 - 1]);
+    }
 }

@@ -6,6 +6,7 @@ mod account;
 mod api_keys;
 mod auth;
 mod bounds;
+mod check;
 mod cli;
 mod common;
 mod controls;
@@ -20,6 +21,7 @@ mod health;
 mod history;
 mod hostile;
 mod jobs;
+mod known;
 mod live;
 #[path = "../../../crates/ingest/tests/support/office.rs"]
 #[allow(clippy::unwrap_used, reason = "it is a part of tests")]

@@ -138,6 +138,9 @@ fn files() -> Vec<(&'static str, &'static str, u64, State)> {
     vec![
         ("minutes.txt", "text/plain", 8_120, State::Waiting),
         ("annual-report-2024.pdf", "application/pdf", 48_302_110, State::Sending(42.0, Some(speed))),
+        ("atlas-of-the-coast.pdf", "application/pdf", 61_004_800, State::Paused(62.0)),
+        ("minutes-2019.pdf", "application/pdf", 22_100_000, State::Held(18.0)),
+        ("minutes-2020.pdf", "application/pdf", 24_700_000, State::Reselect(62.0)),
         ("handbook.html", "text/html", 183_000, State::Kept),
         ("notes.md", "text/markdown", 4_100, State::Joining),
         ("empty.txt", "text/plain", 0, State::Refused("The file is empty.".into())),

@@ -5,7 +5,7 @@ use crate::{
     components::{Icon, IconName},
     effect::effect,
     paths,
-    upload::{Chosen, Uploads},
+    upload::{Chosen, Uploads, has_unfinished},
     view,
 };
 use domain::{WorkspaceId, files::ACCEPT};
@@ -20,11 +20,17 @@ use web_sys::{DataTransfer, DragEvent, File, FileList, FileSystemEntry, HtmlInpu
 #[component]
 pub fn Picker(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let uploads = Uploads::expect();
+    // What was on its way when the page was loaded anew.
+    effect(move || {
+        if has_unfinished(id) {
+            add(uploads, id, None);
+        }
+    });
     let on_change = move |ev: ev::Event| {
         let Some(input) = ev.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
         let files = input.files().map(|list| files_of(&list)).unwrap_or_default();
         if !files.is_empty() {
-            add(uploads, id, Chosen { files, folders: vec![] });
+            add(uploads, id, Some(Chosen { files, folders: vec![] }));
         }
         // So that the same file can be chosen again.
         input.set_value("");
@@ -99,7 +105,7 @@ pub fn DropOverlay(id: WorkspaceId, locked: Locked) -> impl IntoView {
             return;
         }
         if let Some(chosen) = ev.data_transfer().map(|data| chosen(&data)) {
-            add(uploads, id, chosen);
+            add(uploads, id, Some(chosen));
         }
     };
     effect(move || {
@@ -119,8 +125,8 @@ pub fn DropOverlay(id: WorkspaceId, locked: Locked) -> impl IntoView {
     }
 }
 
-/// Begins with what was chosen, once the part of the WASM that does it is here.
-fn add(uploads: Uploads, id: WorkspaceId, chosen: Chosen) {
+/// Begins with what was chosen, or brings back what was on its way, once the part of the WASM that does it is here.
+fn add(uploads: Uploads, id: WorkspaceId, chosen: Option<Chosen>) {
     spawn_local(async move {
         let begun = begin(uploads, id, chosen).await;
         uploads.failed().set(begun.is_err());
@@ -128,8 +134,12 @@ fn add(uploads: Uploads, id: WorkspaceId, chosen: Chosen) {
 }
 
 #[wasm_split(upload, fallible)]
-fn begin(uploads: Uploads, id: WorkspaceId, chosen: Chosen) -> Result<(), SplitLoaderError> {
-    uploads.add(id, chosen, |key| view! { <UploadRow key_of=key /> });
+fn begin(uploads: Uploads, id: WorkspaceId, chosen: Option<Chosen>) -> Result<(), SplitLoaderError> {
+    let row = |key| view! { <UploadRow key_of=key /> };
+    match chosen {
+        Some(chosen) => uploads.add(id, chosen, row),
+        None => uploads.restore(id, row),
+    }
     Ok(())
 }
 

@@ -6,18 +6,26 @@ use crate::{
     upload::{Speed, State, Uploads},
     view,
 };
-use domain::message::count;
-use leptos::prelude::*;
+use domain::{files::ACCEPT, message::count};
+use leptos::{ev, prelude::*};
+use wasm_bindgen::JsCast;
+use web_sys::HtmlInputElement;
 
 #[component]
 pub fn UploadRow(key_of: u64) -> impl IntoView {
     let uploads = Uploads::expect();
     let upload = uploads.row(key_of)?;
+    let is_long = upload.is_long();
     let state = RwSignal::from(upload.state);
     let kind = Memo::new(move |_| state.with(Kind::of));
     let before = uploads.before(key_of);
+    // Why the file that was chosen again is not the one that is meant.
+    let other = RwSignal::new(None::<String>);
     let percent = Signal::derive(move || match state.get() {
-        State::Sending(percent, _) => percent,
+        State::Sending(percent, _)
+        | State::Held(percent)
+        | State::Paused(percent)
+        | State::Reselect(percent) => percent,
         State::Kept | State::Joining => 100.0,
         _ => 0.0,
     });
@@ -25,17 +33,23 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
         State::Refused(reason) | State::Broken(reason) => Some(reason),
         State::Sending(_, speed) => speed.map(sentence),
         State::Waiting => before.get().map(place),
-        State::Kept | State::Joining => None,
+        State::Held(_) => Some("No answer; it goes on by itself.".to_owned()),
+        State::Reselect(_) => other.get().or_else(|| Some("Choose the file again to go on.".to_owned())),
+        State::Paused(_) | State::Kept | State::Joining => None,
     };
     let word = move || match state.get() {
         State::Waiting => "Waiting".to_owned(),
         State::Sending(percent, _) => format!("Uploading · {}", words::percent(percent, false)),
+        State::Paused(percent) => format!("Paused · {}", words::percent(percent, false)),
+        State::Held(percent) | State::Reselect(percent) => {
+            format!("Interrupted · {}", words::percent(percent, false))
+        }
         State::Kept | State::Joining => "Uploaded".to_owned(),
         State::Refused(_) => "Not taken".to_owned(),
         State::Broken(_) => "Not uploaded".to_owned(),
     };
     let name = upload.name;
-    let (label, title) = (name.clone(), name.clone());
+    let (label, title, again) = (name.clone(), name.clone(), name.clone());
     Some(view! {
         <div class="doc-row" role="row" data-upload=label data-status=move || kind.get().status()>
             <span class="doc-icon" role="cell">
@@ -47,7 +61,9 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
             <span class="doc-state" role="cell">
                 <span class="badge" data-status=move || kind.get().status() data-size="sm">
                     {move || match kind.get() {
-                        Kind::Waiting | Kind::Kept => view! { <Icon name=IconName::Clock /> },
+                        Kind::Waiting | Kind::Kept | Kind::Held => view! { <Icon name=IconName::Clock /> },
+                        Kind::Paused => view! { <Icon name=IconName::Pause /> },
+                        Kind::Reselect => view! { <Icon name=IconName::Warning /> },
                         Kind::Moving | Kind::Joining => view! { <LoadingSpinner size=Size::Md /> },
                         Kind::Refused | Kind::Broken => view! { <Icon name=IconName::CrossCircle /> },
                     }}
@@ -68,10 +84,29 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
                             <IconButton icon=IconName::Retry label="Try again" on:click=move |_| uploads.retry(key_of) />
                         })
                 }}
+                {move || match kind.get() {
+                    Kind::Moving | Kind::Held if is_long => {
+                        Some(view! {
+                            <IconButton icon=IconName::Pause label="Pause upload" on:click=move |_| uploads.pause(key_of) />
+                        })
+                    }
+                    Kind::Paused => {
+                        Some(view! {
+                            <IconButton icon=IconName::Play label="Resume upload" on:click=move |_| uploads.resume(key_of) />
+                        })
+                    }
+                    _ => None,
+                }}
+                {move || {
+                    (kind.get() == Kind::Reselect)
+                        .then(|| view! { <ChooseAgain name=again.clone() chosen=move |file| other.set(uploads.choose_again(key_of, &file)) /> })
+                }}
                 {move || {
                     let label = match kind.get() {
                         Kind::Broken | Kind::Refused => "Dismiss",
-                        Kind::Waiting | Kind::Moving | Kind::Kept => "Cancel upload",
+                        Kind::Waiting | Kind::Moving | Kind::Kept | Kind::Held | Kind::Paused | Kind::Reselect => {
+                            "Cancel upload"
+                        }
                         Kind::Joining => return None,
                     };
                     Some(view! {
@@ -82,6 +117,27 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
             <DocumentProgress value=percent />
         </div>
     })
+}
+
+/// Opens the browser's picker for the file of a row: a page that was loaded anew may not read it by itself.
+#[component]
+fn ChooseAgain(name: String, chosen: impl Fn(web_sys::File) + 'static) -> impl IntoView {
+    let label = format!("Choose {name} again");
+    let title = label.clone();
+    let on_change = move |ev: ev::Event| {
+        let Some(input) = ev.target().and_then(|t| t.dyn_into::<HtmlInputElement>().ok()) else { return };
+        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+            chosen(file);
+        }
+        // So that the same file can be chosen again.
+        input.set_value("");
+    };
+    view! {
+        <label class="icon-button" title=title>
+            <Icon name=IconName::Upload />
+            <input class="sr-only" type="file" accept=ACCEPT aria-label=label on:change=on_change />
+        </label>
+    }
 }
 
 /// "2 files before this one"
@@ -99,6 +155,9 @@ fn sentence(speed: Speed) -> String {
 enum Kind {
     Waiting,
     Moving,
+    Held,
+    Paused,
+    Reselect,
     Kept,
     Joining,
     Refused,
@@ -110,6 +169,9 @@ impl Kind {
         match state {
             State::Waiting => Kind::Waiting,
             State::Sending(..) => Kind::Moving,
+            State::Held(_) => Kind::Held,
+            State::Paused(_) => Kind::Paused,
+            State::Reselect(_) => Kind::Reselect,
             State::Kept => Kind::Kept,
             State::Joining => Kind::Joining,
             State::Refused(_) => Kind::Refused,
@@ -121,6 +183,8 @@ impl Kind {
     const fn status(self) -> &'static str {
         match self {
             Kind::Waiting | Kind::Kept => "pending",
+            Kind::Held | Kind::Reselect => "interrupted",
+            Kind::Paused => "paused",
             Kind::Moving | Kind::Joining => "processing",
             Kind::Refused | Kind::Broken => "failed",
         }

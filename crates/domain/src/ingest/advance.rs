@@ -69,6 +69,7 @@ pub fn advance(
                 run_phase(&mut job.job, phase, now)?;
             }
             end_step(doc, StepStatus::Complete, None, now, &mut events);
+            learn(doc, facts);
             begin_step(doc, step.clone(), friendly(WRITTEN, step, facts), now, &mut events);
         }
         Checkpoint::Loaded { pages, characters, title, warnings } => {
@@ -105,8 +106,30 @@ pub fn advance(
             }
             set_progress(doc, 0);
         }
-        Checkpoint::Embedded { vectors } => {
-            let n = vectors.len() as u64;
+        Checkpoint::Compared { with, filename, shared } => {
+            if let Some(similarity) = likeness(*shared, doc.document.chunk_count) {
+                say_alike(doc, *with, filename, *shared, similarity);
+                let facts =
+                    Facts { chunks: Some(doc.document.chunk_count), ..Facts::told(&doc.document.metadata) };
+                end_step(doc, StepStatus::Complete, None, now, &mut events);
+                let sentence = friendly(WRITTEN, &Step::NearDuplicateFound, &facts);
+                begin_step(doc, Step::NearDuplicateFound, sentence, now, &mut events);
+            }
+        }
+        Checkpoint::Embedded { .. } | Checkpoint::Known { .. } => {
+            let n = match checkpoint {
+                Checkpoint::Embedded { vectors } => vectors.len() as u64,
+                Checkpoint::Known { passages } => {
+                    let n = passages.len() as u64;
+                    let known = doc.known() + n;
+                    if let Some(metadata) = doc.document.metadata.as_object_mut() {
+                        metadata.insert(KNOWN_CHUNKS.to_owned(), known.into());
+                    }
+                    job.job.metrics.chunks_skipped += n;
+                    n
+                }
+                _ => 0,
+            };
             doc.embedded += n;
             job.job.phase_details[2].items_processed += n;
             job.job.metrics.chunks_embedded += n;
@@ -173,6 +196,44 @@ pub fn advance(
     }
     tell_job(job, &before, now, &mut events);
     Ok(Told { events, counts_changed })
+}
+
+/// What a step found out about the document itself stays with it.
+fn learn(doc: &mut DocumentState, facts: &Facts) {
+    let Facts { columns, rows, new_rows, existing_rows, kind, origin, .. } = facts;
+    let found = Facts {
+        columns: *columns,
+        rows: *rows,
+        new_rows: *new_rows,
+        existing_rows: *existing_rows,
+        kind: kind.clone(),
+        origin: origin.clone(),
+        ..Facts::default()
+    };
+    if let Some(metadata) = doc.document.metadata.as_object_mut() {
+        metadata.extend(found.extra());
+    }
+}
+
+/// From so much in common on, documents are told to be alike.
+const ALIKE: f64 = 0.5;
+
+/// How much of a document another one has, when that is worth a word; 0–1.
+fn likeness(shared: u64, all: u64) -> Option<f64> {
+    let similarity = shared.min(all) as f64 / all.max(1) as f64;
+    (similarity >= ALIKE).then_some(similarity)
+}
+
+/// Notes with which document this one is alike, under the names of the facts.
+fn say_alike(doc: &mut DocumentState, with: DocumentId, filename: &str, shared: u64, similarity: f64) {
+    let all = doc.document.chunk_count;
+    if let Some(metadata) = doc.document.metadata.as_object_mut() {
+        metadata.insert("similar_to".to_owned(), with.to_string().into());
+        metadata.insert("similar_name".to_owned(), filename.into());
+        metadata.insert("similarity_score".to_owned(), similarity.into());
+        metadata.insert("shared_chunks".to_owned(), shared.min(all).into());
+        metadata.insert("new_chunks".to_owned(), all.saturating_sub(shared).into());
+    }
 }
 
 /// The document ends here; the job goes on with the others.

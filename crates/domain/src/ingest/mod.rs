@@ -85,6 +85,7 @@ pub struct Failure {
 }
 
 /// A piece of work that is done, committed with its results.
+#[expect(clippy::large_enum_variant, reason = "one at a time is made and committed")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Checkpoint {
     /// A step begins. Nothing is stored but what the screen shows.
@@ -95,6 +96,10 @@ pub enum Checkpoint {
     Chunked { chunks: Vec<NewChunk> },
     /// A batch of vectors, committed with this.
     Embedded { vectors: Vec<(ChunkId, Vec<f32>)> },
+    /// Passages that the workspace has word for word already, each with one of those: it takes that one's vector.
+    Known { passages: Vec<(ChunkId, ChunkId)> },
+    /// Another document shares passages with this one; that is told when it is most of them.
+    Compared { with: DocumentId, filename: String, shared: u64 },
     /// The last step: the full text is written and the document becomes ready.
     Indexed,
     /// The document ends here; the job goes on with the others.
@@ -134,6 +139,9 @@ impl Pace {
     }
 }
 
+/// Name in a document's metadata: passages of its run whose vectors the workspace had already.
+pub(super) const KNOWN_CHUNKS: &str = "known_chunks";
+
 /// A document as a store keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentState {
@@ -164,6 +172,14 @@ pub struct DocumentState {
     pub reached: Stage,
     /// What its work failed by since it last got on; it is tried three times in all.
     pub failures: Vec<String>,
+}
+
+impl DocumentState {
+    /// Of the passages that have their vector, those that did not have to be embedded for it.
+    fn known(&self) -> u64 {
+        let known = self.document.metadata.get(KNOWN_CHUNKS).and_then(serde_json::Value::as_u64);
+        known.unwrap_or_default().min(self.embedded)
+    }
 }
 
 /// What a change leads to.

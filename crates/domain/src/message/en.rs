@@ -71,7 +71,10 @@ pub(super) fn step(step: &Step, facts: &Facts) -> String {
             Some(n) => format!("Found {} in your data", count(n, "column", "columns")),
             None => "Analyzing the structure of your data…".into(),
         },
-        Step::PlatformDetection => "Figuring out where this data came from…".into(),
+        Step::PlatformDetection => match &facts.origin {
+            Some(origin) => format!("This comes from {origin}"),
+            None => "Figuring out where this data came from…".into(),
+        },
         Step::DocumentClassification => match &facts.kind {
             Some(kind) => format!("This looks like {kind}"),
             None => "Understanding what type of document this is…".into(),
@@ -92,7 +95,14 @@ pub(super) fn step(step: &Step, facts: &Facts) -> String {
                 } else {
                     "a"
                 };
-                format!("Found {article} {percent} % match with something I processed earlier")
+                let with = facts.similar_name.as_deref().unwrap_or("something I processed earlier");
+                let parts = match (facts.new_chunks, facts.shared_chunks) {
+                    (Some(new), Some(old)) => {
+                        format!(": {}, {} known", count(new, "new part", "new parts"), number(old))
+                    }
+                    _ => String::new(),
+                };
+                format!("Found {article} {percent} % match with {with}{parts}")
             }
             None => "Found a similar file: let me compare them".into(),
         },

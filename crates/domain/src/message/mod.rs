@@ -32,7 +32,14 @@ pub struct Facts {
     pub existing_rows: Option<u64>,
     /// 0–1.
     pub similarity: Option<f64>,
+    /// What it is similar to.
+    pub similar_name: Option<String>,
+    /// Passages of it that are in no other document, and those that are.
+    pub new_chunks: Option<u64>,
+    pub shared_chunks: Option<u64>,
     pub kind: Option<String>,
+    /// The program or the place that a file comes from.
+    pub origin: Option<String>,
     pub reason: Option<String>,
     /// What a model said of a step that the catalogue does not know. [`FILE`] stands where the name of the file belongs.
     pub sentence: Option<String>,
@@ -43,6 +50,8 @@ pub const FILE: &str = "{file}";
 
 /// What kind of document it is, in no more letters than these.
 const LONGEST_KIND: usize = 60;
+/// The name of another file, in no more than these.
+const LONGEST_NAME: usize = 255;
 
 impl Facts {
     pub fn file(name: &str) -> Self {
@@ -52,7 +61,10 @@ impl Facts {
     /// What is said beside a step, by the names that outside workers use. What is no such fact is passed over.
     pub fn told(metadata: &Value) -> Self {
         let number = |name: &str| metadata.get(name).and_then(Value::as_u64);
-        let plain = |text: &&str| text.chars().count() <= LONGEST_KIND && !text.chars().any(char::is_control);
+        let short =
+            |text: &&str, most: usize| text.chars().count() <= most && !text.chars().any(char::is_control);
+        let plain = |text: &&str| short(text, LONGEST_KIND);
+        let name = |text: &&str| short(text, LONGEST_NAME);
         Self {
             pages: number("pages"),
             columns: number("columns"),
@@ -60,7 +72,15 @@ impl Facts {
             new_rows: number("new_rows"),
             existing_rows: number("existing_rows"),
             similarity: metadata.get("similarity_score").and_then(Value::as_f64),
+            similar_name: metadata
+                .get("similar_name")
+                .and_then(Value::as_str)
+                .filter(name)
+                .map(str::to_owned),
+            new_chunks: number("new_chunks"),
+            shared_chunks: number("shared_chunks"),
             kind: metadata.get("kind").and_then(Value::as_str).filter(plain).map(str::to_owned),
+            origin: metadata.get("origin").and_then(Value::as_str).filter(plain).map(str::to_owned),
             ..Self::default()
         }
     }
@@ -79,7 +99,11 @@ impl Facts {
             new_rows,
             existing_rows,
             similarity,
+            similar_name,
+            new_chunks,
+            shared_chunks,
             kind,
+            origin,
             reason,
         } = self;
         let mut extra = Map::new();
@@ -96,12 +120,16 @@ impl Facts {
             ("rows", rows),
             ("new_rows", new_rows),
             ("existing_rows", existing_rows),
+            ("new_chunks", new_chunks),
+            ("shared_chunks", shared_chunks),
         ];
         for (name, number) in numbers {
             put(name, number.map(Value::from));
         }
         put("similarity_score", similarity.map(Value::from));
+        put("similar_name", similar_name.as_deref().map(Value::from));
         put("kind", kind.as_deref().map(Value::from));
+        put("origin", origin.as_deref().map(Value::from));
         put("reason", reason.as_deref().map(Value::from));
         extra
     }

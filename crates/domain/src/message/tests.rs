@@ -17,7 +17,11 @@ fn all() -> Facts {
         new_rows: Some(42),
         existing_rows: Some(1_156),
         similarity: Some(0.87),
+        similar_name: Some("expenses-2024.csv".into()),
+        new_chunks: Some(42),
+        shared_chunks: Some(156),
         kind: Some("an invoice".into()),
+        origin: Some("Microsoft Excel".into()),
         reason: Some("The disk is full".into()),
         ..Facts::file("expenses.csv")
     }
@@ -53,11 +57,7 @@ const CATALOGUE: [(&str, &str, &str); 31] = [
         "Checking if I've seen expenses.csv before…",
     ),
     ("field_detection", "Analyzing the structure of your data…", "Found 12 columns in your data"),
-    (
-        "platform_detection",
-        "Figuring out where this data came from…",
-        "Figuring out where this data came from…",
-    ),
+    ("platform_detection", "Figuring out where this data came from…", "This comes from Microsoft Excel"),
     ("document_classification", "Understanding what type of document this is…", "This looks like an invoice"),
     (
         "starting_transaction",
@@ -75,7 +75,7 @@ const CATALOGUE: [(&str, &str, &str); 31] = [
     (
         "near_duplicate_found",
         "Found a similar file: let me compare them",
-        "Found an 87 % match with something I processed earlier",
+        "Found an 87 % match with expenses-2024.csv: 42 new parts, 156 known",
     ),
     (
         "content_duplicate_found",

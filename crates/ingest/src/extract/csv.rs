@@ -26,9 +26,9 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
     for record in records(text, delimiter, quoting) {
         table.row(cells(&record))?;
     }
-    table.finish()?;
+    let size = table.finish()?;
     let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
-    Ok(draft.finish(None, warnings))
+    Ok(ExtractedText { table: Some(size), ..draft.finish(None, warnings) })
 }
 
 /// Whether a text that is not called a table is one all the same: every line has the same columns under names, and

@@ -80,7 +80,7 @@ impl Draft {
 
     pub fn finish(self, title: Option<String>, warnings: Vec<Warning>) -> ExtractedText {
         let spans = outline::spans(&self.text, &self.headings);
-        ExtractedText { text: self.text, spans, title, warnings }
+        ExtractedText { text: self.text, spans, title, warnings, ..ExtractedText::default() }
     }
 }
 

@@ -9,6 +9,9 @@ use std::rc::Rc;
 /// More elements than a page that people read has; the cost of finding the main text grows faster than linearly.
 const MAX_ELEMENTS: usize = 200_000;
 
+/// What a page says of itself stands in no more of it than this, in bytes.
+const HEAD: usize = 64 * 1024;
+
 /// When what was taken for the main text has less than this share of the page's letters, the guess was wrong (an
 /// index, a reference page, a page of many small parts) and the whole page is kept.
 const MAIN_SHARE: f64 = 0.5;
@@ -59,7 +62,46 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
         _ => {}
     }
     let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
-    Ok(ExtractedText { spans: outline::spans(&text, &headings), text, title, warnings })
+    let made_with = generator(&decoded.text);
+    let spans = outline::spans(&text, &headings);
+    Ok(ExtractedText { spans, text, title, warnings, made_with, table: None })
+}
+
+/// What a page says of the program that made it, in `<meta name="generator" content="…">` near its beginning.
+fn generator(html: &str) -> Option<String> {
+    let mut head = &html[..html.floor_char_boundary(HEAD)];
+    while let Some(at) = find(head, "<meta") {
+        let tag = &head[at + "<meta".len()..];
+        let (attributes, rest) = tag.split_once('>')?;
+        let named = attribute(attributes, "name").is_some_and(|name| name.eq_ignore_ascii_case("generator"));
+        if let Some(program) = attribute(attributes, "content").filter(|_| named) {
+            let program = outline::shown(program);
+            return Some(program).filter(|program| program.chars().any(char::is_alphabetic));
+        }
+        head = rest;
+    }
+    None
+}
+
+/// The value of an attribute that stands between quotation marks.
+fn attribute<'a>(attributes: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = attributes;
+    while let Some(at) = find(rest, name) {
+        let before = rest[..at].chars().next_back();
+        rest = &rest[at + name.len()..];
+        let Some(value) = rest.trim_start().strip_prefix('=') else { continue };
+        let value = value.trim_start();
+        let quote = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        if before.is_none_or(char::is_whitespace) {
+            return value[1..].split(quote).next();
+        }
+    }
+    None
+}
+
+/// Where a word of ASCII letters begins, whatever their case.
+fn find(text: &str, word: &str) -> Option<usize> {
+    text.as_bytes().windows(word.len()).position(|found| found.eq_ignore_ascii_case(word.as_bytes()))
 }
 
 /// Whatever is inside, as it stands: without a fence, a line of dashes in an example would make a heading of it.
@@ -135,6 +177,19 @@ mod tests {
             (0..50).all(|i| doc.text.contains(&format!("setting\\_{i}"))
                 || doc.text.contains(&format!("setting_{i}")))
         );
+    }
+
+    #[test]
+    fn the_program_that_made_a_page_is_read() {
+        let of = |head: &str| generator(&format!("<!doctype html><head>{head}</head><body>x"));
+        assert_eq!(
+            of(r#"<META content="WordPress 6.4" NAME='Generator'>"#).as_deref(),
+            Some("WordPress 6.4")
+        );
+        assert_eq!(of(r#"<meta name="description" content="generator"><meta name=generator>"#), None);
+        assert_eq!(of(r#"<meta data-name="generator" content="x">"#), None);
+        assert_eq!(of(r#"<meta name="generator" content="7">"#), None);
+        assert_eq!(of("<meta name="), None);
     }
 
     #[test]

@@ -47,6 +47,26 @@ pub struct ExtractedText {
     pub title: Option<String>,
     /// What could not be read although the document as a whole could.
     pub warnings: Vec<Warning>,
+    /// The program that made it, as the file says.
+    #[serde(default)]
+    pub made_with: Option<String>,
+    /// Of a table: how large it is.
+    #[serde(default)]
+    pub table: Option<TableSize>,
+}
+
+/// The rows of a table with something in them, without that of the names, and the columns that have a name or a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableSize {
+    pub columns: u64,
+    pub rows: u64,
+}
+
+impl TableSize {
+    /// With another table below it.
+    pub fn and(self, other: Self) -> Self {
+        Self { columns: self.columns.max(other.columns), rows: self.rows + other.rows }
+    }
 }
 
 /// A stretch of the text with one page and one heading.

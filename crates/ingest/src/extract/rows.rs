@@ -2,7 +2,7 @@
 //! passage says what its numbers mean wherever the table is cut.
 
 use super::{
-    ExtractCode,
+    ExtractCode, TableSize,
     draft::{Draft, one_line},
 };
 use std::collections::HashSet;
@@ -24,11 +24,19 @@ pub struct Table<'d> {
     waiting: Vec<Row>,
     decided: bool,
     named_before: bool,
+    size: TableSize,
 }
 
 impl<'d> Table<'d> {
     pub fn new(draft: &'d mut Draft) -> Self {
-        Self { draft, names: Row::new(), waiting: Vec::new(), decided: false, named_before: false }
+        Self {
+            draft,
+            names: Row::new(),
+            waiting: Vec::new(),
+            decided: false,
+            named_before: false,
+            size: TableSize::default(),
+        }
     }
 
     pub fn row(&mut self, mut row: Row) -> Result<(), ExtractCode> {
@@ -58,8 +66,10 @@ impl<'d> Table<'d> {
         Ok(())
     }
 
-    pub fn finish(mut self) -> Result<(), ExtractCode> {
-        self.decide()
+    /// Answers how large it was.
+    pub fn finish(mut self) -> Result<TableSize, ExtractCode> {
+        self.decide()?;
+        Ok(self.size)
     }
 
     fn decide(&mut self) -> Result<(), ExtractCode> {
@@ -73,6 +83,7 @@ impl<'d> Table<'d> {
                     self.draft.paragraph(&cells.join(" "))?;
                 }
                 self.names = waiting[at].clone();
+                self.size.columns = self.size.columns.max(self.names.len() as u64);
                 if waiting.len() == at + 1 {
                     // Names without a row under them are all there is to say.
                     let names = std::mem::take(&mut self.names);
@@ -97,6 +108,7 @@ impl<'d> Table<'d> {
             }
             line.push_str(cell.trim());
         }
+        self.size = self.size.and(TableSize { columns: row.len() as u64, rows: 1 });
         self.draft.item(0, "-", &line)
     }
 }

@@ -5,7 +5,7 @@ use super::{ExtractCode, ExtractedText, Span, Warning, decode, outline};
 pub fn read_text(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     let (text, warnings) = decoded(bytes)?;
     let spans = vec![Span { start: 0, end: text.len(), page: None, heading: None }];
-    Ok(ExtractedText { text, spans, title: None, warnings })
+    Ok(ExtractedText { text, spans, warnings, ..ExtractedText::default() })
 }
 
 pub fn read_markdown(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
@@ -19,7 +19,13 @@ pub fn read_markdown(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     let title = front
         .and_then(|f| f.title)
         .or_else(|| headings.iter().find(|h| h.level == 1).or(headings.first()).map(|h| h.text.clone()));
-    Ok(ExtractedText { spans: outline::spans(&text, &headings), text, title, warnings })
+    Ok(ExtractedText {
+        spans: outline::spans(&text, &headings),
+        text,
+        title,
+        warnings,
+        ..ExtractedText::default()
+    })
 }
 
 fn decoded(bytes: &[u8]) -> Result<(String, Vec<Warning>), ExtractCode> {

@@ -1,7 +1,7 @@
 //! What the reading process says to its parent: lines of JSON on its standard output, and after a result line the
 //! text itself, raw. The parent treats all of it as hostile: a document may have taken the process over.
 
-use super::{ExtractCode, ExtractedText, Span, Warning};
+use super::{ExtractCode, ExtractedText, Span, TableSize, Warning};
 use serde::{Deserialize, Serialize};
 use std::io::{self, Write};
 
@@ -9,6 +9,7 @@ use std::io::{self, Write};
 pub const MAX_LINE: usize = 48 * 1024 * 1024;
 const MAX_WARNINGS: usize = 64;
 const MAX_TITLE_CHARS: usize = 500;
+const MAX_PROGRAM_CHARS: usize = 100;
 const MAX_HEADING_CHARS: usize = 500;
 
 /// How far a reader is, in its own unit (pages).
@@ -34,6 +35,10 @@ pub struct Header {
     pub spans: Vec<Span>,
     pub title: Option<String>,
     pub warnings: Vec<Warning>,
+    #[serde(default)]
+    pub made_with: Option<String>,
+    #[serde(default)]
+    pub table: Option<TableSize>,
 }
 
 /// Writes one frame.
@@ -45,8 +50,8 @@ pub fn send(out: &mut dyn Write, frame: &Frame) -> io::Result<()> {
 
 /// Writes a result frame and its text.
 pub fn send_result(out: &mut dyn Write, result: ExtractedText) -> io::Result<()> {
-    let ExtractedText { text, spans, title, warnings } = result;
-    let header = Header { text_bytes: text.len() as u64, spans, title, warnings };
+    let ExtractedText { text, spans, title, warnings, made_with, table } = result;
+    let header = Header { text_bytes: text.len() as u64, spans, title, warnings, made_with, table };
     send(out, &Frame::Result(header))?;
     out.write_all(text.as_bytes())?;
     out.flush()
@@ -69,7 +74,9 @@ pub fn receive(header: Header, text: Vec<u8>) -> Result<ExtractedText, String> {
         }
         at = span.end;
     }
-    let mut out = ExtractedText { text, spans: header.spans, title: header.title, warnings: header.warnings };
+    let Header { spans, title, warnings, made_with, table, .. } = header;
+    let mut out = ExtractedText { text, spans, title, warnings, made_with, table };
+    out.made_with = out.made_with.map(|m| cut(&m, MAX_PROGRAM_CHARS)).filter(|m| !m.is_empty());
     out.title = out.title.map(|t| cut(&t, MAX_TITLE_CHARS)).filter(|t| !t.is_empty());
     for span in &mut out.spans {
         span.heading = span.heading.take().map(|h| cut(&h, MAX_HEADING_CHARS)).filter(|h| !h.is_empty());
@@ -94,7 +101,14 @@ mod tests {
     use super::*;
 
     fn header(text: &str, spans: Vec<Span>) -> Header {
-        Header { text_bytes: text.len() as u64, spans, title: None, warnings: Vec::new() }
+        Header {
+            text_bytes: text.len() as u64,
+            spans,
+            title: None,
+            warnings: Vec::new(),
+            made_with: None,
+            table: None,
+        }
     }
 
     fn span(start: usize, end: usize) -> Span {
@@ -108,6 +122,8 @@ mod tests {
             spans: vec![Span { start: 0, end: 6, page: Some(1), heading: Some("x".to_owned()) }],
             title: Some("T".to_owned()),
             warnings: vec![Warning::new("code", "Message.")],
+            made_with: Some("LibreOffice".to_owned()),
+            table: Some(TableSize { columns: 2, rows: 3 }),
         };
         let mut wire = Vec::new();
         send_result(&mut wire, result.clone()).unwrap();

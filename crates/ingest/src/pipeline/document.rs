@@ -3,6 +3,7 @@
 use super::Context;
 use crate::{
     chunk::{ChunkDraft, ChunkError, ChunkSettings, Stop as StopCutting, chunk_with},
+    classify,
     extract::{ExtractError, ExtractedText, FileKind, detect_file},
 };
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use services::{
     ports::{BlobError, Claim, EmbedError, StoreError},
 };
 use std::{
+    collections::HashSet,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -78,6 +80,8 @@ const CUT_TIME: Duration = Duration::from_secs(60);
 const CUT_TIME_PER_MEGABYTE: Duration = Duration::from_secs(6);
 /// A batch of chunks should take about this long, so that a gate is never far.
 const BATCH_TIME: f64 = 0.5;
+/// Passages whose vectors are copied in one transaction.
+const KNOWN_AT_ONCE: u32 = 500;
 const BATCH: std::ops::RangeInclusive<usize> = 4..=64;
 
 pub(super) async fn process(context: Arc<Context>, claim: Claim, halt: Halt) -> Result<Ended, StoreError> {
@@ -162,7 +166,47 @@ impl Work<'_> {
             warnings: warnings.collect(),
         })
         .await?;
+        self.look_at(&text).await?;
         Ok(Stage::Chunking)
+    }
+
+    /// Says what can be told of the document before it is cut: where it comes from; of a table its columns, and what is
+    /// new since the last one of that name; of other texts what kind of document that is.
+    async fn look_at(&self, text: &ExtractedText) -> Result<(), Stop> {
+        if let Some(origin) = text.made_with.as_deref().and_then(classify::origin_of) {
+            let facts = Facts { origin: Some(origin.to_owned()), ..Facts::default() };
+            self.step(Step::PlatformDetection, facts).await?;
+        }
+        if let Some(table) = text.table {
+            let facts = Facts { columns: Some(table.columns), rows: Some(table.rows), ..Facts::default() };
+            self.step(Step::FieldDetection, facts).await?;
+            if let Some((new, existing)) = self.new_rows(text).await? {
+                let facts = Facts { new_rows: Some(new), existing_rows: Some(existing), ..Facts::default() };
+                self.step(Step::DeltaAnalysisComplete, facts).await?;
+            }
+        } else if let Some(kind) = classify::kind_of(&text.text) {
+            let facts = Facts { kind: Some(kind.to_owned()), ..Facts::default() };
+            self.step(Step::DocumentClassification, facts).await?;
+        }
+        Ok(())
+    }
+
+    /// How many rows of a table are not in the last document of the same name, and how many are; `None` when there is no
+    /// such document.
+    async fn new_rows(&self, text: &ExtractedText) -> Result<Option<(u64, u64)>, Stop> {
+        let services = &self.context.services;
+        let Some((namesake, version)) = services.jobs.namesake(self.claim).await? else { return Ok(None) };
+        // Without its text there is nothing to compare with.
+        let Ok(bytes) = services.blobs.get(&keys::text(self.claim.user_id, namesake, version)).await else {
+            return Ok(None);
+        };
+        let Ok(before) = serde_json::from_slice::<ExtractedText>(&bytes) else { return Ok(None) };
+        let known: HashSet<&str> = rows_of(&before.text).collect();
+        let (mut new, mut existing) = (0, 0);
+        for row in rows_of(&text.text) {
+            *(if known.contains(row) { &mut existing } else { &mut new }) += 1;
+        }
+        Ok(Some((new, existing)))
     }
 
     /// Reads the file in a process of its own and keeps the text beside it, durable before the checkpoint says so.
@@ -294,7 +338,15 @@ impl Work<'_> {
         }
         let chunks: Vec<NewChunk> = drafts.into_iter().map(|d| self.new_chunk(d)).collect();
         self.checkpoint(Checkpoint::Chunked { chunks }).await?;
+        self.compare().await?;
         Ok(if self.claim.embeds { Stage::Embedding } else { Stage::Indexing })
+    }
+
+    /// Says with which document of the workspace this one has most in common.
+    async fn compare(&self) -> Result<(), Stop> {
+        let Some(alike) = self.context.services.jobs.most_alike(self.claim).await? else { return Ok(()) };
+        let (with, filename, shared) = (alike.document_id, alike.filename, alike.shared);
+        self.checkpoint(Checkpoint::Compared { with, filename, shared }).await
     }
 
     fn new_chunk(&self, d: ChunkDraft) -> NewChunk {
@@ -315,6 +367,7 @@ impl Work<'_> {
         let services = &self.context.services;
         let id = self.claim.document_id;
         self.step(Step::CreatingEmbeddings, Facts::default()).await?;
+        self.take_known().await?;
         let mut size = *BATCH.start() * 2;
         loop {
             self.gate()?;
@@ -362,6 +415,18 @@ impl Work<'_> {
         }
     }
 
+    /// What the workspace has word for word already is not embedded again.
+    async fn take_known(&self) -> Result<(), Stop> {
+        loop {
+            self.gate()?;
+            let passages = self.context.services.jobs.known(self.claim, KNOWN_AT_ONCE).await?;
+            if passages.is_empty() {
+                return Ok(());
+            }
+            self.checkpoint(Checkpoint::Known { passages }).await?;
+        }
+    }
+
     async fn vectors(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>, Stop> {
         let model = &self.claim.rag_config.embedding_model;
         let mut pause = FIRST_PAUSE;
@@ -390,6 +455,11 @@ impl Work<'_> {
         self.checkpoint(Checkpoint::Indexed).await?;
         Ok(Stage::Done)
     }
+}
+
+/// The rows of a table, as the readers write them.
+fn rows_of(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter(|line| line.starts_with("- "))
 }
 
 /// Whether a unit gets on, as far as it can tell.

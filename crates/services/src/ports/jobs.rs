@@ -3,7 +3,7 @@
 use super::{PageQuery, StoreError};
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
     event::FileProgress,
     ingest::{
         Checkpoint, Stage,
@@ -77,6 +77,15 @@ pub struct Claim {
     pub rag_config: RagConfig,
     /// False: it is found by its words only, and has no vectors to make.
     pub embeds: bool,
+}
+
+/// A document that shares passages with another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Alike {
+    pub document_id: DocumentId,
+    pub filename: String,
+    /// How many passages of that one's run it has.
+    pub shared: u64,
 }
 
 /// Reading documents.
@@ -190,6 +199,19 @@ pub trait JobStore: Send + Sync {
         checkpoint: Checkpoint,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// Of the passages of the claim's run that have no vector yet, those that are word for word in a passage of its
+    /// workspace that searches find, with a vector of the same model; each with such a one. At most `limit`. Other
+    /// workspaces are not looked at, also those of the same person.
+    async fn known(&self, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, StoreError>;
+
+    /// The other document of the workspace that has most of the passages of the claim's run among those that searches
+    /// find.
+    async fn most_alike(&self, claim: &Claim) -> Result<Option<Alike>, StoreError>;
+
+    /// The newest other document of the claim's workspace that has the same name and is ready, with the version of its
+    /// content.
+    async fn namesake(&self, claim: &Claim) -> Result<Option<(DocumentId, u32)>, StoreError>;
 
     /// Removes a bounded part of the chunks that no search finds any more, where a worker that died left some. Answers
     /// 0 when there are none.

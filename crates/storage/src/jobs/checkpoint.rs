@@ -1,6 +1,6 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
-use super::{claim, lock_document, lock_job, parts, requests, rest, rows, tell};
+use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell};
 use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, DocumentId, Timestamp,
@@ -34,6 +34,10 @@ pub(super) async fn commit(
         Checkpoint::Embedded { vectors } => {
             Cow::Owned(Checkpoint::Embedded { vectors: new_vectors(tx, &document, vectors).await? })
         }
+        // Copied first: which of them are still there is known only then.
+        Checkpoint::Known { passages } => {
+            Cow::Owned(Checkpoint::Known { passages: known::copy_vectors(tx, &document, passages).await? })
+        }
         other => Cow::Borrowed(other),
     };
     let before = (job.clone(), document.clone());
@@ -63,7 +67,10 @@ pub(super) async fn commit(
             dead = parts::dead_by_failure(&document, before.1.stage);
             claim::end(tx, held, "failed").await?;
         }
-        Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
+        Checkpoint::Step { .. }
+        | Checkpoint::Loaded { .. }
+        | Checkpoint::Known { .. }
+        | Checkpoint::Compared { .. } => {}
     }
     parts::bury(tx, held.document_id, dead.clone()).await?;
     rest::note(tx, (before.0.held_back, job.held_back), (before.1.held_back, document.held_back));

@@ -33,6 +33,7 @@ pub(crate) fn clean_checkpoint(checkpoint: &mut Checkpoint) {
         Checkpoint::Step { facts, .. } => {
             clean_option(&mut facts.filename);
             clean_option(&mut facts.kind);
+            clean_option(&mut facts.origin);
             clean_option(&mut facts.reason);
         }
         Checkpoint::Loaded { title, warnings, .. } => {
@@ -54,7 +55,8 @@ pub(crate) fn clean_checkpoint(checkpoint: &mut Checkpoint) {
             clean(&mut failure.message);
             clean_option(&mut failure.hint);
         }
-        Checkpoint::Embedded { .. } | Checkpoint::Indexed => {}
+        Checkpoint::Compared { filename, .. } => clean(filename),
+        Checkpoint::Embedded { .. } | Checkpoint::Known { .. } | Checkpoint::Indexed => {}
     }
 }
 

@@ -1,12 +1,14 @@
 //! The durable job queue. `domain::ingest` decides what a piece of work changes and tells; here the rows are loaded,
 //! locked, handed to it and written back, each time in one transaction. No rule of the product is decided here.
 
+mod check;
 mod checkpoint;
 mod claim;
 mod control;
 mod create;
 mod input;
 mod interrupted;
+mod known;
 mod parts;
 mod queue;
 mod report;
@@ -31,7 +33,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId,
+    WorkspaceId,
     ingest::{
         Checkpoint, DocumentState, JobState, Told,
         control::{Control, DocumentControl},
@@ -40,7 +43,7 @@ use domain::{
     resource::{Attempt, Page},
 };
 use rows::{JOB, QUEUE_POSITION, shown_job};
-use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, WorkerId};
+use services::ports::{Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, WorkerId};
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
 
@@ -431,6 +434,18 @@ impl JobStore for Store {
 
     async fn tell_rest(&self, limit: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         rest::tell(self, limit, now).await
+    }
+
+    async fn known(&self, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, StoreError> {
+        Ok(known::find(self, claim, limit).await?)
+    }
+
+    async fn namesake(&self, claim: &Claim) -> Result<Option<(DocumentId, u32)>, StoreError> {
+        Ok(known::namesake(self, claim).await?)
+    }
+
+    async fn most_alike(&self, claim: &Claim) -> Result<Option<Alike>, StoreError> {
+        Ok(known::most_alike(self, claim).await?)
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {

@@ -7,9 +7,10 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
+    WorkspaceId,
     ingest::{
-        self, Checkpoint, Stage, Told,
+        self, Checkpoint, NewChunk, Stage, Told,
         control::{self, Control, DocumentControl},
     },
     provision::WorkspaceAction,
@@ -17,7 +18,11 @@ use domain::{
     resource::{Attempt, Page},
     status::Processor,
 };
-use services::ports::{Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId};
+use services::ports::{Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 impl MemoryStore {
     /// Newest first.
@@ -243,6 +248,9 @@ impl JobStore for MemoryStore {
         if let Checkpoint::Embedded { vectors } = checkpoint {
             checkpoint = Checkpoint::Embedded { vectors: state.new_vectors(claim.document_id, vectors) };
         }
+        if let Checkpoint::Known { passages } = checkpoint {
+            checkpoint = Checkpoint::Known { passages: state.still_known(claim.document_id, passages) };
+        }
         // The rules change copies: when they refuse the work, nothing has happened.
         let mut job = state.jobs.get(&claim.job_id).ok_or(StoreError::Fenced)?.state.clone();
         let mut document = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
@@ -271,6 +279,12 @@ impl JobStore for MemoryStore {
                 }
             }
             Checkpoint::Embedded { vectors } => state.vectors.extend(vectors),
+            Checkpoint::Known { passages } => {
+                for (mine, known) in passages {
+                    let vector = state.vectors.get(&known).cloned().unwrap_or_default();
+                    state.vectors.insert(mine, vector);
+                }
+            }
             Checkpoint::Indexed => {
                 ends = true;
                 state.held(claim)?.status = TaskStatus::Ended;
@@ -290,7 +304,7 @@ impl JobStore for MemoryStore {
                     state.drop_chunks(claim.document_id, |failed| failed == run);
                 }
             }
-            Checkpoint::Step { .. } | Checkpoint::Loaded { .. } => {}
+            Checkpoint::Step { .. } | Checkpoint::Loaded { .. } | Checkpoint::Compared { .. } => {}
         }
         if job.held_back || document.held_back {
             self.bus.publish(Signal::HeldBack);
@@ -507,6 +521,50 @@ impl JobStore for MemoryStore {
         let logged = state.tell_rest(limit, now)?;
         self.publish(logged);
         Ok(state.next_rest())
+    }
+
+    async fn known(&self, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, StoreError> {
+        let state = self.lock();
+        let model = claim.rag_config.fingerprint(true).model;
+        let theirs = state.findable(claim.workspace_id, Some(&model));
+        let known = |c: &NewChunk| {
+            let same = theirs.iter().filter(|(_, old)| old.content_hash == c.content_hash && old.id != c.id);
+            same.map(|(_, old)| old.id).filter(|id| state.vectors.contains_key(id)).min()
+        };
+        let left =
+            state.chunks_of_run(claim.document_id).iter().filter(|c| !state.vectors.contains_key(&c.id));
+        Ok(left.filter_map(|c| Some((c.id, known(c)?))).take(limit as usize).collect())
+    }
+
+    async fn namesake(&self, claim: &Claim) -> Result<Option<(DocumentId, u32)>, StoreError> {
+        let state = self.lock();
+        let alike = |d: &&Document| {
+            d.workspace_id == claim.workspace_id
+                && d.filename == claim.filename
+                && d.id != claim.document_id
+                && d.status == DocumentStatus::Ready
+        };
+        let found = state.documents.values().filter(|row| row.state.live > 0).map(|row| &row.state.document);
+        Ok(found.filter(alike).max_by_key(|d| (d.created_at, d.id)).map(|d| (d.id, d.version)))
+    }
+
+    async fn most_alike(&self, claim: &Claim) -> Result<Option<Alike>, StoreError> {
+        let state = self.lock();
+        let mine = state.chunks_of_run(claim.document_id);
+        let mut shared: BTreeMap<DocumentId, BTreeSet<u32>> = BTreeMap::new();
+        for (document, old) in state.findable(claim.workspace_id, None) {
+            let same = mine.iter().filter(|c| c.content_hash == old.content_hash).map(|c| c.ordinal);
+            shared.entry(document).or_default().extend(same);
+        }
+        shared.remove(&claim.document_id);
+        let most = shared
+            .into_iter()
+            .filter(|(_, all)| !all.is_empty())
+            .max_by_key(|(id, all)| (all.len(), Reverse(*id)));
+        Ok(most.and_then(|(document_id, all)| {
+            let filename = state.documents.get(&document_id)?.state.document.filename.clone();
+            Some(Alike { document_id, filename, shared: all.len() as u64 })
+        }))
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {

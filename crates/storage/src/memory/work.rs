@@ -1,11 +1,11 @@
 //! What the job store in memory decides by: whose turn it is, what a claim still holds, what is stale, and what was not
 //! told yet.
 
-use super::{JobRow, State, Task, TaskStatus};
+use super::{DocumentRow, JobRow, State, Task, TaskStatus};
 use crate::jobs::lease_micros;
 use domain::{
-    Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId, WorkspaceId,
-    WorkspaceStatus,
+    ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
+    WorkspaceId, WorkspaceStatus,
     ingest::{self, JobState, NewChunk, Told},
     rag::RagConfig,
     status::Processor,
@@ -173,8 +173,8 @@ impl State {
     pub(super) fn new_vectors(
         &self,
         document: DocumentId,
-        vectors: Vec<(domain::ChunkId, Vec<f32>)>,
-    ) -> Vec<(domain::ChunkId, Vec<f32>)> {
+        vectors: Vec<(ChunkId, Vec<f32>)>,
+    ) -> Vec<(ChunkId, Vec<f32>)> {
         let mut wanted: BTreeSet<_> = self
             .chunks_of_run(document)
             .iter()
@@ -182,6 +182,42 @@ impl State {
             .filter(|id| !self.vectors.contains_key(id))
             .collect();
         vectors.into_iter().filter(|(id, _)| wanted.remove(id)).collect()
+    }
+
+    /// Of passages that are known, those that have no vector yet, each once, while the known one still has one.
+    pub(super) fn still_known(
+        &self,
+        document: DocumentId,
+        mut passages: Vec<(ChunkId, ChunkId)>,
+    ) -> Vec<(ChunkId, ChunkId)> {
+        let mut wanted: BTreeSet<_> = self
+            .chunks_of_run(document)
+            .iter()
+            .map(|c| c.id)
+            .filter(|id| !self.vectors.contains_key(id))
+            .collect();
+        passages.retain(|(mine, known)| self.vectors.contains_key(known) && wanted.remove(mine));
+        passages
+    }
+
+    /// The passages of a workspace that searches find, of documents that were embedded with that model, or all.
+    pub(super) fn findable(
+        &self,
+        workspace: WorkspaceId,
+        model: Option<&str>,
+    ) -> Vec<(DocumentId, &NewChunk)> {
+        let embedded_with = |row: &DocumentRow| row.state.indexed.as_ref().map(|i| i.model.clone());
+        let found = self.documents.iter().filter(|(_, row)| {
+            row.state.document.workspace_id == workspace
+                && row.state.live > 0
+                && model.is_none_or(|model| embedded_with(row).as_deref() == Some(model))
+        });
+        found
+            .flat_map(|(id, row)| {
+                let live = self.chunks.get(&(*id, row.state.live));
+                live.into_iter().flatten().map(|chunk| (*id, chunk))
+            })
+            .collect()
     }
 
     /// The claims that a worker gets, with what they told. The first time is the database's.

@@ -16,6 +16,7 @@ mod jobs_lease;
 mod jobs_model;
 mod jobs_servers;
 mod jobs_work;
+mod known;
 mod outside;
 mod partial_files;
 mod parts;

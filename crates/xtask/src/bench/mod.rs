@@ -57,7 +57,15 @@ struct Whole {
     site: bool,
 }
 
-const WHOLES: [Whole; 7] = [
+const WHOLES: [Whole; 8] = [
+    Whole {
+        name: "R8",
+        about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
+        package: "server",
+        target: "r8",
+        args: &[],
+        site: false,
+    },
     Whole {
         name: "S7",
         about: "time of a refused sign-in, unknown address against known: medians within 2 %",

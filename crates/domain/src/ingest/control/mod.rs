@@ -95,6 +95,7 @@ fn uncount_run(job: &mut Job, doc: &mut DocumentState) {
     let tokens = doc.document.metadata.get("total_tokens").and_then(serde_json::Value::as_u64);
     let m = &mut job.metrics;
     m.chunks_created = m.chunks_created.saturating_sub(doc.document.chunk_count);
+    m.chunks_skipped = m.chunks_skipped.saturating_sub(doc.known());
     m.chunks_embedded = m.chunks_embedded.saturating_sub(doc.embedded);
     m.tokens = m.tokens.saturating_sub(tokens.filter(|_| doc.document.chunk_count > 0).unwrap_or_default());
     doc.embedded = 0;

@@ -86,6 +86,7 @@ fn leave_out(state: &mut JobState, doc: &mut DocumentState, now: Timestamp, even
     doc.embeds = false;
     if doc.stage == Stage::Embedding {
         let m = &mut state.job.metrics;
+        m.chunks_skipped = m.chunks_skipped.saturating_sub(doc.known());
         m.chunks_embedded = m.chunks_embedded.saturating_sub(doc.embedded);
         doc.embedded = 0;
         doc.stage = Stage::Indexing;

@@ -119,22 +119,37 @@ impl<'a> Package<'a> {
 
     /// The title in the file's properties.
     pub fn title(&mut self) -> Result<Option<String>, ExtractCode> {
-        let named = self.relations("")?.into_iter().find(|r| r.kind == "core-properties");
-        let Some(text) = self.part(&named.map_or("docProps/core.xml".to_owned(), |r| r.target))? else {
+        self.property("core-properties", "docProps/core.xml", "title")
+    }
+
+    /// The program that wrote it.
+    pub fn program(&mut self) -> Result<Option<String>, ExtractCode> {
+        self.property("extended-properties", "docProps/app.xml", "Application")
+    }
+
+    /// What stands in an element of a part with properties; that part is the one of that kind, or has that name.
+    fn property(
+        &mut self,
+        kind: &str,
+        otherwise: &str,
+        element: &str,
+    ) -> Result<Option<String>, ExtractCode> {
+        let named = self.relations("")?.into_iter().find(|r| r.kind == kind);
+        let Some(text) = self.part(&named.map_or(otherwise.to_owned(), |r| r.target))? else {
             return Ok(None);
         };
-        let (mut inside, mut title) = (false, String::new());
+        let (mut inside, mut value) = (false, String::new());
         xml::walk(&text, &mut |piece| {
             match piece {
-                Piece::Open(name, _) => inside = name == "title",
+                Piece::Open(name, _) => inside = name == element,
                 Piece::Close(_) => inside = false,
-                Piece::Text(text) if inside => title.push_str(&text),
+                Piece::Text(text) if inside => value.push_str(&text),
                 Piece::Text(_) => {}
             }
             Ok(())
         })?;
-        let title = crate::extract::outline::shown(&title);
-        Ok(Some(title).filter(|t| t.chars().any(char::is_alphabetic)))
+        let value = crate::extract::outline::shown(&value);
+        Ok(Some(value).filter(|v| v.chars().any(char::is_alphabetic)))
     }
 }
 

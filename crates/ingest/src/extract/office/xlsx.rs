@@ -2,7 +2,7 @@
 
 use super::package::Package;
 use crate::extract::{
-    ExtractCode, ExtractedText, Warning,
+    ExtractCode, ExtractedText, TableSize, Warning,
     draft::Draft,
     meter,
     rows::{Row, Table},
@@ -20,6 +20,7 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
     // What follows unpacks the same parts without a budget of its own.
     package.check(|name| name.ends_with(".xml") || name.ends_with(".rels"))?;
     let title = package.title()?;
+    let made_with = package.program()?;
     drop(package);
     let mut book: Xlsx<_> = Xlsx::new(Cursor::new(bytes)).map_err(|e| code_of(&e))?;
     let sheets: Vec<String> = book
@@ -30,7 +31,7 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         .collect();
     meter::stage();
     let mut draft = Draft::new(most);
-    let (mut broken, mut cells) = (Vec::new(), 0);
+    let (mut broken, mut cells, mut size) = (Vec::new(), 0, TableSize::default());
     for name in &sheets {
         let mut reader = match book.worksheet_cells_reader(name) {
             Ok(reader) => reader,
@@ -41,7 +42,9 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
             }
         };
         draft.heading(1, name)?;
-        if !sheet(&mut reader, &mut draft, &mut cells)? {
+        let (found, whole) = sheet(&mut reader, &mut draft, &mut cells)?;
+        size = size.and(found);
+        if !whole {
             broken.push(name.as_str());
         }
     }
@@ -56,15 +59,15 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         .iter()
         .map(|name| Warning::new("sheets_unreadable", format!("The sheet “{name}” could not be read whole.")))
         .collect();
-    Ok(draft.finish(title, warnings))
+    Ok(ExtractedText { table: Some(size), made_with, ..draft.finish(title, warnings) })
 }
 
-/// `Ok(false)`: the sheet broke off.
+/// How large the sheet is; `false`: it broke off.
 fn sheet(
     reader: &mut XlsxCellReader<'_, Cursor<&[u8]>>,
     draft: &mut Draft,
     cells: &mut usize,
-) -> Result<bool, ExtractCode> {
+) -> Result<(TableSize, bool), ExtractCode> {
     let percent: Vec<bool> = reader
         .styles()
         .iter()
@@ -103,8 +106,7 @@ fn sheet(
     // A file may give the cells of a row in any order.
     row.sort_by_key(|(column, _)| *column);
     table.row(row)?;
-    table.finish()?;
-    Ok(whole)
+    Ok((table.finish()?, whole))
 }
 
 fn code_of(error: &XlsxError) -> ExtractCode {

@@ -32,6 +32,7 @@ pub fn read(
     meter::stage();
     let headings = caught(|| contents::headings(&document, &pages)).unwrap_or_default();
     let title = caught(|| info_title(&document)).flatten();
+    let made_with = caught(|| info_program(&document)).flatten();
 
     let total = pages.len() as u32;
     page_done(0, total);
@@ -48,6 +49,7 @@ pub fn read(
     }
     meter::stage();
     let mut text = assemble(&raw, &headings, title)?;
+    text.made_with = made_with;
     if repaired {
         let message = "The file is damaged; what is left of it was read. Parts may be missing.";
         text.warnings.insert(0, Warning::new("damaged", message));
@@ -221,10 +223,20 @@ impl OutputDev for Bounded<'_> {
     }
 }
 
-fn info_title(document: &Document) -> Option<String> {
+fn info(document: &Document, name: &[u8]) -> Option<String> {
     let info = document.trailer.get_deref(b"Info", document).ok()?.as_dict().ok()?;
-    let title = pdf_extract::decode_text_string(info.get_deref(b"Title", document).ok()?).ok()?;
-    let title = super::outline::shown(&title);
+    let value = pdf_extract::decode_text_string(info.get_deref(name, document).ok()?).ok()?;
+    Some(super::outline::shown(&value))
+}
+
+/// The program in which it was written, or else the one that made a PDF of it.
+fn info_program(document: &Document) -> Option<String> {
+    let named = |name| info(document, name).filter(|program| program.chars().any(char::is_alphabetic));
+    named(b"Creator").or_else(|| named(b"Producer"))
+}
+
+fn info_title(document: &Document) -> Option<String> {
+    let title = info(document, b"Title")?;
     // What programs put there when nobody gave a title.
     let junk = title.is_empty()
         || title.eq_ignore_ascii_case("untitled")

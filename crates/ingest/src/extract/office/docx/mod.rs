@@ -54,5 +54,6 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         }
     }
     let title = package.title()?.or(found.title);
-    Ok(draft.finish(title, Vec::new()))
+    let made_with = package.program()?;
+    Ok(ExtractedText { made_with, ..draft.finish(title, Vec::new()) })
 }

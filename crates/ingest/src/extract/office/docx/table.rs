@@ -90,7 +90,7 @@ impl TableText {
         for row in rows {
             table.row(row)?;
         }
-        table.finish()
+        table.finish().map(|_| ())
     }
 }
 

@@ -1,0 +1,186 @@
+//! `insighthub check`: whether database, files and index agree, and bringing them together where they do not. What cannot
+//! be brought back is said, with what to do about it.
+
+use crate::{
+    Result, Services,
+    ports::{BlobError, Checks, Misfit},
+};
+use domain::{DocumentId, message::count};
+use std::{fmt, time::Duration};
+use tokio::io::AsyncReadExt;
+
+/// Files that are looked at before the next ones are asked for.
+const PART: u32 = 500;
+/// Things that are named of each kind.
+const NAMED: usize = 20;
+
+/// One kind of thing that is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub what: &'static str,
+    /// Ids of what it is about, or keys of files.
+    pub of: Vec<String>,
+    /// What was done about it, or what somebody has to do.
+    pub done: Done,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Done {
+    Repaired(&'static str),
+    /// `--repair` does it.
+    Repairable,
+    Advice(&'static str),
+}
+
+/// What was looked at, and what was found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    pub documents: u64,
+    pub findings: Vec<Finding>,
+}
+
+impl Report {
+    /// Whether nothing is left to be done.
+    pub fn is_good(&self) -> bool {
+        self.findings.iter().all(|finding| matches!(finding.done, Done::Repaired(_)))
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} looked at", count(self.documents, "document", "documents"))?;
+        for finding in &self.findings {
+            let done = match finding.done {
+                Done::Repaired(what) => what,
+                Done::Repairable => "`insighthub check --repair` mends it",
+                Done::Advice(what) => what,
+            };
+            writeln!(f, "{}: {}; {done}", finding.what, finding.of.len())?;
+            for id in finding.of.iter().take(NAMED) {
+                writeln!(f, "  {id}")?;
+            }
+            if let Some(more) = finding.of.len().checked_sub(NAMED).filter(|more| *more > 0) {
+                writeln!(f, "  and {more} more")?;
+            }
+        }
+        match (self.findings.is_empty(), self.is_good()) {
+            (true, _) => f.write_str("0 faults: database, files and index agree"),
+            (false, true) => f.write_str("all of it was repaired"),
+            (false, false) => f.write_str("not all of it is as it should be"),
+        }
+    }
+}
+
+const FOR_REINDEX: &str = "marked as stale: index them anew";
+
+impl Services {
+    /// Compares database, files and index. With `repair` it mends what it can.
+    ///
+    /// # Errors
+    /// When the store or the disk fails.
+    pub async fn check(&self, checks: &dyn Checks, repair: bool) -> Result<Report> {
+        let mut report = Report::default();
+        for (misfit, what) in [
+            (Misfit::Passages, "documents with other passages than they say"),
+            (Misfit::Vectors, "documents whose passages lack vectors"),
+        ] {
+            let found = checks.misfits(misfit).await?;
+            if repair {
+                for id in &found {
+                    checks.mark_stale(*id, self.clock.now()).await?;
+                }
+            }
+            report.note(what, found, mended(repair, FOR_REINDEX));
+        }
+        let found = checks.misfits(Misfit::Words).await?;
+        if repair {
+            for id in &found {
+                checks.write_words(*id).await?;
+            }
+        }
+        let written = mended(repair, "written anew");
+        report.note("documents whose words are not all found", found, written);
+        let advice = Done::Advice("cancel them, and retry");
+        report.note("jobs that have nothing left to do and do not end", checks.idle_jobs().await?, advice);
+        self.check_files(checks, &mut report).await?;
+        let orphans = self.orphans(Duration::ZERO, repair).await?;
+        report.note("files that belong to nothing", orphans, mended(repair, "removed"));
+        Ok(report)
+    }
+
+    async fn check_files(&self, checks: &dyn Checks, report: &mut Report) -> Result<()> {
+        let (mut gone, mut changed) = (vec![], vec![]);
+        let mut after: Option<DocumentId> = None;
+        loop {
+            let files = checks.stored_files(after, PART).await?;
+            let Some(last) = files.last() else { break };
+            after = Some(last.document_id);
+            report.documents += files.len() as u64;
+            for file in files {
+                let named = format!("{} {}", file.document_id, file.filename);
+                match self.size_of(&file.blob_key).await? {
+                    None => gone.push(named),
+                    Some(size) if size != file.size_bytes => changed.push(named),
+                    Some(_) => {}
+                }
+            }
+        }
+        let again = Done::Advice("upload them again; what was read of them is found as before");
+        report.note("documents whose file is gone", gone, again);
+        report.note("documents whose file has another size than it had", changed, again);
+        Ok(())
+    }
+
+    async fn size_of(&self, key: &str) -> Result<Option<u64>> {
+        let path = match self.blobs.path(key).await {
+            Ok(path) => path,
+            Err(BlobError::NotFound) => return Ok(None),
+            Err(e) => return Err(e.into()),
+        };
+        match tokio::fs::File::open(path).await {
+            Ok(mut file) => {
+                let size = file.metadata().await.map_err(BlobError::from)?.len();
+                // One whose first byte cannot be read is not there.
+                let mut first = [0; 1];
+                let read = file.read(&mut first).await.map_err(BlobError::from)?;
+                Ok(Some(size).filter(|size| *size == 0 || read == 1))
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(BlobError::from(e).into()),
+        }
+    }
+}
+
+impl Report {
+    fn note(&mut self, what: &'static str, of: Vec<impl ToString>, done: Done) {
+        if !of.is_empty() {
+            let of = of.iter().map(ToString::to_string).collect();
+            self.findings.push(Finding { what, of, done });
+        }
+    }
+}
+
+fn mended(repair: bool, how: &'static str) -> Done {
+    if repair { Done::Repaired(how) } else { Done::Repairable }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_names_what_it_found_and_whether_anything_is_left() {
+        let mut report = Report { documents: 1_204, ..Report::default() };
+        assert_eq!(
+            report.to_string(),
+            "1,204 documents looked at\n0 faults: database, files and index agree"
+        );
+        report.note("documents whose words are not all found", vec!["a"], Done::Repaired("written anew"));
+        assert!(report.is_good());
+        report.note("documents whose file is gone", (0..30).collect(), Done::Advice("upload them again"));
+        assert!(!report.is_good());
+        let text = report.to_string();
+        assert!(text.contains("documents whose words are not all found: 1; written anew\n  a\n"), "{text}");
+        assert!(text.contains("  19\n  and 10 more\nnot all of it is as it should be"), "{text}");
+    }
+}

@@ -1,0 +1,49 @@
+//! What does not fit together in a store, although no rule of it allows that: after a disk that lied, a file that somebody
+//! removed, or a fault of ours.
+
+use super::StoreError;
+use async_trait::async_trait;
+use domain::{DocumentId, JobId, Timestamp};
+
+/// How a document that searches find may not be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// It has more or fewer passages than it says.
+    Passages,
+    /// Some of its passages have no vector, or one of another length than the others.
+    Vectors,
+    /// Some of its passages are not in the full text.
+    Words,
+}
+
+/// Where the file of a document has to lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    pub document_id: DocumentId,
+    pub filename: String,
+    pub blob_key: String,
+    pub size_bytes: u64,
+}
+
+#[async_trait]
+pub trait Checks: Send + Sync {
+    /// Documents with that misfit.
+    async fn misfits(&self, what: Misfit) -> Result<Vec<DocumentId>, StoreError>;
+
+    /// Jobs that have not ended and of which nothing is left to do.
+    async fn idle_jobs(&self) -> Result<Vec<JobId>, StoreError>;
+
+    /// The files that there have to be, in the order of their documents' ids; at most `limit` after that one.
+    async fn stored_files(
+        &self,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<StoredFile>, StoreError>;
+
+    /// Marks a document as stale, whatever it was indexed with, so that indexing it anew is offered. Emits
+    /// `document_status`.
+    async fn mark_stale(&self, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Writes the full text of a document's passages anew.
+    async fn write_words(&self, document: DocumentId) -> Result<(), StoreError>;
+}

@@ -1,0 +1,131 @@
+//! Looking for what no transaction of ours leaves behind, and mending what can be mended from what is there.
+
+use super::{lock_document, parsed, rows, tell};
+use crate::{engine::Engine, fault::Fault, index, open::Store, workspaces};
+use async_trait::async_trait;
+use domain::{
+    DocumentId, JobId, Timestamp,
+    ingest::{self, DocumentState, Told},
+};
+use services::ports::{Checks, Misfit, StoreError, StoredFile};
+use sqlx::{AssertSqlSafe, Row};
+
+const PASSAGES: &str = "SELECT d.id FROM documents d WHERE d.live > 0 AND d.live_chunks <> \
+    (SELECT COUNT(*) FROM chunks c WHERE c.document_id = d.id AND c.generation = d.live) ORDER BY d.id";
+
+const VECTORS: &str = "SELECT d.id FROM documents d \
+    JOIN chunks c ON c.document_id = d.id AND c.generation = d.live \
+    LEFT JOIN chunk_vectors v ON v.chunk_id = c.id \
+    WHERE d.live > 0 AND d.embedded_with <> '' GROUP BY d.id \
+    HAVING COUNT(v.chunk_id) <> COUNT(*) OR MIN(LENGTH(v.vector)) <> MAX(LENGTH(v.vector)) ORDER BY d.id";
+
+const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', 'running') AND NOT EXISTS \
+    (SELECT 1 FROM tasks t WHERE t.job_id = j.id AND t.attempt = j.attempt \
+     AND t.status IN ('pending', 'running', 'paused')) ORDER BY j.id";
+
+/// A document of which a passage is in no row of the full text.
+fn words(engine: Engine) -> String {
+    let row = match engine {
+        Engine::Sqlite => "t.rowid = c.place",
+        Engine::Postgres => "t.chunk_id = c.id",
+    };
+    format!(
+        "SELECT DISTINCT d.id FROM documents d JOIN chunks c ON c.document_id = d.id AND c.generation = d.live \
+         WHERE d.live > 0 AND NOT EXISTS (SELECT 1 FROM chunk_text t WHERE {row}) ORDER BY d.id"
+    )
+}
+
+impl Store {
+    async fn ids<T: std::str::FromStr<Err: std::fmt::Display>>(&self, sql: String) -> Result<Vec<T>, Fault> {
+        let found = sqlx::query(AssertSqlSafe(sql)).fetch_all(self.readers()).await?;
+        found
+            .iter()
+            .map(|row| {
+                row.try_get::<&str, _>("id")?.parse().map_err(|e: T::Err| Fault::corrupt(e.to_string()))
+            })
+            .collect()
+    }
+
+    async fn read_stored_files(
+        &self,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<StoredFile>, Fault> {
+        let found = sqlx::query(
+            "SELECT id, filename, blob_key, size_bytes FROM documents WHERE id > $1 ORDER BY id LIMIT $2",
+        )
+        .bind(after.map(|id| id.to_string()).unwrap_or_default())
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let file = |row: &sqlx::any::AnyRow| {
+            Ok(StoredFile {
+                document_id: parsed(row, "id")?,
+                filename: row.try_get("filename")?,
+                blob_key: row.try_get("blob_key")?,
+                size_bytes: rows::number(row, "size_bytes")?,
+            })
+        };
+        found.iter().map(file).collect()
+    }
+}
+
+#[async_trait]
+impl Checks for Store {
+    async fn misfits(&self, what: Misfit) -> Result<Vec<DocumentId>, StoreError> {
+        let sql = match what {
+            Misfit::Passages => PASSAGES.to_owned(),
+            Misfit::Vectors => VECTORS.to_owned(),
+            Misfit::Words => words(self.engine()),
+        };
+        Ok(self.ids(sql).await?)
+    }
+
+    async fn idle_jobs(&self) -> Result<Vec<JobId>, StoreError> {
+        Ok(self.ids(IDLE_JOBS.to_owned()).await?)
+    }
+
+    async fn stored_files(
+        &self,
+        after: Option<DocumentId>,
+        limit: u32,
+    ) -> Result<Vec<StoredFile>, StoreError> {
+        Ok(self.read_stored_files(after, limit).await?)
+    }
+
+    async fn mark_stale(&self, document: DocumentId, now: Timestamp) -> Result<(), StoreError> {
+        self.writer()
+            .write("mark stale", (document, now), |tx, (document, now)| {
+                Box::pin(async move {
+                    let (mut state, _) = lock_document(tx, *document).await?.ok_or(StoreError::NotFound)?;
+                    let (user, workspace) = (state.document.user_id, state.document.workspace_id);
+                    // As if it had been cut in a way that nobody asks for.
+                    if let Some(indexed) = &mut state.indexed {
+                        indexed.cut.clear();
+                    }
+                    let wanted = workspaces::config(tx, workspace).await?;
+                    let processor = domain::status::Processor::Builtin;
+                    let told = ingest::compare(&mut state, &wanted, processor, *now);
+                    rows::update_document(&mut tx.conn, &state).await?;
+                    let counts_changed = told.is_some();
+                    let events = told.into_iter().collect();
+                    tell(tx, user, workspace, Told { events, counts_changed }, *now).await
+                })
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn write_words(&self, document: DocumentId) -> Result<(), StoreError> {
+        self.writer()
+            .write("write words", document, |tx, document| {
+                Box::pin(async move {
+                    let (state, _) = lock_document(tx, *document).await?.ok_or(StoreError::NotFound)?;
+                    let found = DocumentState { generation: state.live, ..state };
+                    index::add_text(tx, &found, 0..i64::MAX).await
+                })
+            })
+            .await?;
+        Ok(())
+    }
+}

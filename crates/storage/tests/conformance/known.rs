@@ -1,0 +1,103 @@
+//! Passages that a workspace has word for word already: they take the vector that is there, and tell which documents are
+//! alike. Never those of another workspace.
+
+use crate::{
+    desk::{Desk, JobSubject, loaded, new_chunk, step},
+    on_every_store,
+};
+use domain::{
+    DocumentId, JobStatus, Step, UserId, WorkspaceId,
+    ingest::{Checkpoint, Stage},
+};
+use services::ports::{Alike, Claim};
+
+impl<S: JobSubject> Desk<S> {
+    /// A claim on a new document that has just been cut into these passages.
+    async fn cut(&self, user: UserId, workspace: WorkspaceId, name: &str, passages: &[&str]) -> Claim {
+        self.upload(user, workspace, &[name]).await;
+        let claim = self.claim_one("w").await;
+        self.check(&claim, step(Step::ExtractingText)).await.unwrap();
+        self.check(&claim, loaded()).await.unwrap();
+        let chunk = |(n, text): (usize, &&str)| new_chunk(self.chunk_id(), n as u32, text);
+        let chunks = passages.iter().enumerate().map(chunk).collect();
+        self.check(&claim, Checkpoint::Chunked { chunks }).await.unwrap();
+        self.check(&claim, step(Step::CreatingEmbeddings)).await.unwrap();
+        claim
+    }
+
+    /// Takes it from there to its end, and answers its id.
+    async fn finish(&self, claim: &Claim) -> DocumentId {
+        let left = Claim { stage: Stage::Embedding, ..claim.clone() };
+        self.work(&left, 0).await;
+        claim.document_id
+    }
+}
+
+async fn what_the_workspace_has_is_not_embedded_again(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let first = d.cut(user, workspace, "a.txt", &["one", "two", "three", "four"]).await;
+    assert_eq!(d.jobs.known(&first, 10).await.unwrap(), [], "nothing is known yet");
+    assert_eq!(d.jobs.most_alike(&first).await.unwrap(), None);
+    let a = d.finish(&first).await;
+    let second = d.cut(user, workspace, "b.txt", &["two", "new", "three", "four"]).await;
+    let like_a = Alike { document_id: a, filename: "a.txt".into(), shared: 3 };
+    assert_eq!(d.jobs.most_alike(&second).await.unwrap(), Some(like_a));
+    assert_eq!(d.jobs.known(&second, 2).await.unwrap().len(), 2, "no more than asked for");
+    let passages = d.jobs.known(&second, 10).await.unwrap();
+    assert_eq!(passages.len(), 3);
+    d.check(&second, Checkpoint::Known { passages: passages.clone() }).await.unwrap();
+    // Told twice, it counts once.
+    d.check(&second, Checkpoint::Known { passages }).await.unwrap();
+    assert_eq!(d.jobs.known(&second, 10).await.unwrap(), []);
+    let left = d.jobs.unembedded(second.document_id, 10).await.unwrap();
+    assert_eq!(left.iter().map(|c| c.text.as_str()).collect::<Vec<_>>(), ["new"]);
+    let b = d.finish(&second).await;
+    let job = d.job(user, second.job_id).await;
+    assert_eq!(
+        (job.status, job.metrics.chunks_created, job.metrics.chunks_embedded, job.metrics.chunks_skipped),
+        (JobStatus::Completed, 4, 4, 3)
+    );
+    assert_eq!(d.document(user, b).await.metadata["known_chunks"], 3);
+}
+
+async fn one_that_is_all_known_is_through_at_once(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let first = d.cut(user, workspace, "a.txt", &["one", "two"]).await;
+    d.finish(&first).await;
+    let second = d.cut(user, workspace, "again.txt", &["one", "two"]).await;
+    let passages = d.jobs.known(&second, 10).await.unwrap();
+    d.check(&second, Checkpoint::Known { passages }).await.unwrap();
+    let last = Claim { stage: Stage::Indexing, ..second.clone() };
+    d.work(&last, 0).await;
+    let job = d.job(user, second.job_id).await;
+    assert_eq!((job.status, job.metrics.chunks_skipped), (JobStatus::Completed, 2));
+    assert!(job.phase_details.iter().all(|p| p.items_processed == p.items_total), "{job:?}");
+}
+
+async fn what_another_workspace_or_nobody_finds_is_not_known(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (other, elsewhere) = d.home().await;
+    let theirs = d.cut(other, elsewhere, "theirs.txt", &["one", "two"]).await;
+    d.finish(&theirs).await;
+    // One that is not ready yet serves nobody.
+    let half = d.cut(user, workspace, "half.txt", &["one", "two"]).await;
+    let vectors = d.next_vectors(half.document_id).await;
+    d.check(&half, vectors).await.unwrap();
+    let mine = d.cut(user, workspace, "mine.txt", &["one", "two"]).await;
+    assert_eq!(d.jobs.known(&mine, 10).await.unwrap(), []);
+    assert_eq!(d.jobs.most_alike(&mine).await.unwrap(), None);
+    // What somebody claims to know and is not there gives no vector.
+    let invented: Vec<_> = d.jobs.unembedded(mine.document_id, 10).await.unwrap();
+    let passages = invented.iter().map(|c| (c.id, d.chunk_id())).collect();
+    d.check(&mine, Checkpoint::Known { passages }).await.unwrap();
+    assert_eq!(d.jobs.unembedded(mine.document_id, 10).await.unwrap().len(), 2);
+}
+
+on_every_store!(
+    what_the_workspace_has_is_not_embedded_again,
+    one_that_is_all_known_is_through_at_once,
+    what_another_workspace_or_nobody_finds_is_not_known,
+);

@@ -1,0 +1,96 @@
+//! `insighthub check`: what does not agree is found and named, and mended where it can be.
+
+use crate::common::{Client, Server, Setup};
+use serde_json::json;
+use sqlx::{AnyConnection, Connection};
+use std::{path::Path, process::Output, sync::Arc};
+use tempfile::TempDir;
+
+fn run(dir: &Arc<TempDir>, args: &[&'static str]) -> (bool, String) {
+    let Output { status, stdout, stderr } =
+        Setup::new().dir(dir).args(args).command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
+    (status.success(), said)
+}
+
+async fn database(dir: &Path) -> AnyConnection {
+    sqlx::any::install_default_drivers();
+    let url = format!("sqlite:{}", dir.join("insighthub.db").display());
+    AnyConnection::connect(&url).await.expect("the database")
+}
+
+async fn stopped(server: &mut Server) {
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+}
+
+#[tokio::test]
+async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
+    let mut server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let mut ids = vec![];
+    for (name, text) in [
+        ("lantern.txt", "A lantern on the bridge."),
+        ("gull.txt", "A gull sleeps."),
+        ("gone.txt", "It goes."),
+    ] {
+        let id = ada.upload_one(&workspace, name, text.as_bytes()).await;
+        assert_eq!(ada.settled(&id).await["status"], "ready");
+        ids.push(id);
+    }
+    let dir = server.dir.clone();
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good && said.contains("another insighthub is using"), "{said}");
+    stopped(&mut server).await;
+    let (good, said) = run(&dir, &["check"]);
+    assert!(good && said.contains("3 documents looked at") && said.contains("0 faults"), "{said}");
+
+    // What no transaction of ours does.
+    let mut rows = database(dir.path()).await;
+    let of = "IN (SELECT id FROM chunks WHERE document_id = $1)";
+    let lost = format!("DELETE FROM chunk_vectors WHERE chunk_id {of}");
+    sqlx::query(sqlx::AssertSqlSafe(lost)).bind(&ids[0]).execute(&mut rows).await.expect("a vector less");
+    let unsaid = "DELETE FROM chunk_text WHERE rowid IN (SELECT place FROM chunks WHERE document_id = $1)";
+    sqlx::query(unsaid).bind(&ids[1]).execute(&mut rows).await.expect("words less");
+    rows.close().await.expect("closed");
+    let file = server.all_files().into_iter().find(|path| path.ends_with(&ids[2])).expect("its file");
+    std::fs::remove_file(&file).expect("removed");
+    let orphan = file.with_file_name("0197a000-0000-7000-8000-000000000001");
+    std::fs::write(&orphan, "left behind").expect("written");
+
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good, "{said}");
+    for line in [
+        "documents whose passages lack vectors: 1; `insighthub check --repair` mends it",
+        "documents whose words are not all found: 1; `insighthub check --repair` mends it",
+        "documents whose file is gone: 1; upload them again",
+        "files that belong to nothing: 1; `insighthub check --repair` mends it",
+        "not all of it is as it should be",
+    ] {
+        assert!(said.contains(line), "{line}: {said}");
+    }
+    assert!(ids.iter().all(|id| said.contains(id)), "{said}");
+    assert!(orphan.exists(), "nothing is changed unasked");
+
+    let (good, said) = run(&dir, &["check", "--repair"]);
+    assert!(!good && said.contains("marked as stale") && said.contains("written anew"), "{said}");
+    assert!(!orphan.exists());
+    // The vector is to be made anew, and a file cannot be.
+    let (_, said) = run(&dir, &["check"]);
+    assert!(said.contains("lack vectors: 1") && said.contains("file is gone: 1"), "{said}");
+    assert!(!said.contains("words are not") && !said.contains("belong to nothing"), "{said}");
+
+    let mut server = Setup::new().dir(&dir).start().await;
+    let ada = Client { base: server.base.clone(), ..ada };
+    let hits = ada.read(&format!("/api/workspaces/{workspace}/search?q=gull")).await;
+    assert!(hits.to_string().contains("gull.txt"), "{hits}");
+    assert_eq!(ada.read(&format!("/api/documents/{}", ids[0])).await["stale"], true);
+    let started = ada.post(&format!("/api/workspaces/{workspace}/reindex"), json!({})).await;
+    assert_eq!((started.status, started.json()["documents"].clone()), (202, json!(1)), "{started:?}");
+    ada.settled(&ids[0]).await;
+    assert_eq!(ada.read(&format!("/api/documents/{}", ids[0])).await["stale"], false);
+    stopped(&mut server).await;
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good && said.contains("file is gone: 1") && !said.contains("vectors"), "{said}");
+}

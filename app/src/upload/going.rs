@@ -106,10 +106,11 @@ impl Uploads {
         }
     }
 
+    /// Takes back what the server has of it, once.
     pub(super) async fn take_back(self, row: &Upload) {
         self.forget(row);
-        if let Some(id) = row.announced.get_value() {
-            send::take_back(id).await;
+        if let Some(id) = row.announced.try_update_value(Option::take).flatten() {
+            send::take_back(id, row.document.get_value().is_some()).await;
         }
     }
 
@@ -134,16 +135,21 @@ impl Uploads {
     /// have to be chosen again.
     pub fn restore(self, workspace: WorkspaceId, row: ShowRow) {
         self.start(row);
-        let is_known = |kept: &Kept| {
-            self.rows.with_untracked(|rows| rows.iter().any(|r| r.announced.get_value() == Some(kept.id)))
-        };
-        for kept in kept::all().into_iter().filter(|k| k.workspace == workspace && !is_known(k)) {
+        for kept in kept::all().into_iter().filter(|k| k.workspace == workspace && !self.shows(k.id)) {
             spawn_local(async move { self.bring_back(kept).await });
         }
     }
 
+    fn shows(self, id: DocumentId) -> bool {
+        self.rows.with_untracked(|rows| rows.iter().any(|r| r.announced.get_value() == Some(id)))
+    }
+
     async fn bring_back(self, kept: Kept) {
         let reply = send::standing(kept.id).await;
+        if self.shows(kept.id) {
+            // A page may ask twice.
+            return;
+        }
         let (received, state) = match plan::next(&reply, kept.size, true) {
             Next::Whole => (kept.size, State::Kept),
             Next::Part(received) => {

@@ -139,11 +139,12 @@ pub async fn join(workspace: WorkspaceId, files: &[DocumentId]) -> (u16, String)
 
 /// Takes a file back that was sent ahead, as far as it came. When that fails, the server forgets it by itself after a
 /// while.
-pub async fn take_back(file: DocumentId) {
-    for url in [format!("/api/uploads/{file}"), format!("/api/files/{file}")] {
-        let asked = Asked { method: "DELETE", url: &url, headers: &[], sending: "" };
+pub async fn take_back(file: DocumentId, is_whole: bool) {
+    let urls = [format!("/api/uploads/{file}"), format!("/api/files/{file}")];
+    for url in urls.iter().skip(usize::from(is_whole)) {
+        let asked = Asked { method: "DELETE", url, headers: &[], sending: "" };
         match request(asked, Body::None, Box::new(|_| ())).await {
-            // It is whole, and an upload no longer.
+            // It became whole meanwhile, and is an upload no longer.
             Ok(answer) if answer.reply.status == 404 => {}
             _ => return,
         }

@@ -18,6 +18,9 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
     let is_long = upload.is_long();
     let state = RwSignal::from(upload.state);
     let kind = Memo::new(move |_| state.with(Kind::of));
+    // One place each: a view that takes the place of another one on the same element keeps what that did on a click.
+    let may_pause = Memo::new(move |_| is_long && matches!(kind.get(), Kind::Moving | Kind::Held));
+    let may_resume = Memo::new(move |_| kind.get() == Kind::Paused);
     let before = uploads.before(key_of);
     // Why the file that was chosen again is not the one that is meant.
     let other = RwSignal::new(None::<String>);
@@ -84,18 +87,19 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
                             <IconButton icon=IconName::Retry label="Try again" on:click=move |_| uploads.retry(key_of) />
                         })
                 }}
-                {move || match kind.get() {
-                    Kind::Moving | Kind::Held if is_long => {
-                        Some(view! {
+                {move || {
+                    may_pause
+                        .get()
+                        .then(|| view! {
                             <IconButton icon=IconName::Pause label="Pause upload" on:click=move |_| uploads.pause(key_of) />
                         })
-                    }
-                    Kind::Paused => {
-                        Some(view! {
+                }}
+                {move || {
+                    may_resume
+                        .get()
+                        .then(|| view! {
                             <IconButton icon=IconName::Play label="Resume upload" on:click=move |_| uploads.resume(key_of) />
                         })
-                    }
-                    _ => None,
                 }}
                 {move || {
                     (kind.get() == Kind::Reselect)

@@ -8,6 +8,7 @@ mod api_keys;
 mod caller;
 mod command;
 mod controls;
+pub mod crawl;
 mod deletion;
 mod documents;
 mod error;
@@ -54,9 +55,9 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, Deletions, Documents, Embedder, EventLog, Exports,
-    FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher, RagConfigs, Secrets, SentFiles,
-    Sessions, Workspaces,
+    Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder, EventLog,
+    Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher, RagConfigs,
+    Secrets, SentFiles, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -105,6 +106,7 @@ pub struct Services {
     pub sent_files: Arc<dyn SentFiles>,
     pub partial_files: Arc<dyn PartialFiles>,
     pub jobs: Arc<dyn JobStore>,
+    pub crawls: Arc<dyn CrawlStore>,
     pub events: Arc<dyn EventLog>,
     pub history: Arc<dyn History>,
     pub index: Arc<dyn Index>,
@@ -113,6 +115,7 @@ pub struct Services {
     pub chunker: Arc<dyn Chunker>,
     pub rag_configs: Arc<dyn RagConfigs>,
     pub file_types: Arc<dyn FileTypes>,
+    pub fetcher: Arc<dyn Fetcher>,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,

@@ -10,6 +10,7 @@ mod cli;
 mod common;
 mod controls;
 mod crash;
+mod crawls;
 mod curl;
 mod demo;
 mod documents;

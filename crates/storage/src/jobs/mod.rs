@@ -4,6 +4,7 @@
 mod checkpoint;
 mod claim;
 mod control;
+mod crawl;
 mod create;
 mod input;
 mod interrupted;

@@ -91,6 +91,7 @@ pub fn job(n: u64, rev: u64, status: JobStatus) -> Job {
         started_at: None,
         completed_at: None,
         phase_details: PhaseDetail::all_pending(),
+        crawl: None,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     adapters::{ChatServer, EmbeddingServer},
     http::Proxies,
 };
+use domain::crawl::Allowed;
 use services::Limits;
 use std::{
     collections::BTreeMap,
@@ -151,6 +152,12 @@ pub const SETTINGS: &[Setting] = &[
         Default::None,
         "addresses or networks (CIDR), parted by commas, whose X-Forwarded-For is believed",
     ),
+    setting(
+        "crawl_allow",
+        "INSIGHTHUB_CRAWL_ALLOW",
+        Default::None,
+        "networks (CIDR), parted by commas, that a crawl may reach besides public addresses",
+    ),
     setting("session_days", "INSIGHTHUB_SESSION_DAYS", Default::Text("30"), "how long a sign-in lasts"),
     setting("workers", "INSIGHTHUB_WORKERS", Default::Text("4"), "documents worked on at once"),
     setting(
@@ -267,6 +274,8 @@ pub struct Config {
     pub log_format: LogFormat,
     pub limits: Limits,
     pub trusted_proxies: Proxies,
+    /// Networks that a crawl may reach besides public addresses.
+    pub crawl_allow: Allowed,
     pub workers: usize,
     /// After this long without progress a document in work is ended and tried again.
     pub stall_seconds: u32,
@@ -386,6 +395,7 @@ impl Raw {
             log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),
             limits,
             trusted_proxies: self.parse("trusted_proxies")?.unwrap_or_default(),
+            crawl_allow: self.parse("crawl_allow")?.unwrap_or_default(),
             workers,
             stall_seconds: self.small("stall_seconds", 5, 86_400)?.unwrap_or(300),
             shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),

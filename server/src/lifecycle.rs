@@ -4,7 +4,7 @@
 use crate::{
     adapters::{
         Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, SystemClock,
-        TimeOrderedIds,
+        TimeOrderedIds, WebFetcher,
     },
     cli::Role,
     config::{self, Config},
@@ -15,6 +15,7 @@ use crate::{
 };
 use ingest::{
     chunk::Cutter,
+    crawl::{self, CrawlerOptions},
     extract::Extractor,
     pipeline::{self, Tools, WorkerOptions},
 };
@@ -102,6 +103,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     };
     let embedder =
         Arc::new(Models::new(&config.models_dir, config.embeddings.clone()).map_err(StartError::Refused)?);
+    let fetcher = WebFetcher::new(config.crawl_allow.clone()).map_err(StartError::Refused)?;
     let llm = config.llm.clone().map(ChatModel::new).transpose().map_err(StartError::Refused)?;
     let llm = llm.map(|model| Arc::new(model) as Arc<dyn Wordsmith>);
     let store = Store::open(options)
@@ -129,6 +131,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         sent_files: whole.clone(),
         partial_files: whole.clone(),
         jobs: whole.clone(),
+        crawls: whole.clone(),
         events: whole.clone(),
         history: whole.clone(),
         index: whole.clone(),
@@ -137,6 +140,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         chunker: Arc::new(Cutter::new(embedder.clone(), embedder.clone())),
         rag_configs: whole.clone(),
         file_types: Arc::new(ByContent),
+        fetcher: Arc::new(fetcher),
         hub: Hub::new(whole, bus.clone(), config.limits.streams),
         bus,
         clock,
@@ -310,6 +314,12 @@ where
         let tools = Tools { extractor, tokenizers: embedder };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };
         let worker_services = demo.as_ref().map_or_else(|| services.clone(), Demo::for_worker);
+        let crawler_services = services.clone();
+        let (token, ended) = (stopping.clone(), ended_early.clone());
+        background.spawn(async move {
+            let _ended = ended.drop_guard();
+            crawl::run(crawler_services, CrawlerOptions::default(), token).await;
+        });
         let (token, ended) = (stopping.clone(), ended_early.clone());
         background.spawn(async move {
             // A guard, so that a panic counts as well.

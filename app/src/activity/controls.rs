@@ -17,14 +17,14 @@ struct Can {
     pause: bool,
     resume: bool,
     cancel: bool,
-    /// So many documents would run again, after this attempt; whether some of them failed.
+    /// So many documents and pages would run again, after this attempt; whether some of them failed.
     retry: Option<(u64, u32, bool)>,
 }
 
 impl Can {
     fn of(job: &Job) -> Self {
         let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
-        let failed = job.metrics.documents_failed;
+        let failed = job.metrics.documents_failed + job.metrics.pages_failed;
         Self {
             pause: goes_on && job.requested.is_none(),
             resume: job.status == JobStatus::Paused || job.requested == Some(JobRequest::Pause),
@@ -67,7 +67,9 @@ pub fn Controls(
                     let mut fields = fields();
                     fields.push(("attempt", attempt.to_string()));
                     let words = if some_failed { "Retry failed" } else { "Retry" };
-                    let name = format!("{words}: {}", count(failed, "document", "documents"));
+                    let is_crawl = job.with_untracked(|j| j.as_ref().is_some_and(|j| j.crawl.is_some()));
+                    let (one, many) = if is_crawl { ("page", "pages") } else { ("document", "documents") };
+                    let name = format!("{words}: {}", count(failed, one, many));
                     view! { <Deed action=RetryJob::url() words fields name steers=true done /> }
                 })}
                 {can.cancel.then(|| view! {

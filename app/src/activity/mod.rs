@@ -70,12 +70,25 @@ pub fn at_present(job: &Job, known: bool) -> Job {
     job
 }
 
+/// A site as people name it: without the scheme, and not longer than a title may be.
+fn site(url: &str) -> String {
+    const LONGEST: usize = 60;
+    let name = url.split_once("://").map_or(url, |(_, rest)| rest).trim_end_matches('/');
+    match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => name.to_owned(),
+    }
+}
+
 /// What a job does: "Upload of 4 files".
 pub fn job_title(job: &Job) -> String {
     let files = count(job.metrics.documents_total, "file", "files");
     match job.kind {
         JobKind::Upload => format!("Upload of {files}"),
-        JobKind::Crawl => "Crawl".into(),
+        JobKind::Crawl => match &job.crawl {
+            Some(crawl) => format!("Crawl of {}", site(&crawl.url)),
+            None => "Crawl".into(),
+        },
         JobKind::Reindex => format!("Indexing {files} anew"),
         JobKind::Delete => "Deleting".into(),
     }

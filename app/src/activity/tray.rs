@@ -70,8 +70,9 @@ fn Line(id: JobId) -> impl IntoView {
 /// "12 of 40 done · about 2 min left"
 fn line(job: &Job) -> String {
     let mut parts = vec![format!("{} of {} done", job.metrics.documents_done, job.metrics.documents_total)];
-    if job.metrics.documents_failed > 0 {
-        parts.push(format!("{} failed", job.metrics.documents_failed));
+    let failed = job.metrics.documents_failed + job.metrics.pages_failed;
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
     }
     if job.status == JobStatus::Running {
         parts.extend(job.eta_seconds.map(words::time_left));

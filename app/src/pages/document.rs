@@ -243,6 +243,12 @@ fn of<R: Default>(document: RwSignal<Option<Document>>, part: impl FnOnce(&Docum
     document.with(|d| d.as_ref().map(part).unwrap_or_default())
 }
 
+/// Where a page of a site is from. Outside workers write beside it, so an address of any other kind is none.
+fn source(document: &Document) -> Option<String> {
+    let url = document.metadata.get("source_url")?.as_str()?;
+    (url.starts_with("https://") || url.starts_with("http://")).then(|| url.to_owned())
+}
+
 #[component]
 fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
     view! {
@@ -255,6 +261,19 @@ fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
                 <dt>"Type"</dt>
                 <dd>{move || of(document, |d| d.mime_type.clone())}</dd>
             </div>
+            {move || {
+                of(document, source).map(|url| {
+                    let href = url.clone();
+                    view! {
+                        <div>
+                            <dt>"Source"</dt>
+                            <dd>
+                                <a class="link" href=href rel="noopener noreferrer external" target="_blank">{url}</a>
+                            </dd>
+                        </div>
+                    }
+                })
+            }}
             <div>
                 <dt>"Added"</dt>
                 <dd>

@@ -2,6 +2,7 @@
 //! is there without a script.
 
 use super::{
+    crawl::CrawlProgress,
     loaded::{loaded, read},
     not_found::{Missing, no_such},
 };
@@ -227,6 +228,7 @@ fn Whole(
                         .collect_view()
                 }}
             </dl>
+            <CrawlProgress id job retries=true />
             <Provider value=clock>
                 <PhaseTimeline phases />
                 <h2 class="section-title">"Over time"</h2>

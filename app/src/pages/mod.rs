@@ -4,6 +4,8 @@ mod analytics;
 mod attempts;
 #[cfg(all(feature = "ssr", debug_assertions))]
 mod components;
+mod crawl;
+mod crawl_dialog;
 mod document;
 mod history;
 mod home;

@@ -3,12 +3,12 @@
 //! page. What parts have in common is shared between them by the build.
 
 use super::problem::{ProblemView, around};
-use super::workspace_dialog;
 use super::{
     AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, HomePage,
     JobPage, JobsPage, NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
     SettingsFrame, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
 };
+use super::{crawl_dialog, workspace_dialog};
 use crate::{components::ErrorPanel, error::UNREACHABLE, live::Live, view};
 use domain::Problem as Details;
 use leptos::{prelude::*, task::spawn_local};
@@ -27,6 +27,8 @@ pub enum Part {
     History,
     /// The form of a workspace, on several pages.
     Dialog,
+    /// The form of a crawl.
+    Crawl,
 }
 
 /// A view whose code had to be fetched first.
@@ -159,6 +161,7 @@ impl Part {
             Self::Settings => "settings",
             Self::History => "history",
             Self::Dialog => "dialog",
+            Self::Crawl => "crawl",
         }
     }
 
@@ -171,6 +174,7 @@ impl Part {
             Self::Settings => fetch_settings().await,
             Self::History => fetch_history().await,
             Self::Dialog => workspace_dialog::fetch_dialog().await,
+            Self::Crawl => crawl_dialog::fetch_crawl().await,
         }
     }
 }
@@ -199,8 +203,10 @@ pub fn parts_at(path: &str) -> &'static [Part] {
 #[cfg(feature = "hydrate")]
 pub fn parts_here() -> Vec<Part> {
     let mut parts = parts_at(&location().pathname().unwrap_or_default()).to_vec();
-    if leptos::prelude::document().get_element_by_id(workspace_dialog::ID).is_some() {
-        parts.push(Part::Dialog);
+    for (id, part) in [(workspace_dialog::ID, Part::Dialog), (crawl_dialog::ID, Part::Crawl)] {
+        if leptos::prelude::document().get_element_by_id(id).is_some() {
+            parts.push(part);
+        }
     }
     parts
 }

@@ -98,10 +98,14 @@ enum Code {
     Away,
 }
 
-/// The dialog, from the first time on that it is open.
+/// A dialog whose code is a part of the WASM of its own, from the first time on that it is open.
 #[component]
-pub fn WorkspaceDialog(asked: Asked) -> impl IntoView {
-    let open = asked.open;
+pub fn Lazily(
+    open: RwSignal<bool>,
+    what: &'static str,
+    part: Part,
+    make: Callback<(), Making>,
+) -> impl IntoView {
     let wanted = Memo::new(move |before: Option<&bool>| before == Some(&true) || open.get());
     // Where it is open from the start its part came with the page. Else the fetching is waited for here and not by a
     // `Suspend`, for which the page around it would give way to its skeleton.
@@ -109,15 +113,13 @@ pub fn WorkspaceDialog(asked: Asked) -> impl IntoView {
     effect(move || {
         if wanted.get() && code.get_untracked() == Code::OnTheWay {
             spawn_local(async move {
-                let is_here = Part::Dialog.fetch().await.is_ok();
+                let is_here = part.fetch().await.is_ok();
                 code.try_set(if is_here { Code::Here } else { Code::Away });
             });
         }
     });
-    let asked = StoredValue::new(asked);
     move || {
-        let make = Callback::new(move |()| Box::pin(dialog(asked.get_value())) as Making);
-        let unfetched = move || view! { <Unfetched what="form" part=Part::Dialog make /> };
+        let unfetched = move || view! { <Unfetched what part make /> };
         match code.get() {
             _ if !wanted.get() => None,
             Code::OnTheWay => None,
@@ -128,6 +130,15 @@ pub fn WorkspaceDialog(asked: Asked) -> impl IntoView {
             }
         }
     }
+}
+
+/// The form of a workspace.
+#[component]
+pub fn WorkspaceDialog(asked: Asked) -> impl IntoView {
+    let open = asked.open;
+    let asked = StoredValue::new(asked);
+    let make = Callback::new(move |()| Box::pin(dialog(asked.get_value())) as Making);
+    view! { <Lazily open what="form" part=Part::Dialog make /> }
 }
 
 #[wasm_split(dialog, fallible, preload(fetch_dialog))]

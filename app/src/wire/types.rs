@@ -16,6 +16,7 @@ use domain::{
     JobKind, JobStatus, PhaseDetail, PhaseName, Problem, SessionId, Step, Timestamp, User, UserId, Workspace,
     WorkspaceId, WorkspaceStatus,
     api_key::{ApiKey, Scope},
+    crawl::{Change, Crawl, CrawlPage, PageState},
     event::{DocumentDeleted, FileProgress, SessionsChanged, SettingsChanged, StepStatus, WorkspaceDeleted},
     export::{Export, ExportStatus},
     pages::{DocumentPage, JobPage, JobsPage, Shell, Since, WorkspacePage},
@@ -98,6 +99,7 @@ named! {
     ApiKeyId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
     DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Processor StepStatus WorkspaceStatus
     ExportStatus ProvisionStatus ProvisionStep Scope
+    Change PageState
     Density Language Theme
     ChunkingStrategy ModelState Provider RerankModel RetrieverType
 }
@@ -213,6 +215,20 @@ objects! {
         started_at,
         completed_at,
         phase_details,
+        crawl,
+    }
+    Crawl { url, prefix, max_pages, max_depth, current_url }
+    CrawlPage {
+        url,
+        state,
+        depth,
+        http_status,
+        code,
+        message,
+        change,
+        document_id,
+        found_on,
+        updated_at,
     }
     Metrics {
         documents_total or 0,
@@ -220,6 +236,14 @@ objects! {
         documents_failed or 0,
         documents_cancelled or 0,
         pages_found or 0,
+        pages_fetched or 0,
+        pages_failed or 0,
+        pages_skipped or 0,
+        pages_blocked or 0,
+        pages_new or 0,
+        pages_changed or 0,
+        pages_unchanged or 0,
+        pages_removed or 0,
         chunks_created or 0,
         chunks_embedded or 0,
         chunks_skipped or 0,
@@ -505,6 +529,13 @@ mod tests {
             halted: Some(Halt::Stalled),
             started_at: Some(moment(5)),
             phase_details: vec![phase],
+            crawl: Some(Crawl {
+                url: "https://example.org/docs/".into(),
+                prefix: "https://example.org/docs/".into(),
+                max_pages: 100,
+                max_depth: 3,
+                current_url: Some("https://example.org/docs/a".into()),
+            }),
             ..job(1, 9, JobStatus::Running)
         }
     }
@@ -594,6 +625,19 @@ mod tests {
             expires_at: Some(moment(3)),
         });
         reads_back(export());
+        let page = CrawlPage {
+            url: "https://example.org/docs/a".into(),
+            state: PageState::Failed,
+            depth: 2,
+            http_status: Some(404),
+            code: Some("http_404".into()),
+            message: Some("The site answered 404 (not found).".into()),
+            change: Some(Change::New),
+            document_id: Some(id(3)),
+            found_on: None,
+            updated_at: moment(4),
+        };
+        reads_back(Page { items: vec![page], next: None });
         let line = HistoryLine {
             seq: 4,
             at: moment(1),

@@ -6,6 +6,7 @@
 pub mod analytics;
 pub mod api_key;
 pub mod backoff;
+pub mod crawl;
 pub mod event;
 pub mod export;
 pub mod files;

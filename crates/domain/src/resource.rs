@@ -2,6 +2,7 @@
 //! for clients of older status APIs; it is written beside the first, never read.
 
 use crate::{
+    crawl::Crawl,
     ids::{ChunkId, DocumentId, JobId, SessionId, UserId, WorkspaceId},
     provision::Provisioning,
     rag::IndexedWith,
@@ -271,7 +272,24 @@ pub struct Metrics {
     pub documents_failed: u64,
     /// Of those that failed, the ones that somebody cancelled.
     pub documents_cancelled: u64,
+    /// Pages of documents that have some. Of a crawl: the addresses that were found, also those that are skipped.
     pub pages_found: u64,
+    /// Of a crawl: pages that were had.
+    pub pages_fetched: u64,
+    /// Pages that could not be had.
+    pub pages_failed: u64,
+    /// Addresses that were found and are not asked for.
+    pub pages_skipped: u64,
+    /// Of those that are skipped, the ones that the site's robots.txt keeps away.
+    pub pages_blocked: u64,
+    /// Of those that were had, the ones that no earlier crawl of the workspace had.
+    pub pages_new: u64,
+    /// Those that are different now.
+    pub pages_changed: u64,
+    /// Those that are as they were: they are not indexed again.
+    pub pages_unchanged: u64,
+    /// Those that an earlier crawl had and this one did not find; told when it has come to its end.
+    pub pages_removed: u64,
     pub chunks_created: u64,
     /// Those that have their vector.
     pub chunks_embedded: u64,
@@ -279,6 +297,13 @@ pub struct Metrics {
     pub chunks_skipped: u64,
     pub tokens: u64,
     pub bytes: u64,
+}
+
+impl Metrics {
+    /// Pages of a crawl that were found and not asked for yet.
+    pub const fn pages_waiting(&self) -> u64 {
+        self.pages_found.saturating_sub(self.pages_fetched + self.pages_failed + self.pages_skipped)
+    }
 }
 
 /// One phase of a job.
@@ -387,6 +412,17 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     pub completed_at: Option<Timestamp>,
     pub phase_details: Vec<PhaseDetail>,
+    /// Of a crawl: what it goes by, and where it is.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub crawl: Option<Crawl>,
+}
+
+impl Job {
+    /// A crawl that has pages left to ask for: more documents may come.
+    pub const fn goes_on_finding(&self) -> bool {
+        self.crawl.is_some() && self.metrics.pages_waiting() > 0
+    }
 }
 
 /// A passage of a document.
@@ -506,6 +542,7 @@ mod tests {
             started_at: None,
             completed_at: None,
             phase_details: PhaseDetail::all_pending(),
+            crawl: None,
         };
         let json = serde_json::to_value(&job).unwrap();
         assert_eq!(json["kb_id"], json["workspace_id"]);

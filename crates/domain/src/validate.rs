@@ -125,7 +125,7 @@ text_newtype!(
 );
 
 /// Turns the direction of what follows, so that a text reads as another one than it is.
-pub(crate) const fn turns_text(c: char) -> bool {
+pub const fn turns_text(c: char) -> bool {
     matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 

@@ -97,6 +97,7 @@ fn job(n: u8, status: JobStatus) -> Event {
         started_at: None,
         completed_at: None,
         phase_details: PhaseDetail::all_pending(),
+        crawl: None,
     };
     match status {
         JobStatus::Completed => Event::JobComplete(job),

@@ -12,6 +12,11 @@ pub fn document(user: UserId, id: DocumentId) -> String {
     format!("users/{user}/documents/{id}")
 }
 
+/// The file of a later version of a document, while the one before is still the document's.
+pub fn version(user: UserId, id: DocumentId, version: u32) -> String {
+    format!("{}.{version}", document(user, id))
+}
+
 /// The folder of the texts that were extracted from a document.
 pub fn texts(user: UserId, id: DocumentId) -> String {
     format!("users/{user}/texts/{id}")

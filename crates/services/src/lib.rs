@@ -9,6 +9,7 @@ mod caller;
 pub mod check;
 mod command;
 mod controls;
+pub mod crawl;
 mod deletion;
 mod documents;
 mod error;
@@ -55,9 +56,9 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, Deletions, Documents, Embedder, EventLog, Exports,
-    FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher, RagConfigs, Secrets, SentFiles,
-    Sessions, Workspaces,
+    Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder, EventLog,
+    Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher, RagConfigs,
+    Secrets, SentFiles, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -106,6 +107,7 @@ pub struct Services {
     pub sent_files: Arc<dyn SentFiles>,
     pub partial_files: Arc<dyn PartialFiles>,
     pub jobs: Arc<dyn JobStore>,
+    pub crawls: Arc<dyn CrawlStore>,
     pub events: Arc<dyn EventLog>,
     pub history: Arc<dyn History>,
     pub index: Arc<dyn Index>,
@@ -114,6 +116,7 @@ pub struct Services {
     pub chunker: Arc<dyn Chunker>,
     pub rag_configs: Arc<dyn RagConfigs>,
     pub file_types: Arc<dyn FileTypes>,
+    pub fetcher: Arc<dyn Fetcher>,
     pub bus: Arc<dyn Bus>,
     pub clock: Arc<dyn Clock>,
     pub ids: Arc<dyn Ids>,

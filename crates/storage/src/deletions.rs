@@ -39,6 +39,8 @@ const fn its_rows(doomed: Doomed) -> &'static [&'static str] {
         Doomed::Account(_) => &[
             "DELETE FROM events WHERE user_id = $1 AND seq IN \
              (SELECT seq FROM events WHERE user_id = $1 ORDER BY seq LIMIT $2)",
+            "DELETE FROM crawl_pages WHERE (job_id, url) IN (SELECT p.job_id, p.url FROM crawl_pages p \
+             JOIN crawls c ON c.job_id = p.job_id WHERE c.user_id = $1 LIMIT $2)",
             "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE user_id = $1 LIMIT $2)",
             "DELETE FROM workspaces WHERE id IN (SELECT id FROM workspaces WHERE user_id = $1 LIMIT $2)",
         ],

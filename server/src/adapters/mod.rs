@@ -1,10 +1,11 @@
 //! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the embedding
-//! models, the language model. The store and the bus have crates of their own.
+//! models, the language model, the web. The store and the bus have crates of their own.
 
 mod blobs;
 mod chat;
 mod clock;
 mod embedder;
+mod fetcher;
 mod file_types;
 mod form_seal;
 mod hasher;
@@ -16,6 +17,7 @@ pub use blobs::FileBlobs;
 pub use chat::{ChatModel, ChatServer};
 pub use clock::SystemClock;
 pub use embedder::{EmbeddingServer, Models};
+pub use fetcher::WebFetcher;
 pub use file_types::ByContent;
 pub use form_seal::FormSeal;
 pub use hasher::Argon2Hasher;

@@ -25,6 +25,7 @@ fn a_wrong_value_is_named_with_its_setting() {
         ("max_sign_ups", "-1"),
         ("max_streams", "0"),
         ("trusted_proxies", "10.0.0.0/33"),
+        ("crawl_allow", "10.0.0.0/33"),
         ("llm_file_names", "perhaps"),
     ] {
         let said = raw(&[(key, value)]).check().expect_err(key).to_string();

@@ -8,6 +8,7 @@ mod api_keys;
 mod auth;
 mod client;
 mod controls;
+mod crawls;
 mod docs;
 mod documents;
 mod extract;
@@ -183,6 +184,8 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(search::search))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
+        .routes(routes!(crawls::start))
+        .routes(routes!(crawls::pages))
         .routes(routes!(controls::pause_job))
         .routes(routes!(controls::resume_job))
         .routes(routes!(controls::cancel_job))

@@ -11,6 +11,7 @@ mod cli;
 mod common;
 mod controls;
 mod crash;
+mod crawls;
 mod curl;
 mod demo;
 mod documents;

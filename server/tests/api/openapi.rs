@@ -59,6 +59,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/jobs"),
     ("get", "/api/jobs/{id}"),
     ("get", "/api/jobs/{id}/attempts"),
+    ("get", "/api/jobs/{id}/pages"),
+    ("post", "/api/workspaces/{id}/crawls"),
     ("post", "/api/jobs/{id}/pause"),
     ("post", "/api/jobs/{id}/resume"),
     ("post", "/api/jobs/{id}/cancel"),

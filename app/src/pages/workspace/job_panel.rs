@@ -8,7 +8,10 @@ use crate::{
     components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
     effect::effect,
     live::Live,
-    pages::attempts::{EarlierAttempts, Read, Reading},
+    pages::{
+        attempts::{EarlierAttempts, Read, Reading},
+        crawl::CrawlProgress,
+    },
     paths,
     server_fns::{jobs::list_attempts, workspaces::job_steps},
     stores::Stores,
@@ -67,6 +70,7 @@ fn Panel(id: JobId) -> impl IntoView {
                 <span class="meta num">{line}</span>
             </div>
             <div class="card-body stack">
+                <CrawlProgress id job />
                 <Provider value=clock>
                     <PhaseTimeline phases />
                     <OverTime id job phases />
@@ -172,9 +176,15 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
 /// "12 of 40 files done · 1 failed · about 2 min left"
 fn line(job: &Job) -> String {
     let Metrics { documents_total, documents_done, documents_failed, chunks_created, .. } = job.metrics;
-    let mut parts = vec![format!("{documents_done} of {} done", count(documents_total, "file", "files"))];
-    if documents_failed > 0 {
-        parts.push(format!("{documents_failed} failed"));
+    let files = if job.crawl.is_some() {
+        count(documents_total, "page", "pages")
+    } else {
+        count(documents_total, "file", "files")
+    };
+    let mut parts = vec![format!("{documents_done} of {files} done")];
+    let failed = documents_failed + job.metrics.pages_failed;
+    if failed > 0 {
+        parts.push(format!("{failed} failed"));
     }
     match job.status {
         JobStatus::Running => parts.extend(job.eta_seconds.map(words::time_left)),

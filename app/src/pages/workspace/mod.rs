@@ -11,6 +11,7 @@ mod stats;
 mod upload_row;
 
 use super::{
+    crawl_dialog::{self, CrawlDialog},
     not_found::{Missing, no_such},
     problem::{Around, ProblemView},
     rag::Stale,
@@ -135,17 +136,21 @@ fn Workspace(
     let locked = locked(workspace, WorkspaceAction::Upload);
     let locked = Memo::new(move |_| locked.get().or(paused.get()));
     let refused = FormState::told_once(refused);
-    // A page has two forms; only that for files has a field for files.
-    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty();
+    // A page has three forms; only that for files has a field for files, and only that of a crawl one for an address.
+    let is_crawl = refused.is_refused() && refused.values.get("url").is_some();
+    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty() && !is_crawl;
     let files = refused.errors.of("file").iter().cloned();
-    let mistakes: Vec<String> = files.chain(refused.message.clone().filter(|_| !is_edit)).collect();
-    let (open, edit) = editing(id, asked, is_edit);
+    let mistakes: Vec<String> =
+        files.chain(refused.message.clone().filter(|_| !is_edit && !is_crawl)).collect();
+    let (open, edit) = dialog(id, asked, "edit", is_edit);
+    let (crawls, crawl) = dialog(id, asked, "crawl", is_crawl);
     move || {
         if !is_there.get() {
             return view! { <Missing what="workspace" /> };
         }
         let mistakes = mistakes.join(" ");
-        let refused = if is_edit { refused.clone() } else { FormState::default() };
+        let left = |of: bool| if of { refused.clone() } else { FormState::default() };
+        let (edited, crawled) = (left(is_edit), left(is_crawl));
         view! {
             <TabTitle text=name />
             <div class="page" data-workspace-id=id.to_string()>
@@ -165,6 +170,9 @@ fn Workspace(
                     </LinkButton>
                     <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>
                         "RAG config"
+                    </LinkButton>
+                    <LinkButton href=crawl icon=IconName::Globe locked>
+                        "Crawl a site"
                     </LinkButton>
                     <Picker id locked />
                 </PageHeader>
@@ -187,7 +195,14 @@ fn Workspace(
                 <Documents id locked />
             </div>
             <DropOverlay id locked />
-            <Edit id workspace open refused />
+            <Edit id workspace open refused=edited />
+            <CrawlDialog asked=crawl_dialog::Asked {
+                workspace: id,
+                open: crawls,
+                close_href: paths::workspace(id),
+                refused: crawled,
+                locked,
+            } />
         }
     }
 }
@@ -208,16 +223,21 @@ fn locked(workspace: RwSignal<Option<Held>>, action: WorkspaceAction) -> Locked 
     })
 }
 
-/// Whether the dialog for changes is open, and the address that opens it. A search stays in the address meanwhile.
-fn editing(id: WorkspaceId, asked: Memo<Option<String>>, refused: bool) -> (RwSignal<bool>, Signal<String>) {
+/// Whether a dialog is open, and the address that opens it. A search stays in the address meanwhile.
+fn dialog(
+    id: WorkspaceId,
+    asked: Memo<Option<String>>,
+    name: &'static str,
+    refused: bool,
+) -> (RwSignal<bool>, Signal<String>) {
     let here = move || asked.get().map(|q| format!("?q={}", paths::encode(&q))).unwrap_or_default();
-    let open = opened_by_address("edit", refused, move || format!("{}{}", paths::workspace(id), here()));
-    let edit = Signal::derive(move || {
+    let open = opened_by_address(name, refused, move || format!("{}{}", paths::workspace(id), here()));
+    let opens = Signal::derive(move || {
         let here = here();
         let sign = if here.is_empty() { '?' } else { '&' };
-        format!("{}{here}{sign}edit", paths::workspace(id))
+        format!("{}{here}{sign}{name}", paths::workspace(id))
     });
-    (open, edit)
+    (open, opens)
 }
 
 #[component]

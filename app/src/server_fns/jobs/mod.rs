@@ -1,13 +1,16 @@
-//! Jobs: pausing, resuming, cancelling, retrying, and what became of their attempts.
+//! Jobs: pausing, resuming, cancelling, retrying, what became of their attempts, and the pages of a
+//! crawl.
 
 mod attempts;
 mod cancel;
+mod pages;
 mod pause;
 mod resume;
 mod retry;
 
 pub use attempts::{ListAttempts, list_attempts};
 pub use cancel::{CancelJob, cancel_job};
+pub use pages::{ListPages, list_pages};
 pub use pause::{PauseJob, pause_job};
 pub use resume::{ResumeJob, resume_job};
 pub use retry::{RetryJob, retry_job};

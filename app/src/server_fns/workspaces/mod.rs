@@ -1,5 +1,6 @@
 //! Workspaces: making, changing, reading, searching.
 
+mod crawl;
 mod create;
 mod documents;
 mod edit;
@@ -9,6 +10,7 @@ mod read;
 mod retry;
 mod search;
 
+pub use crawl::{CrawlSite, crawl_site};
 pub use create::{CreateWorkspace, create_workspace};
 pub use documents::{ListDocuments, list_documents};
 pub use edit::{EditWorkspace, edit_workspace};

@@ -65,6 +65,7 @@ pub fn advance(
     }
     match checkpoint {
         Checkpoint::Step { step, facts } => {
+            let step = &crawl::step_of(&job.job, step);
             if let Some(phase) = step.phase() {
                 run_phase(&mut job.job, phase, now)?;
             }
@@ -79,7 +80,12 @@ pub fn advance(
             let mut metadata = serde_json::json!({ "characters": characters });
             if let Some(pages) = pages {
                 metadata["pages"] = (*pages).into();
-                job.job.metrics.pages_found += pages;
+                if job.job.crawl.is_none() {
+                    job.job.metrics.pages_found += pages;
+                }
+            }
+            if let Some(url) = doc.document.metadata.get(crawl::SOURCE) {
+                metadata[crawl::SOURCE] = url.clone();
             }
             if let Some(title) = title {
                 metadata["title"] = title.as_str().into();

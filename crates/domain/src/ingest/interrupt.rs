@@ -11,7 +11,7 @@ use super::{
 use crate::resource::INTERRUPTED;
 
 /// Seconds without a word of the job, after which none of its documents is taken to move.
-const QUIET: u64 = 5;
+pub(super) const QUIET: u64 = 5;
 
 /// Says that nobody works on the document; nothing when that is said already, or something that explains more.
 pub fn interrupt(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Told {

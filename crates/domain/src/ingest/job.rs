@@ -20,11 +20,17 @@ pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: Ph
     }
 }
 
+/// What a crawl counts as done while it finds more pages, at most.
+const STILL_FINDING: f64 = 0.9;
+
 /// Brings phases, progress, message and status of the job in line with its counts.
 pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), IllegalMove> {
     let job = &mut state.job;
     let m = job.metrics;
-    let through = m.documents_done + m.documents_failed >= m.documents_total;
+    let goes_on_finding = job.goes_on_finding();
+    let through = m.documents_done + m.documents_failed >= m.documents_total && !goes_on_finding;
+    // Nobody knows how many pages a site has: the bars of a crawl keep some room until the last one was found.
+    let known_yet = if goes_on_finding { STILL_FINDING } else { 1.0 };
     let share_known = if job.phase_details[1].items_total == 0 {
         0.0
     } else {
@@ -32,7 +38,7 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
     };
     let mut before_is_done = true;
     for (i, p) in job.phase_details.iter_mut().enumerate() {
-        let known = if i < 2 { 1.0 } else { share_known };
+        let known = known_yet * if i < 2 { 1.0 } else { share_known };
         // An outside worker need not say how many chunks there are: then the documents are what is counted.
         let is_uncounted = i >= 2 && p.items_total == 0 && p.status == PhaseStatus::Running;
         let (done, total) = if is_uncounted { (1, 1) } else { (p.items_processed, p.items_total) };
@@ -41,6 +47,7 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
             && before_is_done
             && p.items_processed >= p.items_total
             && !through
+            && !goes_on_finding
         {
             p.status = p.status.go(PhaseStatus::Completed)?;
             p.completed_at = Some(now);
@@ -60,6 +67,11 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
         }
     }
     estimate(state, now);
+    if goes_on_finding {
+        // When it ends nobody knows yet.
+        state.job.eta_seconds = None;
+        state.job.phase_details.iter_mut().for_each(|phase| phase.eta_seconds = None);
+    }
     Ok(())
 }
 
@@ -97,11 +109,14 @@ pub(super) fn finish_cancelled(job: &mut Job, now: Timestamp) -> Result<(), Ille
 
 fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
     let m = job.metrics;
-    if m.documents_done == 0 && m.documents_failed > 0 && m.documents_cancelled == m.documents_failed {
+    let without = m.documents_done + m.pages_unchanged == 0 && m.documents_failed > 0;
+    if without && m.documents_cancelled == m.documents_failed {
         return finish_cancelled(job, now);
     }
-    let outcome = progress::outcome(m.documents_done, m.documents_failed);
+    let outcome =
+        progress::outcome(m.documents_done + m.pages_unchanged, m.documents_failed + m.pages_failed);
     job.requested = None;
+    let nobody_cancelled = job.crawl.is_some() && m.documents_cancelled == 0;
     for p in &mut job.phase_details {
         let ended = match (p.status, outcome) {
             (PhaseStatus::Running, JobStatus::Failed) if p.error.is_some() => PhaseStatus::Failed,
@@ -112,6 +127,8 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
             {
                 PhaseStatus::Skipped
             }
+            // A crawl that found nothing to do in it.
+            (PhaseStatus::Pending, JobStatus::Completed) if nobody_cancelled => PhaseStatus::Skipped,
             // All that was left to do in it was cancelled.
             (PhaseStatus::Paused, _) | (PhaseStatus::Pending, JobStatus::Completed) => PhaseStatus::Cancelled,
             _ => continue,
@@ -128,10 +145,14 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
     job.message = if outcome == JobStatus::Failed {
         let first = job.phase_details.iter().find_map(|p| p.error.clone());
         job.error.clone_from(&first);
-        let of = m.documents_total;
+        let of = if job.crawl.is_some() { m.pages_failed + m.documents_total } else { m.documents_total };
         first.filter(|_| of == 1).unwrap_or_else(|| say(WRITTEN, &Sentence::NoneReady { of }))
     } else {
         job.progress = 100.0;
+        if job.crawl.is_some() {
+            job.message = say(WRITTEN, &crawl::site_read(&m));
+            return Ok(());
+        }
         let (ready, of, cancelled) = (m.documents_done, m.documents_total, m.documents_cancelled);
         let sentence = match m.documents_failed {
             0 => Sentence::AllReady { documents: ready },
@@ -143,6 +164,9 @@ fn finish(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
 }
 
 pub(super) fn message(job: &Job) -> String {
+    if let Some(sentence) = crawl::at_work(job) {
+        return say(WRITTEN, &sentence);
+    }
     let p = &job.phase_details[job.phase.index()];
     say(WRITTEN, &Sentence::AtWork { phase: job.phase, done: p.items_processed, of: p.items_total })
 }

@@ -20,6 +20,7 @@ use std::{fmt, str::FromStr};
 
 mod advance;
 pub mod control;
+mod crawl;
 mod held_back;
 mod interrupt;
 mod job;
@@ -28,6 +29,10 @@ mod retry_later;
 mod stall;
 
 pub use advance::{advance, start};
+pub use crawl::{
+    Discovered, PageOutcome, create_crawl, found_first, interrupt_crawl, new_page, page_begins, page_done,
+    removed, renew_page, start_crawl,
+};
 pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};
 pub use interrupt::interrupt;
 pub use report::{ReportError, report, reword};
@@ -230,56 +235,59 @@ pub fn create(
     let size = (uploads.len() as u64, uploads.iter().map(|u| u.size_bytes).sum());
     let state = new_job(job_id, kind, user_id, workspace_id, size, config, now);
     let embeds = config.embeds();
-    let documents: Vec<DocumentState> = uploads
-        .iter()
-        .map(|u| DocumentState {
-            document: Document {
-                id: u.id,
-                workspace_id,
-                user_id,
-                job_id: Some(job_id),
-                filename: u.filename.clone(),
-                mime_type: u.mime_type.clone(),
-                size_bytes: u.size_bytes,
-                content_hash: u.content_hash.clone(),
-                status: DocumentStatus::Pending,
-                error: None,
-                error_code: None,
-                error_hint: None,
-                warnings: vec![],
-                chunk_count: 0,
-                progress: 0.0,
-                step: None,
-                message: None,
-                metadata: serde_json::json!({}),
-                attempt: 1,
-                stale: false,
-                indexed_with: None,
-                version: 1,
-                rev: 0,
-                created_at: now,
-                updated_at: now,
-            },
-            stage: Stage::Loading,
-            embedded: 0,
-            embeds,
-            generation: 1,
-            live: 0,
-            live_chunks: 0,
-            indexed: None,
-            step_started_at: now,
-            event_at: Timestamp::default(),
-            held_back: false,
-            requested: None,
-            paused: false,
-            reached: Stage::Loading,
-            failures: vec![],
-        })
-        .collect();
+    let documents: Vec<DocumentState> =
+        uploads.iter().map(|upload| new_document(&state.job, upload, embeds, now)).collect();
     let mut events: Vec<Event> =
         documents.iter().map(|d| Event::DocumentStatus(d.document.clone())).collect();
     events.push(Event::JobUpdate(state.job.clone()));
     (state, documents, Told { events, counts_changed: true })
+}
+
+/// A document of the job, of which nothing is done yet.
+fn new_document(job: &Job, upload: &Upload, embeds: bool, now: Timestamp) -> DocumentState {
+    DocumentState {
+        document: Document {
+            id: upload.id,
+            workspace_id: job.kb_id,
+            user_id: job.user_id,
+            job_id: Some(job.job_id),
+            filename: upload.filename.clone(),
+            mime_type: upload.mime_type.clone(),
+            size_bytes: upload.size_bytes,
+            content_hash: upload.content_hash.clone(),
+            status: DocumentStatus::Pending,
+            error: None,
+            error_code: None,
+            error_hint: None,
+            warnings: vec![],
+            chunk_count: 0,
+            progress: 0.0,
+            step: None,
+            message: None,
+            metadata: serde_json::json!({}),
+            attempt: 1,
+            stale: false,
+            indexed_with: None,
+            version: 1,
+            rev: 0,
+            created_at: now,
+            updated_at: now,
+        },
+        stage: Stage::Loading,
+        embedded: 0,
+        embeds,
+        generation: 1,
+        live: 0,
+        live_chunks: 0,
+        indexed: None,
+        step_started_at: now,
+        event_at: Timestamp::default(),
+        held_back: false,
+        requested: None,
+        paused: false,
+        reached: Stage::Loading,
+        failures: vec![],
+    }
 }
 
 /// A new job that indexes documents anew which are there already: so many, with so many bytes. They stay as they are,
@@ -334,6 +342,7 @@ fn new_job(
         started_at: None,
         completed_at: None,
         phase_details,
+        crawl: None,
     };
     JobState {
         job,

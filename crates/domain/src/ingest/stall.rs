@@ -81,7 +81,7 @@ pub(super) fn estimate_nothing(job: &mut Job) {
 /// Whatever gets on afterwards takes the word back.
 pub(super) fn nothing_moves(job: &JobState, seconds: u64, now: Timestamp) -> bool {
     let Metrics { documents_total, documents_done, documents_failed, .. } = job.job.metrics;
-    let is_last = documents_done + documents_failed + 1 >= documents_total;
+    let is_last = !job.job.goes_on_finding() && documents_done + documents_failed + 1 >= documents_total;
     let quiet = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     is_last || job.job.halted.is_some() || is_due(job.event_at, quiet, now)
 }

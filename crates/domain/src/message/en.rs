@@ -1,7 +1,11 @@
 //! English.
 
 use super::{FILE, Facts, Sentence};
-use crate::{status::PhaseName, step::Step};
+use crate::{
+    crawl::{PAGE_BYTES, PageFault, SkipReason},
+    status::PhaseName,
+    step::Step,
+};
 
 /// A number with separators: 12,345.
 pub fn number(n: u64) -> String {
@@ -192,9 +196,36 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             "Its embedding was skipped: it is found by its words, not by its meaning. Re-index it to change that."
                 .into()
         }
-        Sentence::WaitingToRetry { documents } => {
+        Sentence::WaitingToRetry { documents, pages: 0 } => {
             format!("Waiting to retry {}", count(documents, "document", "documents"))
         }
+        Sentence::WaitingToRetry { documents: 0, pages } => {
+            format!("Waiting to retry {}", count(pages, "page", "pages"))
+        }
+        Sentence::WaitingToRetry { documents, pages } => format!(
+            "Waiting to retry {} and {}",
+            count(pages, "page", "pages"),
+            count(documents, "document", "documents")
+        ),
+        Sentence::WaitingToCrawl => "Waiting to start with the site".into(),
+        Sentence::Crawling { done, of } => {
+            format!("Reading the site: {} of {} so far", number(done), count(of, "page", "pages"))
+        }
+        Sentence::SiteRead { ready, unchanged, failed, cancelled, skipped, removed } => {
+            let others =
+                |n: u64, what| if n == 0 { String::new() } else { format!(", {} {what}", number(n)) };
+            format!(
+                "{} ready{}{}{}{}{}",
+                count(ready, "page", "pages"),
+                others(unchanged, "unchanged"),
+                others(removed, "gone from the site"),
+                others(failed, "failed"),
+                others(cancelled, "cancelled"),
+                others(skipped, "skipped"),
+            )
+        }
+        Sentence::PageSkipped(reason) => skipped(reason).into(),
+        Sentence::PageFailed(fault) => page_fault(fault),
         Sentence::RetryIn { next, of, seconds, why } => format!("Retry {next} of {of} in {seconds} s. {why}"),
         Sentence::TriedOften { last, before: "", tries } => format!("{last} It was tried {tries} times."),
         Sentence::TriedOften { last, before, tries } => {
@@ -212,6 +243,59 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             format!("It could not be indexed anew, and is found as it was before. {why}{hint}")
         }
     }
+}
+
+const fn skipped(reason: SkipReason) -> &'static str {
+    match reason {
+        SkipReason::OutOfScope => "It lies outside of the part of the site that is read.",
+        SkipReason::TooDeep => "It is more links away than this crawl follows.",
+        SkipReason::MaxPages => "This crawl has as many pages as it may have.",
+        SkipReason::MaxBytes => "This crawl has taken in as much as it may.",
+        SkipReason::Robots => "The robots.txt of the site asks crawlers to stay away from it.",
+        SkipReason::UnsupportedType => "It is nothing that InsightHub reads.",
+        SkipReason::Moved => "It leads on to another address.",
+        SkipReason::Empty => "There is nothing in it.",
+    }
+}
+
+fn page_fault(fault: &PageFault) -> String {
+    match fault {
+        PageFault::Http(status) => match http_word(*status) {
+            Some(word) => format!("The site answered {status} ({word})."),
+            None => format!("The site answered {status}."),
+        },
+        PageFault::NotAllowed => {
+            "The address is none that this server asks: it belongs to a network that is not public.".into()
+        }
+        PageFault::Unreachable => "The site could not be reached.".into(),
+        PageFault::TookTooLong => "The site took too long to answer.".into(),
+        PageFault::TooLarge => format!("The page is larger than {} MB.", PAGE_BYTES >> 20),
+        PageFault::TooManyRedirects => "It leads on to other addresses without an end.".into(),
+        PageFault::BadRedirect => "It leads on to an address that is none.".into(),
+        PageFault::Broken => "The site's answer was damaged or broke off.".into(),
+        PageFault::RobotsUnreachable => {
+            "The robots.txt of the site could not be read, so nobody knows what may be asked for.".into()
+        }
+        PageFault::NotKept => "The server could not keep the page; its disk may be full.".into(),
+        PageFault::Busy => "Another job is working on the document of this page.".into(),
+    }
+}
+
+const fn http_word(status: u16) -> Option<&'static str> {
+    Some(match status {
+        400 => "bad request",
+        401 => "sign-in needed",
+        403 => "forbidden",
+        404 => "not found",
+        405 => "method not allowed",
+        410 => "gone",
+        429 => "too many requests",
+        500 => "server error",
+        502 => "bad gateway",
+        503 => "not available",
+        504 => "gateway timed out",
+        _ => return None,
+    })
 }
 
 const fn at_work(phase: PhaseName) -> &'static str {

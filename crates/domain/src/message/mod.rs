@@ -4,7 +4,12 @@
 //! What the server keeps and sends is worded in [`WRITTEN`]. The facts go along ([`Facts::extra`]), so whoever shows it
 //! in another language words it anew.
 
-use crate::{resource::Language, status::PhaseName, step::Step};
+use crate::{
+    crawl::{PageFault, SkipReason},
+    resource::Language,
+    status::PhaseName,
+    step::Step,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -202,7 +207,25 @@ pub enum Sentence<'a> {
     EmbeddingSkipped,
     WaitingToRetry {
         documents: u64,
+        pages: u64,
     },
+    WaitingToCrawl,
+    /// `of` may grow.
+    Crawling {
+        done: u64,
+        of: u64,
+    },
+    /// `failed`: pages and documents.
+    SiteRead {
+        ready: u64,
+        unchanged: u64,
+        failed: u64,
+        cancelled: u64,
+        skipped: u64,
+        removed: u64,
+    },
+    PageSkipped(SkipReason),
+    PageFailed(&'a PageFault),
     RetryIn {
         next: u32,
         of: u32,

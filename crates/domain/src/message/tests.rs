@@ -148,7 +148,14 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
         ),
         (Sentence::Paused { begun: Some(62) }, "Paused at 62 %"),
         (Sentence::Paused { begun: None }, "Paused before it started"),
-        (Sentence::WaitingToRetry { documents: 1 }, "Waiting to retry 1 document"),
+        (Sentence::WaitingToRetry { documents: 1, pages: 0 }, "Waiting to retry 1 document"),
+        (Sentence::WaitingToRetry { documents: 0, pages: 2 }, "Waiting to retry 2 pages"),
+        (Sentence::WaitingToRetry { documents: 2, pages: 1 }, "Waiting to retry 1 page and 2 documents"),
+        (Sentence::Crawling { done: 3, of: 1_200 }, "Reading the site: 3 of 1,200 pages so far"),
+        (
+            Sentence::SiteRead { ready: 1, unchanged: 2, failed: 3, cancelled: 0, skipped: 4, removed: 0 },
+            "1 page ready, 2 unchanged, 3 failed, 4 skipped",
+        ),
         (
             Sentence::RetryIn { next: 2, of: 3, seconds: 8, why: "The model is away." },
             "Retry 2 of 3 in 8 s. The model is away.",

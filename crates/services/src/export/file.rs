@@ -6,7 +6,7 @@ use crate::{
     ports::{BlobError, PageQuery, SessionInfo, StoreError},
 };
 use bytes::Bytes;
-use domain::{Document, User, UserId, Workspace, resource::Page};
+use domain::{Document, Job, User, UserId, Workspace, resource::Page};
 use futures::{SinkExt, channel::mpsc};
 use serde::Serialize;
 use serde_json::json;
@@ -54,7 +54,11 @@ impl Services {
         out.text("],\"jobs\":[").await?;
         let mut after = None;
         loop {
-            after = out.page(self.jobs.jobs(user_id, None, page_after(after)).await?).await?;
+            let page = self.jobs.jobs(user_id, None, page_after(after)).await?;
+            for job in &page.items {
+                self.write_job(job, out).await?;
+            }
+            after = page.next;
             if after.is_none() {
                 break;
             }
@@ -90,6 +94,26 @@ impl Services {
             }
         }
         out.text("]}").await
+    }
+
+    /// A job; one that is a crawl with its pages.
+    async fn write_job(&self, job: &Job, out: &mut Writer) -> Written {
+        out.open(job).await?;
+        if job.crawl.is_some() {
+            out.text(",\"pages\":[").await?;
+            let mut after = None;
+            loop {
+                let pages = self.crawls.crawl_pages(job.user_id, job.job_id, None, page_after(after)).await?;
+                // Gone since the list was read.
+                let Some(pages) = pages else { break };
+                after = out.page(pages).await?;
+                if after.is_none() {
+                    break;
+                }
+            }
+            out.text("]").await?;
+        }
+        out.text("}").await
     }
 
     async fn write_document(&self, document: &Document, out: &mut Writer) -> Written {

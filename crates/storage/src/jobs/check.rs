@@ -19,7 +19,9 @@ const VECTORS: &str = "SELECT d.id FROM documents d \
     WHERE d.live > 0 AND d.embedded_with <> '' GROUP BY d.id \
     HAVING COUNT(v.chunk_id) <> COUNT(*) OR MIN(LENGTH(v.vector)) <> MAX(LENGTH(v.vector)) ORDER BY d.id";
 
-const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', 'running') AND NOT EXISTS \
+/// A deletion has no tasks, and a crawl has none before its first page was read.
+const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', 'running') AND j.kind <> 'delete' \
+    AND NOT EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = j.id AND p.state = 'waiting') AND NOT EXISTS \
     (SELECT 1 FROM tasks t WHERE t.job_id = j.id AND t.attempt = j.attempt \
      AND t.status IN ('pending', 'running', 'paused')) ORDER BY j.id";
 

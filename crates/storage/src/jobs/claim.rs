@@ -1,6 +1,6 @@
 //! Leases: who works on which document, and until when. Measured by the database's clock alone.
 
-use super::{lock_document, lock_job, number, parsed, requests, rows, tell};
+use super::{crawl, lock_document, lock_job, number, parsed, requests, rows, tell};
 use crate::{engine::Engine, fault::Fault, writer::Tx};
 use domain::{
     DocumentId, JobId, Timestamp, UserId,
@@ -306,8 +306,9 @@ pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64, Fault> {
     )
     .execute(&mut tx.conn)
     .await?;
+    let crawls = crawl::void_leases(tx).await?;
     tx.signal(Signal::WorkReady);
-    Ok(voided.rows_affected())
+    Ok(voided.rows_affected() + crawls)
 }
 
 /// Whether the claim is the newest one of its document and the work is not through. Keeps the task from others until

@@ -1,7 +1,7 @@
 //! What people ask of jobs and documents: noted, or done at once where nobody has them in hand. The rules are
 //! `domain::ingest::control`.
 
-use super::{lock_document, lock_job, parsed, queue, requests, rows, tell};
+use super::{crawl, lock_document, lock_job, parsed, queue, requests, rows, tell};
 use crate::{bulk, fault::Fault, open::Store, writer::Tx};
 use domain::{
     DocumentId, JobId, PhaseName, Timestamp, UserId,
@@ -137,6 +137,9 @@ async fn next_attempt(
         .map(|(_, after)| after.document.id)
         .collect();
     insert_tasks(tx, job, &again).await?;
+    if ended.metrics.pages_failed > job.job.metrics.pages_failed {
+        crawl::ask_again(tx, job, now).await?;
+    }
     requests::write_changed(tx, job, &before, &documents).await?;
     let ahead = queue::ahead_of_new(tx, &job.job).await?;
     queue::note_told(tx, job.job.job_id, ahead).await?;

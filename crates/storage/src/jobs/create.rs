@@ -44,7 +44,11 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
     Ok(new.id)
 }
 
-async fn made_before(tx: &mut Tx, user: UserId, command: Option<&str>) -> Result<Option<JobId>, Fault> {
+pub(super) async fn made_before(
+    tx: &mut Tx,
+    user: UserId,
+    command: Option<&str>,
+) -> Result<Option<JobId>, Fault> {
     let Some(command) = command else { return Ok(None) };
     let id: Option<String> = sqlx::query_scalar("SELECT id FROM jobs WHERE user_id = $1 AND command_id = $2")
         .bind(user.to_string())
@@ -54,7 +58,11 @@ async fn made_before(tx: &mut Tx, user: UserId, command: Option<&str>) -> Result
     id.map(|id| id.parse().map_err(Fault::corrupt)).transpose()
 }
 
-async fn rag_config(tx: &mut Tx, user: UserId, workspace: WorkspaceId) -> Result<RagConfig, Fault> {
+pub(super) async fn rag_config(
+    tx: &mut Tx,
+    user: UserId,
+    workspace: WorkspaceId,
+) -> Result<RagConfig, Fault> {
     let config: Option<String> = sqlx::query_scalar(
         "SELECT rag_config FROM workspaces WHERE id = $1 AND user_id = $2 \
              AND EXISTS (SELECT 1 FROM users WHERE users.id = $2 AND deleting_at IS NULL)",

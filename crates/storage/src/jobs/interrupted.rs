@@ -1,6 +1,6 @@
-//! Documents that were begun and that nobody holds: told as such, one at a time.
+//! Documents and crawls that were begun and that nobody holds: told as such, one at a time.
 
-use super::{claim::Seen, lock_document, lock_job, rows, tell};
+use super::{claim::Seen, crawl, lock_document, lock_job, rows, tell};
 use crate::{fault::Fault, open::Store, writer::Tx};
 use domain::{Timestamp, ingest};
 use services::ports::StoreError;
@@ -20,6 +20,15 @@ pub(super) async fn report(
             .writer()
             .write_for(left.user, "tell interrupted", (left, now), |tx, (left, now)| {
                 Box::pin(tell_one(tx, *left, *now))
+            })
+            .await?;
+        told += usize::from(written.value);
+    }
+    for (user, job) in crawl::unheld(store, before, limit).await? {
+        let written = store
+            .writer()
+            .write_for(user, "tell interrupted crawl", (job, now), |tx, (job, now)| {
+                Box::pin(crawl::interrupt(tx, *job, *now))
             })
             .await?;
         told += usize::from(written.value);

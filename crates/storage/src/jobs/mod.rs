@@ -5,6 +5,7 @@ mod check;
 mod checkpoint;
 mod claim;
 mod control;
+mod crawl;
 mod create;
 mod input;
 mod interrupted;

@@ -1,7 +1,7 @@
 //! What was asked of jobs and documents while workers had them in hand: noticed by the worker, honoured in the
 //! transaction that gives the last document back, and by a sweep where no worker is left to do that.
 
-use super::{lock_document, lock_job, parsed, parts, rows, tell};
+use super::{crawl, lock_document, lock_job, parsed, parts, rows, tell};
 use crate::{fault::Fault, index, open::Store, workspaces, writer::Tx};
 use domain::{
     DocumentId, JobId, Timestamp, UserId,
@@ -20,7 +20,8 @@ pub(super) fn is_cancelled(job: &JobState, document: &DocumentState) -> bool {
     job.job.requested == Some(JobRequest::Cancel) || document.requested.is_some_and(Asked::cancels)
 }
 
-/// Takes the tasks of the job whose leases ran out from their workers; answers how many documents are in hand.
+/// Takes the tasks of the job whose leases ran out from their workers; answers how many documents are in hand. Its site
+/// counts as one, while somebody reads it.
 pub(super) async fn in_hand(tx: &mut Tx, job: &JobState) -> Result<i64, Fault> {
     let sql = format!(
         "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0 \
@@ -29,13 +30,15 @@ pub(super) async fn in_hand(tx: &mut Tx, job: &JobState) -> Result<i64, Fault> {
     );
     let (id, attempt) = (job.job.job_id.to_string(), i64::from(job.job.attempt));
     sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).bind(attempt).execute(&mut tx.conn).await?;
-    Ok(sqlx::query_scalar(
+    let documents: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM tasks WHERE job_id = $1 AND attempt = $2 AND status = 'running'",
     )
     .bind(id)
     .bind(attempt)
     .fetch_one(&mut tx.conn)
-    .await?)
+    .await?;
+    let crawls = if job.job.crawl.is_some() { crawl::in_hand(tx, job).await? } else { 0 };
+    Ok(documents + crawls)
 }
 
 /// Ends or changes the task of one document, whoever held it.
@@ -164,7 +167,9 @@ pub(super) async fn honour_job(
     job: &mut JobState,
     now: Timestamp,
 ) -> Result<Vec<DocumentId>, Fault> {
-    let goes_on = matches!(job.job.status, JobStatus::Pending | JobStatus::Running);
+    // A crawl that finds more pages has more to do than what is paused.
+    let goes_on =
+        matches!(job.job.status, JobStatus::Pending | JobStatus::Running) && !job.job.goes_on_finding();
     if job.job.requested.is_none() && goes_on && only_paused(tx, job).await? {
         control::ask(job, JobRequest::Pause, true).map_err(StoreError::from)?;
     }
@@ -243,10 +248,13 @@ pub(super) async fn sweep(store: &Store, limit: u32, now: Timestamp) -> Result<u
 
 /// Jobs that something is asked of, itself or one of its documents, and none of whose documents in question is in hand.
 async fn left(store: &Store, limit: u32) -> Result<BTreeSet<(UserId, JobId)>, Fault> {
-    let held = format!("t.status = 'running' AND t.lease_until > {}", store.engine().now_micros());
+    let now = store.engine().now_micros();
+    let held = format!("t.status = 'running' AND t.lease_until > {now}");
     let sql = format!(
         "SELECT j.user_id, j.id AS job_id FROM jobs j WHERE j.requested IS NOT NULL AND NOT EXISTS \
              (SELECT 1 FROM tasks t WHERE t.job_id = j.id AND t.attempt = j.attempt AND {held}) \
+             AND NOT EXISTS (SELECT 1 FROM crawls c WHERE c.job_id = j.id AND c.owner IS NOT NULL \
+                 AND c.lease_until > {now}) \
          UNION SELECT d.user_id, d.job_id FROM documents d WHERE d.requested IS NOT NULL AND d.job_id IS NOT NULL \
              AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.document_id = d.id AND {held}) \
          ORDER BY user_id, job_id LIMIT $1"

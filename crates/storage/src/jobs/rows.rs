@@ -13,7 +13,7 @@ use std::{fmt::Display, str::FromStr};
 
 pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kind, jobs.attempt, jobs.status, \
     jobs.requested, jobs.phase, jobs.progress, jobs.message, jobs.error, jobs.metrics, jobs.phase_details, \
-    jobs.estimate, jobs.event_at, jobs.held_back, jobs.cancel_removes, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, \
+    jobs.estimate, jobs.event_at, jobs.held_back, jobs.cancel_removes, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, jobs.crawl, \
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
 /// Unfinished jobs of all users that were made before this one, while it waits. An external workspace's jobs wait for
@@ -45,7 +45,7 @@ pub(crate) fn parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &str) -> Re
     row.try_get::<&str, _>(column)?.parse().map_err(|e| Fault::corrupt(format!("{column}: {e}")))
 }
 
-fn maybe_parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &str) -> Result<Option<T>, Fault> {
+pub(super) fn maybe_parsed<T: FromStr<Err: Display>>(row: &AnyRow, column: &str) -> Result<Option<T>, Fault> {
     row.try_get::<Option<String>, _>(column)?
         .map(|text| text.parse().map_err(|e| Fault::corrupt(format!("{column}: {e}"))))
         .transpose()
@@ -60,7 +60,7 @@ pub(crate) fn number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<T, F
     T::try_from(row.try_get::<i64, _>(column)?).map_err(|_| Fault::corrupt(column))
 }
 
-fn maybe_number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<Option<T>, Fault> {
+pub(super) fn maybe_number<T: TryFrom<i64>>(row: &AnyRow, column: &str) -> Result<Option<T>, Fault> {
     row.try_get::<Option<i64>, _>(column)?
         .map(|n| T::try_from(n).map_err(|_| Fault::corrupt(column)))
         .transpose()
@@ -174,6 +174,10 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
         started_at: maybe_moment(row, "started_at")?,
         completed_at: maybe_moment(row, "completed_at")?,
         phase_details: phases.into_iter().map(PhaseDetail::try_from).collect::<Result<_, _>>()?,
+        crawl: row
+            .try_get::<Option<String>, _>("crawl")?
+            .map(|text| serde_json::from_str(&text))
+            .transpose()?,
     };
     // Without its workspace it indexes nothing any more.
     let config: Option<String> = row.try_get("rag_config")?;
@@ -301,8 +305,8 @@ pub(super) async fn insert_job(
     let inserted = sqlx::query(
         "INSERT INTO jobs (id, user_id, workspace_id, kind, attempt, status, requested, phase, progress, message, \
          error, metrics, phase_details, estimate, event_at, rev, created_at, started_at, completed_at, command_id, \
-         rag_config) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+         rag_config, crawl) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
          ON CONFLICT (user_id, command_id) DO NOTHING",
     )
     .bind(job.job_id.to_string())
@@ -326,6 +330,7 @@ pub(super) async fn insert_job(
     .bind(job.completed_at.map(Timestamp::micros))
     .bind(command_id)
     .bind(json_text(&state.config)?)
+    .bind(job.crawl.as_ref().map(json_text).transpose()?)
     .execute(conn)
     .await?;
     Ok(inserted.rows_affected() > 0)
@@ -337,7 +342,7 @@ pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Re
     sqlx::query(
         "UPDATE jobs SET attempt = $2, status = $3, requested = $4, phase = $5, progress = $6, message = $7, \
          error = $8, metrics = $9, phase_details = $10, estimate = $11, event_at = $12, started_at = $13, \
-         completed_at = $14, held_back = $15, cancel_removes = $16 WHERE id = $1",
+         completed_at = $14, held_back = $15, cancel_removes = $16, crawl = $17 WHERE id = $1",
     )
     .bind(job.job_id.to_string())
     .bind(i64::from(job.attempt))
@@ -355,6 +360,7 @@ pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Re
     .bind(job.completed_at.map(Timestamp::micros))
     .bind(i64::from(state.held_back))
     .bind(i64::from(state.cancel_removes))
+    .bind(job.crawl.as_ref().map(json_text).transpose()?)
     .execute(conn)
     .await?;
     Ok(())

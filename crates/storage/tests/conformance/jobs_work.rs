@@ -71,6 +71,7 @@ async fn a_full_run_tells_every_step_and_ends_with_exact_numbers(s: impl JobSubj
             chunks_skipped: 0,
             tokens: 20 + 21 + 22 + 23 + 24,
             bytes: 100,
+            ..Metrics::default()
         }
     );
     let phases: Vec<_> =

@@ -145,6 +145,10 @@ pub(super) fn rest() -> Vec<Row> {
         own("GET", "/api/jobs", read, 200),
         of_owner("GET", "/api/jobs/{id}", read, 200),
         of_owner("GET", "/api/jobs/{id}/attempts", read, 200),
+        of_owner("GET", "/api/jobs/{id}/pages", read, 200),
+        // Whoever it is let in: an address of this very machine is nobody's to ask for.
+        of_owner("POST", "/api/workspaces/{id}/crawls", write, 422)
+            .json(|_| json!({ "url": "http://127.0.0.1/" })),
         // It is completed, and so is its document.
         of_owner("POST", "/api/jobs/{id}/pause", write, 409),
         of_owner("POST", "/api/jobs/{id}/resume", write, 409),
@@ -240,6 +244,9 @@ pub(super) fn screens() -> Vec<Row> {
         of_ended("/_fn/documents/retry"),
         of_owner("POST", "/_fn/workspaces/job_steps", Session, 200).fields(|w| vec![("job", w.job.clone())]),
         of_workspace("/_fn/workspaces/jobs"),
+        of_owner("POST", "/_fn/workspaces/crawl", Session, 422)
+            .fields(|w| vec![("id", w.workspace.clone()), ("url", "http://127.0.0.1/".into())]),
+        of_owner("POST", "/_fn/jobs/pages", Session, 200).fields(|w| vec![("id", w.job.clone())]),
         of_owner("POST", "/_fn/workspaces/job", Session, 200)
             .fields(|w| vec![("id", w.workspace.clone()), ("job", w.job.clone())]),
         function("/_fn/workspaces/create", 200).fields(|_| vec![("name", "Papers".into())]),

@@ -72,6 +72,7 @@ pub fn retry(
     let job = &mut state.job;
     let id = job.job_id;
     // What is asked for and not in that attempt would be lost.
+    let pages = pages_again(job, retry.scope);
     let left = retry.scope != RetryScope::All
         && documents.iter().any(|d| d.document.job_id == Some(id) && retry.means(d));
     if retry.attempt.is_some_and(|meant| meant < job.attempt)
@@ -81,7 +82,9 @@ pub fn retry(
     }
     let may = match job.status {
         JobStatus::Failed | JobStatus::Cancelled => true,
-        JobStatus::Completed => job.metrics.documents_failed > 0 || retry.scope == RetryScope::All,
+        JobStatus::Completed => {
+            job.metrics.documents_failed + job.metrics.pages_failed > 0 || retry.scope == RetryScope::All
+        }
         JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
     };
     if !may {
@@ -91,7 +94,7 @@ pub fn retry(
     }
     let mut meant: Vec<&mut DocumentState> =
         documents.iter_mut().filter(|d| d.document.job_id == Some(id) && retry.means(d)).collect();
-    if meant.is_empty() {
+    if meant.is_empty() && pages == 0 {
         return Err(NOTHING.into());
     }
     let mut events = vec![];
@@ -99,8 +102,11 @@ pub fn retry(
         again(state, doc, retry.scope == RetryScope::All, now)?;
         tell_document(doc, &mut events);
     }
-    let phases = phases_of(&meant, &state.job.phase_details);
+    let phases = phases_of(&meant, pages, &state.job.phase_details);
     let job = &mut state.job;
+    if pages > 0 {
+        job.metrics.pages_failed = 0;
+    }
     job.phase_details = phases;
     job.attempt += 1;
     // A new attempt begins where the table of an attempt begins.
@@ -111,10 +117,20 @@ pub fn retry(
     job.progress = progress::of_job(&job.phase_details);
     job.phase = progress::current_phase(&job.phase_details);
     job.halted = None;
-    job.message = say(WRITTEN, &Sentence::WaitingToRetry { documents: meant.len() as u64 });
+    job.message = say(WRITTEN, &Sentence::WaitingToRetry { documents: meant.len() as u64, pages });
     pace_from(state, None);
     tell(state, now, &mut events);
     Ok(Some(Told { events, counts_changed: true }))
+}
+
+/// Pages of a crawl that are asked for again, or for the first time where it was cancelled: all that could not be had.
+const fn pages_again(job: &Job, scope: RetryScope) -> u64 {
+    match scope {
+        RetryScope::Failed | RetryScope::All if job.crawl.is_some() => {
+            job.metrics.pages_failed + job.metrics.pages_waiting()
+        }
+        _ => 0,
+    }
 }
 
 fn is_failed(doc: &DocumentState) -> bool {
@@ -141,7 +157,9 @@ fn again(
     if matches!(stage, Stage::Loading | Stage::Chunking) {
         if stage == Stage::Loading {
             let pages = doc.document.metadata.get("pages").and_then(serde_json::Value::as_u64);
-            m.pages_found = m.pages_found.saturating_sub(pages.unwrap_or_default());
+            if state.job.crawl.is_none() {
+                m.pages_found = m.pages_found.saturating_sub(pages.unwrap_or_default());
+            }
             if let Some(metadata) = doc.document.metadata.as_object_mut() {
                 metadata.remove("pages");
             }
@@ -172,10 +190,10 @@ fn again(
     Ok(())
 }
 
-/// The phases of an attempt of these documents: what an earlier one did counts as done, and is marked as reused.
-fn phases_of(documents: &[&mut DocumentState], before: &[PhaseDetail]) -> Vec<PhaseDetail> {
+/// The phases of an attempt of these documents, and of so many pages that are asked for: what an earlier one did counts as done, and is marked as reused.
+fn phases_of(documents: &[&mut DocumentState], pages: u64, before: &[PhaseDetail]) -> Vec<PhaseDetail> {
     let mut phases = PhaseDetail::all_pending();
-    let all = documents.len() as u64;
+    let all = documents.len() as u64 + pages;
     phases[0].items_total = all;
     phases[1].items_total = all;
     for doc in documents {
@@ -193,7 +211,7 @@ fn phases_of(documents: &[&mut DocumentState], before: &[PhaseDetail]) -> Vec<Ph
     }
     let cut = phases[1].items_processed as f64 / all.max(1) as f64;
     let all_are_cut = phases[1].items_processed == all;
-    if !documents.iter().any(|d| d.embeds) {
+    if pages == 0 && !documents.iter().any(|d| d.embeds) {
         phases[2].status = PhaseStatus::Skipped;
     }
     let mut before_is_done = true;

@@ -1,0 +1,235 @@
+//! How a crawl goes: what was found of its site so far, the page that is asked for just now, and the pages that could not
+//! be had or were left out, with the reason.
+
+use crate::{
+    components::{Button, Each, key_of},
+    effect::effect,
+    forms::Deed,
+    server_fns::jobs::{RetryJob, list_pages},
+    view,
+    wire::Wire,
+};
+use domain::{
+    Job, JobId, JobStatus, WorkspaceId,
+    crawl::{CrawlPage, PageState},
+    message::{count, number},
+    resource::{Metrics, Page},
+};
+use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
+use serde_json::Value;
+
+/// Nothing for a job that is no crawl. `retries`: the button stands here, since it does nowhere else.
+#[component]
+pub fn CrawlProgress(
+    id: JobId,
+    job: RwSignal<Option<Job>>,
+    #[prop(optional)] retries: bool,
+) -> impl IntoView {
+    let is_crawl = Memo::new(move |_| job.with(|j| j.as_ref().is_some_and(|j| j.crawl.is_some())));
+    move || is_crawl.get().then(|| view! { <Site id job retries /> })
+}
+
+#[component]
+fn Site(id: JobId, job: RwSignal<Option<Job>>, retries: bool) -> impl IntoView {
+    let facts = Memo::new(move |_| job.with(|j| j.as_ref().map(|j| facts(&j.metrics)).unwrap_or_default()));
+    let current = Memo::new(move |_| {
+        job.with(|j| {
+            j.as_ref().filter(|j| j.status == JobStatus::Running)?.crawl.as_ref()?.current_url.clone()
+        })
+    });
+    view! {
+        <div class="stack" data-crawl="">
+            <dl class="facts">
+                {move || {
+                    facts
+                        .get()
+                        .into_iter()
+                        .map(|(name, n)| view! {
+                            <div data-fact=name>
+                                <dt>{name}</dt>
+                                <dd class="num">{number(n)}</dd>
+                            </div>
+                        })
+                        .collect_view()
+                }}
+            </dl>
+            {move || {
+                current.get().map(|url| {
+                    let title = url.clone();
+                    view! { <p class="meta trunc" data-current-url="" title=title>"Asking for " {url}</p> }
+                })
+            }}
+            <LeftOut id job state=PageState::Failed words="failed" />
+            {retries.then(|| view! { <Retry id job /> })}
+            <LeftOut id job state=PageState::Skipped words="skipped" />
+            <LeftOut id job state=PageState::Removed words="gone from the site" />
+        </div>
+    }
+}
+
+/// What is counted of a site. Of what a first crawl cannot have, nothing is said.
+fn facts(m: &Metrics) -> Vec<(&'static str, u64)> {
+    let mut facts = vec![
+        ("Found", m.pages_found),
+        ("Fetched", m.pages_fetched),
+        ("Failed", m.pages_failed),
+        ("Skipped", m.pages_skipped),
+    ];
+    let more = [
+        ("Blocked by robots.txt", m.pages_blocked),
+        ("Changed", m.pages_changed),
+        ("Unchanged", m.pages_unchanged),
+        ("Gone", m.pages_removed),
+    ];
+    facts.extend(more.into_iter().filter(|(_, n)| *n > 0));
+    if m.pages_changed + m.pages_unchanged > 0 {
+        facts.push(("New", m.pages_new));
+    }
+    facts
+}
+
+fn how_many(m: &Metrics, state: PageState) -> u64 {
+    match state {
+        PageState::Failed => m.pages_failed,
+        PageState::Skipped => m.pages_skipped,
+        PageState::Removed => m.pages_removed,
+        PageState::Waiting | PageState::Fetched => 0,
+    }
+}
+
+/// The pages in one state, read when somebody looks, and again when there are more.
+#[component]
+fn LeftOut(id: JobId, job: RwSignal<Option<Job>>, state: PageState, words: &'static str) -> impl IntoView {
+    let many = Memo::new(move |_| job.with(|j| j.as_ref().map_or(0, |j| how_many(&j.metrics, state))));
+    let any = Memo::new(move |_| many.get() > 0);
+    let of = move || format!("{} {words}", count(many.get(), "page", "pages"));
+    move || any.get().then(|| view! { <Lines id state many words=Signal::derive(of) /> })
+}
+
+#[component]
+fn Lines(id: JobId, state: PageState, many: Memo<u64>, words: Signal<String>) -> impl IntoView {
+    let node = NodeRef::<html::Details>::new();
+    let is_open = RwSignal::new(false);
+    let pages = RwSignal::new(Vec::<CrawlPage>::new());
+    let next = RwSignal::new(None::<String>);
+    let failed = RwSignal::new(None::<String>);
+    // One question at a time; what changes meanwhile is asked for after it.
+    let busy = RwSignal::new(false);
+    let read = move |after: Option<String>| {
+        busy.set(true);
+        spawn_local(async move {
+            let asked = many.try_get_untracked();
+            let goes_on = after.is_some();
+            match list_pages(id, Some(state), after).await {
+                Ok(Wire(Page { items, next: more })) => {
+                    failed.try_set(None);
+                    pages.try_update(|known| {
+                        if !goes_on {
+                            known.clear();
+                        }
+                        known.extend(items);
+                    });
+                    next.try_set(more);
+                }
+                Err(error) => {
+                    failed.try_set(Some(error.0.detail));
+                }
+            }
+            if many.try_get_untracked() == asked {
+                busy.try_update_untracked(|busy| *busy = false);
+            } else {
+                busy.try_set(false);
+            }
+        });
+    };
+    effect(move || {
+        many.track();
+        if is_open.get() && !busy.get() {
+            read(None);
+        }
+    });
+    let more = move |_: leptos::ev::MouseEvent| {
+        if let Some(after) = next.get_untracked() {
+            read(Some(after));
+        }
+    };
+    view! {
+        <details
+            class="details"
+            data-scripted=""
+            data-pages=state.as_str()
+            node_ref=node
+            on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
+        >
+            <summary class="meta">{words}</summary>
+            <ul class="stack">
+                <Each
+                    each=move || pages.get()
+                    key=|page: &CrawlPage| key_of(page.updated_at.micros().unsigned_abs(), &page.url)
+                    show=|page| view! { <Line page /> }
+                />
+            </ul>
+            {move || next.get().map(|_| view! { <Button on:click=more>"Show more"</Button> })}
+            <p class="text-status-failed" role="status">{move || failed.get()}</p>
+        </details>
+    }
+}
+
+/// A page of the site, which is somebody else's: whoever follows the link tells nobody where from.
+#[component]
+fn Line(page: CrawlPage) -> impl IntoView {
+    let CrawlPage { url, http_status, message, found_on, .. } = page;
+    let (known_by, href) = (url.clone(), url.clone());
+    view! {
+        <li data-url=known_by>
+            <p class="row">
+                {http_status.map(|status| view! { <code class="mono" data-http-status="">{status}</code> })}
+                <a class="link trunc" href=href rel="noopener noreferrer external" target="_blank">{url}</a>
+            </p>
+            <p class="meta">{message} {found_on.map(|on| format!(" Found on {on}"))}</p>
+        </li>
+    }
+}
+
+/// Asks for the pages again that failed, once the job has ended.
+#[component]
+fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
+    let may = Memo::new(move |_| {
+        job.with(|j| {
+            let job = j.as_ref().filter(|j| j.status.is_final() && j.metrics.pages_failed > 0)?;
+            Some((job.kb_id, job.attempt, job.metrics.pages_failed))
+        })
+    });
+    move || {
+        may.get().map(|(workspace, attempt, pages): (WorkspaceId, u32, u64)| {
+            let fields = vec![
+                ("id", id.to_string()),
+                ("workspace", workspace.to_string()),
+                ("attempt", attempt.to_string()),
+            ];
+            let name = Some(format!("Retry failed: {}", count(pages, "page", "pages")));
+            let done = Callback::new(|_: Value| {});
+            view! { <Deed action=RetryJob::url() words="Retry failed" fields name steers=true done /> }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_crawl_is_not_compared_with_anything() {
+        let m = Metrics {
+            pages_found: 9,
+            pages_fetched: 4,
+            pages_failed: 1,
+            pages_skipped: 2,
+            ..Metrics::default()
+        };
+        assert_eq!(facts(&m), [("Found", 9), ("Fetched", 4), ("Failed", 1), ("Skipped", 2)]);
+        let again = Metrics { pages_blocked: 1, pages_unchanged: 3, pages_new: 1, ..m };
+        let more = [("Blocked by robots.txt", 1), ("Unchanged", 3), ("New", 1)];
+        assert_eq!(facts(&again)[4..], more);
+    }
+}

@@ -1,0 +1,205 @@
+//! The links of a page, found by going once along its text. A page is somebody else's and may be made to hurt whoever
+//! reads it: there is no tree here that could grow deep, and the time is that of its length.
+
+use super::MOST_LINKS;
+
+/// What a page links to, as it stands there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Links {
+    /// What relative addresses begin at, where the page says so.
+    pub base: Option<String>,
+    pub hrefs: Vec<String>,
+}
+
+/// Links of an HTML page, each once, in their order; at most [`MOST_LINKS`].
+pub fn links(html: &str) -> Links {
+    let mut found = Links::default();
+    let mut seen = std::collections::BTreeSet::new();
+    let mut rest = html;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at + 1..];
+        if let Some(comment) = rest.strip_prefix("!--") {
+            // A comment that never ends takes all that follows with it, as in a browser.
+            rest = comment.find("-->").map_or("", |end| &comment[end + 3..]);
+            continue;
+        }
+        let name_len = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let (name, tail) = rest.split_at(name_len);
+        let name = name.to_ascii_lowercase();
+        let (attribute, is_link) = match name.as_str() {
+            "a" | "area" => ("href", true),
+            "frame" | "iframe" => ("src", true),
+            "base" => ("href", false),
+            "script" | "style" | "textarea" | "title" => {
+                rest = behind(tail, &name);
+                continue;
+            }
+            _ => {
+                rest = tail;
+                continue;
+            }
+        };
+        let (value, tail) = attribute_of(tail, attribute);
+        rest = tail;
+        let Some(value) = value else { continue };
+        let value = unescape(value.trim());
+        if !is_link {
+            found.base.get_or_insert(value);
+        } else if !value.is_empty() && seen.insert(value.clone()) {
+            found.hrefs.push(value);
+            if found.hrefs.len() >= MOST_LINKS {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// What follows the end of an element that holds no markup.
+fn behind<'a>(text: &'a str, name: &str) -> &'a str {
+    let bytes = text.as_bytes();
+    let mut from = 0;
+    while let Some(at) = text[from..].find("</") {
+        let begin = from + at + 2;
+        let end = begin + name.len();
+        if bytes.get(begin..end).is_some_and(|found| found.eq_ignore_ascii_case(name.as_bytes())) {
+            return &text[end..];
+        }
+        from = begin;
+    }
+    ""
+}
+
+/// The value of one attribute of a tag that has begun, and what follows the tag.
+fn attribute_of<'a>(tag: &'a str, wanted: &str) -> (Option<&'a str>, &'a str) {
+    let mut value = None;
+    let mut rest = tag;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        if rest.is_empty() {
+            return (value, rest);
+        }
+        if let Some(tail) = rest.strip_prefix('>') {
+            return (value, tail);
+        }
+        let end = rest
+            .char_indices()
+            .find(|&(at, c)| c.is_ascii_whitespace() || matches!(c, '/' | '>') || c == '=' && at > 0)
+            .map_or(rest.len(), |(at, _)| at);
+        let (name, tail) = rest.split_at(end);
+        rest = tail.trim_start();
+        let Some(tail) = rest.strip_prefix('=') else { continue };
+        let tail = tail.trim_start();
+        let (text, tail) = match tail.as_bytes().first() {
+            Some(quote @ (b'"' | b'\'')) => {
+                let inner = &tail[1..];
+                match inner.find(*quote as char) {
+                    Some(end) => (&inner[..end], &inner[end + 1..]),
+                    None => (inner, ""),
+                }
+            }
+            _ => {
+                tail.split_at(tail.find(|c: char| c.is_ascii_whitespace() || c == '>').unwrap_or(tail.len()))
+            }
+        };
+        if value.is_none() && name.eq_ignore_ascii_case(wanted) {
+            value = Some(text);
+        }
+        rest = tail;
+    }
+}
+
+/// The few escapes that stand in addresses.
+pub(super) fn unescape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('&') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        // No name that is known is longer.
+        let window = rest.char_indices().nth(10).map_or(rest, |(end, _)| &rest[..end]);
+        let known = window.find(';').and_then(|end| Some((character(&window[1..end])?, end + 1)));
+        match known {
+            Some((c, length)) => {
+                out.push(c);
+                rest = &rest[length..];
+            }
+            None => {
+                out.push('&');
+                rest = &rest[1..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+fn character(name: &str) -> Option<char> {
+    Some(match name {
+        "amp" => '&',
+        "lt" => '<',
+        "gt" => '>',
+        "quot" => '"',
+        "apos" => '\'',
+        "nbsp" => '\u{a0}',
+        _ => {
+            let number = name.strip_prefix('#')?;
+            let code = match number.strip_prefix(['x', 'X']) {
+                Some(hexadecimal) => u32::from_str_radix(hexadecimal, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)?
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn hrefs(html: &str) -> Vec<String> {
+        links(html).hrefs
+    }
+
+    #[test]
+    fn links_are_found_in_every_way_of_writing_them() {
+        let html = r#"<!doctype html><base href="/docs/"><A HREF='a.html'>a</A><a class=x href=b.html>b</a>
+            <a title="a > b" href="c.html?x=1&amp;y=2">c</a><area href="d.html"/><a name="no">n</a>
+            <a href = "e&#46;html" href="second">e</a><iframe src="f.html"></iframe><a href="a.html">again</a>
+            <abbr href="no"></abbr><a href="">none</a>"#;
+        assert_eq!(links(html).base.as_deref(), Some("/docs/"));
+        assert_eq!(hrefs(html), ["a.html", "b.html", "c.html?x=1&y=2", "d.html", "e.html", "f.html"]);
+    }
+
+    #[test]
+    fn what_is_no_markup_holds_no_links() {
+        let html = r#"<script>var a = '<a href="no1">';</script><style>/* <a href="no2"> */</style>
+            <!-- <a href="no3"> --><textarea><a href="no4"></textarea><a href="yes">y</a><!-- <a href="no5">"#;
+        assert_eq!(hrefs(html), ["yes"]);
+        assert!(hrefs("<script><a href=no>").is_empty());
+    }
+
+    #[test]
+    fn a_page_of_links_alone_is_cut() {
+        let html: String = (0..5_000).map(|n| format!("<a href=p{n}>p</a>")).collect();
+        assert_eq!(hrefs(&html).len(), MOST_LINKS);
+    }
+
+    #[test]
+    fn a_page_that_is_made_to_take_long_does_not() {
+        for part in ["<", "<a ", "<a href=\"", "<!--", "<script></", "&", "<a href=&amp", "<a / / ", "<a ="] {
+            let html = part.repeat(200_000);
+            let began = std::time::Instant::now();
+            links(&html);
+            assert!(began.elapsed().as_secs() < 5, "{part}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_it(html in "[<>a-z/=\"' !&;#éx-]{0,200}") {
+            links(&html);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Property: however pages are found, had, lost and left out while their documents are worked on, the numbers of a crawl
+//! stay true, no bar goes back, and it ends once, when nothing is left.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+use domain::{
+    crawl::{Change, Crawl, SkipReason},
+    event::Event,
+    ids::{DocumentId, JobId, UserId, WorkspaceId},
+    ingest::{
+        self, Checkpoint, Discovered, DocumentState, Failure, JobState, NewChunk, PageOutcome, Stage, Upload,
+        control::{self, Retry},
+    },
+    message::Facts,
+    rag::{RagConfig, RetrieverType},
+    status::{DocumentStatus, JobRequest, JobStatus, PhaseStatus},
+    step::Step,
+    timestamp::Timestamp,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+fn at(n: i64) -> Timestamp {
+    Timestamp::from_micros(n * 300_000)
+}
+
+fn config() -> RagConfig {
+    RagConfig { retriever_type: RetrieverType::Keyword, ..RagConfig::default() }
+}
+
+fn bounds() -> Crawl {
+    Crawl {
+        url: "https://example.org/".into(),
+        prefix: "https://example.org/".into(),
+        max_pages: 100,
+        max_depth: 5,
+        current_url: None,
+    }
+}
+
+fn begun() -> JobState {
+    let id = |n| Uuid::from_u128(n);
+    let (mut job, told) = ingest::create_crawl(
+        JobId::new(id(1)),
+        UserId::new(id(2)),
+        WorkspaceId::new(id(3)),
+        bounds(),
+        &config(),
+        at(0),
+    );
+    assert_eq!(told.events.len(), 1);
+    assert_eq!((job.job.metrics.pages_waiting(), job.job.goes_on_finding()), (1, true));
+    ingest::start_crawl(&mut job, at(1)).unwrap();
+    assert_eq!(job.job.status, JobStatus::Running);
+    job
+}
+
+fn upload(n: u128) -> Upload {
+    Upload {
+        id: DocumentId::new(Uuid::from_u128(100 + n)),
+        filename: format!("example.org/{n}.html"),
+        mime_type: "text/html".into(),
+        size_bytes: 10,
+        content_hash: n.to_string(),
+    }
+}
+
+fn chunk() -> NewChunk {
+    NewChunk {
+        id: domain::ChunkId::new(Uuid::from_u128(7)),
+        ordinal: 0,
+        text: "text".into(),
+        content_hash: String::new(),
+        page: None,
+        heading: None,
+        char_start: 0,
+        char_end: 4,
+        token_count: 1,
+    }
+}
+
+fn failure() -> Checkpoint {
+    Checkpoint::Failed(Failure {
+        code: "no_text".into(),
+        message: "There is nothing in it.".into(),
+        hint: None,
+        retryable: false,
+    })
+}
+
+/// What a worker does next with a document.
+fn next(doc: &DocumentState) -> Checkpoint {
+    match doc.stage {
+        Stage::Loading => Checkpoint::Loaded { pages: Some(3), characters: 9, title: None, warnings: vec![] },
+        Stage::Chunking => Checkpoint::Chunked { chunks: vec![chunk()] },
+        Stage::Embedding => Checkpoint::Embedded { vectors: vec![(chunk().id, vec![1.0])] },
+        Stage::Indexing | Stage::Done => Checkpoint::Indexed,
+    }
+}
+
+/// What happens to a page, or to a document that is there.
+#[derive(Clone, Debug)]
+enum Deed {
+    Page { outcome: u8, waiting: u8, skipped: u8 },
+    Document { which: usize, fails: bool },
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let page = (0..6u8, 0..4u8, 0..3u8).prop_map(|(outcome, waiting, skipped)| Deed::Page {
+        outcome,
+        waiting,
+        skipped,
+    });
+    let document =
+        (0..20usize, prop::bool::weighted(0.05)).prop_map(|(which, fails)| Deed::Document { which, fails });
+    prop::collection::vec(prop_oneof![page, document], 0..120)
+}
+
+struct World {
+    job: JobState,
+    docs: Vec<DocumentState>,
+    clock: i64,
+    bars: (f64, Vec<f64>),
+    ends: usize,
+}
+
+impl World {
+    fn look(&mut self, told: &ingest::Told) -> Result<(), TestCaseError> {
+        let job = &self.job.job;
+        self.ends +=
+            told.events.iter().filter(|e| matches!(e, Event::JobComplete(_) | Event::JobError(_))).count();
+        prop_assert!(
+            job.progress >= self.bars.0 && job.progress <= 100.0,
+            "{} {}",
+            self.bars.0,
+            job.progress
+        );
+        for (phase, before) in job.phase_details.iter().zip(&self.bars.1) {
+            prop_assert!(phase.progress >= *before && phase.progress <= 100.0);
+            prop_assert!(phase.items_processed <= phase.items_total, "{phase:?}");
+        }
+        self.bars = (job.progress, job.phase_details.iter().map(|p| p.progress).collect());
+        let m = job.metrics;
+        prop_assert_eq!(
+            m.pages_found,
+            m.pages_fetched + m.pages_failed + m.pages_skipped + m.pages_waiting()
+        );
+        prop_assert_eq!(m.pages_fetched, m.pages_new + m.pages_changed + m.pages_unchanged);
+        prop_assert!(m.pages_blocked <= m.pages_skipped);
+        let through = m.pages_waiting() == 0 && m.documents_done + m.documents_failed == m.documents_total;
+        prop_assert_eq!(job.status.is_final(), through, "{:?}", m);
+        prop_assert_eq!(self.ends, usize::from(through));
+        Ok(())
+    }
+
+    fn page(&mut self, outcome: u8, found: Discovered) -> Result<(), TestCaseError> {
+        if self.job.job.metrics.pages_waiting() == 0 {
+            return Ok(());
+        }
+        self.clock += 1;
+        let now = at(self.clock);
+        let begins = ingest::page_begins(&mut self.job, Some("https://example.org/x"), now);
+        self.look(&begins)?;
+        let outcome = match outcome {
+            0 | 1 => {
+                let upload = upload(self.docs.len() as u128);
+                let (doc, event) = ingest::new_page(&self.job, &upload, "https://example.org/x", now);
+                prop_assert!(matches!(event, Event::DocumentStatus(_)));
+                self.docs.push(doc);
+                PageOutcome::Taken(Change::New, 10)
+            }
+            2 => PageOutcome::Unchanged,
+            3 => PageOutcome::Failed("it is away".into()),
+            4 => PageOutcome::Skipped(SkipReason::Robots),
+            _ => PageOutcome::Skipped(SkipReason::Moved),
+        };
+        let told = ingest::page_done(&mut self.job, &outcome, found, now).unwrap();
+        self.look(&told)
+    }
+
+    fn document(&mut self, which: usize, fails: bool) -> Result<(), TestCaseError> {
+        let open: Vec<usize> = (0..self.docs.len()).filter(|i| self.docs[*i].stage != Stage::Done).collect();
+        let Some(&i) = open.get(which % open.len().max(1)) else { return Ok(()) };
+        self.clock += 1;
+        let now = at(self.clock);
+        if self.docs[i].document.status == DocumentStatus::Pending {
+            let told = ingest::start(&mut self.job, &mut self.docs[i], now).unwrap();
+            self.look(&told)?;
+        }
+        let checkpoint = if fails { failure() } else { next(&self.docs[i]) };
+        let told = ingest::advance(&mut self.job, &mut self.docs[i], &checkpoint, &config(), now).unwrap();
+        self.look(&told)
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn the_numbers_of_a_crawl_stay_true(deeds in deeds()) {
+        let job = begun();
+        let bars = (job.job.progress, job.job.phase_details.iter().map(|p| p.progress).collect());
+        let mut world = World { job, docs: vec![], clock: 1, bars, ends: 0 };
+        for deed in deeds {
+            match deed {
+                Deed::Page { outcome, waiting, skipped } => {
+                    let found = Discovered { waiting: waiting.into(), skipped: skipped.into(), blocked: (skipped / 2).into() };
+                    world.page(outcome, found)?;
+                }
+                Deed::Document { which, fails } => world.document(which, fails)?,
+            }
+        }
+        // To the end: what is found is had, and nothing more is found.
+        while world.job.job.metrics.pages_waiting() > 0 {
+            world.page(0, Discovered::default())?;
+        }
+        while world.docs.iter().any(|d| d.stage != Stage::Done) {
+            world.document(0, false)?;
+        }
+        let job = &world.job.job;
+        prop_assert!(job.status.is_final());
+        let m = job.metrics;
+        let good = m.documents_done + m.pages_unchanged > 0;
+        let bad = m.documents_failed + m.pages_failed > 0;
+        let wanted = if bad && !good { JobStatus::Failed } else { JobStatus::Completed };
+        prop_assert_eq!(job.status, wanted, "{:?}", m);
+        if job.status == JobStatus::Completed {
+            prop_assert_eq!(job.progress, 100.0);
+            for phase in &job.phase_details {
+                prop_assert!(matches!(phase.status, PhaseStatus::Completed | PhaseStatus::Skipped), "{:?}", phase);
+            }
+            prop_assert_eq!(job.phase_details[0].items_processed, job.phase_details[0].items_total);
+        }
+    }
+}
+
+fn found(waiting: u64) -> Discovered {
+    Discovered { waiting, ..Discovered::default() }
+}
+
+#[test]
+fn a_crawl_is_not_through_before_its_last_page() {
+    let mut job = begun();
+    let (mut doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));
+    assert_eq!(doc.document.metadata["source_url"], "https://example.org/");
+    ingest::page_done(&mut job, &PageOutcome::Taken(Change::New, 10), found(1), at(2)).unwrap();
+    ingest::start(&mut job, &mut doc, at(3)).unwrap();
+    let step = Checkpoint::Step { step: Step::Validating, facts: Facts::default() };
+    ingest::advance(&mut job, &mut doc, &step, &config(), at(3)).unwrap();
+    assert_eq!(doc.document.step, Some(Step::Initializing), "a crawl has names of its own");
+    for n in 4..9 {
+        if doc.stage != Stage::Done {
+            let checkpoint = next(&doc);
+            ingest::advance(&mut job, &mut doc, &checkpoint, &config(), at(n)).unwrap();
+        }
+    }
+    assert_eq!((doc.stage, job.job.status), (Stage::Done, JobStatus::Running));
+    assert_eq!(doc.document.metadata["source_url"], "https://example.org/", "it is kept");
+    assert_eq!(job.job.metrics.pages_found, 2, "the pages of a PDF are none of the site");
+    assert_eq!(job.job.message, "Reading the site: 1 of 2 pages so far");
+    assert!(job.job.phase_details[0].progress <= 90.0);
+    let told = ingest::page_done(&mut job, &PageOutcome::Failed("x".into()), found(0), at(9)).unwrap();
+    assert_eq!(job.job.status, JobStatus::Completed);
+    assert_eq!(job.job.message, "1 page ready, 1 failed");
+    assert!(matches!(told.events.as_slice(), [Event::JobComplete(_)]));
+}
+
+#[test]
+fn a_retry_asks_for_what_failed_and_a_cancelled_crawl_can_go_on() {
+    let mut job = begun();
+    ingest::page_done(&mut job, &PageOutcome::Failed("https://example.org/: away.".into()), found(0), at(2))
+        .unwrap();
+    assert_eq!(
+        (job.job.status, job.job.error.as_deref()),
+        (JobStatus::Failed, Some("https://example.org/: away."))
+    );
+    control::retry(&mut job, &mut [], &Retry::failed(), at(3)).unwrap().expect("an attempt");
+    assert_eq!((job.job.status, job.job.attempt), (JobStatus::Pending, 2));
+    assert_eq!((job.job.metrics.pages_failed, job.job.metrics.pages_waiting()), (0, 1));
+    assert_eq!(job.job.message, "Waiting to retry 1 page");
+    ingest::start_crawl(&mut job, at(4)).unwrap();
+    ingest::page_done(&mut job, &PageOutcome::Skipped(SkipReason::Moved), found(2), at(5)).unwrap();
+    assert!(control::ask(&mut job, JobRequest::Cancel, true).unwrap());
+    control::honour(&mut job, &mut [], &config(), at(6)).unwrap();
+    assert_eq!((job.job.status, job.job.metrics.pages_waiting()), (JobStatus::Cancelled, 2));
+    control::retry(&mut job, &mut [], &Retry::failed(), at(7)).unwrap().expect("an attempt");
+    assert_eq!(job.job.message, "Waiting to retry 2 pages");
+    assert_eq!(job.job.phase_details[0].items_total, 2);
+    ingest::start_crawl(&mut job, at(8)).unwrap();
+    ingest::page_done(&mut job, &PageOutcome::Unchanged, found(0), at(9)).unwrap();
+    ingest::page_done(&mut job, &PageOutcome::Unchanged, found(0), at(10)).unwrap();
+    assert_eq!(job.job.status, JobStatus::Completed);
+    let nothing = control::retry(&mut job, &mut [], &Retry::failed(), at(11));
+    assert!(nothing.is_err(), "nothing failed");
+}

@@ -1,0 +1,453 @@
+//! One site, page by page, with a gate between any two.
+
+use super::{
+    Context,
+    page::{Bounds, Page, links_of, mapped, moved, understand},
+    rules::Rules,
+};
+use bytes::Bytes;
+use domain::{
+    DocumentId, FileKind,
+    crawl::{CRAWL_BYTES, PAGE_BYTES, PageFault, ROBOTS_BYTES, SkipReason},
+};
+use services::{
+    crawl::address,
+    keys,
+    ports::{
+        CrawlClaim, DuePage, FetchError, FetchRequest, Fetched, KnownPage, NewDocument, PageDone, PageEnd,
+        StoreError,
+    },
+};
+use std::{sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+/// Why the work on a crawl ends before its end.
+#[derive(Clone, Default)]
+pub(super) struct Halt {
+    /// It is no longer ours.
+    pub(super) lost: CancellationToken,
+    /// Somebody asked to pause or cancel it.
+    pub(super) asked: CancellationToken,
+}
+
+/// How a crawl left the worker's hands.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Given back: nothing waits any more, or at a gate.
+    Released,
+    /// Another worker has it, or its job has ended.
+    Lost,
+}
+
+/// Why a unit of work did not end well.
+enum Stop {
+    /// Asked to stop.
+    Asked,
+    Lost,
+    Store(StoreError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::Fenced => Stop::Lost,
+            other => Stop::Store(other),
+        }
+    }
+}
+
+/// How long a page in hand may still take when somebody pauses or cancels: most come to their end, and are not asked for
+/// again.
+const ASKED_GRACE: Duration = Duration::from_millis(1_500);
+/// Redirects on the way to a robots.txt or a site map.
+const HOPS: u32 = 5;
+/// Of the answer about robots.txt, more is not looked at.
+const ROBOTS_ANSWER: u64 = 5 << 20;
+
+pub(super) async fn read(context: Arc<Context>, claim: CrawlClaim, halt: Halt) -> Result<Ended, StoreError> {
+    let mut site = Site { context: &context, rules: None, claim, halt };
+    let ended = site.run().await;
+    match ended {
+        Ok(()) | Err(Stop::Asked) => {
+            let services = &context.services;
+            match services.crawls.release_crawl(&site.claim, services.clock.now()).await {
+                Err(StoreError::Fenced) => Ok(Ended::Lost),
+                other => other.map(|()| Ended::Released),
+            }
+        }
+        Err(Stop::Lost) => Ok(Ended::Lost),
+        Err(Stop::Store(e)) => Err(e),
+    }
+}
+
+struct Site<'a> {
+    context: &'a Context,
+    claim: CrawlClaim,
+    halt: Halt,
+    /// What its robots.txt says, once that was read.
+    rules: Option<Arc<Rules>>,
+}
+
+impl Site<'_> {
+    async fn run(&mut self) -> Result<(), Stop> {
+        loop {
+            self.gate()?;
+            // First of all: the site maps that they name go before the first page, or nobody would wait for them.
+            let fault = if self.rules.is_none() { self.read_robots().await? } else { None };
+            let services = &self.context.services;
+            let Some(due) = services.crawls.next_page(&self.claim, services.clock.now()).await? else {
+                return Ok(());
+            };
+            if let Some(fault) = fault {
+                // Without its rules nothing of a site is asked for.
+                self.commit(end(&due, PageEnd::Failed(fault))).await?;
+                continue;
+            }
+            if due.is_sitemap {
+                self.site_map(&due).await?;
+            } else {
+                self.page(&due).await?;
+            }
+        }
+    }
+
+    /// Between two units: is the crawl still ours, and may we go on?
+    fn gate(&self) -> Result<(), Stop> {
+        if self.halt.lost.is_cancelled() {
+            Err(Stop::Lost)
+        } else if self.context.shutdown.is_cancelled() || self.halt.asked.is_cancelled() {
+            Err(Stop::Asked)
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn commit(&self, done: PageDone) -> Result<(), Stop> {
+        let services = &self.context.services;
+        Ok(services.crawls.page_done(&self.claim, done, services.clock.now()).await?)
+    }
+
+    /// Asks for one address, when it is the turn of its host. Waiting for that is given up at once, the asking itself only
+    /// when it takes long.
+    async fn ask(&self, request: FetchRequest) -> Result<Result<Fetched, FetchError>, Stop> {
+        let host = request.url.host_str().unwrap_or_default().to_owned();
+        let turn = tokio::select! {
+            turn = self.context.hosts.turn(&host, self.delay()) => turn,
+            () = self.halt.lost.cancelled() => return Err(Stop::Lost),
+            () = self.halt.asked.cancelled() => return Err(Stop::Asked),
+            () = self.context.shutdown.cancelled() => return Err(Stop::Asked),
+        };
+        let answer = tokio::select! {
+            answer = self.context.services.fetcher.fetch(request) => Ok(answer),
+            () = self.halt.lost.cancelled() => Err(Stop::Lost),
+            () = after(&self.halt.asked, ASKED_GRACE) => Err(Stop::Asked),
+            () = after(&self.context.shutdown, self.context.options.grace) => Err(Stop::Asked),
+        };
+        drop(turn);
+        answer
+    }
+
+    /// Between two pages, as the site asks for.
+    fn delay(&self) -> Duration {
+        let asked = self.rules.as_ref().map(|rules| rules.delay()).unwrap_or_default();
+        self.context.options.delay.max(asked)
+    }
+
+    /// Asks for something of the site that is no page, and follows where it leads within the site.
+    async fn ask_on(&self, url: Url, most_bytes: u64) -> Result<Result<Fetched, FetchError>, Stop> {
+        let mut url = url;
+        for _ in 0..=HOPS {
+            let request = FetchRequest { url: url.clone(), etag: None, last_modified: None, most_bytes };
+            let fetched = match self.ask(request).await? {
+                Ok(fetched) => fetched,
+                Err(e) => return Ok(Err(e)),
+            };
+            if !is_redirect(fetched.status) {
+                return Ok(Ok(fetched));
+            }
+            match fetched.location.as_deref().and_then(|to| address::join(&url, to).ok()) {
+                Some(target) => url = target,
+                None => break,
+            }
+        }
+        // It leads nowhere: as good as not there.
+        Ok(Ok(Fetched { status: 404, ..Fetched::default() }))
+    }
+
+    /// Reads the rules of the site, once: later claims find them kept. Answers why they cannot be had.
+    async fn read_robots(&mut self) -> Result<Option<PageFault>, Stop> {
+        let text = match self.claim.robots.clone() {
+            Some(text) => text,
+            None => match self.fetch_robots().await? {
+                Ok(text) => text,
+                Err(fault) => return Ok(Some(fault)),
+            },
+        };
+        let rules = Rules::read(text.clone()).await;
+        if self.claim.robots.is_none() {
+            let services = &self.context.services;
+            let maps = self.site_maps(&rules);
+            services.crawls.robots_read(&self.claim, text.clone(), maps, services.clock.now()).await?;
+            self.claim.robots = Some(text);
+        }
+        self.rules = Some(Arc::new(rules));
+        Ok(None)
+    }
+
+    async fn fetch_robots(&self) -> Result<Result<String, PageFault>, Stop> {
+        let Some(url) = self.root().and_then(|root| address::join(&root, "/robots.txt").ok()) else {
+            return Ok(Ok(String::new()));
+        };
+        Ok(match self.ask_on(url, ROBOTS_ANSWER).await? {
+            Ok(fetched) if (200..300).contains(&fetched.status) => {
+                let part = &fetched.body[..fetched.body.len().min(ROBOTS_BYTES)];
+                Ok(String::from_utf8_lossy(part).into_owned())
+            }
+            // A site that is in trouble is left alone; one that has no rules has none.
+            Ok(fetched) if fetched.status >= 500 || fetched.status == 429 => {
+                Err(PageFault::RobotsUnreachable)
+            }
+            Ok(_) | Err(FetchError::TooLarge) => Ok(String::new()),
+            Err(e) => Err(fault_of(&e)),
+        })
+    }
+
+    /// Where the part of the site that is read begins.
+    fn root(&self) -> Option<Url> {
+        address::parse(&self.claim.crawl.prefix).ok()
+    }
+
+    /// The site maps that its rules name, or the usual one.
+    fn site_maps(&self, rules: &Rules) -> Vec<String> {
+        let Some(root) = self.root() else { return vec![] };
+        let named = rules.sitemaps().iter().filter_map(|map| address::join(&root, map).ok());
+        let named: Vec<String> =
+            named.filter(|map| address::same_site(&root, map)).map(String::from).collect();
+        if !named.is_empty() {
+            return named;
+        }
+        address::join(&root, "/sitemap.xml").map(String::from).into_iter().collect()
+    }
+
+    fn bounds(&self) -> Bounds<'_> {
+        Bounds { crawl: &self.claim.crawl, rules: self.rules.as_deref() }
+    }
+
+    /// A site map that cannot be read is none: the pages lead to one another as well.
+    async fn site_map(&self, due: &DuePage) -> Result<(), Stop> {
+        let mut done = end(due, PageEnd::SiteMap);
+        if let Ok(url) = address::parse(&due.url)
+            && self.context.services.fetcher.check(&url).is_ok()
+            && let Ok(fetched) = self.ask_on(url.clone(), PAGE_BYTES).await?
+            && (200..300).contains(&fetched.status)
+        {
+            done.found = mapped(&url, &fetched.body, &self.bounds());
+        }
+        self.commit(done).await
+    }
+
+    async fn page(&mut self, due: &DuePage) -> Result<(), Stop> {
+        let services = &self.context.services;
+        let Ok(url) = address::parse(&due.url) else {
+            return self.commit(end(due, PageEnd::Failed(PageFault::BadRedirect))).await;
+        };
+        if services.fetcher.check(&url).is_err() {
+            return self.commit(end(due, PageEnd::Failed(PageFault::NotAllowed))).await;
+        }
+        if self.rules.as_ref().is_some_and(|rules| !rules.allow(&url)) {
+            return self.commit(end(due, PageEnd::Skipped(SkipReason::Robots))).await;
+        }
+        if due.bytes_taken >= CRAWL_BYTES {
+            return self.commit(end(due, PageEnd::Skipped(SkipReason::MaxBytes))).await;
+        }
+        // What is known helps only where nothing is to be done when it is so still.
+        let known = due.known.as_ref().filter(|known| known.is_ready);
+        let request = FetchRequest {
+            url: url.clone(),
+            etag: known.and_then(|known| known.etag.clone()),
+            last_modified: known.and_then(|known| known.last_modified.clone()),
+            most_bytes: PAGE_BYTES.min(services.limits.file_bytes),
+        };
+        let fetched = match self.ask(request).await? {
+            Ok(fetched) => fetched,
+            Err(e) => {
+                tracing::debug!(url = due.url, error = %e, "a page could not be had");
+                return self.commit(end(due, PageEnd::Failed(fault_of(&e)))).await;
+            }
+        };
+        let status = fetched.status;
+        let mut done = match status {
+            304 if known.is_some() => self.as_it_was(due, &url, known).await?,
+            200..=299 => self.take(due, &url, fetched).await?,
+            _ if is_redirect(status) => self.lead_on(due, &url, &fetched),
+            _ => end(due, PageEnd::Failed(PageFault::Http(status))),
+        };
+        done.http_status = Some(status);
+        let goes_on = done.prefix.clone();
+        let old = matches!(done.end, PageEnd::Taken(_)).then_some(due.known.as_ref()).flatten();
+        self.commit(done).await?;
+        if let Some(known) = old {
+            self.remove(known).await;
+        }
+        if let Some(prefix) = goes_on {
+            // Another site has rules of its own.
+            self.claim.crawl.prefix = prefix;
+            self.claim.robots = None;
+            self.rules = None;
+        }
+        Ok(())
+    }
+
+    /// The site says that its page is the one that is kept: what that leads to is still to be found.
+    async fn as_it_was(&self, due: &DuePage, url: &Url, known: Option<&KnownPage>) -> Result<PageDone, Stop> {
+        let Some(known) = known else { return Ok(end(due, PageEnd::Failed(PageFault::Broken))) };
+        let mut done = end(due, PageEnd::Unchanged(known.document_id));
+        done.content_hash = Some(known.content_hash.clone());
+        done.etag.clone_from(&known.etag);
+        done.last_modified.clone_from(&known.last_modified);
+        if let Ok(body) = self.context.services.blobs.get(&known.blob_key).await
+            && is_page(&body, url)
+        {
+            done.found = links_of(url, due.depth, &body, &self.bounds());
+        }
+        Ok(done)
+    }
+
+    fn lead_on(&self, due: &DuePage, url: &Url, fetched: &Fetched) -> PageDone {
+        let follows = due.depth == 0 && !self.claim.has_own_prefix;
+        let location = fetched.location.as_deref();
+        match moved(url, (due.depth, due.hops), location, follows, &self.bounds()) {
+            Err(Err(fault)) => end(due, PageEnd::Failed(fault)),
+            // A target that nobody may ask is told of, wherever it lies.
+            _ if self.leads_home(url, location) => end(due, PageEnd::Failed(PageFault::NotAllowed)),
+            Err(Ok(reason)) => end(due, PageEnd::Skipped(reason)),
+            Ok(moved) => PageDone {
+                found: vec![moved.target],
+                prefix: moved.prefix,
+                ..end(due, PageEnd::Skipped(SkipReason::Moved))
+            },
+        }
+    }
+
+    fn leads_home(&self, url: &Url, location: Option<&str>) -> bool {
+        let target = location.and_then(|to| address::join(url, to).ok());
+        target.is_some_and(|target| self.context.services.fetcher.check(&target).is_err())
+    }
+
+    async fn take(&self, due: &DuePage, url: &Url, fetched: Fetched) -> Result<PageDone, Stop> {
+        if fetched.body.is_empty() {
+            return Ok(end(due, PageEnd::Skipped(SkipReason::Empty)));
+        }
+        let body = fetched.body.clone();
+        let etag = fetched.etag.clone();
+        let last_modified = fetched.last_modified.clone();
+        let (crawl, rules, url, depth) =
+            (self.claim.crawl.clone(), self.rules.clone(), url.clone(), due.depth);
+        // Large pages keep nobody else waiting.
+        let page = tokio::task::spawn_blocking(move || {
+            let bounds = Bounds { crawl: &crawl, rules: rules.as_deref() };
+            understand(&url, depth, &fetched, &bounds)
+        });
+        let Page { hash, kind, filename, found } =
+            page.await.map_err(|e| Stop::Store(StoreError::backend(e)))?;
+        let Some(kind) = kind else { return Ok(end(due, PageEnd::Skipped(SkipReason::UnsupportedType))) };
+        let done = PageDone {
+            content_hash: Some(hash.clone()),
+            etag,
+            last_modified,
+            found,
+            ..end(due, PageEnd::SiteMap)
+        };
+        let end = match &due.known {
+            Some(known) if known.content_hash == hash && (known.is_ready || known.is_busy) => {
+                PageEnd::Unchanged(known.document_id)
+            }
+            Some(known) if known.is_busy => PageEnd::Failed(PageFault::Busy),
+            known => self.keep(known.as_ref(), body, kind, filename, hash).await,
+        };
+        Ok(PageDone { end, ..done })
+    }
+
+    /// Makes the body durable, for the document that comes with the commit.
+    async fn keep(
+        &self,
+        known: Option<&KnownPage>,
+        body: Bytes,
+        kind: FileKind,
+        filename: String,
+        content_hash: String,
+    ) -> PageEnd {
+        let services = &self.context.services;
+        let user = self.claim.user_id;
+        let (id, blob_key) = match known {
+            // Beside the file that is the document's until then.
+            Some(known) => (known.document_id, keys::version(user, known.document_id, known.version + 1)),
+            None => {
+                let id = DocumentId::new(services.ids.uuid());
+                (id, keys::document(user, id))
+            }
+        };
+        let size_bytes = body.len() as u64;
+        if let Err(e) = services.blobs.put(&blob_key, body).await {
+            tracing::error!(error = format!("{e:?}"), "a page could not be kept");
+            return PageEnd::Failed(PageFault::NotKept);
+        }
+        PageEnd::Taken(NewDocument {
+            id,
+            filename,
+            mime_type: kind.mime().to_owned(),
+            size_bytes,
+            content_hash,
+            blob_key,
+            sent_ahead: false,
+        })
+    }
+
+    /// The file and the text that the page was before.
+    async fn remove(&self, known: &KnownPage) {
+        let text = keys::text(self.claim.user_id, known.document_id, known.version);
+        for key in [&known.blob_key, &text] {
+            if let Err(error) = self.context.services.blobs.delete(key).await {
+                tracing::warn!(key, %error, "what a page was before stays behind");
+            }
+        }
+    }
+}
+
+fn is_page(body: &[u8], url: &Url) -> bool {
+    crate::extract::detect(body, &address::filename(url, true)) == Ok(FileKind::Html)
+}
+
+const fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+async fn after(token: &CancellationToken, grace: Duration) {
+    token.cancelled().await;
+    tokio::time::sleep(grace).await;
+}
+
+/// A page that ended so, of which nothing more is known.
+fn end(due: &DuePage, end: PageEnd) -> PageDone {
+    PageDone {
+        url: due.url.clone(),
+        end,
+        http_status: None,
+        content_hash: None,
+        etag: None,
+        last_modified: None,
+        found: vec![],
+        prefix: None,
+    }
+}
+
+fn fault_of(error: &FetchError) -> PageFault {
+    match error {
+        FetchError::NotAllowed => PageFault::NotAllowed,
+        FetchError::Unreachable(_) => PageFault::Unreachable,
+        FetchError::TookTooLong => PageFault::TookTooLong,
+        FetchError::TooLarge => PageFault::TooLarge,
+        FetchError::Broken(_) => PageFault::Broken,
+    }
+}

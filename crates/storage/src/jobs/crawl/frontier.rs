@@ -1,0 +1,437 @@
+//! The frontier of a crawl: which addresses are known, which come next, and what became of each. `domain::ingest` counts;
+//! a page's row, its document with its task, what it named and the job change in one transaction.
+
+use super::{
+    again::{known, note_removed},
+    held,
+};
+use crate::{
+    bulk,
+    fault::Fault,
+    jobs::{lock_document, rest, rows, tell},
+    writer::Tx,
+};
+use domain::{
+    DocumentId, JobId, Timestamp,
+    crawl::{Change, MOST_SITEMAPS, MOST_SKIPPED, PageFault, SkipReason, room},
+    ingest::{self, Discovered, JobState, PageOutcome, Told, Upload},
+};
+use services::ports::{
+    CrawlClaim, DuePage, FoundPage, NewCrawl, NewDocument, PageDone, PageEnd, Signal, StoreError,
+};
+use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeSet;
+
+const PAGE_COLUMNS: usize = 12;
+
+/// An address as it comes into the frontier.
+pub(super) struct NewPage<'a> {
+    pub(super) url: &'a str,
+    pub(super) kind: &'static str,
+    pub(super) state: &'static str,
+    pub(super) depth: u32,
+    pub(super) hops: u32,
+    pub(super) found_on: Option<&'a str>,
+    pub(super) skipped: Option<SkipReason>,
+}
+
+pub(super) async fn begin(tx: &mut Tx, new: &NewCrawl) -> Result<(), Fault> {
+    let first = NewPage {
+        url: &new.crawl.url,
+        kind: "page",
+        state: "waiting",
+        depth: 0,
+        hops: 0,
+        found_on: None,
+        skipped: None,
+    };
+    insert(tx, new.id, &new.workspace_id.to_string(), &[first], new.created_at).await
+}
+
+/// New addresses, in their order behind those that are known.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    job: JobId,
+    workspace: &str,
+    pages: &[NewPage<'_>],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if pages.is_empty() {
+        return Ok(());
+    }
+    let behind: i64 =
+        sqlx::query_scalar("UPDATE crawls SET places = places + $2 WHERE job_id = $1 RETURNING places")
+            .bind(job.to_string())
+            .bind(pages.len() as i64)
+            .fetch_one(&mut tx.conn)
+            .await?;
+    let placed: Vec<(i64, &NewPage<'_>)> = (behind - pages.len() as i64..).zip(pages).collect();
+    for part in bulk::parts(&placed, rows::PARAMETERS / 16) {
+        let sql = format!(
+            "INSERT INTO crawl_pages (job_id, url, place, kind, state, depth, hops, workspace_id, found_on, code, \
+             message, updated_at) VALUES {}",
+            bulk::rows(part.len(), PAGE_COLUMNS)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (place, page) in part {
+            query = query
+                .bind(job.to_string())
+                .bind(page.url.to_owned())
+                .bind(*place)
+                .bind(page.kind)
+                .bind(page.state)
+                .bind(i64::from(page.depth))
+                .bind(i64::from(page.hops))
+                .bind(workspace.to_owned())
+                .bind(page.found_on.map(str::to_owned))
+                .bind(page.skipped.map(|reason| reason.as_str().to_owned()))
+                .bind(page.skipped.map(SkipReason::sentence))
+                .bind(now.micros());
+        }
+        query.execute(&mut tx.conn).await?;
+    }
+    Ok(())
+}
+
+/// Those of the addresses that the job does not know yet, each once.
+async fn unknown<'a>(tx: &mut Tx, job: JobId, found: &'a [FoundPage]) -> Result<Vec<&'a FoundPage>, Fault> {
+    let mut known = BTreeSet::<String>::new();
+    for part in bulk::parts(found, rows::PARAMETERS) {
+        let sql = format!(
+            "SELECT url FROM crawl_pages WHERE job_id = $1 AND url IN ({})",
+            bulk::list(2, part.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(job.to_string());
+        for page in part {
+            query = query.bind(page.url.clone());
+        }
+        for row in query.fetch_all(&mut tx.conn).await? {
+            known.insert(row.try_get("url")?);
+        }
+    }
+    Ok(found.iter().filter(|page| known.insert(page.url.clone())).collect())
+}
+
+/// Takes up what a page named. `leaves`: that page makes room for another, since nothing is taken of it.
+async fn discover(
+    tx: &mut Tx,
+    job: &JobState,
+    (found, found_on, leaves): (&[FoundPage], &str, bool),
+    now: Timestamp,
+) -> Result<Discovered, Fault> {
+    let id = job.job.job_id;
+    let max_pages = job.job.crawl.as_ref().map_or(0, |crawl| crawl.max_pages);
+    let m = job.job.metrics;
+    let mut room = room(max_pages, m.pages_found - m.pages_skipped.min(m.pages_found) - u64::from(leaves));
+    let mut listed = MOST_SKIPPED.saturating_sub(m.pages_skipped);
+    let mut discovered = Discovered::default();
+    let mut pages = vec![];
+    for page in unknown(tx, id, found).await? {
+        let skipped = page.skipped.or((room == 0).then_some(SkipReason::MaxPages));
+        if let Some(reason) = skipped {
+            if listed == 0 {
+                continue;
+            }
+            listed -= 1;
+            discovered.skipped += 1;
+            discovered.blocked += u64::from(reason == SkipReason::Robots);
+        } else {
+            room -= 1;
+            discovered.waiting += 1;
+        }
+        pages.push(NewPage {
+            url: &page.url,
+            kind: "page",
+            state: if skipped.is_some() { "skipped" } else { "waiting" },
+            depth: page.depth,
+            hops: page.hops,
+            found_on: Some(found_on),
+            skipped,
+        });
+    }
+    insert(tx, id, &job.job.kb_id.to_string(), &pages, now).await?;
+    Ok(discovered)
+}
+
+pub(super) async fn robots_read(
+    tx: &mut Tx,
+    claim: &CrawlClaim,
+    robots: &str,
+    sitemaps: &[String],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let job = held(tx, claim).await?;
+    sqlx::query("UPDATE crawls SET robots = $2 WHERE job_id = $1")
+        .bind(claim.job_id.to_string())
+        .bind(robots)
+        .execute(&mut tx.conn)
+        .await?;
+    add_sitemaps(tx, &job, sitemaps, now).await
+}
+
+async fn add_sitemaps(tx: &mut Tx, job: &JobState, sitemaps: &[String], now: Timestamp) -> Result<(), Fault> {
+    let id = job.job.job_id;
+    let known: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM crawl_pages WHERE job_id = $1 AND kind = 'sitemap'")
+            .bind(id.to_string())
+            .fetch_one(&mut tx.conn)
+            .await?;
+    let more = MOST_SITEMAPS.saturating_sub(usize::try_from(known).unwrap_or(MOST_SITEMAPS));
+    let found: Vec<FoundPage> =
+        sitemaps.iter().map(|url| FoundPage { url: url.clone(), depth: 0, hops: 0, skipped: None }).collect();
+    let new = unknown(tx, id, &found).await?;
+    let pages: Vec<NewPage<'_>> = new
+        .into_iter()
+        .take(more)
+        .map(|page| NewPage {
+            url: &page.url,
+            kind: "sitemap",
+            state: "waiting",
+            depth: 0,
+            hops: page.hops,
+            found_on: None,
+            skipped: None,
+        })
+        .collect();
+    insert(tx, id, &job.job.kb_id.to_string(), &pages, now).await
+}
+
+/// What [`services::ports::CrawlStore::next_page`] answers.
+pub(super) async fn next(tx: &mut Tx, claim: &CrawlClaim, now: Timestamp) -> Result<Option<DuePage>, Fault> {
+    let mut job = held(tx, claim).await?;
+    let row = sqlx::query(
+        "SELECT url, kind, depth, hops FROM crawl_pages WHERE job_id = $1 AND state = 'waiting' \
+         ORDER BY kind DESC, place LIMIT 1",
+    )
+    .bind(claim.job_id.to_string())
+    .fetch_optional(&mut tx.conn)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let url: String = row.try_get("url")?;
+    let is_sitemap = row.try_get::<&str, _>("kind")? == "sitemap";
+    let due = DuePage {
+        known: if is_sitemap { None } else { known(tx, claim, &url).await? },
+        is_sitemap,
+        depth: rows::number(&row, "depth")?,
+        hops: rows::number(&row, "hops")?,
+        bytes_taken: job.job.metrics.bytes,
+        url,
+    };
+    let before = job.held_back;
+    let told = ingest::page_begins(&mut job, Some(&due.url), now);
+    rest::note(tx, (before, job.held_back), (false, false));
+    rows::update_job(&mut tx.conn, &job).await?;
+    tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+    Ok(Some(due))
+}
+
+/// What [`services::ports::CrawlStore::page_done`] does.
+pub(super) async fn done(
+    tx: &mut Tx,
+    claim: &CrawlClaim,
+    done: &PageDone,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let mut job = held(tx, claim).await?;
+    let row = sqlx::query(
+        "SELECT kind, place FROM crawl_pages WHERE job_id = $1 AND url = $2 AND state = 'waiting'",
+    )
+    .bind(claim.job_id.to_string())
+    .bind(done.url.as_str())
+    .fetch_optional(&mut tx.conn)
+    .await?;
+    let Some(row) = row else { return Err(StoreError::Fenced.into()) };
+    let before = job.held_back;
+    if let Some(prefix) = &done.prefix {
+        move_on(tx, &mut job, prefix).await?;
+    }
+    if row.try_get::<&str, _>("kind")? == "sitemap" {
+        let told = sitemap_done(tx, &mut job, done, now).await?;
+        rest::note(tx, (before, job.held_back), (false, false));
+        rows::update_job(&mut tx.conn, &job).await?;
+        return tell(tx, claim.user_id, claim.workspace_id, told, now).await;
+    }
+    // What leads on to an address that led on before goes in a circle.
+    let circle = matches!(done.end, PageEnd::Skipped(SkipReason::Moved)) && led_on(tx, claim, done).await?;
+    let round = PageDone { end: PageEnd::Failed(PageFault::TooManyRedirects), found: vec![], ..done.clone() };
+    let done = if circle { &round } else { done };
+    let leaves = matches!(done.end, PageEnd::Skipped(_));
+    let found = discover(tx, &job, (done.found.as_slice(), done.url.as_str(), leaves), now).await?;
+    let mut told = Told::default();
+    let (outcome, change, document) = match &done.end {
+        PageEnd::Taken(new) => {
+            let change = take(tx, &job, done, new, row.try_get("place")?, &mut told, now).await?;
+            (PageOutcome::Taken(change, new.size_bytes), Some(change), Some(new.id))
+        }
+        PageEnd::Unchanged(document) => (PageOutcome::Unchanged, Some(Change::Unchanged), Some(*document)),
+        PageEnd::Failed(fault) => {
+            (PageOutcome::Failed(format!("{}: {}", done.url, fault.sentence())), None, None)
+        }
+        PageEnd::Skipped(reason) => (PageOutcome::Skipped(*reason), None, None),
+        PageEnd::SiteMap => return Err(Fault::corrupt("a page that is a site map")),
+    };
+    settle_row(tx, claim.job_id, done, change, document, now).await?;
+    if job.job.metrics.pages_waiting() + found.waiting <= 1 {
+        let gone = note_removed(tx, &job, now).await?;
+        ingest::removed(&mut job, gone);
+    }
+    let counted = ingest::page_done(&mut job, &outcome, found, now).map_err(StoreError::from)?;
+    told.events.extend(counted.events);
+    told.counts_changed |= counted.counts_changed;
+    rest::note(tx, (before, job.held_back), (false, false));
+    rows::update_job(&mut tx.conn, &job).await?;
+    tx.signal(Signal::WorkReady);
+    tell(tx, claim.user_id, claim.workspace_id, told, now).await
+}
+
+/// Whether the page leads on to one that led on as well, and was asked for before.
+async fn led_on(tx: &mut Tx, claim: &CrawlClaim, done: &PageDone) -> Result<bool, Fault> {
+    let Some(target) = done.found.first() else { return Ok(false) };
+    let known: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM crawl_pages WHERE job_id = $1 AND url = $2 AND code = 'moved'",
+    )
+    .bind(claim.job_id.to_string())
+    .bind(target.url.as_str())
+    .fetch_one(&mut tx.conn)
+    .await?;
+    Ok(known > 0)
+}
+
+/// The first page led to another site, or another part of it: from there on that is what is read.
+async fn move_on(tx: &mut Tx, job: &mut JobState, prefix: &str) -> Result<(), Fault> {
+    if let Some(crawl) = &mut job.job.crawl {
+        prefix.clone_into(&mut crawl.prefix);
+    }
+    // Another site has another robots.txt.
+    sqlx::query("UPDATE crawls SET robots = NULL WHERE job_id = $1")
+        .bind(job.job.job_id.to_string())
+        .execute(&mut tx.conn)
+        .await?;
+    Ok(())
+}
+
+async fn sitemap_done(
+    tx: &mut Tx,
+    job: &mut JobState,
+    done: &PageDone,
+    now: Timestamp,
+) -> Result<Told, Fault> {
+    sqlx::query("UPDATE crawl_pages SET state = 'fetched', updated_at = $3 WHERE job_id = $1 AND url = $2")
+        .bind(job.job.job_id.to_string())
+        .bind(done.url.as_str())
+        .bind(now.micros())
+        .execute(&mut tx.conn)
+        .await?;
+    // A site map of site maps names those with a depth of zero.
+    let (maps, pages): (Vec<FoundPage>, Vec<FoundPage>) =
+        done.found.iter().cloned().partition(|page| page.depth == 0);
+    let maps: Vec<String> = maps.into_iter().map(|map| map.url).collect();
+    add_sitemaps(tx, job, &maps, now).await?;
+    let found = discover(tx, job, (pages.as_slice(), done.url.as_str(), false), now).await?;
+    Ok(ingest::found_first(job, found, now))
+}
+
+/// Makes the document of a page, or renews the one that is there, and the task of working on it.
+async fn take(
+    tx: &mut Tx,
+    job: &JobState,
+    done: &PageDone,
+    new: &NewDocument,
+    place: i64,
+    told: &mut Told,
+    now: Timestamp,
+) -> Result<Change, Fault> {
+    let upload = Upload {
+        id: new.id,
+        filename: new.filename.clone(),
+        mime_type: new.mime_type.clone(),
+        size_bytes: new.size_bytes,
+        content_hash: new.content_hash.clone(),
+    };
+    let change = match lock_document(tx, new.id).await? {
+        None => {
+            let (state, event) = ingest::new_page(job, &upload, &done.url, now);
+            rows::insert_documents(&mut tx.conn, &[(&state, new.blob_key.as_str())]).await?;
+            told.events.push(event);
+            Change::New
+        }
+        Some((mut state, _)) => {
+            let change = if state.live > 0 { Change::Changed } else { Change::New };
+            let renewed = ingest::renew_page(job, &mut state, &upload, now).map_err(StoreError::from)?;
+            rows::update_document(&mut tx.conn, &state).await?;
+            sqlx::query(
+                "UPDATE documents SET blob_key = $2, mime_type = $3, size_bytes = $4, content_hash = $5 WHERE id = $1",
+            )
+            .bind(new.id.to_string())
+            .bind(new.blob_key.as_str())
+            .bind(new.mime_type.as_str())
+            .bind(rows::int(new.size_bytes))
+            .bind(new.content_hash.as_str())
+            .execute(&mut tx.conn)
+            .await?;
+            told.events.extend(renewed.events);
+            change
+        }
+    };
+    sqlx::query(
+        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+         lease_until, fence) VALUES ($1, $2, $3, $4, $5, $6, 'pending', NULL, 0, 0)",
+    )
+    .bind(job.job.job_id.to_string())
+    .bind(i64::from(job.job.attempt))
+    .bind(new.id.to_string())
+    .bind(place)
+    .bind(job.job.user_id.to_string())
+    .bind(job.job.created_at.micros())
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(change)
+}
+
+/// Writes what became of the page into its row.
+async fn settle_row(
+    tx: &mut Tx,
+    job: JobId,
+    done: &PageDone,
+    change: Option<Change>,
+    document: Option<DocumentId>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let (state, code, message) = match &done.end {
+        PageEnd::Taken(_) | PageEnd::Unchanged(_) | PageEnd::SiteMap => ("fetched", None, None),
+        PageEnd::Failed(fault) => ("failed", Some(fault.code()), Some(fault.sentence())),
+        PageEnd::Skipped(reason) => ("skipped", Some(reason.to_string()), Some(reason.sentence())),
+    };
+    sqlx::query(
+        "UPDATE crawl_pages SET state = $3, http_status = $4, code = $5, message = $6, change = $7, content_hash = $8, \
+         etag = $9, last_modified = $10, document_id = $11, updated_at = $12 WHERE job_id = $1 AND url = $2",
+    )
+    .bind(job.to_string())
+    .bind(done.url.as_str())
+    .bind(state)
+    .bind(done.http_status.map(i64::from))
+    .bind(code)
+    .bind(message)
+    .bind(change.map(|change| change.as_str().to_owned()))
+    .bind(done.content_hash.clone())
+    .bind(done.etag.clone())
+    .bind(done.last_modified.clone())
+    .bind(document.map(|id| id.to_string()))
+    .bind(now.micros())
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}
+
+/// The next attempt asks for the pages again that could not be had.
+pub(crate) async fn ask_again(tx: &mut Tx, job: &JobState, now: Timestamp) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE crawl_pages SET state = 'waiting', http_status = NULL, code = NULL, message = NULL, updated_at = $2 \
+         WHERE job_id = $1 AND state = 'failed'",
+    )
+    .bind(job.job.job_id.to_string())
+    .bind(now.micros())
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,412 @@
+//! Crawls: their making, the lease under which a worker reads a site, and the frontier (`frontier`). The documents that
+//! come of it are tasks like any others.
+
+mod again;
+mod frontier;
+
+pub(super) use frontier::ask_again;
+
+use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rows, tell};
+use crate::{
+    commands,
+    fault::Fault,
+    open::Store,
+    page::{Cursor, limit_of, paged},
+    writer::Tx,
+};
+use async_trait::async_trait;
+use domain::{
+    Job, JobId, JobStatus, Timestamp, UserId,
+    crawl::{CrawlPage, PageState},
+    ingest::{self, JobState},
+    resource::Page,
+};
+use services::ports::{
+    CrawlClaim, CrawlStore, DuePage, NewCrawl, PageDone, PageQuery, Signal, StoreError, WorkerId,
+};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+
+/// Answers the id of the job: the first one's, when the same command made one before.
+async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
+    commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
+    if let Some(known) = create::made_before(tx, new.user_id, new.command_id.as_deref()).await? {
+        return Ok(known);
+    }
+    let config = create::rag_config(tx, new.user_id, new.workspace_id).await?;
+    let (job, mut told) = ingest::create_crawl(
+        new.id,
+        new.user_id,
+        new.workspace_id,
+        new.crawl.clone(),
+        &config,
+        new.created_at,
+    );
+    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
+        // Another server was faster with the same command; its job is committed, or the insert would still wait.
+        let made = create::made_before(tx, new.user_id, new.command_id.as_deref()).await?;
+        return made.ok_or_else(|| Fault::corrupt("a job's command"));
+    }
+    sqlx::query(
+        "INSERT INTO crawls (job_id, user_id, workspace_id, own_prefix, robots, places, owner, lease_until, fence) \
+         VALUES ($1, $2, $3, $4, NULL, 0, NULL, 0, 0)",
+    )
+    .bind(new.id.to_string())
+    .bind(new.user_id.to_string())
+    .bind(new.workspace_id.to_string())
+    .bind(i64::from(new.has_own_prefix))
+    .execute(&mut tx.conn)
+    .await?;
+    frontier::begin(tx, new).await?;
+    queue::note_told(tx, new.id, ahead).await?;
+    told.set_queue_position(ahead);
+    tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
+    tx.signal(Signal::WorkReady);
+    Ok(new.id)
+}
+
+/// A crawl `c` that may be worked on, and that nobody holds.
+fn free(now: &str) -> String {
+    format!(
+        "(c.owner IS NULL OR c.lease_until <= {now}) \
+         AND EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = c.job_id AND p.state = 'waiting') \
+         AND EXISTS (SELECT 1 FROM jobs j JOIN workspaces w ON w.id = j.workspace_id WHERE j.id = c.job_id \
+             AND j.status IN ('pending', 'running') AND j.requested IS NULL AND w.status = 'ready')"
+    )
+}
+
+/// Crawls of one user that are worked on at the same time: the sites of many would take all hands.
+const AT_ONCE: i64 = 2;
+
+/// The looking is done by a reader, so that writers wait only for the rows that change.
+async fn waiting(store: &Store, limit: u32) -> Result<Vec<(UserId, JobId)>, Fault> {
+    let now = store.engine().now_micros();
+    let sql = format!(
+        "SELECT user_id, job_id FROM (SELECT c.user_id, c.job_id, \
+             (SELECT j.created_at FROM jobs j WHERE j.id = c.job_id) AS made, \
+             (SELECT COUNT(*) FROM crawls h WHERE h.user_id = c.user_id AND h.owner IS NOT NULL \
+                 AND h.lease_until > {now}) AS held \
+         FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, made, job_id LIMIT $2",
+        free(now)
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(AT_ONCE)
+        .bind(i64::from(limit))
+        .fetch_all(store.readers())
+        .await?;
+    rows.iter().map(|row| Ok((parsed(row, "user_id")?, parsed(row, "job_id")?))).collect()
+}
+
+/// Takes one crawl; `None` when somebody else was faster, or its user has enough of them.
+async fn claim(
+    tx: &mut Tx,
+    (user, id): (UserId, JobId),
+    worker: &str,
+    lease: i64,
+    now: Timestamp,
+) -> Result<Option<CrawlClaim>, Fault> {
+    let clock = tx.engine.now_micros();
+    let Some(mut job) = lock_job(tx, id).await? else { return Ok(None) };
+    let sql = format!(
+        "UPDATE crawls SET owner = $2, lease_until = {clock} + $3, fence = fence + 1 WHERE job_id IN \
+         (SELECT c.job_id FROM crawls c WHERE c.job_id = $1 AND {} AND (SELECT COUNT(*) FROM crawls h \
+             WHERE h.user_id = $4 AND h.owner IS NOT NULL AND h.lease_until > {clock}) < $5) \
+         RETURNING fence, own_prefix, robots",
+        free(clock)
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(id.to_string())
+        .bind(worker)
+        .bind(lease)
+        .bind(user.to_string())
+        .bind(AT_ONCE)
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let claim = CrawlClaim {
+        job_id: id,
+        workspace_id: job.job.kb_id,
+        user_id: user,
+        fence: rows::number(&row, "fence")?,
+        crawl: job.job.crawl.clone().ok_or_else(|| Fault::corrupt("a crawl without its bounds"))?,
+        has_own_prefix: row.try_get::<i64, _>("own_prefix")? != 0,
+        robots: row.try_get("robots")?,
+    };
+    let told = ingest::start_crawl(&mut job, now).map_err(StoreError::from)?;
+    rows::update_job(&mut tx.conn, &job).await?;
+    tell(tx, user, job.job.kb_id, told, now).await?;
+    Ok(Some(claim))
+}
+
+/// The job of a claim that holds, kept from everybody else until the transaction ends.
+async fn held(tx: &mut Tx, claim: &CrawlClaim) -> Result<JobState, Fault> {
+    let sql = format!(
+        "SELECT fence FROM crawls WHERE job_id = $1 AND fence = $2 AND owner IS NOT NULL{}",
+        tx.engine.for_update()
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(claim.job_id.to_string())
+        .bind(rows::int(claim.fence))
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    let job = match row {
+        Some(_) => lock_job(tx, claim.job_id).await?,
+        None => None,
+    };
+    let job = job.filter(|job| job.job.status == JobStatus::Running);
+    Ok(job.ok_or(StoreError::Fenced)?)
+}
+
+/// Lets go of crawls whose lease ran out; answers how many are in hand of that job, which is one or none.
+pub(super) async fn in_hand(tx: &mut Tx, job: &JobState) -> Result<i64, Fault> {
+    let sql = format!(
+        "UPDATE crawls SET owner = NULL, lease_until = 0 WHERE job_id = $1 AND owner IS NOT NULL AND lease_until <= {}",
+        tx.engine.now_micros()
+    );
+    let id = job.job.job_id.to_string();
+    sqlx::query(AssertSqlSafe(sql)).bind(id.as_str()).execute(&mut tx.conn).await?;
+    let sql = "SELECT COUNT(*) FROM crawls WHERE job_id = $1 AND owner IS NOT NULL";
+    Ok(sqlx::query_scalar(sql).bind(id).fetch_one(&mut tx.conn).await?)
+}
+
+/// Whoever held a lease is dead.
+pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64, Fault> {
+    let sql = "UPDATE crawls SET owner = NULL, lease_until = 0 WHERE owner IS NOT NULL";
+    Ok(sqlx::query(sql).execute(&mut tx.conn).await?.rows_affected())
+}
+
+/// Crawls that were begun, of which nothing was told since that moment, and that nobody holds.
+pub(super) async fn unheld(
+    store: &Store,
+    before: Timestamp,
+    limit: u32,
+) -> Result<Vec<(UserId, JobId)>, Fault> {
+    let sql = format!(
+        "SELECT c.user_id, c.job_id FROM crawls c JOIN jobs j ON j.id = c.job_id WHERE {} \
+         AND j.status = 'running' AND j.event_at <= $1 AND j.estimate NOT LIKE '%\"halted\":\"%' \
+         ORDER BY c.job_id LIMIT $2",
+        free(store.engine().now_micros())
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(before.micros())
+        .bind(i64::from(limit))
+        .fetch_all(store.readers())
+        .await?;
+    rows.iter().map(|row| Ok((parsed(row, "user_id")?, parsed(row, "job_id")?))).collect()
+}
+
+/// False when somebody took it since it was found.
+pub(super) async fn interrupt(tx: &mut Tx, id: JobId, now: Timestamp) -> Result<bool, Fault> {
+    let Some(mut job) = lock_job(tx, id).await? else { return Ok(false) };
+    if in_hand(tx, &job).await? > 0 {
+        return Ok(false);
+    }
+    let told = ingest::interrupt_crawl(&mut job, now);
+    if told.events.is_empty() {
+        return Ok(false);
+    }
+    rows::update_job(&mut tx.conn, &job).await?;
+    let (user, workspace) = (job.job.user_id, job.job.kb_id);
+    tell(tx, user, workspace, told, now).await?;
+    Ok(true)
+}
+
+async fn release(tx: &mut Tx, held: &CrawlClaim, now: Timestamp) -> Result<Vec<domain::DocumentId>, Fault> {
+    let released = sqlx::query(
+        "UPDATE crawls SET owner = NULL, lease_until = 0 WHERE job_id = $1 AND fence = $2 AND owner IS NOT NULL",
+    )
+    .bind(held.job_id.to_string())
+    .bind(rows::int(held.fence))
+    .execute(&mut tx.conn)
+    .await?;
+    if released.rows_affected() == 0 {
+        return Err(StoreError::Fenced.into());
+    }
+    tx.signal(Signal::WorkReady);
+    let Some(mut job) = lock_job(tx, held.job_id).await? else { return Ok(vec![]) };
+    if job.job.status == JobStatus::Running {
+        let told = ingest::page_begins(&mut job, None, now);
+        rows::update_job(&mut tx.conn, &job).await?;
+        tell(tx, held.user_id, held.workspace_id, told, now).await?;
+    }
+    requests::honour_job(tx, &mut job, now).await
+}
+
+async fn extend(tx: &mut Tx, worker: &str, lease: i64) -> Result<Vec<JobId>, Fault> {
+    let sql = format!(
+        "UPDATE crawls SET lease_until = {} + $2 WHERE owner = $1 RETURNING job_id",
+        tx.engine.now_micros()
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(worker).bind(lease).fetch_all(&mut tx.conn).await?;
+    rows.iter().map(|row| parsed(row, "job_id")).collect()
+}
+
+impl Store {
+    async fn read_crawl_pages(
+        &self,
+        user: UserId,
+        job: JobId,
+        state: Option<PageState>,
+        page: PageQuery,
+    ) -> Result<Option<Page<CrawlPage>>, Fault> {
+        if self.read_job(user, job).await?.is_none() {
+            return Ok(None);
+        }
+        let from = Cursor::behind(&page)?;
+        let limit = limit_of(&page);
+        let rows = sqlx::query(
+            "SELECT url, place, state, depth, http_status, code, message, change, document_id, found_on, updated_at \
+             FROM crawl_pages WHERE job_id = $1 AND kind = 'page' AND ($2 = '' OR state = $2) AND place > $3 \
+             ORDER BY place LIMIT $4",
+        )
+        .bind(job.to_string())
+        .bind(state.map_or("", PageState::as_str))
+        .bind(from.number)
+        .bind(i64::from(limit) + 1)
+        .fetch_all(self.readers())
+        .await?;
+        let pages: Vec<(i64, CrawlPage)> = rows
+            .iter()
+            .map(|row| Ok((row.try_get("place")?, shown_page(row)?)))
+            .collect::<Result<_, Fault>>()?;
+        let Page { items, next } = paged(pages, limit, |(place, _)| Cursor::new(*place, job));
+        Ok(Some(Page { items: items.into_iter().map(|(_, page)| page).collect(), next }))
+    }
+}
+
+fn shown_page(row: &AnyRow) -> Result<CrawlPage, Fault> {
+    Ok(CrawlPage {
+        url: row.try_get("url")?,
+        state: parsed(row, "state")?,
+        depth: rows::number(row, "depth")?,
+        http_status: rows::maybe_number(row, "http_status")?,
+        code: row.try_get("code")?,
+        message: row.try_get("message")?,
+        change: rows::maybe_parsed(row, "change")?,
+        document_id: rows::maybe_parsed(row, "document_id")?,
+        found_on: row.try_get("found_on")?,
+        updated_at: Timestamp::from_micros(row.try_get("updated_at")?),
+    })
+}
+
+#[async_trait]
+impl CrawlStore for Store {
+    async fn create_crawl(&self, mut new: NewCrawl) -> Result<Job, StoreError> {
+        clean_option(&mut new.command_id);
+        let user = new.user_id;
+        let written =
+            self.writer().write_for(user, "create crawl", new, |tx, new| Box::pin(create(tx, new))).await?;
+        // Read back: only what is committed has its rev.
+        Ok(self.read_job(user, written.value).await?.ok_or(StoreError::NotFound)?)
+    }
+
+    async fn claim_crawls(
+        &self,
+        worker: &WorkerId,
+        lease_seconds: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Vec<CrawlClaim>, StoreError> {
+        let mut claims = vec![];
+        for (user, job) in waiting(self, limit).await? {
+            let argument = (user, job, worker.0.clone(), lease_micros(lease_seconds), now);
+            let written = self
+                .writer()
+                .write_for(user, "claim crawl", argument, |tx, (user, job, worker, lease, now)| {
+                    Box::pin(claim(tx, (*user, *job), worker, *lease, *now))
+                })
+                .await?;
+            claims.extend(written.value);
+        }
+        Ok(claims)
+    }
+
+    async fn extend_crawls(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<JobId>, StoreError> {
+        let argument = (worker.0.clone(), lease_micros(lease_seconds));
+        let written = self
+            .writer()
+            .write("extend crawls", argument, |tx, (worker, lease)| Box::pin(extend(tx, worker, *lease)))
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn asked_crawls(&self, worker: &WorkerId) -> Result<Vec<JobId>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT c.job_id FROM crawls c JOIN jobs j ON j.id = c.job_id \
+             WHERE c.owner = $1 AND j.requested IS NOT NULL ORDER BY c.job_id",
+        )
+        .bind(worker.0.as_str())
+        .fetch_all(self.readers())
+        .await
+        .map_err(Fault::from)?;
+        Ok(rows.iter().map(|row| parsed(row, "job_id")).collect::<Result<_, Fault>>()?)
+    }
+
+    async fn robots_read(
+        &self,
+        claim: &CrawlClaim,
+        mut robots: String,
+        sitemaps: Vec<String>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        super::input::clean(&mut robots);
+        let argument = (claim.clone(), robots, sitemaps, now);
+        self.writer()
+            .write_for(claim.user_id, "robots read", argument, |tx, (claim, robots, sitemaps, now)| {
+                Box::pin(frontier::robots_read(tx, claim, robots, sitemaps, *now))
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn next_page(&self, claim: &CrawlClaim, now: Timestamp) -> Result<Option<DuePage>, StoreError> {
+        let written = self
+            .writer()
+            .write_for(claim.user_id, "next page", (claim.clone(), now), |tx, (claim, now)| {
+                Box::pin(frontier::next(tx, claim, *now))
+            })
+            .await?;
+        Ok(written.value)
+    }
+
+    async fn page_done(
+        &self,
+        claim: &CrawlClaim,
+        mut done: PageDone,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        for text in [&mut done.etag, &mut done.last_modified] {
+            clean_option(text);
+        }
+        if let services::ports::PageEnd::Taken(document) = &mut done.end {
+            super::clean_document(document);
+        }
+        self.writer()
+            .write_for(claim.user_id, "page done", (claim.clone(), done, now), |tx, (claim, done, now)| {
+                Box::pin(frontier::done(tx, claim, done, *now))
+            })
+            .await?;
+        Ok(())
+    }
+
+    async fn release_crawl(&self, claim: &CrawlClaim, now: Timestamp) -> Result<(), StoreError> {
+        let written = self
+            .writer()
+            .write_for(claim.user_id, "release crawl", (claim.clone(), now), |tx, (claim, now)| {
+                Box::pin(release(tx, claim, *now))
+            })
+            .await?;
+        super::parts::drop_all_dead(self, claim.user_id, &written.value).await;
+        Ok(())
+    }
+
+    async fn crawl_pages(
+        &self,
+        user: UserId,
+        job: JobId,
+        state: Option<PageState>,
+        page: PageQuery,
+    ) -> Result<Option<Page<CrawlPage>>, StoreError> {
+        Ok(self.read_crawl_pages(user, job, state, page).await?)
+    }
+}

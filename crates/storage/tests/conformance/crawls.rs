@@ -1,0 +1,342 @@
+//! Crawls on both databases: the frontier, its lease, and the job that ends with the last page.
+
+use crate::{
+    desk::{Desk, JobSubject, LONG, keyword_only, worker},
+    on_every_database,
+    subject::Database,
+};
+use domain::{
+    Job, JobId, JobStatus, UserId, WorkspaceId,
+    crawl::{Change, Crawl, PageFault, PageState, SkipReason},
+    ingest::{
+        Checkpoint,
+        control::{Control, Retry},
+    },
+};
+use services::ports::{
+    CrawlClaim, CrawlStore, DuePage, FoundPage, JobStore, NewCrawl, NewDocument, PageDone, PageEnd,
+    PageQuery, StoreError,
+};
+use std::ops::Deref;
+
+const START: &str = "https://example.org/docs/";
+
+fn new_crawl(s: &Database, user_id: UserId, workspace_id: WorkspaceId, max_pages: u32) -> NewCrawl {
+    NewCrawl {
+        id: JobId::new(s.world().uuid()),
+        user_id,
+        workspace_id,
+        crawl: Crawl { url: START.into(), prefix: START.into(), max_pages, max_depth: 5, current_url: None },
+        has_own_prefix: false,
+        command_id: None,
+        command_print: None,
+        created_at: s.world().now(),
+    }
+}
+
+fn link(name: &str) -> FoundPage {
+    FoundPage { url: format!("{START}{name}"), depth: 1, hops: 0, skipped: None }
+}
+
+fn done(due: &DuePage, end: PageEnd, found: Vec<FoundPage>) -> PageDone {
+    PageDone {
+        url: due.url.clone(),
+        end,
+        http_status: Some(200),
+        content_hash: Some(format!("hash of {}", due.url)),
+        etag: Some("\"1\"".into()),
+        last_modified: None,
+        found,
+        prefix: None,
+    }
+}
+
+struct Home<S> {
+    desk: Desk<S>,
+    user: UserId,
+    workspace: WorkspaceId,
+}
+
+impl<S: JobSubject + Deref<Target = Database>> Home<S> {
+    async fn new(s: S) -> Self {
+        let desk = Desk::new(s);
+        let user = desk.s.user().await;
+        let workspace = desk.s.workspace(user, keyword_only()).await;
+        Self { desk, user, workspace }
+    }
+
+    fn store(&self) -> &storage::Store {
+        &self.desk.s.store
+    }
+
+    async fn begin(&self, max_pages: u32) -> Job {
+        let new = new_crawl(&self.desk.s, self.user, self.workspace, max_pages);
+        self.store().create_crawl(new).await.unwrap()
+    }
+
+    async fn claim(&self, name: &str) -> Option<CrawlClaim> {
+        self.store().claim_crawls(&worker(name), LONG, 1, self.desk.now()).await.unwrap().pop()
+    }
+
+    async fn next(&self, claim: &CrawlClaim) -> Option<DuePage> {
+        self.store().next_page(claim, self.desk.now()).await.unwrap()
+    }
+
+    async fn end(&self, claim: &CrawlClaim, due: &DuePage, end: PageEnd, found: Vec<FoundPage>) {
+        self.store().page_done(claim, done(due, end, found), self.desk.now()).await.unwrap();
+    }
+
+    fn taken(&self, due: &DuePage) -> PageEnd {
+        let id = due.known.as_ref().map_or_else(|| self.desk.document_id(), |known| known.document_id);
+        PageEnd::Taken(NewDocument {
+            blob_key: format!("documents/{id}"),
+            content_hash: format!("hash of {}", due.url),
+            ..crate::desk::new_document(id, &due.url)
+        })
+    }
+
+    async fn job(&self, id: JobId) -> Job {
+        self.desk.jobs.job(self.user, id).await.unwrap().unwrap()
+    }
+
+    /// Every document that waits is worked on to its end.
+    async fn work(&self) {
+        while let Some(claim) = self.desk.claim("documents", 1).await.pop() {
+            for checkpoint in
+                [crate::desk::loaded(), Checkpoint::Chunked { chunks: vec![] }, Checkpoint::Indexed]
+            {
+                self.desk.jobs.checkpoint(&claim, checkpoint, self.desk.now()).await.unwrap();
+            }
+        }
+    }
+
+    async fn listed(&self, job: JobId) -> Vec<(String, PageState)> {
+        let all =
+            self.store().crawl_pages(self.user, job, None, PageQuery::first(200)).await.unwrap().unwrap();
+        all.items.into_iter().map(|p| (p.url.replace(START, ""), p.state)).collect()
+    }
+}
+
+async fn a_crawl_ends_with_its_last_page_and_its_last_document(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    assert_eq!((job.status, job.metrics.pages_found, job.queue_position), (JobStatus::Pending, 1, Some(0)));
+    let claim = home.claim("w").await.expect("a crawl");
+    assert!(home.claim("v").await.is_none(), "it is in hand");
+    assert_eq!(home.job(job.job_id).await.status, JobStatus::Running);
+    let first = home.next(&claim).await.expect("the first page");
+    assert_eq!((first.url.as_str(), first.known.is_none()), (START, true));
+    assert_eq!(home.job(job.job_id).await.crawl.unwrap().current_url.as_deref(), Some(START));
+    let out = FoundPage { skipped: Some(SkipReason::OutOfScope), ..link("out") };
+    home.end(&claim, &first, home.taken(&first), vec![link("a"), out, link("a"), link("b")]).await;
+    home.work().await;
+    assert_eq!(home.job(job.job_id).await.status, JobStatus::Running, "two pages wait");
+    let a = home.next(&claim).await.expect("a page");
+    home.end(&claim, &a, home.taken(&a), vec![link(""), link("b")]).await;
+    let b = home.next(&claim).await.expect("a page");
+    home.end(&claim, &b, PageEnd::Failed(PageFault::Http(500)), vec![]).await;
+    assert!(home.next(&claim).await.is_none());
+    assert_eq!(home.job(job.job_id).await.status, JobStatus::Running, "a document waits");
+    home.work().await;
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    let ended = home.job(job.job_id).await;
+    let m = ended.metrics;
+    assert_eq!((ended.status, m.documents_done, m.documents_total), (JobStatus::Completed, 2, 2));
+    assert_eq!((m.pages_found, m.pages_fetched, m.pages_failed, m.pages_skipped), (4, 2, 1, 1));
+    use PageState::{Failed, Fetched, Skipped};
+    let wanted = [("", Fetched), ("a", Fetched), ("out", Skipped), ("b", Failed)];
+    assert_eq!(home.listed(job.job_id).await, wanted.map(|(url, state)| (url.to_owned(), state)));
+}
+
+async fn no_more_pages_wait_than_there_may_be(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    let job = home.begin(3).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    let many = (0..70).map(|n| link(&n.to_string())).collect();
+    home.end(&claim, &first, PageEnd::Skipped(SkipReason::Moved), many).await;
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!(
+        (m.pages_found, m.pages_waiting(), m.pages_skipped),
+        (71, 3, 68),
+        "the first one took no room"
+    );
+    let left = home.listed(job.job_id).await;
+    assert_eq!(left.iter().filter(|(_, state)| *state == PageState::Waiting).count(), 3);
+}
+
+async fn a_lost_lease_writes_nothing_and_the_next_goes_on(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    let dead = home
+        .store()
+        .claim_crawls(&worker("dead"), 0, 1, home.desk.now())
+        .await
+        .unwrap()
+        .pop()
+        .expect("a crawl");
+    let claim = home.claim("w").await.expect("its lease ran out at once");
+    assert!(claim.fence > dead.fence);
+    let due = home.next(&claim).await.expect("a page");
+    let late = home
+        .store()
+        .page_done(&dead, done(&due, PageEnd::Skipped(SkipReason::Empty), vec![]), home.desk.now())
+        .await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    let late = home.store().next_page(&dead, home.desk.now()).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    let late = home.store().release_crawl(&dead, home.desk.now()).await;
+    assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+    assert!(home.store().extend_crawls(&worker("dead"), LONG).await.unwrap().is_empty());
+    assert_eq!(home.store().extend_crawls(&worker("w"), LONG).await.unwrap(), [job.job_id]);
+    home.end(&claim, &due, home.taken(&due), vec![]).await;
+    let twice = home.store().page_done(&claim, done(&due, home.taken(&due), vec![]), home.desk.now()).await;
+    assert!(matches!(twice, Err(StoreError::Fenced)), "{twice:?}");
+    assert_eq!(home.job(job.job_id).await.metrics.documents_total, 1);
+}
+
+async fn what_is_asked_of_a_crawl_waits_for_its_worker(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let asked = home.desk.jobs.control(home.user, job.job_id, Control::Pause, home.desk.now()).await.unwrap();
+    assert_eq!(asked.status, JobStatus::Running, "a worker has it in hand");
+    assert_eq!(home.store().asked_crawls(&worker("w")).await.unwrap(), [job.job_id]);
+    assert_eq!(home.store().honour_requests(9, home.desk.now()).await.unwrap(), 0, "its lease holds");
+    let due = home.next(&claim).await.expect("the unit in hand comes to its end");
+    home.end(&claim, &due, home.taken(&due), vec![link("a")]).await;
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    assert_eq!(home.job(job.job_id).await.status, JobStatus::Paused);
+    assert!(home.claim("w").await.is_none(), "nobody takes it");
+    home.desk.jobs.control(home.user, job.job_id, Control::Resume, home.desk.now()).await.unwrap();
+    let claim = home.claim("w").await.expect("it goes on");
+    let due = home.next(&claim).await.expect("where it was");
+    assert_eq!(due.url, format!("{START}a"));
+    // A worker that died gives nothing back: what is asked is honoured without it.
+    home.store().void_leases().await.unwrap();
+    let dead = home.store().claim_crawls(&worker("dead"), 0, 1, home.desk.now()).await.unwrap();
+    assert_eq!(dead.len(), 1);
+    let cancel = Control::Cancel { keep_results: true };
+    let cancelled = home.desk.jobs.control(home.user, job.job_id, cancel, home.desk.now()).await.unwrap();
+    assert_eq!(cancelled.status, JobStatus::Cancelled);
+    assert_eq!(cancelled.metrics.pages_waiting(), 1);
+    assert!(home.claim("w").await.is_none());
+}
+
+async fn a_retry_asks_for_the_failed_pages_alone(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    home.end(&claim, &first, home.taken(&first), vec![link("a")]).await;
+    let a = home.next(&claim).await.expect("a page");
+    home.end(&claim, &a, PageEnd::Failed(PageFault::Unreachable), vec![]).await;
+    home.work().await;
+    assert_eq!(home.job(job.job_id).await.status, JobStatus::Completed);
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    let again = Control::Retry(Retry::failed());
+    let again = home.desk.jobs.control(home.user, job.job_id, again, home.desk.now()).await.unwrap();
+    assert_eq!((again.status, again.attempt, again.metrics.pages_failed), (JobStatus::Pending, 2, 0));
+    let claim = home.claim("w").await.expect("a crawl");
+    let due = home.next(&claim).await.expect("the failed one");
+    assert_eq!(due.url, a.url);
+    home.end(&claim, &due, home.taken(&due), vec![]).await;
+    assert!(home.next(&claim).await.is_none());
+    home.work().await;
+    let ended = home.job(job.job_id).await;
+    assert_eq!((ended.status, ended.metrics.documents_done), (JobStatus::Completed, 2));
+}
+
+async fn a_later_crawl_knows_what_an_earlier_one_made(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    for _ in 0..2 {
+        let due = home.next(&claim).await.expect("a page");
+        home.end(&claim, &due, home.taken(&due), vec![]).await;
+    }
+    home.work().await;
+
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    let known = first.known.clone().expect("it is known");
+    assert!(known.is_ready && !known.is_busy);
+    assert_eq!((known.etag.as_deref(), known.version), (Some("\"1\""), 1));
+    home.end(&claim, &first, PageEnd::Unchanged(known.document_id), vec![link("a")]).await;
+    let a = home.next(&claim).await.expect("a page");
+    let PageEnd::Taken(new) = home.taken(&a) else { unreachable!() };
+    let new = NewDocument { content_hash: "another".into(), blob_key: "elsewhere".into(), ..new };
+    let id = new.id;
+    home.end(&claim, &a, PageEnd::Taken(new), vec![]).await;
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_unchanged, m.pages_changed, m.pages_new, m.pages_removed), (1, 1, 0, 1));
+    let document = home.desk.documents.document(home.user, id).await.unwrap().unwrap();
+    assert_eq!(
+        (document.version, document.content_hash.as_str(), document.job_id),
+        (2, "another", Some(job.job_id))
+    );
+    assert_eq!(home.desk.documents.blob_key(home.user, id).await.unwrap().as_deref(), Some("elsewhere"));
+    home.work().await;
+    assert_eq!(home.job(job.job_id).await.status, JobStatus::Completed);
+    let gone = home.listed(job.job_id).await;
+    assert_eq!(gone.last().map(|(url, state)| (url.as_str(), *state)), Some(("b", PageState::Removed)));
+    let pages =
+        home.store().crawl_pages(home.user, job.job_id, Some(PageState::Fetched), PageQuery::first(9)).await;
+    let pages = pages.unwrap().unwrap().items;
+    assert_eq!(
+        pages.iter().map(|p| p.change).collect::<Vec<_>>(),
+        [Some(Change::Unchanged), Some(Change::Changed)]
+    );
+}
+
+async fn nobody_has_more_than_two_crawls_in_hand(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    for _ in 0..3 {
+        home.begin(10).await;
+    }
+    let (bob, papers) = home.desk.home().await;
+    let other = home.store().create_crawl(new_crawl(&home.desk.s, bob, papers, 10)).await.unwrap();
+    let claims = home.store().claim_crawls(&worker("w"), LONG, 9, home.desk.now()).await.unwrap();
+    let mine = claims.iter().filter(|claim| claim.user_id == home.user).count();
+    assert_eq!((mine, claims.iter().any(|claim| claim.job_id == other.job_id)), (2, true));
+    assert!(home.claim("v").await.is_none());
+    let not_his = home.store().crawl_pages(home.user, other.job_id, None, PageQuery::first(9)).await.unwrap();
+    assert!(not_his.is_none());
+}
+
+async fn a_crawl_that_nobody_reads_says_so_until_somebody_does(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    let quiet = || home.desk.now().plus_seconds(60);
+    assert_eq!(home.desk.jobs.tell_interrupted(8, 9, quiet()).await.unwrap(), 0, "it was not begun");
+    let claim = home.claim("w").await.expect("a crawl");
+    home.next(&claim).await.expect("a page");
+    assert_eq!(home.desk.jobs.tell_interrupted(8, 9, quiet()).await.unwrap(), 0, "it is in hand");
+    home.store().void_leases().await.unwrap();
+    assert_eq!(home.desk.jobs.tell_interrupted(8, 9, home.desk.now()).await.unwrap(), 0, "just now");
+    assert_eq!(home.desk.jobs.tell_interrupted(8, 9, quiet()).await.unwrap(), 1);
+    let told = home.job(job.job_id).await;
+    assert_eq!(told.halted, Some(domain::status::Halt::Interrupted));
+    assert_eq!(told.crawl.unwrap().current_url, None);
+    assert_eq!(home.desk.jobs.tell_interrupted(8, 9, quiet()).await.unwrap(), 0, "once");
+    home.claim("w").await.expect("a crawl");
+    assert_eq!(home.job(job.job_id).await.halted, None);
+}
+
+on_every_database!(
+    a_crawl_that_nobody_reads_says_so_until_somebody_does,
+    a_crawl_ends_with_its_last_page_and_its_last_document,
+    no_more_pages_wait_than_there_may_be,
+    a_lost_lease_writes_nothing_and_the_next_goes_on,
+    what_is_asked_of_a_crawl_waits_for_its_worker,
+    a_retry_asks_for_the_failed_pages_alone,
+    a_later_crawl_knows_what_an_earlier_one_made,
+    nobody_has_more_than_two_crawls_in_hand,
+);

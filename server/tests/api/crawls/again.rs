@@ -1,0 +1,121 @@
+//! Once more: what failed, and whole sites that were read before.
+
+use super::*;
+
+#[tokio::test]
+async fn what_failed_is_asked_for_again_and_nothing_else() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &["/a", "/broken", "/gone"]));
+    site.set("/a", Reply::page("Page a", &[]));
+    site.set("/broken", Reply::new(503).body("later"));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    let first = ended(&ada, &id).await;
+    assert_eq!(first["status"], "completed", "{first}");
+    assert_eq!((metric(&first, "pages_failed"), metric(&first, "pages_fetched")), (2, 2));
+    assert!(first["message"].as_str().is_some_and(|m| m.contains("2 failed")), "{first}");
+
+    site.set("/broken", Reply::page("Mended", &["/behind"]));
+    site.set("/behind", Reply::page("Behind", &[]));
+    site.forget_log();
+    let again = control(&ada, &id, "retry", json!({ "attempt": 1 })).await;
+    assert_eq!((&again["attempt"], &again["job_id"]), (&json!(2), &json!(id)));
+    let second = ended(&ada, &id).await;
+    assert_eq!(second["status"], "completed", "{second}");
+    let mut asked = site.log();
+    asked.sort_unstable();
+    assert_eq!(asked, ["/behind", "/broken", "/gone"]);
+    let listed = pages(&ada, &id, &site).await;
+    check_sums(&second, &listed);
+    assert_eq!(listed["/broken"]["state"], "fetched");
+    assert_eq!(
+        (&listed["/gone"]["code"], &listed["/gone"]["http_status"]),
+        (&json!("http_404"), &json!(404))
+    );
+    assert_eq!(metric(&second, "documents_done"), 4);
+    let attempts = ada.read(&format!("/api/jobs/{id}/attempts")).await;
+    assert_eq!(attempts[0]["metrics"]["pages_failed"], 2, "{attempts}");
+    assert_eq!(documents(&ada, &home).await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_later_crawl_tells_what_changed_and_indexes_only_that() {
+    let site = Site::start().await;
+    let with_tag = |title: &str, links: &[&str], tag: &str| Reply::page(title, links).header("etag", tag);
+    site.set("/docs/", with_tag("Start", &["same", "other", "leaves", "plain"], "\"1\""));
+    site.set("/docs/same", with_tag("Same", &["behind"], "\"1\""));
+    site.set("/docs/behind", Reply::page("Behind", &[]));
+    site.set("/docs/other", with_tag("Other", &[], "\"1\""));
+    site.set("/docs/leaves", Reply::page("Leaves", &[]));
+    site.set("/docs/plain", Reply::page("Plain", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let body = json!({ "url": site.url("/docs/") });
+    let id = begin(&ada, &home, body.clone()).await;
+    let first = ended(&ada, &id).await;
+    assert_eq!((metric(&first, "pages_new"), metric(&first, "pages_unchanged")), (6, 0), "{first}");
+    let before = documents(&ada, &home).await;
+    let of = |all: &[Value], path: &str| {
+        let url = site.url(path);
+        all.iter()
+            .find(|d| d["metadata"]["source_url"] == json!(url))
+            .cloned()
+            .unwrap_or_else(|| panic!("no {url}"))
+    };
+
+    site.set("/docs/", with_tag("Start", &["same", "other", "plain", "fresh"], "\"2\""));
+    site.set("/docs/other", with_tag("Other things", &[], "\"2\""));
+    site.set("/docs/fresh", Reply::page("Fresh", &[]));
+    site.remove("/docs/leaves");
+    site.forget_log();
+    let id = begin(&ada, &home, body.clone()).await;
+    let second = ended(&ada, &id).await;
+    assert_eq!(second["status"], "completed", "{second}");
+    let listed = pages(&ada, &id, &site).await;
+    let change = |path: &str| listed[path]["change"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(["/docs/", "/docs/other"].map(change), ["changed", "changed"], "{listed:?}");
+    assert_eq!(
+        ["/docs/same", "/docs/behind", "/docs/plain"].map(change),
+        ["unchanged", "unchanged", "unchanged"]
+    );
+    assert_eq!(change("/docs/fresh"), "new");
+    assert_eq!(listed["/docs/leaves"]["state"], "removed");
+    let counts =
+        ["pages_new", "pages_changed", "pages_unchanged", "pages_removed"].map(|name| metric(&second, name));
+    assert_eq!(counts, [1, 2, 3, 1], "{second}");
+    assert_eq!(metric(&second, "documents_total"), 3, "the others were not indexed again");
+    assert_eq!(site.told_unchanged(), 1, "it was asked by its version");
+
+    let after = documents(&ada, &home).await;
+    assert_eq!(after.len(), 7);
+    for path in ["/docs/same", "/docs/behind", "/docs/plain", "/docs/leaves"] {
+        assert_eq!(of(&after, path), of(&before, path), "{path} was touched");
+    }
+    let (old, new) = (of(&before, "/docs/other"), of(&after, "/docs/other"));
+    assert_eq!((&old["id"], &new["status"], &new["version"]), (&new["id"], &json!("ready"), &json!(2)));
+    assert_ne!(old["content_hash"], new["content_hash"]);
+    let content = ada.get(&format!("/api/documents/{}/content", new["id"].as_str().expect("an id"))).await;
+    assert!(String::from_utf8_lossy(&content.body).contains("Other things"));
+    let found = ada.read(&format!("/api/workspaces/{home}/search?q=things")).await;
+    assert_eq!(
+        found["items"].as_array().map(|hits| hits.iter().all(|h| h["document"]["id"] == new["id"])),
+        Some(true)
+    );
+    assert_eq!(server.files("documents"), 7, "what a page was before is gone");
+
+    // A third time, with nothing new: it is told so, and nothing is indexed.
+    let id = begin(&ada, &home, body).await;
+    let third = ended(&ada, &id).await;
+    assert_eq!(third["status"], "completed", "{third}");
+    let counts = ["documents_total", "pages_unchanged", "pages_removed"].map(|name| metric(&third, name));
+    assert_eq!(counts, [0, 6, 1], "{third}");
+    assert!(
+        third["phase_details"]
+            .as_array()
+            .expect("phases")
+            .iter()
+            .all(|p| p["status"] == "completed" || p["status"] == "skipped"),
+        "{third}"
+    );
+}

@@ -1,0 +1,97 @@
+//! A crawl that is paused, restarted or killed goes on where it was: what was asked for is not asked for again.
+
+use super::*;
+use std::time::{Duration, Instant};
+
+/// From the click to the gate.
+const SOON: Duration = Duration::from_secs(2);
+/// How soon after a start the work has to move again by itself.
+const BY_ITSELF: Duration = Duration::from_secs(20);
+const PAGES: u64 = 40;
+
+async fn restarted(server: Server, client: &mut Client) -> Server {
+    let dir = server.dir.clone();
+    drop(server);
+    let server = setup().dir(&dir).start().await;
+    client.base.clone_from(&server.base);
+    server
+}
+
+/// Whatever happened: every page once, each with one document.
+async fn check_end(client: &Client, home: &str, id: &str, site: &Site) {
+    let done = ended(client, id).await;
+    assert_eq!((&done["status"], &done["attempt"]), (&json!("completed"), &json!(1)), "{done}");
+    let listed = pages(client, id, site).await;
+    check_sums(&done, &listed);
+    assert_eq!(metric(&done, "pages_fetched"), PAGES);
+    assert_eq!(metric(&done, "documents_done"), PAGES);
+    let documents = documents(client, home).await;
+    let mut sources: Vec<&str> =
+        documents.iter().filter_map(|d| d["metadata"]["source_url"].as_str()).collect();
+    sources.sort_unstable();
+    sources.dedup();
+    assert_eq!((documents.len(), sources.len()), (PAGES as usize, PAGES as usize));
+    assert!(documents.iter().all(|d| d["status"] == "ready"));
+}
+
+#[tokio::test]
+async fn a_paused_crawl_keeps_its_frontier_over_a_restart() {
+    let site = Site::start().await;
+    let mut server = setup().start().await;
+    let (mut ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": PAGES })).await;
+    eventually("it is under way", async || {
+        (metric(&job(&ada, &id).await, "pages_fetched") > 5).then_some(())
+    })
+    .await;
+    let clicked = Instant::now();
+    control(&ada, &id, "pause", json!({})).await;
+    let paused = eventually("it stands", async || {
+        let now = job(&ada, &id).await;
+        (now["status"] == "paused").then_some(now)
+    })
+    .await;
+    assert!(clicked.elapsed() < SOON, "{:?}", clicked.elapsed());
+    let asked = site.log().len();
+    assert_eq!(paused["crawl"]["current_url"], Value::Null);
+
+    server.terminate();
+    server.ended().await;
+    let _server = restarted(server, &mut ada).await;
+    let note = ada.upload_one(&home, "note.txt", &prose(3, 60)).await;
+    ada.settled(&note).await;
+    assert_eq!(job(&ada, &id).await, paused, "another job was done meanwhile, and this one has not moved");
+    assert_eq!(site.log().len(), asked);
+    control(&ada, &id, "resume", json!({})).await;
+    let done = ended(&ada, &id).await;
+    assert_eq!(done["status"], "completed", "{done}");
+    assert_eq!(metric(&done, "pages_fetched"), PAGES);
+    assert_eq!(site.repeated(), 0, "{:?}", site.log());
+}
+
+#[tokio::test]
+async fn a_crawl_that_is_killed_goes_on_by_itself_and_repeats_the_page_in_hand_at_most() {
+    const KILLS: u64 = 4;
+    let site = Site::start().await;
+    // So that a kill often finds a page under way.
+    site.slow(Duration::from_millis(80));
+    let mut server = setup().start().await;
+    let (mut ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": PAGES })).await;
+    for kill in 1..=KILLS {
+        let goal = kill * PAGES / (KILLS + 2);
+        eventually("it gets on", async || {
+            (metric(&job(&ada, &id).await, "pages_fetched") >= goal).then_some(())
+        })
+        .await;
+        server.kill();
+        server = restarted(server, &mut ada).await;
+        let before = metric(&job(&ada, &id).await, "pages_fetched");
+        let moved = async || (metric(&job(&ada, &id).await, "pages_fetched") > before).then_some(());
+        crate::common::within(BY_ITSELF, "it goes on by itself", moved).await;
+    }
+    check_end(&ada, &home, &id, &site).await;
+    let robots = site.times("/robots.txt") - 1;
+    assert!(site.repeated() as u64 <= KILLS, "more than the page in hand: {:?}", site.log());
+    assert_eq!(robots, 0, "its rules were kept");
+}

@@ -38,7 +38,7 @@ async fn measured(asked: &Asked) -> Result<String, Failure> {
     let rounds = asked.number("--rounds", if smoke { 2_usize } else { 40 })?;
     let dir = tempfile::tempdir()?;
     let server = start(dir.path())?;
-    let (http, base) = (Client::builder().no_proxy().build()?, server.base.clone());
+    let (http, base) = (Client::builder().no_proxy().no_gzip().no_brotli().build()?, server.base.clone());
     let form = json!({ "username": "ada", "email": EMAIL, "password": PASSWORDS[0] });
     let made = http.post(format!("{base}/api/auth/signup")).json(&form).send().await?.error_for_status()?;
     let mut own = Browser { cookie: cookie_of(&made)?, http, base };

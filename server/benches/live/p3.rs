@@ -91,7 +91,7 @@ async fn round(side: Side, crowd: &Crowd) -> Result<Found, Failure> {
 async fn change_all(server: &mut Server, people: usize) -> Result<(), Failure> {
     match server.side {
         Side::Ours => {
-            let http = reqwest::Client::builder().no_proxy().build()?;
+            let http = reqwest::Client::builder().no_proxy().no_gzip().no_brotli().build()?;
             let all = server.tokens.iter().map(|token| Rest::rename(server, &http, token));
             stream::iter(all).buffer_unordered(16).try_collect::<()>().await
         }

@@ -32,7 +32,7 @@ impl Document {
 impl Rest {
     /// A worker with so many documents, all of which it has begun.
     pub async fn worker(server: &Server, documents: usize) -> Result<Self, Failure> {
-        let http = Client::builder().no_proxy().build()?;
+        let http = Client::builder().no_proxy().no_gzip().no_brotli().build()?;
         let base = format!("http://{}", server.addr);
         let token = server.tokens.first().ok_or("nobody is signed in")?.clone();
         let mut worker = Self { http, base, key: token, workspace: String::new(), documents: vec![] };

@@ -170,7 +170,7 @@ impl Server {
     /// Of our server's log.
     pub async fn epoch(&self) -> Result<String, Failure> {
         let token = self.tokens.first().ok_or("nobody is signed in")?;
-        let http = reqwest::Client::builder().no_proxy().build()?;
+        let http = reqwest::Client::builder().no_proxy().no_gzip().no_brotli().build()?;
         let asked = http.get(format!("http://{}/api/status/changes", self.addr));
         let asked = asked.header("cookie", format!("insighthub_session={token}"));
         let answer: Value = serde_json::from_slice(&asked.send().await?.bytes().await?)?;

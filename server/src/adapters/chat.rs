@@ -72,6 +72,8 @@ impl ChatModel {
             .connect_timeout(CONNECT)
             .timeout(ANSWER)
             .redirect(redirect::Policy::none())
+            .no_gzip()
+            .no_brotli()
             .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| format!("the client for LLM_URL could not be made: {e}"))?;

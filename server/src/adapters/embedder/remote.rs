@@ -119,6 +119,8 @@ impl RemoteEmbedder {
         let http = Client::builder()
             .connect_timeout(CONNECT)
             .redirect(redirect::Policy::none())
+            .no_gzip()
+            .no_brotli()
             .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| format!("the client for EMBEDDINGS_URL could not be made: {e}"))?;

@@ -132,8 +132,10 @@ impl Server {
     /// A client that nobody knows.
     pub fn visitor(&self) -> Client {
         server::install_cryptography();
+        // What is sent is looked at as it comes, packed or not.
         let http =
-            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().expect("a client");
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_gzip().no_brotli();
+        let http = http.build().expect("a client");
         Client { http, base: self.base.clone(), cookie: None, key: None }
     }
 

@@ -43,6 +43,7 @@ const CHANGES: &[Change] = changes![
     15 "0015_told_ends",
     16 "0016_partial_files",
     17 "0017_controls",
+    19 "0019_deleting",
 ];
 
 /// Those of one engine, in order.

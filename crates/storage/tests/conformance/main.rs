@@ -6,6 +6,7 @@
 mod accounts;
 mod api_keys;
 mod controls;
+mod deleting;
 mod deletions;
 mod desk;
 mod event_log;

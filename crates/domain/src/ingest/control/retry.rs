@@ -173,7 +173,7 @@ fn again(
 }
 
 /// The phases of an attempt of these documents: what an earlier one did counts as done, and is marked as reused.
-fn phases_of(documents: &[&mut DocumentState], before: &[PhaseDetail]) -> Vec<PhaseDetail> {
+pub(super) fn phases_of(documents: &[&mut DocumentState], before: &[PhaseDetail]) -> Vec<PhaseDetail> {
     let mut phases = PhaseDetail::all_pending();
     let all = documents.len() as u64;
     phases[0].items_total = all;

@@ -77,6 +77,8 @@ pub fn job_title(job: &Job) -> String {
         JobKind::Upload => format!("Upload of {files}"),
         JobKind::Crawl => "Crawl".into(),
         JobKind::Reindex => format!("Indexing {files} anew"),
-        JobKind::Delete => "Deleting".into(),
+        JobKind::Delete => {
+            format!("Deleting {}", count(job.metrics.documents_total, "document", "documents"))
+        }
     }
 }

@@ -4,6 +4,7 @@ mod analytics;
 mod attempts;
 #[cfg(all(feature = "ssr", debug_assertions))]
 mod components;
+mod deleting;
 mod document;
 mod history;
 mod home;

@@ -1,5 +1,6 @@
 //! A workspace: its documents as they move, the job that moves them, search, and the way in for files.
 
+mod bulk;
 mod documents;
 mod drop;
 mod job_panel;
@@ -7,10 +8,13 @@ mod making;
 mod row;
 mod rows;
 mod search;
+mod selection;
+mod standing;
 mod stats;
 mod upload_row;
 
 use super::{
+    deleting::{BeingDeleted, DeleteWorkspace, workspace_href},
     not_found::{Missing, no_such},
     problem::{Around, ProblemView},
     rag::Stale,
@@ -40,6 +44,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use making::Making;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
+use standing::Standing;
 use stats::{PartlyReady, Stats};
 
 /// What the gallery of components shows of this page.
@@ -132,19 +137,23 @@ fn Workspace(
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
     let paused = Live::expect().paused_reason();
     let unchangeable = locked(workspace, WorkspaceAction::Edit);
+    let undeletable = Memo::new(move |_| unchangeable.get().or(paused.get()));
     let locked = locked(workspace, WorkspaceAction::Upload);
     let locked = Memo::new(move |_| locked.get().or(paused.get()));
     let refused = FormState::told_once(refused);
-    // A page has two forms; only that for files has a field for files.
-    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty();
+    // A page has three forms, and two of them have a field that no other has.
+    let is_deletion = !refused.errors.of("confirm").is_empty();
+    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty() && !is_deletion;
     let files = refused.errors.of("file").iter().cloned();
-    let mistakes: Vec<String> = files.chain(refused.message.clone().filter(|_| !is_edit)).collect();
+    let mistakes: Vec<String> =
+        files.chain(refused.message.clone().filter(|_| !is_edit && !is_deletion)).collect();
     let (open, edit) = editing(id, asked, is_edit);
     move || {
         if !is_there.get() {
             return view! { <Missing what="workspace" /> };
         }
         let mistakes = mistakes.join(" ");
+        let of_deletion = if is_deletion { refused.clone() } else { FormState::default() };
         let refused = if is_edit { refused.clone() } else { FormState::default() };
         view! {
             <TabTitle text=name />
@@ -166,9 +175,14 @@ fn Workspace(
                     <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>
                         "RAG config"
                     </LinkButton>
+                    <LinkButton href=workspace_href(id) icon=IconName::Trash locked=undeletable>
+                        "Delete"
+                    </LinkButton>
                     <Picker id locked />
                 </PageHeader>
                 {(!mistakes.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail=mistakes /> })}
+                <BeingDeleted id workspace />
+                <Standing id workspace />
                 <Stats id />
                 <Making id workspace />
                 <PartlyReady id />
@@ -188,6 +202,7 @@ fn Workspace(
             </div>
             <DropOverlay id locked />
             <Edit id workspace open refused />
+            <DeleteWorkspace id workspace refused=of_deletion />
         }
     }
 }

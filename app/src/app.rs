@@ -10,6 +10,7 @@ use crate::{
     live::{Live, machine},
     pages::{ComponentsPage, NotFound, Page, SignInPage, SignUpPage},
     stores::Stores,
+    undo::Undo,
     upload::Uploads,
     view,
 };
@@ -31,6 +32,7 @@ pub fn App() -> impl IntoView {
     provide_context(Uploads::new(stores, live));
     provide_context(WayBack::listen());
     provide_clocks(live);
+    Undo::provide();
     Activity::provide(stores, live);
     keep_marks(stores, live);
 

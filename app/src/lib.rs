@@ -26,6 +26,7 @@ pub mod server_fns;
 #[cfg(feature = "ssr")]
 pub mod ssr;
 pub mod stores;
+mod undo;
 pub mod upload;
 mod view;
 pub mod wire;

@@ -3,7 +3,7 @@
 use domain::{
     Document, DocumentStatus, Job, JobKind, JobStatus, PhaseDetail, PhaseName, Step, Timestamp, User, UserId,
     Workspace, WorkspaceStatus,
-    event::{FileProgress, StepStatus},
+    event::{DocumentDeleted, FileProgress, StepStatus},
     resource::{Counts, Metrics, Theme},
     status::Processor,
 };
@@ -32,6 +32,8 @@ pub fn workspace(n: u64, rev: u64) -> Workspace {
         processor: Processor::Builtin,
         metadata: domain::resource::no_metadata(),
         counts: Counts::default(),
+        paused: false,
+        bulk: None,
         rev,
         created_at: at(n),
         updated_at: at(rev),
@@ -65,6 +67,16 @@ pub fn document(n: u64, rev: u64, status: DocumentStatus) -> Document {
         rev,
         created_at: at(n),
         updated_at: at(rev),
+    }
+}
+
+pub fn deleted(document: u64, rev: u64) -> DocumentDeleted {
+    DocumentDeleted {
+        id: id(document),
+        workspace_id: id(1),
+        filename: format!("{document}.txt"),
+        undo_until: at(rev),
+        rev,
     }
 }
 

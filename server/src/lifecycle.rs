@@ -126,6 +126,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         api_keys: whole.clone(),
         exports: whole.clone(),
         deletions: whole.clone(),
+        bulks: whole.clone(),
         workspaces: whole.clone(),
         documents: whole.clone(),
         sent_files: whole.clone(),
@@ -286,6 +287,7 @@ where
     background.spawn(until(stopping.clone(), services.clone().run_last_words()));
     background.spawn(until(stopping.clone(), services.clone().run_interruption_herald()));
     background.spawn(until(stopping.clone(), services.clone().run_request_herald()));
+    background.spawn(until(stopping.clone(), services.clone().run_bulk_worker()));
     let demo = with_demo.then(|| Demo::new(services.clone(), &config.data_dir));
     if role.works() {
         if store.engine() == Engine::Sqlite {

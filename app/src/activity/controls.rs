@@ -7,7 +7,7 @@ use crate::{
     server_fns::jobs::{CancelJob, PauseJob, ResumeJob, RetryJob},
     view,
 };
-use domain::{Job, JobId, JobStatus, WorkspaceId, message::count, status::JobRequest};
+use domain::{Job, JobId, JobKind, JobStatus, WorkspaceId, message::count, status::JobRequest};
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
 
@@ -23,6 +23,10 @@ struct Can {
 
 impl Can {
     fn of(job: &Job) -> Self {
+        // While there is time, its workspace offers to undo it.
+        if job.kind == JobKind::Delete {
+            return Self::default();
+        }
         let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
         let failed = job.metrics.documents_failed + job.metrics.pages_failed;
         Self {
@@ -109,6 +113,8 @@ mod tests {
         assert_eq!(can(JobStatus::Paused, None), pausing);
         assert_eq!(can(JobStatus::Running, Some(JobRequest::Cancel)), Can::default());
         assert_eq!(can(JobStatus::Completed, None), Can::default());
+        let deletes = Job { kind: JobKind::Delete, ..job(1, 1, JobStatus::Running) };
+        assert_eq!(Can::of(&deletes), Can::default());
         let mut failed = job(1, 1, JobStatus::Completed);
         failed.metrics.documents_failed = 3;
         assert_eq!(Can::of(&failed), Can { retry: Some((3, 1, true)), ..Can::default() });

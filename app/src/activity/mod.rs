@@ -90,6 +90,8 @@ pub fn job_title(job: &Job) -> String {
             None => "Crawl".into(),
         },
         JobKind::Reindex => format!("Indexing {files} anew"),
-        JobKind::Delete => "Deleting".into(),
+        JobKind::Delete => {
+            format!("Deleting {}", count(job.metrics.documents_total, "document", "documents"))
+        }
     }
 }

@@ -9,10 +9,11 @@ use crate::{
     locks, paths,
     server_fns::shell::tell_end,
     stores::{News, Stores},
+    undo::Offers,
     view,
     wire::Wire,
 };
-use domain::{Document, Job, JobId, JobStatus, UserId, message::count, resource::Notifications};
+use domain::{Document, Job, JobId, JobKind, JobStatus, UserId, message::count, resource::Notifications};
 use leptos::{ev, prelude::*, task::spawn_local, web_sys};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use std::time::Duration;
@@ -124,6 +125,7 @@ pub fn Notices() -> impl IntoView {
     });
     view! {
         <div class="toasts">
+            <Offers />
             <Each
                 each=move || shown.get().into_iter().map(|notice| (notice, shown)).collect()
                 key=|(notice, _): &(Notice, Shown)| notice.rev.into()
@@ -226,7 +228,8 @@ fn ended(job: &Job) -> Option<Notice> {
         kind: if tone == Tone::Done { Kind::Done } else { Kind::Failed },
         tone,
         text: format!("{}: {end}.", job_title(job)),
-        to: paths::workspace(job.kb_id),
+        // What was deleted has no page.
+        to: if job.kind == JobKind::Delete { "/".to_owned() } else { paths::workspace(job.kb_id) },
     })
 }
 

@@ -6,7 +6,8 @@ use domain::{PhaseDetail, PhaseName, PhaseStatus, Timestamp, message::number};
 use leptos::prelude::*;
 
 /// `phases`: the job's `phase_details`; one that is missing counts as pending. One that runs shows its pace and what is
-/// left, where they are known. A failed phase opens its error in place.
+/// left, where they are known. A failed phase opens its error in place. A job without
+/// phases, which is one that deletes, shows nothing.
 #[component]
 pub fn PhaseTimeline(#[prop(into)] phases: Signal<Vec<PhaseDetail>>) -> impl IntoView {
     let segments = PhaseName::ALL.iter().map(|&name| {
@@ -18,7 +19,7 @@ pub fn PhaseTimeline(#[prop(into)] phases: Signal<Vec<PhaseDetail>>) -> impl Int
         view! { <Segment detail /> }
     });
     view! {
-        <div class="phase-timeline">
+        <div class="phase-timeline" hidden=move || phases.with(Vec::is_empty)>
             <ol class="phases" aria-label="Phases">
                 {segments.collect_view()}
             </ol>

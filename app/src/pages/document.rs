@@ -2,6 +2,7 @@
 
 use super::{
     attempts::{EarlierAttempts, Read, Reading},
+    deleting::{DeleteDocument, document_href},
     loaded::read,
     not_found::{Missing, no_such},
     problem::Around,
@@ -81,12 +82,16 @@ fn OneDocument(id: DocumentId, workspace: Workspace, chunks: List<Chunk>) -> imp
     let document = RwSignal::from(Stores::expect().document(id));
     let is_there = Memo::new(move |_| document.with(Option::is_some));
     let chunks = Passages::new(id, document, chunks);
-    move || {
-        if is_there.get() {
-            view! { <Body id document workspace=workspace.clone() chunks /> }
-        } else {
-            view! { <Missing what="document" /> }
-        }
+    let place = workspace.id;
+    view! {
+        {move || {
+            if is_there.get() {
+                view! { <Body id document workspace=workspace.clone() chunks /> }
+            } else {
+                view! { <Missing what="document" /> }
+            }
+        }}
+        <DeleteDocument id workspace=place document />
     }
 }
 
@@ -98,6 +103,7 @@ fn Body(
     chunks: Passages,
 ) -> impl IntoView {
     let steps = RwSignal::from(Stores::expect().steps(id));
+    let paused = Live::expect().paused_reason();
     let shown = document_shown(id);
     let clock = expect_context::<WorkClock>().of(shown);
     let name = Signal::derive(move || of(document, |d| d.filename.clone()));
@@ -137,9 +143,14 @@ fn Body(
             <section class="section" aria-labelledby="steps-title">
                 <div class="row justify-between">
                     <h2 class="section-title" id="steps-title">"Steps"</h2>
-                    <LinkButton href=format!("/d/{id}/history") icon=IconName::Clock>
-                        "History"
-                    </LinkButton>
+                    <div class="row">
+                        <LinkButton href=format!("/d/{id}/history") icon=IconName::Clock>
+                            "History"
+                        </LinkButton>
+                        <LinkButton href=document_href(id) icon=IconName::Trash locked=paused>
+                            "Delete"
+                        </LinkButton>
+                    </div>
                 </div>
                 {move || {
                     if has_steps.get() {

@@ -6,6 +6,7 @@ mod attempts;
 mod components;
 mod crawl;
 mod crawl_dialog;
+mod deleting;
 mod document;
 mod history;
 mod home;

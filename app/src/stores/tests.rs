@@ -2,7 +2,6 @@ use super::*;
 use crate::samples::{document, id, job, person, step, workspace};
 use domain::{
     Epoch,
-    event::DocumentDeleted,
     pages::Since,
     resource::{Page, STALLED, Warning},
 };
@@ -71,7 +70,7 @@ fn new_documents_are_listed_first_and_deleted_ones_leave() {
         stores.put_workspace_page(&page(vec![document(7, 2, DocumentStatus::Ready)], None));
         stores.apply(Event::DocumentStatus(document(9, 12, DocumentStatus::Pending)));
         assert_eq!(ids(stores), [id::<DocumentId>(9), id(7)]);
-        stores.apply(Event::DocumentDeleted(DocumentDeleted { id: id(7), workspace_id: id(1), rev: 13 }));
+        stores.apply(Event::DocumentDeleted(crate::samples::deleted(7, 13)));
         assert_eq!(ids(stores), [id::<DocumentId>(9)]);
         assert_eq!(stores.document(id(7)).get_untracked(), None);
         stores.put_workspace_page(&page(vec![document(7, 2, DocumentStatus::Ready)], None));
@@ -80,6 +79,10 @@ fn new_documents_are_listed_first_and_deleted_ones_leave() {
             [id::<DocumentId>(9)],
             "a page that was read before the deletion brings nothing back"
         );
+        stores.apply(Event::DocumentStatus(document(7, 14, DocumentStatus::Ready)));
+        assert_eq!(ids(stores), [id::<DocumentId>(9), id(7)], "somebody undid it: it is in its old place");
+        stores.apply(Event::DocumentDeleted(crate::samples::deleted(7, 13)));
+        assert_eq!(ids(stores), [id::<DocumentId>(9), id(7)], "old news");
     });
 }
 

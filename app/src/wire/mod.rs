@@ -165,10 +165,10 @@ fn event(name: &str, data: &Value) -> Option<Event> {
 mod tests {
     use super::*;
     use crate::AppError;
-    use crate::samples::{document, id, job, person, step, workspace};
+    use crate::samples::{deleted, document, id, job, person, step, workspace};
     use domain::{
         DocumentStatus, JobStatus, Problem,
-        event::{DocumentDeleted, SettingsChanged, WorkspaceDeleted},
+        event::{SettingsChanged, WorkspaceDeleted},
         resource::Theme,
     };
 
@@ -182,7 +182,7 @@ mod tests {
             Event::FileProgress(step(1, 9, 25.0)),
             Event::JobComplete(job(JobStatus::Completed)),
             Event::JobError(job(JobStatus::Failed)),
-            Event::DocumentDeleted(DocumentDeleted { id: id(1), workspace_id: id(2), rev: 9 }),
+            Event::DocumentDeleted(deleted(1, 9)),
             Event::WorkspaceDeleted(WorkspaceDeleted { id: id(2), rev: 9 }),
             Event::SettingsChanged(SettingsChanged {
                 theme: Theme::Dark,

@@ -12,10 +12,11 @@ use crate::{
     upload::{Accepted, Answer, Rejected},
 };
 use domain::{
-    ApiKeyId, ChunkId, Document, DocumentId, DocumentStatus, Epoch, ExportId, FieldErrors, Job, JobId,
-    JobKind, JobStatus, PhaseDetail, PhaseName, Problem, SessionId, Step, Timestamp, User, UserId, Workspace,
-    WorkspaceId, WorkspaceStatus,
+    ApiKeyId, BulkId, ChunkId, Document, DocumentId, DocumentStatus, Epoch, ExportId, FieldErrors, Job,
+    JobId, JobKind, JobStatus, PhaseDetail, PhaseName, Problem, SessionId, Step, Timestamp, User, UserId,
+    Workspace, WorkspaceId, WorkspaceStatus,
     api_key::{ApiKey, Scope},
+    bulk::{Bulk, BulkAction, BulkStatus},
     crawl::{Change, Crawl, CrawlPage, PageState},
     event::{DocumentDeleted, FileProgress, SessionsChanged, SettingsChanged, StepStatus, WorkspaceDeleted},
     export::{Export, ExportStatus},
@@ -96,9 +97,9 @@ macro_rules! numbers {
 }
 
 named! {
-    ApiKeyId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
+    ApiKeyId BulkId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
     DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Processor StepStatus WorkspaceStatus
-    ExportStatus ProvisionStatus ProvisionStep Scope
+    BulkAction BulkStatus ExportStatus ProvisionStatus ProvisionStep Scope
     Change PageState
     Density Language Theme
     ChunkingStrategy ModelState Provider RerankModel RetrieverType
@@ -141,10 +142,13 @@ objects! {
         processor,
         metadata or no_metadata(),
         counts,
+        paused or false,
+        bulk,
         rev,
         created_at,
         updated_at,
     }
+    Bulk { id, workspace_id, action, status, total, done, failed, refused, created_at, completed_at }
     Counts { documents, ready, processing, failed, chunks, bytes, stale or 0 }
     Provisioning { attempt, steps, error_code, error_hint }
     ProvisionDetail { name, status, started_at, completed_at }
@@ -283,7 +287,7 @@ objects! {
         rev,
         file_id = "fileId",
     }
-    DocumentDeleted { id, workspace_id, rev }
+    DocumentDeleted { id, workspace_id, filename or String::new(), undo_until or Timestamp::default(), rev }
     WorkspaceDeleted { id, rev }
     SettingsChanged { user, theme, rag_config, rev, export, sessions }
     SessionsChanged { signed_in }
@@ -504,6 +508,19 @@ mod tests {
                 bytes: 6,
                 stale: 7,
             },
+            paused: true,
+            bulk: Some(Bulk {
+                id: id(8),
+                workspace_id: id(1),
+                action: BulkAction::Retry,
+                status: BulkStatus::Running,
+                total: 37,
+                done: 12,
+                failed: 1,
+                refused: 2,
+                created_at: moment(3),
+                completed_at: Some(moment(4)),
+            }),
             ..workspace(1, 9)
         }
     }
@@ -731,7 +748,7 @@ mod tests {
         }
         let user = without(person(), &["density", "language", "notifications"]);
         assert_eq!(User::from_json(&user), Some(person()));
-        let old = without(workspace(1, 2), &["metadata"]);
+        let old = without(workspace(1, 2), &["metadata", "paused", "bulk"]);
         assert_eq!(Workspace::from_json(&old), Some(workspace(1, 2)));
         assert_eq!(Counts::from_json(&without(Counts::default(), &["stale"])), Some(Counts::default()));
         assert_eq!(Metrics::from_json(&json!({})), Some(Metrics::default()));

@@ -64,9 +64,18 @@ pub struct FileProgress {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DocumentDeleted {
     pub id: DocumentId,
     pub workspace_id: WorkspaceId,
+    /// Its name, for whoever says what was deleted. Events that were logged before it was told have none.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub filename: String,
+    /// Until then it can be brought back.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub undo_until: Timestamp,
     pub rev: u64,
 }
 

@@ -77,6 +77,10 @@ id!(
     /// One export of an account.
     ExportId
 );
+id!(
+    /// One action over many documents.
+    BulkId
+);
 
 /// The text is not a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -6,6 +6,7 @@
 pub mod analytics;
 pub mod api_key;
 pub mod backoff;
+pub mod bulk;
 pub mod crawl;
 pub mod event;
 pub mod export;
@@ -35,7 +36,9 @@ pub use event::{ClientFrame, EntityKey, Event, EventFrame, ServerFrame};
 pub use export::{Export, ExportStatus};
 pub use files::FileKind;
 pub use history::{Actor, ActorKind, HistoryEntry};
-pub use ids::{ApiKeyId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, UserId, WorkspaceId};
+pub use ids::{
+    ApiKeyId, BulkId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, UserId, WorkspaceId,
+};
 pub use problem::Problem;
 pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};
 pub use status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, WorkspaceStatus};

@@ -6,6 +6,7 @@ use crate::{
     resource::Workspace,
     status::{IllegalMove, WorkspaceStatus, named},
     timestamp::Timestamp,
+    validate::FieldErrors,
 };
 use serde::{Deserialize, Serialize};
 use std::{fmt, str::FromStr};
@@ -180,6 +181,48 @@ pub fn move_to(
     Ok(())
 }
 
+/// What a workspace was before it was deleted, so that it can be that again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Undeleted {
+    status: WorkspaceStatus,
+    status_message: Option<String>,
+    provisioning: Option<Provisioning>,
+}
+
+/// The workspace is being deleted from now on; answers what it was.
+///
+/// # Errors
+/// When it is being deleted already.
+pub fn delete(workspace: &mut Workspace, message: String, now: Timestamp) -> Result<Undeleted, IllegalMove> {
+    let before = Undeleted {
+        status: workspace.status,
+        status_message: workspace.status_message.clone(),
+        provisioning: workspace.provisioning.clone(),
+    };
+    move_to(workspace, WorkspaceStatus::Deleting, Some(message))?;
+    workspace.updated_at = now;
+    Ok(before)
+}
+
+/// Whoever deletes a workspace on its page types its name first.
+///
+/// # Errors
+/// At `confirm` when it is another name.
+pub fn confirm_name(name: &str, typed: &str) -> Result<(), FieldErrors> {
+    if typed.trim() == name {
+        return Ok(());
+    }
+    Err(FieldErrors::one("confirm", "Type the name exactly as it is shown."))
+}
+
+/// The deletion is taken back. The table of the statuses has no way out of it, so that nothing else finds one.
+pub fn undelete(workspace: &mut Workspace, before: Undeleted, now: Timestamp) {
+    workspace.status = before.status;
+    workspace.status_message = before.status_message;
+    workspace.provisioning = before.provisioning;
+    workspace.updated_at = now;
+}
+
 /// The step, when it is the next one of a workspace that is being made.
 fn in_turn(
     workspace: &mut Workspace,
@@ -284,6 +327,8 @@ mod tests {
             processor: Processor::Builtin,
             metadata: crate::resource::no_metadata(),
             counts: Counts::default(),
+            paused: false,
+            bulk: None,
             rev: 0,
             created_at: at(0),
             updated_at: at(0),

@@ -18,8 +18,10 @@ pub struct Store {
     jobs: LiteMap<JobId, Job>,
     steps: LiteMap<DocumentId, LiteMap<Step, FileProgress>>,
     settings: Option<(User, u64)>,
-    /// Seq at which an entity was deleted. Nothing older or newer brings it back.
+    /// Seq at which a document was deleted last. Nothing older brings it back; what is newer was told after it was
+    /// brought back.
     gone_documents: LiteMap<DocumentId, u64>,
+    /// Seq at which a workspace was deleted, for good.
     gone_workspaces: LiteMap<WorkspaceId, u64>,
 }
 
@@ -100,7 +102,7 @@ impl Store {
 
     /// Takes a document as the server rendered or listed it; same rule as for events.
     pub fn put_document(&mut self, new: &Document) -> bool {
-        if self.gone_documents.contains_key(&new.id) || self.gone_workspaces.contains_key(&new.workspace_id) {
+        if self.is_gone(new.id, new.rev) || self.gone_workspaces.contains_key(&new.workspace_id) {
             return false;
         }
         let newer = self.documents.get(&new.id).is_none_or(|old| new.rev > old.rev);
@@ -130,9 +132,7 @@ impl Store {
     }
 
     pub fn put_step(&mut self, new: &FileProgress) -> bool {
-        if self.gone_documents.contains_key(&new.document_id)
-            || self.gone_workspaces.contains_key(&new.workspace_id)
-        {
+        if self.is_gone(new.document_id, new.rev) || self.gone_workspaces.contains_key(&new.workspace_id) {
             return false;
         }
         let steps = self.steps.entry(new.document_id).or_default();
@@ -148,11 +148,25 @@ impl Store {
         newer
     }
 
+    /// Whether what was told of the document at that seq was told before it was deleted.
+    fn is_gone(&self, id: DocumentId, rev: u64) -> bool {
+        self.gone_documents.get(&id).is_some_and(|gone| rev <= *gone)
+    }
+
+    /// Takes away what is older than the deletion. What is newer is there again, however late this is heard.
     fn delete_document(&mut self, id: DocumentId, rev: u64) -> bool {
-        let first = raise(&mut self.gone_documents, id, rev);
-        self.documents.remove(&id);
-        self.steps.remove(&id);
-        first
+        let newer = raise(&mut self.gone_documents, id, rev);
+        if self.documents.get(&id).is_some_and(|document| document.rev <= rev) {
+            self.documents.remove(&id);
+        }
+        let none_left = self.steps.get_mut(&id).is_some_and(|steps| {
+            steps.retain(|_, step| step.rev > rev);
+            steps.is_empty()
+        });
+        if none_left {
+            self.steps.remove(&id);
+        }
+        newer
     }
 
     fn delete_workspace(&mut self, id: WorkspaceId, rev: u64) -> bool {
@@ -164,13 +178,14 @@ impl Store {
     }
 }
 
-/// Keeps the highest seq of a tombstone; true when it is new.
+/// Keeps the highest seq of a tombstone; true when this is it.
 fn raise<K: Ord>(tombstones: &mut LiteMap<K, u64>, key: K, rev: u64) -> bool {
     let mut first = false;
     let kept = tombstones.entry(key).or_insert_with(|| {
         first = true;
         rev
     });
+    let newer = first || rev > *kept;
     *kept = (*kept).max(rev);
-    first
+    newer
 }

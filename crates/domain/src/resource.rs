@@ -2,6 +2,7 @@
 //! for clients of older status APIs; it is written beside the first, never read.
 
 use crate::{
+    bulk::Bulk,
     crawl::Crawl,
     ids::{ChunkId, DocumentId, JobId, SessionId, UserId, WorkspaceId},
     provision::Provisioning,
@@ -144,6 +145,14 @@ pub struct Workspace {
     #[cfg_attr(feature = "openapi", schema(value_type = Object, required))]
     pub metadata: serde_json::Value,
     pub counts: Counts,
+    /// Nothing is begun there: somebody paused all its work, also what is still to be uploaded.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub paused: bool,
+    /// The newest action over many of its documents, and how far it is.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub bulk: Option<Bulk>,
     /// Seq of the last change.
     pub rev: u64,
     pub created_at: Timestamp,

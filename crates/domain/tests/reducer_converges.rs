@@ -10,6 +10,7 @@ use domain::{
     timestamp::Timestamp,
 };
 use proptest::prelude::*;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const USER: UserId = UserId::new(Uuid::from_u128(1));
@@ -118,6 +119,8 @@ fn workspace(n: u8, status: WorkspaceStatus) -> Event {
         processor: Processor::Builtin,
         metadata: domain::resource::no_metadata(),
         counts: Counts::default(),
+        paused: false,
+        bulk: None,
         rev: 0,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
@@ -130,12 +133,34 @@ fn any_event() -> impl Strategy<Value = Event> {
         6 => (0..6u8, 0..6u8, 1..3u32, 0..3usize).prop_map(|(n, s, a, t)| step(n, s, a, StepStatus::ALL[t])),
         4 => (0..4u8, 0..6usize).prop_map(|(n, s)| job(n, JobStatus::ALL[s])),
         3 => (0..2u8, 0..4usize).prop_map(|(n, s)| workspace(n, WorkspaceStatus::ALL[s])),
-        1 => (0..6u8).prop_map(|n| {
+        3 => (0..6u8).prop_map(|n| {
             let (id, workspace_id) = document_id(n);
-            Event::DocumentDeleted(DocumentDeleted { id, workspace_id, rev: 0 })
+            let (filename, undo_until) = (format!("{n}.txt"), Timestamp::default());
+            Event::DocumentDeleted(DocumentDeleted { id, workspace_id, filename, undo_until, rev: 0 })
         }),
         1 => (0..2u8).prop_map(|n| Event::WorkspaceDeleted(WorkspaceDeleted { id: workspace_id(n), rev: 0 })),
     ]
+}
+
+/// What was deleted and brought back goes on in the attempt that it was in, or in a later one.
+fn in_order_of_attempts(mut log: Vec<Event>) -> Vec<Event> {
+    let (mut reached, mut least) = (BTreeMap::new(), BTreeMap::new());
+    for event in &mut log {
+        match event {
+            Event::FileProgress(step) => {
+                step.attempt = step.attempt.max(least.get(&step.document_id).copied().unwrap_or_default());
+                let highest = reached.entry(step.document_id).or_insert(step.attempt);
+                *highest = step.attempt.max(*highest);
+            }
+            Event::DocumentDeleted(gone) => {
+                if let Some(highest) = reached.get(&gone.id) {
+                    least.insert(gone.id, *highest);
+                }
+            }
+            _ => {}
+        }
+    }
+    log
 }
 
 /// A log: events stamped 1, 2, 3 …, and a feed of it: shuffled, with some doubled.
@@ -144,6 +169,7 @@ fn log_and_feed() -> impl Strategy<Value = (Vec<Event>, Vec<Event>)> {
         for (i, event) in log.iter_mut().enumerate() {
             event.set_rev(i as u64 + 1);
         }
+        let log = in_order_of_attempts(log);
         let doubled = log.iter().cloned().chain(log.iter().step_by(3).cloned()).collect::<Vec<_>>();
         (Just(log), Just(doubled).prop_shuffle())
     })
@@ -184,6 +210,22 @@ proptest! {
                 _ => None,
             });
             prop_assert_eq!(newest, Some(kept));
+        }
+    }
+
+    #[test]
+    fn a_document_is_there_when_it_was_brought_back_after_it_was_deleted((log, feed) in log_and_feed()) {
+        let store = fold(&feed);
+        for n in 0..6 {
+            let (id, workspace) = document_id(n);
+            let is_gone = log.iter().any(|e| matches!(e, Event::WorkspaceDeleted(w) if w.id == workspace));
+            let last = log.iter().rev().find(|e| match e {
+                Event::DocumentStatus(d) => d.id == id,
+                Event::DocumentDeleted(d) => d.id == id,
+                _ => false,
+            });
+            let is_there = !is_gone && matches!(last, Some(Event::DocumentStatus(_)));
+            prop_assert_eq!(store.document(id).is_some(), is_there);
         }
     }
 }

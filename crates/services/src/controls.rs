@@ -2,8 +2,8 @@
 
 use crate::{Error, Result, Services, ports::StoreError};
 use domain::{
-    DocumentId, FieldErrors, Job, JobId, UserId,
-    ingest::control::{Control, DocumentControl, Retry, RetryScope},
+    DocumentId, FieldErrors, Job, JobId, UserId, Workspace, WorkspaceId,
+    ingest::control::{Control, DocumentControl, Retry, RetryScope, Stop},
 };
 use std::time::Duration;
 
@@ -48,6 +48,25 @@ impl Services {
         self.control_job(user, job, Control::Retry(Retry::document(id))).await
     }
 
+    /// Pauses all work of a workspace: what is in hand is finished before, or stops as well. What is uploaded meanwhile
+    /// waits.
+    ///
+    /// # Errors
+    /// 404 also when it is somebody else's; 409 `workspace_deleting`.
+    pub async fn pause_workspace(&self, user: UserId, id: WorkspaceId, stop: Stop) -> Result<Workspace> {
+        let paused = self.workspaces.pause_workspace(user, id, stop, self.clock.now()).await;
+        paused.map_err(|e| missing(e, "workspace"))
+    }
+
+    /// Lets the work of a workspace go on.
+    ///
+    /// # Errors
+    /// As for pausing it.
+    pub async fn resume_workspace(&self, user: UserId, id: WorkspaceId) -> Result<Workspace> {
+        let resumed = self.workspaces.resume_workspace(user, id, self.clock.now()).await;
+        resumed.map_err(|e| missing(e, "workspace"))
+    }
+
     /// Honours requests of which no worker is left to do it, for as long as the future is polled.
     pub async fn run_request_herald(self) {
         let mut every = tokio::time::interval(LOOK);
@@ -58,6 +77,9 @@ impl Services {
                 Ok(0) => {}
                 Ok(jobs) => tracing::info!(jobs, "requests were honoured that no worker was left for"),
                 Err(error) => tracing::warn!(%error, "requests will be looked for later"),
+            }
+            if let Err(error) = self.workspaces.stand_paused(AT_ONCE, self.clock.now()).await {
+                tracing::warn!(%error, "jobs of paused workspaces will be looked for later");
             }
         }
     }

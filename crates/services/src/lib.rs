@@ -5,6 +5,7 @@ mod accounts;
 pub mod actor;
 pub mod analytics;
 mod api_keys;
+mod bulk;
 mod caller;
 pub mod check;
 mod command;
@@ -40,7 +41,9 @@ pub use accounts::{
     ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals,
     SignIn, SignUp, SignedIn, Standing, Who,
 };
+pub use bulk::BulkForm;
 pub use caller::{Caller, Pass};
+pub use deletion::WorkspaceDeletion;
 pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use history::Pages;
@@ -56,9 +59,9 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, ApiKeys, Blobs, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder, EventLog,
-    Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher, RagConfigs,
-    Secrets, SentFiles, Sessions, Workspaces,
+    Accounts, ApiKeys, Blobs, Bulks, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder,
+    EventLog, Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher,
+    RagConfigs, Secrets, SentFiles, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -102,6 +105,7 @@ pub struct Services {
     pub api_keys: Arc<dyn ApiKeys>,
     pub exports: Arc<dyn Exports>,
     pub deletions: Arc<dyn Deletions>,
+    pub bulks: Arc<dyn Bulks>,
     pub workspaces: Arc<dyn Workspaces>,
     pub documents: Arc<dyn Documents>,
     pub sent_files: Arc<dyn SentFiles>,

@@ -67,8 +67,10 @@ impl Store {
         user: UserId,
         id: DocumentId,
     ) -> Result<Option<Document>, Fault> {
-        let sql =
-            format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1 AND documents.user_id = $2");
+        let sql = format!(
+            "SELECT {DOCUMENT} FROM documents WHERE documents.id = $1 AND documents.user_id = $2 \
+                 AND documents.deleted_at IS NULL"
+        );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(id.to_string())
             .bind(user.to_string())
@@ -87,7 +89,7 @@ impl Store {
         let limit = limit_of(&page);
         let sql = format!(
             "SELECT {DOCUMENT} FROM documents WHERE documents.workspace_id = $1 AND documents.user_id = $2 \
-             AND (documents.created_at, documents.id) < ($3, $4) \
+             AND documents.deleted_at IS NULL AND (documents.created_at, documents.id) < ($3, $4) \
              ORDER BY documents.created_at DESC, documents.id DESC LIMIT $5"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -108,7 +110,7 @@ impl Store {
         let limit = limit_of(&page);
         let sql = format!(
             "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
-             WHERE chunks.document_id = $1 AND documents.user_id = $2 \
+             WHERE chunks.document_id = $1 AND documents.user_id = $2 AND documents.deleted_at IS NULL \
              AND chunks.generation = CASE WHEN documents.live > 0 THEN documents.live ELSE documents.generation END \
              AND (documents.live > 0 OR documents.stage NOT IN ('loading', 'chunking')) \
              AND chunks.ordinal > $3 ORDER BY chunks.ordinal LIMIT $4"
@@ -162,11 +164,13 @@ impl Store {
     }
 
     async fn read_blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, Fault> {
-        let key = sqlx::query_scalar("SELECT blob_key FROM documents WHERE id = $1 AND user_id = $2")
-            .bind(id.to_string())
-            .bind(user.to_string())
-            .fetch_optional(self.readers())
-            .await?;
+        let key = sqlx::query_scalar(
+            "SELECT blob_key FROM documents WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_optional(self.readers())
+        .await?;
         Ok(key)
     }
 }

@@ -110,11 +110,15 @@ impl Store {
         Ok(found)
     }
 
-    /// Documents and workspaces whose deletion was told before that moment: whose they were, and the last event.
+    /// Documents and workspaces whose deletion was told before that moment, and which nobody brought back: whose they
+    /// were, and the last event.
     async fn gone(&self, before: Timestamp, limit: u32) -> Result<Vec<Gone>, Fault> {
         let rows = sqlx::query(
-            "SELECT user_id, seq, name, document_id, workspace_id FROM events \
-             WHERE name IN ('document_deleted', 'workspace_deleted') AND at < $1 ORDER BY at LIMIT $2",
+            "SELECT user_id, seq, name, document_id, workspace_id FROM events e \
+             WHERE name IN ('document_deleted', 'workspace_deleted') AND at < $1 \
+             AND (name = 'workspace_deleted' OR NOT EXISTS (SELECT 1 FROM events back \
+                 WHERE back.document_id = e.document_id AND back.seq > e.seq AND back.name = 'document_status')) \
+             ORDER BY at LIMIT $2",
         )
         .bind(before.micros())
         .bind(i64::from(limit))

@@ -126,7 +126,8 @@ impl Store {
             "SELECT chunk_vectors.chunk_id, chunk_vectors.vector, documents.embedded_with FROM documents \
              JOIN chunks ON chunks.document_id = documents.id AND chunks.generation = documents.live \
              JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
-             WHERE documents.workspace_id = $1 AND documents.live > 0 AND chunks.enabled = 1",
+             WHERE documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.live > 0 \
+             AND chunks.enabled = 1",
         )
         .bind(workspace.to_string())
         .fetch(&mut *tx);
@@ -166,7 +167,7 @@ impl Store {
                  JOIN chunks ON chunks.place = chunk_text.rowid \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text MATCH 'scope : ' || $1 || ' AND {heading text} : (' || $2 || ')' \
-                 AND documents.workspace_id = $3 AND chunks.enabled = 1 \
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1 \
                  ORDER BY score DESC, chunks.id LIMIT $4",
                 scope,
                 words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" OR "),
@@ -177,7 +178,7 @@ impl Store {
                  JOIN chunks ON chunks.id = chunk_text.chunk_id \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text.search @@ CAST($1 AS tsquery) AND chunk_text.search @@ any_word \
-                 AND documents.workspace_id = $3 AND chunks.enabled = 1 \
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1 \
                  ORDER BY score DESC, chunks.id LIMIT $4",
                 scope,
                 words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" | "),
@@ -201,7 +202,9 @@ impl Store {
             let sql = format!(
                 "SELECT {CHUNK}, documents.filename, documents.mime_type FROM chunks \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
-                 WHERE documents.user_id = $1 AND chunks.enabled = 1 \
+                 WHERE documents.user_id = $1 AND documents.deleted_at IS NULL AND chunks.enabled = 1 \
+                 AND NOT EXISTS (SELECT 1 FROM workspaces w \
+                     WHERE w.id = documents.workspace_id AND w.status = 'deleting') \
                  AND chunks.id IN ({})",
                 bulk::list(2, part.len())
             );

@@ -8,6 +8,7 @@
 mod accounts;
 mod api_keys;
 mod bulk;
+mod bulk_actions;
 mod commands;
 mod deletions;
 mod documents;

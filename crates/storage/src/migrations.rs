@@ -44,6 +44,8 @@ const CHANGES: &[Change] = changes![
     16 "0016_partial_files",
     17 "0017_controls",
     18 "0018_crawls",
+    19 "0019_deleting",
+    20 "0020_known_passages",
 ];
 
 /// Those of one engine, in order.

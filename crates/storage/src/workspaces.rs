@@ -4,6 +4,7 @@ use crate::{
     commands,
     engine::Engine,
     fault::Fault,
+    jobs::standing,
     open::Store,
     page::{Cursor, limit_of, paged},
     writer::Tx,
@@ -12,6 +13,7 @@ use async_trait::async_trait;
 use domain::{
     EntityKey, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
     event::Event,
+    ingest::control::Stop,
     provision::{self, Change, Provisioning, WorkspaceAction},
     rag::RagConfig,
     report::{self, WorkspaceReport},
@@ -30,8 +32,8 @@ fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
          COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
          COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
          CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT), \
-         COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END) \
-         FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id \
+         COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END), w.paused, w.bulk \
+         FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id AND d.deleted_at IS NULL \
          WHERE {condition} GROUP BY w.id {rest}"
     ))
 }
@@ -45,6 +47,7 @@ fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
         // Made before its steps were kept.
         None => (status == WorkspaceStatus::Provisioning).then(|| Provisioning::attempt(1)),
     };
+    let bulk: Option<String> = row.try_get(20)?;
     Ok(Workspace {
         id: row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?,
         user_id: row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?,
@@ -67,6 +70,8 @@ fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
             bytes: number(17)?,
             stale: number(18)?,
         },
+        paused: row.try_get::<i64, _>(19)? != 0,
+        bulk: bulk.map(|text| serde_json::from_str(&text)).transpose()?,
     })
 }
 
@@ -136,6 +141,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
         processor: new.processor,
         metadata: no_metadata(),
         counts: Counts::default(),
+        paused: false,
+        bulk: None,
         rev: 0,
         created_at: new.created_at,
         updated_at: new.created_at,
@@ -167,6 +174,29 @@ pub(crate) async fn update(tx: &mut Tx, workspace: &Workspace, now: Timestamp) -
     .await?;
     tx.emit(workspace.user_id, Event::WorkspaceStatus(workspace.clone()), now);
     Ok(())
+}
+
+/// The workspace as it stands from now on, or goes on.
+async fn set_paused(
+    tx: &mut Tx,
+    user: UserId,
+    id: WorkspaceId,
+    paused: bool,
+    now: Timestamp,
+) -> Result<Workspace, Fault> {
+    let found = load_locked(tx, id).await?.filter(|w| w.user_id == user);
+    let mut workspace = found.ok_or(StoreError::NotFound)?;
+    if let Some(refusal) = workspace.status.refuses(WorkspaceAction::Edit) {
+        return Err(StoreError::from(refusal).into());
+    }
+    sqlx::query("UPDATE workspaces SET paused = $2 WHERE id = $1")
+        .bind(id.to_string())
+        .bind(i64::from(paused))
+        .execute(&mut tx.conn)
+        .await?;
+    workspace.paused = paused;
+    workspace.updated_at = now;
+    Ok(workspace)
 }
 
 /// The workspace, kept from others until this transaction ends, by an item that did not know beforehand whose it is.
@@ -228,11 +258,14 @@ impl Workspaces for Store {
     }
 
     async fn first_workspace(&self, user: UserId) -> Result<Option<Workspace>, StoreError> {
-        let row = sqlx::query(select("w.user_id = $1", "ORDER BY w.created_at, w.id LIMIT 1"))
-            .bind(user.to_string())
-            .fetch_optional(self.readers())
-            .await
-            .map_err(Fault::from)?;
+        let row = sqlx::query(select(
+            "w.user_id = $1 AND w.status <> 'deleting'",
+            "ORDER BY w.created_at, w.id LIMIT 1",
+        ))
+        .bind(user.to_string())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Fault::from)?;
         Ok(row.map(|row| workspace_of(&row)).transpose()?)
     }
 
@@ -381,6 +414,52 @@ impl Workspaces for Store {
             })
             .await?;
         Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
+    }
+
+    async fn pause_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        stop: Stop,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "pause workspace", (user, id, stop, now), |tx, (user, id, stop, now)| {
+                Box::pin(async move {
+                    let workspace = set_paused(tx, *user, *id, true, *now).await?;
+                    standing::pause(tx, *user, *id, *stop, *now).await?;
+                    update(tx, &workspace, *now).await?;
+                    Ok(workspace)
+                })
+            })
+            .await?;
+        Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
+    }
+
+    async fn resume_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "resume workspace", (user, id, now), |tx, (user, id, now)| {
+                Box::pin(async move {
+                    let workspace = set_paused(tx, *user, *id, false, *now).await?;
+                    standing::resume(tx, *user, *id, *now).await?;
+                    update(tx, &workspace, *now).await?;
+                    tx.signal(Signal::WorkReady);
+                    Ok(workspace)
+                })
+            })
+            .await?;
+        Ok(with_rev(written.rev(&EntityKey::Workspace(id)), written.value))
+    }
+
+    async fn stand_paused(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        standing::sweep(self, limit, now).await
     }
 
     async fn provisioning(&self, limit: u32) -> Result<Vec<Workspace>, StoreError> {

@@ -10,10 +10,10 @@ use super::{
 use axum::{
     body::Body,
     extract::{Request, State},
-    response::Response,
+    response::{IntoResponse, Response},
 };
-use domain::{Chunk, Document, DocumentId, Problem, WorkspaceId, resource::Page};
-use http::{HeaderMap, HeaderValue, header};
+use domain::{Chunk, Document, DocumentId, Problem, WorkspaceId, event::DocumentDeleted, resource::Page};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::Path;
 use tower::ServiceExt;
@@ -45,6 +45,30 @@ pub async fn read(
     headers: HeaderMap,
 ) -> ApiResult<Response> {
     tagged(&headers, &app.services().document(who.user.id, id).await?)
+}
+
+/// Delete a document: it is gone from lists, counts and search at once, and its work stops. For 8 seconds it can be
+/// restored; then its passages, vectors and file go as well.
+#[utoipa::path(delete, path = "/api/documents/{id}", tag = "documents", params(("id" = String, Path)),
+    responses((status = 202, body = DocumentDeleted), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`workspace_deleting`")))]
+pub async fn delete(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<DocumentId>,
+) -> ApiResult<Response> {
+    let deleted = app.services().delete_document(who.user.id, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(deleted)).into_response())
+}
+
+/// Bring a document back that was just deleted, with everything that was made of it; what was to be done with it goes on.
+#[utoipa::path(post, path = "/api/documents/{id}/restore", tag = "documents", params(("id" = String, Path)),
+    responses((status = 200, body = Document), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`undo_over`, `workspace_deleting`")))]
+pub async fn restore(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<DocumentId>,
+) -> ApiResult<Json<Document>> {
+    Ok(Json(app.services().restore_document(who.user.id, id).await?))
 }
 
 /// The chunks of a document, by ordinal.
@@ -89,7 +113,7 @@ pub(super) async fn serve_file(
         Ok(response) => response.map(Body::new),
         Err(never) => match never {},
     };
-    if response.status() == http::StatusCode::NOT_FOUND {
+    if response.status() == StatusCode::NOT_FOUND {
         return Err(ApiError::from(Problem::not_found("file")));
     }
     let headers = response.headers_mut();

@@ -5,7 +5,7 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     response::{IntoResponse, Response},
 };
-use domain::{ApiKeyId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, WorkspaceId};
+use domain::{ApiKeyId, BulkId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, WorkspaceId};
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use services::ports::PageQuery;
@@ -108,7 +108,8 @@ named!(
     JobId = "job",
     ChunkId = "chunk",
     SessionId = "session",
-    ApiKeyId = "API key"
+    ApiKeyId = "API key",
+    BulkId = "action"
 );
 
 /// The one id in the path. What is no id cannot be there: 404.

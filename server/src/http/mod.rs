@@ -6,6 +6,7 @@ mod account;
 mod analytics;
 mod api_keys;
 mod auth;
+mod bulk;
 mod client;
 mod controls;
 mod crawls;
@@ -160,7 +161,10 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(account::export_content))
         .routes(routes!(account::delete))
         .routes(routes!(workspaces::list, workspaces::create))
-        .routes(routes!(workspaces::read, workspaces::edit))
+        .routes(routes!(workspaces::read, workspaces::edit, workspaces::delete))
+        .routes(routes!(workspaces::restore))
+        .routes(routes!(workspaces::pause))
+        .routes(routes!(workspaces::resume))
         .routes(routes!(workspaces::retry))
         .routes(routes!(rag::models))
         .routes(routes!(rag::options))
@@ -174,7 +178,8 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(sent_files::remove))
         .routes(routes!(uploads::capabilities, uploads::create))
         .routes(routes!(uploads::read, uploads::extend, uploads::give_up))
-        .routes(routes!(documents::read))
+        .routes(routes!(documents::read, documents::delete))
+        .routes(routes!(documents::restore))
         .routes(routes!(documents::chunks))
         .routes(routes!(documents::content))
         .routes(routes!(history::document))
@@ -197,6 +202,9 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(controls::cancel_document))
         .routes(routes!(controls::retry_document))
         .routes(routes!(controls::skip_embedding))
+        .routes(routes!(bulk::begin))
+        .routes(routes!(bulk::read))
+        .routes(routes!(bulk::undo))
         .routes(routes!(ingestion::workspace_status))
         .routes(routes!(upload::upload_one))
         .routes(routes!(ingestion::document_status))

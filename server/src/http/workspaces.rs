@@ -2,7 +2,7 @@
 
 use super::{
     AppState,
-    extract::{CommandId, Json, Params, PathId},
+    extract::{CommandId, Json, MaybeJson, Params, PathId},
     problem::ApiResult,
     session::Allowed,
     tagged::tagged,
@@ -11,9 +11,12 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{Problem, Workspace, WorkspaceId, resource::Page, status::Processor};
+use domain::{
+    JobId, Problem, Timestamp, Workspace, WorkspaceId, ingest::control::Stop, resource::Page,
+    status::Processor,
+};
 use http::{HeaderMap, StatusCode, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use services::{EditWorkspaceForm, NewWorkspaceForm};
 use utoipa::ToSchema;
 
@@ -96,6 +99,73 @@ pub async fn edit(
     let form =
         EditWorkspaceForm { name: body.name, description: body.description, processor: body.processor };
     Ok(Json(app.services().edit_workspace(who.user.id, id, form).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+pub struct PauseBody {
+    /// What is in hand is finished before (`finish_running`, also when this is absent), or stops as well (`now`).
+    #[schema(example = "finish_running")]
+    stop: Option<Stop>,
+}
+
+/// Pause all work of a workspace. What is uploaded meanwhile is taken, and waits.
+#[utoipa::path(post, path = "/api/workspaces/{id}/pause", tag = "workspaces", params(("id" = String, Path)), request_body = Option<PauseBody>,
+    responses((status = 202, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`workspace_deleting`"), (status = 422, body = Problem)))]
+pub async fn pause(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<WorkspaceId>,
+    MaybeJson(body): MaybeJson<PauseBody>,
+) -> ApiResult<Response> {
+    let stop = body.and_then(|body| body.stop).unwrap_or(Stop::FinishRunning);
+    let workspace = app.services().pause_workspace(who.user.id, id, stop).await?;
+    Ok((StatusCode::ACCEPTED, Json(workspace)).into_response())
+}
+
+/// Let the work of a workspace go on. What somebody paused by itself stays paused.
+#[utoipa::path(post, path = "/api/workspaces/{id}/resume", tag = "workspaces", params(("id" = String, Path)),
+    responses((status = 202, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`workspace_deleting`")))]
+pub async fn resume(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<WorkspaceId>,
+) -> ApiResult<Response> {
+    let workspace = app.services().resume_workspace(who.user.id, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(workspace)).into_response())
+}
+
+/// What becomes of a workspace that is deleted.
+#[derive(Serialize, ToSchema)]
+pub struct WorkspaceDeletion {
+    /// The job that tells how far the deletion is.
+    job_id: JobId,
+    /// Until then it can be undone.
+    undo_until: Timestamp,
+}
+
+/// Delete a workspace with everything in it. Its status is `deleting` at once, and nothing is done there any more; for 8
+/// seconds it can be restored. Then it goes document by document, which its job tells, and in the end `workspace_deleted`.
+#[utoipa::path(delete, path = "/api/workspaces/{id}", tag = "workspaces", params(("id" = String, Path)),
+    responses((status = 202, body = WorkspaceDeletion), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn delete(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<WorkspaceId>,
+) -> ApiResult<Response> {
+    let services::WorkspaceDeletion { job_id, undo_until } =
+        app.services().delete_workspace(who.user.id, id).await?;
+    Ok((StatusCode::ACCEPTED, Json(WorkspaceDeletion { job_id, undo_until })).into_response())
+}
+
+/// Take the deletion of a workspace back, while there is time: it is what it was, and its work goes on.
+#[utoipa::path(post, path = "/api/workspaces/{id}/restore", tag = "workspaces", params(("id" = String, Path)),
+    responses((status = 200, body = Workspace), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`undo_over`")))]
+pub async fn restore(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<WorkspaceId>,
+) -> ApiResult<Json<Workspace>> {
+    Ok(Json(app.services().restore_workspace(who.user.id, id).await?))
 }
 
 /// Try once more to make a workspace ready that is in `error`; the steps are told on the stream.

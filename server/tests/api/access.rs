@@ -34,6 +34,8 @@ struct World {
     /// One that was sent ahead.
     file: String,
     job: String,
+    /// An action over many documents.
+    bulk: String,
     session: String,
     key: String,
     /// What nobody else may read: the owner's ids, address and name.
@@ -84,12 +86,15 @@ impl World {
         let path = format!("/api/workspaces/{workspace}/files");
         let sent = owner.send(owner.request("POST", &path).multipart(form(&[("b.txt", b"A bridge.")]))).await;
         let file = text(&sent.json()["document_id"]);
+        let path = format!("/api/workspaces/{workspace}/bulk");
+        let begun = owner.post(&path, json!({ "action": "pause", "ids": [document] })).await;
+        let bulk = text(&begun.json()["id"]);
         let session = text(&owner.read("/api/auth/sessions").await["items"][0]["id"]);
         let me = text(&owner.read("/api/auth/me").await["id"]);
         let job = text(&uploaded["job_id"]);
         let name = format!("owner-{number}");
         let mut private = vec![me, format!("{name}@example.org"), name];
-        private.extend([&workspace, &document, &file, &job, &session, &key].map(String::clone));
+        private.extend([&workspace, &document, &file, &job, &bulk, &session, &key].map(String::clone));
         eventually("the key has expired", async || {
             (expired.get("/api/jobs").await.status == 401).then_some(())
         })
@@ -106,6 +111,7 @@ impl World {
             expired,
             revoked,
             job,
+            bulk,
             workspace,
             document,
             file,
@@ -125,6 +131,7 @@ impl World {
             path if path.starts_with("/api/auth/sessions") => &self.session,
             path if path.starts_with("/api/auth/api-keys") => &self.key,
             path if path.starts_with("/api/jobs") => &self.job,
+            path if path.starts_with("/api/bulk") => &self.bulk,
             path if path.starts_with("/api/files") || path.starts_with("/api/uploads") => &self.file,
             path if path.starts_with("/api/documents")
                 || path.starts_with("/v1")

@@ -27,6 +27,10 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/api/workspaces"),
     ("get", "/api/workspaces/{id}"),
     ("patch", "/api/workspaces/{id}"),
+    ("delete", "/api/workspaces/{id}"),
+    ("post", "/api/workspaces/{id}/restore"),
+    ("post", "/api/workspaces/{id}/pause"),
+    ("post", "/api/workspaces/{id}/resume"),
     ("post", "/api/workspaces/{id}/retry"),
     ("get", "/api/rag/models"),
     ("get", "/api/rag/options"),
@@ -50,6 +54,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("delete", "/api/uploads/{id}"),
     ("get", "/api/workspaces/{id}/search"),
     ("get", "/api/documents/{id}"),
+    ("delete", "/api/documents/{id}"),
+    ("post", "/api/documents/{id}/restore"),
     ("get", "/api/documents/{id}/chunks"),
     ("get", "/api/documents/{id}/content"),
     ("get", "/api/documents/{id}/history"),
@@ -71,6 +77,9 @@ const ROUTES: &[(&str, &str)] = &[
     ("post", "/api/documents/{id}/cancel"),
     ("post", "/api/documents/{id}/skip-embedding"),
     ("post", "/api/documents/{id}/retry"),
+    ("post", "/api/workspaces/{id}/bulk"),
+    ("get", "/api/bulk/{id}"),
+    ("post", "/api/bulk/{id}/undo"),
     ("get", "/api/ingestion/kb/{id}/status"),
     ("post", "/v1/documents/"),
     ("get", "/v1/documents/{id}/status"),
@@ -183,8 +192,9 @@ async fn every_operation_that_makes_something_takes_an_idempotency_key() {
         let responses = operation["responses"].as_object().expect("responses");
         let makes = responses.contains_key("201") || responses.contains_key("202");
         // A report tells of what is there already, and so do those who steer it: two of the same are one.
-        let steers =
-            ["pause", "resume", "cancel", "skip-embedding", "retry"].iter().any(|verb| path.ends_with(verb));
+        let steers = ["pause", "resume", "cancel", "skip-embedding", "retry", "undo"]
+            .iter()
+            .any(|verb| path.ends_with(verb));
         if method != "post" || !makes || path.starts_with("/api/status/") || steers {
             continue;
         }

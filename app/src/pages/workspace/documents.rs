@@ -1,17 +1,24 @@
 //! The table of documents: files on their way first, then the documents, newest first. A row changes alone, and never
 //! its height.
 
-use super::{Locked, drop::Picker, rows::Rows};
+use super::{
+    Locked,
+    bulk::{BulkBar, BulkProgress},
+    drop::Picker,
+    rows::Rows,
+    selection::{Chosen, Selection},
+};
 use crate::{
     components::{Button, Each, ErrorPanel, Icon, IconName},
     effect::effect_after,
+    live::Live,
     server_fns::workspaces::list_documents,
     stores::Stores,
     upload::Uploads,
     view,
     wire::Wire,
 };
-use domain::{WorkspaceId, files, upload::size_limit};
+use domain::{WorkspaceId, files, provision::WorkspaceAction, upload::size_limit};
 use leptos::{prelude::*, task::spawn_local};
 
 #[component]
@@ -22,16 +29,28 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let uploads = Uploads::expect().rows(id);
     let is_empty = Memo::new(move |_| ids.with(Vec::is_empty) && uploads.with(Vec::is_empty));
     let near_end = Trigger::new();
+    let selection = Selection::provide();
+    let begun = RwSignal::new(None);
+    let workspace = RwSignal::from(stores.workspace(id));
+    let paused = Live::expect().paused_reason();
+    let unchangeable = super::locked(workspace, WorkspaceAction::Edit);
+    let unsteered = Memo::new(move |_| unchangeable.get().or(paused.get()));
     view! {
         <section class="section" aria-label="Documents">
+            <BulkProgress workspace begun />
             {move || failed.get().then(|| view! { <NotBegun /> })}
             {move || {
                 if is_empty.get() {
                     view! { <Invitation id locked /> }
                 } else {
                     view! {
-                        <div class="doc-table" role="table" aria-label="Documents">
-                            <Head />
+                        <div
+                            class="doc-table"
+                            role="table"
+                            aria-label="Documents"
+                            data-selecting=move || (!selection.is_empty()).then_some("")
+                        >
+                            <Head selection />
                             <Each
                                 each=move || uploads.get()
                                 key=|key: &u64| u128::from(*key)
@@ -43,6 +62,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                     }
                 }
             }}
+            <BulkBar id selection begun locked=unsteered />
         </section>
     }
 }
@@ -63,11 +83,23 @@ fn NotBegun() -> impl IntoView {
 }
 
 #[component]
-fn Head() -> impl IntoView {
+fn Head(selection: Selection) -> impl IntoView {
+    let is_all = Memo::new(move |_| selection.get() == Chosen::All(None));
     view! {
         <div class="doc-row doc-head" role="row">
             <span class="doc-icon" role="columnheader">
                 <span class="sr-only">"Type"</span>
+                <input
+                    class="doc-check"
+                    type="checkbox"
+                    autocomplete="off"
+                    data-scripted=""
+                    aria-label="Select all documents"
+                    prop:checked=move || is_all.get()
+                    on:change=move |ev| {
+                        selection.set(if event_target_checked(&ev) { Chosen::All(None) } else { Chosen::Nothing });
+                    }
+                />
             </span>
             <span class="doc-name" role="columnheader">"Name"</span>
             <span class="doc-state" role="columnheader">"Status"</span>

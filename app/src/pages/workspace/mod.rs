@@ -1,5 +1,6 @@
 //! A workspace: its documents as they move, the job that moves them, search, and the way in for files.
 
+mod bulk;
 mod documents;
 mod drop;
 mod job_panel;
@@ -7,11 +8,14 @@ mod making;
 mod row;
 mod rows;
 mod search;
+mod selection;
+mod standing;
 mod stats;
 mod upload_row;
 
 use super::{
     crawl_dialog::{self, CrawlDialog},
+    deleting::{BeingDeleted, DeleteWorkspace, workspace_href},
     not_found::{Missing, no_such},
     problem::{Around, ProblemView},
     rag::Stale,
@@ -41,6 +45,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use making::Making;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
+use standing::Standing;
 use stats::{PartlyReady, Stats};
 
 /// What the gallery of components shows of this page.
@@ -133,15 +138,17 @@ fn Workspace(
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
     let paused = Live::expect().paused_reason();
     let unchangeable = locked(workspace, WorkspaceAction::Edit);
+    let undeletable = Memo::new(move |_| unchangeable.get().or(paused.get()));
     let locked = locked(workspace, WorkspaceAction::Upload);
     let locked = Memo::new(move |_| locked.get().or(paused.get()));
     let refused = FormState::told_once(refused);
-    // A page has three forms; only that for files has a field for files, and only that of a crawl one for an address.
+    // A page has four forms, and three of them have a field that no other has.
     let is_crawl = refused.is_refused() && refused.values.get("url").is_some();
-    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty() && !is_crawl;
+    let is_deletion = !refused.errors.of("confirm").is_empty();
+    let is_edit = refused.is_refused() && refused.errors.of("file").is_empty() && !is_crawl && !is_deletion;
     let files = refused.errors.of("file").iter().cloned();
-    let mistakes: Vec<String> =
-        files.chain(refused.message.clone().filter(|_| !is_edit && !is_crawl)).collect();
+    let is_dialog = is_edit || is_crawl || is_deletion;
+    let mistakes: Vec<String> = files.chain(refused.message.clone().filter(|_| !is_dialog)).collect();
     let (open, edit) = dialog(id, asked, "edit", is_edit);
     let (crawls, crawl) = dialog(id, asked, "crawl", is_crawl);
     move || {
@@ -150,7 +157,7 @@ fn Workspace(
         }
         let mistakes = mistakes.join(" ");
         let left = |of: bool| if of { refused.clone() } else { FormState::default() };
-        let (edited, crawled) = (left(is_edit), left(is_crawl));
+        let (edited, crawled, of_deletion) = (left(is_edit), left(is_crawl), left(is_deletion));
         view! {
             <TabTitle text=name />
             <div class="page" data-workspace-id=id.to_string()>
@@ -174,9 +181,14 @@ fn Workspace(
                     <LinkButton href=crawl icon=IconName::Globe locked>
                         "Crawl a site"
                     </LinkButton>
+                    <LinkButton href=workspace_href(id) icon=IconName::Trash locked=undeletable>
+                        "Delete"
+                    </LinkButton>
                     <Picker id locked />
                 </PageHeader>
                 {(!mistakes.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail=mistakes /> })}
+                <BeingDeleted id workspace />
+                <Standing id workspace />
                 <Stats id />
                 <Making id workspace />
                 <PartlyReady id />
@@ -203,6 +215,7 @@ fn Workspace(
                 refused: crawled,
                 locked,
             } />
+            <DeleteWorkspace id workspace refused=of_deletion />
         }
     }
 }

@@ -1,6 +1,7 @@
 //! One row of the table: type, name, badge, what happens, size, when, and a thin line of progress.
+use super::selection::{Chosen, Selection};
 use crate::{
-    components::{Ago, DocumentProgress, FileName, FileTypeIcon, StatusBadge, words},
+    components::{Ago, DocumentProgress, FileName, FileTypeIcon, IconButton, IconName, StatusBadge, words},
     stores::{JobState, Stores},
     view,
 };
@@ -14,10 +15,33 @@ pub fn DocumentRow(id: DocumentId) -> impl IntoView {
     let name = Signal::derive(move || of(document, |d| d.filename.clone()));
     let mime = Signal::derive(move || of(document, |d| d.mime_type.clone()));
     let message = Memo::new(move |_| of(document, what_happens));
+    let selection = use_context::<Selection>();
+    let is_selected = Memo::new(move |_| selection.is_some_and(|all| document.with(|d| all.has(d.as_ref()))));
+    let stores = Stores::expect();
+    // Of those on the page, the ones that are selected by what they have in common.
+    let listed = move || {
+        let workspace = document.with_untracked(|d| d.as_ref().map(|d| d.workspace_id));
+        let ids = workspace.map(|id| stores.document_ids(id).get_untracked()).unwrap_or_default();
+        let is_meant = |id: &DocumentId| {
+            selection.is_some_and(|all| untrack(|| stores.document(*id).with(|d| all.has(d.as_ref()))))
+        };
+        ids.into_iter().filter(is_meant).collect()
+    };
     view! {
         <div class="doc-row" role="row" data-document-id=id.to_string() data-status=move || shown.with(|s| s.key())>
             <span class="doc-icon" role="cell">
                 <FileTypeIcon mime />
+                {selection.map(|selection| view! {
+                    <input
+                        class="doc-check"
+                        type="checkbox"
+                        autocomplete="off"
+                        data-scripted=""
+                        aria-label=move || format!("Select {}", name.get())
+                        prop:checked=move || is_selected.get()
+                        on:change=move |ev| selection.toggle(id, event_target_checked(&ev), listed)
+                    />
+                })}
             </span>
             <span class="doc-name" role="cell">
                 <a href=format!("/d/{id}") title=move || name.get()>
@@ -36,7 +60,16 @@ pub fn DocumentRow(id: DocumentId) -> impl IntoView {
             <span class="doc-when" role="cell">
                 <Ago at=Signal::derive(move || of(document, |d| d.created_at)) />
             </span>
-            <span class="doc-actions" role="cell"></span>
+            <span class="doc-actions" role="cell">
+                {selection.map(|selection| view! {
+                    <IconButton
+                        icon=IconName::More
+                        label=Signal::derive(move || format!("Actions for {}", name.get()))
+                        on:click=move |_| selection.set(Chosen::These(vec![id]))
+                        attr:data-scripted=""
+                    />
+                })}
+            </span>
             <DocumentProgress value=Signal::derive(move || of(document, |d| d.progress)) />
         </div>
     }

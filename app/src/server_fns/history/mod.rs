@@ -64,7 +64,7 @@ fn line(entry: &domain::HistoryEntry) -> HistoryLine {
         "file_progress" => (text("filename"), text("message")),
         "workspace_status" => (text("name"), text("status_message")),
         "job_update" | "job_complete" | "job_error" => (title(), text("error")),
-        "document_deleted" => ("Document".to_owned(), "Deleted".to_owned()),
+        "document_deleted" => (text("filename"), "Deleted".to_owned()),
         other => (other.replace('_', " "), String::new()),
     };
     HistoryLine {

@@ -97,13 +97,19 @@ pub(super) fn cancel_phases(job: &mut Job, now: Timestamp) -> Result<(), Illegal
 
 /// The job was cancelled, as a whole or document by document.
 pub(super) fn finish_cancelled(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    let (ready, of) = (job.metrics.documents_done, job.metrics.documents_total);
+    end_job(job, &Sentence::Cancelled { ready, of }, now)
+}
+
+/// The job ends with nothing left to do, for the reason that is said.
+pub(super) fn end_job(job: &mut Job, why: &Sentence<'_>, now: Timestamp) -> Result<(), IllegalMove> {
     reach(job, JobStatus::Cancelled)?;
     cancel_phases(job, now)?;
     job.requested = None;
     job.completed_at = Some(now);
     job.phase = progress::current_phase(&job.phase_details);
-    let (ready, of) = (job.metrics.documents_done, job.metrics.documents_total);
-    job.message = say(WRITTEN, &Sentence::Cancelled { ready, of });
+    job.message = say(WRITTEN, why);
+    estimate_nothing(job);
     Ok(())
 }
 

@@ -21,6 +21,7 @@ use std::{fmt, str::FromStr};
 mod advance;
 pub mod control;
 mod crawl;
+pub mod deletion;
 mod held_back;
 mod interrupt;
 mod job;
@@ -361,6 +362,10 @@ fn new_job(
 /// When it is in some other job's hands.
 pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
     let d = &mut doc.document;
+    if d.is_unfinished() {
+        let (from, to) = (d.status.as_str(), DocumentStatus::Pending.as_str());
+        return Err(IllegalMove { what: "The document", from, to, allowed: vec![] });
+    }
     d.status = d.status.go(DocumentStatus::Pending)?;
     d.job_id = Some(job.job.job_id);
     d.error = None;

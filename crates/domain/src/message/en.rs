@@ -226,6 +226,19 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
         }
         Sentence::PageSkipped(reason) => skipped(reason).into(),
         Sentence::PageFailed(fault) => page_fault(fault),
+        Sentence::AllDeleted => "All of its documents were deleted".into(),
+        Sentence::DeletingSoon { documents: 0 } => "Deleting in a moment".into(),
+        Sentence::DeletingSoon { documents } => {
+            format!("Deleting {} in a moment", count(documents, "document", "documents"))
+        }
+        Sentence::Deleting { done: 0, of: 0 } => "Deleting".into(),
+        Sentence::Deleting { done, of } => {
+            format!("Deleting {} of {}", number(done), count(of, "document", "documents"))
+        }
+        Sentence::Deleted { documents: 0 } => "Deleted".into(),
+        Sentence::Deleted { documents } => format!("{} deleted", count(documents, "document", "documents")),
+        Sentence::DeletionUndone => "The deletion was undone".into(),
+        Sentence::WorkspaceDeleted => "Its workspace was deleted".into(),
         Sentence::RetryIn { next, of, seconds, why } => format!("Retry {next} of {of} in {seconds} s. {why}"),
         Sentence::TriedOften { last, before: "", tries } => format!("{last} It was tried {tries} times."),
         Sentence::TriedOften { last, before, tries } => {

@@ -226,6 +226,21 @@ pub enum Sentence<'a> {
     },
     PageSkipped(SkipReason),
     PageFailed(&'a PageFault),
+    /// Nothing is left of the job, since all of its documents were deleted.
+    AllDeleted,
+    /// A workspace with so many documents is about to go.
+    DeletingSoon {
+        documents: u64,
+    },
+    Deleting {
+        done: u64,
+        of: u64,
+    },
+    Deleted {
+        documents: u64,
+    },
+    DeletionUndone,
+    WorkspaceDeleted,
     RetryIn {
         next: u32,
         of: u32,

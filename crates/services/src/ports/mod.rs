@@ -4,6 +4,7 @@
 mod accounts;
 mod api_keys;
 mod blobs;
+mod bulk;
 mod bus;
 mod checks;
 mod crawls;
@@ -26,6 +27,7 @@ mod world;
 pub use accounts::{Accounts, NewUser, NotificationsEdit, PasswordChange, UserEdit};
 pub use api_keys::{ApiKeys, KeyMade, NewKey};
 pub use blobs::{Appended, BlobError, Blobs, FileTypes, Received};
+pub use bulk::{Bulks, Chosen, NewBulk, RunningBulk};
 pub use bus::{Bus, BusReceiver, Signal, heard};
 pub use checks::{Checks, Misfit, StoredFile};
 pub use crawls::{CrawlClaim, CrawlStore, DuePage, FoundPage, KnownPage, NewCrawl, PageDone, PageEnd};

@@ -3,8 +3,8 @@
 use super::{PageQuery, StoreError};
 use async_trait::async_trait;
 use domain::{
-    Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus, provision::Change, rag::RagConfig,
-    report::WorkspaceReport, resource::Page, status::Processor, validate,
+    Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus, ingest::control::Stop, provision::Change,
+    rag::RagConfig, report::WorkspaceReport, resource::Page, status::Processor, validate,
 };
 
 #[derive(Clone, Debug)]
@@ -94,6 +94,34 @@ pub trait Workspaces: Send + Sync {
         message: Option<String>,
         now: Timestamp,
     ) -> Result<Workspace, StoreError>;
+
+    /// Pauses all work of the workspace, also what is still to be uploaded: nothing of it is claimed from now on, and its
+    /// jobs stand, at once or when what is in hand is finished. Emits `workspace_status`, and `job_update` of those.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's; `Refused` when it is being deleted.
+    async fn pause_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        stop: Stop,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError>;
+
+    /// Lets it go on, with the jobs that stood because of it. Emits `workspace_status`, and `job_update` of those.
+    ///
+    /// # Errors
+    /// As [`Workspaces::pause_workspace`].
+    async fn resume_workspace(
+        &self,
+        user: UserId,
+        id: WorkspaceId,
+        now: Timestamp,
+    ) -> Result<Workspace, StoreError>;
+
+    /// Has at most `limit` jobs of paused workspaces stand that are in nobody's hands by now. Emits `job_update` of each,
+    /// and answers how many there were.
+    async fn stand_paused(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Those of all users that still have to be made ready, oldest first; after a restart the work goes on from here.
     async fn provisioning(&self, limit: u32) -> Result<Vec<Workspace>, StoreError>;

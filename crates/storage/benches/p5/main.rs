@@ -170,6 +170,8 @@ fn workspace(id: WorkspaceId, user_id: UserId, name: String) -> Workspace {
         processor: domain::status::Processor::Builtin,
         metadata: domain::resource::no_metadata(),
         counts: domain::resource::Counts::default(),
+        paused: false,
+        bulk: None,
         rev: 0,
         created_at: Timestamp::from_micros(1),
         updated_at: Timestamp::from_micros(1),

@@ -33,8 +33,8 @@ fn free(engine: Engine, now: Timestamp) -> String {
 /// whose statistics of a queue are always out of date, no other plan than to go along the index and stop at the first.
 const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w, documents d WHERE j.id = t.job_id AND j.attempt = t.attempt \
     AND j.status IN ('pending', 'running') AND j.requested IS NULL \
-    AND d.id = t.document_id AND d.requested IS NULL \
-    AND w.id = j.workspace_id AND w.status = 'ready' AND (w.processor = 'builtin' OR t.fence > 0)) = 1";
+    AND d.id = t.document_id AND d.requested IS NULL AND d.deleted_at IS NULL \
+    AND w.id = j.workspace_id AND w.status = 'ready' AND w.paused = 0 AND (w.processor = 'builtin' OR t.fence > 0)) = 1";
 
 /// The task of a user that is next, with what decides whose turn it is.
 struct Next {
@@ -107,7 +107,13 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
         let job = jobs.get_mut(&t.job).ok_or(StoreError::NotFound)?;
         let (document, blob_key) = documents.get_mut(&t.document).ok_or(StoreError::NotFound)?;
         let before = document.clone();
-        let told = ingest::start(job, document, wanted.now)?;
+        let Ok(told) = ingest::start(job, document, wanted.now) else {
+            // Another job has the document in its hands, which lists it as well: this one leaves it out.
+            let told = ingest::control::withdraw(job, document, wanted.now)?;
+            requests::set_task(tx, job, t.document, "failed").await?;
+            tell(tx, job.job.user_id, job.job.kb_id, told, wanted.now).await?;
+            continue;
+        };
         if *document != before {
             rows::update_document(&mut tx.conn, document).await?;
         }

@@ -4,10 +4,11 @@
 use super::{crawl, lock_document, lock_job, parsed, queue, requests, rows, tell};
 use crate::{bulk, fault::Fault, open::Store, writer::Tx};
 use domain::{
-    DocumentId, JobId, PhaseName, Timestamp, UserId,
+    DocumentId, JobId, JobKind, PhaseName, Timestamp, UserId, WorkspaceId,
     ingest::{
         DocumentState, JobState, ReportError, Told,
-        control::{self, Asked, Control, DocumentControl, Retry},
+        control::{self, Asked, Control, DocumentControl, Retry, WORKSPACE_PAUSED},
+        deletion::DELETES,
     },
     resource::Attempt,
     status::JobRequest,
@@ -26,6 +27,12 @@ pub(super) async fn job(
 ) -> Result<Vec<DocumentId>, Fault> {
     let job = lock_job(tx, id).await?.filter(|job| job.job.user_id == user);
     let mut job = job.ok_or(StoreError::NotFound)?;
+    if job.job.kind == JobKind::Delete {
+        return Err(StoreError::from(DELETES).into());
+    }
+    if *wanted == Control::Resume {
+        goes_on(tx, job.job.kb_id).await?;
+    }
     match wanted {
         Control::Pause => ask(tx, &mut job, JobRequest::Pause, true, now).await,
         Control::Cancel { keep_results } => ask(tx, &mut job, JobRequest::Cancel, *keep_results, now).await,
@@ -34,6 +41,18 @@ pub(super) async fn job(
         Control::Resume => resume(tx, &mut job, now).await,
         Control::Retry(retry) => next_attempt(tx, &mut job, retry, now).await,
     }
+}
+
+/// In a workspace that stands nothing goes on by itself.
+async fn goes_on(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
+    let paused: Option<i64> = sqlx::query_scalar("SELECT paused FROM workspaces WHERE id = $1")
+        .bind(workspace.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    if paused.is_some_and(|paused| paused != 0) {
+        return Err(StoreError::from(WORKSPACE_PAUSED).into());
+    }
+    Ok(())
 }
 
 async fn ask(
@@ -208,6 +227,7 @@ pub(super) async fn document(
         DocumentControl::Cancel { keep_results: true } => Asked::Cancel,
         DocumentControl::Cancel { keep_results: false } => Asked::CancelRemove,
         DocumentControl::Resume => {
+            goes_on(tx, job.job.kb_id).await?;
             let alone = others_waiting(tx, &job).await? == 0;
             let told = control::resume_document(&mut job, &mut state, alone, now).map_err(told_error)?;
             let Some(told) = told else { return Ok((job_id, vec![])) };
@@ -292,7 +312,7 @@ pub(super) async fn attempts(store: &Store, user: UserId, id: JobId) -> Result<O
         .collect::<Result<_, Fault>>()?;
     let sql = format!(
         "SELECT {} FROM documents JOIN tasks t ON t.document_id = documents.id \
-         WHERE t.job_id = $1 AND t.attempt = $2 ORDER BY documents.id",
+         WHERE t.job_id = $1 AND t.attempt = $2 AND documents.deleted_at IS NULL ORDER BY documents.id",
         rows::DOCUMENT
     );
     let documents = sqlx::query(AssertSqlSafe(sql))

@@ -3,7 +3,8 @@
 use super::{queue, rows, stale, tell, uploads};
 use crate::{bulk, commands, fault::Fault, sent_files, workspaces, writer::Tx};
 use domain::{
-    JobId, UserId, WorkspaceId, ingest, provision::WorkspaceAction, rag::RagConfig, report, status::Processor,
+    JobId, UserId, WorkspaceId, WorkspaceStatus, ingest, provision::WorkspaceAction, rag::RagConfig, report,
+    status::Processor,
 };
 use services::ports::{NewJob, NewReindex, Signal, StoreError};
 use sqlx::AssertSqlSafe;
@@ -17,6 +18,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
         return Ok(known);
     }
     let config = rag_config(tx, new.user_id, new.workspace_id).await?;
+    still_there(tx, new.workspace_id).await?;
     let (job, documents, mut told) = ingest::create(
         new.id,
         new.kind,
@@ -56,6 +58,21 @@ pub(super) async fn made_before(
         .fetch_optional(&mut tx.conn)
         .await?;
     id.map(|id| id.parse().map_err(Fault::corrupt)).transpose()
+}
+
+/// The files may have been on their way when somebody deleted the workspace.
+async fn still_there(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
+    let status: String = sqlx::query_scalar("SELECT status FROM workspaces WHERE id = $1")
+        .bind(workspace.to_string())
+        .fetch_one(&mut tx.conn)
+        .await?;
+    match status.parse().map_err(Fault::corrupt)? {
+        WorkspaceStatus::Deleting => {
+            let refusal = WorkspaceStatus::Deleting.refuses(WorkspaceAction::Upload);
+            Err(refusal.map_or(StoreError::NotFound, StoreError::from).into())
+        }
+        _ => Ok(()),
+    }
 }
 
 pub(super) async fn rag_config(

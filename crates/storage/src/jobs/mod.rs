@@ -10,6 +10,7 @@ mod create;
 mod input;
 mod interrupted;
 mod known;
+mod many;
 mod parts;
 mod queue;
 mod report;
@@ -18,11 +19,16 @@ mod rest;
 mod rows;
 mod stale;
 mod stall;
+pub(crate) mod standing;
+mod withdraw;
 mod words;
 
 pub(crate) use input::{clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
-pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, number, parsed};
+pub(crate) use many::{Of, carry_out};
+pub(crate) use parts::drop_all_dead;
+pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, insert_job, number, parsed, update_job};
 pub(crate) use stale::find as stale_documents;
+pub(crate) use withdraw::{delete, restore};
 pub(crate) use words::reword;
 
 use crate::{
@@ -49,7 +55,7 @@ use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
 
 /// The job, kept from everybody else until the transaction ends.
-async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
+pub(crate) async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
     let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1{}", tx.engine.for_update());
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
     let job = row.as_ref().map(rows::job).transpose()?;
@@ -59,9 +65,13 @@ async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
     Ok(job)
 }
 
-/// The document with the key of its file, kept from everybody else until the transaction ends.
+/// The document with the key of its file, kept from everybody else until the transaction ends; none when it is deleted,
+/// also while that can be undone.
 async fn lock_document(tx: &mut Tx, id: DocumentId) -> Result<Option<(DocumentState, String)>, Fault> {
-    let sql = format!("SELECT {DOCUMENT} FROM documents WHERE documents.id = $1{}", tx.engine.for_update());
+    let sql = format!(
+        "SELECT {DOCUMENT} FROM documents WHERE documents.id = $1 AND documents.deleted_at IS NULL{}",
+        tx.engine.for_update()
+    );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(&mut tx.conn).await?;
     let Some(row) = row else { return Ok(None) };
     let state = document(&row)?;
@@ -70,7 +80,7 @@ async fn lock_document(tx: &mut Tx, id: DocumentId) -> Result<Option<(DocumentSt
 }
 
 /// Emits what a change told, and the workspace last when its counts changed.
-async fn tell(
+pub(crate) async fn tell(
     tx: &mut Tx,
     user: UserId,
     workspace: WorkspaceId,
@@ -91,7 +101,7 @@ impl Store {
     async fn documents_of_job(&self, id: JobId) -> Result<Vec<Document>, Fault> {
         let sql = format!(
             "SELECT {DOCUMENT} FROM documents JOIN tasks ON tasks.document_id = documents.id \
-             WHERE tasks.job_id = $1 AND tasks.attempt = 1 ORDER BY tasks.place"
+             WHERE tasks.job_id = $1 AND tasks.attempt = 1 AND documents.deleted_at IS NULL ORDER BY tasks.place"
         );
         let rows = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).fetch_all(self.readers()).await?;
         rows.iter().map(|row| Ok(document(row)?.document)).collect()
@@ -159,7 +169,7 @@ impl Store {
     async fn read_newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, Fault> {
         let sql = format!(
             "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
-             ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT 1"
+             AND jobs.kind <> 'delete' ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT 1"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(workspace.to_string())

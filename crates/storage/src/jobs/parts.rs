@@ -202,7 +202,7 @@ pub(super) async fn drop_dead(
 }
 
 /// Removes all dead chunks of these documents. The work itself is committed: what is left, `drop_dead_chunks` finds.
-pub(super) async fn drop_all_dead(store: &Store, user: UserId, documents: &[DocumentId]) {
+pub(crate) async fn drop_all_dead(store: &Store, user: UserId, documents: &[DocumentId]) {
     for &document in documents {
         loop {
             match drop_dead(store, user, document).await {

@@ -19,7 +19,7 @@ pub(super) async fn ahead_of_new(tx: &mut Tx, job: &Job) -> Result<Option<u64>, 
         return Ok(None);
     }
     let ahead: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'running', 'paused') \
+        "SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'running', 'paused') AND kind <> 'delete' \
          AND (created_at, id) < ($1, $2) AND NOT EXISTS \
          (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external')",
     )
@@ -70,7 +70,7 @@ async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId,
                  COUNT(CASE WHEN w.processor = 'external' THEN NULL ELSE 1 END) \
                  OVER (ORDER BY j.created_at, j.id) - 1 END AS place \
              FROM jobs j LEFT JOIN workspaces w ON w.id = j.workspace_id \
-             WHERE j.status IN ('pending', 'running', 'paused')) AS queue \
+             WHERE j.status IN ('pending', 'running', 'paused') AND j.kind <> 'delete') AS queue \
          WHERE status = 'pending' AND queue_told <> place ORDER BY place, created_at, id LIMIT $1";
     let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(store.readers()).await?;
     let mut moved = BTreeMap::<UserId, Vec<(JobId, Option<u64>)>>::new();

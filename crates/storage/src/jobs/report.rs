@@ -18,12 +18,14 @@ pub(super) async fn commit(
     now: Timestamp,
 ) -> Result<(), Fault> {
     // The user's lock is held, so nothing of this changes any more but leases.
-    let row = sqlx::query("SELECT workspace_id, job_id FROM documents WHERE id = $1 AND user_id = $2")
-        .bind(id.to_string())
-        .bind(user.to_string())
-        .fetch_optional(&mut tx.conn)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let row = sqlx::query(
+        "SELECT workspace_id, job_id FROM documents WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(user.to_string())
+    .fetch_optional(&mut tx.conn)
+    .await?
+    .ok_or(StoreError::NotFound)?;
     let workspace = workspaces::load_locked(tx, super::parsed(&row, "workspace_id")?).await?;
     let workspace = workspace.ok_or(StoreError::NotFound)?;
     if let Some(refusal) = report::refused(workspace.processor, workspace.status) {

@@ -17,10 +17,10 @@ pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kin
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
 /// Unfinished jobs of all users that were made before this one, while it waits. An external workspace's jobs wait for
-/// nobody here, and nobody waits for them.
-pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' AND NOT EXISTS \
+/// nobody here, and nobody waits for them; the same of those that delete.
+pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' AND jobs.kind <> 'delete' AND NOT EXISTS \
     (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external') THEN \
-    (SELECT COUNT(*) FROM jobs ahead WHERE ahead.status IN ('pending', 'running', 'paused') \
+    (SELECT COUNT(*) FROM jobs ahead WHERE ahead.status IN ('pending', 'running', 'paused') AND ahead.kind <> 'delete' \
     AND (ahead.created_at, ahead.id) < (jobs.created_at, jobs.id) AND NOT EXISTS \
     (SELECT 1 FROM workspaces w WHERE w.id = ahead.workspace_id AND w.processor = 'external')) \
     END AS queue_position";
@@ -296,7 +296,7 @@ fn estimate_text(state: &JobState) -> Result<String, Fault> {
 }
 
 /// Answers false when the user made a job with that command before.
-pub(super) async fn insert_job(
+pub(crate) async fn insert_job(
     conn: &mut AnyConnection,
     state: &JobState,
     command_id: Option<&str>,
@@ -337,7 +337,7 @@ pub(super) async fn insert_job(
 }
 
 /// Writes what may have changed. `rev` is written by the writer, with the seq of the event.
-pub(super) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Result<(), Fault> {
+pub(crate) async fn update_job(conn: &mut AnyConnection, state: &JobState) -> Result<(), Fault> {
     let job = &state.job;
     sqlx::query(
         "UPDATE jobs SET attempt = $2, status = $3, requested = $4, phase = $5, progress = $6, message = $7, \

@@ -22,7 +22,7 @@ macro_rules! differs {
 /// A document of the workspace $1 of the user $2 that is ready, is in no job's hands, and is not what is wanted: it is
 /// found by what differs, or not found at all, since its passages lie with a worker that the workspace no longer has.
 pub(super) const STALE: &str = concat!(
-    "documents.workspace_id = $1 AND documents.user_id = $2 AND documents.status = 'ready' AND \
+    "documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.user_id = $2 AND documents.status = 'ready' AND \
      CASE WHEN documents.live > 0 THEN ",
     differs!(),
     " ELSE documents.stale = 1 END AND NOT EXISTS (SELECT 1 FROM tasks t JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
@@ -31,7 +31,7 @@ pub(super) const STALE: &str = concat!(
 );
 /// Its mark is not what the comparison says; $5 is the mark of one that is ready and not found.
 const MARKED_WRONG: &str = concat!(
-    "documents.workspace_id = $1 AND documents.stale <> CASE WHEN documents.live > 0 THEN CASE WHEN ",
+    "documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.stale <> CASE WHEN documents.live > 0 THEN CASE WHEN ",
     differs!(),
     " THEN 1 ELSE 0 END WHEN documents.status = 'ready' THEN $5 ELSE 0 END"
 );
@@ -79,7 +79,8 @@ pub(super) async fn requeue(tx: &mut Tx, id: JobId, limit: u32, now: Timestamp) 
     let rows = sqlx::query(
         "SELECT t.document_id FROM tasks t JOIN documents d ON d.id = t.document_id \
          WHERE t.job_id = $1 AND t.attempt = $2 AND t.status = 'pending' \
-         AND COALESCE(d.job_id, '') <> $1 ORDER BY t.place LIMIT $3",
+         AND COALESCE(d.job_id, '') <> $1 AND d.status NOT IN ('pending', 'processing') \
+         ORDER BY t.place LIMIT $3",
     )
     .bind(id.to_string())
     .bind(i64::from(job.job.attempt))

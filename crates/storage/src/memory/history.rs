@@ -3,7 +3,7 @@
 use super::{Kept, Log, MemoryStore};
 use crate::history::{begin, limit, page_of};
 use async_trait::async_trait;
-use domain::{Event, HistoryEntry, Timestamp, UserId, resource::Page};
+use domain::{DocumentId, Event, HistoryEntry, Timestamp, UserId, resource::Page};
 use services::ports::{History, HistoryOf, HistoryQuery, StoreError};
 use std::collections::BTreeSet;
 
@@ -41,11 +41,19 @@ impl Log {
         found
     }
 
+    /// Whether somebody brought the document back that was deleted at that seq.
+    fn is_back(&self, id: DocumentId, seq: u64) -> bool {
+        self.kept.range(seq..).any(|(_, kept)| {
+            kept.about.document == Some(id) && matches!(kept.event.event(), Some(Event::DocumentStatus(_)))
+        })
+    }
+
     /// All about what was deleted before that moment.
     fn gone(&self, before: Timestamp) -> Vec<u64> {
         let mut found = BTreeSet::new();
         for kept in self.kept.values().filter(|kept| kept.event.at < before) {
             let of = match kept.event.event() {
+                Some(Event::DocumentDeleted(d)) if self.is_back(d.id, kept.event.seq) => continue,
                 Some(Event::DocumentDeleted(d)) => HistoryOf::Document(d.id),
                 Some(Event::WorkspaceDeleted(w)) => HistoryOf::Workspace(w.id),
                 _ => continue,

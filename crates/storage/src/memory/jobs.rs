@@ -136,7 +136,10 @@ impl JobStore for MemoryStore {
                 *j == job && *attempt == row.state.job.attempt && t.status == TaskStatus::Pending
             })
             .map(|((_, _, document), task)| (task.place, *document))
-            .filter(|(_, d)| state.documents.get(d).is_some_and(|d| d.state.document.job_id != Some(job)))
+            .filter(|(_, d)| {
+                let document = state.documents.get(d).map(|row| &row.state.document);
+                document.is_some_and(|d| d.job_id != Some(job) && !d.is_unfinished())
+            })
             .collect();
         waiting.sort_unstable();
         waiting.truncate(limit as usize);

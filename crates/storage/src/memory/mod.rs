@@ -145,6 +145,8 @@ impl MemoryStore {
             processor: Processor::Builtin,
             metadata: no_metadata(),
             counts: Counts::default(),
+            paused: false,
+            bulk: None,
             rev: 0,
             created_at: now,
             updated_at: now,

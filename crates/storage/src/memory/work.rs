@@ -78,6 +78,7 @@ impl State {
             && matches!(job.status, JobStatus::Pending | JobStatus::Running)
             && job.requested.is_none()
             && workspace.status == WorkspaceStatus::Ready
+            && !workspace.paused
             && (workspace.processor == Processor::Builtin || task.fence > 0)
     }
 
@@ -246,7 +247,17 @@ impl State {
             let fence = self.tasks.get(&key).map_or(0, |t| t.fence);
             let job = self.jobs.get_mut(&job_id).ok_or(StoreError::NotFound)?;
             let document = self.documents.get_mut(&document_id).ok_or(StoreError::NotFound)?;
-            let told = ingest::start(&mut job.state, &mut document.state, now)?;
+            let Ok(told) = ingest::start(&mut job.state, &mut document.state, now) else {
+                // Another job has the document in its hands, which lists it as well: this one leaves it out.
+                let told = ingest::control::withdraw(&mut job.state, &document.state, now)?;
+                let (user, workspace) = (job.state.job.user_id, job.state.job.kb_id);
+                if let Some(task) = self.tasks.get_mut(&key) {
+                    task.status = TaskStatus::Ended;
+                    task.owner.clear();
+                }
+                logged.extend(self.tell(user, workspace, told, now)?);
+                continue;
+            };
             let (user_id, workspace_id) = (job.state.job.user_id, job.state.job.kb_id);
             let d = &document.state.document;
             claims.push(Claim {

@@ -6,11 +6,13 @@ use crate::{
     subject::Database,
 };
 use domain::{
-    DocumentId, JobId, SessionId, UserId, api_key::ApiKeyForm, ingest::Stage, rag::RagConfig, validate::Email,
+    DocumentId, JobId, SessionId, UserId, api_key::ApiKeyForm, bulk::BulkAction, ingest::Stage,
+    rag::RagConfig, validate::Email,
 };
 use services::ports::{
-    Accounts, ApiKeys, Deletion, Deletions, Doomed, EventLog, Exports, NewExport, NewKey, NewSession,
-    PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal, StoreError, Workspaces,
+    Accounts, ApiKeys, Bulks, Chosen, Deletion, Deletions, Doomed, EventLog, Exports, NewBulk, NewExport,
+    NewKey, NewSession, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal, StoreError,
+    Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
@@ -22,6 +24,8 @@ use std::{
 /// has thought about it.
 const TABLES: &[(&str, &str)] = &[
     ("api_keys", "user_id = $1"),
+    ("bulk_actions", "user_id = $1"),
+    ("bulk_items", "bulk_id IN (SELECT id FROM bulk_actions WHERE user_id = $1)"),
     ("chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     (
         "chunk_vectors",
@@ -131,6 +135,21 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     let file = crate::sent_files::file(s, user, workspace);
     s.store.keep_file(file).await.unwrap();
     s.store.announce_file(crate::partial_files::file(s, user, workspace), None).await.unwrap();
+    let id = domain::BulkId::new(s.world().uuid());
+    s.store
+        .begin_bulk(NewBulk {
+            id,
+            user_id: user,
+            workspace_id: workspace,
+            action: BulkAction::Pause,
+            chosen: Chosen::These(vec![ready.document_id]),
+            actor: domain::Actor::SYSTEM,
+            command_id: None,
+            command_print: None,
+            created_at: now,
+        })
+        .await
+        .unwrap();
     let id = domain::ExportId::new(s.world().uuid());
     s.store.create_export(NewExport { id, user_id: user, command_id: None, created_at: now }).await.unwrap();
     user
@@ -162,7 +181,7 @@ async fn go_on(s: &Database, deletion: &Deletion, mut pieces: usize) -> bool {
             return false;
         }
     }
-    s.store.remove_doomed(doomed).await.unwrap();
+    s.store.remove_doomed(deletion, s.world().now()).await.unwrap();
     if !left() {
         return false;
     }
@@ -212,7 +231,7 @@ async fn a_deletion_that_was_broken_off_anywhere_goes_on_to_the_same_end(
         let through = go_on(&s, &deletion, pieces).await;
         s.reopen().await;
         // Whoever comes after finds it in the list and needs to know nothing else.
-        let found = s.store.deletions(10).await.unwrap();
+        let found = s.store.deletions(s.world().now(), 10).await.unwrap();
         assert_eq!(found, if through { vec![] } else { vec![deletion] }, "after {pieces} pieces");
         for deletion in &found {
             assert!(go_on(&s, deletion, usize::MAX).await);

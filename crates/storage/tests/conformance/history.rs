@@ -228,7 +228,13 @@ async fn what_was_deleted_goes_with_all_its_events_and_raises_the_floor(s: impl 
         desk.work(&claim, 3).await;
     }
     let (gone, stays) = (documents[0].id, documents[1].id);
-    let deleted = Event::DocumentDeleted(DocumentDeleted { id: gone, workspace_id: workspace, rev: 0 });
+    let deleted = Event::DocumentDeleted(DocumentDeleted {
+        id: gone,
+        workspace_id: workspace,
+        filename: "a.txt".into(),
+        undo_until: desk.now(),
+        rev: 0,
+    });
     let last = desk.log.append(user, vec![deleted], desk.now()).await.unwrap()[0].seq;
     let turns = desk.turns(user, HistoryOf::Document(stays)).await;
 
@@ -251,10 +257,36 @@ async fn what_was_deleted_goes_with_all_its_events_and_raises_the_floor(s: impl 
     assert_eq!(desk.head(user).await, last);
 }
 
+async fn what_was_deleted_and_brought_back_keeps_its_history(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.home().await;
+    let (_, documents) = desk.upload(user, workspace, &["a.txt"]).await;
+    let id = documents[0].id;
+    let deleted = Event::DocumentDeleted(DocumentDeleted {
+        id,
+        workspace_id: workspace,
+        filename: "a.txt".into(),
+        undo_until: desk.now(),
+        rev: 0,
+    });
+    let told = |event: &Event| vec![event.clone()];
+    desk.log.append(user, told(&deleted), desk.now()).await.unwrap();
+    desk.log.append(user, vec![Event::DocumentStatus(documents[0].clone())], desk.now()).await.unwrap();
+    let kept = desk.history_of(user, HistoryOf::Document(id)).await;
+    desk.forget(desk.now().plus_seconds(DAY)).await;
+    assert_eq!(desk.history_of(user, HistoryOf::Document(id)).await, kept);
+
+    // Deleted once more, it goes with both of its deletions.
+    desk.log.append(user, told(&deleted), desk.now()).await.unwrap();
+    desk.forget(desk.now().plus_seconds(DAY)).await;
+    assert!(desk.history_of(user, HistoryOf::Document(id)).await.is_empty());
+}
+
 on_every_store!(
     a_history_tells_each_turn_with_its_statuses_and_who_did_it,
     a_failure_and_a_second_run_are_turns_of_their_own,
     a_history_is_read_in_pages_from_either_end,
     only_superseded_progress_goes_after_its_time_and_the_floor_stays,
     what_was_deleted_goes_with_all_its_events_and_raises_the_floor,
+    what_was_deleted_and_brought_back_keeps_its_history,
 );

@@ -7,6 +7,7 @@ mod accounts;
 mod api_keys;
 mod controls;
 mod crawls;
+mod deleting;
 mod deletions;
 mod desk;
 mod event_log;

@@ -8,7 +8,10 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     DocumentId, DocumentStatus, Event, Job, JobId, JobKind, JobStatus, UserId, WorkspaceId,
-    ingest::{REINDEX_FAILED, Stage},
+    ingest::{
+        REINDEX_FAILED, Stage,
+        control::{Control, Retry},
+    },
     rag::{IndexedWith, RagConfig},
 };
 use services::ports::{NewReindex, PageQuery, RagConfigs, StoreError};
@@ -295,6 +298,39 @@ async fn one_that_cannot_be_indexed_anew_stays_ready_with_its_passages_and_a_war
     assert_eq!((anew.stale, anew.chunk_count, anew.warnings), (false, 3, vec![]));
 }
 
+async fn a_document_that_two_jobs_list_is_done_by_one_of_them_and_both_end(s: impl Configured) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    d.ready(user, workspace, &["a.txt", "b.txt"]).await;
+    d.s.configure(user, workspace, short()).await;
+    d.tell_all(workspace).await;
+    let first = d.reindex(user, workspace).await.expect("two are stale").job_id;
+    while d.jobs.requeue(user, first, 10, d.now()).await.unwrap() > 0 {}
+    let cancel = Control::Cancel { keep_results: true };
+    d.jobs.control(user, first, cancel, d.now()).await.unwrap();
+    let second = d.reindex(user, workspace).await.expect("they are stale as before").job_id;
+    // The first goes on with them before the second has told them that they wait.
+    d.jobs.control(user, first, Control::Retry(Retry::failed()), d.now()).await.unwrap();
+    assert_eq!(d.jobs.requeue(user, second, 10, d.now()).await.unwrap(), 0, "they are in other hands");
+    let mut done = 0;
+    loop {
+        let claims = d.claim("w", 10).await;
+        if claims.is_empty() {
+            break;
+        }
+        assert!(claims.iter().all(|claim| claim.job_id == first));
+        for claim in claims {
+            d.work(&claim, 3).await;
+            done += 1;
+        }
+    }
+    assert_eq!(done, 2);
+    assert_eq!(d.job(user, first).await.status, JobStatus::Completed);
+    let second = d.job(user, second).await;
+    assert_eq!((second.status, second.metrics.documents_total), (JobStatus::Cancelled, 0));
+    d.assert_that_the_stream_told_the_truth(user).await;
+}
+
 async fn a_repeated_command_answers_the_first_ones_job(s: impl Configured) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -317,6 +353,7 @@ on_every_store!(
     the_stale_documents_are_indexed_anew_and_found_as_before_until_then,
     one_that_cannot_be_indexed_anew_stays_ready_with_its_passages_and_a_warning,
     a_repeated_command_answers_the_first_ones_job,
+    a_document_that_two_jobs_list_is_done_by_one_of_them_and_both_end,
 );
 
 mod kept {

@@ -111,6 +111,11 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("GET", "/api/workspaces/{id}", read, 200),
         of_owner("PATCH", "/api/workspaces/{id}", write, 200).json(|_| json!({ "description": "changed" })),
         of_owner("POST", "/api/workspaces/{id}/retry", write, 409),
+        of_owner("DELETE", "/api/workspaces/{id}", write, 202).fresh(),
+        // It is there.
+        of_owner("POST", "/api/workspaces/{id}/restore", write, 200),
+        of_owner("POST", "/api/workspaces/{id}/pause", write, 202),
+        of_owner("POST", "/api/workspaces/{id}/resume", write, 202),
         own("GET", "/api/rag/models", read, 200),
         own("GET", "/api/rag/options", read, 200),
         own("POST", "/api/rag/preview", read, 200).json(|_| json!({ "text": "A lantern." })),
@@ -136,6 +141,9 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("DELETE", "/api/uploads/{id}", write, 204).fresh(),
         of_owner("GET", "/api/workspaces/{id}/search?q=lantern", read, 200),
         of_owner("GET", "/api/documents/{id}", read, 200),
+        of_owner("DELETE", "/api/documents/{id}", write, 202).fresh(),
+        // It is there.
+        of_owner("POST", "/api/documents/{id}/restore", write, 200),
         of_owner("GET", "/api/documents/{id}/chunks", read, 200),
         of_owner("GET", "/api/documents/{id}/content", read, 200),
         of_owner("GET", "/api/documents/{id}/history", read, 200),
@@ -160,6 +168,11 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("POST", "/api/documents/{id}/cancel", write, 409),
         of_owner("POST", "/api/documents/{id}/retry", write, 409),
         of_owner("POST", "/api/documents/{id}/skip-embedding", write, 409),
+        of_owner("POST", "/api/workspaces/{id}/bulk", write, 202)
+            .json(|w| json!({ "action": "pause", "ids": [w.document] })),
+        of_owner("GET", "/api/bulk/{id}", read, 200),
+        // It deleted nothing.
+        of_owner("POST", "/api/bulk/{id}/undo", write, 409),
         of_owner("GET", "/api/ingestion/kb/{id}/status", read, 200),
         own("POST", "/v1/documents/", write, 202).files(),
         own("POST", "/v1/documents", write, 202).files(),
@@ -242,6 +255,22 @@ pub(super) fn screens() -> Vec<Row> {
         of_ended("/_fn/documents/resume"),
         of_ended("/_fn/documents/cancel"),
         of_ended("/_fn/documents/retry"),
+        of_owner("POST", "/_fn/documents/delete", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.document.clone())]),
+        of_document("/_fn/documents/restore"),
+        of_owner("POST", "/_fn/workspaces/delete", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.workspace.clone()), ("confirm", "My documents".into())]),
+        of_workspace("/_fn/workspaces/restore"),
+        of_owner("POST", "/_fn/workspaces/pause", Session, 200)
+            .fields(|w| vec![("id", w.workspace.clone()), ("stop", "now".into())]),
+        of_workspace("/_fn/workspaces/resume"),
+        of_owner("POST", "/_fn/workspaces/bulk", Session, 200).fields(|w| {
+            vec![("id", w.workspace.clone()), ("action", "pause".into()), ("ids", w.document.clone())]
+        }),
+        // It deleted nothing.
+        of_owner("POST", "/_fn/workspaces/undo_bulk", Session, 409).fields(|w| vec![("id", w.bulk.clone())]),
         of_owner("POST", "/_fn/workspaces/job_steps", Session, 200).fields(|w| vec![("job", w.job.clone())]),
         of_workspace("/_fn/workspaces/jobs"),
         of_owner("POST", "/_fn/workspaces/crawl", Session, 422)

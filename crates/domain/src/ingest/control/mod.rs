@@ -7,15 +7,20 @@ mod document;
 mod job;
 mod retry;
 mod skip;
+mod withdraw;
 
 pub use document::{ask_document, honour_document, resume_document};
 pub use job::{ask, honour, resume, tell_asked};
 pub use retry::{Retry, RetryScope, attempt_of, retry};
 pub(super) use skip::say_skipped;
 pub use skip::{skip_document, skip_embedding};
+pub use withdraw::{bring_back, withdraw};
 
 use super::*;
-use crate::resource::{CANCELLED, PAUSED, RETRYING};
+use crate::{
+    provision::Refusal,
+    resource::{CANCELLED, PAUSED, RETRYING},
+};
 use std::ops::Range;
 
 named!(
@@ -56,6 +61,22 @@ pub enum DocumentControl {
     Cancel { keep_results: bool },
     SkipEmbedding,
 }
+
+named!(
+    /// What becomes of the documents that workers have in hand when a whole workspace is paused.
+    Stop, "way to stop" {
+        /// They are finished, and nothing else is begun.
+        FinishRunning = "finish_running",
+        /// They stand at their next gate, as the others do.
+        Now = "now",
+    }
+);
+
+/// Said of work that is to go on in a workspace that stands.
+pub const WORKSPACE_PAUSED: Refusal = Refusal {
+    code: "workspace_paused",
+    sentence: "Processing is paused in this workspace. Resume the workspace.",
+};
 
 /// Takes back all that was asked and said of it by a control.
 pub(super) fn forget(doc: &mut DocumentState) {

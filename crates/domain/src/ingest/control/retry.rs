@@ -191,7 +191,11 @@ fn again(
 }
 
 /// The phases of an attempt of these documents, and of so many pages that are asked for: what an earlier one did counts as done, and is marked as reused.
-fn phases_of(documents: &[&mut DocumentState], pages: u64, before: &[PhaseDetail]) -> Vec<PhaseDetail> {
+pub(super) fn phases_of(
+    documents: &[&mut DocumentState],
+    pages: u64,
+    before: &[PhaseDetail],
+) -> Vec<PhaseDetail> {
     let mut phases = PhaseDetail::all_pending();
     let all = documents.len() as u64 + pages;
     phases[0].items_total = all;

@@ -1,0 +1,316 @@
+//! What can be done to the documents that are selected, with the reason where it cannot, and how far it is.
+
+use super::{
+    super::deleting::{CanBeUndone, cost},
+    Locked,
+    selection::{Chosen, Selection},
+};
+use crate::{
+    components::{Button, ButtonKind, Dialog, IconButton, IconName, Reason, words},
+    effect::effect,
+    server_fns::workspaces::begin_bulk,
+    stores::Stores,
+    undo::{Deleted, Undo},
+    upload::idempotency_key,
+    view,
+    wire::Wire,
+};
+use domain::{
+    BulkId, Document, DocumentStatus, Workspace, WorkspaceId,
+    bulk::{Bulk, BulkAction, BulkStatus},
+    message::{count, number},
+    resource::Counts,
+};
+use leptos::{prelude::*, task::spawn_local};
+
+/// What is offered, in this order, with the words of its button.
+const ACTIONS: [(BulkAction, &str); 6] = [
+    (BulkAction::Pause, "Pause"),
+    (BulkAction::Resume, "Resume"),
+    (BulkAction::Cancel, "Cancel"),
+    (BulkAction::Retry, "Retry"),
+    (BulkAction::Reindex, "Re-index"),
+    (BulkAction::Delete, "Delete…"),
+];
+
+/// What the selected documents are, as far as an action goes by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Are {
+    in_work: bool,
+    paused: bool,
+    failed: bool,
+    ready: bool,
+}
+
+impl Are {
+    fn of(document: &Document) -> Self {
+        let goes_on = document.is_unfinished() && document.stopping().is_none();
+        Self {
+            in_work: goes_on,
+            paused: document.is_paused(),
+            failed: document.status == DocumentStatus::Failed,
+            ready: document.status == DocumentStatus::Ready,
+        }
+    }
+
+    /// Of all that match nobody here knows more than how many there are.
+    fn of_all(wanted: Option<DocumentStatus>, counts: &Counts) -> Self {
+        let means = |status| wanted.is_none_or(|wanted| wanted == status);
+        let in_work =
+            counts.processing > 0 && (means(DocumentStatus::Pending) || means(DocumentStatus::Processing));
+        Self {
+            in_work,
+            paused: in_work,
+            failed: counts.failed > 0 && means(DocumentStatus::Failed),
+            ready: counts.ready > 0 && means(DocumentStatus::Ready),
+        }
+    }
+
+    const fn or(self, other: Self) -> Self {
+        Self {
+            in_work: self.in_work || other.in_work,
+            paused: self.paused || other.paused,
+            failed: self.failed || other.failed,
+            ready: self.ready || other.ready,
+        }
+    }
+
+    /// Why the action would change nothing.
+    const fn refuses(self, action: BulkAction) -> Option<&'static str> {
+        match action {
+            BulkAction::Pause | BulkAction::Cancel if !self.in_work => Some("None of them is in work."),
+            BulkAction::Resume if !self.paused => Some("None of them is paused."),
+            BulkAction::Retry if !self.failed => Some("None of them has failed."),
+            BulkAction::Reindex if !self.ready => Some("Only what is ready can be indexed anew."),
+            _ => None,
+        }
+    }
+}
+
+#[component]
+pub fn BulkBar(
+    id: WorkspaceId,
+    selection: Selection,
+    begun: RwSignal<Option<BulkId>>,
+    locked: Locked,
+) -> impl IntoView {
+    let stores = Stores::expect();
+    let workspace = RwSignal::from(stores.workspace(id));
+    let counts = Memo::new(move |_| workspace.with(|w| w.as_ref().map(|w| w.counts).unwrap_or_default()));
+    let listed = RwSignal::from(stores.document_ids(id));
+    effect(move || {
+        listed.track();
+        selection.keep(|id| stores.knows_document(id));
+    });
+    let is_open = Memo::new(move |_| !selection.is_empty());
+    let are = Memo::new(move |_| match selection.get() {
+        Chosen::Nothing => Are::default(),
+        Chosen::All(status) => Are::of_all(status, &counts.get()),
+        Chosen::These(ids) => ids.into_iter().fold(Are::default(), |all, id| {
+            let one = stores.document(id).with(|d| d.as_ref().map(Are::of).unwrap_or_default());
+            all.or(one)
+        }),
+    });
+    let busy = RwSignal::new(false);
+    let failed = RwSignal::new(None::<String>);
+    let asks = RwSignal::new(false);
+    let undo = Undo::expect();
+    let begin = move |action: BulkAction| {
+        if busy.get_untracked() {
+            return;
+        }
+        let (ids, status) = match selection.get() {
+            Chosen::Nothing => return,
+            Chosen::These(ids) => (ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","), None),
+            Chosen::All(status) => (String::new(), status),
+        };
+        busy.set(true);
+        failed.set(None);
+        spawn_local(async move {
+            let answer = begin_bulk(id, action, ids, status, idempotency_key()).await;
+            busy.try_set(false);
+            match answer {
+                Ok(Wire(bulk)) => {
+                    if action == BulkAction::Delete {
+                        let deleted = count(bulk.total, "document was deleted", "documents were deleted");
+                        undo.offer(Deleted::Bulk(bulk.id), format!("{deleted}."));
+                    }
+                    begun.try_set(Some(bulk.id));
+                    asks.try_set(false);
+                    selection.set(Chosen::Nothing);
+                }
+                Err(error) => {
+                    failed.try_set(Some(error.0.detail));
+                }
+            }
+        });
+    };
+    let act = move |action: BulkAction| {
+        if action == BulkAction::Delete { asks.set(true) } else { untrack(|| begin(action)) }
+    };
+    let selected = move || selection.get().number(&counts.get());
+    view! {
+        {move || {
+            is_open.get().then(|| view! {
+                <div class="bulk-bar" role="group" aria-label="Selected documents">
+                    <strong class="num" role="status">{move || format!("{} selected", number(selected()))}</strong>
+                    <Which selection counts />
+                    <div class="row">
+                        {ACTIONS
+                            .map(|(action, words)| {
+                                let why = Memo::new(move |_| locked.get().or_else(|| are.get().refuses(action)));
+                                view! {
+                                    <Button
+                                        kind=if action == BulkAction::Delete { ButtonKind::Danger } else { ButtonKind::Plain }
+                                        disabled=Signal::derive(move || why.get().is_some())
+                                        on:click=move |_| act(action)
+                                        attr:title=move || why.get()
+                                        attr:data-action=action.as_str()
+                                    >
+                                        {words}
+                                    </Button>
+                                }
+                            })
+                            .collect_view()}
+                        <IconButton
+                            icon=IconName::Cross
+                            label="Select none"
+                            on:click=move |_| selection.set(Chosen::Nothing)
+                        />
+                    </div>
+                    <Reason text=Signal::derive(move || locked.get()) />
+                    {move || failed.get().map(|text| view! { <p class="deed-note" role="alert">{text}</p> })}
+                </div>
+            })
+        }}
+        <Dialog id="delete-documents" title="Delete these documents?" open=asks>
+            <p>{move || what_goes(selection.get(), stores, &counts.get())}</p>
+            <CanBeUndone />
+            <div class="form-actions">
+                <Button kind=ButtonKind::Quiet on:click=move |_| asks.set(false)>
+                    "Cancel"
+                </Button>
+                <Button
+                    kind=ButtonKind::Danger
+                    busy
+                    disabled=Signal::derive(move || locked.get().is_some())
+                    on:click=move |_| untrack(|| begin(BulkAction::Delete))
+                    attr:title=move || locked.get()
+                >
+                    "Delete"
+                </Button>
+            </div>
+        </Dialog>
+    }
+}
+
+/// All that match, also those that the page has not read yet.
+#[component]
+fn Which(selection: Selection, counts: Memo<Counts>) -> impl IntoView {
+    const MATCHING: [(Option<DocumentStatus>, &str); 3] = [
+        (None, "Select all"),
+        (Some(DocumentStatus::Ready), "Ready"),
+        (Some(DocumentStatus::Failed), "Failed"),
+    ];
+    MATCHING
+        .map(|(status, words)| {
+            let all = Chosen::All(status);
+            let number_of = {
+                let all = all.clone();
+                Memo::new(move |_| all.number(&counts.get()))
+            };
+            let is_chosen = {
+                let all = all.clone();
+                Memo::new(move |_| selection.get() == all)
+            };
+            let choose = StoredValue::new(all);
+            view! {
+                <button
+                    type="button"
+                    class="button quiet"
+                    hidden=move || number_of.get() == 0
+                    aria-pressed=move || is_chosen.get().to_string()
+                    on:click=move |_| selection.set(choose.get_value())
+                >
+                    {move || format!("{words} {}", number(number_of.get()))}
+                </button>
+            }
+        })
+        .collect_view()
+}
+
+/// The names of a few, and what all of them are together.
+fn what_goes(chosen: Chosen, stores: Stores, counts: &Counts) -> String {
+    let Chosen::These(ids) = &chosen else {
+        return match chosen {
+            Chosen::All(None) => cost(counts.documents, counts.bytes),
+            _ => count(chosen.number(counts), "document", "documents"),
+        };
+    };
+    let known: Vec<Document> = ids.iter().filter_map(|id| stores.document(*id).get()).collect();
+    let bytes = known.iter().map(|d| d.size_bytes).sum();
+    let names: Vec<&str> = known.iter().map(|d| d.filename.as_str()).collect();
+    match names.as_slice() {
+        [one] => format!("{one}, {}", words::bytes(bytes)),
+        few if few.len() <= 3 => format!("{}: {}", cost(few.len() as u64, bytes), few.join(", ")),
+        many => cost(many.len() as u64, bytes),
+    }
+}
+
+/// How far the newest action is: while it runs, and, where this tab began it, how it ended.
+#[component]
+pub fn BulkProgress(
+    workspace: RwSignal<Option<Workspace>>,
+    begun: RwSignal<Option<BulkId>>,
+) -> impl IntoView {
+    let told = Memo::new(move |_| {
+        let bulk = workspace.with(|w| w.as_ref().and_then(|w| w.bulk.clone()));
+        bulk.filter(|bulk| shows(bulk, begun.get()))
+    });
+    let running = move || told.with(|b| b.as_ref().is_some_and(|b| b.status == BulkStatus::Running));
+    move || {
+        told.with(Option::is_some).then(|| {
+            view! {
+                <div class="panel row" data-bulk=move || told.with(|b| b.as_ref().map(|b| b.status.as_str()))>
+                    <p class="grow num" role="status">{move || told.with(|b| b.as_ref().map(Bulk::words))}</p>
+                    <progress
+                        class="bar"
+                        hidden=move || !running()
+                        max=move || told.with(|b| b.as_ref().map_or(1, |b| b.total.max(1)))
+                        value=move || told.with(|b| b.as_ref().map_or(0, Bulk::counted))
+                        aria-label="Progress of the action"
+                    ></progress>
+                    {move || {
+                        (!running()).then(|| view! {
+                            <IconButton icon=IconName::Cross label="Dismiss" on:click=move |_| begun.set(None) />
+                        })
+                    }}
+                </div>
+            }
+        })
+    }
+}
+
+fn shows(bulk: &Bulk, begun: Option<BulkId>) -> bool {
+    bulk.status == BulkStatus::Running || begun == Some(bulk.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::document;
+
+    #[test]
+    fn an_action_is_offered_where_it_would_change_something() {
+        let are = |status| Are::of(&document(1, 1, status));
+        let can = |are: Are| ACTIONS.map(|(action, _)| are.refuses(action).is_none());
+        assert_eq!(can(are(DocumentStatus::Processing)), [true, false, true, false, false, true]);
+        assert_eq!(can(are(DocumentStatus::Failed)), [false, false, false, true, false, true]);
+        assert_eq!(can(are(DocumentStatus::Ready)), [false, false, false, false, true, true]);
+        let both = are(DocumentStatus::Ready).or(are(DocumentStatus::Failed));
+        assert_eq!(can(both), [false, false, false, true, true, true]);
+        let counts = Counts { documents: 5, failed: 2, ready: 3, ..Counts::default() };
+        assert_eq!(can(Are::of_all(Some(DocumentStatus::Failed), &counts)), can(are(DocumentStatus::Failed)));
+        assert_eq!(can(Are::of_all(None, &counts)), can(both));
+    }
+}

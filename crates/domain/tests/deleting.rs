@@ -1,0 +1,244 @@
+//! Documents that leave their jobs because somebody deletes them, at any point of the work, and come back; and the job
+//! that deletes a workspace.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+use domain::{
+    Event,
+    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    ingest::{
+        self, Checkpoint, DocumentState, JobState, NewChunk, Stage, Upload, control,
+        deletion::{self, UNDO_OVER},
+    },
+    message::Facts,
+    rag::RagConfig,
+    status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseStatus},
+    step::Step,
+    timestamp::Timestamp,
+};
+use proptest::prelude::*;
+use uuid::Uuid;
+
+/// Passages of each document.
+const CHUNKS: u32 = 7;
+
+fn job_id(n: u128) -> JobId {
+    JobId::new(Uuid::from_u128(n))
+}
+
+fn at(n: i64) -> Timestamp {
+    Timestamp::from_micros(n * 300_000)
+}
+
+fn create(documents: u32) -> (JobState, Vec<DocumentState>) {
+    let uploads: Vec<Upload> = (0..documents)
+        .map(|n| Upload {
+            id: DocumentId::new(Uuid::from_u128(100 + u128::from(n))),
+            filename: format!("{n}.txt"),
+            mime_type: "text/plain".into(),
+            size_bytes: 10,
+            content_hash: String::new(),
+        })
+        .collect();
+    let (user, workspace) = (UserId::new(Uuid::from_u128(2)), WorkspaceId::new(Uuid::from_u128(3)));
+    let config = RagConfig::default();
+    let (job, docs, _) =
+        ingest::create(job_id(1), JobKind::Upload, user, workspace, &uploads, &config, at(0));
+    (job, docs)
+}
+
+fn chunks(n: u32) -> Vec<NewChunk> {
+    (0..n)
+        .map(|ordinal| NewChunk {
+            id: ChunkId::new(Uuid::from_u128(1_000 + u128::from(ordinal))),
+            ordinal,
+            text: "text".into(),
+            content_hash: String::new(),
+            page: None,
+            heading: None,
+            char_start: 0,
+            char_end: 4,
+            token_count: 1,
+        })
+        .collect()
+}
+
+/// One piece of work; false when nothing is left.
+fn work(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> bool {
+    if doc.stage == Stage::Done {
+        return false;
+    }
+    if doc.document.status == DocumentStatus::Pending {
+        ingest::start(job, doc, now).unwrap();
+    }
+    let checkpoint = match doc.stage {
+        Stage::Loading => Checkpoint::Loaded { pages: Some(2), characters: 9, title: None, warnings: vec![] },
+        Stage::Chunking => Checkpoint::Chunked { chunks: chunks(CHUNKS) },
+        Stage::Embedding if doc.document.step != Some(Step::CreatingEmbeddings) => {
+            Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }
+        }
+        Stage::Embedding => {
+            let left = doc.document.chunk_count - doc.embedded;
+            let vectors = chunks(left.min(3) as u32).into_iter().map(|c| (c.id, vec![1.0])).collect();
+            Checkpoint::Embedded { vectors }
+        }
+        Stage::Indexing | Stage::Done => Checkpoint::Indexed,
+    };
+    ingest::advance(job, doc, &checkpoint, &RagConfig::default(), now).unwrap();
+    true
+}
+
+/// The counters of a job tell of so many documents, all ready, and of nothing else.
+fn check_end(job: &JobState, documents: u64) {
+    let job = &job.job;
+    let (m, chunks) = (job.metrics, documents * u64::from(CHUNKS));
+    assert_eq!((m.documents_total, m.documents_done, m.documents_failed), (documents, documents, 0), "{m:?}");
+    assert_eq!(
+        (m.chunks_created, m.chunks_embedded, m.pages_found),
+        (chunks, chunks, documents * 2),
+        "{m:?}"
+    );
+    assert_eq!((m.bytes, m.tokens), (documents * 10, chunks));
+    for p in &job.phase_details {
+        assert_eq!(p.items_processed, p.items_total, "{p:?}");
+        assert!(
+            !matches!(p.status, PhaseStatus::Running | PhaseStatus::Pending | PhaseStatus::Paused),
+            "{p:?}"
+        );
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn a_job_that_documents_leave_tells_of_the_others_alone_and_those_go_on_when_they_are_brought_back(
+        documents in 1..5u32,
+        course in prop::collection::vec((0..5usize, 0..8u8), 0..60),
+    ) {
+        let (mut job, mut docs) = create(documents);
+        let mut gone = vec![];
+        let mut clock = 0;
+        for (i, what) in course {
+            if docs.is_empty() {
+                break;
+            }
+            let i = i % docs.len();
+            clock += 1;
+            // One that is through is none of the job's any more.
+            if what == 0 && docs[i].stage != Stage::Done {
+                let doc = docs.remove(i);
+                let before = job.job.progress;
+                let told = control::withdraw(&mut job, &doc, at(clock)).unwrap();
+                prop_assert!(!told.counts_changed);
+                prop_assert!(job.job.progress >= before);
+                gone.push(doc);
+            } else {
+                work(&mut job, &mut docs[i], at(clock));
+            }
+        }
+        for doc in &mut docs {
+            clock += 1;
+            while work(&mut job, doc, at(clock)) {
+                clock += 1;
+            }
+        }
+        if docs.is_empty() {
+            prop_assert_eq!(job.job.status, JobStatus::Cancelled);
+            prop_assert_eq!(&*job.job.message, "All of its documents were deleted");
+        } else {
+            prop_assert_eq!(job.job.status, JobStatus::Completed);
+        }
+        check_end(&job, docs.len() as u64);
+
+        for (n, mut doc) in gone.into_iter().enumerate() {
+            clock += 1;
+            let (stage, attempt) = (doc.stage, doc.document.attempt);
+            let (mut own, told) =
+                control::bring_back(job_id(10 + n as u128), &job, &mut doc, at(clock)).unwrap();
+            prop_assert!(told.counts_changed);
+            prop_assert_eq!(doc.stage, stage, "it goes on where it was");
+            prop_assert_eq!(doc.document.job_id, Some(own.job.job_id));
+            prop_assert_eq!((doc.document.attempt, doc.document.status), (attempt + 1, DocumentStatus::Pending));
+            while work(&mut own, &mut doc, at(clock)) {
+                clock += 1;
+            }
+            prop_assert_eq!(own.job.status, JobStatus::Completed);
+            check_end(&own, 1);
+        }
+    }
+}
+
+#[test]
+fn a_document_that_a_re_index_only_lists_leaves_it_and_is_listed_again_by_a_job_of_its_own() {
+    let (mut first, mut docs) = create(1);
+    while work(&mut first, &mut docs[0], at(1)) {}
+    let mut doc = docs.remove(0);
+    let d = &doc.document;
+    let (user, place) = (d.user_id, d.workspace_id);
+    let (mut again, _) = ingest::reindex(job_id(5), user, place, (2, 20), &RagConfig::default(), at(2));
+    control::withdraw(&mut again, &doc, at(3)).unwrap();
+    assert_eq!((again.job.metrics.documents_total, again.job.phase_details[0].items_total), (1, 1));
+    assert_eq!(again.job.status, JobStatus::Pending);
+    assert_eq!(again.job.message, "Waiting to start with 1 document");
+
+    let chunks = doc.document.chunk_count;
+    let (own, _) = control::bring_back(job_id(6), &again, &mut doc, at(4)).unwrap();
+    assert_eq!((own.job.kind, own.job.metrics.documents_total), (JobKind::Reindex, 1));
+    assert_eq!((doc.stage, doc.document.chunk_count), (Stage::Loading, chunks), "it is found as before");
+    assert_eq!(doc.live, 1);
+}
+
+#[test]
+fn what_stood_stands_when_it_is_brought_back() {
+    for by_itself in [true, false] {
+        let (mut job, mut docs) = create(2);
+        work(&mut job, &mut docs[0], at(1));
+        if by_itself {
+            docs[0].paused = true;
+        } else {
+            control::ask(&mut job, JobRequest::Pause, true).unwrap();
+            control::honour(&mut job, &mut [], &RagConfig::default(), at(2)).unwrap();
+        }
+        let mut doc = docs.remove(0);
+        control::withdraw(&mut job, &doc, at(3)).unwrap();
+        control::bring_back(job_id(7), &job, &mut doc, at(4)).unwrap();
+        assert!(doc.paused && doc.document.is_paused(), "{:?}", doc.document.warnings);
+    }
+}
+
+#[test]
+fn a_cancel_that_was_asked_for_is_left_to_whoever_honours_it() {
+    let (mut job, mut docs) = create(2);
+    work(&mut job, &mut docs[0], at(1));
+    control::ask(&mut job, JobRequest::Cancel, true).unwrap();
+    control::withdraw(&mut job, &docs.remove(0), at(2)).unwrap();
+    assert_eq!((job.job.status, job.job.requested), (JobStatus::Running, Some(JobRequest::Cancel)));
+}
+
+#[test]
+fn the_job_of_a_deletion_counts_what_is_gone_and_can_be_undone_before_it_begins() {
+    let (user, place) = (UserId::new(Uuid::from_u128(2)), WorkspaceId::new(Uuid::from_u128(3)));
+    let (fresh, told) = deletion::delete(job_id(1), user, place, (12, 340), at(0));
+    assert_eq!((fresh.job.kind, fresh.job.status), (JobKind::Delete, JobStatus::Pending));
+    assert!(fresh.job.phase_details.is_empty());
+    assert_eq!(fresh.job.message, "Deleting 12 documents in a moment");
+    assert!(matches!(&told.events[..], [Event::JobUpdate(_)]));
+
+    let mut undone = fresh.clone();
+    deletion::undone(&mut undone, at(1)).unwrap();
+    assert_eq!((undone.job.status, &*undone.job.message), (JobStatus::Cancelled, "The deletion was undone"));
+
+    let mut job = fresh;
+    deletion::deleting(&mut job, 12, at(1)).unwrap();
+    assert_eq!((job.job.status, &*job.job.message), (JobStatus::Running, "Deleting 0 of 12 documents"));
+    assert_eq!(deletion::undone(&mut job.clone(), at(2)), Err(UNDO_OVER));
+    deletion::deleting(&mut job, 3, at(2)).unwrap();
+    assert_eq!((job.job.metrics.documents_done, job.job.progress), (9, 75.0));
+    // A server that was killed begins with what it finds.
+    deletion::deleting(&mut job, 3, at(3)).unwrap();
+    assert_eq!(job.job.metrics.documents_done, 9);
+    let told = deletion::deleted(&mut job, at(4)).unwrap();
+    assert_eq!((job.job.status, job.job.progress), (JobStatus::Completed, 100.0));
+    assert!(matches!(&told.events[..], [Event::JobComplete(_)]));
+    assert!(deletion::deleted(&mut job, at(5)).is_err());
+}

@@ -1,0 +1,181 @@
+//! Actions over many documents: one request, one handle, and the work in the background.
+
+use crate::{
+    Error, Result, Services, actor, command,
+    ports::{Chosen, NewBulk, RunningBulk, Signal, StoreError, heard},
+};
+use domain::{
+    BulkId, DocumentId, DocumentStatus, FieldErrors, JobId, UserId, WorkspaceId,
+    bulk::{Bulk, BulkAction},
+    ingest::deletion::{LATE_SECONDS, UNDO_SECONDS},
+};
+use std::time::Duration;
+
+/// Documents of one transaction: well under a second of work.
+const AT_ONCE: usize = 20;
+/// Actions that are looked up at once.
+const ACTIONS: u32 = 20;
+/// Most documents that one request may name.
+pub const MOST: usize = 10_000;
+/// How long a handle is kept that is through, in seconds.
+const KEPT_SECONDS: i64 = 24 * 3_600;
+/// The fallback of the wake-up.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What somebody wants done to many documents, as it was sent.
+#[derive(Clone, Debug)]
+pub struct BulkForm {
+    pub action: BulkAction,
+    /// These documents.
+    pub ids: Option<Vec<DocumentId>>,
+    /// All with this status and with this in their names.
+    pub matching: Option<(Option<DocumentStatus>, Option<String>)>,
+}
+
+impl Services {
+    /// Begins an action over many documents of a workspace; it goes on by itself, also over a crash.
+    ///
+    /// # Errors
+    /// `Invalid` when it does not say which documents are meant; 409 `workspace_deleting`.
+    pub async fn begin_bulk(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        form: BulkForm,
+        command_id: Option<String>,
+    ) -> Result<Bulk> {
+        let chosen = match (form.ids, form.matching) {
+            (Some(_), Some(_)) => return invalid("filter", "Send either ids or a filter."),
+            (None, None) => return invalid("ids", "Name the documents, or send a filter."),
+            (Some(ids), None) if ids.is_empty() => return invalid("ids", "Name at least one document."),
+            (Some(ids), None) if ids.len() > MOST => {
+                return invalid("ids", "Name at most 10,000 documents, or send a filter.");
+            }
+            (Some(ids), None) => Chosen::These(ids),
+            (None, Some((status, name))) => {
+                let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
+                Chosen::Matching { status, name }
+            }
+        };
+        if form.action == BulkAction::Restore {
+            return invalid("action", "Undo the action that deleted the documents.");
+        }
+        let new = NewBulk {
+            id: BulkId::new(self.ids.uuid()),
+            user_id: user,
+            workspace_id: workspace,
+            action: form.action,
+            command_print: Some(print(form.action, &chosen)),
+            chosen,
+            actor: actor::current(),
+            command_id,
+            created_at: self.clock.now(),
+        };
+        let begun = self.bulks.begin_bulk(new).await.map_err(|e| missing(e, "workspace"))?;
+        self.bus.publish(Signal::WorkReady);
+        Ok(begun)
+    }
+
+    /// Brings back what an action deleted.
+    ///
+    /// # Errors
+    /// 404 also when it is somebody else's; 409 `nothing_to_undo`.
+    pub async fn undo_bulk(&self, user: UserId, of: BulkId) -> Result<Bulk> {
+        let id = BulkId::new(self.ids.uuid());
+        let undone = self.bulks.undo_bulk(user, of, id, actor::current(), self.clock.now()).await;
+        let undone = undone.map_err(|e| missing(e, "action"))?;
+        self.bus.publish(Signal::WorkReady);
+        Ok(undone)
+    }
+
+    pub async fn bulk(&self, user: UserId, id: BulkId) -> Result<Bulk> {
+        self.bulks.bulk(user, id).await?.ok_or(Error::NotFound("action"))
+    }
+
+    /// Carries out what was begun, a few documents of each action in turn. Answers whether something is left.
+    ///
+    /// # Errors
+    /// When the store fails; the next call goes on from where it stopped.
+    pub async fn go_on_with_bulks(&self) -> Result<bool> {
+        let running = self.bulks.running_bulks(ACTIONS).await?;
+        let mut left = false;
+        for bulk in &running {
+            left |= actor::acting(bulk.actor.clone(), self.go_on(bulk)).await?;
+        }
+        if running.is_empty() {
+            let before = self.clock.now().plus_seconds(-KEPT_SECONDS);
+            self.bulks.forget_bulks(before, ACTIONS).await?;
+        }
+        Ok(left)
+    }
+
+    async fn go_on(&self, bulk: &RunningBulk) -> Result<bool> {
+        match self.take_next(bulk, AT_ONCE).await {
+            Ok(left) => return Ok(left),
+            Err(error) => {
+                tracing::warn!(bulk_id = %bulk.id, %error, "documents of an action are taken one by one")
+            }
+        }
+        // One of them the store cannot bear; the others need not wait for it.
+        for _ in 0..AT_ONCE {
+            match self.take_next(bulk, 1).await {
+                Ok(true) => {}
+                Ok(false) => return Ok(false),
+                Err(error) => {
+                    tracing::error!(bulk_id = %bulk.id, %error, "a document of an action was passed over");
+                    self.bulks.skip_in_bulk(bulk.user_id, bulk.id, self.clock.now()).await?;
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    async fn take_next(&self, bulk: &RunningBulk, documents: usize) -> std::result::Result<bool, StoreError> {
+        let now = self.clock.now();
+        let since = now.plus_seconds(-(UNDO_SECONDS + LATE_SECONDS));
+        let jobs = (0..documents).map(|_| JobId::new(self.ids.uuid())).collect();
+        self.bulks.go_on_bulk(bulk.user_id, bulk.id, jobs, since, now).await
+    }
+
+    /// Carries out actions for as long as the future is polled: woken by the bus, with a slow look in case a wake-up was
+    /// lost.
+    pub async fn run_bulk_worker(self) {
+        // Interest first, then the look, or a wake-up between the two is lost.
+        let mut bus = self.bus.subscribe();
+        loop {
+            match self.go_on_with_bulks().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::warn!(error = format!("{error:?}"), "actions will go on later"),
+            }
+            let wake = heard(&mut bus, |signal| matches!(signal, Signal::WorkReady));
+            let _ = tokio::time::timeout(LOOK, wake).await;
+        }
+    }
+}
+
+fn print(action: BulkAction, chosen: &Chosen) -> String {
+    match chosen {
+        Chosen::These(ids) => {
+            let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
+            command::print([action.as_str(), "these"].into_iter().chain(ids.iter().map(String::as_str)))
+        }
+        Chosen::Matching { status, name } => command::print([
+            action.as_str(),
+            "matching",
+            status.map_or("", |status| status.as_str()),
+            name.as_deref().unwrap_or_default(),
+        ]),
+    }
+}
+
+fn invalid<T>(field: &'static str, message: &str) -> Result<T> {
+    Err(FieldErrors::one(field, message).into())
+}
+
+fn missing(e: StoreError, what: &'static str) -> Error {
+    match e {
+        StoreError::NotFound => Error::NotFound(what),
+        other => other.into(),
+    }
+}

@@ -1,0 +1,125 @@
+// Deleting a document and a workspace: asked first, gone from every tab at once, undone within seconds.
+import { type Page } from "@playwright/test";
+import { expect, test } from "../fixtures";
+import { allReady, live, long, lost, openFirst, pick, row, signUp } from "./support";
+
+const undo = (page: Page) => page.locator(".toast").getByRole("button", { name: "Undo" });
+
+/** Looks at the page in both themes, at the width of a phone and of a desk: nothing stands out of it. */
+async function looks(page: Page, name: string): Promise<void> {
+  const before = page.viewportSize()!;
+  for (const theme of ["light", "dark"]) {
+    for (const width of [390, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
+      expect((await lost(page)).out, `${name} at ${width}`).toEqual([]);
+      const folder = process.env.INSIGHTHUB_PICTURES;
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${theme}-${width}.png` });
+    }
+  }
+  await page.setViewportSize(before);
+}
+
+test("a document is deleted on its page, the toast counts, and undo brings it back in every tab", async ({ page }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  await pick(page, ["glossary.txt", "questions.html"]);
+  await allReady(page, ["glossary.txt", "questions.html"]);
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await live(other);
+  await expect(row(other, "glossary.txt")).toBeVisible();
+
+  await row(page, "glossary.txt").getByRole("link").click();
+  await expect(page.getByRole("heading", { level: 1, name: "glossary.txt" })).toBeVisible();
+  await page.getByRole("link", { name: "Delete" }).click();
+  const dialog = page.getByRole("dialog", { name: "Delete this document?" });
+  await expect(dialog).toContainText("glossary.txt");
+  await expect(dialog).toContainText(/It goes with its file \(.+\) and its \d+ chunks?\./);
+  await looks(page, "delete-document");
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await expect(dialog).toBeHidden();
+  await expect(page).toHaveURL(/\/d\/[^?]+$/);
+  await page.getByRole("link", { name: "Delete" }).click();
+  await dialog.getByRole("button", { name: "Delete" }).click();
+  await expect(page).toHaveURL(new RegExp(`/w/${workspace}$`));
+  await expect(page.locator(".toast")).toContainText("glossary.txt was deleted.");
+  await expect(undo(page)).toContainText(/· [1-8] s/);
+  await expect(row(other, "glossary.txt")).toHaveCount(0);
+  await expect(row(other, "questions.html")).toBeVisible();
+
+  await undo(page).click();
+  for (const tab of [page, other]) {
+    await expect(row(tab, "glossary.txt")).toHaveAttribute("data-status", "ready");
+  }
+  await expect(page.locator(".toast")).toHaveCount(0);
+});
+
+test("the toast goes when its time is over, and the page of what is gone says so in the other tab", async ({ page, complaints }) => {
+  complaints.allow(/404/);
+  await signUp(page);
+  await openFirst(page);
+  await pick(page, ["glossary.txt"]);
+  await allReady(page, ["glossary.txt"]);
+  const other = await page.context().newPage();
+  await other.goto((await row(page, "glossary.txt").getByRole("link").getAttribute("href"))!);
+  await live(other);
+  await row(page, "glossary.txt").hover();
+  await row(page, "glossary.txt").getByRole("button", { name: "Actions for glossary.txt" }).click();
+  const bar = page.getByRole("group", { name: "Selected documents" });
+  await expect(bar).toContainText("1 selected");
+  await expect(bar.getByRole("button", { name: "Retry" })).toBeDisabled();
+  await expect(bar.getByRole("button", { name: "Retry" })).toHaveAttribute("title", "None of them has failed.");
+  await bar.getByRole("button", { name: "Delete…" }).click();
+  const dialog = page.getByRole("dialog", { name: "Delete these documents?" });
+  await expect(dialog).toContainText("glossary.txt");
+  await dialog.getByRole("button", { name: "Delete" }).click();
+  await expect(row(page, "glossary.txt")).toHaveCount(0);
+  await expect(other.getByRole("heading", { name: "There is no such document" })).toBeVisible();
+  await expect(undo(page)).toBeVisible();
+  await expect(undo(page)).toHaveCount(0, { timeout: 12_000 });
+});
+
+test("a workspace is deleted after its name was typed, undone, and deleted again until it vanishes everywhere", async ({ page, complaints }) => {
+  complaints.allow(/404/);
+  await signUp(page);
+  await openFirst(page);
+  await page.locator("input[type=file]").first().setInputFiles([
+    { name: "short.txt", mimeType: "text/plain", buffer: Buffer.from("The lantern keeper writes.") },
+    { name: "long.txt", mimeType: "text/plain", buffer: long(60_000) },
+  ]);
+  await allReady(page, ["short.txt"]);
+  const home = await page.context().newPage();
+  await home.goto("/");
+  await live(home);
+  const card = home.getByRole("article").filter({ hasText: "My documents" });
+
+  const start = async () => {
+    await page.getByRole("link", { name: "Delete", exact: true }).click();
+    const dialog = page.getByRole("dialog", { name: "Delete this workspace?" });
+    await expect(dialog).toContainText("2 documents");
+    await dialog.getByLabel("To confirm").fill("My papers");
+    await dialog.getByRole("button", { name: "Delete workspace" }).click();
+    await expect(dialog).toContainText("Type the name exactly as it is shown.");
+    await dialog.getByLabel("To confirm").fill("My documents");
+    return dialog;
+  };
+  const dialog = await start();
+  await looks(page, "delete-workspace");
+  await dialog.getByRole("button", { name: "Delete workspace" }).click();
+  await expect(card).toHaveAttribute("data-status", "deleting");
+  await expect(card).toContainText("Deleting 2 documents in a moment");
+  const banner = page.locator("[data-deleting]");
+  await expect(banner).toContainText("This workspace is being deleted");
+  await looks(page, "workspace-deleting");
+  await banner.getByRole("button", { name: "Undo the deletion" }).click();
+  await expect(card).not.toHaveAttribute("data-status", "deleting");
+  await expect(banner).toHaveCount(0);
+  await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");
+
+  await (await start()).getByRole("button", { name: "Delete workspace" }).click();
+  await expect(card).toHaveAttribute("data-status", "deleting");
+  await expect(card).toHaveCount(0, { timeout: 30_000 });
+  await expect(page.getByRole("heading", { name: "There is no such workspace" })).toBeVisible();
+  await expect(home.getByRole("navigation", { name: "Workspaces" }).getByText("My documents")).toHaveCount(0);
+});

@@ -79,6 +79,7 @@ pub(super) fn links_of(url: &Url, depth: u32, body: &[u8], bounds: &Bounds<'_>) 
 }
 
 /// Where an answer leads that is no page.
+#[derive(Debug)]
 pub(super) struct Moved {
     pub(super) target: FoundPage,
     /// The crawl goes on there.
@@ -202,21 +203,21 @@ mod tests {
         let bounds = Bounds { crawl: &crawl, rules: Some(&rules) };
         let from = url("https://example.org/docs/a");
         let lead = |location, hops, follows| moved(&from, (1, hops), location, follows, &bounds);
-        let fine = lead(Some("b?c#d"), 0, false).ok().expect("a target");
+        let fine = lead(Some("b?c#d"), 0, false).expect("a target");
         assert_eq!(
             (fine.target.url.as_str(), fine.target.depth, fine.target.hops),
             ("https://example.org/docs/b?c", 1, 1)
         );
         assert_eq!(fine.prefix, None);
-        let out = lead(Some("https://www.example.org/new/page"), 0, true).ok().expect("a target");
+        let out = lead(Some("https://www.example.org/new/page"), 0, true).expect("a target");
         assert_eq!(out.prefix.as_deref(), Some("https://www.example.org/new/"));
-        let ends = |moved: Result<Moved, _>| moved.err().expect("no target");
+        let ends = |moved: Result<Moved, _>| moved.expect_err("no target");
         assert_eq!(ends(lead(Some("https://www.example.org/"), 0, false)), Ok(SkipReason::OutOfScope));
         assert_eq!(ends(lead(None, 0, false)), Err(PageFault::BadRedirect));
         assert_eq!(ends(lead(Some("ftp://example.org/"), 0, false)), Err(PageFault::BadRedirect));
         assert_eq!(ends(lead(Some("a"), 0, false)), Err(PageFault::TooManyRedirects));
         assert_eq!(ends(lead(Some("b"), MOST_HOPS, false)), Err(PageFault::TooManyRedirects));
-        let secret = lead(Some("secret"), 0, false).ok().expect("a target");
+        let secret = lead(Some("secret"), 0, false).expect("a target");
         assert_eq!(secret.target.skipped, Some(SkipReason::Robots));
     }
 

@@ -72,6 +72,8 @@ const fn its_rows(doomed: Doomed) -> &'static [&'static str] {
         Doomed::Workspace(..) => &[
             "DELETE FROM bulk_items WHERE (bulk_id, place) IN (SELECT i.bulk_id, i.place FROM bulk_items i \
              JOIN bulk_actions b ON b.id = i.bulk_id WHERE b.workspace_id = $1 LIMIT $2)",
+            "DELETE FROM crawl_pages WHERE (job_id, url) IN (SELECT p.job_id, p.url FROM crawl_pages p \
+             JOIN crawls c ON c.job_id = p.job_id WHERE c.workspace_id = $1 LIMIT $2)",
             "DELETE FROM jobs WHERE id IN \
              (SELECT id FROM jobs WHERE workspace_id = $1 AND kind <> 'delete' LIMIT $2)",
         ],

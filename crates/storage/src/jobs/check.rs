@@ -10,13 +10,13 @@ use domain::{
 use services::ports::{Checks, Misfit, StoreError, StoredFile};
 use sqlx::{AssertSqlSafe, Row};
 
-const PASSAGES: &str = "SELECT d.id FROM documents d WHERE d.live > 0 AND d.live_chunks <> \
+const PASSAGES: &str = "SELECT d.id FROM documents d WHERE d.live > 0 AND d.deleted_at IS NULL AND d.live_chunks <> \
     (SELECT COUNT(*) FROM chunks c WHERE c.document_id = d.id AND c.generation = d.live) ORDER BY d.id";
 
 const VECTORS: &str = "SELECT d.id FROM documents d \
     JOIN chunks c ON c.document_id = d.id AND c.generation = d.live \
     LEFT JOIN chunk_vectors v ON v.chunk_id = c.id \
-    WHERE d.live > 0 AND d.embedded_with <> '' GROUP BY d.id \
+    WHERE d.live > 0 AND d.deleted_at IS NULL AND d.embedded_with <> '' GROUP BY d.id \
     HAVING COUNT(v.chunk_id) <> COUNT(*) OR MIN(LENGTH(v.vector)) <> MAX(LENGTH(v.vector)) ORDER BY d.id";
 
 /// A deletion has no tasks, and a crawl has none before its first page was read.
@@ -33,7 +33,7 @@ fn words(engine: Engine) -> String {
     };
     format!(
         "SELECT DISTINCT d.id FROM documents d JOIN chunks c ON c.document_id = d.id AND c.generation = d.live \
-         WHERE d.live > 0 AND NOT EXISTS (SELECT 1 FROM chunk_text t WHERE {row}) ORDER BY d.id"
+         WHERE d.live > 0 AND d.deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM chunk_text t WHERE {row}) ORDER BY d.id"
     )
 }
 
@@ -54,7 +54,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<StoredFile>, Fault> {
         let found = sqlx::query(
-            "SELECT id, filename, blob_key, size_bytes FROM documents WHERE id > $1 ORDER BY id LIMIT $2",
+            "SELECT id, filename, blob_key, size_bytes FROM documents WHERE id > $1 AND deleted_at IS NULL \
+             ORDER BY id LIMIT $2",
         )
         .bind(after.map(|id| id.to_string()).unwrap_or_default())
         .bind(i64::from(limit))

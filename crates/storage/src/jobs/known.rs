@@ -13,7 +13,7 @@ const SAME: &str = "chunks AS new \
     JOIN documents AS mine ON mine.id = new.document_id AND mine.generation = new.generation \
     JOIN chunks AS old ON old.content_hash = new.content_hash AND old.id <> new.id \
     JOIN documents AS theirs ON theirs.id = old.document_id AND theirs.live = old.generation \
-        AND theirs.workspace_id = mine.workspace_id";
+        AND theirs.workspace_id = mine.workspace_id AND theirs.deleted_at IS NULL";
 
 pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, Fault> {
     let sql = format!(
@@ -56,7 +56,7 @@ pub(super) async fn most_alike(store: &Store, claim: &Claim) -> Result<Option<Al
 pub(super) async fn namesake(store: &Store, claim: &Claim) -> Result<Option<(DocumentId, u32)>, Fault> {
     let row = sqlx::query(
         "SELECT id, version FROM documents WHERE workspace_id = $1 AND filename = $2 AND id <> $3 \
-         AND status = 'ready' AND live > 0 ORDER BY created_at DESC, id DESC LIMIT 1",
+         AND status = 'ready' AND live > 0 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 1",
     )
     .bind(claim.workspace_id.to_string())
     .bind(claim.filename.as_str())

@@ -21,7 +21,12 @@ use std::ops::Deref;
 
 const START: &str = "https://example.org/docs/";
 
-fn new_crawl(s: &Database, user_id: UserId, workspace_id: WorkspaceId, max_pages: u32) -> NewCrawl {
+pub(crate) fn new_crawl(
+    s: &Database,
+    user_id: UserId,
+    workspace_id: WorkspaceId,
+    max_pages: u32,
+) -> NewCrawl {
     NewCrawl {
         id: JobId::new(s.world().uuid()),
         user_id,

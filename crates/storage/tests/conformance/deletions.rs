@@ -10,9 +10,9 @@ use domain::{
     rag::RagConfig, validate::Email,
 };
 use services::ports::{
-    Accounts, ApiKeys, Bulks, Chosen, Deletion, Deletions, Doomed, EventLog, Exports, NewBulk, NewExport,
-    NewKey, NewSession, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal, StoreError,
-    Workspaces,
+    Accounts, ApiKeys, Bulks, Chosen, CrawlStore, Deletion, Deletions, Doomed, EventLog, Exports, NewBulk,
+    NewExport, NewKey, NewSession, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal,
+    StoreError, Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
@@ -32,6 +32,8 @@ const TABLES: &[(&str, &str)] = &[
         "chunk_id IN (SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.user_id = $1)",
     ),
     ("commands", "user_id = $1"),
+    ("crawl_pages", "job_id IN (SELECT id FROM jobs WHERE user_id = $1)"),
+    ("crawls", "user_id = $1"),
     ("dead_chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     ("documents", "user_id = $1"),
     ("events", "user_id = $1"),
@@ -135,6 +137,7 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     let file = crate::sent_files::file(s, user, workspace);
     s.store.keep_file(file).await.unwrap();
     s.store.announce_file(crate::partial_files::file(s, user, workspace), None).await.unwrap();
+    s.store.create_crawl(crate::crawls::new_crawl(s, user, workspace, 10)).await.unwrap();
     let id = domain::BulkId::new(s.world().uuid());
     s.store
         .begin_bulk(NewBulk {

@@ -199,8 +199,11 @@ async fn add_sitemaps(tx: &mut Tx, job: &JobState, sitemaps: &[String], now: Tim
 /// What [`services::ports::CrawlStore::next_page`] answers.
 pub(super) async fn next(tx: &mut Tx, claim: &CrawlClaim, now: Timestamp) -> Result<Option<DuePage>, Fault> {
     let mut job = held(tx, claim).await?;
+    // In a workspace that is paused, or about to go, no page is begun.
     let row = sqlx::query(
         "SELECT url, kind, depth, hops FROM crawl_pages WHERE job_id = $1 AND state = 'waiting' \
+         AND EXISTS (SELECT 1 FROM crawls c JOIN workspaces w ON w.id = c.workspace_id \
+             WHERE c.job_id = $1 AND w.status = 'ready' AND w.paused = 0) \
          ORDER BY kind DESC, place LIMIT 1",
     )
     .bind(claim.job_id.to_string())

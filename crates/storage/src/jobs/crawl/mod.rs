@@ -71,7 +71,7 @@ fn free(now: &str) -> String {
         "(c.owner IS NULL OR c.lease_until <= {now}) \
          AND EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = c.job_id AND p.state = 'waiting') \
          AND EXISTS (SELECT 1 FROM jobs j JOIN workspaces w ON w.id = j.workspace_id WHERE j.id = c.job_id \
-             AND j.status IN ('pending', 'running') AND j.requested IS NULL AND w.status = 'ready')"
+             AND j.status IN ('pending', 'running') AND j.requested IS NULL AND w.status = 'ready' AND w.paused = 0)"
     )
 }
 

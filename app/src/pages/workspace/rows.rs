@@ -27,7 +27,8 @@ pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<
         ids.with(|ids| ids.get(range).map(<[_]>::to_vec).unwrap_or_default())
     });
     let look = move || {
-        let Some((row, seen)) = measured(node.get_untracked()) else { return };
+        // The last row may have gone, and the list with it, since the frame was asked for.
+        let Some((row, seen)) = measured(node.try_get_untracked().flatten()) else { return };
         let len = ids.with_untracked(Vec::len);
         height.set(row);
         let now = around(&seen, len);

@@ -78,7 +78,9 @@ impl Selection {
 
     /// `listed`: those on the page that are selected.
     pub fn toggle(self, id: DocumentId, is_on: bool, listed: impl FnOnce() -> Vec<DocumentId>) {
-        self.0.update(|chosen| *chosen = std::mem::take(chosen).toggled(id, is_on, listed));
+        // Who lists them asks this very selection.
+        let chosen = self.0.get_untracked();
+        self.0.set(chosen.toggled(id, is_on, listed));
     }
 
     /// What is not there any more is not selected either.

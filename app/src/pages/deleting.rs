@@ -16,7 +16,7 @@ use crate::{
 };
 use domain::{
     Document, DocumentId, JobKind, JobStatus, Workspace, WorkspaceId, WorkspaceStatus,
-    ingest::deletion::UNDO_SECONDS, message::count, provision, validate::FieldErrors,
+    ingest::deletion::UNDO_SECONDS, message::count, provision,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -118,7 +118,7 @@ pub fn DeleteWorkspace(
     };
     let check = move |typed: Typed| {
         let name = workspace.with_untracked(|w| w.as_ref().map(|w| w.name.clone()).unwrap_or_default());
-        provision::confirm_name(&name, &typed.text("confirm")).err().unwrap_or_else(FieldErrors::default)
+        provision::confirm_name(&name, &typed.text("confirm")).err().unwrap_or_default()
     };
     let saved = move |_: Value| {
         let name = workspace.with_untracked(|w| w.as_ref().map(|w| w.name.clone()).unwrap_or_default());

@@ -113,7 +113,7 @@ test("what steers is disabled with its reason while the link is down", async ({ 
   await wire.cut();
   await expect(again).toBeDisabled();
   const reason = /Live updates are paused, so what you see may be old/;
-  await expect(page.locator("[data-paused]")).toHaveText([reason, reason]);
+  await expect(page.locator("[data-paused]").filter({ visible: true })).toHaveText([reason, reason]);
   // So is all that needs the server, each where it stands.
   const search = page.getByRole("button", { name: "Search", exact: true });
   const picker = page.locator("input[type=file]").first();

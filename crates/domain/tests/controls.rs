@@ -1,16 +1,19 @@
 //! What people ask of jobs and documents: every state with every command, and random commands between random work.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+mod common;
+
+use common::chunks;
 use domain::{
-    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    ids::DocumentId,
     ingest::{
-        self, Checkpoint, DocumentState, Failure, JobState, NewChunk, ReportError, Stage, Upload,
+        self, Checkpoint, DocumentState, Failure, JobState, ReportError, Stage,
         control::{self, Asked, Control, DocumentControl, Retry, RetryScope},
     },
     message::Facts,
     rag::RagConfig,
     resource::CANCELLED,
-    status::{DocumentStatus, IllegalMove, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus},
+    status::{DocumentStatus, IllegalMove, JobRequest, JobStatus, PhaseName, PhaseStatus},
     step::Step,
     timestamp::Timestamp,
 };
@@ -38,22 +41,6 @@ fn config() -> RagConfig {
     RagConfig::default()
 }
 
-fn chunks(n: u32) -> Vec<NewChunk> {
-    (0..n)
-        .map(|ordinal| NewChunk {
-            id: ChunkId::new(Uuid::from_u128(1_000 + u128::from(ordinal))),
-            ordinal,
-            text: "text".into(),
-            content_hash: String::new(),
-            page: None,
-            heading: None,
-            char_start: 0,
-            char_end: 4,
-            token_count: 1,
-        })
-        .collect()
-}
-
 fn failure(retryable: bool) -> Checkpoint {
     let (code, message) = ("unreadable".into(), "The file could not be read.".into());
     Checkpoint::Failed(Failure { code, message, hint: None, retryable })
@@ -61,24 +48,7 @@ fn failure(retryable: bool) -> Checkpoint {
 
 impl Bench {
     fn new(documents: u32) -> Self {
-        let uploads: Vec<Upload> = (0..documents)
-            .map(|n| Upload {
-                id: DocumentId::new(Uuid::from_u128(100 + u128::from(n))),
-                filename: format!("{n}.txt"),
-                mime_type: "text/plain".into(),
-                size_bytes: 10,
-                content_hash: String::new(),
-            })
-            .collect();
-        let (job, docs, _) = ingest::create(
-            JobId::new(Uuid::from_u128(1)),
-            JobKind::Upload,
-            UserId::new(Uuid::from_u128(2)),
-            WorkspaceId::new(Uuid::from_u128(3)),
-            &uploads,
-            &config(),
-            Timestamp::from_micros(0),
-        );
+        let (job, docs) = common::new_job(documents, &config(), Timestamp::from_micros(0));
         let tasks = vec![Task::Waits; docs.len()];
         Self { job, docs, tasks, clock: 0 }
     }

@@ -3,12 +3,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+mod common;
+
 use domain::{
     crawl::{Change, Crawl, SkipReason},
     event::Event,
     ids::{DocumentId, JobId, UserId, WorkspaceId},
     ingest::{
-        self, Checkpoint, Discovered, DocumentState, Failure, JobState, NewChunk, PageOutcome, Stage, Upload,
+        self, Checkpoint, Discovered, DocumentState, Failure, JobState, PageOutcome, Stage, Upload,
         control::{self, Retry},
     },
     message::Facts,
@@ -65,20 +67,6 @@ fn upload(n: u128) -> Upload {
     }
 }
 
-fn chunk() -> NewChunk {
-    NewChunk {
-        id: domain::ChunkId::new(Uuid::from_u128(7)),
-        ordinal: 0,
-        text: "text".into(),
-        content_hash: String::new(),
-        page: None,
-        heading: None,
-        char_start: 0,
-        char_end: 4,
-        token_count: 1,
-    }
-}
-
 fn failure() -> Checkpoint {
     Checkpoint::Failed(Failure {
         code: "no_text".into(),
@@ -92,8 +80,8 @@ fn failure() -> Checkpoint {
 fn next(doc: &DocumentState) -> Checkpoint {
     match doc.stage {
         Stage::Loading => Checkpoint::Loaded { pages: Some(3), characters: 9, title: None, warnings: vec![] },
-        Stage::Chunking => Checkpoint::Chunked { chunks: vec![chunk()] },
-        Stage::Embedding => Checkpoint::Embedded { vectors: vec![(chunk().id, vec![1.0])] },
+        Stage::Chunking => Checkpoint::Chunked { chunks: vec![common::chunk(0)] },
+        Stage::Embedding => Checkpoint::Embedded { vectors: vec![(common::chunk(0).id, vec![1.0])] },
         Stage::Indexing | Stage::Done => Checkpoint::Indexed,
     }
 }

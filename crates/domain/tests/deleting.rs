@@ -2,11 +2,14 @@
 //! that deletes a workspace.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+mod common;
+
+use common::chunks;
 use domain::{
     Event,
-    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
+    ids::{JobId, UserId, WorkspaceId},
     ingest::{
-        self, Checkpoint, DocumentState, JobState, NewChunk, Stage, Upload, control,
+        self, Checkpoint, DocumentState, JobState, Stage, control,
         deletion::{self, UNDO_OVER},
     },
     message::Facts,
@@ -30,36 +33,7 @@ fn at(n: i64) -> Timestamp {
 }
 
 fn create(documents: u32) -> (JobState, Vec<DocumentState>) {
-    let uploads: Vec<Upload> = (0..documents)
-        .map(|n| Upload {
-            id: DocumentId::new(Uuid::from_u128(100 + u128::from(n))),
-            filename: format!("{n}.txt"),
-            mime_type: "text/plain".into(),
-            size_bytes: 10,
-            content_hash: String::new(),
-        })
-        .collect();
-    let (user, workspace) = (UserId::new(Uuid::from_u128(2)), WorkspaceId::new(Uuid::from_u128(3)));
-    let config = RagConfig::default();
-    let (job, docs, _) =
-        ingest::create(job_id(1), JobKind::Upload, user, workspace, &uploads, &config, at(0));
-    (job, docs)
-}
-
-fn chunks(n: u32) -> Vec<NewChunk> {
-    (0..n)
-        .map(|ordinal| NewChunk {
-            id: ChunkId::new(Uuid::from_u128(1_000 + u128::from(ordinal))),
-            ordinal,
-            text: "text".into(),
-            content_hash: String::new(),
-            page: None,
-            heading: None,
-            char_start: 0,
-            char_end: 4,
-            token_count: 1,
-        })
-        .collect()
+    common::new_job(documents, &RagConfig::default(), at(0))
 }
 
 /// One piece of work; false when nothing is left.

@@ -2,16 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+mod common;
+
+use common::chunks;
 use domain::{
     event::Event,
-    ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
-    ingest::{self, Checkpoint, DocumentState, Failure, JobState, NewChunk, Stage, Upload},
+    ids::DocumentId,
+    ingest::{self, Checkpoint, DocumentState, Failure, JobState, Stage},
     message::{Facts, WRITTEN, friendly},
     rag::{RagConfig, RetrieverType},
     report::DocumentReport,
     resource::PhaseDetail,
     shown::Shown,
-    status::{DocumentStatus, Halt, JobKind, JobStatus, PhaseStatus},
+    status::{DocumentStatus, Halt, JobStatus, PhaseStatus},
     step::Step,
     timestamp::Timestamp,
 };
@@ -28,42 +31,7 @@ fn config(embeds: bool) -> RagConfig {
 }
 
 fn new_job(documents: u32, embeds: bool) -> (JobState, Vec<DocumentState>) {
-    let uploads: Vec<Upload> = (0..documents)
-        .map(|n| Upload {
-            id: DocumentId::new(Uuid::from_u128(100 + u128::from(n))),
-            filename: format!("{n}.txt"),
-            mime_type: "text/plain".into(),
-            size_bytes: 10,
-            content_hash: String::new(),
-        })
-        .collect();
-    let (job, docs, told) = ingest::create(
-        JobId::new(Uuid::from_u128(1)),
-        JobKind::Upload,
-        UserId::new(Uuid::from_u128(2)),
-        WorkspaceId::new(Uuid::from_u128(3)),
-        &uploads,
-        &config(embeds),
-        at(0),
-    );
-    assert_eq!(told.events.len(), documents as usize + 1);
-    (job, docs)
-}
-
-fn chunks(n: u32) -> Vec<NewChunk> {
-    (0..n)
-        .map(|ordinal| NewChunk {
-            id: ChunkId::new(Uuid::from_u128(1_000 + u128::from(ordinal))),
-            ordinal,
-            text: "text".into(),
-            content_hash: String::new(),
-            page: None,
-            heading: None,
-            char_start: 0,
-            char_end: 4,
-            token_count: 1,
-        })
-        .collect()
+    common::new_job(documents, &config(embeds), at(0))
 }
 
 fn failure() -> Checkpoint {

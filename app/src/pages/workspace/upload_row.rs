@@ -36,8 +36,8 @@ pub fn UploadRow(key_of: u64) -> impl IntoView {
         State::Refused(reason) | State::Broken(reason) => Some(reason),
         State::Sending(_, speed) => speed.map(sentence),
         State::Waiting => before.get().map(place),
-        State::Held(_) => Some("No answer; it goes on by itself.".to_owned()),
-        State::Reselect(_) => other.get().or_else(|| Some("Choose the file again to go on.".to_owned())),
+        State::Held(_) => Some("Goes on by itself.".to_owned()),
+        State::Reselect(_) => other.get().or_else(|| Some("Choose the file again.".to_owned())),
         State::Paused(_) | State::Kept | State::Joining => None,
     };
     let word = move || match state.get() {

@@ -170,18 +170,19 @@ impl State {
             .find(|row| row.state.job.user_id == user && row.command_id.as_deref() == Some(command))
     }
 
+    /// The passages of the document's run that have no vector yet.
+    fn unembedded(&self, document: DocumentId) -> BTreeSet<ChunkId> {
+        let all = self.chunks_of_run(document).iter().map(|c| c.id);
+        all.filter(|id| !self.vectors.contains_key(id)).collect()
+    }
+
     /// The vectors of a batch that are really new: of chunks that are there and have none yet.
     pub(super) fn new_vectors(
         &self,
         document: DocumentId,
         vectors: Vec<(ChunkId, Vec<f32>)>,
     ) -> Vec<(ChunkId, Vec<f32>)> {
-        let mut wanted: BTreeSet<_> = self
-            .chunks_of_run(document)
-            .iter()
-            .map(|c| c.id)
-            .filter(|id| !self.vectors.contains_key(id))
-            .collect();
+        let mut wanted = self.unembedded(document);
         vectors.into_iter().filter(|(id, _)| wanted.remove(id)).collect()
     }
 
@@ -191,12 +192,7 @@ impl State {
         document: DocumentId,
         mut passages: Vec<(ChunkId, ChunkId)>,
     ) -> Vec<(ChunkId, ChunkId)> {
-        let mut wanted: BTreeSet<_> = self
-            .chunks_of_run(document)
-            .iter()
-            .map(|c| c.id)
-            .filter(|id| !self.vectors.contains_key(id))
-            .collect();
+        let mut wanted = self.unembedded(document);
         passages.retain(|(mine, known)| self.vectors.contains_key(known) && wanted.remove(mine));
         passages
     }

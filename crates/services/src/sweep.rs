@@ -86,10 +86,15 @@ impl Drop for Underway {
 fn document_of(key: &str) -> Option<DocumentId> {
     let mut parts = key.split('/');
     let ("users", user) = (parts.next()?, parts.next()?.parse::<UserId>().ok()?) else { return None };
-    let kind = parts.next()?;
-    let id = parts.next()?.parse().ok()?;
+    let (kind, name) = (parts.next()?, parts.next()?);
+    // A later version has its number behind the id.
+    let (id, version) = name.split_once('.').map_or((name, None), |(id, version)| (id, Some(version)));
+    let id = id.parse().ok()?;
     let made = match (kind, parts.next()) {
-        ("documents", None) => keys::document(user, id),
+        ("documents", None) => match version {
+            None => keys::document(user, id),
+            Some(version) => keys::version(user, id, version.parse().ok()?),
+        },
         ("texts", Some(version)) => keys::text(user, id, version.parse().ok()?),
         _ => return None,
     };
@@ -167,6 +172,7 @@ mod tests {
         let (user, id) = (UserId::new(Uuid::from_u128(7)), DocumentId::new(Uuid::from_u128(8)));
         assert_eq!(document_of(&keys::document(user, id)), Some(id));
         assert_eq!(document_of(&keys::text(user, id, 3)), Some(id));
+        assert_eq!(document_of(&keys::version(user, id, 2)), Some(id));
         for other in [
             keys::export(user, domain::ExportId::new(Uuid::from_u128(8)), 1),
             keys::texts(user, id),

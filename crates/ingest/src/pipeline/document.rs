@@ -81,7 +81,9 @@ const CUT_TIME_PER_MEGABYTE: Duration = Duration::from_secs(6);
 /// A batch of chunks should take about this long, so that a gate is never far.
 const BATCH_TIME: f64 = 0.5;
 /// Passages whose vectors are copied in one transaction.
-const KNOWN_AT_ONCE: u32 = 500;
+const KNOWN_AT_ONCE: usize = 500;
+/// Passages that are asked for at once: the question looks at all of a document.
+const KNOWN_ASKED: u32 = 20_000;
 const BATCH: std::ops::RangeInclusive<usize> = 4..=64;
 
 pub(super) async fn process(context: Arc<Context>, claim: Claim, halt: Halt) -> Result<Ended, StoreError> {
@@ -419,11 +421,14 @@ impl Work<'_> {
     async fn take_known(&self) -> Result<(), Stop> {
         loop {
             self.gate()?;
-            let passages = self.context.services.jobs.known(self.claim, KNOWN_AT_ONCE).await?;
+            let passages = self.context.services.jobs.known(self.claim, KNOWN_ASKED).await?;
             if passages.is_empty() {
                 return Ok(());
             }
-            self.checkpoint(Checkpoint::Known { passages }).await?;
+            for part in passages.chunks(KNOWN_AT_ONCE) {
+                self.gate()?;
+                self.checkpoint(Checkpoint::Known { passages: part.to_vec() }).await?;
+            }
         }
     }
 

@@ -8,23 +8,30 @@ use services::ports::{Alike, Claim};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeSet;
 
-/// A passage that searches find (`old`), in the workspace of the claim, with the words of one of its run (`new`).
-const SAME: &str = "chunks AS new \
+// Both questions go by the different texts of a run, not by its passages: a document that says one thing a thousand times
+// would else be held against each of the thousand of another one.
+
+/// The passages of the run `$1` that have no vector yet.
+const LACKING: &str = "chunks AS new \
     JOIN documents AS mine ON mine.id = new.document_id AND mine.generation = new.generation \
-    JOIN chunks AS old ON old.content_hash = new.content_hash AND old.id <> new.id \
-    JOIN documents AS theirs ON theirs.id = old.document_id AND theirs.live = old.generation \
-        AND theirs.workspace_id = mine.workspace_id AND theirs.deleted_at IS NULL";
+    LEFT JOIN chunk_vectors AS vector ON vector.chunk_id = new.id \
+    WHERE mine.id = $1 AND vector.chunk_id IS NULL";
 
 pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, Fault> {
     let sql = format!(
-        "SELECT new.id AS id, MIN(old.id) AS known FROM {SAME} \
-         JOIN chunk_vectors AS theirs_vector ON theirs_vector.chunk_id = old.id \
-         LEFT JOIN chunk_vectors AS my_vector ON my_vector.chunk_id = new.id \
-         WHERE mine.id = $1 AND theirs.embedded_with = $2 AND my_vector.chunk_id IS NULL \
-         GROUP BY new.id LIMIT $3"
+        "WITH texts AS (SELECT DISTINCT new.content_hash FROM {LACKING}), \
+         known AS MATERIALIZED (SELECT texts.content_hash, (SELECT old.id FROM chunks AS old \
+             JOIN documents AS theirs ON theirs.id = old.document_id AND theirs.live = old.generation \
+             JOIN chunk_vectors AS vectors ON vectors.chunk_id = old.id \
+             WHERE old.content_hash = texts.content_hash AND theirs.workspace_id = $2 \
+             AND theirs.deleted_at IS NULL AND theirs.embedded_with = $3 LIMIT 1) AS id FROM texts) \
+         SELECT lacking.id AS id, known.id AS known \
+         FROM (SELECT new.id, new.content_hash FROM {LACKING}) AS lacking \
+         JOIN known ON known.content_hash = lacking.content_hash WHERE known.id IS NOT NULL LIMIT $4"
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(claim.document_id.to_string())
+        .bind(claim.workspace_id.to_string())
         .bind(claim.rag_config.fingerprint(true).model)
         .bind(i64::from(limit))
         .fetch_all(store.readers())
@@ -33,13 +40,19 @@ pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec
 }
 
 pub(super) async fn most_alike(store: &Store, claim: &Claim) -> Result<Option<Alike>, Fault> {
-    let sql = format!(
-        "SELECT theirs.id AS id, theirs.filename AS filename, COUNT(DISTINCT new.ordinal) AS shared FROM {SAME} \
-         WHERE mine.id = $1 AND theirs.id <> mine.id \
-         GROUP BY theirs.id, theirs.filename ORDER BY shared DESC, theirs.id LIMIT 1"
-    );
-    let row = sqlx::query(AssertSqlSafe(sql))
+    let sql = "WITH texts AS (SELECT new.content_hash, COUNT(*) AS times FROM chunks AS new \
+             JOIN documents AS mine ON mine.id = new.document_id AND mine.generation = new.generation \
+             WHERE mine.id = $1 GROUP BY new.content_hash), \
+         theirs AS (SELECT DISTINCT documents.id, documents.filename, old.content_hash FROM chunks AS old \
+             JOIN documents ON documents.id = old.document_id AND documents.live = old.generation \
+             WHERE old.content_hash IN (SELECT content_hash FROM texts) AND documents.workspace_id = $2 \
+             AND documents.id <> $1 AND documents.deleted_at IS NULL) \
+         SELECT theirs.id AS id, theirs.filename AS filename, CAST(SUM(texts.times) AS BIGINT) AS shared \
+         FROM theirs JOIN texts ON texts.content_hash = theirs.content_hash \
+         GROUP BY theirs.id, theirs.filename ORDER BY shared DESC, theirs.id LIMIT 1";
+    let row = sqlx::query(sql)
         .bind(claim.document_id.to_string())
+        .bind(claim.workspace_id.to_string())
         .fetch_optional(store.readers())
         .await?;
     row.map(|row| {

@@ -10,6 +10,7 @@ use domain::{
     ingest::{Checkpoint, Stage},
 };
 use services::ports::{Alike, Claim};
+use std::collections::BTreeSet;
 
 impl<S: JobSubject> Desk<S> {
     /// A claim on a new document that has just been cut into these passages.
@@ -76,6 +77,21 @@ async fn one_that_is_all_known_is_through_at_once(s: impl JobSubject) {
     assert!(job.phase_details.iter().all(|p| p.items_processed == p.items_total), "{job:?}");
 }
 
+async fn a_text_that_stands_in_it_many_times_is_known_each_time(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let first = d.cut(user, workspace, "a.txt", &["again", "again", "again", "once"]).await;
+    let a = d.finish(&first).await;
+    let second = d.cut(user, workspace, "b.txt", &["again", "again", "new", "again", "again"]).await;
+    let like_a = Alike { document_id: a, filename: "a.txt".into(), shared: 4 };
+    assert_eq!(d.jobs.most_alike(&second).await.unwrap(), Some(like_a));
+    let passages = d.jobs.known(&second, 10).await.unwrap();
+    let mine: BTreeSet<_> = passages.iter().map(|(mine, _)| *mine).collect();
+    assert_eq!((passages.len(), mine.len()), (4, 4), "each once");
+    d.check(&second, Checkpoint::Known { passages }).await.unwrap();
+    assert_eq!(d.jobs.unembedded(second.document_id, 10).await.unwrap().len(), 1);
+}
+
 async fn what_another_workspace_or_nobody_finds_is_not_known(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -99,5 +115,6 @@ async fn what_another_workspace_or_nobody_finds_is_not_known(s: impl JobSubject)
 on_every_store!(
     what_the_workspace_has_is_not_embedded_again,
     one_that_is_all_known_is_through_at_once,
+    a_text_that_stands_in_it_many_times_is_known_each_time,
     what_another_workspace_or_nobody_finds_is_not_known,
 );

@@ -15,6 +15,7 @@ use std::process::Command;
 
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
+use crate::stamp::{Inputs, StampFile};
 use crate::tally::Tally;
 use crate::toolchain::Toolchain;
 use crate::{dev, lint, packs, shell};
@@ -44,6 +45,11 @@ pub fn both_ways(project: &Project, toolchain: &Toolchain) -> Done<Tally> {
     }
     let target = project.target.join("leptos");
     let site = target.join("site");
+    let (agreed, stamp) = (StampFile::at(target.join("agreed.stamp")), builders(project)?);
+    if agreed.matches(&stamp) {
+        shell::say("what builds the site is as it was when both ways last agreed, so they were not compared again");
+        return Ok(Tally { skipped: 1, ..Tally::default() });
+    }
     shell::timed("building the site with cargo-leptos", || {
         let mut build = Command::new("cargo");
         toolchain.environment(&mut build);
@@ -63,7 +69,23 @@ pub fn both_ways(project: &Project, toolchain: &Toolchain) -> Done<Tally> {
     for difference in &differences {
         shell::say(format!("the two ways of building the site differ: {difference}"));
     }
+    if differences.is_empty() {
+        agreed.keep(&stamp)?;
+    }
     Ok(Tally::one(differences.is_empty()))
+}
+
+/// What decides how the site is built, whatever is in it. Comparing takes minutes, and a change of a page is built by both
+/// ways alike.
+fn builders(project: &Project) -> Done<String> {
+    let mut inputs = Inputs::new();
+    for file in ["Cargo.toml", "Cargo.lock", ".cargo/config.toml", "style/package-lock.json"] {
+        inputs = inputs.file(file, &project.root.join(file))?;
+    }
+    for dir in ["crates/xtask", "crates/xtask-bindgen", "frontend"] {
+        inputs = inputs.dir(&project.root.join(dir), |_| true)?;
+    }
+    Ok(inputs.stamp())
 }
 
 fn made(site: &Path, hash_file: &Path, project: &Project) -> Done<Made> {

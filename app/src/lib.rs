@@ -13,6 +13,7 @@ mod early;
 mod effect;
 mod error;
 mod forms;
+mod kept;
 mod layout;
 pub mod live;
 mod locks;

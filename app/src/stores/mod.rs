@@ -111,6 +111,15 @@ impl Stores {
         self.change(|s| Some(s.documents.watch(id, || s.known.live_document(id)))).unwrap_or_default()
     }
 
+    /// A document and its job as they are now, for whoever does not stay to watch.
+    pub fn document_now(self, id: DocumentId) -> (Option<Document>, Option<Job>) {
+        self.change(|s| {
+            let document = s.known.live_document(id);
+            let job = document.as_ref().and_then(|d| s.known.job(d.job_id?).cloned());
+            (document, job)
+        })
+    }
+
     /// The steps of a document in the order in which they began.
     pub fn steps(self, id: DocumentId) -> Watched<Vec<FileProgress>> {
         self.change(|s| Some(s.steps.watch(id, || s.known.known_steps(id)))).unwrap_or_default()

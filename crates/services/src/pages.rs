@@ -3,9 +3,13 @@
 
 use crate::{Error, Result, Services, ports::PageQuery};
 use domain::{
-    DocumentId, Job, JobId, JobStatus, User, UserId, WorkspaceId,
+    DocumentId, Job, JobId, User, UserId, WorkspaceId,
     pages::{DocumentPage, JobPage, Shell, Since, WorkspacePage},
 };
+use std::collections::BTreeSet;
+
+/// How many jobs the tray of every page can know of.
+const JOBS_UNDER_WAY: u32 = 150;
 
 impl Services {
     async fn since(&self, user: UserId) -> Result<Since> {
@@ -15,10 +19,7 @@ impl Services {
     pub async fn shell(&self, user: User) -> Result<Shell> {
         let since = self.since(user.id).await?;
         let workspaces = self.workspaces.workspaces(user.id, PageQuery::first(PageQuery::MAX)).await?.items;
-        let mut jobs = vec![];
-        for status in [JobStatus::Running, JobStatus::Paused, JobStatus::Pending] {
-            jobs.extend(self.jobs.jobs(user.id, Some(status), PageQuery::first(50)).await?.items);
-        }
+        let jobs = self.jobs.jobs_under_way(user.id, JOBS_UNDER_WAY).await?;
         Ok(Shell { since, user, workspaces, jobs, max_file_bytes: self.limits.file_bytes })
     }
 
@@ -32,10 +33,11 @@ impl Services {
         let workspace = self.workspace(user, id).await?;
         let documents = self.documents.documents(user, id, page).await?;
         let mut jobs: Vec<Job> = self.jobs.newest_job(user, id).await?.into_iter().collect();
-        for job_id in documents.items.iter().filter_map(|d| d.job_id) {
-            if !jobs.iter().any(|j| j.job_id == job_id) {
-                jobs.extend(self.jobs.job(user, job_id).await?);
-            }
+        let known = jobs.first().map(|job| job.job_id);
+        let others: BTreeSet<JobId> =
+            documents.items.iter().filter_map(|d| d.job_id).filter(|id| Some(*id) != known).collect();
+        if !others.is_empty() {
+            jobs.extend(self.jobs.jobs_by_id(user, &others.into_iter().collect::<Vec<_>>()).await?);
         }
         Ok(WorkspacePage { since, workspace, documents, jobs })
     }

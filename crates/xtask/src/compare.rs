@@ -47,7 +47,9 @@ pub fn both_ways(project: &Project, toolchain: &Toolchain) -> Done<Tally> {
     let site = target.join("site");
     let (agreed, stamp) = (StampFile::at(target.join("agreed.stamp")), builders(project)?);
     if agreed.matches(&stamp) {
-        shell::say("what builds the site is as it was when both ways last agreed, so they were not compared again");
+        shell::say(
+            "what builds the site is as it was when both ways last agreed, so they were not compared again",
+        );
         return Ok(Tally { skipped: 1, ..Tally::default() });
     }
     shell::timed("building the site with cargo-leptos", || {

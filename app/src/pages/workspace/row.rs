@@ -2,6 +2,7 @@
 use super::selection::{Chosen, Selection};
 use crate::{
     components::{Ago, DocumentProgress, FileName, FileTypeIcon, IconButton, IconName, StatusBadge, words},
+    kept::kept,
     stores::{JobState, Stores},
     view,
 };
@@ -10,6 +11,21 @@ use leptos::prelude::*;
 
 #[component]
 pub fn DocumentRow(id: DocumentId) -> impl IntoView {
+    kept(move || says(id), move || drawn(id))
+}
+
+/// All that a row shows before the page is alive.
+fn says(id: DocumentId) -> String {
+    let selects = use_context::<Selection>().is_some();
+    let (document, job) = Stores::expect().document_now(id);
+    let shown = document.as_ref().map(|d| Shown::of_document(d, job.as_ref()));
+    let of = document
+        .as_ref()
+        .map(|d| (&d.filename, &d.mime_type, what_happens(d), d.size_bytes, d.created_at, d.progress));
+    format!("row {:?}", (id, selects, shown, of))
+}
+
+fn drawn(id: DocumentId) -> AnyView {
     let document = RwSignal::from(Stores::expect().document(id));
     let shown = document_shown(id);
     let name = Signal::derive(move || of(document, |d| d.filename.clone()));

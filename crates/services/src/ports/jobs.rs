@@ -154,6 +154,12 @@ pub trait JobStore: Send + Sync {
 
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError>;
 
+    /// Those of them that are the user's, in no particular order.
+    async fn jobs_by_id(&self, user: UserId, ids: &[JobId]) -> Result<Vec<Job>, StoreError>;
+
+    /// What has not ended: first what runs, then what is paused, then what waits; the newest first in each.
+    async fn jobs_under_way(&self, user: UserId, limit: u32) -> Result<Vec<Job>, StoreError>;
+
     /// Newest first.
     async fn jobs(
         &self,

@@ -32,6 +32,7 @@ pub(crate) use withdraw::{delete, restore};
 pub(crate) use words::reword;
 
 use crate::{
+    bulk,
     fault::Fault,
     open::Store,
     page::{Cursor, limit_of, paged},
@@ -116,6 +117,39 @@ impl Store {
             .fetch_optional(self.readers())
             .await?;
         row.as_ref().map(shown_job).transpose()
+    }
+
+    async fn read_jobs_by_id(&self, user: UserId, ids: &[JobId]) -> Result<Vec<Job>, Fault> {
+        let mut jobs = Vec::with_capacity(ids.len());
+        for part in bulk::parts(ids, 64) {
+            let sql = format!(
+                "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.user_id = $1 AND jobs.id IN ({})",
+                bulk::list(2, part.len())
+            );
+            let mut query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
+            for id in part {
+                query = query.bind(id.to_string());
+            }
+            for row in query.fetch_all(self.readers()).await? {
+                jobs.push(shown_job(&row)?);
+            }
+        }
+        Ok(jobs)
+    }
+
+    async fn read_jobs_under_way(&self, user: UserId, limit: u32) -> Result<Vec<Job>, Fault> {
+        let sql = format!(
+            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs \
+             WHERE jobs.user_id = $1 AND jobs.status IN ('running', 'paused', 'pending') \
+             ORDER BY CASE jobs.status WHEN 'running' THEN 0 WHEN 'paused' THEN 1 ELSE 2 END, \
+             jobs.created_at DESC, jobs.id DESC LIMIT $2"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(user.to_string())
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await?;
+        rows.iter().map(shown_job).collect()
     }
 
     async fn read_jobs(
@@ -250,6 +284,14 @@ impl JobStore for Store {
 
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError> {
         Ok(self.read_job(user, id).await?)
+    }
+
+    async fn jobs_by_id(&self, user: UserId, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+        Ok(self.read_jobs_by_id(user, ids).await?)
+    }
+
+    async fn jobs_under_way(&self, user: UserId, limit: u32) -> Result<Vec<Job>, StoreError> {
+        Ok(self.read_jobs_under_way(user, limit).await?)
     }
 
     async fn jobs(

@@ -183,6 +183,26 @@ impl JobStore for MemoryStore {
         Ok(state.jobs.get(&id).filter(|row| row.state.job.user_id == user).map(|row| state.shown(row)))
     }
 
+    async fn jobs_by_id(&self, user: UserId, ids: &[JobId]) -> Result<Vec<Job>, StoreError> {
+        let state = self.lock();
+        let rows = ids.iter().filter_map(|id| state.jobs.get(id));
+        Ok(rows.filter(|row| row.state.job.user_id == user).map(|row| state.shown(row)).collect())
+    }
+
+    async fn jobs_under_way(&self, user: UserId, limit: u32) -> Result<Vec<Job>, StoreError> {
+        let state = self.lock();
+        let turn = |status| match status {
+            JobStatus::Running => Some(0),
+            JobStatus::Paused => Some(1),
+            JobStatus::Pending => Some(2),
+            JobStatus::Completed | JobStatus::Failed | JobStatus::Cancelled => None,
+        };
+        let of_user = state.jobs.values().filter(|row| row.state.job.user_id == user);
+        let mut rows: Vec<_> = of_user.filter_map(|row| Some((turn(row.state.job.status)?, row))).collect();
+        rows.sort_by_key(|(turn, row)| (*turn, Reverse((row.state.job.created_at, row.state.job.job_id))));
+        Ok(rows.into_iter().take(limit as usize).map(|(_, row)| state.shown(row)).collect())
+    }
+
     async fn jobs(
         &self,
         user: UserId,

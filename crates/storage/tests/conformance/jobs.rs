@@ -5,7 +5,8 @@ use crate::{
     on_every_store,
 };
 use domain::{
-    DocumentStatus, Event, Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId, resource::Page,
+    DocumentStatus, Event, Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId,
+    ingest::control::Control, resource::Page,
 };
 use services::ports::{NewJob, PageQuery, StoreError};
 use std::sync::Arc;
@@ -125,6 +126,38 @@ async fn jobs_are_listed_newest_first_page_by_page(s: impl JobSubject) {
     assert_eq!(done.iter().map(|j| j.job_id).collect::<Vec<_>>(), [first.job_id]);
     let waiting = d.jobs.jobs(user, Some(JobStatus::Pending), PageQuery::first(200)).await.unwrap().items;
     assert_eq!(waiting.len(), 6);
+}
+
+async fn jobs_under_way_come_by_what_they_do_and_jobs_by_their_ids(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (stranger, elsewhere) = d.home().await;
+    let mut made = vec![];
+    for n in 0..5 {
+        made.push(d.upload(user, workspace, &[&format!("{n}.txt")]).await.0.job_id);
+    }
+    let running = d.claim_one("w").await;
+    let strange = d.upload(stranger, elsewhere, &["s.txt"]).await.0.job_id;
+    d.jobs.control(user, made[3], Control::Pause, d.now()).await.unwrap();
+    d.jobs.control(user, made[4], Control::Cancel { keep_results: true }, d.now()).await.unwrap();
+
+    let under_way = d.jobs.jobs_under_way(user, 10).await.unwrap();
+    let waiting: Vec<JobId> = made[..3].iter().rev().copied().filter(|id| *id != running.job_id).collect();
+    let wanted: Vec<JobId> = [running.job_id, made[3]].into_iter().chain(waiting).collect();
+    assert_eq!(under_way.iter().map(|j| j.job_id).collect::<Vec<_>>(), wanted);
+    for job in &under_way {
+        assert_eq!(Some(job), d.jobs.job(user, job.job_id).await.unwrap().as_ref());
+    }
+    assert_eq!(d.jobs.jobs_under_way(user, 2).await.unwrap(), under_way[..2]);
+
+    let asked = [made[4], strange, made[0], JobId::new(d.document_id().uuid())];
+    let mut found: Vec<JobId> =
+        d.jobs.jobs_by_id(user, &asked).await.unwrap().iter().map(|j| j.job_id).collect();
+    found.sort_unstable();
+    let mut mine = [made[0], made[4]];
+    mine.sort_unstable();
+    assert_eq!(found, mine);
+    assert_eq!(d.jobs.jobs_by_id(user, &[]).await.unwrap(), []);
 }
 
 async fn a_cursor_that_no_list_gave_out_is_no_page(s: impl JobSubject) {
@@ -325,6 +358,7 @@ on_every_store!(
     nobody_makes_a_job_in_anothers_workspace,
     others_see_nothing,
     jobs_are_listed_newest_first_page_by_page,
+    jobs_under_way_come_by_what_they_do_and_jobs_by_their_ids,
     a_cursor_that_no_list_gave_out_is_no_page,
     the_newest_job_of_a_workspace_is_found,
     a_waiting_job_tells_how_many_go_first,

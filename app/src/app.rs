@@ -52,6 +52,8 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/w/:id/jobs/:job") view=Page::Job ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id/analytics") view=Page::Analytics ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id/history") view=Page::DocumentHistory ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/retrieval") view=Page::Retrieval ssr=SsrMode::InOrder />
+                    <Route path=path!("/d/:id/chunks/:chunk") view=Page::Passage ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id") view=Page::Document ssr=SsrMode::InOrder />
                     <ParentRoute path=path!("/settings") view=Page::Settings ssr=SsrMode::InOrder>
                         <Route path=path!("/profile") view=Page::Profile ssr=SsrMode::InOrder />

@@ -1,6 +1,6 @@
 //! Addresses inside the site: where a sign-in may lead, and how a text goes into a query.
 
-use domain::{DocumentId, JobId, WorkspaceId};
+use domain::{ChunkId, DocumentId, JobId, WorkspaceId};
 
 pub const SETTINGS_PROFILE: &str = "/settings/profile";
 pub const SETTINGS_PASSWORD: &str = "/settings/password";
@@ -73,6 +73,16 @@ pub fn job(workspace: WorkspaceId, id: JobId) -> String {
 /// The page of a document.
 pub fn document(id: DocumentId) -> String {
     format!("/d/{id}")
+}
+
+/// The page on which the retrieval of a workspace is tried.
+pub fn retrieval(id: WorkspaceId) -> String {
+    format!("/w/{id}/retrieval")
+}
+
+/// The page of a passage.
+pub fn passage(document: DocumentId, id: ChunkId) -> String {
+    format!("/d/{document}/chunks/{id}")
 }
 
 /// The page of a RAG config: of a workspace, or the person's default.

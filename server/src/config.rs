@@ -2,7 +2,7 @@
 //! `insighthub.toml`, then the default. Nothing here opens a database or a socket.
 
 use crate::{
-    adapters::{ChatServer, EmbeddingServer},
+    adapters::{ChatServer, EmbeddingServer, RerankServer},
     http::Proxies,
 };
 use domain::crawl::Allowed;
@@ -92,6 +92,21 @@ pub const SETTINGS: &[Setting] = &[
         Default::None,
         "its models that are offered, parted by commas; none: those of its list that look like embedding models",
     ),
+    Setting {
+        key: "rerank_url",
+        env: "RERANK_URL",
+        default: Default::None,
+        about: "server of a cross-encoder with /v1/rerank, such as vLLM, Jina or Cohere; or the whole address of the call",
+        secret: true,
+    },
+    setting("rerank_model", "RERANK_MODEL", Default::None, "the model to ask there; none: the server has only one"),
+    Setting {
+        key: "rerank_key",
+        env: "RERANK_KEY",
+        default: Default::None,
+        about: "key of that server",
+        secret: true,
+    },
     Setting {
         key: "llm_url",
         env: "LLM_URL",
@@ -266,6 +281,7 @@ pub struct Config {
     pub database_url: String,
     pub models_dir: PathBuf,
     pub embeddings: Option<EmbeddingServer>,
+    pub rerank: Option<RerankServer>,
     pub llm: Option<ChatServer>,
     /// The language model may be told the name of a file.
     pub llm_file_names: bool,
@@ -388,6 +404,7 @@ impl Raw {
                 .map_or_else(|| default_database(&data_dir), str::to_owned),
             models_dir: path("models_dir").unwrap_or_else(default_models),
             embeddings: self.embeddings()?,
+            rerank: self.rerank()?,
             llm: self.llm()?,
             llm_file_names: self.parse("llm_file_names")?.unwrap_or(false),
             site_root: path("site_root").unwrap_or_else(default_site),
@@ -409,6 +426,13 @@ impl Raw {
         let models = self.text("embeddings_models").unwrap_or_default().split(',').map(str::trim);
         server.key = self.text("embeddings_key").map(str::to_owned);
         server.models = models.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        Ok(Some(server))
+    }
+
+    fn rerank(&self) -> Result<Option<RerankServer>, ConfigError> {
+        let Some(mut server) = self.parse::<RerankServer>("rerank_url")? else { return Ok(None) };
+        self.text("rerank_model").unwrap_or_default().trim().clone_into(&mut server.model);
+        server.key = self.text("rerank_key").map(str::to_owned);
         Ok(Some(server))
     }
 
@@ -439,7 +463,7 @@ impl Raw {
             };
             let value = match s.key {
                 // A secret as a whole; the others have one within.
-                "embeddings_key" | "llm_key" if !value.is_empty() => "…".to_owned(),
+                "embeddings_key" | "rerank_key" | "llm_key" if !value.is_empty() => "…".to_owned(),
                 _ if s.secret => masked(&value),
                 _ => value,
             };

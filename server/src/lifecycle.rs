@@ -4,7 +4,7 @@
 use crate::{
     adapters::{
         Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, SystemClock,
-        TimeOrderedIds, WebFetcher,
+        RemoteReranker, TimeOrderedIds, WebFetcher,
     },
     cli::Role,
     config::{self, Config},
@@ -13,6 +13,7 @@ use crate::{
     http::{self, AppState, Shared, Site},
     pages,
 };
+use chat::Retrieval;
 use ingest::{
     chunk::Cutter,
     crawl::{self, CrawlerOptions},
@@ -22,9 +23,9 @@ use ingest::{
 use messaging::InProcessBus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Door, Error, Seals, Services, SignUp, VectorCache, Wording,
+    Client, Door, Error, Seals, Services, SignUp, Wording,
     live::Hub,
-    ports::{Bus, Clock, Ids, Secrets, Wordsmith},
+    ports::{Bus, Clock, CrossEncoder, Ids, Secrets, Wordsmith},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -120,6 +121,9 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         .ok_or_else(|| StartError::Refused("the key of the forms is of no use".to_owned()))?;
     let whole = Arc::new(store.clone());
     let wording = Arc::new(Wording::new(whole.clone(), llm, config.llm_file_names));
+    let reranker = config.rerank.clone().map(RemoteReranker::new).transpose().map_err(StartError::Refused)?;
+    let reranker = reranker.map(|model| Arc::new(model) as Arc<dyn CrossEncoder>);
+    let retriever = Arc::new(Retrieval::new(whole.clone(), embedder.clone(), reranker, VECTOR_CACHE));
     let services = Services {
         accounts: whole.clone(),
         sessions: whole.clone(),
@@ -142,13 +146,15 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         rag_configs: whole.clone(),
         file_types: Arc::new(ByContent),
         fetcher: Arc::new(fetcher),
-        hub: Hub::new(whole, bus.clone(), config.limits.streams),
+        hub: Hub::new(whole.clone(), bus.clone(), config.limits.streams),
         bus,
         clock,
         ids,
         secrets,
         hasher: Arc::new(Argon2Hasher::new(cores)),
-        vectors: Arc::new(VectorCache::new(VECTOR_CACHE)),
+        retriever,
+        passages: whole.clone(),
+        cases: whole.clone(),
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
         uploads: Arc::default(),

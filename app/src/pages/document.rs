@@ -13,12 +13,13 @@ use crate::{
     clock::WorkClock,
     components::{
         Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Boundary, Button, Each, ErrorPanel, FileTypeIcon,
-        Icon, IconName, LinkButton, Now, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle,
+        Icon, IconName, LinkButton, Now, ProgressBar, RowsSkeleton, SearchField, StatusBadge, StepTimeline, TabTitle,
         Waterfall, use_now, words,
     },
     effect::effect_after,
     forms::Deed,
     live::{Live, Screen},
+    paths,
     server_fns::documents::{
         CancelDocument, PauseDocument, ResumeDocument, RetryDocument, list_chunks, list_earlier_steps,
         read_document,
@@ -36,7 +37,7 @@ use domain::{
     resource::{CANCELLED, Page as List},
     shown::Shown,
 };
-use leptos::{context::Provider, prelude::*, server_fn::ServerFn, task::spawn_local};
+use leptos::{context::Provider, ev::SubmitEvent, html, prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::hooks::use_params_map;
 use serde_json::Value;
 
@@ -384,6 +385,8 @@ struct Passages {
     failed: RwSignal<Option<AppError>>,
     /// After which of them was asked last.
     asked: StoredValue<Option<String>>,
+    /// Only those that have these words; empty: all.
+    words: RwSignal<String>,
 }
 
 impl Passages {
@@ -395,6 +398,7 @@ impl Passages {
             busy: RwSignal::new(false),
             failed: RwSignal::new(None),
             asked: StoredValue::new(None),
+            words: RwSignal::new(String::new()),
         };
         let edition = Memo::new(move |_| {
             of(document, |d| Some((d.status == DocumentStatus::Ready, d.version, d.attempt, d.chunk_count)))
@@ -415,7 +419,10 @@ impl Passages {
         self.busy.set(true);
         self.asked.set_value(after.clone());
         spawn_local(async move {
-            match list_chunks(self.id, after.clone()).await {
+            let words = self.words.get_untracked();
+            match list_chunks(self.id, after.clone(), words.clone()).await {
+                // Somebody looks for something else by now.
+                Ok(_) if self.words.try_get_untracked().is_some_and(|now| now != words) => {}
                 Ok(Wire(mut part)) => {
                     self.failed.try_set(None);
                     self.read.try_update(|all| {
@@ -438,7 +445,8 @@ impl Passages {
 
 #[component]
 fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl IntoView {
-    let Passages { read, busy, failed, .. } = chunks;
+    let Passages { read, busy, failed, words, .. } = chunks;
+    let input = NodeRef::<html::Input>::new();
     let is_empty = Memo::new(move |_| read.with(|list| list.items.is_empty()));
     let has_more = Memo::new(move |_| read.with(|list| list.next.is_some()));
     let total = move || of(document, |d| d.chunk_count);
@@ -447,8 +455,20 @@ fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl I
             <h2 class="section-title" id="chunks-title">
                 "Chunks" <span class="meta num">{move || (total() > 0).then(|| number(total()))}</span>
             </h2>
+            {move || (!words.with(String::is_empty) || has_more.get() || total() > 5).then(|| view! {
+                <form class="toolbar" role="search" on:submit=move |ev: SubmitEvent| {
+                    ev.prevent_default();
+                    words.set(input.get_untracked().map(|input| input.value()).unwrap_or_default().trim().to_owned());
+                    chunks.load(None);
+                }>
+                    <SearchField label="Search in these chunks" name="chunks" value="" maxlength=200 node=input />
+                    <Button submit=true busy>"Search"</Button>
+                </form>
+            })}
             {move || {
-                if is_empty.get() {
+                if is_empty.get() && !words.with(String::is_empty) {
+                    view! { <p class="muted" role="status">"No chunk has these words."</p> }
+                } else if is_empty.get() {
                     let why = move || match of(document, |d| Some(d.status)) {
                         Some(DocumentStatus::Failed) => "There are none, since the document could not be read to its end.",
                         Some(DocumentStatus::Ready) => "The document has no text to be cut into chunks.",
@@ -495,11 +515,17 @@ fn Passage(chunk: Chunk) -> impl IntoView {
         chunk.heading.clone(),
         chunk.page.map(|page| format!("page {page}")),
         Some(count(u64::from(chunk.token_count), "token", "tokens")),
+        chunk.edited.then(|| "edited".to_owned()),
+        (!chunk.enabled).then(|| "switched off".to_owned()),
     ];
+    let label = format!("Inspect chunk {}", chunk.ordinal + 1);
     let place = place.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     view! {
         <li class="hit" data-chunk-id=chunk.id.to_string()>
-            <p class="meta num">{place}</p>
+            <div class="row justify-between">
+                <p class="meta num">{place}</p>
+                <a class="link" href=paths::passage(chunk.document_id, chunk.id) aria-label=label>"Inspect"</a>
+            </div>
             <p class="hit-text">{chunk.text}</p>
         </li>
     }

@@ -14,8 +14,10 @@ mod job;
 mod loaded;
 mod not_found;
 mod parts;
+mod passage;
 mod problem;
 mod rag;
+mod retrieval;
 mod settings;
 mod sign_in;
 mod sign_up;
@@ -34,11 +36,13 @@ use job::{JobPage, JobsPage};
 pub use not_found::NotFound as ComponentsPage;
 pub use not_found::NotFound;
 pub use parts::Page;
+use passage::PassagePage;
 #[cfg(feature = "hydrate")]
 pub use parts::parts_here;
 #[cfg(feature = "ssr")]
 pub use parts::{Part, parts_at};
 use rag::{DefaultRagPage, WorkspaceRagPage};
+use retrieval::RetrievalPage;
 use settings::{
     AccountPage, ApiKeysPage, NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
     SettingsFrame,

@@ -5,8 +5,8 @@
 use super::problem::{ProblemView, around};
 use super::{
     AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, HomePage,
-    JobPage, JobsPage, NotificationsPage, PasswordPage, PreferencesPage, ProfilePage, SessionsPage,
-    SettingsFrame, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
+    JobPage, JobsPage, NotificationsPage, PassagePage, PasswordPage, PreferencesPage, ProfilePage,
+    RetrievalPage, SessionsPage, SettingsFrame, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
 };
 use super::{crawl_dialog, workspace_dialog};
 use crate::{components::ErrorPanel, error::UNREACHABLE, live::Live, view};
@@ -25,6 +25,8 @@ pub enum Part {
     Rag,
     Settings,
     History,
+    /// Looking at passages: one of a document, and those that a question finds.
+    Inspect,
     /// The form of a workspace, on several pages.
     Dialog,
     /// The form of a crawl.
@@ -45,6 +47,8 @@ pub enum Page {
     Jobs,
     Job,
     Analytics,
+    Retrieval,
+    Passage,
     WorkspaceRag,
     DefaultRag,
     Settings,
@@ -88,6 +92,11 @@ fn history(page: Page) -> Fetched {
     })
 }
 
+#[wasm_split(inspect, fallible, preload(fetch_inspect))]
+fn inspect(page: Page) -> Fetched {
+    Ok(if page == Page::Retrieval { RetrievalPage().into_any() } else { PassagePage().into_any() })
+}
+
 #[wasm_split(settings, fallible, preload(fetch_settings))]
 fn settings(page: Page) -> Fetched {
     Ok(match page {
@@ -124,6 +133,7 @@ impl Page {
             Self::WorkspaceHistory | Self::DocumentHistory | Self::Jobs | Self::Job | Self::Analytics => {
                 Part::History
             }
+            Self::Retrieval | Self::Passage => Part::Inspect,
             Self::Settings
             | Self::Profile
             | Self::Password
@@ -144,6 +154,7 @@ impl Page {
             Self::WorkspaceHistory | Self::DocumentHistory | Self::Jobs | Self::Job | Self::Analytics => {
                 history(self).await
             }
+            Self::Retrieval | Self::Passage => inspect(self).await,
             _ => settings(self).await,
         }
     }
@@ -160,6 +171,7 @@ impl Part {
             Self::Rag => "rag",
             Self::Settings => "settings",
             Self::History => "history",
+            Self::Inspect => "inspect",
             Self::Dialog => "dialog",
             Self::Crawl => "crawl",
         }
@@ -173,6 +185,7 @@ impl Part {
             Self::Rag => fetch_rag().await,
             Self::Settings => fetch_settings().await,
             Self::History => fetch_history().await,
+            Self::Inspect => fetch_inspect().await,
             Self::Dialog => workspace_dialog::fetch_dialog().await,
             Self::Crawl => crawl_dialog::fetch_crawl().await,
         }
@@ -190,7 +203,9 @@ pub fn parts_at(path: &str) -> &'static [Part] {
         (Some("w"), Some(_), Some("rag"), None) => &[Part::Rag],
         (Some("w"), Some(_), Some("history" | "analytics"), None) => &[Part::History],
         (Some("w"), Some(_), Some("jobs"), _) => &[Part::History],
+        (Some("w"), Some(_), Some("retrieval"), None) => &[Part::Inspect],
         (Some("d"), Some(_), Some("history"), None) => &[Part::History],
+        (Some("d"), Some(_), Some("chunks"), Some(_)) => &[Part::Inspect],
         (Some("d"), Some(_), None, _) => &[Part::Document],
         (Some("settings"), Some("rag"), None, _) => &[Part::Settings, Part::Rag],
         (Some("settings"), Some(_), None, _) => &[Part::Settings],
@@ -261,7 +276,7 @@ mod tests {
 
     #[test]
     fn an_address_names_the_parts_of_its_page() {
-        let some: [(&str, &[Part]); 15] = [
+        let some: [(&str, &[Part]); 17] = [
             ("/", &[Part::Home]),
             ("/w/1", &[Part::Workspace]),
             ("/w/1/", &[Part::Workspace]),
@@ -270,7 +285,9 @@ mod tests {
             ("/w/1/analytics", &[Part::History]),
             ("/w/1/jobs", &[Part::History]),
             ("/w/1/jobs/2", &[Part::History]),
+            ("/w/1/retrieval", &[Part::Inspect]),
             ("/d/1", &[Part::Document]),
+            ("/d/1/chunks/2", &[Part::Inspect]),
             ("/d/1/history", &[Part::History]),
             ("/settings/profile", &[Part::Settings]),
             ("/settings/rag", &[Part::Settings, Part::Rag]),

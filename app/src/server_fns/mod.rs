@@ -6,6 +6,7 @@ pub mod documents;
 pub mod history;
 pub mod jobs;
 pub mod rag;
+pub mod retrieval;
 pub mod settings;
 pub mod shell;
 pub mod workspaces;

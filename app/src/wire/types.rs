@@ -6,8 +6,10 @@ use super::FromJson;
 use crate::{
     forms::FormState,
     server_fns::{
+        documents::{Around, PassagePage},
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
+        retrieval::{RetrievalPage, TriedCase, TriedHit},
     },
     upload::{Accepted, Answer, Rejected},
 };
@@ -28,7 +30,7 @@ use domain::{
     },
     resource::{
         Attempt, Chunk, Counts, Density, DocumentError, DocumentRef, Language, Metrics, Notifications, Page,
-        SearchHit, Session, Theme, Warning, no_metadata,
+        Scored, Scores, SearchHit, Session, Theme, Warning, no_metadata,
     },
     status::{Halt, JobRequest, PhaseStatus, Processor},
 };
@@ -194,8 +196,11 @@ objects! {
         char_end,
         token_count,
         enabled,
+        edited,
     }
-    SearchHit { chunk, document, score }
+    Scored { score, rank }
+    Scores { vector, keyword, graph, fused, rerank }
+    SearchHit { chunk, document, score, scores }
 
     Job {
         job_id,
@@ -307,6 +312,24 @@ objects! {
     EmbeddingModel { name, dim, max_tokens, provider, state, detail }
     RagChoice { name, available, detail }
     RagPage { workspace, config, base, is_default, options }
+    RetrievalPage {
+        name,
+        question,
+        retriever,
+        rerank,
+        top_k,
+        retrievers,
+        reranks,
+        saved,
+        trouble,
+        hits,
+        cases,
+        verdict,
+    }
+    TriedHit { document, chunk, filename, place, text, columns }
+    TriedCase { id, question, wanted, passed, outcome }
+    PassagePage { document, filename, chunk, around, previous, next, embeds }
+    Around { before, passage, behind }
     PreviewChunk { text, chars, tokens }
     HistoryPage { name, lines }
     HistoryLine { seq, at, about, page, told, from, to, who }
@@ -569,6 +592,7 @@ mod tests {
             char_end: 15,
             token_count: 2,
             enabled: true,
+            edited: true,
         }
     }
 
@@ -621,7 +645,12 @@ mod tests {
     #[test]
     fn answers_of_server_functions_read_back() {
         let named = DocumentRef { id: id(2), filename: "a.md".into(), mime_type: "text/markdown".into() };
-        reads_back(vec![SearchHit { chunk: chunk(), document: named, score: 0.73 }]);
+        let scores = Scores {
+            vector: Some(Scored { score: 0.73, rank: 2 }),
+            rerank: Some(Scored { score: -1.5, rank: 1 }),
+            ..Scores::default()
+        };
+        reads_back(vec![SearchHit { chunk: chunk(), document: named, score: -1.5, scores }]);
         reads_back(Session {
             id: id(1),
             device: "Firefox on Linux".into(),

@@ -78,6 +78,10 @@ id!(
     ExportId
 );
 id!(
+    /// One question that retrieval is tried with.
+    CaseId
+);
+id!(
     /// One action over many documents.
     BulkId
 );

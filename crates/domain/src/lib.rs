@@ -11,6 +11,7 @@ pub mod crawl;
 pub mod event;
 pub mod export;
 pub mod files;
+pub mod graph;
 pub mod history;
 pub mod ids;
 pub mod ingest;
@@ -23,6 +24,7 @@ pub mod rag;
 pub mod reducer;
 pub mod report;
 pub mod resource;
+pub mod retrieval;
 pub mod shown;
 pub mod status;
 pub mod step;
@@ -37,7 +39,7 @@ pub use export::{Export, ExportStatus};
 pub use files::FileKind;
 pub use history::{Actor, ActorKind, HistoryEntry};
 pub use ids::{
-    ApiKeyId, BulkId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, UserId, WorkspaceId,
+    ApiKeyId, BulkId, CaseId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, UserId, WorkspaceId,
 };
 pub use problem::Problem;
 pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};

@@ -195,13 +195,13 @@ impl Services {
     /// What of it is in memory here; elsewhere it is never asked for again and makes room for others.
     async fn forget_vectors(&self, doomed: Doomed) -> Result<()> {
         if let Doomed::Workspace(_, workspace) = doomed {
-            self.vectors.forget(workspace);
+            self.retriever.forget(workspace);
             return Ok(());
         }
         let mut page = PageQuery::first(PageQuery::MAX);
         loop {
             let some = self.workspaces.workspaces(doomed.user(), page).await?;
-            some.items.iter().for_each(|workspace| self.vectors.forget(workspace.id));
+            some.items.iter().for_each(|workspace| self.retriever.forget(workspace.id));
             match some.next {
                 Some(next) => page = PageQuery { limit: PageQuery::MAX, after: Some(next) },
                 None => return Ok(()),

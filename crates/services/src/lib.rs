@@ -22,12 +22,14 @@ pub mod keys;
 mod last_words;
 pub mod live;
 mod pages;
+mod passages;
 pub mod ports;
 mod provision;
 mod queue;
 mod rag;
 mod reports;
 mod resumable;
+mod retrieval_cases;
 mod search;
 mod sent_files;
 mod sweep;
@@ -48,9 +50,11 @@ pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
 pub use error::Error;
 pub use history::Pages;
 pub use key_drafts::KeyDrafts;
+pub use passages::{InText, PassageForm};
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
 pub use resumable::{Announced, Part, Standing as UploadStanding};
-pub use search::VectorCache;
+pub use retrieval_cases::CaseForm;
+pub use search::Tried;
 pub use sweep::Uploads;
 pub use text::composed;
 pub use throttle::Door;
@@ -60,8 +64,8 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 use live::Hub;
 use ports::{
     Accounts, ApiKeys, Blobs, Bulks, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder,
-    EventLog, Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, PasswordHasher,
-    RagConfigs, Secrets, SentFiles, Sessions, Workspaces,
+    EventLog, Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, Passages,
+    PasswordHasher, RagConfigs, RetrievalCases, Retriever, Secrets, SentFiles, Sessions, Workspaces,
 };
 use std::sync::Arc;
 
@@ -127,7 +131,9 @@ pub struct Services {
     pub secrets: Arc<dyn Secrets>,
     pub hasher: Arc<dyn PasswordHasher>,
     pub hub: Arc<Hub>,
-    pub vectors: Arc<VectorCache>,
+    pub retriever: Arc<dyn Retriever>,
+    pub passages: Arc<dyn Passages>,
+    pub cases: Arc<dyn RetrievalCases>,
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
     pub uploads: Arc<Uploads>,

@@ -10,7 +10,7 @@ use domain::{
     Workspace, WorkspaceId,
     ingest::Failure,
     provision::{Change, ProvisionStep},
-    rag::{EmbeddingModel, ModelState, RagConfig, RagOptions},
+    rag::{EmbeddingModel, ModelState, RagConfig},
     status::Processor,
 };
 use std::time::Duration;
@@ -114,7 +114,7 @@ impl Services {
                 ..EmbeddingModel::builtin()
             }),
         }
-        match config.validate(&RagOptions::new(models), None) {
+        match config.validate(&self.options_with(models).await, Some(config)) {
             Ok(()) => Outcome::Done,
             Err(errors) => {
                 let told: Vec<String> = errors

@@ -9,7 +9,7 @@ use domain::{
     FieldErrors, JobId, UserId, WorkspaceId,
     provision::WorkspaceAction,
     rag::{
-        BUILTIN_MODEL, ChunkingStrategy, DefaultRagConfig, Estimate, Measured, RagConfig, RagField, RagForm,
+        BUILTIN_MODEL, ChunkingStrategy, DefaultRagConfig, EmbeddingModel, Estimate, Measured, RagConfig, RagField, RagForm,
         RagOptions, RetrieverType, WorkspaceRagConfig, estimate,
     },
 };
@@ -55,7 +55,12 @@ pub struct Reindexing {
 impl Services {
     /// Everything that can be chosen from, with the state of each model as it is now.
     pub async fn rag_options(&self) -> RagOptions {
-        RagOptions::new(self.embedder.models().await)
+        self.options_with(self.embedder.models().await).await
+    }
+
+    /// The same with these models.
+    pub(crate) async fn options_with(&self, models: Vec<EmbeddingModel>) -> RagOptions {
+        RagOptions::new(models).with_cross_encoder(self.retriever.cross_encoder().await)
     }
 
     /// What new workspaces of the user take a snapshot of.

@@ -12,7 +12,9 @@ use crate::{
 use async_trait::async_trait;
 use domain::{Chunk, ChunkId, UserId, WorkspaceId, ingest::DocumentState, resource::DocumentRef};
 use futures::TryStreamExt;
-use services::ports::{Index, KeywordHit, StoreError, StoredVector};
+use services::ports::{
+    Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, StoreError, StoredVector,
+};
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -196,6 +198,56 @@ impl Store {
             .collect()
     }
 
+    async fn read_corpus(&self, workspace: WorkspaceId, asked: &[String]) -> Result<Corpus, Fault> {
+        let row = sqlx::query(
+            "SELECT COUNT(*) AS passages, CAST(COALESCE(SUM(chunks.token_count), 0) AS BIGINT) AS tokens FROM documents \
+             JOIN chunks ON chunks.document_id = documents.id AND chunks.generation = documents.live \
+             WHERE documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.live > 0 \
+             AND chunks.enabled = 1",
+        )
+        .bind(workspace.to_string())
+        .fetch_one(self.readers())
+        .await?;
+        let mut corpus = Corpus {
+            passages: number(&row, "passages")?,
+            tokens: number(&row, "tokens")?,
+            with_word: Vec::with_capacity(asked.len()),
+        };
+        let sql = match self.engine() {
+            Engine::Sqlite => {
+                "SELECT COUNT(*) AS passages FROM chunk_text JOIN chunks ON chunks.place = chunk_text.rowid \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
+                 WHERE chunk_text MATCH 'scope : ' || $1 || ' AND {heading text} : (' || $2 || ')' \
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1"
+            }
+            Engine::Postgres => {
+                "SELECT COUNT(*) AS passages FROM chunk_text JOIN chunks ON chunks.id = chunk_text.chunk_id \
+                 JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
+                 WHERE chunk_text.search @@ CAST($1 AS tsquery) \
+                 AND chunk_text.search @@ to_tsquery('english', $2) \
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1"
+            }
+        };
+        for word in asked {
+            let Some(word) = words(word).into_iter().next() else {
+                corpus.with_word.push(0);
+                continue;
+            };
+            let word = match self.engine() {
+                Engine::Sqlite => format!("\"{word}\""),
+                Engine::Postgres => format!("'{word}'"),
+            };
+            let row = sqlx::query(sql)
+                .bind(scope(workspace))
+                .bind(word)
+                .bind(workspace.to_string())
+                .fetch_one(self.readers())
+                .await?;
+            corpus.with_word.push(number(&row, "passages")?);
+        }
+        Ok(corpus)
+    }
+
     async fn read_hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, Fault> {
         let mut found = BTreeMap::new();
         for part in bulk::parts(ids, IDS) {
@@ -262,6 +314,36 @@ impl Index for Store {
         limit: u32,
     ) -> Result<Vec<KeywordHit>, StoreError> {
         Ok(self.read_keyword(workspace, query, limit).await?)
+    }
+
+    async fn corpus(&self, workspace: WorkspaceId, words: &[String]) -> Result<Corpus, StoreError> {
+        Ok(self.read_corpus(workspace, words).await?)
+    }
+
+    async fn entities(
+        &self,
+        workspace: WorkspaceId,
+        surfaces: &[String],
+    ) -> Result<Vec<GraphEntity>, StoreError> {
+        Ok(self.read_entities(workspace, surfaces).await?)
+    }
+
+    async fn edges(
+        &self,
+        workspace: WorkspaceId,
+        entities: &[String],
+        limit: u32,
+    ) -> Result<Vec<GraphEdge>, StoreError> {
+        Ok(self.read_edges(workspace, entities, limit).await?)
+    }
+
+    async fn mentions(
+        &self,
+        workspace: WorkspaceId,
+        entities: &[String],
+        limit: u32,
+    ) -> Result<Vec<GraphMention>, StoreError> {
+        Ok(self.read_mentions(workspace, entities, limit).await?)
     }
 
     async fn hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, StoreError> {

@@ -1,5 +1,5 @@
 //! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the embedding
-//! models, the language model, the web. The store and the bus have crates of their own.
+//! models, the language model, the cross-encoder, the web. The store and the bus have crates of their own.
 
 mod blobs;
 mod chat;
@@ -11,6 +11,7 @@ mod form_seal;
 mod hasher;
 mod ids;
 mod openai;
+mod rerank;
 mod secrets;
 
 pub use blobs::FileBlobs;
@@ -22,4 +23,5 @@ pub use file_types::ByContent;
 pub use form_seal::FormSeal;
 pub use hasher::Argon2Hasher;
 pub use ids::TimeOrderedIds;
+pub use rerank::{RemoteReranker, RerankServer};
 pub use secrets::{OsSecrets, random};

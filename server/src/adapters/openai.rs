@@ -2,10 +2,12 @@
 
 use reqwest::Url;
 
+/// What is said of what is no address.
+pub(super) const WRONG: &str = "give an address such as http://127.0.0.1:11434 or https://api.example.org/v1";
+
 /// The address of the interface, which ends with `/v1/`; with or without that, and with the path of one of its `calls`
 /// behind it.
 pub(super) fn base(text: &str, call: &str) -> Result<Url, &'static str> {
-    const WRONG: &str = "give an address such as http://127.0.0.1:11434 or https://api.example.org/v1";
     let mut base = Url::parse(text.trim()).map_err(|_| WRONG)?;
     if !matches!(base.scheme(), "http" | "https") || base.host_str().is_none() {
         return Err(WRONG);

@@ -1,4 +1,4 @@
-//! Reading documents over REST: the list, one, its chunks and its original file.
+//! Reading documents over REST: the list, one, and its original file.
 
 use super::{
     AppState,
@@ -12,7 +12,7 @@ use axum::{
     extract::{Request, State},
     response::{IntoResponse, Response},
 };
-use domain::{Chunk, Document, DocumentId, Problem, WorkspaceId, event::DocumentDeleted, resource::Page};
+use domain::{Document, DocumentId, Problem, WorkspaceId, event::DocumentDeleted, resource::Page};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use std::path::Path;
@@ -69,21 +69,6 @@ pub async fn restore(
     PathId(id): PathId<DocumentId>,
 ) -> ApiResult<Json<Document>> {
     Ok(Json(app.services().restore_document(who.user.id, id).await?))
-}
-
-/// The chunks of a document, by ordinal.
-#[utoipa::path(get, path = "/api/documents/{id}/chunks", tag = "documents",
-    params(("id" = String, Path), ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
-    responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
-pub async fn chunks(
-    State(app): State<AppState>,
-    Allowed(who): Allowed,
-    PathId(id): PathId<DocumentId>,
-    mut params: Params,
-) -> ApiResult<Json<Page<Chunk>>> {
-    let page = params.page();
-    params.check()?;
-    Ok(Json(app.services().list_chunks(who.user.id, id, page).await?))
 }
 
 /// The file as it was uploaded. It is never shown as part of the site: a document may hold script.

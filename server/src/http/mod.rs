@@ -7,6 +7,7 @@ mod analytics;
 mod api_keys;
 mod auth;
 mod bulk;
+mod chunks;
 mod client;
 mod controls;
 mod crawls;
@@ -24,6 +25,7 @@ mod patience;
 mod problem;
 mod rag;
 mod reports;
+mod retrieval_cases;
 mod search;
 mod security;
 mod sent_files;
@@ -180,13 +182,18 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(uploads::read, uploads::extend, uploads::give_up))
         .routes(routes!(documents::read, documents::delete))
         .routes(routes!(documents::restore))
-        .routes(routes!(documents::chunks))
+        .routes(routes!(chunks::list))
+        .routes(routes!(chunks::read, chunks::edit))
+        .routes(routes!(chunks::embed))
         .routes(routes!(documents::content))
         .routes(routes!(history::document))
         .routes(routes!(history::job))
         .routes(routes!(history::workspace))
         .routes(routes!(analytics::workspace))
         .routes(routes!(search::search))
+        .routes(routes!(retrieval_cases::list, retrieval_cases::add))
+        .routes(routes!(retrieval_cases::run))
+        .routes(routes!(retrieval_cases::remove))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
         .routes(routes!(crawls::start))

@@ -31,6 +31,10 @@ struct World {
     revoked: Client,
     workspace: String,
     document: String,
+    /// A passage of it.
+    chunk: String,
+    /// A question that the workspace is tried with.
+    case: String,
     /// One that was sent ahead.
     file: String,
     job: String,
@@ -78,6 +82,11 @@ impl World {
         let text = |value: &Value| value.as_str().expect("an id").to_owned();
         let document = text(&uploaded["documents"][0]["document_id"]);
         owner.settled(&document).await;
+        let chunks = owner.read(&format!("/api/documents/{document}/chunks")).await;
+        let chunk = text(&chunks["items"][0]["id"]);
+        let path = format!("/api/workspaces/{workspace}/retrieval-cases");
+        let case = owner.post(&path, json!({ "question": "Where?", "document_id": document })).await.json();
+        let case = text(&case["id"]);
         assert_eq!(owner.send(owner.request("POST", "/api/auth/export")).await.status, 202);
         eventually("the export is ready", async || {
             (owner.read("/api/auth/export").await["status"] == "ready").then_some(())
@@ -94,7 +103,7 @@ impl World {
         let job = text(&uploaded["job_id"]);
         let name = format!("owner-{number}");
         let mut private = vec![me, format!("{name}@example.org"), name];
-        private.extend([&workspace, &document, &file, &job, &bulk, &session, &key].map(String::clone));
+        private.extend([&workspace, &document, &chunk, &case, &file, &job, &bulk, &session, &key].map(String::clone));
         eventually("the key has expired", async || {
             (expired.get("/api/jobs").await.status == 401).then_some(())
         })
@@ -114,6 +123,8 @@ impl World {
             bulk,
             workspace,
             document,
+            chunk,
+            case,
             file,
             session,
             key,
@@ -142,7 +153,7 @@ impl World {
             }
             _ => &self.workspace,
         };
-        row.path.replace("{id}", id).replace("{job}", &self.job)
+        row.path.replace("{id}", id).replace("{job}", &self.job).replace("{chunk_id}", &self.chunk).replace("{chunk}", &self.chunk).replace("{case_id}", &self.case)
     }
 
     /// Status, the code of a problem, and what of the owner's stands in the answer that was not in the question.

@@ -44,6 +44,7 @@ mod problems;
 mod provisioning;
 mod queue;
 mod rag;
+mod retrieval;
 mod sent_files;
 mod servers;
 mod sessions;

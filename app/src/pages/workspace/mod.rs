@@ -172,6 +172,9 @@ fn Workspace(
                     <LinkButton href=format!("{}/analytics", paths::workspace(id)) icon=IconName::Activity>
                         "Analytics"
                     </LinkButton>
+                    <LinkButton href=paths::retrieval(id) icon=IconName::Search>
+                        "Retrieval test"
+                    </LinkButton>
                     <LinkButton href=edit icon=IconName::Edit locked=unchangeable>
                         "Edit"
                     </LinkButton>

@@ -93,7 +93,7 @@ fn Found(hits: Vec<SearchHit>, asked: String, all: String) -> impl IntoView {
 
 #[component]
 fn Hit(hit: SearchHit) -> impl IntoView {
-    let SearchHit { chunk, document, score } = hit;
+    let SearchHit { chunk, document, score, .. } = hit;
     let place = [chunk.heading.clone(), chunk.page.map(|page| format!("page {page}"))];
     let place = place.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     view! {

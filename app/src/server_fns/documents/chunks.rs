@@ -1,4 +1,4 @@
-//! The next passages of a document, or its first ones when nothing was read yet.
+//! The next passages of a document, or its first ones when nothing was read yet; with `words` those that have them.
 
 use crate::{
     error::AppError,
@@ -11,10 +11,12 @@ use leptos::prelude::*;
 pub async fn list_chunks(
     id: DocumentId,
     #[server(default)] after: Option<String>,
+    #[server(default)] words: String,
 ) -> Result<Wire<Page<Chunk>>, AppError> {
     use super::read::PAGE;
     use crate::ssr;
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
-    services.list_chunks(who.user.id, id, PageQuery { limit: PAGE, after }).await.map(Wire).map_err(ssr::told)
+    let page = PageQuery { limit: PAGE, after };
+    services.find_chunks(who.user.id, id, Some(&words), page).await.map(Wire).map_err(ssr::told)
 }

@@ -2,8 +2,11 @@
 
 mod attempts;
 mod cancel;
+mod change_passage;
 mod chunks;
 mod delete;
+mod embed_passage;
+mod passage;
 mod pause;
 mod read;
 mod restore;
@@ -12,8 +15,11 @@ mod retry;
 
 pub use attempts::{ListEarlierSteps, list_earlier_steps};
 pub use cancel::{CancelDocument, cancel_document};
+pub use change_passage::{ChangePassage, change_passage};
 pub use chunks::{ListChunks, list_chunks};
 pub use delete::{DeleteDocument, delete_document};
+pub use embed_passage::{EmbedPassage, embed_passage};
+pub use passage::{Around, PassagePage, ReadPassage, read_passage};
 pub use pause::{PauseDocument, pause_document};
 pub use read::{ReadDocument, read_document};
 pub use restore::{RestoreDocument, restore_document};

@@ -16,6 +16,8 @@ pub async fn search(
     top_k: Option<u32>,
 ) -> Result<Wire<Vec<SearchHit>>, AppError> {
     use crate::ssr;
+    use domain::rag::RagForm;
     let (services, who) = ssr::signed_in()?;
-    services.search(who.user.id, workspace, &query, top_k).await.map(Wire).map_err(ssr::told)
+    let form = RagForm(top_k.map(|k| ("top_k".to_owned(), k.into())).into_iter().collect());
+    services.search(who.user.id, workspace, &query, &form).await.map(|tried| Wire(tried.found.hits)).map_err(ssr::told)
 }

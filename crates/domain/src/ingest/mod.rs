@@ -3,6 +3,7 @@
 
 use crate::{
     event::{Event, FileProgress, StepStatus},
+    graph::ChunkGraph,
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
     message::{Facts, Sentence, WRITTEN, friendly, say},
     progress,
@@ -75,6 +76,34 @@ pub struct NewChunk {
     pub char_start: u64,
     pub char_end: u64,
     pub token_count: u32,
+    /// False: a person took it out of what searches find.
+    pub enabled: bool,
+    /// SHA-256 of the words that were cut, where a person wrote others in their place.
+    pub cut_hash: Option<String>,
+    /// What it speaks of, in a workspace that is searched by graph.
+    pub graph: ChunkGraph,
+}
+
+/// What a person did to a passage; it holds for whatever is cut word for word like that one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChunkMark {
+    /// SHA-256 of the words that were cut.
+    pub cut_hash: String,
+    pub enabled: bool,
+    /// The words in their place, with their hash and their length in tokens.
+    pub words: Option<(String, String, u32)>,
+}
+
+impl NewChunk {
+    /// Takes over what a person did to a passage that was cut just like this one.
+    pub fn take(&mut self, mark: &ChunkMark) {
+        self.enabled = mark.enabled;
+        if let Some((text, hash, tokens)) = &mark.words {
+            self.cut_hash = Some(std::mem::replace(&mut self.content_hash, hash.clone()));
+            self.text.clone_from(text);
+            self.token_count = *tokens;
+        }
+    }
 }
 
 /// Why a document could not be processed.

@@ -2,7 +2,7 @@
 
 use super::{
     ChunkingStrategy, ModelState, RagConfig, RagField, RagForm, RagOptions, RerankModel, RetrieverType,
-    options::{RERANK_MODELS, RETRIEVERS},
+    options::RETRIEVERS,
     validate::{
         CHUNK_OVERLAP, CHUNK_SIZE, NO_BOOL, NO_DIM, NO_RERANK_MODEL, OVERLAP_TOO_LARGE, TOP_K, UNKNOWN_MODEL,
         one_of, whole_number,
@@ -111,12 +111,12 @@ pub fn bad_values(options: &RagOptions) -> Vec<BadValue> {
         let given = vec![(RagField::RetrieverType, Value::from(name.as_str()))];
         add(RagField::RetrieverType, given, (*why).to_owned());
     }
-    for (name, _, why) in RERANK_MODELS.iter().filter(|row| !row.1) {
+    for choice in options.rerank_models.iter().filter(|choice| !choice.available) {
         let given = vec![
             (RagField::RerankEnabled, Value::Bool(true)),
-            (RagField::RerankModel, Value::from(name.as_str())),
+            (RagField::RerankModel, Value::from(choice.name.as_str())),
         ];
-        add(RagField::RerankModel, given, (*why).to_owned());
+        add(RagField::RerankModel, given, choice.detail.clone());
     }
     for value in [Value::from("yes"), Value::Null, Value::from(1)] {
         add(RagField::RerankEnabled, vec![(RagField::RerankEnabled, value)], NO_BOOL.to_owned());

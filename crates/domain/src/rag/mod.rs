@@ -11,7 +11,8 @@ mod validate;
 pub use bad_values::{BadValue, bad_values};
 pub use estimate::{Estimate, Measured, Sampled, estimate};
 pub use options::{
-    EmbeddingModel, ModelState, Provider, RERANK_MODELS, RETRIEVERS, RagChoice, RagOptions, STRATEGIES,
+    EmbeddingModel, ModelState, NO_CROSS_ENCODER, Provider, RERANK_MODELS, RETRIEVERS, RagChoice, RagOptions,
+    STRATEGIES,
 };
 pub use preset::Preset;
 pub use validate::{CHUNK_OVERLAP, CHUNK_SIZE, RagForm, TOP_K};
@@ -110,6 +111,11 @@ impl RagConfig {
         self.retriever_type != RetrieverType::Keyword
     }
 
+    /// Whether documents get a graph of what they speak of.
+    pub fn has_graph(&self) -> bool {
+        self.retriever_type == RetrieverType::Graph
+    }
+
     /// Whether the embedding model has anything to do: for vectors, or for cutting by topic.
     pub fn needs_model(&self) -> bool {
         self.embeds() || self.chunking_strategy == ChunkingStrategy::Semantic
@@ -123,7 +129,7 @@ impl RagConfig {
             cut = format!("{cut}/{}", self.embedding_model);
         }
         let model = if embeds { self.embedding_model.clone() } else { String::new() };
-        Fingerprint { cut, model }
+        Fingerprint { cut, model, graph: self.has_graph() }
     }
 
     /// The fields in which the two are not the same, in the order of the form.
@@ -180,15 +186,20 @@ pub struct Fingerprint {
     pub cut: String,
     /// The model of the vectors; empty when there are none.
     pub model: String,
+    /// There is a graph of what the passages speak of.
+    #[serde(default)]
+    pub graph: bool,
 }
 
 impl Fingerprint {
-    /// Whether a document that was indexed like this is what the configuration asks for. Vectors that nobody asks
-    /// for do no harm: turning a workspace to search by keyword makes nothing stale, turning it back does so only
+    /// Whether a document that was indexed like this is what the configuration asks for. Vectors, or a graph, that nobody
+    /// asks for do no harm: turning a workspace to search by keyword makes nothing stale, turning it back does so only
     /// where vectors are missing.
     pub fn serves(&self, wanted: &RagConfig) -> bool {
         let wanted = wanted.fingerprint(wanted.embeds());
-        self.cut == wanted.cut && (wanted.model.is_empty() || self.model == wanted.model)
+        self.cut == wanted.cut
+            && (wanted.model.is_empty() || self.model == wanted.model)
+            && (!wanted.graph || self.graph)
     }
 
     /// For people and programs; `None` when it is not of a known form.
@@ -277,6 +288,14 @@ mod tests {
         let topics = RagConfig { chunking_strategy: ChunkingStrategy::Semantic, ..keyword };
         let other = RagConfig { embedding_model: "another".into(), ..topics.clone() };
         assert!(!topics.fingerprint(false).serves(&other));
+    }
+
+    #[test]
+    fn a_graph_is_missed_but_never_in_the_way() {
+        let vector = RagConfig::default();
+        let graph = RagConfig { retriever_type: RetrieverType::Graph, ..vector.clone() };
+        assert!(!vector.fingerprint(true).serves(&graph));
+        assert!(graph.fingerprint(true).serves(&vector) && graph.fingerprint(true).serves(&graph));
     }
 
     #[test]

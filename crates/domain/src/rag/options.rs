@@ -77,7 +77,7 @@ pub struct RagOptions {
 }
 
 impl RagOptions {
-    /// What this program can do, with the models that were found.
+    /// What this program can do by itself, with the models that were found.
     pub fn new(models: Vec<EmbeddingModel>) -> Self {
         Self {
             models,
@@ -85,6 +85,22 @@ impl RagOptions {
             chunking_strategies: choices(&STRATEGIES),
             rerank_models: choices(&RERANK_MODELS),
         }
+    }
+
+    /// The same with what is known of a cross-encoder elsewhere: whether it can be chosen, and what is said of it.
+    #[must_use]
+    pub fn with_cross_encoder(mut self, (available, detail): (bool, String)) -> Self {
+        let name = RerankModel::CrossEncoder.as_str();
+        if let Some(choice) = self.rerank_models.iter_mut().find(|c| c.name == name) {
+            (choice.available, choice.detail) = (available, detail);
+        }
+        self
+    }
+
+    /// Why that order cannot be chosen; `None` when it can.
+    pub(super) fn rerank_refusal(&self, model: RerankModel) -> Option<&str> {
+        let choice = self.rerank_models.iter().find(|c| c.name == model.as_str());
+        choice.filter(|c| !c.available).map(|c| c.detail.as_str())
     }
 
     pub fn model(&self, name: &str) -> Option<&EmbeddingModel> {
@@ -113,7 +129,11 @@ pub const RETRIEVERS: [Row<RetrieverType>; 4] = [
     (RetrieverType::Vector, true, "Finds passages by meaning, also when they use other words."),
     (RetrieverType::Keyword, true, "Finds passages by their words; needs no embedding model."),
     (RetrieverType::Hybrid, true, "Finds passages by meaning and by words, and merges both lists."),
-    (RetrieverType::Graph, false, "This server cannot search by graph yet."),
+    (
+        RetrieverType::Graph,
+        true,
+        "Follows the names that the question shares with the documents, and merges that with the order by meaning.",
+    ),
 ];
 
 /// Name, whether it runs, and what is said about it.
@@ -129,11 +149,14 @@ pub const STRATEGIES: [Row<ChunkingStrategy>; 5] = [
     ),
 ];
 
-/// Name, whether it runs, and what is said about it.
+/// What is said where the operator named none.
+pub const NO_CROSS_ENCODER: &str = "This server has no cross-encoder; the operator names one in RERANK_URL.";
+
+/// Name, whether it runs by itself, and what is said about it.
 pub const RERANK_MODELS: [Row<RerankModel>; 3] = [
     (RerankModel::Rrf, true, "Merges the order by meaning with the order by words."),
     (RerankModel::Bm25, true, "Puts first what shares the rarest words with the question."),
-    (RerankModel::CrossEncoder, false, "This server has no cross-encoder model."),
+    (RerankModel::CrossEncoder, false, NO_CROSS_ENCODER),
 ];
 
 #[cfg(test)]
@@ -145,10 +168,18 @@ mod tests {
         assert!(RETRIEVERS.iter().map(|r| &r.0).eq(RetrieverType::ALL));
         assert!(STRATEGIES.iter().map(|r| &r.0).eq(ChunkingStrategy::ALL));
         assert!(RERANK_MODELS.iter().map(|r| &r.0).eq(RerankModel::ALL));
-        assert_eq!(
-            refusal(&RETRIEVERS, &RetrieverType::Graph),
-            Some("This server cannot search by graph yet.")
-        );
-        assert_eq!(refusal(&RETRIEVERS, &RetrieverType::Vector), None);
+        assert_eq!(refusal(&RETRIEVERS, &RetrieverType::Graph), None);
+        assert_eq!(refusal(&[("a", false, "why")], &"a"), Some("why"));
+    }
+
+    #[test]
+    fn a_cross_encoder_can_be_chosen_where_one_answers() {
+        let without = RagOptions::new(vec![]);
+        assert_eq!(without.rerank_refusal(RerankModel::CrossEncoder), Some(NO_CROSS_ENCODER));
+        let silent = without.clone().with_cross_encoder((false, "It is away.".to_owned()));
+        assert_eq!(silent.rerank_refusal(RerankModel::CrossEncoder), Some("It is away."));
+        let with = without.with_cross_encoder((true, "Here.".to_owned()));
+        assert_eq!(with.rerank_refusal(RerankModel::CrossEncoder), None);
+        assert_eq!(with.rerank_refusal(RerankModel::Bm25), None);
     }
 }

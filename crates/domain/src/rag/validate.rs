@@ -3,7 +3,7 @@
 
 use super::{
     ChunkingStrategy, ModelState, RagConfig, RagField, RagOptions, RerankModel, RetrieverType,
-    options::{RERANK_MODELS, RETRIEVERS, STRATEGIES, refusal},
+    options::{RETRIEVERS, STRATEGIES, refusal},
 };
 use crate::{message::number as digits, validate::FieldErrors};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,10 @@ use std::{fmt::Display, ops::RangeInclusive, str::FromStr};
 pub const CHUNK_SIZE: RangeInclusive<u32> = 100..=5000;
 pub const CHUNK_OVERLAP: RangeInclusive<u32> = 0..=1000;
 pub const TOP_K: RangeInclusive<u32> = 1..=50;
+
+/// What may be tried in a single question.
+const TRIED: [RagField; 4] =
+    [RagField::RetrieverType, RagField::TopK, RagField::RerankEnabled, RagField::RerankModel];
 
 pub(super) const UNKNOWN_MODEL: &str = "This server does not have that model.";
 pub(super) const OVERLAP_TOO_LARGE: &str = "The overlap must be smaller than the chunk size.";
@@ -79,6 +83,26 @@ impl RagForm {
         let mut errors = FieldErrors::default();
         let config = self.read(base, &mut errors);
         rules(&config, options, Some(current), &mut errors);
+        errors.check().map(|()| config)
+    }
+
+    /// What it says of how passages are found, over what is saved: for trying that in a question without saving it. How
+    /// documents are indexed is not looked at. A rerank model that is named is meant.
+    ///
+    /// # Errors
+    /// All that is wrong with those fields.
+    pub fn try_out(&self, saved: &RagConfig, options: &RagOptions) -> Result<RagConfig, FieldErrors> {
+        let is_tried = |name: &str| name.parse().is_ok_and(|field: RagField| TRIED.contains(&field));
+        let given = self.0.iter().filter(|(name, _)| is_tried(name));
+        let mut form = Self(given.map(|(name, value)| (name.clone(), value.clone())).collect());
+        if let Some(model) = form.0.get(RagField::RerankModel.as_str()) {
+            let enabled = Value::Bool(!model.is_null());
+            form.0.entry(RagField::RerankEnabled.as_str()).or_insert(enabled);
+        }
+        let mut errors = FieldErrors::default();
+        let config = form.read(saved, &mut errors);
+        rules(&config, options, Some(saved), &mut errors);
+        errors.keep(is_tried);
         errors.check().map(|()| config)
     }
 
@@ -220,7 +244,9 @@ fn rules(config: &RagConfig, options: &RagOptions, current: Option<&RagConfig>, 
     if readable(errors, RagField::RerankModel) {
         match &config.rerank_model {
             Some(model) => {
-                if let Some(why) = refusal(&RERANK_MODELS, model) {
+                // One that is silent just now may stay: what cannot be reached is told with the result.
+                let is_kept = current.is_some_and(|c| c.rerank_enabled && c.rerank_model == Some(*model));
+                if let Some(why) = options.rerank_refusal(*model).filter(|_| !is_kept) {
                     errors.add(RagField::RerankModel.as_str(), why);
                 }
             }
@@ -356,6 +382,30 @@ mod tests {
         assert!(later.validate(&options(), Some(&later)).is_err());
         let keyword = RagConfig { retriever_type: RetrieverType::Keyword, ..later };
         assert_eq!(keyword.validate(&options(), None), Ok(()), "nothing asks the model");
+    }
+
+    #[test]
+    fn a_question_tries_how_passages_are_found_and_nothing_else() {
+        let saved = RagConfig { embedding_model: "gone".into(), chunk_size: 700, ..RagConfig::default() };
+        let tried = |body: serde_json::Value| {
+            let form: RagForm = serde_json::from_value(body).unwrap();
+            form.try_out(&saved, &options())
+        };
+        let config = tried(serde_json::json!({
+            "retriever_type": "graph", "rerank_model": "bm25", "top_k": 3, "chunk_size": 1, "embedding_model": "x"
+        }));
+        let expected = RagConfig {
+            retriever_type: RetrieverType::Graph,
+            rerank_enabled: true,
+            rerank_model: Some(RerankModel::Bm25),
+            top_k: 3,
+            ..saved.clone()
+        };
+        assert_eq!(config, Ok(expected), "what is wrong elsewhere may stay so");
+        let off = tried(serde_json::json!({ "rerank_model": null })).unwrap();
+        assert!(!off.rerank_enabled);
+        let wrong = tried(serde_json::json!({ "retriever_type": "magic", "rerank_model": "cross-encoder", "top_k": 0 }));
+        assert_eq!(wrong.unwrap_err().count(), 3);
     }
 
     #[test]

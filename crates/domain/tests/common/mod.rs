@@ -2,6 +2,7 @@
 #![allow(dead_code, reason = "each test program uses its own part of it")]
 
 use domain::{
+    graph::ChunkGraph,
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
     ingest::{self, DocumentState, JobState, NewChunk, Upload},
     rag::RagConfig,
@@ -43,5 +44,8 @@ pub fn chunk(ordinal: u32) -> NewChunk {
         char_start: 0,
         char_end: 4,
         token_count: 1,
+        enabled: true,
+        cut_hash: None,
+        graph: ChunkGraph::default(),
     }
 }

@@ -1,12 +1,16 @@
 //! The chunker behind the port of that name: for previews and estimates, with the tokenizers and the embedder of the
 //! pipeline.
 
-use super::{ChunkDraft, ChunkError, ChunkSettings, EmbedFn, Stop, chunk_with};
-use crate::{extract::ExtractedText, pipeline::Tokenizers};
+use super::{ChunkDraft, ChunkError, ChunkSettings, EmbedFn, Stop, chunk_with, draft::sha256_hex};
+use crate::{
+    extract::ExtractedText,
+    graph::{self, Passage},
+    pipeline::Tokenizers,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::rag::{RagConfig, Sampled};
-use services::ports::{Chunker, CutChunk, CutError, Embedder};
+use services::ports::{Chunker, CutChunk, CutError, Embedder, Written};
 use std::sync::Arc;
 
 #[derive(Clone)]
@@ -80,5 +84,34 @@ impl Chunker for Cutter {
             chunks: drafts.len() as u64,
             tokens: drafts.iter().map(|d| u64::from(d.token_count)).sum(),
         })
+    }
+
+    async fn written(
+        &self,
+        config: &RagConfig,
+        heading: Option<String>,
+        text: String,
+    ) -> Result<Written, CutError> {
+        let (tokenizers, config) = (self.tokenizers.clone(), config.clone());
+        let working = tokio::task::spawn_blocking(move || {
+            let tokens = tokenizers.tokens(&config.embedding_model)?.count(&text);
+            let graph = match config.has_graph() {
+                true => graph::extract(&[Passage { heading: heading.as_deref(), text: &text }]).pop(),
+                false => None,
+            };
+            Ok(Written {
+                content_hash: sha256_hex(&text),
+                token_count: u32::try_from(tokens).unwrap_or(u32::MAX),
+                graph: graph.unwrap_or_default(),
+                text,
+            })
+        });
+        working.await.map_err(|e| CutError::Failed(e.to_string()))?
+    }
+
+    async fn text(&self, stored: Bytes) -> Result<String, CutError> {
+        let reading = tokio::task::spawn_blocking(move || serde_json::from_slice::<ExtractedText>(&stored));
+        let read = reading.await.map_err(|e| CutError::Failed(e.to_string()))?;
+        Ok(read.map_err(|e| CutError::Failed(e.to_string()))?.text)
     }
 }

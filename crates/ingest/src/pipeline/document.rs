@@ -5,11 +5,13 @@ use crate::{
     chunk::{ChunkDraft, ChunkError, ChunkSettings, Stop as StopCutting, chunk_with},
     classify,
     extract::{ExtractError, ExtractedText, FileKind, detect_file},
+    graph::{self, Passage},
 };
 use bytes::Bytes;
 use domain::{
     ChunkId, Step,
-    ingest::{Checkpoint, Failure, NewChunk, Stage},
+    graph::ChunkGraph,
+    ingest::{Checkpoint, ChunkMark, Failure, NewChunk, Stage},
     message::Facts,
     resource::Warning,
 };
@@ -18,7 +20,7 @@ use services::{
     ports::{BlobError, Claim, EmbedError, StoreError},
 };
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -338,10 +340,44 @@ impl Work<'_> {
                 retryable: false,
             }));
         }
-        let chunks: Vec<NewChunk> = drafts.into_iter().map(|d| self.new_chunk(d)).collect();
+        let mut chunks: Vec<NewChunk> = drafts.into_iter().map(|d| self.new_chunk(d)).collect();
+        let marks = self.context.services.jobs.marks(self.claim).await?;
+        let marks: HashMap<&str, &ChunkMark> = marks.iter().map(|m| (m.cut_hash.as_str(), m)).collect();
+        for chunk in &mut chunks {
+            if let Some(mark) = marks.get(chunk.content_hash.as_str()) {
+                chunk.take(mark);
+            }
+        }
+        if self.claim.rag_config.has_graph() {
+            chunks = self.with_graph(chunks).await?;
+        }
         self.checkpoint(Checkpoint::Chunked { chunks }).await?;
         self.compare().await?;
         Ok(if self.claim.embeds { Stage::Embedding } else { Stage::Indexing })
+    }
+
+    /// Finds out what the passages speak of; it is committed with them.
+    async fn with_graph(&self, chunks: Vec<NewChunk>) -> Result<Vec<NewChunk>, Stop> {
+        self.step(Step::Classification, Facts::default()).await?;
+        let (chunks, found) = off_the_runtime(move || {
+            let passages: Vec<Passage<'_>> = chunks
+                .iter()
+                .map(|c| Passage { heading: c.heading.as_deref(), text: &c.text })
+                .collect();
+            let found = graph::classify(&passages);
+            (chunks, found)
+        })
+        .await?;
+        self.gate()?;
+        self.step(Step::EntityResolution, Facts::default()).await?;
+        let found = off_the_runtime(move || graph::resolve(found)).await?;
+        self.gate()?;
+        self.step(Step::Enrichment, Facts::default()).await?;
+        off_the_runtime(move || {
+            let graphs = graph::relate(&found);
+            chunks.into_iter().zip(graphs).map(|(chunk, graph)| NewChunk { graph, ..chunk }).collect()
+        })
+        .await
     }
 
     /// Says with which document of the workspace this one has most in common.
@@ -362,6 +398,9 @@ impl Work<'_> {
             char_start: d.char_start,
             char_end: d.char_end,
             token_count: d.token_count,
+            enabled: true,
+            cut_hash: None,
+            graph: ChunkGraph::default(),
         }
     }
 
@@ -460,6 +499,11 @@ impl Work<'_> {
         self.checkpoint(Checkpoint::Indexed).await?;
         Ok(Stage::Done)
     }
+}
+
+/// Work that takes its time and waits for nothing.
+async fn off_the_runtime<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
+    tokio::task::spawn_blocking(work).await.map_err(broken)
 }
 
 /// The rows of a table, as the readers write them.

@@ -2,7 +2,7 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use domain::{Chunk, ChunkId, UserId, WorkspaceId, resource::DocumentRef};
+use domain::{Chunk, ChunkId, UserId, WorkspaceId, graph::RelationKind, resource::DocumentRef};
 use std::sync::Arc;
 
 #[derive(Clone, Debug)]
@@ -18,6 +18,42 @@ pub struct KeywordHit {
     pub chunk_id: ChunkId,
     /// Higher is better; comparable within one query only.
     pub rank: f64,
+}
+
+/// What is known of all passages that searches find, for weighing words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Corpus {
+    pub passages: u64,
+    /// Of all of them together.
+    pub tokens: u64,
+    /// How many of them have each of the words that were asked for, in their order.
+    pub with_word: Vec<u64>,
+}
+
+/// A thing that passages name, by one of its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphEntity {
+    pub entity: String,
+    pub surface: String,
+    /// How many passages name it, by any of its names.
+    pub passages: u64,
+}
+
+/// What some passages say of two things.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphEdge {
+    pub source: String,
+    pub target: String,
+    pub kind: RelationKind,
+    pub passages: u64,
+}
+
+/// A passage that names a thing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphMention {
+    pub chunk_id: ChunkId,
+    pub entity: String,
+    pub times: u32,
 }
 
 #[async_trait]
@@ -38,6 +74,34 @@ pub trait Index: Send + Sync {
         query: &str,
         limit: u32,
     ) -> Result<Vec<KeywordHit>, StoreError>;
+
+    /// Counts over the passages that searches find. Each of `words` is one word, which the engine's full text looks for in
+    /// its forms.
+    async fn corpus(&self, workspace: WorkspaceId, words: &[String]) -> Result<Corpus, StoreError>;
+
+    /// What passages of the workspace call by one of these names ([`domain::graph::key`]). Of all that is about the graph,
+    /// only what stands in passages that searches find.
+    async fn entities(
+        &self,
+        workspace: WorkspaceId,
+        surfaces: &[String],
+    ) -> Result<Vec<GraphEntity>, StoreError>;
+
+    /// What is said of these things, either way round; what a rule could tell first, and what most passages say.
+    async fn edges(
+        &self,
+        workspace: WorkspaceId,
+        entities: &[String],
+        limit: u32,
+    ) -> Result<Vec<GraphEdge>, StoreError>;
+
+    /// The passages that name these things, those that do it most first.
+    async fn mentions(
+        &self,
+        workspace: WorkspaceId,
+        entities: &[String],
+        limit: u32,
+    ) -> Result<Vec<GraphMention>, StoreError>;
 
     /// The live rows of those ids that the user may see; missing ones are gone.
     async fn hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, StoreError>;

@@ -6,7 +6,7 @@ use domain::{
     Chunk, ChunkId, Document, DocumentId, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
     event::FileProgress,
     ingest::{
-        Checkpoint, Stage,
+        Checkpoint, ChunkMark, Stage,
         control::{Control, DocumentControl},
     },
     rag::RagConfig,
@@ -205,6 +205,9 @@ pub trait JobStore: Send + Sync {
         checkpoint: Checkpoint,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// What people did to passages of the claim's document.
+    async fn marks(&self, claim: &Claim) -> Result<Vec<ChunkMark>, StoreError>;
 
     /// Of the passages of the claim's run that have no vector yet, those that are word for word in a passage of its
     /// workspace that searches find, with a vector of the same model; each with such a one. At most `limit`. Other

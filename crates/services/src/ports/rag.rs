@@ -1,6 +1,6 @@
 //! RAG configurations as they are kept, and cutting texts the way the pipeline does.
 
-use super::{EmbedError, StoreError};
+use super::{EmbedError, StoreError, Written};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
@@ -82,4 +82,15 @@ pub trait Chunker: Send + Sync {
     /// Cuts the stored text of a document and tells what comes of it. No vectors are made: with `semantic` it is cut
     /// as if it had one topic.
     async fn measure(&self, config: &RagConfig, stored: Bytes) -> Result<Sampled, CutError>;
+
+    /// What follows from words that somebody wrote in place of a passage's.
+    async fn written(
+        &self,
+        config: &RagConfig,
+        heading: Option<String>,
+        text: String,
+    ) -> Result<Written, CutError>;
+
+    /// The text of a document, of which its passages are parts, out of what is stored of it.
+    async fn text(&self, stored: Bytes) -> Result<String, CutError>;
 }

@@ -1,7 +1,7 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
 use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell};
-use crate::{bulk, fault::Fault, index, workspaces, writer::Tx};
+use crate::{bulk, fault::Fault, graph, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, DocumentId, Timestamp,
     ingest::{self, Checkpoint, DocumentState, NewChunk},
@@ -10,7 +10,7 @@ use services::ports::{Claim, StoreError};
 use sqlx::AssertSqlSafe;
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
-const CHUNK_COLUMNS: usize = 12;
+const CHUNK_COLUMNS: usize = 13;
 
 /// Of many chunks only the last part is left to write, see [`parts`]. Answers the documents of which chunks are dead by
 /// this.
@@ -117,7 +117,7 @@ async fn new_vectors(
     Ok(vectors.iter().filter(|(id, _)| wanted.remove(id)).cloned().collect())
 }
 
-async fn insert_vectors(tx: &mut Tx, vectors: &[(ChunkId, Vec<f32>)]) -> Result<(), Fault> {
+pub(super) async fn insert_vectors(tx: &mut Tx, vectors: &[(ChunkId, Vec<f32>)]) -> Result<(), Fault> {
     for part in bulk::parts(vectors, rows::PARAMETERS / 2) {
         let sql =
             format!("INSERT INTO chunk_vectors (chunk_id, vector) VALUES {}", bulk::rows(part.len(), 2));
@@ -150,7 +150,7 @@ pub(super) async fn replace_chunks(
     for part in bulk::parts(chunks, rows::PARAMETERS / 16) {
         let sql = format!(
             "INSERT INTO chunks (id, document_id, generation, ordinal, text, content_hash, page, heading, char_start, \
-             char_end, token_count, enabled) VALUES {}",
+             char_end, token_count, enabled, cut_hash) VALUES {}",
             bulk::rows(part.len(), CHUNK_COLUMNS)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -167,9 +167,10 @@ pub(super) async fn replace_chunks(
                 .bind(rows::int(c.char_start))
                 .bind(rows::int(c.char_end))
                 .bind(i64::from(c.token_count))
-                .bind(1i64);
+                .bind(i64::from(c.enabled))
+                .bind(c.cut_hash.clone());
         }
         query.execute(&mut tx.conn).await?;
     }
-    Ok(())
+    graph::insert(tx, state.document.workspace_id, chunks.iter().map(|c| (c.id, &c.graph))).await
 }

@@ -127,7 +127,7 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     let sql = format!(
         "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
          lease_until, fence) \
-         SELECT $5, $6, id, ROW_NUMBER() OVER (ORDER BY created_at, id) - 1, user_id, $7, 'pending', NULL, 0, 0 \
+         SELECT $6, $7, id, ROW_NUMBER() OVER (ORDER BY created_at, id) - 1, user_id, $8, 'pending', NULL, 0, 0 \
          FROM documents WHERE {stale}"
     );
     stale::bind(sqlx::query(AssertSqlSafe(sql)), new.user_id, new.workspace_id, &wanted)

@@ -48,6 +48,9 @@ pub(crate) fn clean_checkpoint(checkpoint: &mut Checkpoint) {
                 clean(&mut chunk.text);
                 clean(&mut chunk.content_hash);
                 clean_option(&mut chunk.heading);
+                for mention in &mut chunk.graph.mentions {
+                    clean(&mut mention.name);
+                }
             }
         }
         Checkpoint::Failed(failure) => {

@@ -12,6 +12,7 @@ mod interrupted;
 mod known;
 mod many;
 mod parts;
+mod passages;
 mod queue;
 mod report;
 mod requests;
@@ -23,7 +24,7 @@ pub(crate) mod standing;
 mod withdraw;
 mod words;
 
-pub(crate) use input::{clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
+pub(crate) use input::{clean, clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
 pub(crate) use many::{Of, carry_out};
 pub(crate) use parts::drop_all_dead;
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, insert_job, number, parsed, update_job};
@@ -44,7 +45,7 @@ use domain::{
     Chunk, ChunkId, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId,
     WorkspaceId,
     ingest::{
-        Checkpoint, DocumentState, JobState, Told,
+        Checkpoint, ChunkMark, DocumentState, JobState, Told,
         control::{Control, DocumentControl},
     },
     report::DocumentReport,
@@ -364,6 +365,10 @@ impl JobStore for Store {
             .await?;
         parts::drop_all_dead(self, claim.user_id, &written.value).await;
         Ok(())
+    }
+
+    async fn marks(&self, claim: &Claim) -> Result<Vec<ChunkMark>, StoreError> {
+        Ok(passages::marks(self, claim.document_id).await?)
     }
 
     async fn drop_dead_chunks(&self) -> Result<usize, StoreError> {

@@ -32,11 +32,13 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.attempt, documents.stale, documents.version, documents.stage, documents.embedded, documents.embeds, \
     documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at, \
     documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with, \
-    documents.held_back, documents.requested, documents.paused, documents.reached, documents.failures";
-const DOCUMENT_COLUMNS: usize = 40;
+    documents.held_back, documents.requested, documents.paused, documents.reached, documents.failures, \
+    documents.graphed";
+const DOCUMENT_COLUMNS: usize = 41;
 
 pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
-    chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled";
+    chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled, \
+    chunks.cut_hash";
 
 /// Parameters of one statement, about.
 pub(super) const PARAMETERS: usize = 512;
@@ -205,6 +207,7 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
             Ok::<_, Fault>(Fingerprint {
                 cut: row.try_get("cut_with")?,
                 model: row.try_get("embedded_with")?,
+                graph: row.try_get::<i64, _>("graphed")? != 0,
             })
         })
         .transpose()?;
@@ -266,6 +269,7 @@ pub(crate) fn chunk(row: &AnyRow) -> Result<Chunk, Fault> {
         char_end: number(row, "char_end")?,
         token_count: number(row, "token_count")?,
         enabled: row.try_get::<i64, _>("enabled")? != 0,
+        edited: row.try_get::<Option<String>, _>("cut_hash")?.is_some(),
     })
 }
 
@@ -275,6 +279,11 @@ fn cut_with(state: &DocumentState) -> &str {
 
 fn embedded_with(state: &DocumentState) -> &str {
     state.indexed.as_ref().map_or("", |indexed| &indexed.model)
+}
+
+/// Whether there is a graph of its passages: 1 or 0.
+fn graphed(state: &DocumentState) -> i64 {
+    i64::from(state.indexed.as_ref().is_some_and(|indexed| indexed.graph))
 }
 
 fn json_text(value: &impl Serialize) -> Result<String, Fault> {
@@ -418,7 +427,8 @@ pub(super) async fn insert_documents(
                 .bind(state.requested.map(|r| r.as_str()))
                 .bind(i64::from(state.paused))
                 .bind(state.reached.as_str())
-                .bind(json_text(&state.failures)?);
+                .bind(json_text(&state.failures)?)
+                .bind(graphed(state));
         }
         query.execute(&mut *conn).await?;
     }
@@ -433,7 +443,7 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
          chunk_count = $8, progress = $9, step = $10, message = $11, metadata = $12, attempt = $13, stale = $14, \
          version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
          updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26, \
-         held_back = $27, requested = $28, paused = $29, reached = $30, failures = $31 WHERE id = $1",
+         held_back = $27, requested = $28, paused = $29, reached = $30, failures = $31, graphed = $32 WHERE id = $1",
     )
     .bind(d.id.to_string())
     .bind(d.job_id.map(|id| id.to_string()))
@@ -466,6 +476,7 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
     .bind(i64::from(state.paused))
     .bind(state.reached.as_str())
     .bind(json_text(&state.failures)?)
+    .bind(graphed(state))
     .execute(conn)
     .await?;
     Ok(())

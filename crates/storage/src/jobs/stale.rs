@@ -12,10 +12,11 @@ use domain::{
 use services::ports::{StaleDocument, StoreError};
 use sqlx::{Any, AssertSqlSafe, Row, any::AnyArguments, query::Query};
 
-/// Not what is wanted: cut in another way than $3, or without vectors of the model $4 when that names one.
+/// Not what is wanted: cut in another way than $3, without vectors of the model $4 when that names one, or without a
+/// graph when $5 asks for one.
 macro_rules! differs {
     () => {
-        "(documents.cut_with <> $3 OR ($4 <> '' AND documents.embedded_with <> $4))"
+        "(documents.cut_with <> $3 OR ($4 <> '' AND documents.embedded_with <> $4) OR documents.graphed < $5)"
     };
 }
 
@@ -29,14 +30,14 @@ pub(super) const STALE: &str = concat!(
         WHERE t.document_id = documents.id AND t.status IN ('pending', 'running', 'paused') \
         AND j.status IN ('pending', 'running', 'paused'))"
 );
-/// Its mark is not what the comparison says; $5 is the mark of one that is ready and not found.
+/// Its mark is not what the comparison says; $6 is the mark of one that is ready and not found.
 const MARKED_WRONG: &str = concat!(
     "documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.stale <> CASE WHEN documents.live > 0 THEN CASE WHEN ",
     differs!(),
-    " THEN 1 ELSE 0 END WHEN documents.status = 'ready' THEN $5 ELSE 0 END"
+    " THEN 1 ELSE 0 END WHEN documents.status = 'ready' THEN $6 ELSE 0 END"
 );
 
-/// Binds the four parameters of [`STALE`].
+/// Binds the five parameters of [`STALE`].
 pub(super) fn bind<'q>(
     query: Query<'q, Any, AnyArguments>,
     user: UserId,
@@ -48,6 +49,7 @@ pub(super) fn bind<'q>(
         .bind(user.to_string())
         .bind(wanted.cut.clone())
         .bind(wanted.model.clone())
+        .bind(i64::from(wanted.graph))
 }
 
 /// What [`services::ports::RagConfigs::stale_documents`] answers.
@@ -116,6 +118,7 @@ pub(super) async fn compare(
         .bind(i64::from(limit))
         .bind(print.cut)
         .bind(print.model)
+        .bind(i64::from(print.graph))
         .bind(i64::from(workspace.processor == Processor::Builtin))
         .fetch_all(&mut tx.conn)
         .await?;

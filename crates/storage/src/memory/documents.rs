@@ -29,7 +29,8 @@ pub(super) fn chunk_of(document_id: DocumentId, new: &NewChunk) -> Chunk {
         char_start: new.char_start,
         char_end: new.char_end,
         token_count: new.token_count,
-        enabled: true,
+        enabled: new.enabled,
+        edited: new.cut_hash.is_some(),
     }
 }
 

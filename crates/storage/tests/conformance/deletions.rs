@@ -26,6 +26,15 @@ const TABLES: &[(&str, &str)] = &[
     ("api_keys", "user_id = $1"),
     ("bulk_actions", "user_id = $1"),
     ("bulk_items", "bulk_id IN (SELECT id FROM bulk_actions WHERE user_id = $1)"),
+    (
+        "chunk_entities",
+        "chunk_id IN (SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.user_id = $1)",
+    ),
+    ("chunk_marks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
+    (
+        "chunk_relations",
+        "chunk_id IN (SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.user_id = $1)",
+    ),
     ("chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     (
         "chunk_vectors",
@@ -43,6 +52,7 @@ const TABLES: &[(&str, &str)] = &[
     ("jobs", "user_id = $1"),
     ("partial_files", "user_id = $1"),
     ("rag_defaults", "user_id = $1"),
+    ("retrieval_cases", "user_id = $1"),
     ("sent_files", "user_id = $1"),
     ("sessions", "user_id = $1"),
     ("tasks", "user_id = $1"),
@@ -118,6 +128,27 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     let sql =
         format!("INSERT INTO dead_chunks (document_id, generation) VALUES ('{}', 7)", ready.document_id);
     sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+    // What people and rules made of its passages.
+    let document = ready.document_id;
+    for sql in [
+        format!(
+            "INSERT INTO chunk_entities (chunk_id, workspace_id, entity, surface, name, kind, times) \
+             SELECT id, '{workspace}', 'x', 'x', 'X', 'name', 1 FROM chunks WHERE document_id = '{document}'"
+        ),
+        format!(
+            "INSERT INTO chunk_relations (chunk_id, workspace_id, source, target, kind) \
+             SELECT id, '{workspace}', 'x', 'y', 'uses' FROM chunks WHERE document_id = '{document}'"
+        ),
+        format!(
+            "INSERT INTO chunk_marks (document_id, cut_hash, enabled, updated_at) VALUES ('{document}', 'h', 0, 1)"
+        ),
+        format!(
+            "INSERT INTO retrieval_cases (id, user_id, workspace_id, question, document_id, filename, created_at) \
+             VALUES ('case of {user}', '{user}', '{workspace}', '?', '{document}', 'ready.txt', 1)"
+        ),
+    ] {
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+    }
     let sql =
         format!("INSERT INTO job_attempts (job_id, attempt, data) VALUES ('{}', 1, '{{}}')", ready.job_id);
     sqlx::query(AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();

@@ -6,6 +6,7 @@ use domain::{
     Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobKind, Step, Timestamp,
     UserId, WorkspaceId,
     event::FileProgress,
+    graph::ChunkGraph,
     ingest::{Checkpoint, Failure, NewChunk, Stage},
     message::Facts,
     rag::{RagConfig, RetrieverType},
@@ -97,6 +98,9 @@ pub fn new_chunk(id: ChunkId, ordinal: u32, text: &str) -> NewChunk {
         char_start: u64::from(ordinal) * 80,
         char_end: u64::from(ordinal) * 80 + 100,
         token_count: 20 + ordinal,
+        enabled: true,
+        cut_hash: None,
+        graph: ChunkGraph::default(),
     }
 }
 

@@ -140,11 +140,20 @@ pub(super) fn rest() -> Vec<Row> {
             .headers(&[("content-type", "application/offset+octet-stream"), ("upload-offset", "9")]),
         of_owner("DELETE", "/api/uploads/{id}", write, 204).fresh(),
         of_owner("GET", "/api/workspaces/{id}/search?q=lantern", read, 200),
+        of_owner("GET", "/api/workspaces/{id}/retrieval-cases", read, 200),
+        // Of a document of the owner's, which is nobody else's to name.
+        of_owner("POST", "/api/workspaces/{id}/retrieval-cases", write, 201)
+            .json(|w| json!({ "question": "Where?", "document_id": w.document })),
+        of_owner("POST", "/api/workspaces/{id}/retrieval-cases/run", read, 200).json(|_| json!({})),
+        of_owner("DELETE", "/api/workspaces/{id}/retrieval-cases/{case_id}", write, 204).fresh(),
         of_owner("GET", "/api/documents/{id}", read, 200),
         of_owner("DELETE", "/api/documents/{id}", write, 202).fresh(),
         // It is there.
         of_owner("POST", "/api/documents/{id}/restore", write, 200),
         of_owner("GET", "/api/documents/{id}/chunks", read, 200),
+        of_owner("GET", "/api/documents/{id}/chunks/{chunk_id}", read, 200),
+        of_owner("PATCH", "/api/documents/{id}/chunks/{chunk_id}", write, 200).json(|_| json!({ "enabled": true })),
+        of_owner("POST", "/api/documents/{id}/chunks/{chunk_id}/embed", write, 200),
         of_owner("GET", "/api/documents/{id}/content", read, 200),
         of_owner("GET", "/api/documents/{id}/history", read, 200),
         of_owner("GET", "/api/workspaces/{id}/history", read, 200),
@@ -204,6 +213,10 @@ pub(super) fn screens() -> Vec<Row> {
         |path| of_owner("POST", path, Session, 200).fields(|w| vec![("id", w.workspace.clone())]);
     let of_document =
         |path| of_owner("POST", path, Session, 200).fields(|w| vec![("id", w.document.clone())]);
+    let of_passage = |path| {
+        of_owner("POST", path, Session, 200)
+            .fields(|w| vec![("document", w.document.clone()), ("chunk", w.chunk.clone())])
+    };
     // It is completed, and so is its document.
     let of_job = |path| {
         of_owner("POST", path, Session, 409).fields(|w| {
@@ -224,6 +237,8 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("GET", "/w/{id}/jobs", Page, 200),
         of_owner("GET", "/w/{id}/jobs/{job}", Page, 200),
         of_owner("GET", "/w/{id}/analytics", Page, 200),
+        of_owner("GET", "/w/{id}/retrieval", Page, 200),
+        of_owner("GET", "/d/{id}/chunks/{chunk}", Page, 200),
         of_owner("GET", "/d/{id}", Page, 200),
         of_owner("GET", "/d/{id}/history", Page, 200),
         own("GET", "/settings/profile", Page, 200),
@@ -333,6 +348,16 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("POST", "/_fn/rag/reindex", Session, 409).fields(|w| vec![("id", w.workspace.clone())]),
         of_document("/_fn/documents/read"),
         of_document("/_fn/documents/chunks"),
+        of_passage("/_fn/documents/passage"),
+        of_passage("/_fn/documents/change_passage"),
+        of_passage("/_fn/documents/embed_passage"),
+        of_workspace("/_fn/retrieval/read"),
+        of_owner("POST", "/_fn/retrieval/add_case", Session, 200).fields(|w| {
+            vec![("id", w.workspace.clone()), ("question", "Where?".into()), ("document", w.document.clone())]
+        }),
+        of_owner("POST", "/_fn/retrieval/remove_case", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.workspace.clone()), ("case", w.case.clone())]),
         of_document("/_fn/documents/attempts"),
     ]
 }

@@ -54,7 +54,7 @@ async fn without_an_embedding_server_other_models_tell_what_they_need() {
         let all = options[list].as_array().expect("choices");
         all.iter().find(|c| c["name"] == name).expect("the choice").clone()
     };
-    assert_eq!(of("retriever_types", "graph")["available"], false);
+    assert_eq!(of("retriever_types", "graph")["available"], true);
     assert_eq!(of("rerank_models", "cross-encoder")["available"], false);
     assert_eq!(of("rerank_models", "bm25")["available"], true);
     assert_eq!(options["chunking_strategies"].as_array().map(Vec::len), Some(5));

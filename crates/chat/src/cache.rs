@@ -1,0 +1,259 @@
+//! The vectors of workspaces in memory, searched exactly: a cache that is used only while its `index_version` is the
+//! workspace's.
+
+use domain::{ChunkId, WorkspaceId};
+use services::ports::StoredVector;
+use std::{
+    cmp::Ordering,
+    collections::{BinaryHeap, HashMap},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// The vectors of one workspace.
+pub(crate) struct Cached {
+    version: u64,
+    /// One for each model: while documents wait to be indexed anew, those of the model before still serve.
+    groups: Vec<Group>,
+}
+
+/// The vectors that one model made, one after the other.
+struct Group {
+    model: Arc<str>,
+    dim: usize,
+    ids: Vec<ChunkId>,
+    data: Vec<f32>,
+}
+
+impl Cached {
+    pub(crate) fn new(version: u64, vectors: Vec<StoredVector>) -> Self {
+        let mut groups: Vec<Group> = vec![];
+        for v in vectors {
+            // Those of another length cannot be compared, although the model has the same name.
+            let same = |g: &Group| *g.model == *v.model && g.dim == v.vector.len();
+            let group = match groups.iter().position(same) {
+                Some(i) => &mut groups[i],
+                None => {
+                    let (ids, data) = (vec![], vec![]);
+                    groups.push(Group { model: v.model, dim: v.vector.len(), ids, data });
+                    let last = groups.len() - 1;
+                    &mut groups[last]
+                }
+            };
+            group.ids.push(v.chunk_id);
+            group.data.extend_from_slice(&v.vector);
+        }
+        Self { version, groups }
+    }
+
+    fn bytes(&self) -> usize {
+        self.groups.iter().map(Group::bytes).sum()
+    }
+
+    /// The models that made them, each once.
+    pub(crate) fn models(&self) -> Vec<Arc<str>> {
+        let mut models: Vec<Arc<str>> = vec![];
+        for group in &self.groups {
+            if models.iter().all(|m| **m != *group.model) {
+                models.push(group.model.clone());
+            }
+        }
+        models
+    }
+
+    /// The `k` nearest of that model's vectors by cosine (all vectors have length 1), best first.
+    pub(crate) fn nearest(&self, model: &str, query: &[f32], k: usize) -> Vec<(ChunkId, f64)> {
+        let group = self.groups.iter().find(|g| *g.model == *model && g.dim == query.len());
+        group.map_or_else(Vec::new, |g| g.nearest(query, k))
+    }
+}
+
+impl Group {
+    fn bytes(&self) -> usize {
+        self.data.len() * size_of::<f32>() + self.ids.len() * size_of::<ChunkId>()
+    }
+
+    fn nearest(&self, query: &[f32], k: usize) -> Vec<(ChunkId, f64)> {
+        if self.dim == 0 || query.len() != self.dim || k == 0 {
+            return vec![];
+        }
+        let mut best: BinaryHeap<Worst> = BinaryHeap::with_capacity(k + 1);
+        for (row, vector) in self.data.chunks_exact(self.dim).enumerate() {
+            let score = dot(query, vector);
+            if best.len() < k {
+                best.push(Worst { score, row });
+            } else if best.peek().is_some_and(|w| score > w.score) {
+                best.pop();
+                best.push(Worst { score, row });
+            }
+        }
+        let mut found: Vec<_> = best.into_iter().map(|w| (self.ids[w.row], f64::from(w.score))).collect();
+        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+        found
+    }
+}
+
+/// Makes the heap give back the worst of the kept first.
+struct Worst {
+    score: f32,
+    row: usize,
+}
+
+impl Ord for Worst {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.score.total_cmp(&self.score).then(self.row.cmp(&other.row))
+    }
+}
+
+impl PartialOrd for Worst {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Worst {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Worst {}
+
+/// Eight running sums, so that the compiler can use vector registers.
+fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut sums = [0.0f32; 8];
+    let (a8, b8) = (a.chunks_exact(8), b.chunks_exact(8));
+    let rest: f32 = a8.remainder().iter().zip(b8.remainder()).map(|(x, y)| x * y).sum();
+    for (x, y) in a8.zip(b8) {
+        for i in 0..8 {
+            sums[i] += x[i] * y[i];
+        }
+    }
+    rest + sums.iter().sum::<f32>()
+}
+
+/// Vectors of the workspaces that were searched last, within a byte budget.
+pub(crate) struct VectorCache {
+    budget: usize,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    entries: HashMap<WorkspaceId, (Arc<Cached>, u64)>,
+    clock: u64,
+}
+
+impl VectorCache {
+    /// `budget` in bytes. A workspace that is larger alone is read for each query and not kept.
+    pub(crate) fn new(budget: usize) -> Self {
+        Self { budget, inner: Mutex::default() }
+    }
+
+    pub(crate) fn get(&self, workspace: WorkspaceId, version: u64) -> Option<Arc<Cached>> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.clock += 1;
+        let now = inner.clock;
+        let (cached, used) = inner.entries.get_mut(&workspace)?;
+        if cached.version != version {
+            return None;
+        }
+        *used = now;
+        Some(cached.clone())
+    }
+
+    /// Lets go of a workspace that is being deleted.
+    pub(crate) fn forget(&self, workspace: WorkspaceId) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).entries.remove(&workspace);
+    }
+
+    pub(crate) fn put(&self, workspace: WorkspaceId, cached: Arc<Cached>) {
+        if cached.bytes() > self.budget {
+            return;
+        }
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.clock += 1;
+        let now = inner.clock;
+        inner.entries.insert(workspace, (cached, now));
+        // The least recently used go first.
+        while inner.entries.values().map(|(c, _)| c.bytes()).sum::<usize>() > self.budget {
+            let Some(oldest) = inner.entries.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id)
+            else {
+                break;
+            };
+            inner.entries.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn id(n: usize) -> ChunkId {
+        ChunkId::new(Uuid::from_u128(n as u128 + 1))
+    }
+
+    fn stored(n: usize, model: &str, vector: Vec<f32>) -> StoredVector {
+        StoredVector { chunk_id: id(n), model: model.into(), vector }
+    }
+
+    #[test]
+    fn vectors_of_two_models_are_never_compared() {
+        let cached = Cached::new(
+            1,
+            vec![
+                stored(1, "old", vec![1.0, 0.0]),
+                stored(2, "new", vec![1.0, 0.0]),
+                stored(3, "new", vec![0.0, 1.0]),
+                stored(4, "new", vec![1.0, 0.0, 0.0]),
+            ],
+        );
+        let ids = |model| cached.nearest(model, &[0.0, 1.0], 9).into_iter().map(|f| f.0).collect::<Vec<_>>();
+        assert_eq!(ids("new"), [id(3), id(2)]);
+        assert_eq!(ids("old"), [id(1)]);
+        assert!(ids("another").is_empty());
+        assert!(cached.nearest("old", &[1.0, 0.0, 0.0], 9).is_empty(), "another length");
+        assert_eq!(cached.nearest("new", &[1.0, 0.0, 0.0], 9).len(), 1);
+        assert_eq!(cached.models(), ["old".into(), "new".into()] as [Arc<str>; 2]);
+    }
+
+    fn unit(v: Vec<f32>) -> Vec<f32> {
+        let norm = v.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-6);
+        v.into_iter().map(|x| x / norm).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn the_nearest_are_those_of_a_full_sort(
+            vectors in prop::collection::vec(prop::collection::vec(-1.0f32..1.0, 11), 0..60),
+            query in prop::collection::vec(-1.0f32..1.0, 11),
+            k in 0usize..20,
+        ) {
+            let query = unit(query);
+            let vectors: Vec<Vec<f32>> = vectors.into_iter().map(unit).collect();
+            let rows = vectors.iter().enumerate().map(|(n, v)| stored(n, "m", v.clone()));
+            let found = Cached::new(1, rows.collect()).nearest("m", &query, k);
+            let mut all: Vec<f32> = vectors.iter().map(|v| dot(&query, v)).collect();
+            all.sort_by(|a, b| b.total_cmp(a));
+            prop_assert_eq!(found.len(), k.min(vectors.len()));
+            for (got, want) in found.iter().zip(all) {
+                prop_assert!((got.1 - f64::from(want)).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn the_cache_keeps_its_budget_and_forgets_an_old_version() {
+        let make = |version| Arc::new(Cached::new(version, vec![stored(1, "m", vec![1.0; 100])]));
+        let workspace = |n| WorkspaceId::new(Uuid::from_u128(n));
+        let cache = VectorCache::new(1_000);
+        for n in 0..5 {
+            cache.put(workspace(n), make(1));
+        }
+        assert!(cache.get(workspace(4), 1).is_some());
+        assert!(cache.get(workspace(0), 1).is_none(), "the oldest had to go");
+        assert!(cache.get(workspace(4), 2).is_none(), "another version is another index");
+    }
+}

@@ -5,7 +5,7 @@ use domain::{
     Workspace, WorkspaceStatus,
     event::{DocumentDeleted, FileProgress, StepStatus},
     resource::{Counts, Metrics, Theme},
-    status::Processor,
+    status::{Priority, Processor},
 };
 
 pub fn id<T: std::str::FromStr<Err = domain::ids::NotAnId>>(n: u64) -> T {
@@ -95,6 +95,7 @@ pub fn job(n: u64, rev: u64, status: JobStatus) -> Job {
         error: None,
         metrics: Metrics::default(),
         queue_position: None,
+        priority: Priority::Normal,
         rate: None,
         eta_seconds: None,
         halted: None,

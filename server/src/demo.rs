@@ -5,7 +5,11 @@
 use crate::config::Config;
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::{JobId, UserId, WorkspaceId, rag::EmbeddingModel, validate::Email};
+use domain::{
+    JobId, UserId, WorkspaceId,
+    rag::{EmbeddingModel, Outage},
+    validate::Email,
+};
 use futures::{StreamExt, stream};
 use services::{
     Client, Error, NewWorkspaceForm, Services, SignUp,
@@ -110,6 +114,10 @@ impl Embedder for Leisurely {
             pauses -= 1;
         }
         self.inner.embed(model, texts).await
+    }
+
+    fn outage(&self, model: &str) -> Option<Outage> {
+        self.inner.outage(model)
     }
 }
 

@@ -102,8 +102,8 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         high_water: Some(config.data_dir.join("high-water")),
         readers: READERS,
     };
-    let embedder =
-        Arc::new(Models::new(&config.models_dir, config.embeddings.clone()).map_err(StartError::Refused)?);
+    let embedder = Models::new(&config.models_dir, config.embeddings.clone(), clock.clone());
+    let embedder = Arc::new(embedder.map_err(StartError::Refused)?);
     let fetcher = WebFetcher::new(config.crawl_allow.clone()).map_err(StartError::Refused)?;
     let llm = config.llm.clone().map(ChatModel::new).transpose().map_err(StartError::Refused)?;
     let llm = llm.map(|model| Arc::new(model) as Arc<dyn Wordsmith>);

@@ -1,19 +1,26 @@
-//! The buttons of a job: pause, resume, cancel, retry.
+//! The buttons of a job: first, pause, resume, cancel, retry.
 
 use super::job_title;
 use crate::{
     components::ButtonKind,
     forms::Deed,
-    server_fns::jobs::{CancelJob, PauseJob, ResumeJob, RetryJob},
+    server_fns::jobs::{CancelJob, PauseJob, PutJobFirst, ResumeJob, RetryJob},
+    stores::Stores,
     view,
 };
-use domain::{Job, JobId, JobKind, JobStatus, WorkspaceId, message::count, status::JobRequest};
+use domain::{
+    Job, JobId, JobKind, JobStatus, WorkspaceId,
+    message::count,
+    status::{JobRequest, Priority},
+};
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
 
 /// What can be done to a job from where it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Can {
+    /// Others may be before it.
+    first: bool,
     pause: bool,
     resume: bool,
     cancel: bool,
@@ -29,7 +36,12 @@ impl Can {
         }
         let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
         let failed = job.metrics.documents_failed + job.metrics.pages_failed;
+        let is_behind = match job.status {
+            JobStatus::Pending => job.queue_position.is_some_and(|ahead| ahead > 0),
+            _ => job.priority != Priority::First,
+        };
         Self {
+            first: goes_on && job.requested.is_none() && is_behind,
             pause: goes_on && job.requested.is_none(),
             resume: job.status == JobStatus::Paused || job.requested == Some(JobRequest::Pause),
             cancel: !job.status.is_final() && job.requested != Some(JobRequest::Cancel),
@@ -50,7 +62,12 @@ pub fn Controls(
     job: RwSignal<Option<Job>>,
     #[prop(optional)] named: bool,
 ) -> impl IntoView {
-    let can = Memo::new(move |_| job.with(|j| j.as_ref().map(Can::of).unwrap_or_default()));
+    let jobs = RwSignal::from(Stores::expect().active());
+    let is_alone = Memo::new(move |_| jobs.with(Vec::len) < 2);
+    let can = Memo::new(move |_| {
+        let can = job.with(|j| j.as_ref().map(Can::of).unwrap_or_default());
+        Can { first: can.first && !is_alone.get(), ..can }
+    });
     let fields = move || vec![("id", id.to_string()), ("workspace", workspace.to_string())];
     let cancel = move |keep: bool| {
         let mut fields = fields();
@@ -65,6 +82,7 @@ pub fn Controls(
         let name = move |words: &str| title.as_ref().map(|title| format!("{words}: {title}"));
         view! {
             <div class="row" data-controls="">
+                {can.first.then(|| view! { <Deed action=PutJobFirst::url() words="Do this first" fields=fields() name=name("Do this first") steers=true done /> })}
                 {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() name=name("Pause") steers=true done /> })}
                 {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() name=name("Resume") steers=true done /> })}
                 {can.retry.map(|(failed, attempt, some_failed)| {
@@ -105,9 +123,13 @@ mod tests {
     #[test]
     fn the_buttons_are_those_that_the_state_of_the_job_allows() {
         let can = |status, requested| Can::of(&Job { requested, ..job(1, 1, status) });
-        let all = Can { pause: true, resume: false, cancel: true, retry: None };
-        assert_eq!(can(JobStatus::Running, None), all);
+        let all = Can { first: false, pause: true, resume: false, cancel: true, retry: None };
+        assert_eq!(can(JobStatus::Running, None), Can { first: true, ..all });
         assert_eq!(can(JobStatus::Pending, None), all);
+        let behind = Job { queue_position: Some(2), ..job(1, 1, JobStatus::Pending) };
+        assert_eq!(Can::of(&behind), Can { first: true, ..all });
+        let first = Job { priority: Priority::First, ..job(1, 1, JobStatus::Running) };
+        assert_eq!(Can::of(&first), all, "it was put first already");
         let pausing = Can { pause: false, resume: true, ..all };
         assert_eq!(can(JobStatus::Running, Some(JobRequest::Pause)), pausing);
         assert_eq!(can(JobStatus::Paused, None), pausing);

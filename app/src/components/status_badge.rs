@@ -30,7 +30,9 @@ impl Sign {
             Shown::Provisioning | Shown::Deleting => Sign::Ring(None),
             Shown::Ready { warnings: 0 } | Shown::Completed => Sign::Still(IconName::CheckCircle),
             Shown::Ready { .. } => Sign::Still(IconName::CheckDot),
-            Shown::Stalled | Shown::Interrupted | Shown::Retrying => Sign::Still(IconName::Warning),
+            Shown::Stalled | Shown::Interrupted | Shown::Retrying | Shown::Waiting => {
+                Sign::Still(IconName::Warning)
+            }
             Shown::Paused | Shown::Stopping { cancels: false } => Sign::Still(IconName::Pause),
             Shown::Failed => Sign::Still(IconName::CrossCircle),
             Shown::Cancelled | Shown::Stopping { cancels: true } => Sign::Still(IconName::SlashCircle),
@@ -110,6 +112,7 @@ mod tests {
             Shown::Stalled,
             Shown::Interrupted,
             Shown::Retrying,
+            Shown::Waiting,
             Shown::Stopping { cancels: true },
             Shown::Ready { warnings: 0 },
             Shown::Ready { warnings: 2 },

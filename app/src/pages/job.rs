@@ -26,6 +26,7 @@ use domain::{
     message::number,
     pages::{DRAWN, JobPage as Read, JobsPage as Part},
     shown::Shown,
+    status::Priority,
 };
 use leptos::{context::Provider, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -256,6 +257,12 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
         ("Tokens", number(m.tokens)),
         ("Attempt", number(job.attempt.into())),
     ];
+    let priority = match job.priority {
+        Priority::First => Some("First"),
+        Priority::Background => Some("Background"),
+        Priority::Normal => None,
+    };
+    facts.extend(priority.map(|words| ("Priority", words.to_owned())));
     facts.extend(took(job).map(|took| ("Took", took)));
     facts
 }

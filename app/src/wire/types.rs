@@ -32,7 +32,7 @@ use domain::{
         Attempt, Chunk, Counts, Density, DocumentError, DocumentRef, Language, Metrics, Notifications, Page,
         Scored, Scores, SearchHit, Session, Theme, Warning, no_metadata,
     },
-    status::{Halt, JobRequest, PhaseStatus, Processor},
+    status::{Halt, JobRequest, PhaseStatus, Priority, Processor},
 };
 use litemap::LiteMap;
 use serde_json::Value;
@@ -100,7 +100,7 @@ macro_rules! numbers {
 
 named! {
     ApiKeyId BulkId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
-    DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Processor StepStatus WorkspaceStatus
+    DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Priority Processor StepStatus WorkspaceStatus
     BulkAction BulkStatus ExportStatus ProvisionStatus ProvisionStep Scope
     Change PageState
     Density Language Theme
@@ -216,6 +216,7 @@ objects! {
         error,
         metrics,
         queue_position,
+        priority or Priority::Normal,
         rate,
         eta_seconds,
         halted,
@@ -564,6 +565,7 @@ mod tests {
             requested: Some(JobRequest::Pause),
             metrics: Metrics { documents_total: 1, tokens: 2, bytes: 3, ..Metrics::default() },
             queue_position: Some(4),
+            priority: Priority::First,
             rate: Some(1.5),
             eta_seconds: Some(9),
             halted: Some(Halt::Stalled),

@@ -8,7 +8,7 @@ use crate::{
     provision::Provisioning,
     rag::IndexedWith,
     status::{
-        DocumentStatus, Halt, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor,
+        DocumentStatus, Halt, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Priority, Processor,
         WorkspaceStatus, named,
     },
     step::Step,
@@ -228,6 +228,10 @@ pub const STOPPING: &str = "stopping";
 /// badge says "Retrying".
 pub const RETRYING: &str = "retrying";
 
+/// Code of the warning of a document that waits for the server of its embedding model, which cannot be had at the moment;
+/// the badge says "Waiting".
+pub const WAITING: &str = "waiting";
+
 /// Code of the warning of a document that is found by its words alone, because its embedding was skipped by hand.
 pub const EMBEDDING_SKIPPED: &str = "embedding_skipped";
 
@@ -248,6 +252,16 @@ impl Document {
     /// What failed and when it is tried again, when that is so.
     pub fn retrying(&self) -> Option<&str> {
         self.warned(RETRYING)
+    }
+
+    /// What it waits for, when that is the server of its embedding model.
+    pub fn waiting(&self) -> Option<&str> {
+        self.warned(WAITING)
+    }
+
+    /// Why nothing of it moves just now though it was begun, when that is so.
+    pub fn held_up(&self) -> Option<&str> {
+        self.stalled().or(self.interrupted()).or(self.retrying()).or(self.waiting())
     }
 
     /// Whether somebody paused it by itself.
@@ -410,6 +424,10 @@ pub struct Job {
     pub metrics: Metrics,
     /// Jobs that go first, while this one waits.
     pub queue_position: Option<u64>,
+    /// Where it stands among the jobs of its person.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub priority: Priority,
     /// Chunks a second.
     pub rate: Option<f64>,
     pub eta_seconds: Option<u64>,
@@ -574,6 +592,7 @@ mod tests {
             error: None,
             metrics: Metrics::default(),
             queue_position: None,
+            priority: Priority::Normal,
             rate: None,
             eta_seconds: None,
             halted: None,

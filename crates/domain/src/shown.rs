@@ -23,6 +23,8 @@ pub enum Shown {
     Interrupted,
     /// Failed by something that may heal, and waiting for its next try.
     Retrying,
+    /// For the server of its embedding model, which cannot be had.
+    Waiting,
     /// Asked to stop, until its worker lets go of it.
     Stopping {
         cancels: bool,
@@ -54,6 +56,7 @@ impl Shown {
             }
             DocumentStatus::Pending => Shown::Pending { behind: job.and_then(|j| j.queue_position) },
             DocumentStatus::Processing if document.stalled().is_some() => Shown::Stalled,
+            DocumentStatus::Processing if document.waiting().is_some() => Shown::Waiting,
             DocumentStatus::Processing if document.interrupted().is_some() => Shown::Interrupted,
             DocumentStatus::Processing => Shown::Processing { percent: document.progress },
         }
@@ -77,6 +80,7 @@ impl Shown {
             JobStatus::Running => match job.halted {
                 Some(Halt::Stalled) => Shown::Stalled,
                 Some(Halt::Interrupted) => Shown::Interrupted,
+                Some(Halt::Waiting) => Shown::Waiting,
                 None => Shown::Processing { percent: job.progress },
             },
             JobStatus::Paused => Shown::Paused,
@@ -95,6 +99,7 @@ impl Shown {
             Shown::Stalled => "stalled",
             Shown::Interrupted => "interrupted",
             Shown::Retrying => "retrying",
+            Shown::Waiting => "waiting",
             Shown::Stopping { .. } => "stopping",
             Shown::Ready { .. } => "ready",
             Shown::Completed => "completed",
@@ -121,6 +126,7 @@ impl Shown {
             Shown::Stalled => "Stalled".into(),
             Shown::Interrupted => "Interrupted".into(),
             Shown::Retrying => "Retrying".into(),
+            Shown::Waiting => "Waiting".into(),
             Shown::Stopping { cancels: false } => "Pausing…".into(),
             Shown::Stopping { cancels: true } => "Cancelling…".into(),
             Shown::Ready { warnings: 0 } => "Ready".into(),

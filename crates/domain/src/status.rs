@@ -220,6 +220,20 @@ named!(
         Stalled = "stalled",
         /// What was begun is in nobody's hands.
         Interrupted = "interrupted",
+        /// The server of its embedding model cannot be had.
+        Waiting = "waiting",
+    }
+);
+named!(
+    /// Where a job stands among those of its person.
+    #[derive(Default)]
+    Priority, "priority" {
+        /// Somebody put it before the others.
+        First = "first",
+        #[default]
+        Normal = "normal",
+        /// Nobody waits for it: what is asked for meanwhile goes first, for some minutes.
+        Background = "background",
     }
 );
 named!(

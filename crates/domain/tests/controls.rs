@@ -182,6 +182,10 @@ impl Bench {
                     self.honour();
                 }
             }
+            // There is another job, as old as this one.
+            Control::First => {
+                ingest::put_first(&mut self.job, Some(Timestamp::from_micros(0)), now)?;
+            }
             Control::Retry(retry) => {
                 let before: Vec<u32> = self.docs.iter().map(|d| d.document.attempt).collect();
                 control::retry(&mut self.job, &mut self.docs, retry, now)?;
@@ -298,17 +302,21 @@ fn word(b: &Bench) -> String {
 
 #[test]
 fn every_state_of_a_job_answers_every_command_as_its_table_says() {
-    let commands: [(&str, Control); 6] = [
+    let commands: [(&str, Control); 7] = [
         ("pause", Control::Pause),
         ("resume", Control::Resume),
         ("keep", Control::Cancel { keep_results: true }),
         ("remove", Control::Cancel { keep_results: false }),
         ("skip", Control::CancelPhase(PhaseName::Embedding)),
         ("retry", Control::Retry(Retry::failed())),
+        ("first", Control::First),
     ];
     // What becomes of it; "=" nothing; "!" with what would have been possible.
     let table = [
-        ("pending", ["paused", "=", "cancelled", "cancelled", "pending", "!running,paused,cancelled"]),
+        (
+            "pending",
+            ["paused", "=", "cancelled", "cancelled", "pending", "!running,paused,cancelled", "pending"],
+        ),
         (
             "held",
             [
@@ -318,11 +326,20 @@ fn every_state_of_a_job_answers_every_command_as_its_table_says() {
                 "running+cancel",
                 "running",
                 "!paused,completed,failed,cancelled",
+                "running",
             ],
         ),
         (
             "unheld",
-            ["paused", "=", "cancelled", "cancelled", "running", "!paused,completed,failed,cancelled"],
+            [
+                "paused",
+                "=",
+                "cancelled",
+                "cancelled",
+                "running",
+                "!paused,completed,failed,cancelled",
+                "running",
+            ],
         ),
         (
             "pausing",
@@ -333,18 +350,27 @@ fn every_state_of_a_job_answers_every_command_as_its_table_says() {
                 "running+cancel",
                 "paused",
                 "!paused,completed,failed,cancelled",
+                "running+pause",
             ],
         ),
         // That nothing is to be kept may still be said.
         (
             "cancelling",
-            ["!cancelled", "!cancelled", "=", "running+cancel", "!", "!paused,completed,failed,cancelled"],
+            [
+                "!cancelled",
+                "!cancelled",
+                "=",
+                "running+cancel",
+                "!",
+                "!paused,completed,failed,cancelled",
+                "running+cancel",
+            ],
         ),
-        ("paused", ["=", "running", "cancelled", "cancelled", "paused", "!running,cancelled"]),
-        ("completed", ["!", "!", "!", "!", "!", "!"]),
-        ("partly", ["!", "!", "!", "!", "!", "pending#2"]),
-        ("failed", ["!", "!", "!", "!", "!", "pending#2"]),
-        ("cancelled", ["!", "!", "=", "=", "!", "pending#2"]),
+        ("paused", ["=", "running", "cancelled", "cancelled", "paused", "!running,cancelled", "paused"]),
+        ("completed", ["!", "!", "!", "!", "!", "!", "!"]),
+        ("partly", ["!", "!", "!", "!", "!", "pending#2", "!"]),
+        ("failed", ["!", "!", "!", "!", "!", "pending#2", "!"]),
+        ("cancelled", ["!", "!", "=", "=", "!", "pending#2", "!"]),
     ];
     let states = states();
     assert_eq!(states.len(), table.len());

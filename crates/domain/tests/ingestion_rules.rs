@@ -231,6 +231,7 @@ fn cost(checkpoint: &Checkpoint) -> f64 {
         | Checkpoint::Known { .. }
         | Checkpoint::Compared { .. }
         | Checkpoint::Indexed
+        | Checkpoint::Waits(_)
         | Checkpoint::Failed(_) => 0.05,
     }
 }

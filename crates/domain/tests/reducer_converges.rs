@@ -5,7 +5,7 @@ use domain::{
     ids::{DocumentId, JobId, UserId, WorkspaceId},
     reducer::Store,
     resource::{Counts, Document, Job, Metrics, PhaseDetail, Workspace},
-    status::{DocumentStatus, JobKind, JobStatus, PhaseName, Processor, WorkspaceStatus},
+    status::{DocumentStatus, JobKind, JobStatus, PhaseName, Priority, Processor, WorkspaceStatus},
     step::Step,
     timestamp::Timestamp,
 };
@@ -90,6 +90,7 @@ fn job(n: u8, status: JobStatus) -> Event {
         error: None,
         metrics: Metrics::default(),
         queue_position: None,
+        priority: Priority::Normal,
         rate: None,
         eta_seconds: None,
         halted: None,

@@ -170,7 +170,7 @@ impl Services {
                     "The operator brings it with `cargo xtask setup`, or names its folder in INSIGHTHUB_MODELS_DIR; then retry.",
                 )
             }
-            Err(error @ (EmbedError::Unreachable(_) | EmbedError::Refused { .. })) => {
+            Err(error @ (EmbedError::Unreachable(_) | EmbedError::Away(_) | EmbedError::Refused { .. })) => {
                 tracing::warn!(%error, code = error.code(), "an embedding server failed its trial");
                 failed(error.code(), error.to_string(), "Retry; then ask the operator.")
             }

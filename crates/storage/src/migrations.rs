@@ -49,6 +49,7 @@ const CHANGES: &[Change] = changes![
     23 "0023_graph",
     24 "0024_chunk_marks",
     25 "0025_retrieval_cases",
+    26 "0026_turns",
 ];
 
 /// Those of one engine, in order.

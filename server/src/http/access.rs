@@ -75,6 +75,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/api/jobs/{id}/attempts", READ),
     (Method::POST, "/api/workspaces/{id}/crawls", WRITE),
     (Method::GET, "/api/jobs/{id}/pages", READ),
+    (Method::POST, "/api/jobs/{id}/first", WRITE),
     (Method::POST, "/api/jobs/{id}/pause", WRITE),
     (Method::POST, "/api/jobs/{id}/resume", WRITE),
     (Method::POST, "/api/jobs/{id}/cancel", WRITE),

@@ -68,6 +68,17 @@ pub async fn pause_job(
     Ok(accepted(app.services().control_job(who.user.id, id, Control::Pause).await?))
 }
 
+/// Put a job before all other jobs of the same person, for the next free hand. Other people's jobs keep their share.
+#[utoipa::path(post, path = "/api/jobs/{id}/first", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 202, body = Job), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub async fn put_job_first(
+    State(app): State<AppState>,
+    Allowed(who): Allowed,
+    PathId(id): PathId<JobId>,
+) -> ApiResult<Response> {
+    Ok(accepted(app.services().control_job(who.user.id, id, Control::First).await?))
+}
+
 /// Let a paused job go on where it stopped, with the documents that were paused by themselves.
 #[utoipa::path(post, path = "/api/jobs/{id}/resume", tag = "jobs", params(("id" = String, Path)),
     responses((status = 202, body = Job), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]

@@ -60,7 +60,10 @@ pub async fn ready(State(app): State<AppState>) -> Response {
             if app.stopping().is_cancelled() { Err("The server is stopping.".into()) } else { Ok(()) },
         ),
     ];
-    let wanted = [Check::of("embedding_model", model(&app).await)];
+    let wanted = [
+        Check::of("embedding_model", model(&app).await),
+        Check::of("embedding_server", embedding_server(&app)),
+    ];
     let status = match (needed.iter().all(|c| c.ok), wanted.iter().all(|c| c.ok)) {
         (true, true) => "ready",
         (true, false) => "degraded",
@@ -110,6 +113,12 @@ async fn model(app: &AppState) -> Result<(), String> {
         }
         Err(_) => Err("The embedding server did not answer in time.".into()),
     }
+}
+
+/// Whether the embedding server is left alone because it fails; fine where there is none.
+fn embedding_server(app: &AppState) -> Result<(), String> {
+    // Any name but that of the built-in model is the server's.
+    app.services().embedder.outage("").map_or(Ok(()), |outage| Err(outage.words()))
 }
 
 /// Counters for Prometheus.

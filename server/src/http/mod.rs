@@ -198,6 +198,7 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::read))
         .routes(routes!(crawls::start))
         .routes(routes!(crawls::pages))
+        .routes(routes!(controls::put_job_first))
         .routes(routes!(controls::pause_job))
         .routes(routes!(controls::resume_job))
         .routes(routes!(controls::cancel_job))

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -37,6 +37,32 @@ pub struct How {
     pub asked: AtomicUsize,
     /// Texts that it has answered.
     pub texts: AtomicUsize,
+    pub fault: Mutex<Option<Fault>>,
+}
+
+/// How it fails.
+#[derive(Clone, Copy, Debug)]
+pub enum Fault {
+    Status(u16),
+    /// 429, with so many seconds to wait.
+    Busy(u64),
+    /// It breaks off in the middle of its answer.
+    Cut,
+}
+
+impl Fault {
+    fn answer(self) -> Response {
+        match self {
+            Fault::Status(status) => StatusCode::from_u16(status).expect("a status").into_response(),
+            Fault::Busy(seconds) => {
+                (StatusCode::TOO_MANY_REQUESTS, [("retry-after", seconds.to_string())]).into_response()
+            }
+            Fault::Cut => {
+                let parts = [Ok("{\"data\": ["), Err(std::io::Error::other("broken off"))];
+                axum::body::Body::from_stream(futures::stream::iter(parts)).into_response()
+            }
+        }
+    }
 }
 
 impl Embeddings {
@@ -50,6 +76,7 @@ impl Embeddings {
             takes: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
+            fault: Mutex::new(None),
         });
         let mut server = Self { address, how, serving: None };
         server.serve(listener);
@@ -64,6 +91,11 @@ impl Embeddings {
         self.serving = Some(tokio::spawn(async move {
             axum::serve(listener, routes).await.expect("served");
         }));
+    }
+
+    /// From now on it fails like this, or not any more.
+    pub fn fail(&self, fault: Option<Fault>) {
+        *self.how.fault.lock().expect("no panic") = fault;
     }
 
     pub fn url(&self) -> String {
@@ -106,6 +138,10 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     }
     let texts = body["input"].as_array().expect("texts");
     how.asked.fetch_add(texts.len(), Ordering::SeqCst);
+    let fault = *how.fault.lock().expect("no panic");
+    if let Some(fault) = fault {
+        return fault.answer();
+    }
     while how.hangs.load(Ordering::SeqCst) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }

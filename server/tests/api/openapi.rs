@@ -74,6 +74,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/jobs/{id}/attempts"),
     ("get", "/api/jobs/{id}/pages"),
     ("post", "/api/workspaces/{id}/crawls"),
+    ("post", "/api/jobs/{id}/first"),
     ("post", "/api/jobs/{id}/pause"),
     ("post", "/api/jobs/{id}/resume"),
     ("post", "/api/jobs/{id}/cancel"),

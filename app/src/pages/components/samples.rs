@@ -16,6 +16,7 @@ pub fn all_shown() -> Vec<Shown> {
         Shown::Stalled,
         Shown::Interrupted,
         Shown::Retrying,
+        Shown::Waiting,
         Shown::Stopping { cancels: false },
         Shown::Ready { warnings: 0 },
         Shown::Ready { warnings: 2 },

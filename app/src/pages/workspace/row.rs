@@ -127,8 +127,7 @@ fn what_happens(document: &Document) -> String {
             (None, _) => count(document.chunk_count, "chunk", "chunks"),
         },
         DocumentStatus::Pending | DocumentStatus::Processing => {
-            let noted = document.stalled().or(document.interrupted()).or(document.retrying());
-            let said = noted.or(document.message.as_deref());
+            let said = document.held_up().or(document.message.as_deref());
             said.unwrap_or_default().to_owned()
         }
     }

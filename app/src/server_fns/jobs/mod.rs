@@ -1,8 +1,9 @@
-//! Jobs: pausing, resuming, cancelling, retrying, what became of their attempts, and the pages of a
+//! Jobs: which of them goes first, pausing, resuming, cancelling, retrying, what became of their attempts, and the pages of a
 //! crawl.
 
 mod attempts;
 mod cancel;
+mod first;
 mod pages;
 mod pause;
 mod resume;
@@ -10,6 +11,7 @@ mod retry;
 
 pub use attempts::{ListAttempts, list_attempts};
 pub use cancel::{CancelJob, cancel_job};
+pub use first::{PutJobFirst, put_job_first};
 pub use pages::{ListPages, list_pages};
 pub use pause::{PauseJob, pause_job};
 pub use resume::{ResumeJob, resume_job};

@@ -6,7 +6,7 @@ use domain::{
     ChunkId, JobId, JobKind, Step, UserId, WorkspaceId, WorkspaceStatus,
     ingest::{Checkpoint, NewChunk},
     message::Facts,
-    rag::{BUILTIN_MODEL, EmbeddingModel, RagConfig, RetrieverType},
+    rag::{BUILTIN_MODEL, EmbeddingModel, Outage, RagConfig, RetrieverType},
     status::Processor,
     validate::{Description, Email, Username, WorkspaceName},
 };
@@ -58,6 +58,10 @@ impl Embedder for Model {
             model().embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())
         });
         embedding.await.unwrap().map_err(|e| EmbedError::Failed(e.to_string()))
+    }
+
+    fn outage(&self, _: &str) -> Option<Outage> {
+        None
     }
 }
 

@@ -53,14 +53,16 @@ pub fn advance(
     let mut events = vec![];
     let mut counts_changed = false;
     let before = job.job.clone();
-    doc.document.updated_at = now;
+    if !matches!(checkpoint, Checkpoint::Waits(_)) {
+        doc.document.updated_at = now;
+    }
     // A step that begins anew is no progress yet.
-    let got_on =
-        (!matches!(checkpoint, Checkpoint::Step { .. }) && stall::forget(doc)) | interrupt::forget(doc);
-    if got_on || !matches!(checkpoint, Checkpoint::Step { .. }) {
+    let is_progress = !matches!(checkpoint, Checkpoint::Step { .. } | Checkpoint::Waits(_));
+    let got_on = (is_progress && (stall::forget(doc) | model_away::forget(doc))) | interrupt::forget(doc);
+    if got_on || is_progress {
         job.job.halted = None;
     }
-    if !matches!(checkpoint, Checkpoint::Step { .. } | Checkpoint::Failed(_)) {
+    if is_progress && !matches!(checkpoint, Checkpoint::Failed(_)) {
         doc.failures.clear();
     }
     match checkpoint {
@@ -185,6 +187,7 @@ pub fn advance(
             tell_document(doc, &mut events);
             counts_changed = true;
         }
+        Checkpoint::Waits(outage) => model_away::put_on_hold(job, doc, outage, now, &mut events),
         Checkpoint::Failed(failure) => match retry_later::put_off(job, doc, failure, now, &mut events) {
             None => {}
             Some(last) => {
@@ -197,6 +200,9 @@ pub fn advance(
         tell_document(doc, &mut events);
     }
     settle(job, now)?;
+    if let Checkpoint::Waits(outage) = checkpoint {
+        model_away::say_of_job(job, outage, now);
+    }
     if doc.document.stalled().is_some() || job.job.halted.is_some() {
         stall::estimate_nothing(&mut job.job);
     }

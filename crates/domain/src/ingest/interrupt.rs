@@ -16,8 +16,7 @@ pub(super) const QUIET: u64 = 5;
 /// Says that nobody works on the document; nothing when that is said already, or something that explains more.
 pub fn interrupt(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Told {
     let d = &mut doc.document;
-    let is_said = d.stalled().or(d.interrupted()).or(d.retrying()).is_some();
-    if d.status != DocumentStatus::Processing || is_said {
+    if d.status != DocumentStatus::Processing || d.held_up().is_some() {
         return Told::default();
     }
     let why = say(WRITTEN, &Sentence::Interrupted);

@@ -62,7 +62,8 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
         job.progress = job.progress.max(progress::of_job(&job.phase_details));
         job.phase = progress::current_phase(&job.phase_details);
         // What waits, stands or is asked to says that.
-        if job.requested.is_none() && job.status == JobStatus::Running {
+        let waits = job.halted == Some(Halt::Waiting);
+        if job.requested.is_none() && job.status == JobStatus::Running && !waits {
             job.message = message(job);
         }
     }

@@ -7,7 +7,7 @@ use crate::{
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
     message::{Facts, Sentence, WRITTEN, friendly, say},
     progress,
-    rag::{Fingerprint, RagConfig},
+    rag::{Fingerprint, Outage, RagConfig},
     resource::{Document, Job, Metrics, PhaseDetail, STALLED, STOPPING, Warning},
     status::{
         DocumentStatus, Halt, IllegalMove, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Processor,
@@ -26,9 +26,11 @@ pub mod deletion;
 mod held_back;
 mod interrupt;
 mod job;
+mod model_away;
 mod report;
 mod retry_later;
 mod stall;
+mod turn;
 
 pub use advance::{advance, start};
 pub use crawl::{
@@ -37,9 +39,11 @@ pub use crawl::{
 };
 pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};
 pub use interrupt::interrupt;
+pub use model_away::waits_until;
 pub use report::{ReportError, report, reword};
 pub use retry_later::{retries_at, waits_for_retry};
 pub use stall::{TRIES, stall};
+pub use turn::put_first;
 
 named!(
     /// How far the checkpoints of a document reach.
@@ -137,6 +141,8 @@ pub enum Checkpoint {
     Compared { with: DocumentId, filename: String, shared: u64 },
     /// The last step: the full text is written and the document becomes ready.
     Indexed,
+    /// The server of its model cannot be had: the document waits, and no try is counted.
+    Waits(Outage),
     /// The document ends here; the job goes on with the others.
     Failed(Failure),
 }
@@ -154,6 +160,8 @@ pub struct JobState {
     pub held_back: bool,
     /// The cancel that is requested also takes back what the job made.
     pub cancel_removes: bool,
+    /// Its place in the queue: of a person's jobs the one with the earliest goes first.
+    pub turn_at: Timestamp,
     pub pace: Pace,
 }
 
@@ -350,6 +358,7 @@ fn new_job(
     if !config.embeds() {
         phase_details[2].status = PhaseStatus::Skipped;
     }
+    let (priority, turn_at) = turn::of_new(kind, total, now);
     let job = Job {
         job_id,
         kind,
@@ -364,6 +373,7 @@ fn new_job(
         error: None,
         metrics: Metrics { documents_total: total, bytes, ..Metrics::default() },
         queue_position: None,
+        priority,
         rate: None,
         eta_seconds: None,
         halted: None,
@@ -380,6 +390,7 @@ fn new_job(
         event_at: now,
         held_back: false,
         cancel_removes: false,
+        turn_at,
         pace: Pace::default(),
     }
 }

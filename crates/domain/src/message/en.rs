@@ -5,6 +5,7 @@ use crate::{
     crawl::{PAGE_BYTES, PageFault, SkipReason},
     status::PhaseName,
     step::Step,
+    timestamp::Timestamp,
 };
 
 /// A number with separators: 12,345.
@@ -32,6 +33,12 @@ pub fn duration(seconds: u64) -> String {
         91..=5_400 => count(seconds.div_ceil(60), "minute", "minutes"),
         _ => count(seconds.div_ceil(3_600), "hour", "hours"),
     }
+}
+
+/// A time of day: "14:03:20 UTC". The server does not know where its readers are.
+fn clock(at: Timestamp) -> String {
+    let civil = at.civil(0);
+    format!("{:02}:{:02}:{:02} UTC", civil.hour, civil.minute, civil.second)
 }
 
 /// The sentence for a step.
@@ -184,6 +191,14 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it \
              stopped, as soon as a worker is free."
                 .into()
+        }
+        Sentence::ModelAway { since, busy, next_try } => {
+            let what = if busy { "The embedding server has too much to do" } else { "The embedding server is unreachable" };
+            let next = match next_try {
+                Some(at) => format!("It is asked again at {}.", clock(at)),
+                None => "The document waits, and goes on by itself.".into(),
+            };
+            format!("{what} since {}. {next}", clock(since))
         }
         Sentence::Pausing => "Pausing…".into(),
         Sentence::Cancelling => "Cancelling…".into(),

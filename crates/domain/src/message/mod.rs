@@ -9,6 +9,7 @@ use crate::{
     resource::Language,
     status::PhaseName,
     step::Step,
+    timestamp::Timestamp,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -194,6 +195,12 @@ pub enum Sentence<'a> {
     },
     StalledHint,
     Interrupted,
+    /// `busy`: it answers, and says that it has too much to do. `next_try`: when it is asked again, where that is told.
+    ModelAway {
+        since: Timestamp,
+        busy: bool,
+        next_try: Option<Timestamp>,
+    },
     GivenBack,
     Pausing,
     Cancelling,

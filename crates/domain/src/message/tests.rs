@@ -184,6 +184,18 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
             "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it \
              stopped, as soon as a worker is free.",
         ),
+        (
+            Sentence::ModelAway { since: Timestamp::from_micros(3_723_000_000), busy: false, next_try: None },
+            "The embedding server is unreachable since 01:02:03 UTC. The document waits, and goes on by itself.",
+        ),
+        (
+            Sentence::ModelAway {
+                since: Timestamp::from_micros(0),
+                busy: true,
+                next_try: Some(Timestamp::from_micros(8_000_000)),
+            },
+            "The embedding server has too much to do since 00:00:00 UTC. It is asked again at 00:00:08 UTC.",
+        ),
         (Sentence::GivenBack, "Given back by its worker; it waits for the next one"),
         (Sentence::WorkerFailed, "The outside worker could not process this document."),
         (Sentence::WorkerDone { chunks: 0 }, "Done"),

@@ -1,10 +1,11 @@
 //! The RAG configuration of a workspace, and of a user as the default for new workspaces: its fields, what differs
 //! between two, and what of it decides how documents are indexed. `validate` has the bounds and the rules between
-//! fields, `options` what a server can run.
+//! fields, `options` what a server can run, `outage` what is said while a model's server is away.
 
 mod bad_values;
 mod estimate;
 mod options;
+mod outage;
 mod preset;
 mod validate;
 
@@ -14,6 +15,7 @@ pub use options::{
     EmbeddingModel, ModelState, NO_CROSS_ENCODER, Provider, RERANK_MODELS, RETRIEVERS, RagChoice, RagOptions,
     STRATEGIES,
 };
+pub use outage::Outage;
 pub use preset::Preset;
 pub use validate::{CHUNK_OVERLAP, CHUNK_SIZE, RagForm, TOP_K};
 

@@ -13,6 +13,7 @@ use domain::{
     graph::ChunkGraph,
     ingest::{Checkpoint, ChunkMark, Failure, NewChunk, Stage},
     message::Facts,
+    rag::Outage,
     resource::Warning,
 };
 use services::{
@@ -53,6 +54,8 @@ pub(super) enum Ended {
 enum Stop {
     /// The document is at fault, or cannot be helped here: it fails with this.
     Failed(Failure),
+    /// The server of its model cannot be had: it waits for that.
+    Waits(Outage),
     /// Asked to stop.
     Asked,
     Lost,
@@ -101,15 +104,24 @@ pub(super) async fn process(context: Arc<Context>, claim: Claim, halt: Halt) -> 
                 other => other.map(|()| Ended::Released),
             }
         }
+        Err(Stop::Waits(outage)) => {
+            tracing::debug!(document_id = %claim.document_id, "it waits for the embedding server");
+            end(&context, &claim, Checkpoint::Waits(outage)).await
+        }
         Err(Stop::Failed(failure)) => {
             tracing::info!(document_id = %claim.document_id, code = failure.code, "a document failed");
-            let now = context.services.clock.now();
-            match context.services.jobs.checkpoint(&claim, Checkpoint::Failed(failure), now).await {
-                Err(StoreError::Fenced) => Ok(Ended::Lost),
-                other => other.map(|()| Ended::Through),
-            }
+            end(&context, &claim, Checkpoint::Failed(failure)).await
         }
         Err(Stop::Store(e)) => Err(e),
+    }
+}
+
+/// The last word of this claim.
+async fn end(context: &Context, claim: &Claim, checkpoint: Checkpoint) -> Result<Ended, StoreError> {
+    let now = context.services.clock.now();
+    match context.services.jobs.checkpoint(claim, checkpoint, now).await {
+        Err(StoreError::Fenced) => Ok(Ended::Lost),
+        other => other.map(|()| Ended::Through),
     }
 }
 
@@ -312,17 +324,17 @@ impl Work<'_> {
         let pulse = Pulse::default();
         let beat = pulse.clone();
         let cutting = tokio::task::spawn_blocking(move || {
-            let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| failure_of_embedding(&e))?;
+            let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| without_vectors(&e))?;
             let embed = |texts: &[&str]| {
                 beat.beat();
                 let texts = texts.iter().map(|t| (*t).to_owned()).collect();
                 runtime.block_on(embedder.embed(&config.embedding_model, texts))
             };
             chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed), &stop)
-                .map_err(failure_of_cut)
+                .map_err(not_cut)
         });
         let drafts = match self.minding(&pulse, tokio::time::timeout(patience, cutting)).await? {
-            Ok(drafts) => drafts.map_err(broken)?.map_err(Stop::Failed)?,
+            Ok(drafts) => drafts.map_err(broken)??,
             Err(_) => {
                 return Err(Stop::Failed(Failure {
                     code: "took_too_long".into(),
@@ -407,6 +419,10 @@ impl Work<'_> {
     async fn embed(&mut self) -> Result<Stage, Stop> {
         let services = &self.context.services;
         let id = self.claim.document_id;
+        let away = services.embedder.outage(&self.claim.rag_config.embedding_model);
+        if let Some(outage) = away.filter(|outage| outage.next_try > services.clock.now()) {
+            return Err(Stop::Waits(outage));
+        }
         self.step(Step::CreatingEmbeddings, Facts::default()).await?;
         self.take_known().await?;
         let mut size = *BATCH.start() * 2;
@@ -483,15 +499,10 @@ impl Work<'_> {
                     pause *= 2;
                     self.gate()?;
                 }
-                other => return other.map_err(|e| Stop::Failed(failure_of_embedding(&e))),
+                other => return other.map_err(|e| without_vectors(&e)),
             }
         }
-        self.context
-            .services
-            .embedder
-            .embed(model, texts)
-            .await
-            .map_err(|e| Stop::Failed(failure_of_embedding(&e)))
+        self.context.services.embedder.embed(model, texts).await.map_err(|e| without_vectors(&e))
     }
 
     async fn index(&mut self) -> Result<Stage, Stop> {
@@ -543,6 +554,14 @@ fn failure_of(e: ExtractError) -> Failure {
     Failure { code: e.code.as_str().to_owned(), message: e.sentence, hint: e.hint, retryable: e.retryable }
 }
 
+/// No vectors were had: the document fails, or waits for the server of its model.
+fn without_vectors(e: &EmbedError) -> Stop {
+    match e {
+        EmbedError::Away(outage) => Stop::Waits(*outage),
+        other => Stop::Failed(failure_of_embedding(other)),
+    }
+}
+
 fn failure_of_embedding(e: &EmbedError) -> Failure {
     match e {
         EmbedError::Missing(sentence) => Failure {
@@ -551,9 +570,9 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
             hint: Some(sentence.clone()),
             retryable: false,
         },
-        EmbedError::Unreachable(sentence) => Failure {
+        EmbedError::Unreachable(_) | EmbedError::Away(_) => Failure {
             code: e.code().into(),
-            message: sentence.clone(),
+            message: e.to_string(),
             hint: Some("Try again when the embedding server answers.".into()),
             retryable: true,
         },
@@ -572,11 +591,15 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
     }
 }
 
-fn failure_of_cut(e: ChunkError) -> Failure {
-    if let ChunkError::Embedding(e) = &e {
-        return failure_of_embedding(e);
+fn not_cut(e: ChunkError) -> Stop {
+    match &e {
+        ChunkError::Embedding(e) => without_vectors(e),
+        _ => Stop::Failed(failure_of_cut(&e)),
     }
-    if let ChunkError::TooMany(_) = &e {
+}
+
+fn failure_of_cut(e: &ChunkError) -> Failure {
+    if let ChunkError::TooMany(_) = e {
         return Failure {
             code: "too_many_chunks".into(),
             message: format!("The text could not be cut: {e}."),

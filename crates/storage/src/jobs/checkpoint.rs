@@ -22,7 +22,8 @@ pub(super) async fn commit(
 ) -> Result<Vec<DocumentId>, Fault> {
     // Task, job, document: always in this order.
     // It keeps the task from others, as `held` does.
-    claim::note_progress(tx, held, !matches!(checkpoint, Checkpoint::Step { .. }), now).await?;
+    let is_progress = !matches!(checkpoint, Checkpoint::Step { .. } | Checkpoint::Waits(_));
+    claim::note_progress(tx, held, is_progress, now).await?;
     let mut job = lock_job(tx, held.job_id).await?.ok_or(StoreError::Fenced)?;
     let (mut document, _) = lock_document(tx, held.document_id).await?.ok_or(StoreError::Fenced)?;
     if *checkpoint == Checkpoint::Indexed && requests::is_cancelled(&job, &document) {
@@ -41,7 +42,7 @@ pub(super) async fn commit(
         other => Cow::Borrowed(other),
     };
     let before = (job.clone(), document.clone());
-    let ends = matches!(*checkpoint, Checkpoint::Indexed | Checkpoint::Failed(_));
+    let ends = matches!(*checkpoint, Checkpoint::Indexed | Checkpoint::Failed(_) | Checkpoint::Waits(_));
     // Only the end of a document is held against what its workspace asks for by now.
     let wanted = if ends { workspaces::config(tx, held.workspace_id).await? } else { job.config.clone() };
     let told = ingest::advance(&mut job, &mut document, &checkpoint, &wanted, now)?;
@@ -59,6 +60,9 @@ pub(super) async fn commit(
             dead = before.1.live.max(1)..document.generation;
             index::raise_version(tx, held.workspace_id).await?;
             claim::end(tx, held, "done").await?;
+        }
+        Checkpoint::Waits(outage) => {
+            claim::give_back(tx, held, ingest::waits_until(&document, outage)).await?;
         }
         Checkpoint::Failed(_) if ingest::waits_for_retry(&document) => {
             claim::give_back(tx, held, ingest::retries_at(&document, now)).await?;

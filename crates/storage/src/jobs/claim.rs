@@ -40,7 +40,7 @@ const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w, documents d WHERE j.id 
 struct Next {
     /// Documents of the user that are leased now.
     leased: i64,
-    job_created_at: i64,
+    turn_at: i64,
     job: String,
     place: i64,
     user: UserId,
@@ -50,7 +50,7 @@ struct Next {
 
 impl Next {
     fn turn(&self) -> (i64, i64, &str, i64) {
-        (self.leased, self.job_created_at, &self.job, self.place)
+        (self.leased, self.turn_at, &self.job, self.place)
     }
 }
 
@@ -179,7 +179,7 @@ async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<(UserId, i64)
     let first = |column: &str| {
         format!(
             "(SELECT t.{column} FROM tasks t WHERE t.user_id = u.user_id AND {free} AND {OPEN} \
-             ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1)"
+             ORDER BY t.turn_at, t.job_id, t.place LIMIT 1)"
         )
     };
     let sql = format!(
@@ -190,14 +190,14 @@ async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<(UserId, i64)
                      WHERE t.status IN ('pending', 'running') AND t.user_id > u.user_id) \
              FROM u WHERE u.user_id IS NOT NULL \
          ), waiting AS ( \
-             SELECT u.user_id, {created_at} AS job_created_at, {job_id} AS job_id, \
+             SELECT u.user_id, {created_at} AS turn_at, {job_id} AS job_id, \
                  (SELECT COUNT(*) FROM tasks t WHERE t.user_id = u.user_id AND t.status = 'running' \
                   AND t.lease_until > {now}) AS leased \
              FROM u WHERE u.user_id IS NOT NULL \
          ) \
          SELECT user_id, leased FROM waiting WHERE job_id IS NOT NULL \
-         ORDER BY leased, job_created_at, job_id LIMIT $1",
-        created_at = first("job_created_at"),
+         ORDER BY leased, turn_at, job_id LIMIT $1",
+        created_at = first("turn_at"),
         job_id = first("job_id"),
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(wanted.limit)).fetch_all(&mut tx.conn).await?;
@@ -213,13 +213,12 @@ async fn next_of_user(
     now: Timestamp,
 ) -> Result<Option<Next>, Fault> {
     let sql = format!(
-        "SELECT t.job_created_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t \
-         WHERE t.user_id = $1 AND (t.job_created_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {OPEN} \
-         ORDER BY t.job_created_at, t.job_id, t.place LIMIT 1",
+        "SELECT t.turn_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t \
+         WHERE t.user_id = $1 AND (t.turn_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {OPEN} \
+         ORDER BY t.turn_at, t.job_id, t.place LIMIT 1",
         free(tx.engine, now)
     );
-    let (created_at, job, place) =
-        after.map_or((i64::MIN, "", -1), |n| (n.job_created_at, n.job.as_str(), n.place));
+    let (created_at, job, place) = after.map_or((i64::MIN, "", -1), |n| (n.turn_at, n.job.as_str(), n.place));
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(user.to_string())
         .bind(created_at)
@@ -230,7 +229,7 @@ async fn next_of_user(
     let next = |row: AnyRow| {
         Ok(Next {
             leased,
-            job_created_at: row.try_get("job_created_at")?,
+            turn_at: row.try_get("turn_at")?,
             job: row.try_get("job_id")?,
             place: row.try_get("place")?,
             user,

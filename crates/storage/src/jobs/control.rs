@@ -4,9 +4,9 @@
 use super::{crawl, lock_document, lock_job, parsed, queue, requests, rows, tell};
 use crate::{bulk, fault::Fault, open::Store, writer::Tx};
 use domain::{
-    DocumentId, JobId, JobKind, PhaseName, Timestamp, UserId, WorkspaceId,
+    DocumentId, JobId, JobKind, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
     ingest::{
-        DocumentState, JobState, ReportError, Told,
+        self, DocumentState, JobState, ReportError, Told,
         control::{self, Asked, Control, DocumentControl, Retry, WORKSPACE_PAUSED},
         deletion::DELETES,
     },
@@ -40,6 +40,7 @@ pub(super) async fn job(
         Control::CancelPhase(_) => ask(tx, &mut job, JobRequest::Cancel, true, now).await,
         Control::Resume => resume(tx, &mut job, now).await,
         Control::Retry(retry) => next_attempt(tx, &mut job, retry, now).await,
+        Control::First => put_first(tx, &mut job, now).await,
     }
 }
 
@@ -78,6 +79,39 @@ async fn write(tx: &mut Tx, job: &JobState, told: Told, signal: Signal, now: Tim
     rows::update_job(&mut tx.conn, job).await?;
     tx.signal(signal);
     tell(tx, job.job.user_id, job.job.kb_id, told, now).await
+}
+
+/// Before all other jobs of the same person that are not through.
+async fn put_first(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
+    let id = job.job.job_id.to_string();
+    let earliest: Option<i64> = sqlx::query_scalar(
+        "SELECT MIN(turn_at) FROM jobs WHERE user_id = $1 AND id <> $2 AND kind <> 'delete' \
+         AND status IN ('pending', 'running', 'paused')",
+    )
+    .bind(job.job.user_id.to_string())
+    .bind(id.as_str())
+    .fetch_one(&mut tx.conn)
+    .await?;
+    let told = ingest::put_first(job, earliest.map(Timestamp::from_micros), now).map_err(StoreError::from)?;
+    let Some(mut told) = told else { return Ok(vec![]) };
+    sqlx::query("UPDATE jobs SET turn_at = $2, priority = $3 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(job.turn_at.micros())
+        .bind(job.job.priority.as_str())
+        .execute(&mut tx.conn)
+        .await?;
+    sqlx::query("UPDATE tasks SET turn_at = $2 WHERE job_id = $1")
+        .bind(id)
+        .bind(job.turn_at.micros())
+        .execute(&mut tx.conn)
+        .await?;
+    if job.job.status == JobStatus::Pending {
+        let ahead = queue::ahead_of_new(tx, job).await?;
+        queue::note_told(tx, job.job.job_id, ahead).await?;
+        told.set_queue_position(ahead);
+    }
+    write(tx, job, told, Signal::WorkReady, now).await?;
+    Ok(vec![])
 }
 
 async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
@@ -160,7 +194,7 @@ async fn next_attempt(
         crawl::ask_again(tx, job, now).await?;
     }
     requests::write_changed(tx, job, &before, &documents).await?;
-    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    let ahead = queue::ahead_of_new(tx, job).await?;
     queue::note_told(tx, job.job.job_id, ahead).await?;
     told.set_queue_position(ahead);
     write(tx, job, told, Signal::WorkReady, now).await?;
@@ -185,7 +219,7 @@ async fn insert_tasks(tx: &mut Tx, job: &JobState, documents: &[DocumentId]) -> 
     }
     for part in bulk::parts(documents, rows::PARAMETERS / 16) {
         let sql = format!(
-            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
              lease_until, fence) VALUES {}",
             bulk::rows(part.len(), 10)
         );
@@ -197,7 +231,7 @@ async fn insert_tasks(tx: &mut Tx, job: &JobState, documents: &[DocumentId]) -> 
                 .bind(document.to_string())
                 .bind(places.get(document).copied().unwrap_or_default())
                 .bind(job.job.user_id.to_string())
-                .bind(job.job.created_at.micros())
+                .bind(job.turn_at.micros())
                 .bind("pending")
                 .bind(None::<String>)
                 .bind(0i64)

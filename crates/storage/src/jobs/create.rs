@@ -3,7 +3,11 @@
 use super::{queue, rows, stale, tell, uploads};
 use crate::{bulk, commands, fault::Fault, sent_files, workspaces, writer::Tx};
 use domain::{
-    JobId, UserId, WorkspaceId, WorkspaceStatus, ingest, provision::WorkspaceAction, rag::RagConfig, report,
+    JobId, UserId, WorkspaceId, WorkspaceStatus,
+    ingest::{self, JobState},
+    provision::WorkspaceAction,
+    rag::RagConfig,
+    report,
     status::Processor,
 };
 use services::ports::{NewJob, NewReindex, Signal, StoreError};
@@ -28,7 +32,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
         &config,
         new.created_at,
     );
-    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    let ahead = queue::ahead_of_new(tx, &job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
         let made = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
@@ -38,7 +42,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
     let keyed: Vec<_> =
         documents.iter().zip(&new.documents).map(|(state, d)| (state, d.blob_key.as_str())).collect();
     rows::insert_documents(&mut tx.conn, &keyed).await?;
-    insert_tasks(tx, new, job.job.attempt).await?;
+    insert_tasks(tx, new, &job).await?;
     queue::note_told(tx, new.id, ahead).await?;
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
@@ -120,12 +124,12 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     }
     let (job, mut told) =
         ingest::reindex(new.id, new.user_id, new.workspace_id, size, &config, new.created_at);
-    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    let ahead = queue::ahead_of_new(tx, &job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         return made_before(tx, new.user_id, new.command_id.as_deref()).await;
     }
     let sql = format!(
-        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
          lease_until, fence) \
          SELECT $6, $7, id, ROW_NUMBER() OVER (ORDER BY created_at, id) - 1, user_id, $8, 'pending', NULL, 0, 0 \
          FROM documents WHERE {stale}"
@@ -133,7 +137,7 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     stale::bind(sqlx::query(AssertSqlSafe(sql)), new.user_id, new.workspace_id, &wanted)
         .bind(new.id.to_string())
         .bind(i64::from(job.job.attempt))
-        .bind(new.created_at.micros())
+        .bind(job.turn_at.micros())
         .execute(&mut tx.conn)
         .await?;
     queue::note_told(tx, new.id, ahead).await?;
@@ -143,11 +147,11 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     Ok(Some(new.id))
 }
 
-async fn insert_tasks(tx: &mut Tx, new: &NewJob, attempt: u32) -> Result<(), Fault> {
+async fn insert_tasks(tx: &mut Tx, new: &NewJob, job: &JobState) -> Result<(), Fault> {
     let placed: Vec<_> = (0i64..).zip(&new.documents).collect();
     for part in bulk::parts(&placed, rows::PARAMETERS / 16) {
         let sql = format!(
-            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
              lease_until, fence) VALUES {}",
             bulk::rows(part.len(), TASK_COLUMNS)
         );
@@ -155,11 +159,11 @@ async fn insert_tasks(tx: &mut Tx, new: &NewJob, attempt: u32) -> Result<(), Fau
         for (place, document) in part {
             query = query
                 .bind(new.id.to_string())
-                .bind(i64::from(attempt))
+                .bind(i64::from(job.job.attempt))
                 .bind(document.id.to_string())
                 .bind(*place)
                 .bind(new.user_id.to_string())
-                .bind(new.created_at.micros())
+                .bind(job.turn_at.micros())
                 .bind("pending")
                 .bind(None::<String>)
                 .bind(0i64)

@@ -59,7 +59,10 @@ pub(crate) fn clean_checkpoint(checkpoint: &mut Checkpoint) {
             clean_option(&mut failure.hint);
         }
         Checkpoint::Compared { filename, .. } => clean(filename),
-        Checkpoint::Embedded { .. } | Checkpoint::Known { .. } | Checkpoint::Indexed => {}
+        Checkpoint::Embedded { .. }
+        | Checkpoint::Known { .. }
+        | Checkpoint::Indexed
+        | Checkpoint::Waits(_) => {}
     }
 }
 

@@ -49,7 +49,7 @@ async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>
          WHERE t.status IN ('pending', 'running') AND {} AND t.fence > 0 AND t.progress_at BETWEEN 1 AND $1 \
          AND j.status = 'running' AND d.status = 'processing' \
          AND d.warnings NOT LIKE '%\"code\":\"interrupted\"%' AND d.warnings NOT LIKE '%\"code\":\"stalled\"%' \
-         AND d.warnings NOT LIKE '%\"code\":\"retrying\"%' \
+         AND d.warnings NOT LIKE '%\"code\":\"retrying\"%' AND d.warnings NOT LIKE '%\"code\":\"waiting\"%' \
          ORDER BY t.progress_at, t.job_id, t.place LIMIT $2",
         Seen::COLUMNS,
         unheld(store.engine().now_micros())

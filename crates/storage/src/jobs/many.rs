@@ -207,13 +207,13 @@ async fn reindex(tx: &mut Tx, of: Of, job: JobId, now: Timestamp) -> Result<Vec<
         let config: RagConfig = workspaces::config(tx, of.workspace).await?;
         let size = (idle.len() as u64, bytes);
         let (state, mut told) = ingest::reindex(job, of.user, of.workspace, size, &config, now);
-        let ahead = queue::ahead_of_new(tx, &state.job).await?;
+        let ahead = queue::ahead_of_new(tx, &state).await?;
         if !rows::insert_job(&mut tx.conn, &state, None).await? {
             return Err(Fault::corrupt("the job of an action"));
         }
         for part in bulk::parts(&idle, rows::PARAMETERS / 16) {
             let sql = format!(
-                "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+                "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
                  lease_until, fence) VALUES {}",
                 bulk::rows(part.len(), 10)
             );
@@ -225,7 +225,7 @@ async fn reindex(tx: &mut Tx, of: Of, job: JobId, now: Timestamp) -> Result<Vec<
                     .bind(document.to_string())
                     .bind(*place)
                     .bind(of.user.to_string())
-                    .bind(now.micros())
+                    .bind(state.turn_at.micros())
                     .bind("pending")
                     .bind(None::<String>)
                     .bind(0i64)

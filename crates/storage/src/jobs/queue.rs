@@ -2,14 +2,15 @@
 
 use super::{lock_job, parsed, rows};
 use crate::{fault::Fault, open::Store, writer::Tx};
-use domain::{Event, Job, JobId, JobStatus, Timestamp, UserId};
+use domain::{Event, Job, JobId, JobStatus, Timestamp, UserId, ingest::JobState};
 use futures::future::try_join_all;
 use services::ports::StoreError;
 use sqlx::Row;
 use std::collections::BTreeMap;
 
-/// Unfinished jobs of all users that go before one that is about to be made; `None` when it waits for an outside worker.
-pub(super) async fn ahead_of_new(tx: &mut Tx, job: &Job) -> Result<Option<u64>, Fault> {
+/// Unfinished jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker.
+pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option<u64>, Fault> {
+    let job = &state.job;
     let external: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND processor = 'external'")
             .bind(job.kb_id.to_string())
@@ -20,10 +21,10 @@ pub(super) async fn ahead_of_new(tx: &mut Tx, job: &Job) -> Result<Option<u64>, 
     }
     let ahead: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'running', 'paused') AND kind <> 'delete' \
-         AND (created_at, id) < ($1, $2) AND NOT EXISTS \
+         AND (turn_at, id) < ($1, $2) AND NOT EXISTS \
          (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external')",
     )
-    .bind(job.created_at.micros())
+    .bind(state.turn_at.micros())
     .bind(job.job_id.to_string())
     .fetch_one(&mut tx.conn)
     .await?;
@@ -66,12 +67,12 @@ pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<us
 /// Waiting jobs whose place is not what was told last, by their users.
 async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, Option<u64>)>>, Fault> {
     let sql = "SELECT id, user_id, place FROM ( \
-             SELECT j.id, j.user_id, j.status, j.queue_told, j.created_at, CASE WHEN w.processor = 'external' THEN -1 ELSE \
+             SELECT j.id, j.user_id, j.status, j.queue_told, j.turn_at, CASE WHEN w.processor = 'external' THEN -1 ELSE \
                  COUNT(CASE WHEN w.processor = 'external' THEN NULL ELSE 1 END) \
-                 OVER (ORDER BY j.created_at, j.id) - 1 END AS place \
+                 OVER (ORDER BY j.turn_at, j.id) - 1 END AS place \
              FROM jobs j LEFT JOIN workspaces w ON w.id = j.workspace_id \
              WHERE j.status IN ('pending', 'running', 'paused') AND j.kind <> 'delete') AS queue \
-         WHERE status = 'pending' AND queue_told <> place ORDER BY place, created_at, id LIMIT $1";
+         WHERE status = 'pending' AND queue_told <> place ORDER BY place, turn_at, id LIMIT $1";
     let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(store.readers()).await?;
     let mut moved = BTreeMap::<UserId, Vec<(JobId, Option<u64>)>>::new();
     for row in &rows {

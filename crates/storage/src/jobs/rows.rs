@@ -13,15 +13,15 @@ use std::{fmt::Display, str::FromStr};
 
 pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kind, jobs.attempt, jobs.status, \
     jobs.requested, jobs.phase, jobs.progress, jobs.message, jobs.error, jobs.metrics, jobs.phase_details, \
-    jobs.estimate, jobs.event_at, jobs.held_back, jobs.cancel_removes, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, jobs.crawl, \
+    jobs.estimate, jobs.event_at, jobs.held_back, jobs.cancel_removes, jobs.turn_at, jobs.priority, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, jobs.crawl, \
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
-/// Unfinished jobs of all users that were made before this one, while it waits. An external workspace's jobs wait for
+/// Unfinished jobs of all users whose turn is before that of this one, while it waits. An external workspace's jobs wait for
 /// nobody here, and nobody waits for them; the same of those that delete.
 pub(crate) const QUEUE_POSITION: &str = "CASE WHEN jobs.status = 'pending' AND jobs.kind <> 'delete' AND NOT EXISTS \
     (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external') THEN \
     (SELECT COUNT(*) FROM jobs ahead WHERE ahead.status IN ('pending', 'running', 'paused') AND ahead.kind <> 'delete' \
-    AND (ahead.created_at, ahead.id) < (jobs.created_at, jobs.id) AND NOT EXISTS \
+    AND (ahead.turn_at, ahead.id) < (jobs.turn_at, jobs.id) AND NOT EXISTS \
     (SELECT 1 FROM workspaces w WHERE w.id = ahead.workspace_id AND w.processor = 'external')) \
     END AS queue_position";
 
@@ -168,6 +168,7 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
         error: row.try_get("error")?,
         metrics: json(row, "metrics")?,
         queue_position: None,
+        priority: parsed(row, "priority")?,
         rate: estimate.rate,
         eta_seconds: estimate.eta_seconds,
         halted: estimate.halted,
@@ -191,6 +192,7 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
         event_at: moment(row, "event_at")?,
         held_back,
         cancel_removes: row.try_get::<i64, _>("cancel_removes")? != 0,
+        turn_at: moment(row, "turn_at")?,
         pace: estimate.pace,
     })
 }
@@ -314,8 +316,9 @@ pub(crate) async fn insert_job(
     let inserted = sqlx::query(
         "INSERT INTO jobs (id, user_id, workspace_id, kind, attempt, status, requested, phase, progress, message, \
          error, metrics, phase_details, estimate, event_at, rev, created_at, started_at, completed_at, command_id, \
-         rag_config, crawl) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+         rag_config, crawl, turn_at, priority) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, \
+         $23, $24) \
          ON CONFLICT (user_id, command_id) DO NOTHING",
     )
     .bind(job.job_id.to_string())
@@ -340,6 +343,8 @@ pub(crate) async fn insert_job(
     .bind(command_id)
     .bind(json_text(&state.config)?)
     .bind(job.crawl.as_ref().map(json_text).transpose()?)
+    .bind(state.turn_at.micros())
+    .bind(job.priority.as_str())
     .execute(conn)
     .await?;
     Ok(inserted.rows_affected() > 0)

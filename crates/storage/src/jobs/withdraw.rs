@@ -188,7 +188,7 @@ pub(super) async fn put_back(
         return Ok(Some(workspace));
     };
     let (mut new, mut told) = control::bring_back(job, &from, &mut state, now)?;
-    let ahead = queue::ahead_of_new(tx, &new.job).await?;
+    let ahead = queue::ahead_of_new(tx, &new).await?;
     if !rows::insert_job(&mut tx.conn, &new, None).await? {
         return Err(Fault::corrupt("the job of a document that was brought back"));
     }
@@ -205,14 +205,14 @@ pub(super) async fn put_back(
 
 async fn insert_task(tx: &mut Tx, job: &JobState, document: &DocumentState) -> Result<(), Fault> {
     sqlx::query(
-        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
          lease_until, fence) VALUES ($1, $2, $3, 0, $4, $5, $6, NULL, 0, 0)",
     )
     .bind(job.job.job_id.to_string())
     .bind(i64::from(job.job.attempt))
     .bind(document.document.id.to_string())
     .bind(job.job.user_id.to_string())
-    .bind(job.job.created_at.micros())
+    .bind(job.turn_at.micros())
     .bind(if document.paused { "paused" } else { "pending" })
     .execute(&mut tx.conn)
     .await?;

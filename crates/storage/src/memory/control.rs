@@ -5,7 +5,7 @@ use super::{State, Task, TaskStatus, work::TaskKey};
 use domain::{
     DocumentId, JobId, PhaseName, Timestamp, UserId,
     ingest::{
-        DocumentState, JobState, Stage, Told,
+        self, DocumentState, JobState, Stage, Told,
         control::{self, Asked, Control, DocumentControl, Retry},
     },
     rag::RagConfig,
@@ -197,6 +197,7 @@ impl State {
             Control::CancelPhase(_) => self.ask(job, JobRequest::Cancel, true, times),
             Control::Resume => self.resume(job, times.1),
             Control::Retry(retry) => self.next_attempt(job, retry, times.1),
+            Control::First => self.put_first(job, times.1),
         }
     }
 
@@ -227,6 +228,23 @@ impl State {
             self.set_task(&job, document.document.id, TaskStatus::Pending);
         }
         self.write_documents(&before, paused);
+        self.finish_control(job, told, now)
+    }
+
+    fn put_first(&mut self, mut job: JobState, now: Timestamp) -> Result<Logged, StoreError> {
+        let id = job.job.job_id;
+        let others = self.jobs.values().map(|row| &row.state).filter(|s| s.job.user_id == job.job.user_id);
+        let others = others.filter(|s| s.job.job_id != id && !s.job.status.is_final());
+        let earliest = others.map(|s| s.turn_at).min();
+        let Some(mut told) = ingest::put_first(&mut job, earliest, now)? else { return Ok(vec![]) };
+        self.write_job(job.clone());
+        if job.job.status == JobStatus::Pending {
+            let ahead = self.jobs.get(&id).and_then(|row| self.shown(row).queue_position);
+            if let Some(row) = self.jobs.get_mut(&id) {
+                row.queue_told = ahead;
+            }
+            told.set_queue_position(ahead);
+        }
         self.finish_control(job, told, now)
     }
 

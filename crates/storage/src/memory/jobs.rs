@@ -291,7 +291,7 @@ impl JobStore for MemoryStore {
         let mut ends = false;
         let task = state.held(claim)?;
         task.progress_at = now;
-        if !matches!(checkpoint, Checkpoint::Step { .. }) {
+        if !matches!(checkpoint, Checkpoint::Step { .. } | Checkpoint::Waits(_)) {
             task.stalls = 0;
         }
         match checkpoint {
@@ -312,6 +312,13 @@ impl JobStore for MemoryStore {
                 ends = true;
                 state.held(claim)?.status = TaskStatus::Ended;
                 state.drop_chunks(claim.document_id, |earlier| earlier < run);
+            }
+            Checkpoint::Waits(outage) => {
+                ends = true;
+                let task = state.held(claim)?;
+                task.not_before = ingest::waits_until(&document, &outage);
+                task.status = TaskStatus::Pending;
+                task.owner.clear();
             }
             Checkpoint::Failed(_) if ingest::waits_for_retry(&document) => {
                 ends = true;
@@ -513,15 +520,16 @@ impl JobStore for MemoryStore {
     async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
         let mut guard = self.lock();
         let state = &mut *guard;
-        let mut moved: Vec<Job> = state
+        let mut moved: Vec<(Timestamp, Job)> = state
             .jobs
             .values()
-            .map(|row| (row.queue_told, state.shown(row)))
-            .filter(|(told, job)| job.status == JobStatus::Pending && job.queue_position != *told)
-            .map(|(_, job)| job)
+            .map(|row| (row.queue_told, row.state.turn_at, state.shown(row)))
+            .filter(|(told, _, job)| job.status == JobStatus::Pending && job.queue_position != *told)
+            .map(|(_, turn_at, job)| (turn_at, job))
             .collect();
-        moved.sort_by_key(|job| (job.queue_position, job.created_at, job.job_id));
+        moved.sort_by_key(|(turn_at, job)| (job.queue_position, *turn_at, job.job_id));
         moved.truncate(limit as usize);
+        let mut moved: Vec<Job> = moved.into_iter().map(|(_, job)| job).collect();
         // Everybody is told of their jobs in this order.
         moved.sort_by_key(|job| job.job_id);
         let told = moved.len();

@@ -20,13 +20,13 @@ impl State {
     pub(super) fn shown(&self, row: &JobRow) -> Job {
         let mut job = row.state.job.clone();
         if job.status == JobStatus::Pending && !self.is_external(job.kb_id) {
-            let mine = (job.created_at, job.job_id);
+            let mine = (row.state.turn_at, job.job_id);
             let ahead = self
                 .jobs
                 .values()
-                .map(|r| &r.state.job)
-                .filter(|j| !j.status.is_final() && !self.is_external(j.kb_id))
-                .filter(|j| (j.created_at, j.job_id) < mine);
+                .map(|r| &r.state)
+                .filter(|s| !s.job.status.is_final() && !self.is_external(s.job.kb_id))
+                .filter(|s| (s.turn_at, s.job.job_id) < mine);
             job.queue_position = Some(ahead.count() as u64);
         }
         job
@@ -95,9 +95,9 @@ impl State {
             .iter()
             .filter(|(key, task)| !taken.contains(key) && self.claimable(key, task, (db_now, now)))
             .min_by_key(|(key, task)| {
-                let job = self.jobs.get(&key.0).map(|r| &r.state.job);
-                let leased = job.and_then(|j| leased.get(&j.user_id)).copied().unwrap_or_default();
-                (leased, job.map(|j| (j.created_at, j.job_id)), task.place)
+                let state = self.jobs.get(&key.0).map(|r| &r.state);
+                let leased = state.and_then(|s| leased.get(&s.job.user_id)).copied().unwrap_or_default();
+                (leased, state.map(|s| (s.turn_at, s.job.job_id)), task.place)
             })
             .map(|(key, _)| *key)
     }
@@ -333,10 +333,7 @@ impl State {
             let job = self.jobs.get(&key.0).map(|row| &row.state.job);
             let document = self.documents.get(&key.2).map(|row| &row.state.document);
             job.is_some_and(|j| j.status == JobStatus::Running && j.attempt == key.1)
-                && document.is_some_and(|d| {
-                    let is_said = d.stalled().or(d.interrupted()).or(d.retrying()).is_some();
-                    d.status == DocumentStatus::Processing && !is_said
-                })
+                && document.is_some_and(|d| d.status == DocumentStatus::Processing && d.held_up().is_none())
         };
         let mut left: Vec<(Timestamp, JobId, usize, TaskKey)> = self
             .tasks

@@ -418,6 +418,7 @@ fn job_control(which: u8) -> Control {
         3 => Control::Cancel { keep_results: true },
         4 => Control::Cancel { keep_results: false },
         5 => Control::CancelPhase(PhaseName::Embedding),
+        8 => Control::First,
         6 => Control::Retry(Retry { scope: RetryScope::All, ..Retry::failed() }),
         _ => Control::Retry(Retry::failed()),
     }

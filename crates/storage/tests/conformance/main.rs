@@ -24,6 +24,7 @@ mod outside;
 mod partial_files;
 mod passages;
 mod parts;
+mod r3;
 mod recovery;
 mod reindex;
 mod search_index;
@@ -34,6 +35,8 @@ mod stalls;
 mod subject;
 #[path = "../support/mod.rs"]
 mod support;
+mod turns;
+mod waiting;
 mod words;
 mod workspaces;
 

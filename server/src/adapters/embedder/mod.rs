@@ -1,20 +1,21 @@
 //! Every embedding model that this server can use: the built-in one and those of an embedding server. Which of the two
 //! runs a model is decided here, by its name.
 
+mod circuit;
 mod local;
 mod remote;
 
 pub use remote::EmbeddingServer;
 
 use async_trait::async_trait;
-use domain::rag::{BUILTIN_MODEL, EmbeddingModel, ModelState, Provider};
+use domain::rag::{BUILTIN_MODEL, EmbeddingModel, ModelState, Outage, Provider};
 use ingest::{
     chunk::TokenCounter,
     pipeline::{SharedTokens, Tokenizers},
 };
 use local::LocalEmbedder;
 use remote::RemoteEmbedder;
-use services::ports::{EmbedError, Embedder};
+use services::ports::{Clock, EmbedError, Embedder};
 use std::{path::Path, sync::Arc};
 
 /// Offered even when nobody can run it, since much is written about it.
@@ -28,8 +29,12 @@ pub struct Models {
 impl Models {
     /// # Errors
     /// A sentence, when the client for the embedding server cannot be made.
-    pub fn new(models_dir: &Path, server: Option<EmbeddingServer>) -> Result<Self, String> {
-        let remote = server.map(RemoteEmbedder::new).transpose()?;
+    pub fn new(
+        models_dir: &Path,
+        server: Option<EmbeddingServer>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, String> {
+        let remote = server.map(|server| RemoteEmbedder::new(server, clock)).transpose()?;
         Ok(Self { local: LocalEmbedder::new(models_dir), remote })
     }
 }
@@ -70,6 +75,10 @@ impl Embedder for Models {
                 "The model {model} needs an embedding server; the operator names one in EMBEDDINGS_URL."
             ))),
         }
+    }
+
+    fn outage(&self, model: &str) -> Option<Outage> {
+        self.remote.as_ref().filter(|_| model != BUILTIN_MODEL)?.outage()
     }
 }
 
@@ -124,6 +133,7 @@ impl TokenCounter for RuleOfThumb {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::SystemClock;
 
     #[test]
     fn the_rule_of_thumb_never_joins_words() {
@@ -136,7 +146,7 @@ mod tests {
     #[tokio::test]
     async fn without_a_server_the_well_known_model_tells_what_it_needs() {
         let dir = tempfile::tempdir().expect("a folder");
-        let models = Models::new(dir.path(), None).expect("made");
+        let models = Models::new(dir.path(), None, Arc::new(SystemClock)).expect("made");
         let offered = models.models().await;
         let states: Vec<_> = offered.iter().map(|m| (m.name.as_str(), m.dim, m.state)).collect();
         assert_eq!(

@@ -1,16 +1,17 @@
 //! An embedding server with the interface of OpenAI (`/v1/models`, `/v1/embeddings`): Ollama, vLLM and the like. What it
 //! answers is not believed unchecked, and every way to fail has a code and a sentence that name no secret.
 
+use super::circuit::{Circuit, Way};
 use crate::adapters::openai;
-use domain::rag::{EmbeddingModel, ModelState, Provider};
+use domain::rag::{EmbeddingModel, ModelState, Outage, Provider};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::{Deserialize, Serialize};
-use services::ports::EmbedError;
+use services::ports::{Clock, EmbedError};
 use std::{
     collections::BTreeMap,
     fmt,
     str::FromStr,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -30,8 +31,8 @@ const TEXTS: usize = 64;
 /// Tries of a request that may heal, and the pause before the second; it doubles.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(300);
-/// The longest pause that a server may ask for and get.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// A server that asks for a longer pause is left alone by everybody; a shorter one is waited for on the spot.
+const SHORT_WISH: Duration = Duration::from_secs(2);
 /// Models that are tried with a word because nobody knows their dimensions, at most.
 const TRIED: usize = 8;
 /// What a model is tried with.
@@ -73,6 +74,8 @@ pub struct RemoteEmbedder {
     found: tokio::sync::Mutex<Option<(Instant, Vec<EmbeddingModel>)>>,
     /// Dimensions of models that answered. A model that answers others later is refused.
     dims: Mutex<BTreeMap<String, u32>>,
+    circuit: Circuit,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Deserialize)]
@@ -114,7 +117,7 @@ fn wrong_answer(what: &str) -> EmbedError {
 impl RemoteEmbedder {
     /// # Errors
     /// A sentence, when the client cannot be made.
-    pub fn new(server: EmbeddingServer) -> Result<Self, String> {
+    pub fn new(server: EmbeddingServer, clock: Arc<dyn Clock>) -> Result<Self, String> {
         // Without redirects: the key is for this server alone.
         let http = Client::builder()
             .connect_timeout(CONNECT)
@@ -124,7 +127,8 @@ impl RemoteEmbedder {
             .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|e| format!("the client for EMBEDDINGS_URL could not be made: {e}"))?;
-        Ok(Self { server, http, found: tokio::sync::Mutex::default(), dims: Mutex::default() })
+        let (found, dims, circuit) = (tokio::sync::Mutex::default(), Mutex::default(), Circuit::default());
+        Ok(Self { server, http, found, dims, circuit, clock })
     }
 
     fn request(&self, method: reqwest::Method, path: &str, timeout: Duration) -> RequestBuilder {
@@ -149,12 +153,21 @@ impl RemoteEmbedder {
     }
 
     async fn find_out(&self) -> Vec<EmbeddingModel> {
-        let listed = match self.list().await {
+        let known = self.known_names();
+        let listed = match known.first() {
+            // One that is left alone is told as such; when its time is over this is the trial.
+            Some(first) => self.may_ask(first).await,
+            None => Ok(()),
+        };
+        let listed = match listed {
+            Ok(()) => self.list().await,
+            Err(error) => Err(error),
+        };
+        let listed = match listed {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::debug!(%error, "the embedding server could not be asked for its models");
-                let names = self.known_names();
-                return names.into_iter().map(|name| self.silent(name, &error)).collect();
+                return known.into_iter().map(|name| self.silent(name, &error)).collect();
             }
         };
         let names = match (&listed, self.server.models.is_empty()) {
@@ -241,18 +254,70 @@ impl RemoteEmbedder {
     }
 
     async fn ask(&self, model: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
+        self.may_ask(model).await?;
         let mut pause = PAUSE;
-        for _ in 1..TRIES {
+        for tries in 1.. {
             match self.ask_once(model, texts, BATCH).await {
-                Err(Failed { error, wait }) if error.may_heal() => {
+                Err(failed) if failed.error.may_heal() => {
+                    let wish = failed.wait;
+                    let error = self.note_failure(failed, false);
+                    if tries >= TRIES || matches!(error, EmbedError::Away(_)) {
+                        return Err(error);
+                    }
                     tracing::debug!(model, %error, "the embedding server will be asked again");
-                    tokio::time::sleep(wait.unwrap_or(pause).min(LONGEST_PAUSE)).await;
+                    tokio::time::sleep(wish.unwrap_or(pause)).await;
                     pause *= 2;
                 }
-                other => return other.map_err(|failed| failed.error),
+                // Also a refusal is an answer.
+                other => {
+                    self.note_answer();
+                    return other.map_err(|failed| failed.error);
+                }
             }
         }
-        self.ask_once(model, texts, BATCH).await.map_err(|failed| failed.error)
+        unreachable!("the tries are counted")
+    }
+
+    /// Whether the server is to be asked: not while it is left alone. Whoever comes first when that time is over finds out
+    /// with a word whether it is there again.
+    async fn may_ask(&self, model: &str) -> Result<(), EmbedError> {
+        match self.circuit.ask(self.clock.now()) {
+            Way::Free => Ok(()),
+            Way::Barred(outage) => Err(EmbedError::Away(outage)),
+            Way::Trial => match self.ask_once(model, &[WORD.to_owned()], FIRST_WORD).await {
+                Err(failed) if failed.error.may_heal() => Err(self.note_failure(failed, true)),
+                _ => {
+                    self.note_answer();
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    /// What a question failed by; an outage, once it is one.
+    fn note_failure(&self, failed: Failed, trial: bool) -> EmbedError {
+        metrics::counter!("insighthub_embedding_server_failures_total").increment(1);
+        let was_away = self.circuit.outage().is_some();
+        let wish = failed.wait.filter(|wish| *wish > SHORT_WISH);
+        let Some(outage) = self.circuit.failed(self.clock.now(), failed.busy, wish, trial) else {
+            return failed.error;
+        };
+        if !was_away {
+            tracing::warn!(error = %failed.error, "the embedding server is left alone for a while");
+            metrics::gauge!("insighthub_embedding_server_away").set(1.0);
+        }
+        EmbedError::Away(outage)
+    }
+
+    fn note_answer(&self) {
+        if self.circuit.answered() {
+            tracing::info!("the embedding server answers again");
+            metrics::gauge!("insighthub_embedding_server_away").set(0.0);
+        }
+    }
+
+    pub fn outage(&self) -> Option<Outage> {
+        self.circuit.outage()
     }
 
     async fn ask_once(
@@ -305,11 +370,13 @@ impl RemoteEmbedder {
 struct Failed {
     error: EmbedError,
     wait: Option<Duration>,
+    /// It is there, and has too much to do.
+    busy: bool,
 }
 
 impl From<EmbedError> for Failed {
     fn from(error: EmbedError) -> Self {
-        Self { error, wait: None }
+        Self { error, wait: None, busy: false }
     }
 }
 
@@ -365,7 +432,7 @@ async fn refusal(response: Response, model: &str) -> Failed {
     let text = response.text().await.unwrap_or_default();
     let text: String = text.chars().take(300).collect();
     tracing::warn!(%status, model, text, "the embedding server refused");
-    Failed { error: said_no(status, model), wait }
+    Failed { error: said_no(status, model), wait, busy: status == StatusCode::TOO_MANY_REQUESTS }
 }
 
 fn said_no(status: StatusCode, model: &str) -> EmbedError {
@@ -394,10 +461,12 @@ fn said_no(status: StatusCode, model: &str) -> EmbedError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::adapters::SystemClock;
 
     fn embedder() -> RemoteEmbedder {
         crate::install_cryptography();
-        RemoteEmbedder::new("http://127.0.0.1:9".parse().expect("an address")).expect("a client")
+        RemoteEmbedder::new("http://127.0.0.1:9".parse().expect("an address"), Arc::new(SystemClock))
+            .expect("a client")
     }
 
     fn answer(vectors: &[(usize, &[f32])]) -> Answer {
@@ -478,10 +547,15 @@ mod tests {
         let mut server: EmbeddingServer = "http://127.0.0.1:9".parse().expect("an address");
         server.models = vec!["one".to_owned()];
         crate::install_cryptography();
-        let e = RemoteEmbedder::new(server).expect("a client");
+        let e = RemoteEmbedder::new(server, Arc::new(SystemClock)).expect("a client");
         let models = e.models().await;
         assert_eq!((models[0].name.as_str(), models[0].state), ("one", ModelState::Unreachable));
         let said = e.embed("one", &["text".to_owned()]).await.expect_err("nobody answers");
         assert_eq!((said.code(), said.may_heal()), ("model_unreachable", true));
+        assert!(matches!(said, EmbedError::Away(_)), "three tries in a row came to nothing");
+        assert!(e.outage().is_some());
+        let (began, said) =
+            (Instant::now(), e.embed("one", &["text".to_owned()]).await.expect_err("left alone"));
+        assert!(matches!(said, EmbedError::Away(_)) && began.elapsed() < PAUSE, "nothing is asked");
     }
 }

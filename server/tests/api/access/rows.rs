@@ -167,6 +167,7 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("POST", "/api/workspaces/{id}/crawls", write, 422)
             .json(|_| json!({ "url": "http://127.0.0.1/" })),
         // It is completed, and so is its document.
+        of_owner("POST", "/api/jobs/{id}/first", write, 409),
         of_owner("POST", "/api/jobs/{id}/pause", write, 409),
         of_owner("POST", "/api/jobs/{id}/resume", write, 409),
         of_owner("POST", "/api/jobs/{id}/cancel", write, 409),
@@ -262,6 +263,7 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("POST", "/_fn/shell/tell_end", Session, 200)
             .fields(|w| vec![("job", w.job.clone()), ("attempt", "1".into())]),
         of_owner("POST", "/_fn/jobs/attempts", Session, 200).fields(|w| vec![("id", w.job.clone())]),
+        of_job("/_fn/jobs/first"),
         of_job("/_fn/jobs/pause"),
         of_job("/_fn/jobs/resume"),
         of_job("/_fn/jobs/cancel"),

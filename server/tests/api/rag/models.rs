@@ -138,13 +138,17 @@ async fn a_workspace_can_use_a_model_of_an_embedding_server() {
     assert_eq!(messages(&problem, "embedding_model"), ["The embedding server does not answer."]);
     ada.get(&format!("{base}/search?q=lantern")).await.problem(503, "model_unreachable");
     let id = ada.upload_one(&workspace, "away.txt", b"Nobody embeds this.").await;
-    let failed = ada.settled(&id).await;
-    assert_eq!((&failed["status"], &failed["error_code"]), (&json!("failed"), &json!("model_unreachable")));
+    let waits = waiting(&ada, &id).await;
+    assert!(waits["message"].as_str().is_some_and(|m| m.contains("unreachable since ")), "{waits}");
+    let job = ada.read(&format!("/api/jobs/{}", waits["job_id"].as_str().expect("a job"))).await;
+    assert_eq!((&job["status"], &job["halted"]), (&json!("running"), &json!("waiting")));
+    assert!(job["message"].as_str().is_some_and(|m| m.contains("It is asked again at ")), "{job}");
 
-    // It comes back with other vectors under the same name.
+    // It comes back with other vectors under the same name: what waited finds out.
     embeddings.how.dim.store(32, Ordering::SeqCst);
     embeddings.start_again().await;
     model_turns(&ada, "words-embed", "ready").await;
+    assert_eq!(ada.settled(&id).await["error_code"], "model_wrong_dimension");
     let id = ada.upload_one(&workspace, "other.txt", b"Now there are fewer numbers.").await;
     let failed = ada.settled(&id).await;
     assert_eq!(failed["error_code"], "model_wrong_dimension", "{failed}");
@@ -153,6 +157,65 @@ async fn a_workspace_can_use_a_model_of_an_embedding_server() {
     assert!(!log.contains(KEY) && !log.contains(PASSWORD), "no secret is in the log");
 }
 
+/// The document, once it waits for the server of its model.
+async fn waiting(client: &Client, id: &str) -> Value {
+    eventually("the document waits for its model", async || {
+        let document = client.read(&format!("/api/documents/{id}")).await;
+        let waits =
+            document["warnings"].as_array().is_some_and(|all| all.iter().any(|w| w["code"] == "waiting"));
+        waits.then_some(document)
+    })
+    .await
+}
+
+async fn embedding_server(client: &Client) -> Value {
+    let health = client.read("/health/ready").await;
+    let checks = health["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["name"] == "embedding_server").expect("the check").clone()
+}
+
+/// A server of the embedding server's whole life, with a workspace that uses it.
+async fn at_work() -> (Embeddings, Server, Client, String) {
+    let embeddings = Embeddings::start().await;
+    let server =
+        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
+    let ada = server.user("ada").await;
+    assert_eq!(model(&ada, "words-embed").await["state"], "ready");
+    let workspace = ada.first_workspace().await;
+    saved(&ada, &config_of(&workspace), json!({ "embedding_model": "words-embed" })).await;
+    (embeddings, server, ada, workspace)
+}
+
+#[tokio::test]
+async fn whatever_its_embedding_server_fails_by_a_document_waits_and_goes_on_by_itself() {
+    use crate::embeddings::Fault;
+    let (embeddings, server, ada, workspace) = at_work().await;
+    assert_eq!(embedding_server(&ada).await["ok"], true);
+    for (fault, words) in [
+        (Fault::Status(500), "unreachable since"),
+        (Fault::Cut, "unreachable since"),
+        (Fault::Busy(3), "too much to do since"),
+    ] {
+        embeddings.fail(Some(fault));
+        let id = ada.upload_one(&workspace, "a.txt", format!("It meets {fault:?}.").as_bytes()).await;
+        let waits = waiting(&ada, &id).await;
+        assert!(waits["message"].as_str().is_some_and(|m| m.contains(words)), "{fault:?}: {waits}");
+        let check = embedding_server(&ada).await;
+        assert_eq!(check["ok"], false, "{fault:?}");
+        assert!(check["detail"].as_str().is_some_and(|d| d.contains("It is asked again at ")), "{check}");
+        // Nobody asks it while it is left alone, and whoever looks at the models is told.
+        let asked = embeddings.how.asked.load(Ordering::SeqCst);
+        let away = model_turns(&ada, "words-embed", "unreachable").await;
+        assert!(away["detail"].as_str().is_some_and(|d| d.contains("It is asked again at ")), "{away}");
+        assert!(embeddings.how.asked.load(Ordering::SeqCst) <= asked + 3, "trials alone");
+        embeddings.fail(None);
+        let ready = ada.settled(&id).await;
+        assert_eq!((&ready["status"], &ready["attempt"]), (&json!("ready"), &json!(1)), "{fault:?}");
+        assert_eq!(embedding_server(&ada).await["ok"], true);
+    }
+    let log = server.log();
+    assert!(log.contains("left alone for a while") && log.contains("answers again"), "{log}");
+}
 #[tokio::test]
 async fn a_busy_embedding_server_is_asked_again_and_a_wrong_key_is_named() {
     let embeddings = Embeddings::start().await;

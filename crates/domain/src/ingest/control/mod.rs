@@ -17,9 +17,10 @@ pub use skip::{skip_document, skip_embedding};
 pub use withdraw::{bring_back, withdraw};
 
 use super::*;
+use crate::status::Priority;
 use crate::{
     provision::Refusal,
-    resource::{CANCELLED, PAUSED, RETRYING},
+    resource::{CANCELLED, PAUSED, RETRYING, WAITING},
 };
 use std::ops::Range;
 
@@ -51,6 +52,8 @@ pub enum Control {
     /// The embedding alone can be left out; any other phase is needed, so its cancel is the job's.
     CancelPhase(PhaseName),
     Retry(Retry),
+    /// Before all other jobs of the same person.
+    First,
 }
 
 /// What somebody wants of one document.
@@ -82,7 +85,7 @@ pub const WORKSPACE_PAUSED: Refusal = Refusal {
 pub(super) fn forget(doc: &mut DocumentState) {
     doc.requested = None;
     doc.paused = false;
-    unsay(doc, &[PAUSED, STOPPING, RETRYING]);
+    unsay(doc, &[PAUSED, STOPPING, RETRYING, WAITING]);
 }
 
 fn unsay(doc: &mut DocumentState, codes: &[&str]) {

@@ -92,7 +92,7 @@ fn leave_out(state: &mut JobState, doc: &mut DocumentState, now: Timestamp, even
         doc.stage = Stage::Indexing;
         set_progress(doc, 0);
         doc.failures.clear();
-        unsay(doc, &[RETRYING]);
+        unsay(doc, &[RETRYING, WAITING]);
         doc.document.updated_at = now;
         tell_document(doc, events);
     }

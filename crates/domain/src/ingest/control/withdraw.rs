@@ -79,6 +79,8 @@ pub fn bring_back(
     let kind = if doc.live > 0 { JobKind::Reindex } else { JobKind::Upload };
     let size = (1, d.size_bytes);
     let mut state = new_job(id, kind, d.user_id, d.workspace_id, size, &from.config, now);
+    // Somebody wants it back, whatever it is to become.
+    (state.job.priority, state.turn_at) = (Priority::Normal, now);
     if !is_begun(from, doc) {
         let mut told = crate::ingest::requeue(&state, doc, now)?;
         told.events.push(Event::JobUpdate(state.job.clone()));

@@ -377,7 +377,7 @@ async fn take(
         }
     };
     sqlx::query(
-        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, job_created_at, status, owner, \
+        "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
          lease_until, fence) VALUES ($1, $2, $3, $4, $5, $6, 'pending', NULL, 0, 0)",
     )
     .bind(job.job.job_id.to_string())
@@ -385,7 +385,7 @@ async fn take(
     .bind(new.id.to_string())
     .bind(place)
     .bind(job.job.user_id.to_string())
-    .bind(job.job.created_at.micros())
+    .bind(job.turn_at.micros())
     .execute(&mut tx.conn)
     .await?;
     Ok(change)

@@ -41,7 +41,7 @@ async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
         &config,
         new.created_at,
     );
-    let ahead = queue::ahead_of_new(tx, &job.job).await?;
+    let ahead = queue::ahead_of_new(tx, &job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
         let made = create::made_before(tx, new.user_id, new.command_id.as_deref()).await?;
@@ -83,10 +83,10 @@ async fn waiting(store: &Store, limit: u32) -> Result<Vec<(UserId, JobId)>, Faul
     let now = store.engine().now_micros();
     let sql = format!(
         "SELECT user_id, job_id FROM (SELECT c.user_id, c.job_id, \
-             (SELECT j.created_at FROM jobs j WHERE j.id = c.job_id) AS made, \
+             (SELECT j.turn_at FROM jobs j WHERE j.id = c.job_id) AS turn, \
              (SELECT COUNT(*) FROM crawls h WHERE h.user_id = c.user_id AND h.owner IS NOT NULL \
                  AND h.lease_until > {now}) AS held \
-         FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, made, job_id LIMIT $2",
+         FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, turn, job_id LIMIT $2",
         free(now)
     );
     let rows = sqlx::query(AssertSqlSafe(sql))

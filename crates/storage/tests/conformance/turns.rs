@@ -1,0 +1,115 @@
+//! Whose turn it is: what a person waits for goes before what is done in the background, what somebody puts first before
+//! all else of the same person, and nothing waits for ever.
+
+use crate::{desk::Desk, on_every_store, reindex::Configured};
+use domain::{
+    DocumentId, Event, Job, JobId, JobStatus, UserId, WorkspaceId, ingest::control::Control, rag::RagConfig,
+    status::Priority,
+};
+use services::ports::{NewReindex, StoreError};
+
+const BACKGROUND: i64 = 600;
+
+impl<S: Configured> Desk<S> {
+    async fn reindexes(&self, user: UserId, workspace: WorkspaceId) -> Job {
+        let id = JobId::new(self.s.world().uuid());
+        let new = NewReindex {
+            id,
+            user_id: user,
+            workspace_id: workspace,
+            command_id: None,
+            created_at: self.now(),
+        };
+        self.jobs.reindex(new).await.unwrap().expect("something is stale")
+    }
+
+    async fn first(&self, user: UserId, job: JobId) -> Result<Job, StoreError> {
+        self.jobs.control(user, job, Control::First, self.now()).await
+    }
+
+    /// Whose documents the next claims are.
+    async fn order(&self, claims: u32) -> Vec<JobId> {
+        let mut order = vec![];
+        for _ in 0..claims {
+            order.extend(self.claim("w", 1).await.iter().map(|claim| claim.job_id));
+        }
+        order
+    }
+}
+
+async fn what_a_person_waits_for_goes_before_the_background_for_some_minutes(s: impl Configured) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (_, documents) = d.upload(user, workspace, &["old.txt"]).await;
+    let claim = d.claim_one("w").await;
+    d.work(&claim, 2).await;
+    let old: DocumentId = documents[0].id;
+    let other = RagConfig { chunk_size: 300, chunk_overlap: 50, ..RagConfig::default() };
+    d.s.configure(user, workspace, other).await;
+    while d.jobs.compare(workspace, 10, d.now()).await.unwrap() > 0 {}
+    let background = d.reindexes(user, workspace).await;
+    assert_eq!((background.priority, background.queue_position), (Priority::Background, Some(0)));
+    let (soon, _) = d.upload(user, workspace, &["soon.txt"]).await;
+    assert_eq!((soon.priority, soon.queue_position), (Priority::Normal, Some(0)));
+    assert_eq!(d.job(user, background.job_id).await.queue_position, Some(1));
+    // However much is uploaded from then on, it has waited long enough.
+    d.s.world().clock.advance_seconds(BACKGROUND);
+    let (late, _) = d.upload(user, workspace, &["late.txt"]).await;
+    assert_eq!(late.queue_position, Some(2));
+    assert_eq!(d.order(3).await, [soon.job_id, background.job_id, late.job_id]);
+    assert_eq!(d.document(user, old).await.job_id, Some(background.job_id));
+}
+
+async fn many_files_let_a_few_go_first(s: impl Configured) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let names: Vec<String> = (0..30).map(|n| format!("{n}.txt")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (many, _) = d.upload(user, workspace, &names).await;
+    let (few, _) = d.upload(user, workspace, &["few.txt"]).await;
+    assert_eq!(d.order(2).await, [few.job_id, many.job_id]);
+}
+
+async fn what_somebody_puts_first_goes_before_their_own_jobs_and_nobody_elses(s: impl Configured) {
+    let d = Desk::new(s);
+    let (ada, papers) = d.home().await;
+    let (bob, letters) = d.home().await;
+    let (a, _) = d.upload(ada, papers, &["1.txt", "2.txt"]).await;
+    let (b, _) = d.upload(bob, letters, &["3.txt", "4.txt"]).await;
+    let (c, _) = d.upload(ada, papers, &["5.txt"]).await;
+    assert_eq!(c.queue_position, Some(2));
+    let before = d.head(ada).await;
+    let put = d.first(ada, c.job_id).await.unwrap();
+    assert_eq!((put.priority, put.queue_position), (Priority::First, Some(0)));
+    let told = d.events_after(ada, before).await;
+    let [Event::JobUpdate(told)] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!((told.priority, told.queue_position), (Priority::First, Some(0)));
+    // The others learn their places from the herald.
+    d.jobs.tell_queue(10, d.now()).await.unwrap();
+    assert_eq!(d.job(ada, a.job_id).await.queue_position, Some(1));
+    assert_eq!(d.job(bob, b.job_id).await.queue_position, Some(2));
+    // A second click changes nothing.
+    let head = d.head(ada).await;
+    assert_eq!(d.first(ada, c.job_id).await.unwrap().priority, Priority::First);
+    assert_eq!(d.head(ada).await, head);
+    assert!(matches!(d.first(bob, c.job_id).await, Err(StoreError::NotFound)));
+    // Each person has one in hand in turn, whatever is put first.
+    assert_eq!(d.order(4).await, [c.job_id, b.job_id, a.job_id, b.job_id]);
+    // Put first once it runs: its next document goes before what was put first earlier.
+    let (e, _) = d.upload(ada, papers, &["6.txt"]).await;
+    d.first(ada, e.job_id).await.unwrap();
+    d.first(ada, a.job_id).await.unwrap();
+    assert_eq!(d.job(ada, a.job_id).await.priority, Priority::First);
+    assert_eq!(d.order(2).await, [a.job_id, e.job_id]);
+    d.jobs.control(ada, e.job_id, Control::Cancel { keep_results: true }, d.now()).await.unwrap();
+    d.jobs.void_leases().await.unwrap();
+    d.jobs.honour_requests(10, d.now()).await.unwrap();
+    assert_eq!(d.job(ada, e.job_id).await.status, JobStatus::Cancelled);
+    assert!(matches!(d.first(ada, e.job_id).await, Err(StoreError::Illegal(_))));
+}
+
+on_every_store!(
+    what_a_person_waits_for_goes_before_the_background_for_some_minutes,
+    many_files_let_a_few_go_first,
+    what_somebody_puts_first_goes_before_their_own_jobs_and_nobody_elses,
+);

@@ -36,6 +36,7 @@ pub fn Layout() -> impl IntoView {
     effect(move || live.start());
     view! {
         <div class="shell">
+            <NavToggle />
             <nav class="sidebar" aria-label="Workspaces">
                 <a class="brand" href="/">
                     <Logo />
@@ -52,7 +53,6 @@ pub fn Layout() -> impl IntoView {
             </nav>
             <label class="nav-scrim" for="nav-toggle" aria-hidden="true"></label>
             <header class="topbar">
-                <NavToggle />
                 <label class="icon-button nav-button" for="nav-toggle" title="Workspaces" aria-hidden="true">
                     <Icon name=IconName::Sidebar />
                 </label>

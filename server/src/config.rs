@@ -99,7 +99,12 @@ pub const SETTINGS: &[Setting] = &[
         about: "server of a cross-encoder with /v1/rerank, such as vLLM, Jina or Cohere; or the whole address of the call",
         secret: true,
     },
-    setting("rerank_model", "RERANK_MODEL", Default::None, "the model to ask there; none: the server has only one"),
+    setting(
+        "rerank_model",
+        "RERANK_MODEL",
+        Default::None,
+        "the model to ask there; none: the server has only one",
+    ),
     Setting {
         key: "rerank_key",
         env: "RERANK_KEY",

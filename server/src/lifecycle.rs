@@ -3,8 +3,8 @@
 
 use crate::{
     adapters::{
-        Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, SystemClock,
-        RemoteReranker, TimeOrderedIds, WebFetcher,
+        Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, RemoteReranker,
+        SystemClock, TimeOrderedIds, WebFetcher,
     },
     cli::Role,
     config::{self, Config},

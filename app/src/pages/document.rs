@@ -13,8 +13,8 @@ use crate::{
     clock::WorkClock,
     components::{
         Ago, AwaitedTabTitle, AwaitedTitle, BadgeSize, Boundary, Button, Each, ErrorPanel, FileTypeIcon,
-        Icon, IconName, LinkButton, Now, ProgressBar, RowsSkeleton, SearchField, StatusBadge, StepTimeline, TabTitle,
-        Waterfall, use_now, words,
+        Icon, IconName, LinkButton, Now, ProgressBar, RowsSkeleton, SearchField, StatusBadge, StepTimeline,
+        TabTitle, Waterfall, use_now, words,
     },
     effect::effect_after,
     forms::Deed,

@@ -36,11 +36,11 @@ use job::{JobPage, JobsPage};
 pub use not_found::NotFound as ComponentsPage;
 pub use not_found::NotFound;
 pub use parts::Page;
-use passage::PassagePage;
 #[cfg(feature = "hydrate")]
 pub use parts::parts_here;
 #[cfg(feature = "ssr")]
 pub use parts::{Part, parts_at};
+use passage::PassagePage;
 use rag::{DefaultRagPage, WorkspaceRagPage};
 use retrieval::RetrievalPage;
 use settings::{

@@ -11,7 +11,9 @@ use crate::{
     forms::Deed,
     live::{Live, Screen},
     paths,
-    server_fns::retrieval::{AddCase, NONE, RemoveCase, RetrievalPage as Read, TriedCase, TriedHit, read_retrieval},
+    server_fns::retrieval::{
+        AddCase, NONE, RemoveCase, RetrievalPage as Read, TriedCase, TriedHit, read_retrieval,
+    },
     view,
     wire::page_data,
 };
@@ -66,8 +68,20 @@ pub fn RetrievalPage() -> impl IntoView {
 
 #[component]
 fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
-    let Read { name, question, retriever, rerank, top_k, retrievers, reranks, saved, trouble, hits, cases, verdict } =
-        read;
+    let Read {
+        name,
+        question,
+        retriever,
+        rerank,
+        top_k,
+        retrievers,
+        reranks,
+        saved,
+        trouble,
+        hits,
+        cases,
+        verdict,
+    } = read;
     let here = paths::retrieval(id);
     let run = format!(
         "{here}?q={}&retriever={retriever}&rerank={rerank}&top_k={}&run",
@@ -117,8 +131,9 @@ fn Found(id: WorkspaceId, hits: Vec<TriedHit>, question: String, again: Callback
         n => count(n as u64, "passage", "passages"),
     };
     // Only what was looked for has a column.
-    let shown: Vec<usize> =
-        (0..COLUMNS.len()).filter(|n| hits.iter().any(|h| h.columns.get(*n).is_some_and(|c| !c.is_empty()))).collect();
+    let shown: Vec<usize> = (0..COLUMNS.len())
+        .filter(|n| hits.iter().any(|h| h.columns.get(*n).is_some_and(|c| !c.is_empty())))
+        .collect();
     let heads = shown.iter().map(|n| view! { <th scope="col">{COLUMNS[*n]}</th> }).collect_view();
     let lines = (1..).zip(hits).map(|(place, hit)| {
         let cells = shown.iter().map(|n| {

@@ -45,7 +45,9 @@ fn stem(word: &str) -> &str {
     // "stopping", "stop".
     let mut last = word.char_indices().rev();
     match (last.next(), last.next()) {
-        (Some((at, a)), Some((_, b))) if a == b && a.is_alphabetic() && word.chars().count() > 3 => &word[..at],
+        (Some((at, a)), Some((_, b))) if a == b && a.is_alphabetic() && word.chars().count() > 3 => {
+            &word[..at]
+        }
         _ => word,
     }
 }

@@ -17,11 +17,7 @@ use services::ports::{
     CrossEncoder, EmbedError, Embedder, Index, KeywordHit, Question, RetrieveError, Retrieved, Retriever,
     StoreError,
 };
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 /// How long a person waits for the vector of a question.
 const QUESTION: Duration = Duration::from_secs(30);
@@ -228,7 +224,9 @@ impl Retrieval {
                     tracing::warn!(workspace_id = %workspace, %model, %error, "passages of an earlier model are left out");
                     warnings.push(warning(
                         EARLIER_MODEL,
-                        format!("Documents that were embedded with {model} were left out: it cannot be asked now."),
+                        format!(
+                            "Documents that were embedded with {model} were left out: it cannot be asked now."
+                        ),
                     ));
                     continue;
                 }
@@ -302,8 +300,7 @@ fn shown(found: Found, reranked: Option<Ranked>, mut live: Live, top_k: usize) -
     let order = reranked.as_ref().unwrap_or(&found.order);
     let hits = order.iter().filter_map(|(id, score)| {
         let (chunk, document) = live.remove(id)?;
-        let [vector, keyword, graph, fused, rerank] =
-            std::array::from_fn(|n| columns[n].get(id).copied());
+        let [vector, keyword, graph, fused, rerank] = std::array::from_fn(|n| columns[n].get(id).copied());
         let scores = Scores { vector, keyword, graph, fused, rerank };
         Some(SearchHit { chunk, document, score: *score, scores })
     });

@@ -157,9 +157,14 @@ mod tests {
     #[test]
     fn a_passage_is_found_by_half_of_it_and_a_document_by_any_of_its_passages() {
         let passage = case(Some(100..200));
-        for (chars, found) in
-            [(100..200, true), (150..400, true), (151..400, false), (0..1_000, true), (160..170, true), (200..300, false)]
-        {
+        for (chars, found) in [
+            (100..200, true),
+            (150..400, true),
+            (151..400, false),
+            (0..1_000, true),
+            (160..170, true),
+            (200..300, false),
+        ] {
             assert_eq!(passage.is_found_by(&hit(3, chars.clone())), found, "{chars:?}");
         }
         assert!(!passage.is_found_by(&hit(4, 100..200)), "of another document");
@@ -171,7 +176,8 @@ mod tests {
     #[test]
     fn a_run_counts_what_passed_and_how_far_up() {
         let how = (RetrieverType::Vector, None, 5);
-        let run = CaseRun::new(how, vec![(case(None), Some(1)), (case(None), Some(4)), (case(None), None)], vec![]);
+        let run =
+            CaseRun::new(how, vec![(case(None), Some(1)), (case(None), Some(4)), (case(None), None)], vec![]);
         assert_eq!(run.passed, 2);
         assert!((run.recall.unwrap() - 2.0 / 3.0).abs() < 1e-9);
         assert!((run.mrr.unwrap() - 1.25 / 3.0).abs() < 1e-9);

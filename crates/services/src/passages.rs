@@ -130,7 +130,11 @@ impl Services {
     pub async fn embed_chunk(&self, user: UserId, document: DocumentId, id: ChunkId) -> Result<Chunk> {
         let (found, chunk) = self.passage(user, document, id).await?;
         let vector = self.vector_of(&found, &chunk.text).await?.ok_or_else(|| {
-            Error::problem(409, "not_embedded", "This document has no vectors; it is found by its words alone.")
+            Error::problem(
+                409,
+                "not_embedded",
+                "This document has no vectors; it is found by its words alone.",
+            )
         })?;
         self.put_passage(user, document, id, (None, None, Some(vector))).await
     }
@@ -150,12 +154,7 @@ impl Services {
         })
     }
 
-    async fn passage(
-        &self,
-        user: UserId,
-        document: DocumentId,
-        id: ChunkId,
-    ) -> Result<(Document, Chunk)> {
+    async fn passage(&self, user: UserId, document: DocumentId, id: ChunkId) -> Result<(Document, Chunk)> {
         let found = self.documents.document(user, document).await?.ok_or(Error::NotFound("document"))?;
         let chunk = self.passages.passage(user, document, id).await?.ok_or(Error::NotFound("passage"))?;
         Ok((found, chunk))

@@ -9,8 +9,8 @@ use domain::{
     FieldErrors, JobId, UserId, WorkspaceId,
     provision::WorkspaceAction,
     rag::{
-        BUILTIN_MODEL, ChunkingStrategy, DefaultRagConfig, EmbeddingModel, Estimate, Measured, RagConfig, RagField, RagForm,
-        RagOptions, RetrieverType, WorkspaceRagConfig, estimate,
+        BUILTIN_MODEL, ChunkingStrategy, DefaultRagConfig, EmbeddingModel, Estimate, Measured, RagConfig,
+        RagField, RagForm, RagOptions, RetrieverType, WorkspaceRagConfig, estimate,
     },
 };
 use std::{collections::VecDeque, time::Duration};

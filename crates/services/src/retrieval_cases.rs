@@ -1,10 +1,6 @@
 //! Test cases of a workspace: questions with what has to be found for them, and trying them all.
 
-use crate::{
-    Error, Result, Services,
-    ports::StoreError,
-    search::question,
-};
+use crate::{Error, Result, Services, ports::StoreError, search::question};
 use domain::{
     CaseId, ChunkId, DocumentId, FieldErrors, UserId, WorkspaceId,
     rag::RagForm,

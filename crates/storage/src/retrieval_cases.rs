@@ -22,7 +22,8 @@ const TOO_MANY: Refusal = Refusal {
     sentence: "A workspace has at most 200 test cases. Delete one that you do not need any more.",
 };
 
-const CASE: &str = "id, workspace_id, question, document_id, filename, char_start, char_end, excerpt, created_at";
+const CASE: &str =
+    "id, workspace_id, question, document_id, filename, char_start, char_end, excerpt, created_at";
 
 fn case(row: &AnyRow) -> Result<RetrievalCase, Fault> {
     let place = |column: &str| -> Result<Option<u64>, Fault> {
@@ -97,11 +98,7 @@ async fn add(
 }
 
 impl Store {
-    async fn read_cases(
-        &self,
-        user: UserId,
-        workspace: WorkspaceId,
-    ) -> Result<Vec<RetrievalCase>, Fault> {
+    async fn read_cases(&self, user: UserId, workspace: WorkspaceId) -> Result<Vec<RetrievalCase>, Fault> {
         let sql = format!(
             "SELECT {CASE} FROM retrieval_cases WHERE workspace_id = $1 AND user_id = $2 ORDER BY created_at, id"
         );

@@ -50,7 +50,8 @@ impl FromStr for RerankServer {
         }
         let path = url.path().trim_end_matches('/').to_owned();
         // An address that names the call is meant as it is: Cohere has `/v2/rerank` as well.
-        let texts = path.ends_with(CALL) && !path.trim_end_matches(CALL).ends_with(|c: char| c.is_ascii_digit());
+        let texts =
+            path.ends_with(CALL) && !path.trim_end_matches(CALL).ends_with(|c: char| c.is_ascii_digit());
         if path.ends_with(CALL) {
             url.set_path(&path);
         } else {
@@ -124,8 +125,14 @@ impl RemoteReranker {
         body
     }
 
-    async fn ask(&self, question: &str, texts: &[String], patience: Duration) -> Result<Vec<f64>, RerankError> {
-        let request = self.http.post(self.server.url.clone()).timeout(patience).json(&self.body(question, texts));
+    async fn ask(
+        &self,
+        question: &str,
+        texts: &[String],
+        patience: Duration,
+    ) -> Result<Vec<f64>, RerankError> {
+        let request =
+            self.http.post(self.server.url.clone()).timeout(patience).json(&self.body(question, texts));
         let request = match &self.server.key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -174,10 +181,9 @@ fn silent(e: &reqwest::Error) -> RerankError {
 
 fn said_no(status: StatusCode) -> RerankError {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => failed(
-            "rerank_key_refused",
-            "The cross-encoder refuses the key; the operator sets RERANK_KEY.",
-        ),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+            failed("rerank_key_refused", "The cross-encoder refuses the key; the operator sets RERANK_KEY.")
+        }
         StatusCode::NOT_FOUND => failed(
             "rerank_model_unknown",
             "The cross-encoder's server does not know that address or model; the operator sets RERANK_URL and RERANK_MODEL.",
@@ -265,7 +271,8 @@ mod tests {
 
     #[test]
     fn both_shapes_are_read_in_the_order_of_the_texts() {
-        let cohere = r#"{"id":"x","results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":-2}]}"#;
+        let cohere =
+            r#"{"id":"x","results":[{"index":1,"relevance_score":0.9},{"index":0,"relevance_score":-2}]}"#;
         assert_eq!(read(cohere, 2), Ok(vec![-2.0, 0.9]));
         assert_eq!(read(r#"[{"index":0,"score":0.5}]"#, 1), Ok(vec![0.5]));
     }

@@ -103,7 +103,9 @@ impl World {
         let job = text(&uploaded["job_id"]);
         let name = format!("owner-{number}");
         let mut private = vec![me, format!("{name}@example.org"), name];
-        private.extend([&workspace, &document, &chunk, &case, &file, &job, &bulk, &session, &key].map(String::clone));
+        private.extend(
+            [&workspace, &document, &chunk, &case, &file, &job, &bulk, &session, &key].map(String::clone),
+        );
         eventually("the key has expired", async || {
             (expired.get("/api/jobs").await.status == 401).then_some(())
         })
@@ -153,7 +155,12 @@ impl World {
             }
             _ => &self.workspace,
         };
-        row.path.replace("{id}", id).replace("{job}", &self.job).replace("{chunk_id}", &self.chunk).replace("{chunk}", &self.chunk).replace("{case_id}", &self.case)
+        row.path
+            .replace("{id}", id)
+            .replace("{job}", &self.job)
+            .replace("{chunk_id}", &self.chunk)
+            .replace("{chunk}", &self.chunk)
+            .replace("{case_id}", &self.case)
     }
 
     /// Status, the code of a problem, and what of the owner's stands in the answer that was not in the question.

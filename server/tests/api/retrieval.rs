@@ -56,7 +56,10 @@ async fn each_choice_changes_the_result_and_its_columns() {
     ] {
         let found = search(&ada, &workspace, &format!("{asked}{choice}")).await;
         let first = &found["items"][0];
-        assert!(first["chunk"]["text"].as_str().expect("a text").contains("founded by Ada"), "{choice}: {found}");
+        assert!(
+            first["chunk"]["text"].as_str().expect("a text").contains("founded by Ada"),
+            "{choice}: {found}"
+        );
         assert_eq!(columns(first), expected, "{choice}");
         let last = *expected.last().expect("a column");
         assert_eq!(first["score"], first["scores"][last]["score"], "{choice}");
@@ -75,7 +78,9 @@ async fn each_choice_changes_the_result_and_its_columns() {
     let found = search(&ada, &workspace, "q=what+is+there+to+eat").await;
     assert_eq!(found["warnings"][0]["code"], "nothing_named", "{found}");
     assert!(found["items"][0]["chunk"]["text"].as_str().expect("a text").contains("fish"), "{found}");
-    let path = format!("/api/workspaces/{workspace}/search?q=x&retriever_type=magic&rerank_model=cross-encoder&top_k=7");
+    let path = format!(
+        "/api/workspaces/{workspace}/search?q=x&retriever_type=magic&rerank_model=cross-encoder&top_k=7"
+    );
     let problem = ada.get(&path).await.problem(422, "invalid");
     assert_eq!(messages(&problem, "retriever_type"), ["Use one of vector, keyword, hybrid, graph."]);
     assert_eq!(messages(&problem, "rerank_model").len(), 1);
@@ -87,8 +92,12 @@ async fn a_graph_is_built_with_its_steps_and_follows_what_is_said_of_things() {
     let ada = server.user("ada").await;
     let (workspace, document) = library(&ada, passage_config("graph")).await;
     let history = ada.read(&format!("/api/documents/{document}/history?limit=200")).await;
-    let steps: Vec<&str> =
-        history["items"].as_array().expect("items").iter().filter_map(|e| e["data"]["step"].as_str()).collect();
+    let steps: Vec<&str> = history["items"]
+        .as_array()
+        .expect("items")
+        .iter()
+        .filter_map(|e| e["data"]["step"].as_str())
+        .collect();
     for step in ["classification", "entity_resolution", "enrichment"] {
         assert!(steps.contains(&step), "{step}: {steps:?}");
     }
@@ -155,7 +164,8 @@ async fn a_cross_encoder_puts_passages_in_order_and_its_failure_is_told() {
         .await;
     let ada = server.user("ada").await;
     let options = ada.read("/api/rag/options").await;
-    let choice = options["rerank_models"].as_array().expect("choices").iter().find(|c| c["name"] == "cross-encoder");
+    let choice =
+        options["rerank_models"].as_array().expect("choices").iter().find(|c| c["name"] == "cross-encoder");
     assert_eq!(choice.expect("it is listed")["available"], true, "{options}");
     let mut config = passage_config("vector");
     config["rerank_enabled"] = true.into();
@@ -168,7 +178,10 @@ async fn a_cross_encoder_puts_passages_in_order_and_its_failure_is_told() {
 
     fails.store(true, Ordering::SeqCst);
     let found = search(&ada, &workspace, asked).await;
-    assert!(found["items"][0]["chunk"]["text"].as_str().expect("a text").contains("founded by Ada"), "{found}");
+    assert!(
+        found["items"][0]["chunk"]["text"].as_str().expect("a text").contains("founded by Ada"),
+        "{found}"
+    );
     assert_eq!(found["warnings"][0]["code"], "rerank_failed");
     assert_eq!(columns(&found["items"][0]), ["vector"]);
 }
@@ -200,7 +213,10 @@ async fn a_passage_can_be_read_in_its_text_and_changed() {
     let soup = "q=soup&retriever_type=keyword";
     assert!(words(&search(&ada, &workspace, soup).await).contains("soup"));
     assert_eq!(search(&ada, &workspace, "q=auction&retriever_type=keyword").await["items"], json!([]));
-    assert!(words(&search(&ada, &workspace, "q=a+warm+liquid+meal+at+the+end+of+the+week&top_k=1").await).contains("soup"));
+    assert!(
+        words(&search(&ada, &workspace, "q=a+warm+liquid+meal+at+the+end+of+the+week&top_k=1").await)
+            .contains("soup")
+    );
     let place = ada.read(&path).await;
     assert!(place["passage"].as_str().expect("a text").contains("fish"), "the document says what it said");
 
@@ -213,7 +229,9 @@ async fn a_passage_can_be_read_in_its_text_and_changed() {
 
     let problem = ada.patch(&path, json!({ "text": "  " })).await.problem(422, "invalid");
     assert_eq!(messages(&problem, "text"), ["Enter some text, or switch the passage off instead."]);
-    for refused in [ben.get(&path).await, ben.patch(&path, json!({ "enabled": false })).await, ben.get(&all).await] {
+    for refused in
+        [ben.get(&path).await, ben.patch(&path, json!({ "enabled": false })).await, ben.get(&all).await]
+    {
         refused.problem(404, "not_found");
     }
     // Indexing anew with the same settings keeps what was done.
@@ -253,7 +271,8 @@ async fn test_cases_tell_what_retrieval_finds_and_outlive_a_reindex() {
     let wrong = add("When is there fish?", Some(&founder)).await.json();
     assert_eq!(add("Anything?", None).await.status, 201);
     let tried = ada.post(&run, json!({ "top_k": 1 })).await.json();
-    let passed: Vec<&Value> = tried["results"].as_array().expect("results").iter().map(|r| &r["passed"]).collect();
+    let passed: Vec<&Value> =
+        tried["results"].as_array().expect("results").iter().map(|r| &r["passed"]).collect();
     assert_eq!(passed, [&json!(true), &json!(false), &json!(true)], "{tried}");
     assert_eq!((&tried["passed"], &tried["top_k"]), (&json!(2), &json!(1)));
     let wide = ada.post(&run, json!({ "top_k": 50 })).await.json();
@@ -296,7 +315,10 @@ async fn documents_that_are_ready_answer_while_others_are_worked_on() {
     })
     .await;
     let found = search(&ada, &workspace, "q=Who+founded+Norvik+Marine%3F&top_k=1").await;
-    assert!(found["items"][0]["chunk"]["text"].as_str().expect("a text").contains("founded by Ada"), "{found}");
+    assert!(
+        found["items"][0]["chunk"]["text"].as_str().expect("a text").contains("founded by Ada"),
+        "{found}"
+    );
     assert_eq!(ada.read(&format!("/api/jobs/{job}")).await["status"], "running", "it is not through yet");
     ada.post(&format!("/api/jobs/{job}/cancel"), json!({})).await;
 }

@@ -46,7 +46,6 @@ fn drawn(id: DocumentId) -> AnyView {
     view! {
         <div class="doc-row" role="row" data-document-id=id.to_string() data-status=move || shown.with(|s| s.key())>
             <span class="doc-icon" role="cell">
-                <FileTypeIcon mime />
                 {selection.map(|selection| view! {
                     <input
                         class="doc-check"
@@ -58,6 +57,7 @@ fn drawn(id: DocumentId) -> AnyView {
                         on:change=move |ev| selection.toggle(id, event_target_checked(&ev), listed)
                     />
                 })}
+                <FileTypeIcon mime />
             </span>
             <span class="doc-name" role="cell">
                 <a href=format!("/d/{id}") title=move || name.get()>

@@ -99,8 +99,9 @@ pub async fn read_retrieval(
         ..RetrievalPage::default()
     };
     let is_saved = (&page.retriever, &page.rerank, &page.top_k) == (&own.0, &own.1, &own.2);
-    page.saved = (!is_saved)
-        .then(|| format!("Saved for this workspace: {}, {} passages, put in order anew: {}.", own.0, own.2, own.1));
+    page.saved = (!is_saved).then(|| {
+        format!("Saved for this workspace: {}, {} passages, put in order anew: {}.", own.0, own.2, own.1)
+    });
     if !page.question.is_empty() {
         match services.search(user, id, &page.question, &form).await {
             Ok(tried) => {
@@ -115,7 +116,8 @@ pub async fn read_retrieval(
             Ok(run) => {
                 page.verdict = Some(verdict(&run));
                 page.trouble.extend(run.warnings.iter().map(|w| w.message.clone()));
-                page.cases = run.results.into_iter().map(|r| case(r.case, Some((r.passed, r.rank)))).collect();
+                page.cases =
+                    run.results.into_iter().map(|r| case(r.case, Some((r.passed, r.rank)))).collect();
             }
             Err(e) => page.trouble.extend(sentences(&e)),
         }

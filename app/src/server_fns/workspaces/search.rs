@@ -19,5 +19,9 @@ pub async fn search(
     use domain::rag::RagForm;
     let (services, who) = ssr::signed_in()?;
     let form = RagForm(top_k.map(|k| ("top_k".to_owned(), k.into())).into_iter().collect());
-    services.search(who.user.id, workspace, &query, &form).await.map(|tried| Wire(tried.found.hits)).map_err(ssr::told)
+    services
+        .search(who.user.id, workspace, &query, &form)
+        .await
+        .map(|tried| Wire(tried.found.hits))
+        .map_err(ssr::told)
 }

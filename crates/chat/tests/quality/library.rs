@@ -93,7 +93,10 @@ impl CrossEncoder for Overlap {
 
     async fn rerank(&self, question: &str, texts: &[String]) -> Result<Vec<f64>, RerankError> {
         let words = |text: &str| -> Vec<String> {
-            text.split(|c: char| !c.is_alphanumeric()).filter(|w| w.len() > 2).map(str::to_lowercase).collect()
+            text.split(|c: char| !c.is_alphanumeric())
+                .filter(|w| w.len() > 2)
+                .map(str::to_lowercase)
+                .collect()
         };
         let asked = words(question);
         let share = |text: &String| {
@@ -186,8 +189,10 @@ impl Library {
             passages: BTreeMap::new(),
             _place: place,
         };
-        let mut files: Vec<PathBuf> =
-            std::fs::read_dir(folder().join("documents")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder().join("documents"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         files.sort();
         for file in files {
             library.index(&world, &file).await;
@@ -254,7 +259,12 @@ impl Library {
             title: None,
             warnings: vec![],
         };
-        let mut done = vec![step(Step::ExtractingText), loaded, step(Step::ChunkingText), Checkpoint::Chunked { chunks }];
+        let mut done = vec![
+            step(Step::ExtractingText),
+            loaded,
+            step(Step::ChunkingText),
+            Checkpoint::Chunked { chunks },
+        ];
         done.push(step(Step::CreatingEmbeddings));
         for (ids, texts) in ids.chunks(BATCH).zip(texts.chunks(BATCH)) {
             let vectors = Model.embed(BUILTIN_MODEL, texts.to_vec()).await.unwrap();
@@ -282,7 +292,12 @@ fn read(text: &str) -> ExtractedText {
     let mut at = 0;
     for line in text.split_inclusive('\n') {
         if let Some(heading) = line.strip_prefix("## ").or_else(|| line.strip_prefix("# ")) {
-            spans.push(Span { start: at, end: text.len(), page: None, heading: Some(heading.trim().to_owned()) });
+            spans.push(Span {
+                start: at,
+                end: text.len(),
+                page: None,
+                heading: Some(heading.trim().to_owned()),
+            });
         }
         at += line.len();
     }

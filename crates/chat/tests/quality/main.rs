@@ -5,10 +5,10 @@
 //! Everything is real but the network: the chunker, the rules of the graph, the built-in model, SQLite with its full text.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+mod library;
 #[path = "../../../storage/tests/support/mod.rs"]
 #[allow(dead_code, reason = "it serves other tests as well")]
 mod support;
-mod library;
 
 use chat::Retrieval;
 use domain::rag::{RagConfig, RerankModel, RetrieverType};
@@ -28,7 +28,12 @@ struct Way {
     floor: (f64, f64),
 }
 
-const fn way(name: &'static str, retriever: RetrieverType, rerank: Option<RerankModel>, floor: (f64, f64)) -> Way {
+const fn way(
+    name: &'static str,
+    retriever: RetrieverType,
+    rerank: Option<RerankModel>,
+    floor: (f64, f64),
+) -> Way {
     Way { name, retriever, rerank, floor }
 }
 
@@ -53,12 +58,8 @@ async fn every_way_of_finding_keeps_its_floor() {
     let library = Library::open().await;
     let questions = questions();
     assert!(library.documents.len() >= 30 && questions.len() >= 60);
-    let retrieval = Retrieval::new(
-        Arc::new(library.store.clone()),
-        Arc::new(Model),
-        Some(Arc::new(Overlap)),
-        64 << 20,
-    );
+    let retrieval =
+        Retrieval::new(Arc::new(library.store.clone()), Arc::new(Model), Some(Arc::new(Overlap)), 64 << 20);
     let mut table = format!(
         "{} documents, {} passages, {} questions\n\n| way | recall@{AT} | MRR |\n|---|---|---|\n",
         library.documents.len(),

@@ -404,7 +404,9 @@ mod tests {
         assert_eq!(config, Ok(expected), "what is wrong elsewhere may stay so");
         let off = tried(serde_json::json!({ "rerank_model": null })).unwrap();
         assert!(!off.rerank_enabled);
-        let wrong = tried(serde_json::json!({ "retriever_type": "magic", "rerank_model": "cross-encoder", "top_k": 0 }));
+        let wrong = tried(
+            serde_json::json!({ "retriever_type": "magic", "rerank_model": "cross-encoder", "top_k": 0 }),
+        );
         assert_eq!(wrong.unwrap_err().count(), 3);
     }
 

@@ -126,7 +126,13 @@ fn of_passage(resolved: &Resolved, sentences: &[Sentence]) -> ChunkGraph {
             match mentions.iter_mut().find(|m| m.entity == entity && m.surface == surface) {
                 Some(known) => known.times += 1,
                 None if has_room => {
-                    mentions.push(Mention { entity, surface, name: name.name.clone(), kind: name.kind, times: 1 });
+                    mentions.push(Mention {
+                        entity,
+                        surface,
+                        name: name.name.clone(),
+                        kind: name.kind,
+                        times: 1,
+                    });
                 }
                 None => {}
             }
@@ -148,7 +154,8 @@ fn of_passage(resolved: &Resolved, sentences: &[Sentence]) -> ChunkGraph {
         let short = resolved.names.get(&mention.entity).into_iter().flatten().cloned();
         let whole = (mention.surface != mention.entity).then(|| mention.entity.clone());
         for surface in last.into_iter().chain(short).chain(whole) {
-            let is_new = |all: &[Mention]| all.iter().all(|m| m.entity != mention.entity || m.surface != surface);
+            let is_new =
+                |all: &[Mention]| all.iter().all(|m| m.entity != mention.entity || m.surface != surface);
             if is_new(&mentions) && is_new(&others) {
                 others.push(Mention { surface, times: 0, ..mention.clone() });
             }
@@ -170,7 +177,8 @@ fn of_passage(resolved: &Resolved, sentences: &[Sentence]) -> ChunkGraph {
         .collect();
     let is_told = |a: &str, b: &str| told.contains(&(a.to_owned(), b.to_owned()));
     relations.retain(|r| {
-        r.kind != RelationKind::OccursWith || !(is_told(&r.source, &r.target) || is_told(&r.target, &r.source))
+        r.kind != RelationKind::OccursWith
+            || !(is_told(&r.source, &r.target) || is_told(&r.target, &r.source))
     });
     ChunkGraph { mentions, relations: relations.into_iter().collect() }
 }
@@ -225,22 +233,34 @@ mod tests {
         let found = graph(
             "The Maritime Safety Board (MSB) was asked. Later the MSB answered. Ada Lovelace signed it. Then Lovelace left.",
         );
-        let of = |surface: &str| found.mentions.iter().find(|m| m.surface == surface).map(|m| m.entity.as_str());
+        let of =
+            |surface: &str| found.mentions.iter().find(|m| m.surface == surface).map(|m| m.entity.as_str());
         assert_eq!(of("msb"), Some("maritime safety board"));
         assert_eq!(of("lovelace"), Some("ada lovelace"));
-        assert!(said(&found).contains(&"msb stands_for maritime safety board".to_owned()), "{:?}", said(&found));
+        assert!(
+            said(&found).contains(&"msb stands_for maritime safety board".to_owned()),
+            "{:?}",
+            said(&found)
+        );
     }
 
     #[test]
     fn a_name_of_two_people_stands_for_neither() {
         let found = graph("They met Ada Lovelace and also Linda Lovelace there, and then Lovelace spoke.");
-        assert!(found.mentions.iter().any(|m| m.entity == "lovelace" && m.times == 1), "{:?}", found.mentions);
+        assert!(
+            found.mentions.iter().any(|m| m.entity == "lovelace" && m.times == 1),
+            "{:?}",
+            found.mentions
+        );
     }
 
     #[test]
     fn what_is_said_of_two_things_is_told_where_a_rule_sees_it() {
         for (text, expected) in [
-            ("The company Norvik Marine was founded by Ada Lovelace.", "norvik marine founded_by ada lovelace"),
+            (
+                "The company Norvik Marine was founded by Ada Lovelace.",
+                "norvik marine founded_by ada lovelace",
+            ),
             ("They say Ada Lovelace founded Norvik Marine.", "norvik marine founded_by ada lovelace"),
             ("In short, Norvik Marine is based in Bergen.", "norvik marine located_in bergen"),
             ("It says that Ada Lovelace works for Norvik Marine.", "ada lovelace works_for norvik marine"),
@@ -253,7 +273,11 @@ mod tests {
             assert!(said(&found).contains(&expected.to_owned()), "{text}: {:?}", said(&found));
         }
         let together = graph("Both Ada Lovelace and Grace Hopper like Bergen.");
-        assert!(said(&together).contains(&"ada lovelace occurs_with grace hopper".to_owned()), "{:?}", said(&together));
+        assert!(
+            said(&together).contains(&"ada lovelace occurs_with grace hopper".to_owned()),
+            "{:?}",
+            said(&together)
+        );
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub(super) fn explained(text: &str, names: &[Spotted]) -> Vec<(String, String)> 
         let (a, b) = (&pair[0], &pair[1]);
         let Some(between) = text.get(a.at.end..b.at.start) else { continue };
         let closes = text.get(b.at.end..).is_some_and(|t| t.starts_with([')', '"', '\u{201d}']));
-        let opens = matches!(between.trim(), "(" | "(the \"" | "(\"" | "(the \u{201c}" | "(\u{201c}" | "(the");
+        let opens =
+            matches!(between.trim(), "(" | "(the \"" | "(\"" | "(the \u{201c}" | "(\u{201c}" | "(the");
         if !(opens && closes) {
             continue;
         }

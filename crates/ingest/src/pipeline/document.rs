@@ -372,10 +372,8 @@ impl Work<'_> {
     async fn with_graph(&self, chunks: Vec<NewChunk>) -> Result<Vec<NewChunk>, Stop> {
         self.step(Step::Classification, Facts::default()).await?;
         let (chunks, found) = off_the_runtime(move || {
-            let passages: Vec<Passage<'_>> = chunks
-                .iter()
-                .map(|c| Passage { heading: c.heading.as_deref(), text: &c.text })
-                .collect();
+            let passages: Vec<Passage<'_>> =
+                chunks.iter().map(|c| Passage { heading: c.heading.as_deref(), text: &c.text }).collect();
             let found = graph::classify(&passages);
             (chunks, found)
         })

@@ -22,10 +22,6 @@ pub trait RetrievalCases: Send + Sync {
     async fn cases(&self, user: UserId, workspace: WorkspaceId) -> Result<Vec<RetrievalCase>, StoreError>;
 
     /// False when there is no such case of that user in the workspace.
-    async fn remove_case(
-        &self,
-        user: UserId,
-        workspace: WorkspaceId,
-        id: CaseId,
-    ) -> Result<bool, StoreError>;
+    async fn remove_case(&self, user: UserId, workspace: WorkspaceId, id: CaseId)
+    -> Result<bool, StoreError>;
 }

@@ -24,7 +24,9 @@ pub(crate) mod standing;
 mod withdraw;
 mod words;
 
-pub(crate) use input::{clean, clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads};
+pub(crate) use input::{
+    clean, clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads,
+};
 pub(crate) use many::{Of, carry_out};
 pub(crate) use parts::drop_all_dead;
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, insert_job, number, parsed, update_job};

@@ -36,7 +36,10 @@ fn says(source: &str, kind: RelationKind, target: &str) -> Relation {
 fn graphs() -> Vec<ChunkGraph> {
     vec![
         ChunkGraph {
-            mentions: vec![names("norvik marine", "norvik marine", 2), names("ada lovelace", "ada lovelace", 1)],
+            mentions: vec![
+                names("norvik marine", "norvik marine", 2),
+                names("ada lovelace", "ada lovelace", 1),
+            ],
             relations: vec![says("norvik marine", RelationKind::FoundedBy, "ada lovelace")],
         },
         ChunkGraph { mentions: vec![names("norvik marine", "norvik", 3)], relations: vec![] },
@@ -59,7 +62,10 @@ async fn put<S: JobSubject>(
     d.work_until(&claim, 0, Stage::Chunking).await;
     let passages = (0..).zip(graphs());
     let chunks: Vec<_> = passages
-        .map(|(n, graph)| domain::ingest::NewChunk { graph, ..new_chunk(d.chunk_id(), n, &format!("passage {n}")) })
+        .map(|(n, graph)| domain::ingest::NewChunk {
+            graph,
+            ..new_chunk(d.chunk_id(), n, &format!("passage {n}"))
+        })
         .collect();
     let ids = chunks.iter().map(|c| c.id).collect();
     d.check(&claim, Checkpoint::Chunked { chunks }).await.unwrap();
@@ -94,7 +100,10 @@ async fn things_are_found_by_any_of_their_names_and_followed<S: JobSubject + Der
     let mentions = index.mentions(workspace, &asked(&["norvik marine"]), 9).await.unwrap();
     let mentions: Vec<_> = mentions.iter().map(|m| (m.chunk_id, m.times)).collect();
     assert_eq!(mentions, [(ids[1], 3), (ids[0], 2), (ids[2], 0)]);
-    for none in [index.entities(workspace, &[]).await.unwrap().len(), index.edges(workspace, &[], 9).await.unwrap().len()] {
+    for none in [
+        index.entities(workspace, &[]).await.unwrap().len(),
+        index.edges(workspace, &[], 9).await.unwrap().len(),
+    ] {
         assert_eq!(none, 0);
     }
     // Another workspace knows nothing of it, nor does a document that is not ready.
@@ -116,14 +125,19 @@ async fn a_graph_goes_with_its_passages<S: JobSubject + Deref<Target = Database>
     let sql = format!("UPDATE chunks SET enabled = 0 WHERE id = '{}'", ids[0]);
     sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
     let index = &d.s.store;
-    assert!(index.entities(workspace, &asked(&["ada lovelace"])).await.unwrap().is_empty(), "not of a disabled one");
+    assert!(
+        index.entities(workspace, &asked(&["ada lovelace"])).await.unwrap().is_empty(),
+        "not of a disabled one"
+    );
     let sql = format!("DELETE FROM documents WHERE id = '{}'", claim.document_id);
     sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
     let left: i64 = sqlx::query_scalar(count).fetch_one(&mut conn).await.unwrap();
     assert_eq!(left, 0);
 }
 
-async fn a_document_without_a_graph_is_stale_where_one_is_wanted<S: JobSubject + Deref<Target = Database>>(s: S) {
+async fn a_document_without_a_graph_is_stale_where_one_is_wanted<S: JobSubject + Deref<Target = Database>>(
+    s: S,
+) {
     use services::ports::RagConfigs;
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;

@@ -65,7 +65,11 @@ async fn other_words_are_found_and_the_former_are_not<S: Kept>(s: S) {
     let (store, document) = (&d.s.store, claim.document_id);
     let version = store.index_version(workspace).await.unwrap();
     let rev = d.document(user, document).await.rev;
-    let edit = ChunkChange { words: written("quinces only"), vector: vector(0.5), ..change(&d, user, document, ids[0]) };
+    let edit = ChunkChange {
+        words: written("quinces only"),
+        vector: vector(0.5),
+        ..change(&d, user, document, ids[0])
+    };
     let edited = store.change_passage(edit.clone()).await.unwrap();
     assert_eq!((edited.text.as_str(), edited.token_count, edited.edited), ("quinces only", 7, true));
     assert_eq!(found(&d, workspace, "quinces").await, [ids[0]]);
@@ -116,9 +120,13 @@ async fn what_was_done_outlives_a_reindex_that_cuts_the_same<S: Kept>(s: S) {
     let (user, workspace) = d.home().await;
     let (claim, ids) = put(&d, user, workspace).await;
     let (store, document) = (&d.s.store, claim.document_id);
-    let edit = ChunkChange { words: written("quinces"), vector: vector(0.5), ..change(&d, user, document, ids[0]) };
+    let edit =
+        ChunkChange { words: written("quinces"), vector: vector(0.5), ..change(&d, user, document, ids[0]) };
     store.change_passage(edit).await.unwrap();
-    store.change_passage(ChunkChange { enabled: Some(false), ..change(&d, user, document, ids[1]) }).await.unwrap();
+    store
+        .change_passage(ChunkChange { enabled: Some(false), ..change(&d, user, document, ids[1]) })
+        .await
+        .unwrap();
     let marks = store.marks(&claim).await.unwrap();
     assert_eq!(marks.len(), 2);
     let mut chunks = cut(&d);
@@ -142,7 +150,8 @@ async fn what_was_done_outlives_a_reindex_that_cuts_the_same<S: Kept>(s: S) {
     store.reindex(new).await.unwrap().unwrap();
     let next = d.claim_one("w").await;
     // While it is worked on nobody changes anything.
-    let busy = store.change_passage(ChunkChange { enabled: Some(true), ..change(&d, user, document, ids[1]) }).await;
+    let busy =
+        store.change_passage(ChunkChange { enabled: Some(true), ..change(&d, user, document, ids[1]) }).await;
     assert!(matches!(busy, Err(StoreError::Refused(refusal)) if refusal.code == "document_busy"));
     d.work_until(&next, 0, Stage::Chunking).await;
     d.check(&next, Checkpoint::Chunked { chunks }).await.unwrap();
@@ -168,8 +177,10 @@ async fn passages_are_the_owners_and_found_by_their_words<S: Kept>(s: S) {
     assert_eq!(store.neighbours(other, document, 1).await.unwrap(), (None, None));
     let theirs = ChunkChange { enabled: Some(false), ..change(&d, other, document, ids[2]) };
     assert!(matches!(store.change_passage(theirs).await, Err(StoreError::NotFound)));
-    let with = |words: &'static str, limit| store.passages_with(user, document, words, PageQuery::first(limit));
-    let ids_of = |page: domain::resource::Page<Chunk>| page.items.into_iter().map(|c| c.id).collect::<Vec<_>>();
+    let with =
+        |words: &'static str, limit| store.passages_with(user, document, words, PageQuery::first(limit));
+    let ids_of =
+        |page: domain::resource::Page<Chunk>| page.items.into_iter().map(|c| c.id).collect::<Vec<_>>();
     assert_eq!(ids_of(with("GROW", 9).await.unwrap()), ids[..2]);
     assert_eq!(ids_of(with("50 % of_", 9).await.unwrap()), ids[2..]);
     assert!(with("o%f", 9).await.unwrap().items.is_empty(), "a sign stands for itself");
@@ -177,12 +188,16 @@ async fn passages_are_the_owners_and_found_by_their_words<S: Kept>(s: S) {
     let first = with("grow", 1).await.unwrap();
     let next = PageQuery { limit: 1, after: first.next.clone() };
     assert_eq!(ids_of(store.passages_with(user, document, "grow", next).await.unwrap()), [ids[1]]);
-    assert!(store.passages_with(other, document, "grow", PageQuery::first(9)).await.unwrap().items.is_empty());
-
+    assert!(
+        store.passages_with(other, document, "grow", PageQuery::first(9)).await.unwrap().items.is_empty()
+    );
 }
 
 async fn cases_are_kept_with_their_workspace<S: Kept>(s: S) {
-    use domain::{CaseId, retrieval::{CasePassage, RetrievalCase}};
+    use domain::{
+        CaseId,
+        retrieval::{CasePassage, RetrievalCase},
+    };
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
     let (other, others) = d.home().await;

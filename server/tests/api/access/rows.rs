@@ -152,7 +152,8 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("POST", "/api/documents/{id}/restore", write, 200),
         of_owner("GET", "/api/documents/{id}/chunks", read, 200),
         of_owner("GET", "/api/documents/{id}/chunks/{chunk_id}", read, 200),
-        of_owner("PATCH", "/api/documents/{id}/chunks/{chunk_id}", write, 200).json(|_| json!({ "enabled": true })),
+        of_owner("PATCH", "/api/documents/{id}/chunks/{chunk_id}", write, 200)
+            .json(|_| json!({ "enabled": true })),
         of_owner("POST", "/api/documents/{id}/chunks/{chunk_id}/embed", write, 200),
         of_owner("GET", "/api/documents/{id}/content", read, 200),
         of_owner("GET", "/api/documents/{id}/history", read, 200),

@@ -33,19 +33,30 @@ pub struct Options {
 pub fn test(project: &Project, options: &Options) -> Done<Tally> {
     let toolchain = toolchain::ensure(project)?;
     model::ensure(project)?;
-    let mut parts = Parts::default();
+    let mut parts = Parts { begun: Instant::now(), tally: Tally::default(), times: vec![] };
     let (unit, end2end) = (options.only != Some(Only::EndToEnd), options.only != Some(Only::Unit));
     let all = options.filters.is_empty();
 
-    if unit && all {
-        parts.count("formatting", || Ok(lint::fmt(&toolchain)));
-        parts.count("types of the browser tests", || Ok(lint::types(project)));
-        parts.count("contrast of the colours", || Ok(lint::contrast(project)));
-        parts.count("clippy", || Ok(lint::clippy(&toolchain)));
-    }
-    // Two builds, since the tests of one half say something even when the other does not compile.
-    let has_site = parts.need("build of the site", || site::build(project, &toolchain, Profile::Dev));
-    let has_server = parts.need("build of the server", || server::compile(project, &toolchain, Profile::Dev));
+    // Both of what goes on side by side want it. When it cannot be had, the build of the site says so.
+    let _ = packages::ensure_npm(project, &project.style());
+    // The browser's half is compiled into folders of its own, and the last half of that has one thread: meanwhile the
+    // other core goes on. Two builds, since the tests of one half say something even when the other does not compile.
+    let (has_site, has_server) = thread::scope(|scope| {
+        let site = scope.spawn(|| {
+            let begun = Instant::now();
+            (site::build(project, &toolchain, Profile::Dev), begun.elapsed())
+        });
+        if unit && all {
+            parts.count("formatting", || Ok(lint::fmt(&toolchain)));
+            parts.count("types of the browser tests", || Ok(lint::types(project)));
+            parts.count("contrast of the colours", || Ok(lint::contrast(project)));
+            parts.count("clippy", || Ok(lint::clippy(&toolchain)));
+        }
+        let has_server =
+            parts.need("build of the server", || server::compile(project, &toolchain, Profile::Dev));
+        let site = site.join().unwrap_or_else(|_| (Err(Problem::new("it panicked")), Duration::ZERO));
+        (parts.needed("build of the site, beside these", site), has_server)
+    });
     if unit && has_server {
         parts.count("tests", || native(project, &toolchain, options));
     }
@@ -68,8 +79,8 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
 }
 
 /// What was done so far, and how long each part of it took.
-#[derive(Default)]
 struct Parts {
+    begun: Instant,
     tally: Tally,
     times: Vec<(&'static str, Duration)>,
 }
@@ -96,7 +107,12 @@ impl Parts {
     fn need(&mut self, name: &'static str, part: impl FnOnce() -> Done) -> bool {
         let begun = Instant::now();
         let outcome = part();
-        self.times.push((name, begun.elapsed()));
+        self.needed(name, (outcome, begun.elapsed()))
+    }
+
+    /// The same, of one that was done elsewhere.
+    fn needed(&mut self, name: &'static str, (outcome, time): (Done, Duration)) -> bool {
+        self.times.push((name, time));
         let Err(problem) = outcome else { return true };
         shell::say(format!("{name}: {problem}"));
         self.tally.add(Tally::one(false));
@@ -105,8 +121,7 @@ impl Parts {
 
     /// Says where the time went, so that somebody sees which part has grown.
     fn finish(self) -> Tally {
-        let whole: Duration = self.times.iter().map(|(_, time)| *time).sum();
-        shell::say(format!("the parts took {}:", shell::duration(whole)));
+        shell::say(format!("all took {}, of which:", shell::duration(self.begun.elapsed())));
         for (name, time) in self.times {
             shell::say(format!("  {name}: {}", shell::duration(time)));
         }

@@ -153,6 +153,10 @@ fn Sidebar() -> impl IntoView {
                 <Icon name=IconName::Workspace />
                 <span class="nav-label">"All workspaces"</span>
             </a>
+            <a class="nav-link" href=crate::paths::ERRORS aria-current=move || (path.get() == crate::paths::ERRORS).then_some("page")>
+                <Icon name=IconName::Warning />
+                <span class="nav-label">"Errors"</span>
+            </a>
             <div class="nav-title">
                 <span>"Workspaces"</span>
                 <a class="icon-button" href="/?new" aria-label="New workspace" title="New workspace">

@@ -2,6 +2,7 @@
 
 use domain::{ChunkId, DocumentId, JobId, WorkspaceId};
 
+pub const ERRORS: &str = "/errors";
 pub const SETTINGS_PROFILE: &str = "/settings/profile";
 pub const SETTINGS_PASSWORD: &str = "/settings/password";
 pub const SETTINGS_PREFERENCES: &str = "/settings/preferences";

@@ -100,7 +100,7 @@ test("nothing is cut off, on a phone or on a desk, in either theme", async ({ pa
   const { documents } = await upload(page.request, workspace, FILES);
   const failed = await failedDocument(page.request, workspace);
   const [home, document] = [`/w/${workspace}`, `/d/${documents[0].document_id}`];
-  for (const address of ["/", "/?new", home, `${home}/history`, `${home}/analytics`, document, `${document}/history`, `/d/${failed}`]) {
+  for (const address of ["/", "/?new", "/errors", home, `${home}/history`, `${home}/analytics`, document, `${document}/history`, `/d/${failed}`]) {
     await page.goto(address);
     await nothingIsLost(page, address);
   }

@@ -271,7 +271,7 @@ export function addresses(workspace: string, ready: string, failed: string): str
   const [home, document] = [`/w/${workspace}`, `/d/${ready}`];
   const of = (page: string, parts: string[]) => parts.map((part) => page + part);
   return [
-    ...of("/", ["", "?new"]),
+    ...of("/", ["", "?new", "errors"]),
     ...of(home, ["", "?q=workspace", "?edit", "/rag", "/history", "/jobs", "/analytics"]),
     ...of(document, ["", "/history"]),
     `/d/${failed}`,

@@ -131,6 +131,7 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         exports: whole.clone(),
         deletions: whole.clone(),
         bulks: whole.clone(),
+        errors: whole.clone(),
         workspaces: whole.clone(),
         documents: whole.clone(),
         sent_files: whole.clone(),

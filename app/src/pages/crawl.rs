@@ -5,7 +5,7 @@ use crate::{
     components::{Button, Each, key_of},
     effect::effect,
     forms::Deed,
-    server_fns::jobs::{RetryJob, list_pages},
+    server_fns::jobs::{RetryJob, RetryPage, list_pages},
     view,
     wire::Wire,
 };
@@ -103,11 +103,18 @@ fn LeftOut(id: JobId, job: RwSignal<Option<Job>>, state: PageState, words: &'sta
     let many = Memo::new(move |_| job.with(|j| j.as_ref().map_or(0, |j| how_many(&j.metrics, state))));
     let any = Memo::new(move |_| many.get() > 0);
     let of = move || format!("{} {words}", count(many.get(), "page", "pages"));
-    move || any.get().then(|| view! { <Lines id state many words=Signal::derive(of) /> })
+    move || any.get().then(|| view! { <Lines id job state many words=Signal::derive(of) /> })
 }
 
 #[component]
-fn Lines(id: JobId, state: PageState, many: Memo<u64>, words: Signal<String>) -> impl IntoView {
+fn Lines(
+    id: JobId,
+    job: RwSignal<Option<Job>>,
+    state: PageState,
+    many: Memo<u64>,
+    words: Signal<String>,
+) -> impl IntoView {
+    let again = Memo::new(move |_| if state == PageState::Failed { job.with(may_retry) } else { None });
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
     let pages = RwSignal::new(Vec::<CrawlPage>::new());
@@ -164,9 +171,9 @@ fn Lines(id: JobId, state: PageState, many: Memo<u64>, words: Signal<String>) ->
             <summary class="meta">{words}</summary>
             <ul class="stack">
                 <Each
-                    each=move || pages.get()
-                    key=|page: &CrawlPage| key_of(page.updated_at.micros().unsigned_abs(), &page.url)
-                    show=|page| view! { <Line page /> }
+                    each=move || pages.get().into_iter().map(|page| (id, page, again)).collect()
+                    key=|(_, page, _): &(JobId, CrawlPage, Again)| key_of(page.updated_at.micros().unsigned_abs(), &page.url)
+                    show=|(id, page, again)| view! { <Line id page again /> }
                 />
             </ul>
             {move || next.get().map(|_| view! { <Button on:click=more>"Show more"</Button> })}
@@ -177,36 +184,50 @@ fn Lines(id: JobId, state: PageState, many: Memo<u64>, words: Signal<String>) ->
 
 /// A page of the site, which is somebody else's: whoever follows the link tells nobody where from.
 #[component]
-fn Line(page: CrawlPage) -> impl IntoView {
+fn Line(id: JobId, page: CrawlPage, again: Again) -> impl IntoView {
     let CrawlPage { url, http_status, message, found_on, .. } = page;
-    let (known_by, href) = (url.clone(), url.clone());
+    let (known_by, href, page) = (url.clone(), url.clone(), url.clone());
+    let retry = move || {
+        again.get().map(|(workspace, attempt, _)| {
+            let mut fields = retry_fields(id, workspace, attempt);
+            fields.push(("page", page.clone()));
+            let name = Some(format!("Retry: {page}"));
+            let done = Callback::new(|_: Value| {});
+            view! { <Deed action=RetryPage::url() words="Retry" fields name steers=true done /> }
+        })
+    };
     view! {
         <li data-url=known_by>
             <p class="row">
                 {http_status.map(|status| view! { <code class="mono" data-http-status="">{status}</code> })}
                 <a class="link trunc" href=href rel="noopener noreferrer external" target="_blank">{url}</a>
+                {retry}
             </p>
             <p class="meta">{message} {found_on.map(|on| format!(" Found on {on}"))}</p>
         </li>
     }
 }
 
+/// What a retry of a crawl's pages says of it.
+type Again = Memo<Option<(WorkspaceId, u32, u64)>>;
+
+/// The workspace, the attempt and how many pages failed in it, once it has ended.
+fn may_retry(job: &Option<Job>) -> Option<(WorkspaceId, u32, u64)> {
+    let job = job.as_ref().filter(|j| j.status.is_final() && j.metrics.pages_failed > 0)?;
+    Some((job.kb_id, job.attempt, job.metrics.pages_failed))
+}
+
+fn retry_fields(id: JobId, workspace: WorkspaceId, attempt: u32) -> Vec<(&'static str, String)> {
+    vec![("id", id.to_string()), ("workspace", workspace.to_string()), ("attempt", attempt.to_string())]
+}
+
 /// Asks for the pages again that failed, once the job has ended.
 #[component]
 fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let may = Memo::new(move |_| {
-        job.with(|j| {
-            let job = j.as_ref().filter(|j| j.status.is_final() && j.metrics.pages_failed > 0)?;
-            Some((job.kb_id, job.attempt, job.metrics.pages_failed))
-        })
-    });
+    let may = Memo::new(move |_| job.with(may_retry));
     move || {
         may.get().map(|(workspace, attempt, pages): (WorkspaceId, u32, u64)| {
-            let fields = vec![
-                ("id", id.to_string()),
-                ("workspace", workspace.to_string()),
-                ("attempt", attempt.to_string()),
-            ];
+            let fields = retry_fields(id, workspace, attempt);
             let name = Some(format!("Retry failed: {}", count(pages, "page", "pages")));
             let done = Callback::new(|_: Value| {});
             view! { <Deed action=RetryJob::url() words="Retry failed" fields name steers=true done /> }

@@ -8,6 +8,7 @@ mod crawl;
 mod crawl_dialog;
 mod deleting;
 mod document;
+mod errors;
 mod history;
 mod home;
 mod job;
@@ -28,6 +29,7 @@ use analytics::AnalyticsPage;
 #[cfg(all(feature = "ssr", debug_assertions))]
 pub use components::ComponentsPage;
 use document::DocumentPage;
+use errors::ErrorsPage;
 use history::{DocumentHistoryPage, WorkspaceHistoryPage};
 use home::HomePage;
 use job::{JobPage, JobsPage};

@@ -4,8 +4,8 @@
 
 use super::problem::{ProblemView, around};
 use super::{
-    AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, HomePage,
-    JobPage, JobsPage, NotificationsPage, PassagePage, PasswordPage, PreferencesPage, ProfilePage,
+    AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, ErrorsPage,
+    HomePage, JobPage, JobsPage, NotificationsPage, PassagePage, PasswordPage, PreferencesPage, ProfilePage,
     RetrievalPage, SessionsPage, SettingsFrame, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
 };
 use super::{crawl_dialog, workspace_dialog};
@@ -49,6 +49,7 @@ pub enum Page {
     Analytics,
     Retrieval,
     Passage,
+    Errors,
     WorkspaceRag,
     DefaultRag,
     Settings,
@@ -88,6 +89,7 @@ fn history(page: Page) -> Fetched {
         Page::DocumentHistory => DocumentHistoryPage().into_any(),
         Page::Jobs => JobsPage().into_any(),
         Page::Job => JobPage().into_any(),
+        Page::Errors => ErrorsPage().into_any(),
         _ => AnalyticsPage().into_any(),
     })
 }
@@ -130,9 +132,12 @@ impl Page {
             Self::Workspace => Part::Workspace,
             Self::Document => Part::Document,
             Self::WorkspaceRag | Self::DefaultRag => Part::Rag,
-            Self::WorkspaceHistory | Self::DocumentHistory | Self::Jobs | Self::Job | Self::Analytics => {
-                Part::History
-            }
+            Self::WorkspaceHistory
+            | Self::DocumentHistory
+            | Self::Jobs
+            | Self::Job
+            | Self::Analytics
+            | Self::Errors => Part::History,
             Self::Retrieval | Self::Passage => Part::Inspect,
             Self::Settings
             | Self::Profile
@@ -151,9 +156,12 @@ impl Page {
             Self::Workspace => workspace().await,
             Self::Document => document().await,
             Self::WorkspaceRag | Self::DefaultRag => rag(self).await,
-            Self::WorkspaceHistory | Self::DocumentHistory | Self::Jobs | Self::Job | Self::Analytics => {
-                history(self).await
-            }
+            Self::WorkspaceHistory
+            | Self::DocumentHistory
+            | Self::Jobs
+            | Self::Job
+            | Self::Analytics
+            | Self::Errors => history(self).await,
             Self::Retrieval | Self::Passage => inspect(self).await,
             _ => settings(self).await,
         }
@@ -204,6 +212,7 @@ pub fn parts_at(path: &str) -> &'static [Part] {
         (Some("w"), Some(_), Some("history" | "analytics"), None) => &[Part::History],
         (Some("w"), Some(_), Some("jobs"), _) => &[Part::History],
         (Some("w"), Some(_), Some("retrieval"), None) => &[Part::Inspect],
+        (Some("errors"), None, ..) => &[Part::History],
         (Some("d"), Some(_), Some("history"), None) => &[Part::History],
         (Some("d"), Some(_), Some("chunks"), Some(_)) => &[Part::Inspect],
         (Some("d"), Some(_), None, _) => &[Part::Document],
@@ -276,7 +285,7 @@ mod tests {
 
     #[test]
     fn an_address_names_the_parts_of_its_page() {
-        let some: [(&str, &[Part]); 17] = [
+        let some: [(&str, &[Part]); 18] = [
             ("/", &[Part::Home]),
             ("/w/1", &[Part::Workspace]),
             ("/w/1/", &[Part::Workspace]),
@@ -286,6 +295,7 @@ mod tests {
             ("/w/1/jobs", &[Part::History]),
             ("/w/1/jobs/2", &[Part::History]),
             ("/w/1/retrieval", &[Part::Inspect]),
+            ("/errors", &[Part::History]),
             ("/d/1", &[Part::Document]),
             ("/d/1/chunks/2", &[Part::Inspect]),
             ("/d/1/history", &[Part::History]),

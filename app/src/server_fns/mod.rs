@@ -3,6 +3,7 @@
 
 pub mod auth;
 pub mod documents;
+pub mod errors;
 pub mod history;
 pub mod jobs;
 pub mod rag;

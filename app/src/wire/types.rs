@@ -7,6 +7,7 @@ use crate::{
     forms::FormState,
     server_fns::{
         documents::{Around, PassagePage},
+        errors::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage},
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
         retrieval::{RetrievalPage, TriedCase, TriedHit},
@@ -335,6 +336,10 @@ objects! {
     HistoryPage { name, lines }
     HistoryLine { seq, at, about, page, told, from, to, who }
     Figures { name, days, facts, charts, is_part }
+    ErrorsPage { narrow, lines, note }
+    ErrorLine { code, phase, mime_type, count, about, message, hint, newest_at, page }
+    ErrorChoices { name, choices }
+    ErrorChoice { words, href, is_chosen }
     Chart { title, about, svg, legend, columns, rows }
     Estimate { documents, characters, chunks, tokens, error_percent, embeds }
 

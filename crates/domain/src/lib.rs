@@ -8,6 +8,7 @@ pub mod api_key;
 pub mod backoff;
 pub mod bulk;
 pub mod crawl;
+pub mod errors;
 pub mod event;
 pub mod export;
 pub mod files;

@@ -62,6 +62,21 @@ impl Shown {
         }
     }
 
+    /// What a document shows whose workspace is being deleted: nothing is worked on there, whatever its row says.
+    #[must_use]
+    pub fn in_doomed_workspace(self) -> Self {
+        match self {
+            Shown::Pending { .. }
+            | Shown::Processing { .. }
+            | Shown::Stalled
+            | Shown::Interrupted
+            | Shown::Retrying
+            | Shown::Waiting
+            | Shown::Stopping { .. } => Shown::Deleting,
+            other => other,
+        }
+    }
+
     pub fn of_workspace(workspace: &Workspace) -> Self {
         match workspace.status {
             WorkspaceStatus::Provisioning => Shown::Provisioning,
@@ -139,6 +154,31 @@ impl Shown {
             Shown::Cancelled => "Cancelled".into(),
             Shown::Stale => "Stale".into(),
             Shown::Deleting => "Deleting".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_workspace_is_being_deleted_nothing_claims_to_be_worked_on() {
+        for shown in [
+            Shown::Pending { behind: Some(2) },
+            Shown::Processing { percent: 62.0 },
+            Shown::Stalled,
+            Shown::Interrupted,
+            Shown::Retrying,
+            Shown::Waiting,
+            Shown::Stopping { cancels: false },
+        ] {
+            assert_eq!(shown.in_doomed_workspace(), Shown::Deleting);
+        }
+        for shown in
+            [Shown::Ready { warnings: 1 }, Shown::Failed, Shown::Paused, Shown::Stale, Shown::Cancelled]
+        {
+            assert_eq!(shown.clone().in_doomed_workspace(), shown);
         }
     }
 }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 /// Jobs whose requests are honoured in one go.
 const AT_ONCE: u32 = 50;
+/// Pages that one retry may name.
+const PAGES: usize = 100;
 /// So soon a request is honoured after the leases of a dead worker ran out.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -99,6 +101,10 @@ fn check(retry: &Retry) -> Result<()> {
         }
         RetryScope::Documents if retry.document_ids.is_empty() => {
             Err(FieldErrors::one("document_ids", "Name the documents that are to run again.").into())
+        }
+        RetryScope::Pages if retry.pages.is_empty() || retry.pages.len() > PAGES => {
+            Err(FieldErrors::one("pages", "Name the pages that are to be asked for again, at most 100.")
+                .into())
         }
         _ => Ok(()),
     }

@@ -14,6 +14,7 @@ pub mod crawl;
 mod deletion;
 mod documents;
 mod error;
+mod errors;
 mod export;
 mod history;
 mod jobs;
@@ -63,7 +64,7 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, ApiKeys, Blobs, Bulks, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder,
+    Accounts, ApiKeys, Blobs, Bulks, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder, Errors,
     EventLog, Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, Passages,
     PasswordHasher, RagConfigs, RetrievalCases, Retriever, Secrets, SentFiles, Sessions, Workspaces,
 };
@@ -110,6 +111,7 @@ pub struct Services {
     pub exports: Arc<dyn Exports>,
     pub deletions: Arc<dyn Deletions>,
     pub bulks: Arc<dyn Bulks>,
+    pub errors: Arc<dyn Errors>,
     pub workspaces: Arc<dyn Workspaces>,
     pub documents: Arc<dyn Documents>,
     pub sent_files: Arc<dyn SentFiles>,

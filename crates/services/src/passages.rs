@@ -120,7 +120,7 @@ impl Services {
             Some(words) => self.vector_of(&found, &words.text).await?,
             None => None,
         };
-        self.put_passage(user, document, id, (words, form.enabled, vector)).await
+        self.put_passage(user, document, id, words, form.enabled, vector).await
     }
 
     /// Embeds a passage anew, alone.
@@ -136,7 +136,7 @@ impl Services {
                 "This document has no vectors; it is found by its words alone.",
             )
         })?;
-        self.put_passage(user, document, id, (None, None, Some(vector))).await
+        self.put_passage(user, document, id, None, None, Some(vector)).await
     }
 
     async fn put_passage(
@@ -144,7 +144,9 @@ impl Services {
         user: UserId,
         document: DocumentId,
         chunk: ChunkId,
-        (words, enabled, vector): (Option<Written>, Option<bool>, Option<(String, Vec<f32>)>),
+        words: Option<Written>,
+        enabled: Option<bool>,
+        vector: Option<(String, Vec<f32>)>,
     ) -> Result<Chunk> {
         let now = self.clock.now();
         let change = ChunkChange { user, document, chunk, words, enabled, vector, now };

@@ -63,8 +63,8 @@ impl Services {
         }
     }
 
-    /// The one way to passages, for search, the retrieval test and the chat.
-    pub(crate) async fn retrieve(
+    /// The one way to passages, for search, the retrieval test and the chat. Whose workspace it is has been looked at.
+    pub async fn retrieve(
         &self,
         user: UserId,
         workspace: WorkspaceId,

@@ -13,6 +13,7 @@ mod commands;
 mod deletions;
 mod documents;
 mod engine;
+mod errors;
 mod events;
 mod exports;
 mod fault;

@@ -50,6 +50,7 @@ const CHANGES: &[Change] = changes![
     24 "0024_chunk_marks",
     25 "0025_retrieval_cases",
     26 "0026_turns",
+    27 "0027_resolved_errors",
 ];
 
 /// Those of one engine, in order.

@@ -9,6 +9,7 @@ mod compare;
 mod dev;
 mod lint;
 mod model;
+mod mutants;
 mod packages;
 mod packs;
 mod parts;
@@ -45,6 +46,7 @@ cargo xtask COMMAND
   bench [NAME] [--smoke]               measure against the goals; --smoke only checks that the benches work
   chaos [NAME] [--count N] [--seed N] [--smoke]
                                        what must hold however much goes wrong: fuzz, kill, reconnects
+  mutants [--count N] [--seed N]       whether the tests of the state machines find small mistakes in them (R5)
   lint                                 rustfmt, clippy, and cargo-deny where it is installed
   setup [--all]                        only the set-up: compiler, npm packages, model; --all: also what tests need
 
@@ -99,6 +101,11 @@ fn command(mut args: lexopt::Parser) -> Done<ExitCode> {
             let options = chaos_options(args)?;
             let tally = chaos::chaos(&Project::load()?, &options)?;
             return Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        "mutants" => {
+            let options = mutants_options(args)?;
+            let is_good = mutants::mutants(&Project::load()?, &options)?;
+            return Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         "lint" => {
             nothing_more(args)?;
@@ -194,6 +201,18 @@ fn chaos_options(mut args: lexopt::Parser) -> Done<chaos::Options> {
             Long("count" | "seeds") => options.count = Some(args.value()?.parse()?),
             Long("seed") => options.seed = Some(args.value()?.parse()?),
             Value(name) if options.name.is_none() => options.name = Some(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+fn mutants_options(mut args: lexopt::Parser) -> Done<mutants::Options> {
+    let mut options = mutants::Options::default();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("count") => options.count = Some(args.value()?.parse()?),
+            Long("seed") => options.seed = Some(args.value()?.parse()?),
             other => return Err(other.unexpected().into()),
         }
     }

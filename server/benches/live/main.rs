@@ -14,6 +14,7 @@ mod p4;
 mod p9;
 mod people;
 mod plan;
+mod redis;
 mod rest;
 mod search;
 mod servers;

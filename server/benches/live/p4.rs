@@ -5,8 +5,9 @@
 
 use crate::{
     plan::{self, Plan},
+    redis::Redis,
     rest::Rest,
-    servers::{Redis, Server},
+    servers::Server,
     step, turns,
     wire::{Side, Wire},
 };

@@ -1,6 +1,6 @@
 //! The servers under test, each on a core of its own with its data in a folder of its own, gone when dropped.
 
-use crate::{plan::Plan, wire::Side};
+use crate::{plan::Plan, redis::Redis, wire::Side};
 use measure::{Failure, peer};
 use serde_json::Value;
 use std::{fmt, path::PathBuf, process::Stdio, sync::Arc};
@@ -87,9 +87,9 @@ impl Server {
     pub async fn peer_with_jobs(people: usize, documents: usize) -> Result<Self, Failure> {
         let dir = Arc::new(tempfile::tempdir()?);
         let mut command = peers(people)?;
-        let redis = Redis::start(&dir).await?;
+        let redis = Redis::start(dir.path()).await?;
         if let Some(redis) = &redis {
-            command.args([redis.port.to_string(), documents.to_string()]);
+            command.args([redis.port().to_string(), documents.to_string()]);
         }
         let mut server = Self::run(Side::Peer, command, dir).await?;
         server.redis = redis;
@@ -180,7 +180,7 @@ impl Server {
     /// Ends it, and waits until it is gone.
     pub async fn stop(mut self) -> Result<(), Failure> {
         if let Some(mut redis) = self.redis.take() {
-            redis.child.kill().await?;
+            redis.stop().await?;
         }
         Ok(self.child.kill().await?)
     }
@@ -205,61 +205,6 @@ fn bun_home() -> PathBuf {
 /// Whether Bun was fetched: a hundred megabytes are too much for a run that only looks whether things work.
 pub fn has_bun() -> bool {
     bun_home().join("ready").exists()
-}
-
-/// The peer's store, which answers when what it was told is on the disk, as our database does.
-pub struct Redis {
-    port: u16,
-    child: Child,
-}
-
-impl Redis {
-    pub fn is_there() -> bool {
-        let asked = |mut command: std::process::Command| {
-            let asked = command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-            asked.status().is_ok_and(|status| status.success())
-        };
-        Self::program().is_ok_and(asked)
-    }
-
-    /// The system's, or else Debian's, unpacked into the cache.
-    fn program() -> Result<std::process::Command, Failure> {
-        let name = "redis-server";
-        let mut there = std::process::Command::new(name);
-        if there.arg("--version").stdout(Stdio::null()).status().is_ok() {
-            return Ok(peer::on_core(0, name));
-        }
-        let home = peer::cache().join("bench/redis");
-        let root = peer::debian(&home, &["redis-tools", "libjemalloc2", "liblzf1"])?;
-        // One program for everything, which is what its name says.
-        let program = home.join(name);
-        if !program.exists() {
-            std::fs::copy(root.join("usr/bin/redis-check-rdb"), &program)?;
-        }
-        let mut libraries = vec![];
-        for folder in std::fs::read_dir(root.join("usr/lib"))? {
-            libraries.push(folder?.path());
-        }
-        let mut command = peer::on_core(0, program);
-        command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
-        Ok(command)
-    }
-
-    async fn start(dir: &TempDir) -> Result<Option<Self>, Failure> {
-        if !Self::is_there() {
-            return Ok(None);
-        }
-        let port = std::net::TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-        let mut command = Self::program()?;
-        command
-            .args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", ""])
-            .args(["--appendonly", "yes", "--appendfsync", "always", "--dir"])
-            .arg(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null());
-        let child = Command::from(command).kill_on_drop(true).spawn()?;
-        Ok(Some(Self { port, child }))
-    }
 }
 
 fn modules() -> Result<PathBuf, Failure> {

@@ -45,6 +45,8 @@ pub struct RetryBody {
     phase: Option<String>,
     /// With the scope `documents`.
     document_ids: Option<Vec<String>>,
+    /// With the scope `pages`: addresses that a crawl could not have, at most 100.
+    pages: Option<Vec<String>>,
     /// The attempt that is meant: when there is a later one already, nothing more is done.
     attempt: Option<u32>,
 }
@@ -127,7 +129,8 @@ pub async fn retry_job(
 fn retry_of(body: Option<RetryBody>) -> Result<Retry, ApiError> {
     let Some(body) = body else { return Ok(Retry::failed()) };
     let mut errors = FieldErrors::default();
-    let mut retry = Retry { attempt: body.attempt, ..Retry::failed() };
+    let pages = body.pages.unwrap_or_default();
+    let mut retry = Retry { attempt: body.attempt, pages, ..Retry::failed() };
     if let Some(scope) = body.scope {
         match scope.parse::<RetryScope>() {
             Ok(scope) => retry.scope = scope,

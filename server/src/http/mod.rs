@@ -13,6 +13,7 @@ mod controls;
 mod crawls;
 mod docs;
 mod documents;
+mod errors;
 mod extract;
 mod health;
 mod history;
@@ -190,6 +191,9 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(history::job))
         .routes(routes!(history::workspace))
         .routes(routes!(analytics::workspace))
+        .routes(routes!(errors::list))
+        .routes(routes!(errors::retry))
+        .routes(routes!(errors::resolve))
         .routes(routes!(search::search))
         .routes(routes!(retrieval_cases::list, retrieval_cases::add))
         .routes(routes!(retrieval_cases::run))

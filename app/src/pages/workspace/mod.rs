@@ -37,12 +37,15 @@ use crate::{
     wire::{PageData, Wire, page_data},
 };
 use documents::Documents;
-use domain::{Workspace as Held, WorkspaceId, provision::WorkspaceAction, resource::SearchHit};
+use domain::{
+    Workspace as Held, WorkspaceId, WorkspaceStatus, provision::WorkspaceAction, resource::SearchHit,
+};
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use making::Making;
+use row::Doomed;
 pub use row::document_shown;
 use search::{Hits, SearchBox};
 use standing::Standing;
@@ -134,6 +137,8 @@ fn Workspace(
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let is_there = Memo::new(move |_| workspace.with(Option::is_some));
     let shown = workspace_shown(id);
+    let is_doomed = |w: &Option<Held>| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting);
+    provide_context(Doomed(Memo::new(move |_| workspace.with(is_doomed))));
     let name = Signal::derive(move || text(workspace, |w| &w.name));
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));
     let paused = Live::expect().paused_reason();

@@ -96,13 +96,18 @@ fn of<R: Default>(document: RwSignal<Option<Document>>, part: impl FnOnce(&Docum
     document.with(|d| d.as_ref().map(part).unwrap_or_default())
 }
 
+/// Whether the workspace around is being deleted; it says so to its rows, which listen to nothing else of it.
+#[derive(Clone, Copy)]
+pub struct Doomed(pub Memo<bool>);
+
 /// What a document's badge shows: its own state and what its job does, followed live. It listens to the job's state
 /// alone, not to its counters.
 pub fn document_shown(id: DocumentId) -> Memo<Shown> {
     let stores = Stores::expect();
     let document = stores.document(id);
+    let doomed = use_context::<Doomed>();
     Memo::new(move |_| {
-        document.with(|d| {
+        let shown = document.with(|d| {
             let Some(d) = d else {
                 return Shown::Pending { behind: None };
             };
@@ -112,7 +117,8 @@ pub fn document_shown(id: DocumentId) -> Memo<Shown> {
                 }
                 None => Shown::of_document(d, None),
             }
-        })
+        });
+        if doomed.is_some_and(|Doomed(is)| is.get()) { shown.in_doomed_workspace() } else { shown }
     })
 }
 

@@ -8,6 +8,7 @@ mod pages;
 mod pause;
 mod resume;
 mod retry;
+mod retry_page;
 
 pub use attempts::{ListAttempts, list_attempts};
 pub use cancel::{CancelJob, cancel_job};
@@ -16,3 +17,4 @@ pub use pages::{ListPages, list_pages};
 pub use pause::{PauseJob, pause_job};
 pub use resume::{ResumeJob, resume_job};
 pub use retry::{RetryJob, retry_job};
+pub use retry_page::{RetryPage, retry_page};

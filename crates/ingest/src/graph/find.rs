@@ -238,7 +238,7 @@ pub(super) fn names(text: &str, begins_line: bool, known: &BTreeSet<String>) -> 
         let is_first = at == 0 && !is_acronym(word.text);
         let begins = is_capital(word.text)
             && !taken(&word)
-            && !(is_opener(word.text) && !is_acronym(word.text))
+            && (!is_opener(word.text) || is_acronym(word.text))
             && (!is_first || known.contains(word.text) || next_is_capital(text, &words, at));
         if !begins {
             at += 1;
@@ -328,16 +328,14 @@ fn dates(text: &str, words: &[Word<'_>]) -> Vec<Spotted> {
     while at < words.len() {
         let w = |n: usize| words.get(at + n);
         let is = |n: usize, what: &dyn Fn(&Word<'_>) -> bool| w(n).is_some_and(what);
-        let length = if is(0, &is_day) && is(1, &is_month) && is(2, &is_year) {
-            3
-        } else if is(0, &is_month) && is(1, &is_day) && is(2, &is_year) {
+        let day_first = is(0, &is_day) && is(1, &is_month);
+        let month_first = is(0, &is_month) && is(1, &is_day);
+        let length = if (day_first || month_first) && is(2, &is_year) {
             3
         } else if is(0, &is_month) && is(1, &is_year) {
             2
-        } else if is(0, &|w| is_iso(w.text)) || is(0, &is_year) {
-            1
         } else {
-            0
+            usize::from(is(0, &|w| is_iso(w.text)) || is(0, &is_year))
         };
         if length > 0 {
             let (start, end) = (words[at].start, words[at + length - 1].end);

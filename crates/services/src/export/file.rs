@@ -81,6 +81,7 @@ impl Services {
         let (user, id) = (workspace.user_id, workspace.id);
         out.open(workspace).await?;
         out.field("rag_config", &self.workspaces.rag_config(user, id).await?).await?;
+        out.field("retrieval_cases", &self.cases.cases(user, id).await?).await?;
         out.text(",\"documents\":[").await?;
         let mut after = None;
         loop {

@@ -7,7 +7,7 @@ use domain::{
     DocumentId, JobId, JobKind, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
     ingest::{
         self, DocumentState, JobState, ReportError, Told,
-        control::{self, Asked, Control, DocumentControl, Retry, WORKSPACE_PAUSED},
+        control::{self, Asked, Control, DocumentControl, Retry, RetryScope, WORKSPACE_PAUSED},
         deletion::DELETES,
     },
     resource::Attempt,
@@ -171,9 +171,13 @@ async fn next_attempt(
     now: Timestamp,
 ) -> Result<Vec<DocumentId>, Fault> {
     let ended = job.job.clone();
+    let mut retry = retry.clone();
+    if retry.scope == RetryScope::Pages {
+        retry.pages = crawl::failed_of(tx, job, &retry.pages).await?;
+    }
     let mut documents = requests::documents_of(tx, job, false).await?;
     let before = documents.clone();
-    let Some(mut told) = control::retry(job, &mut documents, retry, now).map_err(told_error)? else {
+    let Some(mut told) = control::retry(job, &mut documents, &retry, now).map_err(told_error)? else {
         return Ok(vec![]);
     };
     let attempt = control::attempt_of(&ended, &before);
@@ -191,7 +195,8 @@ async fn next_attempt(
         .collect();
     insert_tasks(tx, job, &again).await?;
     if ended.metrics.pages_failed > job.job.metrics.pages_failed {
-        crawl::ask_again(tx, job, now).await?;
+        let these = (retry.scope == RetryScope::Pages).then_some(retry.pages.as_slice());
+        crawl::ask_again(tx, job, these, now).await?;
     }
     requests::write_changed(tx, job, &before, &documents).await?;
     let ahead = queue::ahead_of_new(tx, job).await?;

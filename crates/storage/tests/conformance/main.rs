@@ -10,6 +10,7 @@ mod crawls;
 mod deleting;
 mod deletions;
 mod desk;
+mod errors;
 mod event_log;
 mod exports;
 mod graph;

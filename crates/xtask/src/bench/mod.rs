@@ -57,7 +57,7 @@ struct Whole {
     site: bool,
 }
 
-const WHOLES: [Whole; 8] = [
+const WHOLES: [Whole; 10] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -94,18 +94,33 @@ const WHOLES: [Whole; 8] = [
         &["p3"],
     ),
     live("P4", "a change over its commit to 200 watchers, against BullMQ and Socket.IO", &["p4"]),
+    queue(
+        "P6",
+        "jobs with nothing to do through the queue a second, against BullMQ and Celery on Redis",
+        &["p6"],
+    ),
+    queue(
+        "P7",
+        "from the kill of a worker until its job moves again, against BullMQ and Celery on Redis",
+        &["p7"],
+    ),
     Whole {
         site: true,
         ..live("P9", "pages of 50 documents rendered a second at p99 <= 10 ms, against Next.js", &["p9"])
     },
 ];
 
+/// One of the measurements of the queue.
+const fn queue(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
+    Whole { name, about, package: "server", target: "queue", args, site: false }
+}
+
 /// One of the measurements of the live stream.
 const fn live(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
     Whole { name, about, package: "server", target: "live", args, site: false }
 }
 
-const COMPARISONS: [Comparison; 5] = [
+const COMPARISONS: [Comparison; 7] = [
     Comparison {
         name: "P5",
         about: "durable status changes a second, 64 callers, against one transaction each",
@@ -139,6 +154,28 @@ const COMPARISONS: [Comparison; 5] = [
         goal: 3.0,
         two_cores: true,
         postgres: true,
+    },
+    Comparison {
+        name: "P12",
+        about: "megabytes of text cut by 256 tokens a second, against LangChain's splitter",
+        package: "server",
+        target: "p12",
+        ours: "ours",
+        peer: "langchain",
+        goal: 4.0,
+        two_cores: true,
+        postgres: false,
+    },
+    Comparison {
+        name: "P12-chonkie",
+        about: "the same against chonkie's token chunker",
+        package: "server",
+        target: "p12",
+        ours: "ours",
+        peer: "chonkie",
+        goal: 1.3,
+        two_cores: true,
+        postgres: false,
     },
     Comparison {
         name: "P13",

@@ -160,6 +160,9 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("GET", "/api/workspaces/{id}/history", read, 200),
         of_owner("GET", "/api/jobs/{id}/history", read, 200),
         of_owner("GET", "/api/workspaces/{id}/analytics", read, 200),
+        own("GET", "/api/errors", read, 200),
+        own("POST", "/api/errors/retry", write, 202).json(|_| json!({})),
+        own("POST", "/api/errors/resolve", write, 200).json(|_| json!({})),
         own("GET", "/api/jobs", read, 200),
         of_owner("GET", "/api/jobs/{id}", read, 200),
         of_owner("GET", "/api/jobs/{id}/attempts", read, 200),
@@ -243,6 +246,7 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("GET", "/d/{id}/chunks/{chunk}", Page, 200),
         of_owner("GET", "/d/{id}", Page, 200),
         of_owner("GET", "/d/{id}/history", Page, 200),
+        own("GET", "/errors", Page, 200),
         own("GET", "/settings/profile", Page, 200),
         own("GET", "/settings/password", Page, 200),
         own("GET", "/settings/preferences", Page, 200),
@@ -264,11 +268,18 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("POST", "/_fn/shell/tell_end", Session, 200)
             .fields(|w| vec![("job", w.job.clone()), ("attempt", "1".into())]),
         of_owner("POST", "/_fn/jobs/attempts", Session, 200).fields(|w| vec![("id", w.job.clone())]),
+        function("/_fn/errors/list", 200),
+        function("/_fn/errors/retry", 200),
+        function("/_fn/errors/resolve", 200),
         of_job("/_fn/jobs/first"),
         of_job("/_fn/jobs/pause"),
         of_job("/_fn/jobs/resume"),
         of_job("/_fn/jobs/cancel"),
         of_job("/_fn/jobs/retry"),
+        of_owner("POST", "/_fn/jobs/retry_page", Session, 409).fields(|w| {
+            let more = [("page", "https://example.org/".into()), ("attempt", "1".into())];
+            [("id", w.job.clone()), ("workspace", w.workspace.clone())].into_iter().chain(more).collect()
+        }),
         of_ended("/_fn/documents/pause"),
         of_ended("/_fn/documents/resume"),
         of_ended("/_fn/documents/cancel"),

@@ -2,6 +2,7 @@
 
 mod again;
 mod crash;
+mod external;
 mod guard;
 mod site;
 
@@ -344,4 +345,37 @@ async fn a_cancelled_crawl_asks_for_nothing_more_and_can_go_on_later() {
     assert_eq!(metric(&done, "pages_fetched"), 14);
     let endless: Vec<String> = site.log().into_iter().filter(|path| path.starts_with("/endless/")).collect();
     assert_eq!(endless.len(), 14, "{endless:?}");
+}
+
+#[tokio::test]
+async fn one_page_that_failed_is_asked_for_again_and_no_other() {
+    let site = Site::start().await;
+    site.set("/docs/", Reply::page("Start", &["one", "two", "three"]));
+    site.set("/docs/one", Reply::new(500));
+    site.set("/docs/two", Reply::new(500));
+    site.set("/docs/three", Reply::page("Page three", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/docs/") })).await;
+    let first = ended(&ada, &id).await;
+    assert_eq!((metric(&first, "pages_fetched"), metric(&first, "pages_failed")), (2, 2), "{first}");
+    site.set("/docs/one", Reply::page("Page one", &[]));
+    site.set("/docs/two", Reply::page("Page two", &[]));
+    site.forget_log();
+    let retry = format!("/api/jobs/{id}/retry");
+    ada.post(&retry, json!({ "scope": "pages" })).await.problem(422, "invalid");
+    let fine = json!({ "scope": "pages", "pages": [site.url("/docs/three")] });
+    ada.post(&retry, fine).await.problem(409, "nothing_to_retry");
+    let one =
+        json!({ "scope": "pages", "pages": [site.url("/docs/one"), site.url("/docs/one")], "attempt": 1 });
+    control(&ada, &id, "retry", one.clone()).await;
+    let second = eventually("the second attempt ends", async || {
+        let job = job(&ada, &id).await;
+        (job["attempt"] == 2 && job["status"] == "completed").then_some(job)
+    })
+    .await;
+    assert_eq!((metric(&second, "pages_fetched"), metric(&second, "pages_failed")), (3, 1), "{second}");
+    check_sums(&second, &pages(&ada, &id, &site).await);
+    assert_eq!((site.times("/docs/one"), site.times("/docs/two"), site.times("/docs/three")), (1, 0, 0));
+    assert_eq!(control(&ada, &id, "retry", one).await["attempt"], 2, "a second click is none");
 }

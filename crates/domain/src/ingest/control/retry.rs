@@ -19,6 +19,8 @@ named!(
         Phase = "phase",
         /// Those of `document_ids` that are not ready.
         Documents = "documents",
+        /// Those of the addresses in `pages` that a crawl could not have.
+        Pages = "pages",
         /// Every document, from the beginning.
         All = "all",
     }
@@ -29,23 +31,30 @@ pub struct Retry {
     pub scope: RetryScope,
     pub phase: Option<PhaseName>,
     pub document_ids: Vec<DocumentId>,
+    /// With [`RetryScope::Pages`]: addresses. A store leaves those in it that failed in this job.
+    pub pages: Vec<String>,
     /// The attempt that is meant: when there is a later one, nothing more is done, so that two clicks make one.
     pub attempt: Option<u32>,
 }
 
 impl Retry {
     pub const fn failed() -> Self {
-        Self { scope: RetryScope::Failed, phase: None, document_ids: vec![], attempt: None }
+        Self { scope: RetryScope::Failed, phase: None, document_ids: vec![], pages: vec![], attempt: None }
     }
 
     pub fn document(id: DocumentId) -> Self {
         Self { scope: RetryScope::Documents, document_ids: vec![id], ..Self::failed() }
     }
 
+    pub fn page(url: String, attempt: Option<u32>) -> Self {
+        Self { scope: RetryScope::Pages, pages: vec![url], attempt, ..Self::failed() }
+    }
+
     fn means(&self, doc: &DocumentState) -> bool {
         let is_failed = is_failed(doc);
         match self.scope {
             RetryScope::All => true,
+            RetryScope::Pages => false,
             RetryScope::Failed => is_failed,
             RetryScope::Phase => is_failed && Some(doc.reached.phase()) == self.phase,
             RetryScope::Documents => is_failed && self.document_ids.contains(&doc.document.id),
@@ -72,9 +81,12 @@ pub fn retry(
     let job = &mut state.job;
     let id = job.job_id;
     // What is asked for and not in that attempt would be lost.
-    let pages = pages_again(job, retry.scope);
-    let left = retry.scope != RetryScope::All
-        && documents.iter().any(|d| d.document.job_id == Some(id) && retry.means(d));
+    let pages = pages_again(job, retry);
+    let left = match retry.scope {
+        RetryScope::All => false,
+        RetryScope::Pages => pages > 0,
+        _ => documents.iter().any(|d| d.document.job_id == Some(id) && retry.means(d)),
+    };
     if retry.attempt.is_some_and(|meant| meant < job.attempt)
         || job.status == JobStatus::Pending && job.attempt > 1 && !left
     {
@@ -105,7 +117,8 @@ pub fn retry(
     let phases = phases_of(&meant, pages, &state.job.phase_details);
     let job = &mut state.job;
     if pages > 0 {
-        job.metrics.pages_failed = 0;
+        let asked = if retry.scope == RetryScope::Pages { retry.pages.len() as u64 } else { u64::MAX };
+        job.metrics.pages_failed = job.metrics.pages_failed.saturating_sub(asked);
     }
     job.phase_details = phases;
     job.attempt += 1;
@@ -123,11 +136,15 @@ pub fn retry(
     Ok(Some(Told { events, counts_changed: true }))
 }
 
-/// Pages of a crawl that are asked for again, or for the first time where it was cancelled: all that could not be had.
-const fn pages_again(job: &Job, scope: RetryScope) -> u64 {
-    match scope {
+/// Pages of a crawl that are asked for again: all that could not be had, or those that are named. Where it was cancelled,
+/// those that were never asked for come along.
+const fn pages_again(job: &Job, retry: &Retry) -> u64 {
+    match retry.scope {
         RetryScope::Failed | RetryScope::All if job.crawl.is_some() => {
             job.metrics.pages_failed + job.metrics.pages_waiting()
+        }
+        RetryScope::Pages if job.crawl.is_some() && !retry.pages.is_empty() => {
+            retry.pages.len() as u64 + job.metrics.pages_waiting()
         }
         _ => 0,
     }

@@ -427,14 +427,39 @@ async fn settle_row(
 }
 
 /// The next attempt asks for the pages again that could not be had.
-pub(crate) async fn ask_again(tx: &mut Tx, job: &JobState, now: Timestamp) -> Result<(), Fault> {
-    sqlx::query(
-        "UPDATE crawl_pages SET state = 'waiting', http_status = NULL, code = NULL, message = NULL, updated_at = $2 \
-         WHERE job_id = $1 AND state = 'failed'",
-    )
-    .bind(job.job.job_id.to_string())
-    .bind(now.micros())
-    .execute(&mut tx.conn)
-    .await?;
+pub(crate) async fn ask_again(
+    tx: &mut Tx,
+    job: &JobState,
+    these: Option<&[String]>,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let sql = "UPDATE crawl_pages SET state = 'waiting', http_status = NULL, code = NULL, message = NULL, updated_at = $2 \
+         WHERE job_id = $1 AND state = 'failed' AND ($3 = 1 OR url = $4)";
+    let all = [String::new()];
+    for url in these.unwrap_or(&all) {
+        sqlx::query(sql)
+            .bind(job.job.job_id.to_string())
+            .bind(now.micros())
+            .bind(i64::from(these.is_none()))
+            .bind(url.as_str())
+            .execute(&mut tx.conn)
+            .await?;
+    }
     Ok(())
+}
+
+/// Those of the addresses that the job could not have, each once.
+pub(crate) async fn failed_of(tx: &mut Tx, job: &JobState, urls: &[String]) -> Result<Vec<String>, Fault> {
+    let mut failed: Vec<String> = vec![];
+    for url in urls {
+        let found: Option<String> = sqlx::query_scalar(
+            "SELECT url FROM crawl_pages WHERE job_id = $1 AND url = $2 AND kind = 'page' AND state = 'failed'",
+        )
+        .bind(job.job.job_id.to_string())
+        .bind(url.as_str())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+        failed.extend(found.filter(|url| !failed.contains(url)));
+    }
+    Ok(failed)
 }

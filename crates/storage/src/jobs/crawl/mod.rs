@@ -4,7 +4,7 @@
 mod again;
 mod frontier;
 
-pub(super) use frontier::ask_again;
+pub(super) use frontier::{ask_again, failed_of};
 
 use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rows, tell};
 use crate::{

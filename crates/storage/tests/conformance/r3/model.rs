@@ -576,6 +576,7 @@ impl Model {
                 doc.deleted.is_none()
                     && match retry.scope {
                         RetryScope::All => true,
+                        RetryScope::Pages => false,
                         RetryScope::Failed => doc.state.is_failed(),
                         RetryScope::Phase => doc.state.is_failed() && Some(phase(doc.reached)) == retry.phase,
                         RetryScope::Documents => {

@@ -1,0 +1,60 @@
+//! Failures by what they have in common: told, tried again, and put aside.
+
+use crate::{
+    Result, Services,
+    bulk::{BulkForm, MOST},
+    ports::ErrorFilter,
+};
+use domain::{
+    DocumentId, UserId, WorkspaceId,
+    bulk::{Bulk, BulkAction},
+    errors::ErrorGroup,
+};
+use std::collections::BTreeMap;
+
+/// Groups that are told at once.
+const GROUPS: u32 = 200;
+
+impl Services {
+    /// # Errors
+    /// 404 when the workspace that is named is somebody else's.
+    pub async fn errors(&self, user: UserId, filter: &ErrorFilter) -> Result<Vec<ErrorGroup>> {
+        self.must_own(user, filter).await?;
+        Ok(self.errors.error_groups(user, filter, GROUPS).await?)
+    }
+
+    /// Tries all of these documents again, at most ten thousand: an action in each workspace. A second time finds those only
+    /// that have failed anew.
+    ///
+    /// # Errors
+    /// As for reading them.
+    pub async fn retry_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<Vec<Bulk>> {
+        self.must_own(user, filter).await?;
+        let mut ids: BTreeMap<WorkspaceId, Vec<DocumentId>> = BTreeMap::new();
+        for (workspace, document) in self.errors.failed_documents(user, filter, MOST as u32).await? {
+            ids.entry(workspace).or_default().push(document);
+        }
+        let mut begun = vec![];
+        for (workspace, ids) in ids {
+            let form = BulkForm { action: BulkAction::Retry, ids: Some(ids), matching: None };
+            begun.push(self.begin_bulk(user, workspace, form, None).await?);
+        }
+        Ok(begun)
+    }
+
+    /// Puts these failures aside; answers how many there were.
+    ///
+    /// # Errors
+    /// As for reading them.
+    pub async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64> {
+        self.must_own(user, filter).await?;
+        Ok(self.errors.resolve_errors(user, filter).await?)
+    }
+
+    async fn must_own(&self, user: UserId, filter: &ErrorFilter) -> Result<()> {
+        if let Some(id) = filter.workspace {
+            self.workspace(user, id).await?;
+        }
+        Ok(())
+    }
+}

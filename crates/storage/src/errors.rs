@@ -1,0 +1,112 @@
+//! Failures that stand at present, by what they have in common. A document is resolved as of the attempt that failed then,
+//! so that it counts again when the next one fails as well.
+
+use crate::{
+    fault::Fault,
+    jobs::{number, parsed},
+    open::Store,
+};
+use async_trait::async_trait;
+use domain::{
+    DocumentId, PhaseName, Timestamp, UserId, WorkspaceId, errors::ErrorGroup, ingest::Stage,
+    resource::CANCELLED,
+};
+use services::ports::{ErrorFilter, Errors, StoreError};
+use sqlx::{
+    Any, AssertSqlSafe, Row,
+    any::{AnyArguments, AnyRow},
+    query::Query,
+};
+
+/// Documents `documents` that a filter means; its values are [`bind`]'s.
+const MEANT: &str = "documents.user_id = $1 AND documents.status = 'failed' AND documents.deleted_at IS NULL \
+    AND COALESCE(documents.error_code, '') <> $2 AND ($3 = '' OR documents.workspace_id = $3) \
+    AND ($4 = '' OR COALESCE(documents.error_code, '') = $4) AND ($5 = '' OR documents.reached IN ($5, $6)) \
+    AND ($7 = '' OR documents.mime_type = $7) AND documents.updated_at >= $8 \
+    AND (documents.resolved_attempt >= documents.attempt) = ($9 = 1) \
+    AND EXISTS (SELECT 1 FROM workspaces w WHERE w.id = documents.workspace_id AND w.status <> 'deleting')";
+
+fn bind<'q>(
+    query: Query<'q, Any, AnyArguments>,
+    user: UserId,
+    filter: &ErrorFilter,
+) -> Query<'q, Any, AnyArguments> {
+    // The last stage has two names, and one phase.
+    let phase = filter.phase.map_or("", PhaseName::as_str);
+    let or = if filter.phase == Some(PhaseName::Indexing) { Stage::Done.as_str() } else { phase };
+    query
+        .bind(user.to_string())
+        .bind(CANCELLED)
+        .bind(filter.workspace.map(|id| id.to_string()).unwrap_or_default())
+        .bind(filter.code.clone().unwrap_or_default())
+        .bind(phase)
+        .bind(or)
+        .bind(filter.mime_type.clone().unwrap_or_default())
+        .bind(filter.since.map_or(0, Timestamp::micros))
+        .bind(i64::from(filter.resolved))
+}
+
+fn group(row: &AnyRow) -> Result<ErrorGroup, Fault> {
+    let workspaces = number(row, "workspaces")?;
+    Ok(ErrorGroup {
+        code: row.try_get("code")?,
+        phase: parsed(row, "phase")?,
+        mime_type: row.try_get("mime_type")?,
+        count: number(row, "documents")?,
+        workspaces,
+        workspace_id: if workspaces == 1 { Some(parsed(row, "workspace")?) } else { None },
+        message: row.try_get::<Option<String>, _>("message")?.unwrap_or_default(),
+        hint: row.try_get("hint")?,
+        oldest_at: Timestamp::from_micros(row.try_get("oldest")?),
+        newest_at: Timestamp::from_micros(row.try_get("newest")?),
+    })
+}
+
+#[async_trait]
+impl Errors for Store {
+    async fn error_groups(
+        &self,
+        user: UserId,
+        filter: &ErrorFilter,
+        limit: u32,
+    ) -> Result<Vec<ErrorGroup>, StoreError> {
+        let sql = format!(
+            "SELECT COALESCE(error_code, '') AS code, CASE reached WHEN 'done' THEN 'indexing' ELSE reached END AS phase, \
+             mime_type, COUNT(*) AS documents, COUNT(DISTINCT workspace_id) AS workspaces, MIN(workspace_id) AS workspace, \
+             MAX(error) AS message, MAX(error_hint) AS hint, MIN(updated_at) AS oldest, MAX(updated_at) AS newest \
+             FROM documents WHERE {MEANT} GROUP BY 1, 2, 3 ORDER BY documents DESC, newest DESC, code, phase, mime_type LIMIT $10"
+        );
+        let query = bind(sqlx::query(AssertSqlSafe(sql)), user, filter).bind(i64::from(limit));
+        let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
+        Ok(rows.iter().map(group).collect::<Result<_, _>>()?)
+    }
+
+    async fn failed_documents(
+        &self,
+        user: UserId,
+        filter: &ErrorFilter,
+        limit: u32,
+    ) -> Result<Vec<(WorkspaceId, DocumentId)>, StoreError> {
+        let sql = format!(
+            "SELECT workspace_id, id FROM documents WHERE {MEANT} ORDER BY updated_at DESC, id DESC LIMIT $10"
+        );
+        let query = bind(sqlx::query(AssertSqlSafe(sql)), user, filter).bind(i64::from(limit));
+        let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
+        let one = |row: &AnyRow| Ok::<_, Fault>((parsed(row, "workspace_id")?, parsed(row, "id")?));
+        Ok(rows.iter().map(one).collect::<Result<_, _>>()?)
+    }
+
+    async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "resolve errors", (user, filter.clone()), |tx, (user, filter)| {
+                Box::pin(async move {
+                    let sql = format!("UPDATE documents SET resolved_attempt = attempt WHERE {MEANT}");
+                    let query = bind(sqlx::query(AssertSqlSafe(sql)), *user, filter);
+                    Ok(query.execute(&mut tx.conn).await?.rows_affected())
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+}

@@ -1,0 +1,58 @@
+// What failed, by what it has in common: narrowed down by addresses, tried again and put aside as a whole.
+import { expect, test } from "../fixtures";
+import { external, live, lost, signUp } from "./support";
+
+test("failures stand in groups that can be narrowed down, tried again and put aside", async ({ page }) => {
+  await signUp(page);
+  await page.goto("/errors");
+  await live(page);
+  await expect(page.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
+
+  const place = await external(page.request);
+  const ids = await place.add(["a.txt", "b.txt", "c.txt"]);
+  for (const [n, id] of ids.entries()) {
+    await place.report(id, { status: "processing" });
+    const code = n < 2 ? "scan_blank" : "scan_torn";
+    await place.report(id, { status: "failed", error: `The page is ${n < 2 ? "blank" : "torn"}.`, error_code: code });
+  }
+  await page.goto("/");
+  await live(page);
+  await page.getByRole("link", { name: "Errors" }).click();
+  const groups = page.locator(".error-group");
+  await expect(groups).toHaveCount(2);
+  await expect(page.getByText("3 documents failed")).toBeVisible();
+  await expect(groups.first()).toContainText("The page is blank.");
+  await expect(groups.first().locator("[data-count]")).toHaveText("2 documents");
+
+  await page.getByRole("navigation", { name: "Phase" }).getByRole("link", { name: "Embedding" }).click();
+  await expect(page).toHaveURL(/\/errors\?phase=embedding$/);
+  await expect(groups).toHaveCount(0);
+  await page.getByRole("navigation", { name: "Phase" }).getByRole("link", { name: "Any phase" }).click();
+  await expect(groups).toHaveCount(2);
+  for (const theme of ["light", "dark"]) {
+    for (const width of [390, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
+      expect((await lost(page)).out).toEqual([]);
+      const folder = process.env.INSIGHTHUB_PICTURES;
+      if (folder) await page.screenshot({ path: `${folder}/errors-${theme}-${width}.png` });
+    }
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+
+  await page.getByRole("button", { name: "Resolve: 1 document, scan_torn" }).click();
+  await expect(groups).toHaveCount(1);
+  await page.getByRole("navigation", { name: "Standing" }).getByRole("link", { name: "Resolved" }).click();
+  await expect(page).toHaveURL(/resolved=true/);
+  await expect(groups).toContainText("The page is torn.");
+  await page.goBack();
+  await expect(groups).toContainText("The page is blank.");
+  await page.getByRole("button", { name: "Retry: 2 documents, scan_blank" }).click();
+  await expect.poll(async () => {
+    const answer = await page.request.get(`/api/workspaces/${place.id}/documents`);
+    const { items } = (await answer.json()) as { items: { status: string }[] };
+    return items.filter((document) => document.status === "pending").length;
+  }).toBe(2);
+  await page.reload();
+  await expect(page.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
+});

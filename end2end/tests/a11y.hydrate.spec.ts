@@ -290,7 +290,7 @@ test("a page without its live link violates no accessibility rule", async ({ pag
   await scans.report(id, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
   await page.goto(`/w/${scans.id}`);
   await live(page);
-  const head = () => page.locator(".page-actions").first().getByRole("link", { name: "History" }).boundingBox();
+  const head = () => page.locator(".page-actions").first().getByRole("link", { name: "RAG config" }).boundingBox();
   const before = await head();
   await wire.cut();
   await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();

@@ -1,7 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, elsewhere, external, firstWorkspace, live, signIn, signUp, upload } from "./support";
+import { FILES, allReady, elsewhere, external, firstWorkspace, live, more, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -329,7 +329,7 @@ test("the numbers of a workspace, its history and its figures follow what happen
   await expect(page.locator("tr[data-job-id]")).toHaveCount(1);
   await expect(page.locator(`tr[data-job-id="${job}"] [data-status]`)).toHaveAttribute("data-status", "completed");
   await page.getByRole("link", { name: "Back" }).click();
-  await page.getByRole("link", { name: "History" }).click();
+  await more(page, "History");
   await expect(page.getByRole("heading", { level: 1, name: "History" })).toBeVisible();
   const lines = page.locator(".history tbody tr");
   await expect(lines.filter({ hasText: FILES[2] }).filter({ hasText: "processing → ready" })).toHaveCount(1);

@@ -1,7 +1,7 @@
 // Deleting a document and a workspace: asked first, gone from every tab at once, undone within seconds.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, long, lost, openFirst, pick, row, signUp } from "./support";
+import { allReady, live, long, lost, more, openFirst, pick, row, signUp } from "./support";
 
 const undo = (page: Page) => page.locator(".toast").getByRole("button", { name: "Undo" });
 
@@ -95,7 +95,7 @@ test("a workspace is deleted after its name was typed, undone, and deleted again
   const card = home.getByRole("article").filter({ hasText: "My documents" });
 
   const start = async () => {
-    await page.getByRole("link", { name: "Delete", exact: true }).click();
+    await more(page, "Delete");
     const dialog = page.getByRole("dialog", { name: "Delete this workspace?" });
     await expect(dialog).toContainText("2 documents");
     await dialog.getByLabel("To confirm").fill("My papers");

@@ -107,6 +107,7 @@ test("the rest of a workspace, without a mouse", async ({ page }) => {
   await allReady(page, ["glossary.txt"]);
 
   // Its name.
+  await go(/^More$/);
   await go(/^Edit$/);
   await expect(page.getByRole("dialog").getByLabel("Name")).toBeFocused();
   await page.keyboard.press("ControlOrMeta+a");
@@ -131,6 +132,7 @@ test("the rest of a workspace, without a mouse", async ({ page }) => {
   await expect(page.locator(".waterfall .chip[aria-pressed=true]")).toContainText("3");
 
   // What happened, as a file; how it went, as a table.
+  await go(/^More$/);
   await go(/^History$/);
   await expect(page).toHaveURL(/\/history$/);
   await tabTo(page, /CSV/);
@@ -138,6 +140,7 @@ test("the rest of a workspace, without a mouse", async ({ page }) => {
   await page.keyboard.press("Enter");
   expect((await file).suggestedFilename()).toMatch(/\.csv$/);
   await go(/^Back$/);
+  await go(/^More$/);
   await go(/^Analytics$/);
   await go(/^90 days$/);
   await expect(page).toHaveURL(/days=90/);

@@ -1,6 +1,21 @@
 // The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
 import { expect, test } from "../fixtures";
-import { FILES, Wire, allReady, countLoads, external, live, long, openFirst, pick, row, signUp, turning, upload } from "./support";
+import {
+  FILES,
+  Wire,
+  allReady,
+  countLoads,
+  external,
+  live,
+  long,
+  more,
+  openFirst,
+  pick,
+  row,
+  signUp,
+  turning,
+  upload,
+} from "./support";
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
@@ -120,7 +135,7 @@ test("what steers is disabled with its reason while the link is down", async ({ 
   await expect(search).toBeDisabled();
   await expect(search).toHaveAttribute("title", reason);
   await expect(picker).toBeDisabled();
-  await page.getByRole("link", { name: "Edit", exact: true }).click();
+  await more(page, "Edit");
   const save = page.getByRole("dialog").getByRole("button", { name: "Save" });
   await expect(save).toBeDisabled();
   await expect(page.getByRole("dialog").locator("[data-paused]")).toHaveText(reason);

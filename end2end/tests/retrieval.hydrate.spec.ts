@@ -1,7 +1,7 @@
 // Passages are looked at one by one and changed, and the retrieval of a workspace is tried with questions.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { live, openFirst, signUp } from "./support";
+import { live, more, openFirst, signUp } from "./support";
 
 const TEXT = `# Pumps
 
@@ -37,10 +37,10 @@ test("a question is tried with other settings and kept as a test case", async ({
   const { workspace } = await library(page);
   await page.goto("/");
   await openFirst(page);
-  await page.getByRole("link", { name: "Retrieval test" }).click();
+  await more(page, "Retrieval test");
   await expect(page.getByRole("heading", { level: 1, name: "Retrieval test" })).toBeVisible();
   await page.getByLabel("Question").fill("Who founded Norvik Marine?");
-  await page.getByRole("button", { name: "Try" }).click();
+  await page.getByRole("button", { name: "Try", exact: true }).click();
   const first = page.locator("tr[data-chunk-id]").first();
   await expect(first).toContainText("founded by Ada");
   const heads = page.locator(".tryout-table").first().locator("thead th");
@@ -48,7 +48,7 @@ test("a question is tried with other settings and kept as a test case", async ({
   // Each choice has its columns, and saves nothing.
   await page.getByLabel("Retriever").selectOption("vector");
   await page.getByLabel("Put in order anew").selectOption("bm25");
-  await page.getByRole("button", { name: "Try" }).click();
+  await page.getByRole("button", { name: "Try", exact: true }).click();
   await expect(heads).toContainText(["Place", "Passage", "Meaning", "Anew", "Test case"]);
   await expect(page.getByText("Saved for this workspace: hybrid")).toBeVisible();
   await first.getByRole("button", { name: "Save as test case" }).click();
@@ -83,7 +83,7 @@ test("a passage is found in its document, shown in the text, changed and switche
     const address = `/api/workspaces/${workspace}/search?retriever_type=keyword&q=${words}`;
     return (await (await page.request.get(address)).json()).items.length;
   };
-  await page.getByLabel("Words").fill("On Fridays there is soup.");
+  await page.getByLabel("Words", { exact: true }).fill("On Fridays there is soup.");
   await page.getByRole("button", { name: "Save and embed" }).click();
   await expect(page.getByText(/edited/)).toBeVisible();
   expect(await found("soup")).toBe(1);

@@ -62,6 +62,13 @@ export async function openFirst(page: Page): Promise<string> {
   return new URL(page.url()).pathname.split("/").pop()!;
 }
 
+/** Takes an item of the menu in the head of a workspace. */
+export async function more(page: Page, name: string): Promise<void> {
+  const menu = page.locator(".page-actions").first().locator("details.menu");
+  await menu.locator("summary").click();
+  await menu.getByRole("link", { name, exact: true }).click();
+}
+
 /** The row of a document that the server knows. */
 export const row = (page: Page, name: string): Locator =>
   page.locator("[data-document-id].doc-row").filter({ has: page.getByTitle(name, { exact: true }) });

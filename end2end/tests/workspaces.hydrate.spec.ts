@@ -3,7 +3,7 @@ import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
-import { firstWorkspace, live, patientModels, signUp, tabTo } from "./support";
+import { firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
 
 test("a workspace that cannot be made ready says why, locks what needs it, and can be retried", async ({ page }) => {
   const models = await mkdtemp(join(tmpdir(), "insighthub-models-"));
@@ -88,7 +88,7 @@ test("a renamed workspace is renamed in every tab", async ({ page, context }) =>
   await live(other);
   await page.goto(`/w/${workspace}`);
   await live(page);
-  await page.getByRole("link", { name: "Edit" }).click();
+  await more(page, "Edit");
   const dialog = page.getByRole("dialog");
   await expect(dialog.getByLabel("Name")).toHaveValue("My documents");
   await dialog.getByLabel("Name").fill("ab");
@@ -150,7 +150,7 @@ test("a dialog that is given up keeps nothing, and the way back closes it", asyn
   await page.goto(`/w/${workspace}?q=lantern`);
   await live(page);
   const dialog = page.getByRole("dialog");
-  await page.getByRole("link", { name: "Edit" }).click();
+  await more(page, "Edit");
   await dialog.getByLabel("Name").fill("Typed not saved");
   await page.keyboard.press("Escape");
   await expect(dialog).toBeHidden();
@@ -158,7 +158,7 @@ test("a dialog that is given up keeps nothing, and the way back closes it", asyn
   const renamed = await page.request.patch(`/api/workspaces/${workspace}`, { data: { name: "Elsewhere", description: "By another tab." } });
   expect(renamed.status()).toBe(200);
   await expect(page.getByRole("heading", { level: 1, name: "Elsewhere" })).toBeVisible();
-  await page.getByRole("link", { name: "Edit" }).click();
+  await more(page, "Edit");
   await expect(dialog.getByLabel("Name")).toHaveValue("Elsewhere");
   await expect(dialog.getByLabel("Description")).toHaveValue("By another tab.");
   await page.goBack();

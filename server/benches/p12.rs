@@ -10,7 +10,7 @@
 
 use domain::rag::{BUILTIN_MODEL, ChunkingStrategy};
 use ingest::{
-    chunk::{ChunkDraft, ChunkSettings, TokenCounter, chunk},
+    chunk::{ChunkDraft, ChunkSettings, chunk},
     extract::ExtractedText,
     pipeline::{SharedTokens, Tokenizers},
 };

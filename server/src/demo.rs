@@ -6,7 +6,7 @@ use crate::config::Config;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
-    JobId, UserId, WorkspaceId,
+    JobId, OnDuplicate, UserId, WorkspaceId,
     rag::{EmbeddingModel, Outage},
     validate::Email,
 };
@@ -221,9 +221,9 @@ impl Demo {
                 Err(refused) => rejected.push(refused),
             }
         }
-        let answer =
-            self.services.start_upload(user, workspace, received, rejected, Some(command.to_owned())).await?;
-        Ok(answer.job_id)
+        let (way, command) = (OnDuplicate::KeepBoth, Some(command.to_owned()));
+        let answer = self.services.start_upload(user, workspace, received, rejected, way, command).await?;
+        answer.job_id.ok_or(Error::NotFound("job"))
     }
 
     async fn ended(&self, user: UserId, job: JobId) -> Result<(), Error> {

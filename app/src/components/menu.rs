@@ -1,6 +1,7 @@
 //! A menu on `<details>`: it opens without a script; with one it also closes on Escape, on a click elsewhere and when
 //! one of its items was taken.
 
+use super::{Icon, IconName};
 use crate::effect::effect_after;
 use crate::view;
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
@@ -72,4 +73,29 @@ pub fn Menu(
 #[component]
 pub fn MenuLine() -> impl IntoView {
     view! { <hr class="menu-line" /> }
+}
+
+/// An item that leads somewhere. While it is `locked` it leads nowhere and says why.
+#[component]
+pub fn MenuLink(
+    #[prop(into)] href: Signal<String>,
+    icon: IconName,
+    words: &'static str,
+    #[prop(optional, into)] locked: MaybeProp<&'static str>,
+) -> impl IntoView {
+    let is_locked = move || locked.get().is_some();
+    view! {
+        <a
+            class="menu-item"
+            href=move || (!is_locked()).then(|| href.get())
+            // Without an address it would be no link any more, and out of reach of the keyboard.
+            role=move || is_locked().then_some("link")
+            tabindex=move || is_locked().then_some("0")
+            aria-disabled=move || is_locked().then_some("true")
+            title=move || locked.get()
+        >
+            <Icon name=icon />
+            {words}
+        </a>
+    }
 }

@@ -49,7 +49,7 @@ pub use field::{Field, Note, NumberField, TextArea, guide_cursor, takes_cursor, 
 pub use file_name::FileName;
 pub use file_type_icon::FileTypeIcon;
 pub use icon::{Icon, IconName, LiveIcon, Logo};
-pub use menu::{Menu, MenuLine};
+pub use menu::{Menu, MenuLine, MenuLink};
 pub use page_header::{AwaitedTabTitle, AwaitedTitle, NOT_FOUND, PageHeader, TabTitle};
 pub use phase_timeline::PhaseTimeline;
 pub use progress_bar::{DocumentProgress, ProgressBar};

@@ -37,6 +37,7 @@ impl Sign {
             Shown::Failed => Sign::Still(IconName::CrossCircle),
             Shown::Cancelled | Shown::Stopping { cancels: true } => Sign::Still(IconName::SlashCircle),
             Shown::Stale => Sign::Still(IconName::Refresh),
+            Shown::Disabled => Sign::Still(IconName::Skip),
         }
     }
 

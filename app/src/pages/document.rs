@@ -3,6 +3,8 @@
 use super::{
     attempts::{EarlierAttempts, Read, Reading},
     deleting::{DeleteDocument, document_href},
+    document_about::About,
+    document_content::Content,
     loaded::read,
     not_found::{Missing, no_such},
     problem::Around,
@@ -141,6 +143,8 @@ fn Body(
             {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
             <Trouble document />
             <Controls id document />
+            <About id document />
+            <Content id document />
             <section class="section" aria-labelledby="steps-title">
                 <div class="row justify-between">
                     <h2 class="section-title" id="steps-title">"Steps"</h2>
@@ -305,6 +309,10 @@ fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
                 })
             }}
             <div>
+                <dt>"Version"</dt>
+                <dd>{move || of(document, version_words)}</dd>
+            </div>
+            <div>
                 <dt>"Attempt"</dt>
                 <dd>{move || of(document, |d| d.attempt)}</dd>
             </div>
@@ -315,6 +323,16 @@ fn Facts(document: RwSignal<Option<Document>>) -> impl IntoView {
                 </dd>
             </div>
         </dl>
+    }
+}
+
+/// "2", "2 · 3 is being read", "2 · 3 could not be processed"
+fn version_words(document: &Document) -> String {
+    let version = number(document.version.into());
+    match document.next_version {
+        Some(next) if document.is_unfinished() => format!("{version} · {next} is being read"),
+        Some(next) => format!("{version} · {next} could not be processed"),
+        None => version,
     }
 }
 

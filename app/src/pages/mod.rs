@@ -8,6 +8,8 @@ mod crawl;
 mod crawl_dialog;
 mod deleting;
 mod document;
+mod document_about;
+mod document_content;
 mod errors;
 mod history;
 mod home;

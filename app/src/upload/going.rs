@@ -96,6 +96,7 @@ impl Uploads {
             mime: row.mime.clone(),
             size: row.size,
             modified: row.modified,
+            way: row.way.get_value(),
         });
     }
 
@@ -169,6 +170,7 @@ impl Uploads {
         };
         row.announced.set_value(Some(kept.id));
         row.received.set_value(received);
+        row.way.set_value(kept.way);
         row.document.set_value(is_whole.then_some(kept.id));
         self.rows.update(|rows| rows.push(row.clone()));
         if is_whole {

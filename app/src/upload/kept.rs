@@ -1,7 +1,7 @@
 //! What a tab remembers of uploads over a reload: which file was on its way where. Its bytes it cannot remember, so they
 //! have to be chosen again; but only what the server does not have yet is sent.
 
-use domain::{DocumentId, WorkspaceId};
+use domain::{DocumentId, OnDuplicate, WorkspaceId};
 use leptos::prelude::window;
 use web_sys::Storage;
 
@@ -17,13 +17,16 @@ pub struct Kept {
     pub size: u64,
     /// When the file was changed last, in milliseconds: another one of the same name is another file.
     pub modified: u64,
+    /// What is to become of it where the workspace has it already.
+    pub way: OnDuplicate,
 }
 
 /// A line each; a name may hold whatever it likes.
 fn written(all: &[Kept]) -> String {
     let line = |k: &Kept| {
         let name: String = k.name.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        format!("{}\t{}\t{}\t{}\t{}\t{name}", k.id, k.workspace, k.size, k.modified, k.mime)
+        let Kept { id, workspace, size, modified, way, mime, .. } = k;
+        format!("{id}\t{workspace}\t{size}\t{modified}\t{way}\t{mime}\t{name}")
     };
     all.iter().map(line).collect::<Vec<_>>().join("\n")
 }
@@ -31,12 +34,13 @@ fn written(all: &[Kept]) -> String {
 /// A line that cannot be read is of an older version: its file is forgotten, here and after a day on the server.
 fn read(text: &str) -> Vec<Kept> {
     let kept = |line: &str| {
-        let mut parts = line.splitn(6, '\t');
+        let mut parts = line.splitn(7, '\t');
         Some(Kept {
             id: parts.next()?.parse().ok()?,
             workspace: parts.next()?.parse().ok()?,
             size: parts.next()?.parse().ok()?,
             modified: parts.next()?.parse().ok()?,
+            way: parts.next()?.parse().ok()?,
             mime: parts.next()?.to_owned(),
             name: parts.next()?.to_owned(),
         })
@@ -95,6 +99,7 @@ mod tests {
             mime: "text/plain".to_owned(),
             size: 5_000_000,
             modified: 1_700_000_000_000,
+            way: OnDuplicate::Replace,
         };
         let all = [kept(1, "räksmörgås — 2.txt"), kept(2, "a b.pdf")];
         assert_eq!(read(&written(&all)), all);

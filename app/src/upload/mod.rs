@@ -3,6 +3,7 @@
 //! upload goes on while one looks at another page. All but the handle is a part of the WASM of its own
 //! (`pages::workspace::drop` names it), which is fetched when somebody adds files for the first time.
 
+mod doubled;
 mod folders;
 mod going;
 mod kept;
@@ -10,12 +11,13 @@ mod plan;
 mod queue;
 mod send;
 
+pub use doubled::{Double, Question};
 pub use kept::has_some as has_unfinished;
-pub use plan::{Accepted, Answer, Rejected, Speed};
+pub use plan::{Accepted, Answer, HeldDocument, HeldFile, HeldFiles, Rejected, Speed};
 pub use send::idempotency_key;
 
 use crate::{effect::effect, live::Live, server_fns::workspaces::read_workspace, stores::Stores, wire::Wire};
-use domain::{DocumentId, WorkspaceId, files, message::count, upload};
+use domain::{DocumentId, OnDuplicate, WorkspaceId, files, message::count, upload};
 use leptos::{prelude::*, task::spawn_local};
 use plan::Fate;
 use queue::Queue;
@@ -62,6 +64,8 @@ pub struct Upload {
     document: ArcStoredValue<Option<DocumentId>>,
     /// Names its sending, so that trying again makes no second file.
     sending: String,
+    /// What is to become of it where the workspace has it already.
+    way: ArcStoredValue<OnDuplicate>,
     /// The same for all files of a job.
     job: u64,
 }
@@ -88,6 +92,8 @@ pub struct Uploads {
     owner: StoredValue<Option<Owner>>,
     /// Nothing could be begun: the part that does it did not come.
     failed: RwSignal<bool>,
+    /// What somebody has to say before more is sent, in turn.
+    questions: RwSignal<Vec<Question>>,
 }
 
 /// Makes the row of an upload out of its key.
@@ -104,6 +110,7 @@ impl Uploads {
             row: StoredValue::new(None),
             owner: StoredValue::new(Owner::current()),
             failed: RwSignal::new(false),
+            questions: RwSignal::new(vec![]),
         }
     }
 
@@ -128,6 +135,7 @@ impl Uploads {
             received: ArcStoredValue::new(0),
             document: ArcStoredValue::new(None),
             sending: String::new(),
+            way: ArcStoredValue::new(OnDuplicate::KeepBoth),
             job: 0,
         };
         uploads.rows.set(files.into_iter().enumerate().map(row).collect());
@@ -229,11 +237,7 @@ impl Uploads {
         }));
         rows.extend(left.into_iter().map(|(name, why)| self.named(workspace, name, State::Refused(why))));
         self.rows.update(|all| all.extend(rows));
-        spawn_local(async move {
-            for row in good {
-                self.look(&row).await;
-            }
-        });
+        spawn_local(async move { self.sort_out(workspace, good).await });
     }
 
     fn new_key(self) -> u64 {
@@ -266,6 +270,7 @@ impl Uploads {
             received: ArcStoredValue::new(0),
             document: ArcStoredValue::new(None),
             sending: send::idempotency_key(),
+            way: ArcStoredValue::new(OnDuplicate::KeepBoth),
             job: 0,
         }
     }
@@ -398,7 +403,9 @@ impl Uploads {
         }
         kept.iter().for_each(|(row, _)| row.state.set(State::Joining));
         let ids: Vec<DocumentId> = kept.iter().map(|(_, id)| *id).collect();
-        let (status, body) = send::join(of.workspace, &ids).await;
+        let ways = kept.iter().map(|(row, _)| row.way.get_value());
+        let way = ways.max_by_key(|way| *way != OnDuplicate::KeepBoth).unwrap_or_default();
+        let (status, body) = send::join(of.workspace, &ids, way).await;
         if status == 401 {
             return self.live.signed_out();
         }

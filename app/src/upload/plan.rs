@@ -82,6 +82,9 @@ pub struct Speed {
 
 #[derive(Debug)]
 pub struct Accepted {
+    /// Of the file, as it was named when it was sent.
+    pub file_id: DocumentId,
+    /// The document that has it.
     pub document_id: DocumentId,
 }
 
@@ -109,6 +112,24 @@ pub enum Fate {
     Broken(String),
     /// It is not on the server any more, and has to be sent again.
     Gone(String),
+}
+
+/// What a workspace has of files that are about to be sent, in their order.
+#[derive(Debug)]
+pub struct HeldFiles {
+    pub items: Vec<HeldFile>,
+}
+
+#[derive(Debug)]
+pub struct HeldFile {
+    pub same: Option<HeldDocument>,
+    pub namesake: Option<HeldDocument>,
+    pub same_size: bool,
+}
+
+#[derive(Debug)]
+pub struct HeldDocument {
+    pub filename: String,
 }
 
 const CHANGED: &str = "The file cannot be read any more; it was changed, moved or removed.";
@@ -178,8 +199,8 @@ pub fn joined(files: &[DocumentId], status: u16, body: &str) -> Vec<Fate> {
     }
     let Some(answer) = wire::from_json::<Answer>(body) else { return all(Fate::Broken(UNREADABLE.into())) };
     let fate = |id: &DocumentId| {
-        if answer.documents.iter().any(|d| d.document_id == *id) {
-            return Fate::Accepted(*id);
+        if let Some(file) = answer.documents.iter().find(|d| d.file_id == *id) {
+            return Fate::Accepted(file.document_id);
         }
         // What is not there any more is told under its id.
         let name = id.to_string();
@@ -313,13 +334,15 @@ mod tests {
     #[test]
     fn each_file_of_a_job_learns_its_own_fate() {
         let other = "00000000-0000-0000-0000-000000000002";
+        // It became the next version of another one.
+        let own = "00000000-0000-0000-0000-000000000003";
         let body = format!(
-            r#"{{"job_id":"{ID}","documents":[{{"document_id":"{ID}","filename":"a.txt","status":"pending"}}],
+            r#"{{"job_id":"{ID}","documents":[{{"file_id":"{ID}","document_id":"{own}","filename":"a.txt","status":"pending"}}],
             "rejected":[{{"filename":"{other}","code":"file_gone","detail":"Send it again."}}]}}"#
         );
         assert_eq!(
             joined(&[id(other), id(ID)], 202, &body),
-            [Fate::Gone("Send it again.".into()), Fate::Accepted(id(ID))]
+            [Fate::Gone("Send it again.".into()), Fate::Accepted(id(own))]
         );
         let gone = Problem::new(422, "file_gone", "Send it again.");
         let gone = serde_json::to_string(&gone).expect("JSON");

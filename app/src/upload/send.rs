@@ -2,7 +2,7 @@
 //! `fetch` cannot tell how many bytes of a request are through, so this is the one place that uses XMLHttpRequest.
 
 use super::plan::{PART, Reply};
-use domain::{DocumentId, WorkspaceId};
+use domain::{DocumentId, OnDuplicate, WorkspaceId};
 use js_sys::{ArrayBuffer, Promise, Uint8Array};
 use leptos::prelude::window;
 use litemap::LiteMap;
@@ -70,8 +70,12 @@ async fn part(key: u64, offset: u64) -> Option<Part> {
 }
 
 async fn digest(bytes: &ArrayBuffer) -> Option<String> {
+    base64(&sha256(bytes).await?)
+}
+
+async fn sha256(bytes: &ArrayBuffer) -> Option<Vec<u8>> {
     let hash = window().crypto().ok()?.subtle().digest_with_str_and_buffer_source("SHA-256", bytes).ok()?;
-    base64(&Uint8Array::new(&JsFuture::from(hash).await.ok()?).to_vec())
+    Some(Uint8Array::new(&JsFuture::from(hash).await.ok()?).to_vec())
 }
 
 fn base64(bytes: &[u8]) -> Option<String> {
@@ -124,16 +128,40 @@ fn unreadable() -> Reply {
 }
 
 /// Has one job made of files that were sent ahead. Asked twice it makes them documents once.
-pub async fn join(workspace: WorkspaceId, files: &[DocumentId]) -> (u16, String) {
+pub async fn join(workspace: WorkspaceId, files: &[DocumentId], way: OnDuplicate) -> (u16, String) {
     let fill = || {
         let form = FormData::new()?;
         files.iter().try_for_each(|id| form.append_with_str("sent", &id.to_string()))?;
+        form.append_with_str("on_duplicate", way.as_str())?;
         Ok::<_, JsValue>(form)
     };
     let Ok(form) = fill() else { return Default::default() };
     let url = format!("/api/workspaces/{workspace}/documents");
     let asked = Asked { method: "POST", url: &url, headers: &[], sending: "" };
     let answer = request(asked, Body::Form(form), Box::new(|_| ())).await;
+    answer.map(|answer| (answer.reply.status, answer.reply.body)).unwrap_or_default()
+}
+
+/// The SHA-256 of a whole file, hexadecimal; `None` where the browser has no such thing, or cannot read the file.
+pub async fn hash(key: u64) -> Option<String> {
+    let read: ArrayBuffer = JsFuture::from(bytes_of(key)?.array_buffer()).await.ok()?.unchecked_into();
+    let digits = sha256(&read).await?.into_iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from_digit(u32::from(digit), 16)).collect()
+}
+
+/// Asks what the workspace has of files: their names, sizes and, where they are known, hashes.
+pub async fn held(workspace: WorkspaceId, files: &[(String, u64, Option<String>)]) -> (u16, String) {
+    let text = |text: &str| js_sys::JSON::stringify(&text.into()).map(String::from).unwrap_or_default();
+    let file = |(name, size, hash): &(String, u64, Option<String>)| {
+        let hash = hash.as_ref().map(|hash| format!(",\"sha256\":\"{hash}\"")).unwrap_or_default();
+        format!("{{\"filename\":{},\"size_bytes\":{size}{hash}}}", text(name))
+    };
+    let files: Vec<String> = files.iter().map(file).collect();
+    let body = format!("{{\"files\":[{}]}}", files.join(","));
+    let url = format!("/api/workspaces/{workspace}/files/check");
+    let headers = [("Content-Type", "application/json")];
+    let asked = Asked { method: "POST", url: &url, headers: &headers, sending: "" };
+    let answer = request(asked, Body::Text(body), Box::new(|_| ())).await;
     answer.map(|answer| (answer.reply.status, answer.reply.body)).unwrap_or_default()
 }
 
@@ -161,6 +189,7 @@ struct Asked<'a> {
 
 enum Body {
     None,
+    Text(String),
     Form(FormData),
     Part(Part),
 }
@@ -185,6 +214,7 @@ async fn request(asked: Asked<'_>, body: Body, progress: Box<dyn Fn(f64)>) -> Re
     let end = Promise::new(&mut |done, _| xhr.set_onloadend(Some(&done)));
     match body {
         Body::None => xhr.send()?,
+        Body::Text(text) => xhr.send_with_opt_str(Some(&text))?,
         Body::Form(form) => xhr.send_with_opt_form_data(Some(&form))?,
         Body::Part(part) => {
             xhr.set_request_header("Content-Type", "application/offset+octet-stream")?;

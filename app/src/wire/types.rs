@@ -6,13 +6,13 @@ use super::FromJson;
 use crate::{
     forms::FormState,
     server_fns::{
-        documents::{Around, PassagePage},
+        documents::{Around, PassagePage, PreviewText, VersionLine},
         errors::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage},
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
         retrieval::{RetrievalPage, TriedCase, TriedHit},
     },
-    upload::{Accepted, Answer, Rejected},
+    upload::{Accepted, Answer, HeldDocument, HeldFile, HeldFiles, Rejected},
 };
 use domain::{
     ApiKeyId, BulkId, ChunkId, Document, DocumentId, DocumentStatus, Epoch, ExportId, FieldErrors, Job,
@@ -31,7 +31,7 @@ use domain::{
     },
     resource::{
         Attempt, Chunk, Counts, Density, DocumentError, DocumentRef, Language, Metrics, Notifications, Page,
-        Scored, Scores, SearchHit, Session, Theme, Warning, no_metadata,
+        Scored, Scores, SearchHit, Session, Theme, VersionState, Warning, no_metadata,
     },
     status::{Halt, JobRequest, PhaseStatus, Priority, Processor},
 };
@@ -103,7 +103,7 @@ named! {
     ApiKeyId BulkId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
     DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Priority Processor StepStatus WorkspaceStatus
     BulkAction BulkStatus ExportStatus ProvisionStatus ProvisionStep Scope
-    Change PageState
+    Change PageState VersionState
     Density Language Theme
     ChunkingStrategy ModelState Provider RerankModel RetrieverType
 }
@@ -179,6 +179,9 @@ objects! {
         stale,
         indexed_with,
         version,
+        next_version,
+        enabled or true,
+        tags or vec![],
         rev,
         created_at,
         updated_at,
@@ -198,10 +201,13 @@ objects! {
         token_count,
         enabled,
         edited,
+        version,
     }
     Scored { score, rank }
     Scores { vector, keyword, graph, fused, rerank }
     SearchHit { chunk, document, score, scores }
+    VersionLine { version, state, filename, size_bytes, created_at, by }
+    PreviewText { version, is_html, body, whole }
 
     Job {
         job_id,
@@ -356,7 +362,10 @@ objects! {
     }
     FormState { values, errors, message, said }
     Answer { documents, rejected }
-    Accepted { document_id }
+    Accepted { file_id, document_id }
+    HeldFiles { items }
+    HeldFile { same, namesake, same_size }
+    HeldDocument { filename }
     Rejected { filename, detail }
 }
 
@@ -500,6 +509,9 @@ mod tests {
             message: Some("Reading".into()),
             metadata: json!({ "pages": 3, "share": -0.5, "tags": ["a", null, true] }),
             stale: true,
+            next_version: Some(2),
+            enabled: false,
+            tags: vec!["a".into(), "b c".into()],
             indexed_with: Some(IndexedWith {
                 embedding_model: Some("m".into()),
                 chunking_strategy: ChunkingStrategy::Markdown,
@@ -600,6 +612,7 @@ mod tests {
             token_count: 2,
             enabled: true,
             edited: true,
+            version: 3,
         }
     }
 
@@ -767,7 +780,7 @@ mod tests {
         let values = [("name".to_owned(), "x".to_owned())].into_iter().collect();
         reads_back(FormState { values, errors, message: Some("No.".into()), said: Some("Saved.".into()) });
         let answer = json!({
-            "documents": [{ "document_id": id::<DocumentId>(1), "filename": "a.txt", "status": "pending" }],
+            "documents": [{ "file_id": id::<DocumentId>(2), "document_id": id::<DocumentId>(1), "filename": "a.txt", "status": "pending" }],
             "rejected": [{ "filename": "b.png", "detail": "A picture.", "code": "unsupported" }],
         });
         let Answer { documents, rejected } = Answer::from_json(&answer).expect("an answer");

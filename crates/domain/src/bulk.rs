@@ -19,6 +19,14 @@ named!(
         Resume = "resume",
         /// Indexes them anew, in one job.
         Reindex = "reindex",
+        /// Searches find them again.
+        Enable = "enable",
+        /// They are kept, and no search finds them.
+        Disable = "disable",
+        /// Adds a tag.
+        Tag = "tag",
+        /// Takes a tag away.
+        Untag = "untag",
         /// Brings those back that another action deleted. It cannot be asked for by itself.
         Restore = "restore",
     }
@@ -52,6 +60,13 @@ named!(
     Outcome, "outcome" { Done = "done", Failed = "failed", Refused = "refused" }
 );
 
+impl BulkAction {
+    /// Whether it is about one tag.
+    pub const fn has_tag(self) -> bool {
+        matches!(self, BulkAction::Tag | BulkAction::Untag)
+    }
+}
+
 impl Bulk {
     /// Takes note of what became of so many documents; the last of them ends it.
     pub fn count(&mut self, outcomes: &[Outcome], now: Timestamp) {
@@ -82,6 +97,10 @@ impl Bulk {
             BulkAction::Pause => ("Pausing", "paused"),
             BulkAction::Resume => ("Resuming", "resumed"),
             BulkAction::Reindex => ("Queueing for a new index", "will be indexed anew"),
+            BulkAction::Enable => ("Enabling", "enabled"),
+            BulkAction::Disable => ("Disabling", "disabled"),
+            BulkAction::Tag => ("Tagging", "tagged"),
+            BulkAction::Untag => ("Removing a tag of", "without the tag"),
             BulkAction::Restore => ("Bringing back", "brought back"),
         };
         if self.status == BulkStatus::Running {

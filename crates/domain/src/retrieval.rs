@@ -120,6 +120,7 @@ mod tests {
         let document_id = DocumentId::new(Uuid::from_u128(document));
         SearchHit {
             chunk: Chunk {
+                version: 1,
                 id: ChunkId::new(Uuid::from_u128(9)),
                 document_id,
                 ordinal: 0,

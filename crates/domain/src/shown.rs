@@ -37,6 +37,8 @@ pub enum Shown {
     Failed,
     Cancelled,
     Stale,
+    /// Ready, and found by no search.
+    Disabled,
     Deleting,
 }
 
@@ -45,6 +47,7 @@ impl Shown {
     pub fn of_document(document: &Document, job: Option<&Job>) -> Self {
         let job_status = job.map(|j| j.status);
         match document.status {
+            DocumentStatus::Ready if !document.enabled => Shown::Disabled,
             DocumentStatus::Ready if document.stale => Shown::Stale,
             DocumentStatus::Ready => Shown::Ready { warnings: document.warnings.len() },
             DocumentStatus::Failed if document.error_code.as_deref() == Some(CANCELLED) => Shown::Cancelled,
@@ -122,6 +125,7 @@ impl Shown {
             Shown::Failed => "failed",
             Shown::Cancelled => "cancelled",
             Shown::Stale => "stale",
+            Shown::Disabled => "disabled",
             Shown::Deleting => "deleting",
         }
     }
@@ -153,6 +157,7 @@ impl Shown {
             Shown::Failed => "Failed".into(),
             Shown::Cancelled => "Cancelled".into(),
             Shown::Stale => "Stale".into(),
+            Shown::Disabled => "Disabled".into(),
             Shown::Deleting => "Deleting".into(),
         }
     }

@@ -9,3 +9,4 @@ pub mod crawl;
 pub mod extract;
 pub mod graph;
 pub mod pipeline;
+pub mod show;

@@ -8,6 +8,7 @@ use domain::{
     BulkId, DocumentId, DocumentStatus, FieldErrors, JobId, UserId, WorkspaceId,
     bulk::{Bulk, BulkAction},
     ingest::deletion::{LATE_SECONDS, UNDO_SECONDS},
+    labels,
 };
 use std::time::Duration;
 
@@ -26,10 +27,21 @@ const LOOK: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct BulkForm {
     pub action: BulkAction,
+    /// The tag that it is about.
+    pub tag: Option<String>,
     /// These documents.
     pub ids: Option<Vec<DocumentId>>,
-    /// All with this status and with this in their names.
-    pub matching: Option<(Option<DocumentStatus>, Option<String>)>,
+    /// All that match.
+    pub matching: Option<Matching>,
+}
+
+/// Which documents are meant; what is not named matches all.
+#[derive(Clone, Debug, Default)]
+pub struct Matching {
+    pub status: Option<DocumentStatus>,
+    /// A part of the name.
+    pub name: Option<String>,
+    pub tag: Option<String>,
 }
 
 impl Services {
@@ -52,20 +64,33 @@ impl Services {
                 return invalid("ids", "Name at most 10,000 documents, or send a filter.");
             }
             (Some(ids), None) => Chosen::These(ids),
-            (None, Some((status, name))) => {
-                let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
-                Chosen::Matching { status, name }
+            (None, Some(Matching { status, name, tag })) => {
+                let named = |text: Option<String>| {
+                    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+                };
+                let tag = match named(tag).map(|tag| labels::tag(&tag)).transpose() {
+                    Ok(tag) => tag,
+                    Err(message) => return invalid("filter.tag", &message),
+                };
+                Chosen::Matching { status, name: named(name), tag }
             }
         };
         if form.action == BulkAction::Restore {
             return invalid("action", "Undo the action that deleted the documents.");
         }
+        let tag = match form.tag.filter(|_| form.action.has_tag()).map(|tag| labels::tag(&tag)) {
+            Some(Ok(tag)) => Some(tag),
+            Some(Err(message)) => return invalid("tag", &message),
+            None if form.action.has_tag() => return invalid("tag", "Enter a tag."),
+            None => None,
+        };
         let new = NewBulk {
             id: BulkId::new(self.ids.uuid()),
             user_id: user,
             workspace_id: workspace,
             action: form.action,
-            command_print: Some(print(form.action, &chosen)),
+            command_print: Some(print(form.action, tag.as_deref(), &chosen)),
+            tag,
             chosen,
             actor: actor::current(),
             command_id,
@@ -154,18 +179,18 @@ impl Services {
     }
 }
 
-fn print(action: BulkAction, chosen: &Chosen) -> String {
+fn print(action: BulkAction, tag: Option<&str>, chosen: &Chosen) -> String {
+    let begin = [action.as_str(), tag.unwrap_or_default()];
     match chosen {
         Chosen::These(ids) => {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            command::print([action.as_str(), "these"].into_iter().chain(ids.iter().map(String::as_str)))
+            command::print(begin.into_iter().chain(["these"]).chain(ids.iter().map(String::as_str)))
         }
-        Chosen::Matching { status, name } => command::print([
-            action.as_str(),
-            "matching",
-            status.map_or("", |status| status.as_str()),
-            name.as_deref().unwrap_or_default(),
-        ]),
+        Chosen::Matching { status, name, tag: with } => {
+            let status = status.map_or("", |status| status.as_str());
+            let with = [name, with].map(|text| text.as_deref().unwrap_or_default());
+            command::print(begin.into_iter().chain(["matching", status]).chain(with))
+        }
     }
 }
 

@@ -211,6 +211,9 @@ impl Services {
 
     async fn remove_files(&self, doomed: Doomed, document: &DoomedDocument) -> Result<()> {
         self.blobs.delete(&document.blob_key).await?;
+        for key in self.deletions.files_of_versions(document.id).await? {
+            self.blobs.delete(&key).await?;
+        }
         Ok(self.blobs.delete_folder(&keys::texts(doomed.user(), document.id)).await?)
     }
 

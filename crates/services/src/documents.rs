@@ -2,16 +2,19 @@
 
 use crate::{
     Error, Result, Services, command, keys,
-    ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery},
+    ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery, StoreError, TakenFiles},
     sent_files::NamedFiles,
     sweep::Underway,
 };
 use bytes::Bytes;
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, FieldErrors, JobId, JobKind, UserId, WorkspaceId,
+    Chunk, Document, DocumentId, DocumentStatus, FieldErrors, FileKind, JobId, JobKind, OnDuplicate, UserId,
+    WorkspaceId,
+    duplicates::{Known, Taken},
     event::FileProgress,
+    labels::{self, Edit},
     provision::WorkspaceAction,
-    resource::Page,
+    resource::{Page, Version},
     upload::{self, kept_name},
 };
 use futures::stream::BoxStream;
@@ -77,24 +80,59 @@ pub struct Rejected {
     pub status: u16,
 }
 
+/// A file of an upload, and the document that has it now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Accepted {
+    /// Of the file, as one that was sent ahead is named.
+    pub file_id: DocumentId,
     pub document_id: DocumentId,
+    /// What the document is called; of one that has a name of its own, not what its file is called.
     pub filename: String,
     pub status: DocumentStatus,
+    pub outcome: Taken,
+    /// Of the document's content that the file is.
+    pub version: u32,
 }
 
-impl From<Document> for Accepted {
-    fn from(d: Document) -> Self {
-        Self { document_id: d.id, filename: d.filename, status: d.status }
+impl Accepted {
+    fn of(file_id: DocumentId, document: Document, outcome: Taken) -> Self {
+        Self {
+            file_id,
+            document_id: document.id,
+            version: document.next_version.unwrap_or(document.version),
+            filename: document.filename,
+            status: document.status,
+            outcome,
+        }
     }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct UploadAnswer {
-    pub job_id: JobId,
+    /// Of what is to be done; when all files were skipped, the newest job of the first document that has one.
+    pub job_id: Option<JobId>,
     pub documents: Vec<Accepted>,
     pub rejected: Vec<Rejected>,
+}
+
+/// A file that somebody is about to send.
+#[derive(Clone, Debug)]
+pub struct Offered {
+    pub filename: String,
+    pub size_bytes: Option<u64>,
+    /// SHA-256, hexadecimal, where it is known by then.
+    pub content_hash: Option<String>,
+}
+
+/// What a workspace has of a file that is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The document with the very same content.
+    pub same: Option<Known>,
+    /// The document of the same name, with other content.
+    pub namesake: Option<Known>,
+    /// A document has as many bytes: it may be the same, which only its hash tells.
+    pub same_size: bool,
 }
 
 /// The print of an upload: the names of all files, and the contents of those that were taken. None, when one was not
@@ -208,21 +246,19 @@ impl Services {
         user: UserId,
         workspace: WorkspaceId,
         named: &[DocumentId],
+        on_duplicate: OnDuplicate,
         command_id: Option<String>,
     ) -> Result<UploadAnswer> {
         let NamedFiles { files, already, rejected } = self.named_files(user, workspace, named).await?;
-        let made_before = already.first().and_then(|d| d.job_id);
-        let already = already.into_iter().map(Accepted::from);
-        match made_before {
-            Some(job_id) if files.is_empty() => {
-                Ok(UploadAnswer { job_id, documents: already.collect(), rejected })
-            }
-            _ => {
-                let mut answer = self.start_upload(user, workspace, files, rejected, command_id).await?;
-                answer.documents.extend(already);
-                Ok(answer)
-            }
+        let made_before = already.first().and_then(|(_, d, _)| d.job_id);
+        let already = already.into_iter().map(|(file, document, taken)| Accepted::of(file, document, taken));
+        if files.is_empty() && made_before.is_some() {
+            return Ok(UploadAnswer { job_id: made_before, documents: already.collect(), rejected });
         }
+        let mut answer =
+            self.start_upload(user, workspace, files, rejected, on_duplicate, command_id).await?;
+        answer.documents.extend(already);
+        Ok(answer)
     }
 
     /// Makes a job of the files that were taken.
@@ -235,6 +271,7 @@ impl Services {
         workspace: WorkspaceId,
         files: Vec<ReceivedFile>,
         rejected: Vec<Rejected>,
+        on_duplicate: OnDuplicate,
         command_id: Option<String>,
     ) -> Result<UploadAnswer> {
         if files.is_empty() {
@@ -243,6 +280,8 @@ impl Services {
         let command_print = print(&files, &rejected);
         let (documents, files): (Vec<NewDocument>, Vec<Kept>) =
             files.into_iter().map(|f| (f.document, f.file)).unzip();
+        let received: Vec<(DocumentId, Option<String>)> =
+            documents.iter().map(|d| (d.id, d.sent_ahead.then(|| d.blob_key.clone()))).collect();
         let new = NewJob {
             id: JobId::new(self.ids.uuid()),
             kind: JobKind::Upload,
@@ -253,12 +292,12 @@ impl Services {
             command_print,
             created_at: self.clock.now(),
         };
-        let jobs = self.jobs.clone();
+        let (jobs, blobs) = (self.jobs.clone(), self.blobs.clone());
         // On a task of its own: the one who asked may go away at any moment, but from here on the job may be made, and
         // then its files have to stay.
         let made = crate::actor::spawn(async move {
-            let (job, documents) = match jobs.create_job(new).await {
-                Ok(made) => made,
+            let taken = match jobs.take_files(new, on_duplicate).await {
+                Ok(taken) => taken,
                 Err(refused) => {
                     // Before the refusal is told, so that nothing of it is left when it is read.
                     for file in files {
@@ -269,24 +308,64 @@ impl Services {
                     return Err(refused.into());
                 }
             };
-            for file in files {
-                // The same `Idempotency-Key` answers the first upload's documents; the second copies of the files go.
-                let is_used = |key: &String| documents.iter().any(|d| key.ends_with(&d.id.to_string()));
-                if file.key.as_ref().is_some_and(is_used) {
+            for (file, (id, sent_ahead)) in files.into_iter().zip(received) {
+                // What was skipped goes, and so do the second copies of the files under the same `Idempotency-Key`.
+                if taken.files.iter().any(|t| t.keeps(id)) {
                     file.keep();
+                } else if let Some(key) = sent_ahead {
+                    let skipped = taken.files.iter().any(|t| t.file == id);
+                    if skipped {
+                        blobs.delete(&key).await?;
+                    }
                 } else {
                     file.remove().await?;
                 }
             }
-            Ok::<_, Error>((job, documents))
+            Ok::<_, Error>(taken)
         });
         let made = made.await.map_err(|e| Error::Internal { what: "upload", cause: Box::new(e) })?;
-        let (job, documents) = made?;
-        Ok(UploadAnswer {
-            job_id: job.job_id,
-            documents: documents.into_iter().map(Accepted::from).collect(),
-            rejected,
-        })
+        let TakenFiles { job, files } = made?;
+        let job_id = job.map(|job| job.job_id).or_else(|| files.iter().find_map(|f| f.document.job_id));
+        let documents = files.into_iter().map(|f| Accepted::of(f.file, f.document, f.taken)).collect();
+        Ok(UploadAnswer { job_id, documents, rejected })
+    }
+
+    /// What the workspace has of files that somebody is about to send, in their order.
+    ///
+    /// # Errors
+    /// `NotFound` also when the workspace is somebody else's; `Invalid` when there are too many.
+    pub async fn held_files(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        offered: Vec<Offered>,
+    ) -> Result<Vec<Held>> {
+        self.workspace(user, workspace).await?;
+        if offered.len() > self.limits.files {
+            let message = format!("Ask for at most {} files at once.", self.limits.files);
+            return Err(FieldErrors::one("files", message).into());
+        }
+        let offered: Vec<Offered> = offered
+            .into_iter()
+            .map(|file| Offered {
+                filename: kept_name(&file.filename),
+                size_bytes: file.size_bytes,
+                content_hash: file.content_hash.map(|hash| hash.to_ascii_lowercase()),
+            })
+            .collect();
+        let names: Vec<&str> = offered.iter().map(|file| file.filename.as_str()).collect();
+        let hashes: Vec<&str> = offered.iter().filter_map(|file| file.content_hash.as_deref()).collect();
+        let known = self.jobs.known_files(user, workspace, &names, &hashes).await?;
+        let sizes: Vec<u64> = offered.iter().filter_map(|file| file.size_bytes).collect();
+        let sizes = self.jobs.known_sizes(user, workspace, &sizes).await?;
+        let held = |file: &Offered| {
+            let same_bytes = |k: &&Known| Some(&k.content_hash) == file.content_hash.as_ref();
+            let same = known.iter().find(same_bytes).cloned();
+            let namesake = known.iter().find(|k| k.filename == file.filename && !same_bytes(k)).cloned();
+            let same_size = file.size_bytes.is_some_and(|size| sizes.contains(&size));
+            Held { namesake, same, same_size }
+        };
+        Ok(offered.iter().map(held).collect())
     }
 
     pub async fn document(&self, user: UserId, id: DocumentId) -> Result<Document> {
@@ -303,26 +382,117 @@ impl Services {
         &self,
         user: UserId,
         workspace: WorkspaceId,
+        tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>> {
         self.workspace(user, workspace).await?;
-        Ok(self.documents.documents(user, workspace, page).await?)
+        let tag = match tag.map(labels::tag).transpose() {
+            Ok(tag) => tag,
+            Err(message) => return Err(FieldErrors::one("tag", message).into()),
+        };
+        Ok(self.documents.documents(user, workspace, tag.as_deref(), page).await?)
     }
 
+    /// Its passages, or those of a version that was replaced.
     pub async fn list_chunks(
         &self,
         user: UserId,
         document: DocumentId,
+        version: Option<u32>,
         page: PageQuery,
     ) -> Result<Page<Chunk>> {
         self.document(user, document).await?;
-        Ok(self.documents.chunks(user, document, page).await?)
+        Ok(self.documents.chunks(user, document, version, page).await?)
     }
 
-    /// The document and the path of its file.
-    pub async fn content(&self, user: UserId, id: DocumentId) -> Result<(Document, PathBuf)> {
-        let document = self.document(user, id).await?;
-        let key = self.documents.blob_key(user, id).await?.ok_or(Error::NotFound("document"))?;
-        Ok((document, self.blobs.path(&key).await?))
+    /// Its versions, the newest first.
+    pub async fn versions(&self, user: UserId, id: DocumentId) -> Result<Vec<Version>> {
+        self.documents.versions(user, id).await?.ok_or(Error::NotFound("document"))
     }
+
+    /// Renames, tags, enables or disables a document.
+    ///
+    /// # Errors
+    /// `Invalid` by field; 409 `too_many_tags`, `workspace_deleting`.
+    pub async fn edit_document(&self, user: UserId, id: DocumentId, edit: Edit) -> Result<Document> {
+        let edit = edit.checked()?;
+        let edited = self.documents.edit_document(user, id, edit, self.clock.now()).await;
+        edited.map_err(|e| match e {
+            StoreError::NotFound => Error::NotFound("document"),
+            other => other.into(),
+        })
+    }
+
+    /// Where the file of a document lies, or that of one of its versions.
+    ///
+    /// # Errors
+    /// `NotFound` also for a version that was given up.
+    pub async fn content(&self, user: UserId, id: DocumentId, version: Option<u32>) -> Result<Content> {
+        let document = self.document(user, id).await?;
+        let (filename, mime_type, key) = match version.filter(|version| *version != document.version) {
+            None => {
+                let key = self.documents.blob_key(user, id).await?.ok_or(Error::NotFound("document"))?;
+                (document.filename, document.mime_type, key)
+            }
+            Some(version) => {
+                let file = self.documents.version_file(user, id, version).await?;
+                let file = file.ok_or(Error::NotFound("version"))?;
+                (file.filename, file.mime_type, file.blob_key)
+            }
+        };
+        Ok(Content { filename, mime_type, path: self.blobs.path(&key).await? })
+    }
+
+    /// The beginning of a document's text, for showing it.
+    ///
+    /// # Errors
+    /// 404 `not_read` before it was read; `NotFound` also for a version that was given up.
+    pub async fn preview(&self, user: UserId, id: DocumentId, version: Option<u32>) -> Result<Preview> {
+        let document = self.document(user, id).await?;
+        let version = version.unwrap_or(document.version);
+        let file = self.documents.version_file(user, id, version).await?;
+        let file = file.ok_or(Error::NotFound("version"))?;
+        let stored = match self.blobs.get(&keys::text(user, document.id, version)).await {
+            Ok(bytes) => bytes,
+            Err(BlobError::NotFound) => {
+                return Err(Error::problem(404, "not_read", "This document was not read yet."));
+            }
+            Err(e) => return Err(e.into()),
+        };
+        let stored: StoredText = serde_json::from_slice(&stored)
+            .map_err(|e| Error::Internal { what: "a stored text", cause: Box::new(e) })?;
+        let text: String = stored.text.chars().take(LONGEST_PREVIEW).collect();
+        let whole = text.len() == stored.text.len();
+        let is_html = file.mime_type == FileKind::Markdown.mime();
+        let body = if is_html { self.file_types.markdown(&text) } else { text };
+        Ok(Preview { version, is_html, body, whole })
+    }
+}
+
+/// Characters of a preview: many pages, and no more than a browser shows without trouble.
+const LONGEST_PREVIEW: usize = 100_000;
+
+/// The file of a document, to be handed out.
+pub struct Content {
+    pub filename: String,
+    pub mime_type: String,
+    pub path: PathBuf,
+}
+
+/// The beginning of a document's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Preview {
+    /// Of the document's content.
+    pub version: u32,
+    /// It is HTML, which holds nothing but text and its structure; otherwise it is plain text.
+    pub is_html: bool,
+    pub body: String,
+    /// There is no more of it.
+    pub whole: bool,
+}
+
+/// Of what is kept of an extracted text, what is shown.
+#[derive(serde::Deserialize)]
+struct StoredText {
+    text: String,
 }

@@ -36,7 +36,7 @@ impl Services {
         }
         let mut begun = vec![];
         for (workspace, ids) in ids {
-            let form = BulkForm { action: BulkAction::Retry, ids: Some(ids), matching: None };
+            let form = BulkForm { action: BulkAction::Retry, ids: Some(ids), matching: None, tag: None };
             begun.push(self.begin_bulk(user, workspace, form, None).await?);
         }
         Ok(begun)

@@ -44,10 +44,12 @@ pub use accounts::{
     ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals,
     SignIn, SignUp, SignedIn, Standing, Who,
 };
-pub use bulk::BulkForm;
+pub use bulk::{BulkForm, Matching};
 pub use caller::{Caller, Pass};
 pub use deletion::WorkspaceDeletion;
-pub use documents::{Accepted, ReceivedFile, Rejected, UploadAnswer};
+pub use documents::{
+    Accepted, Content, Held as HeldFile, Offered, Preview, ReceivedFile, Rejected, UploadAnswer,
+};
 pub use error::Error;
 pub use history::Pages;
 pub use key_drafts::KeyDrafts;

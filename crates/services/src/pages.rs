@@ -31,7 +31,7 @@ impl Services {
     ) -> Result<WorkspacePage> {
         let since = self.since(user).await?;
         let workspace = self.workspace(user, id).await?;
-        let documents = self.documents.documents(user, id, page).await?;
+        let documents = self.documents.documents(user, id, None, page).await?;
         let mut jobs: Vec<Job> = self.jobs.newest_job(user, id).await?.into_iter().collect();
         let known = jobs.first().map(|job| job.job_id);
         let others: BTreeSet<JobId> =
@@ -71,7 +71,7 @@ impl Services {
             None => None,
         };
         let steps = self.documents.steps(user, id).await?;
-        let chunks = self.documents.chunks(user, id, chunks).await?;
+        let chunks = self.documents.chunks(user, id, None, chunks).await?;
         Ok(DocumentPage { since, workspace, document, job, steps, chunks })
     }
 

@@ -37,16 +37,18 @@ pub struct PassageForm {
 }
 
 impl Services {
-    /// Passages of a document, by ordinal; with `words`, only those that have them.
+    /// Passages of a document, by ordinal, or of a version that was replaced; of the present one, with `words`, only those
+    /// that have them.
     pub async fn find_chunks(
         &self,
         user: UserId,
         document: DocumentId,
+        version: Option<u32>,
         words: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Chunk>> {
-        match words.map(str::trim).filter(|words| !words.is_empty()) {
-            None => self.list_chunks(user, document, page).await,
+        match words.map(str::trim).filter(|words| !words.is_empty() && version.is_none()) {
+            None => self.list_chunks(user, document, version, page).await,
             Some(words) => {
                 let found = self.documents.document(user, document).await?;
                 found.ok_or(Error::NotFound("document"))?;

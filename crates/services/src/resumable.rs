@@ -9,7 +9,7 @@ use crate::{
 };
 use bytes::Bytes;
 use domain::{
-    DocumentId, Timestamp, UserId, WorkspaceId,
+    DocumentId, OnDuplicate, Timestamp, UserId, WorkspaceId,
     upload::{self, kept_name},
 };
 use futures::{StreamExt, stream::BoxStream};
@@ -30,6 +30,8 @@ pub struct Announced {
     pub sha256: Option<String>,
     /// Once whole it becomes a document by itself. Otherwise it waits for an upload that names it.
     pub alone: bool,
+    /// What becomes of it then, where the workspace has the same already.
+    pub on_duplicate: OnDuplicate,
 }
 
 /// The next bytes of a file.
@@ -46,6 +48,8 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub id: DocumentId,
+    /// The document that has it, once it is whole: one of its own, where that has its id.
+    pub document_id: DocumentId,
     pub filename: String,
     pub size_bytes: u64,
     /// What is durable of it.
@@ -58,6 +62,7 @@ impl Standing {
     fn of_part(file: &PartialFile) -> Self {
         Self {
             id: file.id,
+            document_id: file.id,
             filename: file.filename.clone(),
             size_bytes: file.size_bytes,
             received_bytes: file.received_bytes,
@@ -68,6 +73,7 @@ impl Standing {
     fn of_whole(document: &NewDocument) -> Self {
         Self {
             id: document.id,
+            document_id: document.id,
             filename: document.filename.clone(),
             size_bytes: document.size_bytes,
             received_bytes: document.size_bytes,
@@ -139,6 +145,7 @@ impl Services {
             received_bytes: 0,
             content_hash: announced.sha256.map(|hash| hash.to_ascii_lowercase()),
             alone: announced.alone,
+            on_duplicate: announced.on_duplicate,
             blob_key: keys::document(user, id),
             updated_at: self.clock.now(),
         };
@@ -308,17 +315,21 @@ impl Services {
 
     /// A file that is whole; one that becomes a document by itself does so now, where it has not yet.
     async fn whole_standing(&self, user: UserId, id: DocumentId) -> Result<Standing> {
-        if let Some(WholeFile { document, workspace_id, alone }) =
+        if let Some(WholeFile { document, workspace_id, alone, on_duplicate }) =
             self.partial_files.whole_file(user, id).await?
         {
+            let mut standing = Standing::of_whole(&document);
             if alone {
-                self.start_upload_of(user, workspace_id, &[id], None).await?;
+                let made = self.start_upload_of(user, workspace_id, &[id], on_duplicate, None).await?;
+                standing.document_id = made.documents.first().map_or(id, |d| d.document_id);
             }
-            return Ok(Standing::of_whole(&document));
+            return Ok(standing);
         }
-        let document = self.documents.document(user, id).await?.ok_or(Error::NotFound("upload"))?;
+        let went = self.sent_files.became(user, id).await?.map_or(id, |(document, _)| document);
+        let document = self.documents.document(user, went).await?.ok_or(Error::NotFound("upload"))?;
         Ok(Standing {
             id,
+            document_id: went,
             filename: document.filename,
             size_bytes: document.size_bytes,
             received_bytes: document.size_bytes,

@@ -6,7 +6,7 @@ use crate::{
     documents::{print, refusal},
     ports::{NewDocument, SentFile},
 };
-use domain::{Document, DocumentId, UserId, WorkspaceId};
+use domain::{Document, DocumentId, UserId, WorkspaceId, duplicates::Taken};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long a file is kept that no upload asks for, in seconds.
@@ -16,8 +16,8 @@ const KEPT_SECONDS: i64 = 24 * 3_600;
 #[derive(Default)]
 pub(crate) struct NamedFiles {
     pub files: Vec<ReceivedFile>,
-    /// Those that became documents before: the same upload, sent again.
-    pub already: Vec<Document>,
+    /// Those that documents have: the same upload, sent again.
+    pub already: Vec<(DocumentId, Document, Taken)>,
     /// Those that are not here any more, or never were.
     pub rejected: Vec<Rejected>,
 }
@@ -92,8 +92,11 @@ impl Services {
                 named.files.push(self.sent_ahead(document));
                 continue;
             }
-            match self.documents.document(user, id).await? {
-                Some(document) if document.workspace_id == workspace => named.already.push(document),
+            let went = self.sent_files.became(user, id).await?.unwrap_or((id, Taken::Added));
+            match self.documents.document(user, went.0).await? {
+                Some(document) if document.workspace_id == workspace => {
+                    named.already.push((id, document, went.1));
+                }
                 _ => named.rejected.push(Rejected {
                     filename: id.to_string(),
                     code: "file_gone".to_owned(),

@@ -1,8 +1,8 @@
 //! What nobody needs any more and nothing else removes: files of uploads whose server was killed before it made their
 //! job, files that were sent ahead and never asked for, and chunks that were to be removed when it was killed.
 
-use crate::{Result, Services, keys};
-use domain::{DocumentId, UserId};
+use crate::{Result, Services, keys, ports::FileOf};
+use domain::UserId;
 use futures::StreamExt;
 use std::{
     collections::BTreeMap,
@@ -83,22 +83,25 @@ impl Drop for Underway {
 }
 
 /// Whose file it is, where that is a document: a key of any other form is left alone.
-fn document_of(key: &str) -> Option<DocumentId> {
+fn file_of(key: &str) -> Option<FileOf> {
     let mut parts = key.split('/');
     let ("users", user) = (parts.next()?, parts.next()?.parse::<UserId>().ok()?) else { return None };
     let (kind, name) = (parts.next()?, parts.next()?);
-    // A later version has its number behind the id.
+    // The file of a page that changed has the number of its version behind the id.
     let (id, version) = name.split_once('.').map_or((name, None), |(id, version)| (id, Some(version)));
     let id = id.parse().ok()?;
-    let made = match (kind, parts.next()) {
+    let (made, text_of) = match (kind, parts.next()) {
         ("documents", None) => match version {
-            None => keys::document(user, id),
-            Some(version) => keys::version(user, id, version.parse().ok()?),
+            None => (keys::document(user, id), None),
+            Some(version) => (keys::version(user, id, version.parse().ok()?), None),
         },
-        ("texts", Some(version)) => keys::text(user, id, version.parse().ok()?),
+        ("texts", Some(version)) => {
+            let version = version.parse().ok()?;
+            (keys::text(user, id, version), Some(version))
+        }
         _ => return None,
     };
-    (made == key).then_some(id)
+    (made == key).then_some(FileOf { key: made, document: id, text_of })
 }
 
 impl Services {
@@ -117,15 +120,13 @@ impl Services {
         while let Some(keys) = old.next().await {
             // First who holds it, then the rows: a file that is held no more by then has its row.
             let keys = keys?.into_iter().filter(|key| !self.uploads.hold(key));
-            let of: Vec<(DocumentId, String)> =
-                keys.filter_map(|key| Some((document_of(&key)?, key))).collect();
-            let ids: Vec<DocumentId> = of.iter().map(|(id, _)| *id).collect();
-            let known = self.documents.existing(&ids).await?;
-            for (_, key) in of.into_iter().filter(|(id, _)| !known.contains(id)) {
+            let files: Vec<FileOf> = keys.filter_map(|key| file_of(&key)).collect();
+            let kept = self.documents.kept_files(&files).await?;
+            for file in files.into_iter().filter(|file| !kept.contains(file)) {
                 if remove {
-                    self.blobs.delete(&key).await?;
+                    self.blobs.delete(&file.key).await?;
                 }
-                orphans.push(key);
+                orphans.push(file.key);
             }
         }
         Ok(orphans)
@@ -165,14 +166,19 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::DocumentId;
     use uuid::Uuid;
 
     #[test]
     fn only_files_of_documents_are_swept() {
         let (user, id) = (UserId::new(Uuid::from_u128(7)), DocumentId::new(Uuid::from_u128(8)));
-        assert_eq!(document_of(&keys::document(user, id)), Some(id));
-        assert_eq!(document_of(&keys::text(user, id, 3)), Some(id));
-        assert_eq!(document_of(&keys::version(user, id, 2)), Some(id));
+        for (key, text_of) in [
+            (keys::document(user, id), None),
+            (keys::text(user, id, 3), Some(3)),
+            (keys::version(user, id, 2), None),
+        ] {
+            assert_eq!(file_of(&key), Some(FileOf { key: key.clone(), document: id, text_of }));
+        }
         for other in [
             keys::export(user, domain::ExportId::new(Uuid::from_u128(8)), 1),
             keys::texts(user, id),
@@ -182,7 +188,7 @@ mod tests {
             "probes/x".to_owned(),
             String::new(),
         ] {
-            assert_eq!(document_of(&other), None, "{other}");
+            assert_eq!(file_of(&other), None, "{other}");
         }
     }
 

@@ -66,6 +66,7 @@ async fn made_before(tx: &mut Tx, user: UserId, column: &str, value: &str) -> Re
 struct Made<'a> {
     user: UserId,
     actor: &'a Actor,
+    tag: Option<&'a str>,
     command: Option<&'a str>,
     undoes: Option<BulkId>,
 }
@@ -73,7 +74,7 @@ struct Made<'a> {
 async fn insert(tx: &mut Tx, bulk: &Bulk, made: &Made<'_>) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO bulk_actions (id, user_id, workspace_id, action, status, total, done, failed, refused, actor, \
-         command_id, undoes, created_at) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, $6, $7, $8, $9)",
+         command_id, undoes, created_at, tag) VALUES ($1, $2, $3, $4, $5, 0, 0, 0, 0, $6, $7, $8, $9, $10)",
     )
     .bind(bulk.id.to_string())
     .bind(made.user.to_string())
@@ -84,6 +85,7 @@ async fn insert(tx: &mut Tx, bulk: &Bulk, made: &Made<'_>) -> Result<(), Fault> 
     .bind(made.command)
     .bind(made.undoes.map(|id| id.to_string()))
     .bind(bulk.created_at.micros())
+    .bind(made.tag)
     .execute(&mut tx.conn)
     .await?;
     Ok(())
@@ -155,13 +157,14 @@ async fn begin(tx: &mut Tx, new: &NewBulk) -> Result<Bulk, Fault> {
     }
     let bulk = new_bulk(new.id, new.workspace_id, new.action, new.created_at);
     let command = new.command_id.as_deref();
-    let made = Made { user: new.user_id, actor: &new.actor, command, undoes: None };
+    let tag = new.tag.as_deref();
+    let made = Made { user: new.user_id, actor: &new.actor, tag, command, undoes: None };
     insert(tx, &bulk, &made).await?;
     match &new.chosen {
         Chosen::These(ids) => list_these(tx, new.id, ids).await?,
-        Chosen::Matching { status, name } => {
+        Chosen::Matching { status, name, tag } => {
             let status = status.map_or("", |status| status.as_str());
-            list_matching(tx, new, status, name.as_deref()).await?;
+            list_matching(tx, new, status, name.as_deref(), tag.as_deref()).await?;
         }
     }
     settle_new(tx, bulk, new.created_at).await
@@ -184,21 +187,33 @@ async fn list_these(tx: &mut Tx, bulk: BulkId, ids: &[DocumentId]) -> Result<(),
     Ok(())
 }
 
-async fn list_matching(tx: &mut Tx, new: &NewBulk, status: &str, name: Option<&str>) -> Result<(), Fault> {
+async fn list_matching(
+    tx: &mut Tx,
+    new: &NewBulk,
+    status: &str,
+    name: Option<&str>,
+    tag: Option<&str>,
+) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO bulk_items (bulk_id, place, document_id) \
          SELECT $1, ROW_NUMBER() OVER (ORDER BY created_at DESC, id DESC) - 1, id FROM documents \
          WHERE workspace_id = $2 AND user_id = $3 AND deleted_at IS NULL AND ($4 = '' OR status = $4) \
-         AND LOWER(filename) LIKE $5 ESCAPE '!'",
+         AND LOWER(filename) LIKE $5 ESCAPE '!' AND ($6 = '' OR REPLACE(tags, $6, '') <> tags)",
     )
     .bind(new.id.to_string())
     .bind(new.workspace_id.to_string())
     .bind(new.user_id.to_string())
     .bind(status.to_owned())
     .bind(containing(name.unwrap_or_default()))
+    .bind(in_list(tag))
     .execute(&mut tx.conn)
     .await?;
     Ok(())
+}
+
+/// The tag as it stands in the list of a document's tags, between its quotation marks, which no tag has.
+pub(crate) fn in_list(tag: Option<&str>) -> String {
+    tag.map(|tag| format!("\"{tag}\"")).unwrap_or_default()
 }
 
 /// The pattern of a text that contains this one.
@@ -240,7 +255,7 @@ async fn undo(
         write(tx, &deletion, now).await?;
     }
     let bulk = new_bulk(id, deletion.workspace_id, BulkAction::Restore, now);
-    insert(tx, &bulk, &Made { user, actor, command: None, undoes: Some(of) }).await?;
+    insert(tx, &bulk, &Made { user, actor, tag: None, command: None, undoes: Some(of) }).await?;
     sqlx::query(
         "INSERT INTO bulk_items (bulk_id, place, document_id) \
          SELECT $1, place, document_id FROM bulk_items WHERE bulk_id = $2 AND outcome = 'done'",
@@ -307,7 +322,11 @@ async fn go_on(
         return Ok((false, vec![]));
     }
     let next = next_of(tx, id, new_jobs.len()).await?;
-    let of = Of { bulk: id, user, workspace: bulk.workspace_id, action: bulk.action };
+    let tag: Option<String> = sqlx::query_scalar("SELECT tag FROM bulk_actions WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_one(&mut tx.conn)
+        .await?;
+    let of = Of { bulk: id, user, workspace: bulk.workspace_id, action: bulk.action, tag: tag.as_deref() };
     let carried = jobs::carry_out(tx, of, &next, new_jobs, since, now).await?;
     let left = note(tx, bulk, &carried.outcomes, now).await?;
     Ok((left, carried.buried))

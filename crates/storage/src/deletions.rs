@@ -160,6 +160,17 @@ async fn remove_document(
     if removed.rows_affected() >= u64::from(limit) {
         return Ok(false);
     }
+    let removed = sqlx::query(
+        "DELETE FROM old_chunks WHERE (document_id, version, ordinal) IN \
+         (SELECT o.document_id, o.version, o.ordinal FROM old_chunks o WHERE o.document_id = $1 LIMIT $2)",
+    )
+    .bind(document.to_string())
+    .bind(i64::from(limit))
+    .execute(&mut tx.conn)
+    .await?;
+    if removed.rows_affected() >= u64::from(limit) {
+        return Ok(false);
+    }
     sqlx::query("DELETE FROM documents WHERE id = $1")
         .bind(document.to_string())
         .execute(&mut tx.conn)
@@ -354,6 +365,15 @@ impl Deletions for Store {
             .await
             .map_err(Fault::from)?;
         Ok(rows.iter().map(doomed_document).collect::<Result<_, _>>()?)
+    }
+
+    async fn files_of_versions(&self, document: DocumentId) -> Result<Vec<String>, StoreError> {
+        let keys = sqlx::query_scalar("SELECT blob_key FROM document_versions WHERE document_id = $1")
+            .bind(document.to_string())
+            .fetch_all(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        Ok(keys)
     }
 
     async fn remove_document(

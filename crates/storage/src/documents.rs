@@ -2,17 +2,21 @@
 
 use crate::{
     bulk,
+    bulk_actions::in_list,
     fault::Fault,
-    jobs::{CHUNK, DOCUMENT, chunk, document, parsed},
+    jobs::{self, CHUNK, DOCUMENT, chunk, clean_option, document, number, parsed},
     open::Store,
     page::{Cursor, limit_of, paged},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{
-    Chunk, Document, DocumentId, Event, JobId, Step, UserId, WorkspaceId, event::FileProgress, resource::Page,
+    Chunk, Document, DocumentId, Event, JobId, Step, Timestamp, UserId, WorkspaceId,
+    event::FileProgress,
+    labels::Edit,
+    resource::{Page, Version},
 };
-use services::ports::{Documents, LoggedEvent, PageQuery, StoreError};
+use services::ports::{Documents, FileOf, LoggedEvent, PageQuery, StoreError, VersionFile};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -83,6 +87,7 @@ impl Store {
         &self,
         user: UserId,
         workspace: WorkspaceId,
+        tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>, Fault> {
         let from = Cursor::before(&page)?;
@@ -90,6 +95,7 @@ impl Store {
         let sql = format!(
             "SELECT {DOCUMENT} FROM documents WHERE documents.workspace_id = $1 AND documents.user_id = $2 \
              AND documents.deleted_at IS NULL AND (documents.created_at, documents.id) < ($3, $4) \
+             AND ($6 = '' OR REPLACE(documents.tags, $6, '') <> documents.tags) \
              ORDER BY documents.created_at DESC, documents.id DESC LIMIT $5"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -98,6 +104,7 @@ impl Store {
             .bind(from.number)
             .bind(from.id)
             .bind(i64::from(limit) + 1)
+            .bind(in_list(tag))
             .fetch_all(self.readers())
             .await?;
         let documents: Vec<Document> =
@@ -105,9 +112,20 @@ impl Store {
         Ok(paged(documents, limit, |d| Cursor::new(d.created_at.micros(), d.id)))
     }
 
-    async fn read_chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, Fault> {
+    async fn read_chunks(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: Option<u32>,
+        page: PageQuery,
+    ) -> Result<Page<Chunk>, Fault> {
         let from = Cursor::behind(&page)?;
         let limit = limit_of(&page);
+        let present = self.read_document(user, id).await?.map(|d| d.version);
+        if let Some(version) = version.filter(|version| Some(*version) != present) {
+            let chunks = self.read_old_chunks((user, id, version), from.number, i64::from(limit) + 1).await?;
+            return Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)));
+        }
         let sql = format!(
             "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \
              WHERE chunks.document_id = $1 AND documents.user_id = $2 AND documents.deleted_at IS NULL \
@@ -163,6 +181,45 @@ impl Store {
         Ok(steps_by_document(told.collect::<Result<Vec<_>, Fault>>()?))
     }
 
+    /// What [`Documents::kept_files`] answers: by the files that rows name, and by the versions that there are.
+    async fn read_kept_files(&self, files: &[FileOf]) -> Result<BTreeSet<FileOf>, Fault> {
+        let mut keys = BTreeSet::<String>::new();
+        let mut texts = BTreeSet::<(DocumentId, u32)>::new();
+        for part in bulk::parts(files, IDS) {
+            let these = bulk::list(1, part.len());
+            let sql = format!(
+                "SELECT d.id AS id, d.version AS version, d.blob_key AS blob_key FROM documents d WHERE d.id IN ({these}) \
+                 UNION ALL SELECT d.id, d.next_version, d.blob_key FROM documents d \
+                     WHERE d.id IN ({these}) AND d.next_version IS NOT NULL \
+                 UNION ALL SELECT v.document_id, v.version, v.blob_key FROM document_versions v \
+                     WHERE v.document_id IN ({these}) AND v.served = 1 \
+                 UNION ALL SELECT s.id, 0, s.blob_key FROM sent_files s WHERE s.id IN ({these}) AND s.became IS NULL \
+                 UNION ALL SELECT p.id, 0, p.blob_key FROM partial_files p WHERE p.id IN ({these})"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = part.iter().fold(query, |query, file| query.bind(file.document.to_string()));
+            for row in query.fetch_all(self.readers()).await? {
+                texts.insert((parsed(&row, "id")?, number(&row, "version")?));
+                keys.insert(row.try_get("blob_key")?);
+            }
+            // The file of a version may have come under an id of its own.
+            let sql = format!(
+                "SELECT v.blob_key FROM document_versions v JOIN documents d ON d.id = v.document_id \
+                 WHERE v.blob_key IN ({these}) AND (v.served = 1 OR v.version = d.next_version)"
+            );
+            let query = sqlx::query(AssertSqlSafe(sql));
+            let query = part.iter().fold(query, |query, file| query.bind(file.key.clone()));
+            for row in query.fetch_all(self.readers()).await? {
+                keys.insert(row.try_get("blob_key")?);
+            }
+        }
+        let is_kept = |file: &&FileOf| match file.text_of {
+            Some(version) => texts.contains(&(file.document, version)),
+            None => keys.contains(&file.key),
+        };
+        Ok(files.iter().filter(is_kept).cloned().collect())
+    }
+
     async fn read_blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, Fault> {
         let key = sqlx::query_scalar(
             "SELECT blob_key FROM documents WHERE id = $1 AND user_id = $2 AND deleted_at IS NULL",
@@ -182,7 +239,8 @@ impl Documents for Store {
         for part in bulk::parts(ids, IDS) {
             let these = bulk::list(1, part.len());
             let sql = format!(
-                "SELECT id FROM documents WHERE id IN ({these}) UNION SELECT id FROM sent_files WHERE id IN ({these}) \
+                "SELECT id FROM documents WHERE id IN ({these}) \
+                 UNION SELECT id FROM sent_files WHERE id IN ({these}) AND became IS NULL \
                  UNION SELECT id FROM partial_files WHERE id IN ({these})"
             );
             let query =
@@ -202,13 +260,54 @@ impl Documents for Store {
         &self,
         user: UserId,
         workspace: WorkspaceId,
+        tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>, StoreError> {
-        Ok(self.read_documents(user, workspace, page).await?)
+        Ok(self.read_documents(user, workspace, tag, page).await?)
     }
 
-    async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError> {
-        Ok(self.read_chunks(user, id, page).await?)
+    async fn chunks(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: Option<u32>,
+        page: PageQuery,
+    ) -> Result<Page<Chunk>, StoreError> {
+        Ok(self.read_chunks(user, id, version, page).await?)
+    }
+
+    async fn versions(&self, user: UserId, id: DocumentId) -> Result<Option<Vec<Version>>, StoreError> {
+        Ok(self.read_versions(user, id).await?)
+    }
+
+    async fn version_file(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: u32,
+    ) -> Result<Option<VersionFile>, StoreError> {
+        Ok(self.read_version_file(user, id, version).await?)
+    }
+
+    async fn edit_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        mut edit: Edit,
+        now: Timestamp,
+    ) -> Result<Document, StoreError> {
+        clean_option(&mut edit.filename);
+        self.writer()
+            .write_for(user, "edit document", (user, id, edit, now), |tx, (user, id, edit, now)| {
+                Box::pin(jobs::edit(tx, *user, *id, edit, *now))
+            })
+            .await?;
+        // Read back: only what is committed has its rev.
+        Ok(self.read_document(user, id).await?.ok_or(StoreError::NotFound)?)
+    }
+
+    async fn kept_files(&self, files: &[FileOf]) -> Result<BTreeSet<FileOf>, StoreError> {
+        Ok(self.read_kept_files(files).await?)
     }
 
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {

@@ -22,7 +22,7 @@ fn live(part: &str) -> String {
     format!(
         "JOIN chunks ON chunks.id = {part}.chunk_id \
          JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
-         WHERE {part}.workspace_id = $1 AND documents.deleted_at IS NULL AND chunks.enabled = 1"
+         WHERE {part}.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.enabled = 1 AND chunks.enabled = 1"
     )
 }
 

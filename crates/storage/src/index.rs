@@ -129,7 +129,7 @@ impl Store {
              JOIN chunks ON chunks.document_id = documents.id AND chunks.generation = documents.live \
              JOIN chunk_vectors ON chunk_vectors.chunk_id = chunks.id \
              WHERE documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.live > 0 \
-             AND chunks.enabled = 1",
+             AND documents.enabled = 1 AND chunks.enabled = 1",
         )
         .bind(workspace.to_string())
         .fetch(&mut *tx);
@@ -169,7 +169,7 @@ impl Store {
                  JOIN chunks ON chunks.place = chunk_text.rowid \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text MATCH 'scope : ' || $1 || ' AND {heading text} : (' || $2 || ')' \
-                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1 \
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND documents.enabled = 1 AND chunks.enabled = 1 \
                  ORDER BY score DESC, chunks.id LIMIT $4",
                 scope,
                 words.iter().map(|w| format!("\"{w}\"")).collect::<Vec<_>>().join(" OR "),
@@ -180,7 +180,7 @@ impl Store {
                  JOIN chunks ON chunks.id = chunk_text.chunk_id \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text.search @@ CAST($1 AS tsquery) AND chunk_text.search @@ any_word \
-                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1 \
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND documents.enabled = 1 AND chunks.enabled = 1 \
                  ORDER BY score DESC, chunks.id LIMIT $4",
                 scope,
                 words.iter().map(|w| format!("'{w}'")).collect::<Vec<_>>().join(" | "),
@@ -203,7 +203,7 @@ impl Store {
             "SELECT COUNT(*) AS passages, CAST(COALESCE(SUM(chunks.token_count), 0) AS BIGINT) AS tokens FROM documents \
              JOIN chunks ON chunks.document_id = documents.id AND chunks.generation = documents.live \
              WHERE documents.workspace_id = $1 AND documents.deleted_at IS NULL AND documents.live > 0 \
-             AND chunks.enabled = 1",
+             AND documents.enabled = 1 AND chunks.enabled = 1",
         )
         .bind(workspace.to_string())
         .fetch_one(self.readers())
@@ -218,14 +218,14 @@ impl Store {
                 "SELECT COUNT(*) AS passages FROM chunk_text JOIN chunks ON chunks.place = chunk_text.rowid \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text MATCH 'scope : ' || $1 || ' AND {heading text} : (' || $2 || ')' \
-                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1"
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND documents.enabled = 1 AND chunks.enabled = 1"
             }
             Engine::Postgres => {
                 "SELECT COUNT(*) AS passages FROM chunk_text JOIN chunks ON chunks.id = chunk_text.chunk_id \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
                  WHERE chunk_text.search @@ CAST($1 AS tsquery) \
                  AND chunk_text.search @@ to_tsquery('english', $2) \
-                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND chunks.enabled = 1"
+                 AND documents.workspace_id = $3 AND documents.deleted_at IS NULL AND documents.enabled = 1 AND chunks.enabled = 1"
             }
         };
         for word in asked {
@@ -254,7 +254,7 @@ impl Store {
             let sql = format!(
                 "SELECT {CHUNK}, documents.filename, documents.mime_type FROM chunks \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \
-                 WHERE documents.user_id = $1 AND documents.deleted_at IS NULL AND chunks.enabled = 1 \
+                 WHERE documents.user_id = $1 AND documents.deleted_at IS NULL AND documents.enabled = 1 AND chunks.enabled = 1 \
                  AND NOT EXISTS (SELECT 1 FROM workspaces w \
                      WHERE w.id = documents.workspace_id AND w.status = 'deleting') \
                  AND chunks.id IN ({})",

@@ -46,6 +46,8 @@ const CHANGES: &[Change] = changes![
     18 "0018_crawls",
     19 "0019_deleting",
     20 "0020_known_passages",
+    21 "0021_versions",
+    22 "0022_labels",
     23 "0023_graph",
     24 "0024_chunk_marks",
     25 "0025_retrieval_cases",

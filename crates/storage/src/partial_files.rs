@@ -13,7 +13,7 @@ use domain::{DocumentId, Timestamp, UserId};
 use services::ports::{NewDocument, PartialFile, PartialFiles, StoreError, WholeFile};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-const FILE: &str = "id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, alone, blob_key, updated_at";
+const FILE: &str = "id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, alone, on_duplicate, blob_key, updated_at";
 
 fn file_of(row: &AnyRow) -> Result<PartialFile, Fault> {
     Ok(PartialFile {
@@ -25,6 +25,7 @@ fn file_of(row: &AnyRow) -> Result<PartialFile, Fault> {
         received_bytes: number(row, "received_bytes")?,
         content_hash: row.try_get("content_hash")?,
         alone: row.try_get::<i64, _>("alone")? != 0,
+        on_duplicate: parsed(row, "on_duplicate")?,
         blob_key: row.try_get("blob_key")?,
         updated_at: Timestamp::from_micros(row.try_get("updated_at")?),
     })
@@ -39,8 +40,8 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
     commands::note(tx, new.user_id, command_id, Some(&print)).await?;
     let kept = sqlx::query(
         "INSERT INTO partial_files (id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, \
-         alone, blob_key, command_id, updated_at) \
-         SELECT $1, w.user_id, w.id, $4, $5, $6, $7, $8, $9, $10, $11 FROM workspaces w \
+         alone, blob_key, command_id, updated_at, on_duplicate) \
+         SELECT $1, w.user_id, w.id, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM workspaces w \
          WHERE w.id = $3 AND w.user_id = $2 \
          AND EXISTS (SELECT 1 FROM users u WHERE u.id = $2 AND u.deleting_at IS NULL) \
          ON CONFLICT (user_id, command_id) DO NOTHING",
@@ -56,6 +57,7 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
     .bind(new.blob_key.as_str())
     .bind(command_id.map(str::to_owned))
     .bind(new.updated_at.micros())
+    .bind(new.on_duplicate.as_str())
     .execute(&mut tx.conn)
     .await?;
     if kept.rows_affected() > 0 {
@@ -71,16 +73,17 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
 }
 
 async fn complete(tx: &mut Tx, user: UserId, whole: &NewDocument, now: Timestamp) -> Result<(), Fault> {
-    let taken =
-        sqlx::query("DELETE FROM partial_files WHERE id = $1 AND user_id = $2 RETURNING workspace_id, alone")
-            .bind(whole.id.to_string())
-            .bind(user.to_string())
-            .fetch_optional(&mut tx.conn)
-            .await?
-            .ok_or(StoreError::NotFound)?;
+    let taken = sqlx::query(
+        "DELETE FROM partial_files WHERE id = $1 AND user_id = $2 RETURNING workspace_id, alone, on_duplicate",
+    )
+    .bind(whole.id.to_string())
+    .bind(user.to_string())
+    .fetch_optional(&mut tx.conn)
+    .await?
+    .ok_or(StoreError::NotFound)?;
     sqlx::query(
         "INSERT INTO sent_files (id, user_id, workspace_id, filename, mime_type, size_bytes, content_hash, blob_key, \
-         command_id, created_at, alone) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+         command_id, created_at, alone, on_duplicate) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
     )
     .bind(whole.id.to_string())
     .bind(user.to_string())
@@ -93,6 +96,7 @@ async fn complete(tx: &mut Tx, user: UserId, whole: &NewDocument, now: Timestamp
     .bind(None::<String>)
     .bind(now.micros())
     .bind(taken.try_get::<i64, _>("alone")?)
+    .bind(taken.try_get::<String, _>("on_duplicate")?)
     .execute(&mut tx.conn)
     .await?;
     Ok(())
@@ -175,7 +179,7 @@ impl PartialFiles for Store {
 
     async fn whole_file(&self, user: UserId, id: DocumentId) -> Result<Option<WholeFile>, StoreError> {
         let sql = format!(
-            "SELECT {}, workspace_id, alone FROM sent_files WHERE id = $1 AND user_id = $2",
+            "SELECT {}, workspace_id, alone, on_duplicate FROM sent_files WHERE id = $1 AND user_id = $2 AND became IS NULL",
             sent_files::FILE
         );
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -189,13 +193,14 @@ impl PartialFiles for Store {
                 document: sent_files::file_of(row)?,
                 workspace_id: parsed(row, "workspace_id")?,
                 alone: row.try_get::<i64, _>("alone")? != 0,
+                on_duplicate: parsed(row, "on_duplicate")?,
             })
         };
         Ok(row.as_ref().map(whole).transpose()?)
     }
 
     async fn forget_file(&self, user: UserId, id: DocumentId) -> Result<String, StoreError> {
-        sent_files::forget(self, "partial_files", user, id).await
+        sent_files::forget(self, ("partial_files", "1 = 1"), user, id).await
     }
 
     async fn forget_old_files(&self, before: Timestamp) -> Result<u64, StoreError> {

@@ -8,9 +8,12 @@ use crate::{
     writer::Tx,
 };
 use async_trait::async_trait;
-use domain::{DocumentId, Timestamp, UserId, WorkspaceId, provision::Refusal};
+use domain::{
+    DocumentId, OnDuplicate, Timestamp, UserId, WorkspaceId, duplicates::Taken, provision::Refusal,
+};
 use services::ports::{NewDocument, SentFile, SentFiles, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
+use std::collections::BTreeSet;
 
 pub(crate) const FILE: &str = "id, filename, mime_type, size_bytes, content_hash, blob_key";
 /// Ids in one statement.
@@ -67,16 +70,39 @@ async fn keep(tx: &mut Tx, new: &SentFile) -> Result<NewDocument, Fault> {
     file_of(&before.ok_or(StoreError::NotFound)?)
 }
 
-/// The files become documents of a job in this transaction.
-pub(crate) async fn take(tx: &mut Tx, user: UserId, documents: &[NewDocument]) -> Result<(), Fault> {
-    let ids: Vec<String> = documents.iter().filter(|d| d.sent_ahead).map(|d| d.id.to_string()).collect();
-    for part in bulk::parts(&ids, IDS) {
-        let sql =
-            format!("DELETE FROM sent_files WHERE user_id = $1 AND id IN ({})", bulk::list(2, part.len()));
+/// The files go to documents in this transaction. The row of one that becomes a document of its own goes; that of any
+/// other says for a while which document has it.
+pub(crate) async fn take(
+    tx: &mut Tx,
+    user: UserId,
+    documents: &[NewDocument],
+    taken: &[(DocumentId, DocumentId, Taken)],
+) -> Result<(), Fault> {
+    let sent: BTreeSet<DocumentId> = documents.iter().filter(|d| d.sent_ahead).map(|d| d.id).collect();
+    let of = taken.iter().filter(|(file, _, _)| sent.contains(file));
+    let (own, others): (Vec<_>, Vec<_>) = of.partition(|(_, _, taken)| *taken == Taken::Added);
+    for part in bulk::parts(&own, IDS) {
+        let sql = format!(
+            "DELETE FROM sent_files WHERE user_id = $1 AND became IS NULL AND id IN ({})",
+            bulk::list(2, part.len())
+        );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
-        let taken =
-            part.iter().fold(query, |query, id| query.bind(id.as_str())).execute(&mut tx.conn).await?;
-        if taken.rows_affected() < part.len() as u64 {
+        let query = part.iter().fold(query, |query, (file, _, _)| query.bind(file.to_string()));
+        if query.execute(&mut tx.conn).await?.rows_affected() < part.len() as u64 {
+            return Err(StoreError::from(TAKEN).into());
+        }
+    }
+    for (file, document, taken) in others {
+        let went = sqlx::query(
+            "UPDATE sent_files SET became = $3, on_duplicate = $4 WHERE user_id = $1 AND id = $2 AND became IS NULL",
+        )
+        .bind(user.to_string())
+        .bind(file.to_string())
+        .bind(document.to_string())
+        .bind(if taken == Taken::Skipped { OnDuplicate::Skip.as_str() } else { OnDuplicate::Replace.as_str() })
+        .execute(&mut tx.conn)
+        .await?;
+        if went.rows_affected() == 0 {
             return Err(StoreError::from(TAKEN).into());
         }
     }
@@ -102,7 +128,8 @@ impl SentFiles for Store {
         let mut found = vec![];
         for part in bulk::parts(ids, IDS) {
             let sql = format!(
-                "SELECT {FILE} FROM sent_files WHERE user_id = $1 AND workspace_id = $2 AND id IN ({})",
+                "SELECT {FILE} FROM sent_files WHERE user_id = $1 AND workspace_id = $2 AND became IS NULL \
+                 AND id IN ({})",
                 bulk::list(3, part.len())
             );
             let query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string()).bind(workspace.to_string());
@@ -114,8 +141,24 @@ impl SentFiles for Store {
         Ok(found)
     }
 
+    async fn became(&self, user: UserId, id: DocumentId) -> Result<Option<(DocumentId, Taken)>, StoreError> {
+        let sql = "SELECT became, on_duplicate FROM sent_files WHERE id = $1 AND user_id = $2 AND became IS NOT NULL";
+        let row = sqlx::query(sql)
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        let went = |row: &AnyRow| {
+            let skipped = parsed::<OnDuplicate>(row, "on_duplicate")? == OnDuplicate::Skip;
+            let taken = if skipped { Taken::Skipped } else { Taken::Replaced };
+            Ok::<_, Fault>((parsed(row, "became")?, taken))
+        };
+        Ok(row.as_ref().map(went).transpose()?)
+    }
+
     async fn drop_file(&self, user: UserId, id: DocumentId) -> Result<String, StoreError> {
-        forget(self, "sent_files", user, id).await
+        forget(self, ("sent_files", "became IS NULL"), user, id).await
     }
 
     async fn drop_old_files(&self, before: Timestamp) -> Result<u64, StoreError> {
@@ -126,7 +169,7 @@ impl SentFiles for Store {
 /// Forgets a file of one of the tables of files that are no documents yet; answers where it lies.
 pub(crate) async fn forget(
     store: &Store,
-    table: &'static str,
+    (table, condition): (&'static str, &'static str),
     user: UserId,
     id: DocumentId,
 ) -> Result<String, StoreError> {
@@ -134,7 +177,9 @@ pub(crate) async fn forget(
         .writer()
         .write_for(user, "forget file", (user, id), move |tx, (user, id)| {
             Box::pin(async move {
-                let sql = format!("DELETE FROM {table} WHERE id = $1 AND user_id = $2 RETURNING blob_key");
+                let sql = format!(
+                    "DELETE FROM {table} WHERE id = $1 AND user_id = $2 AND {condition} RETURNING blob_key"
+                );
                 let key: Option<String> = sqlx::query_scalar(AssertSqlSafe(sql))
                     .bind(id.to_string())
                     .bind(user.to_string())

@@ -98,6 +98,11 @@ impl Tx {
         self.emitted.push(Emitted { user, at, event, from, actor: self.actor.clone() });
     }
 
+    /// Who does what the item does, as it is kept beside events.
+    pub(crate) fn actor_text(&self) -> String {
+        self.actor.to_string()
+    }
+
     /// Takes note of the status that a thing has before it is changed: the history tells it beside the change. A thing
     /// of which none was noted began with its first event.
     pub(crate) fn found(&mut self, entity: EntityKey, status: &'static str) {

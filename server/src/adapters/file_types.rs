@@ -20,4 +20,8 @@ impl FileTypes for ByContent {
         };
         kind.map(|kind| kind.mime().to_owned()).map_err(|refused| refused.to_string())
     }
+
+    fn markdown(&self, text: &str) -> String {
+        ingest::show::markdown(text)
+    }
 }

@@ -16,15 +16,17 @@ use domain::{
 };
 use http::{StatusCode, header};
 use serde::Deserialize;
-use services::BulkForm;
+use services::{BulkForm, Matching};
 use utoipa::ToSchema;
 
 #[derive(Deserialize, ToSchema)]
 pub struct BulkBody {
-    /// What is done to each: `retry`, `delete`, `cancel`, `pause`, `resume` or `reindex`.
+    /// What is done to each: `retry`, `delete`, `cancel`, `pause`, `resume`, `reindex`, `enable`, `disable`, `tag` or `untag`.
     #[serde(default)]
     #[schema(required, example = "retry")]
     action: String,
+    /// Of `tag` and `untag`: the tag.
+    tag: Option<String>,
     /// These documents, at most 10,000.
     ids: Option<Vec<String>>,
     /// Or all that match. An empty filter means every document of the workspace.
@@ -38,6 +40,8 @@ pub struct BulkFilter {
     status: Option<String>,
     /// A part of the name.
     q: Option<String>,
+    /// One of its tags.
+    tag: Option<String>,
 }
 
 /// Do something to many documents. The handle is answered at once; it goes on in the background, also over a restart, and
@@ -82,10 +86,13 @@ fn form_of(body: BulkBody) -> Result<BulkForm, ApiError> {
             let names: Vec<&str> = DocumentStatus::ALL.iter().map(|status| status.as_str()).collect();
             errors.add("filter.status", format!("One of: {}.", names.join(", ")));
         }
-        matching = Some((status.and_then(Result::ok), filter.q));
+        let status = status.and_then(Result::ok);
+        matching = Some(Matching { status, name: filter.q, tag: filter.tag });
     }
     match action {
-        Some(action) if errors.is_empty() => Ok(BulkForm { action, ids: ids.and_then(Result::ok), matching }),
+        Some(action) if errors.is_empty() => {
+            Ok(BulkForm { action, tag: body.tag, ids: ids.and_then(Result::ok), matching })
+        }
         _ => Err(ApiError::from(Problem::invalid(errors))),
     }
 }

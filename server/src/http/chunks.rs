@@ -48,9 +48,11 @@ fn ids((document, chunk): (String, String)) -> ApiResult<(DocumentId, ChunkId)> 
     Ok((document, chunk.parse().map_err(|_| missing("passage"))?))
 }
 
-/// The passages of a document, by ordinal; with `q` those that have these words.
+/// The passages of a document, by ordinal; with `q` those that have these words. Those of a version that was replaced are at
+/// hand under the ids that they had.
 #[utoipa::path(get, path = "/api/documents/{id}/chunks", tag = "documents",
     params(("id" = String, Path), ("q" = Option<String>, Query, description = "words in heading or text"),
+        ("version" = Option<u32>, Query, description = "the current one when absent; without `q`"),
         ("limit" = Option<u32>, Query, description = "1–200"), ("after" = Option<String>, Query)),
     responses((status = 200, body = Page<Chunk>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
@@ -61,8 +63,9 @@ pub async fn list(
 ) -> ApiResult<Json<Page<Chunk>>> {
     let page = params.page();
     let words = params.text("q").map(str::to_owned);
+    let version = params.number("version", 1, u32::MAX);
     params.check()?;
-    Ok(Json(app.services().find_chunks(who.user.id, id, words.as_deref(), page).await?))
+    Ok(Json(app.services().find_chunks(who.user.id, id, version, words.as_deref(), page).await?))
 }
 
 /// A passage where it stands in the text of its document.

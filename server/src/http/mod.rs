@@ -16,6 +16,7 @@ mod documents;
 mod errors;
 mod extract;
 mod health;
+mod held_files;
 mod history;
 mod ingestion;
 mod jobs;
@@ -177,16 +178,19 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(rag::reindex))
         .routes(routes!(rag::estimate, rag::estimate_candidate))
         .routes(routes!(documents::list, upload::upload))
+        .routes(routes!(held_files::check))
         .routes(routes!(sent_files::send))
         .routes(routes!(sent_files::remove))
         .routes(routes!(uploads::capabilities, uploads::create))
         .routes(routes!(uploads::read, uploads::extend, uploads::give_up))
-        .routes(routes!(documents::read, documents::delete))
+        .routes(routes!(documents::read, documents::edit, documents::delete))
         .routes(routes!(documents::restore))
         .routes(routes!(chunks::list))
         .routes(routes!(chunks::read, chunks::edit))
         .routes(routes!(chunks::embed))
         .routes(routes!(documents::content))
+        .routes(routes!(documents::preview))
+        .routes(routes!(documents::versions))
         .routes(routes!(history::document))
         .routes(routes!(history::job))
         .routes(routes!(history::workspace))

@@ -13,12 +13,14 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use bytes::Bytes;
-use domain::{DocumentId, DocumentStatus, JobId, Problem, UserId, WorkspaceId};
+use domain::{
+    DocumentId, DocumentStatus, JobId, OnDuplicate, Problem, UserId, WorkspaceId, duplicates::Taken,
+};
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderValue, StatusCode, header};
 use multer::{Field, Multipart};
 use serde::Serialize;
-use services::{ReceivedFile, Rejected, Services, UploadAnswer, ports::BlobError};
+use services::{Accepted, ReceivedFile, Rejected, Services, UploadAnswer, ports::BlobError};
 use utoipa::ToSchema;
 
 /// Longest text field, in bytes.
@@ -26,9 +28,17 @@ const MAX_TEXT: usize = 1_024;
 
 #[derive(Serialize, ToSchema)]
 pub struct AcceptedBody {
+    /// Of the file: as one that was sent ahead is named in `sent`.
+    file_id: DocumentId,
+    /// The document that has it now.
     document_id: DocumentId,
+    /// What the document is called.
     filename: String,
     status: DocumentStatus,
+    /// `added`: a document of its own; `replaced`: the next version of this one; `skipped`: this one has the very same.
+    outcome: Taken,
+    /// Of the document: the one that the file is.
+    version: u32,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -42,7 +52,8 @@ pub struct RejectedBody {
 /// What became of an upload.
 #[derive(Serialize, ToSchema)]
 pub struct UploadBody {
-    job_id: JobId,
+    /// When all files were skipped, the job that the first of these documents came with.
+    job_id: Option<JobId>,
     documents: Vec<AcceptedBody>,
     rejected: Vec<RejectedBody>,
 }
@@ -58,9 +69,12 @@ pub struct UploadOneBody {
 impl From<UploadAnswer> for UploadBody {
     fn from(answer: UploadAnswer) -> Self {
         let accepted = answer.documents.into_iter().map(|d| AcceptedBody {
+            file_id: d.file_id,
             document_id: d.document_id,
             filename: d.filename,
             status: d.status,
+            outcome: d.outcome,
+            version: d.version,
         });
         let rejected = answer.rejected.into_iter().map(|r| RejectedBody {
             filename: r.filename,
@@ -80,6 +94,10 @@ pub struct UploadForm {
     file: Vec<Vec<u8>>,
     /// Instead of files: the `document_id` of one that was sent ahead. May be repeated.
     sent: Option<Vec<DocumentId>>,
+    /// What becomes of a file that the workspace has already; `keep_both` when absent. `skip`: what is the same byte by
+    /// byte is not taken again. `replace`: the document of the same name, or else of the same bytes, gets it as its next
+    /// version.
+    on_duplicate: Option<OnDuplicate>,
 }
 
 /// The form of an upload that may name its workspace.
@@ -90,6 +108,8 @@ pub struct UploadOneForm {
     file: Vec<u8>,
     /// The first workspace when absent.
     workspace_id: Option<WorkspaceId>,
+    /// As in an upload into a workspace.
+    on_duplicate: Option<OnDuplicate>,
 }
 
 /// Upload files into a workspace, or name such that were sent ahead. Each becomes a document of one job; a file that
@@ -128,9 +148,10 @@ pub async fn upload(
         return Err(ApiError::field("sent", "Send files or name them, not both in one form."));
     }
     let answer = if sent.is_empty() {
-        services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?
+        upload.start(workspace, command_id).await?
     } else {
-        services.start_upload_of(who.user.id, workspace, &sent, command_id).await?
+        let on_duplicate = upload.on_duplicate;
+        services.start_upload_of(who.user.id, workspace, &sent, on_duplicate, command_id).await?
     };
     Ok((StatusCode::ACCEPTED, Json(UploadBody::from(answer))).into_response())
 }
@@ -160,12 +181,11 @@ pub async fn upload_from_page(
         Ok(()) => {
             let rejected = upload.rejected.iter().map(|r| format!("{}: {}", r.filename, r.detail));
             messages.extend(rejected);
-            let (files, rejected) = (upload.files, upload.rejected);
             // When all were refused, the list above tells why.
-            if let Err(e) = services.start_upload(who.user.id, workspace, files, rejected, None).await
-                && messages.is_empty()
-            {
-                messages.push(e.to_problem().detail);
+            match upload.start(workspace, None).await {
+                Ok(answer) => messages.extend(answer.documents.iter().filter_map(was_skipped)),
+                Err(e) if messages.is_empty() => messages.push(e.to_problem().detail),
+                Err(_) => {}
             }
         }
         Err(e) => messages.push(e.problem().detail.clone()),
@@ -209,8 +229,7 @@ pub async fn upload_one(
         None => services.first_workspace(who.user.id).await?,
     };
     services.may_upload(who.user.id, workspace).await?;
-    let answer =
-        services.start_upload(who.user.id, workspace, upload.files, upload.rejected, command_id).await?;
+    let answer = upload.start(workspace, command_id).await?;
     let body =
         UploadOneBody { document_id: answer.documents.first().map(|d| d.document_id), upload: answer.into() };
     Ok((StatusCode::ACCEPTED, Json(body)).into_response())
@@ -230,15 +249,35 @@ pub(super) struct Upload<'a> {
     user: UserId,
     pub(super) files: Vec<ReceivedFile>,
     pub(super) rejected: Vec<Rejected>,
+    pub(super) on_duplicate: OnDuplicate,
+}
+
+/// What a person without scripts is told of a file that was not taken.
+fn was_skipped(file: &Accepted) -> Option<String> {
+    let sentence = || format!("{} is here already; the file was not taken again.", file.filename);
+    (file.outcome == Taken::Skipped).then(sentence)
 }
 
 impl<'a> Upload<'a> {
     pub(super) fn new(services: &'a Services, user: UserId) -> Self {
-        Self { services, user, files: vec![], rejected: vec![] }
+        Self { services, user, files: vec![], rejected: vec![], on_duplicate: OnDuplicate::default() }
     }
 
-    /// Takes a field named `file`; reads past any other.
+    async fn start(
+        self,
+        workspace: WorkspaceId,
+        command_id: Option<String>,
+    ) -> Result<UploadAnswer, services::Error> {
+        let Self { services, user, files, rejected, on_duplicate } = self;
+        services.start_upload(user, workspace, files, rejected, on_duplicate, command_id).await
+    }
+
+    /// Takes a field named `file`, and `on_duplicate`; reads past any other.
     pub(super) async fn take(&mut self, field: Field<'static>) -> ApiResult<()> {
+        if field.name() == Some("on_duplicate") {
+            self.on_duplicate = on_duplicate(&short_text(field).await?)?;
+            return Ok(());
+        }
         if field.name() != Some("file") {
             return Ok(());
         }
@@ -269,6 +308,17 @@ impl<'a> Upload<'a> {
             Err(rejected) => self.rejected.push(rejected),
         }
         Ok(())
+    }
+}
+
+/// A form that leaves the field empty says nothing.
+fn on_duplicate(text: &str) -> ApiResult<OnDuplicate> {
+    match text.trim() {
+        "" => Ok(OnDuplicate::default()),
+        text => text.parse().map_err(|_| {
+            let names: Vec<&str> = OnDuplicate::ALL.iter().map(|way| way.as_str()).collect();
+            ApiError::field("on_duplicate", format!("One of: {}.", names.join(", ")))
+        }),
     }
 }
 

@@ -14,7 +14,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use domain::{DocumentId, FieldErrors, Problem, Timestamp};
+use domain::{DocumentId, FieldErrors, OnDuplicate, Problem, Timestamp};
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ring::digest;
@@ -40,7 +40,8 @@ const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
 /// How far a file is that comes in parts.
 #[derive(Serialize, ToSchema)]
 pub struct UploadStandingBody {
-    /// Of the document that it becomes.
+    /// Of the document that it becomes. Once it is whole: of the one that has it, which is another one where the workspace
+    /// had it already and `on_duplicate` says so.
     document_id: DocumentId,
     filename: String,
     size_bytes: u64,
@@ -53,7 +54,7 @@ pub struct UploadStandingBody {
 impl From<UploadStanding> for UploadStandingBody {
     fn from(s: UploadStanding) -> Self {
         Self {
-            document_id: s.id,
+            document_id: s.document_id,
             filename: s.filename,
             size_bytes: s.size_bytes,
             received_bytes: s.received_bytes,
@@ -77,7 +78,8 @@ pub async fn capabilities(State(app): State<AppState>) -> Response {
 
 /// Announce a file that comes in parts. `Upload-Metadata` has `filename`, and may have `workspace_id` (the first
 /// workspace when absent), `sha256` (of the whole file, hexadecimal) and `wait` (the whole file waits until an upload
-/// names it in `sent`; without it, it becomes a document by itself). With the content type
+/// names it in `sent`; without it, it becomes a document by itself) and `on_duplicate` (`skip`, `replace` or `keep_both`,
+/// of one that does). With the content type
 /// `application/offset+octet-stream` the body is its first part.
 #[utoipa::path(post, path = "/api/uploads", tag = "documents",
     params(("Tus-Resumable" = Option<String>, Header), ("Upload-Length" = u64, Header), ("Upload-Metadata" = String, Header),
@@ -228,6 +230,7 @@ fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
         workspace: None,
         sha256: None,
         alone: true,
+        on_duplicate: OnDuplicate::default(),
     };
     let metadata = headers.get(UPLOAD_METADATA).and_then(|v| v.to_str().ok()).unwrap_or_default();
     for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -248,6 +251,10 @@ fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
             }
             "sha256" => errors.add("Upload-Metadata", "sha256 has 64 hexadecimal digits."),
             "wait" => announced.alone = false,
+            "on_duplicate" => match value.parse() {
+                Ok(way) => announced.on_duplicate = way,
+                Err(_) => errors.add("Upload-Metadata", "on_duplicate is skip, replace or keep_both."),
+            },
             _ => {}
         }
     }

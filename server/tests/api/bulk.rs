@@ -138,7 +138,10 @@ async fn a_request_says_what_is_meant_and_is_carried_out_once() {
     let workspace = ada.first_workspace().await;
     let path = format!("/api/workspaces/{workspace}/bulk");
     let problem = ada.post(&path, json!({ "action": "restore", "filter": {} })).await.problem(422, "invalid");
-    assert_eq!(messages(&problem, "action"), ["One of: retry, delete, cancel, pause, resume, reindex."]);
+    assert_eq!(
+        messages(&problem, "action"),
+        ["One of: retry, delete, cancel, pause, resume, reindex, enable, disable, tag, untag."]
+    );
     for (body, field) in [
         (json!({ "action": "retry" }), "ids"),
         (json!({ "action": "retry", "ids": [] }), "ids"),

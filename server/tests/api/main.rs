@@ -17,6 +17,7 @@ mod curl;
 mod deleting;
 mod demo;
 mod documents;
+mod duplicates;
 mod embeddings;
 mod errors;
 mod formats;
@@ -59,6 +60,7 @@ mod throttle;
 mod turns;
 mod upload;
 mod uploads;
+mod versions;
 mod wording;
 mod workspaces;
 

@@ -21,15 +21,18 @@ use domain::{
     message::{count, number},
     resource::Counts,
 };
-use leptos::{prelude::*, task::spawn_local};
+use leptos::{html, prelude::*, task::spawn_local};
 
 /// What is offered, in this order, with the words of its button.
-const ACTIONS: [(BulkAction, &str); 6] = [
+const ACTIONS: [(BulkAction, &str); 9] = [
     (BulkAction::Pause, "Pause"),
     (BulkAction::Resume, "Resume"),
     (BulkAction::Cancel, "Cancel"),
     (BulkAction::Retry, "Retry"),
     (BulkAction::Reindex, "Re-index"),
+    (BulkAction::Enable, "Enable"),
+    (BulkAction::Disable, "Disable"),
+    (BulkAction::Tag, "Tag…"),
     (BulkAction::Delete, "Delete…"),
 ];
 
@@ -40,6 +43,8 @@ struct Are {
     paused: bool,
     failed: bool,
     ready: bool,
+    enabled: bool,
+    disabled: bool,
 }
 
 impl Are {
@@ -50,6 +55,8 @@ impl Are {
             paused: document.is_paused(),
             failed: document.status == DocumentStatus::Failed,
             ready: document.status == DocumentStatus::Ready,
+            enabled: document.enabled,
+            disabled: !document.enabled,
         }
     }
 
@@ -63,6 +70,8 @@ impl Are {
             paused: in_work,
             failed: counts.failed > 0 && means(DocumentStatus::Failed),
             ready: counts.ready > 0 && means(DocumentStatus::Ready),
+            enabled: true,
+            disabled: true,
         }
     }
 
@@ -72,6 +81,8 @@ impl Are {
             paused: self.paused || other.paused,
             failed: self.failed || other.failed,
             ready: self.ready || other.ready,
+            enabled: self.enabled || other.enabled,
+            disabled: self.disabled || other.disabled,
         }
     }
 
@@ -82,17 +93,21 @@ impl Are {
             BulkAction::Resume if !self.paused => Some("None of them is paused."),
             BulkAction::Retry if !self.failed => Some("None of them has failed."),
             BulkAction::Reindex if !self.ready => Some("Only what is ready can be indexed anew."),
+            BulkAction::Enable if !self.disabled => Some("None of them is disabled."),
+            BulkAction::Disable if !self.enabled => Some("All of them are disabled."),
             _ => None,
         }
     }
 }
 
+/// `all`: the table shows all documents, so that all that match are what is seen.
 #[component]
 pub fn BulkBar(
     id: WorkspaceId,
     selection: Selection,
     begun: RwSignal<Option<BulkId>>,
     locked: Locked,
+    all: Signal<bool>,
 ) -> impl IntoView {
     let stores = Stores::expect();
     let workspace = RwSignal::from(stores.workspace(id));
@@ -115,6 +130,8 @@ pub fn BulkBar(
     let failed = RwSignal::new(None::<String>);
     let asks = RwSignal::new(false);
     let undo = Undo::expect();
+    let tags = RwSignal::new(false);
+    let tag = NodeRef::<html::Input>::new();
     let begin = move |action: BulkAction| {
         if busy.get_untracked() {
             return;
@@ -124,10 +141,11 @@ pub fn BulkBar(
             Chosen::These(ids) => (ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(","), None),
             Chosen::All(status) => (String::new(), status),
         };
+        let tag = tag.get_untracked().filter(|_| action.has_tag()).map(|field| field.value());
         busy.set(true);
         failed.set(None);
         spawn_local(async move {
-            let answer = begin_bulk(id, action, ids, status, idempotency_key()).await;
+            let answer = begin_bulk(id, action, ids, status, tag, idempotency_key()).await;
             busy.try_set(false);
             match answer {
                 Ok(Wire(bulk)) => {
@@ -137,6 +155,7 @@ pub fn BulkBar(
                     }
                     begun.try_set(Some(bulk.id));
                     asks.try_set(false);
+                    tags.try_set(false);
                     selection.set(Chosen::Nothing);
                 }
                 Err(error) => {
@@ -145,8 +164,10 @@ pub fn BulkBar(
             }
         });
     };
-    let act = move |action: BulkAction| {
-        if action == BulkAction::Delete { asks.set(true) } else { untrack(|| begin(action)) }
+    let act = move |action: BulkAction| match action {
+        BulkAction::Delete => asks.set(true),
+        BulkAction::Tag => tags.set(true),
+        _ => untrack(|| begin(action)),
     };
     let selected = move || selection.get().number(&counts.get());
     view! {
@@ -154,7 +175,7 @@ pub fn BulkBar(
             is_open.get().then(|| view! {
                 <div class="bulk-bar" role="group" aria-label="Selected documents">
                     <strong class="num" role="status">{move || format!("{} selected", number(selected()))}</strong>
-                    <Which selection counts />
+                    {move || all.get().then(|| view! { <Which selection counts /> })}
                     <div class="row">
                         {ACTIONS
                             .map(|(action, words)| {
@@ -183,6 +204,29 @@ pub fn BulkBar(
                 </div>
             })
         }}
+        <Dialog id="tag-documents" title="Tag these documents" open=tags>
+            <form
+                class="form"
+                on:submit=move |ev| {
+                    ev.prevent_default();
+                    untrack(|| begin(BulkAction::Tag));
+                }
+            >
+                <div class="field">
+                    <label class="field-label" for="bulk-tag">"Tag"</label>
+                    <input class="input" id="bulk-tag" autocomplete="off" maxlength="40" required node_ref=tag />
+                    {move || failed.get().map(|text| view! { <p class="field-error" role="alert">{text}</p> })}
+                </div>
+                <div class="form-actions">
+                    <Button kind=ButtonKind::Quiet busy on:click=move |_| untrack(|| begin(BulkAction::Untag))>
+                        "Remove"
+                    </Button>
+                    <Button kind=ButtonKind::Primary submit=true busy>
+                        "Add"
+                    </Button>
+                </div>
+            </form>
+        </Dialog>
         <Dialog id="delete-documents" title="Delete these documents?" open=asks>
             <p>{move || what_goes(selection.get(), stores, &counts.get())}</p>
             <CanBeUndone />
@@ -304,13 +348,27 @@ mod tests {
     fn an_action_is_offered_where_it_would_change_something() {
         let are = |status| Are::of(&document(1, 1, status));
         let can = |are: Are| ACTIONS.map(|(action, _)| are.refuses(action).is_none());
-        assert_eq!(can(are(DocumentStatus::Processing)), [true, false, true, false, false, true]);
-        assert_eq!(can(are(DocumentStatus::Failed)), [false, false, false, true, false, true]);
-        assert_eq!(can(are(DocumentStatus::Ready)), [false, false, false, false, true, true]);
+        assert_eq!(
+            can(are(DocumentStatus::Processing)),
+            [true, false, true, false, false, false, true, true, true]
+        );
+        assert_eq!(
+            can(are(DocumentStatus::Failed)),
+            [false, false, false, true, false, false, true, true, true]
+        );
+        assert_eq!(
+            can(are(DocumentStatus::Ready)),
+            [false, false, false, false, true, false, true, true, true]
+        );
         let both = are(DocumentStatus::Ready).or(are(DocumentStatus::Failed));
-        assert_eq!(can(both), [false, false, false, true, true, true]);
+        assert_eq!(can(both), [false, false, false, true, true, false, true, true, true]);
+        // Of all that match nobody here knows whether some are disabled.
         let counts = Counts { documents: 5, failed: 2, ready: 3, ..Counts::default() };
-        assert_eq!(can(Are::of_all(Some(DocumentStatus::Failed), &counts)), can(are(DocumentStatus::Failed)));
-        assert_eq!(can(Are::of_all(None, &counts)), can(both));
+        let maybe = |are: Are| can(Are { disabled: true, ..are });
+        assert_eq!(
+            can(Are::of_all(Some(DocumentStatus::Failed), &counts)),
+            maybe(are(DocumentStatus::Failed))
+        );
+        assert_eq!(can(Are::of_all(None, &counts)), maybe(both));
     }
 }

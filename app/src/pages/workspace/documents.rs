@@ -12,22 +12,28 @@ use crate::{
     components::{Button, Each, ErrorPanel, Icon, IconName},
     effect::effect_after,
     live::Live,
+    paths,
     server_fns::workspaces::list_documents,
     stores::Stores,
     upload::Uploads,
     view,
     wire::Wire,
 };
-use domain::{WorkspaceId, files, provision::WorkspaceAction, upload::size_limit};
+use domain::{DocumentId, WorkspaceId, files, provision::WorkspaceAction, upload::size_limit};
 use leptos::{prelude::*, task::spawn_local};
+use leptos_router::hooks::use_query_map;
 
 #[component]
 pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let stores = Stores::expect();
-    let ids = RwSignal::from(stores.document_ids(id));
+    let query = use_query_map();
+    let tag = Memo::new(move |_| query.with(|q| q.get("tag").filter(|tag| !tag.is_empty())));
+    let ids = with_tag(RwSignal::from(stores.document_ids(id)), tag);
     let failed = Uploads::expect().failed();
     let uploads = Uploads::expect().rows(id);
-    let is_empty = Memo::new(move |_| ids.with(Vec::is_empty) && uploads.with(Vec::is_empty));
+    let is_empty = Memo::new(move |_| {
+        ids.with(Vec::is_empty) && uploads.with(Vec::is_empty) && tag.with(Option::is_none)
+    });
     let near_end = Trigger::new();
     let selection = Selection::provide();
     let begun = RwSignal::new(None);
@@ -39,6 +45,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
         <section class="section" aria-label="Documents">
             <BulkProgress workspace begun />
             {move || failed.get().then(|| view! { <NotBegun /> })}
+            {move || tag.get().map(|tag| view! { <Tagged id tag /> })}
             {move || {
                 if is_empty.get() {
                     view! { <Invitation id locked /> }
@@ -50,7 +57,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                             aria-label="Documents"
                             data-selecting=move || (!selection.is_empty()).then_some("")
                         >
-                            <Head selection />
+                            <Head selection listed=move || tag.get_untracked().map(|_| ids.get_untracked()) />
                             <Each
                                 each=move || uploads.get()
                                 key=|key: &u64| u128::from(*key)
@@ -62,8 +69,31 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                     }
                 }
             }}
-            <BulkBar id selection begun locked=unsteered />
+            <BulkBar id selection begun locked=unsteered all=Signal::derive(move || tag.with(Option::is_none)) />
         </section>
+    }
+}
+
+/// Those that have the tag, where one is asked for.
+fn with_tag(all: RwSignal<Vec<DocumentId>>, tag: Memo<Option<String>>) -> Signal<Vec<DocumentId>> {
+    let stores = Stores::expect();
+    Memo::new(move |_| {
+        let Some(tag) = tag.get() else { return all.get() };
+        let has = |id: &DocumentId| {
+            stores.document(*id).with(|d| d.as_ref().is_some_and(|d| d.tags.contains(&tag)))
+        };
+        all.get().into_iter().filter(has).collect()
+    })
+    .into()
+}
+
+#[component]
+fn Tagged(id: WorkspaceId, tag: String) -> impl IntoView {
+    view! {
+        <p class="row" data-tag-filter="">
+            <span>"With the tag" " " <span class="tag">{tag}</span></span>
+            <a class="link" href=paths::workspace(id)>"Show all"</a>
+        </p>
     }
 }
 
@@ -82,9 +112,21 @@ fn NotBegun() -> impl IntoView {
     }
 }
 
+/// `listed`: the documents that are shown, where those are not all.
 #[component]
-fn Head(selection: Selection) -> impl IntoView {
-    let is_all = Memo::new(move |_| selection.get() == Chosen::All(None));
+fn Head(
+    selection: Selection,
+    listed: impl Fn() -> Option<Vec<DocumentId>> + Copy + Send + Sync + 'static,
+) -> impl IntoView {
+    let all = move || match listed() {
+        Some(ids) if ids.is_empty() => Chosen::Nothing,
+        Some(ids) => Chosen::These(ids),
+        None => Chosen::All(None),
+    };
+    let is_all = Memo::new(move |_| {
+        let chosen = selection.get();
+        chosen != Chosen::Nothing && chosen == all()
+    });
     view! {
         <div class="doc-row doc-head" role="row">
             <span class="doc-icon" role="columnheader">
@@ -97,7 +139,7 @@ fn Head(selection: Selection) -> impl IntoView {
                     aria-label="Select all documents"
                     prop:checked=move || is_all.get()
                     on:change=move |ev| {
-                        selection.set(if event_target_checked(&ev) { Chosen::All(None) } else { Chosen::Nothing });
+                        selection.set(if event_target_checked(&ev) { all() } else { Chosen::Nothing });
                     }
                 />
             </span>

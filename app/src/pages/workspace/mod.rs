@@ -2,6 +2,7 @@
 
 mod bulk;
 mod documents;
+mod doubled;
 mod drop;
 mod job_panel;
 mod making;
@@ -24,8 +25,8 @@ use super::{
 use crate::{
     AppError,
     components::{
-        AwaitedTabTitle, AwaitedTitle, BadgeSize, ErrorPanel, IconName, LinkButton, PageHeader, RowsSkeleton,
-        StatusBadge, TabTitle,
+        AwaitedTabTitle, AwaitedTitle, BadgeSize, ErrorPanel, Icon, IconName, LinkButton, Menu, MenuLine,
+        MenuLink, PageHeader, RowsSkeleton, StatusBadge, TabTitle,
     },
     forms::FormState,
     layout::{ShellData, part, take_shell, workspace_shown},
@@ -40,6 +41,7 @@ use documents::Documents;
 use domain::{
     Workspace as Held, WorkspaceId, WorkspaceStatus, provision::WorkspaceAction, resource::SearchHit,
 };
+use doubled::Doubled;
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -171,28 +173,21 @@ fn Workspace(
                     note
                     beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
                 >
-                    <LinkButton href=format!("{}/history", paths::workspace(id)) icon=IconName::Clock>
-                        "History"
-                    </LinkButton>
-                    <LinkButton href=format!("{}/analytics", paths::workspace(id)) icon=IconName::Activity>
-                        "Analytics"
-                    </LinkButton>
-                    <LinkButton href=paths::retrieval(id) icon=IconName::Search>
-                        "Retrieval test"
-                    </LinkButton>
-                    <LinkButton href=edit icon=IconName::Edit locked=unchangeable>
-                        "Edit"
-                    </LinkButton>
                     <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>
                         "RAG config"
                     </LinkButton>
                     <LinkButton href=crawl icon=IconName::Globe locked>
                         "Crawl a site"
                     </LinkButton>
-                    <LinkButton href=workspace_href(id) icon=IconName::Trash locked=undeletable>
-                        "Delete"
-                    </LinkButton>
                     <Picker id locked />
+                    <Menu label="More" trigger=|| view! { <Icon name=IconName::More /> }>
+                        <MenuLink href=format!("{}/history", paths::workspace(id)) icon=IconName::Clock words="History" />
+                        <MenuLink href=format!("{}/analytics", paths::workspace(id)) icon=IconName::Activity words="Analytics" />
+                        <MenuLink href=paths::retrieval(id) icon=IconName::Search words="Retrieval test" />
+                        <MenuLine />
+                        <MenuLink href=edit icon=IconName::Edit words="Edit" locked=unchangeable />
+                        <MenuLink href=workspace_href(id) icon=IconName::Trash words="Delete" locked=undeletable />
+                    </Menu>
                 </PageHeader>
                 {(!mistakes.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail=mistakes /> })}
                 <BeingDeleted id workspace />
@@ -215,6 +210,7 @@ fn Workspace(
                 <Documents id locked />
             </div>
             <DropOverlay id locked />
+            <Doubled id />
             <Edit id workspace open refused=edited />
             <CrawlDialog asked=crawl_dialog::Asked {
                 workspace: id,

@@ -16,7 +16,7 @@ const STEP: usize = 10;
 
 /// `near_end`: told when the last rows come near the screen.
 #[component]
-pub fn Rows(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>, near_end: Callback<()>) -> impl IntoView {
+pub fn Rows(id: WorkspaceId, ids: Signal<Vec<DocumentId>>, near_end: Callback<()>) -> impl IntoView {
     let node = NodeRef::<html::Div>::new();
     let (above, below) = (NodeRef::<html::Div>::new(), NodeRef::<html::Div>::new());
     let wanted = RwSignal::new(0..FEW);
@@ -170,7 +170,7 @@ fn look_under_pointer() {
 
 /// Keeps the row under the pointer where it is when rows come or go above it. What the person brings in by hand in this
 /// tab may push it: that is looked for at the top.
-fn keep_in_place(id: WorkspaceId, ids: RwSignal<Vec<DocumentId>>) {
+fn keep_in_place(id: WorkspaceId, ids: Signal<Vec<DocumentId>>) {
     let uploads = Uploads::expect().rows(id);
     let had_uploads = StoredValue::new(false);
     // The page was scrolled from here, which the browser tells a frame later; other rows may have come by then.

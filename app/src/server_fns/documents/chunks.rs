@@ -18,5 +18,5 @@ pub async fn list_chunks(
     use services::ports::PageQuery;
     let (services, who) = ssr::signed_in()?;
     let page = PageQuery { limit: PAGE, after };
-    services.find_chunks(who.user.id, id, Some(&words), page).await.map(Wire).map_err(ssr::told)
+    services.find_chunks(who.user.id, id, None, Some(&words), page).await.map(Wire).map_err(ssr::told)
 }

@@ -220,7 +220,7 @@ mod narrow {
                 oldest_at: Timestamp::default(),
                 newest_at: Timestamp::default(),
             };
-            let page = page(&chosen, &[group.clone()], vec![group], &[]);
+            let page = page(&chosen, std::slice::from_ref(&group), vec![group.clone()], &[]);
             assert_eq!(page.note, "12 documents failed");
             assert_eq!(
                 (page.lines[0].count.as_str(), page.lines[0].about.as_str()),

@@ -60,7 +60,7 @@ fn line(entry: &domain::HistoryEntry) -> HistoryLine {
     let job = job.and_then(Result::ok);
     let title = || job.as_ref().map_or_else(|| "Job".to_owned(), crate::activity::job_title);
     let (about, told) = match entry.event.as_str() {
-        "document_status" => (text("filename"), text("error")),
+        "document_status" => (text("filename"), about_content(entry).unwrap_or_else(|| text("error"))),
         "file_progress" => (text("filename"), text("message")),
         "workspace_status" => (text("name"), text("status_message")),
         "job_update" | "job_complete" | "job_error" => (title(), text("error")),
@@ -76,5 +76,23 @@ fn line(entry: &domain::HistoryEntry) -> HistoryLine {
         from: entry.from.clone(),
         to: entry.to.clone(),
         who: entry.actor.as_ref().map(domain::Actor::words).unwrap_or_default(),
+    }
+}
+
+/// What became of the content of a document, where that is what its turn is about.
+#[cfg(feature = "ssr")]
+fn about_content(entry: &domain::HistoryEntry) -> Option<String> {
+    let document: domain::Document = serde_json::from_value(entry.data.clone()).ok()?;
+    let is = |status: Option<&str>, wanted: &str| status == Some(wanted);
+    let (from, to) = (entry.from.as_deref(), entry.to.as_deref());
+    match document.next_version {
+        Some(next) if is(to, "pending") && !is(from, "pending") => Some(format!("Version {next} was added")),
+        Some(next) if is(to, "ready") && !is(from, "ready") => {
+            Some(format!("Version {next} was not processed; version {} stays", document.version))
+        }
+        None if is(to, "ready") && is(from, "processing") && document.version > 1 => {
+            Some(format!("Version {} took its place", document.version))
+        }
+        _ => None,
     }
 }

@@ -169,6 +169,7 @@ pub fn advance(
             if !doc.embeds && job.config.embeds() {
                 control::say_skipped(&mut doc.document);
             }
+            version::take_over(doc);
             let indexed = job.config.fingerprint(doc.embeds);
             doc.document.stale = !indexed.serves(wanted);
             doc.document.indexed_with = indexed.indexed_with();
@@ -274,11 +275,11 @@ pub(super) fn end_badly(
     events: &mut Vec<Event>,
 ) -> Result<(), IllegalMove> {
     // What a re-index made is removed with its failure, and made anew by a retry.
-    doc.reached = if doc.live > 0 { Stage::Loading } else { doc.stage };
-    doc.stage = Stage::Done;
+    let stopped_at = std::mem::replace(&mut doc.stage, Stage::Done);
+    doc.reached = if doc.live > 0 { Stage::Loading } else { stopped_at };
     control::forget(doc);
     if doc.live > 0 {
-        keep_serving(doc, failure, wanted)?;
+        keep_serving(doc, stopped_at, failure, wanted)?;
     } else {
         doc.document.status = doc.document.status.go(DocumentStatus::Failed)?;
         doc.document.error = Some(failure.message.clone());
@@ -291,21 +292,34 @@ pub(super) fn end_badly(
 }
 
 /// A document that could not be indexed anew is found as it was before, which makes it ready; a warning tells the rest.
-fn keep_serving(doc: &mut DocumentState, failure: &Failure, wanted: &RagConfig) -> Result<(), IllegalMove> {
+fn keep_serving(
+    doc: &mut DocumentState,
+    stopped_at: Stage,
+    failure: &Failure,
+    wanted: &RagConfig,
+) -> Result<(), IllegalMove> {
     let d = &mut doc.document;
     if d.status == DocumentStatus::Pending {
         d.status = d.status.go(DocumentStatus::Processing)?;
     }
     d.status = d.status.go(DocumentStatus::Ready)?;
     d.stale = doc.indexed.as_ref().is_some_and(|indexed| !indexed.serves(wanted));
-    d.chunk_count = doc.live_chunks;
-    d.warnings.retain(|w| w.code != REINDEX_FAILED && w.code != REINDEX_CANCELLED);
     let (why, hint) = (failure.message.as_str(), failure.hint.as_deref());
-    let (code, sentence) = if failure.code == CANCELLED {
-        (REINDEX_CANCELLED, Sentence::ReindexCancelled)
-    } else {
-        (REINDEX_FAILED, Sentence::NotIndexedAnew { why, hint })
+    let is_cancelled = failure.code == CANCELLED;
+    let (code, sentence) = match doc.next.as_ref().map(|next| next.version) {
+        None if is_cancelled => (REINDEX_CANCELLED, Sentence::ReindexCancelled),
+        None => (REINDEX_FAILED, Sentence::NotIndexedAnew { why, hint }),
+        Some(version) if is_cancelled => {
+            (REPLACE_CANCELLED, Sentence::ReplaceCancelled { version, kept: doc.document.version })
+        }
+        Some(version) => {
+            (REPLACE_FAILED, Sentence::NotReplaced { version, kept: doc.document.version, why, hint })
+        }
     };
+    version::go_back(doc, stopped_at);
+    let d = &mut doc.document;
+    d.chunk_count = doc.live_chunks;
+    d.warnings.retain(|w| !NOT_RENEWED.contains(&w.code.as_str()));
     d.warnings.push(Warning { code: code.to_owned(), message: say(WRITTEN, &sentence) });
     Ok(())
 }

@@ -127,23 +127,6 @@ pub fn new_page(job: &JobState, upload: &Upload, url: &str, now: Timestamp) -> (
     (state, event)
 }
 
-/// The document of a page that is different now: it is read and indexed anew, and found as it was until then.
-///
-/// # Errors
-/// When it is in some job's hands.
-pub fn renew_page(
-    job: &JobState,
-    doc: &mut DocumentState,
-    upload: &Upload,
-    now: Timestamp,
-) -> Result<Told, IllegalMove> {
-    doc.document.version += 1;
-    doc.document.mime_type.clone_from(&upload.mime_type);
-    doc.document.size_bytes = upload.size_bytes;
-    doc.document.content_hash.clone_from(&upload.content_hash);
-    requeue(job, doc, now)
-}
-
 /// Whether vectors are made of what the job takes in from now on.
 fn embeds(job: &JobState) -> bool {
     let embedding = &job.job.phase_details[PhaseName::Embedding.index()];

@@ -31,11 +31,12 @@ mod report;
 mod retry_later;
 mod stall;
 mod turn;
+mod version;
 
 pub use advance::{advance, start};
 pub use crawl::{
     Discovered, PageOutcome, create_crawl, found_first, interrupt_crawl, new_page, page_begins, page_done,
-    removed, renew_page, start_crawl,
+    removed, start_crawl,
 };
 pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};
 pub use interrupt::interrupt;
@@ -44,6 +45,7 @@ pub use report::{ReportError, report, reword};
 pub use retry_later::{retries_at, waits_for_retry};
 pub use stall::{TRIES, stall};
 pub use turn::put_first;
+pub use version::{NextVersion, replace, say_duplicate};
 
 named!(
     /// How far the checkpoints of a document reach.
@@ -215,9 +217,16 @@ pub struct DocumentState {
     pub reached: Stage,
     /// What its work failed by since it last got on; it is tried three times in all.
     pub failures: Vec<String>,
+    /// The content that its run is about, while another version is the one that is found.
+    pub next: Option<NextVersion>,
 }
 
 impl DocumentState {
+    /// The version that its run is about.
+    pub fn run_version(&self) -> u32 {
+        self.next.as_ref().map_or(self.document.version, |next| next.version)
+    }
+
     /// Of the passages that have their vector, those that did not have to be embedded for it.
     fn known(&self) -> u64 {
         let known = self.document.metadata.get(KNOWN_CHUNKS).and_then(serde_json::Value::as_u64);
@@ -251,6 +260,15 @@ pub const REINDEX_FAILED: &str = "reindex_failed";
 /// Code of the warning of one whose re-index somebody cancelled.
 pub const REINDEX_CANCELLED: &str = "reindex_cancelled";
 
+/// Code of the warning of one whose next version could not be indexed.
+pub const REPLACE_FAILED: &str = "replace_failed";
+
+/// Code of the warning of one whose next version somebody cancelled.
+pub const REPLACE_CANCELLED: &str = "replace_cancelled";
+
+/// Says that the last run was for nothing: the document is found as it was before.
+const NOT_RENEWED: [&str; 4] = [REINDEX_FAILED, REINDEX_CANCELLED, REPLACE_FAILED, REPLACE_CANCELLED];
+
 /// What is known of a document when its job is made.
 pub struct Upload {
     pub id: DocumentId,
@@ -270,7 +288,22 @@ pub fn create(
     config: &RagConfig,
     now: Timestamp,
 ) -> (JobState, Vec<DocumentState>, Told) {
-    let size = (uploads.len() as u64, uploads.iter().map(|u| u.size_bytes).sum());
+    create_with((job_id, kind), user_id, workspace_id, uploads, (0, 0), config, now)
+}
+
+/// The same with so many documents besides, of so many bytes, that get their next version by it ([`replace`]). What that
+/// tells goes before the word of the job, which is the last event.
+pub fn create_with(
+    (job_id, kind): (JobId, JobKind),
+    user_id: UserId,
+    workspace_id: WorkspaceId,
+    uploads: &[Upload],
+    (replaced, bytes): (u64, u64),
+    config: &RagConfig,
+    now: Timestamp,
+) -> (JobState, Vec<DocumentState>, Told) {
+    let own: u64 = uploads.iter().map(|u| u.size_bytes).sum();
+    let size = (uploads.len() as u64 + replaced, own + bytes);
     let state = new_job(job_id, kind, user_id, workspace_id, size, config, now);
     let embeds = config.embeds();
     let documents: Vec<DocumentState> =
@@ -307,6 +340,9 @@ fn new_document(job: &Job, upload: &Upload, embeds: bool, now: Timestamp) -> Doc
             stale: false,
             indexed_with: None,
             version: 1,
+            next_version: None,
+            enabled: true,
+            tags: vec![],
             rev: 0,
             created_at: now,
             updated_at: now,
@@ -325,6 +361,7 @@ fn new_document(job: &Job, upload: &Upload, embeds: bool, now: Timestamp) -> Doc
         paused: false,
         reached: Stage::Loading,
         failures: vec![],
+        next: None,
     }
 }
 
@@ -396,7 +433,7 @@ fn new_job(
 }
 
 /// Puts a document into the queue of a job that indexes it anew: a new run of everything, beside the passages that are
-/// found meanwhile.
+/// found meanwhile. It is about the version that is found: another one that could not be indexed is given up.
 ///
 /// # Errors
 /// When it is in some other job's hands.
@@ -406,7 +443,16 @@ pub fn requeue(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Resul
         let (from, to) = (d.status.as_str(), DocumentStatus::Pending.as_str());
         return Err(IllegalMove { what: "The document", from, to, allowed: vec![] });
     }
-    d.status = d.status.go(DocumentStatus::Pending)?;
+    (doc.next, d.next_version) = (None, None);
+    begin_run(job, doc, now)
+}
+
+/// The document waits for a run over all of it.
+fn begin_run(job: &JobState, doc: &mut DocumentState, now: Timestamp) -> Result<Told, IllegalMove> {
+    let d = &mut doc.document;
+    if d.status != DocumentStatus::Pending {
+        d.status = d.status.go(DocumentStatus::Pending)?;
+    }
     d.job_id = Some(job.job.job_id);
     d.error = None;
     d.error_code = None;

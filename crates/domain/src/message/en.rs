@@ -97,7 +97,10 @@ pub(super) fn step(step: &Step, facts: &Facts) -> String {
             None => "Reading through your data…".into(),
         },
         Step::ProcessingDecision => "Processing your request…".into(),
-        Step::DuplicateFound => "Found an exact match: I've processed this before".into(),
+        Step::DuplicateFound => match &facts.similar_name {
+            Some(name) => format!("Found an exact match: {name} has the same content"),
+            None => "Found an exact match: I've processed this before".into(),
+        },
         Step::NearDuplicateFound => match facts.similarity {
             Some(s) => {
                 let percent = percent(s);
@@ -265,6 +268,15 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
         Sentence::WorkerDone { chunks } => format!("Done: {}", count(chunks, "chunk", "chunks")),
         Sentence::ReindexCancelled => {
             "Its re-indexing was cancelled, and it is found as it was before.".into()
+        }
+        Sentence::ReplaceCancelled { version, kept } => {
+            format!("Version {version} was cancelled, and version {kept} is found as before.")
+        }
+        Sentence::NotReplaced { version, kept, why, hint } => {
+            let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();
+            format!(
+                "Version {version} could not be processed, and version {kept} is found as before. {why}{hint}"
+            )
         }
         Sentence::NotIndexedAnew { why, hint } => {
             let hint = hint.map(|hint| format!(" {hint}")).unwrap_or_default();

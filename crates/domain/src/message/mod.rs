@@ -265,6 +265,17 @@ pub enum Sentence<'a> {
         chunks: u64,
     },
     ReindexCancelled,
+    /// The next version does not become ready, and the one before is found.
+    ReplaceCancelled {
+        version: u32,
+        kept: u32,
+    },
+    NotReplaced {
+        version: u32,
+        kept: u32,
+        why: &'a str,
+        hint: Option<&'a str>,
+    },
     NotIndexedAnew {
         why: &'a str,
         hint: Option<&'a str>,

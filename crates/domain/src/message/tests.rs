@@ -70,7 +70,7 @@ const CATALOGUE: [(&str, &str, &str); 31] = [
     (
         "duplicate_found",
         "Found an exact match: I've processed this before",
-        "Found an exact match: I've processed this before",
+        "Found an exact match: expenses-2024.csv has the same content",
     ),
     (
         "near_duplicate_found",

@@ -85,7 +85,7 @@ impl Services {
         out.text(",\"documents\":[").await?;
         let mut after = None;
         loop {
-            let page = self.documents.documents(user, id, page_after(after)).await?;
+            let page = self.documents.documents(user, id, None, page_after(after)).await?;
             for document in &page.items {
                 self.write_document(document, out).await?;
             }
@@ -122,7 +122,7 @@ impl Services {
         out.text(",\"chunks\":[").await?;
         let mut after = None;
         loop {
-            let page = self.documents.chunks(document.user_id, document.id, page_after(after)).await?;
+            let page = self.documents.chunks(document.user_id, document.id, None, page_after(after)).await?;
             after = out.page(page).await?;
             if after.is_none() {
                 break;

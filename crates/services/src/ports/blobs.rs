@@ -110,4 +110,7 @@ pub trait FileTypes: Send + Sync {
     /// # Errors
     /// A sentence that names the types that are taken.
     async fn detect(&self, path: &std::path::Path, head: &[u8], filename: &str) -> Result<String, String>;
+
+    /// Markdown as HTML that holds nothing but text and its structure: no script, no address, no picture, no style.
+    fn markdown(&self, text: &str) -> String;
 }

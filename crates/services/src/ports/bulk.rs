@@ -12,10 +12,12 @@ use domain::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chosen {
     These(Vec<DocumentId>),
-    /// All with that status, where one is named, whose name contains that text, where one is given.
+    /// All with that status, where one is named, whose name contains that text, and with that tag, where such
+    /// are given.
     Matching {
         status: Option<DocumentStatus>,
         name: Option<String>,
+        tag: Option<String>,
     },
 }
 
@@ -25,6 +27,8 @@ pub struct NewBulk {
     pub user_id: UserId,
     pub workspace_id: WorkspaceId,
     pub action: BulkAction,
+    /// The tag that it is about, where it is about one.
+    pub tag: Option<String>,
     pub chosen: Chosen,
     pub actor: Actor,
     /// The client's `Idempotency-Key`: a second making with the same key answers the first one's handle.

@@ -129,6 +129,9 @@ pub trait Deletions: Send + Sync {
     /// Documents that still have to go, and files of it that are no documents yet.
     async fn doomed_documents(&self, doomed: Doomed, limit: u32) -> Result<Vec<DoomedDocument>, StoreError>;
 
+    /// Where the files of all versions of a document lie, where it has more than one.
+    async fn files_of_versions(&self, document: DocumentId) -> Result<Vec<String>, StoreError>;
+
     /// Removes at most `limit` chunks of the document with their vectors and words; once there are none, the document
     /// itself. Answers whether it is gone.
     async fn remove_document(

@@ -3,15 +3,18 @@
 use super::{PageQuery, StoreError};
 use async_trait::async_trait;
 use domain::{
-    Chunk, ChunkId, Document, DocumentId, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, Job, JobId, JobKind, JobStatus, OnDuplicate, Timestamp, UserId,
+    WorkspaceId,
+    duplicates::{Known, Taken},
     event::FileProgress,
     ingest::{
         Checkpoint, ChunkMark, Stage,
         control::{Control, DocumentControl},
     },
+    labels::Edit,
     rag::RagConfig,
     report::DocumentReport,
-    resource::{Attempt, Page},
+    resource::{Attempt, Page, Version},
 };
 use std::collections::BTreeSet;
 
@@ -40,6 +43,47 @@ pub struct NewJob {
     /// Of what is sent under that key, where it can be told: with another print the key is refused.
     pub command_print: Option<String>,
     pub created_at: Timestamp,
+}
+
+/// A file of an upload, and the document that has it now.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenFile {
+    /// Of the file as it was handed in.
+    pub file: DocumentId,
+    pub document: Document,
+    pub taken: Taken,
+}
+
+impl TakenFile {
+    /// Whether the very file that was handed in is kept: not when it was skipped, or came again under a command.
+    pub fn keeps(&self, file: DocumentId) -> bool {
+        self.file == file && self.taken != Taken::Skipped
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct TakenFiles {
+    /// None when there is nothing to do, since all of them were skipped.
+    pub job: Option<Job>,
+    pub files: Vec<TakenFile>,
+}
+
+/// The file of a version of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VersionFile {
+    /// What it was called when it came.
+    pub filename: String,
+    pub mime_type: String,
+    pub blob_key: String,
+}
+
+/// A file on the disk, by what its key says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FileOf {
+    pub key: String,
+    pub document: DocumentId,
+    /// It is the text that was extracted from that version; otherwise a file that somebody sent.
+    pub text_of: Option<u32>,
 }
 
 /// A job that indexes the stale documents of a workspace anew.
@@ -88,19 +132,47 @@ pub struct Alike {
     pub shared: u64,
 }
 
-/// Reading documents.
+/// Reading documents, and what a person changes of them beside their content.
 #[async_trait]
 pub trait Documents: Send + Sync {
     async fn document(&self, user: UserId, id: DocumentId) -> Result<Option<Document>, StoreError>;
-    /// Newest first.
+    /// Newest first; with that tag, where one is named.
     async fn documents(
         &self,
         user: UserId,
         workspace: WorkspaceId,
+        tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>, StoreError>;
-    /// By ordinal.
-    async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError>;
+    /// Those that searches find, or that are made; by ordinal. Or those of a version that was replaced.
+    async fn chunks(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: Option<u32>,
+        page: PageQuery,
+    ) -> Result<Page<Chunk>, StoreError>;
+    /// Its versions, the newest first; `None` when the user has no such document.
+    async fn versions(&self, user: UserId, id: DocumentId) -> Result<Option<Vec<Version>>, StoreError>;
+    /// The file of a version; `None` also when that was given up.
+    async fn version_file(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: u32,
+    ) -> Result<Option<VersionFile>, StoreError>;
+    /// Changes what a person calls it, its tags, or whether searches find it. Emits `document_status`, and nothing for
+    /// what is so already; answers the document.
+    ///
+    /// # Errors
+    /// `NotFound` also when it is somebody else's; `Refused` when its workspace is being deleted; `Invalid`.
+    async fn edit_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        edit: Edit,
+        now: Timestamp,
+    ) -> Result<Document, StoreError>;
     /// Steps of the document's newest attempt, in the order in which they began.
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError>;
     /// The same of its attempts before that, one attempt after the other.
@@ -115,6 +187,9 @@ pub trait Documents: Send + Sync {
     ) -> Result<Vec<FileProgress>, StoreError>;
     /// Those of the documents that there are or that a file was sent ahead for, whosever they are.
     async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError>;
+    /// Those of the files that belong to something: to a version of a document that is not given up, or to a file that was
+    /// sent ahead.
+    async fn kept_files(&self, files: &[FileOf]) -> Result<BTreeSet<FileOf>, StoreError>;
     /// Where the uploaded file lies.
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError>;
 }
@@ -122,12 +197,42 @@ pub trait Documents: Send + Sync {
 /// The durable job queue. One conformance suite runs against every implementation.
 #[async_trait]
 pub trait JobStore: Send + Sync {
-    /// Makes the job, its documents and their first events in one transaction. Emits `document_status` for each
-    /// document, `job_update` and `workspace_status` (its counts changed).
+    /// Makes the job, its documents and their first events in one transaction. What the workspace has already is treated
+    /// as that says (`domain::duplicates`): skipped, or made the next version of a document, which leaves the jobs that
+    /// have it still to do. Emits `document_status` for each document, `job_update` and `workspace_status` (its counts
+    /// changed). The same command answers the job that it made before.
     ///
     /// # Errors
     /// `Refused` when a file that was sent ahead is not there any more.
-    async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError>;
+    async fn take_files(&self, new: NewJob, on_duplicate: OnDuplicate) -> Result<TakenFiles, StoreError>;
+
+    /// The same, where each file becomes a document.
+    ///
+    /// # Errors
+    /// As those of [`JobStore::take_files`].
+    async fn create_job(&self, new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
+        let taken = self.take_files(new, OnDuplicate::KeepBoth).await?;
+        let job = taken.job.ok_or(StoreError::NotFound)?;
+        Ok((job, taken.files.into_iter().map(|file| file.document).collect()))
+    }
+
+    /// Documents of the workspace that have one of the names or one of the contents, the newest first; none when the
+    /// workspace is somebody else's.
+    async fn known_files(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        names: &[&str],
+        hashes: &[&str],
+    ) -> Result<Vec<Known>, StoreError>;
+
+    /// Those of the sizes, in bytes, that a document of the workspace has; none when it is somebody else's.
+    async fn known_sizes(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        sizes: &[u64],
+    ) -> Result<BTreeSet<u64>, StoreError>;
 
     /// Makes a job of exactly the documents of the workspace that are stale: ready, in no job's hands, and indexed with
     /// other settings than the workspace has now, or by an outside worker that it had before. `None` when there is none. An external workspace has none. The documents stay as they are until

@@ -43,7 +43,10 @@ pub use exports::{ExportClaim, ExportOutcome, Exports, NewExport, OldExport};
 pub use fetcher::{FetchError, FetchRequest, Fetched, Fetcher};
 pub use history::{History, HistoryOf, HistoryQuery};
 pub use index::{Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, StoredVector};
-pub use jobs::{Alike, Claim, Documents, JobStore, NewDocument, NewJob, NewReindex, WorkerId};
+pub use jobs::{
+    Alike, Claim, Documents, FileOf, JobStore, NewDocument, NewJob, NewReindex, TakenFile, TakenFiles,
+    VersionFile, WorkerId,
+};
 pub use partial_files::{PartialFile, PartialFiles, WholeFile};
 pub use passages::{ChunkChange, Passages, Written};
 pub use rag::{Chunker, CutChunk, CutError, RagConfigs, StaleDocument};

@@ -2,7 +2,7 @@
 
 use super::{NewDocument, StoreError};
 use async_trait::async_trait;
-use domain::{DocumentId, Timestamp, UserId, WorkspaceId};
+use domain::{DocumentId, OnDuplicate, Timestamp, UserId, WorkspaceId};
 
 /// A file that comes in parts; its id is that of the document that it becomes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub struct PartialFile {
     pub content_hash: Option<String>,
     /// Once whole it becomes a document by itself, without an upload that names it.
     pub alone: bool,
+    /// What becomes of it then, where the workspace has the same already.
+    pub on_duplicate: OnDuplicate,
     pub blob_key: String,
     /// When the last part came.
     pub updated_at: Timestamp,
@@ -31,6 +33,7 @@ pub struct WholeFile {
     pub workspace_id: WorkspaceId,
     /// It becomes one by itself.
     pub alone: bool,
+    pub on_duplicate: OnDuplicate,
 }
 
 /// They leave the store as [`super::SentFiles`], or here.

@@ -2,7 +2,7 @@
 
 use super::{NewDocument, StoreError};
 use async_trait::async_trait;
-use domain::{DocumentId, Timestamp, UserId, WorkspaceId};
+use domain::{DocumentId, Timestamp, UserId, WorkspaceId, duplicates::Taken};
 
 /// A file that is durable and no document yet; its id is that of the document that it becomes.
 #[derive(Clone, Debug)]
@@ -34,6 +34,9 @@ pub trait SentFiles: Send + Sync {
         workspace: WorkspaceId,
         ids: &[DocumentId],
     ) -> Result<Vec<NewDocument>, StoreError>;
+
+    /// The document that a file went to which did not become one of its own, for as long as that is remembered.
+    async fn became(&self, user: UserId, id: DocumentId) -> Result<Option<(DocumentId, Taken)>, StoreError>;
 
     /// Forgets a file; answers where it lies.
     ///

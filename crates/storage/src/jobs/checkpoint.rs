@@ -1,6 +1,6 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
-use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell};
+use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell, versions};
 use crate::{bulk, fault::Fault, graph, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, DocumentId, Timestamp,
@@ -10,7 +10,7 @@ use services::ports::{Claim, StoreError};
 use sqlx::AssertSqlSafe;
 use std::{borrow::Cow, collections::BTreeSet, ops::Range};
 
-const CHUNK_COLUMNS: usize = 13;
+const CHUNK_COLUMNS: usize = 14;
 
 /// Of many chunks only the last part is left to write, see [`parts`]. Answers the documents of which chunks are dead by
 /// this.
@@ -58,6 +58,10 @@ pub(super) async fn commit(
             index::add_text(tx, &document, from as i64..i64::MAX).await?;
             // What this run replaces, and what failed since.
             dead = before.1.live.max(1)..document.generation;
+            if before.1.next.is_some() {
+                versions::take_over(tx, &before.1, &document, now).await?;
+                parts::retire(tx, held.document_id, before.1.live, before.1.document.version).await?;
+            }
             index::raise_version(tx, held.workspace_id).await?;
             claim::end(tx, held, "done").await?;
         }
@@ -154,7 +158,7 @@ pub(super) async fn replace_chunks(
     for part in bulk::parts(chunks, rows::PARAMETERS / 16) {
         let sql = format!(
             "INSERT INTO chunks (id, document_id, generation, ordinal, text, content_hash, page, heading, char_start, \
-             char_end, token_count, enabled, cut_hash) VALUES {}",
+             char_end, token_count, enabled, cut_hash, version) VALUES {}",
             bulk::rows(part.len(), CHUNK_COLUMNS)
         );
         let mut query = sqlx::query(AssertSqlSafe(sql));
@@ -172,7 +176,8 @@ pub(super) async fn replace_chunks(
                 .bind(rows::int(c.char_end))
                 .bind(i64::from(c.token_count))
                 .bind(i64::from(c.enabled))
-                .bind(c.cut_hash.clone());
+                .bind(c.cut_hash.clone())
+                .bind(i64::from(state.run_version()));
         }
         query.execute(&mut tx.conn).await?;
     }

@@ -1,6 +1,6 @@
 //! Leases: who works on which document, and until when. Measured by the database's clock alone.
 
-use super::{crawl, lock_document, lock_job, number, parsed, requests, rows, tell};
+use super::{crawl, lock_document, lock_job, number, parsed, requests, rows, tell, versions};
 use crate::{engine::Engine, fault::Fault, writer::Tx};
 use domain::{
     DocumentId, JobId, Timestamp, UserId,
@@ -118,7 +118,9 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
             rows::update_document(&mut tx.conn, document).await?;
         }
         let (user_id, workspace_id) = (job.job.user_id, job.job.kb_id);
+        let file = versions::file_of_run(tx, document).await?;
         let d = &document.document;
+        let (filename, blob_key) = file.unwrap_or_else(|| (d.filename.clone(), blob_key.clone()));
         claims.push(Claim {
             job_id: t.job,
             document_id: t.document,
@@ -127,10 +129,10 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
             attempt: t.attempt,
             fence: t.fence,
             stage: document.stage,
-            filename: d.filename.clone(),
-            mime_type: d.mime_type.clone(),
-            version: d.version,
-            blob_key: blob_key.clone(),
+            filename,
+            mime_type: document.next.as_ref().map_or(&d.mime_type, |next| &next.mime_type).clone(),
+            version: document.run_version(),
+            blob_key,
             rag_config: job.config.clone(),
             embeds: document.embeds,
         });

@@ -1,9 +1,13 @@
 //! A new job with its tasks: of documents that come with it, or of those that are there and stale.
 
-use super::{queue, rows, stale, tell, uploads};
+use super::{
+    input::{Sorted, sent, upload},
+    lock_document, queue, rows, stale, tell, versions, withdraw,
+};
 use crate::{bulk, commands, fault::Fault, sent_files, workspaces, writer::Tx};
 use domain::{
-    JobId, UserId, WorkspaceId, WorkspaceStatus,
+    DocumentId, JobId, OnDuplicate, UserId, WorkspaceId, WorkspaceStatus,
+    duplicates::{self, Fate, Taken},
     ingest::{self, JobState},
     provision::WorkspaceAction,
     rag::RagConfig,
@@ -15,39 +19,81 @@ use sqlx::AssertSqlSafe;
 
 const TASK_COLUMNS: usize = 10;
 
-/// Answers the id of the job: the first one's, when the same command made one before.
-pub(super) async fn create(tx: &mut Tx, new: &NewJob) -> Result<JobId, Fault> {
+/// What became of the files of an upload.
+pub(super) struct Made {
+    /// The first one's, when the same command made one before; none, when nothing was taken.
+    pub(super) job: Option<JobId>,
+    /// Each file with the document that has it now; none of a job that was made before.
+    pub(super) files: Vec<(DocumentId, DocumentId, Taken)>,
+    /// Documents of which chunks are dead by this.
+    pub(super) buried: Vec<DocumentId>,
+}
+
+pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate) -> Result<Made, Fault> {
     commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
     if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
-        return Ok(known);
+        return Ok(Made { job: Some(known), files: vec![], buried: vec![] });
     }
     let config = rag_config(tx, new.user_id, new.workspace_id).await?;
-    still_there(tx, new.workspace_id).await?;
-    let (job, documents, mut told) = ingest::create(
-        new.id,
-        new.kind,
+    let processor = still_there(tx, new.workspace_id).await?;
+    let fates = fates(tx, new, on_duplicate).await?;
+    let sorted = Sorted::of(&new.documents, &fates);
+    let mut made = Made { job: None, files: sorted.taken(new, &fates), buried: vec![] };
+    sent_files::take(tx, new.user_id, &new.documents, &made.files).await?;
+    if sorted.work.is_empty() {
+        return Ok(made);
+    }
+    let size = (sorted.replaced.len() as u64, sorted.replaced.iter().map(|(_, d)| d.size_bytes).sum());
+    let (job, mut documents, mut told) = ingest::create_with(
+        (new.id, new.kind),
         new.user_id,
         new.workspace_id,
-        &uploads(new),
+        &sorted.added.iter().map(|d| upload(d)).collect::<Vec<_>>(),
+        size,
         &config,
         new.created_at,
     );
     let ahead = queue::ahead_of_new(tx, &job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
-        let made = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
-        return made.ok_or_else(|| Fault::corrupt("a job's command"));
+        let before = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
+        let before = before.ok_or_else(|| Fault::corrupt("a job's command"))?;
+        return Ok(Made { job: Some(before), files: vec![], buried: vec![] });
     }
-    sent_files::take(tx, new.user_id, &new.documents).await?;
+    let word_of_job = told.events.pop();
+    for (document, same) in documents.iter_mut().zip(&sorted.same) {
+        if let Some(of) = same {
+            told.events.extend(ingest::say_duplicate(document, of, new.created_at));
+        }
+    }
     let keyed: Vec<_> =
-        documents.iter().zip(&new.documents).map(|(state, d)| (state, d.blob_key.as_str())).collect();
+        documents.iter().zip(&sorted.added).map(|(state, d)| (state, d.blob_key.as_str())).collect();
     rows::insert_documents(&mut tx.conn, &keyed).await?;
-    insert_tasks(tx, new, &job).await?;
+    for (id, file) in &sorted.replaced {
+        made.buried.extend(withdraw::set_free(tx, *id, new.created_at).await?);
+        let (state, _) = lock_document(tx, *id).await?.ok_or(StoreError::NotFound)?;
+        let (replaced, buries) = versions::replace(tx, &job, state, file, processor, new.created_at).await?;
+        told.events.extend(replaced.events);
+        made.buried.extend(buries.then_some(*id));
+    }
+    told.events.extend(word_of_job);
+    insert_tasks(tx, new, &sorted.work, &job).await?;
     queue::note_told(tx, new.id, ahead).await?;
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
-    Ok(new.id)
+    made.job = Some(new.id);
+    Ok(made)
+}
+
+async fn fates(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate) -> Result<Vec<Fate>, Fault> {
+    let hashes: Vec<&str> = new.documents.iter().map(|d| d.content_hash.as_str()).collect();
+    let names: Vec<&str> = match on_duplicate {
+        OnDuplicate::Replace => new.documents.iter().map(|d| d.filename.as_str()).collect(),
+        OnDuplicate::Skip | OnDuplicate::KeepBoth => vec![],
+    };
+    let known = versions::like(tx, new.workspace_id, &names, &hashes).await?;
+    Ok(duplicates::fates(&sent(&new.documents), &known, on_duplicate))
 }
 
 pub(super) async fn made_before(
@@ -64,18 +110,18 @@ pub(super) async fn made_before(
     id.map(|id| id.parse().map_err(Fault::corrupt)).transpose()
 }
 
-/// The files may have been on their way when somebody deleted the workspace.
-async fn still_there(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
-    let status: String = sqlx::query_scalar("SELECT status FROM workspaces WHERE id = $1")
+/// The files may have been on their way when somebody deleted the workspace. Answers who works on them there.
+async fn still_there(tx: &mut Tx, workspace: WorkspaceId) -> Result<Processor, Fault> {
+    let row = sqlx::query("SELECT status, processor FROM workspaces WHERE id = $1")
         .bind(workspace.to_string())
         .fetch_one(&mut tx.conn)
         .await?;
-    match status.parse().map_err(Fault::corrupt)? {
+    match rows::parsed(&row, "status")? {
         WorkspaceStatus::Deleting => {
             let refusal = WorkspaceStatus::Deleting.refuses(WorkspaceAction::Upload);
             Err(refusal.map_or(StoreError::NotFound, StoreError::from).into())
         }
-        _ => Ok(()),
+        _ => rows::parsed(&row, "processor"),
     }
 }
 
@@ -147,8 +193,8 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     Ok(Some(new.id))
 }
 
-async fn insert_tasks(tx: &mut Tx, new: &NewJob, job: &JobState) -> Result<(), Fault> {
-    let placed: Vec<_> = (0i64..).zip(&new.documents).collect();
+async fn insert_tasks(tx: &mut Tx, new: &NewJob, work: &[DocumentId], job: &JobState) -> Result<(), Fault> {
+    let placed: Vec<_> = (0i64..).zip(work).collect();
     for part in bulk::parts(&placed, rows::PARAMETERS / 16) {
         let sql = format!(
             "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
@@ -160,7 +206,7 @@ async fn insert_tasks(tx: &mut Tx, new: &NewJob, job: &JobState) -> Result<(), F
             query = query
                 .bind(new.id.to_string())
                 .bind(i64::from(job.job.attempt))
-                .bind(document.id.to_string())
+                .bind(document.to_string())
                 .bind(*place)
                 .bind(new.user_id.to_string())
                 .bind(job.turn_at.micros())

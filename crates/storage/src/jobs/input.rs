@@ -1,6 +1,10 @@
 //! What every store does to its input before the rules see it, so that all of them keep the same.
 
-use domain::ingest::{Checkpoint, Upload};
+use domain::{
+    DocumentId,
+    duplicates::{Fate, Same, Sent, Taken},
+    ingest::{Checkpoint, Upload},
+};
 use services::ports::{NewDocument, NewJob};
 
 /// PostgreSQL cannot keep the character NUL in a text, and a damaged file may well yield it. It becomes the replacement
@@ -66,17 +70,70 @@ pub(crate) fn clean_checkpoint(checkpoint: &mut Checkpoint) {
     }
 }
 
-pub(crate) fn uploads(new: &NewJob) -> Vec<Upload> {
-    new.documents
-        .iter()
-        .map(|d| Upload {
-            id: d.id,
-            filename: d.filename.clone(),
-            mime_type: d.mime_type.clone(),
-            size_bytes: d.size_bytes,
-            content_hash: d.content_hash.clone(),
-        })
-        .collect()
+pub(crate) fn upload(d: &NewDocument) -> Upload {
+    Upload {
+        id: d.id,
+        filename: d.filename.clone(),
+        mime_type: d.mime_type.clone(),
+        size_bytes: d.size_bytes,
+        content_hash: d.content_hash.clone(),
+    }
+}
+
+/// The files of an upload, as far as it matters for duplicates.
+pub(crate) fn sent(documents: &[NewDocument]) -> Vec<Sent<'_>> {
+    documents.iter().map(|d| Sent { filename: &d.filename, content_hash: &d.content_hash }).collect()
+}
+
+/// The files of an upload by what is to be made of them.
+#[derive(Default)]
+pub(crate) struct Sorted<'a> {
+    pub(crate) added: Vec<&'a NewDocument>,
+    /// Of each that is added, what the document is called that has the same content.
+    pub(crate) same: Vec<Option<String>>,
+    pub(crate) replaced: Vec<(DocumentId, &'a NewDocument)>,
+    /// The documents that there is work on, in the order of the files.
+    pub(crate) work: Vec<DocumentId>,
+}
+
+impl<'a> Sorted<'a> {
+    pub(crate) fn of(documents: &'a [NewDocument], fates: &[Fate]) -> Self {
+        let mut sorted = Self::default();
+        for (document, fate) in documents.iter().zip(fates) {
+            match fate {
+                Fate::Add { same } => {
+                    sorted.added.push(document);
+                    sorted.same.push(same.as_ref().map(|same| match same {
+                        Same::Document(known) => known.filename.clone(),
+                        Same::File(place) => documents[*place].filename.clone(),
+                    }));
+                    sorted.work.push(document.id);
+                }
+                Fate::Replace { document: id, .. } => {
+                    sorted.replaced.push((*id, document));
+                    sorted.work.push(*id);
+                }
+                Fate::Skip(_) => {}
+            }
+        }
+        sorted
+    }
+
+    /// Each file with the document that has it now.
+    pub(crate) fn taken(&self, new: &NewJob, fates: &[Fate]) -> Vec<(DocumentId, DocumentId, Taken)> {
+        let mut taken: Vec<(DocumentId, DocumentId, Taken)> = vec![];
+        for (file, fate) in new.documents.iter().zip(fates) {
+            let (document, outcome) = match fate {
+                Fate::Add { .. } => (file.id, Taken::Added),
+                Fate::Replace { document, .. } => (*document, Taken::Replaced),
+                Fate::Skip(Same::Document(known)) => (known.id, Taken::Skipped),
+                // It goes before this one.
+                Fate::Skip(Same::File(place)) => (taken[*place].1, Taken::Skipped),
+            };
+            taken.push((file.id, document, outcome));
+        }
+        taken
+    }
 }
 
 /// A lease ends that many microseconds after it was given.

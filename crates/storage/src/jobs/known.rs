@@ -67,6 +67,16 @@ pub(super) async fn most_alike(store: &Store, claim: &Claim) -> Result<Option<Al
 }
 
 pub(super) async fn namesake(store: &Store, claim: &Claim) -> Result<Option<(DocumentId, u32)>, Fault> {
+    // A later version is held against the one that it replaces.
+    let own: Option<i64> =
+        sqlx::query_scalar("SELECT version FROM documents WHERE id = $1 AND live > 0 AND next_version = $2")
+            .bind(claim.document_id.to_string())
+            .bind(i64::from(claim.version))
+            .fetch_optional(store.readers())
+            .await?;
+    if let Some(version) = own {
+        return Ok(Some((claim.document_id, u32::try_from(version).map_err(Fault::corrupt)?)));
+    }
     let row = sqlx::query(
         "SELECT id, version FROM documents WHERE workspace_id = $1 AND filename = $2 AND id <> $3 \
          AND status = 'ready' AND live > 0 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 1",

@@ -1,7 +1,7 @@
 //! An action over many documents, carried out for some of them: by the very functions that do it for one. What is refused
 //! of one of them stops none of the others.
 
-use super::{control, parsed, queue, rows, tell, withdraw};
+use super::{control, edit, parsed, queue, rows, tell, withdraw};
 use crate::{bulk, fault::Fault, workspaces, writer::Tx};
 use domain::{
     BulkId, DocumentId, JobId, Timestamp, UserId, WorkspaceId,
@@ -10,6 +10,7 @@ use domain::{
         self,
         control::{Control, DocumentControl, Retry, RetryScope},
     },
+    labels::Edit,
     provision::WorkspaceAction,
     rag::RagConfig,
     status::Processor,
@@ -26,11 +27,13 @@ const TOGETHER: i64 = 1_000;
 
 /// What an action is about.
 #[derive(Clone, Copy)]
-pub(crate) struct Of {
+pub(crate) struct Of<'a> {
     pub(crate) bulk: BulkId,
     pub(crate) user: UserId,
     pub(crate) workspace: WorkspaceId,
     pub(crate) action: BulkAction,
+    /// The tag that it is about.
+    pub(crate) tag: Option<&'a str>,
 }
 
 /// What became of some documents, by their places.
@@ -45,7 +48,7 @@ pub(crate) struct Carried {
 /// an index made anew takes all that are left.
 pub(crate) async fn carry_out(
     tx: &mut Tx,
-    of: Of,
+    of: Of<'_>,
     next: &[(i64, DocumentId)],
     jobs: &[JobId],
     since: Timestamp,
@@ -81,7 +84,7 @@ fn outcome_of(done: Result<(), Fault>) -> Result<Outcome, Fault> {
 
 async fn one(
     tx: &mut Tx,
-    of: Of,
+    of: Of<'_>,
     document: DocumentId,
     job: JobId,
     since: Timestamp,
@@ -96,6 +99,10 @@ async fn one(
             withdraw::put_back(tx, of.user, document, job, since, now).await?;
             return Ok(vec![]);
         }
+        BulkAction::Enable | BulkAction::Disable | BulkAction::Tag | BulkAction::Untag => {
+            edit(tx, of.user, document, &edit_of(of), now).await?;
+            return Ok(vec![]);
+        }
         BulkAction::Pause => DocumentControl::Pause,
         BulkAction::Resume => DocumentControl::Resume,
         _ => DocumentControl::Cancel { keep_results: true },
@@ -103,8 +110,17 @@ async fn one(
     Ok(control::document(tx, of.user, document, wanted, now).await?.1)
 }
 
+fn edit_of(of: Of<'_>) -> Edit {
+    let tag: Vec<String> = of.tag.map(str::to_owned).into_iter().collect();
+    match of.action {
+        BulkAction::Tag => Edit { add_tags: tag, ..Edit::default() },
+        BulkAction::Untag => Edit { remove_tags: tag, ..Edit::default() },
+        action => Edit { enabled: Some(action == BulkAction::Enable), ..Edit::default() },
+    }
+}
+
 /// One of another workspace is not there.
-async fn is_of(tx: &mut Tx, of: Of, document: DocumentId) -> Result<(), Fault> {
+async fn is_of(tx: &mut Tx, of: Of<'_>, document: DocumentId) -> Result<(), Fault> {
     let found: Option<String> =
         sqlx::query_scalar("SELECT id FROM documents WHERE id = $1 AND workspace_id = $2 AND user_id = $3")
             .bind(document.to_string())
@@ -118,7 +134,7 @@ async fn is_of(tx: &mut Tx, of: Of, document: DocumentId) -> Result<(), Fault> {
 /// A retry is an attempt of a job: all of its documents that are meant go into the same one.
 async fn retry(
     tx: &mut Tx,
-    of: Of,
+    of: Of<'_>,
     next: &[(i64, DocumentId)],
     carried: &mut Carried,
     now: Timestamp,
@@ -184,7 +200,7 @@ const IDLE: &str = "FROM bulk_items i JOIN documents d ON d.id = i.document_id \
         AND j.status IN ('pending', 'running', 'paused'))";
 
 /// One job for all of them, which are only listed in it: a claim takes each when its turn comes.
-async fn reindex(tx: &mut Tx, of: Of, job: JobId, now: Timestamp) -> Result<Vec<(i64, Outcome)>, Fault> {
+async fn reindex(tx: &mut Tx, of: Of<'_>, job: JobId, now: Timestamp) -> Result<Vec<(i64, Outcome)>, Fault> {
     let workspace = workspaces::load_locked(tx, of.workspace).await?.ok_or(StoreError::NotFound)?;
     let may = workspace.status.refuses(WorkspaceAction::Upload).is_none()
         && workspace.processor == Processor::Builtin;

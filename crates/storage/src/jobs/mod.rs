@@ -7,6 +7,7 @@ mod claim;
 mod control;
 mod crawl;
 mod create;
+mod edit;
 mod input;
 mod interrupted;
 mod known;
@@ -21,11 +22,13 @@ mod rows;
 mod stale;
 mod stall;
 pub(crate) mod standing;
+mod versions;
 mod withdraw;
 mod words;
 
+pub(crate) use edit::edit;
 pub(crate) use input::{
-    clean, clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, uploads,
+    Sorted, clean, clean_checkpoint, clean_document, clean_job, clean_option, lease_micros, sent, upload,
 };
 pub(crate) use many::{Of, carry_out};
 pub(crate) use parts::drop_all_dead;
@@ -43,9 +46,11 @@ use crate::{
     writer::Tx,
 };
 use async_trait::async_trait;
+use create::Made;
 use domain::{
-    Chunk, ChunkId, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, Timestamp, UserId,
-    WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, OnDuplicate, Timestamp,
+    UserId, WorkspaceId,
+    duplicates::{Known, Taken},
     ingest::{
         Checkpoint, ChunkMark, DocumentState, JobState, Told,
         control::{Control, DocumentControl},
@@ -54,9 +59,14 @@ use domain::{
     resource::{Attempt, Page},
 };
 use rows::{JOB, QUEUE_POSITION, shown_job};
-use services::ports::{Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, WorkerId};
+use services::ports::{
+    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, TakenFile, TakenFiles, WorkerId,
+};
 use sqlx::{AssertSqlSafe, Row};
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The job, kept from everybody else until the transaction ends.
 pub(crate) async fn lock_job(tx: &mut Tx, id: JobId) -> Result<Option<JobState>, Fault> {
@@ -99,6 +109,12 @@ pub(crate) async fn tell(
         tx.emit(user, Event::WorkspaceStatus(workspace), now);
     }
     Ok(())
+}
+
+/// What became of a file whose job was made before.
+pub(crate) fn taken_before(document: &Document) -> Taken {
+    let is_later = document.version > 1 || document.next_version.is_some();
+    if is_later { Taken::Replaced } else { Taken::Added }
 }
 
 impl Store {
@@ -234,16 +250,58 @@ impl Store {
 
 #[async_trait]
 impl JobStore for Store {
-    async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
+    async fn take_files(&self, mut new: NewJob, on_duplicate: OnDuplicate) -> Result<TakenFiles, StoreError> {
         clean_job(&mut new);
         let user = new.user_id;
         let written = self
             .writer()
-            .write_for(user, "create job", new, |tx, new| Box::pin(create::create(tx, new)))
+            .write_for(user, "create job", (new, on_duplicate), |tx, (new, on_duplicate)| {
+                Box::pin(create::create(tx, new, *on_duplicate))
+            })
             .await?;
+        let Made { job, mut files, buried } = written.value;
+        parts::drop_all_dead(self, user, &buried).await;
         // Read back: only what is committed has its revs, and a job that was made before has gone on since.
-        let job = self.read_job(user, written.value).await?.ok_or(StoreError::NotFound)?;
-        Ok((job, self.documents_of_job(written.value).await?))
+        let (job, mut documents) = match job {
+            Some(id) => {
+                let job = self.read_job(user, id).await?.ok_or(StoreError::NotFound)?;
+                (Some(job), self.documents_of_job(id).await?)
+            }
+            None => (None, vec![]),
+        };
+        if files.is_empty() {
+            files = documents.iter().map(|d| (d.id, d.id, taken_before(d))).collect();
+        }
+        for (_, id, _) in files.iter().filter(|(_, _, taken)| *taken == Taken::Skipped) {
+            if !documents.iter().any(|d| d.id == *id) {
+                documents.extend(self.read_document(user, *id).await?);
+            }
+        }
+        let by_id: BTreeMap<DocumentId, Document> = documents.into_iter().map(|d| (d.id, d)).collect();
+        let file = |(file, id, taken): (DocumentId, DocumentId, Taken)| {
+            Some(TakenFile { file, document: by_id.get(&id)?.clone(), taken })
+        };
+        // A document that somebody deleted since is not told any more.
+        Ok(TakenFiles { job, files: files.into_iter().filter_map(file).collect() })
+    }
+
+    async fn known_files(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        names: &[&str],
+        hashes: &[&str],
+    ) -> Result<Vec<Known>, StoreError> {
+        Ok(versions::read_like(self, user, workspace, names, hashes).await?)
+    }
+
+    async fn known_sizes(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        sizes: &[u64],
+    ) -> Result<BTreeSet<u64>, StoreError> {
+        Ok(versions::read_sizes(self, user, workspace, sizes).await?)
     }
 
     async fn reindex(&self, mut new: NewReindex) -> Result<Option<Job>, StoreError> {

@@ -2,7 +2,7 @@
 //! All parts but the last are written ahead of the checkpoint that tells of them, each under the lease's fence. Nobody
 //! reads them before that checkpoint. A part that is there already, from a worker that died, is replaced.
 
-use super::{checkpoint, claim, lock_document};
+use super::{checkpoint, claim, lock_document, versions};
 use crate::{fault::Fault, index, open::Store, writer::Tx};
 use domain::{
     DocumentId, UserId,
@@ -144,7 +144,7 @@ async fn remove_surplus(store: &Store, claim: &Claim, chunks: &[NewChunk]) -> Re
 async fn remove(tx: &mut Tx, document: DocumentId, generation: i64, from: i64) -> Result<usize, Fault> {
     let gone = sqlx::query(
         "DELETE FROM chunks WHERE id IN (SELECT id FROM chunks \
-         WHERE document_id = $1 AND generation = $2 AND ordinal >= $3 LIMIT $4)",
+         WHERE document_id = $1 AND generation = $2 AND ordinal >= $3 ORDER BY ordinal LIMIT $4)",
     )
     .bind(document.to_string())
     .bind(generation)
@@ -170,6 +170,20 @@ pub(super) async fn bury(tx: &mut Tx, document: DocumentId, runs: Range<u32>) ->
     Ok(())
 }
 
+/// The same of the run that the version before made: its passages are kept as those of an old version.
+pub(super) async fn retire(tx: &mut Tx, document: DocumentId, run: u32, version: u32) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO dead_chunks (document_id, generation, version) VALUES ($1, $2, $3) \
+         ON CONFLICT (document_id, generation) DO NOTHING",
+    )
+    .bind(document.to_string())
+    .bind(i64::from(run))
+    .bind(i64::from(version))
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}
+
 /// Removes a part of a document's dead chunks. Answers 0 when there was nothing left to do.
 pub(super) async fn drop_dead(
     store: &Store,
@@ -180,12 +194,16 @@ pub(super) async fn drop_dead(
         .writer()
         .write_for(user, "dead chunks", document, |tx, document| {
             Box::pin(async move {
-                let generation: Option<i64> =
-                    sqlx::query_scalar("SELECT generation FROM dead_chunks WHERE document_id = $1 LIMIT 1")
+                let row =
+                    sqlx::query("SELECT generation, version FROM dead_chunks WHERE document_id = $1 LIMIT 1")
                         .bind(document.to_string())
                         .fetch_optional(&mut tx.conn)
                         .await?;
-                let Some(generation) = generation else { return Ok(0) };
+                let Some(row) = row else { return Ok(0) };
+                let generation: i64 = row.try_get("generation")?;
+                if row.try_get::<i64, _>("version")? > 0 {
+                    versions::keep_part(tx, *document, generation, PART).await?;
+                }
                 let gone = remove(tx, *document, generation, 0).await?;
                 if gone < PART {
                     sqlx::query("DELETE FROM dead_chunks WHERE document_id = $1 AND generation = $2")

@@ -33,12 +33,12 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at, \
     documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with, \
     documents.held_back, documents.requested, documents.paused, documents.reached, documents.failures, \
-    documents.graphed";
-const DOCUMENT_COLUMNS: usize = 41;
+    documents.graphed, documents.next_version, documents.next_content, documents.enabled, documents.tags";
+const DOCUMENT_COLUMNS: usize = 45;
 
 pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
     chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled, \
-    chunks.cut_hash";
+    chunks.cut_hash, chunks.version";
 
 /// Parameters of one statement, about.
 pub(super) const PARAMETERS: usize = 512;
@@ -236,6 +236,9 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         stale: row.try_get::<i64, _>("stale")? != 0,
         indexed_with: indexed.as_ref().and_then(Fingerprint::indexed_with),
         version: number(row, "version")?,
+        next_version: maybe_number(row, "next_version")?,
+        enabled: row.try_get::<i64, _>("enabled")? != 0,
+        tags: json(row, "tags")?,
         rev: number(row, "rev")?,
         created_at: moment(row, "created_at")?,
         updated_at: moment(row, "updated_at")?,
@@ -256,6 +259,10 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         paused: row.try_get::<i64, _>("paused")? != 0,
         reached: parsed(row, "reached")?,
         failures: json(row, "failures")?,
+        next: row
+            .try_get::<Option<String>, _>("next_content")?
+            .map(|text| serde_json::from_str(&text))
+            .transpose()?,
     })
 }
 
@@ -272,6 +279,7 @@ pub(crate) fn chunk(row: &AnyRow) -> Result<Chunk, Fault> {
         token_count: number(row, "token_count")?,
         enabled: row.try_get::<i64, _>("enabled")? != 0,
         edited: row.try_get::<Option<String>, _>("cut_hash")?.is_some(),
+        version: number(row, "version")?,
     })
 }
 
@@ -288,7 +296,7 @@ fn graphed(state: &DocumentState) -> i64 {
     i64::from(state.indexed.as_ref().is_some_and(|indexed| indexed.graph))
 }
 
-fn json_text(value: &impl Serialize) -> Result<String, Fault> {
+pub(super) fn json_text(value: &impl Serialize) -> Result<String, Fault> {
     Ok(serde_json::to_string(value)?)
 }
 
@@ -433,14 +441,19 @@ pub(super) async fn insert_documents(
                 .bind(i64::from(state.paused))
                 .bind(state.reached.as_str())
                 .bind(json_text(&state.failures)?)
-                .bind(graphed(state));
+                .bind(graphed(state))
+                .bind(d.next_version.map(i64::from))
+                .bind(state.next.as_ref().map(json_text).transpose()?)
+                .bind(i64::from(d.enabled))
+                .bind(json_text(&d.tags)?);
         }
         query.execute(&mut *conn).await?;
     }
     Ok(())
 }
 
-/// Writes what may have changed. `rev` is written by the writer, with the seq of the event.
+/// Writes what work may have changed. `rev` is written by the writer, with the seq of the event; what the content is says
+/// `versions::take_over`.
 pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentState) -> Result<(), Fault> {
     let d = &state.document;
     sqlx::query(
@@ -448,7 +461,8 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
          chunk_count = $8, progress = $9, step = $10, message = $11, metadata = $12, attempt = $13, stale = $14, \
          version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
          updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26, \
-         held_back = $27, requested = $28, paused = $29, reached = $30, failures = $31, graphed = $32 WHERE id = $1",
+         held_back = $27, requested = $28, paused = $29, reached = $30, failures = $31, graphed = $32, \
+         next_version = $33, next_content = $34 WHERE id = $1",
     )
     .bind(d.id.to_string())
     .bind(d.job_id.map(|id| id.to_string()))
@@ -482,6 +496,8 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
     .bind(state.reached.as_str())
     .bind(json_text(&state.failures)?)
     .bind(graphed(state))
+    .bind(d.next_version.map(i64::from))
+    .bind(state.next.as_ref().map(json_text).transpose()?)
     .execute(conn)
     .await?;
     Ok(())

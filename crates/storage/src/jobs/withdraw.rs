@@ -79,11 +79,28 @@ pub(super) async fn take_out(
     Ok((deleted, buried))
 }
 
+/// Takes a document out of the jobs that have it still to do, as it gets another content; whoever has it in hand writes
+/// nothing more. Answers the documents of which chunks are dead by this.
+pub(super) async fn set_free(tx: &mut Tx, id: DocumentId, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
+    let (state, _) = lock_document(tx, id).await?.ok_or(StoreError::NotFound)?;
+    let mut buried = vec![];
+    let jobs = jobs_with(tx, id).await?;
+    if !jobs.is_empty() {
+        tx.signal(Signal::Requested);
+    }
+    for job in jobs {
+        if let Some(job) = lock_job(tx, job).await? {
+            buried.extend(leave(tx, job, &state, now).await?);
+        }
+    }
+    Ok(buried)
+}
+
 fn stands(job: &JobState) -> bool {
     job.job.status == JobStatus::Paused || job.job.requested == Some(JobRequest::Pause)
 }
 
-async fn changeable(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
+pub(super) async fn changeable(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
     let status: Option<String> = sqlx::query_scalar("SELECT status FROM workspaces WHERE id = $1")
         .bind(workspace.to_string())
         .fetch_optional(&mut tx.conn)

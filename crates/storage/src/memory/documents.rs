@@ -1,15 +1,19 @@
 //! Reading documents, in memory.
 
 use super::{MemoryStore, State};
-use crate::page::{Cursor, limit_of, paged};
+use crate::{
+    jobs::clean_option,
+    page::{Cursor, limit_of, paged},
+};
 use async_trait::async_trait;
 use domain::{
-    Chunk, Document, DocumentId, JobId, UserId, WorkspaceId,
+    Chunk, Document, DocumentId, JobId, Timestamp, UserId, WorkspaceId,
     event::{Event, FileProgress},
     ingest::NewChunk,
-    resource::Page,
+    labels::Edit,
+    resource::{Page, Version},
 };
-use services::ports::{Documents, EventLog, LoggedEvent, PageQuery, StoreError};
+use services::ports::{Documents, EventLog, FileOf, LoggedEvent, PageQuery, StoreError, VersionFile};
 use std::collections::BTreeSet;
 
 impl State {
@@ -18,7 +22,7 @@ impl State {
     }
 }
 
-pub(super) fn chunk_of(document_id: DocumentId, new: &NewChunk) -> Chunk {
+pub(super) fn chunk_of(document_id: DocumentId, version: u32, new: &NewChunk) -> Chunk {
     Chunk {
         id: new.id,
         document_id,
@@ -31,6 +35,7 @@ pub(super) fn chunk_of(document_id: DocumentId, new: &NewChunk) -> Chunk {
         token_count: new.token_count,
         enabled: new.enabled,
         edited: new.cut_hash.is_some(),
+        version,
     }
 }
 
@@ -49,6 +54,7 @@ impl Documents for MemoryStore {
         &self,
         user: UserId,
         workspace: WorkspaceId,
+        tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>, StoreError> {
         let after = Cursor::before(&page)?;
@@ -60,6 +66,7 @@ impl Documents for MemoryStore {
             .values()
             .map(|row| &row.state.document)
             .filter(|d| d.user_id == user && d.workspace_id == workspace)
+            .filter(|d| tag.is_none_or(|tag| d.tags.iter().any(|t| t == tag)))
             .filter(|d| place(d) < (after.number, after.id.clone()))
             .collect();
         documents.sort_by_key(|d| std::cmp::Reverse(place(d)));
@@ -67,13 +74,25 @@ impl Documents for MemoryStore {
         Ok(paged(rows, limit, |d: &Document| Cursor::new(d.created_at.micros(), d.id)))
     }
 
-    async fn chunks(&self, user: UserId, id: DocumentId, page: PageQuery) -> Result<Page<Chunk>, StoreError> {
+    async fn chunks(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: Option<u32>,
+        page: PageQuery,
+    ) -> Result<Page<Chunk>, StoreError> {
         let after = Cursor::behind(&page)?.number;
         let limit = limit_of(&page);
         let state = self.lock();
+        let mut of = 1;
         let chunks = match state.document_of(user, id) {
+            Some(row) if version.is_some_and(|version| version != row.state.document.version) => {
+                of = version.unwrap_or_default();
+                state.old_chunks.get(&(id, of)).map(Vec::as_slice).unwrap_or_default()
+            }
             Some(row) => {
                 let shown = if row.state.live > 0 { row.state.live } else { row.state.generation };
+                of = row.state.document.version;
                 state.chunks.get(&(id, shown)).map(Vec::as_slice).unwrap_or_default()
             }
             None => &[],
@@ -82,9 +101,88 @@ impl Documents for MemoryStore {
             .iter()
             .filter(|c| i64::from(c.ordinal) > after)
             .take(limit as usize + 1)
-            .map(|c| chunk_of(id, c))
+            .map(|c| chunk_of(id, of, c))
             .collect();
         Ok(paged(rows, limit, |c: &Chunk| Cursor::new(i64::from(c.ordinal), c.id)))
+    }
+
+    async fn versions(&self, user: UserId, id: DocumentId) -> Result<Option<Vec<Version>>, StoreError> {
+        let state = self.lock();
+        Ok(state.document_of(user, id).map(|row| state.versions_of(row)))
+    }
+
+    async fn version_file(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        version: u32,
+    ) -> Result<Option<VersionFile>, StoreError> {
+        let state = self.lock();
+        let Some(row) = state.document_of(user, id) else { return Ok(None) };
+        let d = &row.state.document;
+        let file = |filename: &str, mime_type: &str, blob_key: &str| VersionFile {
+            filename: filename.to_owned(),
+            mime_type: mime_type.to_owned(),
+            blob_key: blob_key.to_owned(),
+        };
+        Ok(match state.versions.get(&(id, version)) {
+            Some(found) if found.served || d.next_version == Some(version) => {
+                Some(file(&found.version.filename, &found.version.mime_type, &found.blob_key))
+            }
+            None if version == d.version => Some(file(&d.filename, &d.mime_type, &row.blob_key)),
+            _ => None,
+        })
+    }
+
+    async fn edit_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        mut edit: Edit,
+        now: Timestamp,
+    ) -> Result<Document, StoreError> {
+        clean_option(&mut edit.filename);
+        let mut state = self.lock();
+        let before = state.document_of(user, id).ok_or(StoreError::NotFound)?.state.document.clone();
+        let mut after = before.clone();
+        if edit.apply(&mut after, now)? {
+            if after.filename != before.filename {
+                state.note_present(id);
+            }
+            if let Some(row) = state.documents.get_mut(&id) {
+                row.state.document = after.clone();
+            }
+            let logged = state.emit(user, Event::DocumentStatus(after), now)?;
+            self.publish(vec![logged]);
+        }
+        Ok(state.document_of(user, id).ok_or(StoreError::NotFound)?.state.document.clone())
+    }
+
+    async fn kept_files(&self, files: &[FileOf]) -> Result<BTreeSet<FileOf>, StoreError> {
+        let state = self.lock();
+        let is_kept = |file: &&FileOf| {
+            let of = |(id, version): &(DocumentId, u32), served: bool| {
+                let next = state.documents.get(id).and_then(|row| row.state.document.next_version);
+                served || next == Some(*version)
+            };
+            let kept = state.versions.iter().filter(|(key, row)| of(key, row.served));
+            let present = state.documents.get(&file.document);
+            match file.text_of {
+                Some(version) => {
+                    let is_own = |row: &super::DocumentRow| {
+                        let d = &row.state.document;
+                        d.version == version || d.next_version == Some(version)
+                    };
+                    present.is_some_and(is_own)
+                        || kept.map(|(key, _)| *key).any(|key| key == (file.document, version))
+                }
+                None => {
+                    present.is_some_and(|row| row.blob_key == file.key)
+                        || kept.map(|(_, row)| &row.blob_key).any(|key| *key == file.key)
+                }
+            }
+        };
+        Ok(files.iter().filter(is_kept).cloned().collect())
     }
 
     async fn steps(&self, user: UserId, id: DocumentId) -> Result<Vec<FileProgress>, StoreError> {

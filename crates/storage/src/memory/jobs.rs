@@ -1,14 +1,15 @@
 //! The job store, in memory.
 
-use super::{DocumentRow, JobRow, MemoryStore, Task, TaskStatus, control::is_cancelled, documents::chunk_of};
+use super::{JobRow, MemoryStore, Task, TaskStatus, control::is_cancelled, documents::chunk_of};
 use crate::{
-    jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, uploads},
+    jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, taken_before},
     page::{Cursor, limit_of, paged},
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
-    WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, OnDuplicate,
+    Timestamp, UserId, WorkspaceId,
+    duplicates::{Known, Taken},
     ingest::{
         self, Checkpoint, ChunkMark, NewChunk, Stage, Told,
         control::{self, Control, DocumentControl},
@@ -18,7 +19,10 @@ use domain::{
     resource::{Attempt, Page},
     status::Processor,
 };
-use services::ports::{Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, WorkerId};
+use services::ports::{
+    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, TakenFile, TakenFiles,
+    WorkerId,
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +49,7 @@ impl MemoryStore {
 
 #[async_trait]
 impl JobStore for MemoryStore {
-    async fn create_job(&self, mut new: NewJob) -> Result<(Job, Vec<Document>), StoreError> {
+    async fn take_files(&self, mut new: NewJob, on_duplicate: OnDuplicate) -> Result<TakenFiles, StoreError> {
         clean_job(&mut new);
         let mut state = self.lock();
         if let (Some(command), Some(print)) = (&new.command_id, &new.command_print)
@@ -54,36 +58,52 @@ impl JobStore for MemoryStore {
             return Err(StoreError::OtherCommand);
         }
         if let Some(row) = state.made_before(new.user_id, new.command_id.as_deref()) {
-            return Ok((state.shown(row), state.documents_of_job(row.state.job.job_id)));
+            let documents = state.documents_of_job(row.state.job.job_id).into_iter();
+            let file = |document: Document| TakenFile {
+                file: document.id,
+                taken: taken_before(&document),
+                document,
+            };
+            return Ok(TakenFiles { job: Some(state.shown(row)), files: documents.map(file).collect() });
         }
-        let (_, rag_config) = state
-            .workspaces
-            .get(&new.workspace_id)
-            .filter(|(w, _)| w.user_id == new.user_id)
-            .ok_or(StoreError::NotFound)?;
-        let (job, documents, told) = ingest::create(
-            new.id,
-            new.kind,
-            new.user_id,
-            new.workspace_id,
-            &uploads(&new),
-            rag_config,
-            new.created_at,
-        );
-        for (place, (document, upload)) in documents.into_iter().zip(&new.documents).enumerate() {
-            state.tasks.insert((new.id, job.job.attempt, upload.id), Task::waiting(place));
-            let row = DocumentRow { state: document, blob_key: upload.blob_key.clone() };
-            state.documents.insert(upload.id, row);
-        }
+        let (job, files, logged) = state.take_files(&new, on_duplicate, self.clock.now())?;
         if let (Some(command), Some(print)) = (&new.command_id, new.command_print) {
             state.commands.insert((new.user_id, command.clone()), print);
         }
-        let told = state.add_job(job, new.command_id, told);
-        let logged = state.tell(new.user_id, new.workspace_id, told, new.created_at)?;
         self.publish(logged);
         self.bus.publish(Signal::WorkReady);
-        let row = state.jobs.get(&new.id).ok_or(StoreError::NotFound)?;
-        Ok((state.shown(row), state.documents_of_job(new.id)))
+        let file = |(file, id, taken): (DocumentId, DocumentId, Taken)| {
+            let document = state.documents.get(&id)?.state.document.clone();
+            Some(TakenFile { file, document, taken })
+        };
+        let files = files.into_iter().filter_map(file).collect();
+        let job = job.and_then(|id| state.jobs.get(&id)).map(|row| state.shown(row));
+        Ok(TakenFiles { job, files })
+    }
+
+    async fn known_files(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        names: &[&str],
+        hashes: &[&str],
+    ) -> Result<Vec<Known>, StoreError> {
+        let state = self.lock();
+        let is_own = state.workspaces.get(&workspace).is_some_and(|(w, _)| w.user_id == user);
+        Ok(if is_own { state.like(workspace, names, hashes) } else { vec![] })
+    }
+
+    async fn known_sizes(
+        &self,
+        user: UserId,
+        workspace: WorkspaceId,
+        sizes: &[u64],
+    ) -> Result<BTreeSet<u64>, StoreError> {
+        let state = self.lock();
+        let of = state.documents.values().map(|row| &row.state);
+        let own = of.filter(|s| s.document.workspace_id == workspace && s.document.user_id == user);
+        let all = own.flat_map(|s| [Some(s.document.size_bytes), s.next.as_ref().map(|n| n.size_bytes)]);
+        Ok(all.flatten().filter(|size| sizes.contains(size)).collect())
     }
 
     async fn reindex(&self, mut new: NewReindex) -> Result<Option<Job>, StoreError> {
@@ -288,6 +308,7 @@ impl JobStore for MemoryStore {
         let (_, wanted) = state.workspaces.get(&claim.workspace_id).ok_or(StoreError::NotFound)?;
         let told = ingest::advance(&mut job, &mut document, &checkpoint, wanted, now)?;
         let (run, live) = (document.generation, document.live);
+        let before = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
         let mut ends = false;
         let task = state.held(claim)?;
         task.progress_at = now;
@@ -311,6 +332,12 @@ impl JobStore for MemoryStore {
             Checkpoint::Indexed => {
                 ends = true;
                 state.held(claim)?.status = TaskStatus::Ended;
+                if before.next.is_some() {
+                    state.take_over(&before, &document, now);
+                    let old = state.chunks.get(&(claim.document_id, before.live)).cloned();
+                    let key = (claim.document_id, before.document.version);
+                    state.old_chunks.insert(key, old.unwrap_or_default());
+                }
                 state.drop_chunks(claim.document_id, |earlier| earlier < run);
             }
             Checkpoint::Waits(outage) => {
@@ -574,6 +601,10 @@ impl JobStore for MemoryStore {
 
     async fn namesake(&self, claim: &Claim) -> Result<Option<(DocumentId, u32)>, StoreError> {
         let state = self.lock();
+        let own = state.documents.get(&claim.document_id).map(|row| &row.state);
+        if let Some(own) = own.filter(|s| s.live > 0 && s.document.next_version == Some(claim.version)) {
+            return Ok(Some((claim.document_id, own.document.version)));
+        }
         let alike = |d: &&Document| {
             d.workspace_id == claim.workspace_id
                 && d.filename == claim.filename
@@ -606,6 +637,7 @@ impl JobStore for MemoryStore {
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {
         let state = self.lock();
         let left = state.chunks_of_run(document).iter().filter(|c| !state.vectors.contains_key(&c.id));
-        Ok(left.take(limit as usize).map(|c| chunk_of(document, c)).collect())
+        let version = state.documents.get(&document).map_or(1, |row| row.state.run_version());
+        Ok(left.take(limit as usize).map(|c| chunk_of(document, version, c)).collect())
     }
 }

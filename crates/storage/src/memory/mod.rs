@@ -5,6 +5,7 @@ mod control;
 mod documents;
 mod history;
 mod jobs;
+mod versions;
 mod work;
 
 use async_trait::async_trait;
@@ -14,7 +15,7 @@ use domain::{
     event::About,
     ingest::{DocumentState, JobState, NewChunk},
     rag::RagConfig,
-    resource::{Attempt, Counts, no_metadata},
+    resource::{Attempt, Counts, Version, no_metadata},
     status::{DocumentStatus, Processor},
 };
 use services::ports::{Bus, Clock, EventLog, LoggedEvent, Signal, StoreError};
@@ -41,6 +42,10 @@ struct State {
     tasks: BTreeMap<(JobId, u32, DocumentId), Task>,
     /// Of each run over a document, by ordinal.
     chunks: BTreeMap<(DocumentId, u32), Vec<NewChunk>>,
+    /// Every version of a document of which there was more than one, or that was renamed.
+    versions: BTreeMap<(DocumentId, u32), VersionRow>,
+    /// Of versions that were replaced.
+    old_chunks: BTreeMap<(DocumentId, u32), Vec<NewChunk>>,
     vectors: BTreeMap<ChunkId, Vec<f32>>,
     logs: BTreeMap<UserId, Log>,
     /// The status of each thing, as it was told last.
@@ -82,6 +87,13 @@ struct JobRow {
 struct DocumentRow {
     state: DocumentState,
     blob_key: String,
+}
+
+struct VersionRow {
+    /// Its state is told when it is read.
+    version: Version,
+    blob_key: String,
+    served: bool,
 }
 
 /// The work on one document in one attempt of its job.

@@ -255,7 +255,8 @@ impl State {
                 continue;
             };
             let (user_id, workspace_id) = (job.state.job.user_id, job.state.job.kb_id);
-            let d = &document.state.document;
+            let (d, version) = (&document.state.document, document.state.run_version());
+            let file = self.versions.get(&(document_id, version));
             claims.push(Claim {
                 job_id,
                 document_id,
@@ -264,10 +265,10 @@ impl State {
                 attempt,
                 fence,
                 stage: document.state.stage,
-                filename: d.filename.clone(),
-                mime_type: d.mime_type.clone(),
-                version: d.version,
-                blob_key: document.blob_key.clone(),
+                filename: file.map_or(&d.filename, |file| &file.version.filename).clone(),
+                mime_type: file.map_or(&d.mime_type, |file| &file.version.mime_type).clone(),
+                version,
+                blob_key: file.map_or(&document.blob_key, |file| &file.blob_key).clone(),
                 rag_config: job.state.config.clone(),
                 embeds: document.state.embeds,
             });

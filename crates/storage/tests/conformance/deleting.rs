@@ -53,7 +53,7 @@ impl<S: JobSubject + Deref<Target = Database>> Desk<S> {
     }
 
     async fn listed(&self, user: UserId, workspace: WorkspaceId) -> Vec<String> {
-        let page = self.documents.documents(user, workspace, PageQuery::first(100)).await.unwrap();
+        let page = self.documents.documents(user, workspace, None, PageQuery::first(100)).await.unwrap();
         page.items.into_iter().map(|d| d.filename).collect()
     }
 
@@ -79,6 +79,7 @@ impl<S: JobSubject + Deref<Target = Database>> Desk<S> {
             user_id,
             workspace_id,
             action,
+            tag: None,
             chosen,
             actor: Actor::user(user_id, "ada"),
             command_id: None,
@@ -298,7 +299,7 @@ async fn a_workspace_goes_document_by_document_and_nothing_of_it_is_left(
     let s0: &Database = &d.s;
     s0.store.keep_file(crate::sent_files::file(s0, user, workspace)).await.unwrap();
     s0.store.announce_file(crate::partial_files::file(s0, user, workspace), None).await.unwrap();
-    let these = Chosen::Matching { status: None, name: None };
+    let these = Chosen::Matching { status: None, name: None, tag: None };
     s0.store.begin_bulk(d.new_bulk(user, workspace, BulkAction::Pause, these)).await.unwrap();
     let (id, now) = (d.job_id(), d.now());
     let begun = s0.store.begin_workspace_deletion(user, workspace, id, now, now).await.unwrap();
@@ -455,7 +456,7 @@ async fn a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest(
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
     let (job, _) = mixed(&d, user, workspace).await;
-    let all = Chosen::Matching { status: None, name: None };
+    let all = Chosen::Matching { status: None, name: None, tag: None };
     let begun = d.s.store.begin_bulk(d.new_bulk(user, workspace, BulkAction::Retry, all)).await.unwrap();
     let done = d.carry_out(user, begun.id, 2).await;
     assert_eq!((done.total, done.done, done.refused), (5, 2, 3));
@@ -466,7 +467,8 @@ async fn a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest(
     names.sort_unstable();
     assert_eq!(names, ["bad-1.txt", "bad-2.txt"]);
     // While it runs there is no next attempt.
-    let failed = Chosen::Matching { status: Some(DocumentStatus::Ready), name: Some("GOOD".into()) };
+    let failed =
+        Chosen::Matching { status: Some(DocumentStatus::Ready), name: Some("GOOD".into()), tag: None };
     let begun = d.s.store.begin_bulk(d.new_bulk(user, workspace, BulkAction::Retry, failed)).await.unwrap();
     let done = d.carry_out(user, begun.id, 5).await;
     assert_eq!((done.total, done.done, done.refused), (3, 0, 3));

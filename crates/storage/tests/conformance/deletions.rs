@@ -6,7 +6,7 @@ use crate::{
     subject::Database,
 };
 use domain::{
-    DocumentId, JobId, SessionId, UserId, api_key::ApiKeyForm, bulk::BulkAction, ingest::Stage,
+    DocumentId, JobId, OnDuplicate, SessionId, UserId, api_key::ApiKeyForm, bulk::BulkAction, ingest::Stage,
     rag::RagConfig, validate::Email,
 };
 use services::ports::{
@@ -44,12 +44,14 @@ const TABLES: &[(&str, &str)] = &[
     ("crawl_pages", "job_id IN (SELECT id FROM jobs WHERE user_id = $1)"),
     ("crawls", "user_id = $1"),
     ("dead_chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
+    ("document_versions", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     ("documents", "user_id = $1"),
     ("events", "user_id = $1"),
     ("exports", "user_id = $1"),
     ("index_versions", "workspace_id IN (SELECT id FROM workspaces WHERE user_id = $1)"),
     ("job_attempts", "job_id IN (SELECT id FROM jobs WHERE user_id = $1)"),
     ("jobs", "user_id = $1"),
+    ("old_chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     ("partial_files", "user_id = $1"),
     ("rag_defaults", "user_id = $1"),
     ("retrieval_cases", "user_id = $1"),
@@ -101,10 +103,16 @@ async fn rows(s: &Database, user: UserId) -> BTreeMap<String, (i64, i64)> {
 /// An account with some of everything: a document that is ready, one that is being worked on, and one that waits.
 async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) -> UserId {
     let (user, workspace) = desk.home().await;
-    let (_, documents) = desk.upload(user, workspace, &["ready.txt", "half.txt", "waiting.txt"]).await;
-    let ready = desk.claim_one("w").await;
-    assert_eq!(ready.document_id, documents[0].id);
-    desk.work(&ready, 5).await;
+    let uploaded = async |way| {
+        desk.jobs.take_files(desk.new_job(user, workspace, &["ready.txt"]), way).await.unwrap();
+        let claim = desk.claim_one("w").await;
+        desk.work(&claim, 5).await;
+        claim
+    };
+    uploaded(OnDuplicate::KeepBoth).await;
+    // Ready, in its second version.
+    let ready = uploaded(OnDuplicate::Replace).await;
+    desk.upload(user, workspace, &["half.txt", "waiting.txt"]).await;
     let half = desk.claim_one("w").await;
     desk.work_until(&half, 4, Stage::Indexing).await;
     desk.s.workspace(user, keyword_only()).await;
@@ -176,6 +184,7 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
             user_id: user,
             workspace_id: workspace,
             action: BulkAction::Pause,
+            tag: None,
             chosen: Chosen::These(vec![ready.document_id]),
             actor: domain::Actor::SYSTEM,
             command_id: None,
@@ -340,7 +349,7 @@ async fn somebody_elses_document_is_not_removed(s: impl JobSubject + DerefMut<Ta
     let workspaces = s.store.workspaces(bob, PageQuery::first(10)).await.unwrap().items;
     let mut his: Vec<DocumentId> = vec![];
     for workspace in workspaces {
-        let page = desk.documents.documents(bob, workspace.id, PageQuery::first(10)).await.unwrap();
+        let page = desk.documents.documents(bob, workspace.id, None, PageQuery::first(10)).await.unwrap();
         his.extend(page.items.iter().map(|d| d.id));
     }
     assert_eq!(his.len(), 3);

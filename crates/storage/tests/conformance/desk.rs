@@ -291,7 +291,7 @@ impl<S: JobSubject> Desk<S> {
     }
 
     pub async fn chunks(&self, user: UserId, id: DocumentId) -> Vec<Chunk> {
-        self.documents.chunks(user, id, PageQuery::first(PageQuery::MAX)).await.unwrap().items
+        self.documents.chunks(user, id, None, PageQuery::first(PageQuery::MAX)).await.unwrap().items
     }
 
     pub async fn steps(&self, user: UserId, id: DocumentId) -> Vec<FileProgress> {

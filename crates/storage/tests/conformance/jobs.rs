@@ -75,8 +75,8 @@ async fn others_see_nothing(s: impl JobSubject) {
     assert!(d.jobs.jobs(stranger, None, page()).await.unwrap().items.is_empty());
     assert!(d.jobs.newest_job(stranger, workspace).await.unwrap().is_none());
     assert!(d.documents.document(stranger, id).await.unwrap().is_none());
-    assert!(d.documents.documents(stranger, workspace, page()).await.unwrap().items.is_empty());
-    assert!(d.documents.chunks(stranger, id, page()).await.unwrap().items.is_empty());
+    assert!(d.documents.documents(stranger, workspace, None, page()).await.unwrap().items.is_empty());
+    assert!(d.documents.chunks(stranger, id, None, page()).await.unwrap().items.is_empty());
     assert!(d.documents.steps(stranger, id).await.unwrap().is_empty());
     assert!(d.documents.blob_key(stranger, id).await.unwrap().is_none());
     // The owner does.
@@ -166,7 +166,7 @@ async fn a_cursor_that_no_list_gave_out_is_no_page(s: impl JobSubject) {
     for cursor in ["", "x", "12", "'; DROP TABLE jobs; --", "1.\u{0}"] {
         let page = || PageQuery { limit: 2, after: Some(cursor.to_owned()) };
         assert!(matches!(d.jobs.jobs(user, None, page()).await, Err(StoreError::BadCursor)), "{cursor}");
-        let documents = d.documents.documents(user, workspace, page()).await;
+        let documents = d.documents.documents(user, workspace, None, page()).await;
         assert!(matches!(documents, Err(StoreError::BadCursor)), "{cursor}");
     }
 }
@@ -311,7 +311,7 @@ async fn the_same_command_at_the_same_time_makes_one_job(s: impl JobSubject) {
         job.job_id == answers[0].0.job_id && *documents == answers[0].1 && documents.len() == 2
     }));
     assert_eq!(d.jobs.jobs(user, None, PageQuery::first(10)).await.unwrap().items.len(), 1);
-    let listed = d.documents.documents(user, workspace, PageQuery::first(10)).await.unwrap().items;
+    let listed = d.documents.documents(user, workspace, None, PageQuery::first(10)).await.unwrap().items;
     assert_eq!(listed.len(), 2);
 }
 

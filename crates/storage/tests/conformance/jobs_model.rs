@@ -392,7 +392,10 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
                 prop_assert_eq!(a, b);
             }
             for workspace in [vector, keyword] {
-                same(a.documents(user, workspace, all()).await, b.documents(user, workspace, all()).await)?;
+                same(
+                    a.documents(user, workspace, None, all()).await,
+                    b.documents(user, workspace, None, all()).await,
+                )?;
                 same(a.newest_job(user, workspace).await, b.newest_job(user, workspace).await)?;
             }
         }
@@ -402,7 +405,7 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
         }
         for &(user, document) in &self.documents {
             same(a.document(user, document).await, b.document(user, document).await)?;
-            same(a.chunks(user, document, all()).await, b.chunks(user, document, all()).await)?;
+            same(a.chunks(user, document, None, all()).await, b.chunks(user, document, None, all()).await)?;
             same(a.steps(user, document).await, b.steps(user, document).await)?;
             same(a.unembedded(document, 100).await, b.unembedded(document, 100).await)?;
             same(a.blob_key(user, document).await, b.blob_key(user, document).await)?;

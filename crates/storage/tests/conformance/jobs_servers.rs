@@ -163,7 +163,7 @@ async fn servers_that_take_one_anothers_work_bring_each_document_to_its_end_once
     }
     for (user, workspace) in homes {
         let page = services::ports::PageQuery::first(50);
-        for document in d.documents.documents(user, workspace, page).await.unwrap().items {
+        for document in d.documents.documents(user, workspace, None, page).await.unwrap().items {
             assert_eq!(document.status, DocumentStatus::Ready);
             let ordinals: Vec<u32> = d.chunks(user, document.id).await.iter().map(|c| c.ordinal).collect();
             assert_eq!(ordinals, [0, 1, 2, 3]);

@@ -386,14 +386,15 @@ async fn documents_are_listed_newest_first_page_by_page(s: impl JobSubject) {
         d.upload(user, workspace, &names).await;
     }
     d.upload(user, other, &["elsewhere.txt"]).await;
-    let all = d.documents.documents(user, workspace, PageQuery::first(200)).await.unwrap();
+    let all = d.documents.documents(user, workspace, None, PageQuery::first(200)).await.unwrap();
     assert_eq!((all.items.len(), &all.next), (12, &None));
     assert!(all.items.windows(2).all(|w| (w[0].created_at, w[0].id) > (w[1].created_at, w[1].id)));
     assert!(all.items[0].filename.starts_with("2-"));
     for limit in [1, 5, 12] {
         let (mut paged, mut after) = (vec![], None);
         loop {
-            let page = d.documents.documents(user, workspace, PageQuery { limit, after }).await.unwrap();
+            let page =
+                d.documents.documents(user, workspace, None, PageQuery { limit, after }).await.unwrap();
             assert!(page.items.len() <= limit as usize);
             paged.extend(page.items);
             after = page.next;
@@ -414,7 +415,7 @@ async fn chunks_are_listed_in_their_order_page_by_page(s: impl JobSubject) {
     let (mut ordinals, mut after) = (vec![], None);
     loop {
         let query = PageQuery { limit: 5, after };
-        let page = d.documents.chunks(user, claim.document_id, query).await.unwrap();
+        let page = d.documents.chunks(user, claim.document_id, None, query).await.unwrap();
         ordinals.extend(page.items.iter().map(|c| c.ordinal));
         after = page.next;
         if after.is_none() {

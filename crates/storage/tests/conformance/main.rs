@@ -37,6 +37,7 @@ mod subject;
 #[path = "../support/mod.rs"]
 mod support;
 mod turns;
+mod versions;
 mod waiting;
 mod words;
 mod workspaces;

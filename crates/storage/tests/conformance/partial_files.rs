@@ -5,7 +5,7 @@ use crate::{
     on_every_database,
     subject::Database,
 };
-use domain::{DocumentId, UserId, WorkspaceId};
+use domain::{DocumentId, OnDuplicate, UserId, WorkspaceId};
 use services::ports::{Documents, NewDocument, PartialFile, PartialFiles, SentFiles, StoreError};
 use std::ops::Deref;
 
@@ -19,6 +19,7 @@ pub fn file(s: &Database, user_id: UserId, workspace_id: WorkspaceId) -> Partial
         size_bytes: 100,
         received_bytes: 0,
         content_hash: None,
+        on_duplicate: OnDuplicate::KeepBoth,
         alone: true,
         blob_key: format!("users/{user_id}/documents/{id}"),
         updated_at: s.world().now(),

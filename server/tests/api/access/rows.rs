@@ -131,6 +131,8 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("GET", "/api/workspaces/{id}/documents", read, 200),
         of_owner("POST", "/api/workspaces/{id}/documents", write, 202).files(),
         of_owner("POST", "/api/workspaces/{id}/files", write, 201).files(),
+        of_owner("POST", "/api/workspaces/{id}/files/check", read, 200)
+            .json(|_| json!({ "files": [{ "filename": "lantern.txt" }] })),
         of_owner("DELETE", "/api/files/{id}", write, 204).fresh(),
         own("OPTIONS", "/api/uploads", Nobody, 204),
         own("POST", "/api/uploads", write, 201).headers(&[("upload-length", "9")]),
@@ -147,6 +149,7 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("POST", "/api/workspaces/{id}/retrieval-cases/run", read, 200).json(|_| json!({})),
         of_owner("DELETE", "/api/workspaces/{id}/retrieval-cases/{case_id}", write, 204).fresh(),
         of_owner("GET", "/api/documents/{id}", read, 200),
+        of_owner("PATCH", "/api/documents/{id}", write, 200).json(|_| json!({ "enabled": true })),
         of_owner("DELETE", "/api/documents/{id}", write, 202).fresh(),
         // It is there.
         of_owner("POST", "/api/documents/{id}/restore", write, 200),
@@ -156,6 +159,8 @@ pub(super) fn rest() -> Vec<Row> {
             .json(|_| json!({ "enabled": true })),
         of_owner("POST", "/api/documents/{id}/chunks/{chunk_id}/embed", write, 200),
         of_owner("GET", "/api/documents/{id}/content", read, 200),
+        of_owner("GET", "/api/documents/{id}/preview", read, 200),
+        of_owner("GET", "/api/documents/{id}/versions", read, 200),
         of_owner("GET", "/api/documents/{id}/history", read, 200),
         of_owner("GET", "/api/workspaces/{id}/history", read, 200),
         of_owner("GET", "/api/jobs/{id}/history", read, 200),
@@ -372,6 +377,9 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("POST", "/_fn/retrieval/remove_case", Session, 200)
             .fresh()
             .fields(|w| vec![("id", w.workspace.clone()), ("case", w.case.clone())]),
+        of_document("/_fn/documents/edit"),
+        of_document("/_fn/documents/preview"),
+        of_document("/_fn/documents/versions"),
         of_document("/_fn/documents/attempts"),
     ]
 }

@@ -111,8 +111,14 @@ fn cancel_document(
     if doc.document.is_unfinished() {
         end_cancelled(state, doc, removes, wanted, now, &mut told.events)?;
         told.counts_changed = true;
-    } else if removes && doc.document.status == DocumentStatus::Ready && state.job.kind != JobKind::Reindex {
-        // What was there before a re-index is gone by now: its documents keep what they have.
+    } else if removes
+        && doc.document.status == DocumentStatus::Ready
+        && state.job.kind != JobKind::Reindex
+        && doc.document.version == 1
+        && doc.next.is_none()
+    {
+        // What was there before a re-index, or before a later version, is gone by now, or found again: those documents
+        // keep what they have.
         take_back(state, doc, now)?;
         tell_document(doc, &mut told.events);
         told.counts_changed = true;
@@ -132,7 +138,7 @@ pub(super) fn end_cancelled(
     let m = &mut state.job.metrics;
     m.documents_failed += 1;
     m.documents_cancelled += 1;
-    if removes && state.job.kind != JobKind::Reindex {
+    if removes && state.job.kind != JobKind::Reindex && doc.next.is_none() {
         (doc.live, doc.live_chunks, doc.indexed) = (0, 0, None);
         (doc.document.stale, doc.document.indexed_with) = (false, None);
     }
@@ -162,7 +168,8 @@ fn take_back(state: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> R
         }
         // It was counted as such already.
         Some(code) => {
-            state.job.metrics.documents_cancelled += u64::from(code == REINDEX_FAILED);
+            state.job.metrics.documents_cancelled +=
+                u64::from(code == REINDEX_FAILED || code == REPLACE_FAILED);
             doc.document.chunk_count = 0;
         }
     }

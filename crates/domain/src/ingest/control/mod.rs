@@ -109,9 +109,8 @@ fn cancelled() -> Failure {
 
 /// Code of the warning of a document whose last run did not renew its passages, where that is so.
 pub(super) fn not_renewed(document: &Document) -> Option<&str> {
-    let codes = [REINDEX_FAILED, REINDEX_CANCELLED];
     let mut warned = document.warnings.iter().map(|w| w.code.as_str());
-    warned.find(|code| codes.contains(code))
+    warned.find(|code| NOT_RENEWED.contains(code))
 }
 
 /// The passages of the run that is under way count no more.

@@ -164,13 +164,14 @@ fn again(
     let m = &mut state.job.metrics;
     if is_failed(doc) {
         let is_cancelled = doc.document.error_code.as_deref() == Some(CANCELLED)
-            || not_renewed(&doc.document) == Some(REINDEX_CANCELLED);
+            || matches!(not_renewed(&doc.document), Some(REINDEX_CANCELLED | REPLACE_CANCELLED));
         m.documents_failed = m.documents_failed.saturating_sub(1);
         m.documents_cancelled = m.documents_cancelled.saturating_sub(u64::from(is_cancelled));
     } else {
         m.documents_done = m.documents_done.saturating_sub(1);
     }
     let stage = if from_the_beginning || doc.live > 0 { Stage::Loading } else { doc.reached };
+    crate::ingest::version::count_failed_run(doc);
     if matches!(stage, Stage::Loading | Stage::Chunking) {
         if stage == Stage::Loading {
             let pages = doc.document.metadata.get("pages").and_then(serde_json::Value::as_u64);
@@ -181,11 +182,11 @@ fn again(
                 metadata.remove("pages");
             }
         }
-        let shown = doc.document.chunk_count;
         uncount_run(&mut state.job, doc);
         if doc.live > 0 {
-            doc.document.chunk_count = shown;
+            doc.document.chunk_count = doc.live_chunks;
         }
+        crate::ingest::version::go_back(doc, Stage::Loading);
         // What the last run wrote may still be on its way out.
         doc.generation += 1;
         doc.embeds = state.config.embeds();
@@ -196,7 +197,7 @@ fn again(
     let d = &mut doc.document;
     d.status = d.status.go(DocumentStatus::Pending)?;
     (d.error, d.error_code, d.error_hint) = (None, None, None);
-    d.warnings.retain(|w| w.code != REINDEX_FAILED && w.code != REINDEX_CANCELLED);
+    d.warnings.retain(|w| !NOT_RENEWED.contains(&w.code.as_str()));
     (d.step, d.message) = (None, None);
     d.attempt += 1;
     d.updated_at = now;
@@ -270,7 +271,7 @@ pub fn attempt_of<'a>(job: &Job, documents: impl IntoIterator<Item = &'a Documen
 
 fn error_of(doc: &DocumentState) -> Option<DocumentError> {
     let d = &doc.document;
-    let reindex = d.warnings.iter().find(|w| w.code == REINDEX_FAILED || w.code == REINDEX_CANCELLED);
+    let reindex = d.warnings.iter().find(|w| NOT_RENEWED.contains(&w.code.as_str()));
     Some(DocumentError {
         document_id: d.id,
         filename: d.filename.clone(),

@@ -13,7 +13,8 @@ use sqlx::Row;
 /// What an earlier crawl of the workspace made of the page, when that is there still.
 pub(super) async fn known(tx: &mut Tx, claim: &CrawlClaim, url: &str) -> Result<Option<KnownPage>, Fault> {
     let row = sqlx::query(
-        "SELECT p.etag, p.last_modified, p.content_hash, d.id, d.status, d.version, d.blob_key, \
+        "SELECT p.etag, p.last_modified, p.content_hash, d.id, d.status, d.blob_key, \
+             COALESCE((SELECT MAX(v.version) FROM document_versions v WHERE v.document_id = d.id), d.version) AS version, \
              d.content_hash AS document_hash, \
              (SELECT COUNT(*) FROM tasks t JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
                  WHERE t.document_id = d.id AND t.status IN ('pending', 'running', 'paused') \

@@ -8,13 +8,14 @@ use super::{
 use crate::{
     bulk,
     fault::Fault,
-    jobs::{lock_document, rest, rows, tell},
+    jobs::{lock_document, rest, rows, tell, versions},
     writer::Tx,
 };
 use domain::{
-    DocumentId, JobId, Timestamp,
+    DocumentId, DocumentStatus, JobId, Timestamp,
     crawl::{Change, MOST_SITEMAPS, MOST_SKIPPED, PageFault, SkipReason, room},
     ingest::{self, Discovered, JobState, PageOutcome, Told, Upload},
+    status::{IllegalMove, Processor},
 };
 use services::ports::{
     CrawlClaim, DuePage, FoundPage, NewCrawl, NewDocument, PageDone, PageEnd, Signal, StoreError,
@@ -358,20 +359,18 @@ async fn take(
             told.events.push(event);
             Change::New
         }
-        Some((mut state, _)) => {
+        Some((state, _)) => {
+            if state.document.is_unfinished() {
+                let (from, to) = (state.document.status.as_str(), DocumentStatus::Pending.as_str());
+                let refused = IllegalMove { what: "The document", from, to, allowed: vec![] };
+                return Err(StoreError::from(refused).into());
+            }
             let change = if state.live > 0 { Change::Changed } else { Change::New };
-            let renewed = ingest::renew_page(job, &mut state, &upload, now).map_err(StoreError::from)?;
-            rows::update_document(&mut tx.conn, &state).await?;
-            sqlx::query(
-                "UPDATE documents SET blob_key = $2, mime_type = $3, size_bytes = $4, content_hash = $5 WHERE id = $1",
-            )
-            .bind(new.id.to_string())
-            .bind(new.blob_key.as_str())
-            .bind(new.mime_type.as_str())
-            .bind(rows::int(new.size_bytes))
-            .bind(new.content_hash.as_str())
-            .execute(&mut tx.conn)
-            .await?;
+            // Nobody reads a site for an outside worker.
+            let (renewed, buries) = versions::replace(tx, job, state, new, Processor::Builtin, now).await?;
+            if buries {
+                tx.signal(Signal::WorkReady);
+            }
             told.events.extend(renewed.events);
             change
         }

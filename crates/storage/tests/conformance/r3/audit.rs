@@ -62,7 +62,7 @@ impl Course<'_> {
 
     async fn compare_documents(&self, user: UserId, workspace: WorkspaceId) -> Verdict {
         let all = PageQuery::first(PageQuery::MAX);
-        let listed = self.engine.documents.documents(user, workspace, all).await.map_err(words)?.items;
+        let listed = self.engine.documents.documents(user, workspace, None, all).await.map_err(words)?.items;
         let of = |doc: &Doc| doc.user == user && doc.deleted.is_none();
         let expected: BTreeMap<DocumentId, &Doc> =
             self.model.docs.iter().filter(|(_, doc)| of(doc)).map(|(id, doc)| (*id, doc)).collect();
@@ -104,7 +104,7 @@ impl Course<'_> {
     pub async fn audit(&self) -> Verdict {
         for (id, doc) in self.model.docs.iter().filter(|(_, doc)| doc.deleted.is_none()) {
             let all = PageQuery::first(PageQuery::MAX);
-            let chunks = self.engine.documents.chunks(doc.user, *id, all).await.map_err(words)?.items;
+            let chunks = self.engine.documents.chunks(doc.user, *id, None, all).await.map_err(words)?.items;
             let found: Vec<ChunkId> = chunks.iter().map(|chunk| chunk.id).collect();
             let expected = doc.live.as_ref().map_or(&doc.run, |(live, _)| live);
             if found != *expected {

@@ -525,6 +525,7 @@ impl<'a> Course<'a> {
             user_id: user,
             workspace_id: workspace,
             action,
+            tag: None,
             chosen: Chosen::These(chosen.clone()),
             actor: Actor::user(user, "ada"),
             command_id: None,

@@ -227,10 +227,10 @@ impl Engine {
             (Control::Cancel { keep_results }, Some(Bug::ResultsTakenBack)) => *keep_results = false,
             (Control::Cancel { keep_results }, Some(Bug::ResultsKept)) => *keep_results = true,
             (Control::Retry(retry), Some(Bug::RetryOfAll)) => retry.scope = RetryScope::All,
-            (Control::Retry(retry), Some(Bug::RetryOfAllThatFailed)) => {
-                if retry.scope == RetryScope::Documents {
-                    retry.scope = RetryScope::Failed;
-                }
+            (Control::Retry(retry), Some(Bug::RetryOfAllThatFailed))
+                if retry.scope == RetryScope::Documents =>
+            {
+                retry.scope = RetryScope::Failed;
             }
             _ => {}
         }

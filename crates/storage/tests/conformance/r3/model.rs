@@ -460,7 +460,8 @@ impl Model {
             let held = |d: &Doc| matches!(d.task, Task::Held { dead: false, .. });
             let free = !self.members(id).any(|(_, d)| held(d));
             let asked = self.members(id).any(|(_, d)| d.asked.is_some() && !held(d));
-            if !asked && !(free && self.jobs[&id].asked.is_some()) {
+            let asked = asked || (free && self.jobs[&id].asked.is_some());
+            if !asked {
                 continue;
             }
             self.in_hand(id);

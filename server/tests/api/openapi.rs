@@ -207,7 +207,7 @@ async fn every_operation_that_makes_something_takes_an_idempotency_key() {
         let responses = operation["responses"].as_object().expect("responses");
         let makes = responses.contains_key("201") || responses.contains_key("202");
         // A report tells of what is there already, and so do those who steer it: two of the same are one.
-        let steers = ["pause", "resume", "cancel", "skip-embedding", "retry", "undo"]
+        let steers = ["pause", "resume", "cancel", "skip-embedding", "retry", "undo", "first"]
             .iter()
             .any(|verb| path.ends_with(verb));
         if method != "post" || !makes || path.starts_with("/api/status/") || steers {

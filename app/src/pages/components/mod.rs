@@ -249,7 +249,7 @@ fn Buttons(theme: &'static str) -> impl IntoView {
     view! {
         <Part
             title="Buttons, menus, dialogs"
-            sample="Button LinkButton IconButton CopyButton Menu MenuLine Avatar Logo Reason Dialog"
+            sample="Button LinkButton IconButton CopyButton Menu MenuLine MenuLink Avatar Logo Reason Dialog"
         >
             <div class="row">
                 <Button kind=ButtonKind::Primary icon=IconName::Upload>
@@ -277,10 +277,8 @@ fn Buttons(theme: &'static str) -> impl IntoView {
                 >
                     <p class="menu-note">"ada@example.org"</p>
                     <MenuLine />
-                    <a class="menu-item" href="#">
-                        <Icon name=IconName::Settings />
-                        "Settings"
-                    </a>
+                    <MenuLink href="#" icon=IconName::Settings words="Settings" />
+                    <MenuLink href="#" icon=IconName::Edit words="Edit" locked="The connection is lost." />
                     <button type="button" class="menu-item">
                         <Icon name=IconName::SignOut />
                         "Sign out"

@@ -213,7 +213,8 @@ async fn go_on(s: &Database, deletion: &Deletion, mut pieces: usize) -> bool {
     loop {
         let documents = s.store.doomed_documents(doomed, 2).await.unwrap();
         let Some(document) = documents.first() else { break };
-        assert!(document.blob_key.contains(&document.id.to_string()));
+        // What replaced an earlier version keeps the file that it came with.
+        assert!(document.blob_key.starts_with("documents/"));
         s.store.remove_document(doomed, document.id, 2).await.unwrap();
         if !left() {
             return false;

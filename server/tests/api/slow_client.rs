@@ -28,8 +28,9 @@ impl Scans {
         Self { ada, workspace }
     }
 
-    async fn add(&self, count: usize) -> Vec<String> {
-        let names: Vec<String> = (0..count).map(|n| format!("{n}.txt")).collect();
+    /// Files that the workspace does not have yet.
+    async fn add(&self, what: &str, count: usize) -> Vec<String> {
+        let names: Vec<String> = (0..count).map(|n| format!("{what} {n}.txt")).collect();
         let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
         let path = format!("/api/workspaces/{}/documents", self.workspace);
         let answer = self.ada.send(self.ada.request("POST", &path).multipart(form(&files))).await;
@@ -50,8 +51,8 @@ impl Scans {
     /// More than the line holds: whatever comes after it waits in the hub.
     async fn fill(&self) {
         let ballast = json!({ "ballast": "x".repeat(15_000) });
-        for _ in 0..2 {
-            for document in self.add(FILLING / 2).await {
+        for half in ["left", "right"] {
+            for document in self.add(half, FILLING / 2).await {
                 self.report(&document, json!({ "status": "processing", "metadata": ballast })).await;
             }
         }
@@ -70,7 +71,7 @@ async fn for_a_client_that_does_not_read_progress_is_conflated_to_its_newest_and
     let scans = Scans::new(&server).await;
     let (mut slow, start) = open(&scans.ada).await;
     scans.fill().await;
-    let document = scans.add(1).await.remove(0);
+    let document = scans.add("watched", 1).await.remove(0);
     scans.report(&document, json!({ "status": "processing", "step": "reading_pages" })).await;
     const WORDS: u64 = 5;
     for n in 1..=WORDS {
@@ -109,8 +110,8 @@ async fn a_client_for_which_too_much_waits_is_told_to_refetch_on_the_same_socket
     let scans = Scans::new(&server).await;
     let (mut slow, _) = open(&scans.ada).await;
     scans.fill().await;
-    for _ in 0..=BOUND / 500 {
-        scans.add(500).await;
+    for n in 0..=BOUND / 500 {
+        scans.add(&format!("more {n}"), 500).await;
     }
     let head = scans.head().await;
     let welcome = loop {
@@ -174,8 +175,8 @@ async fn an_event_stream_that_is_not_read_is_told_to_refetch_and_goes_on() {
     let mut slow = Events::open(&scans.ada).await;
     assert_eq!(slow.frame().await["type"], "welcome");
     scans.fill().await;
-    for _ in 0..=BOUND / 500 {
-        scans.add(500).await;
+    for n in 0..=BOUND / 500 {
+        scans.add(&format!("more {n}"), 500).await;
     }
     let head = scans.head().await;
     let told = slow.until(|frame| frame["type"] == "welcome" && frame["resumed"] == false).await;

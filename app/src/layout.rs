@@ -36,7 +36,17 @@ pub fn Layout() -> impl IntoView {
     effect(move || live.start());
     view! {
         <div class="shell">
-            <NavToggle />
+            <header class="topbar">
+                <NavToggle />
+                <label class="icon-button nav-button" for="nav-toggle" title="Workspaces" aria-hidden="true">
+                    <Icon name=IconName::Sidebar />
+                </label>
+                <div class="topbar-end">
+                    <Suspense>{move || Suspend::new(async move { with_shell(shell.await, Tray) })}</Suspense>
+                    <Connection />
+                    <Suspense>{move || Suspend::new(async move { with_shell(shell.await, UserMenu) })}</Suspense>
+                </div>
+            </header>
             <nav class="sidebar" aria-label="Workspaces">
                 <a class="brand" href="/">
                     <Logo />
@@ -52,16 +62,6 @@ pub fn Layout() -> impl IntoView {
                 </Suspense>
             </nav>
             <label class="nav-scrim" for="nav-toggle" aria-hidden="true"></label>
-            <header class="topbar">
-                <label class="icon-button nav-button" for="nav-toggle" title="Workspaces" aria-hidden="true">
-                    <Icon name=IconName::Sidebar />
-                </label>
-                <div class="topbar-end">
-                    <Suspense>{move || Suspend::new(async move { with_shell(shell.await, Tray) })}</Suspense>
-                    <Connection />
-                    <Suspense>{move || Suspend::new(async move { with_shell(shell.await, UserMenu) })}</Suspense>
-                </div>
-            </header>
             <main class="main" id="main">
                 <noscript>
                     <p class="px-6 pt-4 meta">

@@ -2,7 +2,7 @@
 //! one of its items was taken.
 
 use super::{Icon, IconName};
-use crate::effect::effect_after;
+use crate::effect::effect;
 use crate::view;
 use leptos::{ev, html, prelude::*, wasm_bindgen::JsCast, web_sys};
 
@@ -18,20 +18,20 @@ pub fn Menu(
     let node = NodeRef::<html::Details>::new();
     // Listens to the whole page only while the menu is open.
     let (is_open, set_open) = signal(false);
-    effect_after(move |outside: Option<Option<WindowListenerHandle>>| {
-        if let Some(Some(before)) = outside {
-            before.remove();
+    effect(move || {
+        if !is_open.get() {
+            return;
         }
-        is_open.get().then(|| {
-            window_event_listener(ev::pointerdown, move |ev| {
-                let target = ev.target().and_then(|t| t.dyn_into::<web_sys::Node>().ok());
-                if let Some(menu) = node.get_untracked()
-                    && !menu.contains(target.as_ref())
-                {
-                    menu.set_open(false);
-                }
-            })
-        })
+        let listener = window_event_listener(ev::pointerdown, move |ev| {
+            let target = ev.target().and_then(|t| t.dyn_into::<web_sys::Node>().ok());
+            if let Some(menu) = node.get_untracked()
+                && !menu.contains(target.as_ref())
+            {
+                menu.set_open(false);
+            }
+        });
+        // Also when one of its items led to another page.
+        on_cleanup(move || listener.remove());
     });
     let on_key = move |ev: ev::KeyboardEvent| {
         let Some(menu) = node.get_untracked() else { return };
@@ -57,7 +57,10 @@ pub fn Menu(
             data-side=start.then_some("start")
             node_ref=node
             on:keydown=on_key
-            on:toggle=move |_| set_open.set(node.get_untracked().is_some_and(|menu| menu.open()))
+            // It is told a moment later, when an item may have led to another page and the menu is gone.
+            on:toggle=move |ev| {
+                set_open.try_set(event_target::<web_sys::HtmlDetailsElement>(&ev).open());
+            }
         >
             <summary class="icon-button" aria-label=move || label.get() title=move || label.get()>
                 {trigger.run()}

@@ -385,6 +385,6 @@ export function partlyReadable(): Buffer {
 
 const WORDS = ["lantern", "harbour", "river", "ledger", "bridge", "amber", "merchant", "quiet"];
 
-/** A text that takes a good while to embed. */
+/** A text that takes a good while to embed: each sentence has its number, since a passage that is there already is not embedded again. */
 export const long = (words: number) =>
-  Buffer.from(Array.from({ length: words }, (_, n) => WORDS[(n * 7 + (n >> 3)) % WORDS.length] + (n % 12 ? "" : ".")).join(" "));
+  Buffer.from(Array.from({ length: words }, (_, n) => WORDS[(n * 7 + (n >> 3)) % WORDS.length] + (n % 12 ? "" : ` ${n}.`)).join(" "));

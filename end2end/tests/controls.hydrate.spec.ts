@@ -9,7 +9,7 @@ const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
 async function atWork(page: Page): Promise<void> {
   await page.locator("input[type=file]").first().setInputFiles([
     { name: "short.txt", mimeType: "text/plain", buffer: Buffer.from("The lantern keeper writes.") },
-    { name: "long.txt", mimeType: "text/plain", buffer: long(60_000) },
+    { name: "long.txt", mimeType: "text/plain", buffer: long(250_000) },
   ]);
   await allReady(page, ["short.txt"]);
   await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");

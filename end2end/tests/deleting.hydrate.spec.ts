@@ -86,7 +86,7 @@ test("a workspace is deleted after its name was typed, undone, and deleted again
   await openFirst(page);
   await page.locator("input[type=file]").first().setInputFiles([
     { name: "short.txt", mimeType: "text/plain", buffer: Buffer.from("The lantern keeper writes.") },
-    { name: "long.txt", mimeType: "text/plain", buffer: long(60_000) },
+    { name: "long.txt", mimeType: "text/plain", buffer: long(250_000) },
   ]);
   await allReady(page, ["short.txt"]);
   const home = await page.context().newPage();

@@ -47,7 +47,7 @@ test("a question is tried with other settings and kept as a test case", async ({
   await expect(heads).toContainText(["Place", "Passage", "Meaning", "Words", "Merged", "Test case"]);
   // Each choice has its columns, and saves nothing.
   await page.getByLabel("Retriever").selectOption("vector");
-  await page.getByLabel("Put in order anew").selectOption("bm25");
+  await page.getByLabel("Rerank").selectOption("bm25");
   await page.getByRole("button", { name: "Try", exact: true }).click();
   await expect(heads).toContainText(["Place", "Passage", "Meaning", "Anew", "Test case"]);
   await expect(page.getByText("Saved for this workspace: hybrid")).toBeVisible();

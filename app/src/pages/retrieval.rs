@@ -101,7 +101,7 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
             <Field label="Question" name="q" value=question maxlength=1000 />
             <div class="tryout-how">
                 <Select label="Retriever" name="retriever" options=choices(retrievers) value=retriever />
-                <Select label="Put in order anew" name="rerank" options=anew value=rerank />
+                <Select label="Rerank" name="rerank" options=anew value=rerank />
                 <Field label="Passages" name="top_k" value=top_k numeric=true maxlength=2 />
                 <Button submit=true kind=ButtonKind::Primary>"Try"</Button>
             </div>

@@ -99,9 +99,8 @@ pub async fn read_retrieval(
         ..RetrievalPage::default()
     };
     let is_saved = (&page.retriever, &page.rerank, &page.top_k) == (&own.0, &own.1, &own.2);
-    page.saved = (!is_saved).then(|| {
-        format!("Saved for this workspace: {}, {} passages, rerank: {}.", own.0, own.2, own.1)
-    });
+    page.saved = (!is_saved)
+        .then(|| format!("Saved for this workspace: {}, {} passages, rerank: {}.", own.0, own.2, own.1));
     if !page.question.is_empty() {
         match services.search(user, id, &page.question, &form).await {
             Ok(tried) => {

@@ -6,7 +6,7 @@ use crate::{
     stores::{JobState, Stores},
     view,
 };
-use domain::{Document, DocumentId, DocumentStatus, message::count, resource::CANCELLED, shown::Shown};
+use domain::{Document, DocumentId, DocumentStatus, Job, message::count, resource::CANCELLED, shown::Shown};
 use leptos::prelude::*;
 
 #[component]
@@ -18,7 +18,8 @@ pub fn DocumentRow(id: DocumentId) -> impl IntoView {
 fn says(id: DocumentId) -> String {
     let selects = use_context::<Selection>().is_some();
     let (document, job) = Stores::expect().document_now(id);
-    let shown = document.as_ref().map(|d| Shown::of_document(d, job.as_ref()));
+    let is_doomed = use_context::<Doomed>().is_some_and(|Doomed(is)| is.get_untracked());
+    let shown = shown_of(document.as_ref(), job.as_ref(), is_doomed);
     let of = document
         .as_ref()
         .map(|d| (&d.filename, &d.mime_type, what_happens(d), d.size_bytes, d.created_at, d.progress));
@@ -107,19 +108,19 @@ pub fn document_shown(id: DocumentId) -> Memo<Shown> {
     let document = stores.document(id);
     let doomed = use_context::<Doomed>();
     Memo::new(move |_| {
-        let shown = document.with(|d| {
-            let Some(d) = d else {
-                return Shown::Pending { behind: None };
-            };
-            match d.job_id {
-                Some(job) => {
-                    stores.job_state(job).with(|job| Shown::of_document(d, job.as_ref().map(JobState::job)))
-                }
-                None => Shown::of_document(d, None),
-            }
-        });
-        if doomed.is_some_and(|Doomed(is)| is.get()) { shown.in_doomed_workspace() } else { shown }
+        let is_doomed = doomed.is_some_and(|Doomed(is)| is.get());
+        document.with(|d| match d.as_ref().and_then(|d| d.job_id) {
+            Some(job) => stores
+                .job_state(job)
+                .with(|job| shown_of(d.as_ref(), job.as_ref().map(JobState::job), is_doomed)),
+            None => shown_of(d.as_ref(), None, is_doomed),
+        })
     })
+}
+
+fn shown_of(document: Option<&Document>, job: Option<&Job>, is_doomed: bool) -> Shown {
+    let shown = document.map_or(Shown::Pending { behind: None }, |d| Shown::of_document(d, job));
+    if is_doomed { shown.in_doomed_workspace() } else { shown }
 }
 
 /// The one line beside the badge.
@@ -185,5 +186,37 @@ mod tests {
         assert_eq!(Shown::of_document(&stalled, None), Shown::Stalled);
         stalled.status = DocumentStatus::Ready;
         assert_eq!(Shown::of_document(&stalled, None), Shown::Ready { warnings: 1 });
+    }
+
+    #[cfg(feature = "ssr")]
+    #[test]
+    fn a_row_that_was_drawn_before_says_when_its_workspace_is_being_deleted() {
+        use crate::{live::Live, samples::workspace};
+        use domain::{
+            Epoch,
+            pages::{Since, WorkspacePage},
+            resource::Page,
+        };
+        let row = |is_doomed: bool| {
+            Owner::new().with(|| {
+                let stores = Stores::new();
+                provide_context(stores);
+                provide_context(Live::new(stores));
+                let at_work = document(71, 1, DocumentStatus::Processing);
+                let id = at_work.id;
+                stores.put_workspace_page(&WorkspacePage {
+                    since: Since { epoch: Epoch("e".into()), seq: 1 },
+                    workspace: workspace(1, 1),
+                    documents: Page { items: vec![at_work], next: None },
+                    jobs: vec![],
+                });
+                provide_context(Doomed(Memo::new(move |_| is_doomed)));
+                view! { <DocumentRow id /> }.to_html()
+            })
+        };
+        let (stays, goes) = (row(false), row(true));
+        assert!(stays.contains("data-status=\"processing\""), "{stays}");
+        assert!(goes.contains("data-status=\"deleting\"") && !goes.contains("processing"), "{goes}");
+        assert_eq!((row(false), row(true)), (stays, goes));
     }
 }

@@ -116,7 +116,15 @@ impl Retrieval {
             // What only the other order knows gets its chance as well.
             let other = match config.retriever_type {
                 RetrieverType::Keyword => {
-                    found.vector = Some(self.by_vector(question, wide, &mut found.warnings).await?);
+                    match self.by_vector(question, wide, &mut found.warnings).await {
+                        Ok(vector) => found.vector = Some(vector),
+                        Err(RetrieveError::Embed(error)) => {
+                            tracing::warn!(workspace_id = %workspace, %error, "no order anew was made");
+                            let sentence = "The embedding model cannot be asked now.";
+                            found.warnings.push(as_found(sentence));
+                        }
+                        Err(e) => return Err(e),
+                    }
                     &found.vector
                 }
                 _ => {
@@ -156,7 +164,9 @@ impl Retrieval {
                     RetrieverType::Keyword => found.vector.as_ref(),
                     _ => found.keyword.as_ref(),
                 };
-                let lists: Vec<&Ranked> = own.into_iter().chain(other).collect();
+                // Without the other order there is nothing to merge.
+                let Some(other) = other else { return Ok(None) };
+                let lists: Vec<&Ranked> = own.into_iter().chain([other]).collect();
                 fuse(&lists, usize::MAX)
             }
             Some(RerankModel::Bm25) => {
@@ -179,9 +189,7 @@ impl Retrieval {
                     Ok(scores) => read.iter().map(|(id, _)| *id).zip(scores).collect(),
                     Err(sentence) => {
                         tracing::warn!(workspace_id = %question.workspace, sentence, "no order anew was made");
-                        let sentence =
-                            format!("{sentence} The passages are in the order in which they were found.");
-                        found.warnings.push(warning(RERANK_FAILED, sentence));
+                        found.warnings.push(as_found(&sentence));
                         return Ok(None);
                     }
                 }
@@ -323,6 +331,11 @@ fn with_heading(chunk: &Chunk) -> String {
         Some(heading) => format!("{heading}\n{}", chunk.text),
         None => chunk.text.clone(),
     }
+}
+
+/// No order anew was made, for that reason.
+fn as_found(sentence: &str) -> Warning {
+    warning(RERANK_FAILED, format!("{sentence} The passages are in the order in which they were found."))
 }
 
 fn warning(code: &str, message: impl Into<String>) -> Warning {

@@ -1,7 +1,10 @@
 //! Finding passages over REST: every choice of a configuration changes the result and its columns, single passages can be
 //! changed, and questions are kept as test cases.
 
-use crate::common::{Client, Server, Setup, eventually, messages};
+use crate::{
+    common::{Client, Server, Setup, eventually, messages},
+    embeddings::{Embeddings, KEY},
+};
 use axum::{Json, Router, extract::State, http::HeaderMap, response::IntoResponse, routing::post};
 use serde_json::{Value, json};
 use std::sync::{
@@ -184,6 +187,25 @@ async fn a_cross_encoder_puts_passages_in_order_and_its_failure_is_told() {
     );
     assert_eq!(found["warnings"][0]["code"], "rerank_failed");
     assert_eq!(columns(&found["items"][0]), ["vector"]);
+}
+
+#[tokio::test]
+async fn words_are_found_while_the_model_that_would_put_them_in_order_is_away() {
+    let mut embeddings = Embeddings::start().await;
+    let server =
+        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
+    let ada = server.user("ada").await;
+    let mut config = passage_config("vector");
+    config["embedding_model"] = "words-embed".into();
+    let (workspace, _) = library(&ada, config).await;
+    let asked = "q=founded&retriever_type=keyword&rerank_model=rrf";
+    let found = search(&ada, &workspace, asked).await;
+    assert_eq!(columns(&found["items"][0]), ["vector", "keyword", "rerank"], "{found}");
+
+    embeddings.stop().await;
+    let found = search(&ada, &workspace, asked).await;
+    assert_eq!(columns(&found["items"][0]), ["keyword"], "{found}");
+    assert_eq!(found["warnings"][0]["code"], "rerank_failed");
 }
 
 #[tokio::test]

@@ -309,16 +309,19 @@ impl Services {
                 }
             };
             for (file, (id, sent_ahead)) in files.into_iter().zip(received) {
-                // What was skipped goes, and so do the second copies of the files under the same `Idempotency-Key`.
-                if taken.files.iter().any(|t| t.keeps(id)) {
+                // What was skipped goes, and so do the second copies of the files under the same `Idempotency-Key`. The job is
+                // there by now and has to be told; what cannot be removed here, the sweep finds.
+                let removed = if taken.files.iter().any(|t| t.keeps(id)) {
                     file.keep();
+                    Ok(())
                 } else if let Some(key) = sent_ahead {
                     let skipped = taken.files.iter().any(|t| t.file == id);
-                    if skipped {
-                        blobs.delete(&key).await?;
-                    }
+                    if skipped { blobs.delete(&key).await } else { Ok(()) }
                 } else {
-                    file.remove().await?;
+                    file.remove().await
+                };
+                if let Err(error) = removed {
+                    tracing::warn!(%error, "a file that was not taken stays behind");
                 }
             }
             Ok::<_, Error>(taken)
@@ -459,10 +462,9 @@ impl Services {
             }
             Err(e) => return Err(e.into()),
         };
-        let stored: StoredText = serde_json::from_slice(&stored)
-            .map_err(|e| Error::Internal { what: "a stored text", cause: Box::new(e) })?;
-        let text: String = stored.text.chars().take(LONGEST_PREVIEW).collect();
-        let whole = text.len() == stored.text.len();
+        let stored = self.chunker.text(stored).await?;
+        let text: String = stored.chars().take(LONGEST_PREVIEW).collect();
+        let whole = text.len() == stored.len();
         let is_html = file.mime_type == FileKind::Markdown.mime();
         let body = if is_html { self.file_types.markdown(&text) } else { text };
         Ok(Preview { version, is_html, body, whole })
@@ -489,10 +491,4 @@ pub struct Preview {
     pub body: String,
     /// There is no more of it.
     pub whole: bool,
-}
-
-/// Of what is kept of an extracted text, what is shown.
-#[derive(serde::Deserialize)]
-struct StoredText {
-    text: String,
 }

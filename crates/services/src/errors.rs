@@ -23,8 +23,8 @@ impl Services {
         Ok(self.errors.error_groups(user, filter, GROUPS).await?)
     }
 
-    /// Tries all of these documents again, at most ten thousand: an action in each workspace. A second time finds those only
-    /// that have failed anew.
+    /// Tries all of these documents again, at most ten thousand: an action in each workspace. Asked twice, the second has
+    /// nothing to do where the first has been.
     ///
     /// # Errors
     /// As for reading them.
@@ -37,7 +37,14 @@ impl Services {
         let mut begun = vec![];
         for (workspace, ids) in ids {
             let form = BulkForm { action: BulkAction::Retry, ids: Some(ids), matching: None, tag: None };
-            begun.push(self.begin_bulk(user, workspace, form, None).await?);
+            match self.begin_bulk(user, workspace, form, None).await {
+                Ok(bulk) => begun.push(bulk),
+                // What was begun goes on and has to be told. The rest stays among the failures.
+                Err(error) if !begun.is_empty() => {
+                    tracing::warn!(%user, %workspace, %error, "failures of a workspace were not tried again");
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(begun)
     }

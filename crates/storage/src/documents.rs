@@ -121,10 +121,13 @@ impl Store {
     ) -> Result<Page<Chunk>, Fault> {
         let from = Cursor::behind(&page)?;
         let limit = limit_of(&page);
-        let present = self.read_document(user, id).await?.map(|d| d.version);
-        if let Some(version) = version.filter(|version| Some(*version) != present) {
-            let chunks = self.read_old_chunks((user, id, version), from.number, i64::from(limit) + 1).await?;
-            return Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)));
+        if let Some(version) = version {
+            let present = self.read_document(user, id).await?.map(|d| d.version);
+            if Some(version) != present {
+                let chunks =
+                    self.read_old_chunks((user, id, version), from.number, i64::from(limit) + 1).await?;
+                return Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)));
+            }
         }
         let sql = format!(
             "SELECT {CHUNK} FROM chunks JOIN documents ON documents.id = chunks.document_id \

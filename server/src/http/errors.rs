@@ -116,8 +116,8 @@ pub async fn list(
     Ok(Json(ErrorGroups { items: services.errors(who.user.id, &filter).await? }))
 }
 
-/// Try the documents of a group again, or of all groups: an action over many documents in each workspace. Asked a second
-/// time, it finds those that have failed anew.
+/// Try the documents of a group again, or of all groups: an action over many documents in each workspace. Asked twice, the
+/// second has nothing to do where the first has been.
 #[utoipa::path(post, path = "/api/errors/retry", tag = "documents", request_body = Option<ErrorsBody>,
     responses((status = 202, body = RetriedErrors), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn retry(

@@ -44,18 +44,18 @@ test("a question is tried with other settings and kept as a test case", async ({
   const first = page.locator("tr[data-chunk-id]").first();
   await expect(first).toContainText("founded by Ada");
   const heads = page.locator(".tryout-table").first().locator("thead th");
-  await expect(heads).toContainText(["Place", "Passage", "Meaning", "Words", "Merged", "Test case"]);
+  await expect(heads).toContainText(["Rank", "Passage", "Vector", "Keyword", "Fused", "Test case"]);
   // Each choice has its columns, and saves nothing.
   await page.getByLabel("Retriever").selectOption("vector");
   await page.getByLabel("Rerank").selectOption("bm25");
   await page.getByRole("button", { name: "Try", exact: true }).click();
-  await expect(heads).toContainText(["Place", "Passage", "Meaning", "Anew", "Test case"]);
+  await expect(heads).toContainText(["Rank", "Passage", "Vector", "Rerank", "Test case"]);
   await expect(page.getByText("Saved for this workspace: hybrid")).toBeVisible();
   await first.getByRole("button", { name: "Save as test case" }).click();
   await expect(page.locator("tr[data-case-id]")).toHaveCount(1);
   await page.getByRole("link", { name: "Run all" }).click();
   await expect(page.locator("[data-verdict]")).toContainText("1 of 1 passed");
-  await expect(page.locator('[data-passed="true"]')).toHaveText("Found, place 1");
+  await expect(page.locator('[data-passed="true"]')).toHaveText("Found at rank 1");
   await page.locator("tr[data-case-id]").getByRole("button", { name: "Delete" }).click();
   await expect(page.locator("tr[data-case-id]")).toHaveCount(0);
   expect((await (await page.request.get(`/api/workspaces/${workspace}/rag-config`)).json()).retriever_type).toBe("hybrid");

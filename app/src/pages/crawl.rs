@@ -166,7 +166,10 @@ fn Lines(
             data-scripted=""
             data-pages=state.as_str()
             node_ref=node
-            on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
+            // Told a moment later, when the page may be gone.
+            on:toggle=move |ev| {
+                is_open.try_set(event_target::<leptos::web_sys::HtmlDetailsElement>(&ev).open());
+            }
         >
             <summary class="meta">{words}</summary>
             <ul class="stack">

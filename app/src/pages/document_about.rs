@@ -3,7 +3,8 @@
 use super::workspace_dialog::opened_by_address;
 use crate::{
     AppError,
-    components::{Button, ButtonKind, Dialog, Icon, IconName, LinkButton},
+    components::{Button, ButtonKind, Dialog, Field, Icon, IconName, LinkButton},
+    effect::effect,
     forms::Deed,
     live::Live,
     paths,
@@ -101,44 +102,42 @@ fn EditDialog(id: DocumentId, document: RwSignal<Option<Document>>) -> impl Into
     };
     let name_now = move || of(document, |d| d.filename.clone());
     let tags_now = move || of(document, |d| d.tags.join(", "));
+    // It opens with what the document has now, whatever was typed and given up before.
+    effect(move || {
+        if !open.get() {
+            return;
+        }
+        for (field, now) in [(name, untrack(name_now)), (tags, untrack(tags_now))] {
+            if let Some(field) = field.get() {
+                field.set_value(&now);
+            }
+        }
+        failed.set(None);
+    });
     view! {
         <Dialog id="edit-document" title="Name and tags" open close_href>
             <form class="form" method="post" action=EditDocument::url() on:submit=on_submit>
                 <input type="hidden" name="id" value=id.to_string() />
-                <div class="field">
-                    <label class="field-label" for="document-name">"Name"</label>
-                    <input
-                        class="input"
-                        id="document-name"
-                        name="filename"
-                        autocomplete="off"
-                        required
-                        maxlength="200"
-                        aria-describedby="document-name-error"
-                        aria-invalid=move || error(&["filename"]).map(|_| "true")
-                        value=name_now
-                        prop:value=name_now
-                        node_ref=name
-                    />
-                    <p class="field-error" id="document-name-error" role="alert">{move || error(&["filename"])}</p>
-                </div>
-                <div class="field">
-                    <label class="field-label" for="document-tags">"Tags"</label>
-                    <input
-                        class="input"
-                        id="document-tags"
-                        name="tags"
-                        autocomplete="off"
-                        placeholder="contract, 2026"
-                        aria-describedby="document-tags-error"
-                        aria-invalid=move || error(&["tags", "add_tags"]).map(|_| "true")
-                        value=tags_now
-                        prop:value=tags_now
-                        node_ref=tags
-                    />
-                    <p class="meta">"With commas between them."</p>
-                    <p class="field-error" id="document-tags-error" role="alert">{move || error(&["tags", "add_tags"])}</p>
-                </div>
+                <Field
+                    label="Name"
+                    name="filename"
+                    value=Signal::derive(move || Some(name_now()))
+                    error=Signal::derive(move || error(&["filename"]))
+                    maxlength=200
+                    autocomplete="off"
+                    node=name
+                />
+                <Field
+                    label="Tags"
+                    name="tags"
+                    value=Signal::derive(move || Some(tags_now()))
+                    error=Signal::derive(move || error(&["tags", "add_tags"]))
+                    help="With commas between them."
+                    placeholder="contract, 2026"
+                    autocomplete="off"
+                    optional=true
+                    node=tags
+                />
                 <div class="form-actions">
                     <Button kind=ButtonKind::Quiet on:click=move |_| open.set(false)>
                         "Cancel"

@@ -9,7 +9,7 @@ use crate::{
     wire::Wire,
 };
 use domain::{Document, DocumentId, message::number, resource::VersionState};
-use leptos::{html, prelude::*, task::spawn_local};
+use leptos::{html, prelude::*, task::spawn_local, web_sys};
 
 #[component]
 pub fn Content(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoView {
@@ -33,8 +33,14 @@ pub fn Content(id: DocumentId, document: RwSignal<Option<Document>>) -> impl Int
     // What is on screen follows the document.
     effect_after(move |before: Option<Option<_>>| {
         let now = edition.get();
-        if before.is_some_and(|before| before != now) && versions.with_untracked(Option::is_some) {
-            list();
+        if before.is_some_and(|before| before != now) {
+            if versions.with_untracked(Option::is_some) {
+                list();
+            }
+            // What could not be shown of it may be there by now.
+            if shown.with_untracked(|shown| matches!(shown, Some(Err(_)))) {
+                load(None);
+            }
         }
         now
     });
@@ -53,9 +59,10 @@ pub fn Content(id: DocumentId, document: RwSignal<Option<Document>>) -> impl Int
                 class="details panel"
                 data-preview=""
                 node_ref=panel
-                on:toggle=move |_| {
-                    let is_open = panel.get_untracked().is_some_and(|panel| panel.open());
-                    if is_open && shown.with_untracked(Option::is_none) {
+                // Told a moment later, when the page may be gone.
+                on:toggle=move |ev| {
+                    let is_read = shown.try_with_untracked(|shown| matches!(shown, Some(Ok(_))));
+                    if event_target::<web_sys::HtmlDetailsElement>(&ev).open() && is_read == Some(false) {
                         load(None);
                     }
                 }
@@ -71,7 +78,7 @@ pub fn Content(id: DocumentId, document: RwSignal<Option<Document>>) -> impl Int
                     class="details panel"
                     data-versions=""
                     on:toggle=move |_| {
-                        if versions.with_untracked(Option::is_none) {
+                        if versions.try_with_untracked(Option::is_none) == Some(true) {
                             list();
                         }
                     }

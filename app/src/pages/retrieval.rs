@@ -23,7 +23,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::Value;
 
 /// Names of the columns, in the order of the scores.
-const COLUMNS: [&str; 5] = ["Meaning", "Words", "Graph", "Merged", "Anew"];
+const COLUMNS: [&str; 5] = ["Vector", "Keyword", "Graph", "Fused", "Rerank"];
 
 #[component]
 pub fn RetrievalPage() -> impl IntoView {
@@ -102,7 +102,7 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
             <div class="tryout-how">
                 <Select label="Retriever" name="retriever" options=choices(retrievers) value=retriever />
                 <Select label="Rerank" name="rerank" options=anew value=rerank />
-                <Field label="Passages" name="top_k" value=top_k numeric=true maxlength=2 />
+                <Field label="Top k" name="top_k" value=top_k numeric=true maxlength=2 />
                 <Button submit=true kind=ButtonKind::Primary>"Try"</Button>
             </div>
             <p class="meta">
@@ -172,12 +172,12 @@ fn Found(id: WorkspaceId, hits: Vec<TriedHit>, question: String, again: Callback
     let lines = lines.collect_view();
     view! {
         <section class="section" aria-labelledby="found-title">
-            <h2 class="section-title" id="found-title" role="status">{title}</h2>
+            <h2 class="section-title" id="found-title"><span role="status">{title}</span></h2>
             <div class="tryout-box">
                 <table class="history tryout-table">
                     <thead>
                         <tr>
-                            <th scope="col">"Place"</th>
+                            <th scope="col">"Rank"</th>
                             <th scope="col">"Passage"</th>
                             {heads}
                             <th scope="col"><span class="sr-only">"Test case"</span></th>
@@ -186,7 +186,7 @@ fn Found(id: WorkspaceId, hits: Vec<TriedHit>, question: String, again: Callback
                     <tbody>{lines}</tbody>
                 </table>
             </div>
-            <p class="meta">"Each way of looking has its score and the place that it gave."</p>
+            <p class="meta">"Each column has the score and the rank."</p>
         </section>
     }
 }

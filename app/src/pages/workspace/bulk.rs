@@ -6,7 +6,7 @@ use super::{
     selection::{Chosen, Selection},
 };
 use crate::{
-    components::{Button, ButtonKind, Dialog, IconButton, IconName, Reason, words},
+    components::{Button, ButtonKind, Dialog, Field, IconButton, IconName, Reason, words},
     effect::effect,
     server_fns::workspaces::begin_bulk,
     stores::Stores,
@@ -132,6 +132,15 @@ pub fn BulkBar(
     let undo = Undo::expect();
     let tags = RwSignal::new(false);
     let tag = NodeRef::<html::Input>::new();
+    effect(move || {
+        if !tags.get() {
+            return;
+        }
+        failed.set(None);
+        if let Some(field) = tag.get() {
+            field.set_value("");
+        }
+    });
     let begin = move |action: BulkAction| {
         if busy.get_untracked() {
             return;
@@ -200,7 +209,11 @@ pub fn BulkBar(
                         />
                     </div>
                     <Reason text=Signal::derive(move || locked.get()) />
-                    {move || failed.get().map(|text| view! { <p class="deed-note" role="alert">{text}</p> })}
+                    {move || {
+                        // An open dialog tells it itself.
+                        let told = failed.get().filter(|_| !tags.get());
+                        told.map(|text| view! { <p class="deed-note" role="alert">{text}</p> })
+                    }}
                 </div>
             })
         }}
@@ -212,17 +225,13 @@ pub fn BulkBar(
                     untrack(|| begin(BulkAction::Tag));
                 }
             >
-                <div class="field">
-                    <label class="field-label" for="bulk-tag">"Tag"</label>
-                    <input class="input" id="bulk-tag" autocomplete="off" maxlength="40" required node_ref=tag />
-                    {move || failed.get().map(|text| view! { <p class="field-error" role="alert">{text}</p> })}
-                </div>
+                <Field label="Tag" name="bulk-tag" error=failed autocomplete="off" maxlength=40 node=tag />
                 <div class="form-actions">
                     <Button kind=ButtonKind::Quiet busy on:click=move |_| untrack(|| begin(BulkAction::Untag))>
-                        "Remove"
+                        "Remove tag"
                     </Button>
                     <Button kind=ButtonKind::Primary submit=true busy>
-                        "Add"
+                        "Add tag"
                     </Button>
                 </div>
             </form>

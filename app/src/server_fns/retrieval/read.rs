@@ -178,7 +178,7 @@ fn case(case: domain::retrieval::RetrievalCase, outcome: Option<(bool, Option<u3
         passed: outcome.map(|(passed, _)| passed),
         outcome: match outcome {
             None => String::new(),
-            Some((_, Some(rank))) => format!("Found, place {rank}"),
+            Some((_, Some(rank))) => format!("Found at rank {rank}"),
             Some((_, None)) => "Not found".to_owned(),
         },
     }
@@ -188,7 +188,7 @@ fn case(case: domain::retrieval::RetrievalCase, outcome: Option<(bool, Option<u3
 fn verdict(run: &domain::retrieval::CaseRun) -> String {
     match (run.recall, run.mrr) {
         (Some(recall), Some(mrr)) => format!(
-            "{} of {} passed. Recall at {}: {:.0} %. Mean of 1/place: {mrr:.2}.",
+            "{} of {} passed. Recall at {}: {:.0} %. MRR: {mrr:.2}.",
             run.passed,
             run.results.len(),
             run.top_k,

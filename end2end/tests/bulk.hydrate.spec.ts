@@ -1,7 +1,7 @@
 // Actions over many documents, and pausing all work of a workspace.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, external, live, long, lost, openFirst, row, signUp } from "./support";
+import { allReady, external, live, long, looks, openFirst, row, signUp } from "./support";
 
 const bar = (page: Page) => page.getByRole("group", { name: "Selected documents" });
 
@@ -33,16 +33,7 @@ test("all that failed is selected by one click and tried again, and the counts a
   await expect(bar(page)).toContainText("12 selected");
   await expect(page.getByRole("checkbox", { name: "Select scan-0.txt", exact: true })).toBeChecked();
   await expect(page.getByRole("checkbox", { name: "Select scan-20.txt" })).not.toBeChecked();
-  for (const theme of ["light", "dark"]) {
-    for (const width of [390, 1440]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
-      expect((await lost(page)).out).toEqual([]);
-      const folder = process.env.INSIGHTHUB_PICTURES;
-      if (folder) await page.screenshot({ path: `${folder}/bulk-${theme}-${width}.png` });
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
+  await looks(page, "bulk");
   await bar(page).getByRole("button", { name: "Retry", exact: true }).click();
   await expect(bar(page)).toHaveCount(0);
   await expect(page.locator("[data-bulk]")).toContainText("12 will be tried again");

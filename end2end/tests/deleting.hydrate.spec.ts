@@ -1,24 +1,9 @@
 // Deleting a document and a workspace: asked first, gone from every tab at once, undone within seconds.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, long, lost, more, openFirst, pick, row, signUp } from "./support";
+import { allReady, live, long, looks, more, openFirst, pick, row, signUp } from "./support";
 
 const undo = (page: Page) => page.locator(".toast").getByRole("button", { name: "Undo" });
-
-/** Looks at the page in both themes, at the width of a phone and of a desk: nothing stands out of it. */
-async function looks(page: Page, name: string): Promise<void> {
-  const before = page.viewportSize()!;
-  for (const theme of ["light", "dark"]) {
-    for (const width of [390, 1440]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
-      expect((await lost(page)).out, `${name} at ${width}`).toEqual([]);
-      const folder = process.env.INSIGHTHUB_PICTURES;
-      if (folder) await page.screenshot({ path: `${folder}/${name}-${theme}-${width}.png` });
-    }
-  }
-  await page.setViewportSize(before);
-}
 
 test("a document is deleted on its page, the toast counts, and undo brings it back in every tab", async ({ page }) => {
   await signUp(page);

@@ -1,7 +1,7 @@
 // Files that a workspace has already: one question for all of them, and its three answers.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, lost, openFirst, row, signUp } from "./support";
+import { allReady, live, looks, openFirst, row, signUp } from "./support";
 
 type Given = { name: string; mimeType: string; buffer: Buffer };
 
@@ -9,21 +9,6 @@ const text = (name: string, body: string): Given => ({ name, mimeType: "text/pla
 const give = (page: Page, files: Given[]) => page.locator("input[type=file]").first().setInputFiles(files);
 const question = (page: Page) => page.getByRole("dialog", { name: "Some of this is here already" });
 const documents = (page: Page) => page.locator(".doc-row[data-document-id]");
-
-async function looks(page: Page, name: string): Promise<void> {
-  for (const theme of ["light", "dark"]) {
-    for (const width of [390, 1440]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
-      // What moves or changes its colour has come to its end.
-      await page.evaluate(() => Promise.allSettled(document.getAnimations().map((a) => a.finished)));
-      expect((await lost(page)).out).toEqual([]);
-      const folder = process.env.INSIGHTHUB_PICTURES;
-      if (folder) await page.screenshot({ path: `${folder}/${name}-${theme}-${width}.png` });
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
-}
 
 test("one question stands for a whole batch, and what is new goes meanwhile", async ({ page }) => {
   await signUp(page);
@@ -150,7 +135,7 @@ test("a document is renamed, tagged, disabled and enabled again, in every tab at
   await bar.getByRole("button", { name: "Tag…" }).click();
   const tags = page.getByRole("dialog", { name: "Tag these documents" });
   await tags.getByLabel("Tag").fill("old");
-  await tags.getByRole("button", { name: "Add" }).click();
+  await tags.getByRole("button", { name: "Add tag" }).click();
   await expect(page.locator("[data-bulk]")).toContainText("2 tagged");
 });
 

@@ -1,6 +1,6 @@
 // What failed, by what it has in common: narrowed down by addresses, tried again and put aside as a whole.
 import { expect, test } from "../fixtures";
-import { external, live, lost, signUp } from "./support";
+import { external, live, looks, signUp } from "./support";
 
 test("failures stand in groups that can be narrowed down, tried again and put aside", async ({ page }) => {
   await signUp(page);
@@ -29,16 +29,7 @@ test("failures stand in groups that can be narrowed down, tried again and put as
   await expect(groups).toHaveCount(0);
   await page.getByRole("navigation", { name: "Phase" }).getByRole("link", { name: "Any phase" }).click();
   await expect(groups).toHaveCount(2);
-  for (const theme of ["light", "dark"]) {
-    for (const width of [390, 1440]) {
-      await page.setViewportSize({ width, height: 900 });
-      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
-      expect((await lost(page)).out).toEqual([]);
-      const folder = process.env.INSIGHTHUB_PICTURES;
-      if (folder) await page.screenshot({ path: `${folder}/errors-${theme}-${width}.png` });
-    }
-  }
-  await page.setViewportSize({ width: 1280, height: 800 });
+  await looks(page, "errors");
 
   await page.getByRole("button", { name: "Resolve: 1 document, scan_torn" }).click();
   await expect(groups).toHaveCount(1);

@@ -195,6 +195,26 @@ export function lost(page: Page): Promise<{ wide: number; out: string[] }> {
   });
 }
 
+/** Nothing is lost on a phone and on a large screen, in either theme; with a folder for pictures, one of each. */
+export async function looks(page: Page, name: string): Promise<void> {
+  const before = page.viewportSize()!;
+  for (const theme of ["light", "dark"]) {
+    for (const width of [390, 1440]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.evaluate((theme) => document.documentElement.setAttribute("data-theme", theme), theme);
+      // What moves for a while, and not for ever, is brought to its end.
+      await page.evaluate(() => {
+        const ends = (moving: Animation) => moving.effect?.getComputedTiming().endTime !== Infinity;
+        for (const moving of document.getAnimations().filter(ends)) moving.finish();
+      });
+      expect((await lost(page)).out, `${name} at ${width}`).toEqual([]);
+      const folder = process.env.INSIGHTHUB_PICTURES;
+      if (folder) await page.screenshot({ path: `${folder}/${name}-${theme}-${width}.png` });
+    }
+  }
+  await page.setViewportSize(before);
+}
+
 /** An embedding server that answers only when it is let. */
 export async function patientModels() {
   let release = () => {};

@@ -10,6 +10,8 @@ mod ours;
 mod p6;
 mod p7;
 mod peers;
+#[path = "../../../crates/storage/benches/p5/people.rs"]
+mod people;
 #[path = "../live/redis.rs"]
 mod redis;
 

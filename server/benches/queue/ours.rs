@@ -1,19 +1,16 @@
 //! Our queue in a process: the store as the server opens it, people who add jobs, and a worker that has nothing to do.
 
+use crate::people::{new_user, new_workspace};
 use domain::{
-    DocumentId, JobId, JobKind, Timestamp, UserId, WorkspaceId, WorkspaceStatus,
+    DocumentId, JobId, JobKind, UserId, WorkspaceId,
     ingest::{Checkpoint, Failure as Broken},
-    rag::RagConfig,
-    status::Processor,
-    validate::{Description, Email, Username, WorkspaceName},
 };
 use hdrhistogram::Histogram;
 use measure::{Failure, peer};
 use messaging::InProcessBus;
 use server::adapters::{OsSecrets, SystemClock, TimeOrderedIds};
 use services::ports::{
-    Accounts, Bus, Claim, Clock, Ids, JobStore, NewDocument, NewJob, NewUser, NewWorkspace, Signal, WorkerId,
-    heard,
+    Accounts, Bus, Claim, Clock, Ids, JobStore, NewDocument, NewJob, Signal, WorkerId, heard,
 };
 use std::{
     collections::BTreeMap,
@@ -95,7 +92,7 @@ impl Queue {
         let mut homes = vec![];
         for n in 0..PEOPLE {
             let (user, workspace) = (UserId::new(ids.uuid()), WorkspaceId::new(ids.uuid()));
-            store.create_user(person(user, n)?, home_of(workspace, user)?).await?;
+            store.create_user(new_user(user, n)?, new_workspace(workspace, user)?).await?;
             homes.push((user, workspace));
         }
         let (added, done, stopping) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
@@ -227,32 +224,4 @@ impl Queue {
         self.done.fetch_add(1, Ordering::SeqCst);
         Ok(())
     }
-}
-
-fn person(id: UserId, n: usize) -> Result<NewUser, Failure> {
-    let invalid = |_| "not a valid user";
-    Ok(NewUser {
-        id,
-        username: Username::parse(&format!("user-{n}")).map_err(invalid)?,
-        email: Email::parse(&format!("user-{n}@example.org")).map_err(invalid)?,
-        full_name: None,
-        password_hash: String::new(),
-        created_at: Timestamp::from_micros(1),
-    })
-}
-
-fn home_of(id: WorkspaceId, user_id: UserId) -> Result<NewWorkspace, Failure> {
-    let invalid = |_| "not a valid workspace";
-    Ok(NewWorkspace {
-        id,
-        user_id,
-        name: WorkspaceName::parse("Workspace").map_err(invalid)?,
-        description: Description::parse("").map_err(invalid)?,
-        status: WorkspaceStatus::Ready,
-        processor: Processor::Builtin,
-        rag_config: RagConfig::default(),
-        command_id: None,
-        command_print: None,
-        created_at: Timestamp::from_micros(1),
-    })
 }

@@ -8,17 +8,13 @@
 //! A round's last line is JSON. The rounds of both sides in turn, and the ratios, are the caller's business. After a
 //! round the log is compared with what was acknowledged: one event too many or too few, and there is no result.
 
+mod people;
 mod pgbench;
 
-use domain::{
-    Event, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus,
-    rag::RagConfig,
-    validate::{Description, Email, Username, WorkspaceName},
-};
+use domain::{Event, Timestamp, UserId, Workspace, WorkspaceId, WorkspaceStatus};
 use measure::{Asked, Failure};
-use services::ports::{
-    Accounts, Bus, BusReceiver, Clock, LoggedEvent, NewUser, NewWorkspace, Secrets, Signal, Workspaces,
-};
+use people::{new_user, new_workspace};
+use services::ports::{Accounts, Bus, BusReceiver, Clock, LoggedEvent, Secrets, Signal, Workspaces};
 use sqlx::{AnyConnection, Connection, Executor, Row, raw_sql};
 use std::{
     process::ExitCode,
@@ -299,34 +295,6 @@ impl Bench {
         }
         Ok(rows as u64)
     }
-}
-
-fn new_user(id: UserId, n: usize) -> Result<NewUser, Failure> {
-    let invalid = |_| "not a valid user";
-    Ok(NewUser {
-        id,
-        username: Username::parse(&format!("user-{n}")).map_err(invalid)?,
-        email: Email::parse(&format!("user-{n}@example.org")).map_err(invalid)?,
-        full_name: None,
-        password_hash: String::new(),
-        created_at: Timestamp::from_micros(1),
-    })
-}
-
-fn new_workspace(id: WorkspaceId, user_id: UserId) -> Result<NewWorkspace, Failure> {
-    let invalid = |_| "not a valid workspace";
-    Ok(NewWorkspace {
-        id,
-        user_id,
-        name: WorkspaceName::parse("Workspace").map_err(invalid)?,
-        description: Description::parse("").map_err(invalid)?,
-        status: WorkspaceStatus::Ready,
-        processor: domain::status::Processor::Builtin,
-        rag_config: RagConfig::default(),
-        command_id: None,
-        command_print: None,
-        created_at: Timestamp::from_micros(1),
-    })
 }
 
 /// As the server's own: a broadcast channel.

@@ -1,5 +1,5 @@
-//! A cross-encoder behind `/v1/rerank`, as Cohere, Jina, vLLM and text-embeddings-inference serve it. It reads the question
-//! and the passages; what it answers is not believed unchecked, and every way to fail has a code and a sentence that name
+//! A cross-encoder behind `/v1/rerank`, as Cohere, Jina and vLLM serve it, or behind the `/rerank` of text-embeddings-inference.
+//! It reads the question and the passages; what it answers is not believed unchecked, and every way to fail has a code and a sentence that name
 //! no secret.
 
 use super::openai;

@@ -4,9 +4,11 @@
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::num::NonZero;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +58,24 @@ pub fn status(command: &mut Command) -> Done<ExitStatus> {
 pub fn capture(command: &mut Command) -> Done<String> {
     let output =
         command.stdin(Stdio::null()).output().doing(|| format!("cannot start `{}`", line(command)))?;
+    captured(command, &output)
+}
+
+/// The same, ended after `limit` with all that it has started: for a program that waits for others.
+pub fn capture_within(command: &mut Command, limit: Duration) -> Done<String> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let child = command.spawn().doing(|| format!("cannot start `{}`", line(command)))?;
+    let group = child.id();
+    let (told, heard) = mpsc::channel();
+    thread::spawn(move || told.send(child.wait_with_output()));
+    let Ok(output) = heard.recv_timeout(limit) else {
+        run(Command::new("kill").args(["-KILL", "--", &format!("-{group}")]))?;
+        return Err(Problem::new(format!("`{}` had not finished after {}", line(command), duration(limit))));
+    };
+    captured(command, &output.doing(|| format!("cannot read what `{}` says", line(command)))?)
+}
+
+fn captured(command: &Command, output: &Output) -> Done<String> {
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
     } else {
@@ -254,6 +274,18 @@ mod tests {
             Duration::from_millis(50),
         );
         assert!(outcome.expect_err("it cannot finish").to_string().contains("had not finished"));
+    }
+
+    #[test]
+    fn a_program_whose_children_hold_its_output_is_ended_with_them() {
+        let begun = Instant::now();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "sleep 30 & echo done"]);
+        let outcome = capture_within(&mut shell, Duration::from_millis(50));
+        assert!(outcome.expect_err("its child goes on").to_string().contains("had not finished"));
+        assert!(begun.elapsed() < Duration::from_secs(20));
+        let mut quick = Command::new("echo");
+        assert_eq!(capture_within(quick.arg("done"), Duration::from_secs(20)).expect("it ends"), "done");
     }
 
     #[test]

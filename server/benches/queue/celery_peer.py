@@ -98,8 +98,9 @@ def p6(seconds):
     empty()
     starts = sorted(STARTS[: min(COUNT.value, len(STARTS))])
     median = starts[len(starts) // 2]
-    print(json.dumps({"rate": rate, "start": median, "added": added[0], "done": DONE.value}), flush=True)
     worker.terminate()
+    worker.join()
+    print(json.dumps({"rate": rate, "start": median, "added": added[0], "done": DONE.value}), flush=True)
 
 
 @signals.worker_ready.connect

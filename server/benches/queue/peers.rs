@@ -2,6 +2,10 @@
 
 use crate::{ours::Found, redis::Redis};
 use measure::{Failure, peer};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
 use serde_json::Value;
 use std::{fmt, path::PathBuf, process::Stdio, time::Duration};
 use tempfile::TempDir;
@@ -76,15 +80,17 @@ impl Broker {
             }
         };
         command.arg(self.redis.port().to_string()).args(args).stdin(Stdio::null()).stdout(Stdio::piped());
-        let mut child = Command::from(command).kill_on_drop(true).spawn()?;
+        let mut child = Command::from(command).process_group(0).kill_on_drop(true).spawn()?;
+        let group = child.id().ok_or("the peer ended at once")?;
         let output = child.stdout.take().ok_or("the peer has no output")?;
-        Ok(Program { child, lines: BufReader::new(output).lines() })
+        Ok(Program { child, group: Pid::from_raw(group.try_into()?), lines: BufReader::new(output).lines() })
     }
 }
 
-/// A process of a peer.
+/// A process of a peer, and those that it starts.
 pub struct Program {
     child: Child,
+    group: Pid,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
@@ -104,7 +110,25 @@ impl Program {
 
     /// As a power cut ends it.
     pub async fn kill(mut self) -> Result<(), Failure> {
-        Ok(self.child.kill().await?)
+        self.end();
+        self.child.wait().await?;
+        Ok(())
+    }
+
+    /// A worker of Celery's that outlives its parent asks for its Redis for most of an hour, and whoever waits for all that
+    /// holds the output of the bench waits with it.
+    fn end(&self) {
+        // One that is gone already is no problem.
+        let _ = killpg(self.group, Signal::SIGKILL);
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // Until it was waited for, its number is nobody else's.
+        if self.child.id().is_some() {
+            self.end();
+        }
     }
 }
 

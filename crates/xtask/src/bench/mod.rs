@@ -12,6 +12,7 @@ mod screen;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use measure::report::{self, Goal};
 use serde_json::Value;
@@ -228,7 +229,8 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
     }
     let mut tally = Tally::default();
     let mut lines = Vec::new();
-    let mut done = |name: &str, outcome: Done<Vec<String>>| {
+    let mut done = |name: &str, begun: Instant, outcome: Done<Vec<String>>| {
+        shell::say(format!("  {name} took {}", shell::duration(begun.elapsed())));
         tally.add(Tally::one(outcome.is_ok()));
         match outcome {
             Ok(said) => lines.extend(said),
@@ -236,16 +238,24 @@ pub fn bench(project: &Project, options: &Options) -> Done<Tally> {
         }
     };
     for comparison in chosen {
-        done(comparison.name, compare(project, &toolchain, comparison, options.smoke).map(|line| vec![line]));
+        let begun = Instant::now();
+        done(
+            comparison.name,
+            begun,
+            compare(project, &toolchain, comparison, options.smoke).map(|line| vec![line]),
+        );
     }
     for whole in wholes {
-        done(whole.name, run_whole(project, &toolchain, whole, options.smoke));
+        let begun = Instant::now();
+        done(whole.name, begun, run_whole(project, &toolchain, whole, options.smoke));
     }
     for screen in screens {
-        done(screen.name, screen.run(project, &toolchain, options.smoke));
+        let begun = Instant::now();
+        done(screen.name, begun, screen.run(project, &toolchain, options.smoke));
     }
     if sizes {
-        done(bytes::NAME, bytes::measure(project, &toolchain, options.smoke));
+        let begun = Instant::now();
+        done(bytes::NAME, begun, bytes::measure(project, &toolchain, options.smoke));
     }
     println!();
     for line in lines {
@@ -278,7 +288,7 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
             command.env("INSIGHTHUB_BENCH_POSTGRES_URL", postgres.url());
             command.env("INSIGHTHUB_BENCH_POSTGRES_BIN", postgres.bin());
         }
-        let (value, unit) = measured(&mut command)?;
+        let (value, unit) = measured(&mut command, smoke)?;
         shell::say(format!("  {role}: {value:.3} {unit}"));
         Ok((value, unit))
     };
@@ -324,7 +334,7 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
     if smoke {
         command.arg("--smoke");
     }
-    let output = shell::capture(&mut command)?;
+    let output = shell::capture_within(&mut command, limit(smoke))?;
     let is_ours = |line: &&str| {
         line.strip_prefix(bench.name).is_some_and(|rest| rest.starts_with(": ") || rest.starts_with('-'))
     };
@@ -393,8 +403,8 @@ fn built(toolchain: &Toolchain, what: &str, args: &[&str]) -> Done<String> {
 }
 
 /// Runs a round and reads its last line.
-fn measured(command: &mut Command) -> Done<(f64, String)> {
-    let output = shell::capture(command)?;
+fn measured(command: &mut Command, smoke: bool) -> Done<(f64, String)> {
+    let output = shell::capture_within(command, limit(smoke))?;
     let last = output.lines().last().unwrap_or_default();
     let bad = || {
         Problem::new(format!(
@@ -417,6 +427,12 @@ fn on_two_cores(program: &std::path::Path) -> Command {
     let mut command = Command::new("taskset");
     command.args(["--cpu-list", "0,1"]).arg(program);
     command
+}
+
+/// A bench that has not come to its end by then never will: a peer waits for something. What a smoke run lasts is fetching
+/// the peers, on a new machine.
+const fn limit(smoke: bool) -> Duration {
+    if smoke { Duration::from_mins(10) } else { Duration::from_hours(3) }
 }
 
 /// The profile that a bench's server runs in.

@@ -180,7 +180,7 @@ impl Screen<'_> {
         if let Some(chromium) = &self.chromium {
             node.env("INSIGHTHUB_CHROMIUM", chromium);
         }
-        let said = shell::capture(&mut node)?;
+        let said = shell::capture_within(&mut node, super::limit(self.smoke))?;
         serde_json::from_str(said.lines().last().unwrap_or_default())
             .doing(|| format!("the script's last line is no report: {said}"))
     }

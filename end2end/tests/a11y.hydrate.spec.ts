@@ -23,10 +23,13 @@ import {
 async function check(page: Page, where: string): Promise<void> {
   for (const colorScheme of ["light", "dark"] as const) {
     await page.emulateMedia({ colorScheme });
-    // Colours on their way from one theme to the other are those of neither. They are brought to their end and not waited for:
-    // one of something that is not on screen may never come to it by itself.
+    // Colours on their way from one theme to the other are those of neither, and what rises into the page is half there.
+    // They are brought to their end and not waited for: one of something that is not on screen may never come to it by
+    // itself. A spinner has none.
     await page.evaluate(() => {
-      for (const moving of document.getAnimations()) if (moving instanceof CSSTransition) moving.finish();
+      for (const moving of document.getAnimations()) {
+        if (Number.isFinite(Number(moving.effect?.getComputedTiming().endTime))) moving.finish();
+      }
     });
     // There are no frames within the pages, so nothing has to be gathered in a page of axe's own, which takes as long as
     // looking. What is in order is not told.

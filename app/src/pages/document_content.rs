@@ -16,10 +16,19 @@ pub fn Content(id: DocumentId, document: RwSignal<Option<Document>>) -> impl Int
     let shown = RwSignal::new(None::<Result<PreviewText, AppError>>);
     let versions = RwSignal::new(None::<Result<Vec<VersionLine>, AppError>>);
     let panel = NodeRef::<html::Details>::new();
+    // How many texts were asked for. The last one is what the person wants to see.
+    let asked = StoredValue::new(0_u32);
+    let is_awaited = StoredValue::new(false);
     let load = move |version: Option<u32>| {
+        asked.update_value(|asked| *asked += 1);
+        is_awaited.set_value(true);
+        let turn = asked.get_value();
         spawn_local(async move {
             let read = preview_document(id, version).await;
-            shown.try_set(Some(read.map(|Wire(preview)| preview)));
+            if asked.try_get_value() == Some(turn) {
+                is_awaited.set_value(false);
+                shown.try_set(Some(read.map(|Wire(preview)| preview)));
+            }
         });
     };
     let list = move || {
@@ -62,7 +71,8 @@ pub fn Content(id: DocumentId, document: RwSignal<Option<Document>>) -> impl Int
                 // Told a moment later, when the page may be gone.
                 on:toggle=move |ev| {
                     let is_read = shown.try_with_untracked(|shown| matches!(shown, Some(Ok(_))));
-                    if event_target::<web_sys::HtmlDetailsElement>(&ev).open() && is_read == Some(false) {
+                    let is_missing = is_read == Some(false) && is_awaited.try_get_value() == Some(false);
+                    if is_missing && event_target::<web_sys::HtmlDetailsElement>(&ev).open() {
                         load(None);
                     }
                 }

@@ -1,7 +1,7 @@
 // Pausing, resuming, cancelling and retrying by the buttons, and the pages that follow.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, long, openFirst, row, signUp } from "./support";
+import { allReady, live, long, looks, openFirst, row, signUp } from "./support";
 
 const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
 
@@ -42,6 +42,62 @@ test("a job is paused, resumed and cancelled, and a retry does the rest", async 
   await panel(page).getByRole("button", { name: "Remove what it made" }).click();
   await expect(panel(page)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
   await expect(row(page, "short.txt")).toHaveAttribute("data-status", "cancelled");
+});
+
+test("embedding is skipped by one click, of a document and of all the rest, and a search says so", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await page.locator("input[type=file]").first().setInputFiles([
+    { name: "long.txt", mimeType: "text/plain", buffer: long(250_000) },
+    { name: "other.txt", mimeType: "text/plain", buffer: Buffer.from(`A zeppelin.\n\n${long(200_000)}`) },
+  ]);
+  await expect(panel(page).getByText(/^Embedding, running/)).toBeAttached();
+  await expect(row(page, "long.txt")).toContainText("Creating embeddings");
+  await row(page, "long.txt").getByRole("link").click();
+  const body = page.locator("[data-document-id].page");
+  await looks(page, "skip-embedding-document");
+  await page.getByRole("button", { name: "Skip embedding" }).click();
+  await expect(body).toHaveAttribute("data-status", "ready");
+  await expect(page.getByText("Its embedding was skipped").first()).toBeVisible();
+  await page.goBack();
+  await live(page);
+  await expect(row(page, "other.txt")).toHaveAttribute("data-status", "processing");
+  await looks(page, "skip-embedding-job");
+  await panel(page).getByRole("button", { name: "Skip embedding" }).click();
+  await allReady(page, ["long.txt", "other.txt"]);
+  await expect(panel(page).getByText(/^Embedding, skipped/)).toBeAttached();
+  await page.getByRole("searchbox", { name: "Search in this workspace" }).fill("zeppelin");
+  await page.keyboard.press("Enter");
+  const found = page.getByRole("region", { name: "Search results" });
+  await expect(found.getByText(/passages have no vector, and only words find what stands there/)).toBeVisible();
+  await expect(found.locator(".hit").first()).toContainText("other.txt");
+  await looks(page, "search-without-vectors");
+});
+
+test("a double click is one action, and one that is refused says why and can be tried again", async ({ page, complaints }) => {
+  complaints.allow(/404 .*jobs\/pause/);
+  await signUp(page);
+  await openFirst(page);
+  await atWork(page);
+  const sent: string[] = [];
+  page.on("request", (request) => {
+    if (request.url().includes("/_fn/jobs/")) sent.push(new URL(request.url()).pathname);
+  });
+  // A click that means a job that is gone by now.
+  await page.route("**/_fn/jobs/pause", async (route) => {
+    const data = route.request().postData()!.replace(/id=[0-9a-f-]{36}/, "id=01999999-9999-7999-8999-999999999999");
+    await route.continue({ postData: data });
+  }, { times: 1 });
+  const pause = panel(page).getByRole("button", { name: "Pause" });
+  await pause.click();
+  await expect(panel(page).getByRole("alert")).toContainText("There is no such job");
+  await expect(pause).toBeEnabled();
+  await looks(page, "refused-control");
+  sent.length = 0;
+  await pause.dblclick();
+  await expect(panel(page)).toHaveAttribute("data-status", "paused", { timeout: 4_000 });
+  await expect(panel(page).getByRole("alert")).toHaveCount(0);
+  expect(sent).toEqual(["/_fn/jobs/pause"]);
 });
 
 test("the tray steers a job from any page, and the job panel follows", async ({ page }) => {

@@ -1,7 +1,7 @@
 // Files that a workspace has already: one question for all of them, and its three answers.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, looks, openFirst, row, signUp } from "./support";
+import { allReady, external, live, looks, openFirst, row, signUp } from "./support";
 
 type Given = { name: string; mimeType: string; buffer: Buffer };
 
@@ -137,6 +137,22 @@ test("a document is renamed, tagged, disabled and enabled again, in every tab at
   await tags.getByLabel("Tag").fill("old");
   await tags.getByRole("button", { name: "Add tag" }).click();
   await expect(page.locator("[data-bulk]")).toContainText("2 tagged");
+});
+
+test("a tag is looked for in all of a long list, and where there is none it is said", async ({ page }) => {
+  await signUp(page);
+  const place = await external(page.request);
+  const [first] = await place.add(["oldest.txt"]);
+  for (let part = 0; part < 9; part++) await place.add(Array.from({ length: 50 }, (_, n) => `scan-${part}-${n}.txt`));
+  const tagged = await page.request.patch(`/api/documents/${first}`, { data: { tags: ["found"] } });
+  expect(tagged.status(), await tagged.text()).toBe(200);
+  await page.goto(`/w/${place.id}?tag=found`);
+  await live(page);
+  await expect(row(page, "oldest.txt")).toBeVisible();
+  await expect(documents(page)).toHaveCount(1);
+  await page.goto(`/w/${place.id}?tag=nowhere`);
+  await expect(page.getByText("No document has this tag.")).toBeVisible();
+  await looks(page, "tag-nowhere");
 });
 
 test("the head of a workspace fits on one line", async ({ page }) => {

@@ -1,8 +1,8 @@
-// What failed, by what it has in common: narrowed down by addresses, tried again and put aside as a whole.
+// What failed, by what it has in common: narrowed down by addresses, tried again and resolved as a whole.
 import { expect, test } from "../fixtures";
 import { external, live, looks, signUp } from "./support";
 
-test("failures stand in groups that can be narrowed down, tried again and put aside", async ({ page }) => {
+test("failures stand in groups that can be narrowed down, tried again and resolved", async ({ page }) => {
   await signUp(page);
   await page.goto("/errors");
   await live(page);

@@ -53,8 +53,11 @@ test("a question is tried with other settings and kept as a test case", async ({
   await expect(page.getByText("Saved for this workspace: hybrid")).toBeVisible();
   await first.getByRole("button", { name: "Save as test case" }).click();
   await expect(page.locator("tr[data-case-id]")).toHaveCount(1);
-  await page.getByRole("link", { name: "Run all" }).click();
+  // With what stands in the form, tried or not.
+  await page.getByLabel("Retriever").selectOption("keyword");
+  await page.getByRole("button", { name: "Run all" }).click();
   await expect(page.locator("[data-verdict]")).toContainText("1 of 1 passed");
+  await expect(page).toHaveURL(/retriever=keyword/);
   await expect(page.locator('[data-passed="true"]')).toHaveText("Found at rank 1");
   await page.locator("tr[data-case-id]").getByRole("button", { name: "Delete" }).click();
   await expect(page.locator("tr[data-case-id]")).toHaveCount(0);
@@ -88,10 +91,15 @@ test("a passage is found in its document, shown in the text, changed and switche
   await expect(page.getByText(/edited/)).toBeVisible();
   expect(await found("soup")).toBe(1);
   await expect(page.locator(".source mark")).toContainText("fish");
-  await page.getByRole("button", { name: "Switch off" }).click();
-  await expect(page.getByText("It is switched off")).toBeVisible();
+  await page.getByRole("button", { name: "Disable" }).click();
+  await expect(page.getByText("It is disabled")).toBeVisible();
   expect(await found("soup")).toBe(0);
-  await page.getByRole("button", { name: "Switch on" }).click();
-  await expect(page.getByRole("button", { name: "Switch off" })).toBeVisible();
+  await page.getByRole("button", { name: "Enable" }).click();
+  await expect(page.getByRole("button", { name: "Disable" })).toBeVisible();
   expect(await found("soup")).toBe(1);
+  const embedded = page.waitForResponse((answer) => answer.url().includes("/_fn/documents/embed_passage"));
+  await page.getByRole("button", { name: "Re-embed" }).click();
+  expect((await embedded).status()).toBe(200);
+  await expect(page.getByRole("button", { name: "Re-embed" })).toBeEnabled();
+  await expect(page.locator(".deed-note")).toHaveCount(0);
 });

@@ -1,20 +1,22 @@
-//! The buttons of a job: first, pause, resume, cancel, retry.
+//! The buttons of a job: first, pause, resume, skip embedding, cancel, retry.
 
 use super::job_title;
 use crate::{
     components::ButtonKind,
     forms::Deed,
-    server_fns::jobs::{CancelJob, PauseJob, PutJobFirst, ResumeJob, RetryJob},
+    server_fns::jobs::{CancelJob, PauseJob, PutJobFirst, ResumeJob, RetryJob, SkipEmbeddingOfJob},
     stores::Stores,
     view,
 };
 use domain::{
-    Job, JobId, JobKind, JobStatus, WorkspaceId,
+    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, WorkspaceId,
     message::count,
     status::{JobRequest, Priority},
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
+
+const WITHOUT_VECTORS: &str = "What is not embedded yet becomes ready now, and is found by its words alone";
 
 /// What can be done to a job from where it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -24,6 +26,8 @@ struct Can {
     pause: bool,
     resume: bool,
     cancel: bool,
+    /// Somebody waits for vectors, and could do without them.
+    skip_embedding: bool,
     /// So many documents and pages would run again, after this attempt; whether some of them failed.
     retry: Option<(u64, u32, bool)>,
 }
@@ -36,6 +40,7 @@ impl Can {
         }
         let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
         let failed = job.metrics.documents_failed + job.metrics.pages_failed;
+        let embedding = job.phase_details.get(PhaseName::Embedding.index());
         let is_behind = match job.status {
             JobStatus::Pending => job.queue_position.is_some_and(|ahead| ahead > 0),
             _ => job.priority != Priority::First,
@@ -45,6 +50,9 @@ impl Can {
             pause: goes_on && job.requested.is_none(),
             resume: job.status == JobStatus::Paused || job.requested == Some(JobRequest::Pause),
             cancel: !job.status.is_final() && job.requested != Some(JobRequest::Cancel),
+            skip_embedding: !job.status.is_final()
+                && job.requested != Some(JobRequest::Cancel)
+                && embedding.is_some_and(|e| matches!(e.status, PhaseStatus::Running | PhaseStatus::Paused)),
             retry: (job.status.is_final() && failed > 0).then_some((
                 failed,
                 job.attempt,
@@ -85,6 +93,16 @@ pub fn Controls(
                 {can.first.then(|| view! { <Deed action=PutJobFirst::url() words="Do this first" fields=fields() name=name("Do this first") steers=true done /> })}
                 {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() name=name("Pause") steers=true done /> })}
                 {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() name=name("Resume") steers=true done /> })}
+                {(can.skip_embedding && !named).then(|| view! {
+                    <Deed
+                        action=SkipEmbeddingOfJob::url()
+                        words="Skip embedding"
+                        fields=fields()
+                        hint=WITHOUT_VECTORS
+                        steers=true
+                        done
+                    />
+                })}
                 {can.retry.map(|(failed, attempt, some_failed)| {
                     let mut fields = fields();
                     fields.push(("attempt", attempt.to_string()));
@@ -123,7 +141,7 @@ mod tests {
     #[test]
     fn the_buttons_are_those_that_the_state_of_the_job_allows() {
         let can = |status, requested| Can::of(&Job { requested, ..job(1, 1, status) });
-        let all = Can { first: false, pause: true, resume: false, cancel: true, retry: None };
+        let all = Can { pause: true, cancel: true, ..Can::default() };
         assert_eq!(can(JobStatus::Running, None), Can { first: true, ..all });
         assert_eq!(can(JobStatus::Pending, None), all);
         let behind = Job { queue_position: Some(2), ..job(1, 1, JobStatus::Pending) };
@@ -135,6 +153,11 @@ mod tests {
         assert_eq!(can(JobStatus::Paused, None), pausing);
         assert_eq!(can(JobStatus::Running, Some(JobRequest::Cancel)), Can::default());
         assert_eq!(can(JobStatus::Completed, None), Can::default());
+        let mut embeds = job(1, 1, JobStatus::Running);
+        embeds.phase_details[PhaseName::Embedding.index()].status = PhaseStatus::Running;
+        assert!(Can::of(&embeds).skip_embedding);
+        embeds.requested = Some(JobRequest::Cancel);
+        assert!(!Can::of(&embeds).skip_embedding);
         let deletes = Job { kind: JobKind::Delete, ..job(1, 1, JobStatus::Running) };
         assert_eq!(Can::of(&deletes), Can::default());
         let mut failed = job(1, 1, JobStatus::Completed);

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 /// `action`: where it is posted; `fields`: what it says; `done` hears of the answer; `name`: for screen readers, when
 /// the words of the button alone do not tell which thing is meant; `once`: it makes something, and must not make it twice;
-/// `steers`: it goes by what is on screen, and waits while that may be old.
+/// `steers`: it goes by what is on screen, and waits while that may be old; `hint`: what it does, where the words are short.
 #[component]
 pub fn Deed(
     #[prop(into)] action: String,
@@ -22,6 +22,7 @@ pub fn Deed(
     #[prop(optional_no_strip, into)] name: Option<String>,
     #[prop(optional)] once: bool,
     #[prop(optional)] steers: bool,
+    #[prop(optional)] hint: Option<&'static str>,
     done: Callback<Value>,
 ) -> impl IntoView {
     let busy = RwSignal::new(false);
@@ -70,7 +71,7 @@ pub fn Deed(
                 busy
                 disabled=Signal::derive(move || waits().is_some())
                 attr:aria-label=name
-                attr:title=waits
+                attr:title=move || waits().or(hint)
             >
                 {words}
             </Button>

@@ -25,6 +25,13 @@ use serde_json::Value;
 pub use state::FormState;
 use wasm_bindgen::JsCast;
 
+/// What a page says of a form that was refused and has no place of its own: without a script nothing else tells it.
+#[component]
+pub fn Refused(left: StoredValue<FormState>) -> impl IntoView {
+    let detail = FormState::told_once(left).all_messages();
+    (!detail.is_empty()).then(|| view! { <ErrorPanel title="That did not work" detail /> })
+}
+
 /// The messages of the form around a field.
 #[derive(Clone, Copy)]
 struct Errors {

@@ -77,6 +77,13 @@ impl FormState {
         told.unwrap_or_default()
     }
 
+    /// All that was wrong, as one text.
+    pub fn all_messages(&self) -> String {
+        let fields = self.errors.iter().flat_map(|(_, messages)| messages.iter());
+        let all: Vec<&str> = self.message.iter().chain(fields).map(String::as_str).collect();
+        all.join(" ")
+    }
+
     /// Whether a form of this page was sent back.
     pub fn is_refused(&self) -> bool {
         self.message.is_some() || !self.errors.is_empty()

@@ -19,19 +19,19 @@ use crate::{
         TabTitle, Waterfall, use_now, words,
     },
     effect::effect_after,
-    forms::Deed,
+    forms::{Deed, FormState, Refused},
     live::{Live, Screen},
     paths,
     server_fns::documents::{
-        CancelDocument, PauseDocument, ResumeDocument, RetryDocument, list_chunks, list_earlier_steps,
-        read_document,
+        CancelDocument, PauseDocument, ResumeDocument, RetryDocument, SkipEmbedding, list_chunks,
+        list_earlier_steps, read_document,
     },
     stores::Stores,
     view,
     wire::{Wire, page_data},
 };
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, Workspace,
+    Chunk, Document, DocumentId, DocumentStatus, Step, Workspace,
     event::FileProgress,
     message::{count, number},
     pages::DocumentPage as DocumentPageData,
@@ -71,17 +71,23 @@ pub fn DocumentPage() -> impl IntoView {
         live.rendered(&page.since);
     };
     let skeleton = || view! { <div class="page"><RowsSkeleton /></div> };
+    let refused = StoredValue::new(FormState::of_page());
     view! {
         <AwaitedTabTitle title />
-        {read(page, || async {}, "document", skeleton, keep, |page, (), _| {
+        {read(page, || async {}, "document", skeleton, keep, move |page, (), _| {
             let id = page.document.id;
-            view! { <OneDocument id workspace=page.workspace chunks=page.chunks /> }
+            view! { <OneDocument id workspace=page.workspace chunks=page.chunks refused /> }
         })}
     }
 }
 
 #[component]
-fn OneDocument(id: DocumentId, workspace: Workspace, chunks: List<Chunk>) -> impl IntoView {
+fn OneDocument(
+    id: DocumentId,
+    workspace: Workspace,
+    chunks: List<Chunk>,
+    refused: StoredValue<FormState>,
+) -> impl IntoView {
     let document = RwSignal::from(Stores::expect().document(id));
     let is_there = Memo::new(move |_| document.with(Option::is_some));
     let chunks = Passages::new(id, document, chunks);
@@ -89,7 +95,7 @@ fn OneDocument(id: DocumentId, workspace: Workspace, chunks: List<Chunk>) -> imp
     view! {
         {move || {
             if is_there.get() {
-                view! { <Body id document workspace=workspace.clone() chunks /> }
+                view! { <Body id document workspace=workspace.clone() chunks refused /> }
             } else {
                 view! { <Missing what="document" /> }
             }
@@ -104,6 +110,7 @@ fn Body(
     document: RwSignal<Option<Document>>,
     workspace: Workspace,
     chunks: Passages,
+    refused: StoredValue<FormState>,
 ) -> impl IntoView {
     let steps = RwSignal::from(Stores::expect().steps(id));
     let paused = Live::expect().paused_reason();
@@ -138,6 +145,7 @@ fn Body(
                     <span>{move || name.get()}</span>
                     <StatusBadge shown size=BadgeSize::Md />
                 </h1>
+                <Refused left=refused />
                 <Facts document />
             </header>
             {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
@@ -213,6 +221,8 @@ impl Over {
     }
 }
 
+const WITHOUT_VECTORS: &str = "It becomes ready now, and is found by its words alone";
+
 /// The buttons of a document, as far as its state allows them.
 #[component]
 fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoView {
@@ -235,6 +245,7 @@ fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoVi
                 is_paused || pausing,
                 goes_on,
                 d.status == DocumentStatus::Failed && ended,
+                goes_on && d.step == Some(Step::CreatingEmbeddings),
             )
         })
     });
@@ -242,11 +253,21 @@ fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoVi
     // The stream tells what came of it.
     let done = Callback::new(|_: Value| {});
     move || {
-        let (pause, resume, cancel, retry) = can.get();
+        let (pause, resume, cancel, retry, skip) = can.get();
         view! {
             <div class="row" data-controls="">
                 {pause.then(|| view! { <Deed action=PauseDocument::url() words="Pause" fields=fields() steers=true done /> })}
                 {resume.then(|| view! { <Deed action=ResumeDocument::url() words="Resume" fields=fields() steers=true done /> })}
+                {skip.then(|| view! {
+                    <Deed
+                        action=SkipEmbedding::url()
+                        words="Skip embedding"
+                        fields=fields()
+                        hint=WITHOUT_VECTORS
+                        steers=true
+                        done
+                    />
+                })}
                 {cancel.then(|| view! { <Deed action=CancelDocument::url() words="Cancel" fields=fields() steers=true done /> })}
                 {retry.then(|| view! { <Deed action=RetryDocument::url() words="Retry" fields=fields() steers=true done /> })}
             </div>

@@ -1,9 +1,9 @@
-//! What failed and was not seen to yet, by what it has in common: a group can be tried again as a whole, or put aside.
+//! What failed and was not seen to yet, by what it has in common: a group can be tried again as a whole, or resolved.
 
 use super::loaded::read;
 use crate::{
     components::{EmptyState, Exactly, IconName, PageHeader, RowsSkeleton, TabTitle},
-    forms::Deed,
+    forms::{Deed, FormState, Refused},
     live::{Live, Screen},
     server_fns::errors::{
         ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage as Part, ResolveErrors, RetryErrors, list_errors,
@@ -41,11 +41,13 @@ pub fn ErrorsPage() -> impl IntoView {
         },
         true,
     );
+    let refused = StoredValue::new(FormState::of_page());
     let keep = |_: &Part, _, live: Live| live.shows(Screen::Other);
     let skeleton = || view! { <RowsSkeleton rows=8 /> };
     view! {
         <TabTitle text="Errors" />
         <div class="page">
+            <Refused left=refused />
             {read(page, || async {}, "list of errors", skeleton, keep, move |part, (), again| {
                 view! { <Whole part narrow=narrow.get_untracked() again /> }
             })}
@@ -58,7 +60,7 @@ fn Whole(part: Part, narrow: Narrow, again: Callback<()>) -> impl IntoView {
     let Part { narrow: rows, lines, note } = part;
     let is_empty = lines.is_empty();
     let (title, text) = if narrow.4 {
-        ("Nothing was put aside", "What you resolve is listed here until it is tried again.")
+        ("Nothing is resolved yet", "What you resolve is listed here until it is tried again.")
     } else {
         (
             "Nothing has failed",

@@ -64,14 +64,14 @@ fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
         chunk.page.map(|page| format!("page {page}")),
         Some(count(u64::from(chunk.token_count), "token", "tokens")),
         chunk.edited.then(|| "edited".to_owned()),
-        (!chunk.enabled).then(|| "switched off".to_owned()),
+        (!chunk.enabled).then(|| "disabled".to_owned()),
     ];
     let place = place.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let done = Callback::new(move |_: Value| again.run(()));
     let fields = move || vec![("document", document.to_string()), ("chunk", id.to_string())];
     let mut switch = fields();
     switch.push(("enabled", (!chunk.enabled).to_string()));
-    let words = if chunk.enabled { "Switch off" } else { "Switch on" };
+    let words = if chunk.enabled { "Disable" } else { "Enable" };
     let text = start.typed_or("text", chunk.text.clone());
     let hooks = Hooks {
         saved: Some(Callback::new(move |_: Value| {
@@ -90,11 +90,11 @@ fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
             <LinkButton href=paths::document(document) icon=IconName::ChevronRight>"Document"</LinkButton>
         </PageHeader>
         {(!chunk.enabled).then(|| view! {
-            <p class="panel">"It is switched off: it is kept, and no search and no answer uses it."</p>
+            <p class="panel">"It is disabled: it is kept, and no search and no answer uses it."</p>
         })}
         <div class="row">
             <Deed action=ChangePassage::url() words fields=switch steers=true done />
-            {embeds.then(|| view! { <Deed action=EmbedPassage::url() words="Embed anew" fields=fields() steers=true done /> })}
+            {embeds.then(|| view! { <Deed action=EmbedPassage::url() words="Re-embed" fields=fields() steers=true done /> })}
         </div>
         <section class="section" aria-labelledby="text-title">
             <h2 class="section-title" id="text-title">
@@ -117,7 +117,7 @@ fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
             }}
         </section>
         <section class="section" aria-labelledby="words-title">
-            <h2 class="section-title" id="words-title">"Its words in the index"</h2>
+            <h2 class="section-title" id="words-title">"Words in the index"</h2>
             <SaveForm
                 action=ChangePassage::url()
                 verb="Save and embed"

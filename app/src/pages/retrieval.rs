@@ -8,7 +8,7 @@ use crate::{
         Button, ButtonKind, ErrorPanel, Field, Icon, IconName, LinkButton, PageHeader, RowsSkeleton, Select,
         SelectOption, TabTitle,
     },
-    forms::Deed,
+    forms::{Deed, FormState, Refused},
     live::{Live, Screen},
     paths,
     server_fns::retrieval::{
@@ -48,9 +48,11 @@ pub fn RetrievalPage() -> impl IntoView {
         },
         true,
     );
+    let refused = StoredValue::new(FormState::of_page());
     view! {
         <TabTitle text="Retrieval test" />
         <div class="page">
+            <Refused left=refused />
             {loaded::read(
                 page,
                 || async {},
@@ -65,6 +67,9 @@ pub fn RetrievalPage() -> impl IntoView {
         </div>
     }
 }
+
+/// The form of what is tried. Running all test cases sends it as well, so that they are tried with what stands in it.
+const TRYOUT: &str = "tryout";
 
 #[component]
 fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
@@ -83,11 +88,6 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
         verdict,
     } = read;
     let here = paths::retrieval(id);
-    let run = format!(
-        "{here}?q={}&retriever={retriever}&rerank={rerank}&top_k={}&run",
-        paths::encode(&question),
-        paths::encode(&top_k)
-    );
     let is_asked = !question.is_empty();
     let of_question = question.clone();
     let mut anew = vec![SelectOption::new(NONE, "No")];
@@ -97,7 +97,7 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
             <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings>"RAG config"</LinkButton>
         </PageHeader>
-        <form class="panel stack gap-2 tryout" method="get" action=here role="search">
+        <form id=TRYOUT class="panel stack gap-2 tryout" method="get" action=here role="search">
             <Field label="Question" name="q" value=question maxlength=1000 />
             <div class="tryout-how">
                 <Select label="Retriever" name="retriever" options=choices(retrievers) value=retriever />
@@ -111,7 +111,7 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
         </form>
         {trouble.into_iter().map(|text| view! { <ErrorPanel title=text /> }).collect_view()}
         {is_asked.then(|| view! { <Found id hits question=of_question again /> })}
-        <Cases id cases verdict run again />
+        <Cases id cases verdict again />
     }
 }
 
@@ -196,7 +196,6 @@ fn Cases(
     id: WorkspaceId,
     cases: Vec<TriedCase>,
     verdict: Option<String>,
-    run: String,
     again: Callback<()>,
 ) -> impl IntoView {
     let is_empty = cases.is_empty();
@@ -229,7 +228,9 @@ fn Cases(
         <section class="section" aria-labelledby="cases-title">
             <div class="row justify-between">
                 <h2 class="section-title" id="cases-title">"Test cases"</h2>
-                {(!is_empty).then(|| view! { <LinkButton href=run icon=IconName::Activity>"Run all"</LinkButton> })}
+                {(!is_empty).then(|| view! {
+                    <Button submit=true icon=IconName::Activity attr:form=TRYOUT attr:name="run">"Run all"</Button>
+                })}
             </div>
             {verdict.map(|text| view! { <p role="status" data-verdict="">{text}</p> })}
             {if is_empty {

@@ -11,6 +11,7 @@ use crate::{
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
         retrieval::{RetrievalPage, TriedCase, TriedHit},
+        workspaces::SearchAnswer,
     },
     upload::{Accepted, Answer, HeldDocument, HeldFile, HeldFiles, Rejected},
 };
@@ -206,6 +207,7 @@ objects! {
     Scored { score, rank }
     Scores { vector, keyword, graph, fused, rerank }
     SearchHit { chunk, document, score, scores }
+    SearchAnswer { hits, warnings }
     VersionLine { version, state, filename, size_bytes, created_at, by }
     PreviewText { version, is_html, body, whole }
 
@@ -670,7 +672,9 @@ mod tests {
             rerank: Some(Scored { score: -1.5, rank: 1 }),
             ..Scores::default()
         };
-        reads_back(vec![SearchHit { chunk: chunk(), document: named, score: -1.5, scores }]);
+        let hits = vec![SearchHit { chunk: chunk(), document: named, score: -1.5, scores }];
+        let warning = Warning { code: "without_vectors".into(), message: "1 passage".into() };
+        reads_back(SearchAnswer { hits, warnings: vec![warning] });
         reads_back(Session {
             id: id(1),
             device: "Firefox on Linux".into(),

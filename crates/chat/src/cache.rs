@@ -14,6 +14,8 @@ pub(crate) struct Cached {
     version: u64,
     /// One for each model: while documents wait to be indexed anew, those of the model before still serve.
     groups: Vec<Group>,
+    /// Passages that have none, since their embedding was left out.
+    bare: u64,
 }
 
 /// The vectors that one model made, one after the other.
@@ -25,7 +27,9 @@ struct Group {
 }
 
 impl Cached {
-    pub(crate) fn new(version: u64, vectors: Vec<StoredVector>) -> Self {
+    /// `passages`: how many there are, with vectors and without.
+    pub(crate) fn new(version: u64, vectors: Vec<StoredVector>, passages: u64) -> Self {
+        let bare = passages.saturating_sub(vectors.len() as u64);
         let mut groups: Vec<Group> = vec![];
         for v in vectors {
             // Those of another length cannot be compared, although the model has the same name.
@@ -42,7 +46,16 @@ impl Cached {
             group.ids.push(v.chunk_id);
             group.data.extend_from_slice(&v.vector);
         }
-        Self { version, groups }
+        Self { version, groups, bare }
+    }
+
+    pub(crate) const fn bare(&self) -> u64 {
+        self.bare
+    }
+
+    /// Whether the passage has a vector of any model.
+    pub(crate) fn has(&self, id: &ChunkId) -> bool {
+        self.groups.iter().any(|group| group.ids.contains(id))
     }
 
     fn bytes(&self) -> usize {
@@ -209,7 +222,9 @@ mod tests {
                 stored(3, "new", vec![0.0, 1.0]),
                 stored(4, "new", vec![1.0, 0.0, 0.0]),
             ],
+            7,
         );
+        assert_eq!(cached.bare(), 3);
         let ids = |model| cached.nearest(model, &[0.0, 1.0], 9).into_iter().map(|f| f.0).collect::<Vec<_>>();
         assert_eq!(ids("new"), [id(3), id(2)]);
         assert_eq!(ids("old"), [id(1)]);
@@ -234,7 +249,7 @@ mod tests {
             let query = unit(query);
             let vectors: Vec<Vec<f32>> = vectors.into_iter().map(unit).collect();
             let rows = vectors.iter().enumerate().map(|(n, v)| stored(n, "m", v.clone()));
-            let found = Cached::new(1, rows.collect()).nearest("m", &query, k);
+            let found = Cached::new(1, rows.collect(), 0).nearest("m", &query, k);
             let mut all: Vec<f32> = vectors.iter().map(|v| dot(&query, v)).collect();
             all.sort_by(|a, b| b.total_cmp(a));
             prop_assert_eq!(found.len(), k.min(vectors.len()));
@@ -246,7 +261,7 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_its_budget_and_forgets_an_old_version() {
-        let make = |version| Arc::new(Cached::new(version, vec![stored(1, "m", vec![1.0; 100])]));
+        let make = |version| Arc::new(Cached::new(version, vec![stored(1, "m", vec![1.0; 100])], 1));
         let workspace = |n| WorkspaceId::new(Uuid::from_u128(n));
         let cache = VectorCache::new(1_000);
         for n in 0..5 {

@@ -10,6 +10,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Chunk, ChunkId, WorkspaceId,
+    message::count,
     rag::{NO_CROSS_ENCODER, RerankModel, RetrieverType},
     resource::{DocumentRef, Scored, Scores, SearchHit, Warning},
 };
@@ -34,6 +35,7 @@ const MAX_READ: usize = 100;
 const RERANK_FAILED: &str = "rerank_failed";
 const NOTHING_NAMED: &str = "nothing_named";
 const EARLIER_MODEL: &str = "earlier_model_left_out";
+const WITHOUT_VECTORS: &str = "without_vectors";
 
 pub struct Retrieval {
     index: Arc<dyn Index>,
@@ -77,7 +79,13 @@ impl Retrieval {
         match config.retriever_type {
             RetrieverType::Vector => {
                 let vector = self.by_vector(question, alone, &mut found.warnings).await?;
-                found.order.clone_from(&vector);
+                found.keyword = self.by_words_alone(question, wide, &mut found.warnings).await?;
+                if let Some(keyword) = &found.keyword {
+                    found.order = fuse(&[&vector, keyword], alone);
+                    found.fused = Some(found.order.clone());
+                } else {
+                    found.order.clone_from(&vector);
+                }
                 found.vector = Some(vector);
             }
             RetrieverType::Keyword => {
@@ -88,20 +96,30 @@ impl Retrieval {
             RetrieverType::Hybrid => {
                 let vector = self.by_vector(question, wide, &mut found.warnings).await?;
                 let keyword = self.by_keyword(workspace, text, wide).await?;
+                say_bare(&*self.cached(workspace).await?, &mut found.warnings);
                 found.order = fuse(&[&vector, &keyword], alone);
                 (found.vector, found.keyword) = (Some(vector), Some(keyword));
                 found.fused = Some(found.order.clone());
             }
             RetrieverType::Graph => {
                 let vector = self.by_vector(question, wide, &mut found.warnings).await?;
+                found.keyword = self.by_words_alone(question, wide, &mut found.warnings).await?;
+                let mut lists = vec![&vector];
+                lists.extend(&found.keyword);
                 match graph::find(&*self.index, workspace, text, wide).await? {
                     Some(graph) => {
-                        found.order = fuse(&[&vector, &graph], alone);
-                        found.graph = Some(graph);
+                        lists.push(&graph);
+                        found.order = fuse(&lists, alone);
                         found.fused = Some(found.order.clone());
+                        found.graph = Some(graph);
                     }
                     None => {
-                        found.order = vector.iter().take(alone).copied().collect();
+                        if lists.len() > 1 {
+                            found.order = fuse(&lists, alone);
+                            found.fused = Some(found.order.clone());
+                        } else {
+                            found.order = vector.iter().take(alone).copied().collect();
+                        }
                         found.warnings.push(warning(
                             NOTHING_NAMED,
                             "The question names nothing that the graph of this workspace knows; the passages were found \
@@ -127,8 +145,8 @@ impl Retrieval {
                     }
                     &found.vector
                 }
-                _ => {
-                    if found.keyword.is_none() {
+                hybrid_or_other => {
+                    if hybrid_or_other != RetrieverType::Hybrid {
                         found.keyword = Some(self.by_keyword(workspace, text, wide).await?);
                     }
                     &found.keyword
@@ -209,6 +227,22 @@ impl Retrieval {
         Ok(hits.into_iter().map(scaled).collect())
     }
 
+    /// The passages whose embedding was left out, found by their words; `None` where there is no such passage.
+    async fn by_words_alone(
+        &self,
+        question: &Question,
+        k: usize,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<Option<Ranked>, StoreError> {
+        let cached = self.cached(question.workspace).await?;
+        if !say_bare(&cached, warnings) {
+            return Ok(None);
+        }
+        let mut found = self.by_keyword(question.workspace, &question.text, k).await?;
+        found.retain(|(id, _)| !cached.has(id));
+        Ok(Some(found))
+    }
+
     async fn by_vector(
         &self,
         question: &Question,
@@ -261,7 +295,9 @@ impl Retrieval {
             return Ok(cached);
         }
         let (version, vectors) = self.index.vectors(workspace).await?;
-        let cached = Arc::new(Cached::new(version, vectors));
+        // Of a later version, perhaps; then what is kept here serves one question more, and no other.
+        let passages = self.index.corpus(workspace, &[]).await?.passages;
+        let cached = Arc::new(Cached::new(version, vectors, passages));
         self.vectors.put(workspace, cached.clone());
         Ok(cached)
     }
@@ -331,6 +367,17 @@ fn with_heading(chunk: &Chunk) -> String {
         Some(heading) => format!("{heading}\n{}", chunk.text),
         None => chunk.text.clone(),
     }
+}
+
+/// Says of passages without vectors how they are found; whether there are any.
+fn say_bare(cached: &Cached, warnings: &mut Vec<Warning>) -> bool {
+    let bare = cached.bare();
+    if bare > 0 {
+        let passages = count(bare, "passage has", "passages have");
+        let sentence = format!("{passages} no vector, and only words find what stands there.");
+        warnings.push(warning(WITHOUT_VECTORS, sentence));
+    }
+    bare > 0
 }
 
 /// No order anew was made, for that reason.

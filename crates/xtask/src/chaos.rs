@@ -18,12 +18,18 @@ struct Course {
     target: &'static str,
 }
 
-const COURSES: [Course; 3] = [
+const COURSES: [Course; 4] = [
     Course {
         name: "fuzz",
-        about: "S6: readers, chunkers and the parser of what the reading process says, on changed files",
+        about: "S6: readers, chunkers and the parsers of the reading process and of crawled sites, on changed bytes",
         package: "ingest",
         target: "fuzz",
+    },
+    Course {
+        name: "requests",
+        about: "S6: requests, uploads and frames that nobody would send, to a real server",
+        package: "server",
+        target: "requests",
     },
     Course {
         name: "kill",

@@ -54,10 +54,11 @@ async fn upload(client: &Client, workspace: &str, files: &[(&str, &[u8])]) -> (S
     (answer["job_id"].as_str().expect("an id").to_owned(), ids)
 }
 
-/// A job whose real embedding has begun and will take a while.
-async fn at_work(client: &Client) -> (String, Vec<String>) {
+/// A job whose real embedding has begun and will take a while. A workspace does not embed twice what it knows word for
+/// word, so each of its jobs needs another `seed`.
+async fn at_work(client: &Client, seed: usize) -> (String, Vec<String>) {
     let workspace = client.first_workspace().await;
-    let (long, short) = (prose(1, 60_000), prose(2, 400));
+    let (long, short) = (prose(seed, 60_000), prose(seed + 1, 400));
     let (id, documents) = upload(client, &workspace, &[("short.txt", &short), ("long.txt", &long)]).await;
     eventually("the long one is being embedded", async || {
         let short = client.read(&format!("/api/documents/{}", documents[0])).await;
@@ -71,7 +72,7 @@ async fn at_work(client: &Client) -> (String, Vec<String>) {
 async fn a_running_job_pauses_within_two_seconds_stays_so_over_a_restart_and_goes_on_where_it_was() {
     let mut server = Server::start().await;
     let mut ada = server.user("ada").await;
-    let (id, documents) = at_work(&ada).await;
+    let (id, documents) = at_work(&ada, 1).await;
     let clicked = Instant::now();
     let asked = control(&ada, &id, "pause", json!({})).await;
     assert!(
@@ -116,7 +117,7 @@ async fn a_running_job_pauses_within_two_seconds_stays_so_over_a_restart_and_goe
 async fn a_kill_while_a_pause_is_requested_leaves_the_job_paused() {
     let mut server = Server::start().await;
     let mut ada = server.user("ada").await;
-    let (id, _) = at_work(&ada).await;
+    let (id, _) = at_work(&ada, 1).await;
     control(&ada, &id, "pause", json!({})).await;
     server.kill();
     let dir = server.dir.clone();
@@ -133,7 +134,7 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back_and_a_retry_does_the_rest
     let server = Server::start().await;
     let ada = server.user("ada").await;
     for keep in [true, false] {
-        let (id, documents) = at_work(&ada).await;
+        let (id, documents) = at_work(&ada, if keep { 1 } else { 3 }).await;
         let clicked = Instant::now();
         control(&ada, &id, "cancel", json!({ "keep_results": keep })).await;
         let cancelled = turns(&ada, &id, "cancelled").await;
@@ -216,12 +217,68 @@ async fn a_pause_ends_a_unit_that_hangs_and_one_document_can_be_controlled_alone
     );
     turns(&ada, &id, "paused").await;
     embeddings.how.hangs.store(false, Ordering::SeqCst);
+    // What has no vector is found by its words, whichever way is chosen, and the answer says so.
+    for retriever in ["vector", "hybrid", "graph"] {
+        let path = format!("/api/workspaces/{workspace}/search?q=bridge&retriever_type={retriever}");
+        let found = ada.read(&path).await;
+        assert_eq!(found["items"][0]["document"]["id"], **b, "{retriever}: {found}");
+        let told =
+            found["warnings"].as_array().expect("warnings").iter().find(|w| w["code"] == "without_vectors");
+        let sentence = "1 passage has no vector, and only words find what stands there.";
+        assert_eq!(told.map(|w| &w["message"]), Some(&json!(sentence)), "{retriever}: {found}");
+    }
     let answer = command(&ada, &format!("/api/documents/{a}/resume"), json!({})).await;
     assert_eq!(answer.json()["status"], "running");
     let done = turns(&ada, &id, "completed").await;
     assert_eq!(done["message"], "2 documents ready");
     let hits = ada.read(&format!("/api/workspaces/{workspace}/search?q=lantern")).await;
     assert_eq!(hits["items"][0]["document"]["id"], **a);
+}
+
+/// Of a job's failures, those of one phase alone, and the embedding of a whole job.
+#[tokio::test]
+async fn what_failed_in_one_phase_is_retried_alone_and_a_job_does_without_its_embedding() {
+    let embeddings = Embeddings::start().await;
+    let server =
+        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let path = format!("/api/workspaces/{workspace}/rag-config");
+    let saved = ada.send(ada.request("PUT", &path).json(&json!({ "embedding_model": "words-embed" }))).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
+    embeddings.how.hangs.store(true, Ordering::SeqCst);
+    let files: [(&str, &[u8]); 2] = [("a.txt", b"A lantern."), ("broken.pdf", b"%PDF-1.4 broken")];
+    let (id, documents) = upload(&ada, &workspace, &files).await;
+    let [a, broken] = [&documents[0], &documents[1]];
+    eventually("one is at the model, and one cannot be read", async || {
+        let at_model = ada.read(&format!("/api/documents/{a}")).await["step"] == "creating_embeddings";
+        let failed = ada.read(&format!("/api/documents/{broken}")).await["status"] == "failed";
+        (at_model && failed).then_some(())
+    })
+    .await;
+    control(&ada, &id, "cancel", json!({})).await;
+    turns(&ada, &id, "cancelled").await;
+    // Nothing of it got as far as indexing.
+    let other = json!({ "scope": "phase", "phase": "indexing" });
+    command(&ada, &format!("/api/jobs/{id}/retry"), other).await.problem(409, "nothing_to_retry");
+    let retried = control(&ada, &id, "retry", json!({ "scope": "phase", "phase": "embedding" })).await;
+    assert_eq!(retried["attempt"], 2);
+    eventually("it is at the model again", async || {
+        let now = ada.read(&format!("/api/documents/{a}")).await;
+        (now["step"] == "creating_embeddings" && now["status"] == "processing").then_some(())
+    })
+    .await;
+    let left = ada.read(&format!("/api/documents/{broken}")).await;
+    assert_eq!(left["status"], "failed", "what failed in another phase is left alone: {left}");
+    let skipped = control(&ada, &id, "skip-embedding", json!({})).await;
+    assert_eq!(skipped["phase_details"][2]["status"], "skipped");
+    let done = turns(&ada, &id, "completed").await;
+    assert_eq!((&done["phase_details"][2]["status"], &done["attempt"]), (&json!("skipped"), &json!(2)));
+    let attempts = ada.read(&format!("/api/jobs/{id}/attempts")).await;
+    let again = attempts[1]["errors"].as_array().expect("errors").iter();
+    assert!(again.clone().all(|e| e["document_id"] != **a), "{attempts}");
+    let found = ada.read(&format!("/api/workspaces/{workspace}/search?q=lantern")).await;
+    assert_eq!(found["items"][0]["document"]["id"], **a, "{found}");
 }
 
 #[tokio::test]

@@ -178,6 +178,29 @@ async fn what_was_wrong_stands_at_its_field_and_the_cursor_is_in_the_first_one()
 }
 
 #[tokio::test]
+async fn what_a_lone_button_was_refused_for_stands_on_its_page() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let document = ada.upload_one(&workspace, "a.txt", b"A lantern on the bridge.").await;
+    ada.settled(&document).await;
+    let nobodys = "01999999-9999-7999-8999-999999999999";
+    let case =
+        [("id", workspace.as_str()), ("question", "Where?"), ("document", nobodys), ("chunk", nobodys)];
+    let buttons: &[(String, &str, &[(&str, &str)])] = &[
+        (format!("/d/{document}"), "/_fn/documents/retry", &[("id", &document)]),
+        (format!("/w/{workspace}/retrieval"), "/_fn/retrieval/add_case", &case),
+    ];
+    for (page, action, fields) in buttons {
+        let answer = ada.post_form(action, fields).await;
+        assert_eq!(answer.status, 302, "{action}: {answer:?}");
+        let html = ada.page_after(page, answer.flash_cookie()).await;
+        assert!(html.contains("That did not work"), "{action}: {html}");
+        assert!(!ada.page_after(page, None).await.contains("That did not work"), "{action}: it is told once");
+    }
+}
+
+#[tokio::test]
 async fn presets_and_the_way_back_of_one_field_work_without_a_script() {
     let server = Server::start().await;
     let ada = server.user("ada").await;

@@ -45,7 +45,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
         <section class="section" aria-label="Documents">
             <BulkProgress workspace begun />
             {move || failed.get().then(|| view! { <NotBegun /> })}
-            {move || tag.get().map(|tag| view! { <Tagged id tag /> })}
+            {move || tag.get().map(|tag| view! { <Tagged id tag ids /> })}
             {move || {
                 if is_empty.get() {
                     view! { <Invitation id locked /> }
@@ -65,7 +65,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                             />
                             <Rows id ids near_end=Callback::new(move |()| near_end.notify()) />
                         </div>
-                        <More id near_end />
+                        <More id near_end whole=Signal::derive(move || tag.with(Option::is_some)) />
                     }
                 }
             }}
@@ -88,12 +88,15 @@ fn with_tag(all: RwSignal<Vec<DocumentId>>, tag: Memo<Option<String>>) -> Signal
 }
 
 #[component]
-fn Tagged(id: WorkspaceId, tag: String) -> impl IntoView {
+fn Tagged(id: WorkspaceId, tag: String, ids: Signal<Vec<DocumentId>>) -> impl IntoView {
+    let next = RwSignal::from(Stores::expect().next(id));
+    let has_none = Memo::new(move |_| ids.with(Vec::is_empty) && next.with(Option::is_none));
     view! {
         <p class="row" data-tag-filter="">
             <span>"With the tag" " " <span class="tag">{tag}</span></span>
             <a class="link" href=paths::workspace(id)>"Show all"</a>
         </p>
+        {move || has_none.get().then(|| view! { <p class="muted">"No document has this tag."</p> })}
     }
 }
 
@@ -173,9 +176,10 @@ fn Invitation(id: WorkspaceId, locked: Locked) -> impl IntoView {
     }
 }
 
-/// The rest of a long list, part by part: as its end comes near the screen, or by hand.
+/// The rest of a long list, part by part: as its end comes near the screen, or by hand; `whole`: at once, since what is
+/// looked for may stand anywhere in it.
 #[component]
-fn More(id: WorkspaceId, near_end: Trigger) -> impl IntoView {
+fn More(id: WorkspaceId, near_end: Trigger, whole: Signal<bool>) -> impl IntoView {
     let stores = Stores::expect();
     let next = RwSignal::from(stores.next(id));
     let has_more = Memo::new(move |_| next.with(Option::is_some));
@@ -195,6 +199,11 @@ fn More(id: WorkspaceId, near_end: Trigger) -> impl IntoView {
             busy.try_set(false);
         });
     };
+    effect_after(move |_: Option<()>| {
+        if whole.get() && has_more.get() && !busy.get() && failed.with_untracked(Option::is_none) {
+            load();
+        }
+    });
     effect_after(move |before: Option<()>| {
         near_end.track();
         // After a failure the button is there to try again.

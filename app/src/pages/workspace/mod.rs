@@ -32,15 +32,15 @@ use crate::{
     layout::{ShellData, part, take_shell, workspace_shown},
     live::{Live, Screen},
     paths,
-    server_fns::workspaces::{EditWorkspace, edit_workspace, read_workspace, search as run_search},
+    server_fns::workspaces::{
+        EditWorkspace, SearchAnswer, edit_workspace, read_workspace, search as run_search,
+    },
     stores::Stores,
     view,
     wire::{PageData, Wire, page_data},
 };
 use documents::Documents;
-use domain::{
-    Workspace as Held, WorkspaceId, WorkspaceStatus, provision::WorkspaceAction, resource::SearchHit,
-};
+use domain::{Workspace as Held, WorkspaceId, WorkspaceStatus, provision::WorkspaceAction};
 use doubled::Doubled;
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
@@ -65,7 +65,7 @@ pub mod gallery {
 }
 
 /// What was searched for, and what was found; `None` when nothing was asked.
-type Found = Option<Result<Wire<Vec<SearchHit>>, AppError>>;
+type Found = Option<Result<Wire<SearchAnswer>, AppError>>;
 
 #[component]
 pub fn WorkspacePage() -> impl IntoView {
@@ -201,7 +201,7 @@ fn Workspace(
                     {move || Suspend::new(async move {
                         let asked = asked.get_untracked().unwrap_or_default();
                         found.await.map(|found| {
-                            let found = found.map(|Wire(hits)| hits);
+                            let found = found.map(|Wire(answer)| answer);
                             view! { <Hits found asked workspace=id /> }
                         })
                     })}

@@ -5,7 +5,9 @@ use crate::{
     components::{Boundary, Button, FileTypeIcon, LinkButton, SearchField, words},
     effect::effect_after,
     live::Live,
-    paths, view,
+    paths,
+    server_fns::workspaces::SearchAnswer,
+    view,
 };
 use domain::{WorkspaceId, message::count, resource::SearchHit};
 use leptos::{ev::SubmitEvent, html, prelude::*};
@@ -53,7 +55,7 @@ pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView 
 
 /// `asked`: the question that `found` answers. A search that fails leaves the documents below as they are.
 #[component]
-pub fn Hits(found: Result<Vec<SearchHit>, AppError>, asked: String, workspace: WorkspaceId) -> impl IntoView {
+pub fn Hits(found: Result<SearchAnswer, AppError>, asked: String, workspace: WorkspaceId) -> impl IntoView {
     let all = format!("/w/{workspace}");
     let clear = all.clone();
     view! {
@@ -61,13 +63,14 @@ pub fn Hits(found: Result<Vec<SearchHit>, AppError>, asked: String, workspace: W
             title="The search did not work"
             actions=move || view! { <LinkButton href=clear.clone()>"Clear search"</LinkButton> }
         >
-            {found.map(|hits| view! { <Found hits asked all /> })}
+            {found.map(|answer| view! { <Found answer asked all /> })}
         </Boundary>
     }
 }
 
 #[component]
-fn Found(hits: Vec<SearchHit>, asked: String, all: String) -> impl IntoView {
+fn Found(answer: SearchAnswer, asked: String, all: String) -> impl IntoView {
+    let SearchAnswer { hits, warnings } = answer;
     view! {
         <section class="section" aria-label="Search results">
             <div class="row justify-between">
@@ -81,6 +84,7 @@ fn Found(hits: Vec<SearchHit>, asked: String, all: String) -> impl IntoView {
                 </h2>
                 <LinkButton href=all>"Clear search"</LinkButton>
             </div>
+            {warnings.into_iter().map(|warning| view! { <p class="muted">{warning.message}</p> }).collect_view()}
             {hits.is_empty().then(|| view! {
                 <p class="muted">"Try other words. Only documents that are ready are searched."</p>
             })}

@@ -14,6 +14,7 @@ mod read;
 mod restore;
 mod resume;
 mod retry;
+mod skip_embedding;
 mod versions;
 
 pub use attempts::{ListEarlierSteps, list_earlier_steps};
@@ -30,4 +31,5 @@ pub use read::{ReadDocument, read_document};
 pub use restore::{RestoreDocument, restore_document};
 pub use resume::{ResumeDocument, resume_document};
 pub use retry::{RetryDocument, retry_document};
+pub use skip_embedding::{SkipEmbedding, skip_embedding};
 pub use versions::{ListVersions, VersionLine, list_versions};

@@ -174,7 +174,7 @@ mod narrow {
                 row("Workspace", places),
             ],
             note: if chosen.resolved {
-                format!("{documents} put aside")
+                format!("{documents} resolved")
             } else {
                 format!("{documents} failed")
             },

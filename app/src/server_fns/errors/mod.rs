@@ -1,4 +1,4 @@
-//! Failures by what they have in common: told, tried again, and put aside.
+//! Failures by what they have in common: told, tried again, and resolved.
 
 mod list;
 mod resolve;

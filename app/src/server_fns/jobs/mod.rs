@@ -1,4 +1,4 @@
-//! Jobs: which of them goes first, pausing, resuming, cancelling, retrying, what became of their attempts, and the pages of a
+//! Jobs: which of them goes first, pausing, resuming, cancelling, retrying, leaving out the embedding, what became of their attempts, and the pages of a
 //! crawl.
 
 mod attempts;
@@ -9,6 +9,7 @@ mod pause;
 mod resume;
 mod retry;
 mod retry_page;
+mod skip_embedding;
 
 pub use attempts::{ListAttempts, list_attempts};
 pub use cancel::{CancelJob, cancel_job};
@@ -18,3 +19,4 @@ pub use pause::{PauseJob, pause_job};
 pub use resume::{ResumeJob, resume_job};
 pub use retry::{RetryJob, retry_job};
 pub use retry_page::{RetryPage, retry_page};
+pub use skip_embedding::{SkipEmbeddingOfJob, skip_embedding_of_job};

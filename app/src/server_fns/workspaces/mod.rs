@@ -29,5 +29,5 @@ pub use read::{ReadWorkspace, read_workspace};
 pub use restore::{RestoreWorkspace, restore_workspace};
 pub use resume::{ResumeWorkspace, resume_workspace};
 pub use retry::{RetryWorkspace, retry_workspace};
-pub use search::{Search, search};
+pub use search::{Search, SearchAnswer, search};
 pub use undo_bulk::{UndoBulk, undo_bulk};

@@ -4,8 +4,19 @@ use crate::{
     error::AppError,
     wire::{Answer, Wire},
 };
-use domain::{WorkspaceId, resource::SearchHit};
+use domain::{
+    WorkspaceId,
+    resource::{SearchHit, Warning},
+};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchAnswer {
+    pub hits: Vec<SearchHit>,
+    /// What could not be looked through as it was meant.
+    pub warnings: Vec<Warning>,
+}
 
 #[server(prefix = "/_fn", endpoint = "workspaces/search", output = Answer)]
 pub async fn search(
@@ -14,7 +25,7 @@ pub async fn search(
     /// How many; the workspace's own number when left out.
     #[server(default)]
     top_k: Option<u32>,
-) -> Result<Wire<Vec<SearchHit>>, AppError> {
+) -> Result<Wire<SearchAnswer>, AppError> {
     use crate::ssr;
     use domain::rag::RagForm;
     let (services, who) = ssr::signed_in()?;
@@ -22,6 +33,6 @@ pub async fn search(
     services
         .search(who.user.id, workspace, &query, &form)
         .await
-        .map(|tried| Wire(tried.found.hits))
+        .map(|tried| Wire(SearchAnswer { hits: tried.found.hits, warnings: tried.found.warnings }))
         .map_err(ssr::told)
 }

@@ -1,6 +1,6 @@
-//! S6: files and messages that nobody would write. Samples of each kind are changed at random (bits turned, parts cut out,
-//! doubled, mixed, words of the format put in) and read by the readers, the chunkers and the parser of what the reading
-//! process says. None may panic, run for ever, or answer something that its caller may not get.
+//! S6: files, messages and answers of sites that nobody would write. Samples of each kind are changed at random (bits turned, parts cut out,
+//! doubled, mixed, words of the format put in) and read by the readers, the chunkers, the parser of what the reading
+//! process says, and what a crawl reads of a site. None may panic, run for ever, or answer something that its caller may not get.
 //!
 //!     cargo bench -p ingest --bench fuzz [-- --count N --seed N --only TARGET | --smoke]
 //!
@@ -8,10 +8,9 @@
 //! again by its number: `--only TARGET --seed N --count 1`. Readers that stand on libraries for PDF and for workbooks may
 //! panic inside of those: the reading process answers with a code then. How often that was is told.
 
-mod change;
 mod targets;
 
-use measure::{Asked, Failure, dice::Dice};
+use measure::{Asked, Failure, change, dice::Dice};
 use std::{
     fs,
     panic::{AssertUnwindSafe, catch_unwind},

@@ -1,10 +1,14 @@
 //! What is tried, with the samples that it begins with.
 
-use domain::rag::ChunkingStrategy;
+use domain::{
+    crawl::{self, AGENT, SiteMap},
+    rag::ChunkingStrategy,
+};
 use ingest::{
     chunk::{ChunkSettings, Stop, TokenCounter, chunk_with},
     extract::{ExtractCode, ExtractedText, csv, detect, html, json, office, pdf, text, wire},
 };
+use services::crawl::address;
 use std::{fs, path::Path};
 
 #[path = "../../tests/support/office.rs"]
@@ -25,7 +29,7 @@ pub struct Target {
     pub may_panic: bool,
 }
 
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 14] = [
     Target {
         name: "pdf",
         samples: || vec![document("handbook.pdf"), document("how-it-works.pdf")],
@@ -232,7 +236,116 @@ pub const TARGETS: [Target; 11] = [
         run: heard,
         may_panic: false,
     },
+    Target {
+        name: "robots",
+        samples: || {
+            vec![
+                b"User-agent: *\nDisallow: /private\nAllow: /private/open\nCrawl-delay: 2\n\nUser-agent: insighthub\n\
+                  Disallow: /*.pdf$\nSitemap: https://example.org/map.xml\n"
+                    .to_vec(),
+            ]
+        },
+        words: &[
+            "User-agent:",
+            "Disallow:",
+            "Allow:",
+            "*",
+            "$",
+            "%",
+            "%2F",
+            "\r",
+            "#",
+            ":",
+            "1e999",
+            "\u{feff}",
+        ],
+        run: robots,
+        may_panic: true,
+    },
+    Target {
+        name: "links",
+        samples: || {
+            vec![
+                document("questions.html"),
+                b"<base href='/docs/'><a href=\"one?a=1&amp;b=2#x\">1</a><!-- <a href=no> --><area href=two>\
+                  <script>'<a href=3>'</script><iframe src='//example.org/4'></iframe>"
+                    .to_vec(),
+            ]
+        },
+        words: &[
+            "<a href=",
+            "</a>",
+            "'",
+            "\"",
+            "&#x0;",
+            "&amp;",
+            "<!--",
+            "-->",
+            "<base href=",
+            "//",
+            "javascript:",
+            ">",
+        ],
+        run: links,
+        may_panic: false,
+    },
+    Target {
+        name: "sitemap",
+        samples: || {
+            vec![
+                b"<?xml version=\"1.0\"?><urlset><url><loc>https://example.org/docs/one?a=1&amp;b=2</loc></url>\
+                  <url><loc> https://example.org/two </loc></url></urlset>"
+                    .to_vec(),
+                b"<sitemapindex><sitemap><loc>https://example.org/more.xml</loc></sitemap></sitemapindex>".to_vec(),
+                b"https://example.org/one\nhttps://example.org/two\n".to_vec(),
+            ]
+        },
+        words: &["<loc>", "</loc>", "<url>", "<sitemap>", "<![CDATA[", "]]>", "&amp;", "http://", "\n", "<"],
+        run: site_map,
+        may_panic: false,
+    },
 ];
+
+/// Whose answer it is does not matter to these.
+const SITE: &str = "https://example.org/docs/";
+
+/// The rules of a site are those of a library, and a crawl does without rules that it cannot read.
+fn robots(bytes: &[u8]) -> Result<bool, String> {
+    let Ok(rules) = texting_robots::Robot::new(AGENT, bytes) else { return Ok(false) };
+    for path in ["", "private/open", "a.pdf", "%2F?x=1"] {
+        rules.allowed(&format!("{SITE}{path}"));
+    }
+    Ok(true)
+}
+
+/// What is followed is an address of the web.
+fn addresses<'a>(found: impl Iterator<Item = &'a String>) -> Result<bool, String> {
+    let base = address::parse(SITE).map_err(|e| e.to_string())?;
+    let mut any = false;
+    for link in found {
+        let Ok(url) = address::join(&base, link) else { continue };
+        if !matches!(url.scheme(), "http" | "https") || url.fragment().is_some() {
+            return Err(format!("{link:?} became {url}"));
+        }
+        any = true;
+    }
+    Ok(any)
+}
+
+fn links(bytes: &[u8]) -> Result<bool, String> {
+    let found = crawl::links(&String::from_utf8_lossy(bytes));
+    addresses(found.hrefs.iter().chain(&found.base))
+}
+
+fn site_map(bytes: &[u8]) -> Result<bool, String> {
+    const MOST: usize = 50;
+    let (SiteMap::Maps(found) | SiteMap::Pages(found)) =
+        crawl::sitemap(&String::from_utf8_lossy(bytes), MOST);
+    if found.len() > MOST {
+        return Err(format!("{} addresses", found.len()));
+    }
+    addresses(found.iter())
+}
 
 /// A file of the extraction tests.
 fn document(name: &str) -> Vec<u8> {

@@ -281,6 +281,7 @@ pub(super) fn screens() -> Vec<Row> {
         of_job("/_fn/jobs/resume"),
         of_job("/_fn/jobs/cancel"),
         of_job("/_fn/jobs/retry"),
+        of_job("/_fn/jobs/skip_embedding"),
         of_owner("POST", "/_fn/jobs/retry_page", Session, 409).fields(|w| {
             let more = [("page", "https://example.org/".into()), ("attempt", "1".into())];
             [("id", w.job.clone()), ("workspace", w.workspace.clone())].into_iter().chain(more).collect()
@@ -289,6 +290,7 @@ pub(super) fn screens() -> Vec<Row> {
         of_ended("/_fn/documents/resume"),
         of_ended("/_fn/documents/cancel"),
         of_ended("/_fn/documents/retry"),
+        of_ended("/_fn/documents/skip_embedding"),
         of_owner("POST", "/_fn/documents/delete", Session, 200)
             .fresh()
             .fields(|w| vec![("id", w.document.clone())]),

@@ -1,6 +1,6 @@
-//! Changing bytes at random.
+//! Changing bytes at random: what a fuzz target is given.
 
-use measure::dice::Dice;
+use crate::dice::Dice;
 
 /// No case is longer.
 const LONGEST: usize = 256 * 1024;

@@ -1,7 +1,7 @@
 //! Actions over many documents: the handle, its list, and the counts.
 
 use crate::{
-    bulk, commands,
+    bulk, commands, containing,
     fault::Fault,
     jobs::{self, Of, parsed},
     open::Store,
@@ -194,39 +194,28 @@ async fn list_matching(
     name: Option<&str>,
     tag: Option<&str>,
 ) -> Result<(), Fault> {
-    sqlx::query(
+    let contains = containing::condition(tx.engine, "filename", 5);
+    let sql = format!(
         "INSERT INTO bulk_items (bulk_id, place, document_id) \
          SELECT $1, ROW_NUMBER() OVER (ORDER BY created_at DESC, id DESC) - 1, id FROM documents \
          WHERE workspace_id = $2 AND user_id = $3 AND deleted_at IS NULL AND ($4 = '' OR status = $4) \
-         AND LOWER(filename) LIKE $5 ESCAPE '!' AND ($6 = '' OR REPLACE(tags, $6, '') <> tags)",
-    )
-    .bind(new.id.to_string())
-    .bind(new.workspace_id.to_string())
-    .bind(new.user_id.to_string())
-    .bind(status.to_owned())
-    .bind(containing(name.unwrap_or_default()))
-    .bind(in_list(tag))
-    .execute(&mut tx.conn)
-    .await?;
+         AND {contains} AND ($6 = '' OR REPLACE(tags, $6, '') <> tags)"
+    );
+    sqlx::query(AssertSqlSafe(sql))
+        .bind(new.id.to_string())
+        .bind(new.workspace_id.to_string())
+        .bind(new.user_id.to_string())
+        .bind(status.to_owned())
+        .bind(containing::pattern(tx.engine, name.unwrap_or_default()))
+        .bind(in_list(tag))
+        .execute(&mut tx.conn)
+        .await?;
     Ok(())
 }
 
 /// The tag as it stands in the list of a document's tags, between its quotation marks, which no tag has.
 pub(crate) fn in_list(tag: Option<&str>) -> String {
     tag.map(|tag| format!("\"{tag}\"")).unwrap_or_default()
-}
-
-/// The pattern of a text that contains this one.
-fn containing(text: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in text.to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '!') {
-            pattern.push('!');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
 }
 
 async fn undo(
@@ -438,16 +427,5 @@ impl Bulks for Store {
                 .await?;
         }
         Ok(rows.len())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_means_something_in_a_pattern_is_looked_for_as_it_is() {
-        assert_eq!(containing(""), "%%");
-        assert_eq!(containing("100%_Done!"), "%100!%!_done!!%");
     }
 }

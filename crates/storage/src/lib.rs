@@ -10,6 +10,7 @@ mod api_keys;
 mod bulk;
 mod bulk_actions;
 mod commands;
+mod containing;
 mod deletions;
 mod documents;
 mod engine;

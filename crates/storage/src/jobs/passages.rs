@@ -3,6 +3,7 @@
 
 use super::{CHUNK, checkpoint, chunk, lock_document, rows, tell};
 use crate::{
+    containing,
     fault::Fault,
     graph, index,
     open::Store,
@@ -159,19 +160,6 @@ async fn commit(tx: &mut Tx, change: &ChunkChange) -> Result<(), Fault> {
     tell(tx, change.user, state.document.workspace_id, told, change.now).await
 }
 
-/// What stands for itself between the signs that LIKE knows.
-fn like(words: &str) -> String {
-    let mut pattern = String::from("%");
-    for c in words.to_lowercase().chars() {
-        if matches!(c, '%' | '_' | '\\') {
-            pattern.push('\\');
-        }
-        pattern.push(c);
-    }
-    pattern.push('%');
-    pattern
-}
-
 impl Store {
     async fn read_passage(
         &self,
@@ -220,16 +208,17 @@ impl Store {
     ) -> Result<Page<Chunk>, Fault> {
         let from = Cursor::behind(&page)?;
         let limit = limit_of(&page);
+        let text = "(COALESCE(chunks.heading, '') || ' ' || chunks.text)";
+        let contains = containing::condition(self.engine(), text, 4);
         let sql = format!(
-            "SELECT {CHUNK} FROM {OF_DOCUMENT} AND chunks.ordinal > $3 \
-             AND LOWER(COALESCE(chunks.heading, '') || ' ' || chunks.text) LIKE $4 ESCAPE '\\' \
+            "SELECT {CHUNK} FROM {OF_DOCUMENT} AND chunks.ordinal > $3 AND {contains} \
              ORDER BY chunks.ordinal LIMIT $5"
         );
         let found = sqlx::query(AssertSqlSafe(sql))
             .bind(document.to_string())
             .bind(user.to_string())
             .bind(from.number)
-            .bind(like(words))
+            .bind(containing::pattern(self.engine(), words))
             .bind(i64::from(limit) + 1)
             .fetch_all(self.readers())
             .await?;
@@ -277,15 +266,5 @@ impl Passages for Store {
             .write_for(user, "change a passage", Arc::new(change), |tx, change| Box::pin(commit(tx, change)))
             .await?;
         self.read_passage(user, document, chunk).await?.ok_or(StoreError::NotFound)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_signs_of_like_stand_for_themselves() {
-        assert_eq!(like("50 % of_A\\"), "%50 \\% of\\_a\\\\%");
     }
 }

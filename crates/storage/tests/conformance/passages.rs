@@ -19,7 +19,7 @@ use std::ops::Deref;
 trait Kept: JobSubject + Deref<Target = Database> {}
 impl<S: JobSubject + Deref<Target = Database>> Kept for S {}
 
-const TEXTS: [&str; 3] = ["apples grow here", "pears grow there", "50 % of_plums"];
+const TEXTS: [&str; 3] = ["apples grow here", "pears grow there", "50 % of_ÄPFEL [1]*"];
 
 fn cut<S: JobSubject>(d: &Desk<S>) -> Vec<NewChunk> {
     (0..).zip(TEXTS).map(|(n, text)| new_chunk(d.chunk_id(), n, text)).collect()
@@ -183,6 +183,7 @@ async fn passages_are_the_owners_and_found_by_their_words<S: Kept>(s: S) {
         |page: domain::resource::Page<Chunk>| page.items.into_iter().map(|c| c.id).collect::<Vec<_>>();
     assert_eq!(ids_of(with("GROW", 9).await.unwrap()), ids[..2]);
     assert_eq!(ids_of(with("50 % of_", 9).await.unwrap()), ids[2..]);
+    assert_eq!(ids_of(with("äpfel [1]*", 9).await.unwrap()), ids[2..], "letters beyond ASCII have cases too");
     assert!(with("o%f", 9).await.unwrap().items.is_empty(), "a sign stands for itself");
     assert_eq!(ids_of(with("section 1", 9).await.unwrap()), [ids[1]], "the heading counts");
     let first = with("grow", 1).await.unwrap();

@@ -139,7 +139,7 @@ fn Shown(offer: Offer, undo: Undo) -> impl IntoView {
                         }
                     }
                     attr:data-undo=""
-                    attr:title=move || paused.get()
+                    title=paused
                 >
                     "Undo"
                     // A screen reader is not told of each second.

@@ -1,7 +1,7 @@
 // Pausing, resuming, cancelling and retrying by the buttons, and the pages that follow.
 import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { allReady, live, long, looks, openFirst, row, signUp } from "./support";
+import { Wire, allReady, live, long, looks, openFirst, row, signUp } from "./support";
 
 const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
 
@@ -57,14 +57,15 @@ test("embedding is skipped by one click, of a document and of all the rest, and 
   const body = page.locator("[data-document-id].page");
   await looks(page, "skip-embedding-document");
   await page.getByRole("button", { name: "Skip embedding" }).click();
-  await expect(body).toHaveAttribute("data-status", "ready");
+  await expect(body).toHaveAttribute("data-status", "stale");
   await expect(page.getByText("Its embedding was skipped").first()).toBeVisible();
   await page.goBack();
   await live(page);
   await expect(row(page, "other.txt")).toHaveAttribute("data-status", "processing");
   await looks(page, "skip-embedding-job");
   await panel(page).getByRole("button", { name: "Skip embedding" }).click();
-  await allReady(page, ["long.txt", "other.txt"]);
+  // They are ready, and not as they were meant to be indexed.
+  for (const name of ["long.txt", "other.txt"]) await expect(row(page, name)).toHaveAttribute("data-status", "stale");
   await expect(panel(page).getByText(/^Embedding, skipped/)).toBeAttached();
   await page.getByRole("searchbox", { name: "Search in this workspace" }).fill("zeppelin");
   await page.keyboard.press("Enter");
@@ -72,6 +73,26 @@ test("embedding is skipped by one click, of a document and of all the rest, and 
   await expect(found.getByText(/passages have no vector, and only words find what stands there/)).toBeVisible();
   await expect(found.locator(".hit").first()).toContainText("other.txt");
   await looks(page, "search-without-vectors");
+});
+
+test("buttons that were drawn anew wait while the link is down, and come back with it", async ({ page }) => {
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  await openFirst(page);
+  await atWork(page);
+  // It came to the others while they were on screen.
+  await expect(panel(page).getByRole("button", { name: "Skip embedding" })).toBeEnabled();
+  const pause = panel(page).getByRole("button", { name: "Pause" });
+  await wire.cut();
+  await expect(pause).toBeDisabled({ timeout: 30_000 });
+  await expect(pause).toHaveAttribute("title", /Live updates are paused/);
+  wire.mend();
+  await live(page);
+  await expect(pause).toBeEnabled();
+  await expect(pause).not.toHaveAttribute("title");
+  await pause.click();
+  await expect(panel(page)).toHaveAttribute("data-status", "paused", { timeout: 4_000 });
 });
 
 test("a double click is one action, and one that is refused says why and can be tried again", async ({ page, complaints }) => {

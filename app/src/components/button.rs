@@ -28,7 +28,9 @@ impl ButtonKind {
 }
 
 /// `kind`; `submit`: sends its form; `icon` before the words; `busy`: shows progress inside, keeps its width and
-/// takes no second click; `wide`: as wide as its place, and 40 px high.
+/// takes no second click; `wide`: as wide as its place, and 40 px high; `title`: what it does, or why it does nothing now. That
+/// is no attribute from outside: what is spread over a component and changes goes on running when the component was drawn
+/// anew, and reads what is gone.
 #[component]
 pub fn Button(
     #[prop(optional)] kind: ButtonKind,
@@ -37,11 +39,13 @@ pub fn Button(
     #[prop(optional, into)] busy: Signal<bool>,
     #[prop(optional, into)] disabled: Signal<bool>,
     #[prop(optional)] wide: bool,
+    #[prop(optional, into)] title: MaybeProp<&'static str>,
     children: Children,
 ) -> impl IntoView {
     view! {
         <button
             type=if submit { "submit" } else { "button" }
+            title=move || title.get()
             class=(["wide", "large"], wide)
             class=kind.class()
             disabled=move || disabled.get()

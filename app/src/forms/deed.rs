@@ -71,7 +71,7 @@ pub fn Deed(
                 busy
                 disabled=Signal::derive(move || waits().is_some())
                 attr:aria-label=name
-                attr:title=move || waits().or(hint)
+                title=Signal::derive(move || waits().or(hint))
             >
                 {words}
             </Button>

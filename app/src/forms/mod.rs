@@ -215,7 +215,7 @@ pub fn SaveForm(
                 submit=true
                 busy
                 disabled=Signal::derive(move || locked.get().is_some())
-                attr:title=move || locked.get()
+                title=locked
             >
                 {verb}
             </Button>

@@ -229,7 +229,7 @@ fn Shown(asked: Asked) -> impl IntoView {
                         submit=true
                         busy
                         disabled=Signal::derive(move || paused.get().is_some())
-                        attr:title=move || paused.get()
+                        title=paused
                     >
                         {verb}
                     </Button>

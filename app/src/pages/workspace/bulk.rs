@@ -194,7 +194,7 @@ pub fn BulkBar(
                                         kind=if action == BulkAction::Delete { ButtonKind::Danger } else { ButtonKind::Plain }
                                         disabled=Signal::derive(move || why.get().is_some())
                                         on:click=move |_| act(action)
-                                        attr:title=move || why.get()
+                                        title=why
                                         attr:data-action=action.as_str()
                                     >
                                         {words}
@@ -248,7 +248,7 @@ pub fn BulkBar(
                     busy
                     disabled=Signal::derive(move || locked.get().is_some())
                     on:click=move |_| untrack(|| begin(BulkAction::Delete))
-                    attr:title=move || locked.get()
+                    title=locked
                 >
                     "Delete"
                 </Button>

@@ -90,7 +90,7 @@ fn GoneWrong(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl In
                     icon=IconName::Retry
                     busy
                     disabled=Signal::derive(move || paused_reason.get().is_some())
-                    attr:title=move || paused_reason.get()
+                    title=paused_reason
                 >
                     "Retry"
                 </Button>

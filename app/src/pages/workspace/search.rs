@@ -46,7 +46,7 @@ pub fn SearchBox(id: WorkspaceId, asked: Memo<Option<String>>) -> impl IntoView 
                 maxlength=500
                 node=input
             />
-            <Button submit=true disabled=Signal::derive(move || paused.get().is_some()) attr:title=move || paused.get()>
+            <Button submit=true disabled=Signal::derive(move || paused.get().is_some()) title=paused>
                 "Search"
             </Button>
         </form>

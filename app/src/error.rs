@@ -67,6 +67,10 @@ impl FromServerFnError for AppError {
 
     fn from_server_fn_error(e: ServerFnErrorErr) -> Self {
         let problem = match e {
+            // What the server cannot read is the request.
+            ServerFnErrorErr::Deserialization(_) if cfg!(feature = "ssr") => {
+                Problem::new(422, "invalid", "The request could not be understood.")
+            }
             ServerFnErrorErr::Args(_)
             | ServerFnErrorErr::MissingArg(_)
             | ServerFnErrorErr::UnsupportedRequestMethod(_) => {

@@ -45,7 +45,7 @@ enum Place {
 struct Target {
     name: &'static str,
     place: Place,
-    /// `{workspace}` and `{document}` stand for what is there.
+    /// `{workspace}` (of an outside worker), `{document}` and `{own}` (a workspace of the server's) stand for what is there.
     samples: &'static [&'static str],
     words: &'static [&'static str],
 }
@@ -102,7 +102,7 @@ const TARGETS: [Target; 9] = [
     },
     Target {
         name: "json",
-        place: Place::Body("PUT /api/workspaces/{workspace}/rag-config", JSON),
+        place: Place::Body("PUT /api/workspaces/{own}/rag-config", JSON),
         samples: &[
             "{\"chunk_size\":400,\"chunk_overlap\":40,\"chunking_strategy\":\"token\",\"top_k\":5,\"rerank_model\":null}",
         ],
@@ -122,9 +122,9 @@ const TARGETS: [Target; 9] = [
     },
     Target {
         name: "crawl",
-        place: Place::Body("POST /api/workspaces/{workspace}/crawls", JSON),
+        place: Place::Body("POST /api/workspaces/{own}/crawls", JSON),
         samples: &[
-            "{\"url\":\"http://127.0.0.1:9/docs/\",\"prefix\":\"http://127.0.0.1:9/docs/\",\"max_pages\":3,\"max_depth\":1}",
+            "{\"url\":\"http://127.0.0.1:7999/docs/\",\"prefix\":\"http://127.0.0.1:7999/docs/\",\"max_pages\":3,\"max_depth\":1}",
         ],
         words: &[
             "http://[::1]/",
@@ -234,7 +234,12 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
                 Place::Frames => there.frames(&bytes).await,
                 _ => there.request(target, &bytes).await,
             };
-            taken += u64::from(outcome.map_err(|why| format!("{}, case {case}: {why}", target.name))?);
+            let broken = |why| {
+                let (bytes, log) =
+                    (String::from_utf8_lossy(&bytes), fs::read_to_string(&log).unwrap_or_default());
+                format!("{}, case {case}: {why}\nof: {bytes:?}\nlog: {log}", target.name)
+            };
+            taken += u64::from(outcome.map_err(broken)?);
         }
         told.push(format!("{} {taken} taken", target.name));
     }
@@ -256,6 +261,7 @@ fn start(dir: &Path, log: &Path) -> Result<Server, Failure> {
         .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
         .env("INSIGHTHUB_DATA_DIR", dir.join("data"))
         .env("INSIGHTHUB_LOG", "error")
+        .env("INSIGHTHUB_CRAWL_ALLOW", "127.0.0.0/8")
         .stderr(File::create(log)?);
     Server::start(&mut command)
 }
@@ -267,6 +273,7 @@ struct There {
     cookie: String,
     workspace: String,
     document: String,
+    own: String,
 }
 
 impl There {
@@ -277,6 +284,9 @@ impl There {
             http.post(format!("{base}/api/auth/signup")).json(&form).send().await?.error_for_status()?;
         let cookie = made.headers().get("set-cookie").and_then(|v| v.to_str().ok()).ok_or("no cookie")?;
         let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let all: Value =
+            http.get(format!("{base}/api/workspaces")).header("cookie", &cookie).send().await?.json().await?;
+        let own = all["items"][0]["id"].as_str().ok_or("no workspace of their own")?.to_owned();
         let part = reqwest::multipart::Part::bytes(b"A lantern.".to_vec()).file_name("a.txt");
         let form = json!({ "name": "Scans", "processor": "external" });
         let request = http.post(format!("{base}/api/workspaces")).header("cookie", &cookie).json(&form);
@@ -299,11 +309,12 @@ impl There {
         let sent: Value = sent.error_for_status()?.json().await?;
         let document = sent["documents"][0]["document_id"].as_str().ok_or("no document")?.to_owned();
         let host = base.trim_start_matches("http://").to_owned();
-        Ok(Self { host, base: base.to_owned(), cookie, workspace, document })
+        Ok(Self { host, base: base.to_owned(), cookie, workspace, document, own })
     }
 
     fn named(&self, text: &str) -> String {
-        text.replace("{workspace}", &self.workspace).replace("{document}", &self.document)
+        let there = [("{workspace}", &self.workspace), ("{document}", &self.document), ("{own}", &self.own)];
+        there.into_iter().fold(text.to_owned(), |text, (name, id)| text.replace(name, id))
     }
 
     /// Sends it; whether it was taken.
@@ -319,9 +330,12 @@ impl There {
         let own = format!("Host: {}\r\nCookie: {}\r\nConnection: close\r\n", self.host, self.cookie);
         let mut request = [line.as_slice(), b" HTTP/1.1\r\n", own.as_bytes()].concat();
         request.append(&mut head);
-        request.extend(b"\r\n\r\n");
+        // A changed head may have lost the end of its last line.
+        request.extend(if body.is_empty() { b"\r\n\r\n".as_slice() } else { b"\r\n" });
         request.extend(body);
-        let answer = timeout(LONG, self.send(&request)).await.map_err(|_| "nothing was answered")??;
+        let answer = timeout(LONG, self.send(&request, matches!(target.place, Place::Head(_))))
+            .await
+            .map_err(|_| "nothing was answered")??;
         // Where no request can be told from the bytes, the line is closed.
         let Some(status) = answer.get(9..12).filter(|_| answer.starts_with(b"HTTP/1.1 ")) else {
             return if answer.is_empty() { Ok(false) } else { Err("an answer that is none".into()) };
@@ -339,11 +353,14 @@ impl There {
         Ok(status < 400)
     }
 
-    /// All that is answered until the line is closed. What the server has not read it need not read.
-    async fn send(&self, request: &[u8]) -> Result<Vec<u8>, Failure> {
+    /// All that is answered until the line is closed. What the server has not read it need not read. `ends`: a head may
+    /// promise more than there is, which nobody should wait for.
+    async fn send(&self, request: &[u8], ends: bool) -> Result<Vec<u8>, Failure> {
         let mut line = TcpStream::connect(&self.host).await?;
         let _ = line.write_all(request).await;
-        let _ = line.shutdown().await;
+        if ends {
+            let _ = line.shutdown().await;
+        }
         let mut answer = vec![];
         let mut part = [0; 8_192];
         while let Ok(read @ 1..) = line.read(&mut part).await {

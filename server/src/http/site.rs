@@ -54,6 +54,10 @@ impl Site {
 
 /// Answers what no route did: a file of the site, or "not there", as a page for people.
 pub async fn fallback(State(app): State<AppState>, request: Request) -> Response {
+    // Such as `GET name`, which names a host and no address on it; a page could not be made for it.
+    if request.uri().path_and_query().is_none() {
+        return nothing_here();
+    }
     let path = request.uri().path().to_owned();
     if is_api(&path) || !matches!(*request.method(), Method::GET | Method::HEAD) {
         return nothing_here();

@@ -2,6 +2,7 @@
 
 use crate::common::{Server, messages};
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 #[tokio::test]
 async fn an_unknown_address_of_the_interface_is_a_problem() {
@@ -130,4 +131,21 @@ async fn an_error_of_a_screen_names_the_request_as_one_of_the_interface_does() {
     let problem = answer.json();
     assert_eq!((answer.status, &problem["code"]), (409, &json!("workspace_ready")), "{problem}");
     assert_eq!(problem["correlation_id"], answer.header("x-request-id"), "{problem}");
+}
+
+/// What no client library sends: a form that is no text, and a request that names a host instead of an address.
+#[tokio::test]
+async fn what_cannot_be_understood_is_refused_and_no_error_of_the_server() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let request = client.request("POST", "/_fn/workspaces/create");
+    let form =
+        request.header("content-type", "application/x-www-form-urlencoded").body(b"name=\xff\xfe".to_vec());
+    let answer = client.send(form).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("invalid")), "{answer:?}");
+    let mut line = client.narrow_line().await;
+    line.write_all(b"GET name HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("sent");
+    let mut answer = String::new();
+    line.read_to_string(&mut answer).await.expect("read");
+    assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("\"not_found\""), "{answer}");
 }

@@ -144,7 +144,9 @@ async fn what_cannot_be_understood_is_refused_and_no_error_of_the_server() {
     let answer = client.send(form).await;
     assert_eq!((answer.status, &answer.json()["code"]), (422, &json!("invalid")), "{answer:?}");
     let mut line = client.narrow_line().await;
-    line.write_all(b"GET name HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.expect("sent");
+    let cookie = client.cookie.as_deref().expect("a cookie");
+    let request = format!("GET name HTTP/1.1\r\nHost: a\r\nCookie: {cookie}\r\nConnection: close\r\n\r\n");
+    line.write_all(request.as_bytes()).await.expect("sent");
     let mut answer = String::new();
     line.read_to_string(&mut answer).await.expect("read");
     assert!(answer.starts_with("HTTP/1.1 404 ") && answer.contains("\"not_found\""), "{answer}");

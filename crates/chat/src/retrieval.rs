@@ -174,10 +174,12 @@ impl Retrieval {
         let mut ranked: Ranked = match config.rerank_model.filter(|_| config.rerank_enabled) {
             None => return Ok(None),
             Some(RerankModel::Rrf) => {
-                let own = found.fused.as_ref().or(match config.retriever_type {
+                let own = match config.retriever_type {
                     RetrieverType::Keyword => found.keyword.as_ref(),
-                    _ => found.vector.as_ref(),
-                });
+                    // It is merged already, from these two: the words would count twice.
+                    RetrieverType::Hybrid => found.vector.as_ref(),
+                    _ => found.fused.as_ref().or(found.vector.as_ref()),
+                };
                 let other = match config.retriever_type {
                     RetrieverType::Keyword => found.vector.as_ref(),
                     _ => found.keyword.as_ref(),

@@ -39,6 +39,9 @@ pub struct PassageForm {
 impl Services {
     /// Passages of a document, by ordinal, or of a version that was replaced; of the present one, with `words`, only those
     /// that have them.
+    ///
+    /// # Errors
+    /// `Invalid` under `q` for words and a version; `NotFound`.
     pub async fn find_chunks(
         &self,
         user: UserId,
@@ -47,7 +50,12 @@ impl Services {
         words: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Chunk>> {
-        match words.map(str::trim).filter(|words| !words.is_empty() && version.is_none()) {
+        let words = words.map(str::trim).filter(|words| !words.is_empty());
+        if words.is_some() && version.is_some() {
+            let sentence = "Leave out the version: only the present one is looked through.";
+            return Err(Error::Invalid(FieldErrors::one("q", sentence)));
+        }
+        match words {
             None => self.list_chunks(user, document, version, page).await,
             Some(words) => {
                 let found = self.documents.document(user, document).await?;

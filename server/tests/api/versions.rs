@@ -80,6 +80,7 @@ async fn the_version_before_is_found_until_the_next_one_is_and_stays_at_hand() {
     let found = ada.read(&format!("/api/workspaces/{workspace}/search?q=zeppelin+moon&top_k=1")).await;
     assert_eq!(found["items"][0]["chunk"]["version"], 2, "{found}");
     assert_eq!(passages(&ada, &id, "&version=1").await, before);
+    ada.get(&format!("/api/documents/{id}/chunks?version=1&q=a")).await.problem(422, "invalid");
     assert!(before.iter().all(|passage| passage["version"] == 1));
     let versions = ada.read(&format!("/api/documents/{id}/versions")).await;
     let items = versions["items"].as_array().expect("items");

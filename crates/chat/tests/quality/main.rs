@@ -40,12 +40,14 @@ const fn way(
 use RerankModel::{Bm25, CrossEncoder, Rrf};
 use RetrieverType::{Graph, Hybrid, Keyword, Vector};
 
-const WAYS: [Way; 10] = [
+const WAYS: [Way; 12] = [
     way("vector", Vector, None, (0.96, 0.81)),
     way("keyword", Keyword, None, (0.86, 0.70)),
     way("hybrid", Hybrid, None, (0.94, 0.76)),
     way("graph", Graph, None, (0.95, 0.80)),
     way("vector + rrf", Vector, Some(Rrf), (0.94, 0.76)),
+    way("keyword + rrf", Keyword, Some(Rrf), (0.94, 0.76)),
+    way("hybrid + rrf", Hybrid, Some(Rrf), (0.94, 0.76)),
     way("vector + bm25", Vector, Some(Bm25), (0.92, 0.76)),
     way("keyword + bm25", Keyword, Some(Bm25), (0.86, 0.71)),
     way("hybrid + bm25", Hybrid, Some(Bm25), (0.87, 0.72)),

@@ -58,7 +58,7 @@ struct Whole {
     site: bool,
 }
 
-const WHOLES: [Whole; 10] = [
+const WHOLES: [Whole; 11] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -105,6 +105,14 @@ const WHOLES: [Whole; 10] = [
         "from the kill of a worker until its job moves again, against BullMQ and Celery on Redis",
         &["p7"],
     ),
+    Whole {
+        name: "P15",
+        about: "the ten nearest of 50,000 passages of a workspace, exactly, against sqlite-vec",
+        package: "server",
+        target: "p15",
+        args: &[],
+        site: false,
+    },
     Whole {
         site: true,
         ..live("P9", "pages of 50 documents rendered a second at p99 <= 10 ms, against Next.js", &["p9"])

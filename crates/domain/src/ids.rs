@@ -85,6 +85,10 @@ id!(
     /// One action over many documents.
     BulkId
 );
+id!(
+    /// One question with its answer.
+    TurnId
+);
 
 /// The text is not a UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

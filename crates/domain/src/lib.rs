@@ -7,6 +7,7 @@ pub mod analytics;
 pub mod api_key;
 pub mod backoff;
 pub mod bulk;
+pub mod chat;
 pub mod crawl;
 pub mod duplicates;
 pub mod errors;
@@ -43,7 +44,8 @@ pub use export::{Export, ExportStatus};
 pub use files::FileKind;
 pub use history::{Actor, ActorKind, HistoryEntry};
 pub use ids::{
-    ApiKeyId, BulkId, CaseId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, UserId, WorkspaceId,
+    ApiKeyId, BulkId, CaseId, ChunkId, DocumentId, Epoch, ExportId, JobId, SessionId, TurnId, UserId,
+    WorkspaceId,
 };
 pub use problem::Problem;
 pub use resource::{Chunk, Document, Job, PhaseDetail, User, Workspace};

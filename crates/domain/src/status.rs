@@ -66,11 +66,11 @@ macro_rules! moves {
             }
 
             /// `to`, when the table has the move.
-            pub fn go(self, to: $name) -> Result<$name, IllegalMove> {
+            pub fn go(self, to: $name) -> Result<$name, $crate::status::IllegalMove> {
                 if self.may_become(to) {
                     Ok(to)
                 } else {
-                    Err(IllegalMove {
+                    Err($crate::status::IllegalMove {
                         what: $what,
                         from: self.as_str(),
                         to: to.as_str(),
@@ -81,6 +81,7 @@ macro_rules! moves {
         }
     };
 }
+pub(crate) use moves;
 
 named!(
     /// What a document is; what its job does with it is shown beside it.

@@ -65,6 +65,9 @@ const fn its_rows(doomed: Doomed) -> &'static [&'static str] {
              (SELECT seq FROM events WHERE user_id = $1 ORDER BY seq LIMIT $2)",
             "DELETE FROM crawl_pages WHERE (job_id, url) IN (SELECT p.job_id, p.url FROM crawl_pages p \
              JOIN crawls c ON c.job_id = p.job_id WHERE c.user_id = $1 LIMIT $2)",
+            "DELETE FROM turn_events WHERE (turn_id, id) IN (SELECT e.turn_id, e.id FROM turn_events e \
+             JOIN turns t ON t.id = e.turn_id WHERE t.user_id = $1 LIMIT $2)",
+            "DELETE FROM turns WHERE id IN (SELECT id FROM turns WHERE user_id = $1 LIMIT $2)",
             "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE user_id = $1 LIMIT $2)",
             "DELETE FROM workspaces WHERE id IN (SELECT id FROM workspaces WHERE user_id = $1 LIMIT $2)",
         ],
@@ -74,6 +77,9 @@ const fn its_rows(doomed: Doomed) -> &'static [&'static str] {
              JOIN bulk_actions b ON b.id = i.bulk_id WHERE b.workspace_id = $1 LIMIT $2)",
             "DELETE FROM crawl_pages WHERE (job_id, url) IN (SELECT p.job_id, p.url FROM crawl_pages p \
              JOIN crawls c ON c.job_id = p.job_id WHERE c.workspace_id = $1 LIMIT $2)",
+            "DELETE FROM turn_events WHERE (turn_id, id) IN (SELECT e.turn_id, e.id FROM turn_events e \
+             JOIN turns t ON t.id = e.turn_id WHERE t.workspace_id = $1 LIMIT $2)",
+            "DELETE FROM turns WHERE id IN (SELECT id FROM turns WHERE workspace_id = $1 LIMIT $2)",
             "DELETE FROM jobs WHERE id IN \
              (SELECT id FROM jobs WHERE workspace_id = $1 AND kind <> 'delete' LIMIT $2)",
         ],

@@ -9,6 +9,7 @@ mod accounts;
 mod api_keys;
 mod bulk;
 mod bulk_actions;
+mod chats;
 mod commands;
 mod containing;
 mod deletions;

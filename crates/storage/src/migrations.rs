@@ -53,6 +53,7 @@ const CHANGES: &[Change] = changes![
     25 "0025_retrieval_cases",
     26 "0026_turns",
     27 "0027_resolved_errors",
+    28 "0028_chats",
 ];
 
 /// Those of one engine, in order.

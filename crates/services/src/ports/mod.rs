@@ -6,6 +6,7 @@ mod api_keys;
 mod blobs;
 mod bulk;
 mod bus;
+mod chat;
 mod checks;
 mod crawls;
 mod deletions;
@@ -33,6 +34,11 @@ pub use api_keys::{ApiKeys, KeyMade, NewKey};
 pub use blobs::{Appended, BlobError, Blobs, FileTypes, Received};
 pub use bulk::{Bulks, Chosen, NewBulk, RunningBulk};
 pub use bus::{Bus, BusReceiver, Signal, heard};
+pub use chat::{
+    ASKED_AGAIN, Answerer, Begun, Chats, ChosenModel, ConversationFilter, Earlier, LanguageModel, ModelError,
+    NewTurn, OTHER_WORKSPACE, Passage, PromptMessage, Role, STILL_ANSWERED, ToAnswer, Token, Tokens,
+    TurnWrite,
+};
 pub use checks::{Checks, Misfit, StoredFile};
 pub use crawls::{CrawlClaim, CrawlStore, DuePage, FoundPage, KnownPage, NewCrawl, PageDone, PageEnd};
 pub use deletions::{Deletion, Deletions, Doomed, DoomedDocument};

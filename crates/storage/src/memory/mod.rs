@@ -1,6 +1,7 @@
-//! A store that lives in memory: the event log, the job store and reading documents, with the very rules that the
+//! A store that lives in memory: the event log, the job store, conversations and reading documents, with the very rules that the
 //! databases follow. It is the model that the conformance suite compares them with. No SQL and no disk here.
 
+mod chats;
 mod control;
 mod documents;
 mod history;
@@ -52,6 +53,7 @@ struct State {
     told: BTreeMap<EntityKey, &'static str>,
     /// What came under each `Idempotency-Key`.
     commands: BTreeMap<(UserId, String), String>,
+    chats: chats::ChatState,
 }
 
 /// A user's events.

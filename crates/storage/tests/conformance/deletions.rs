@@ -10,8 +10,8 @@ use domain::{
     rag::RagConfig, validate::Email,
 };
 use services::ports::{
-    Accounts, ApiKeys, Bulks, Chosen, CrawlStore, Deletion, Deletions, Doomed, EventLog, Exports, NewBulk,
-    NewExport, NewKey, NewSession, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal,
+    Accounts, ApiKeys, Bulks, Chats, Chosen, CrawlStore, Deletion, Deletions, Doomed, EventLog, Exports,
+    NewBulk, NewExport, NewKey, NewSession, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal,
     StoreError, Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
@@ -41,6 +41,7 @@ const TABLES: &[(&str, &str)] = &[
         "chunk_id IN (SELECT c.id FROM chunks c JOIN documents d ON d.id = c.document_id WHERE d.user_id = $1)",
     ),
     ("commands", "user_id = $1"),
+    ("conversations", "user_id = $1"),
     ("crawl_pages", "job_id IN (SELECT id FROM jobs WHERE user_id = $1)"),
     ("crawls", "user_id = $1"),
     ("dead_chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
@@ -58,6 +59,8 @@ const TABLES: &[(&str, &str)] = &[
     ("sent_files", "user_id = $1"),
     ("sessions", "user_id = $1"),
     ("tasks", "user_id = $1"),
+    ("turn_events", "turn_id IN (SELECT id FROM turns WHERE user_id = $1)"),
+    ("turns", "user_id = $1"),
     ("user_seq", "user_id = $1"),
     ("users", "id = $1"),
     ("workspaces", "user_id = $1"),
@@ -177,6 +180,8 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     s.store.keep_file(file).await.unwrap();
     s.store.announce_file(crate::partial_files::file(s, user, workspace), None).await.unwrap();
     s.store.create_crawl(crate::crawls::new_crawl(s, user, workspace, 10)).await.unwrap();
+    let asked = crate::chats::asked(s.world(), user, workspace, "c", "Where?");
+    s.store.begin_turn(asked).await.unwrap();
     let id = domain::BulkId::new(s.world().uuid());
     s.store
         .begin_bulk(NewBulk {

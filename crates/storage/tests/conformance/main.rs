@@ -5,6 +5,7 @@
 
 mod accounts;
 mod api_keys;
+mod chats;
 mod controls;
 mod crawls;
 mod deleting;

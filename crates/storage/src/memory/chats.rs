@@ -1,0 +1,336 @@
+//! Conversations and turns, in memory.
+
+use super::MemoryStore;
+use crate::page::{Cursor, limit_of, paged};
+use async_trait::async_trait;
+use domain::{
+    Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
+    chat::{
+        Conversation, ConversationId, NEW_TITLE, Said, StatusEntry, Turn, TurnChange, TurnEvent, history,
+    },
+    resource::Page,
+};
+use services::ports::{
+    ASKED_AGAIN, Begun, Chats, ConversationFilter, NewTurn, OTHER_WORKSPACE, PageQuery, STILL_ANSWERED,
+    StoreError, TurnWrite,
+};
+use std::collections::BTreeMap;
+
+#[derive(Default)]
+pub(super) struct ChatState {
+    conversations: BTreeMap<(UserId, ConversationId), Conversation>,
+    turns: BTreeMap<TurnId, TurnRow>,
+    /// What each command began, and what for.
+    commands: BTreeMap<(UserId, String), (Option<String>, TurnId)>,
+}
+
+struct TurnRow {
+    turn: Turn,
+    events: Vec<TurnEvent>,
+    owner: String,
+    lease_until: Timestamp,
+}
+
+impl ChatState {
+    fn of(&self, user: UserId, id: TurnId) -> Option<&TurnRow> {
+        self.turns.get(&id).filter(|row| row.turn.user_id == user)
+    }
+
+    fn keep(&mut self, new: Conversation) -> Result<&mut Conversation, StoreError> {
+        let workspace = new.workspace_id;
+        let kept = self.conversations.entry((new.user_id, new.conversation_id.clone())).or_insert(new);
+        if kept.workspace_id == workspace { Ok(kept) } else { Err(StoreError::Refused(OTHER_WORKSPACE)) }
+    }
+}
+
+fn place(conversation: &Conversation) -> Cursor {
+    let id: String = conversation.conversation_id.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+    Cursor::new(conversation.updated_at.micros(), id)
+}
+
+impl MemoryStore {
+    fn check_workspace(&self, user: UserId, workspace: WorkspaceId) -> Result<(), StoreError> {
+        let state = self.lock();
+        let found = state.workspaces.get(&workspace).filter(|(w, _)| w.user_id == user);
+        found.filter(|(w, _)| w.status != WorkspaceStatus::Deleting).map(drop).ok_or(StoreError::NotFound)
+    }
+
+    fn lease(&self, seconds: u32) -> Timestamp {
+        self.clock.now().plus_seconds(i64::from(seconds))
+    }
+}
+
+#[async_trait]
+impl Chats for MemoryStore {
+    async fn begin_turn(&self, new: NewTurn) -> Result<Begun, StoreError> {
+        let opening = new.opening;
+        let user = opening.user_id;
+        let lease_until = self.lease(new.lease_seconds);
+        if let Some(command) = &new.command_id {
+            let chats = &self.lock().chats;
+            if let Some((print, id)) = chats.commands.get(&(user, command.clone())) {
+                if *print != new.command_print {
+                    return Err(StoreError::OtherCommand);
+                }
+                let turn = chats.of(user, *id).ok_or(StoreError::NotFound)?.turn.clone();
+                return Ok(Begun { turn, events: vec![] });
+            }
+        }
+        self.check_workspace(user, opening.workspace_id)?;
+        let chats = &mut self.lock().chats;
+        if let Some(earlier) = opening.again_of {
+            let turn = &chats.of(user, earlier).ok_or(StoreError::NotFound)?.turn;
+            if !turn.status.is_final() {
+                return Err(StoreError::Refused(STILL_ANSWERED));
+            }
+            if !turn.may_be_asked_again() {
+                return Err(StoreError::Refused(ASKED_AGAIN));
+            }
+        }
+        let conversation = chats.keep(Conversation {
+            conversation_id: opening.conversation_id.clone(),
+            user_id: user,
+            workspace_id: opening.workspace_id,
+            title: new.title.clone(),
+            turns: 0,
+            created_at: new.now,
+            updated_at: new.now,
+        })?;
+        if conversation.turns == 0 && conversation.title == NEW_TITLE {
+            conversation.title = new.title;
+        }
+        conversation.turns += u64::from(opening.again_of.is_none());
+        conversation.updated_at = new.now;
+        if let Some(row) = opening.again_of.and_then(|earlier| chats.turns.get_mut(&earlier)) {
+            row.turn.again_as = Some(opening.turn_id);
+        }
+        let (turn, events) = Turn::begin(opening, new.now);
+        let row = TurnRow { turn: turn.clone(), events: events.clone(), owner: new.owner, lease_until };
+        chats.turns.insert(turn.turn_id, row);
+        if let Some(command) = new.command_id {
+            chats.commands.insert((user, command), (new.command_print, turn.turn_id));
+        }
+        Ok(Begun { turn, events })
+    }
+
+    async fn write_turn(&self, write: TurnWrite) -> Result<(), StoreError> {
+        let lease_until = self.lease(write.lease_seconds);
+        let chats = &mut self.lock().chats;
+        let row = chats.turns.get_mut(&write.turn_id).filter(|row| {
+            row.turn.user_id == write.user
+                && row.owner == write.owner
+                && !row.turn.status.is_final()
+                && row.turn.last_event == write.after
+        });
+        let row = row.ok_or(StoreError::Fenced)?;
+        for event in &write.events {
+            row.turn.last_event = event.id;
+            if let Said::Chunk { content } = &event.said {
+                row.turn.answer.push_str(content);
+            }
+        }
+        if let Some(turn) = write.turn {
+            row.turn = Turn { again_as: row.turn.again_as, ..*turn };
+        }
+        row.events.extend(write.events);
+        row.lease_until = lease_until;
+        Ok(())
+    }
+
+    async fn end_turn(
+        &self,
+        user: UserId,
+        id: TurnId,
+        ending: TurnChange,
+        now: Timestamp,
+    ) -> Result<Turn, StoreError> {
+        let chats = &mut self.lock().chats;
+        let row =
+            chats.turns.get_mut(&id).filter(|row| row.turn.user_id == user).ok_or(StoreError::NotFound)?;
+        if !row.turn.status.is_final() {
+            let events = row.turn.advance(ending, now).map_err(StoreError::backend)?;
+            row.events.extend(events);
+        }
+        Ok(row.turn.clone())
+    }
+
+    async fn beat_turns(
+        &self,
+        owner: &str,
+        turns: &[TurnId],
+        lease_seconds: u32,
+    ) -> Result<Vec<TurnId>, StoreError> {
+        let lease_until = self.lease(lease_seconds);
+        let chats = &mut self.lock().chats;
+        let mut held = vec![];
+        for id in turns {
+            let row = chats.turns.get_mut(id).filter(|row| row.owner == owner && !row.turn.status.is_final());
+            if let Some(row) = row {
+                row.lease_until = lease_until;
+                held.push(*id);
+            }
+        }
+        Ok(held)
+    }
+
+    async fn abandoned_turns(&self, limit: u32) -> Result<Vec<(UserId, TurnId)>, StoreError> {
+        let now = self.clock.now();
+        let state = self.lock();
+        let mut dead: Vec<&TurnRow> = state
+            .chats
+            .turns
+            .values()
+            .filter(|row| !row.turn.status.is_final() && row.lease_until <= now)
+            .collect();
+        dead.sort_by_key(|row| row.lease_until);
+        Ok(dead.into_iter().take(limit as usize).map(|row| (row.turn.user_id, row.turn.turn_id)).collect())
+    }
+
+    async fn void_turn_leases(&self) -> Result<u64, StoreError> {
+        let mut voided = 0;
+        for row in self.lock().chats.turns.values_mut().filter(|row| !row.turn.status.is_final()) {
+            row.lease_until = Timestamp::default();
+            voided += 1;
+        }
+        Ok(voided)
+    }
+
+    async fn turn(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
+        Ok(self.lock().chats.of(user, id).map(|row| row.turn.clone()))
+    }
+
+    async fn turn_events(
+        &self,
+        user: UserId,
+        id: TurnId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<TurnEvent>, StoreError> {
+        let state = self.lock();
+        let events = state.chats.of(user, id).map_or(&[][..], |row| &row.events);
+        Ok(events.iter().filter(|e| e.id > after).take(limit as usize).cloned().collect())
+    }
+
+    async fn turns(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+        page: PageQuery,
+    ) -> Result<Page<Turn>, StoreError> {
+        let (behind, limit) = (Cursor::before(&page)?, limit_of(&page));
+        let state = self.lock();
+        let key = |turn: &Turn| (turn.created_at.micros(), turn.turn_id.to_string());
+        let mut turns: Vec<Turn> = state
+            .chats
+            .turns
+            .values()
+            .map(|row| &row.turn)
+            .filter(|t| t.user_id == user && t.conversation_id == *conversation)
+            .filter(|t| key(t) < (behind.number, behind.id.clone()))
+            .cloned()
+            .collect();
+        turns.sort_by_key(|turn| std::cmp::Reverse(key(turn)));
+        turns.truncate(limit as usize + 1);
+        let mut page = paged(turns, limit, |turn| Cursor::new(turn.created_at.micros(), turn.turn_id));
+        page.items.reverse();
+        Ok(page)
+    }
+
+    async fn status_history(
+        &self,
+        user: UserId,
+        conversation: &ConversationId,
+        since: Timestamp,
+    ) -> Result<Vec<StatusEntry>, StoreError> {
+        let state = self.lock();
+        let mut rows: Vec<&TurnRow> = state
+            .chats
+            .turns
+            .values()
+            .filter(|row| row.turn.user_id == user && row.turn.conversation_id == *conversation)
+            .collect();
+        rows.sort_by_key(|row| (row.turn.created_at, row.turn.turn_id));
+        let told = rows.into_iter().flat_map(|row| history(&row.turn, &row.events));
+        Ok(told.filter(|entry| entry.created_at >= since).collect())
+    }
+
+    async fn create_conversation(&self, new: Conversation) -> Result<Conversation, StoreError> {
+        self.check_workspace(new.user_id, new.workspace_id)?;
+        self.lock().chats.keep(new).cloned()
+    }
+
+    async fn conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+    ) -> Result<Option<Conversation>, StoreError> {
+        Ok(self.lock().chats.conversations.get(&(user, id.clone())).cloned())
+    }
+
+    async fn conversations(
+        &self,
+        user: UserId,
+        filter: &ConversationFilter,
+        page: PageQuery,
+    ) -> Result<Page<Conversation>, StoreError> {
+        let (behind, limit) = (Cursor::before(&page)?, limit_of(&page));
+        let state = self.lock();
+        let words = filter.search.as_ref().map(|words| words.to_lowercase());
+        let has = |text: &str| words.as_ref().is_none_or(|words| text.to_lowercase().contains(words));
+        let is_found = |c: &Conversation| {
+            has(&c.title)
+                || state.chats.turns.values().map(|row| &row.turn).any(|t| {
+                    t.user_id == user
+                        && t.conversation_id == c.conversation_id
+                        && (has(&t.query) || (t.status.is_final() && has(&t.answer)))
+                })
+        };
+        let key = |c: &Conversation| (place(c).number, place(c).id);
+        let mut found: Vec<Conversation> = state
+            .chats
+            .conversations
+            .values()
+            .filter(|c| c.user_id == user && filter.workspace.is_none_or(|id| c.workspace_id == id))
+            .filter(|c| page.after.is_none() || key(c) < (behind.number, behind.id.clone()))
+            .filter(|c| is_found(c))
+            .cloned()
+            .collect();
+        found.sort_by_key(|c| std::cmp::Reverse(key(c)));
+        found.truncate(limit as usize + 1);
+        Ok(paged(found, limit, place))
+    }
+
+    async fn rename_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        title: &str,
+        now: Timestamp,
+    ) -> Result<Option<Conversation>, StoreError> {
+        let chats = &mut self.lock().chats;
+        Ok(chats.conversations.get_mut(&(user, id.clone())).map(|conversation| {
+            conversation.title = title.to_owned();
+            conversation.updated_at = now;
+            conversation.clone()
+        }))
+    }
+
+    async fn delete_conversation(&self, user: UserId, id: &ConversationId) -> Result<bool, StoreError> {
+        let chats = &mut self.lock().chats;
+        chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
+        Ok(chats.conversations.remove(&(user, id.clone())).is_some())
+    }
+
+    async fn forget_turn_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        let chats = &mut self.lock().chats;
+        let is_due = |row: &&mut TurnRow| {
+            !row.events.is_empty() && row.turn.completed_at.is_some_and(|at| at <= before)
+        };
+        let mut forgotten = 0;
+        for row in chats.turns.values_mut().filter(is_due).take(limit as usize) {
+            row.events.clear();
+            forgotten += 1;
+        }
+        Ok(forgotten)
+    }
+}

@@ -1,0 +1,422 @@
+//! Conversations and turns: what was committed is read as it was told, only its server writes to a turn, and after its end
+//! nobody does.
+
+use crate::{
+    on_every_store,
+    subject::{Database, Memory, Postgres, Sqlite, Subject},
+    support::World,
+};
+use domain::{
+    TurnId, UserId, WorkspaceId,
+    chat::{
+        Conversation, ConversationId, NEW_TITLE, Opening, Said, Source, Turn, TurnChange, TurnError,
+        TurnEvent, TurnMetadata, TurnStatus, TurnStep,
+    },
+    rag::RagConfig,
+};
+use services::ports::{Begun, Chats, ConversationFilter, NewTurn, PageQuery, StoreError, TurnWrite};
+
+const LONG: u32 = 600;
+
+/// A subject that keeps chats.
+pub trait ChatSubject: Subject {
+    fn chats(&self) -> &dyn Chats;
+}
+
+impl ChatSubject for Memory {
+    fn chats(&self) -> &dyn Chats {
+        &self.store
+    }
+}
+
+impl ChatSubject for Sqlite {
+    fn chats(&self) -> &dyn Chats {
+        let database: &Database = self;
+        &database.store
+    }
+}
+
+impl ChatSubject for Postgres {
+    fn chats(&self) -> &dyn Chats {
+        let database: &Database = self;
+        &database.store
+    }
+}
+
+pub fn asked(
+    world: &World,
+    user_id: UserId,
+    workspace_id: WorkspaceId,
+    conversation: &str,
+    query: &str,
+) -> NewTurn {
+    NewTurn {
+        opening: Opening {
+            turn_id: TurnId::new(world.uuid()),
+            conversation_id: conversation.parse().unwrap(),
+            workspace_id,
+            user_id,
+            query: query.to_owned(),
+            again_of: None,
+        },
+        title: query.to_owned(),
+        owner: "here".to_owned(),
+        lease_seconds: LONG,
+        command_id: None,
+        command_print: None,
+        now: world.now(),
+    }
+}
+
+/// Somebody who works on a turn.
+struct Worker<'a, S> {
+    s: &'a S,
+    turn: Turn,
+    told: Vec<TurnEvent>,
+}
+
+impl<'a, S: ChatSubject> Worker<'a, S> {
+    async fn begin(s: &'a S, new: NewTurn) -> Self {
+        let Begun { turn, events } = s.chats().begin_turn(new).await.unwrap();
+        Self { s, turn, told: events }
+    }
+
+    /// Commits what the change tells.
+    async fn note(&mut self, change: TurnChange) -> Result<(), StoreError> {
+        let is_text = matches!(change, TurnChange::Text(_));
+        let mut turn = self.turn.clone();
+        let events = turn.advance(change, self.s.world().now()).unwrap();
+        let write = TurnWrite {
+            owner: "here".to_owned(),
+            user: turn.user_id,
+            turn_id: turn.turn_id,
+            after: self.turn.last_event,
+            events: events.clone(),
+            turn: (!is_text).then(|| Box::new(turn.clone())),
+            lease_seconds: LONG,
+        };
+        if !events.is_empty() {
+            self.s.chats().write_turn(write).await?;
+        }
+        self.turn = turn;
+        self.told.extend(events);
+        Ok(())
+    }
+
+    async fn go_to_text(&mut self) {
+        self.note(TurnChange::Step(None)).await.unwrap();
+        let source = Source {
+            document_id: domain::DocumentId::new(self.s.world().uuid()),
+            chunk_id: domain::ChunkId::new(self.s.world().uuid()),
+            filename: "a.txt".to_owned(),
+            page: Some(3),
+            text: "The lantern.".to_owned(),
+            score: 0.625,
+            document_version: 2,
+            cited: false,
+        };
+        self.note(TurnChange::Found(vec![source])).await.unwrap();
+        for _ in 0..2 {
+            self.note(TurnChange::Step(None)).await.unwrap();
+        }
+        for text in ["On the ", "ä\"\n\\ ", "quay. [1]"] {
+            self.note(TurnChange::Text(text.to_owned())).await.unwrap();
+        }
+    }
+
+    /// What stands in the store is what was told.
+    async fn check(&self) {
+        let (user, id) = (self.turn.user_id, self.turn.turn_id);
+        assert_eq!(self.s.chats().turn(user, id).await.unwrap().as_ref(), Some(&self.turn));
+        for after in [0, 2, self.turn.last_event] {
+            let events = self.s.chats().turn_events(user, id, after, 100).await.unwrap();
+            assert_eq!(events, self.told[usize::try_from(after).unwrap()..]);
+        }
+        assert_eq!(self.s.chats().turn_events(user, id, 1, 2).await.unwrap(), self.told[1..3]);
+        let page =
+            self.s.chats().turns(user, &self.turn.conversation_id, PageQuery::first(10)).await.unwrap();
+        assert!(page.items.contains(&self.turn));
+    }
+}
+
+async fn home<S: ChatSubject>(s: &S) -> (UserId, WorkspaceId) {
+    let user = s.user().await;
+    (user, s.workspace(user, RagConfig::default()).await)
+}
+
+fn named(text: &str) -> ConversationId {
+    text.parse().unwrap()
+}
+
+async fn a_turn_is_read_as_it_was_told(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let mut work = Worker::begin(&s, asked(s.world(), user, workspace, "a/b #1", "Where?")).await;
+    assert_eq!(work.told.len(), 1);
+    work.go_to_text().await;
+    work.check().await;
+    work.note(TurnChange::Step(None)).await.unwrap();
+    work.check().await;
+    let metadata =
+        TurnMetadata { model: Some("m".to_owned()), prompt_tokens: Some(7), ..TurnMetadata::default() };
+    work.note(TurnChange::Complete(metadata)).await.unwrap();
+    work.check().await;
+    assert_eq!(
+        (work.turn.status, work.turn.answer.as_str()),
+        (TurnStatus::Completed, "On the ä\"\n\\ quay. [1]")
+    );
+    let history = s.chats().status_history(user, &work.turn.conversation_id, s.world().now()).await.unwrap();
+    let steps: Vec<TurnStep> = history.iter().map(|entry| entry.step).collect();
+    assert_eq!(steps, TurnStep::ALL);
+    assert_eq!(history[5].metadata.as_ref(), Some(&work.turn.metadata));
+    let later = s.world().now().plus_seconds(1);
+    assert!(s.chats().status_history(user, &work.turn.conversation_id, later).await.unwrap().is_empty());
+    // It is nobody else's.
+    let other = s.user().await;
+    assert_eq!(s.chats().turn(other, work.turn.turn_id).await.unwrap(), None);
+    assert_eq!(s.chats().turn_events(other, work.turn.turn_id, 0, 9).await.unwrap(), []);
+    assert!(
+        s.chats()
+            .turns(other, &work.turn.conversation_id, PageQuery::first(9))
+            .await
+            .unwrap()
+            .items
+            .is_empty()
+    );
+    let ended = s.chats().end_turn(other, work.turn.turn_id, TurnChange::Stop, s.world().now()).await;
+    assert!(matches!(ended, Err(StoreError::NotFound)));
+}
+
+async fn only_its_server_writes_to_a_turn_and_after_its_end_nobody(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let mut work = Worker::begin(&s, asked(s.world(), user, workspace, "c", "Where?")).await;
+    work.go_to_text().await;
+    let event = TurnEvent {
+        id: work.turn.last_event + 1,
+        at: s.world().now(),
+        said: Said::Chunk { content: "x".into() },
+    };
+    let write = TurnWrite {
+        owner: "there".to_owned(),
+        user,
+        turn_id: work.turn.turn_id,
+        after: work.turn.last_event,
+        events: vec![event],
+        turn: None,
+        lease_seconds: LONG,
+    };
+    let refused = s.chats().write_turn(write.clone()).await;
+    assert!(matches!(refused, Err(StoreError::Fenced)), "another server");
+    let doubled = TurnWrite { owner: "here".to_owned(), after: work.turn.last_event - 1, ..write.clone() };
+    assert!(matches!(s.chats().write_turn(doubled).await, Err(StoreError::Fenced)), "from another place");
+    work.check().await;
+
+    let now = s.world().now();
+    let stopped = s.chats().end_turn(user, work.turn.turn_id, TurnChange::Stop, now).await.unwrap();
+    assert_eq!(
+        (stopped.status, &stopped.answer),
+        (TurnStatus::Stopped, &work.turn.answer),
+        "what there was is kept"
+    );
+    assert!(matches!(work.note(TurnChange::Text("late".to_owned())).await, Err(StoreError::Fenced)));
+    let failing = TurnChange::Fail(TurnError::interrupted());
+    assert_eq!(
+        s.chats().end_turn(user, work.turn.turn_id, failing, now).await.unwrap(),
+        stopped,
+        "the first end holds"
+    );
+    assert_eq!(s.chats().turn(user, work.turn.turn_id).await.unwrap(), Some(stopped.clone()));
+    let events = s.chats().turn_events(user, stopped.turn_id, 0, 100).await.unwrap();
+    assert_eq!((events.len() as u64, &events.last().unwrap().said), (stopped.last_event, &Said::Complete));
+    let gone = TurnWrite { turn_id: TurnId::new(s.world().uuid()), ..write };
+    assert!(matches!(s.chats().write_turn(gone).await, Err(StoreError::Fenced)));
+}
+
+async fn a_turn_whose_server_died_is_found_and_one_that_lives_is_not(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let mut work = Worker::begin(&s, asked(s.world(), user, workspace, "c", "Where?")).await;
+    work.go_to_text().await;
+    let id = work.turn.turn_id;
+    assert_eq!(s.chats().abandoned_turns(10).await.unwrap(), []);
+    assert_eq!(s.chats().beat_turns("there", &[id], LONG).await.unwrap(), []);
+    assert_eq!(s.chats().beat_turns("here", &[id], LONG).await.unwrap(), [id]);
+    assert_eq!(s.chats().void_turn_leases().await.unwrap(), 1);
+    assert_eq!(s.chats().abandoned_turns(10).await.unwrap(), [(user, id)]);
+    assert_eq!(s.chats().beat_turns("here", &[id], LONG).await.unwrap(), [id], "nobody has ended it yet");
+    assert_eq!(s.chats().abandoned_turns(10).await.unwrap(), []);
+    s.chats().void_turn_leases().await.unwrap();
+    let failing = TurnChange::Fail(TurnError::interrupted());
+    let ended = s.chats().end_turn(user, id, failing, s.world().now()).await.unwrap();
+    assert_eq!(
+        (ended.status, &ended.answer, ended.sources.len()),
+        (TurnStatus::Failed, &work.turn.answer, 1)
+    );
+    assert_eq!(s.chats().abandoned_turns(10).await.unwrap(), []);
+    assert_eq!(s.chats().beat_turns("here", &[id], LONG).await.unwrap(), []);
+    let history = s.chats().status_history(user, &named("c"), s.world().now()).await.unwrap();
+    let last = history.last().unwrap();
+    assert_eq!((last.status, last.step), (TurnStatus::Failed, TurnStep::GeneratingResponse));
+}
+
+async fn a_question_is_asked_again_once_and_only_after_its_end(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let first = Worker::begin(&s, asked(s.world(), user, workspace, "c", "Where?")).await;
+    let again = || {
+        let mut new = asked(s.world(), user, workspace, "c", "Where?");
+        new.opening.again_of = Some(first.turn.turn_id);
+        new
+    };
+    let refused = |answer: Result<Begun, StoreError>| match answer {
+        Err(StoreError::Refused(refusal)) => refusal.code,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(s.chats().begin_turn(again()).await), "turn_running");
+    s.chats().end_turn(user, first.turn.turn_id, TurnChange::Stop, s.world().now()).await.unwrap();
+    let second = s.chats().begin_turn(again()).await.unwrap().turn;
+    assert_eq!(second.again_of, Some(first.turn.turn_id));
+    assert_eq!(refused(s.chats().begin_turn(again()).await), "asked_again");
+    let old = s.chats().turn(user, first.turn.turn_id).await.unwrap().unwrap();
+    assert_eq!((old.again_as, old.status), (Some(second.turn_id), TurnStatus::Stopped));
+    assert_eq!(s.chats().conversation(user, &named("c")).await.unwrap().unwrap().turns, 1, "one question");
+    let mut strange = asked(s.world(), user, workspace, "c", "Where?");
+    strange.opening.again_of = Some(TurnId::new(s.world().uuid()));
+    assert!(matches!(s.chats().begin_turn(strange).await, Err(StoreError::NotFound)));
+}
+
+async fn a_question_that_is_sent_twice_begins_one_turn(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let sent = |print: &str| NewTurn {
+        command_id: Some("k".to_owned()),
+        command_print: Some(print.to_owned()),
+        ..asked(s.world(), user, workspace, "c", "Where?")
+    };
+    let first = s.chats().begin_turn(sent("p")).await.unwrap();
+    let second = s.chats().begin_turn(sent("p")).await.unwrap();
+    assert_eq!((second.turn.turn_id, second.events), (first.turn.turn_id, vec![]));
+    assert!(matches!(s.chats().begin_turn(sent("q")).await, Err(StoreError::OtherCommand)));
+    assert_eq!(s.chats().turns(user, &named("c"), PageQuery::first(10)).await.unwrap().items.len(), 1);
+}
+
+async fn conversations_are_listed_found_named_and_removed(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let other = s.workspace(user, RagConfig::default()).await;
+    // At one moment, so that their names alone tell them apart.
+    for name in ["a", "b", "Ä / %"] {
+        Worker::begin(&s, asked(s.world(), user, workspace, name, &format!("Where is 100% of {name}?")))
+            .await;
+    }
+    s.world().clock.advance_seconds(1);
+    Worker::begin(&s, asked(s.world(), user, other, "new", "When?")).await;
+    let ids = async |filter: &ConversationFilter, limit: u32| {
+        let (mut all, mut after) = (vec![], None);
+        loop {
+            let page = s.chats().conversations(user, filter, PageQuery { limit, after }).await.unwrap();
+            all.extend(page.items.into_iter().map(|c| c.conversation_id.to_string()));
+            after = page.next;
+            if after.is_none() {
+                return all;
+            }
+        }
+    };
+    let all = ids(&ConversationFilter::default(), 10).await;
+    assert_eq!((all.len(), all[0].as_str()), (4, "new"));
+    assert_eq!(ids(&ConversationFilter::default(), 1).await, all, "in pages it is the same");
+    let in_first = ConversationFilter { workspace: Some(workspace), search: None };
+    assert_eq!(ids(&in_first, 2).await.len(), 3);
+    let having = |words: &str| ConversationFilter { workspace: None, search: Some(words.to_owned()) };
+    assert_eq!(ids(&having("WHEN"), 10).await, ["new"]);
+    assert_eq!(ids(&having("0% of b"), 10).await, ["b"]);
+    assert_eq!(ids(&having("0_ of b"), 10).await, Vec::<String>::new());
+    assert_eq!(ids(&having("of ä"), 10).await, ["Ä / %"], "capitals of any letters are small ones");
+    let found = ConversationFilter { workspace: Some(other), search: Some("100%".to_owned()) };
+    assert_eq!(ids(&found, 10).await, Vec::<String>::new());
+
+    // The name belongs to one workspace.
+    let elsewhere = s.chats().begin_turn(asked(s.world(), user, other, "a", "Why?")).await;
+    assert!(matches!(elsewhere, Err(StoreError::Refused(refusal)) if refusal.code == "other_workspace"));
+    let stranger = s.user().await;
+    let foreign = s.chats().begin_turn(asked(s.world(), stranger, workspace, "a", "Why?")).await;
+    assert!(matches!(foreign, Err(StoreError::NotFound)));
+
+    let renamed =
+        s.chats().rename_conversation(user, &named("a"), "Mine", s.world().now()).await.unwrap().unwrap();
+    assert_eq!((renamed.title.as_str(), renamed.updated_at), ("Mine", s.world().now()));
+    assert_eq!(
+        s.chats().rename_conversation(stranger, &named("a"), "Mine", s.world().now()).await.unwrap(),
+        None
+    );
+    assert!(!s.chats().delete_conversation(stranger, &named("a")).await.unwrap());
+    let turn = s.chats().turns(user, &named("a"), PageQuery::first(1)).await.unwrap().items.remove(0);
+    assert!(s.chats().delete_conversation(user, &named("a")).await.unwrap());
+    assert!(!s.chats().delete_conversation(user, &named("a")).await.unwrap());
+    assert_eq!(s.chats().turn(user, turn.turn_id).await.unwrap(), None);
+    assert_eq!(s.chats().turn_events(user, turn.turn_id, 0, 10).await.unwrap(), []);
+}
+
+async fn an_empty_conversation_is_called_by_its_first_question(s: impl ChatSubject) {
+    let (user, workspace_id) = home(&s).await;
+    let now = s.world().now();
+    let new = |name: &str, title: &str| Conversation {
+        conversation_id: named(name),
+        user_id: user,
+        workspace_id,
+        title: title.to_owned(),
+        turns: 0,
+        created_at: now,
+        updated_at: now,
+    };
+    assert_eq!(s.chats().create_conversation(new("c", NEW_TITLE)).await.unwrap(), new("c", NEW_TITLE));
+    assert_eq!(s.chats().create_conversation(new("c", "Other")).await.unwrap(), new("c", NEW_TITLE));
+    s.chats().create_conversation(new("d", "Mine")).await.unwrap();
+    for name in ["c", "d"] {
+        s.chats().begin_turn(asked(s.world(), user, workspace_id, name, "Where?")).await.unwrap();
+    }
+    assert_eq!(s.chats().conversation(user, &named("c")).await.unwrap().unwrap().title, "Where?");
+    assert_eq!(s.chats().conversation(user, &named("d")).await.unwrap().unwrap().title, "Mine");
+}
+
+async fn turns_come_in_pages_from_the_newest(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    for n in 0..5 {
+        Worker::begin(&s, asked(s.world(), user, workspace, "c", &n.to_string())).await;
+    }
+    let page = s.chats().turns(user, &named("c"), PageQuery::first(2)).await.unwrap();
+    let queries =
+        |page: &domain::resource::Page<Turn>| page.items.iter().map(|t| t.query.clone()).collect::<Vec<_>>();
+    assert_eq!(queries(&page), ["3", "4"]);
+    let page = s.chats().turns(user, &named("c"), PageQuery { limit: 3, after: page.next }).await.unwrap();
+    assert_eq!((queries(&page), page.next), (vec!["0".to_owned(), "1".to_owned(), "2".to_owned()], None));
+}
+
+async fn a_day_after_the_end_only_the_answer_is_left(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let mut work = Worker::begin(&s, asked(s.world(), user, workspace, "c", "Where?")).await;
+    work.go_to_text().await;
+    let open = Worker::begin(&s, asked(s.world(), user, workspace, "c", "And?")).await;
+    let ended = s.chats().end_turn(user, work.turn.turn_id, TurnChange::Stop, s.world().now()).await.unwrap();
+    let end = s.world().now();
+    assert_eq!(s.chats().forget_turn_events(end.plus_seconds(-1), 10).await.unwrap(), 0);
+    assert_eq!(s.chats().forget_turn_events(end, 10).await.unwrap(), 1);
+    assert_eq!(s.chats().forget_turn_events(end, 10).await.unwrap(), 0);
+    assert_eq!(s.chats().turn_events(user, ended.turn_id, 0, 10).await.unwrap(), []);
+    assert_eq!(s.chats().turn(user, ended.turn_id).await.unwrap(), Some(ended));
+    open.check_open().await;
+}
+
+impl<S: ChatSubject> Worker<'_, S> {
+    async fn check_open(&self) {
+        let told = self.s.chats().turn_events(self.turn.user_id, self.turn.turn_id, 0, 10).await.unwrap();
+        assert_eq!(told, self.told, "what is not over is not forgotten");
+    }
+}
+
+on_every_store!(
+    a_turn_is_read_as_it_was_told,
+    only_its_server_writes_to_a_turn_and_after_its_end_nobody,
+    a_turn_whose_server_died_is_found_and_one_that_lives_is_not,
+    a_question_is_asked_again_once_and_only_after_its_end,
+    a_question_that_is_sent_twice_begins_one_turn,
+    conversations_are_listed_found_named_and_removed,
+    an_empty_conversation_is_called_by_its_first_question,
+    turns_come_in_pages_from_the_newest,
+    a_day_after_the_end_only_the_answer_is_left,
+);

@@ -18,12 +18,12 @@ const EMPTY: [&str; 57] = [
     "what", "when", "where", "which", "who", "whom", "why", "will", "with", "would", "you", "your",
 ];
 
-fn words(text: &str) -> impl Iterator<Item = String> + '_ {
+pub(crate) fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase)
 }
 
 /// A word without the ending that its forms differ by. It need not be a word: what matters is that forms of one agree.
-fn stem(word: &str) -> &str {
+pub(crate) fn stem(word: &str) -> &str {
     let letters = word.chars().count();
     let cut = |ending: &str, left: usize| {
         let at_least = ending.chars().count() + left;

@@ -7,6 +7,7 @@ pub mod analytics;
 mod api_keys;
 mod bulk;
 mod caller;
+mod chat;
 pub mod check;
 mod command;
 mod controls;
@@ -46,6 +47,7 @@ pub use accounts::{
 };
 pub use bulk::{BulkForm, Matching};
 pub use caller::{Caller, Pass};
+pub use chat::{AskForm, ConversationFile, Followed, Following, Format, Turns};
 pub use deletion::WorkspaceDeletion;
 pub use documents::{
     Accepted, Content, Held as HeldFile, Offered, Preview, ReceivedFile, Rejected, UploadAnswer,
@@ -66,9 +68,10 @@ pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};
 
 use live::Hub;
 use ports::{
-    Accounts, ApiKeys, Blobs, Bulks, Bus, Chunker, Clock, CrawlStore, Deletions, Documents, Embedder, Errors,
-    EventLog, Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles, Passages,
-    PasswordHasher, RagConfigs, RetrievalCases, Retriever, Secrets, SentFiles, Sessions, Workspaces,
+    Accounts, Answerer, ApiKeys, Blobs, Bulks, Bus, Chats, Chunker, Clock, CrawlStore, Deletions, Documents,
+    Embedder, Errors, EventLog, Exports, Fetcher, FileTypes, History, Ids, Index, JobStore, PartialFiles,
+    Passages, PasswordHasher, RagConfigs, RetrievalCases, Retriever, Secrets, SentFiles, Sessions,
+    Workspaces,
 };
 use std::sync::Arc;
 
@@ -138,6 +141,9 @@ pub struct Services {
     pub retriever: Arc<dyn Retriever>,
     pub passages: Arc<dyn Passages>,
     pub cases: Arc<dyn RetrievalCases>,
+    pub chats: Arc<dyn Chats>,
+    pub answerer: Arc<dyn Answerer>,
+    pub turns: Arc<Turns>,
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
     pub uploads: Arc<Uploads>,

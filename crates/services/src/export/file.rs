@@ -3,10 +3,10 @@
 use super::Stop;
 use crate::{
     Services,
-    ports::{BlobError, PageQuery, SessionInfo, StoreError},
+    ports::{BlobError, ConversationFilter, PageQuery, SessionInfo, StoreError},
 };
 use bytes::Bytes;
-use domain::{Document, Job, User, UserId, Workspace, resource::Page};
+use domain::{Document, Job, User, UserId, Workspace, chat::Conversation, resource::Page};
 use futures::{SinkExt, channel::mpsc};
 use serde::Serialize;
 use serde_json::json;
@@ -57,6 +57,19 @@ impl Services {
             let page = self.jobs.jobs(user_id, None, page_after(after)).await?;
             for job in &page.items {
                 self.write_job(job, out).await?;
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        out.text("],\"conversations\":[").await?;
+        let mut after = None;
+        loop {
+            let all = ConversationFilter::default();
+            let page = self.chats.conversations(user_id, &all, page_after(after)).await?;
+            for conversation in &page.items {
+                self.write_conversation(conversation, out).await?;
             }
             after = page.next;
             if after.is_none() {
@@ -115,6 +128,21 @@ impl Services {
             out.text("]").await?;
         }
         out.text("}").await
+    }
+
+    /// A conversation with its turns.
+    async fn write_conversation(&self, conversation: &Conversation, out: &mut Writer) -> Written {
+        out.open(conversation).await?;
+        out.text(",\"items\":[").await?;
+        let mut after = None;
+        loop {
+            let (user, id) = (conversation.user_id, &conversation.conversation_id);
+            after = out.page(self.chats.turns(user, id, page_after(after)).await?).await?;
+            if after.is_none() {
+                break;
+            }
+        }
+        out.text("]}").await
     }
 
     async fn write_document(&self, document: &Document, out: &mut Writer) -> Written {

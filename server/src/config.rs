@@ -116,7 +116,7 @@ pub const SETTINGS: &[Setting] = &[
         key: "llm_url",
         env: "LLM_URL",
         default: Default::None,
-        about: "language model with the interface of OpenAI, which words the steps of outside workers",
+        about: "language model with the interface of OpenAI, which answers questions; without one, answers are extracts",
         secret: true,
     },
     setting("llm_model", "LLM_MODEL", Default::None, "the model to ask there"),
@@ -131,7 +131,7 @@ pub const SETTINGS: &[Setting] = &[
         "llm_file_names",
         "LLM_FILE_NAMES",
         Default::Text("false"),
-        "whether it may be told the name of a file; never what stands in one",
+        "whether it may be told the name of a file when it words a step of an outside worker",
     ),
     setting(
         "site_root",

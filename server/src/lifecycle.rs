@@ -3,8 +3,8 @@
 
 use crate::{
     adapters::{
-        Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, RemoteReranker,
-        SystemClock, TimeOrderedIds, WebFetcher,
+        Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, RemoteModel,
+        RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
     cli::Role,
     config::{self, Config},
@@ -13,7 +13,7 @@ use crate::{
     http::{self, AppState, Shared, Site},
     pages,
 };
-use chat::Retrieval;
+use chat::{Answers, Retrieval};
 use ingest::{
     chunk::Cutter,
     crawl::{self, CrawlerOptions},
@@ -23,9 +23,9 @@ use ingest::{
 use messaging::InProcessBus;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Door, Error, Seals, Services, SignUp, Wording,
+    Client, Door, Error, Seals, Services, SignUp, Turns, Wording,
     live::Hub,
-    ports::{Bus, Clock, CrossEncoder, Ids, Secrets, Wordsmith},
+    ports::{Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -124,6 +124,10 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     let reranker = config.rerank.clone().map(RemoteReranker::new).transpose().map_err(StartError::Refused)?;
     let reranker = reranker.map(|model| Arc::new(model) as Arc<dyn CrossEncoder>);
     let retriever = Arc::new(Retrieval::new(whole.clone(), embedder.clone(), reranker, VECTOR_CACHE));
+    let model = config.llm.clone().map(|server| RemoteModel::new(server, clock.clone()));
+    let model = model.transpose().map_err(StartError::Refused)?;
+    let turns = Arc::new(Turns::new(&*ids));
+    let answerer = Arc::new(Answers::new(model.map(|model| Arc::new(model) as Arc<dyn LanguageModel>)));
     let services = Services {
         accounts: whole.clone(),
         sessions: whole.clone(),
@@ -156,6 +160,9 @@ async fn build(config: &Config) -> Result<Built, StartError> {
         retriever,
         passages: whole.clone(),
         cases: whole.clone(),
+        chats: whole.clone(),
+        answerer,
+        turns,
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
         uploads: Arc::default(),
@@ -285,7 +292,18 @@ where
 
     let background = TaskTracker::new();
     let ended_early = CancellationToken::new();
+    if store.engine() == Engine::Sqlite && role.serves_people() {
+        // Nobody else uses this database: whoever worked on an answer is dead.
+        match services.end_turns_of_before().await {
+            Ok(0) => {}
+            Ok(turns) => {
+                tracing::info!(turns, "answers that an earlier run left unfinished are marked as interrupted")
+            }
+            Err(e) => return Err(StartError::Refused(format!("unfinished answers could not be ended: {e}"))),
+        }
+    }
     background.spawn(until(stopping.clone(), services.hub.run()));
+    background.spawn(until(stopping.clone(), services.clone().run_turn_keeper()));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
     if store.engine() == Engine::Postgres {
         background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
@@ -381,6 +399,8 @@ where
     background.close();
     let deadline = Instant::now() + Duration::from_secs(config.shutdown_seconds);
     let all = async {
+        // Before the connections end: who follows an answer hears that it was interrupted.
+        services.turns.close().await;
         sockets.wait().await;
         background.wait().await;
         server.await

@@ -43,6 +43,14 @@ impl fmt::Debug for ChatServer {
     }
 }
 
+impl ChatServer {
+    /// The address of the call.
+    pub(super) fn url(&self) -> Url {
+        // The path has no scheme and no dots: joining it cannot fail.
+        self.base.join("chat/completions").unwrap_or_else(|_| self.base.clone())
+    }
+}
+
 pub struct ChatModel {
     server: ChatServer,
     http: Client,
@@ -81,8 +89,6 @@ impl ChatModel {
     }
 
     async fn ask(&self, question: &str) -> Result<Vec<u8>, Wordless> {
-        // The path has no scheme and no dots: joining it cannot fail.
-        let url = self.server.base.join("chat/completions").unwrap_or_else(|_| self.server.base.clone());
         let body = json!({
             "model": self.server.model,
             "messages": [
@@ -93,7 +99,7 @@ impl ChatModel {
             "temperature": 0.3,
             "stream": false,
         });
-        let request = self.http.post(url).json(&body);
+        let request = self.http.post(self.server.url()).json(&body);
         let request = match &self.server.key {
             Some(key) => request.bearer_auth(key),
             None => request,

@@ -3,6 +3,7 @@
 
 mod blobs;
 mod chat;
+mod circuit;
 mod clock;
 mod embedder;
 mod fetcher;
@@ -10,6 +11,7 @@ mod file_types;
 mod form_seal;
 mod hasher;
 mod ids;
+mod language_model;
 mod openai;
 mod rerank;
 mod secrets;
@@ -23,5 +25,6 @@ pub use file_types::ByContent;
 pub use form_seal::FormSeal;
 pub use hasher::Argon2Hasher;
 pub use ids::TimeOrderedIds;
+pub use language_model::RemoteModel;
 pub use rerank::{RemoteReranker, RerankServer};
 pub use secrets::{OsSecrets, random};

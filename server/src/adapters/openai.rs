@@ -1,6 +1,7 @@
 //! Where servers with the interface of OpenAI are, as operators write it.
 
-use reqwest::Url;
+use reqwest::{Response, Url, header::RETRY_AFTER};
+use std::time::Duration;
 
 /// What is said of what is no address.
 pub(super) const WRONG: &str = "give an address such as http://127.0.0.1:11434 or https://api.example.org/v1";
@@ -18,4 +19,10 @@ pub(super) fn base(text: &str, call: &str) -> Result<Url, &'static str> {
     let path = if path.ends_with("/v1") { format!("{path}/") } else { format!("{path}/v1/") };
     base.set_path(&path);
     Ok(base)
+}
+
+/// For how long a server asks to be left alone; a date it may name instead is not read.
+pub(super) fn wish(response: &Response) -> Option<Duration> {
+    let wait = response.headers().get(RETRY_AFTER).and_then(|v| v.to_str().ok());
+    wait.and_then(|v| v.parse().ok()).map(Duration::from_secs)
 }

@@ -20,6 +20,7 @@ pub enum Access {
 use Access::{Public, Session};
 const READ: Access = Access::Scope(Scope::Read);
 const WRITE: Access = Access::Scope(Scope::Write);
+const CHAT: Access = Access::Scope(Scope::Chat);
 const REPORT: Access = Access::Scope(Scope::StatusWrite);
 
 /// Every route of the OpenAPI document; a test says so. The slash at the end of a path does not matter.
@@ -100,6 +101,18 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::POST, "/v1/documents/", WRITE),
     (Method::GET, "/v1/documents/{id}/status", READ),
     (Method::GET, "/v1/documents/status", READ),
+    (Method::POST, "/v1/chat/", CHAT),
+    (Method::GET, "/v1/chat/turns/{id}", CHAT),
+    (Method::GET, "/v1/chat/turns/{id}/stream", CHAT),
+    (Method::POST, "/v1/chat/turns/{id}/stop", CHAT),
+    (Method::POST, "/v1/chat/turns/{id}/retry", CHAT),
+    (Method::GET, "/v1/chat/conversations", CHAT),
+    (Method::POST, "/v1/chat/conversations", CHAT),
+    (Method::GET, "/v1/chat/conversations/{user_id}/{conversation_id}", CHAT),
+    (Method::PATCH, "/v1/chat/conversations/{user_id}/{conversation_id}", CHAT),
+    (Method::DELETE, "/v1/chat/conversations/{user_id}/{conversation_id}", CHAT),
+    (Method::GET, "/v1/chat/conversations/{user_id}/{conversation_id}/status", CHAT),
+    (Method::GET, "/v1/chat/conversations/{user_id}/{conversation_id}/export", CHAT),
     (Method::POST, "/api/status/documents/{id}", REPORT),
     (Method::POST, "/api/status/workspaces/{id}", REPORT),
     (Method::GET, "/api/status/ws", READ),

@@ -5,7 +5,9 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request},
     response::{IntoResponse, Response},
 };
-use domain::{ApiKeyId, BulkId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, WorkspaceId};
+use domain::{
+    ApiKeyId, BulkId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, TurnId, WorkspaceId,
+};
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use services::ports::PageQuery;
@@ -109,7 +111,8 @@ named!(
     ChunkId = "chunk",
     SessionId = "session",
     ApiKeyId = "API key",
-    BulkId = "action"
+    BulkId = "action",
+    TurnId = "turn"
 );
 
 /// The one id in the path. What is no id cannot be there: 404.

@@ -7,9 +7,11 @@ mod analytics;
 mod api_keys;
 mod auth;
 mod bulk;
+mod chat;
 mod chunks;
 mod client;
 mod controls;
+mod conversations;
 mod crawls;
 mod docs;
 mod documents;
@@ -202,6 +204,15 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(retrieval_cases::list, retrieval_cases::add))
         .routes(routes!(retrieval_cases::run))
         .routes(routes!(retrieval_cases::remove))
+        .routes(routes!(chat::ask))
+        .routes(routes!(chat::read))
+        .routes(routes!(chat::stream))
+        .routes(routes!(chat::stop))
+        .routes(routes!(chat::retry))
+        .routes(routes!(conversations::list, conversations::create))
+        .routes(routes!(conversations::read, conversations::rename, conversations::delete))
+        .routes(routes!(conversations::status))
+        .routes(routes!(conversations::export))
         .routes(routes!(jobs::list))
         .routes(routes!(jobs::read))
         .routes(routes!(crawls::start))
@@ -233,11 +244,12 @@ fn interface() -> OpenApiRouter<AppState> {
 }
 
 /// Routes beside the interface: an address that older clients use, the form of a page, and where settings begin.
-fn beside() -> [(Method, &'static str, MethodRouter<AppState>); 3] {
+fn beside() -> [(Method, &'static str, MethodRouter<AppState>); 4] {
     let first_tab = || async { Redirect::to(app::paths::SETTINGS_PROFILE) };
     [
         // Older clients leave the last slash out.
         (Method::POST, "/v1/documents", axum::routing::post(upload::upload_one)),
+        (Method::POST, "/v1/chat", axum::routing::post(chat::ask)),
         (Method::POST, "/w/{id}/files", axum::routing::post(upload::upload_from_page)),
         (Method::GET, "/settings", axum::routing::get(first_tab)),
     ]

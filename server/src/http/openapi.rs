@@ -43,6 +43,7 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
             ("workspaces", "Collections of documents"),
             ("documents", "Uploading and reading"),
             ("search", "Finding passages"),
+            ("chat", "Questions, answers and conversations"),
             ("rag", "How documents are cut, embedded and found"),
             ("jobs", "Ingestion runs"),
             ("status", "Status for pollers, and the live streams"),

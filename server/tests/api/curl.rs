@@ -141,3 +141,33 @@ async fn curl_follows_a_job_to_its_end_with_last_event_id() {
         assert!(seqs.contains(&seq), "{seq} was never told: {turn}");
     }
 }
+
+#[tokio::test]
+async fn curl_asks_a_question_and_reads_the_answer_as_it_comes() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let text = b"The harbour has two quays. The lantern hangs at the end of the north quay.";
+    let document = ada.upload_one(&workspace, "harbour.txt", text).await;
+    assert_eq!(ada.settled(&document).await["status"], "ready");
+    let key = ada.new_key("asker", &["chat"]).await;
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--no-buffer", "--fail"])
+        .args(["--header", "content-type: application/json", "--header", "accept: text/event-stream"])
+        .args(["--header", &format!("Authorization: Bearer {}", key["secret"].as_str().expect("a secret"))])
+        .args(["--data", r#"{"query":"Where does the lantern hang?"}"#])
+        .arg(format!("{}/v1/chat/", server.base))
+        .output();
+    let output = tokio::time::timeout(PATIENCE, output).await.expect("in time").expect("curl runs");
+    assert!(output.status.success(), "{output:?}");
+    let told = String::from_utf8(output.stdout).expect("text");
+    let messages: Vec<Value> = told
+        .lines()
+        .filter_map(|line| line.strip_prefix("data: "))
+        .map(|data| serde_json::from_str(data).expect("JSON"))
+        .collect();
+    let last = messages.last().expect("a message");
+    assert_eq!(last["type"], "complete");
+    assert!(last["answer"].as_str().expect("text").contains("at the end of the north quay"), "{last}");
+    assert_eq!(messages[0]["step"], "initializing");
+}

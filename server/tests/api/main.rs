@@ -7,6 +7,7 @@ mod api_keys;
 mod auth;
 mod bounds;
 mod bulk;
+mod chat;
 mod check;
 mod cli;
 mod common;

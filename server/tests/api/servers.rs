@@ -2,7 +2,7 @@
 
 #[allow(dead_code, clippy::unwrap_used, reason = "it is a part of tests, of which each uses its own part")]
 #[path = "../../../crates/storage/tests/support/database.rs"]
-mod database;
+pub mod database;
 
 use crate::{
     common::{AT_ONCE, Client, PASSWORD, Setup},

@@ -1,7 +1,6 @@
 //! Every embedding model that this server can use: the built-in one and those of an embedding server. Which of the two
 //! runs a model is decided here, by its name.
 
-mod circuit;
 mod local;
 mod remote;
 

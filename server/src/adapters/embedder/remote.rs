@@ -1,7 +1,7 @@
 //! An embedding server with the interface of OpenAI (`/v1/models`, `/v1/embeddings`): Ollama, vLLM and the like. What it
 //! answers is not believed unchecked, and every way to fail has a code and a sentence that name no secret.
 
-use super::circuit::{Circuit, Way};
+use crate::adapters::circuit::{Circuit, Way};
 use crate::adapters::openai;
 use domain::rag::{EmbeddingModel, ModelState, Outage, Provider};
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
@@ -427,8 +427,7 @@ fn unreachable(e: &reqwest::Error) -> EmbedError {
 
 async fn refusal(response: Response, model: &str) -> Failed {
     let status = response.status();
-    let wait = response.headers().get(reqwest::header::RETRY_AFTER).and_then(|v| v.to_str().ok());
-    let wait = wait.and_then(|v| v.parse().ok()).map(Duration::from_secs);
+    let wait = openai::wish(&response);
     let text = response.text().await.unwrap_or_default();
     let text: String = text.chars().take(300).collect();
     tracing::warn!(%status, model, text, "the embedding server refused");

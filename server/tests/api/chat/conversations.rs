@@ -1,0 +1,89 @@
+//! Conversations over REST: beginning, naming, finding, taking along and deleting them.
+
+use super::Desk;
+use crate::common::{Client, Setup, messages};
+use serde_json::{Value, json};
+
+async fn titles(client: &Client, query: &str) -> Vec<String> {
+    let list = client.read(&format!("/v1/chat/conversations{query}")).await;
+    let title = |c: &Value| c["title"].as_str().expect("a title").to_owned();
+    list["items"].as_array().expect("items").iter().map(title).collect()
+}
+
+#[tokio::test]
+async fn a_conversation_is_named_found_taken_along_and_deleted() {
+    let desk = Desk::new(Setup::new()).await;
+    let ada = &desk.ada;
+    let ask = async |session: &str, query: &str| {
+        let answer = ada.post("/v1/chat/", json!({ "query": query, "session_id": session })).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    };
+    ask("a/b c?#1", "Where does the lantern hang?").await;
+    ask("second", "When is tea served?").await;
+    assert_eq!(titles(ada, "").await, ["When is tea served?", "Where does the lantern hang?"]);
+    assert_eq!(titles(ada, "?q=LANTERN+hang").await, ["Where does the lantern hang?"]);
+    assert_eq!(titles(ada, "?q=in+the+cabin").await, ["When is tea served?"], "also by what was answered");
+    assert!(titles(ada, "?q=%25").await.is_empty(), "a sign is a sign");
+    assert_eq!(titles(ada, &format!("?workspace_id={}", desk.workspace)).await.len(), 2);
+    let page = ada.read("/v1/chat/conversations?limit=1").await;
+    let next = page["next"].as_str().expect("more");
+    assert_eq!(titles(ada, &format!("?limit=1&after={next}")).await, ["Where does the lantern hang?"]);
+
+    let path = "/v1/chat/conversations/me/a%2Fb%20c%3F%231";
+    let renamed = ada.patch(path, json!({ "title": " The  lantern " })).await.json();
+    assert_eq!((&renamed["title"], &renamed["turns"]), (&json!("The lantern"), &json!(1)));
+    let problem = ada.patch(path, json!({ "title": "" })).await.problem(422, "invalid");
+    assert!(!messages(&problem, "title").is_empty());
+    assert_eq!(titles(ada, "").await[0], "The lantern");
+
+    let file = ada.get(&format!("{path}/export")).await;
+    assert!(
+        file.header("content-disposition").contains("The%2Dlantern%2Emd"),
+        "{}",
+        file.header("content-disposition")
+    );
+    let text = String::from_utf8(file.body).expect("text");
+    assert!(text.starts_with("# The lantern\n\n## Where does the lantern hang?\n\nAn extract"), "{text}");
+    assert!(text.contains("1. harbour.txt, version 1"), "{text}");
+    let json = ada.read(&format!("{path}/export?format=json")).await;
+    assert_eq!(
+        (&json["conversation_id"], &json["items"][0]["status"]),
+        (&json!("a/b c?#1"), &json!("completed"))
+    );
+    ada.get(&format!("{path}/export?format=exe")).await.problem(422, "invalid");
+
+    let bob = desk.server.user("bob").await;
+    for answer in
+        [bob.get(path).await, bob.patch(path, json!({ "title": "x" })).await, bob.delete(path).await]
+    {
+        answer.problem(404, "not_found");
+    }
+    assert!(titles(&bob, "").await.is_empty());
+    assert_eq!(ada.delete(path).await.status, 204);
+    ada.get(path).await.problem(404, "not_found");
+    ada.delete(path).await.problem(404, "not_found");
+    assert_eq!(titles(ada, "").await, ["When is tea served?"]);
+}
+
+#[tokio::test]
+async fn a_new_conversation_is_called_by_its_first_question() {
+    let desk = Desk::new(Setup::new()).await;
+    let made = desk.ada.post("/v1/chat/conversations", json!({})).await;
+    assert_eq!(made.status, 201);
+    let id = made.json()["conversation_id"].as_str().expect("an id").to_owned();
+    let body = json!({ "query": "Where does the lantern hang?", "session_id": id });
+    assert_eq!(desk.ada.post("/v1/chat/", body).await.json()["conversation_id"], *id);
+    assert_eq!(titles(&desk.ada, "").await, ["Where does the lantern hang?"]);
+    // What is sent twice is made once.
+    let again = async || {
+        let request = desk.ada.request("POST", "/v1/chat/conversations").header("idempotency-key", "k");
+        desk.ada.send(request.json(&json!({ "title": "Twice" }))).await.json()
+    };
+    assert_eq!(again().await, again().await);
+    let named = json!({ "title": "Mine", "session_id": "m" });
+    assert_eq!(desk.ada.post("/v1/chat/conversations", named).await.json()["title"], "Mine");
+    let body = json!({ "query": "Where does the lantern hang?", "session_id": "m" });
+    desk.ada.post("/v1/chat/", body).await;
+    assert_eq!(titles(&desk.ada, "").await[0], "Mine");
+}

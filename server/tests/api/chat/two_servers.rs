@@ -1,0 +1,53 @@
+//! Two servers on one PostgreSQL: an answer that one of them makes is followed, stopped and, when that one dies, ended at the
+//! other.
+
+use super::{Desk, Stream, check_ids, text_of};
+use crate::{
+    chat::model::{Model, Piece, say},
+    common::{Client, eventually},
+    servers::database::Place,
+};
+use serde_json::{Value, json};
+
+const QUESTION: &str = "Where does the lantern hang?";
+
+/// Asks and waits for the first words; answers the stream, what was told, and the id of the turn.
+async fn begun(client: &Client) -> (Stream, Vec<(u64, Value)>, String) {
+    let mut stream = Stream::ask(client, QUESTION).await;
+    let told = stream.until(|message| message["type"] == "chunk").await;
+    let turn = told[0].1["turn_id"].as_str().expect("an id").to_owned();
+    (stream, told, turn)
+}
+
+#[tokio::test]
+async fn an_answer_of_one_server_is_followed_stopped_and_ended_at_the_other() {
+    let place = Place::postgres().await;
+    let model = Model::speaking(&[say("On the north"), Piece::Gate(1), say(" quay.")]).await;
+    let setup = || model.setup().env("DATABASE_URL", place.url());
+    let mut desk = Desk::new(setup()).await;
+    // Files lie with the server that took them: the other one starts when there is nothing left to do with them.
+    let there = setup().start().await;
+    let other = Client { base: there.base.clone(), ..desk.ada.clone() };
+
+    let (mut stream, mut told, turn) = begun(&desk.ada).await;
+    let mut followed = Stream::resume(&other, &turn, 0).await;
+    let mut seen = followed.until(|message| message["type"] == "chunk").await;
+    assert_eq!(seen, told);
+    let stopped = other.post(&format!("/v1/chat/turns/{turn}/stop"), json!({})).await.json();
+    assert_eq!((&stopped["status"], &stopped["answer"]), (&json!("stopped"), &json!("On the north")));
+    seen.extend(followed.rest().await);
+    told.extend(stream.rest().await);
+    check_ids(&told, 0);
+    assert_eq!(seen, told, "both are told the same end");
+    eventually("the model is not listened to any more", async || (model.ended() == 1).then_some(())).await;
+
+    let (mut stream, mut told, turn) = begun(&desk.ada).await;
+    desk.server.kill();
+    told.extend(stream.rest().await);
+    let after = told.last().expect("a message").0;
+    told.extend(Stream::resume(&other, &turn, after).await.rest().await);
+    check_ids(&told, 0);
+    let last = &told.last().expect("a message").1;
+    assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!("interrupted")));
+    assert_eq!(last["answer"], text_of(&told));
+}

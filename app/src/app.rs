@@ -53,6 +53,7 @@ pub fn App() -> impl IntoView {
                     <Route path=path!("/w/:id/analytics") view=Page::Analytics ssr=SsrMode::InOrder />
                     <Route path=path!("/errors") view=Page::Errors ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id/history") view=Page::DocumentHistory ssr=SsrMode::InOrder />
+                    <Route path=path!("/w/:id/chat") view=Page::Chat ssr=SsrMode::InOrder />
                     <Route path=path!("/w/:id/retrieval") view=Page::Retrieval ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id/chunks/:chunk") view=Page::Passage ssr=SsrMode::InOrder />
                     <Route path=path!("/d/:id") view=Page::Document ssr=SsrMode::InOrder />

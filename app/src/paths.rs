@@ -81,6 +81,14 @@ pub fn retrieval(id: WorkspaceId) -> String {
     format!("/w/{id}/retrieval")
 }
 
+/// The chat of a workspace, with a conversation or, when that is empty, with a new one.
+pub fn chat(id: WorkspaceId, conversation: &str) -> String {
+    match conversation {
+        "" => format!("/w/{id}/chat"),
+        of => format!("/w/{id}/chat?c={}", encode(of)),
+    }
+}
+
 /// The page of a passage.
 pub fn passage(document: DocumentId, id: ChunkId) -> String {
     format!("/d/{document}/chunks/{id}")

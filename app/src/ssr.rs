@@ -265,7 +265,9 @@ pub mod flash {
 
     pub(super) fn set(page: &str, state: &FormState) {
         let Ok(world) = world() else { return };
-        if let Some(cookie) = cookie_of(page, state, &*world.cookies) {
+        // A cookie is for a path; what the page was asked for besides is none of it.
+        let path = page.split('?').next().unwrap_or(page);
+        if let Some(cookie) = cookie_of(path, state, &*world.cookies) {
             add_header(header::SET_COOKIE, &cookie);
         }
     }

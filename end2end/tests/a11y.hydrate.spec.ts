@@ -99,6 +99,28 @@ test("what is asked and refused on a page violates no accessibility rule", async
   await check(page, "a file that is not taken");
 });
 
+test("the chat violates no accessibility rule, with an answer and with nothing found", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const ask = async (question: string) => {
+    await page.getByLabel("Question", { exact: true }).fill(question);
+    await page.getByLabel("Question", { exact: true }).press("Enter");
+  };
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await check(page, "a chat in which nobody has asked yet");
+  await ask("What is a workspace?");
+  await expect(page.getByText("Waiting for a new document")).toBeVisible();
+  await check(page, "a question that nothing answers");
+  const { job_id } = await upload(page.request, workspace, FILES.slice(2, 3));
+  await expect
+    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
+    .toBe("completed");
+  await expect(page.locator(".source-card").first()).toBeVisible();
+  await page.getByText("Name, export or delete").click();
+  await check(page, "an answer with its sources");
+});
+
 test("workspaces that are not ready violate no accessibility rule", async ({ page }) => {
   const { url, failed, making, end } = await unready(page);
   try {

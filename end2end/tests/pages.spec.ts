@@ -117,3 +117,23 @@ test("of workspaces that are not ready nothing is cut off either", async ({ page
     await end();
   }
 });
+
+test("a question can be asked without a script", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const { job_id } = await upload(page.request, workspace, FILES.slice(2, 3));
+  await expect
+    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
+    .toBe("completed");
+  await page.goto(`/w/${workspace}/chat`);
+  await page.getByLabel("Question", { exact: true }).fill("What is a workspace?");
+  await page.getByRole("button", { name: "Ask", exact: true }).click();
+  await expect(page).toHaveURL(/chat\?c=/);
+  await expect(async () => {
+    await page.reload();
+    await expect(page.locator("[data-turn-id]")).toHaveAttribute("data-status", "completed", { timeout: 1_000 });
+  }).toPass();
+  await expect(page.locator(".answer")).toContainText("An extract of the sources");
+  await page.locator(".source-card a").first().click();
+  await expect(page.getByRole("heading", { level: 1, name: /^Passage/ })).toBeVisible();
+});

@@ -72,6 +72,7 @@ icons! {
     Moon = r#"<path d="M13.5 9.6A5.75 5.75 0 1 1 6.4 2.5a4.5 4.5 0 0 0 7.1 7.1z"/>"#,
     /// As the system says: half light, half dark.
     Auto = r#"<circle cx="8" cy="8" r="5.75"/><path d="M8 2.25a5.75 5.75 0 0 1 0 11.5z" fill="currentColor"/>"#,
+    Chat = r#"<path d="M3.5 2.75h9c.55 0 1 .45 1 1v6.5c0 .55-.45 1-1 1H7.75L4.5 13.5v-2.25h-1c-.55 0-1-.45-1-1v-6.5c0-.55.45-1 1-1zM5.25 5.75h5.5m-5.5 2.5h3.5"/>"#,
     Globe = r#"<circle cx="8" cy="8" r="5.75"/><path d="M2.5 8h11M8 2.25c3.6 3.3 3.6 8.2 0 11.5-3.6-3.3-3.6-8.2 0-11.5z"/>"#,
     Download = r#"<path d="M8 2.5v8m-3.25-3.25L8 10.5l3.25-3.25M2.75 13.5h10.5"/>"#,
     Activity = r#"<path d="M1.75 8.25h2.5l2-5.25 3.5 10 2-4.75h2.5"/>"#,

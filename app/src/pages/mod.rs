@@ -2,6 +2,7 @@
 
 mod analytics;
 mod attempts;
+mod chat;
 #[cfg(all(feature = "ssr", debug_assertions))]
 mod components;
 mod crawl;
@@ -28,6 +29,7 @@ mod workspace;
 mod workspace_dialog;
 
 use analytics::AnalyticsPage;
+use chat::ChatPage;
 #[cfg(all(feature = "ssr", debug_assertions))]
 pub use components::ComponentsPage;
 use document::DocumentPage;

@@ -4,9 +4,10 @@
 
 use super::problem::{ProblemView, around};
 use super::{
-    AccountPage, AnalyticsPage, ApiKeysPage, DefaultRagPage, DocumentHistoryPage, DocumentPage, ErrorsPage,
-    HomePage, JobPage, JobsPage, NotificationsPage, PassagePage, PasswordPage, PreferencesPage, ProfilePage,
-    RetrievalPage, SessionsPage, SettingsFrame, WorkspaceHistoryPage, WorkspacePage, WorkspaceRagPage,
+    AccountPage, AnalyticsPage, ApiKeysPage, ChatPage, DefaultRagPage, DocumentHistoryPage, DocumentPage,
+    ErrorsPage, HomePage, JobPage, JobsPage, NotificationsPage, PassagePage, PasswordPage, PreferencesPage,
+    ProfilePage, RetrievalPage, SessionsPage, SettingsFrame, WorkspaceHistoryPage, WorkspacePage,
+    WorkspaceRagPage,
 };
 use super::{crawl_dialog, workspace_dialog};
 use crate::{components::ErrorPanel, error::UNREACHABLE, live::Live, view};
@@ -27,6 +28,8 @@ pub enum Part {
     History,
     /// Looking at passages: one of a document, and those that a question finds.
     Inspect,
+    /// Questions and answers.
+    Chat,
     /// The form of a workspace, on several pages.
     Dialog,
     /// The form of a crawl.
@@ -48,6 +51,7 @@ pub enum Page {
     Job,
     Analytics,
     Retrieval,
+    Chat,
     Passage,
     Errors,
     WorkspaceRag,
@@ -99,6 +103,11 @@ fn inspect(page: Page) -> Fetched {
     Ok(if page == Page::Retrieval { RetrievalPage().into_any() } else { PassagePage().into_any() })
 }
 
+#[wasm_split(chat, fallible, preload(fetch_chat))]
+fn chat() -> Fetched {
+    Ok(ChatPage().into_any())
+}
+
 #[wasm_split(settings, fallible, preload(fetch_settings))]
 fn settings(page: Page) -> Fetched {
     Ok(match page {
@@ -139,6 +148,7 @@ impl Page {
             | Self::Analytics
             | Self::Errors => Part::History,
             Self::Retrieval | Self::Passage => Part::Inspect,
+            Self::Chat => Part::Chat,
             Self::Settings
             | Self::Profile
             | Self::Password
@@ -163,6 +173,7 @@ impl Page {
             | Self::Analytics
             | Self::Errors => history(self).await,
             Self::Retrieval | Self::Passage => inspect(self).await,
+            Self::Chat => chat().await,
             _ => settings(self).await,
         }
     }
@@ -180,6 +191,7 @@ impl Part {
             Self::Settings => "settings",
             Self::History => "history",
             Self::Inspect => "inspect",
+            Self::Chat => "chat",
             Self::Dialog => "dialog",
             Self::Crawl => "crawl",
         }
@@ -194,6 +206,7 @@ impl Part {
             Self::Settings => fetch_settings().await,
             Self::History => fetch_history().await,
             Self::Inspect => fetch_inspect().await,
+            Self::Chat => fetch_chat().await,
             Self::Dialog => workspace_dialog::fetch_dialog().await,
             Self::Crawl => crawl_dialog::fetch_crawl().await,
         }
@@ -212,6 +225,7 @@ pub fn parts_at(path: &str) -> &'static [Part] {
         (Some("w"), Some(_), Some("history" | "analytics"), None) => &[Part::History],
         (Some("w"), Some(_), Some("jobs"), _) => &[Part::History],
         (Some("w"), Some(_), Some("retrieval"), None) => &[Part::Inspect],
+        (Some("w"), Some(_), Some("chat"), None) => &[Part::Chat],
         (Some("errors"), None, ..) => &[Part::History],
         (Some("d"), Some(_), Some("history"), None) => &[Part::History],
         (Some("d"), Some(_), Some("chunks"), Some(_)) => &[Part::Inspect],
@@ -285,7 +299,7 @@ mod tests {
 
     #[test]
     fn an_address_names_the_parts_of_its_page() {
-        let some: [(&str, &[Part]); 18] = [
+        let some: [(&str, &[Part]); 19] = [
             ("/", &[Part::Home]),
             ("/w/1", &[Part::Workspace]),
             ("/w/1/", &[Part::Workspace]),
@@ -295,6 +309,7 @@ mod tests {
             ("/w/1/jobs", &[Part::History]),
             ("/w/1/jobs/2", &[Part::History]),
             ("/w/1/retrieval", &[Part::Inspect]),
+            ("/w/1/chat", &[Part::Chat]),
             ("/errors", &[Part::History]),
             ("/d/1", &[Part::Document]),
             ("/d/1/chunks/2", &[Part::Inspect]),

@@ -2,6 +2,7 @@
 //! is done stands in `services`. One function a file, under `/_fn/<area>/<verb>`.
 
 pub mod auth;
+pub mod chat;
 pub mod documents;
 pub mod errors;
 pub mod history;

@@ -6,6 +6,7 @@ use super::FromJson;
 use crate::{
     forms::FormState,
     server_fns::{
+        chat::{Asked, ChatPage, ShownSource, ShownStep, ShownTurn, TalkLine},
         documents::{Around, PassagePage, PreviewText, VersionLine},
         errors::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage},
         history::{Chart, Figures, HistoryLine, HistoryPage},
@@ -336,6 +337,27 @@ objects! {
         cases,
         verdict,
     }
+    ChatPage { name, conversation, title, talks, search, turns, earlier, is_past, has_model }
+    TalkLine { conversation, title }
+    ShownTurn {
+        id,
+        query,
+        status,
+        html,
+        steps,
+        sources,
+        note,
+        error,
+        hint,
+        found_nothing,
+        unsearched,
+        may_repeat,
+        is_replaced,
+        last_event,
+    }
+    ShownStep { title, took }
+    ShownSource { number, href, filename, place, text, cited }
+    Asked { conversation, title, turn }
     TriedHit { document, chunk, filename, place, text, columns }
     TriedCase { id, question, wanted, passed, outcome }
     PassagePage { document, filename, chunk, around, previous, next, embeds }

@@ -35,6 +35,10 @@ struct World {
     chunk: String,
     /// A question that the workspace is tried with.
     case: String,
+    /// A question that was answered, and the conversation in which it stands.
+    turn: String,
+    conversation: String,
+    me: String,
     /// One that was sent ahead.
     file: String,
     job: String,
@@ -98,13 +102,17 @@ impl World {
         let path = format!("/api/workspaces/{workspace}/bulk");
         let begun = owner.post(&path, json!({ "action": "pause", "ids": [document] })).await;
         let bulk = text(&begun.json()["id"]);
+        let conversation = format!("talk-{number}");
+        let question = json!({ "query": "Where is the lantern?", "session_id": conversation });
+        let turn = text(&owner.post("/v1/chat/", question).await.json()["turn_id"]);
         let session = text(&owner.read("/api/auth/sessions").await["items"][0]["id"]);
         let me = text(&owner.read("/api/auth/me").await["id"]);
         let job = text(&uploaded["job_id"]);
         let name = format!("owner-{number}");
-        let mut private = vec![me, format!("{name}@example.org"), name];
+        let mut private = vec![me.clone(), format!("{name}@example.org"), name];
         private.extend(
-            [&workspace, &document, &chunk, &case, &file, &job, &bulk, &session, &key].map(String::clone),
+            [&workspace, &document, &chunk, &case, &turn, &conversation, &file, &job, &bulk, &session, &key]
+                .map(String::clone),
         );
         eventually("the key has expired", async || {
             (expired.get("/api/jobs").await.status == 401).then_some(())
@@ -127,6 +135,9 @@ impl World {
             document,
             chunk,
             case,
+            turn,
+            conversation,
+            me,
             file,
             session,
             key,
@@ -145,6 +156,7 @@ impl World {
             path if path.starts_with("/api/auth/api-keys") => &self.key,
             path if path.starts_with("/api/jobs") => &self.job,
             path if path.starts_with("/api/bulk") => &self.bulk,
+            path if path.starts_with("/v1/chat/turns") => &self.turn,
             path if path.starts_with("/api/files") || path.starts_with("/api/uploads") => &self.file,
             path if path.starts_with("/api/documents")
                 || path.starts_with("/v1")
@@ -161,6 +173,8 @@ impl World {
             .replace("{chunk_id}", &self.chunk)
             .replace("{chunk}", &self.chunk)
             .replace("{case_id}", &self.case)
+            .replace("{user_id}", &self.me)
+            .replace("{conversation_id}", &self.conversation)
     }
 
     /// Status, the code of a problem, and what of the owner's stands in the answer that was not in the question.
@@ -379,7 +393,7 @@ async fn the_document_says_the_same_of_every_route() {
         let operation = &api["paths"][path][row.method.to_lowercase()];
         if operation.is_null() {
             assert!(
-                ["/v1/documents", "/w/{id}/files", "/settings", "/api/docs.css"].contains(&path),
+                ["/v1/documents", "/v1/chat", "/w/{id}/files", "/settings", "/api/docs.css"].contains(&path),
                 "{path}"
             );
             continue;

@@ -173,6 +173,9 @@ fn Workspace(
                     note
                     beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
                 >
+                    <LinkButton href=paths::chat(id, "") icon=IconName::Chat>
+                        "Chat"
+                    </LinkButton>
                     <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>
                         "RAG config"
                     </LinkButton>

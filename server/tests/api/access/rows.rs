@@ -81,7 +81,7 @@ pub(super) const fn of_owner(method: &'static str, path: &'static str, asks: Ask
 }
 
 pub(super) fn rest() -> Vec<Row> {
-    let (read, write) = (Scope("read"), Scope("write"));
+    let (read, write, chat) = (Scope("read"), Scope("write"), Scope("chat"));
     vec![
         own("POST", "/api/auth/signup", Nobody, 201).fresh().json(|w| crate::common::sign_up(&w.name("new"))),
         own("POST", "/api/auth/login", Nobody, 200)
@@ -197,6 +197,20 @@ pub(super) fn rest() -> Vec<Row> {
         own("POST", "/v1/documents", write, 202).files(),
         of_owner("GET", "/v1/documents/{id}/status", read, 200),
         own("GET", "/v1/documents/status?ids={id}", read, 200),
+        own("POST", "/v1/chat/", chat, 200).json(|_| json!({ "query": "Where is the lantern?" })),
+        own("POST", "/v1/chat", chat, 200).json(|_| json!({ "query": "Where is the lantern?" })),
+        of_owner("GET", "/v1/chat/turns/{id}", chat, 200),
+        of_owner("GET", "/v1/chat/turns/{id}/stream", chat, 200),
+        of_owner("POST", "/v1/chat/turns/{id}/stop", chat, 200),
+        of_owner("POST", "/v1/chat/turns/{id}/retry", chat, 200).fresh(),
+        own("GET", "/v1/chat/conversations", chat, 200),
+        own("POST", "/v1/chat/conversations", chat, 201).json(|_| json!({})),
+        of_owner("GET", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 200),
+        of_owner("PATCH", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 200)
+            .json(|_| json!({ "title": "Renamed" })),
+        of_owner("DELETE", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 204).fresh(),
+        of_owner("GET", "/v1/chat/conversations/{user_id}/{conversation_id}/status", chat, 200),
+        of_owner("GET", "/v1/chat/conversations/{user_id}/{conversation_id}/export", chat, 200),
         // Its workspace is none that an outside worker processes, which only its owner is told.
         of_owner("POST", "/api/status/documents/{id}", Scope("status:write"), 409)
             .json(|_| json!({ "status": "processing" })),
@@ -248,6 +262,7 @@ pub(super) fn screens() -> Vec<Row> {
         of_owner("GET", "/w/{id}/jobs/{job}", Page, 200),
         of_owner("GET", "/w/{id}/analytics", Page, 200),
         of_owner("GET", "/w/{id}/retrieval", Page, 200),
+        of_owner("GET", "/w/{id}/chat", Page, 200),
         of_owner("GET", "/d/{id}/chunks/{chunk}", Page, 200),
         of_owner("GET", "/d/{id}", Page, 200),
         of_owner("GET", "/d/{id}/history", Page, 200),
@@ -372,6 +387,25 @@ pub(super) fn screens() -> Vec<Row> {
         of_passage("/_fn/documents/passage"),
         of_passage("/_fn/documents/change_passage"),
         of_passage("/_fn/documents/embed_passage"),
+        of_workspace("/_fn/chat/read"),
+        of_owner("POST", "/_fn/chat/turn", Session, 200).fields(|w| vec![("id", w.turn.clone())]),
+        of_owner("POST", "/_fn/chat/ask", Session, 200)
+            .fields(|w| vec![("id", w.workspace.clone()), ("query", "Where is the lantern?".into())]),
+        of_owner("POST", "/_fn/chat/again", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.turn.clone()), ("workspace", w.workspace.clone())]),
+        of_owner("POST", "/_fn/chat/stop", Session, 200)
+            .fields(|w| vec![("id", w.turn.clone()), ("workspace", w.workspace.clone())]),
+        of_owner("POST", "/_fn/chat/rename", Session, 200).fields(|w| {
+            vec![
+                ("id", w.workspace.clone()),
+                ("conversation", w.conversation.clone()),
+                ("title", "Renamed".into()),
+            ]
+        }),
+        of_owner("POST", "/_fn/chat/delete", Session, 200)
+            .fresh()
+            .fields(|w| vec![("id", w.workspace.clone()), ("conversation", w.conversation.clone())]),
         of_workspace("/_fn/retrieval/read"),
         of_owner("POST", "/_fn/retrieval/add_case", Session, 200).fields(|w| {
             vec![("id", w.workspace.clone()), ("question", "Where?".into()), ("document", w.document.clone())]

@@ -1,0 +1,232 @@
+//! The chat of a workspace: its conversations, the questions and answers of one of them, and the place to ask. Without a
+//! script it shows what there is, and its form asks all the same; with one, an answer is shown as it is made.
+
+mod ask;
+mod stream;
+mod talks;
+mod turn;
+
+use super::{loaded, not_found::no_such, problem::Around};
+use crate::{
+    components::{Each, EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle, key_of},
+    effect::effect,
+    forms::FormState,
+    live::{Live, Screen},
+    paths,
+    server_fns::chat::{Asked, ChatPage as Read, ShownTurn, TalkLine, read_chat},
+    view,
+    wire::page_data,
+};
+use ask::AskForm;
+use domain::WorkspaceId;
+use leptos::{html, prelude::*};
+use leptos_router::hooks::{use_params_map, use_query_map};
+use talks::Talks;
+use turn::TurnView;
+
+/// Whoever is no further from the end than this, in pixels, stays at it when more comes.
+const NEAR: i32 = 80;
+
+#[component]
+pub fn ChatPage() -> impl IntoView {
+    Live::expect().shows(Screen::Other);
+    provide_context(Around::default());
+    let (params, query) = (use_params_map(), use_query_map());
+    let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
+    let wanted =
+        Memo::new(move |_| query.with(|q| ["c", "q", "before"].map(|n| q.get(n).unwrap_or_default())));
+    let start = StoredValue::new(FormState::of_page());
+    let page = page_data(
+        move || (id.get(), wanted.get()),
+        move |(id, [conversation, search, before])| async move {
+            match id {
+                Some(id) => read_chat(id, conversation, search, before).await,
+                None => Err(no_such("workspace")),
+            }
+        },
+        true,
+    );
+    view! {
+        <TabTitle text="Chat" />
+        <div class="page chat-page">
+            {loaded::read(
+                page,
+                || async {},
+                "conversation",
+                || view! { <RowsSkeleton rows=8 /> },
+                |_, _, _| {},
+                move |read, (), _| match id.get_untracked() {
+                    Some(id) => {
+                        let start = FormState::told_once(start);
+                        view! { <Chat id read start /> }
+                    }
+                    None => ().into_any(),
+                },
+            )}
+        </div>
+    }
+}
+
+/// A turn on the page, known by its id.
+pub type Row = (String, RwSignal<ShownTurn>);
+
+/// What the parts of the page share.
+#[derive(Clone, Copy)]
+pub struct Here {
+    pub workspace: WorkspaceId,
+    /// Empty until the first question of a new one was taken.
+    pub conversation: RwSignal<String>,
+    pub title: RwSignal<String>,
+    pub talks: RwSignal<Vec<TalkLine>>,
+    pub rows: RwSignal<Vec<Row>>,
+    pub has_model: bool,
+    /// The list of turns, which scrolls by itself.
+    list: NodeRef<html::Div>,
+    /// The reader is at the end, and stays there.
+    at_end: RwSignal<bool>,
+}
+
+impl Here {
+    /// A question was taken: it stands at the end now, in the place of the one that it asks again.
+    pub fn take(self, asked: Asked) {
+        let Asked { conversation, title, turn } = asked;
+        if self.conversation.get_untracked() != conversation {
+            self.conversation.set(conversation.clone());
+            show_address(&paths::chat(self.workspace, &conversation));
+        }
+        self.title.set(title.clone());
+        self.talks.update(|talks| {
+            talks.retain(|talk| talk.conversation != conversation);
+            talks.insert(0, TalkLine { conversation, title });
+        });
+        if self.rows.with_untracked(|rows| rows.iter().any(|(id, _)| *id == turn.id)) {
+            return;
+        }
+        self.rows.update(|rows| rows.push((turn.id.clone(), RwSignal::new(turn))));
+        self.follow_end();
+    }
+
+    /// The same of a question that was asked again.
+    pub fn take_again(self, of: RwSignal<ShownTurn>, asked: Asked) {
+        of.update(|turn| {
+            turn.is_replaced = true;
+            turn.may_repeat = false;
+        });
+        self.take(asked);
+    }
+
+    /// A person did something that shows at the end.
+    pub fn go_to_end(self) {
+        self.at_end.set(true);
+    }
+
+    /// Whether nothing was asked after it.
+    pub fn is_last(self, id: &str) -> bool {
+        self.rows.with_untracked(|rows| rows.last().is_some_and(|(last, _)| last == id))
+    }
+
+    /// Something grew: whoever read its end goes on reading it, and nobody else is moved. The last question stays in sight
+    /// until its reader goes beyond it: the end of an answer that comes at once is not where one begins to read.
+    pub fn follow_end(self) {
+        if !self.at_end.try_get_untracked().unwrap_or(false) {
+            return;
+        }
+        request_animation_frame(move || {
+            let Some(list) = self.list.try_get_untracked().flatten() else { return };
+            let (top, end) = (list.scroll_top(), list.scroll_height() - list.client_height());
+            let last =
+                list.query_selector(":scope > .turn:last-of-type").ok().flatten().map_or(end, |turn| {
+                    let below = turn.get_bounding_client_rect().top() - list.get_bounding_client_rect().top();
+                    top + below as i32
+                });
+            list.set_scroll_top(if top > last + 1 { end } else { end.min(last) });
+        });
+    }
+
+    fn scrolled(self) {
+        if let Some(list) = self.list.get_untracked() {
+            let left = list.scroll_height() - list.scroll_top() - list.client_height();
+            self.at_end.set(left <= NEAR);
+        }
+    }
+}
+
+/// The address of what is shown, for a reload, without loading it.
+fn show_address(path: &str) {
+    if let Ok(history) = window().history() {
+        let _ = history.replace_state_with_url(&wasm_bindgen::JsValue::NULL, "", Some(path));
+    }
+}
+
+#[component]
+fn Chat(id: WorkspaceId, read: Read, start: FormState) -> impl IntoView {
+    let Read { name, conversation, title, talks, search, turns, earlier, is_past, has_model } = read;
+    let whole = paths::chat(id, &conversation);
+    let earlier = (!earlier.is_empty()).then(|| format!("{whole}&before={earlier}"));
+    let rows = turns.into_iter().map(|turn| (turn.id.clone(), RwSignal::new(turn))).collect();
+    let here = Here {
+        workspace: id,
+        conversation: RwSignal::new(conversation),
+        title: RwSignal::new(title),
+        talks: RwSignal::new(talks),
+        rows: RwSignal::new(rows),
+        has_model,
+        list: NodeRef::new(),
+        at_end: RwSignal::new(true),
+    };
+    provide_context(here);
+    // A conversation is opened at its end.
+    effect(move || {
+        if here.list.get().is_some() {
+            here.follow_end();
+        }
+    });
+    let shown = Signal::derive(move || {
+        Some(here.title.get())
+            .filter(|title| !title.is_empty())
+            .unwrap_or_else(|| "New conversation".to_owned())
+    });
+    let is_empty = Memo::new(move |_| here.rows.with(Vec::is_empty));
+    view! {
+        <PageHeader title=shown note=format!("Chat of {name}")>
+            <LinkButton href=paths::workspace(id) icon=IconName::Workspace>"Workspace"</LinkButton>
+            // Loaded anew: the router does not know that the conversation got an address since.
+            <LinkButton href=paths::chat(id, "") icon=IconName::Plus attr:rel="external">
+                "New conversation"
+            </LinkButton>
+        </PageHeader>
+        <div class="chat">
+            <Talks search />
+            <section class="chat-main" aria-label="Conversation">
+                <div
+                    class="chat-list"
+                    node_ref=here.list
+                    tabindex="0"
+                    role="region"
+                    aria-label="Questions and answers"
+                    on:scroll=move |_| here.scrolled()
+                >
+                    {earlier.map(|href| view! { <a class="link" href=href>"Earlier questions"</a> })}
+                    {move || is_empty.get().then(|| view! {
+                        <EmptyState
+                            icon=IconName::Chat
+                            title="Ask something about these documents"
+                            text=if has_model {
+                                "The answer names the passages that it rests on."
+                            } else {
+                                "Answers are extracts: sentences of the documents, each with its source."
+                            }
+                        />
+                    })}
+                    <Each
+                        each=move || here.rows.get()
+                        key=|(id, _): &Row| key_of(0, id)
+                        show=|(_, turn)| view! { <TurnView turn /> }
+                    />
+                    {is_past.then(|| view! { <a class="link" href=whole>"To the newest questions"</a> })}
+                </div>
+                <AskForm start />
+            </section>
+        </div>
+    }
+}

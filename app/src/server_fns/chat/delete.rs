@@ -1,0 +1,18 @@
+//! Deletes a conversation with its questions and answers.
+
+use crate::{error::AppError, wire::Answer};
+use domain::WorkspaceId;
+use leptos::prelude::*;
+
+#[server(prefix = "/_fn", endpoint = "chat/delete", output = Answer)]
+pub async fn delete_talk(id: WorkspaceId, conversation: String) -> Result<(), AppError> {
+    use crate::{paths, ssr};
+    use services::Error;
+    let (services, who) = ssr::signed_in()?;
+    let deleted = match conversation.parse() {
+        Ok(of) => services.delete_conversation(who.user.id, &of).await,
+        Err(_) => Err(Error::NotFound("conversation")),
+    };
+    let (page, next) = (paths::chat(id, &conversation), paths::chat(id, ""));
+    ssr::finish(deleted, ssr::Form { page: &page, next: &next, values: &[], said: "" })
+}

@@ -1,0 +1,289 @@
+// Asking, watching an answer come, stopping it, and going on with it after a reload and a restart of the server.
+import { type Page } from "@playwright/test";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Server, expect, test } from "../fixtures";
+import { Model } from "./model";
+import { firstWorkspace, live, looks, signUp } from "./support";
+
+const HARBOUR = `The harbour has two quays and a long breakwater.
+
+The lantern hangs at the end of the north quay. It is lit by the keeper at dusk.
+
+Tea is served in the cabin at four.
+`;
+const QUESTION = "Where does the lantern hang?";
+const STEPS = ["Start", "Search", "Model", "Answer", "Store", "Done"];
+/** Conversations over which the payloads are spread: a page shows a hundred turns. */
+const PAGES = 5;
+const PAYLOADS = join(import.meta.dirname, "../../crates/chat/tests/payloads.json");
+
+/** Puts a text into a workspace and waits until it is found. */
+async function add(page: Page, workspace: string, name: string, text: string, server = ""): Promise<string> {
+  const files = { file: { name, mimeType: "text/plain", buffer: Buffer.from(text) } };
+  const sent = await page.request.post(`${server}/api/workspaces/${workspace}/documents`, { multipart: files });
+  expect(sent.status(), await sent.text()).toBe(202);
+  const document = (await sent.json()).documents[0].document_id;
+  const status = async () => (await (await page.request.get(`${server}/api/documents/${document}`)).json()).status;
+  await expect.poll(status, { timeout: 60_000 }).toBe("ready");
+  return document;
+}
+
+async function ask(page: Page, question: string): Promise<void> {
+  await field(page).fill(question);
+  await field(page).press("Enter");
+}
+
+const field = (page: Page) => page.getByLabel("Question", { exact: true });
+const turns = (page: Page) => page.locator("[data-turn-id]");
+
+/** A server with a language model that the test holds in its hand. */
+const withModel = test.extend<{ model: Model; own: Server }>({
+  model: async ({}, use) => {
+    const model = await Model.start();
+    await use(model);
+    model.stop();
+  },
+  own: async ({ model }, use) => {
+    const own = await Server.make(model.env);
+    await own.start();
+    await use(own);
+    await own.remove();
+  },
+});
+
+/** The chat of a new account at a server of its own, with the harbour in it. */
+async function chatAt(page: Page, own: Server): Promise<string> {
+  await signUp(page, undefined, own.url);
+  const [{ id }] = (await (await page.request.get(`${own.url}/api/workspaces`)).json()).items;
+  await add(page, id, "harbour.txt", HARBOUR, own.url);
+  await page.goto(`${own.url}/w/${id}/chat`);
+  await live(page);
+  return id;
+}
+
+test("a question is answered out of the documents, and each source leads to its passage", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  await page.goto(`/w/${workspace}`);
+  await live(page);
+  await page.getByRole("link", { name: "Chat", exact: true }).click();
+  await ask(page, QUESTION);
+  const turn = turns(page).first();
+  await expect(turn).toHaveAttribute("data-status", "completed");
+  await expect(turn.locator(".answer")).toContainText("An extract of the sources");
+  await expect(turn.locator(".answer")).toContainText("The lantern hangs at the end of the north quay.");
+  await expect(field(page)).toBeFocused();
+  await turn.locator(".turn-steps summary").click();
+  await expect(turn.locator(".turn-steps .chat-step > span:first-child")).toHaveText(STEPS);
+  await expect(turn.locator(".turn-steps .chat-step .meta").first()).toHaveText(/\d+(\.\d)? (ms|s)$/);
+  // The conversation has an address and stands in the list.
+  await expect(page).toHaveURL(/chat\?c=/);
+  await expect(page.getByRole("navigation", { name: "Conversations" }).getByRole("link", { name: QUESTION })).toBeVisible();
+  for (const isNew of [true, false]) {
+    if (!isNew) await page.reload();
+    await live(page);
+    await turns(page).first().locator(".answer-cite").first().click();
+    await expect(page.locator(".source-card").first()).toBeFocused();
+  }
+  await page.locator(".source-card a").first().click();
+  await expect(page.locator(".source mark")).toContainText("The lantern hangs");
+});
+
+test("where nothing answers, the question is asked again by itself when a new document is ready", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await ask(page, QUESTION);
+  const first = turns(page).first();
+  await expect(first.locator(".answer")).toContainText("Nothing in this workspace answers that question.");
+  await expect(first.getByRole("link", { name: "Upload documents" })).toBeVisible();
+  await expect(first.getByRole("link", { name: "Crawl a site" })).toBeVisible();
+  await expect(first.getByText("Waiting for a new document")).toBeVisible();
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  await expect(turns(page)).toHaveCount(2);
+  await expect(turns(page).nth(1).locator(".answer")).toContainText("north quay");
+  await expect(first).toHaveAttribute("data-replaced", "true");
+});
+
+test("a conversation is named and deleted, and found by what was said in it", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  for (const question of [QUESTION, "When is tea served?"]) {
+    await page.goto(`/w/${workspace}/chat`);
+    await live(page);
+    await ask(page, question);
+    await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  }
+  const list = page.getByRole("navigation", { name: "Conversations" });
+  await expect(list.locator(".chat-talk")).toHaveCount(2);
+  await list.getByText("Name, export or delete").click();
+  await list.getByLabel("Title").fill("Tea");
+  await list.getByRole("button", { name: "Save title" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Tea" })).toBeVisible();
+  await page.getByRole("searchbox", { name: "Find a conversation" }).fill("breakwater lantern");
+  await page.getByRole("searchbox", { name: "Find a conversation" }).press("Enter");
+  await expect(list.getByText("Nothing found.")).toBeVisible();
+  await page.getByRole("searchbox", { name: "Find a conversation" }).fill("LANTERN");
+  await page.getByRole("searchbox", { name: "Find a conversation" }).press("Enter");
+  await expect(list.locator(".chat-talk")).toHaveCount(1);
+  await list.getByRole("link", { name: QUESTION }).click();
+  await live(page);
+  await list.getByText("Name, export or delete").click();
+  await list.getByRole("button", { name: /^Delete conversation/ }).click();
+  await expect(page).toHaveURL(/chat$/);
+  await expect(list.locator(".chat-talk")).toHaveCount(1);
+});
+
+withModel("steps and text are shown as they come, and Stop keeps what there is", async ({ page, model, own }) => {
+  await chatAt(page, own);
+  model.answers = [["On the north ", { gate: 1 }, "quay [1]."]];
+  await ask(page, QUESTION);
+  const turn = turns(page).first();
+  await expect(turn.locator(".answer-live")).toHaveText("On the north");
+  await expect(turn.locator('.chat-step[data-state="now"]')).toHaveText(/^Answer/);
+  await expect(turn.locator('.chat-step[data-state="done"] > span:first-child')).toHaveText(STEPS.slice(0, 3));
+  await page.getByRole("button", { name: "Stop" }).click();
+  await expect(turn).toHaveAttribute("data-status", "stopped");
+  await expect(turn.locator(".answer")).toHaveText("On the north");
+  model.open(1);
+  await page.reload();
+  await expect(turns(page).first().locator(".answer")).toHaveText("On the north");
+  await turns(page).first().getByRole("button", { name: "Ask again" }).click();
+  await expect(turns(page).nth(1).locator(".answer")).toContainText("On the north quay");
+  await expect(turns(page).nth(1)).toHaveAttribute("data-status", "completed");
+});
+
+withModel("after a reload in the middle of it the same answer goes on", async ({ page, model, own }) => {
+  await chatAt(page, own);
+  model.answers = [["On the north ", { gate: 1 }, "quay, ", { gate: 2 }, "at its end."]];
+  await ask(page, QUESTION);
+  const text = turns(page).first().locator(".answer");
+  await expect(text).toHaveText("On the north");
+  await page.reload();
+  await live(page);
+  await expect(text).toHaveText("On the north");
+  model.open(1);
+  await expect(text).toHaveText("On the north quay,");
+  model.open(2);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  await expect(text).toHaveText("On the north quay, at its end.");
+  expect(model.asked).toHaveLength(1);
+});
+
+withModel("a server that is killed in the middle of it leaves what was shown, with Retry", async ({
+  page,
+  model,
+  own,
+  complaints,
+}) => {
+  complaints.allow(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|Failed to load resource|WebSocket/);
+  await chatAt(page, own);
+  model.answers = [["On the north ", { gate: 1 }, "quay."], ["On the quay."]];
+  await ask(page, QUESTION);
+  await expect(turns(page).first().locator(".answer")).toHaveText("On the north");
+  await own.restart();
+  // The stream comes back by itself and tells how it ended.
+  await expect(turns(page).first()).toHaveAttribute("data-status", "failed", { timeout: 30_000 });
+  await expect(turns(page).first().locator(".answer")).toHaveText("On the north");
+  await expect(turns(page).first().getByRole("alert")).toContainText("stopped before this answer was whole");
+  await live(page);
+  await turns(page).first().getByRole("button", { name: "Retry" }).click();
+  await expect(turns(page).nth(1).locator(".answer")).toHaveText("On the quay.");
+});
+
+withModel("the chat loses nothing on a phone and on a large screen, in either theme", async ({ page, model, own, complaints }) => {
+  complaints.allow(/Failed to load resource/);
+  await chatAt(page, own);
+  await looks(page, "chat-empty");
+  const markdown =
+    "## The lantern\n\nIt hangs at the **end** of the north quay [1]:\n\n1. the keeper lights it at dusk [1],\n2. `dusk` is when the " +
+    "sun is gone.\n\n| quay | light |\n|---|---|\n| north | the lantern |\n| south | none |\n\n```sh\nlight --at dusk\n```\n\n> The harbour has two quays.\n\n";
+  model.answers = [[markdown, { gate: 1 }, "That is all."], [markdown], ["On the ", { gate: 2 }, "quay."], ["On the quay."]];
+  await ask(page, QUESTION);
+  await expect(turns(page).first().locator(".answer-live table")).toBeVisible();
+  await looks(page, "chat-streams");
+  model.open(1);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  await looks(page, "chat-answer");
+  await ask(page, "And how many quays has the harbour?");
+  await expect(turns(page).nth(1)).toHaveAttribute("data-status", "completed");
+  await ask(page, QUESTION);
+  await expect(turns(page).nth(2).locator(".answer-live")).toHaveText("On the");
+  model.stop();
+  await expect(turns(page).nth(2)).toHaveAttribute("data-status", "failed");
+  await page.getByText("Name, export or delete").click();
+  await looks(page, "chat-failed");
+  await ask(page, "Why does xylophone zebra qwerty?");
+  await expect(turns(page).nth(3).getByText("Waiting for a new document")).toBeVisible();
+  await looks(page, "chat-nothing");
+});
+
+withModel("the chat is for the keyboard and for a phone", async ({ page, model, own }) => {
+  await page.setViewportSize({ width: 390, height: 844 });
+  await chatAt(page, own);
+  model.answers = [["A ".repeat(900), { gate: 1 }, "end."]];
+  await field(page).focus();
+  await page.keyboard.type("One");
+  await page.keyboard.press("Shift+Enter");
+  await page.keyboard.type("two");
+  await expect(field(page)).toHaveValue("One\ntwo");
+  await page.keyboard.press("Enter");
+  const list = page.getByRole("region", { name: "Questions and answers" });
+  await expect(list.locator(".answer-live")).toContainText("A A A");
+  // Whoever has gone up to read stays there when more comes.
+  await list.evaluate((element) => element.scrollTo({ top: 40 }));
+  model.open(1);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  expect(await list.evaluate((element) => element.scrollTop)).toBeLessThan(80);
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+  await field(page).fill(QUESTION);
+  model.answers = [["B ", { gate: 2 }, "end."]];
+  await field(page).press("Enter");
+  await expect(turns(page).nth(1).locator(".answer-live")).toHaveText("B");
+  await field(page).press("Escape");
+  await expect(turns(page).nth(1)).toHaveAttribute("data-status", "stopped");
+});
+
+withModel("no payload in a document, a name or an answer runs or asks for anything", async ({ page, model, own }) => {
+  test.slow();
+  const payloads: string[] = JSON.parse(await readFile(PAYLOADS, "utf8"));
+  expect(payloads.length).toBeGreaterThanOrEqual(300);
+  const foreign: string[] = [];
+  await page.context().route("**/*", (route) => {
+    const url = route.request().url();
+    if (!url.startsWith(own.url) && !url.startsWith("data:") && !url.startsWith("blob:")) foreign.push(url);
+    return route.continue();
+  });
+  let dialogs = 0;
+  page.on("dialog", (dialog) => {
+    dialogs += 1;
+    void dialog.dismiss();
+  });
+  const workspace = await chatAt(page, own);
+  // In a document and its name, which come back as sources, and in the question.
+  const hostile = payloads.map((payload) => `The lantern says ${payload.replaceAll(/[\u0000-\u001f]/g, " ")} on the quay.`).join("\n\n");
+  await add(page, workspace, '"><img src=x onerror=alert(1)>.txt', hostile, own.url);
+  model.answers = payloads.map((payload) => [`Before [1] ${payload}`, " after [2]."]);
+  for (const [n, payload] of payloads.entries()) {
+    const data = { query: `${QUESTION} ${payload}`, workspace_id: workspace, session_id: `payloads-${n % PAGES}` };
+    const answer = await page.request.post(`${own.url}/v1/chat/`, { data });
+    expect(answer.status(), await answer.text()).toBe(200);
+  }
+  expect(model.asked.length).toBeGreaterThan(payloads.length / 2);
+  const odd =
+    "script, img, iframe, object, embed, svg, math, form, style, link, base, video, audio, a:not(.answer-cite)";
+  for (let part = 0; part < PAGES; part += 1) {
+    await page.goto(`${own.url}/w/${workspace}/chat?c=payloads-${part}`);
+    await live(page);
+    await expect(turns(page).first()).toBeVisible();
+    expect(await page.locator(".answer").locator(odd).count()).toBe(0);
+    // Whatever would run has run by now.
+    await page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve, 0))));
+  }
+  expect(dialogs).toBe(0);
+  expect(foreign).toEqual([]);
+});

@@ -58,7 +58,7 @@ struct Whole {
     site: bool,
 }
 
-const WHOLES: [Whole; 11] = [
+const WHOLES: [Whole; 12] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -80,6 +80,14 @@ const WHOLES: [Whole; 11] = [
         about: "how long a signed-out browser still hears or does anything: at most 1 s",
         package: "server",
         target: "s8",
+        args: &[],
+        site: false,
+    },
+    Whole {
+        name: "chat",
+        about: "100 answers at once: first step, and first word over that of the bare model, at p99",
+        package: "server",
+        target: "chat",
         args: &[],
         site: false,
     },

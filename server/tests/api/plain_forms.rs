@@ -187,11 +187,12 @@ async fn what_a_lone_button_was_refused_for_stands_on_its_page() {
     let nobodys = "01999999-9999-7999-8999-999999999999";
     let case =
         [("id", workspace.as_str()), ("question", "Where?"), ("document", nobodys), ("chunk", nobodys)];
-    let buttons: &[(String, &str, &[(&str, &str)])] = &[
-        (format!("/d/{document}"), "/_fn/documents/retry", &[("id", &document)]),
-        (format!("/w/{workspace}/retrieval"), "/_fn/retrieval/add_case", &case),
+    let retry = [("id", document.as_str())];
+    let buttons = [
+        (format!("/d/{document}"), "/_fn/documents/retry", &retry[..]),
+        (format!("/w/{workspace}/retrieval"), "/_fn/retrieval/add_case", &case[..]),
     ];
-    for (page, action, fields) in buttons {
+    for (page, action, fields) in &buttons {
         let answer = ada.post_form(action, fields).await;
         assert_eq!(answer.status, 302, "{action}: {answer:?}");
         let html = ada.page_after(page, answer.flash_cookie()).await;

@@ -133,6 +133,10 @@ impl Here {
         }
         request_animation_frame(move || {
             let Some(list) = self.list.try_get_untracked().flatten() else { return };
+            // A reader who has gone up since is heard of by now: what was scrolled is told before a frame is drawn.
+            if self.at_end.try_get_untracked() != Some(true) {
+                return;
+            }
             let (top, end) = (list.scroll_top(), list.scroll_height() - list.client_height());
             let last =
                 list.query_selector(":scope > .turn:last-of-type").ok().flatten().map_or(end, |turn| {

@@ -6,6 +6,7 @@ use crate::{
     http::Proxies,
 };
 use domain::crawl::Allowed;
+use messaging::rabbit;
 use services::Limits;
 use std::{
     collections::BTreeMap,
@@ -66,6 +67,19 @@ pub const SETTINGS: &[Setting] = &[
         about: "sqlite:… or postgres://…",
         secret: true,
     },
+    Setting {
+        key: "rabbitmq_url",
+        env: "RABBITMQ_URL",
+        default: Default::None,
+        about: "amqp://… or amqps://…, by which several servers hear of each other; none: this one is alone",
+        secret: true,
+    },
+    setting(
+        "rabbitmq_exchange",
+        "RABBITMQ_EXCHANGE",
+        Default::Text("insighthub"),
+        "exchange there; the queues have names that begin so",
+    ),
     setting(
         "models_dir",
         "INSIGHTHUB_MODELS_DIR",
@@ -277,6 +291,39 @@ impl FromStr for PublicUrl {
     }
 }
 
+/// The broker by which servers hear of each other.
+#[derive(Clone, Debug)]
+pub struct BrokerServer {
+    pub url: rabbit::Url,
+    pub exchange: String,
+}
+
+struct BrokerUrl(rabbit::Url);
+
+impl FromStr for BrokerUrl {
+    type Err = &'static str;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        // What the parser says may hold the password.
+        s.parse().map(Self).map_err(|_| "use amqp://user:password@host:port/vhost, or amqps")
+    }
+}
+
+struct Exchange(String);
+
+impl FromStr for Exchange {
+    type Err = &'static str;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
+        // Names that begin with `amq.` are the broker's own.
+        if s.is_empty() || s.len() > 100 || !s.chars().all(allowed) || s.starts_with("amq.") {
+            return Err("use 1 to 100 letters, digits, `-`, `_`, `.`, `:`");
+        }
+        Ok(Self(s.to_owned()))
+    }
+}
+
 /// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -284,6 +331,7 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     pub data_dir: PathBuf,
     pub database_url: String,
+    pub broker: Option<BrokerServer>,
     pub models_dir: PathBuf,
     pub embeddings: Option<EmbeddingServer>,
     pub rerank: Option<RerankServer>,
@@ -407,6 +455,7 @@ impl Raw {
             database_url: self
                 .text("database_url")
                 .map_or_else(|| default_database(&data_dir), str::to_owned),
+            broker: self.broker()?,
             models_dir: path("models_dir").unwrap_or_else(default_models),
             embeddings: self.embeddings()?,
             rerank: self.rerank()?,
@@ -424,6 +473,12 @@ impl Raw {
             patience: Duration::from_secs(self.number("patience_seconds", 1, 86_400)?.unwrap_or(75)),
             data_dir,
         })
+    }
+
+    fn broker(&self) -> Result<Option<BrokerServer>, ConfigError> {
+        let Some(url) = self.parse::<BrokerUrl>("rabbitmq_url")? else { return Ok(None) };
+        let exchange = self.parse::<Exchange>("rabbitmq_exchange")?;
+        Ok(exchange.map(|exchange| BrokerServer { url: url.0, exchange: exchange.0 }))
     }
 
     fn embeddings(&self) -> Result<Option<EmbeddingServer>, ConfigError> {

@@ -7,7 +7,7 @@ use crate::{
         RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
     cli::Role,
-    config::{self, Config},
+    config::{self, BrokerServer, Config},
     connections,
     demo::{self, Demo},
     http::{self, AppState, Shared, Site},
@@ -20,10 +20,14 @@ use ingest::{
     extract::Extractor,
     pipeline::{self, Tools, WorkerOptions},
 };
-use messaging::InProcessBus;
+use messaging::{
+    InProcessBus,
+    rabbit::{self, House, RabbitBus},
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Door, Error, Seals, Services, SignUp, Turns, Wording,
+    Client, Door, Error, HeardReports, Seals, Services, SignUp, Turns, Wording,
+    check::{Done, Finding},
     live::Hub,
     ports::{Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
 };
@@ -40,7 +44,7 @@ use storage::{Engine, OpenError, OpenOptions, Store};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -52,6 +56,8 @@ const READERS: u32 = 8;
 /// than any upload takes.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
+/// How long a stop waits until the broker has what was committed.
+const CARRIED: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of request times, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -85,14 +91,13 @@ struct Built {
 }
 
 /// Chooses who stands behind each port. Migrates the database.
-async fn build(config: &Config) -> Result<Built, StartError> {
+async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, StartError> {
     let data = |cause| StartError::DataDir { path: config.data_dir.clone(), cause };
     make_data_dir(config)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds::new(clock.clone()));
     let secrets: Arc<dyn Secrets> = Arc::new(OsSecrets);
-    let bus: Arc<dyn Bus> = InProcessBus::new();
     let blobs = Arc::new(FileBlobs::open(config.data_dir.join("files"), ids.clone()).map_err(data)?);
     let options = OpenOptions {
         url: config.database_url.clone(),
@@ -173,6 +178,31 @@ async fn build(config: &Config) -> Result<Built, StartError> {
     Ok(Built { services, store, blobs, embedder, forms })
 }
 
+/// The bus to other servers, when there is a broker.
+fn broker(config: &Config, role: Role) -> Option<Arc<RabbitBus>> {
+    let broker = config.broker.clone()?;
+    let ids = TimeOrderedIds::new(Arc::new(SystemClock));
+    Some(RabbitBus::new(rabbit::Options {
+        url: broker.url,
+        exchange: broker.exchange,
+        node: ids.uuid().to_string(),
+        serves: role.serves_people(),
+        works: role.works(),
+    }))
+}
+
+/// What that bus needs of the rest.
+fn house(services: &Services, store: &Store) -> House {
+    let whole = Arc::new(store.clone());
+    House {
+        outbox: whole.clone(),
+        outside: whole.clone(),
+        reports: Arc::new(HeardReports { services: services.clone(), outside: whole }),
+        clock: services.clock.clone(),
+        secrets: services.secrets.clone(),
+    }
+}
+
 /// Other people's documents: for the owner's eyes only.
 fn make_data_dir(config: &Config) -> Result<(), StartError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
@@ -197,7 +227,7 @@ fn lock(config: &Config) -> Result<Option<File>, StartError> {
 
 /// `insighthub migrate`.
 pub async fn migrate(config: Config) -> Result<(), StartError> {
-    let built = build(&config).await?;
+    let built = build(&config, InProcessBus::new()).await?;
     built.store.close().await;
     println!("the database is up to date");
     Ok(())
@@ -207,12 +237,33 @@ pub async fn migrate(config: Config) -> Result<(), StartError> {
 pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
     make_data_dir(&config)?;
     let _lock = lock(&config)?;
-    let built = build(&config).await?;
+    let built = build(&config, InProcessBus::new()).await?;
     let checked = built.services.check(&built.store, repair).await;
     built.store.close().await;
-    let report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
+    let mut report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
+    if let Some(broker) = config.broker {
+        report.findings.extend(at_broker(broker).await);
+    }
     println!("{report}");
     if report.is_good() { Ok(()) } else { Err(StartError::Unsound) }
+}
+
+/// What an operator has to know of the broker.
+async fn at_broker(broker: BrokerServer) -> Option<Finding> {
+    let standing = match rabbit::standing(broker.url, &broker.exchange).await {
+        Ok(standing) => standing,
+        Err(why) => {
+            let done = Done::Advice("see to it, and to RABBITMQ_URL");
+            return Some(Finding { what: "brokers that cannot be asked", of: vec![why], done });
+        }
+    };
+    if standing.dead == 0 {
+        return None;
+    }
+    let mut of = standing.reasons;
+    of.push(format!("{} in all, in the queue {}", standing.dead, standing.dead_queue));
+    let done = Done::Advice("mend who sent them, and empty that queue");
+    Some(Finding { what: "reasons of messages to the broker that nobody could use", of, done })
 }
 
 /// `insighthub user add`.
@@ -223,7 +274,7 @@ pub async fn add_user(
     full_name: Option<String>,
     password: String,
 ) -> Result<(), StartError> {
-    let built = build(&config).await?;
+    let built = build(&config, InProcessBus::new()).await?;
     let form = SignUp { username, email, password, full_name };
     let added = built.services.sign_up(form, Client::default()).await;
     let done = match added {
@@ -277,7 +328,12 @@ where
     make_data_dir(&config)?;
     // Held until the process ends.
     let lock = lock(&config)?;
-    let Built { services, store, blobs, embedder, forms } = build(&config).await?;
+    let broker = broker(&config, role);
+    let bus: Arc<dyn Bus> = match &broker {
+        Some(broker) => broker.clone(),
+        None => InProcessBus::new(),
+    };
+    let Built { services, store, blobs, embedder, forms } = build(&config, bus).await?;
     // Where other servers may share the folder, only what nobody can be writing any more goes.
     let age = if lock.is_some() { Duration::ZERO } else { Duration::from_secs(86_400) };
     blobs
@@ -304,6 +360,9 @@ where
     }
     background.spawn(until(stopping.clone(), services.hub.run()));
     background.spawn(until(stopping.clone(), services.clone().run_turn_keeper()));
+    // Until everything else has come to its end, since all of it may still have something to tell.
+    let carrying = CancellationToken::new();
+    let carried = broker.map(|broker| tokio::spawn(broker.run(house(&services, &store), carrying.clone())));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
     if store.engine() == Engine::Postgres {
         background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
@@ -412,6 +471,14 @@ where
             tracing::warn!("not everything ended in time; what is unfinished goes on at the next start")
         }
     }
+    carrying.cancel();
+    if let Some(carried) = carried
+        && timeout(CARRIED, carried).await.is_err()
+    {
+        tracing::warn!(
+            "not everything was sent to the broker; another server does it, or this one at its next start"
+        );
+    }
     store.close().await;
     tracing::info!("stopped");
     if unasked { Err(StartError::Ended { what: "the worker" }) } else { Ok(()) }
@@ -450,8 +517,13 @@ fn watch_signals(stopping: CancellationToken) -> io::Result<()> {
 }
 
 fn start_metrics() -> Result<PrometheusHandle, StartError> {
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("insighthub_http_request_seconds".to_owned()), &BUCKETS)
+    let timed =
+        ["insighthub_http_request_seconds", "insighthub_relay_seconds", "insighthub_broker_confirm_seconds"];
+    timed
+        .into_iter()
+        .try_fold(PrometheusBuilder::new(), |builder, name| {
+            builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), &BUCKETS)
+        })
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|e| StartError::Refused(format!("the metrics could not be started: {e}")))
 }

@@ -1,6 +1,7 @@
 //! What the programs of the benches have in common: a command line of a few words, one line in which they answer, a
 //! server to measure, dice, and the arithmetic of a comparison.
 
+pub mod broker;
 pub mod change;
 pub mod dice;
 pub mod peer;

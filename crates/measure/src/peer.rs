@@ -72,9 +72,15 @@ pub fn debian(home: &Path, packages: &[&str]) -> Result<PathBuf, Failure> {
         return Ok(root);
     }
     std::fs::create_dir_all(&root)?;
-    let mut fetch = Command::new("apt-get");
-    fetch.args(["--quiet", "--quiet", "download"]).args(packages).current_dir(home);
-    if !fetch.stdout(Stdio::null()).stderr(Stdio::null()).status()?.success() {
+    let apt_get = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(["--quiet", "--quiet"]).args(arguments).current_dir(home);
+        command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
+    };
+    let download: Vec<&str> = ["download"].into_iter().chain(packages.iter().copied()).collect();
+    // A fresh machine has no lists of packages yet, and a used one should not wait for them.
+    let fetched = apt_get(&download) || (apt_get(&["update"]) && apt_get(&download));
+    if !fetched {
         return Err(format!("apt-get could not fetch {}", packages.join(" ")).into());
     }
     for file in std::fs::read_dir(home)? {

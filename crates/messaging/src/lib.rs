@@ -1,30 +1,7 @@
-//! Implementations of the `Bus` port. A bus may lose, double or reorder; who listens checks the seq and reads the log.
+//! Implementations of the `Bus` port: within one process, and over RabbitMQ. A bus may lose, double or reorder; who
+//! listens checks the seq and reads the log.
 
-use services::ports::{Bus, BusReceiver, Signal};
-use std::sync::Arc;
-use tokio::sync::broadcast;
+mod in_process;
+pub mod rabbit;
 
-/// Signals that may wait for a slow listener before it is told that it missed some.
-const CAPACITY: usize = 8_192;
-
-/// For one process: a broadcast channel.
-pub struct InProcessBus {
-    sender: broadcast::Sender<Signal>,
-}
-
-impl InProcessBus {
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self { sender: broadcast::Sender::new(CAPACITY) })
-    }
-}
-
-impl Bus for InProcessBus {
-    fn publish(&self, signal: Signal) {
-        // An error says that nobody listens, which is fine: the log has it.
-        let _ = self.sender.send(signal);
-    }
-
-    fn subscribe(&self) -> BusReceiver {
-        self.sender.subscribe()
-    }
-}
+pub use in_process::InProcessBus;

@@ -328,6 +328,10 @@ impl Services {
         });
         let made = made.await.map_err(|e| Error::Internal { what: "upload", cause: Box::new(e) })?;
         let TakenFiles { job, files } = made?;
+        for file in &files {
+            // On a line of the request: it leads from the request's id to that of the work, and back.
+            tracing::debug!(correlation_id = %file.document.id, "a document was taken");
+        }
         let job_id = job.map(|job| job.job_id).or_else(|| files.iter().find_map(|f| f.document.job_id));
         let documents = files.into_iter().map(|f| Accepted::of(f.file, f.document, f.taken)).collect();
         Ok(UploadAnswer { job_id, documents, rejected })

@@ -57,6 +57,7 @@ pub use history::Pages;
 pub use key_drafts::KeyDrafts;
 pub use passages::{InText, PassageForm};
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
+pub use reports::HeardReports;
 pub use resumable::{Announced, Part, Standing as UploadStanding};
 pub use retrieval_cases::CaseForm;
 pub use search::Tried;

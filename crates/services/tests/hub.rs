@@ -381,6 +381,22 @@ async fn when_the_bus_ran_ahead_each_stream_is_told_to_look_its_session_up() {
     assert!(matches!(connection.next().await.unwrap(), Outgoing::Frames(_)), "told once");
 }
 
+#[tokio::test]
+async fn what_the_bus_says_that_it_missed_is_read_from_the_log() {
+    let world = World::new(64);
+    let mut connection = world.connect(Some(0)).await;
+    frames(&mut connection).await;
+    // Another server commits them, and the bus between the two is cut.
+    world.commit(3).await;
+    world.bus.publish(Signal::Missed);
+    assert_eq!(seqs_until(&mut connection, 3).await, [1, 2, 3]);
+    // Nothing is new: nothing is told, and what comes by the bus afterwards is told once.
+    world.bus.publish(Signal::Missed);
+    let events = world.commit(1).await;
+    world.tell(&events[0]);
+    assert_eq!(seqs_until(&mut connection, 4).await, [4]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

@@ -28,6 +28,8 @@ mod kept;
 pub mod memory;
 mod migrations;
 mod open;
+mod outbox;
+mod outside;
 mod page;
 mod partial_files;
 mod rag;

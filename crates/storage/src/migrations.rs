@@ -54,6 +54,7 @@ const CHANGES: &[Change] = changes![
     26 "0026_turns",
     27 "0027_resolved_errors",
     28 "0028_chats",
+    30 "0030_relays",
 ];
 
 /// Those of one engine, in order.

@@ -2,6 +2,7 @@
 
 use crate::{
     engine::Engine,
+    fault::Fault,
     high_water::Marks,
     migrations,
     writer::{self, Setup, Writer},
@@ -9,8 +10,9 @@ use crate::{
 use domain::Epoch;
 use services::ports::{Bus, Clock, Secrets};
 use sqlx::{
-    AnyConnection, AnyPool, ConnectOptions, Connection, Executor,
+    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
+    pool::PoolConnection,
     raw_sql,
 };
 use std::{
@@ -23,9 +25,12 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, Notify},
+    sync::{Mutex, Notify, OnceCell},
     task::JoinHandle,
 };
+
+/// Connections of the outbox: one that takes, one that settles.
+const UNHURRIED: u32 = 2;
 
 /// The longest that a mark lags behind the log, in seconds.
 const MARK_EVERY: Duration = Duration::from_secs(3);
@@ -66,7 +71,10 @@ pub struct Store {
 
 struct Inner {
     engine: Engine,
+    url: String,
     readers: AnyPool,
+    /// See [`Store::unhurried`]; opened when it is first wanted.
+    unhurried: OnceCell<AnyPool>,
     writer: Writer,
     epoch: Epoch,
     closing: Arc<Notify>,
@@ -106,7 +114,7 @@ impl Store {
         let readers = connect_readers(&url, engine, options.readers).await.map_err(OpenError::Connect)?;
 
         let closing = Arc::new(Notify::new());
-        let setup = Setup { url, engine, bus: options.bus, id, total, closing: closing.clone() };
+        let setup = Setup { url: url.clone(), engine, bus: options.bus, id, total, closing: closing.clone() };
         let (writer, writer_task) = writer::spawn(setup, conn);
         let marker = marks.clone().map(|mut marks| {
             write_mark(&mut marks, &epoch, total);
@@ -115,7 +123,9 @@ impl Store {
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
+                url,
                 readers,
+                unhurried: OnceCell::new(),
                 writer,
                 epoch,
                 closing,
@@ -136,6 +146,9 @@ impl Store {
             write_mark(&mut marks, &self.inner.epoch, self.inner.writer.total.load(Ordering::Acquire));
         }
         self.inner.readers.close().await;
+        if let Some(pool) = self.inner.unhurried.get() {
+            pool.close().await;
+        }
     }
 
     pub fn engine(&self) -> Engine {
@@ -145,6 +158,23 @@ impl Store {
     /// For reads only; the connections refuse to write.
     pub(crate) fn readers(&self) -> &AnyPool {
         &self.inner.readers
+    }
+
+    /// A connection to PostgreSQL that writes, past the writer, what need not survive a crash of the database.
+    pub(crate) async fn unhurried(&self) -> Result<PoolConnection<Any>, Fault> {
+        let open = || async {
+            AnyPoolOptions::new()
+                .max_connections(UNHURRIED)
+                .acquire_timeout(Duration::from_secs(10))
+                .after_connect(|conn, _| {
+                    let sql = "SET synchronous_commit = off; SET jit = off; \
+                               SET idle_in_transaction_session_timeout = '10s'";
+                    Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
+                })
+                .connect_with(connect_options(&self.inner.url)?)
+                .await
+        };
+        Ok(self.inner.unhurried.get_or_try_init(open).await?.acquire().await?)
     }
 
     pub(crate) fn writer(&self) -> &Writer {

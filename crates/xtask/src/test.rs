@@ -8,6 +8,8 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use measure::broker::Broker;
+
 use crate::bench;
 use crate::chaos;
 use crate::compare;
@@ -129,14 +131,16 @@ impl Parts {
     }
 }
 
-/// The unit, property, conformance and black-box tests, with one PostgreSQL for those that want it.
+/// The unit, property, conformance and black-box tests, with one PostgreSQL and one RabbitMQ for those that want them.
 fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<Tally> {
     let postgres = Postgres::start(project)?;
+    let broker = broker()?;
     let debug = project.profile_dir(Profile::Dev);
     let mut cargo = toolchain.cargo();
     cargo
         .env("INSIGHTHUB_TEST_POSTGRES_URL", postgres.url())
         .env("INSIGHTHUB_TEST_POSTGRES_PASSES", "1")
+        .env("INSIGHTHUB_TEST_RABBITMQ_URL", broker.url())
         .env("INSIGHTHUB_TEST_SITE", debug.join("site"))
         .env("INSIGHTHUB_BIN", project.server(Profile::Dev))
         .env("INSIGHTHUB_MODELS_DIR", project.models())
@@ -165,6 +169,15 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
     cargo.args(["nextest", "run", "--no-fail-fast", "--test-threads", &threads]).args(&options.filters);
     let succeeded = shell::status(&mut cargo)?.success();
     counted(&junit, tally::from_junit, succeeded)
+}
+
+/// A RabbitMQ, fetching it when it is missing and that is possible.
+pub fn broker() -> Done<Broker> {
+    shell::timed("starting RabbitMQ for the tests", || {
+        Broker::start().map_err(|why| {
+            Problem::new(why.to_string()).hint("install RabbitMQ, e.g. `apt-get install rabbitmq-server`")
+        })
+    })
 }
 
 /// The totals of a report. Tests that nobody can count did not pass.

@@ -31,6 +31,11 @@ fn a_wrong_value_is_named_with_its_setting() {
         let said = raw(&[(key, value)]).check().expect_err(key).to_string();
         assert!(said.contains(key) && said.contains(value), "{said}");
     }
+    let broker = ("rabbitmq_url", "amqp://localhost");
+    let said = raw(&[broker, ("rabbitmq_exchange", "two words")]).check().expect_err("a name").to_string();
+    assert!(said.contains("rabbitmq_exchange") && said.contains("two words"), "{said}");
+    let said = raw(&[("rabbitmq_url", "http://ada:secret@mq")]).check().expect_err("a scheme").to_string();
+    assert!(said.contains("rabbitmq_url") && said.contains("amqp://") && !said.contains("secret"), "{said}");
     // It may hold a password, so the value itself is not shown.
     let said = raw(&[("embeddings_url", "localhost:11434")]).check().expect_err("an address").to_string();
     assert!(said.contains("embeddings_url") && said.contains("http://127.0.0.1:11434"), "{said}");
@@ -53,6 +58,7 @@ fn the_environment_goes_before_the_file_and_secrets_are_masked() {
         "INSIGHTHUB_DATA_DIR" => Some(dir.path().display().to_string()),
         "INSIGHTHUB_MAX_FILES" => Some("9".to_owned()),
         "DATABASE_URL" => Some("postgres://ada:secret@db:5432/hub?password=secret".to_owned()),
+        "RABBITMQ_URL" => Some("amqps://ada:secret@mq.example.org/hub".to_owned()),
         "EMBEDDINGS_URL" => Some("https://ada:secret@models.example.org".to_owned()),
         "EMBEDDINGS_KEY" => Some("sk-secret".to_owned()),
         "LLM_URL" => Some("https://ada:secret@models.example.org/v1".to_owned()),
@@ -64,6 +70,8 @@ fn the_environment_goes_before_the_file_and_secrets_are_masked() {
     let raw = Raw::read(env).expect("read");
     let config = raw.check().expect("right");
     assert_eq!((config.limits.files, config.limits.session_days), (9, 3));
+    let broker = config.broker.as_ref().expect("a broker");
+    assert_eq!((broker.url.vhost.as_str(), broker.exchange.as_str()), ("hub", "insighthub"));
     assert_eq!(config.embeddings.as_ref().map(|e| e.models.join("|")).as_deref(), Some("one|two:v1.5"));
     let shown = raw.describe(&config);
     assert!(shown.contains("postgres://ada:…@db:5432/hub?…") && !shown.contains("secret"), "{shown}");

@@ -63,6 +63,8 @@ pub async fn ready(State(app): State<AppState>) -> Response {
     let wanted = [
         Check::of("embedding_model", model(&app).await),
         Check::of("embedding_server", embedding_server(&app)),
+        // Fine where there is none. People are served without it, so it is no reason to send them elsewhere.
+        Check::of("broker", app.services().bus.outage().map_or(Ok(()), Err)),
     ];
     let status = match (needed.iter().all(|c| c.ok), wanted.iter().all(|c| c.ok)) {
         (true, true) => "ready",

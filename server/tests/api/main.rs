@@ -6,6 +6,7 @@ mod account;
 mod api_keys;
 mod auth;
 mod bounds;
+mod broker;
 mod bulk;
 mod chat;
 mod check;

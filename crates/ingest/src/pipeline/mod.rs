@@ -119,6 +119,7 @@ async fn work(
             let now = services.clock.now();
             match services.jobs.claim(&worker, options.lease_seconds, free as u32, now).await {
                 Ok(claims) => {
+                    services.bus.looked_for_work(free, claims.len());
                     for claim in claims {
                         let halt = Halt::default();
                         let task = process(context.clone(), claim.clone(), halt.clone());

@@ -171,9 +171,11 @@ impl Hub {
                     }
                     Ok(Signal::AccountClosed { user_id }) => hub.end(user_id, |_| true),
                     Ok(Signal::WorkReady | Signal::Requested | Signal::HeldBack) => {}
+                    // Whether sessions and keys go on is watched by itself where there are several servers.
+                    Ok(Signal::Missed) => hub.catch_up_all(false),
                     Err(RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "the bus ran ahead; reading the log");
-                        hub.catch_up_all();
+                        hub.catch_up_all(true);
                     }
                     Err(RecvError::Closed) => return,
                 }
@@ -297,12 +299,12 @@ impl Hub {
         }
     }
 
-    fn catch_up_all(self: &Arc<Self>) {
+    fn catch_up_all(self: &Arc<Self>, unsure: bool) {
         let rooms: Vec<Arc<Room>> = lock(&self.rooms).values().cloned().collect();
         for room in rooms {
             let mut state = lock(&room.state);
             // Ends of sessions and keys are not in the log.
-            for mailbox in state.mailboxes.values() {
+            for mailbox in state.mailboxes.values().filter(|_| unsure) {
                 lock(&mailbox.state).unsure = true;
                 mailbox.wake.notify_one();
             }

@@ -34,6 +34,8 @@ pub enum Signal {
     Requested,
     /// A word about a job or a document came too soon after another and has to be told a little later.
     HeldBack,
+    /// The bus was cut off from other servers, or is: what they wrote was not told, and stands in the log.
+    Missed,
 }
 
 pub type BusReceiver = broadcast::Receiver<Signal>;
@@ -44,7 +46,7 @@ pub async fn heard(bus: &mut BusReceiver, wanted: impl Fn(&Signal) -> bool) {
     loop {
         match bus.recv().await {
             Ok(signal) if wanted(&signal) => return,
-            Err(RecvError::Lagged(_)) => return,
+            Ok(Signal::Missed) | Err(RecvError::Lagged(_)) => return,
             Ok(_) => {}
             // Nothing will ever be told again.
             Err(RecvError::Closed) => std::future::pending().await,
@@ -56,4 +58,13 @@ pub trait Bus: Send + Sync {
     fn publish(&self, signal: Signal);
     /// A receiver that falls behind is told so (`Lagged`) and reads the log.
     fn subscribe(&self) -> BusReceiver;
+
+    /// A worker with `free` hands has looked for work and holds the leases of `taken` documents: what called it can be
+    /// forgotten, and where all hands are full there may be work for another server.
+    fn looked_for_work(&self, _free: usize, _taken: usize) {}
+
+    /// Since when other servers cannot be told anything, in words for an operator; `None` while all is well.
+    fn outage(&self) -> Option<String> {
+        None
+    }
 }

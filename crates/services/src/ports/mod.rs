@@ -18,6 +18,8 @@ mod fetcher;
 mod history;
 mod index;
 mod jobs;
+mod outbox;
+mod outside;
 mod partial_files;
 mod passages;
 mod rag;
@@ -53,6 +55,8 @@ pub use jobs::{
     Alike, Claim, Documents, FileOf, JobStore, NewDocument, NewJob, NewReindex, TakenFile, TakenFiles,
     VersionFile, WorkerId,
 };
+pub use outbox::{Outbox, Unsent};
+pub use outside::{OutsideWork, Reports};
 pub use partial_files::{PartialFile, PartialFiles, WholeFile};
 pub use passages::{ChunkChange, Passages, Written};
 pub use rag::{Chunker, CutChunk, CutError, RagConfigs, StaleDocument};

@@ -52,6 +52,7 @@ pub(super) async fn remove(tx: &mut Tx, user: UserId) -> Result<(), Fault> {
     // What was told while the rest was removed.
     sqlx::query("DELETE FROM events WHERE user_id = $1").bind(id.as_str()).execute(&mut tx.conn).await?;
     sqlx::query("DELETE FROM users WHERE id = $1").bind(id.as_str()).execute(&mut tx.conn).await?;
+    sqlx::query("DELETE FROM relays WHERE user_id = $1").bind(id.as_str()).execute(&mut tx.conn).await?;
     let Some(seq) = seq else { return Ok(()) };
     sqlx::query("DELETE FROM user_seq WHERE user_id = $1").bind(id).execute(&mut tx.conn).await?;
     // Locked behind the user's own counter by everybody.

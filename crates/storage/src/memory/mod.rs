@@ -6,6 +6,7 @@ mod control;
 mod documents;
 mod history;
 mod jobs;
+mod outbox;
 mod versions;
 mod work;
 
@@ -51,6 +52,9 @@ struct State {
     logs: BTreeMap<UserId, Log>,
     /// The status of each thing, as it was told last.
     told: BTreeMap<EntityKey, &'static str>,
+    /// How far each user's events were sent to a broker.
+    relays: BTreeMap<UserId, outbox::Relay>,
+    outbox_begun: bool,
     /// What came under each `Idempotency-Key`.
     commands: BTreeMap<(UserId, String), String>,
     chats: chats::ChatState,
@@ -132,6 +136,11 @@ impl MemoryStore {
     /// `clock` stands for the database's clock: leases are measured by it.
     pub fn new(epoch: Epoch, bus: Arc<dyn Bus>, clock: Arc<dyn Clock>) -> Self {
         Self { epoch, bus, clock, state: Arc::default() }
+    }
+
+    /// Another handle to the same data, which tells another bus what it writes: as a second process would.
+    pub fn beside(&self, bus: Arc<dyn Bus>) -> Self {
+        Self { bus, ..self.clone() }
     }
 
     /// Makes the user's event log; without it nothing can be said about the user.

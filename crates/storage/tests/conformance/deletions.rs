@@ -11,13 +11,14 @@ use domain::{
 };
 use services::ports::{
     Accounts, ApiKeys, Bulks, Chats, Chosen, CrawlStore, Deletion, Deletions, Doomed, EventLog, Exports,
-    NewBulk, NewExport, NewKey, NewSession, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions, Signal,
-    StoreError, Workspaces,
+    NewBulk, NewExport, NewKey, NewSession, Outbox, PageQuery, PartialFiles, RagConfigs, SentFiles, Sessions,
+    Signal, StoreError, Workspaces,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
     collections::BTreeMap,
     ops::{Deref, DerefMut},
+    time::Duration,
 };
 
 /// Every table, with what in it belongs to nobody: a table that is not among them makes the test fail until somebody
@@ -55,6 +56,7 @@ const TABLES: &[(&str, &str)] = &[
     ("old_chunks", "document_id IN (SELECT id FROM documents WHERE user_id = $1)"),
     ("partial_files", "user_id = $1"),
     ("rag_defaults", "user_id = $1"),
+    ("relays", "user_id = $1"),
     ("retrieval_cases", "user_id = $1"),
     ("sent_files", "user_id = $1"),
     ("sessions", "user_id = $1"),
@@ -176,6 +178,7 @@ async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) 
     };
     s.store.create_key(key, 50).await.unwrap();
     s.store.set_default_config(user, Some(RagConfig::default()), now).await.unwrap();
+    assert_eq!(s.store.take_unsent("relay", &[user], Duration::ZERO, 1).await.unwrap().len(), 1);
     let file = crate::sent_files::file(s, user, workspace);
     s.store.keep_file(file).await.unwrap();
     s.store.announce_file(crate::partial_files::file(s, user, workspace), None).await.unwrap();

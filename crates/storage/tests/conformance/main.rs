@@ -5,6 +5,7 @@
 
 mod accounts;
 mod api_keys;
+mod awaiting;
 mod chats;
 mod controls;
 mod crawls;
@@ -22,6 +23,7 @@ mod jobs_model;
 mod jobs_servers;
 mod jobs_work;
 mod known;
+mod outbox;
 mod outside;
 mod partial_files;
 mod parts;

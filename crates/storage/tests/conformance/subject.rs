@@ -8,7 +8,7 @@ use domain::{
     status::Processor,
     validate::{Description, Email, Username, WorkspaceName},
 };
-use services::ports::{Accounts, EventLog, NewUser, NewWorkspace, WorkspaceEdit, Workspaces};
+use services::ports::{Accounts, EventLog, NewUser, NewWorkspace, Outbox, WorkspaceEdit, Workspaces};
 use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
@@ -21,6 +21,7 @@ pub trait Subject: Send + Sync + 'static {
     async fn fresh() -> Self;
     fn world(&self) -> &World;
     fn log(&self) -> Arc<dyn EventLog>;
+    fn outbox(&self) -> Arc<dyn Outbox>;
     /// A new user.
     async fn user(&self) -> UserId;
     /// A new workspace that is ready, with the built-in workers as its processor.
@@ -47,6 +48,10 @@ impl Subject for Memory {
     }
 
     fn log(&self) -> Arc<dyn EventLog> {
+        Arc::new(self.store.clone())
+    }
+
+    fn outbox(&self) -> Arc<dyn Outbox> {
         Arc::new(self.store.clone())
     }
 
@@ -175,6 +180,10 @@ macro_rules! database {
             }
 
             fn log(&self) -> Arc<dyn EventLog> {
+                Arc::new(self.0.store.clone())
+            }
+
+            fn outbox(&self) -> Arc<dyn Outbox> {
                 Arc::new(self.0.store.clone())
             }
 

@@ -56,6 +56,8 @@ struct Whole {
     args: &'static [&'static str],
     /// Pages are asked for: the server's site has to lie beside it.
     site: bool,
+    /// It wants a PostgreSQL.
+    postgres: bool,
 }
 
 const WHOLES: [Whole; 12] = [
@@ -66,6 +68,7 @@ const WHOLES: [Whole; 12] = [
         target: "r8",
         args: &[],
         site: false,
+        postgres: false,
     },
     Whole {
         name: "S7",
@@ -74,6 +77,7 @@ const WHOLES: [Whole; 12] = [
         target: "s7",
         args: &[],
         site: false,
+        postgres: false,
     },
     Whole {
         name: "S8",
@@ -82,6 +86,7 @@ const WHOLES: [Whole; 12] = [
         target: "s8",
         args: &[],
         site: false,
+        postgres: false,
     },
     Whole {
         name: "chat",
@@ -114,12 +119,22 @@ const WHOLES: [Whole; 12] = [
         &["p7"],
     ),
     Whole {
+        name: "P8",
+        about: "events over RabbitMQ: confirms together against each, and 3,000/s from node to node at p99 <= 60 ms",
+        package: "messaging",
+        target: "p8",
+        args: &[],
+        site: false,
+        postgres: true,
+    },
+    Whole {
         name: "P15",
         about: "the ten nearest of 50,000 passages of a workspace, exactly, against sqlite-vec",
         package: "server",
         target: "p15",
         args: &[],
         site: false,
+        postgres: false,
     },
     Whole {
         site: true,
@@ -129,12 +144,12 @@ const WHOLES: [Whole; 12] = [
 
 /// One of the measurements of the queue.
 const fn queue(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
-    Whole { name, about, package: "server", target: "queue", args, site: false }
+    Whole { name, about, package: "server", target: "queue", args, site: false, postgres: false }
 }
 
 /// One of the measurements of the live stream.
 const fn live(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
-    Whole { name, about, package: "server", target: "live", args, site: false }
+    Whole { name, about, package: "server", target: "live", args, site: false, postgres: false }
 }
 
 const COMPARISONS: [Comparison; 7] = [
@@ -342,13 +357,21 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
     if bench.site {
         crate::server::build_profile(project, toolchain, profile(smoke))?;
     }
-    // Its server takes the other core.
     let executable = executable(toolchain, bench.package, bench.target, smoke)?;
-    let mut command = measure::peer::on_core(1, &executable.path);
+    // Its server takes the other core, unless what it measures is how several servers share them.
+    let mut command = if bench.postgres {
+        on_two_cores(&executable.path)
+    } else {
+        measure::peer::on_core(1, &executable.path)
+    };
     executable.tell(&mut command);
     command.args(bench.args);
     if smoke {
         command.arg("--smoke");
+    }
+    let postgres = bench.postgres.then(|| Postgres::start(project)).transpose()?;
+    if let Some(postgres) = &postgres {
+        command.env("INSIGHTHUB_BENCH_POSTGRES_URL", postgres.url());
     }
     let output = shell::capture_within(&mut command, limit(smoke))?;
     let is_ours = |line: &&str| {

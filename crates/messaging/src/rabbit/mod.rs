@@ -1,0 +1,332 @@
+//! The bus over RabbitMQ. Within the process everything is told at once, as by [`InProcessBus`](crate::InProcessBus);
+//! other nodes hear of it through a topic exchange: events by the [`relay`], which reads them from the log, other signals
+//! as they come. The broker may be gone, cut off or wiped at any time: what is lost costs latency, and the log has it.
+
+pub mod body;
+mod ears;
+pub mod names;
+mod outside;
+mod pending;
+mod relay;
+mod standing;
+mod topology;
+mod work;
+
+pub use lapin::uri::AMQPUri as Url;
+pub use standing::{Standing, standing};
+
+use domain::{Timestamp, UserId};
+use lapin::{Connection, ConnectionProperties};
+use names::Names;
+use pending::Pending;
+use services::ports::{Bus, BusReceiver, Clock, Outbox, OutsideWork, Reports, Secrets, Signal};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{Notify, broadcast, mpsc},
+    time::{Instant, sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Signals that may wait for a slow listener before it is told that it missed some.
+const CAPACITY: usize = 8_192;
+/// Signals that may wait for the broker. What is lost beyond that, everybody looks for now and then by himself.
+const OUTGOING: usize = 4_096;
+/// How long a connection may take to be there, with all that is declared.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Seconds of silence after which the connection gives a sign of life. That it is dead the pulse finds sooner.
+const HEARTBEAT: u16 = 10;
+/// First and last upper bound of the pause before the next try.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+/// While there is no broker, each node looks into the log so often for what others wrote.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a stop waits until what was committed is with the broker.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What a node does there.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `amqp://user:password@host:port/vhost`, or `amqps`.
+    pub url: Url,
+    pub exchange: String,
+    /// Names this node at the broker; differs from that of every other one.
+    pub node: String,
+    /// It has people's streams.
+    pub serves: bool,
+    /// It works on documents.
+    pub works: bool,
+}
+
+/// What the bus needs of the rest of the house, once that stands.
+#[derive(Clone)]
+pub struct House {
+    pub outbox: Arc<dyn Outbox>,
+    pub outside: Arc<dyn OutsideWork>,
+    /// Where reports of outside workers go.
+    pub reports: Arc<dyn Reports>,
+    pub clock: Arc<dyn Clock>,
+    /// For the jitter of the pauses.
+    pub secrets: Arc<dyn Secrets>,
+}
+
+pub struct RabbitBus {
+    options: Options,
+    names: Names,
+    local: broadcast::Sender<Signal>,
+    pending: Pending,
+    outgoing: mpsc::Sender<Signal>,
+    waiting: tokio::sync::Mutex<mpsc::Receiver<Signal>>,
+    work: work::Calls,
+    /// Documents for outside workers have to be told of anew.
+    owed: Owed,
+    /// Another node told something that this one does not understand.
+    unknown: AtomicBool,
+    /// That were made until now.
+    connections: AtomicU64,
+    health: Mutex<Health>,
+}
+
+/// Whether outside workers have to be told again of what waits for them.
+#[derive(Default)]
+struct Owed {
+    flag: AtomicBool,
+    wake: Notify,
+}
+
+impl Owed {
+    fn set(&self) {
+        self.flag.store(true, Ordering::SeqCst);
+        self.wake.notify_one();
+    }
+
+    fn take(&self) -> bool {
+        self.flag.swap(false, Ordering::SeqCst)
+    }
+}
+
+struct Health {
+    up: bool,
+    /// When it turned so; `None` before the first connection was tried.
+    since: Option<Timestamp>,
+    why: String,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Lost {
+    #[error("{0}")]
+    Broker(#[from] lapin::Error),
+    #[error("the broker did not answer in time")]
+    Silent,
+    #[error("the broker ended the subscription")]
+    Cancelled,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl RabbitBus {
+    /// A bus that tells its own process everything, and other nodes as long as [`run`](Self::run) is polled.
+    pub fn new(options: Options) -> Arc<Self> {
+        let (outgoing, waiting) = mpsc::channel(OUTGOING);
+        Arc::new(Self {
+            names: Names { exchange: options.exchange.clone() },
+            options,
+            local: broadcast::Sender::new(CAPACITY),
+            pending: Pending::default(),
+            outgoing,
+            waiting: tokio::sync::Mutex::new(waiting),
+            work: work::Calls::default(),
+            owed: Owed::default(),
+            unknown: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
+            health: Mutex::new(Health { up: false, since: None, why: "it was not reached yet".to_owned() }),
+        })
+    }
+
+    /// Keeps the connection to the broker, whatever happens to it, until `stopping`; then sends what is still to be sent.
+    pub async fn run(self: Arc<Self>, house: House, stopping: CancellationToken) {
+        let begin = async {
+            while let Err(error) = house.outbox.begin_outbox().await {
+                tracing::warn!(%error, "the outbox could not be begun; trying again");
+                sleep(FIRST_PAUSE * 2).await;
+            }
+        };
+        if stopping.run_until_cancelled(begin).await.is_none() {
+            return;
+        }
+        let mut tries = 0;
+        while !stopping.is_cancelled() {
+            let begun = Instant::now();
+            let Err(lost) = self.connected(&house, &stopping).await else { return };
+            // One that held for a while was a good one.
+            tries = if begun.elapsed() > LONGEST_PAUSE * 4 { 0 } else { tries + 1 };
+            self.went_down(&house, &lost);
+            let pause = FIRST_PAUSE.saturating_mul(1 << tries.min(8)).min(LONGEST_PAUSE);
+            let pause = pause.mul_f64(unit(&*house.secrets));
+            let _ = self.local.send(Signal::Missed);
+            stopping.run_until_cancelled(self.looking(sleep(pause))).await;
+        }
+    }
+
+    /// One connection, until it ends. Fine when the server stopped.
+    async fn connected(&self, house: &House, stopping: &CancellationToken) -> Result<(), Lost> {
+        let mut url = self.options.url.clone();
+        url.query.heartbeat.get_or_insert(HEARTBEAT);
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("insighthub {}", self.options.node).into());
+        let keys: &[&str] = if self.options.serves { &names::FOR_WEB } else { &names::FOR_WORKERS };
+        // A name of its own for each connection: the broker may still believe in the one before.
+        let nth = self.connections.fetch_add(1, Ordering::SeqCst);
+        let queue = format!("{}.{nth}", self.options.node);
+        let declared = async {
+            let connection = Connection::connect_uri(url, properties).await?;
+            let empty = topology::shared(&connection, &self.names).await?;
+            let ears = connection.create_channel().await?;
+            let own = topology::node(&ears, &self.names, &queue, keys).await?;
+            let (relay, publisher) = (connection.create_channel().await?, connection.create_channel().await?);
+            for channel in [&relay, &publisher] {
+                channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
+            }
+            Ok::<_, Lost>((connection, empty, ears, own, relay, publisher))
+        };
+        let declared = self.looking(timeout(PATIENCE, declared));
+        let Some(declared) = stopping.run_until_cancelled(declared).await else { return Ok(()) };
+        let (connection, empty, _ears, own, relay, publisher) = declared.map_err(|_| Lost::Silent)??;
+        if empty {
+            tracing::warn!("the broker was empty; it is filled again from the database");
+            self.owed.set();
+            self.work.call();
+        }
+        self.came_up(house);
+
+        let working = async {
+            tokio::try_join!(
+                self.listen(own),
+                self.pulse(&publisher, &queue),
+                self.tell(&publisher, house),
+                self.announce(&publisher, house),
+                self.take_reports(&connection, house),
+                self.hear_calls(&connection),
+                self.count(&connection),
+            )
+            .map(drop)
+        };
+        let relaying = self.relay(&relay, house, stopping);
+        tokio::pin!(working, relaying);
+        tokio::select! {
+            ended = &mut working => ended?,
+            ended = &mut relaying => ended?,
+        }
+        // The relay ends by itself only when the server stops and everything is sent.
+        let closed = connection.close(200, "the server stops".into());
+        let _ = timeout(LAST_WORDS, closed).await;
+        Ok(())
+    }
+
+    /// What is done while there is no broker; meanwhile everybody who listens looks into the database.
+    async fn looking<T>(&self, work: impl Future<Output = T>) -> T {
+        tokio::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                () = sleep(LOOK) => {
+                    let _ = self.local.send(Signal::Missed);
+                }
+            }
+        }
+    }
+
+    fn came_up(&self, house: &House) {
+        metrics::gauge!("insighthub_broker_up").set(1.0);
+        let mut health = lock(&self.health);
+        let since = health.since.replace(house.clock.now());
+        health.up = true;
+        tracing::info!(down_since = since.map(|at| at.to_string()), "connected to the broker");
+        drop(health);
+        self.pending.look();
+        // What others told while this node was away.
+        let _ = self.local.send(Signal::Missed);
+    }
+
+    fn went_down(&self, house: &House, lost: &Lost) {
+        metrics::gauge!("insighthub_broker_up").set(0.0);
+        metrics::counter!("insighthub_broker_losses_total").increment(1);
+        let mut health = lock(&self.health);
+        // An address has no place in what people read; its words may name one, so they are for the log.
+        if health.up || health.since.is_none() {
+            health.up = false;
+            health.since = Some(house.clock.now());
+            tracing::warn!(error = %lost, "the broker is away: nothing is lost, but other servers hear of changes later");
+        } else {
+            tracing::debug!(error = %lost, "the broker is still away");
+        }
+        health.why = match lost {
+            Lost::Broker(_) => "the connection failed; the log says why".to_owned(),
+            Lost::Silent | Lost::Cancelled => lost.to_string(),
+        };
+    }
+
+    /// Tells other nodes, unless too much waits already.
+    fn send_out(&self, signal: Signal) {
+        if self.outgoing.try_send(signal).is_err() {
+            metrics::counter!("insighthub_broker_signals_dropped_total").increment(1);
+        }
+    }
+}
+
+impl Bus for RabbitBus {
+    fn publish(&self, signal: Signal) {
+        match &signal {
+            Signal::Event(event) => self.pending.add(event.user_id, event.seq),
+            Signal::SessionEnded { .. }
+            | Signal::SessionRenewed { .. }
+            | Signal::KeyRevoked { .. }
+            | Signal::AccountClosed { .. }
+            | Signal::Requested => self.send_out(signal.clone()),
+            Signal::WorkReady => self.work.call(),
+            // Every node that serves people looks by itself for what is held back, and knows what it missed.
+            Signal::HeldBack | Signal::Missed => {}
+        }
+        // An error says that nobody listens, which is fine: the log has it.
+        let _ = self.local.send(signal);
+    }
+
+    fn subscribe(&self) -> BusReceiver {
+        self.local.subscribe()
+    }
+
+    fn looked_for_work(&self, free: usize, taken: usize) {
+        self.work.looked(free, taken);
+    }
+
+    fn outage(&self) -> Option<String> {
+        let health = lock(&self.health);
+        if health.up {
+            return None;
+        }
+        let since = health.since.map_or_else(|| "the start".to_owned(), |at| at.to_string());
+        Some(format!(
+            "The broker has been away since {since} ({}). Nothing is lost; other servers hear of changes up to a second later.",
+            health.why
+        ))
+    }
+}
+
+/// A number in `[0, 1)`.
+fn unit(secrets: &dyn Secrets) -> f64 {
+    let bytes = secrets.bytes32();
+    f64::from(u16::from_le_bytes([bytes[0], bytes[1]])) / 65_536.0
+}
+
+/// How an event is told from others in traces at the broker.
+fn message_id(user: UserId, seq: u64) -> String {
+    format!("{user}.{seq}")
+}

@@ -1,0 +1,214 @@
+//! Workers of somebody's own: what they are told of documents that wait, and what they report.
+
+use super::{House, Lost, RabbitBus, body, body::Report, names};
+use domain::{Document, DocumentId};
+use futures::{FutureExt, StreamExt, future::join_all};
+use lapin::{
+    Channel, Confirmation, Connection,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions},
+    types::{AMQPValue, FieldTable},
+};
+use services::Error;
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use tokio::time::{sleep, timeout};
+use tracing::Instrument;
+
+/// How long the broker may take to confirm.
+const CONFIRM: Duration = Duration::from_secs(8);
+/// Documents that are told of at once.
+const PAGE: u32 = 200;
+/// First and last pause before a worker that has no queue is tried again.
+const FIRST_TRY: Duration = Duration::from_secs(1);
+const LAST_TRY: Duration = Duration::from_secs(10);
+/// Reports that are taken together.
+const REPORTS: usize = 64;
+/// First and last pause before a report is tried again that the store could not take.
+const FIRST_RETRY: Duration = Duration::from_millis(200);
+const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// A report as it was delivered, and what it says or what is wrong with it.
+type Taken = (Delivery, Result<Report, String>);
+
+impl RabbitBus {
+    /// Tells outside workers anew of all that waits for them, whenever they may have missed it: the broker was wiped, or
+    /// there was no queue of theirs yet. The rows are the truth, so this needs no memory.
+    pub(super) async fn announce(&self, channel: &Channel, house: &House) -> Result<Infallible, Lost> {
+        let mut pause = FIRST_TRY;
+        loop {
+            while !self.owed.take() {
+                self.owed.wake.notified().await;
+                // The relay itself tells as a rule; this only follows it.
+                pause = FIRST_TRY;
+            }
+            sleep(pause).await;
+            match self.announce_all(channel, house).await? {
+                true => pause = FIRST_TRY,
+                false => {
+                    pause = (pause * 2).min(LAST_TRY);
+                    self.owed.set();
+                }
+            }
+        }
+    }
+
+    /// Whether everything that waits was told to somebody.
+    async fn announce_all(&self, channel: &Channel, house: &House) -> Result<bool, Lost> {
+        let mut after: Option<DocumentId> = None;
+        loop {
+            // At first a single one, to see whether anybody listens.
+            let limit = if after.is_none() { 1 } else { PAGE };
+            let documents = match house.outside.awaiting_outside(after, limit).await {
+                Ok(documents) => documents,
+                Err(error) => {
+                    tracing::warn!(%error, "what waits for outside workers cannot be read; trying again");
+                    return Ok(false);
+                }
+            };
+            let Some(last) = documents.last() else { return Ok(true) };
+            after = Some(last.id);
+            if !self.announce_some(channel, &documents).await? {
+                return Ok(false);
+            }
+        }
+    }
+
+    async fn announce_some(&self, channel: &Channel, documents: &[Document]) -> Result<bool, Lost> {
+        let mut confirms = vec![];
+        for document in documents {
+            let id = format!("{}.{}", document.id, document.rev);
+            let properties = self
+                .properties(id, names::DOCUMENT_UPLOADED)
+                .with_correlation_id(document.id.to_string().into());
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            let (exchange, key) = (self.names.exchange.clone().into(), names::DOCUMENT_UPLOADED.into());
+            let body = body::of_upload(document);
+            confirms.push(channel.basic_publish(exchange, key, options, &body, properties).await?);
+        }
+        let answers =
+            timeout(CONFIRM, futures::future::try_join_all(confirms)).await.map_err(|_| Lost::Silent)??;
+        Ok(answers.iter().all(|answer| matches!(answer, Confirmation::Ack(None))))
+    }
+
+    /// Takes what outside workers report, for as long as the connection holds. The broker lets one node at a time do so.
+    pub(super) async fn take_reports(
+        &self,
+        connection: &Connection,
+        house: &House,
+    ) -> Result<Infallible, Lost> {
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
+        channel.basic_qos(REPORTS as u16, BasicQosOptions::default()).await?;
+        let (queue, tag) = (self.names.reports().into(), format!("{}.reports", self.options.node).into());
+        let mut reports =
+            channel.basic_consume(queue, tag, BasicConsumeOptions::default(), FieldTable::default()).await?;
+        while let Some(first) = reports.next().await {
+            let mut batch = vec![first?];
+            while batch.len() < REPORTS
+                && let Some(Some(next)) = reports.next().now_or_never()
+            {
+                batch.push(next?);
+            }
+            // What is about different things goes side by side into the same commit; what is about one stays in order.
+            let mut by_thing: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
+            for delivery in batch {
+                let report = match delivery.routing_key.as_str() {
+                    names::WORKSPACE_REPORT => Report::workspace(&delivery.data),
+                    _ => Report::document(&delivery.data),
+                };
+                let about = report.as_ref().map_or_else(|_| String::new(), Report::about);
+                by_thing.entry(about).or_default().push((delivery, report));
+            }
+            let in_order = by_thing.into_values().map(|of_one| async {
+                for (delivery, report) in of_one {
+                    self.take_report(&channel, house, delivery, report).await?;
+                }
+                Ok::<_, Lost>(())
+            });
+            for outcome in join_all(in_order).await {
+                outcome?;
+            }
+        }
+        Err(Lost::Cancelled)
+    }
+
+    async fn take_report(
+        &self,
+        channel: &Channel,
+        house: &House,
+        delivery: Delivery,
+        report: Result<Report, String>,
+    ) -> Result<(), Lost> {
+        let (document_id, workspace_id) = match &report {
+            Ok(Report::Document(id, _)) => (Some(id.to_string()), None),
+            Ok(Report::Workspace(id, _)) => (None, Some(id.to_string())),
+            Err(_) => (None, None),
+        };
+        let sent_with = delivery.properties.correlation_id().as_ref().map(|id| id.as_str().to_owned());
+        let correlation_id = sent_with.or_else(|| document_id.clone());
+        let span = tracing::info_span!("report", correlation_id, document_id, workspace_id);
+        let refused = match report {
+            Err(why) => Some(("malformed", why)),
+            Ok(report) => apply(house, report).instrument(span.clone()).await,
+        };
+        let outcome = if refused.is_some() { "refused" } else { "taken" };
+        metrics::counter!("insighthub_outside_reports_total", "outcome" => outcome).increment(1);
+        if let Some((code, why)) = refused {
+            span.in_scope(|| tracing::warn!(code, reason = why, "a report of an outside worker was refused"));
+            self.put_aside(channel, &delivery, code, &why).await?;
+        }
+        delivery.ack(BasicAckOptions::default()).await?;
+        Ok(())
+    }
+
+    /// To the dead letters, with the reason; acknowledged only when it is there.
+    async fn put_aside(
+        &self,
+        channel: &Channel,
+        delivery: &Delivery,
+        code: &str,
+        why: &str,
+    ) -> Result<(), Lost> {
+        let mut headers = delivery.properties.headers().clone().unwrap_or_default();
+        let why: String = why.chars().take(1_000).collect();
+        for (name, value) in [
+            ("x-reason-code", code),
+            ("x-reason", why.as_str()),
+            ("x-routing-key", delivery.routing_key.as_str()),
+        ] {
+            headers.insert(name.into(), AMQPValue::LongString(value.into()));
+        }
+        let properties = delivery.properties.clone().with_headers(headers).with_delivery_mode(2);
+        let (exchange, key) = (self.names.dead().into(), delivery.routing_key.clone());
+        let options = BasicPublishOptions::default();
+        let confirm = channel.basic_publish(exchange, key, options, &delivery.data, properties).await?;
+        match timeout(CONFIRM, confirm).await.map_err(|_| Lost::Silent)?? {
+            Confirmation::Nack(_) => Err(Lost::Silent),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Applies a report by the use case of the REST routes. Answers a code and a sentence when it is refused; a store that
+/// cannot is no reason to refuse, so that is tried until it can.
+async fn apply(house: &House, report: Report) -> Option<(&'static str, String)> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        let applied = match &report {
+            Report::Document(id, report) => house.reports.document_report(*id, report.clone()).await,
+            Report::Workspace(id, report) => house.reports.workspace_report(*id, report.clone()).await,
+        };
+        let problem = match applied {
+            Ok(()) => return None,
+            Err(error) => Error::to_problem(&error),
+        };
+        if problem.status < 500 {
+            let fields = problem.errors.iter().flat_map(|(field, all)| all.iter().map(move |m| (field, m)));
+            let why = fields.fold(problem.detail.clone(), |text, (field, m)| format!("{text} {field}: {m}"));
+            return Some(("refused", format!("{}: {why}", problem.code)));
+        }
+        tracing::warn!(code = problem.code, "a report could not be stored; trying again");
+        sleep(pause).await;
+        pause = (pause * 2).min(LAST_RETRY);
+    }
+}

@@ -1,0 +1,90 @@
+//! What lies in the durable queues, for an operator.
+
+use super::{Lost, PATIENCE, RabbitBus, Url, names::Names};
+use lapin::{
+    Channel, Connection, ConnectionProperties,
+    message::BasicGetMessage,
+    options::{BasicGetOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+use std::{convert::Infallible, time::Duration};
+use tokio::time::{sleep, timeout};
+
+/// How often the queues are counted for the metrics.
+const EVERY: Duration = Duration::from_secs(15);
+/// Reasons that are told; with the line of how many there are in all, as many as `insighthub check` names of anything.
+const TOLD: usize = 19;
+
+/// What an operator wants to know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Messages that nobody could use.
+    pub dead: u32,
+    /// Of the oldest of them, by which key each came and why it was refused.
+    pub reasons: Vec<String>,
+    /// Where they lie.
+    pub dead_queue: String,
+    /// Reports of outside workers that wait.
+    pub reports: u32,
+}
+
+/// Looks at the broker once; changes nothing there.
+///
+/// # Errors
+/// In words, when the broker cannot be reached. They hold no password.
+pub async fn standing(url: Url, exchange: &str) -> Result<Standing, String> {
+    let names = Names { exchange: exchange.to_owned() };
+    let looked = async {
+        let connection = Connection::connect_uri(url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        let mut found = Standing { dead_queue: names.dead(), ..Standing::default() };
+        // Where there is no such queue, no server was here yet.
+        let Ok(dead) = length(&channel, names.dead()).await else { return Ok(found) };
+        found.dead = dead;
+        found.reports = length(&channel, names.reports()).await?;
+        while found.reasons.len() < TOLD {
+            let taken = channel.basic_get(names.dead().into(), BasicGetOptions::default()).await?;
+            let Some(letter) = taken else { break };
+            found.reasons.push(reason(&letter));
+        }
+        // Without an answer all of them go back into their queue, to the places that they had.
+        channel.close(200, "looked".into()).await?;
+        Ok::<_, lapin::Error>(found)
+    };
+    match timeout(PATIENCE, looked).await {
+        Ok(Ok(found)) => Ok(found),
+        Ok(Err(error)) => Err(format!("the broker cannot be asked: {error}")),
+        Err(_) => Err("the broker did not answer in time".to_owned()),
+    }
+}
+
+fn reason(letter: &BasicGetMessage) -> String {
+    let header = |name: &str| match letter.properties.headers().as_ref()?.inner().get(name)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        _ => None,
+    };
+    let key = header("x-routing-key").unwrap_or_else(|| letter.routing_key.to_string());
+    let why = header("x-reason").unwrap_or_else(|| "it was delivered too often without an answer".to_owned());
+    format!("{key}: {why}")
+}
+
+async fn length(channel: &Channel, queue: String) -> lapin::Result<u32> {
+    let passive = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+    Ok(channel.queue_declare(queue.into(), passive, FieldTable::default()).await?.message_count())
+}
+
+impl RabbitBus {
+    /// Counts the queues for the metrics, for as long as the connection holds.
+    pub(super) async fn count(&self, connection: &Connection) -> Result<Infallible, Lost> {
+        let channel = connection.create_channel().await?;
+        loop {
+            for (name, queue) in [
+                ("insighthub_broker_dead_letters", self.names.dead()),
+                ("insighthub_outside_reports_waiting", self.names.reports()),
+            ] {
+                metrics::gauge!(name).set(f64::from(length(&channel, queue).await?));
+            }
+            sleep(EVERY).await;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Workers of somebody's own, and calls to work.
+
+use crate::{
+    broken::document,
+    broker,
+    node::{Installation, Observer, RealClock, id},
+    soon,
+};
+use domain::{DocumentId, DocumentStatus, Event};
+use lapin::{BasicProperties, options::BasicPublishOptions, types::AMQPValue};
+use serde_json::{Value, json};
+use services::ports::{Bus, Clock, EventLog, Signal};
+use std::{sync::atomic::Ordering, time::Duration};
+
+async fn say(observer: &Observer, installation: &Installation, key: &str, body: &[u8]) {
+    let (exchange, key) = (installation.exchange.as_str().into(), key.into());
+    let options = BasicPublishOptions::default();
+    let sent = observer.channel.basic_publish(exchange, key, options, body, BasicProperties::default());
+    drop(sent.await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason() {
+    let installation = Installation::at(broker());
+    // Two nodes, of which one at a time takes reports.
+    let _nodes = (installation.node().up().await, installation.node().up().await);
+    let observer = Observer::of(&installation, &["nothing"]).await;
+    let mut dead = Observer::named(&installation, &format!("{}.dead", installation.exchange), &[]).await;
+    let ids: Vec<DocumentId> = (0..5).map(|_| DocumentId::new(id())).collect();
+    installation.rest.failing.store(2, Ordering::SeqCst);
+    for n in 0..20 {
+        for id in &ids {
+            let body = json!({ "document_id": id, "status": "processing", "progress": n });
+            say(&observer, &installation, "document.status.report", body.to_string().as_bytes()).await;
+        }
+        if n == 3 {
+            for (key, body) in [
+                ("document.status.report", "no json at all".to_owned()),
+                ("document.status.report", json!({ "status": "ready" }).to_string()),
+                ("document.status.report", json!({ "document_id": 7, "status": "ready" }).to_string()),
+                ("document.status.report", json!({ "document_id": ids[0], "status": "fine" }).to_string()),
+                (
+                    "document.status.report",
+                    json!({ "document_id": ids[0], "status": "processing", "progress": 101 }).to_string(),
+                ),
+                ("workspace.status.report", json!({ "workspace_id": id(), "status": "error" }).to_string()),
+            ] {
+                say(&observer, &installation, key, body.as_bytes()).await;
+            }
+        }
+    }
+    let mut reasons = vec![];
+    for _ in 0..6 {
+        let letter = dead.next().await;
+        let headers = letter.properties.headers().clone().unwrap();
+        let Some(AMQPValue::LongString(why)) = headers.inner().get("x-reason") else {
+            panic!("no reason: {headers:?}")
+        };
+        reasons.push(why.to_string());
+    }
+    for part in ["no JSON", "`document_id` is missing", "has to be a string", "fine", "progress", "not_found"]
+    {
+        assert!(reasons.iter().any(|why| why.contains(part)), "{part} in {reasons:?}");
+    }
+    soon("all good reports are taken", async {
+        while installation.rest.reported.lock().unwrap().len() < 100 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let reported = installation.rest.reported.lock().unwrap();
+    for id in &ids {
+        let of_one: Vec<f64> =
+            reported.iter().filter(|(of, _)| of == id).map(|(_, r)| r.progress.unwrap()).collect();
+        assert_eq!(of_one, (0..20).map(f64::from).collect::<Vec<_>>(), "in order, none missing");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_document_that_waits_is_told_to_outside_workers() {
+    let installation = Installation::at(broker());
+    let node = installation.node().up().await;
+    let mut worker = Observer::of(&installation, &["document.uploaded"]).await;
+    let user = installation.user();
+    let mut uploaded = document(user);
+    node.store.append(user, vec![Event::DocumentStatus(uploaded.clone())], RealClock.now()).await.unwrap();
+    let told = worker.next().await;
+    assert_eq!(told.properties.correlation_id().as_ref().unwrap().as_str(), uploaded.id.to_string());
+    let told: Value = serde_json::from_slice(&told.data).unwrap();
+    assert_eq!((&told["document_id"], &told["user_id"]), (&json!(uploaded.id), &json!(user)));
+    assert_eq!(told["file_path"], json!(format!("/api/documents/{}/content", uploaded.id)));
+    // What goes on is no news for it; what waits again is.
+    uploaded.status = DocumentStatus::Processing;
+    let second = document(user);
+    let events = [uploaded, second.clone()].map(Event::DocumentStatus).to_vec();
+    node.store.append(user, events, RealClock.now()).await.unwrap();
+    let told: Value = serde_json::from_slice(&worker.next().await.data).unwrap();
+    assert_eq!(told["document_id"], json!(second.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_comes_late_is_told_of_what_waits_for_it() {
+    let installation = Installation::at(broker());
+    let node = installation.node().up().await;
+    let user = installation.user();
+    let waiting: Vec<_> = (0..3).map(|_| document(user)).collect();
+    installation.rest.waiting.lock().unwrap().extend(waiting.clone());
+    // Nobody has a queue for it yet.
+    let events = waiting.iter().cloned().map(Event::DocumentStatus).collect();
+    node.store.append(user, events, RealClock.now()).await.unwrap();
+    soon("the relay has sent it in vain", async {
+        while !services::ports::Outbox::left_unsent(&installation.store, 10).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let mut worker = Observer::of(&installation, &["document.uploaded"]).await;
+    let mut told = std::collections::BTreeSet::new();
+    while told.len() < 3 {
+        let body: Value = serde_json::from_slice(&worker.next().await.data).unwrap();
+        told.insert(body["document_id"].as_str().unwrap().to_owned());
+    }
+    assert!(waiting.iter().all(|document| told.contains(&document.id.to_string())));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_to_work_is_heard_by_a_worker_and_answered_when_it_has_looked() {
+    let installation = Installation::at(broker());
+    let web = installation.node().up().await;
+    let worker = installation.node_with(|options| messaging::rabbit::Options {
+        serves: false,
+        works: true,
+        ..options
+    });
+    let worker = worker.up().await;
+    let mut heard = worker.bus.subscribe();
+    for round in 0..5 {
+        web.bus.publish(Signal::WorkReady);
+        soon("the call", services::ports::heard(&mut heard, |signal| matches!(signal, Signal::WorkReady)))
+            .await;
+        // All hands are full, and another one is called: as there is only this one, by itself.
+        worker.bus.looked_for_work(2, 2);
+        let again = services::ports::heard(&mut heard, |signal| matches!(signal, Signal::WorkReady));
+        soon(&format!("the call that was passed on, round {round}"), again).await;
+        worker.bus.looked_for_work(2, 0);
+    }
+}

@@ -1,0 +1,175 @@
+//! The outbox: each user's events leave in order, one relay at a time, none is left behind and none goes twice unless a
+//! relay died with it in its hands.
+
+use crate::{on_every_store, subject::Subject};
+use domain::{Event, UserId, WorkspaceId, event::WorkspaceDeleted};
+use services::ports::Unsent;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// Longer than any of these tests takes.
+const LEASE: Duration = Duration::from_secs(600);
+const ALL: u32 = 100_000;
+
+async fn append(s: &impl Subject, user: UserId, n: usize) {
+    let event =
+        || Event::WorkspaceDeleted(WorkspaceDeleted { id: WorkspaceId::new(s.world().uuid()), rev: 0 });
+    s.log().append(user, (0..n).map(|_| event()).collect(), s.world().now()).await.unwrap();
+}
+
+fn seqs(unsent: &Unsent) -> Vec<u64> {
+    unsent.events.iter().map(|e| e.seq).collect()
+}
+
+/// What the user's log had before the test began counts as sent.
+async fn settled(s: &impl Subject) -> (UserId, u64) {
+    let user = s.user().await;
+    let head = s.log().head(user).await.unwrap();
+    s.outbox().take_unsent("first", &[user], LEASE, ALL).await.unwrap();
+    s.outbox().settle_sent("first", &[(user, head)]).await.unwrap();
+    (user, head)
+}
+
+async fn what_was_taken_and_settled_is_not_taken_again(s: impl Subject) {
+    let (user, head) = settled(&s).await;
+    let outbox = s.outbox();
+    assert_eq!(outbox.left_unsent(ALL).await.unwrap(), []);
+    append(&s, user, 3).await;
+    assert_eq!(outbox.left_unsent(ALL).await.unwrap(), [user]);
+    let taken = outbox.take_unsent("r", &[user, user], LEASE, ALL).await.unwrap();
+    assert_eq!(taken.len(), 1);
+    assert_eq!(seqs(&taken[0]), [head + 1, head + 2, head + 3]);
+    assert_eq!((taken[0].upto, taken[0].more), (head + 3, false));
+    assert_eq!(outbox.left_unsent(ALL).await.unwrap(), [], "it is in somebody's hands");
+    // Half of it went out.
+    outbox.settle_sent("r", &[(user, head + 1)]).await.unwrap();
+    assert_eq!(outbox.left_unsent(ALL).await.unwrap(), [user]);
+    let rest = outbox.take_unsent("other", &[user], LEASE, ALL).await.unwrap();
+    assert_eq!(seqs(&rest[0]), [head + 2, head + 3]);
+    outbox.settle_sent("other", &[(user, rest[0].upto)]).await.unwrap();
+    let nothing = outbox.take_unsent("r", &[user], LEASE, ALL).await.unwrap();
+    assert_eq!((seqs(&nothing[0]), nothing[0].upto), (vec![], head + 3));
+}
+
+async fn a_user_is_in_the_hands_of_one_relay_until_its_lease_is_over(s: impl Subject) {
+    let (user, head) = settled(&s).await;
+    let outbox = s.outbox();
+    append(&s, user, 1).await;
+    assert_eq!(outbox.take_unsent("a", &[user], LEASE, ALL).await.unwrap().len(), 1);
+    assert_eq!(outbox.take_unsent("b", &[user], LEASE, ALL).await.unwrap(), []);
+    // Whoever does not hold it settles nothing.
+    outbox.settle_sent("b", &[(user, head + 1)]).await.unwrap();
+    assert_eq!(outbox.take_unsent("b", &[user], LEASE, ALL).await.unwrap(), []);
+    // One whose connection broke off takes anew what it had.
+    let anew = outbox.take_unsent("a", &[user], LEASE, ALL).await.unwrap();
+    assert_eq!(seqs(&anew[0]), [head + 1]);
+    outbox.settle_sent("a", &[(user, head)]).await.unwrap();
+
+    // One that dies holds nothing for longer than its lease, and settles nothing after it.
+    assert_eq!(outbox.take_unsent("dead", &[user], Duration::ZERO, ALL).await.unwrap().len(), 1);
+    assert_eq!(outbox.left_unsent(ALL).await.unwrap(), [user]);
+    let again = outbox.take_unsent("b", &[user], LEASE, ALL).await.unwrap();
+    assert_eq!(seqs(&again[0]), [head + 1]);
+    outbox.settle_sent("dead", &[(user, head + 1)]).await.unwrap();
+    assert_eq!(outbox.take_unsent("c", &[user], LEASE, ALL).await.unwrap(), [], "it is still with b");
+}
+
+async fn a_small_helping_says_that_there_is_more(s: impl Subject) {
+    let ((a, from_a), (b, from_b)) = (settled(&s).await, settled(&s).await);
+    let outbox = s.outbox();
+    append(&s, a, 5).await;
+    append(&s, b, 4).await;
+    let mut got: BTreeMap<UserId, Vec<u64>> = BTreeMap::new();
+    for _ in 0..10 {
+        let taken = outbox.take_unsent("r", &[a, b], LEASE, 2).await.unwrap();
+        let sum: usize = taken.iter().map(|unsent| unsent.events.len()).sum();
+        assert!(sum <= 2);
+        if sum == 0 {
+            break;
+        }
+        assert!(taken.iter().any(|unsent| unsent.more) || sum < 2, "{taken:?}");
+        for unsent in &taken {
+            got.entry(unsent.user_id).or_default().extend(seqs(unsent));
+        }
+        let upto: Vec<_> = taken.iter().map(|unsent| (unsent.user_id, unsent.upto)).collect();
+        outbox.settle_sent("r", &upto).await.unwrap();
+    }
+    assert_eq!(got[&a], (from_a + 1..=from_a + 5).collect::<Vec<_>>());
+    assert_eq!(got[&b], (from_b + 1..=from_b + 4).collect::<Vec<_>>());
+}
+
+async fn what_was_logged_before_there_was_a_broker_is_not_sent(s: impl Subject) {
+    let old = s.user().await;
+    append(&s, old, 2).await;
+    s.outbox().begin_outbox().await.unwrap();
+    assert_eq!(s.outbox().left_unsent(ALL).await.unwrap(), []);
+    append(&s, old, 1).await;
+    // A second server that starts changes nothing.
+    s.outbox().begin_outbox().await.unwrap();
+    let taken = s.outbox().take_unsent("r", &[old], LEASE, ALL).await.unwrap();
+    assert_eq!(seqs(&taken[0]), [s.log().head(old).await.unwrap()]);
+    let new = s.user().await;
+    append(&s, new, 1).await;
+    assert_eq!(s.outbox().left_unsent(ALL).await.unwrap(), [new]);
+}
+
+async fn many_relays_send_everything_once_and_in_order_while_others_write(s: impl Subject) {
+    const RELAYS: usize = 4;
+    const ROUNDS: usize = 15;
+    let s = Arc::new(s);
+    s.outbox().begin_outbox().await.unwrap();
+    let mut users = vec![];
+    for _ in 0..5 {
+        users.push(settled(&*s).await);
+    }
+    let all: Vec<UserId> = users.iter().map(|(user, _)| *user).collect();
+    let writers: Vec<_> = all
+        .iter()
+        .map(|user| {
+            let (s, user) = (s.clone(), *user);
+            tokio::spawn(async move {
+                for round in 0..ROUNDS {
+                    append(&*s, user, 1 + round % 3).await;
+                }
+            })
+        })
+        .collect();
+    let sent = Arc::new(std::sync::Mutex::new(vec![]));
+    let relays: Vec<_> = (0..RELAYS)
+        .map(|n| {
+            let (s, all, sent) = (s.clone(), all.clone(), sent.clone());
+            tokio::spawn(async move {
+                let (outbox, name) = (s.outbox(), format!("relay {n}"));
+                loop {
+                    let taken = outbox.take_unsent(&name, &all, LEASE, 7).await.unwrap();
+                    sent.lock().unwrap().extend(
+                        taken.iter().flat_map(|unsent| unsent.events.iter().map(|e| (e.user_id, e.seq))),
+                    );
+                    let upto: Vec<_> = taken.iter().map(|unsent| (unsent.user_id, unsent.upto)).collect();
+                    outbox.settle_sent(&name, &upto).await.unwrap();
+                    let wanted = all.len() * (0..ROUNDS).map(|round| 1 + round % 3).sum::<usize>();
+                    if sent.lock().unwrap().len() >= wanted {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    for task in writers.into_iter().chain(relays) {
+        tokio::time::timeout(Duration::from_secs(120), task).await.expect("everything is sent").unwrap();
+    }
+    let sent = std::mem::take(&mut *sent.lock().unwrap());
+    for (user, before) in users {
+        let of_user: Vec<u64> = sent.iter().filter(|(u, _)| *u == user).map(|(_, seq)| *seq).collect();
+        let head = s.log().head(user).await.unwrap();
+        assert_eq!(of_user, (before + 1..=head).collect::<Vec<_>>(), "each once, in order");
+    }
+}
+
+on_every_store!(
+    what_was_taken_and_settled_is_not_taken_again,
+    a_user_is_in_the_hands_of_one_relay_until_its_lease_is_over,
+    a_small_helping_says_that_there_is_more,
+    what_was_logged_before_there_was_a_broker_is_not_sent,
+    many_relays_send_everything_once_and_in_order_while_others_write,
+);

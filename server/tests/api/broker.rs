@@ -1,0 +1,322 @@
+//! Several servers on one PostgreSQL and one RabbitMQ: what one of them does is seen at the others, workers of somebody's
+//! own hear and report over the broker, and a broker that goes away costs nothing but time.
+
+use crate::{
+    common::{Client, Server, Setup, eventually, prose, within},
+    servers::database::Place,
+};
+use measure::{broker::Broker, peer};
+use serde_json::{Value, json};
+use sqlx::Row;
+use std::{
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// An installation: its database, the folder of its files, and where its broker is.
+pub(crate) struct Installation {
+    place: Place,
+    dir: Arc<TempDir>,
+    broker: String,
+    exchange: String,
+}
+
+impl Installation {
+    /// At the broker that the test run started.
+    pub(crate) async fn new() -> Self {
+        let broker = std::env::var("INSIGHTHUB_TEST_RABBITMQ_URL").expect(
+            "INSIGHTHUB_TEST_RABBITMQ_URL is not set; run the tests with `cargo xtask test`, which starts a RabbitMQ for them",
+        );
+        Self::at(broker).await
+    }
+
+    async fn at(broker: String) -> Self {
+        let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+        // No other test has a folder of that name.
+        let exchange = dir.path().file_name().expect("a name").to_string_lossy().replace('.', "t");
+        Self { place: Place::postgres().await, dir, broker, exchange }
+    }
+
+    pub(crate) fn setup(&self, args: &[&'static str]) -> Setup {
+        Setup::new()
+            .dir(&self.dir)
+            .env("DATABASE_URL", self.place.url())
+            .env("RABBITMQ_URL", self.broker.clone())
+            .env("RABBITMQ_EXCHANGE", self.exchange.clone())
+            .args(args)
+    }
+
+    pub(crate) async fn node(&self, role: &'static str) -> Server {
+        self.node_with(role, |setup| setup).await
+    }
+
+    pub(crate) async fn node_with(&self, role: &'static str, change: impl FnOnce(Setup) -> Setup) -> Server {
+        let server = change(self.setup(&["serve", "--role", role])).start().await;
+        eventually("it is connected to the broker", async || {
+            broker_check(&server.visitor()).await["ok"].as_bool().filter(|ok| *ok)
+        })
+        .await;
+        server
+    }
+}
+
+/// The same person at another server.
+fn moved(client: &Client, to: &Server) -> Client {
+    Client { base: to.base.clone(), ..client.clone() }
+}
+
+async fn broker_check(client: &Client) -> Value {
+    let ready = client.get("/health/ready").await.json();
+    let checks = ready["checks"].as_array().expect("checks");
+    checks.iter().find(|check| check["name"] == "broker").expect("the check").clone()
+}
+
+/// Each event came once, in order. There may be gaps: progress that waits is replaced by its successor.
+fn once_and_in_order(told: &[Value]) {
+    let seqs: Vec<u64> = told.iter().map(|frame| frame["seq"].as_u64().expect("a seq")).collect();
+    assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "{seqs:?}");
+}
+
+#[tokio::test]
+async fn two_servers_and_two_workers_hear_of_each_other() {
+    let installation = Installation::new().await;
+    let (here, there) = (installation.node("web").await, installation.node("web").await);
+    let _workers = (installation.node("worker").await, installation.node("worker").await);
+    let ada = here.user("ada").await;
+    let ada_there = moved(&ada, &there);
+    let workspace = ada.first_workspace().await;
+    let (mut socket, mut socket_there) = (ada.socket().await, ada_there.socket().await);
+    socket.hello(Value::Null, Value::Null).await;
+    socket_there.hello(Value::Null, Value::Null).await;
+
+    let bytes = prose(2, 100);
+    let files: Vec<(String, &[u8])> = (0..8).map(|n| (format!("{n}.txt"), &bytes[..])).collect();
+    let files: Vec<(&str, &[u8])> = files.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
+    let answer = ada.upload(&workspace, &files).await;
+    assert_eq!(answer.status, 202);
+    for stream in [&mut socket, &mut socket_there] {
+        let told = stream.events_until(|event| event["event"] == "job_complete").await;
+        once_and_in_order(&told);
+        let ready: std::collections::BTreeSet<&str> = told
+            .iter()
+            .filter(|event| event["event"] == "document_status" && event["data"]["status"] == "ready")
+            .filter_map(|event| event["data"]["document_id"].as_str())
+            .collect();
+        assert_eq!(ready.len(), 8);
+    }
+    // From the id of the request, which the answer has, the log leads to the id of the work at whichever server.
+    let request = answer.header("x-request-id").to_owned();
+    let document = answer.json()["documents"][0]["document_id"].as_str().expect("an id").to_owned();
+    let leads = |line: &str| line.contains(&request) && line.contains(&format!("correlation_id={document}"));
+    assert!(here.log().lines().any(leads), "{request} to {document}");
+
+    // And the other way round, at once.
+    assert_eq!(ada_there.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
+    let dark = |event: &Value| event["data"]["user"]["theme"] == "dark";
+    tokio::time::timeout(Duration::from_secs(2), socket.events_until(dark)).await.expect("at once");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
+    let mut broker =
+        tokio::task::spawn_blocking(|| Broker::start().expect("a broker")).await.expect("started");
+    let installation = Installation::at(broker.url()).await;
+    let (here, there) = (installation.node("web").await, installation.node("web").await);
+    let _worker = installation.node("worker").await;
+    let ada = here.user("ada").await;
+    let ada_there = moved(&ada, &there);
+    let workspace = ada.first_workspace().await;
+    let mut socket = ada_there.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let bytes = prose(3, 100);
+    let names: Vec<String> = (0..20).map(|n| format!("{n}.txt")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), &bytes[..])).collect();
+    assert_eq!(ada.upload(&workspace, &files).await.status, 202);
+    socket.events_until(|event| event["data"]["status"] == "processing").await;
+
+    broker = tokio::task::spawn_blocking(move || {
+        broker.kill();
+        broker
+    })
+    .await
+    .expect("killed");
+    let away = eventually("it is told", async || {
+        Some(broker_check(&ada_there).await).filter(|check| check["ok"] == false)
+    })
+    .await;
+    assert!(away["detail"].as_str().expect("words").contains("Nothing is lost"), "{away}");
+    assert_eq!(ada_there.get("/health/ready").await.status, 200, "people are served without it");
+    // The page goes on meanwhile, a little later than usual.
+    let told = socket.events_until(|event| event["event"] == "job_complete").await;
+    once_and_in_order(&told);
+    let _broker = tokio::task::spawn_blocking(move || {
+        broker.begin().expect("it starts again");
+        broker
+    })
+    .await
+    .expect("started");
+    within(Duration::from_secs(10), "it is connected again", async || {
+        broker_check(&ada_there).await["ok"].as_bool().filter(|ok| *ok)
+    })
+    .await;
+    assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
+    socket.events_until(|event| event["data"]["user"]["theme"] == "dark").await;
+    let counts = ada_there.read(&format!("/api/workspaces/{workspace}")).await["counts"].clone();
+    assert_eq!((&counts["ready"], &counts["documents"]), (&json!(20), &json!(20)));
+}
+
+/// Whether the document is in somebody's hands, and how often it was taken.
+async fn hold(installation: &Installation, document: &str) -> (bool, i64) {
+    let sql = "SELECT status, fence FROM tasks WHERE document_id = $1";
+    let mut conn = installation.place.connect().await;
+    let row = sqlx::query(sql).bind(document).fetch_one(&mut conn).await.expect("a task");
+    (row.get::<&str, _>(0) == "running", row.get(1))
+}
+
+#[tokio::test]
+async fn the_work_of_a_worker_that_is_killed_is_taken_over_by_another() {
+    let installation = Installation::new().await;
+    let web = installation.node("web").await;
+    let mut first = installation.node("worker").await;
+    let ada = web.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let document = ada.upload_one(&workspace, "long.txt", &prose(7, 40_000)).await;
+    let taken = async || hold(&installation, &document).await.0.then_some(());
+    eventually("it is in the hands of the first", taken).await;
+    let _second = installation.node("worker").await;
+    first.kill();
+    let killed = Instant::now();
+    assert_eq!(hold(&installation, &document).await, (true, 1), "in the middle of it");
+    let taken = async || (hold(&installation, &document).await.1 == 2).then_some(());
+    // Six seconds, and some for a machine that does other things.
+    within(Duration::from_secs(9), "the second has taken it", taken).await;
+    eprintln!("taken over after {:?}", killed.elapsed());
+    assert_eq!(ada.settled(&document).await["status"], "ready");
+}
+
+#[tokio::test]
+async fn what_a_server_committed_before_it_stopped_or_was_killed_is_heard_at_the_others() {
+    let installation = Installation::new().await;
+    let there = installation.node("web").await;
+    let ada = there.user("ada").await;
+    let mut socket = ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    for (name, killed) in [("Ada, stopped", false), ("Ada, killed", true)] {
+        let mut here = installation.node("web").await;
+        let form = json!({ "full_name": name });
+        assert_eq!(moved(&ada, &here).patch("/api/auth/profile", form).await.status, 200);
+        // At once, with the event perhaps still in its hands.
+        if killed {
+            here.kill();
+        } else {
+            here.terminate();
+            assert!(here.ended().await.success());
+        }
+        socket.events_until(|event| event["data"]["user"]["full_name"] == name).await;
+    }
+}
+
+/// The example of the documentation. Ended when dropped.
+struct Example(Child);
+
+impl Example {
+    fn start(installation: &Installation, server: &Server, key: &Value) -> Self {
+        let python = peer::python(&peer::cache().join("pika"), &["pika==1.3.2"]).expect("Python with pika");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/outside_worker.py");
+        let child = Command::new(python)
+            .arg("-B")
+            .arg(script)
+            .env("RABBITMQ_URL", &installation.broker)
+            .env("RABBITMQ_EXCHANGE", &installation.exchange)
+            .env("WORKER_QUEUE", format!("{}-example", installation.exchange))
+            .env("INSIGHTHUB_URL", &server.base)
+            .env("INSIGHTHUB_KEY", key["secret"].as_str().expect("a secret"))
+            .stdout(Stdio::null())
+            .spawn();
+        Self(child.expect("the example starts"))
+    }
+}
+
+impl Drop for Example {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn the_example_of_an_outside_worker_turns_documents_ready() {
+    let installation = Installation::new().await;
+    let (here, there) = (installation.node("all").await, installation.node("web").await);
+    let ada = here.user("ada").await;
+    let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await.json();
+    let workspace = made["id"].as_str().expect("an id").to_owned();
+    let mut socket = moved(&ada, &there).socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    // Before there is any worker: it is told when it comes.
+    let early = ada.upload_one(&workspace, "early.txt", b"One.\n\nTwo.\n\nThree.").await;
+    let key = ada.new_key("reader", &["read"]).await;
+    let _example = Example::start(&installation, &here, &key);
+    let ready = ada.settled(&early).await;
+    assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(3)), "{ready}");
+    assert_eq!(ready["metadata"]["words"], 3);
+    // In Latin-1, which the example does not read.
+    let late = ada.upload_one(&workspace, "late.txt", b"Two caf\xe9s by the sea.\n").await;
+    let failed = ada.settled(&late).await;
+    assert_eq!((&failed["status"], &failed["error_code"]), (&json!("failed"), &json!("no_text")), "{failed}");
+    let is_ready = |event: &Value| event["event"] == "document_status" && event["data"]["status"] == "ready";
+    socket.events_until(is_ready).await;
+
+    let history = ada.read(&format!("/api/documents/{early}/history?transitions=true&limit=200")).await;
+    let last = history["items"].as_array().expect("items").last().expect("an entry").clone();
+    assert_eq!(
+        (&last["actor"]["kind"], &last["actor"]["key"]),
+        (&json!("external_worker"), &json!("over RabbitMQ")),
+        "{last}"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_report_blocks_nobody_and_an_operator_sees_it() {
+    let installation = Installation::new().await;
+    let server = installation.node("all").await;
+    let ada = server.user("ada").await;
+    let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await.json();
+    let workspace = made["id"].as_str().expect("an id").to_owned();
+    let document = ada.upload_one(&workspace, "a.txt", &prose(1, 50)).await;
+    let connection = lapin::Connection::connect(&installation.broker, lapin::ConnectionProperties::default());
+    let connection = connection.await.expect("connected");
+    let channel = connection.create_channel().await.expect("a channel");
+    let say = async |body: Value| {
+        let options = lapin::options::BasicPublishOptions::default();
+        let (exchange, key) = (installation.exchange.as_str().into(), "document.status.report".into());
+        let properties = lapin::BasicProperties::default();
+        let body = body.to_string();
+        let sent = channel.basic_publish(exchange, key, options, body.as_bytes(), properties).await;
+        drop(sent.expect("sent"));
+    };
+    // A move that the table does not have, a document that is not there, and something that is no report.
+    say(json!({ "document_id": document, "status": "ready" })).await;
+    say(json!({ "document_id": workspace, "status": "processing" })).await;
+    say(json!([1, 2])).await;
+    say(json!({ "document_id": document, "status": "processing", "step": "reading" })).await;
+    say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
+    let ready = ada.settled(&document).await;
+    assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(4)));
+
+    eventually("all three are put aside", async || {
+        let metrics = server.visitor().get("/metrics").await;
+        let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+        metrics.contains("insighthub_outside_reports_total{outcome=\"refused\"} 3").then_some(())
+    })
+    .await;
+    let check = installation.setup(&["check"]).command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&check.stdout).into_owned();
+    assert!(!check.status.success(), "{said}");
+    for part in ["3 in all", "illegal_move", "not_found", "send a JSON object"] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+}

@@ -58,6 +58,10 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 /// How long a stop waits until the broker has what was committed.
 const CARRIED: Duration = Duration::from_secs(5);
+/// Servers that share a database look into it so often for events of others: without a broker that is how they hear of them;
+/// with one it finds what the broker lost without a word, as when a server was too slow for its queue.
+const LOOK: Duration = Duration::from_secs(1);
+const LOOK_BESIDE_BROKER: Duration = Duration::from_secs(10);
 /// Upper bounds of the buckets of request times, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -366,6 +370,8 @@ where
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
     if store.engine() == Engine::Postgres {
         background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
+        let period = if carried.is_some() { LOOK_BESIDE_BROKER } else { LOOK };
+        background.spawn(until(stopping.clone(), services.hub.clone().look_every(period)));
     }
     // In every role: reports of outside workers come to those that serve people.
     background.spawn(until(stopping.clone(), services.clone().run_last_words()));

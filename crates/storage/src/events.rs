@@ -1,11 +1,15 @@
 //! The event log as streams read it. Events get into it with the changes that they tell of, through the writer.
 
-use crate::{fault::Fault, open::Store};
+use crate::{bulk, fault::Fault, open::Store};
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Epoch, Event, Timestamp, UserId};
 use services::ports::{EventLog, LoggedEvent, StoreError};
-use sqlx::Row;
+use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeMap;
+
+/// Users whose place is asked for in one statement.
+const ROWS: usize = 128;
 
 #[async_trait]
 impl EventLog for Store {
@@ -20,6 +24,27 @@ impl EventLog for Store {
             .await
             .map_err(Fault::from)?;
         Ok(seq.unwrap_or_default() as u64)
+    }
+
+    async fn ahead_of(&self, known: &[(UserId, u64)]) -> Result<Vec<UserId>, StoreError> {
+        let mut ahead = vec![];
+        for part in bulk::parts(known, ROWS) {
+            let sql =
+                format!("SELECT user_id, seq FROM user_seq WHERE user_id IN ({})", bulk::list(1, part.len()));
+            let known: BTreeMap<UserId, u64> = part.iter().copied().collect();
+            let mut query = sqlx::query(AssertSqlSafe(sql));
+            for (user, _) in part {
+                query = query.bind(user.to_string());
+            }
+            for row in query.fetch_all(self.readers()).await.map_err(Fault::from)? {
+                let user = row.try_get::<&str, _>(0).map_err(Fault::from)?.parse().map_err(Fault::corrupt)?;
+                let seq: i64 = row.try_get(1).map_err(Fault::from)?;
+                if known.get(&user).is_some_and(|known| seq as u64 > *known) {
+                    ahead.push(user);
+                }
+            }
+        }
+        Ok(ahead)
     }
 
     async fn floor(&self, user: UserId) -> Result<u64, StoreError> {

@@ -44,3 +44,20 @@ async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
     assert_eq!(own.post("/api/auth/change-password", form).await.status, 200);
     streams.all_end().await;
 }
+
+#[tokio::test]
+async fn what_is_done_at_one_server_is_told_at_the_other_without_a_broker() {
+    let place = Place::postgres().await;
+    let start = || Setup::new().env("DATABASE_URL", place.url()).start();
+    let (here, there) = (start().await, start().await);
+    let ada = here.user("ada").await;
+    let ada_there = Client { base: there.base.clone(), ..ada.clone() };
+    let mut socket = ada_there.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    for theme in ["dark", "light", "system"] {
+        assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": theme })).await.status, 200);
+        let told = socket.events_until(|event| event["data"]["user"]["theme"] == theme);
+        let told = tokio::time::timeout(4 * AT_ONCE, told).await.expect("within a few seconds");
+        assert_eq!(told.len(), 1, "once: {told:?}");
+    }
+}

@@ -91,13 +91,15 @@ pub enum Outgoing {
 }
 
 pub struct Hub {
-    log: Arc<dyn EventLog>,
+    pub(super) log: Arc<dyn EventLog>,
     bus: Arc<dyn Bus>,
     rooms: Mutex<HashMap<UserId, Arc<Room>>>,
     closing: AtomicBool,
     next_id: AtomicU64,
     /// Open connections that one user may have.
     most: usize,
+    /// The bus may have missed something.
+    pub(super) missed: Notify,
 }
 
 /// All connections of one user.
@@ -146,13 +148,15 @@ impl Hub {
             closing: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
             most,
+            missed: Notify::new(),
         })
     }
 
     /// Carries the bus to the rooms, for as long as the future is polled. Subscribes at once, not at the first poll.
     pub fn run(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
         let (hub, mut bus) = (self.clone(), self.bus.subscribe());
-        async move {
+        let looking = self.clone().look_for_missed();
+        let carrying = async move {
             loop {
                 match bus.recv().await {
                     Ok(Signal::Event(event)) => hub.hear(event),
@@ -172,13 +176,21 @@ impl Hub {
                     Ok(Signal::AccountClosed { user_id }) => hub.end(user_id, |_| true),
                     Ok(Signal::WorkReady | Signal::Requested | Signal::HeldBack) => {}
                     // Whether sessions and keys go on is watched by itself where there are several servers.
-                    Ok(Signal::Missed) => hub.catch_up_all(false),
+                    Ok(Signal::Missed) => hub.missed.notify_one(),
                     Err(RecvError::Lagged(missed)) => {
                         tracing::warn!(missed, "the bus ran ahead; reading the log");
-                        hub.catch_up_all(true);
+                        // Ends of sessions and keys are not in the log.
+                        hub.doubt_all();
+                        hub.missed.notify_one();
                     }
                     Err(RecvError::Closed) => return,
                 }
+            }
+        };
+        async move {
+            tokio::select! {
+                () = carrying => {}
+                () = looking => {}
             }
         }
     }
@@ -299,20 +311,24 @@ impl Hub {
         }
     }
 
-    fn catch_up_all(self: &Arc<Self>, unsure: bool) {
-        let rooms: Vec<Arc<Room>> = lock(&self.rooms).values().cloned().collect();
-        for room in rooms {
-            let mut state = lock(&room.state);
-            // Ends of sessions and keys are not in the log.
-            for mailbox in state.mailboxes.values().filter(|_| unsure) {
-                lock(&mailbox.state).unsure = true;
-                mailbox.wake.notify_one();
-            }
-            // Something may have been committed that nobody told: look beyond what was heard.
-            state.heard = state.heard.max(state.last.unwrap_or(0) + 1);
-            if state.last.is_some() {
-                self.fill(&room, &mut state);
-            }
+    fn doubt_all(&self) {
+        let users: Vec<UserId> = lock(&self.rooms).keys().copied().collect();
+        users.into_iter().for_each(|user| self.doubt(user, |_| true));
+    }
+
+    /// How far the log was carried into each room.
+    pub(super) fn carried(&self) -> Vec<(UserId, u64)> {
+        let rooms = lock(&self.rooms);
+        rooms.values().filter_map(|room| Some((room.user, lock(&room.state).last?))).collect()
+    }
+
+    /// Reads the log for that user's room: it has something that nobody told of.
+    pub(super) fn catch_up(self: &Arc<Self>, user: UserId) {
+        let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
+        let mut state = lock(&room.state);
+        if let Some(last) = state.last {
+            state.heard = state.heard.max(last + 1);
+            self.fill(&room, &mut state);
         }
     }
 

@@ -1,15 +1,25 @@
-//! Where several servers share a database, a session that ends at one of them has streams at others, which no bus tells of
-//! it. So each server asks again and again which of those are still there that it has streams of.
+//! What streams have to learn from the database, because no bus told of it. Where several servers share one, a session that
+//! ends at one of them has streams at others, so each server asks again and again which of those are still there that it has
+//! streams of; and a bus may miss events, or be none that reaches the others, so the log is looked into for all at once.
 
-use super::Opener;
+use super::{Hub, Opener};
 use crate::{Result, Services};
 use domain::{ApiKeyId, SessionId, UserId};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::sleep;
 
 /// A stream may live a second longer than its session: this leaves time for the answer.
 const EVERY: Duration = Duration::from_millis(400);
 /// So many are asked for at once.
 const AT_ONCE: usize = 200;
+/// The shortest pause between two looks into the log.
+const PAUSE: Duration = Duration::from_millis(100);
+/// For looks into the log there is at most one part in so many of the time of one connection.
+const SHARE: u32 = 4;
 
 impl Services {
     /// Has streams of sessions and keys that ended elsewhere look whether they may go on, for as long as it is polled.
@@ -43,5 +53,36 @@ impl Services {
             self.hub.doubt(*user, |opener| opener == *ended);
         }
         Ok(())
+    }
+}
+
+impl Hub {
+    /// Looks into the log as often as that, for as long as it is polled. Without a bus that reaches other servers this is how
+    /// their events are heard of; with one, whatever it lost without a word comes by it.
+    pub async fn look_every(self: Arc<Self>, period: Duration) {
+        loop {
+            sleep(period).await;
+            self.missed.notify_one();
+        }
+    }
+
+    /// Whenever something may have been missed, reads the log for those who watch and are behind it. However many these are,
+    /// the database is asked for a few of them at a time, and has a pause after it.
+    pub(super) async fn look_for_missed(self: Arc<Self>) {
+        loop {
+            self.missed.notified().await;
+            let begun = Instant::now();
+            for some in self.carried().chunks(AT_ONCE) {
+                match self.log.ahead_of(some).await {
+                    Ok(behind) => behind.into_iter().for_each(|user| self.catch_up(user)),
+                    Err(error) => {
+                        tracing::warn!(%error, "whether events were missed cannot be asked; trying again");
+                        self.missed.notify_one();
+                        break;
+                    }
+                }
+            }
+            sleep(PAUSE.max(begun.elapsed() * (SHARE - 1))).await;
+        }
     }
 }

@@ -66,6 +66,17 @@ pub trait EventLog: Send + Sync {
     /// Seq of the user's newest committed event; 0 when there is none.
     async fn head(&self, user: UserId) -> Result<u64, StoreError>;
 
+    /// Those of whom the log has more than up to the seq beside them.
+    async fn ahead_of(&self, known: &[(UserId, u64)]) -> Result<Vec<UserId>, StoreError> {
+        let mut ahead = vec![];
+        for (user, seq) in known {
+            if self.head(*user).await? > *seq {
+                ahead.push(*user);
+            }
+        }
+        Ok(ahead)
+    }
+
     /// A client whose `last_seq` is at or above it can resume; below, an event that nothing superseded is gone.
     async fn floor(&self, user: UserId) -> Result<u64, StoreError>;
 

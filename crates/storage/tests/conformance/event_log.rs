@@ -6,7 +6,10 @@ use domain::{
     event::{EventFrame, WorkspaceDeleted},
 };
 use services::ports::{EventLog, LoggedEvent, Signal, StoreError};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::broadcast::error::RecvError;
 
 /// An event that is told apart by its id.
@@ -207,6 +210,21 @@ async fn an_append_is_seen_as_a_whole_or_not_at_all(s: impl Subject) {
     writer.await.unwrap();
 }
 
+async fn of_many_users_those_are_found_whose_log_goes_on(s: impl Subject) {
+    let log = s.log();
+    let mut known = vec![];
+    // More than one statement asks for, of which every third user is behind.
+    for n in 0..150 {
+        let user = s.user().await;
+        let head = log.append(user, events(&s, 2), s.world().now()).await.unwrap()[1].seq;
+        known.push((user, if n % 3 == 0 { head - 1 } else { head }));
+    }
+    let behind: BTreeSet<UserId> = known.iter().step_by(3).map(|(user, _)| *user).collect();
+    known.push((UserId::new(s.world().uuid()), 0));
+    assert_eq!(BTreeSet::from_iter(log.ahead_of(&known).await.unwrap()), behind);
+    assert_eq!(log.ahead_of(&[]).await.unwrap(), []);
+}
+
 on_every_store!(
     sixty_four_writers_leave_no_gap_and_share_no_number,
     the_events_of_one_append_follow_one_another_in_its_order,
@@ -217,4 +235,5 @@ on_every_store!(
     appending_nothing_takes_no_number,
     who_hears_of_an_event_finds_it_in_the_log,
     an_append_is_seen_as_a_whole_or_not_at_all,
+    of_many_users_those_are_found_whose_log_goes_on,
 );

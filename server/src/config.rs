@@ -207,6 +207,12 @@ pub const SETTINGS: &[Setting] = &[
         "how long a stop waits for work in hand",
     ),
     setting(
+        "drain_seconds",
+        "INSIGHTHUB_DRAIN_SECONDS",
+        Default::Text("0"),
+        "how long a server that is to stop still serves, and says that it is not ready, so that a balancer sends people elsewhere",
+    ),
+    setting(
         "patience_seconds",
         "INSIGHTHUB_PATIENCE_SECONDS",
         Default::Text("75"),
@@ -349,6 +355,8 @@ pub struct Config {
     /// After this long without progress a document in work is ended and tried again.
     pub stall_seconds: u32,
     pub shutdown_seconds: u64,
+    /// How long a server that is to stop still serves.
+    pub drain: Duration,
     /// How long a client may send nothing.
     pub patience: Duration,
 }
@@ -470,6 +478,7 @@ impl Raw {
             workers,
             stall_seconds: self.small("stall_seconds", 5, 86_400)?.unwrap_or(300),
             shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),
+            drain: Duration::from_secs(self.number("drain_seconds", 0, 3_600)?.unwrap_or(0)),
             patience: Duration::from_secs(self.number("patience_seconds", 1, 86_400)?.unwrap_or(75)),
             data_dir,
         })

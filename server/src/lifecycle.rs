@@ -347,8 +347,8 @@ where
         .await
         .map_err(|cause| StartError::Listen { addr: config.addr, cause })?;
     let addr = listener.local_addr()?;
-    let stopping = CancellationToken::new();
-    watch_signals(stopping.clone())?;
+    let (leaving, stopping) = (CancellationToken::new(), CancellationToken::new());
+    watch_signals(config.drain, leaving.clone(), stopping.clone())?;
 
     let background = TaskTracker::new();
     let ended_early = CancellationToken::new();
@@ -428,6 +428,7 @@ where
     let app = AppState::new(Shared {
         services: services.clone(),
         public_url: config.public_url.clone(),
+        leaving,
         stopping: stopping.clone(),
         sockets: sockets.clone(),
         metrics,
@@ -507,13 +508,26 @@ fn announce(addr: SocketAddr, role: Role, config: &Config, site_found: bool) {
     }
 }
 
-fn watch_signals(stopping: CancellationToken) -> io::Result<()> {
+fn watch_signals(
+    drain: Duration,
+    leaving: CancellationToken,
+    stopping: CancellationToken,
+) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // A file that grows over a limit of this process is an error of its writer, as on a full disk, and no end of all.
     let outgrown = signal(SignalKind::from_raw(libc::SIGXFSZ))?;
     tokio::spawn(async move {
         let _outgrown = outgrown;
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+        leaving.cancel();
+        if !drain.is_zero() {
+            tracing::info!(seconds = drain.as_secs(), "about to stop: not ready any more, but still serving");
+            tokio::select! {
+                () = tokio::time::sleep(drain) => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
         stopping.cancel();
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
         eprintln!("insighthub: stopped at once; unfinished work goes on at the next start");

@@ -57,7 +57,11 @@ pub async fn ready(State(app): State<AppState>) -> Response {
         Check::of("files", files(&app).await),
         Check::of(
             "running",
-            if app.stopping().is_cancelled() { Err("The server is stopping.".into()) } else { Ok(()) },
+            if app.leaving().is_cancelled() || app.stopping().is_cancelled() {
+                Err("The server is stopping.".into())
+            } else {
+                Ok(())
+            },
         ),
     ];
     let wanted = [

@@ -78,6 +78,8 @@ pub struct AppState(Arc<Shared>);
 pub struct Shared {
     pub services: Services,
     pub public_url: Option<PublicUrl>,
+    /// Cancelled when the server is to stop: a balancer should send nobody any more, and everything still works.
+    pub leaving: CancellationToken,
     /// Cancelled when the server begins to stop.
     pub stopping: CancellationToken,
     /// Counts the sockets, so that a stop waits until each was told.
@@ -105,6 +107,10 @@ impl AppState {
 
     pub fn forms(&self) -> &FormSeal {
         &self.0.forms
+    }
+
+    pub fn leaving(&self) -> &CancellationToken {
+        &self.0.leaving
     }
 
     pub fn stopping(&self) -> &CancellationToken {

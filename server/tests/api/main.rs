@@ -49,6 +49,7 @@ mod provisioning;
 mod queue;
 mod rag;
 mod retrieval;
+mod rolling;
 mod sent_files;
 mod servers;
 mod sessions;

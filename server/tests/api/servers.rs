@@ -10,6 +10,7 @@ use crate::{
 };
 use database::Place;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
@@ -60,4 +61,41 @@ async fn what_is_done_at_one_server_is_told_at_the_other_without_a_broker() {
         let told = tokio::time::timeout(4 * AT_ONCE, told).await.expect("within a few seconds");
         assert_eq!(told.len(), 1, "once: {told:?}");
     }
+}
+
+#[tokio::test]
+async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people() {
+    let place = Place::postgres().await;
+    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let mut old = Setup::new().dir(&dir).start().await;
+    let ada = old.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let document = ada.upload_one(&workspace, "a.txt", b"The ledger of the harbour.").await;
+    assert_eq!(ada.settled(&document).await["status"], "ready");
+    let welcome = ada.socket().await.hello(Value::Null, Value::Null).await;
+    let from = format!("sqlite:{}", dir.path().join("insighthub.db").display());
+    let to = place.url();
+    let moved = || {
+        let mut command = Setup::new().dir(&dir).args(&["migrate"]).command();
+        command.args(["--from", from.as_str(), "--to", to.as_str()]).output().expect("it runs")
+    };
+    let refused = moved();
+    assert!(!refused.status.success(), "its server still runs");
+    old.terminate();
+    assert!(old.ended().await.success());
+    let done = moved();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+
+    let new = Setup::new().dir(&dir).env("DATABASE_URL", to.as_str()).start().await;
+    let ada = Client { base: new.base.clone(), ..ada };
+    assert_eq!(ada.read(&format!("/api/documents/{document}")).await["status"], "ready");
+    let found = ada.read(&format!("/api/workspaces/{workspace}/search?q=ledger")).await;
+    assert_eq!(found["items"][0]["document"]["id"], document.as_str(), "{found}");
+    assert_eq!(
+        ada.get(&format!("/api/documents/{document}/content")).await.body,
+        b"The ledger of the harbour."
+    );
+    // A page that was open goes on where it was.
+    let resumed = ada.socket().await.hello(welcome["epoch"].clone(), welcome["seq"].clone()).await;
+    assert_eq!(resumed["resumed"], true, "{resumed}");
 }

@@ -54,6 +54,26 @@ impl Socket {
         welcome
     }
 
+    /// The next event, or the welcome; `None` when the server ended the stream.
+    pub async fn event_or_end(&mut self) -> Option<Value> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("something in time");
+            let Some(Ok(message)) = next else { return None };
+            match message {
+                Message::Text(text) => {
+                    let frame: Value = serde_json::from_str(&text).expect("JSON");
+                    if frame["type"] != "ping" {
+                        return Some(frame);
+                    }
+                    // Whether it still gets there does not matter: the end is seen by the next read.
+                    let _ = self.stream.send(Message::text(json!({ "type": "pong" }).to_string())).await;
+                }
+                Message::Close(_) => return None,
+                _ => {}
+            }
+        }
+    }
+
     async fn message(&mut self) -> Message {
         let next = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("something in time");
         next.expect("the socket is open").expect("a message")

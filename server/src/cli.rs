@@ -20,8 +20,15 @@ pub enum Command {
         #[arg(long)]
         demo: bool,
     },
-    /// Bring the database to this version's shape, and stop.
-    Migrate,
+    /// Bring the database to this version's shape, and stop. With --from and --to, move an installation instead.
+    Migrate {
+        /// The SQLite database to be moved, sqlite:…, whose server has to be stopped. It stays as it is.
+        #[arg(long, requires = "to")]
+        from: Option<String>,
+        /// The PostgreSQL database that gets everything, postgres://…; it has to be empty.
+        #[arg(long, requires = "from")]
+        to: Option<String>,
+    },
     /// Compare database, files and index, and say what does not agree. With SQLite the server has to be stopped.
     Check {
         /// Mend what can be mended.

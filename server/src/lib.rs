@@ -3,6 +3,7 @@
 
 pub mod adapters;
 pub mod cli;
+pub mod commands;
 pub mod config;
 mod connections;
 pub mod demo;

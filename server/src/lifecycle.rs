@@ -7,7 +7,7 @@ use crate::{
         RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
     cli::Role,
-    config::{self, BrokerServer, Config},
+    config::{self, Config},
     connections,
     demo::{self, Demo},
     http::{self, AppState, Shared, Site},
@@ -26,8 +26,7 @@ use messaging::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Client, Door, Error, HeardReports, Seals, Services, SignUp, Turns, Wording,
-    check::{Done, Finding},
+    Door, Error, HeardReports, Seals, Services, Turns, Wording,
     live::Hub,
     ports::{Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
 };
@@ -86,16 +85,16 @@ pub enum StartError {
 }
 
 /// The use cases with the store behind them.
-struct Built {
-    services: Services,
-    store: Store,
+pub(crate) struct Built {
+    pub(crate) services: Services,
+    pub(crate) store: Store,
     blobs: Arc<FileBlobs>,
     embedder: Arc<Models>,
     forms: FormSeal,
 }
 
 /// Chooses who stands behind each port. Migrates the database.
-async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, StartError> {
+pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, StartError> {
     let data = |cause| StartError::DataDir { path: config.data_dir.clone(), cause };
     make_data_dir(config)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -208,14 +207,14 @@ fn house(services: &Services, store: &Store) -> House {
 }
 
 /// Other people's documents: for the owner's eyes only.
-fn make_data_dir(config: &Config) -> Result<(), StartError> {
+pub(crate) fn make_data_dir(config: &Config) -> Result<(), StartError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
     made.map_err(|cause| StartError::DataDir { path: config.data_dir.clone(), cause })
 }
 
 /// With SQLite and an in-process bus a second server would show stale pages and take leases that are held: it is
 /// refused. The lock goes with the process, however that ends.
-fn lock(config: &Config) -> Result<Option<File>, StartError> {
+pub(crate) fn lock(config: &Config) -> Result<Option<File>, StartError> {
     if Engine::of_url(&config.database_url) != Some(Engine::Sqlite) {
         return Ok(None);
     }
@@ -226,84 +225,6 @@ fn lock(config: &Config) -> Result<Option<File>, StartError> {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(StartError::InUse { path: config.data_dir.clone() }),
         Err(TryLockError::Error(cause)) => Err(data(cause)),
-    }
-}
-
-/// `insighthub migrate`.
-pub async fn migrate(config: Config) -> Result<(), StartError> {
-    let built = build(&config, InProcessBus::new()).await?;
-    built.store.close().await;
-    println!("the database is up to date");
-    Ok(())
-}
-
-/// `insighthub check`. An error when something is left that is not as it should be.
-pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
-    make_data_dir(&config)?;
-    let _lock = lock(&config)?;
-    let built = build(&config, InProcessBus::new()).await?;
-    let checked = built.services.check(&built.store, repair).await;
-    built.store.close().await;
-    let mut report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
-    if let Some(broker) = config.broker {
-        report.findings.extend(at_broker(broker).await);
-    }
-    println!("{report}");
-    if report.is_good() { Ok(()) } else { Err(StartError::Unsound) }
-}
-
-/// What an operator has to know of the broker.
-async fn at_broker(broker: BrokerServer) -> Option<Finding> {
-    let standing = match rabbit::standing(broker.url, &broker.exchange).await {
-        Ok(standing) => standing,
-        Err(why) => {
-            let done = Done::Advice("see to it, and to RABBITMQ_URL");
-            return Some(Finding { what: "brokers that cannot be asked", of: vec![why], done });
-        }
-    };
-    if standing.dead == 0 {
-        return None;
-    }
-    let mut of = standing.reasons;
-    of.push(format!("{} in all, in the queue {}", standing.dead, standing.dead_queue));
-    let done = Done::Advice("mend who sent them, and empty that queue");
-    Some(Finding { what: "reasons of messages to the broker that nobody could use", of, done })
-}
-
-/// `insighthub user add`.
-pub async fn add_user(
-    config: Config,
-    username: String,
-    email: String,
-    full_name: Option<String>,
-    password: String,
-) -> Result<(), StartError> {
-    let built = build(&config, InProcessBus::new()).await?;
-    let form = SignUp { username, email, password, full_name };
-    let added = built.services.sign_up(form, Client::default()).await;
-    let done = match added {
-        Ok(new) => {
-            // Signing up signs in; nobody holds that session.
-            let now = built.services.clock.now();
-            let ended = built.services.sessions.end_session(new.user.id, new.session_id, now).await;
-            ended.map(|_| new.user).map_err(Error::from)
-        }
-        Err(e) => Err(e),
-    };
-    built.store.close().await;
-    match done {
-        Ok(user) => {
-            println!("added {} ({})", user.username, user.id);
-            Ok(())
-        }
-        Err(e) => {
-            let problem = e.to_problem();
-            let fields = problem
-                .errors
-                .iter()
-                .flat_map(|(field, all)| all.iter().map(move |m| format!("\n  {field}: {m}")));
-            Err(StartError::Refused(fields.fold(problem.detail.clone(), |text, line| text + &line)))
-        }
     }
 }
 
@@ -508,11 +429,7 @@ fn announce(addr: SocketAddr, role: Role, config: &Config, site_found: bool) {
     }
 }
 
-fn watch_signals(
-    drain: Duration,
-    leaving: CancellationToken,
-    stopping: CancellationToken,
-) -> io::Result<()> {
+fn watch_signals(drain: Duration, leaving: CancellationToken, stopping: CancellationToken) -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // A file that grows over a limit of this process is an error of its writer, as on a full disk, and no end of all.
     let outgrown = signal(SignalKind::from_raw(libc::SIGXFSZ))?;

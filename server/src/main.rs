@@ -4,6 +4,7 @@
 use clap::Parser;
 use server::{
     cli::{Cli, Command, Role, UserCommand},
+    commands,
     config::Raw,
     lifecycle, logging,
 };
@@ -35,13 +36,16 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
     let done = runtime.block_on(async {
         match command {
             Command::Serve { role, demo } => lifecycle::serve(config, role, demo).await,
-            Command::Migrate => lifecycle::migrate(config).await,
-            Command::Check { repair } => lifecycle::check(config, repair).await,
+            Command::Migrate { from: Some(from), to: Some(to) } => {
+                commands::move_installation(config, from, to).await
+            }
+            Command::Migrate { .. } => commands::migrate(config).await,
+            Command::Check { repair } => commands::check(config, repair).await,
             Command::User { command: UserCommand::Add { username, email, full_name } } => {
                 let mut password = String::new();
                 std::io::stdin().read_line(&mut password)?;
                 let password = password.trim_end_matches(['\r', '\n']).to_owned();
-                lifecycle::add_user(config, username, email, full_name, password).await
+                commands::add_user(config, username, email, full_name, password).await
             }
             // Both were dealt with above.
             Command::Config | Command::Extract => Ok(()),

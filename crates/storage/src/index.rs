@@ -75,12 +75,10 @@ pub(crate) async fn add_text(tx: &mut Tx, state: &DocumentState, ordinals: Range
              WHERE document_id = $1 AND generation = $2 AND ordinal >= $4 AND ordinal < $5"
             .to_owned(),
         Engine::Postgres => format!(
-            "INSERT INTO chunk_text (chunk_id, search) SELECT id, \
-                 to_tsvector('english', translate(COALESCE(heading, '') || ' ' || text, '{PUNCTUATION}', \
-                     repeat(' ', {}))) || array_to_tsvector(ARRAY[$3]) \
+            "INSERT INTO chunk_text (chunk_id, search) SELECT id, {} \
              FROM chunks WHERE document_id = $1 AND generation = $2 AND ordinal >= $4 AND ordinal < $5 \
              ON CONFLICT (chunk_id) DO UPDATE SET search = excluded.search",
-            PUNCTUATION.len() - 1
+            search("$3")
         ),
     };
     sqlx::query(AssertSqlSafe(sql))
@@ -92,6 +90,25 @@ pub(crate) async fn add_text(tx: &mut Tx, state: &DocumentState, ordinals: Range
         .execute(&mut tx.conn)
         .await?;
     Ok(())
+}
+
+/// PostgreSQL's value for the words of a passage, with the word of its workspace.
+fn search(scope: &str) -> String {
+    format!(
+        "to_tsvector('english', translate(COALESCE(heading, '') || ' ' || text, '{PUNCTUATION}', \
+             repeat(' ', {}))) || array_to_tsvector(ARRAY[{scope}])",
+        PUNCTUATION.len() - 1
+    )
+}
+
+/// Writes on PostgreSQL the full text of the passages with these ids.
+pub(crate) fn words_of(ids: &str) -> String {
+    format!(
+        "INSERT INTO chunk_text (chunk_id, search) SELECT chunks.id, {} FROM chunks \
+         JOIN documents ON documents.id = chunks.document_id WHERE chunks.id IN ({ids})",
+        // As `scope` names it.
+        search("'w' || replace(documents.workspace_id, '-', '')")
+    )
 }
 
 pub(crate) async fn raise_version(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {

@@ -27,6 +27,7 @@ mod jobs;
 mod kept;
 pub mod memory;
 mod migrations;
+mod moving;
 mod open;
 mod outbox;
 mod outside;
@@ -45,4 +46,5 @@ mod workspaces;
 mod writer;
 
 pub use engine::{Engine, sqlite_url};
+pub use moving::{MoveError, Moved, move_installation};
 pub use open::{OpenError, OpenOptions, Store, migrate};

@@ -197,7 +197,7 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
     conn.close().await.map_err(OpenError::Connect)
 }
 
-async fn connect_migrated(url: &str, engine: Engine) -> Result<AnyConnection, OpenError> {
+pub(crate) async fn connect_migrated(url: &str, engine: Engine) -> Result<AnyConnection, OpenError> {
     let mut conn = connect_writer(url, engine).await.map_err(OpenError::Connect)?;
     // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
     migrations::of(engine).run_direct(None, &mut conn, false).await?;

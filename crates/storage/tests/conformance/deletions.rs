@@ -70,7 +70,7 @@ const TABLES: &[(&str, &str)] = &[
 /// Tables that belong to nobody, or that outlive what is deleted.
 const OTHERS: &[&str] = &["meta", "writers", "deletions", "step_sentences"];
 
-async fn tables(conn: &mut AnyConnection, sqlite: bool) -> Vec<String> {
+pub async fn tables(conn: &mut AnyConnection, sqlite: bool) -> Vec<String> {
     let sql = if sqlite {
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name"
     } else {
@@ -106,7 +106,7 @@ async fn rows(s: &Database, user: UserId) -> BTreeMap<String, (i64, i64)> {
 }
 
 /// An account with some of everything: a document that is ready, one that is being worked on, and one that waits.
-async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) -> UserId {
+pub async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<S>) -> UserId {
     let (user, workspace) = desk.home().await;
     let uploaded = async |way| {
         desk.jobs.take_files(desk.new_job(user, workspace, &["ready.txt"]), way).await.unwrap();

@@ -23,6 +23,7 @@ mod jobs_model;
 mod jobs_servers;
 mod jobs_work;
 mod known;
+mod moving;
 mod outbox;
 mod outside;
 mod partial_files;

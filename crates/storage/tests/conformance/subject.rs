@@ -82,13 +82,21 @@ pub struct Database {
 
 impl Database {
     async fn at(place: Place) -> Self {
-        let world = World::new();
+        Self::of(place, World::new()).await
+    }
+
+    /// What is in that place, for those who know this world.
+    pub async fn of(place: Place, world: World) -> Self {
         let store = open(&place, &world).await;
         Self { store, world, place }
     }
 
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    pub fn into_world(self) -> World {
+        self.world
     }
 
     /// Lets go of the store in an orderly way and opens it again.

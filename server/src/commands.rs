@@ -1,0 +1,105 @@
+//! The commands beside `serve`: each does one thing to an installation, and stops.
+
+use crate::{
+    config::{BrokerServer, Config},
+    lifecycle::{StartError, build, lock, make_data_dir},
+};
+use messaging::{InProcessBus, rabbit};
+use services::{
+    Client, Error, SignUp,
+    check::{Done, Finding},
+};
+
+/// `insighthub migrate`.
+pub async fn migrate(config: Config) -> Result<(), StartError> {
+    let built = build(&config, InProcessBus::new()).await?;
+    built.store.close().await;
+    println!("the database is up to date");
+    Ok(())
+}
+
+/// `insighthub migrate --from sqlite:… --to postgres://…`. The files stay where they are, in the data directory.
+pub async fn move_installation(config: Config, from: String, to: String) -> Result<(), StartError> {
+    make_data_dir(&config)?;
+    // A server that still runs on the old database holds this.
+    let old = Config { database_url: from, ..config };
+    let _lock = lock(&old)?;
+    let moved = storage::move_installation(&old.database_url, &to).await;
+    let moved = moved.map_err(|e| StartError::Refused(e.to_string()))?;
+    for (table, rows) in &moved.0 {
+        println!("{rows:>10}  {table}");
+    }
+    println!("everything is on the other side and was compared row by row");
+    println!("set DATABASE_URL to it and start again; the files stay in {}", old.data_dir.display());
+    Ok(())
+}
+
+/// `insighthub check`. An error when something is left that is not as it should be.
+pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
+    make_data_dir(&config)?;
+    let _lock = lock(&config)?;
+    let built = build(&config, InProcessBus::new()).await?;
+    let checked = built.services.check(&built.store, repair).await;
+    built.store.close().await;
+    let mut report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
+    if let Some(broker) = config.broker {
+        report.findings.extend(at_broker(broker).await);
+    }
+    println!("{report}");
+    if report.is_good() { Ok(()) } else { Err(StartError::Unsound) }
+}
+
+/// What an operator has to know of the broker.
+async fn at_broker(broker: BrokerServer) -> Option<Finding> {
+    let standing = match rabbit::standing(broker.url, &broker.exchange).await {
+        Ok(standing) => standing,
+        Err(why) => {
+            let done = Done::Advice("see to it, and to RABBITMQ_URL");
+            return Some(Finding { what: "brokers that cannot be asked", of: vec![why], done });
+        }
+    };
+    if standing.dead == 0 {
+        return None;
+    }
+    let mut of = standing.reasons;
+    of.push(format!("{} in all, in the queue {}", standing.dead, standing.dead_queue));
+    let done = Done::Advice("mend who sent them, and empty that queue");
+    Some(Finding { what: "reasons of messages to the broker that nobody could use", of, done })
+}
+
+/// `insighthub user add`.
+pub async fn add_user(
+    config: Config,
+    username: String,
+    email: String,
+    full_name: Option<String>,
+    password: String,
+) -> Result<(), StartError> {
+    let built = build(&config, InProcessBus::new()).await?;
+    let form = SignUp { username, email, password, full_name };
+    let added = built.services.sign_up(form, Client::default()).await;
+    let done = match added {
+        Ok(new) => {
+            // Signing up signs in; nobody holds that session.
+            let now = built.services.clock.now();
+            let ended = built.services.sessions.end_session(new.user.id, new.session_id, now).await;
+            ended.map(|_| new.user).map_err(Error::from)
+        }
+        Err(e) => Err(e),
+    };
+    built.store.close().await;
+    match done {
+        Ok(user) => {
+            println!("added {} ({})", user.username, user.id);
+            Ok(())
+        }
+        Err(e) => {
+            let problem = e.to_problem();
+            let fields = problem
+                .errors
+                .iter()
+                .flat_map(|(field, all)| all.iter().map(move |m| format!("\n  {field}: {m}")));
+            Err(StartError::Refused(fields.fold(problem.detail.clone(), |text, line| text + &line)))
+        }
+    }
+}

@@ -133,15 +133,16 @@ async fn a_call_to_work_is_heard_by_a_worker_and_answered_when_it_has_looked() {
         ..options
     });
     let worker = worker.up().await;
-    let mut heard = worker.bus.subscribe();
-    for round in 0..5 {
+    let mut bus = worker.bus.subscribe();
+    let mut call = async |what: &str| {
+        soon(what, async { while !matches!(bus.recv().await.unwrap(), Signal::WorkReady) {} }).await;
+    };
+    for _ in 0..5 {
         web.bus.publish(Signal::WorkReady);
-        soon("the call", services::ports::heard(&mut heard, |signal| matches!(signal, Signal::WorkReady)))
-            .await;
+        call("the call").await;
         // All hands are full, and another one is called: as there is only this one, by itself.
         worker.bus.looked_for_work(2, 2);
-        let again = services::ports::heard(&mut heard, |signal| matches!(signal, Signal::WorkReady));
-        soon(&format!("the call that was passed on, round {round}"), again).await;
+        call("the call that was passed on").await;
         worker.bus.looked_for_work(2, 0);
     }
 }

@@ -26,7 +26,7 @@ use messaging::{
 };
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
-    Door, Error, HeardReports, Seals, Services, Turns, Wording,
+    Door, HeardReports, Seals, Services, Turns, Wording,
     live::Hub,
     ports::{Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
 };

@@ -60,7 +60,7 @@ struct Whole {
     postgres: bool,
 }
 
-const WHOLES: [Whole; 12] = [
+const WHOLES: [Whole; 13] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -95,6 +95,7 @@ const WHOLES: [Whole; 12] = [
         target: "chat",
         args: &[],
         site: false,
+        postgres: false,
     },
     live(
         "P1",

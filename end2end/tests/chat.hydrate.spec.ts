@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
 import { Model } from "./model";
-import { firstWorkspace, live, looks, signUp } from "./support";
+import { firstWorkspace, live, long, looks, signUp } from "./support";
 
 const HARBOUR = `The harbour has two quays and a long breakwater.
 
@@ -220,6 +220,30 @@ withModel("the chat loses nothing on a phone and on a large screen, in either th
   await ask(page, "Why does xylophone zebra qwerty?");
   await expect(turns(page).nth(3).getByText("Waiting for a new document")).toBeVisible();
   await looks(page, "chat-nothing");
+});
+
+test("an answer says what was not searched yet, and is asked for again by one click when that is ready", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  test.slow();
+  // It takes a while, so the question comes before it.
+  const text = Buffer.concat([Buffer.from("The zeppelin lands on the south quay at noon.\n\n"), long(30_000)]);
+  const sent = await page.request.post(`/api/workspaces/${workspace}/documents`, {
+    multipart: { file: { name: "zeppelin.txt", mimeType: "text/plain", buffer: text } },
+  });
+  expect(sent.status()).toBe(202);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await ask(page, QUESTION);
+  const turn = turns(page).first();
+  await expect(turn).toHaveAttribute("data-status", "completed");
+  await expect(turn).toContainText("1 document was still processing: the answer may be incomplete.");
+  await expect(turn.getByText("All of them are ready now.")).toBeVisible({ timeout: 90_000 });
+  await turn.getByRole("button", { name: "Ask again" }).click();
+  const second = turns(page).nth(1);
+  await expect(second).toHaveAttribute("data-status", "completed");
+  await expect(second).not.toContainText("still processing");
 });
 
 withModel("the chat is for the keyboard and for a phone", async ({ page, model, own }) => {

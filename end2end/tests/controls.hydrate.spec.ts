@@ -75,7 +75,8 @@ test("embedding is skipped by one click, of a document and of all the rest, and 
   await looks(page, "search-without-vectors");
 });
 
-test("buttons that were drawn anew wait while the link is down, and come back with it", async ({ page }) => {
+test("buttons that were drawn anew wait while the link is down, and come back with it", async ({ page, complaints }) => {
+  complaints.allow(/api\/status\/(events|changes|ws)/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);

@@ -93,8 +93,10 @@ test("buttons that were drawn anew wait while the link is down, and come back wi
   await live(page);
   await expect(resume).toBeEnabled();
   await expect(resume).not.toHaveAttribute("title");
-  await resume.click();
-  await expect(panel(page)).not.toHaveAttribute("data-status", "paused");
+  // Not to go on: it would take the processor from the tests behind this one.
+  await panel(page).getByText("Cancel…").click();
+  await panel(page).getByRole("button", { name: "Keep what is ready" }).click();
+  await expect(panel(page)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
 });
 
 test("a double click is one action, and one that is refused says why and can be tried again", async ({ page, complaints }) => {

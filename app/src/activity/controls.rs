@@ -11,7 +11,7 @@ use crate::{
 use domain::{
     Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, WorkspaceId,
     message::count,
-    status::{JobRequest, Priority},
+    status::{JobRequest, Priority, Processor},
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
@@ -72,9 +72,17 @@ pub fn Controls(
 ) -> impl IntoView {
     let jobs = RwSignal::from(Stores::expect().active());
     let is_alone = Memo::new(move |_| jobs.with(Vec::len) < 2);
+    let place = RwSignal::from(Stores::expect().workspace(workspace));
+    // The steps of outside workers are their own business.
+    let is_ours =
+        Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(|w| w.processor == Processor::Builtin)));
     let can = Memo::new(move |_| {
         let can = job.with(|j| j.as_ref().map(Can::of).unwrap_or_default());
-        Can { first: can.first && !is_alone.get(), ..can }
+        Can {
+            first: can.first && !is_alone.get(),
+            skip_embedding: can.skip_embedding && !named && is_ours.get(),
+            ..can
+        }
     });
     let fields = move || vec![("id", id.to_string()), ("workspace", workspace.to_string())];
     let cancel = move |keep: bool| {
@@ -93,7 +101,7 @@ pub fn Controls(
                 {can.first.then(|| view! { <Deed action=PutJobFirst::url() words="Do this first" fields=fields() name=name("Do this first") steers=true done /> })}
                 {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() name=name("Pause") steers=true done /> })}
                 {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() name=name("Resume") steers=true done /> })}
-                {(can.skip_embedding && !named).then(|| view! {
+                {can.skip_embedding.then(|| view! {
                     <Deed
                         action=SkipEmbeddingOfJob::url()
                         words="Skip embedding"

@@ -38,6 +38,7 @@ use domain::{
     rag::IndexedWith,
     resource::{CANCELLED, Page as List},
     shown::Shown,
+    status::Processor,
 };
 use leptos::{context::Provider, ev::SubmitEvent, html, prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::hooks::use_params_map;
@@ -113,6 +114,7 @@ fn Body(
     refused: StoredValue<FormState>,
 ) -> impl IntoView {
     let steps = RwSignal::from(Stores::expect().steps(id));
+    let is_ours = workspace.processor == Processor::Builtin;
     let paused = Live::expect().paused_reason();
     let shown = document_shown(id);
     let clock = expect_context::<WorkClock>().of(shown);
@@ -150,7 +152,7 @@ fn Body(
             </header>
             {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
             <Trouble document />
-            <Controls id document />
+            <Controls id document is_ours />
             <About id document />
             <Content id document />
             <section class="section" aria-labelledby="steps-title">
@@ -223,9 +225,10 @@ impl Over {
 
 const WITHOUT_VECTORS: &str = "It becomes ready now, and is found by its words alone";
 
-/// The buttons of a document, as far as its state allows them.
+/// The buttons of a document, as far as its state allows them. `is_ours`: no outside worker has it, whose steps are its own
+/// business.
 #[component]
-fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoView {
+fn Controls(id: DocumentId, document: RwSignal<Option<Document>>, is_ours: bool) -> impl IntoView {
     let stores = Stores::expect();
     let shown = document_shown(id);
     let can = Memo::new(move |_| {
@@ -245,7 +248,7 @@ fn Controls(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoVi
                 is_paused || pausing,
                 goes_on,
                 d.status == DocumentStatus::Failed && ended,
-                goes_on && d.step == Some(Step::CreatingEmbeddings),
+                goes_on && is_ours && d.step == Some(Step::CreatingEmbeddings),
             )
         })
     });

@@ -240,6 +240,12 @@ pub const fn refused(processor: Processor, status: WorkspaceStatus) -> Option<pr
     }
 }
 
+/// Why there is nothing to leave out of an outside worker's work.
+pub const NOT_EMBEDDED_HERE: provision::Refusal = provision::Refusal {
+    code: "external_workspace",
+    sentence: "An outside worker processes this workspace; whether it embeds is its own business.",
+};
+
 /// Why documents of an external workspace are not indexed anew here.
 pub const NOT_INDEXED_HERE: provision::Refusal = provision::Refusal {
     code: "external_workspace",

@@ -2,8 +2,10 @@
 
 use crate::{Error, Result, Services, ports::StoreError};
 use domain::{
-    DocumentId, FieldErrors, Job, JobId, UserId, Workspace, WorkspaceId,
+    DocumentId, FieldErrors, Job, JobId, PhaseName, UserId, Workspace, WorkspaceId,
     ingest::control::{Control, DocumentControl, Retry, RetryScope, Stop},
+    report::NOT_EMBEDDED_HERE,
+    status::Processor,
 };
 use std::time::Duration;
 
@@ -20,8 +22,13 @@ impl Services {
     /// # Errors
     /// 404 also when it is somebody else's; 409 with what is allowed when it cannot be done from where the job is.
     pub async fn control_job(&self, user: UserId, id: JobId, control: Control) -> Result<Job> {
-        if let Control::Retry(retry) = &control {
-            check(retry)?;
+        match &control {
+            Control::Retry(retry) => check(retry)?,
+            Control::CancelPhase(PhaseName::Embedding) => {
+                let job = self.job(user, id).await?;
+                self.embeds_here(user, job.kb_id).await?;
+            }
+            _ => {}
         }
         self.jobs.control(user, id, control, self.clock.now()).await.map_err(|e| missing(e, "job"))
     }
@@ -36,8 +43,20 @@ impl Services {
         id: DocumentId,
         control: DocumentControl,
     ) -> Result<Job> {
+        if control == DocumentControl::SkipEmbedding {
+            let document = self.document(user, id).await?;
+            self.embeds_here(user, document.workspace_id).await?;
+        }
         let now = self.clock.now();
         self.jobs.control_document(user, id, control, now).await.map_err(|e| missing(e, "document"))
+    }
+
+    /// What an outside worker does would go on, whatever were said of it.
+    async fn embeds_here(&self, user: UserId, workspace: WorkspaceId) -> Result<()> {
+        match self.workspace(user, workspace).await?.processor {
+            Processor::Builtin => Ok(()),
+            Processor::External => Err(NOT_EMBEDDED_HERE.into()),
+        }
     }
 
     /// Runs one document again: an attempt of its job with nothing else in it.

@@ -174,8 +174,8 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back_and_a_retry_does_the_rest
     }
 }
 
-#[tokio::test]
-async fn a_pause_ends_a_unit_that_hangs_and_one_document_can_be_controlled_alone() {
+/// A workspace whose documents come as far as their embedding, and stay there for as long as the model hangs.
+async fn at_a_model_that_hangs() -> (Embeddings, Server, Client, String) {
     let embeddings = Embeddings::start().await;
     let server =
         Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
@@ -185,6 +185,12 @@ async fn a_pause_ends_a_unit_that_hangs_and_one_document_can_be_controlled_alone
     let saved = ada.send(ada.request("PUT", &path).json(&json!({ "embedding_model": "words-embed" }))).await;
     assert_eq!(saved.status, 200, "{saved:?}");
     embeddings.how.hangs.store(true, Ordering::SeqCst);
+    (embeddings, server, ada, workspace)
+}
+
+#[tokio::test]
+async fn a_pause_ends_a_unit_that_hangs_and_one_document_can_be_controlled_alone() {
+    let (embeddings, _server, ada, workspace) = at_a_model_that_hangs().await;
     let files: [(&str, &[u8]); 2] = [("a.txt", b"A lantern."), ("b.txt", b"A bridge.")];
     let (id, documents) = upload(&ada, &workspace, &files).await;
     eventually("both are at the model", async || {
@@ -238,15 +244,7 @@ async fn a_pause_ends_a_unit_that_hangs_and_one_document_can_be_controlled_alone
 /// Of a job's failures, those of one phase alone, and the embedding of a whole job.
 #[tokio::test]
 async fn what_failed_in_one_phase_is_retried_alone_and_a_job_does_without_its_embedding() {
-    let embeddings = Embeddings::start().await;
-    let server =
-        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
-    let ada = server.user("ada").await;
-    let workspace = ada.first_workspace().await;
-    let path = format!("/api/workspaces/{workspace}/rag-config");
-    let saved = ada.send(ada.request("PUT", &path).json(&json!({ "embedding_model": "words-embed" }))).await;
-    assert_eq!(saved.status, 200, "{saved:?}");
-    embeddings.how.hangs.store(true, Ordering::SeqCst);
+    let (_embeddings, _server, ada, workspace) = at_a_model_that_hangs().await;
     let files: [(&str, &[u8]); 2] = [("a.txt", b"A lantern."), ("broken.pdf", b"%PDF-1.4 broken")];
     let (id, documents) = upload(&ada, &workspace, &files).await;
     let [a, broken] = [&documents[0], &documents[1]];

@@ -71,6 +71,10 @@ async fn an_outside_worker_takes_a_document_from_its_first_step_to_its_end() {
     let running = o.job(&job).await;
     assert_eq!((&running["status"], &running["phase"]), (&json!("running"), &json!("loading")));
     assert!(running["started_at"].is_string());
+    for path in [format!("/api/jobs/{job}"), format!("/api/documents/{document}")] {
+        // The worker would go on with it.
+        o.ada.post(&format!("{path}/skip-embedding"), json!({})).await.problem(409, "external_workspace");
+    }
     assert_eq!(running["queue_position"], Value::Null, "it waits in no queue of the built-in workers");
 
     let more = json!({

@@ -1,11 +1,12 @@
 //! The vectors of workspaces in memory, searched exactly: a cache that is used only while its `index_version` is the
 //! workspace's.
 
+use crate::fusion::Ranked;
 use domain::{ChunkId, WorkspaceId};
 use services::ports::StoredVector;
 use std::{
     cmp::Ordering,
-    collections::{BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -53,9 +54,13 @@ impl Cached {
         self.bare
     }
 
-    /// Whether the passage has a vector of any model.
-    pub(crate) fn has(&self, id: &ChunkId) -> bool {
-        self.groups.iter().any(|group| group.ids.contains(id))
+    /// Keeps those of the passages that have no vector.
+    pub(crate) fn keep_bare(&self, found: &mut Ranked) {
+        let mut bare: HashSet<ChunkId> = found.iter().map(|(id, _)| *id).collect();
+        for id in self.groups.iter().flat_map(|group| &group.ids) {
+            bare.remove(id);
+        }
+        found.retain(|(id, _)| bare.contains(id));
     }
 
     fn bytes(&self) -> usize {
@@ -225,6 +230,9 @@ mod tests {
             7,
         );
         assert_eq!(cached.bare(), 3);
+        let mut found = vec![(id(1), 0.9), (id(7), 0.8), (id(4), 0.7), (id(8), 0.6)];
+        cached.keep_bare(&mut found);
+        assert_eq!(found, [(id(7), 0.8), (id(8), 0.6)]);
         let ids = |model| cached.nearest(model, &[0.0, 1.0], 9).into_iter().map(|f| f.0).collect::<Vec<_>>();
         assert_eq!(ids("new"), [id(3), id(2)]);
         assert_eq!(ids("old"), [id(1)]);

@@ -78,8 +78,9 @@ impl Retrieval {
         let mut found = Found::default();
         match config.retriever_type {
             RetrieverType::Vector => {
-                let vector = self.by_vector(question, alone, &mut found.warnings).await?;
-                found.keyword = self.by_words_alone(question, wide, &mut found.warnings).await?;
+                let cached = self.cached(workspace).await?;
+                let vector = self.by_vector(question, &cached, alone, &mut found.warnings).await?;
+                found.keyword = self.by_words_alone(question, &cached, wide, &mut found.warnings).await?;
                 if let Some(keyword) = &found.keyword {
                     found.order = fuse(&[&vector, keyword], alone);
                     found.fused = Some(found.order.clone());
@@ -94,16 +95,18 @@ impl Retrieval {
                 found.keyword = Some(keyword);
             }
             RetrieverType::Hybrid => {
-                let vector = self.by_vector(question, wide, &mut found.warnings).await?;
+                let cached = self.cached(workspace).await?;
+                let vector = self.by_vector(question, &cached, wide, &mut found.warnings).await?;
                 let keyword = self.by_keyword(workspace, text, wide).await?;
-                say_bare(&*self.cached(workspace).await?, &mut found.warnings);
+                say_bare(&cached, &mut found.warnings);
                 found.order = fuse(&[&vector, &keyword], alone);
                 (found.vector, found.keyword) = (Some(vector), Some(keyword));
                 found.fused = Some(found.order.clone());
             }
             RetrieverType::Graph => {
-                let vector = self.by_vector(question, wide, &mut found.warnings).await?;
-                found.keyword = self.by_words_alone(question, wide, &mut found.warnings).await?;
+                let cached = self.cached(workspace).await?;
+                let vector = self.by_vector(question, &cached, wide, &mut found.warnings).await?;
+                found.keyword = self.by_words_alone(question, &cached, wide, &mut found.warnings).await?;
                 let mut lists = vec![&vector];
                 lists.extend(&found.keyword);
                 match graph::find(&*self.index, workspace, text, wide).await? {
@@ -134,7 +137,8 @@ impl Retrieval {
             // What only the other order knows gets its chance as well.
             let other = match config.retriever_type {
                 RetrieverType::Keyword => {
-                    match self.by_vector(question, wide, &mut found.warnings).await {
+                    let cached = self.cached(workspace).await?;
+                    match self.by_vector(question, &cached, wide, &mut found.warnings).await {
                         Ok(vector) => found.vector = Some(vector),
                         Err(RetrieveError::Embed(error)) => {
                             tracing::warn!(workspace_id = %workspace, %error, "no order anew was made");
@@ -233,26 +237,26 @@ impl Retrieval {
     async fn by_words_alone(
         &self,
         question: &Question,
+        cached: &Cached,
         k: usize,
         warnings: &mut Vec<Warning>,
     ) -> Result<Option<Ranked>, StoreError> {
-        let cached = self.cached(question.workspace).await?;
-        if !say_bare(&cached, warnings) {
+        if !say_bare(cached, warnings) {
             return Ok(None);
         }
         let mut found = self.by_keyword(question.workspace, &question.text, k).await?;
-        found.retain(|(id, _)| !cached.has(id));
+        cached.keep_bare(&mut found);
         Ok(Some(found))
     }
 
     async fn by_vector(
         &self,
         question: &Question,
+        cached: &Arc<Cached>,
         k: usize,
         warnings: &mut Vec<Warning>,
     ) -> Result<Ranked, RetrieveError> {
         let workspace = question.workspace;
-        let cached = self.cached(workspace).await?;
         let wanted = question.config.embedding_model.as_str();
         let mut lists: Vec<Ranked> = vec![];
         for model in cached.models() {

@@ -8,6 +8,8 @@
 //! and through InsightHub, by as many at once; the difference of the two p99 is what InsightHub adds. An answer that is not
 //! the model's own, word for word, ends the bench.
 
+mod fresh;
+
 use axum::{Router, body::Body, http::header, response::IntoResponse, routing::post};
 use futures::{StreamExt, future::try_join_all, stream};
 use measure::{Asked, Failure, report, server::Server, stats};
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use std::{
     fmt::Write,
     path::Path,
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 use tokio::net::TcpListener;
@@ -122,12 +124,8 @@ struct Person {
 impl Person {
     async fn new(server: Server) -> Result<Self, Failure> {
         let path = |path: &str| format!("{}{path}", server.base);
-        let form = json!({ "username": "ada", "email": "ada@example.org", "password": "Correct1horse" });
         let nobody = Client::builder().no_proxy().build()?;
-        let made = nobody.post(path("/api/auth/signup")).json(&form).send().await?.error_for_status()?;
-        let cookies = made.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let mut pairs = cookies.filter_map(|cookie| cookie.split(';').next());
-        let session = pairs.find(|pair| pair.starts_with("insighthub_session=")).ok_or("no session")?;
+        let session = fresh::sign_up(&nobody, &server.base, "Correct1horse").await?;
         let headers = [(header::COOKIE, session.parse()?)].into_iter().collect();
         let http = Client::builder().no_proxy().default_headers(headers).build()?;
         let list: Value = http.get(path("/api/workspaces")).send().await?.json().await?;
@@ -203,16 +201,6 @@ async fn model() -> Result<String, Failure> {
     Ok(address)
 }
 
-/// A server with an empty database of its own.
 fn start(dir: &Path, model: &str) -> Result<Server, Failure> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-    command
-        .arg("serve")
-        .current_dir(dir)
-        .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-        .env("INSIGHTHUB_DATA_DIR", dir)
-        .env("INSIGHTHUB_LOG", "error")
-        .env("LLM_URL", model)
-        .env("LLM_MODEL", "words");
-    Server::start(&mut command)
+    Server::start(fresh::insighthub(dir).env("LLM_URL", model).env("LLM_MODEL", "words"))
 }

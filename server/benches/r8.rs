@@ -9,6 +9,7 @@
 
 #[path = "r1/embedder.rs"]
 mod embedder;
+mod fresh;
 
 use embedder::{Embedder, MODEL};
 use measure::{Asked, Failure, dice::Dice, report, server::Server, stats::Ratio};
@@ -17,7 +18,7 @@ use serde_json::{Value, json};
 use std::{
     fmt::Write,
     path::Path,
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -85,12 +86,8 @@ struct Owner {
 impl Owner {
     async fn new(server: Server) -> Result<Self, Failure> {
         let http = Client::builder().no_proxy().build()?;
-        let form = json!({ "username": "ada", "email": "ada@example.org", "password": "Correct1horse" });
-        let made = http.post(format!("{}/api/auth/signup", server.base)).json(&form).send().await?;
-        let cookies = made.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
-        let mut pairs = cookies.filter_map(|cookie| cookie.split(';').next());
-        let session = pairs.find(|pair| pair.starts_with("insighthub_session=")).ok_or("no session")?;
-        let mut owner = Self { cookie: session.to_owned(), server, http, workspace: String::new() };
+        let cookie = fresh::sign_up(&http, &server.base, "Correct1horse").await?;
+        let mut owner = Self { cookie, server, http, workspace: String::new() };
         let list = owner.ask(Method::GET, "/api/workspaces", StatusCode::OK).await?;
         owner.workspace = list["items"][0]["id"].as_str().ok_or("no workspace")?.to_owned();
         let path = format!("{}/api/workspaces/{}/rag-config", owner.server.base, owner.workspace);
@@ -180,15 +177,6 @@ fn text(round: usize) -> Vec<u8> {
     words.collect::<Vec<_>>().join(" ").into_bytes()
 }
 
-/// A server with an empty database of its own.
 fn start(dir: &Path, embedder: &str) -> Result<Server, Failure> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-    command
-        .arg("serve")
-        .current_dir(dir)
-        .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-        .env("INSIGHTHUB_DATA_DIR", dir)
-        .env("INSIGHTHUB_LOG", "error")
-        .env("EMBEDDINGS_URL", embedder);
-    Server::start(&mut command)
+    Server::start(fresh::insighthub(dir).env("EMBEDDINGS_URL", embedder))
 }

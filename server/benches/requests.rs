@@ -7,6 +7,8 @@
 //!
 //! A case can be had again by its number: `--only TARGET --seed N --count 1`.
 
+mod fresh;
+
 use futures::{SinkExt, StreamExt};
 use http::HeaderValue;
 use measure::{Asked, Failure, change::changed, dice::Dice, server::Server};
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use std::{
     fs::{self, File},
     path::Path,
-    process::{Command, ExitCode},
+    process::ExitCode,
     time::Duration,
 };
 use tokio::{
@@ -254,16 +256,8 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
 }
 
 fn start(dir: &Path, log: &Path) -> Result<Server, Failure> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-    command
-        .arg("serve")
-        .current_dir(dir)
-        .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-        .env("INSIGHTHUB_DATA_DIR", dir.join("data"))
-        .env("INSIGHTHUB_LOG", "error")
-        .env("INSIGHTHUB_CRAWL_ALLOW", "127.0.0.0/8")
-        .stderr(File::create(log)?);
-    Server::start(&mut command)
+    let mut command = fresh::insighthub(dir);
+    Server::start(command.env("INSIGHTHUB_CRAWL_ALLOW", "127.0.0.0/8").stderr(File::create(log)?))
 }
 
 /// Somebody who is signed in, with something to name in requests.
@@ -279,11 +273,7 @@ struct There {
 impl There {
     async fn new(base: &str) -> Result<Self, Failure> {
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let form = json!({ "username": "ada", "email": "ada@example.org", "password": "Correct1horse" });
-        let made =
-            http.post(format!("{base}/api/auth/signup")).json(&form).send().await?.error_for_status()?;
-        let cookie = made.headers().get("set-cookie").and_then(|v| v.to_str().ok()).ok_or("no cookie")?;
-        let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+        let cookie = fresh::sign_up(&http, base, "Correct1horse").await?;
         let all: Value =
             http.get(format!("{base}/api/workspaces")).header("cookie", &cookie).send().await?.json().await?;
         let own = all["items"][0]["id"].as_str().ok_or("no workspace of their own")?.to_owned();

@@ -7,23 +7,21 @@
 //!
 //! The slowest round counts. All is asked of one server: of several, see `docs/BENCHMARKS.md`.
 
+mod fresh;
+
+use fresh::{EMAIL, session_of};
 use futures::{SinkExt, StreamExt};
 use http::{HeaderValue, header};
 use measure::{Asked, Failure, report, server::Server, stats::Ratio};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
-use std::{
-    path::Path,
-    process::{Command, ExitCode},
-    time::Instant,
-};
+use std::{process::ExitCode, time::Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
     WebSocketStream, client_async,
     tungstenite::{Message, client::IntoClientRequest},
 };
 
-const EMAIL: &str = "ada@example.org";
 const PASSWORDS: [&str; 2] = ["Correct1horse", "Better2horses"];
 /// Milliseconds.
 const GOAL: f64 = 1_000.0;
@@ -37,11 +35,10 @@ async fn measured(asked: &Asked) -> Result<String, Failure> {
     let smoke = asked.has("--smoke");
     let rounds = asked.number("--rounds", if smoke { 2_usize } else { 40 })?;
     let dir = tempfile::tempdir()?;
-    let server = start(dir.path())?;
+    let server = Server::start(&mut fresh::insighthub(dir.path()))?;
     let (http, base) = (Client::builder().no_proxy().no_gzip().no_brotli().build()?, server.base.clone());
-    let form = json!({ "username": "ada", "email": EMAIL, "password": PASSWORDS[0] });
-    let made = http.post(format!("{base}/api/auth/signup")).json(&form).send().await?.error_for_status()?;
-    let mut own = Browser { cookie: cookie_of(&made)?, http, base };
+    let cookie = fresh::sign_up(&http, &base, PASSWORDS[0]).await?;
+    let mut own = Browser { cookie, http, base };
     let mut password = 0;
     let mut took = vec![];
     for round in 0..rounds {
@@ -79,7 +76,7 @@ impl Browser {
     async fn another(&self, password: &str) -> Result<Self, Failure> {
         let form = json!({ "email": EMAIL, "password": password });
         let answer = self.http.post(format!("{}/api/auth/login", self.base)).json(&form).send().await?;
-        let cookie = cookie_of(&answer.error_for_status()?)?;
+        let cookie = session_of(&answer.error_for_status()?)?;
         Ok(Self { cookie, http: self.http.clone(), base: self.base.clone() })
     }
 
@@ -95,17 +92,9 @@ impl Browser {
     async fn change_password(&mut self, current: &str, new: &str) -> Result<(), Failure> {
         let form = json!({ "current_password": current, "new_password": new });
         let request = self.ask(Client::post, "/api/auth/change-password").json(&form);
-        self.cookie = cookie_of(&request.send().await?.error_for_status()?)?;
+        self.cookie = session_of(&request.send().await?.error_for_status()?)?;
         Ok(())
     }
-}
-
-/// The session's cookie, of those that an answer sets.
-fn cookie_of(answer: &Response) -> Result<String, Failure> {
-    let cookies = answer.headers().get_all(header::SET_COOKIE).iter().filter_map(|v| v.to_str().ok());
-    let pairs = cookies.filter_map(|cookie| cookie.split(';').next());
-    let session = pairs.into_iter().find(|pair| pair.starts_with("insighthub_session="));
-    session.map(str::to_owned).ok_or_else(|| "no session".into())
 }
 
 /// All that a session can have open.
@@ -167,16 +156,4 @@ async fn connections(browser: &Browser) -> Result<u64, Failure> {
     let text = browser.ask(Client::get, "/metrics").send().await?.text().await?;
     let line = text.lines().find_map(|line| line.strip_prefix("insighthub_live_connections "));
     Ok(line.ok_or("the metric is missing")?.parse()?)
-}
-
-/// A server with an empty database of its own.
-fn start(dir: &Path) -> Result<Server, Failure> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-    command
-        .arg("serve")
-        .current_dir(dir)
-        .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-        .env("INSIGHTHUB_DATA_DIR", dir)
-        .env("INSIGHTHUB_LOG", "error");
-    Server::start(&mut command)
 }

@@ -157,6 +157,24 @@ withModel("steps and text are shown as they come, and Stop keeps what there is",
   await expect(turns(page).nth(1)).toHaveAttribute("data-status", "completed");
 });
 
+withModel("an answer goes on after its stream was answered by something else", async ({ page, model, own, complaints }) => {
+  complaints.allow(/502|EventSource/);
+  await chatAt(page, own);
+  model.answers = [["On the north ", { gate: 1 }, "quay, ", { gate: 2 }, "at its end."]];
+  // As a balancer does while its server is away: the browser gives up on that.
+  await page.route("**/v1/chat/turns/*/stream*", (route) => route.fulfill({ status: 502, body: "bad gateway" }), { times: 1 });
+  await ask(page, QUESTION);
+  const text = turns(page).first().locator(".answer");
+  await expect(text).toHaveText("On the north");
+  model.open(1);
+  await expect(text).toHaveText("On the north quay,");
+  model.open(2);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  await expect(field(page)).toBeEnabled();
+  await ask(page, "And then?");
+  await expect(turns(page)).toHaveCount(2);
+});
+
 withModel("after a reload in the middle of it the same answer goes on", async ({ page, model, own }) => {
   await chatAt(page, own);
   model.answers = [["On the north ", { gate: 1 }, "quay, ", { gate: 2 }, "at its end."]];

@@ -22,7 +22,7 @@ pub enum Command {
     },
     /// Bring the database to this version's shape, and stop. With --from and --to, move an installation instead.
     Migrate {
-        /// The SQLite database to be moved, sqlite:…, whose server has to be stopped. It stays as it is.
+        /// The SQLite database to be moved, sqlite:…, whose server has to be stopped. It is brought to the shape of this version first.
         #[arg(long, requires = "to")]
         from: Option<String>,
         /// The PostgreSQL database that gets everything, postgres://…; it has to be empty.

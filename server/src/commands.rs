@@ -9,6 +9,7 @@ use services::{
     Client, Error, SignUp,
     check::{Done, Finding},
 };
+use std::path::{Path, PathBuf};
 
 /// `insighthub migrate`.
 pub async fn migrate(config: Config) -> Result<(), StartError> {
@@ -20,9 +21,9 @@ pub async fn migrate(config: Config) -> Result<(), StartError> {
 
 /// `insighthub migrate --from sqlite:… --to postgres://…`. The files stay where they are, in the data directory.
 pub async fn move_installation(config: Config, from: String, to: String) -> Result<(), StartError> {
-    make_data_dir(&config)?;
-    // A server that still runs on the old database holds this.
-    let old = Config { database_url: from, ..config };
+    // A server that still runs on the old database holds the lock beside it, whatever folder is set here.
+    let data_dir = folder_of(&from).unwrap_or_else(|| config.data_dir.clone());
+    let old = Config { database_url: from, data_dir, ..config };
     let _lock = lock(&old)?;
     let moved = storage::move_installation(&old.database_url, &to).await;
     let moved = moved.map_err(|e| StartError::Refused(e.to_string()))?;
@@ -32,6 +33,14 @@ pub async fn move_installation(config: Config, from: String, to: String) -> Resu
     println!("everything is on the other side and was compared row by row");
     println!("set DATABASE_URL to it and start again; the files stay in {}", old.data_dir.display());
     Ok(())
+}
+
+/// Where the file of an SQLite database lies that is there.
+fn folder_of(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path).split('?').next()?;
+    let file = Path::new(path).canonicalize().ok()?;
+    file.parent().map(Path::to_owned)
 }
 
 /// `insighthub check`. An error when something is left that is not as it should be.

@@ -20,7 +20,8 @@ pub(crate) fn html(answer: &str, sources: usize, anchor: &str) -> String {
         }
     }
     let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH;
-    let mut page = Page { out: String::new(), open: vec![], deep: 0, anchor, links: vec![], in_head: false };
+    let out = String::new();
+    let mut page = Page { out, open: vec![], deep: 0, anchor, sources, links: vec![], in_head: false };
     for event in TextMergeStream::new(Parser::new_ext(&marked, options)) {
         page.take(event);
     }
@@ -33,6 +34,7 @@ struct Page<'a> {
     open: Vec<Option<&'static str>>,
     deep: usize,
     anchor: &'a str,
+    sources: usize,
     /// Addresses of the links that are open, each with the place at which its words begin.
     links: Vec<(String, usize)>,
     in_head: bool,
@@ -165,7 +167,8 @@ impl Page<'_> {
             rest = &rest[at + OPEN.len_utf8()..];
             let Some(end) = rest.find(CLOSE) else { continue };
             let number = &rest[..end];
-            if !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()) {
+            // Markdown can spell the marks in ways of its own, and put another number between them.
+            if number.parse().is_ok_and(|n: usize| (1..=self.sources).contains(&n)) {
                 self.out.push_str(&format!(
                     "<a class=\"answer-cite\" href=\"#{}-{number}\" rel=\"external\" aria-label=\"Source {number}\">{number}</a>",
                     self.anchor

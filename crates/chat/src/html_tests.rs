@@ -114,6 +114,14 @@ fn markdown_is_shown_and_citations_lead_to_their_sources() {
 }
 
 #[test]
+fn what_spells_a_citation_in_a_way_of_its_own_names_no_source_that_is_not_there() {
+    for odd in ["&#xe000;99&#xe001;", "&#57344;2&#57345;", "&#xe000;&#xe001;", "&#xe000;-1&#xe001;"] {
+        let out = html(&format!("See {odd}."), 1, "s");
+        assert!(!out.contains("answer-cite"), "{odd}: {out}");
+    }
+}
+
+#[test]
 fn of_a_link_the_words_and_the_address_are_shown() {
     assert_eq!(
         html("[here](http://a.example/?q=1&b)", 0, "s"),

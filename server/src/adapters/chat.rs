@@ -4,14 +4,12 @@
 use super::openai;
 use async_trait::async_trait;
 use domain::message::FILE;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::json;
 use services::ports::{Wordless, Wordsmith};
 use std::{fmt, str::FromStr, time::Duration};
 
-/// A server on another network is there within this time, or it is not there.
-const CONNECT: Duration = Duration::from_secs(3);
 /// For the whole answer; well below the pause before the next try.
 const ANSWER: Duration = Duration::from_secs(30);
 /// Of the answer that is read, in bytes: a sentence with what goes around it.
@@ -75,16 +73,7 @@ impl ChatModel {
     /// # Errors
     /// A sentence, when the client cannot be made.
     pub fn new(server: ChatServer) -> Result<Self, String> {
-        // Without redirects: the key is for this server alone.
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .timeout(ANSWER)
-            .redirect(redirect::Policy::none())
-            .no_gzip()
-            .no_brotli()
-            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| format!("the client for LLM_URL could not be made: {e}"))?;
+        let http = openai::client("LLM_URL")?;
         Ok(Self { server, http })
     }
 
@@ -99,7 +88,7 @@ impl ChatModel {
             "temperature": 0.3,
             "stream": false,
         });
-        let request = self.http.post(self.server.url()).json(&body);
+        let request = self.http.post(self.server.url()).timeout(ANSWER).json(&body);
         let request = match &self.server.key {
             Some(key) => request.bearer_auth(key),
             None => request,

@@ -1,6 +1,6 @@
 //! Where servers with the interface of OpenAI are, as operators write it.
 
-use reqwest::{Response, Url, header::RETRY_AFTER};
+use reqwest::{Client, Response, Url, header::RETRY_AFTER, redirect};
 use std::time::Duration;
 
 /// What is said of what is no address.
@@ -19,6 +19,21 @@ pub(super) fn base(text: &str, call: &str) -> Result<Url, &'static str> {
     let path = if path.ends_with("/v1") { format!("{path}/") } else { format!("{path}/v1/") };
     base.set_path(&path);
     Ok(base)
+}
+
+/// A server on another network is there within this time, or it is not there.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// Asks the server that the setting names. Without redirects: the key is for that server alone. Unpacked: a compressor
+/// would gather words.
+pub(super) fn client(setting: &str) -> Result<Client, String> {
+    let client = Client::builder()
+        .connect_timeout(CONNECT)
+        .redirect(redirect::Policy::none())
+        .no_gzip()
+        .no_brotli()
+        .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")));
+    client.build().map_err(|e| format!("the client for {setting} could not be made: {e}"))
 }
 
 /// For how long a server asks to be left alone; a date it may name instead is not read.

@@ -4,7 +4,7 @@
 
 use super::openai;
 use async_trait::async_trait;
-use reqwest::{Client, StatusCode, Url, redirect};
+use reqwest::{Client, StatusCode, Url};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use services::ports::{CrossEncoder, RerankError};
@@ -14,8 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server on another network is there within this time, or it is not there.
-const CONNECT: Duration = Duration::from_secs(3);
 /// For the order of a question: a person waits for it.
 const ANSWER: Duration = Duration::from_secs(15);
 /// For a first word, by which it is told whether it is there.
@@ -102,15 +100,7 @@ impl RemoteReranker {
     /// # Errors
     /// A sentence, when the client cannot be made.
     pub fn new(server: RerankServer) -> Result<Self, String> {
-        // Without redirects: the key is for this server alone.
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .redirect(redirect::Policy::none())
-            .no_gzip()
-            .no_brotli()
-            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| format!("the client for RERANK_URL could not be made: {e}"))?;
+        let http = openai::client("RERANK_URL")?;
         Ok(Self { server, http, found: tokio::sync::Mutex::default() })
     }
 

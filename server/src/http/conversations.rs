@@ -3,6 +3,7 @@
 use super::{
     AppState,
     chat::own,
+    documents::attachment,
     extract::{CommandId, Json, Params},
     problem::{ApiError, ApiResult},
     session::Allowed,
@@ -16,7 +17,6 @@ use domain::{
     chat::{Conversation, ConversationId, StatusEntry, Turn},
 };
 use http::{HeaderValue, StatusCode, header};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, Serialize};
 use services::{Caller, Format};
 use utoipa::ToSchema;
@@ -182,13 +182,9 @@ pub async fn export(
         _ => return Err(ApiError::field("format", "Use one of md, json.")),
     };
     let file = app.services().export_conversation(user, &id, format).await?;
-    let name = utf8_percent_encode(&file.filename, NON_ALPHANUMERIC).to_string();
     let mut response = Response::new(file.text.into());
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    // Percent signs, letters and digits.
-    if let Ok(value) = HeaderValue::from_str(&format!("attachment; filename*=UTF-8''{name}")) {
-        headers.insert(header::CONTENT_DISPOSITION, value);
-    }
+    headers.insert(header::CONTENT_DISPOSITION, attachment(&file.filename));
     Ok(response)
 }

@@ -221,7 +221,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// `Content-Disposition` with the name twice: for old clients in ASCII, and whole.
-fn attachment(filename: &str) -> HeaderValue {
+pub(super) fn attachment(filename: &str) -> HeaderValue {
     let ascii: String = filename
         .chars()
         .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })

@@ -216,7 +216,11 @@ async fn news(
 ) -> ApiResult<Vec<Bytes>> {
     loop {
         match connection.next().await.map_err(services::Error::from)? {
-            Outgoing::Frames(frames) => return Ok(frames),
+            Outgoing::Frames(frames) => {
+                // The end of a session and what is told of it are one commit: whoever reads the one can see the other.
+                still_allowed(app, who, token).await?;
+                return Ok(frames);
+            }
             Outgoing::GoingAway => return Ok(vec![]),
             Outgoing::SessionEnded => return Err(Problem::unauthorized().into()),
             Outgoing::Unsure => still_allowed(app, who, token).await?,

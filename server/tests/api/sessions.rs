@@ -13,8 +13,6 @@ pub struct Streams {
     socket: Socket,
     events: Events,
     poll: JoinHandle<Answer>,
-    /// By whom and how it was asked.
-    asked: (Client, String),
 }
 
 impl Streams {
@@ -26,14 +24,11 @@ impl Streams {
         events.next().await.expect("the welcome");
         let epoch = welcome["epoch"].as_str().expect("an epoch");
         let path = format!("/api/status/changes?epoch={epoch}&after={}&wait=25", welcome["seq"]);
-        let asked = (client.clone(), path);
-        let poll = tokio::spawn({
-            let (client, path) = asked.clone();
-            async move { client.get(&path).await }
-        });
+        let client_of_poll = client.clone();
+        let poll = tokio::spawn(async move { client_of_poll.get(&path).await });
         let open = async || (connections(client).await >= before + 3).then_some(());
         eventually("all three are open", open).await;
-        Self { socket, events, poll, asked }
+        Self { socket, events, poll }
     }
 
     /// Waits until each was ended by the server, in its own way, which has to be at once.
@@ -44,12 +39,7 @@ impl Streams {
     async fn ends(&mut self) {
         assert_eq!(self.socket.close_code().await, 4401);
         while self.events.next().await.is_some() {}
-        let mut answer = (&mut self.poll).await.expect("an answer");
-        if answer.status == 200 {
-            // What changed with the end came a moment before the word of it. Whoever asks on is refused.
-            let (client, path) = &self.asked;
-            answer = client.get(path).await;
-        }
+        let answer = (&mut self.poll).await.expect("an answer");
         answer.problem(401, "unauthorized");
     }
 }

@@ -80,6 +80,8 @@ pub struct Here {
     pub talks: RwSignal<Vec<TalkLine>>,
     pub rows: RwSignal<Vec<Row>>,
     pub has_model: bool,
+    /// These are earlier questions; the newest stand on another page.
+    is_past: bool,
     /// The list of turns, which scrolls by itself.
     list: NodeRef<html::Div>,
     /// The reader is at the end, and stays there.
@@ -122,7 +124,7 @@ impl Here {
 
     /// Whether nothing was asked after it.
     pub fn is_last(self, id: &str) -> bool {
-        self.rows.with_untracked(|rows| rows.last().is_some_and(|(last, _)| last == id))
+        !self.is_past && self.rows.with_untracked(|rows| rows.last().is_some_and(|(last, _)| last == id))
     }
 
     /// Something grew: whoever read its end goes on reading it, and nobody else is moved. The last question stays in sight
@@ -175,6 +177,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState) -> impl IntoView {
         talks: RwSignal::new(talks),
         rows: RwSignal::new(rows),
         has_model,
+        is_past,
         list: NodeRef::new(),
         at_end: RwSignal::new(true),
     };
@@ -229,7 +232,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState) -> impl IntoView {
                     />
                     {is_past.then(|| view! { <a class="link" href=whole>"To the newest questions"</a> })}
                 </div>
-                <AskForm start />
+                {(!is_past).then(|| view! { <AskForm start /> })}
             </section>
         </div>
     }

@@ -1,21 +1,25 @@
-//! Following an answer as it is made. The browser reconnects by itself and says what it had last, so after a cut nothing is
-//! missing and nothing comes twice; the last message closes the stream.
+//! Following an answer as it is made. After a cut the browser reconnects by itself and says what it had last, so nothing is
+//! missing and nothing comes twice; where it gives up, since it was answered by something else than a stream, the page is told.
+//! The last message closes the stream.
 
 use leptos::prelude::*;
 use serde_json::Value;
+use std::rc::Rc;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{EventSource, MessageEvent};
 
 /// A stream that is open; dropping it closes it.
 pub struct Stream {
     source: EventSource,
-    // Kept alive as long as the source may call it.
+    // Kept alive as long as the source may call them.
     _message: Closure<dyn FnMut(MessageEvent)>,
+    _error: Closure<dyn FnMut()>,
 }
 
 impl Drop for Stream {
     fn drop(&mut self) {
         self.source.set_onmessage(None);
+        self.source.set_onerror(None);
         self.source.close();
     }
 }
@@ -26,7 +30,7 @@ pub enum Told {
     Step { name: String, words: String, at: i64 },
     /// The answer so far, as HTML that the server made safe.
     Html(String),
-    /// It has ended; what became of it is to be read.
+    /// The stream is over; what became of the answer is to be read.
     End,
 }
 
@@ -34,7 +38,14 @@ pub enum Told {
 pub fn follow(turn: &str, after: u64, tell: impl Fn(Told) + 'static) {
     let address = format!("/v1/chat/turns/{turn}/stream?after={after}&html=s-{turn}");
     let Ok(source) = EventSource::new(&address) else { return };
-    let closing = source.clone();
+    let tell = Rc::new(tell);
+    let (closing, lost, told) = (source.clone(), source.clone(), tell.clone());
+    let error = Closure::<dyn FnMut()>::new(move || {
+        // Otherwise the browser is at it.
+        if lost.ready_state() == EventSource::CLOSED {
+            told(Told::End);
+        }
+    });
     let message = Closure::<dyn FnMut(MessageEvent)>::new(move |message: MessageEvent| {
         let Some(told) = message.data().as_string().and_then(|text| read(&text)) else { return };
         if matches!(told, Told::End) {
@@ -43,7 +54,8 @@ pub fn follow(turn: &str, after: u64, tell: impl Fn(Told) + 'static) {
         tell(told);
     });
     source.set_onmessage(Some(message.as_ref().unchecked_ref()));
-    let stream = StoredValue::new_local(Some(Stream { source, _message: message }));
+    source.set_onerror(Some(error.as_ref().unchecked_ref()));
+    let stream = StoredValue::new_local(Some(Stream { source, _message: message, _error: error }));
     on_cleanup(move || {
         stream.try_update_value(Option::take);
     });

@@ -2,7 +2,7 @@
 
 use super::{Here, stream, stream::Told};
 use crate::{
-    components::{Icon, IconName, LinkButton},
+    components::{Icon, IconName, LinkButton, words},
     forms::Deed,
     live::Live,
     paths,
@@ -14,8 +14,12 @@ use crate::{
 use domain::{TurnId, chat::TurnStep, message::count};
 use leptos::{ev::MouseEvent, prelude::*, server_fn::ServerFn, task::spawn_local};
 use serde_json::Value;
+use std::time::Duration;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement};
+
+/// Until a lost answer is asked for again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// A step that was told while the page is open.
 #[derive(Clone, PartialEq)]
@@ -65,13 +69,28 @@ fn follow(
     if is_over.get_untracked() {
         return;
     }
-    let (id, after) = turn.with_untracked(|t| (t.id.clone(), t.last_event));
+    let id = turn.with_untracked(|t| t.id.clone());
     let live = Live::expect();
+    // Followed anew where the stream is over and the answer is not.
+    let again = RwSignal::new(0_u32);
+    let later = move || {
+        let ask = move || {
+            again.try_update(|times| *times += 1);
+        };
+        set_timeout(ask, AGAIN);
+    };
     crate::effect::effect(move || {
+        again.track();
+        let after = turn.with_untracked(|t| t.last_event);
         let name = id.clone();
         stream::follow(&id, after, move |message| match message {
             Told::Step { name, words, at } => {
-                told.try_update(|all| all.push(Heard { name, words, at }));
+                // What is followed anew tells of it once more.
+                told.try_update(|all| {
+                    if all.iter().all(|step| step.name != name) {
+                        all.push(Heard { name, words, at });
+                    }
+                });
                 here.follow_end();
             }
             Told::Html(so_far) => {
@@ -83,12 +102,15 @@ fn follow(
                 spawn_local(async move {
                     match read_turn(id).await {
                         Ok(Wire(whole)) => {
+                            let goes_on = whole.status == "processing";
                             turn.try_set(whole);
                             here.follow_end();
+                            if goes_on {
+                                later();
+                            }
                         }
                         Err(error) if error.status() == 401 => live.signed_out(),
-                        // What came is on the screen; a reload shows the rest.
-                        Err(_) => {}
+                        Err(_) => later(),
                     }
                 });
             }
@@ -116,7 +138,7 @@ fn Making(turn: RwSignal<ShownTurn>, told: RwSignal<Vec<Heard>>, html: RwSignal<
                 None => "done",
             };
             let took = match place {
-                Some(at) => all.get(at + 1).map(|next| millis(next.at - all[at].at)),
+                Some(at) => all.get(at + 1).map(|next| words::duration(next.at - all[at].at)),
                 None => known.map(|step| step.took.clone()),
             };
             let took = took.unwrap_or_default();
@@ -133,14 +155,6 @@ fn Making(turn: RwSignal<ShownTurn>, told: RwSignal<Vec<Heard>>, html: RwSignal<
         <ol class="chat-steps" aria-label="Steps">{strip}</ol>
         <p class="sr-only" role="status">{move || now.get()}</p>
         <div class="answer answer-live" aria-live="off" inner_html=move || html.get()></div>
-    }
-}
-
-/// "42 ms", "1.3 s".
-fn millis(micros: i64) -> String {
-    match micros.max(0) / 1_000 {
-        ms if ms < 1_000 => format!("{ms} ms"),
-        ms => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
     }
 }
 

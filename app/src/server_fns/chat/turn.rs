@@ -32,7 +32,9 @@ pub(super) fn shown(
     let ends = own.iter().skip(1).map(|s| Some(s.created_at)).chain([turn.completed_at.filter(|_| is_over)]);
     let step = |(entry, end): (&&domain::chat::StatusEntry, Option<domain::Timestamp>)| ShownStep {
         title: entry.step.title().to_owned(),
-        took: end.map_or_else(String::new, |end| millis(end.micros() - entry.created_at.micros())),
+        took: end.map_or_else(String::new, |end| {
+            crate::components::words::duration(end.micros() - entry.created_at.micros())
+        }),
     };
     // The end of one that failed or was stopped is told beside the step in which it was.
     let shown_steps =
@@ -54,7 +56,9 @@ pub(super) fn shown(
         _ => {}
     }
     if is_over {
-        note.push(millis(i64::try_from(metadata.latency_ms).unwrap_or(i64::MAX).saturating_mul(1_000)));
+        note.push(crate::components::words::duration(
+            i64::try_from(metadata.latency_ms).unwrap_or(i64::MAX).saturating_mul(1_000),
+        ));
     }
     if let Some(tokens) = metadata.completion_tokens {
         note.push(domain::message::count(tokens, "token", "tokens"));
@@ -88,13 +92,4 @@ fn plain(text: &str) -> String {
     let lines = text.lines().map(|line| line.trim_start().trim_start_matches('#').replace(['`', '|'], " "));
     let text = lines.collect::<Vec<_>>().join(" ").replace("**", "");
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-/// "42 ms", "1.3 s".
-#[cfg(feature = "ssr")]
-fn millis(micros: i64) -> String {
-    match micros / 1_000 {
-        ms if ms < 1_000 => format!("{} ms", ms.max(0)),
-        ms => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
-    }
 }

@@ -26,6 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+/// How often work is looked for that nobody told of: with the lease of a dead worker, how soon it is taken over.
+const LOOK: Duration = Duration::from_millis(500);
+
 /// A model's tokenizer, shared between documents.
 pub type SharedTokens = Arc<dyn TokenCounter + Send + Sync>;
 
@@ -114,7 +117,7 @@ async fn work(
     tracing::info!(worker = worker.0, documents = options.documents, "worker started");
     while !shutdown.is_cancelled() {
         let free = options.documents.saturating_sub(tasks.len());
-        let mut pause = Duration::from_secs(1);
+        let mut pause = LOOK;
         if free > 0 {
             let now = services.clock.now();
             match services.jobs.claim(&worker, options.lease_seconds, free as u32, now).await {

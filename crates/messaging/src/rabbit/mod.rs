@@ -92,21 +92,34 @@ pub struct RabbitBus {
     health: Mutex<Health>,
 }
 
-/// Whether outside workers have to be told again of what waits for them.
-#[derive(Default)]
+/// Whether outside workers have to be told again of what waits for them. It is owed until it was done: a connection that is
+/// lost in the middle of it takes nothing along, and a server begins with it, since it does not know what the one before owed.
 struct Owed {
-    flag: AtomicBool,
+    /// How often it was said.
+    times: AtomicU64,
     wake: Notify,
+}
+
+impl Default for Owed {
+    fn default() -> Self {
+        Self { times: AtomicU64::new(1), wake: Notify::new() }
+    }
 }
 
 impl Owed {
     fn set(&self) {
-        self.flag.store(true, Ordering::SeqCst);
+        self.times.fetch_add(1, Ordering::SeqCst);
         self.wake.notify_one();
     }
 
-    fn take(&self) -> bool {
-        self.flag.swap(false, Ordering::SeqCst)
+    /// How often it was said by now; 0: nothing is owed.
+    fn times(&self) -> u64 {
+        self.times.load(Ordering::SeqCst)
+    }
+
+    /// All that was said by then is done. What was said since stays.
+    fn done(&self, times: u64) {
+        let _ = self.times.compare_exchange(times, 0, Ordering::SeqCst, Ordering::SeqCst);
     }
 }
 

@@ -36,18 +36,18 @@ impl RabbitBus {
     pub(super) async fn announce(&self, channel: &Channel, house: &House) -> Result<Infallible, Lost> {
         let mut pause = FIRST_TRY;
         loop {
-            while !self.owed.take() {
+            while self.owed.times() == 0 {
                 self.owed.wake.notified().await;
                 // The relay itself tells as a rule; this only follows it.
                 pause = FIRST_TRY;
             }
             sleep(pause).await;
-            match self.announce_all(channel, house).await? {
-                true => pause = FIRST_TRY,
-                false => {
-                    pause = (pause * 2).min(LAST_TRY);
-                    self.owed.set();
-                }
+            let times = self.owed.times();
+            if self.announce_all(channel, house).await? {
+                self.owed.done(times);
+                pause = FIRST_TRY;
+            } else {
+                pause = (pause * 2).min(LAST_TRY);
             }
         }
     }

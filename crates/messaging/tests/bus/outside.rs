@@ -100,8 +100,18 @@ async fn a_document_that_waits_is_told_to_outside_workers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_comes_late_is_told_of_what_waits_for_it() {
+    late(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_comes_after_a_restart_is_told_of_what_waits_for_it() {
+    late(true).await;
+}
+
+/// `restarts`: the one that sent it in vain is gone by then, and another one has to know.
+async fn late(restarts: bool) {
     let installation = Installation::at(broker());
-    let node = installation.node().up().await;
+    let mut node = installation.node().up().await;
     let user = installation.user();
     let waiting: Vec<_> = (0..3).map(|_| document(user)).collect();
     installation.rest.waiting.lock().unwrap().extend(waiting.clone());
@@ -114,6 +124,10 @@ async fn a_worker_that_comes_late_is_told_of_what_waits_for_it() {
         }
     })
     .await;
+    if restarts {
+        node.running.abort();
+        node = installation.node().up().await;
+    }
     let mut worker = Observer::of(&installation, &["document.uploaded"]).await;
     let mut told = std::collections::BTreeSet::new();
     while told.len() < 3 {
@@ -121,6 +135,7 @@ async fn a_worker_that_comes_late_is_told_of_what_waits_for_it() {
         told.insert(body["document_id"].as_str().unwrap().to_owned());
     }
     assert!(waiting.iter().all(|document| told.contains(&document.id.to_string())));
+    drop(node);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,12 +74,14 @@ impl Services {
             Some(id) => id,
             None => self.first_workspace(user).await?,
         };
+        // One that is drawn here is another one each time.
+        let named = conversation.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default();
         let conversation_id = match conversation {
             Some(id) => id,
             None => self.new_conversation_id()?,
         };
         let opening = self.opening(user, workspace, conversation_id, query, None);
-        self.begin(opening, form.without_sources, command_id).await
+        self.begin(opening, &named, form.without_sources, command_id).await
     }
 
     /// Asks the question of a turn that has ended once more, in a turn of its own that takes its place.
@@ -95,7 +97,8 @@ impl Services {
     ) -> Result<Turn> {
         let turn = self.turn(user, id).await?;
         let opening = self.opening(user, turn.workspace_id, turn.conversation_id, turn.query, Some(id));
-        self.begin(opening, without_sources, command_id).await
+        // The turn that it repeats names the conversation.
+        self.begin(opening, "", without_sources, command_id).await
     }
 
     fn opening(
@@ -118,6 +121,7 @@ impl Services {
     async fn begin(
         &self,
         opening: Opening,
+        named: &str,
         without_sources: bool,
         command_id: Option<String>,
     ) -> Result<Turn> {
@@ -131,7 +135,7 @@ impl Services {
         let workspace = opening.workspace_id.to_string();
         let command_print = command_id
             .as_ref()
-            .map(|_| print([opening.query.as_str(), workspace.as_str(), again.as_str(), without]));
+            .map(|_| print([opening.query.as_str(), workspace.as_str(), named, again.as_str(), without]));
         let new = NewTurn {
             title: title_of(&opening.query),
             command_print,

@@ -18,6 +18,7 @@ const EVERY: Duration = Duration::from_millis(400);
 const AT_ONCE: usize = 200;
 /// The shortest pause between two looks into the log.
 const PAUSE: Duration = Duration::from_millis(100);
+const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// For looks into the log there is at most one part in so many of the time of one connection.
 const SHARE: u32 = 4;
 
@@ -72,17 +73,20 @@ impl Hub {
         loop {
             self.missed.notified().await;
             let begun = Instant::now();
+            let mut pause = None;
             for some in self.carried().chunks(AT_ONCE) {
                 match self.log.ahead_of(some).await {
                     Ok(behind) => behind.into_iter().for_each(|user| self.catch_up(user)),
                     Err(error) => {
                         tracing::warn!(%error, "whether events were missed cannot be asked; trying again");
                         self.missed.notify_one();
+                        // However long it took to be refused: it is not the database's time.
+                        pause = Some(AFTER_ERROR);
                         break;
                     }
                 }
             }
-            sleep(PAUSE.max(begun.elapsed() * (SHARE - 1))).await;
+            sleep(pause.unwrap_or_else(|| PAUSE.max(begun.elapsed() * (SHARE - 1)))).await;
         }
     }
 }

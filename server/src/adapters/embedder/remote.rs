@@ -4,7 +4,7 @@
 use crate::adapters::circuit::{Circuit, Way};
 use crate::adapters::openai;
 use domain::rag::{EmbeddingModel, ModelState, Outage, Provider};
-use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::{Deserialize, Serialize};
 use services::ports::{Clock, EmbedError};
 use std::{
@@ -15,8 +15,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A server on another network is there within this time, or it is not there.
-const CONNECT: Duration = Duration::from_secs(3);
 /// For the list of its models.
 const LIST: Duration = Duration::from_secs(3);
 /// For a first word. A server that has to load the model first takes longer; it goes on loading, and the next look
@@ -118,15 +116,7 @@ impl RemoteEmbedder {
     /// # Errors
     /// A sentence, when the client cannot be made.
     pub fn new(server: EmbeddingServer, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        // Without redirects: the key is for this server alone.
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .redirect(redirect::Policy::none())
-            .no_gzip()
-            .no_brotli()
-            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| format!("the client for EMBEDDINGS_URL could not be made: {e}"))?;
+        let http = openai::client("EMBEDDINGS_URL")?;
         let (found, dims, circuit) = (tokio::sync::Mutex::default(), Mutex::default(), Circuit::default());
         Ok(Self { server, http, found, dims, circuit, clock })
     }

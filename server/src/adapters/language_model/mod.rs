@@ -13,14 +13,12 @@ use async_trait::async_trait;
 use domain::rag::Outage;
 use events::{Reader, Said};
 use futures::{StreamExt, stream};
-use reqwest::{Client, Response, StatusCode, header::CONTENT_TYPE, redirect};
+use reqwest::{Client, Response, StatusCode, header::CONTENT_TYPE};
 use serde_json::{Value, json};
 use services::ports::{Clock, LanguageModel, ModelError, PromptMessage, Role, Token, Tokens};
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
-/// A server on another network is there within this time, or it is not there.
-const CONNECT: Duration = Duration::from_secs(3);
 /// Until the first word: it may have to load the model, and reads the whole prompt.
 const FIRST_WORD: Duration = Duration::from_secs(90);
 /// Between two words.
@@ -72,15 +70,7 @@ impl RemoteModel {
     /// # Errors
     /// A sentence, when the client cannot be made.
     pub fn new(server: ChatServer, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        // Without redirects: the key is for this server alone. Unpacked: a compressor would gather words.
-        let http = Client::builder()
-            .connect_timeout(CONNECT)
-            .redirect(redirect::Policy::none())
-            .no_gzip()
-            .no_brotli()
-            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| format!("the client for LLM_URL could not be made: {e}"))?;
+        let http = openai::client("LLM_URL")?;
         Ok(Self { server, http, circuit: Circuit::default(), clock })
     }
 

@@ -39,7 +39,7 @@ async fn a_conversation_is_named_found_taken_along_and_deleted() {
 
     let file = ada.get(&format!("{path}/export")).await;
     assert!(
-        file.header("content-disposition").contains("The%2Dlantern%2Emd"),
+        file.header("content-disposition").contains("filename=\"The-lantern.md\""),
         "{}",
         file.header("content-disposition")
     );

@@ -142,10 +142,7 @@ async fn without_a_model_the_answer_is_an_extract_and_says_so() {
     assert_eq!(answer["conversation_id"], "s");
     let text = answer["answer"].as_str().expect("text");
     assert!(text.starts_with("An extract of the sources"), "{text}");
-    assert!(
-        text.contains("The lantern hangs at the end of the north quay. [1]") || text.contains("[1]"),
-        "{text}"
-    );
+    assert!(text.contains(" [1]"), "{text}");
     assert!(text.contains("The lantern hangs at the end of the north quay."), "{text}");
     let source = &answer["sources"][0];
     assert_eq!(source["document_id"], *desk.document);
@@ -381,6 +378,9 @@ async fn a_question_that_is_sent_twice_is_asked_once() {
         (ask("Where does the lantern hang?").await.json(), ask("Where does the lantern hang?").await.json());
     assert_eq!(first, second);
     ask("And the tea?").await.problem(422, "idempotency_key_reused");
+    let elsewhere = json!({ "query": "Where does the lantern hang?", "session_id": "elsewhere" });
+    let request = desk.ada.request("POST", "/v1/chat/").header("idempotency-key", "k").json(&elsewhere);
+    desk.ada.send(request).await.problem(422, "idempotency_key_reused");
     assert_eq!(desk.ada.read("/v1/chat/conversations/me/s").await["items"].as_array().map(Vec::len), Some(1));
 }
 

@@ -1,7 +1,7 @@
 //! P1 to P4: the live stream under load, against Socket.IO doing the same work. P9: a page as the server renders it, against
 //! Next.js.
 //!
-//!     cargo bench -p server --bench live -- p1|p2|p3|p4|p9 [--smoke]
+//!     cargo bench -p server --bench live -- p1|p1-rooms|p2|p3|p4|p9|p9-memory [--smoke]
 //!
 //! Server and load generator are processes of their own, on a core each where there are two. Both sides are asked by the
 //! same client over real sockets (`wire`), and changes come on a schedule that does not wait for anybody (`plan`); a
@@ -26,7 +26,7 @@ mod wire;
 use measure::{Asked, Failure};
 use std::process::ExitCode;
 
-const NAMES: [&str; 5] = ["p1", "p2", "p3", "p4", "p9"];
+const NAMES: [&str; 7] = ["p1", "p1-rooms", "p2", "p3", "p4", "p9", "p9-memory"];
 
 fn main() -> ExitCode {
     server::install_cryptography();
@@ -42,11 +42,13 @@ fn run(asked: &Asked) -> Result<String, Failure> {
     let smoke = asked.has("--smoke");
     let measured = async {
         match NAMES.into_iter().find(|name| asked.has(name)) {
-            Some("p1") => p1::measure(smoke).await,
+            Some("p1") => p1::compare(&p1::ONE_ROOM, smoke).await,
+            Some("p1-rooms") => p1::compare(&p1::ROOMS, smoke).await,
             Some("p2") => p2::measure(smoke).await,
             Some("p3") => p3::measure(smoke).await,
             Some("p4") => p4::measure(smoke).await,
             Some("p9") => p9::measure(smoke).await,
+            Some("p9-memory") => p9::memory(smoke).await,
             _ => Err(format!("say which: {}", NAMES.join(", ")).into()),
         }
     };

@@ -14,17 +14,16 @@ use measure::{
     stats,
 };
 
-struct Shape {
+pub struct Shape {
     name: &'static str,
     against_bun: &'static str,
     sockets: usize,
     rooms: usize,
 }
 
-const SHAPES: [Shape; 2] = [
-    Shape { name: "P1", against_bun: "P1-bun", sockets: 500, rooms: 1 },
-    Shape { name: "P1-rooms", against_bun: "P1-rooms-bun", sockets: 5_000, rooms: 5_000 },
-];
+pub const ONE_ROOM: Shape = Shape { name: "P1", against_bun: "P1-bun", sockets: 500, rooms: 1 };
+pub const ROOMS: Shape =
+    Shape { name: "P1-rooms", against_bun: "P1-rooms-bun", sockets: 5_000, rooms: 5_000 };
 /// Deliveries a second that the search begins with.
 const BEGIN: f64 = 20_000.0;
 
@@ -45,15 +44,7 @@ impl Who {
     }
 }
 
-pub async fn measure(smoke: bool) -> Result<String, Failure> {
-    let mut lines = vec![];
-    for shape in SHAPES {
-        lines.extend(compare(&shape, smoke).await?);
-    }
-    Ok(lines.join("\n"))
-}
-
-async fn compare(shape: &Shape, smoke: bool) -> Result<Vec<String>, Failure> {
+pub async fn compare(shape: &Shape, smoke: bool) -> Result<String, Failure> {
     let mut begin = [BEGIN; 3];
     let round = async |who: Who| {
         let mut server = who.start(if smoke { shape.rooms.min(20) } else { shape.rooms }).await?;
@@ -77,13 +68,14 @@ async fn compare(shape: &Shape, smoke: bool) -> Result<Vec<String>, Failure> {
     if smoke && !servers::has_bun() {
         let [ours, peer] = turns::among(rounds, [Who::Ours, Who::SocketIo], round).await?;
         let bun = format!("{}: skipped, since a smoke run does not fetch Bun", shape.against_bun);
-        return Ok(vec![line(shape.name, &ours, &peer, Goal::AtLeast(3.0)), bun]);
+        return Ok([line(shape.name, &ours, &peer, Goal::AtLeast(3.0)), bun].join("\n"));
     }
     let [ours, peer, bun] = turns::among(rounds, [Who::Ours, Who::SocketIo, Who::Bun], round).await?;
-    Ok(vec![
+    let lines = [
         line(shape.name, &ours, &peer, Goal::AtLeast(3.0)),
         line(shape.against_bun, &ours, &bun, Goal::AtLeast(0.8)),
-    ])
+    ];
+    Ok(lines.join("\n"))
 }
 
 /// A little of everything; what was delivered a second.

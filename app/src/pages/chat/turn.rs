@@ -101,13 +101,11 @@ fn follow(
                 let Ok(id) = name.parse::<TurnId>() else { return };
                 spawn_local(async move {
                     match read_turn(id).await {
+                        // What came by now is told once more by the stream, from the same place on.
+                        Ok(Wire(whole)) if whole.status == "processing" => later(),
                         Ok(Wire(whole)) => {
-                            let goes_on = whole.status == "processing";
                             turn.try_set(whole);
                             here.follow_end();
-                            if goes_on {
-                                later();
-                            }
                         }
                         Err(error) if error.status() == 401 => live.signed_out(),
                         Err(_) => later(),

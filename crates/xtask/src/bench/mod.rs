@@ -60,7 +60,7 @@ struct Whole {
     postgres: bool,
 }
 
-const WHOLES: [Whole; 13] = [
+const WHOLES: [Whole; 15] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -97,11 +97,8 @@ const WHOLES: [Whole; 13] = [
         site: false,
         postgres: false,
     },
-    live(
-        "P1",
-        "deliveries a second at p99 <= 100 ms, one room of 500 and 5,000 of one, against Socket.IO and Bun",
-        &["p1"],
-    ),
+    live("P1", "deliveries a second at p99 <= 100 ms, one room of 500, against Socket.IO and Bun", &["p1"]),
+    live("P1-rooms", "the same for 5,000 rooms of one", &["p1-rooms"]),
     live("P2", "staleness of 200 things at four times what the peer bears, against Socket.IO", &["p2"]),
     live(
         "P3",
@@ -140,6 +137,14 @@ const WHOLES: [Whole; 13] = [
     Whole {
         site: true,
         ..live("P9", "pages of 50 documents rendered a second at p99 <= 10 ms, against Next.js", &["p9"])
+    },
+    Whole {
+        site: true,
+        ..live(
+            "P9-memory",
+            "memory at the end of a million renders, against that after 100,000",
+            &["p9-memory"],
+        )
     },
 ];
 

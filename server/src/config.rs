@@ -1,12 +1,17 @@
 //! The settings: what there is, where each value comes from, and what it may be. Environment first, then
 //! `insighthub.toml`, then the default. Nothing here opens a database or a socket.
 
+mod settings;
+mod values;
+
+pub use settings::{Default, SETTINGS, Setting};
+pub use values::{BrokerServer, LogFormat, PublicUrl};
+
 use crate::{
     adapters::{ChatServer, EmbeddingServer, RerankServer},
     http::Proxies,
 };
 use domain::crawl::Allowed;
-use messaging::rabbit;
 use services::Limits;
 use std::{
     collections::BTreeMap,
@@ -16,209 +21,10 @@ use std::{
     str::FromStr,
     time::Duration,
 };
+use values::{BrokerUrl, Exchange};
 
 /// Name of the settings file, looked for in the working directory and then in the data directory.
 pub const FILE: &str = "insighthub.toml";
-
-/// One setting as the operator knows it.
-pub struct Setting {
-    /// Key in the file.
-    pub key: &'static str,
-    pub env: &'static str,
-    pub default: Default,
-    /// What it is, in one line.
-    pub about: &'static str,
-    /// Shown as `…` by `insighthub config`.
-    pub secret: bool,
-}
-
-/// What holds when nothing is set.
-pub enum Default {
-    Text(&'static str),
-    /// Computed; the text says from what.
-    From(&'static str),
-    /// Nothing.
-    None,
-}
-
-const fn setting(key: &'static str, env: &'static str, default: Default, about: &'static str) -> Setting {
-    Setting { key, env, default, about, secret: false }
-}
-
-/// Every setting, in the order in which they are shown.
-pub const SETTINGS: &[Setting] = &[
-    setting("addr", "INSIGHTHUB_ADDR", Default::Text("127.0.0.1:3000"), "address and port to listen on"),
-    setting(
-        "public_url",
-        "INSIGHTHUB_PUBLIC_URL",
-        Default::None,
-        "how browsers reach it; https turns on secure cookies",
-    ),
-    setting(
-        "data_dir",
-        "INSIGHTHUB_DATA_DIR",
-        Default::Text("./data"),
-        "folder of the database, the files and the marks",
-    ),
-    Setting {
-        key: "database_url",
-        env: "DATABASE_URL",
-        default: Default::From("sqlite in the data directory"),
-        about: "sqlite:… or postgres://…",
-        secret: true,
-    },
-    Setting {
-        key: "rabbitmq_url",
-        env: "RABBITMQ_URL",
-        default: Default::None,
-        about: "amqp://… or amqps://…, by which several servers hear of each other; none: this one is alone",
-        secret: true,
-    },
-    setting(
-        "rabbitmq_exchange",
-        "RABBITMQ_EXCHANGE",
-        Default::Text("insighthub"),
-        "exchange there; the queues have names that begin so",
-    ),
-    setting(
-        "models_dir",
-        "INSIGHTHUB_MODELS_DIR",
-        Default::From("insighthub/models in the user's cache folder"),
-        "folder of the embedding models",
-    ),
-    Setting {
-        key: "embeddings_url",
-        env: "EMBEDDINGS_URL",
-        default: Default::None,
-        about: "embedding server with the interface of OpenAI, such as http://127.0.0.1:11434 for Ollama",
-        secret: true,
-    },
-    Setting {
-        key: "embeddings_key",
-        env: "EMBEDDINGS_KEY",
-        default: Default::None,
-        about: "key of that server",
-        secret: true,
-    },
-    setting(
-        "embeddings_models",
-        "EMBEDDINGS_MODELS",
-        Default::None,
-        "its models that are offered, parted by commas; none: those of its list that look like embedding models",
-    ),
-    Setting {
-        key: "rerank_url",
-        env: "RERANK_URL",
-        default: Default::None,
-        about: "server of a cross-encoder with /v1/rerank, such as vLLM, Jina or Cohere; or the whole address of the call",
-        secret: true,
-    },
-    setting(
-        "rerank_model",
-        "RERANK_MODEL",
-        Default::None,
-        "the model to ask there; none: the server has only one",
-    ),
-    Setting {
-        key: "rerank_key",
-        env: "RERANK_KEY",
-        default: Default::None,
-        about: "key of that server",
-        secret: true,
-    },
-    Setting {
-        key: "llm_url",
-        env: "LLM_URL",
-        default: Default::None,
-        about: "language model with the interface of OpenAI, which answers questions; without one, answers are extracts",
-        secret: true,
-    },
-    setting("llm_model", "LLM_MODEL", Default::None, "the model to ask there"),
-    Setting {
-        key: "llm_key",
-        env: "LLM_KEY",
-        default: Default::None,
-        about: "key of that server",
-        secret: true,
-    },
-    setting(
-        "llm_file_names",
-        "LLM_FILE_NAMES",
-        Default::Text("false"),
-        "whether it may be told the name of a file when it words a step of an outside worker",
-    ),
-    setting(
-        "site_root",
-        "LEPTOS_SITE_ROOT",
-        Default::From("site beside the executable"),
-        "folder of the web assets",
-    ),
-    setting("log", "INSIGHTHUB_LOG", Default::Text("info"), "what is logged: a level, or target=level pairs"),
-    setting("log_format", "INSIGHTHUB_LOG_FORMAT", Default::Text("text"), "text or json"),
-    setting(
-        "max_file_bytes",
-        "INSIGHTHUB_MAX_FILE_BYTES",
-        Default::Text("104857600"),
-        "largest file of an upload",
-    ),
-    setting("max_files", "INSIGHTHUB_MAX_FILES", Default::Text("1000"), "most files of one upload"),
-    setting(
-        "max_bad_sign_ins",
-        "INSIGHTHUB_MAX_BAD_SIGN_INS",
-        Default::Text("5"),
-        "wrong passwords a minute, for an account and for an address; 0: any number",
-    ),
-    setting(
-        "max_sign_ups",
-        "INSIGHTHUB_MAX_SIGN_UPS",
-        Default::Text("1000"),
-        "accounts made from one address in an hour; 0: any number",
-    ),
-    setting(
-        "max_streams",
-        "INSIGHTHUB_MAX_STREAMS",
-        Default::Text("64"),
-        "live streams that one user may have open on this server",
-    ),
-    setting(
-        "trusted_proxies",
-        "INSIGHTHUB_TRUSTED_PROXIES",
-        Default::None,
-        "addresses or networks (CIDR), parted by commas, whose X-Forwarded-For is believed",
-    ),
-    setting(
-        "crawl_allow",
-        "INSIGHTHUB_CRAWL_ALLOW",
-        Default::None,
-        "networks (CIDR), parted by commas, that a crawl may reach besides public addresses",
-    ),
-    setting("session_days", "INSIGHTHUB_SESSION_DAYS", Default::Text("30"), "how long a sign-in lasts"),
-    setting("workers", "INSIGHTHUB_WORKERS", Default::Text("4"), "documents worked on at once"),
-    setting(
-        "stall_seconds",
-        "INSIGHTHUB_STALL_SECONDS",
-        Default::Text("300"),
-        "how long a document in work may get nowhere before it is ended and tried again",
-    ),
-    setting(
-        "shutdown_seconds",
-        "INSIGHTHUB_SHUTDOWN_SECONDS",
-        Default::Text("30"),
-        "how long a stop waits for work in hand",
-    ),
-    setting(
-        "drain_seconds",
-        "INSIGHTHUB_DRAIN_SECONDS",
-        Default::Text("0"),
-        "how long a server that is to stop still serves, and says that it is not ready, so that a balancer sends people elsewhere",
-    ),
-    setting(
-        "patience_seconds",
-        "INSIGHTHUB_PATIENCE_SECONDS",
-        Default::Text("75"),
-        "how long a client may send nothing: within a request, and between two on one connection",
-    ),
-];
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -250,86 +56,6 @@ pub enum ConfigError {
     Invalid { key: &'static str, value: String, source_text: String, why: String },
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    Text,
-    Json,
-}
-
-impl FromStr for LogFormat {
-    type Err = &'static str;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        match s {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err("use text or json"),
-        }
-    }
-}
-
-/// The origin under which browsers reach the server, without a slash at its end.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicUrl {
-    pub https: bool,
-    /// `https://example.org[:port]`, in lower case.
-    pub origin: String,
-}
-
-impl FromStr for PublicUrl {
-    type Err = &'static str;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let text = s.trim_end_matches('/').to_ascii_lowercase();
-        let (https, rest) = match text.split_once("://") {
-            Some(("https", rest)) => (true, rest),
-            Some(("http", rest)) => (false, rest),
-            _ => return Err("begin with http:// or https://"),
-        };
-        if rest.is_empty() || rest.contains(['/', '?', '#', '@', ' ']) {
-            return Err("give scheme, host and port only, such as https://insight.example.org");
-        }
-        // A browser leaves the scheme's own port out of the Origin header.
-        let own_port = if https { ":443" } else { ":80" };
-        let origin = text.strip_suffix(own_port).unwrap_or(&text).to_owned();
-        Ok(Self { https, origin })
-    }
-}
-
-/// The broker by which servers hear of each other.
-#[derive(Clone, Debug)]
-pub struct BrokerServer {
-    pub url: rabbit::Url,
-    pub exchange: String,
-}
-
-struct BrokerUrl(rabbit::Url);
-
-impl FromStr for BrokerUrl {
-    type Err = &'static str;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        // What the parser says may hold the password.
-        s.parse().map(Self).map_err(|_| "use amqp://user:password@host:port/vhost, or amqps")
-    }
-}
-
-struct Exchange(String);
-
-impl FromStr for Exchange {
-    type Err = &'static str;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-        // Names that begin with `amq.` are the broker's own.
-        if s.is_empty() || s.len() > 100 || !s.chars().all(allowed) || s.starts_with("amq.") {
-            return Err("use 1 to 100 letters, digits, `-`, `_`, `.`, `:`");
-        }
-        Ok(Self(s.to_owned()))
-    }
-}
-
 /// The settings, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -344,6 +70,8 @@ pub struct Config {
     pub llm: Option<ChatServer>,
     /// The language model may be told the name of a file.
     pub llm_file_names: bool,
+    /// The language model reads passages for the graph.
+    pub llm_graph: bool,
     pub site_root: PathBuf,
     pub log: String,
     pub log_format: LogFormat,
@@ -469,6 +197,7 @@ impl Raw {
             rerank: self.rerank()?,
             llm: self.llm()?,
             llm_file_names: self.parse("llm_file_names")?.unwrap_or(false),
+            llm_graph: self.parse("llm_graph")?.unwrap_or(false),
             site_root: path("site_root").unwrap_or_else(default_site),
             log: self.parse("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),

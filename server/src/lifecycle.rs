@@ -90,6 +90,8 @@ pub(crate) struct Built {
     pub(crate) store: Store,
     blobs: Arc<FileBlobs>,
     embedder: Arc<Models>,
+    /// Where a language model reads passages for the graph.
+    reader: Option<Arc<dyn LanguageModel>>,
     forms: FormSeal,
 }
 
@@ -135,7 +137,8 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let model = config.llm.clone().map(|server| RemoteModel::new(server, clock.clone()));
     let model = model.transpose().map_err(StartError::Refused)?;
     let turns = Arc::new(Turns::new(&*ids));
-    let answerer = Arc::new(Answers::new(model.map(|model| Arc::new(model) as Arc<dyn LanguageModel>)));
+    let model = model.map(|model| Arc::new(model) as Arc<dyn LanguageModel>);
+    let answerer = Arc::new(Answers::new(model.clone()));
     let services = Services {
         accounts: whole.clone(),
         sessions: whole.clone(),
@@ -178,7 +181,8 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         wording,
         limits: config.limits.clone(),
     };
-    Ok(Built { services, store, blobs, embedder, forms })
+    let reader = model.filter(|_| config.llm_graph);
+    Ok(Built { services, store, blobs, embedder, reader, forms })
 }
 
 /// The bus to other servers, when there is a broker.
@@ -258,7 +262,7 @@ where
         Some(broker) => broker.clone(),
         None => InProcessBus::new(),
     };
-    let Built { services, store, blobs, embedder, forms } = build(&config, bus).await?;
+    let Built { services, store, blobs, embedder, reader, forms } = build(&config, bus).await?;
     // Where other servers may share the folder, only what nobody can be writing any more goes.
     let age = if lock.is_some() { Duration::ZERO } else { Duration::from_secs(86_400) };
     blobs
@@ -324,7 +328,7 @@ where
         background.spawn(until(stopping.clone(), services.clone().run_sweeper(age)));
         let extractor =
             Extractor::this_program(ingest::extract::Limits::for_files(config.limits.file_bytes))?;
-        let tools = Tools { extractor, tokenizers: embedder };
+        let tools = Tools { extractor, tokenizers: embedder, reader };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };
         let worker_services = demo.as_ref().map_or_else(|| services.clone(), Demo::for_worker);
         let crawler_services = services.clone();

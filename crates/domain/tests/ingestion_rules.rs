@@ -136,6 +136,41 @@ fn a_checkpoint_made_from_an_older_state_is_refused() {
 }
 
 #[test]
+fn what_a_language_model_reads_is_told_as_a_step_and_belongs_to_indexing() {
+    let (mut job, mut docs) = new_job(1, true);
+    let doc = &mut docs[0];
+    ingest::start(&mut job, doc, at(1)).unwrap();
+    let read = |asked| Checkpoint::Read { passage: chunks(1)[0].id, graph: None, asked };
+    let mut clock = 10;
+    while doc.stage != Stage::Indexing {
+        for early in [read(1), Checkpoint::ByRules { passages: 1 }] {
+            assert!(
+                ingest::advance(&mut job.clone(), &mut doc.clone(), &early, &config(true), at(clock))
+                    .is_err()
+            );
+        }
+        clock += 10;
+        let checkpoint = next(doc, 3);
+        ingest::advance(&mut job, doc, &checkpoint, &config(true), at(clock)).unwrap();
+    }
+    let facts = Facts { done: Some(0), chunks: Some(3), ..Facts::default() };
+    let step = Checkpoint::Step { step: Step::Enrichment, facts };
+    ingest::advance(&mut job, doc, &step, &config(true), at(clock + 10)).unwrap();
+    assert_eq!(doc.document.message.as_deref(), Some("Adding context to your data…"));
+    let told = ingest::advance(&mut job, doc, &read(2), &config(true), at(clock + 20)).unwrap();
+    let step = told.events.iter().find_map(|e| match e {
+        Event::FileProgress(step) => Some(step),
+        _ => None,
+    });
+    let step = step.unwrap();
+    assert_eq!(step.message, "Adding context to your data: 2 of 3 chunks…");
+    let facts = Facts::of_extra(&step.filename, &step.extra);
+    assert_eq!(friendly(WRITTEN, &step.step, &facts), step.message, "others can word it anew");
+    ingest::advance(&mut job, doc, &Checkpoint::Indexed, &config(true), at(clock + 30)).unwrap();
+    assert_eq!(doc.document.status, DocumentStatus::Ready);
+}
+
+#[test]
 fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
     let (mut job, mut docs) = new_job(1, true);
     let doc = &mut docs[0];
@@ -230,6 +265,8 @@ fn cost(checkpoint: &Checkpoint) -> f64 {
         Checkpoint::Step { .. }
         | Checkpoint::Known { .. }
         | Checkpoint::Compared { .. }
+        | Checkpoint::Read { .. }
+        | Checkpoint::ByRules { .. }
         | Checkpoint::Indexed
         | Checkpoint::Waits(_)
         | Checkpoint::Failed(_) => 0.05,

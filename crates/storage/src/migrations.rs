@@ -55,6 +55,7 @@ const CHANGES: &[Change] = changes![
     27 "0027_resolved_errors",
     28 "0028_chats",
     30 "0030_relays",
+    31 "0031_read_chunks",
 ];
 
 /// Those of one engine, in order.

@@ -24,6 +24,7 @@ mod embeddings;
 mod errors;
 mod formats;
 mod full_disk;
+mod graph;
 mod health;
 mod history;
 mod hostile;

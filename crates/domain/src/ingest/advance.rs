@@ -153,10 +153,26 @@ pub fn advance(
                 ..Facts::default()
             };
             doc.document.message = Some(friendly(WRITTEN, &Step::CreatingEmbeddings, &facts));
-            if is_due(doc.event_at, DOCUMENT_EVERY_MICROS, now) {
-                tell_step(doc, StepStatus::InProgress, now, &mut events);
-            } else {
-                doc.held_back = true;
+            tell_or_hold_back(doc, now, &mut events);
+        }
+        Checkpoint::Read { asked, .. } => {
+            expect(doc, Stage::Indexing, Stage::Indexing)?;
+            if let Some(metadata) = doc.document.metadata.as_object_mut() {
+                metadata.insert(READ_CHUNKS.to_owned(), (*asked).into());
+            }
+            let facts =
+                Facts { done: Some(*asked), chunks: Some(doc.document.chunk_count), ..Facts::default() };
+            doc.document.message = Some(friendly(WRITTEN, &Step::Enrichment, &facts));
+            tell_or_hold_back(doc, now, &mut events);
+        }
+        Checkpoint::ByRules { passages } => {
+            expect(doc, Stage::Indexing, Stage::Indexing)?;
+            let sentence = Sentence::GraphByRules { passages: *passages, of: doc.document.chunk_count };
+            doc.document.warnings.retain(|w| w.code != GRAPH_BY_RULES);
+            if *passages > 0 {
+                doc.document
+                    .warnings
+                    .push(Warning { code: GRAPH_BY_RULES.to_owned(), message: say(WRITTEN, &sentence) });
             }
         }
         Checkpoint::Indexed => {
@@ -383,6 +399,15 @@ pub(super) fn end_step(
     tell_step(doc, status, now, events);
 }
 
+/// Tells how far the step is, unless it was told a moment ago.
+fn tell_or_hold_back(doc: &mut DocumentState, now: Timestamp, events: &mut Vec<Event>) {
+    if is_due(doc.event_at, DOCUMENT_EVERY_MICROS, now) {
+        tell_step(doc, StepStatus::InProgress, now, events);
+    } else {
+        doc.held_back = true;
+    }
+}
+
 pub(super) fn tell_step(
     doc: &mut DocumentState,
     status: StepStatus,
@@ -394,7 +419,7 @@ pub(super) fn tell_step(
     // All that is known by now: whoever words the step anew, in another language, has what it takes.
     let known = Facts {
         chunks: Some(d.chunk_count),
-        done: Some(doc.embedded),
+        done: Some(if step == Step::Enrichment { doc.read() } else { doc.embedded }),
         reason: d.error.clone(),
         ..Facts::told(&d.metadata)
     };

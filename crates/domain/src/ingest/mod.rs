@@ -141,6 +141,11 @@ pub enum Checkpoint {
     Known { passages: Vec<(ChunkId, ChunkId)> },
     /// Another document shares passages with this one; that is told when it is most of them.
     Compared { with: DocumentId, filename: String, shared: u64 },
+    /// What a language model read out of a passage, which is committed with this; `None`: it had nothing usable to say.
+    /// `asked`: of so many passages of the run it was asked by now.
+    Read { passage: ChunkId, graph: Option<ChunkGraph>, asked: u64 },
+    /// A language model was to read the passages, and so many are left to what the rules found.
+    ByRules { passages: u64 },
     /// The last step: the full text is written and the document becomes ready.
     Indexed,
     /// The server of its model cannot be had: the document waits, and no try is counted.
@@ -187,6 +192,9 @@ impl Pace {
 /// Name in a document's metadata: passages of its run whose vectors the workspace had already.
 pub(super) const KNOWN_CHUNKS: &str = "known_chunks";
 
+/// Name in a document's metadata: passages of its run that a language model was asked about.
+pub(super) const READ_CHUNKS: &str = "read_chunks";
+
 /// A document as a store keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DocumentState {
@@ -232,6 +240,12 @@ impl DocumentState {
         let known = self.document.metadata.get(KNOWN_CHUNKS).and_then(serde_json::Value::as_u64);
         known.unwrap_or_default().min(self.embedded)
     }
+
+    /// Passages of its run that a language model was asked about.
+    fn read(&self) -> u64 {
+        let read = self.document.metadata.get(READ_CHUNKS).and_then(serde_json::Value::as_u64);
+        read.unwrap_or_default().min(self.document.chunk_count)
+    }
 }
 
 /// What a change leads to.
@@ -253,6 +267,9 @@ impl Told {
         }
     }
 }
+
+/// Code of the warning of a document whose graph a language model was to enrich, and could not everywhere.
+pub const GRAPH_BY_RULES: &str = "graph_by_rules";
 
 /// Code of the warning of a document that could not be indexed anew.
 pub const REINDEX_FAILED: &str = "reindex_failed";

@@ -131,7 +131,12 @@ pub(super) fn step(step: &Step, facts: &Facts) -> String {
         },
         Step::EntityResolution => "Matching entities across your data…".into(),
         Step::Classification => "Categorizing what I found…".into(),
-        Step::Enrichment => "Adding context to your data…".into(),
+        Step::Enrichment => match (facts.done, facts.chunks) {
+            (Some(done @ 1..), Some(all)) => {
+                format!("Adding context to your data: {} of {}…", number(done), count(all, "chunk", "chunks"))
+            }
+            _ => "Adding context to your data…".into(),
+        },
         Step::Complete => match file {
             Some(name) => format!("Done! {name} is ready"),
             None => "Done! I've processed your file successfully".into(),
@@ -214,6 +219,15 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             "Its embedding was skipped: it is found by its words, not by its meaning. Re-index it to change that."
                 .into()
         }
+        Sentence::GraphByRules { passages, of } if passages >= of => {
+            "The language model could not be used: what its passages speak of was found by rules alone. Re-index it to try again."
+                .into()
+        }
+        Sentence::GraphByRules { passages, of } => format!(
+            "The language model could not be used for {} of {}: what these speak of was found by rules alone.",
+            number(passages),
+            count(of, "passage", "passages")
+        ),
         Sentence::WaitingToRetry { documents, pages: 0 } => {
             format!("Waiting to retry {}", count(documents, "document", "documents"))
         }

@@ -212,6 +212,11 @@ pub enum Sentence<'a> {
     DocumentCancelled,
     CancelledHint,
     EmbeddingSkipped,
+    /// Of so many passages a language model was to tell more than the rules, and could not.
+    GraphByRules {
+        passages: u64,
+        of: u64,
+    },
     WaitingToRetry {
         documents: u64,
         pages: u64,

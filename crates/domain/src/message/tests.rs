@@ -89,7 +89,7 @@ const CATALOGUE: [(&str, &str, &str); 31] = [
     ),
     ("entity_resolution", "Matching entities across your data…", "Matching entities across your data…"),
     ("classification", "Categorizing what I found…", "Categorizing what I found…"),
-    ("enrichment", "Adding context to your data…", "Adding context to your data…"),
+    ("enrichment", "Adding context to your data…", "Adding context to your data: 310 of 1,500 chunks…"),
     ("complete", "Done! I've processed your file successfully", "Done! expenses.csv is ready"),
     ("error", "Something went wrong with this file", "The disk is full"),
 ];
@@ -148,6 +148,16 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
         ),
         (Sentence::Paused { begun: Some(62) }, "Paused at 62 %"),
         (Sentence::Paused { begun: None }, "Paused before it started"),
+        (
+            Sentence::GraphByRules { passages: 3, of: 3 },
+            "The language model could not be used: what its passages speak of was found by rules alone. Re-index it to \
+             try again.",
+        ),
+        (
+            Sentence::GraphByRules { passages: 2, of: 1_200 },
+            "The language model could not be used for 2 of 1,200 passages: what these speak of was found by rules \
+             alone.",
+        ),
         (Sentence::WaitingToRetry { documents: 1, pages: 0 }, "Waiting to retry 1 document"),
         (Sentence::WaitingToRetry { documents: 0, pages: 2 }, "Waiting to retry 2 pages"),
         (Sentence::WaitingToRetry { documents: 2, pages: 1 }, "Waiting to retry 1 page and 2 documents"),

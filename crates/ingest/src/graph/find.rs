@@ -202,7 +202,7 @@ fn is_acronym(word: &str) -> bool {
         && (letters >= 2 || (letters == 1 && digits >= 1))
 }
 
-fn is_opener(word: &str) -> bool {
+pub(super) fn is_opener(word: &str) -> bool {
     OPENERS.contains(&word.to_lowercase().as_str())
 }
 

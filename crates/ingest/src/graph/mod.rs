@@ -3,9 +3,10 @@
 //! the same thing, [`relate`] what is said of two of them. Pure: passages in, their graphs out.
 //!
 //! The rules look at capital letters, digits and some English words, so they find little in a script without capitals; what
-//! they do not find is still found by meaning.
+//! they do not find is still found by meaning, and [`reader`] takes it from a language model where there is one.
 
 mod find;
+pub mod reader;
 mod relate;
 
 use domain::graph::{ChunkGraph, EntityKind, Mention, Relation, RelationKind, key};
@@ -17,6 +18,7 @@ const MENTIONS: usize = 64;
 const RELATIONS: usize = 64;
 
 /// A passage as the rules see it.
+#[derive(Clone, Copy)]
 pub struct Passage<'t> {
     pub heading: Option<&'t str>,
     pub text: &'t str,

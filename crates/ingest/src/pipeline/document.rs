@@ -51,7 +51,7 @@ pub(super) enum Ended {
 }
 
 /// Why a unit of work did not end well.
-enum Stop {
+pub(super) enum Stop {
     /// The document is at fault, or cannot be helped here: it fails with this.
     Failed(Failure),
     /// The server of its model cannot be had: it waits for that.
@@ -125,9 +125,9 @@ async fn end(context: &Context, claim: &Claim, checkpoint: Checkpoint) -> Result
     }
 }
 
-struct Work<'a> {
-    context: &'a Context,
-    claim: &'a Claim,
+pub(super) struct Work<'a> {
+    pub(super) context: &'a Context,
+    pub(super) claim: &'a Claim,
     halt: Halt,
     stage: Stage,
     text: Option<Arc<ExtractedText>>,
@@ -148,7 +148,7 @@ impl Work<'_> {
     }
 
     /// Between two units: is the document still ours, and may we go on?
-    fn gate(&self) -> Result<(), Stop> {
+    pub(super) fn gate(&self) -> Result<(), Stop> {
         if self.halt.lost.is_cancelled() {
             Err(Stop::Lost)
         } else if self.context.shutdown.is_cancelled() || self.halt.asked.is_cancelled() {
@@ -158,12 +158,12 @@ impl Work<'_> {
         }
     }
 
-    async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), Stop> {
+    pub(super) async fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), Stop> {
         let services = &self.context.services;
         Ok(services.jobs.checkpoint(self.claim, checkpoint, services.clock.now()).await?)
     }
 
-    async fn step(&self, step: Step, facts: Facts) -> Result<(), Stop> {
+    pub(super) async fn step(&self, step: Step, facts: Facts) -> Result<(), Stop> {
         self.checkpoint(Checkpoint::Step { step, facts }).await
     }
 
@@ -260,7 +260,7 @@ impl Work<'_> {
 
     /// Does what takes long, until the document is no longer ours or the server stops. As long as the pulse beats, the
     /// document is said to get on.
-    async fn minding<T>(&self, pulse: &Pulse, work: impl Future<Output = T>) -> Result<T, Stop> {
+    pub(super) async fn minding<T>(&self, pulse: &Pulse, work: impl Future<Output = T>) -> Result<T, Stop> {
         let saying = async {
             let mut said = 0;
             loop {
@@ -504,6 +504,9 @@ impl Work<'_> {
     }
 
     async fn index(&mut self) -> Result<Stage, Stop> {
+        if self.claim.rag_config.has_graph() {
+            self.read_passages().await?;
+        }
         self.step(Step::StoringMetadata, Facts::default()).await?;
         self.checkpoint(Checkpoint::Indexed).await?;
         Ok(Stage::Done)
@@ -522,14 +525,14 @@ fn rows_of(text: &str) -> impl Iterator<Item = &str> {
 
 /// Whether a unit gets on, as far as it can tell.
 #[derive(Clone, Default)]
-struct Pulse {
+pub(super) struct Pulse {
     beats: Arc<AtomicU64>,
     /// It beats by itself.
     steady: bool,
 }
 
 impl Pulse {
-    fn steady() -> Self {
+    pub(super) fn steady() -> Self {
         Self { steady: true, ..Self::default() }
     }
 
@@ -635,6 +638,6 @@ fn full_disk(e: BlobError) -> Stop {
     })
 }
 
-fn broken(e: impl std::error::Error + Send + Sync + 'static) -> Stop {
+pub(super) fn broken(e: impl std::error::Error + Send + Sync + 'static) -> Stop {
     Stop::Store(StoreError::backend(e))
 }

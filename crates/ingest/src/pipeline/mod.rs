@@ -2,6 +2,7 @@
 //! its results. It holds no truth of its own: kill it anywhere, and the next claim goes on from the rows.
 
 mod document;
+mod reading;
 
 use crate::{chunk::TokenCounter, extract::Extractor};
 use document::{Ended, Halt, process};
@@ -12,7 +13,7 @@ use domain::{
 use services::{
     Services,
     actor::{self, acting},
-    ports::{Claim, EmbedError, Signal, StoreError, WorkerId, heard},
+    ports::{Claim, EmbedError, LanguageModel, Signal, StoreError, WorkerId, heard},
 };
 use std::{
     collections::HashMap,
@@ -41,6 +42,8 @@ pub trait Tokenizers: Send + Sync {
 pub struct Tools {
     pub extractor: Extractor,
     pub tokenizers: Arc<dyn Tokenizers>,
+    /// Reads the passages of workspaces that are searched by their graph, beside the rules.
+    pub reader: Option<Arc<dyn LanguageModel>>,
 }
 
 #[derive(Clone, Debug)]
@@ -66,6 +69,8 @@ struct Context {
     options: WorkerOptions,
     /// The embedder uses all cores; two batches at once would only slow one another down.
     embedding: Semaphore,
+    /// A language model has few hands: it is asked about the passages of one document at a time.
+    reading: Semaphore,
     shutdown: CancellationToken,
 }
 
@@ -105,6 +110,7 @@ async fn work(
         tools,
         options: options.clone(),
         embedding: Semaphore::new(1),
+        reading: Semaphore::new(1),
         shutdown: shutdown.clone(),
     });
     let hands = Arc::new(Mutex::new(Hands::default()));

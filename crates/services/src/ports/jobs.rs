@@ -16,7 +16,7 @@ use domain::{
     report::DocumentReport,
     resource::{Attempt, Page, Version},
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// A document that was just uploaded; its file is already durable under `blob_key`.
 #[derive(Clone, Debug)]
@@ -130,6 +130,24 @@ pub struct Alike {
     pub filename: String,
     /// How many passages of that one's run it has.
     pub shared: u64,
+}
+
+/// What a language model has yet to read of a run over a document.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Unread {
+    /// Those that it was not asked about, by ordinal.
+    pub passages: Vec<UnreadPassage>,
+    /// How many passages there are, about how many of them it was asked, and about how many of these in vain.
+    pub all: u64,
+    pub asked: u64,
+    pub in_vain: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnreadPassage {
+    pub chunk: Chunk,
+    /// The names that the rules found in it, each with its thing.
+    pub known: HashMap<String, String>,
 }
 
 /// Reading documents, and what a person changes of them beside their content.
@@ -420,4 +438,7 @@ pub trait JobStore: Send + Sync {
 
     /// Chunks of the document that still have no vector, by ordinal: what embedding has left to do.
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError>;
+
+    /// At most `limit` passages of the newest run over the document that no language model was asked about.
+    async fn unread(&self, document: DocumentId, limit: u32) -> Result<Unread, StoreError>;
 }

@@ -1,6 +1,6 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
-use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell, versions};
+use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell, unread, versions};
 use crate::{bulk, fault::Fault, graph, index, workspaces, writer::Tx};
 use domain::{
     ChunkId, DocumentId, Timestamp,
@@ -53,6 +53,9 @@ pub(super) async fn commit(
             replace_chunks(tx, &document, &chunks[from..], parts::ordinals(chunks, from)).await?;
         }
         Checkpoint::Embedded { vectors } => insert_vectors(tx, vectors).await?,
+        Checkpoint::Read { passage, graph, .. } => {
+            unread::note(tx, &document, *passage, graph.as_ref()).await?
+        }
         Checkpoint::Indexed => {
             let from = parts::last(usize::try_from(document.document.chunk_count).unwrap_or_default());
             index::add_text(tx, &document, from as i64..i64::MAX).await?;
@@ -78,7 +81,8 @@ pub(super) async fn commit(
         Checkpoint::Step { .. }
         | Checkpoint::Loaded { .. }
         | Checkpoint::Known { .. }
-        | Checkpoint::Compared { .. } => {}
+        | Checkpoint::Compared { .. }
+        | Checkpoint::ByRules { .. } => {}
     }
     parts::bury(tx, held.document_id, dead.clone()).await?;
     rest::note(tx, (before.0.held_back, job.held_back), (before.1.held_back, document.held_back));

@@ -63,8 +63,14 @@ pub(crate) fn clean_checkpoint(checkpoint: &mut Checkpoint) {
             clean_option(&mut failure.hint);
         }
         Checkpoint::Compared { filename, .. } => clean(filename),
+        Checkpoint::Read { graph, .. } => {
+            for mention in graph.iter_mut().flat_map(|graph| &mut graph.mentions) {
+                clean(&mut mention.name);
+            }
+        }
         Checkpoint::Embedded { .. }
         | Checkpoint::Known { .. }
+        | Checkpoint::ByRules { .. }
         | Checkpoint::Indexed
         | Checkpoint::Waits(_) => {}
     }

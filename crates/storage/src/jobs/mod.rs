@@ -22,6 +22,7 @@ mod rows;
 mod stale;
 mod stall;
 pub(crate) mod standing;
+mod unread;
 mod versions;
 mod withdraw;
 mod words;
@@ -60,7 +61,8 @@ use domain::{
 };
 use rows::{JOB, QUEUE_POSITION, shown_job};
 use services::ports::{
-    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, TakenFile, TakenFiles, WorkerId,
+    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, TakenFile, TakenFiles, Unread,
+    WorkerId,
 };
 use sqlx::{AssertSqlSafe, Row};
 use std::{
@@ -568,5 +570,9 @@ impl JobStore for Store {
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {
         Ok(self.read_unembedded(document, limit).await?)
+    }
+
+    async fn unread(&self, document: DocumentId, limit: u32) -> Result<Unread, StoreError> {
+        Ok(unread::find(self, document, limit).await?)
     }
 }

@@ -10,6 +10,7 @@ use domain::{
     Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, OnDuplicate,
     Timestamp, UserId, WorkspaceId,
     duplicates::{Known, Taken},
+    graph::{ChunkGraph, Mention},
     ingest::{
         self, Checkpoint, ChunkMark, NewChunk, Stage, Told,
         control::{self, Control, DocumentControl},
@@ -20,8 +21,8 @@ use domain::{
     status::Processor,
 };
 use services::ports::{
-    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, TakenFile, TakenFiles,
-    WorkerId,
+    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, TakenFile, TakenFiles, Unread,
+    UnreadPassage, WorkerId,
 };
 use std::{
     cmp::Reverse,
@@ -361,7 +362,29 @@ impl JobStore for MemoryStore {
                     state.drop_chunks(claim.document_id, |failed| failed == run);
                 }
             }
-            Checkpoint::Step { .. } | Checkpoint::Loaded { .. } | Checkpoint::Compared { .. } => {}
+            Checkpoint::Read { passage, graph, .. } => {
+                let chunks = state.chunks.get_mut(&(claim.document_id, run));
+                let chunk = chunks.and_then(|all| all.iter_mut().find(|chunk| chunk.id == passage));
+                if let Some(chunk) = chunk.filter(|_| !state.asked.contains_key(&passage)) {
+                    state.asked.insert(passage, graph.is_some());
+                    let ChunkGraph { mentions, relations } = graph.unwrap_or_default();
+                    let own = &mut chunk.graph;
+                    for mention in mentions {
+                        let is_same =
+                            |m: &Mention| m.entity == mention.entity && m.surface == mention.surface;
+                        if !own.mentions.iter().any(is_same) {
+                            own.mentions.push(mention);
+                        }
+                    }
+                    own.relations.extend(relations);
+                    own.relations.sort();
+                    own.relations.dedup();
+                }
+            }
+            Checkpoint::Step { .. }
+            | Checkpoint::Loaded { .. }
+            | Checkpoint::Compared { .. }
+            | Checkpoint::ByRules { .. } => {}
         }
         if job.held_back || document.held_back {
             self.bus.publish(Signal::HeldBack);
@@ -639,5 +662,25 @@ impl JobStore for MemoryStore {
         let left = state.chunks_of_run(document).iter().filter(|c| !state.vectors.contains_key(&c.id));
         let version = state.documents.get(&document).map_or(1, |row| row.state.run_version());
         Ok(left.take(limit as usize).map(|c| chunk_of(document, version, c)).collect())
+    }
+
+    async fn unread(&self, document: DocumentId, limit: u32) -> Result<Unread, StoreError> {
+        let state = self.lock();
+        let all = state.chunks_of_run(document);
+        let asked = |id: &ChunkId| state.asked.get(id).copied();
+        let version = state.documents.get(&document).map_or(1, |row| row.state.run_version());
+        let passage = |c: &NewChunk| {
+            let mut known: Vec<&Mention> = c.graph.mentions.iter().collect();
+            known.sort_by_key(|m| (m.times, m.entity.as_str()));
+            let known = known.into_iter().map(|m| (m.surface.clone(), m.entity.clone())).collect();
+            UnreadPassage { chunk: chunk_of(document, version, c), known }
+        };
+        let left = all.iter().filter(|c| asked(&c.id).is_none()).take(limit as usize);
+        Ok(Unread {
+            passages: left.map(passage).collect(),
+            all: all.len() as u64,
+            asked: all.iter().filter(|c| asked(&c.id).is_some()).count() as u64,
+            in_vain: all.iter().filter(|c| asked(&c.id) == Some(false)).count() as u64,
+        })
     }
 }

@@ -49,6 +49,8 @@ struct State {
     /// Of versions that were replaced.
     old_chunks: BTreeMap<(DocumentId, u32), Vec<NewChunk>>,
     vectors: BTreeMap<ChunkId, Vec<f32>>,
+    /// Passages that a language model was asked about, and whether it read them.
+    asked: BTreeMap<ChunkId, bool>,
     logs: BTreeMap<UserId, Log>,
     /// The status of each thing, as it was told last.
     told: BTreeMap<EntityKey, &'static str>,

@@ -122,6 +122,7 @@ impl State {
         for run in runs {
             for chunk in self.chunks.remove(&run).unwrap_or_default() {
                 self.vectors.remove(&chunk.id);
+                self.asked.remove(&chunk.id);
             }
         }
     }

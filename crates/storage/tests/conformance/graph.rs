@@ -168,7 +168,62 @@ async fn a_corpus_counts_what_searches_find<S: JobSubject + Deref<Target = Datab
     assert_eq!(corpus.with_word[..4], [3, 1, 0, 0], "in any form of the word");
 }
 
+async fn what_a_model_read_is_kept_beside_what_the_rules_found<S: JobSubject + Deref<Target = Database>>(
+    s: S,
+) {
+    let d = Desk::new(s);
+    let user = d.s.user().await;
+    let workspace = d.s.workspace(user, by_graph()).await;
+    let (claim, ids) = put(&d, user, workspace, Stage::Indexing).await;
+    let id = claim.document_id;
+    let unread = d.jobs.unread(id, 2).await.unwrap();
+    let of =
+        |unread: &services::ports::Unread| (unread.passages.len(), unread.all, unread.asked, unread.in_vain);
+    assert_eq!(of(&unread), (2, 3, 0, 0));
+    assert_eq!(unread.passages[0].chunk.id, ids[0]);
+    assert_eq!(unread.passages[1].known["norvik"], "norvik marine");
+    let read = ChunkGraph {
+        // The first of them the rules found as well.
+        mentions: vec![names("norvik marine", "norvik marine", 9), names("harbour", "harbour", 1)],
+        relations: vec![says("norvik marine", RelationKind::LocatedIn, "harbour")],
+    };
+    let checkpoint = Checkpoint::Read { passage: ids[0], graph: Some(read), asked: 1 };
+    d.check(&claim, checkpoint.clone()).await.unwrap();
+    // A passage is read once.
+    d.check(&claim, Checkpoint::Read { passage: ids[0], graph: None, asked: 1 }).await.unwrap();
+    d.check(&claim, Checkpoint::Read { passage: ids[1], graph: None, asked: 2 }).await.unwrap();
+    // One that is of no run of this document is nobody's.
+    d.check(&claim, Checkpoint::Read { passage: d.chunk_id(), graph: None, asked: 2 }).await.unwrap();
+    let unread = d.jobs.unread(id, 9).await.unwrap();
+    assert_eq!((of(&unread), unread.passages[0].chunk.id), ((1, 3, 2, 1), ids[2]));
+    let document = d.document(user, id).await;
+    assert_eq!(document.metadata["read_chunks"], 2);
+    assert_eq!(document.message.as_deref(), Some("Adding context to your data: 2 of 3 chunks…"));
+    d.check(&claim, Checkpoint::ByRules { passages: 2 }).await.unwrap();
+    let codes =
+        |document: &domain::Document| document.warnings.iter().map(|w| w.code.clone()).collect::<Vec<_>>();
+    assert_eq!(codes(&d.document(user, id).await), ["graph_by_rules"]);
+    d.check(&claim, Checkpoint::ByRules { passages: 0 }).await.unwrap();
+    assert!(codes(&d.document(user, id).await).is_empty());
+    d.check(&claim, Checkpoint::Indexed).await.unwrap();
+    assert!(d.check(&claim, checkpoint).await.is_err(), "it is through");
+    let index = &d.s.store;
+    let edges = index.edges(workspace, &asked(&["harbour"]), 9).await.unwrap();
+    assert_eq!(
+        edges.iter().map(|e| (e.kind, e.passages)).collect::<Vec<_>>(),
+        [(RelationKind::LocatedIn, 1)]
+    );
+    let mentions = index.mentions(workspace, &asked(&["norvik marine"]), 9).await.unwrap();
+    assert!(mentions.contains(&services::ports::GraphMention {
+        chunk_id: ids[0],
+        entity: "norvik marine".into(),
+        times: 2
+    }));
+    d.assert_that_the_stream_told_the_truth(user).await;
+}
+
 on_every_database!(
+    what_a_model_read_is_kept_beside_what_the_rules_found,
     things_are_found_by_any_of_their_names_and_followed,
     a_graph_goes_with_its_passages,
     a_document_without_a_graph_is_stale_where_one_is_wanted,

@@ -4,11 +4,12 @@
 use crate::{
     Failure,
     peer::{cache, debian},
+    room::{free_port, remove_left_over},
 };
 use std::{
     fs,
     io::{self, Read, Write},
-    net::{Ipv4Addr, TcpListener, TcpStream},
+    net::{Ipv4Addr, TcpStream},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -65,7 +66,7 @@ impl Broker {
     pub fn start() -> Result<Self, Failure> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let root = programs()?;
-        remove_left_over();
+        remove_left_over(PREFIX);
         let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
         let dir = std::env::temp_dir().join(name);
         let (port, epmd_port, dist_port) = (free_port()?, free_port()?, free_port()?);
@@ -271,24 +272,6 @@ fn spawn(command: Command) -> Result<Child, Failure> {
 }
 
 /// A port that nobody listens on. Between asking and using it another program could take it; the broker then says so.
-fn free_port() -> Result<u16, Failure> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
-}
-
-/// Removes the data of runs that were killed: their folders carry the number of a process that is gone.
-fn remove_left_over() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some((pid, _)) = name.strip_prefix(PREFIX).and_then(|rest| rest.split_once('-')) else {
-            continue;
-        };
-        if Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists() {
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

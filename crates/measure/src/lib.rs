@@ -6,6 +6,7 @@ pub mod change;
 pub mod dice;
 pub mod peer;
 pub mod report;
+pub mod room;
 pub mod server;
 pub mod stats;
 

@@ -20,8 +20,8 @@ use std::{
 };
 use uuid::Uuid;
 
-/// Rows in one statement.
-const ROWS: usize = 128;
+/// Users in one statement: as many as a relay takes at once.
+const ROWS: usize = 256;
 
 #[async_trait]
 impl Outbox for Store {
@@ -123,14 +123,15 @@ async fn take(conn: &mut AnyConnection, asked: &Take) -> Result<Vec<Unsent>, Fau
         // not passed over.
         let heads = heads(conn, &sent).await?;
         let mut events = events(conn, &sent, left).await?;
-        let full = events.values().map(Vec::len).sum::<usize>() >= left as usize;
-        left -= events.values().map(|events| events.len() as u32).sum::<u32>();
+        let rows: u32 = events.values().map(|waiting| waiting.rows).sum();
+        let full = rows >= left;
+        left = left.saturating_sub(rows);
         // Users come in order, so of the last of them, and of those behind it, there may be more.
         let last = events.keys().next_back().copied();
         for (user_id, sent) in sent {
-            let events = events.remove(&user_id).unwrap_or_default();
+            let Waiting { events, newest, .. } = events.remove(&user_id).unwrap_or_default();
             let cut = full && last.is_none_or(|last| user_id >= last);
-            let newest = events.last().map_or(sent, |event| event.seq);
+            let newest = newest.max(sent);
             let head = heads.get(&user_id).copied().unwrap_or(sent);
             let upto = if cut { newest } else { newest.max(head) };
             taken.push(Unsent { user_id, events, upto, more: cut });
@@ -164,23 +165,39 @@ async fn heads(conn: &mut AnyConnection, of: &BTreeMap<UserId, u64>) -> Result<B
     numbers(&once(sql).fetch_all(conn).await?)
 }
 
+/// What the log has of a user behind what was sent.
+#[derive(Default)]
+struct Waiting {
+    events: Vec<LoggedEvent>,
+    /// With those that cannot be read.
+    rows: u32,
+    newest: u64,
+}
+
 async fn events(
     conn: &mut AnyConnection,
     of: &BTreeMap<UserId, u64>,
     limit: u32,
-) -> Result<BTreeMap<UserId, Vec<LoggedEvent>>, Fault> {
+) -> Result<BTreeMap<UserId, Waiting>, Fault> {
     let users: Vec<UserId> = of.keys().copied().collect();
     let sql = format!(
-        "SELECT e.user_id, e.data FROM relays r JOIN events e ON e.user_id = r.user_id AND e.seq > r.sent \
+        "SELECT e.user_id, e.seq, e.data FROM relays r JOIN events e ON e.user_id = r.user_id AND e.seq > r.sent \
          WHERE r.user_id IN ({}) ORDER BY e.user_id, e.seq LIMIT $1",
         ids(&users)
     );
-    let mut found: BTreeMap<UserId, Vec<LoggedEvent>> = BTreeMap::new();
+    let mut found: BTreeMap<UserId, Waiting> = BTreeMap::new();
     for row in once(sql).bind(i64::from(limit)).fetch_all(conn).await? {
         let user: UserId = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
-        let data: String = row.try_get(1)?;
-        let event = LoggedEvent::stored(user, Bytes::from(data)).ok_or_else(|| Fault::corrupt("an event"))?;
-        found.entry(user).or_default().push(event);
+        let seq = row.try_get::<i64, _>(1)? as u64;
+        let waiting = found.entry(user).or_default();
+        (waiting.rows, waiting.newest) = (waiting.rows + 1, seq);
+        match LoggedEvent::stored(user, Bytes::from(row.try_get::<String, _>(2)?)) {
+            Some(event) => waiting.events.push(event),
+            // It would hold up all that come after it, of everybody.
+            None => {
+                tracing::error!(user_id = %user, seq, "an event of the log cannot be read; it is passed over")
+            }
+        }
     }
     Ok(found)
 }

@@ -2,15 +2,19 @@
 //! gone when the run ends, however it ends.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use measure::room;
+
 use crate::problem::{Doing, Done, Problem};
 use crate::project::Project;
 use crate::{apt, shell};
+
+const PREFIX: &str = "insighthub-postgres-";
 
 /// A running server; dropping it stops it and removes its data.
 pub struct Postgres {
@@ -25,8 +29,8 @@ impl Postgres {
     /// Starts a server, installing PostgreSQL when it is missing and that is possible.
     pub fn start(project: &Project) -> Done<Self> {
         let bin = binaries(project)?;
-        remove_left_over();
-        let dir = std::env::temp_dir().join(format!("insighthub-postgres-{}", std::process::id()));
+        room::remove_left_over(PREFIX);
+        let dir = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
         shell::timed("starting PostgreSQL for the tests", || {
             shell::remove_dir(&dir)?;
             shell::make_dir(&dir)?;
@@ -47,7 +51,7 @@ impl Postgres {
             ]);
             shell::logged(initdb.arg(&data).current_dir(&dir), &project.log("initdb"))?;
 
-            let port = free_port()?;
+            let port = room::free_port().doing(|| "cannot open a port".to_owned())?;
             let log = fs::File::create(project.log("postgres"))
                 .doing(|| "cannot write PostgreSQL's log".to_owned())?;
             let also = log.try_clone().doing(|| "cannot write PostgreSQL's log".to_owned())?;
@@ -168,33 +172,4 @@ fn as_user(user: Option<&str>, program: &Path) -> Command {
 
 fn user_group(user: &str) -> String {
     shell::capture(Command::new("id").args(["-g", user])).unwrap_or_else(|_| user.to_owned())
-}
-
-/// A port that nobody listens on. Between asking and using it another program could take it; PostgreSQL then says so.
-pub fn free_port() -> Done<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).doing(|| "cannot open a port".to_owned())?;
-    Ok(listener.local_addr().doing(|| "cannot open a port".to_owned())?.port())
-}
-
-/// Removes the data of runs that were killed: their folders carry the number of a process that is gone.
-fn remove_left_over() {
-    let Ok(entries) = fs::read_dir(std::env::temp_dir()) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let Some(pid) = name.strip_prefix("insighthub-postgres-") else { continue };
-        if Path::new("/proc/self").exists() && !Path::new("/proc").join(pid).exists() {
-            let _ = shell::remove_dir(&entry.path());
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_free_port_can_be_listened_on() {
-        let port = free_port().expect("a port");
-        assert!(TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
-    }
 }

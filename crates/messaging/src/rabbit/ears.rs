@@ -1,14 +1,12 @@
 //! What other nodes tell, and what they are told beside the events of the log.
 
-use super::{House, Lost, RabbitBus, body, body::NodeSignal, names};
+use super::{CONFIRM, House, Lost, RabbitBus, body, body::NodeSignal, names};
 use futures::StreamExt;
 use lapin::{Channel, Consumer, options::BasicPublishOptions};
 use services::ports::Signal;
 use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::time::{sleep, timeout};
 
-/// How long the broker may take to confirm.
-const CONFIRM: Duration = Duration::from_secs(8);
 /// The pause between two words to itself, and how long the broker may take to confirm one.
 const PULSE: Duration = Duration::from_secs(1);
 const ANSWER: Duration = Duration::from_secs(3);

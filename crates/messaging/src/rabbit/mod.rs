@@ -46,6 +46,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// While there is no broker, each node looks into the log so often for what others wrote.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the broker may take to confirm.
+const CONFIRM: Duration = Duration::from_secs(8);
 /// How long a stop waits until what was committed is with the broker.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 

@@ -1,10 +1,10 @@
 //! Workers of somebody's own: what they are told of documents that wait, and what they report.
 
-use super::{House, Lost, RabbitBus, body, body::Report, names};
+use super::{CONFIRM, House, Lost, RabbitBus, body, body::Report, names};
 use domain::{Document, DocumentId};
 use futures::{FutureExt, StreamExt, future::join_all};
 use lapin::{
-    Channel, Confirmation, Connection,
+    Channel, Confirmation, Connection, PublisherConfirm,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions},
     types::{AMQPValue, FieldTable},
@@ -14,8 +14,6 @@ use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use tokio::time::{sleep, timeout};
 use tracing::Instrument;
 
-/// How long the broker may take to confirm.
-const CONFIRM: Duration = Duration::from_secs(8);
 /// Documents that are told of at once.
 const PAGE: u32 = 200;
 /// First and last pause before a worker that has no queue is tried again.
@@ -26,6 +24,9 @@ const REPORTS: usize = 64;
 /// First and last pause before a report is tried again that the store could not take.
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 const LAST_RETRY: Duration = Duration::from_secs(5);
+
+/// Tries of a report that the store does not take although it answers.
+const TRIES: u32 = 10;
 
 /// A report as it was delivered, and what it says or what is wrong with it.
 type Taken = (Delivery, Result<Report, String>);
@@ -77,17 +78,25 @@ impl RabbitBus {
         let mut confirms = vec![];
         for document in documents {
             let id = format!("{}.{}", document.id, document.rev);
-            let properties = self
-                .properties(id, names::DOCUMENT_UPLOADED)
-                .with_correlation_id(document.id.to_string().into());
-            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-            let (exchange, key) = (self.names.exchange.clone().into(), names::DOCUMENT_UPLOADED.into());
-            let body = body::of_upload(document);
-            confirms.push(channel.basic_publish(exchange, key, options, &body, properties).await?);
+            confirms.push(self.publish_upload(channel, document, id).await?);
         }
         let answers =
             timeout(CONFIRM, futures::future::try_join_all(confirms)).await.map_err(|_| Lost::Silent)??;
         Ok(answers.iter().all(|answer| matches!(answer, Confirmation::Ack(None))))
+    }
+
+    /// Says that a document waits for an outside worker; it comes back where none has a queue for it.
+    pub(super) async fn publish_upload(
+        &self,
+        channel: &Channel,
+        document: &Document,
+        id: String,
+    ) -> Result<PublisherConfirm, Lost> {
+        let key = names::DOCUMENT_UPLOADED;
+        let properties = self.properties(id, key).with_correlation_id(document.id.to_string().into());
+        let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+        let (exchange, body) = (self.names.exchange.clone().into(), body::of_upload(document));
+        Ok(channel.basic_publish(exchange, key.into(), options, &body, properties).await?)
     }
 
     /// Takes what outside workers report, for as long as the connection holds. The broker lets one node at a time do so.
@@ -189,10 +198,12 @@ impl RabbitBus {
     }
 }
 
-/// Applies a report by the use case of the REST routes. Answers a code and a sentence when it is refused; a store that
-/// cannot is no reason to refuse, so that is tried until it can.
+/// Applies a report by the use case of the REST routes. Answers a code and a sentence when it is refused. A store that
+/// cannot is no reason to refuse, so that is tried until it can; but where it can do other things and never this, the report
+/// does not hold up all that come after it.
 async fn apply(house: &House, report: Report) -> Option<(&'static str, String)> {
     let mut pause = FIRST_RETRY;
+    let mut in_vain = 0;
     loop {
         let applied = match &report {
             Report::Document(id, report) => house.reports.document_report(*id, report.clone()).await,
@@ -206,6 +217,12 @@ async fn apply(house: &House, report: Report) -> Option<(&'static str, String)> 
             let fields = problem.errors.iter().flat_map(|(field, all)| all.iter().map(move |m| (field, m)));
             let why = fields.fold(problem.detail.clone(), |text, (field, m)| format!("{text} {field}: {m}"));
             return Some(("refused", format!("{}: {why}", problem.code)));
+        }
+        if house.outside.awaiting_outside(None, 1).await.is_ok() {
+            in_vain += 1;
+            if in_vain >= TRIES {
+                return Some(("failed", format!("{}: {}", problem.code, problem.detail)));
+            }
         }
         tracing::warn!(code = problem.code, "a report could not be stored; trying again");
         sleep(pause).await;

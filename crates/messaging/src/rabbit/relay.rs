@@ -3,7 +3,7 @@
 //! and only then notes how far it came. Killed in between, another relay sends the same again; one without a hint, or
 //! whose node died, is found by a look into the database.
 
-use super::{House, LAST_WORDS, Lost, RabbitBus, body, message_id, names, pending::Pending};
+use super::{CONFIRM, House, LAST_WORDS, Lost, RabbitBus, body, message_id, names, pending::Pending};
 use domain::{DocumentStatus, Event, Timestamp, UserId};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
 use services::ports::{LoggedEvent, Signal, Unsent};
@@ -14,10 +14,9 @@ use tokio_util::sync::CancellationToken;
 /// Users, and events of them all, that are taken at once.
 const USERS: usize = 256;
 const EVENTS: u32 = 512;
-/// A relay that says nothing for so long is dead, and another one may send what it had.
+/// A relay that says nothing for so long is dead, and another one may send what it had; longer than a confirm may take, so
+/// that nobody sends beside it.
 const LEASE: Duration = Duration::from_secs(10);
-/// How long the broker may take to confirm; shorter than the lease, so that nobody sends beside us.
-const CONFIRM: Duration = Duration::from_secs(8);
 /// How often a look into the database finds what nobody told of; where there are so many users that a look takes long, it
 /// comes so much less often that the looks together take no more than this part of the time.
 const LOOK: Duration = Duration::from_secs(2);
@@ -181,26 +180,23 @@ impl RabbitBus {
         confirms: &mut Vec<Sent>,
     ) -> Result<(), Lost> {
         let Some(key) = names::key_of(event.name) else { return Ok(()) };
-        let properties = self.properties(message_id(event.user_id, event.seq), event.name);
-        let mut sent = vec![(key, false, body::of_event(event).to_vec(), properties)];
+        let id = message_id(event.user_id, event.seq);
+        let (exchange, body) = (self.names.exchange.clone().into(), body::of_event(event));
+        let (options, properties) = (BasicPublishOptions::default(), self.properties(id.clone(), event.name));
+        let confirm = channel.basic_publish(exchange, key.into(), options, &body, properties).await?;
+        let mut sent = vec![(key, false, confirm)];
         // Whoever processes documents of his own hears of each that waits, also of one that is tried again.
         if event.name == "document_status"
             && let Some(Event::DocumentStatus(document)) = event.event()
             && document.status == DocumentStatus::Pending
         {
-            let id = message_id(event.user_id, event.seq);
-            let properties = self
-                .properties(id, names::DOCUMENT_UPLOADED)
-                .with_correlation_id(document.id.to_string().into());
-            sent.push((names::DOCUMENT_UPLOADED, true, body::of_upload(&document), properties));
+            let confirm = self.publish_upload(channel, &document, id).await?;
+            sent.push((names::DOCUMENT_UPLOADED, true, confirm));
         }
-        for (key, mandatory, body, properties) in sent {
-            let options = BasicPublishOptions { mandatory, ..BasicPublishOptions::default() };
-            let exchange = self.names.exchange.clone().into();
-            let confirm = channel.basic_publish(exchange, key.into(), options, &body, properties).await?;
+        for (key, upload, confirm) in sent {
             metrics::counter!("insighthub_broker_published_total", "key" => key).increment(1);
             let (user_id, seq, at) = (event.user_id, event.seq, event.at);
-            confirms.push(Sent { user_id, seq, at, upload: mandatory, confirm });
+            confirms.push(Sent { user_id, seq, at, upload, confirm });
         }
         Ok(())
     }

@@ -1,10 +1,13 @@
 //! The outbox: each user's events leave in order, one relay at a time, none is left behind and none goes twice unless a
 //! relay died with it in its hands.
 
-use crate::{on_every_store, subject::Subject};
+use crate::{
+    on_every_database, on_every_store,
+    subject::{Database, Subject},
+};
 use domain::{Event, UserId, WorkspaceId, event::WorkspaceDeleted};
 use services::ports::Unsent;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 /// Longer than any of these tests takes.
 const LEASE: Duration = Duration::from_secs(600);
@@ -173,3 +176,28 @@ on_every_store!(
     what_was_logged_before_there_was_a_broker_is_not_sent,
     many_relays_send_everything_once_and_in_order_while_others_write,
 );
+
+/// The store in memory keeps events and no text, so there is nothing that could not be read.
+mod unreadable {
+    use super::*;
+
+    async fn an_event_that_cannot_be_read_holds_up_nobody<S: Subject + Deref<Target = Database>>(s: S) {
+        let ((a, from_a), (b, from_b)) = (settled(&s).await, settled(&s).await);
+        append(&s, a, 3).await;
+        append(&s, b, 1).await;
+        let mut conn = s.place.connect().await;
+        for (user, seq) in [(a, from_a + 2), (b, from_b + 1)] {
+            let sql = format!("UPDATE events SET data = 'nonsense' WHERE user_id = '{user}' AND seq = {seq}");
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        }
+        let outbox = s.outbox();
+        let taken = outbox.take_unsent("r", &[a, b], LEASE, ALL).await.unwrap();
+        let taken: BTreeMap<UserId, &Unsent> = taken.iter().map(|unsent| (unsent.user_id, unsent)).collect();
+        assert_eq!((seqs(taken[&a]), taken[&a].upto), (vec![from_a + 1, from_a + 3], from_a + 3));
+        assert_eq!((seqs(taken[&b]), taken[&b].upto), (vec![], from_b + 1));
+        outbox.settle_sent("r", &[(a, from_a + 3), (b, from_b + 1)]).await.unwrap();
+        assert_eq!(outbox.left_unsent(ALL).await.unwrap(), []);
+    }
+
+    on_every_database!(an_event_that_cannot_be_read_holds_up_nobody);
+}

@@ -14,7 +14,7 @@ use super::{count, profile};
 use crate::problem::{Doing, Done, Problem};
 use crate::project::Project;
 use crate::toolchain::Toolchain;
-use crate::{browser, postgres, server, shell};
+use crate::{browser, server, shell};
 
 pub const NAME: &str = "P10";
 pub const ABOUT: &str = "bytes that Chromium fetches cold, for each kind of page";
@@ -73,7 +73,7 @@ struct Server {
 
 impl Server {
     fn start(project: &Project, smoke: bool) -> Done<Self> {
-        let port = postgres::free_port()?;
+        let port = measure::room::free_port().doing(|| "cannot open a port".to_owned())?;
         let dir = std::env::temp_dir().join(format!("insighthub-bench-{}", std::process::id()));
         shell::remove_dir(&dir)?;
         shell::make_dir(&dir)?;

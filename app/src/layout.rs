@@ -240,6 +240,7 @@ fn Connection() -> impl IntoView {
             Some(("polling", "By long polling, since neither a WebSocket nor a stream came through."))
         }
     });
+    let late = Memo::new(move |_| status.get().late);
     let waiting = Memo::new(move |_| matches!(status.get().link, Link::Waiting { .. }));
     view! {
         <div class="row flex-nowrap">
@@ -247,6 +248,7 @@ fn Connection() -> impl IntoView {
                 link
                 since=Signal::derive(move || since.get())
                 by=Signal::derive(move || way.get())
+                late=Signal::derive(move || late.get())
             />
             {move || {
                 waiting

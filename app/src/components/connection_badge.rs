@@ -24,30 +24,42 @@ impl Link {
     }
 }
 
+/// Said where servers do not hear of each other at once.
+const LATE: &str = "The message broker is away: what is changed at other servers comes up to a second late.";
+
 /// `link`: the state; `since`: the moment from which no change has come; `by`: how changes come when it is
-/// not by the usual way, as a word and as a sentence. Quiet while all is well; said aloud, and with the time, once updates
-/// are missing.
+/// not by the usual way, as a word and as a sentence; `late`: what is changed at other servers comes a moment later. Quiet
+/// while all is well; said aloud, and with the time, once updates are missing.
 #[component]
 pub fn ConnectionBadge(
     #[prop(into)] link: Signal<Link>,
     #[prop(optional, into)] since: MaybeProp<Timestamp>,
     #[prop(optional, into)] by: MaybeProp<(&'static str, &'static str)>,
+    #[prop(optional, into)] late: Signal<bool>,
 ) -> impl IntoView {
     let now = use_now();
     let by = move || by.get().filter(|_| link.get() == Link::Open);
+    let late = move || late.get() && link.get() == Link::Open;
+    let title = move || match (late(), by()) {
+        (true, _) => Some(LATE),
+        (false, by) => by.map(|(_, sentence)| sentence),
+    };
     view! {
         <span
             class="connection"
             role="status"
             data-scripted=""
             data-link=move || link.get().as_str()
-            title=move || by().map(|(_, sentence)| sentence)
+            title=title
         >
             {move || match link.get() {
                 Link::Open => {
                     view! {
                         <span class="dot" aria-hidden="true"></span>
-                        <span class="connection-word">"Live"{move || by().map(|(word, _)| format!(" by {word}"))}</span>
+                        <span class="connection-word">
+                            "Live"{move || by().map(|(word, _)| format!(" by {word}"))}
+                            {move || late().then_some(", up to a second late")}
+                        </span>
                     }
                 }
                 Link::Connecting => {
@@ -86,6 +98,18 @@ pub fn ConnectionBadge(
 mod tests {
     use super::*;
     use crate::components::provide_now;
+
+    #[test]
+    fn that_changes_come_late_is_told_while_the_link_is_open() {
+        for (link, told) in [(Link::Open, true), (Link::Closed, false)] {
+            let html = Owner::new().with(|| {
+                provide_now();
+                let (link, late) = (Signal::stored(link), Signal::stored(true));
+                view! { <ConnectionBadge link late /> }.to_html()
+            });
+            assert_eq!(html.contains("up to a second late"), told, "{html}");
+        }
+    }
 
     #[test]
     fn since_when_updates_are_missing_is_told_in_the_readers_zone() {

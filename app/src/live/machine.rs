@@ -161,6 +161,8 @@ pub struct Machine {
     heard: Millis,
     /// The link was open once, and is not since then.
     lost: Option<Millis>,
+    /// What is changed at other servers comes late, as the server said last.
+    late: bool,
     visible: bool,
 }
 
@@ -177,6 +179,7 @@ impl Default for Machine {
             attempt: 0,
             heard: 0,
             lost: None,
+            late: false,
             visible: true,
         }
     }
@@ -201,6 +204,11 @@ impl Machine {
         self.lost
     }
 
+    /// Whether what is changed at other servers of the installation comes late.
+    pub fn is_late(&self) -> bool {
+        self.late
+    }
+
     /// Whether what is on screen may be so old that nothing is to be steered by it.
     pub fn is_paused(&self, now: Millis) -> bool {
         self.lost.is_some_and(|at| now.saturating_sub(at) >= BRIEF)
@@ -215,10 +223,10 @@ impl Machine {
         if self.link == Link::Ended {
             return vec![];
         }
-        let before = (self.link, self.ladder.rung());
+        let before = (self.link, self.ladder.rung(), self.late);
         let mut actions = self.take(input, now, unit);
         if let Role::Leader { beat, .. } = &mut self.role {
-            let changed = before != (self.link, self.ladder.rung());
+            let changed = before != (self.link, self.ladder.rung(), self.late);
             if changed || beat.is_none_or(|at| now.saturating_sub(at) >= BEAT) {
                 *beat = Some(now);
                 actions.push(match self.link {
@@ -315,12 +323,17 @@ impl Machine {
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {
         match frame {
             ServerFrame::Welcome { epoch, seq, resumed } => {
+                // Where they do, the server says so next.
+                self.late = false;
                 self.ladder.held(now);
                 self.opened(now);
                 self.welcomed(Since { epoch, seq }, resumed)
             }
             ServerFrame::Event(event) => self.event(event),
-            ServerFrame::Ping => vec![Action::Send(ClientFrame::Pong)],
+            ServerFrame::Ping { late } => {
+                self.late = late;
+                vec![Action::Send(ClientFrame::Pong)]
+            }
         }
     }
 

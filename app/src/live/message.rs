@@ -21,7 +21,7 @@ pub enum TabMessage {
     /// A person in a tab that follows pressed "Retry now".
     Hurry,
     /// The leader lives, and stands there in the log.
-    Beat { since: Option<Since>, link: LeaderLink, transport: Transport, lost: Option<Millis> },
+    Beat { since: Option<Since>, link: LeaderLink, transport: Transport, lost: Option<Millis>, late: bool },
     /// An event, as it came. `after` is the place of the leader before it: whoever is further back has missed something.
     Event { epoch: Epoch, after: u64, frame: String },
     /// The session ended.
@@ -38,7 +38,7 @@ impl TabMessage {
             TabMessage::Hurry => "hurry".to_owned(),
             TabMessage::Ended => "ended".to_owned(),
             TabMessage::Event { epoch, after, frame } => format!("event\n{epoch}\n{after}\n{frame}"),
-            TabMessage::Beat { since, link, transport, lost } => {
+            TabMessage::Beat { since, link, transport, lost, late } => {
                 let (link, until) = match link {
                     LeaderLink::Open => ("open", 0),
                     LeaderLink::Connecting => ("connecting", 0),
@@ -46,7 +46,7 @@ impl TabMessage {
                 };
                 let (epoch, seq) = since.as_ref().map(|s| (s.epoch.0.as_str(), s.seq)).unwrap_or_default();
                 let lost = lost.unwrap_or_default();
-                format!("beat\n{epoch}\n{seq}\n{link}\n{until}\n{}\n{lost}", transport.as_str())
+                format!("beat\n{epoch}\n{seq}\n{link}\n{until}\n{}\n{lost}\n{late}", transport.as_str())
             }
         }
     }
@@ -80,7 +80,8 @@ impl TabMessage {
                 let transport = Transport::parse(parts.next()?)?;
                 let lost = Some(parts.next()?.parse().ok()?).filter(|at| *at != 0);
                 let since = (!epoch.is_empty()).then(|| Since { epoch: Epoch(epoch.into()), seq });
-                Some(TabMessage::Beat { since, link, transport, lost })
+                let late = parts.next() == Some("true");
+                Some(TabMessage::Beat { since, link, transport, lost, late })
             }
             _ => None,
         }
@@ -94,7 +95,10 @@ mod tests {
     #[test]
     fn every_message_is_understood_as_it_was_said() {
         let since = Some(Since { epoch: Epoch("e1".into()), seq: 7 });
-        let beat = |link, since, lost| TabMessage::Beat { since, link, transport: Transport::Events, lost };
+        let beat = |link, since, lost: Option<Millis>| {
+            let late = lost.is_none();
+            TabMessage::Beat { since, link, transport: Transport::Events, lost, late }
+        };
         for message in [
             TabMessage::Hello,
             TabMessage::Hurry,

@@ -54,6 +54,8 @@ pub struct LinkStatus {
     pub transport: Transport,
     /// Since when what is on screen may be old.
     pub lost: Option<Millis>,
+    /// What is changed at other servers of the installation comes late.
+    pub late: bool,
     /// It has been lost for more than a moment.
     pub paused: bool,
     /// Seconds until the next try, while one is waited for.
@@ -86,6 +88,7 @@ impl Live {
                 link: Link::Off,
                 transport: Transport::default(),
                 lost: None,
+                late: false,
                 paused: false,
                 next_try: 0,
             }),
@@ -240,6 +243,7 @@ impl Live {
             link: m.link(),
             transport: m.transport(),
             lost: m.lost(),
+            late: m.is_late(),
             paused: m.is_paused(now),
             next_try: match m.link() {
                 Link::Waiting { until } => until.saturating_sub(now).div_ceil(1_000) as u32,

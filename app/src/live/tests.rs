@@ -108,7 +108,11 @@ fn a_log_that_cannot_resume_makes_the_client_read_anew_and_go_on_from_there() {
 #[test]
 fn a_ping_is_answered_and_silence_is_death() {
     let mut m = open(0);
-    assert_eq!(m.on(Input::Frame(ServerFrame::Ping), 20_000, 0.0), [Action::Send(ClientFrame::Pong)]);
+    for late in [true, false] {
+        let ping = ServerFrame::Ping { late };
+        assert_eq!(m.on(Input::Frame(ping), 20_000, 0.0), [Action::Send(ClientFrame::Pong)]);
+        assert_eq!(m.is_late(), late);
+    }
     assert_eq!(m.on(Input::Tick, 64_999, 0.0), []);
     assert_eq!(m.on(Input::Tick, 65_000, 0.5), [Action::Hangup]);
     assert!(matches!(m.link(), Link::Waiting { .. }));
@@ -218,7 +222,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         (0..40u64).prop_map(event),
         (0..40u64, any::<bool>()).prop_map(|(seq, resumed)| welcome("e", seq, resumed)),
         prop_oneof![Just(1001), Just(1006), Just(4408), Just(4429)].prop_map(Input::Closed),
-        Just(Input::Frame(ServerFrame::Ping)),
+        any::<bool>().prop_map(|late| Input::Frame(ServerFrame::Ping { late })),
     ]
 }
 

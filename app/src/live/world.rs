@@ -349,7 +349,7 @@ impl World {
         }
         for tab in 0..self.tabs.len() {
             if self.now.is_multiple_of(20_000) && matches!(self.tabs[tab].link, Some((Wire::Live, _))) {
-                self.put_link(tab, Input::Frame(ServerFrame::Ping));
+                self.put_link(tab, Input::Frame(ServerFrame::Ping { late: false }));
             }
             if let Some((since, until)) = self.tabs[tab].poll.clone()
                 && self.now >= until

@@ -140,7 +140,7 @@ pub fn frame(text: &str) -> Option<ServerFrame> {
             at: Timestamp::from_json(frame.get("at")?)?,
             event: event(frame.get("event")?.as_str()?, frame.get("data")?)?,
         }),
-        "ping" => ServerFrame::Ping,
+        "ping" => ServerFrame::Ping { late: frame.get("late").and_then(Value::as_bool).unwrap_or_default() },
         _ => return None,
     })
 }
@@ -193,8 +193,11 @@ mod tests {
         ];
         let event =
             |event| ServerFrame::Event(EventFrame { seq: 9, at: Timestamp::from_micros(5_000_000), event });
-        let others =
-            [ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 12, resumed: false }, ServerFrame::Ping];
+        let others = [
+            ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 12, resumed: false },
+            ServerFrame::Ping { late: false },
+            ServerFrame::Ping { late: true },
+        ];
         for sent in events.map(event).into_iter().chain(others) {
             let text = serde_json::to_string(&sent).expect("JSON");
             assert_eq!(frame(&text).as_ref(), Some(&sent), "{text}");

@@ -256,7 +256,12 @@ pub enum ServerFrame {
         resumed: bool,
     },
     Event(EventFrame),
-    Ping,
+    /// The link is there.
+    Ping {
+        /// What is changed at other servers comes up to a second late, since their messages do not get through.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        late: bool,
+    },
 }
 
 /// What the client sends.
@@ -315,7 +320,11 @@ mod tests {
             serde_json::to_string(&welcome).unwrap(),
             r#"{"type":"welcome","epoch":"e1","seq":1050,"resumed":true}"#
         );
-        assert_eq!(serde_json::to_string(&ServerFrame::Ping).unwrap(), r#"{"type":"ping"}"#);
+        for (late, text) in [(false, r#"{"type":"ping"}"#), (true, r#"{"type":"ping","late":true}"#)] {
+            let ping = ServerFrame::Ping { late };
+            assert_eq!(serde_json::to_string(&ping).unwrap(), text);
+            assert_eq!(serde_json::from_str::<ServerFrame>(text).unwrap(), ping);
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::{
     pin::pin,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -69,15 +69,22 @@ impl EventLog for Log {
     }
 }
 
-struct TestBus(broadcast::Sender<Signal>);
+struct TestBus {
+    signals: broadcast::Sender<Signal>,
+    is_away: AtomicBool,
+}
 
 impl Bus for TestBus {
     fn publish(&self, signal: Signal) {
-        let _ = self.0.send(signal);
+        let _ = self.signals.send(signal);
     }
 
     fn subscribe(&self) -> BusReceiver {
-        self.0.subscribe()
+        self.signals.subscribe()
+    }
+
+    fn outage(&self) -> Option<String> {
+        self.is_away.load(Ordering::SeqCst).then(|| "it is away".to_owned())
     }
 }
 
@@ -90,7 +97,8 @@ struct World {
 impl World {
     fn new(bus_capacity: usize) -> Self {
         let log = Arc::new(Log::default());
-        let bus = Arc::new(TestBus(broadcast::Sender::new(bus_capacity)));
+        let signals = broadcast::Sender::new(bus_capacity);
+        let bus = Arc::new(TestBus { signals, is_away: AtomicBool::new(false) });
         let hub = Hub::new(log.clone(), bus.clone(), services::live::MAX_CONNECTIONS);
         tokio::spawn(hub.run());
         Self { log, bus, hub }
@@ -152,6 +160,22 @@ async fn a_fresh_client_starts_from_now() {
     let new = world.commit(1).await;
     world.tell(&new[0]);
     assert_eq!(seqs_until(&mut c, 4).await, [4]);
+}
+
+#[tokio::test]
+async fn that_other_servers_are_heard_late_is_told_and_so_is_its_end() {
+    let world = World::new(64);
+    let mut c = world.connect(None).await;
+    frames(&mut c).await;
+    world.bus.is_away.store(true, Ordering::SeqCst);
+    assert_eq!(frames(&mut c).await, [ServerFrame::Ping { late: true }]);
+    let mut later = world.connect(None).await;
+    frames(&mut later).await;
+    assert_eq!(frames(&mut later).await, [ServerFrame::Ping { late: true }]);
+    world.bus.is_away.store(false, Ordering::SeqCst);
+    for c in [&mut c, &mut later] {
+        assert_eq!(frames(c).await, [ServerFrame::Ping { late: false }]);
+    }
 }
 
 #[tokio::test]

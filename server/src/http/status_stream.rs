@@ -3,19 +3,19 @@
 
 use super::{
     AppState, bytes,
+    event_stream::event_stream,
     extract::Params,
     problem::{ApiError, ApiResult},
     session::{Allowed, Token},
 };
 use axum::{
-    body::Body,
     extract::{Extension, State},
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
 use domain::{Epoch, Problem, event::PING_SECONDS};
 use futures::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use services::{
     Caller, Standing,
@@ -109,13 +109,7 @@ pub async fn events(
         Some((Stream { app, who, token, connection, epoch, next_ping: Instant::now() + PING }, Some(first))),
         step,
     );
-    let mut response = Response::new(Body::from_stream(stream));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Reverse proxies that gather answers before they pass them on are told not to.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
+    Ok(event_stream(stream))
 }
 
 struct Stream {
@@ -153,7 +147,7 @@ async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
                 if !stream.may_go_on().await {
                     return None;
                 }
-                break Bytes::from_static(b"data: {\"type\":\"ping\"}\n\n");
+                break messages(&stream.epoch, &[stream.app.services().hub.ping()]);
             }
         }
     };

@@ -12,7 +12,7 @@ use axum::{
 };
 use bytes::Bytes;
 use domain::{
-    ClientFrame, Problem, ServerFrame,
+    ClientFrame, Problem,
     event::{MAX_CLIENT_FRAME, MAX_GATHER_MS, PING_SECONDS, SILENCE_SECONDS, close},
 };
 use futures::{Sink, Stream};
@@ -170,7 +170,7 @@ async fn carry(
                     return ending;
                 }
                 // Also behind frames that still wait: a client that is slow, not gone, has to have something to answer.
-                link.queue(vec![encode(&ServerFrame::Ping)]);
+                link.queue(vec![app.services().hub.ping()]);
             }
             // The hub says so too; this also ends a socket whose client takes nothing any more.
             () = app.stopping().cancelled() => return GOING_AWAY,
@@ -211,11 +211,6 @@ fn as_lines(frames: Vec<Bytes>) -> Vec<Bytes> {
         rest = others;
     }
     messages
-}
-
-fn encode(frame: &ServerFrame) -> Bytes {
-    // Plain data with text keys: encoding it cannot fail.
-    serde_json::to_vec(frame).map(Bytes::from).unwrap_or_default()
 }
 
 /// A socket, read and written by one task without either waiting for the other.

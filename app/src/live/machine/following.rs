@@ -24,7 +24,8 @@ impl Machine {
             Link::Waiting { until } => LeaderLink::Waiting(until),
             Link::Off | Link::Connecting { .. } | Link::Ended => LeaderLink::Connecting,
         };
-        TabMessage::Beat { since: self.since.clone(), link, transport: self.ladder.rung(), lost: self.lost }
+        let (since, transport) = (self.since.clone(), self.ladder.rung());
+        TabMessage::Beat { since, link, transport, lost: self.lost, late: self.late }
     }
 
     pub(super) fn follow(&mut self, now: Millis) -> Vec<Action> {
@@ -102,7 +103,7 @@ impl Machine {
             actions.extend(match frame {
                 ServerFrame::Welcome { epoch, seq, resumed } => self.welcomed(Since { epoch, seq }, resumed),
                 ServerFrame::Event(event) => self.event(event),
-                ServerFrame::Ping => vec![],
+                ServerFrame::Ping { .. } => vec![],
             });
         }
         if led {
@@ -136,7 +137,8 @@ impl Machine {
                 _ => vec![],
             },
             (TabMessage::Ended, _) => self.end(),
-            (TabMessage::Beat { since, link, transport, lost }, Role::Follower(following)) => {
+            (TabMessage::Beat { since, link, transport, lost, late }, Role::Follower(following)) => {
+                self.late = late;
                 let is_behind = following.behind
                     || since.is_some_and(|leader| {
                         self.since.as_ref().is_none_or(|s| s.epoch != leader.epoch || s.seq < leader.seq)

@@ -48,6 +48,7 @@ fn Specimens(theme: &'static str) -> impl IntoView {
                     <ConnectionBadge link=Signal::stored(Link::Open) />
                     <ConnectionBadge link=Signal::stored(Link::Open) by=("stream", "By server-sent events.") />
                     <ConnectionBadge link=Signal::stored(Link::Open) by=("polling", "By long polling.") />
+                    <ConnectionBadge link=Signal::stored(Link::Open) late=Signal::stored(true) />
                     <ConnectionBadge link=Signal::stored(Link::Connecting) />
                     <ConnectionBadge link=Signal::stored(Link::Closed) since=at(0) />
                 </div>

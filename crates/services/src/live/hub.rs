@@ -24,6 +24,8 @@ pub const MAX_CONNECTIONS: usize = 64;
 const RENEWAL_TAKES: Duration = Duration::from_millis(400);
 /// Events read from the log at once.
 const PAGE: u32 = 500;
+/// How often it is looked at whether the bus reaches the others.
+const BUS_LOOK: Duration = Duration::from_millis(500);
 /// Frames handed to a transport at once.
 const BURST: usize = 256;
 
@@ -100,6 +102,8 @@ pub struct Hub {
     most: usize,
     /// The bus may have missed something.
     pub(super) missed: Notify,
+    /// What other servers tell does not get through.
+    late: AtomicBool,
 }
 
 /// All connections of one user.
@@ -133,6 +137,8 @@ struct MailboxState {
     ended: bool,
     going_away: bool,
     unsure: bool,
+    /// Whether changes come late is to be told.
+    tells_late: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -149,6 +155,7 @@ impl Hub {
             next_id: AtomicU64::new(1),
             most,
             missed: Notify::new(),
+            late: AtomicBool::new(false),
         })
     }
 
@@ -156,6 +163,7 @@ impl Hub {
     pub fn run(self: &Arc<Self>) -> impl Future<Output = ()> + Send + 'static {
         let (hub, mut bus) = (self.clone(), self.bus.subscribe());
         let looking = self.clone().look_for_missed();
+        let watching = self.clone().watch_the_bus();
         let carrying = async move {
             loop {
                 match bus.recv().await {
@@ -191,8 +199,33 @@ impl Hub {
             tokio::select! {
                 () = carrying => {}
                 () = looking => {}
+                () = watching => {}
             }
         }
+    }
+
+    /// Tells all streams when what other servers say begins to come late, and when that is over.
+    async fn watch_the_bus(self: Arc<Self>) {
+        let mut every = tokio::time::interval(BUS_LOOK);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            every.tick().await;
+            let late = self.bus.outage().is_some();
+            if self.late.swap(late, Ordering::SeqCst) == late {
+                continue;
+            }
+            for room in lock(&self.rooms).values() {
+                for mailbox in lock(&room.state).mailboxes.values() {
+                    lock(&mailbox.state).tells_late = true;
+                    mailbox.wake.notify_one();
+                }
+            }
+        }
+    }
+
+    /// The sign of life of a stream.
+    pub fn ping(&self) -> Bytes {
+        encode(&ServerFrame::Ping { late: self.late.load(Ordering::SeqCst) })
     }
 
     /// Opens a stream. Everything after the client's place arrives: what was missed, then live, without a gap.
@@ -203,8 +236,9 @@ impl Hub {
         resume: Resume,
     ) -> Result<Connection, ConnectError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let state = MailboxState { tells_late: self.late.load(Ordering::SeqCst), ..MailboxState::default() };
         let mailbox =
-            Arc::new(Mailbox { opener: opener.into(), state: Mutex::default(), wake: Notify::new() });
+            Arc::new(Mailbox { opener: opener.into(), state: Mutex::new(state), wake: Notify::new() });
         // Interest first, then the look at the log. The room is entered under the lock of the house, or it could be
         // taken down in between by the last one who leaves.
         let room = {
@@ -455,6 +489,9 @@ impl Connection {
                 }
                 if std::mem::take(&mut state.unsure) {
                     return Ok(Outgoing::Unsure);
+                }
+                if ready && std::mem::take(&mut state.tells_late) {
+                    return Ok(Outgoing::Frames(vec![self.hub.ping()]));
                 }
                 if let Some(seq) = state.overrun.take_if(|_| ready) {
                     self.sent = seq;

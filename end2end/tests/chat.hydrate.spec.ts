@@ -309,13 +309,17 @@ withModel("no payload in a document, a name or an answer runs or asks for anythi
   // In a document and its name, which come back as sources, and in the question.
   const hostile = payloads.map((payload) => `The lantern says ${payload.replaceAll(/[\u0000-\u001f]/g, " ")} on the quay.`).join("\n\n");
   await add(page, workspace, '"><img src=x onerror=alert(1)>.txt', hostile, own.url);
-  model.answers = payloads.map((payload) => [`Before [1] ${payload}`, " after [2]."]);
   for (const [n, payload] of payloads.entries()) {
-    const data = { query: `${QUESTION} ${payload}`, workspace_id: workspace, session_id: `payloads-${n % PAGES}` };
-    const answer = await page.request.post(`${own.url}/v1/chat/`, { data });
-    expect(answer.status(), await answer.text()).toBe(200);
+    model.answers = [[`Before [1] ${payload}`, " after [2]."]];
+    const asked = { query: `${QUESTION} ${payload}`, workspace_id: workspace, session_id: `payloads-${n % PAGES}` };
+    // Where no passage answers, the model has its say without one.
+    for (const data of [asked, { ...asked, without_sources: true }]) {
+      if (model.asked.length > n) break;
+      const answer = await page.request.post(`${own.url}/v1/chat/`, { data });
+      expect(answer.status(), await answer.text()).toBe(200);
+    }
   }
-  expect(model.asked.length).toBeGreaterThan(payloads.length / 2);
+  expect(model.asked).toHaveLength(payloads.length);
   const odd =
     "script, img, iframe, object, embed, svg, math, form, style, link, base, video, audio, a:not(.answer-cite)";
   for (let part = 0; part < PAGES; part += 1) {

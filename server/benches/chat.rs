@@ -1,6 +1,7 @@
 //! The chat with a hundred answers at once: how soon each is told its first step (`chat-status`), and by how much its first
 //! word comes later than the language model's own (`chat-word`, with the search for passages by the built-in model, and
-//! `chat-word-alone`, where nothing is searched). Milliseconds at p99 of a round.
+//! `chat-word-alone`, where nothing is searched); and how soon an answer that is stopped in the middle of it has ended for whoever
+//! follows it (`chat-stop`, the others at their end). Milliseconds at p99 of a round.
 //!
 //!     cargo bench -p server --bench chat [-- --rounds N | --smoke]
 //!
@@ -32,6 +33,9 @@ const STATUS: f64 = 250.0;
 const WORD_ALONE: f64 = 250.0;
 /// A hundred questions at once are a hundred texts to embed, on as many cores as there are.
 const WORD: f64 = 2_000.0;
+const STOP: f64 = 300.0;
+/// Answers that are stopped in a round, one after the other.
+const STOPS: usize = 20;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 fn main() -> ExitCode {
@@ -45,23 +49,31 @@ async fn measured(asked: &Asked) -> Result<String, Failure> {
     let dir = tempfile::tempdir()?;
     let model = model().await?;
     let person = Person::new(start(dir.path(), &model)?).await?;
-    let (mut status, mut word, mut alone) = (vec![], vec![], vec![]);
+    let (mut status, mut word, mut alone, mut stop) = (vec![], vec![], vec![], vec![]);
     // The first one warms up.
     for round in 0..=rounds {
         let bare = p99(together(|n| person.ask_model(&model, n)).await?.into_iter().map(|t| t.word));
         let with = together(|n| person.ask(n, round, false)).await?;
         let without = together(|n| person.ask(n, round, true)).await?;
+        let mut stops = vec![];
+        for n in 0..STOPS {
+            stops.push(person.stop(n).await?);
+        }
         if round > 0 {
             status.push(p99(with.iter().chain(&without).map(|t| t.status)));
             word.push(p99(with.iter().map(|t| t.word)) - bare);
             alone.push(p99(without.iter().map(|t| t.word)) - bare);
+            stop.push(p99(stops.into_iter()));
         }
     }
     let suffix = if smoke { report::SMOKE } else { "" };
     let mut lines = String::new();
-    for (name, values, goal) in
-        [("chat-status", status, STATUS), ("chat-word", word, WORD), ("chat-word-alone", alone, WORD_ALONE)]
-    {
+    for (name, values, goal) in [
+        ("chat-status", status, STATUS),
+        ("chat-word", word, WORD),
+        ("chat-word-alone", alone, WORD_ALONE),
+        ("chat-stop", stop, STOP),
+    ] {
         let line = report::bound_line(name, "ms", stats::of_ratios(&values), report::Goal::AtMost(goal));
         writeln!(lines, "{line}{suffix}")?;
     }
@@ -159,6 +171,30 @@ impl Person {
         });
         let request = self.http.post(format!("{}/v1/chat/", self.server.base)).json(&question);
         heard(request, |message| message["content"].as_str().map(str::to_owned)).await
+    }
+
+    /// Stops an answer at its first word; milliseconds until its stream has ended.
+    async fn stop(&self, n: usize) -> Result<f64, Failure> {
+        let question = json!({ "query": format!("Which lantern has quay {n}?"), "without_sources": true });
+        let request = self.http.post(format!("{}/v1/chat/", self.server.base)).json(&question);
+        let answer = request.header(header::ACCEPT, "text/event-stream").send().await?;
+        let mut body = answer.error_for_status()?.bytes_stream();
+        let (mut told, mut begun) = (String::new(), None);
+        while let Some(piece) = body.next().await {
+            told.push_str(std::str::from_utf8(&piece?)?);
+            if begun.is_none() && told.contains("\"type\":\"chunk\"") {
+                let after = told.split_once("\"turn_id\":\"").ok_or("no turn")?.1;
+                let turn = after.split('"').next().unwrap_or_default();
+                begun = Some(Instant::now());
+                let stop = format!("{}/v1/chat/turns/{turn}/stop", self.server.base);
+                self.http.post(stop).send().await?.error_for_status()?;
+            }
+        }
+        let ended = begun.ok_or("nothing was said")?.elapsed();
+        if !told.contains("\"status\":\"stopped\"") {
+            return Err(format!("it did not end as stopped: {told}").into());
+        }
+        Ok(ended.as_secs_f64() * 1e3)
     }
 
     async fn ask_model(&self, model: &str, n: usize) -> Result<Times, Failure> {

@@ -1,12 +1,14 @@
 //! Who answers: the language model, where the operator named one, else the extract.
 
-use crate::{
-    citation::{self, Citations, written},
-    extract, html,
-    prompt::prompt,
-};
+use crate::{extract, html, prompt::prompt};
 use async_trait::async_trait;
-use domain::{chat::AnswerKind, resource::SearchHit};
+use domain::{
+    chat::{
+        AnswerKind,
+        citation::{Citations, written},
+    },
+    resource::SearchHit,
+};
 use futures::{StreamExt, stream};
 use services::ports::{Answerer, ChosenModel, LanguageModel, ModelError, ToAnswer, Token, Tokens};
 use std::sync::Arc;
@@ -51,10 +53,6 @@ impl Answerer for Answers {
 
     fn html(&self, answer: &str, sources: usize, anchor: &str) -> String {
         html::html(answer, sources, anchor)
-    }
-
-    fn cited(&self, answer: &str, sources: usize) -> Vec<usize> {
-        citation::cited(answer, sources)
     }
 }
 

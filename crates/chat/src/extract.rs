@@ -236,7 +236,7 @@ fn quoted(sentence: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::citation::cited;
+    use domain::chat::citation::cited;
 
     fn passage(text: &str) -> Passage {
         Passage { filename: "a.txt".into(), page: None, heading: None, text: text.into() }

@@ -2,7 +2,7 @@
 //! address in it, and everything else is text. What an answer has of HTML is shown as the text that it is; of links and
 //! pictures the words and the address are shown, and nothing leads there or is loaded from there.
 
-use crate::citation::{Found, read};
+use domain::chat::citation::{Found, read};
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd, TextMergeStream};
 
 /// In place of `[n]` while Markdown is read, so that no definition in the answer makes a link of it: not used by anybody.

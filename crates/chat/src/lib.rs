@@ -5,7 +5,6 @@
 mod answerer;
 mod bm25;
 mod cache;
-mod citation;
 mod extract;
 mod fusion;
 mod graph;

@@ -1,6 +1,7 @@
 //! What a language model is told. Passages are other people's words, so they are data: each stands between marks that cannot
 //! occur in it, and the instructions say before and after them that nothing in there is an order.
 
+use domain::chat::citation;
 use services::ports::{PromptMessage, Role, ToAnswer};
 use std::{
     fmt::Write,
@@ -87,7 +88,7 @@ fn question(asked: &ToAnswer) -> String {
 }
 
 fn without_numbers(answer: &str) -> String {
-    crate::citation::written(crate::citation::read(answer, 0))
+    citation::written(citation::read(answer, 0))
 }
 
 #[cfg(test)]

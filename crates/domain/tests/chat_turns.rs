@@ -3,10 +3,10 @@
 
 use domain::{
     chat::{
-        Opening, Said, Turn, TurnChange, TurnError, TurnEvent, TurnMetadata, TurnStatus, TurnStep,
+        Opening, Said, Source, Turn, TurnChange, TurnError, TurnEvent, TurnStatus, TurnStep,
         message::TurnMessage,
     },
-    ids::{TurnId, UserId, WorkspaceId},
+    ids::{ChunkId, DocumentId, TurnId, UserId, WorkspaceId},
     timestamp::Timestamp,
 };
 use proptest::prelude::*;
@@ -38,7 +38,7 @@ fn straight() -> Vec<TurnChange> {
         TurnChange::Text("On ".to_owned()),
         TurnChange::Text("the quay.".to_owned()),
         TurnChange::Step(None),
-        TurnChange::Complete(TurnMetadata::default()),
+        TurnChange::Complete,
     ]
 }
 
@@ -47,7 +47,7 @@ fn change() -> impl Strategy<Value = TurnChange> {
         6 => Just(TurnChange::Step(None)),
         1 => Just(TurnChange::Found(vec![])),
         4 => "[a-zäß \\[\\]0-9]{0,4}".prop_map(TurnChange::Text),
-        1 => Just(TurnChange::Complete(TurnMetadata::default())),
+        1 => Just(TurnChange::Complete),
         1 => Just(TurnChange::Stop),
         1 => Just(TurnChange::Fail(TurnError::interrupted())),
     ]
@@ -114,6 +114,35 @@ proptest! {
         prop_assert_eq!(turn.metadata.latency_ms, 99);
         prop_assert_eq!(turn.metadata.response_length, turn.answer.chars().count() as u64);
         prop_assert!(turn.may_be_asked_again());
+    }
+}
+
+#[test]
+fn whoever_ends_a_turn_the_sources_that_its_answer_names_are_marked() {
+    let source = |n: u128| Source {
+        document_id: DocumentId::new(Uuid::from_u128(n)),
+        chunk_id: ChunkId::new(Uuid::from_u128(n)),
+        filename: "a.txt".to_owned(),
+        page: None,
+        text: "The lantern.".to_owned(),
+        score: 0.5,
+        document_version: 1,
+        cited: false,
+    };
+    for end in [TurnChange::Stop, TurnChange::Fail(TurnError::interrupted())] {
+        let (mut turn, _) = begun();
+        for change in [
+            TurnChange::Step(None),
+            TurnChange::Found(vec![source(1), source(2), source(3)]),
+            TurnChange::Step(None),
+            TurnChange::Step(None),
+            TurnChange::Text("On the quay [2], not [7".to_owned()),
+            TurnChange::Text("], and [3".to_owned()),
+            end,
+        ] {
+            turn.advance(change, at(1)).unwrap();
+        }
+        assert_eq!(turn.sources.iter().map(|s| s.cited).collect::<Vec<_>>(), [false, true, false]);
     }
 }
 

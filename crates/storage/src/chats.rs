@@ -19,7 +19,7 @@ use domain::{
 use rows::{TURN, event, insert_events, insert_turn, row_of, text_of, turn_of, update_turn};
 use services::ports::{
     ASKED_AGAIN, Begun, Chats, ConversationFilter, NewTurn, OTHER_WORKSPACE, PageQuery, STILL_ANSWERED,
-    StoreError, TurnWrite,
+    StoreError, TOO_MANY_TURNS, TurnWrite,
 };
 use sqlx::{AssertSqlSafe, Row};
 
@@ -91,6 +91,12 @@ async fn begin(tx: &mut Tx, new: &NewTurn) -> Result<Begun, Fault> {
         if let Some(row) = known {
             return Ok(Begun { turn: turn_of(&row)?, events: vec![] });
         }
+    }
+    // The writer has the user to itself, so nobody else begins one meanwhile.
+    let sql = "SELECT COUNT(*) FROM turns WHERE user_id = $1 AND status = 'processing'";
+    let running: i64 = sqlx::query_scalar(sql).bind(user.to_string()).fetch_one(&mut tx.conn).await?;
+    if running >= i64::from(new.most) {
+        return Err(StoreError::Refused(TOO_MANY_TURNS).into());
     }
     let conversation = Conversation {
         conversation_id: opening.conversation_id.clone(),
@@ -322,6 +328,16 @@ impl Chats for Store {
 
     async fn turn(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
         Ok(self.read_turn(user, id).await?)
+    }
+
+    async fn turn_without_text(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
+        let mut conn = self.readers().acquire().await.map_err(Fault::from)?;
+        let Some(row) = row_of(&mut conn, user, id).await? else { return Ok(None) };
+        let mut turn = turn_of(&row)?;
+        if !turn.status.is_final() {
+            turn.answer.clear();
+        }
+        Ok(Some(turn))
     }
 
     async fn turn_events(

@@ -2,12 +2,12 @@
 
 use super::{
     AppState,
+    event_stream::event_stream,
     extract::{CommandId, Json, MaybeJson, Params, PathId},
     problem::{ApiError, ApiResult},
     session::{Allowed, Token},
 };
 use axum::{
-    body::Body,
     extract::{Extension, State},
     response::{IntoResponse, Response},
 };
@@ -20,10 +20,10 @@ use domain::{
     },
 };
 use futures::stream;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use services::{AskForm, Caller, Followed, Following, Standing};
-use std::{convert::Infallible, time::Duration};
+use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
 
@@ -225,13 +225,43 @@ fn place(headers: &HeaderMap, params: &Params) -> ApiResult<u64> {
 }
 
 struct Stream {
+    following: Following,
+    watch: Watch,
+    pages: Option<Pages>,
+}
+
+/// Looks now and then whether whoever follows an answer still may.
+struct Watch {
     app: AppState,
     who: Caller,
     token: Token,
-    following: Following,
-    next_look: Instant,
+    next: Instant,
     looks: u32,
-    pages: Option<Pages>,
+}
+
+/// What a look brought to light.
+enum Seen {
+    Nothing,
+    /// It is time to show that the stream is there.
+    Quiet,
+    /// With a new token, if there is one, the client comes again.
+    Over,
+}
+
+impl Watch {
+    async fn look(&mut self) -> Seen {
+        self.next = Instant::now() + LOOK;
+        self.looks += 1;
+        match self.app.services().standing(&self.who, &self.token.0).await {
+            Ok(Standing::Good) if self.looks.is_multiple_of(PING_EVERY) => Seen::Quiet,
+            Ok(Standing::Good) => Seen::Nothing,
+            Ok(Standing::Renewed | Standing::Ended) => Seen::Over,
+            Err(error) => {
+                tracing::warn!(%error, "a session could not be looked up");
+                Seen::Nothing
+            }
+        }
+    }
 }
 
 /// The answer so far, for whoever wants its HTML.
@@ -285,66 +315,52 @@ impl Pages {
 }
 
 fn streamed(stream: Stream) -> Response {
-    let body = stream::unfold(Some(stream), |stream| async move {
+    event_stream(stream::unfold(Some(stream), |stream| async move {
         let mut stream = stream?;
         let piece = stream.next().await?;
         let rest = (!stream.following.is_over()).then_some(stream);
-        Some((Ok::<_, Infallible>(piece), rest))
-    });
-    let mut response = Response::new(Body::from_stream(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    // Reverse proxies that gather answers before they pass them on are told not to.
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    response
+        Some((Ok(piece), rest))
+    }))
 }
 
 impl Stream {
     fn new(app: AppState, who: Caller, token: Token, following: Following) -> Self {
-        Self { app, who, token, following, next_look: Instant::now() + LOOK, looks: 0, pages: None }
+        let watch = Watch { app, who, token, next: Instant::now() + LOOK, looks: 0 };
+        Self { following, watch, pages: None }
     }
 
     /// The next piece of the body. None at the end, and when whoever asked may not any more.
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             let due = self.pages.as_ref().and_then(Pages::due);
-            tokio::select! {
-                told = self.following.next() => match (told, &mut self.pages) {
-                    (Ok(told), _) if told.is_empty() => return None,
-                    (Ok(told), None) => return Some(messages(&told)),
-                    (Ok(told), Some(pages)) => {
-                        let told = pages.take(told, &self.following);
-                        if !told.is_empty() {
-                            return Some(messages(&told));
+            let told = {
+                // It goes on over a look: a store that is slower than the looks are frequent is waited for.
+                let mut next = std::pin::pin!(self.following.next());
+                loop {
+                    tokio::select! {
+                        told = &mut next => break Some(told),
+                        () = sleep_until(due.unwrap_or(self.watch.next)), if due.is_some() => break None,
+                        () = sleep_until(self.watch.next) => match self.watch.look().await {
+                            Seen::Nothing => {}
+                            Seen::Quiet => return Some(Bytes::from_static(b": still here\n\n")),
+                            Seen::Over => return None,
                         }
                     }
-                    (Err(error), _) => {
-                        // Deleted while it was followed, or a store that fails: the client comes again and is told.
-                        tracing::debug!(%error, "an answer is not followed any more");
-                        return None;
-                    }
-                },
-                () = sleep_until(due.unwrap_or(self.next_look)), if due.is_some() => {
-                    let following = &self.following;
-                    let held = self.pages.as_mut().map(|pages| pages.flush(following)).unwrap_or_default();
-                    if !held.is_empty() {
-                        return Some(messages(&held));
-                    }
                 }
-                () = sleep_until(self.next_look) => {
-                    self.next_look = Instant::now() + LOOK;
-                    self.looks += 1;
-                    match self.app.services().standing(&self.who, &self.token.0).await {
-                        Ok(Standing::Good) if self.looks.is_multiple_of(PING_EVERY) => {
-                            return Some(Bytes::from_static(b": still here\n\n"));
-                        }
-                        Ok(Standing::Good) => {}
-                        // With a new token, if there is one, the client comes again.
-                        Ok(Standing::Renewed | Standing::Ended) => return None,
-                        Err(error) => tracing::warn!(%error, "a session could not be looked up"),
-                    }
+            };
+            let told = match (told, &mut self.pages) {
+                (Some(Ok(told)), _) if told.is_empty() => return None,
+                (Some(Ok(told)), None) => told,
+                (Some(Ok(told)), Some(pages)) => pages.take(told, &self.following),
+                (Some(Err(error)), _) => {
+                    // Deleted while it was followed, or a store that fails: the client comes again and is told.
+                    tracing::debug!(%error, "an answer is not followed any more");
+                    return None;
                 }
+                (None, pages) => pages.as_mut().map(|pages| pages.flush(&self.following)).unwrap_or_default(),
+            };
+            if !told.is_empty() {
+                return Some(messages(&told));
             }
         }
     }

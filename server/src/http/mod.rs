@@ -16,6 +16,7 @@ mod crawls;
 mod docs;
 mod documents;
 mod errors;
+mod event_stream;
 mod extract;
 mod health;
 mod held_files;

@@ -1,6 +1,8 @@
 //! Questions over a workspace and their answers: conversations, the turns in them, and what a turn tells while it works.
-//! [`turn`] has the moves of a turn; what can be said about it to a client is made from its events by [`message`].
+//! [`turn`] has the moves of a turn; what can be said about it to a client is made from its events by [`message`]; which
+//! sources an answer names, [`citation`] tells.
 
+pub mod citation;
 pub mod message;
 mod turn;
 

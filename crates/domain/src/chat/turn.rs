@@ -3,7 +3,7 @@
 
 use super::{
     AnswerKind, ConversationId, Said, Source, TurnError, TurnEvent, TurnMetadata, TurnStatus, TurnStep,
-    message,
+    citation, message,
 };
 use crate::{
     ids::{TurnId, UserId, WorkspaceId},
@@ -61,7 +61,7 @@ pub enum TurnChange {
     /// The next piece of the answer, while it generates.
     Text(String),
     /// The answer is whole and kept: the end, out of the step in which it is stored.
-    Complete(TurnMetadata),
+    Complete,
     /// Somebody wants no more of it.
     Stop,
     Fail(TurnError),
@@ -109,7 +109,7 @@ impl Turn {
     /// When the turn has ended, or is in a step that has no such change; then nothing is changed.
     pub fn advance(&mut self, change: TurnChange, now: Timestamp) -> Result<Vec<TurnEvent>, IllegalTurn> {
         let to = match &change {
-            TurnChange::Complete(_) => TurnStatus::Completed,
+            TurnChange::Complete => TurnStatus::Completed,
             TurnChange::Stop => TurnStatus::Stopped,
             TurnChange::Fail(_) => TurnStatus::Failed,
             TurnChange::Step(_) | TurnChange::Found(_) | TurnChange::Text(_) => TurnStatus::Processing,
@@ -139,14 +139,13 @@ impl Turn {
                 self.answer.push_str(&content);
                 Ok(vec![self.event(Said::Chunk { content }, now)])
             }
-            TurnChange::Complete(metadata) if self.step == TurnStep::StoringResponse => {
-                self.metadata = metadata;
+            TurnChange::Complete if self.step == TurnStep::StoringResponse => {
                 self.status = to;
                 self.step = TurnStep::Finished;
                 let last = self.status_event(None, now);
                 Ok(vec![last, self.end(now)])
             }
-            TurnChange::Found(_) | TurnChange::Text(_) | TurnChange::Complete(_) => out_of_step,
+            TurnChange::Found(_) | TurnChange::Text(_) | TurnChange::Complete => out_of_step,
             TurnChange::Stop => {
                 self.status = to;
                 Ok(vec![self.end(now)])
@@ -169,7 +168,13 @@ impl Turn {
         self.metadata.kind == Some(AnswerKind::Nothing)
     }
 
+    /// Whoever ends it, the sources that the answer names are marked, as far as it came.
     fn end(&mut self, now: Timestamp) -> TurnEvent {
+        for number in citation::cited(&self.answer, self.sources.len()) {
+            if let Some(source) = self.sources.get_mut(number - 1) {
+                source.cited = true;
+            }
+        }
         let micros = now.micros().saturating_sub(self.created_at.micros());
         self.metadata.latency_ms = u64::try_from(micros / 1_000).unwrap_or(0);
         self.metadata.response_length = self.answer.chars().count() as u64;

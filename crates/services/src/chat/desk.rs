@@ -2,7 +2,7 @@
 
 use crate::ports::{Ids, TurnWrite};
 use domain::{
-    TurnId, UserId,
+    TurnId,
     chat::{Turn, TurnEvent},
 };
 use std::{
@@ -58,10 +58,6 @@ impl Turns {
         self.running().get(&id).cloned()
     }
 
-    pub(super) fn of_user(&self, user: UserId) -> usize {
-        self.running().values().filter(|r| r.user == user).count()
-    }
-
     pub(super) fn all(&self) -> Vec<TurnId> {
         self.running().keys().copied().collect()
     }
@@ -98,7 +94,6 @@ impl Turns {
 }
 
 pub(super) struct Running {
-    pub(super) user: UserId,
     state: Mutex<State>,
     told: watch::Sender<Told>,
     wish: watch::Sender<Option<Wish>>,
@@ -113,7 +108,6 @@ struct State {
 impl Running {
     fn new(turn: &Turn, told: Vec<TurnEvent>) -> Self {
         Self {
-            user: turn.user_id,
             told: watch::Sender::new(Told::UpTo(turn.last_event)),
             state: Mutex::new(State { turn: turn.clone(), told }),
             wish: watch::Sender::new(None),

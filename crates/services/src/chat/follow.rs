@@ -101,7 +101,8 @@ impl Following {
     async fn of_the_store(&mut self) -> Result<Vec<Followed>> {
         let events = self.services.chats.turn_events(self.user, self.turn, self.after, AT_ONCE).await?;
         // Read after them: of the last event the turn is needed as it is then.
-        let turn = self.services.chats.turn(self.user, self.turn).await?.ok_or(Error::NotFound("turn"))?;
+        let turn = self.services.chats.turn_without_text(self.user, self.turn).await?;
+        let turn = turn.ok_or(Error::NotFound("turn"))?;
         self.sources = turn.sources.len();
         if let Some(last) = events.last() {
             let told =

@@ -14,7 +14,7 @@ pub use follow::{Followed, Following};
 use crate::{
     Error, Result, Services, actor,
     command::print,
-    ports::{Begun, ConversationFilter, NewTurn, PageQuery, StoreError},
+    ports::{Begun, ConversationFilter, NewTurn, PageQuery, StoreError, TOO_MANY_TURNS},
 };
 use desk::{LEASE_SECONDS, Told, Wish};
 use domain::{
@@ -23,12 +23,13 @@ use domain::{
         AnswerKind, Conversation, ConversationId, EVENTS_KEPT_SECONDS, NEW_TITLE, Opening, StatusEntry, Turn,
         TurnChange, check_query, check_title, title_of,
     },
+    provision::Refusal,
     resource::Page,
 };
 use std::time::Duration;
 
-/// Questions of one user that one server answers at the same time.
-const MOST_AT_ONCE: usize = 100;
+/// Questions of one user that are answered at the same time.
+const MOST_AT_ONCE: u32 = 100;
 /// A turn that is told to stop has ended after this time; longer nobody waits for it.
 const STOP_WAIT: Duration = Duration::from_millis(250);
 /// Longest search for conversations, in characters.
@@ -125,11 +126,6 @@ impl Services {
         without_sources: bool,
         command_id: Option<String>,
     ) -> Result<Turn> {
-        let user = opening.user_id;
-        if self.turns.of_user(user) >= MOST_AT_ONCE {
-            let sentence = "Too many questions are being answered for this account. Wait until one is.";
-            return Err(Error::Problem(Box::new(domain::Problem::too_often("too_many_turns", sentence, 1))));
-        }
         let without = if without_sources { "without" } else { "" };
         let again = opening.again_of.map(|id| id.to_string()).unwrap_or_default();
         let workspace = opening.workspace_id.to_string();
@@ -142,6 +138,7 @@ impl Services {
             owner: self.turns.owner.clone(),
             lease_seconds: LEASE_SECONDS,
             command_id,
+            most: MOST_AT_ONCE,
             now: self.clock.now(),
             opening,
         };
@@ -158,6 +155,10 @@ impl Services {
         let begun = begun.await.map_err(|e| Error::Internal { what: "asking", cause: Box::new(e) })?;
         begun.map_err(|e: StoreError| match e {
             StoreError::NotFound => Error::NotFound("workspace"),
+            StoreError::Refused(TOO_MANY_TURNS) => {
+                let Refusal { code, sentence } = TOO_MANY_TURNS;
+                Error::Problem(Box::new(domain::Problem::too_often(code, sentence, 1)))
+            }
             other => other.into(),
         })
     }

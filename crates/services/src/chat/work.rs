@@ -11,7 +11,7 @@ use crate::{
 };
 use domain::{
     TurnId,
-    chat::{AnswerKind, IllegalTurn, Source, Turn, TurnChange, TurnError, TurnMetadata},
+    chat::{AnswerKind, IllegalTurn, Source, Turn, TurnChange, TurnError},
     rag::RagConfig,
     resource::{SearchHit, Warning},
 };
@@ -86,15 +86,14 @@ pub(super) async fn work(services: Services, running: Arc<Running>, turn: Turn, 
     // Also after a panic: else its lease would be kept for ever.
     let _held = Held { turns: services.turns.clone(), running: running.clone(), id };
     let wishes = running.wishes();
-    let metadata = TurnMetadata::default();
-    let mut worker = Worker { services, running, turn, wishes, metadata, next_text: Instant::now() };
+    let mut worker = Worker { services, running, turn, wishes, next_text: Instant::now() };
     let ended = match worker.answer(without_sources).await {
-        Err(Halt::Wish(Wish::Stop)) => worker.end(TurnChange::Stop).await,
-        Err(Halt::Wish(Wish::GoAway)) => worker.end(TurnChange::Fail(TurnError::interrupted())).await,
+        Err(Halt::Wish(Wish::Stop)) => worker.note(TurnChange::Stop).await,
+        Err(Halt::Wish(Wish::GoAway)) => worker.note(TurnChange::Fail(TurnError::interrupted())).await,
         Err(Halt::Wish(Wish::LetGo)) => Err(Halt::Lost),
         Err(Halt::Failed(error)) => {
             tracing::warn!(turn_id = %id, code = error.code, "a turn failed");
-            worker.end(TurnChange::Fail(error)).await
+            worker.note(TurnChange::Fail(error)).await
         }
         other => other,
     };
@@ -123,8 +122,6 @@ struct Worker {
     running: Arc<Running>,
     turn: Turn,
     wishes: watch::Receiver<Option<Wish>>,
-    /// Gathered on the way.
-    metadata: TurnMetadata,
     /// Text may be committed from then on.
     next_text: Instant,
 }
@@ -165,28 +162,13 @@ impl Worker {
         Ok(())
     }
 
-    async fn end(&mut self, change: TurnChange) -> Step {
-        self.turn.metadata = self.metadata.clone();
-        self.mark_cited();
-        self.note(change).await
-    }
-
-    fn mark_cited(&mut self) {
-        let cited = self.services.answerer.cited(&self.turn.answer, self.turn.sources.len());
-        for number in cited {
-            if let Some(source) = self.turn.sources.get_mut(number - 1) {
-                source.cited = true;
-            }
-        }
-    }
-
     async fn answer(&mut self, without_sources: bool) -> Step {
         let services = self.services.clone();
         let (user, workspace) = (self.turn.user_id, self.turn.workspace_id);
         let missing = || Error::NotFound("workspace");
         let config = services.workspaces.rag_config(user, workspace).await?.ok_or_else(missing)?;
         let counts = services.workspaces.workspace(user, workspace).await?.ok_or_else(missing)?.counts;
-        self.metadata.documents_processing = counts.processing;
+        self.turn.metadata.documents_processing = counts.processing;
         let earlier = self.earlier().await?;
 
         self.note(TurnChange::Step(None)).await?;
@@ -198,8 +180,8 @@ impl Worker {
         let asked = ToAnswer { query: self.turn.query.clone(), passages, earlier };
         let chosen = services.answerer.choose();
         let nobody = asked.passages.is_empty() && (!without_sources || chosen.kind == AnswerKind::Extract);
-        self.metadata.kind = Some(if nobody { AnswerKind::Nothing } else { chosen.kind });
-        self.metadata.model = Some(chosen.model.clone());
+        self.turn.metadata.kind = Some(if nobody { AnswerKind::Nothing } else { chosen.kind });
+        self.turn.metadata.model = Some(chosen.model.clone());
 
         let words =
             (chosen.kind == AnswerKind::Model && !nobody).then(|| format!("{} is answering…", chosen.model));
@@ -214,16 +196,14 @@ impl Worker {
         }
 
         self.note(TurnChange::Step(None)).await?;
-        self.mark_cited();
-        let metadata = self.metadata.clone();
-        self.note(TurnChange::Complete(metadata)).await
+        self.note(TurnChange::Complete).await
     }
 
     /// The passages that have to do with the question; where it says next to nothing and finds nothing, those for the
     /// question before it together with it.
     async fn find(&mut self, config: RagConfig, earlier: &[Earlier]) -> Step<Vec<SearchHit>> {
         let query = self.turn.query.clone();
-        self.metadata.retriever_type = Some(config.retriever_type);
+        self.turn.metadata.retriever_type = Some(config.retriever_type);
         let hits = self.find_for(query.clone(), config.clone()).await?;
         let answerer = self.services.answerer.clone();
         if !hits.is_empty() || !answerer.is_follow_up(&query) {
@@ -241,7 +221,7 @@ impl Worker {
         let asked = query.clone();
         let found = services.retrieve(user, workspace, asked, config);
         let found = self.unless_wished(found).await??;
-        self.metadata.warnings = found.warnings;
+        self.turn.metadata.warnings = found.warnings;
         let mut chars = 0;
         let fits = |hit: &SearchHit| {
             let is_first = chars == 0;
@@ -282,8 +262,8 @@ impl Worker {
                 match token {
                     Ok(Token::Text(piece)) => text.push_str(&piece),
                     Ok(Token::Usage { prompt, completion }) => {
-                        self.metadata.prompt_tokens = Some(prompt);
-                        self.metadata.completion_tokens = Some(completion);
+                        self.turn.metadata.prompt_tokens = Some(prompt);
+                        self.turn.metadata.completion_tokens = Some(completion);
                     }
                     Err(error) => {
                         failed = Some(error);
@@ -296,7 +276,7 @@ impl Worker {
             if chars > room {
                 self.say(cut(text, room)).await?;
                 let message = "The answer was longer than this server keeps; it was cut.".to_owned();
-                self.metadata.warnings.push(Warning { code: "answer_cut".to_owned(), message });
+                self.turn.metadata.warnings.push(Warning { code: "answer_cut".to_owned(), message });
                 break;
             }
             room -= chars;
@@ -326,9 +306,9 @@ impl Worker {
         }
         self.next_text = Instant::now() + GAP;
         self.note(TurnChange::Text(text)).await?;
-        if self.metadata.first_chunk_ms.is_none() {
+        if self.turn.metadata.first_chunk_ms.is_none() {
             let micros = self.services.clock.now().micros().saturating_sub(self.turn.created_at.micros());
-            self.metadata.first_chunk_ms = u64::try_from(micros / 1_000).ok();
+            self.turn.metadata.first_chunk_ms = u64::try_from(micros / 1_000).ok();
         }
         Ok(())
     }

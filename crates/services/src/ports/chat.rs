@@ -26,6 +26,8 @@ pub struct NewTurn {
     pub command_id: Option<String>,
     /// What that command is for.
     pub command_print: Option<String>,
+    /// Turns of the user that may be worked on at the same time, on all servers.
+    pub most: u32,
     pub now: Timestamp,
 }
 
@@ -70,6 +72,11 @@ pub const STILL_ANSWERED: Refusal =
 pub const ASKED_AGAIN: Refusal =
     Refusal { code: "asked_again", sentence: "This question was asked again already." };
 
+pub const TOO_MANY_TURNS: Refusal = Refusal {
+    code: "too_many_turns",
+    sentence: "Too many questions are being answered for this account. Wait until one is.",
+};
+
 #[async_trait]
 pub trait Chats: Send + Sync {
     /// Begins a turn, and with it the conversation where there is none of that name. Where the opening names a turn to be
@@ -77,7 +84,7 @@ pub trait Chats: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` when there is no such workspace of that user, or no such turn to ask again; `Refused` when the
-    /// conversation belongs to another workspace, or the turn cannot be asked again.
+    /// conversation belongs to another workspace, the turn cannot be asked again, or too many are being answered.
     async fn begin_turn(&self, new: NewTurn) -> Result<Begun, StoreError>;
 
     /// Commits what a turn told, and extends its lease.
@@ -114,6 +121,9 @@ pub trait Chats: Send + Sync {
 
     /// With the answer as far as it was committed.
     async fn turn(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError>;
+
+    /// The same, but for the answer of a turn that has not ended, which is left out: it stands in what the turn told.
+    async fn turn_without_text(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError>;
 
     /// What a turn of that user told behind an id, in order, while it is kept.
     async fn turn_events(
@@ -283,7 +293,4 @@ pub trait Answerer: Send + Sync {
     /// The answer as HTML that is safe to show: no script, no foreign address is loaded or led to. `[n]` up to `sources`
     /// becomes a link to `#{anchor}-{n}`.
     fn html(&self, answer: &str, sources: usize, anchor: &str) -> String;
-
-    /// Numbers of the sources that an answer names, ascending.
-    fn cited(&self, answer: &str, sources: usize) -> Vec<usize>;
 }

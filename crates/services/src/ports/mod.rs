@@ -38,8 +38,8 @@ pub use bulk::{Bulks, Chosen, NewBulk, RunningBulk};
 pub use bus::{Bus, BusReceiver, Signal, heard};
 pub use chat::{
     ASKED_AGAIN, Answerer, Begun, Chats, ChosenModel, ConversationFilter, Earlier, LanguageModel, ModelError,
-    NewTurn, OTHER_WORKSPACE, Passage, PromptMessage, Role, STILL_ANSWERED, ToAnswer, Token, Tokens,
-    TurnWrite,
+    NewTurn, OTHER_WORKSPACE, Passage, PromptMessage, Role, STILL_ANSWERED, TOO_MANY_TURNS, ToAnswer, Token,
+    Tokens, TurnWrite,
 };
 pub use checks::{Checks, Misfit, StoredFile};
 pub use crawls::{CrawlClaim, CrawlStore, DuePage, FoundPage, KnownPage, NewCrawl, PageDone, PageEnd};
@@ -53,7 +53,7 @@ pub use history::{History, HistoryOf, HistoryQuery};
 pub use index::{Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, StoredVector};
 pub use jobs::{
     Alike, Claim, Documents, FileOf, JobStore, NewDocument, NewJob, NewReindex, TakenFile, TakenFiles,
-    VersionFile, WorkerId,
+    Unread, UnreadPassage, VersionFile, WorkerId,
 };
 pub use outbox::{Outbox, Unsent};
 pub use outside::{OutsideWork, Reports};

@@ -12,7 +12,7 @@ use domain::{
 };
 use services::ports::{
     ASKED_AGAIN, Begun, Chats, ConversationFilter, NewTurn, OTHER_WORKSPACE, PageQuery, STILL_ANSWERED,
-    StoreError, TurnWrite,
+    StoreError, TOO_MANY_TURNS, TurnWrite,
 };
 use std::collections::BTreeMap;
 
@@ -86,6 +86,11 @@ impl Chats for MemoryStore {
             if !turn.may_be_asked_again() {
                 return Err(StoreError::Refused(ASKED_AGAIN));
             }
+        }
+        let running =
+            chats.turns.values().map(|row| &row.turn).filter(|t| t.user_id == user && !t.status.is_final());
+        if running.count() >= new.most as usize {
+            return Err(StoreError::Refused(TOO_MANY_TURNS));
         }
         let conversation = chats.keep(Conversation {
             conversation_id: opening.conversation_id.clone(),
@@ -197,6 +202,12 @@ impl Chats for MemoryStore {
 
     async fn turn(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
         Ok(self.lock().chats.of(user, id).map(|row| row.turn.clone()))
+    }
+
+    async fn turn_without_text(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
+        let turn = self.turn(user, id).await?;
+        Ok(turn
+            .map(|turn| if turn.status.is_final() { turn } else { Turn { answer: String::new(), ..turn } }))
     }
 
     async fn turn_events(

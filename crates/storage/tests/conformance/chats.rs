@@ -14,7 +14,9 @@ use domain::{
     },
     rag::RagConfig,
 };
-use services::ports::{Begun, Chats, ConversationFilter, NewTurn, PageQuery, StoreError, TurnWrite};
+use services::ports::{
+    Begun, Chats, ConversationFilter, NewTurn, PageQuery, StoreError, TOO_MANY_TURNS, TurnWrite,
+};
 
 const LONG: u32 = 600;
 
@@ -64,6 +66,7 @@ pub fn asked(
         lease_seconds: LONG,
         command_id: None,
         command_print: None,
+        most: 100,
         now: world.now(),
     }
 }
@@ -128,6 +131,9 @@ impl<'a, S: ChatSubject> Worker<'a, S> {
     async fn check(&self) {
         let (user, id) = (self.turn.user_id, self.turn.turn_id);
         assert_eq!(self.s.chats().turn(user, id).await.unwrap().as_ref(), Some(&self.turn));
+        let bare = self.s.chats().turn_without_text(user, id).await.unwrap().unwrap();
+        let answer = if bare.status.is_final() { self.turn.answer.clone() } else { String::new() };
+        assert_eq!(bare, Turn { answer, ..self.turn.clone() });
         for after in [0, 2, self.turn.last_event] {
             let events = self.s.chats().turn_events(user, id, after, 100).await.unwrap();
             assert_eq!(events, self.told[usize::try_from(after).unwrap()..]);
@@ -148,6 +154,26 @@ fn named(text: &str) -> ConversationId {
     text.parse().unwrap()
 }
 
+async fn so_many_turns_of_a_person_run_at_once_and_a_repeated_command_is_none(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let new = |n: usize| NewTurn {
+        most: 2,
+        command_id: Some(format!("command {n}")),
+        ..asked(s.world(), user, workspace, &format!("c{n}"), "Where?")
+    };
+    let mut first = Worker::begin(&s, new(0)).await;
+    Worker::begin(&s, new(1)).await;
+    let refused = s.chats().begin_turn(new(2)).await;
+    assert!(matches!(refused, Err(StoreError::Refused(TOO_MANY_TURNS))), "{refused:?}");
+    let again = s.chats().begin_turn(new(0)).await.unwrap();
+    assert_eq!((again.turn.turn_id, again.events.len()), (first.turn.turn_id, 0));
+    let (other, others) = home(&s).await;
+    let theirs = NewTurn { most: 1, ..asked(s.world(), other, others, "c", "Where?") };
+    s.chats().begin_turn(theirs).await.unwrap();
+    first.note(TurnChange::Stop).await.unwrap();
+    s.chats().begin_turn(new(2)).await.unwrap();
+}
+
 async fn a_turn_is_read_as_it_was_told(s: impl ChatSubject) {
     let (user, workspace) = home(&s).await;
     let mut work = Worker::begin(&s, asked(s.world(), user, workspace, "a/b #1", "Where?")).await;
@@ -158,7 +184,8 @@ async fn a_turn_is_read_as_it_was_told(s: impl ChatSubject) {
     work.check().await;
     let metadata =
         TurnMetadata { model: Some("m".to_owned()), prompt_tokens: Some(7), ..TurnMetadata::default() };
-    work.note(TurnChange::Complete(metadata)).await.unwrap();
+    work.turn.metadata = metadata;
+    work.note(TurnChange::Complete).await.unwrap();
     work.check().await;
     assert_eq!(
         (work.turn.status, work.turn.answer.as_str()),
@@ -411,6 +438,7 @@ impl<S: ChatSubject> Worker<'_, S> {
 
 on_every_store!(
     a_turn_is_read_as_it_was_told,
+    so_many_turns_of_a_person_run_at_once_and_a_repeated_command_is_none,
     only_its_server_writes_to_a_turn_and_after_its_end_nobody,
     a_turn_whose_server_died_is_found_and_one_that_lives_is_not,
     a_question_is_asked_again_once_and_only_after_its_end,

@@ -7,14 +7,14 @@ const LONGEST: usize = 40;
 
 /// What comes out.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Found {
+pub enum Found {
     Text(String),
     /// From 1, one of the sources.
     Citation(usize),
 }
 
 /// Reads an answer piece by piece.
-pub(crate) struct Citations {
+pub struct Citations {
     sources: usize,
     /// What may yet become a citation: a space, and what begins with a bracket.
     held: String,
@@ -28,7 +28,7 @@ pub(crate) struct Citations {
 }
 
 impl Citations {
-    pub(crate) fn new(sources: usize) -> Self {
+    pub fn new(sources: usize) -> Self {
         Self {
             sources,
             held: String::new(),
@@ -41,13 +41,13 @@ impl Citations {
     }
 
     /// The next piece; answers what is known by now.
-    pub(crate) fn push(&mut self, piece: &str) -> Vec<Found> {
+    pub fn push(&mut self, piece: &str) -> Vec<Found> {
         piece.chars().for_each(|c| self.take(c));
         std::mem::take(&mut self.out)
     }
 
     /// Nothing more comes.
-    pub(crate) fn finish(&mut self) -> Vec<Found> {
+    pub fn finish(&mut self) -> Vec<Found> {
         self.end_ticks();
         self.let_go();
         std::mem::take(&mut self.out)
@@ -152,7 +152,7 @@ impl Citations {
 }
 
 /// As it is written in an answer.
-pub(crate) fn written(found: Vec<Found>) -> String {
+pub fn written(found: Vec<Found>) -> String {
     let mut out = String::new();
     for found in found {
         match found {
@@ -164,7 +164,7 @@ pub(crate) fn written(found: Vec<Found>) -> String {
 }
 
 /// The whole of an answer.
-pub(crate) fn read(answer: &str, sources: usize) -> Vec<Found> {
+pub fn read(answer: &str, sources: usize) -> Vec<Found> {
     let mut reader = Citations::new(sources);
     let mut found = reader.push(answer);
     found.extend(reader.finish());
@@ -172,7 +172,7 @@ pub(crate) fn read(answer: &str, sources: usize) -> Vec<Found> {
 }
 
 /// Numbers of the sources that an answer names, ascending, each once.
-pub(crate) fn cited(answer: &str, sources: usize) -> Vec<usize> {
+pub fn cited(answer: &str, sources: usize) -> Vec<usize> {
     let mut numbers: Vec<usize> = read(answer, sources)
         .into_iter()
         .filter_map(|found| match found {

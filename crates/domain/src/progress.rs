@@ -4,6 +4,7 @@
 use crate::{
     resource::PhaseDetail,
     status::{JobStatus, PhaseName, PhaseStatus},
+    step::Step,
 };
 
 /// Share of the whole time that each phase takes, measured on mixed documents: embedding is by far the dearest.
@@ -37,6 +38,17 @@ pub fn of_document(phase: PhaseName, done: u64, total: u64) -> f64 {
     let before: f64 = WEIGHTS[..phase.index()].iter().sum();
     let here = WEIGHTS[phase.index()] * of_phase(done, total, 1.0) / 100.0;
     ((before + here) * 100.0).clamp(0.0, 100.0)
+}
+
+/// Progress of a document where a step of the pipeline begins that does not begin a phase, or that may be begun anew after
+/// a stop: so the row itself knows that it was reached. Of any other step nothing more is known than of its phase.
+pub fn at_step(step: &Step) -> f64 {
+    match step {
+        Step::ExtractingText | Step::Crawling => of_document(PhaseName::Loading, 1, 4),
+        Step::ChunkingText | Step::ProcessingContent => of_document(PhaseName::Chunking, 1, 4),
+        Step::StoringMetadata => of_document(PhaseName::Indexing, 1, 2),
+        _ => 0.0,
+    }
 }
 
 /// The phase that a job is said to be in: the first running one, else the first unfinished, else the last.

@@ -284,12 +284,21 @@ impl Document {
 
     /// Whether somebody paused it by itself.
     pub fn is_paused(&self) -> bool {
-        self.is_unfinished() && self.warnings.iter().any(|w| w.code == PAUSED)
+        self.paused().is_some()
+    }
+
+    /// The words for that, when somebody paused it by itself.
+    pub fn paused(&self) -> Option<&str> {
+        self.asked(PAUSED)
     }
 
     /// What becomes of it as soon as its worker lets go of it, when somebody asked for that.
     pub fn stopping(&self) -> Option<&str> {
-        let warning = self.warnings.iter().find(|w| w.code == STOPPING);
+        self.asked(STOPPING)
+    }
+
+    fn asked(&self, code: &str) -> Option<&str> {
+        let warning = self.warnings.iter().find(|w| w.code == code);
         warning.filter(|_| self.is_unfinished()).map(|w| w.message.as_str())
     }
 

@@ -9,8 +9,8 @@ use super::{
 };
 use axum::{extract::State, response::Response};
 use domain::{
-    Document, DocumentId, DocumentStatus, Job, JobId, PhaseName, Problem, Step, Timestamp, UserId,
-    WorkspaceId, message,
+    Document, DocumentId, DocumentStatus, Job, JobId, JobStatus, Problem, Step, Timestamp, UserId,
+    WorkspaceId, ingest, message,
 };
 use http::HeaderMap;
 use serde::Serialize;
@@ -65,14 +65,19 @@ pub struct DocumentsProgress {
     missing: Vec<String>,
 }
 
-impl From<Document> for DocumentProgress {
-    fn from(d: Document) -> Self {
-        let step = step_of(&d);
+impl DocumentProgress {
+    /// `job` is the document's current job, where it says more than the document does.
+    fn new(d: Document, job: Option<&Job>) -> Self {
+        let step = ingest::fixed_step(&d);
         let processing_status = match d.status {
             DocumentStatus::Pending | DocumentStatus::Processing => ProcessingStatus::Processing,
             DocumentStatus::Ready => ProcessingStatus::Completed,
             DocumentStatus::Failed => ProcessingStatus::Failed,
         };
+        // One that waits has nothing behind it yet, unless an earlier attempt or its worker left something.
+        let is_untouched = d.status == DocumentStatus::Pending && d.progress <= 0.0;
+        let progress_percentage = if is_untouched { 0 } else { step.percent().unwrap_or(0) };
+        let status_message = said(&d, job).unwrap_or_else(|| default_message(processing_status).to_owned());
         let mut metadata = match d.metadata {
             Value::Object(map) => map,
             _ => serde_json::Map::new(),
@@ -81,39 +86,37 @@ impl From<Document> for DocumentProgress {
         if let Some(code) = &d.error_code {
             metadata.insert("error_code".to_owned(), json!(code));
         }
-        let message = d.error.or(d.message);
         Self {
             document_id: d.id,
             processing_status,
-            progress_percentage: if d.status == DocumentStatus::Pending {
-                0
-            } else {
-                step.percent().unwrap_or(0)
-            },
-            status_message: message.unwrap_or_else(|| default_message(processing_status).to_owned()),
             processing_step: step,
+            progress_percentage,
+            status_message,
             updated_at: d.updated_at,
             status_metadata: Value::Object(metadata),
         }
     }
 }
 
-/// One of the six steps of an upload: the friendly steps between them count to the phase that they belong to.
-fn step_of(d: &Document) -> Step {
-    if d.status == DocumentStatus::Ready {
-        return Step::Finished;
+/// What is told of it: that nothing moves, and why, goes before what was going on. In the order of the row on the screen,
+/// with its badge.
+fn said(d: &Document, job: Option<&Job>) -> Option<String> {
+    if !d.is_unfinished() {
+        return d.error.clone().or_else(|| d.message.clone());
     }
-    match &d.step {
-        Some(step) if step.percent().is_some() => step.clone(),
-        Some(Step::Extracting) => Step::ExtractingText,
-        Some(step) => match step.phase() {
-            Some(PhaseName::Chunking) => Step::ChunkingText,
-            Some(PhaseName::Embedding) => Step::CreatingEmbeddings,
-            Some(PhaseName::Indexing) => Step::StoringMetadata,
-            Some(PhaseName::Loading) | None => Step::Validating,
-        },
-        None => Step::Validating,
-    }
+    let held = d.held_up().or(d.stopping()).map(str::to_owned);
+    let behind = || {
+        let waiting = job.filter(|_| d.status == DocumentStatus::Pending)?;
+        let ahead = waiting.queue_position.filter(|&n| n > 0)?;
+        Some(format!("Waiting behind {}.", message::count(ahead, "other job", "other jobs")))
+    };
+    let paused = || job.filter(|job| job.status == JobStatus::Paused).map(|job| job.message.clone());
+    paused()
+        .or_else(|| d.paused().map(str::to_owned))
+        .or(held)
+        .or_else(behind)
+        .or_else(|| d.error.clone())
+        .or_else(|| d.message.clone())
 }
 
 const fn default_message(status: ProcessingStatus) -> &'static str {
@@ -124,34 +127,27 @@ const fn default_message(status: ProcessingStatus) -> &'static str {
     }
 }
 
-/// How far a document is; while it waits, with what it waits for. `waits` keeps that of the jobs that were looked at.
+/// How far a document is; while it is not through, with what its job says. `jobs` keeps those that were looked at.
 async fn progress_of(
     app: &AppState,
     user: UserId,
     id: DocumentId,
-    waits: &mut BTreeMap<JobId, Option<String>>,
+    jobs: &mut BTreeMap<JobId, Option<Job>>,
 ) -> services::Result<DocumentProgress> {
     let document = app.services().document(user, id).await?;
-    let waiting = document.job_id.filter(|_| document.status == DocumentStatus::Pending);
-    let mut progress = DocumentProgress::from(document);
-    if let Some(job) = waiting {
-        let known = match waits.entry(job) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(free) => free.insert(match app.services().job(user, job).await {
-                Ok(job) => job
-                    .queue_position
-                    .filter(|&n| n > 0)
-                    .map(|n| format!("Waiting behind {}.", message::count(n, "other job", "other jobs"))),
-                // It may have gone in between.
-                Err(services::Error::NotFound(_)) => None,
-                Err(e) => return Err(e),
-            }),
-        };
-        if let Some(sentence) = known {
-            progress.status_message.clone_from(sentence);
-        }
-    }
-    Ok(progress)
+    let Some(job) = document.job_id.filter(|_| document.is_unfinished()) else {
+        return Ok(DocumentProgress::new(document, None));
+    };
+    let job = match jobs.entry(job) {
+        Entry::Occupied(known) => known.into_mut(),
+        Entry::Vacant(free) => free.insert(match app.services().job(user, job).await {
+            Ok(job) => Some(job),
+            // It may have gone in between.
+            Err(services::Error::NotFound(_)) => None,
+            Err(e) => return Err(e),
+        }),
+    };
+    Ok(DocumentProgress::new(document, job.as_ref()))
 }
 
 /// How far one document is.
@@ -187,10 +183,10 @@ pub async fn document_statuses(
     let mut seen = BTreeSet::new();
     ids.retain(|id| seen.insert(*id));
     let mut answer = DocumentsProgress { items: vec![], missing: vec![] };
-    let mut places = BTreeMap::new();
+    let mut jobs = BTreeMap::new();
     for text in ids {
         let found = match text.parse() {
-            Ok(id) => progress_of(&app, who.user.id, id, &mut places).await,
+            Ok(id) => progress_of(&app, who.user.id, id, &mut jobs).await,
             Err(_) => Err(services::Error::NotFound("document")),
         };
         match found {
@@ -200,4 +196,68 @@ pub async fn document_statuses(
         }
     }
     tagged(&headers, &answer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        ingest::Upload,
+        rag::RagConfig,
+        resource::{INTERRUPTED, PAUSED, RETRYING, STALLED, STOPPING, WAITING, Warning},
+        status::JobKind,
+    };
+    use uuid::Uuid;
+
+    fn waiting() -> (Job, Document) {
+        let upload = Upload {
+            id: DocumentId::new(Uuid::from_u128(1)),
+            filename: "a.txt".into(),
+            mime_type: "text/plain".into(),
+            size_bytes: 9,
+            content_hash: "00".into(),
+        };
+        let (job, user) = (JobId::new(Uuid::from_u128(2)), UserId::new(Uuid::from_u128(3)));
+        let workspace = WorkspaceId::new(Uuid::from_u128(4));
+        let now = Timestamp::default();
+        let (job, mut documents, _) =
+            ingest::create(job, JobKind::Upload, user, workspace, &[upload], &RagConfig::default(), now);
+        (job.job, documents.remove(0).document)
+    }
+
+    fn told(d: &Document, job: &Job) -> String {
+        DocumentProgress::new(d.clone(), Some(job)).status_message
+    }
+
+    #[test]
+    fn what_stands_in_the_way_is_told_and_not_what_went_on_before() {
+        let (mut job, mut d) = waiting();
+        d.status = DocumentStatus::Processing;
+        d.message = Some("Reading the text of a.txt…".into());
+        job.status = JobStatus::Running;
+        assert_eq!(told(&d, &job), "Reading the text of a.txt…");
+        // From what is said last to what is said first.
+        for code in [STOPPING, WAITING, RETRYING, INTERRUPTED, STALLED, PAUSED] {
+            d.warnings.push(Warning { code: code.to_owned(), message: format!("It is {code}.") });
+            assert_eq!(told(&d, &job), format!("It is {code}."));
+        }
+        job.status = JobStatus::Paused;
+        job.message = "Paused at 40 %".into();
+        assert_eq!(told(&d, &job), "Paused at 40 %");
+        d.status = DocumentStatus::Failed;
+        d.error = Some("No text was found in this file.".into());
+        assert_eq!(told(&d, &job), "No text was found in this file.");
+    }
+
+    #[test]
+    fn one_that_waits_says_behind_how_many() {
+        let (mut job, mut d) = waiting();
+        assert_eq!(told(&d, &job), "Waiting for its turn.");
+        job.queue_position = Some(1);
+        assert_eq!(told(&d, &job), "Waiting behind 1 other job.");
+        assert_eq!(DocumentProgress::new(d.clone(), Some(&job)).progress_percentage, 0);
+        // What it was through with before it waited again is not taken back.
+        d.progress = 60.0;
+        assert_eq!(DocumentProgress::new(d, Some(&job)).progress_percentage, 50);
+    }
 }

@@ -1,6 +1,6 @@
 //! Clients that poll: the loops of the older status guide, unchanged in meaning, against a real server.
 
-use crate::common::{Client, PATIENCE, Server, Setup, form, prose};
+use crate::common::{Client, PATIENCE, Server, Setup, eventually, form, prose};
 use serde_json::{Value, json};
 use std::{
     sync::{
@@ -107,6 +107,127 @@ async fn the_loop_of_the_guide_shows_the_steps_and_stops_on_completed() {
     assert!(shown.pauses.is_empty(), "no request failed");
 }
 
+/// Polls as often as it can, and answers the steps that it saw, each once. Whatever is told in between, the bar rises.
+async fn rising(client: &Client, document: &str) -> Vec<String> {
+    let path = format!("/v1/documents/{document}/status");
+    let (mut last, mut steps) = (0, vec![]);
+    eventually("the document is through", async || {
+        let status = client.read(&path).await;
+        check_shape(&status, document);
+        let percent = status["progress_percentage"].as_u64().expect("a number");
+        assert!(percent >= last, "the bar falls from {last}: {status}");
+        last = percent;
+        let step = status["processing_step"].as_str().expect("a step").to_owned();
+        if steps.last() != Some(&step) {
+            steps.push(step);
+        }
+        (status["processing_status"] != "processing").then_some(())
+    })
+    .await;
+    let mut once = steps.clone();
+    once.sort();
+    once.dedup();
+    assert_eq!(once.len(), steps.len(), "a step comes back: {steps:?}");
+    steps
+}
+
+#[tokio::test]
+async fn what_is_told_between_the_six_steps_takes_nothing_back() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let table = |rows: usize| {
+        let rows: String = (0..rows).map(|n| format!("{n},Ada Lindqvist {n},Oslo\n")).collect();
+        format!("id,name,city\n{rows}").into_bytes()
+    };
+    let words = prose(1, 3_000);
+    let mut alike = words.clone();
+    alike.extend_from_slice(b" And one more sentence that only this one has.");
+    let files: [(&str, Vec<u8>, &str); 4] = [
+        ("people.csv", table(300), "field_detection"),
+        ("people.csv", table(400), "delta_analysis_complete"),
+        ("first.txt", words, "chunking_text"),
+        ("second.txt", alike, "near_duplicate_found"),
+    ];
+    for (name, bytes, step) in files {
+        let document = client.upload_one(&workspace, name, &bytes).await;
+        let steps = rising(&client, &document).await;
+        assert_eq!(steps.last().map(String::as_str), Some("finished"));
+        told_step(&client, &document, step).await;
+    }
+
+    let made = client.post("/api/workspaces", json!({ "name": "Library" })).await.json();
+    let workspace = made["id"].as_str().expect("an id");
+    let config = json!({ "retriever_type": "graph" });
+    let path = format!("/api/workspaces/{workspace}/rag-config");
+    assert_eq!(client.send(client.request("PUT", &path).json(&config)).await.status, 200);
+    let document = client.upload_one(workspace, "graph.txt", &prose(2, 3_000)).await;
+    rising(&client, &document).await;
+    told_step(&client, &document, "entity_resolution").await;
+}
+
+/// What the test is about did happen.
+async fn told_step(client: &Client, document: &str, step: &str) {
+    let history = client.read(&format!("/api/documents/{document}/history?limit=200")).await;
+    let items = history["items"].as_array().expect("items");
+    assert!(items.iter().any(|item| item["data"]["step"] == step), "{step}: {history}");
+}
+
+#[tokio::test]
+async fn a_worker_with_steps_of_its_own_moves_the_bar() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let made =
+        client.post("/api/workspaces", json!({ "name": "Outside", "processor": "external" })).await.json();
+    let workspace = made["id"].as_str().expect("an id");
+    let document = client.upload_one(workspace, "scan.txt", &prose(1, 20)).await;
+    let reports = [
+        (json!({ "status": "processing", "step": "reading_handwriting", "progress": 5 }), "validating", 10),
+        (json!({ "status": "processing", "progress": 30 }), "extracting_text", 25),
+        (json!({ "status": "processing", "step": "straightening", "progress": 61 }), "chunking_text", 50),
+        (json!({ "status": "processing", "step": "creating_embeddings" }), "creating_embeddings", 75),
+        (json!({ "status": "processing", "step": "polishing" }), "creating_embeddings", 75),
+        // It goes back, and the bar does not.
+        (json!({ "status": "processing", "step": "validating" }), "creating_embeddings", 75),
+        (json!({ "status": "pending" }), "creating_embeddings", 75),
+        (json!({ "status": "processing", "step": "sealing", "progress": 99 }), "storing_metadata", 95),
+        (json!({ "status": "ready", "chunk_count": 1 }), "finished", 100),
+    ];
+    for (report, step, percent) in reports {
+        let answer = client.post(&format!("/api/status/documents/{document}"), report.clone()).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let told = client.read(&format!("/v1/documents/{document}/status")).await;
+        assert_eq!(
+            (&told["processing_step"], &told["progress_percentage"]),
+            (&json!(step), &json!(percent)),
+            "{report}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_document_whose_job_is_paused_says_that_and_not_what_went_on_before() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let made =
+        client.post("/api/workspaces", json!({ "name": "Outside", "processor": "external" })).await.json();
+    let workspace = made["id"].as_str().expect("an id");
+    let sent = client.upload(workspace, &[("scan.txt", &prose(1, 20))]).await.json();
+    let (job, document) = (&sent["job_id"], &sent["documents"][0]["document_id"]);
+    let (job, document) = (job.as_str().expect("an id"), document.as_str().expect("an id"));
+    let report = json!({ "status": "processing", "step": "extracting_text", "message": "Reading page 1…" });
+    assert_eq!(client.post(&format!("/api/status/documents/{document}"), report).await.status, 200);
+    let path = format!("/v1/documents/{document}/status");
+    assert_eq!(client.read(&path).await["status_message"], "Reading page 1…");
+    assert_eq!(client.post(&format!("/api/jobs/{job}/pause"), json!({})).await.status, 202);
+    let told = eventually("it says that it is paused", async || {
+        let told = client.read(&path).await;
+        told["status_message"].as_str().is_some_and(|said| said.starts_with("Paused")).then_some(told)
+    })
+    .await;
+    assert_eq!(told["processing_status"], "processing", "a poller goes on: it may be resumed");
+}
+
 #[tokio::test]
 async fn the_loop_of_the_guide_stops_on_failed_and_shows_why() {
     let server = Server::start().await;
@@ -136,10 +257,8 @@ async fn the_loop_backs_off_while_the_server_is_away_and_goes_on_after() {
         let (client, document, failed) = (client.clone(), document.clone(), failed.clone());
         tokio::spawn(async move { poll(&client, &document, &failed).await })
     };
-    crate::common::eventually("the longest pause is reached", async || {
-        (failed.load(Ordering::SeqCst) >= 5).then_some(())
-    })
-    .await;
+    eventually("the longest pause is reached", async || (failed.load(Ordering::SeqCst) >= 5).then_some(()))
+        .await;
     let server = Setup::new().dir(&server.dir).env("INSIGHTHUB_ADDR", &address).start().await;
     let shown = polling.await.expect("the loop ends");
     assert_eq!(shown.statuses.last().expect("a status")["processing_status"], "completed");
@@ -208,7 +327,7 @@ async fn what_is_polled_has_a_tag_and_is_sent_again_only_when_it_changed() {
     let made =
         client.post("/api/workspaces", json!({ "name": "Outside", "processor": "external" })).await.json();
     let workspace = made["id"].as_str().expect("an id").to_owned();
-    crate::common::eventually("the workspace is ready", async || {
+    eventually("the workspace is ready", async || {
         (client.read(&format!("/api/workspaces/{workspace}")).await["status"] == "ready").then_some(())
     })
     .await;

@@ -1,6 +1,7 @@
 //! What a worker does to a document: it takes it, and finishes one piece of work after the other.
 
 use super::{
+    fixed_step::CHARACTERS,
     held_back::{is_due, tell_document},
     job::{drop_from_totals, settle, tell_job},
     *,
@@ -73,13 +74,14 @@ pub fn advance(
             }
             end_step(doc, StepStatus::Complete, None, now, &mut events);
             learn(doc, facts);
+            doc.document.progress = doc.document.progress.max(progress::at_step(step));
             begin_step(doc, step.clone(), friendly(WRITTEN, step, facts), now, &mut events);
         }
         Checkpoint::Loaded { pages, characters, title, warnings } => {
             expect(doc, Stage::Loading, Stage::Chunking)?;
             doc.document.warnings.retain(|w| w.code == STOPPING);
             doc.document.warnings.extend_from_slice(warnings);
-            let mut metadata = serde_json::json!({ "characters": characters });
+            let mut metadata = serde_json::json!({ CHARACTERS: characters });
             if let Some(pages) = pages {
                 metadata["pages"] = (*pages).into();
                 if job.job.crawl.is_none() {

@@ -23,6 +23,7 @@ mod advance;
 pub mod control;
 mod crawl;
 pub mod deletion;
+mod fixed_step;
 mod held_back;
 mod interrupt;
 mod job;
@@ -38,6 +39,7 @@ pub use crawl::{
     Discovered, PageOutcome, create_crawl, found_first, interrupt_crawl, new_page, page_begins, page_done,
     removed, start_crawl,
 };
+pub use fixed_step::fixed_step;
 pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};
 pub use interrupt::interrupt;
 pub use model_away::waits_until;

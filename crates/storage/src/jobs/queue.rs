@@ -8,7 +8,7 @@ use services::ports::StoreError;
 use sqlx::Row;
 use std::collections::BTreeMap;
 
-/// Unfinished jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker.
+/// Jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker.
 pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option<u64>, Fault> {
     let job = &state.job;
     let external: i64 =
@@ -19,15 +19,12 @@ pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option
     if external > 0 {
         return Ok(None);
     }
-    let ahead: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM jobs WHERE status IN ('pending', 'running', 'paused') AND kind <> 'delete' \
-         AND (turn_at, id) < ($1, $2) AND NOT EXISTS \
-         (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external')",
-    )
-    .bind(state.turn_at.micros())
-    .bind(job.job_id.to_string())
-    .fetch_one(&mut tx.conn)
-    .await?;
+    let ahead: i64 = sqlx::query_scalar(rows::AHEAD_OF_NEW)
+        .bind(job.user_id.to_string())
+        .bind(state.turn_at.micros())
+        .bind(job.job_id.to_string())
+        .fetch_one(&mut tx.conn)
+        .await?;
     Ok(Some(ahead.max(0) as u64))
 }
 
@@ -66,12 +63,21 @@ pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<us
 
 /// Waiting jobs whose place is not what was told last, by their users.
 async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, Option<u64>)>>, Fault> {
-    let sql = "SELECT id, user_id, place FROM ( \
-             SELECT j.id, j.user_id, j.status, j.queue_told, j.turn_at, CASE WHEN w.processor = 'external' THEN -1 ELSE \
-                 COUNT(CASE WHEN w.processor = 'external' THEN NULL ELSE 1 END) \
-                 OVER (ORDER BY j.turn_at, j.id) - 1 END AS place \
+    // As in `rows::ahead`, of all of them at once: `own` are those of the same user before it.
+    let sql = "WITH line AS ( \
+             SELECT j.id, j.user_id, j.status, j.queue_told, j.turn_at, w.processor, \
+                 CASE WHEN j.requested IS NULL AND w.processor = 'builtin' AND w.status = 'ready' AND w.paused = 0 \
+                 THEN 1 ELSE 0 END AS goes \
              FROM jobs j LEFT JOIN workspaces w ON w.id = j.workspace_id \
-             WHERE j.status IN ('pending', 'running', 'paused') AND j.kind <> 'delete') AS queue \
+             WHERE j.status IN ('pending', 'running', 'paused') AND j.status <> 'paused' AND j.kind <> 'delete' \
+         ), turns AS ( \
+             SELECT id, user_id, status, queue_told, turn_at, processor, goes, \
+                 SUM(goes) OVER (PARTITION BY user_id ORDER BY turn_at, id) - goes AS own FROM line \
+         ), queue AS ( \
+             SELECT id, user_id, status, queue_told, turn_at, CASE WHEN processor = 'external' THEN -1 ELSE \
+                 SUM(goes) OVER (ORDER BY own, turn_at, id) - goes END AS place FROM turns \
+         ) \
+         SELECT id, user_id, place FROM queue \
          WHERE status = 'pending' AND queue_told <> place ORDER BY place, turn_at, id LIMIT $1";
     let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(store.readers()).await?;
     let mut moved = BTreeMap::<UserId, Vec<(JobId, Option<u64>)>>::new();

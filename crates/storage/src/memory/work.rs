@@ -4,7 +4,7 @@
 use super::{DocumentRow, JobRow, State, Task, TaskStatus};
 use crate::jobs::lease_micros;
 use domain::{
-    ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, Timestamp, UserId,
+    ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobKind, JobStatus, Timestamp, UserId,
     WorkspaceId, WorkspaceStatus,
     ingest::{self, JobState, NewChunk, Told},
     rag::RagConfig,
@@ -19,17 +19,37 @@ impl State {
     /// A job as it is read: with its place in the queue, while it waits.
     pub(super) fn shown(&self, row: &JobRow) -> Job {
         let mut job = row.state.job.clone();
-        if job.status == JobStatus::Pending && !self.is_external(job.kb_id) {
-            let mine = (row.state.turn_at, job.job_id);
-            let ahead = self
-                .jobs
-                .values()
-                .map(|r| &r.state)
-                .filter(|s| !s.job.status.is_final() && !self.is_external(s.job.kb_id))
-                .filter(|s| (s.turn_at, s.job.job_id) < mine);
-            job.queue_position = Some(ahead.count() as u64);
+        let waits = job.status == JobStatus::Pending && job.kind != JobKind::Delete;
+        if waits && !self.is_external(job.kb_id) {
+            job.queue_position = Some(self.ahead(&row.state));
         }
         job
+    }
+
+    /// How many jobs go before that one. Claims go round the users, so of each other one there are as many as this user
+    /// has before it, and one more where that one's turn is earlier.
+    fn ahead(&self, of: &JobState) -> u64 {
+        let mine = (of.turn_at, of.job.job_id);
+        let mut line: BTreeMap<UserId, (u64, u64)> = BTreeMap::new();
+        for s in self.jobs.values().map(|row| &row.state).filter(|s| self.is_in_line(&s.job)) {
+            let (all, earlier) = line.entry(s.job.user_id).or_default();
+            *all += 1;
+            *earlier += u64::from((s.turn_at, s.job.job_id) < mine);
+        }
+        let own = line.get(&of.job.user_id).map_or(0, |(_, earlier)| *earlier);
+        let of_user = |(all, earlier): &(u64, u64)| if *earlier > own { own + 1 } else { own.min(*all) };
+        line.values().map(of_user).sum()
+    }
+
+    /// What is paused or stops, what deletes, what an outside worker does, and whatever is in a workspace that nothing is
+    /// begun in, keeps nobody waiting.
+    fn is_in_line(&self, job: &Job) -> bool {
+        matches!(job.status, JobStatus::Pending | JobStatus::Running)
+            && job.requested.is_none()
+            && job.kind != JobKind::Delete
+            && self.workspaces.get(&job.kb_id).is_some_and(|(w, _)| {
+                w.processor == Processor::Builtin && w.status == WorkspaceStatus::Ready && !w.paused
+            })
     }
 
     fn is_external(&self, id: WorkspaceId) -> bool {

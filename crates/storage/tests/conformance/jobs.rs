@@ -245,6 +245,54 @@ async fn those_who_wait_are_told_when_their_place_falls(s: impl JobSubject) {
     }
 }
 
+async fn a_place_in_the_queue_is_the_one_that_claims_give(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let mut homes = vec![];
+    for _ in 0..3 {
+        homes.push(d.home().await);
+    }
+    // Whose each of them is: one person has many, and the others come later.
+    let mut jobs = vec![];
+    for owner in [0, 0, 0, 0, 1, 0, 2, 1, 2, 0] {
+        let (user, workspace) = homes[owner];
+        let (job, _) = d.upload(user, workspace, &["a.txt"]).await;
+        jobs.push((user, job.job_id));
+    }
+    let mut waiting = vec![];
+    for &(user, id) in &jobs {
+        waiting.push((d.job(user, id).await.queue_position.expect("it waits"), id));
+    }
+    waiting.sort_unstable();
+    let places: Vec<u64> = waiting.iter().map(|(place, _)| *place).collect();
+    assert_eq!(places, (0..10).collect::<Vec<u64>>(), "each has a place of its own");
+    // Those who came before the others did were told other places at first, and hear of it. Then there is nothing to add.
+    assert_eq!(d.jobs.tell_queue(20, d.now()).await.unwrap(), 4);
+    assert_eq!(d.jobs.tell_queue(20, d.now()).await.unwrap(), 0);
+    for (_, id) in waiting {
+        assert_eq!(d.claim_one("w").await.job_id, id);
+    }
+}
+
+async fn what_is_not_begun_keeps_nobody_waiting(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (first, _) = d.upload(user, workspace, &["1.txt"]).await;
+    let (second, _) = d.upload(user, workspace, &["2.txt"]).await;
+    let (third, _) = d.upload(user, workspace, &["3.txt"]).await;
+    let place = async |id: JobId| d.job(user, id).await.queue_position;
+    d.jobs.control(user, first.job_id, Control::Pause, d.now()).await.unwrap();
+    assert_eq!((place(second.job_id).await, place(third.job_id).await), (Some(0), Some(1)));
+    assert_eq!(d.jobs.tell_queue(10, d.now()).await.unwrap(), 2);
+    // One that runs and is asked to stop goes no further either.
+    let claim = d.claim_one("w").await;
+    assert_eq!(claim.job_id, second.job_id);
+    assert_eq!(place(third.job_id).await, Some(1));
+    d.jobs.control(user, second.job_id, Control::Pause, d.now()).await.unwrap();
+    assert_eq!(place(third.job_id).await, Some(0));
+    d.jobs.control(user, first.job_id, Control::Resume, d.now()).await.unwrap();
+    assert_eq!(place(third.job_id).await, Some(1), "it goes first again");
+}
+
 fn with_command<S: JobSubject>(d: &Desk<S>, user: UserId, workspace: domain::WorkspaceId) -> NewJob {
     NewJob { command_id: Some("upload-1".into()), ..d.new_job(user, workspace, &["a.txt", "b.txt"]) }
 }
@@ -363,6 +411,8 @@ on_every_store!(
     the_newest_job_of_a_workspace_is_found,
     a_waiting_job_tells_how_many_go_first,
     those_who_wait_are_told_when_their_place_falls,
+    a_place_in_the_queue_is_the_one_that_claims_give,
+    what_is_not_begun_keeps_nobody_waiting,
     the_same_command_makes_one_job,
     a_command_for_something_else_is_refused_and_changes_nothing,
     the_same_command_at_the_same_time_makes_one_job,

@@ -84,10 +84,10 @@ async fn what_somebody_puts_first_goes_before_their_own_jobs_and_nobody_elses(s:
     let told = d.events_after(ada, before).await;
     let [Event::JobUpdate(told)] = told.as_slice() else { panic!("{told:?}") };
     assert_eq!((told.priority, told.queue_position), (Priority::First, Some(0)));
-    // The others learn their places from the herald.
+    // The others learn their places from the herald. Nobody else waits for it longer than for one of each person.
     d.jobs.tell_queue(10, d.now()).await.unwrap();
-    assert_eq!(d.job(ada, a.job_id).await.queue_position, Some(1));
-    assert_eq!(d.job(bob, b.job_id).await.queue_position, Some(2));
+    assert_eq!(d.job(bob, b.job_id).await.queue_position, Some(1));
+    assert_eq!(d.job(ada, a.job_id).await.queue_position, Some(2));
     // A second click changes nothing.
     let head = d.head(ada).await;
     assert_eq!(d.first(ada, c.job_id).await.unwrap().priority, Priority::First);

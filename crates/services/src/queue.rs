@@ -4,7 +4,7 @@
 
 use crate::{
     Services,
-    ports::{Signal, heard},
+    ports::{LoggedEvent, Signal, heard},
 };
 use std::time::Duration;
 
@@ -26,9 +26,48 @@ impl Services {
                 Err(e) => tracing::warn!(error = %e, "places in the queue will be told later"),
             }
             tokio::time::sleep(PAUSE).await;
-            let ends = |signal: &Signal| matches!(signal, Signal::Event(e) if matches!(e.name, "job_complete" | "job_error"));
-            let wake = heard(&mut bus, ends);
+            let wake = heard(&mut bus, |signal| matches!(signal, Signal::Event(e) if may_move_the_queue(e)));
             let _ = tokio::time::timeout(FALLBACK, wake).await;
         }
+    }
+}
+
+/// A job that ended, however it did, or whose status turned otherwise.
+fn may_move_the_queue(event: &LoggedEvent) -> bool {
+    matches!(event.name, "job_update" | "job_complete" | "job_error") && !event.progress
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        DocumentId, Event, Job, JobId, JobKind, JobStatus, Timestamp, UserId, WorkspaceId,
+        ingest::{self, Upload},
+        rag::RagConfig,
+    };
+    use uuid::Uuid;
+
+    #[test]
+    fn the_end_of_a_job_is_heard_whatever_it_is_and_its_progress_is_not() {
+        let user = UserId::new(Uuid::from_u128(1));
+        let upload = Upload {
+            id: DocumentId::new(Uuid::from_u128(2)),
+            filename: "a.txt".into(),
+            mime_type: "text/plain".into(),
+            size_bytes: 9,
+            content_hash: "00".into(),
+        };
+        let (job, workspace) = (JobId::new(Uuid::from_u128(3)), WorkspaceId::new(Uuid::from_u128(4)));
+        let now = Timestamp::default();
+        let (state, ..) =
+            ingest::create(job, JobKind::Upload, user, workspace, &[upload], &RagConfig::default(), now);
+        let wakes = |event: fn(Job) -> Event, status: JobStatus| {
+            let event = event(Job { status, ..state.job.clone() });
+            may_move_the_queue(&LoggedEvent::new(user, 1, now, event))
+        };
+        assert!(wakes(Event::JobUpdate, JobStatus::Cancelled));
+        assert!(wakes(Event::JobComplete, JobStatus::Completed));
+        assert!(wakes(Event::JobError, JobStatus::Failed));
+        assert!(!wakes(Event::JobUpdate, JobStatus::Running));
     }
 }

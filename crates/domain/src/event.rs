@@ -165,13 +165,23 @@ impl Event {
         }
     }
 
-    /// Progress: while it waits for a slow connection, its successor for the same entity may replace it. A change of
-    /// a status, the end of a step or of a job is none.
+    /// Progress, where it turns no status: while it waits for a slow connection, its successor for the same entity may
+    /// replace it. The end of a step or of a job is none. Whether a status turned with it only those know who know the one
+    /// before: the log, and whoever has told it ([`Event::turning`]).
     pub fn is_progress(&self) -> bool {
         match self {
             Event::JobUpdate(j) => !j.status.is_final(),
             Event::FileProgress(p) => p.status == StepStatus::InProgress,
+            Event::WorkspaceStatus(_) => true,
             _ => false,
+        }
+    }
+
+    /// The status that may have turned with what is progress otherwise. A step that is in progress was never anything else.
+    pub const fn turning(&self) -> Option<&'static str> {
+        match self {
+            Event::JobUpdate(_) | Event::WorkspaceStatus(_) => self.status(),
+            _ => None,
         }
     }
 

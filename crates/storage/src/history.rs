@@ -15,6 +15,9 @@ use services::ports::{History, HistoryOf, HistoryQuery, PageQuery, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeMap;
 
+/// What a person did to a workspace (a new name, a pause) turns no status and is no progress of its work.
+const NOT_BY_A_PERSON: &str = r#"AND e.actor NOT LIKE '{"kind":"user"%'"#;
+
 /// The column by which a history is found, and the id to look for.
 fn place(of: HistoryOf) -> (&'static str, String) {
     match of {
@@ -85,18 +88,19 @@ impl Store {
 
     /// Superseded progress, by whose it is. It is read without a lock: what was superseded stays so.
     async fn superseded(&self, before: Timestamp, limit: u32) -> Result<BTreeMap<UserId, Vec<i64>>, Fault> {
-        // One half for each index.
-        let half = |name: &str, column: &str| {
+        // One part for each index.
+        let part = |name: &str, column: &str, only: &str| {
             format!(
                 "SELECT e.user_id, e.seq FROM events e WHERE e.progress = 1 AND e.status_from = e.status_to \
-                 AND e.at < $1 AND e.name = '{name}' AND EXISTS (SELECT 1 FROM events n \
+                 AND e.at < $1 AND e.name = '{name}' {only} AND EXISTS (SELECT 1 FROM events n \
                      WHERE n.{column} = e.{column} AND n.seq > e.seq AND n.entity = e.entity)"
             )
         };
         let sql = format!(
-            "{} UNION ALL {} LIMIT $2",
-            half("job_update", "job_id"),
-            half("file_progress", "document_id")
+            "{} UNION ALL {} UNION ALL {} LIMIT $2",
+            part("job_update", "job_id", ""),
+            part("file_progress", "document_id", ""),
+            part("workspace_status", "workspace_id", NOT_BY_A_PERSON)
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(before.micros())

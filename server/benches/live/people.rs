@@ -69,6 +69,7 @@ async fn carry_out(services: &Services, rooms: &[(UserId, u64)], plan: Plan) {
                 name: if plan.entities > 0 { "file_progress" } else { "document_status" },
                 key: nth.checked_rem(plan.entities).unwrap_or_default(),
                 progress: plan.entities > 0,
+                turning: None,
                 frame: frame(seq),
             })));
         }

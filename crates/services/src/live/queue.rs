@@ -15,12 +15,15 @@ pub struct Queue {
     by_seq: BTreeMap<u64, Arc<LoggedEvent>>,
     /// Seq of the waiting progress frame of each entity.
     progress: HashMap<u64, u64>,
+    /// The status that was told last of each thing that may turn: what tells another one is no progress.
+    statuses: HashMap<u64, &'static str>,
 }
 
 impl Queue {
     /// False when the bound is reached; the queue is empty then.
     pub fn push(&mut self, event: Arc<LoggedEvent>) -> bool {
         if event.progress
+            && !self.turns(&event)
             && let Some(older) = self.progress.insert(event.key, event.seq)
         {
             self.by_seq.remove(&older);
@@ -31,6 +34,16 @@ impl Queue {
             return false;
         }
         true
+    }
+
+    /// Whether the status is another one than was told before, or nobody knows.
+    fn turns(&mut self, event: &LoggedEvent) -> bool {
+        let Some(status) = event.turning else { return false };
+        // What a long connection has forgotten is told as a turn once more.
+        if self.statuses.len() >= BOUND {
+            self.statuses.clear();
+        }
+        self.statuses.insert(event.key, status) != Some(status)
     }
 
     /// The next frames in order, at most `limit`.
@@ -50,6 +63,7 @@ impl Queue {
     pub fn clear(&mut self) {
         self.by_seq.clear();
         self.progress.clear();
+        self.statuses.clear();
     }
 
     #[cfg(test)]
@@ -74,8 +88,13 @@ mod tests {
             name: "job_update",
             key,
             progress,
+            turning: None,
             frame: Bytes::new(),
         })
+    }
+
+    fn job(seq: u64, status: &'static str) -> Arc<LoggedEvent> {
+        Arc::new(LoggedEvent { turning: Some(status), ..(*event(seq, 7, true)).clone() })
     }
 
     proptest! {
@@ -111,6 +130,24 @@ mod tests {
         }
         assert!(!queue.push(event(BOUND as u64 + 1, 0, false)));
         assert!(queue.is_empty());
+    }
+
+    #[test]
+    fn a_turn_of_a_status_is_never_replaced_and_the_progress_between_them_is() {
+        let mut queue = Queue::default();
+        let told = [
+            "pending", "pending", "running", "running", "running", "paused", "running", "running", "running",
+        ];
+        for (seq, status) in (1..).zip(told) {
+            assert!(queue.push(job(seq, status)));
+        }
+        // Each turn, and the newest progress.
+        assert_eq!(queue.take(10).iter().map(|e| e.seq).collect::<Vec<_>>(), [1, 3, 6, 7, 9]);
+        // What was sent is known: only a turn is one.
+        for (seq, status) in (10..).zip(["running", "running", "paused"]) {
+            assert!(queue.push(job(seq, status)));
+        }
+        assert_eq!(queue.take(10).iter().map(|e| e.seq).collect::<Vec<_>>(), [11, 12]);
     }
 
     #[test]

@@ -17,6 +17,9 @@ pub struct LoggedEvent {
     /// Equal for events about the same thing; progress of one replaces older progress of the same.
     pub key: u64,
     pub progress: bool,
+    /// The status after it, where one may have turned with it: a turn is no progress, and only who told the event before
+    /// it knows.
+    pub turning: Option<&'static str>,
     /// The whole server frame as JSON text.
     pub frame: Bytes,
 }
@@ -25,11 +28,12 @@ impl LoggedEvent {
     /// Stamps `event` with its seq and encodes it.
     pub fn new(user_id: UserId, seq: u64, at: Timestamp, mut event: Event) -> Self {
         event.set_rev(seq);
-        let (name, progress, key) = (event.name(), event.is_progress(), key_of(&event));
+        let (name, progress, turning, key) =
+            (event.name(), event.is_progress(), event.turning(), key_of(&event));
         let frame = ServerFrame::Event(EventFrame { seq, at, event });
         // A frame is plain data with text keys; encoding it cannot fail.
         let frame = serde_json::to_vec(&frame).map(Bytes::from).unwrap_or_default();
-        Self { user_id, seq, at, name, key, progress, frame }
+        Self { user_id, seq, at, name, key, progress, turning, frame }
     }
 
     /// One that was stored, from its frame; the bytes stay as they are. `None` when they are not such a frame.
@@ -37,8 +41,9 @@ impl LoggedEvent {
         let Ok(ServerFrame::Event(EventFrame { seq, at, event })) = serde_json::from_slice(&frame) else {
             return None;
         };
-        let (name, progress, key) = (event.name(), event.is_progress(), key_of(&event));
-        Some(Self { user_id, seq, at, name, key, progress, frame })
+        let (name, progress, turning, key) =
+            (event.name(), event.is_progress(), event.turning(), key_of(&event));
+        Some(Self { user_id, seq, at, name, key, progress, turning, frame })
     }
 
     pub fn event(&self) -> Option<Event> {

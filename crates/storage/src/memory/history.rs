@@ -3,7 +3,7 @@
 use super::{Kept, Log, MemoryStore};
 use crate::history::{begin, limit, page_of};
 use async_trait::async_trait;
-use domain::{DocumentId, Event, HistoryEntry, Timestamp, UserId, resource::Page};
+use domain::{ActorKind, DocumentId, Event, HistoryEntry, Timestamp, UserId, resource::Page};
 use services::ports::{History, HistoryOf, HistoryQuery, StoreError};
 use std::collections::BTreeSet;
 
@@ -34,6 +34,8 @@ impl Log {
         let (mut later, mut found) = (BTreeSet::new(), vec![]);
         for (seq, kept) in self.kept.iter().rev() {
             let stays = !kept.event.progress || kept.from != kept.to || kept.event.at >= before;
+            // What a person did to a workspace (a new name, a pause) turns no status and is no progress of its work.
+            let stays = stays || kept.event.name == "workspace_status" && kept.actor.kind == ActorKind::User;
             if !later.insert(&kept.entity) && !stays {
                 found.push(*seq);
             }

@@ -5,7 +5,7 @@ use crate::{
     on_every_store,
 };
 use domain::{
-    Actor, DocumentId, Event, HistoryEntry, Timestamp, UserId, WorkspaceId,
+    Actor, ActorKind, DocumentId, Event, HistoryEntry, Timestamp, UserId, WorkspaceId,
     event::{DocumentDeleted, WorkspaceDeleted},
     ingest::Stage,
 };
@@ -47,6 +47,10 @@ impl<S: JobSubject> Desk<S> {
             }
         }
     }
+}
+
+fn by_a_person(e: &HistoryEntry) -> bool {
+    e.actor.as_ref().is_some_and(|actor| actor.kind == ActorKind::User)
 }
 
 fn turn(e: &HistoryEntry) -> String {
@@ -164,10 +168,14 @@ async fn a_history_is_read_in_pages_from_either_end(s: impl JobSubject) {
 async fn only_superseded_progress_goes_after_its_time_and_the_floor_stays(s: impl JobSubject) {
     let desk = Desk::new(s);
     let (user, workspace) = desk.home().await;
-    let (job, documents) = desk.upload(user, workspace, &["a.txt", "b.txt"]).await;
-    let done = desk.claim_one("w").await;
-    desk.work(&done, 12).await;
-    // The second one stops in the middle of its embeddings.
+    // What a person does to the workspace stays.
+    let by = Actor::user(user, "ada");
+    let (job, documents) = acting(by, desk.upload(user, workspace, &["a.txt", "b.txt", "c.txt"])).await;
+    for _ in 0..2 {
+        let done = desk.claim_one("w").await;
+        desk.work(&done, 12).await;
+    }
+    // The last one stops in the middle of its embeddings.
     let half = desk.claim_one("w").await;
     desk.work_until(&half, 12, Stage::Embedding).await;
     desk.check(&half, crate::desk::step(domain::Step::CreatingEmbeddings)).await.unwrap();
@@ -194,10 +202,18 @@ async fn only_superseded_progress_goes_after_its_time_and_the_floor_stays(s: imp
     assert_eq!(desk.history.forget_events(whole[0].at, 100).await.unwrap(), 0, "nothing is that old");
     assert!(desk.forget(middle).await > 0);
     let kept = desk.history_of(user, of).await;
+    // Of the workspace there was nothing newer than the counts after the second document.
+    let counted = whole.iter().filter(|e| e.event == "workspace_status").map(|e| e.seq).max();
     let fleeting = |e: &HistoryEntry| {
-        let progress = e.event == "job_update" || e.event == "file_progress";
+        let progress = match e.event.as_str() {
+            "job_update" | "file_progress" => true,
+            "workspace_status" => Some(e.seq) != counted && !by_a_person(e),
+            _ => false,
+        };
         progress && e.from == e.to && e.at < middle
     };
+    let counts = whole.iter().filter(|e| e.event == "workspace_status" && fleeting(e)).count();
+    assert!(counts > 0, "the counts of a workspace are progress of its work");
     let expected: Vec<&HistoryEntry> = whole.iter().filter(|e| !fleeting(e)).collect();
     assert_eq!(kept.iter().collect::<Vec<_>>(), expected, "no more and no less went");
     assert_eq!(desk.turns(user, of).await, turns, "every turn is kept");

@@ -6,6 +6,7 @@ use crate::{
     files::FileKind,
     history::HistoryEntry,
     ids::{DocumentId, JobId},
+    resource::CANCELLED,
     status::PhaseName,
     step::Step,
     timestamp::Timestamp,
@@ -23,7 +24,7 @@ pub struct Day {
     pub date: String,
     /// Documents that came.
     pub added: u64,
-    /// Ends of their processing.
+    /// Ends of their processing. What somebody cancelled did not fail.
     pub ready: u64,
     pub failed: u64,
 }
@@ -65,7 +66,9 @@ pub struct Gathering {
     first: i64,
     days: Vec<Day>,
     /// Micros that one run of a document spent in a phase.
-    spent: LiteMap<(String, PhaseName, Run), i64>,
+    spent: LiteMap<(PhaseName, Run), i64>,
+    /// The kind of each document, with the seq of the event that told it: the newest one counts.
+    kinds: LiteMap<DocumentId, (u64, &'static str)>,
 }
 
 impl Gathering {
@@ -75,7 +78,7 @@ impl Gathering {
         let first = today - i64::from(days.max(1)) + 1;
         let date = |day: i64| Timestamp::from_micros(day * DAY).to_string().chars().take(10).collect();
         let days = (first..=today).map(|day| Day { date: date(day), ..Day::default() }).collect();
-        Self { first, days, spent: LiteMap::new() }
+        Self { first, days, spent: LiteMap::new(), kinds: LiteMap::new() }
     }
 
     /// The beginning of the first day.
@@ -86,29 +89,56 @@ impl Gathering {
     pub fn take(&mut self, entry: &HistoryEntry) {
         let place = usize::try_from(entry.at.micros().div_euclid(DAY) - self.first).ok();
         let Some(day) = place.and_then(|at| self.days.get_mut(at)) else { return };
+        let is_cancelled = || entry.data["error_code"] == CANCELLED;
         match (entry.event.as_str(), entry.from.as_deref(), entry.to.as_deref()) {
             ("document_status", None, _) => day.added += 1,
             ("document_status", Some(from), Some("ready")) if from != "ready" => day.ready += 1,
-            ("document_status", Some(from), Some("failed")) if from != "failed" => day.failed += 1,
+            ("document_status", Some(from), Some("failed")) if from != "failed" && !is_cancelled() => {
+                day.failed += 1;
+            }
             ("file_progress", _, Some("complete")) => self.take_step(entry),
             _ => {}
+        }
+        if entry.event == "document_status" {
+            self.take_kind(entry);
+        }
+    }
+
+    /// The kind was told by the content. The name of a file is only asked where no more is known, since anybody may give
+    /// it another one.
+    fn take_kind(&mut self, entry: &HistoryEntry) {
+        let id = entry.data["id"].as_str().and_then(|id| id.parse().ok());
+        let kind = entry.data["mime_type"].as_str().and_then(FileKind::of_mime);
+        if let Some((id, kind)) = id.zip(kind) {
+            self.note_kind(id, entry.seq, kind.as_str());
+        }
+    }
+
+    fn note_kind(&mut self, id: DocumentId, seq: u64, kind: &'static str) {
+        if self.kinds.get(&id).is_none_or(|(known, _)| *known < seq) {
+            self.kinds.insert(id, (seq, kind));
         }
     }
 
     fn take_step(&mut self, entry: &HistoryEntry) {
         let Ok(step) = serde_json::from_value::<FileProgress>(entry.data.clone()) else { return };
         let Some(phase) = Step::phase(&step.step) else { return };
-        let kind = FileKind::of_name(&step.filename).map_or("other", FileKind::as_str).to_owned();
+        self.note_kind(
+            step.document_id,
+            0,
+            FileKind::of_name(&step.filename).map_or("other", FileKind::as_str),
+        );
         let took = step.timestamp.micros().saturating_sub(step.started_at.micros()).max(0);
         let run = (step.document_id, step.job_id, step.attempt);
-        *self.spent.entry((kind, phase, run)).or_default() += took;
+        *self.spent.entry((phase, run)).or_default() += took;
     }
 
     /// `is_part`: there was more than was taken.
     pub fn done(self, is_part: bool) -> Analytics {
         let mut times: LiteMap<(String, PhaseName), Vec<i64>> = LiteMap::new();
-        for ((kind, phase, _), took) in self.spent {
-            times.entry((kind, phase)).or_default().push(took);
+        for ((phase, (document, ..)), took) in self.spent {
+            let kind = self.kinds.get(&document).map_or("other", |(_, kind)| *kind);
+            times.entry((kind.to_owned(), phase)).or_default().push(took);
         }
         let phases = times.into_iter().map(|((kind, phase), mut took)| PhaseTime {
             kind,
@@ -195,6 +225,14 @@ mod tests {
             turn(0, Some("ready"), Some("ready")),
             turn(0, None, Some("pending")),
             turn(0, Some("processing"), Some("failed")),
+            // What somebody cancelled did not fail.
+            entry(
+                0,
+                "document_status",
+                Some("processing"),
+                Some("failed"),
+                json!({ "error_code": "cancelled" }),
+            ),
             turn(3, None, Some("pending")),
             entry(0, "job_update", Some("pending"), Some("failed"), json!({})),
         ] {
@@ -205,6 +243,32 @@ mod tests {
         assert_eq!(days, [("2026-11-20", 1, 0, 0), ("2026-11-21", 0, 0, 0), ("2026-11-22", 1, 1, 1)]);
         assert_eq!((done.ready, done.failed, done.failure_rate), (1, 1, Some(0.5)));
         assert_eq!(Gathering::new(at(0), 7).done(false).failure_rate, None);
+    }
+
+    #[test]
+    fn the_kind_is_that_of_the_content_whatever_the_file_is_called() {
+        let mut all = Gathering::new(at(0), 1);
+        let told = |seq: u64, document: u64, mime: &str| {
+            let id = format!("00000000-0000-0000-0000-{document:012}");
+            let data = json!({ "id": id, "mime_type": mime });
+            HistoryEntry { seq, ..entry(0, "document_status", Some("processing"), Some("processing"), data) }
+        };
+        for entry in [
+            // The newest comes first, as the history is read.
+            told(9, 1, "application/pdf"),
+            step(1, "scan.txt", "extracting_text", 1),
+            told(3, 1, "text/plain"),
+            step(2, "letter", "extracting_text", 1),
+            told(4, 2, "text/html; charset=utf-8"),
+            // Of one that nothing else is known of.
+            step(3, "table.csv", "extracting_text", 1),
+            step(4, "strange.bin", "extracting_text", 1),
+            told(5, 4, "application/octet-stream"),
+        ] {
+            all.take(&entry);
+        }
+        let kinds: Vec<String> = all.done(false).phases.into_iter().map(|p| p.kind).collect();
+        assert_eq!(kinds, ["csv", "html", "other", "pdf"]);
     }
 
     #[test]

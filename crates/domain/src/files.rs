@@ -89,6 +89,12 @@ impl FileKind {
         }
     }
 
+    /// The kind that is served under that type.
+    pub fn of_mime(mime: &str) -> Option<Self> {
+        let plain = mime.split(';').next().unwrap_or_default().trim();
+        Self::ALL.into_iter().find(|kind| kind.mime().eq_ignore_ascii_case(plain))
+    }
+
     /// What a name says about the kind, which only decides between what the content leaves open.
     pub fn of_name(filename: &str) -> Option<Self> {
         Some(match extension(filename).as_str() {

@@ -436,6 +436,7 @@ fn when_all_passages_are_known_nothing_is_left_to_embed() {
 
 #[test]
 fn a_likeness_is_told_from_half_on_and_what_a_step_finds_out_stays() {
+    use serde_json::json;
     let like = |shared| Checkpoint::Compared {
         with: DocumentId::new(Uuid::from_u128(77)),
         filename: "old.txt".into(),
@@ -445,9 +446,22 @@ fn a_likeness_is_told_from_half_on_and_what_a_step_finds_out_stays() {
     to_embed(&mut job, &mut docs[0], 9);
     let told = ingest::advance(&mut job, &mut docs[0], &like(4), &config(true), at(3)).unwrap();
     assert!(told.events.is_empty(), "{told:?}");
-    ingest::advance(&mut job, &mut docs[0], &like(7), &config(true), at(4)).unwrap();
+    let told = ingest::advance(&mut job, &mut docs[0], &like(7), &config(true), at(4)).unwrap();
     let document = &docs[0].document;
     assert_eq!(document.step, Some(Step::NearDuplicateFound));
+    // Whoever reads the stream alone has all of it, and may word it anew.
+    let steps = told.events.iter().filter_map(|e| match e {
+        Event::FileProgress(step) if step.step == Step::NearDuplicateFound => Some(step),
+        _ => None,
+    });
+    let step = steps.last().unwrap();
+    let info = json!({
+        "document_id": DocumentId::new(Uuid::from_u128(77)), "filename": "old.txt",
+        "similarity_score": 7.0 / 9.0, "shared_chunks": 7, "new_chunks": 2,
+    });
+    assert_eq!((&step.extra["filename"], &step.extra["duplicate_info"]), (&json!(step.filename), &info));
+    let facts = Facts::of_extra(&step.filename, &step.extra);
+    assert_eq!(friendly(WRITTEN, &step.step, &facts), step.message);
     assert_eq!(document.message.as_deref(), Some("Found a 78 % match with old.txt: 2 new parts, 7 known"));
     assert_eq!(
         (&document.metadata["shared_chunks"], &document.metadata["new_chunks"]),

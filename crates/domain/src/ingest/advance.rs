@@ -384,6 +384,27 @@ pub(super) fn begin_step(
     tell_step(doc, StepStatus::InProgress, now, events);
 }
 
+/// Name of what goes along with a step that found a duplicate: of which document, and how much of it.
+pub(super) const DUPLICATE_INFO: &str = "duplicate_info";
+
+/// That, out of what was noted of the likeness; `None` for a step that found none.
+pub(super) fn duplicate_info(step: &Step, noted: &serde_json::Value) -> Option<serde_json::Value> {
+    let found = matches!(step, Step::DuplicateFound | Step::NearDuplicateFound | Step::ContentDuplicateFound);
+    let names = [
+        ("similar_to", "document_id"),
+        ("similar_name", "filename"),
+        ("similarity_score", "similarity_score"),
+        ("shared_chunks", "shared_chunks"),
+        ("new_chunks", "new_chunks"),
+    ];
+    let told = names.iter().filter_map(|(noted_as, name)| {
+        let value = noted.get(noted_as)?;
+        Some(((*name).to_owned(), value.clone()))
+    });
+    let info: serde_json::Map<String, serde_json::Value> = told.filter(|_| found).collect();
+    (!info.is_empty()).then_some(serde_json::Value::Object(info))
+}
+
 /// Ends the step that runs, if one does.
 pub(super) fn end_step(
     doc: &mut DocumentState,
@@ -427,6 +448,10 @@ pub(super) fn tell_step(
     };
     let mut extra = known.extra();
     extra.insert("phase".to_owned(), step.phase().map(PhaseName::as_str).into());
+    extra.insert("filename".to_owned(), d.filename.as_str().into());
+    if let Some(info) = duplicate_info(&step, &d.metadata) {
+        extra.insert(DUPLICATE_INFO.to_owned(), info);
+    }
     events.push(Event::FileProgress(FileProgress {
         document_id: d.id,
         workspace_id: d.workspace_id,

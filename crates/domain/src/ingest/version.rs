@@ -1,7 +1,10 @@
 //! Versions of a document: the next one is read, cut and embedded beside the one that searches find, takes its place when it
 //! is indexed, and leaves everything as it was when it does not get that far.
 
-use super::{advance::begin_step, *};
+use super::{
+    advance::{DUPLICATE_INFO, begin_step, duplicate_info},
+    *,
+};
 
 /// What a document becomes when its run is through.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -108,9 +111,20 @@ pub(super) fn count_failed_run(doc: &mut DocumentState) {
 }
 
 /// Says of a document that was just made that another one has the very same content.
-pub fn say_duplicate(doc: &mut DocumentState, of: &str, now: Timestamp) -> Vec<Event> {
-    let facts = Facts { similar_name: Some(of.to_owned()), ..Facts::file(&doc.document.filename) };
+pub fn say_duplicate(doc: &mut DocumentState, (id, name): (DocumentId, &str), now: Timestamp) -> Vec<Event> {
+    let facts = Facts { similar_name: Some(name.to_owned()), ..Facts::file(&doc.document.filename) };
     let mut events = vec![];
-    begin_step(doc, Step::DuplicateFound, friendly(WRITTEN, &Step::DuplicateFound, &facts), now, &mut events);
+    let step = Step::DuplicateFound;
+    begin_step(doc, step.clone(), friendly(WRITTEN, &step, &facts), now, &mut events);
+    // The row does not say it: what it says of a likeness is what its passages have in common with others.
+    let noted = serde_json::json!({ "similar_to": id, "similar_name": name, "similarity_score": 1.0 });
+    for event in &mut events {
+        if let Event::FileProgress(told) = event
+            && let Some(extra) = told.extra.as_object_mut()
+        {
+            extra.extend(Facts::told(&noted).extra());
+            extra.extend(duplicate_info(&step, &noted).map(|info| (DUPLICATE_INFO.to_owned(), info)));
+        }
+    }
     events
 }

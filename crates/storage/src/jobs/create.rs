@@ -62,8 +62,8 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
     }
     let word_of_job = told.events.pop();
     for (document, same) in documents.iter_mut().zip(&sorted.same) {
-        if let Some(of) = same {
-            told.events.extend(ingest::say_duplicate(document, of, new.created_at));
+        if let Some((of, name)) = same {
+            told.events.extend(ingest::say_duplicate(document, (*of, name.as_str()), new.created_at));
         }
     }
     let keyed: Vec<_> =

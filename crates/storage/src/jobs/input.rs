@@ -95,8 +95,8 @@ pub(crate) fn sent(documents: &[NewDocument]) -> Vec<Sent<'_>> {
 #[derive(Default)]
 pub(crate) struct Sorted<'a> {
     pub(crate) added: Vec<&'a NewDocument>,
-    /// Of each that is added, what the document is called that has the same content.
-    pub(crate) same: Vec<Option<String>>,
+    /// Of each that is added, the document that has the same content, and what that is called.
+    pub(crate) same: Vec<Option<(DocumentId, String)>>,
     pub(crate) replaced: Vec<(DocumentId, &'a NewDocument)>,
     /// The documents that there is work on, in the order of the files.
     pub(crate) work: Vec<DocumentId>,
@@ -110,8 +110,8 @@ impl<'a> Sorted<'a> {
                 Fate::Add { same } => {
                     sorted.added.push(document);
                     sorted.same.push(same.as_ref().map(|same| match same {
-                        Same::Document(known) => known.filename.clone(),
-                        Same::File(place) => documents[*place].filename.clone(),
+                        Same::Document(known) => (known.id, known.filename.clone()),
+                        Same::File(place) => (documents[*place].id, documents[*place].filename.clone()),
                     }));
                     sorted.work.push(document.id);
                 }

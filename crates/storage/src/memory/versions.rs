@@ -64,8 +64,8 @@ impl State {
         );
         let word_of_job = told.events.pop();
         for (document, same) in documents.iter_mut().zip(&sorted.same) {
-            if let Some(of) = same {
-                told.events.extend(ingest::say_duplicate(document, of, now));
+            if let Some((of, name)) = same {
+                told.events.extend(ingest::say_duplicate(document, (*of, name.as_str()), now));
             }
         }
         for (document, upload) in documents.into_iter().zip(&sorted.added) {

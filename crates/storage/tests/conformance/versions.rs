@@ -392,7 +392,7 @@ async fn what_the_workspace_has_is_skipped_and_named(s: impl JobSubject) {
 async fn what_is_kept_twice_says_that_it_is_known(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
-    d.ready_with(user, workspace, ("a.txt", "one"), &["first"]).await;
+    let first = d.ready_with(user, workspace, ("a.txt", "one"), &["first"]).await;
     let base = d.head(user).await;
     let taken = d.take(user, workspace, &[("b.txt", "one")], OnDuplicate::KeepBoth).await;
     let told = d.events_after(user, base).await;
@@ -400,6 +400,8 @@ async fn what_is_kept_twice_says_that_it_is_known(s: impl JobSubject) {
     assert_eq!(told.iter().map(words).collect::<Vec<_>>(), wanted);
     let Event::FileProgress(step) = &told[1] else { panic!("{told:?}") };
     assert_eq!(step.message, "Found an exact match: a.txt has the same content");
+    let of = serde_json::json!({ "document_id": first, "filename": "a.txt", "similarity_score": 1.0 });
+    assert_eq!((&step.extra["filename"], &step.extra["duplicate_info"]), (&"b.txt".into(), &of));
     assert_eq!(taken.files[0].document.step, Some(Step::DuplicateFound));
     // What is on its way to a document is known as well.
     d.take(user, workspace, &[("a.txt", "two")], OnDuplicate::Replace).await;

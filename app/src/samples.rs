@@ -37,6 +37,7 @@ pub fn workspace(n: u64, rev: u64) -> Workspace {
         rev,
         created_at: at(n),
         updated_at: at(rev),
+        last_activity_at: at(rev),
     }
 }
 

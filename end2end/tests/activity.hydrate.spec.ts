@@ -319,6 +319,11 @@ test("the numbers of a workspace, its history and its figures follow what happen
   await allReady(page, [FILES[2], FILES[3]]);
   await expect(page.locator('[data-fact="Ready"] dd')).toHaveText("2");
   await expect(page.locator('[data-fact="Chunks"] dd')).not.toHaveText("0");
+  // A question that is asked elsewhere counts here too.
+  await expect(page.locator('[data-fact="Messages"] dd')).toHaveText("0");
+  await page.request.post("/v1/chat/", { data: { query: "What is it about?", workspace_id: workspace } });
+  await expect(page.locator('[data-fact="Messages"] dd')).toHaveText("1");
+  await expect(page.locator('[data-fact="Conversations"] dd')).toHaveText("1");
   // The panel leads to the job, and from there to all of them.
   const panel = page.getByRole("region", { name: "Latest job" });
   const job = await panel.getAttribute("data-job-id");

@@ -152,9 +152,10 @@ objects! {
         rev,
         created_at,
         updated_at,
+        last_activity_at or Timestamp::default(),
     }
     Bulk { id, workspace_id, action, status, total, done, failed, refused, created_at, completed_at }
-    Counts { documents, ready, processing, failed, chunks, bytes, stale or 0 }
+    Counts { documents, ready, processing, failed, chunks, bytes, stale or 0, conversations or 0, messages or 0 }
     Provisioning { attempt, steps, error_code, error_hint }
     ProvisionDetail { name, status, started_at, completed_at }
 
@@ -572,6 +573,8 @@ mod tests {
                 chunks: 5,
                 bytes: 6,
                 stale: 7,
+                conversations: 8,
+                messages: 9,
             },
             paused: true,
             bulk: Some(Bulk {
@@ -825,7 +828,10 @@ mod tests {
         assert_eq!(User::from_json(&user), Some(person()));
         let old = without(workspace(1, 2), &["metadata", "paused", "bulk"]);
         assert_eq!(Workspace::from_json(&old), Some(workspace(1, 2)));
-        assert_eq!(Counts::from_json(&without(Counts::default(), &["stale"])), Some(Counts::default()));
+        let before = Workspace { last_activity_at: Timestamp::default(), ..workspace(1, 2) };
+        assert_eq!(Workspace::from_json(&without(workspace(1, 2), &["last_activity_at"])), Some(before));
+        let counts = without(Counts::default(), &["stale", "conversations", "messages"]);
+        assert_eq!(Counts::from_json(&counts), Some(Counts::default()));
         assert_eq!(Metrics::from_json(&json!({})), Some(Metrics::default()));
         assert_eq!(User::from_json(&without(person(), &["username"])), None);
     }

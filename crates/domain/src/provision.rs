@@ -332,6 +332,7 @@ mod tests {
             rev: 0,
             created_at: at(0),
             updated_at: at(0),
+            last_activity_at: at(0),
         }
     }
 

@@ -125,6 +125,14 @@ pub struct Counts {
     /// Ready ones that were indexed with other settings than the workspace has now.
     #[serde(default)]
     pub stale: u64,
+    /// Chats over it.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub conversations: u64,
+    /// Questions that were asked in them, each with its answer.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub messages: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -158,6 +166,17 @@ pub struct Workspace {
     pub rev: u64,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+    /// When something was uploaded, came to its end or was asked last. Events that were logged before it was told have none.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub last_activity_at: Timestamp,
+}
+
+impl Workspace {
+    /// When something happened in it, or to it, last.
+    pub fn last_activity(&self) -> Timestamp {
+        self.last_activity_at.max(self.updated_at)
+    }
 }
 
 /// Of a workspace about which nothing was told.

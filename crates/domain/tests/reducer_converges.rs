@@ -128,6 +128,7 @@ fn workspace(n: u8, status: WorkspaceStatus) -> Event {
         rev: 0,
         created_at: Timestamp::default(),
         updated_at: Timestamp::default(),
+        last_activity_at: Timestamp::default(),
     })
 }
 

@@ -8,6 +8,7 @@ use crate::{
     fault::Fault,
     jobs::{clean, clean_option, lease_micros, parsed},
     open::Store,
+    workspaces,
     writer::Tx,
 };
 use async_trait::async_trait;
@@ -35,10 +36,10 @@ async fn check_workspace(tx: &mut Tx, user: UserId, workspace: WorkspaceId) -> R
     found.map(drop).ok_or_else(|| StoreError::NotFound.into())
 }
 
-/// Makes the conversation where there is none of that name.
-async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Fault> {
+/// Makes the conversation where there is none of that name; answers whether there was none.
+async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<bool, Fault> {
     check_workspace(tx, new.user_id, new.workspace_id).await?;
-    sqlx::query(
+    let made = sqlx::query(
         "INSERT INTO conversations (user_id, id, workspace_id, title, turns, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 0, $5, $5) ON CONFLICT (user_id, id) DO NOTHING",
     )
@@ -57,7 +58,7 @@ async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Fault>
     if parsed::<WorkspaceId>(&row, "workspace_id")? != new.workspace_id {
         return Err(StoreError::Refused(OTHER_WORKSPACE).into());
     }
-    Ok(())
+    Ok(made.rows_affected() > 0)
 }
 
 /// Gives a question that is asked again its new turn.
@@ -126,6 +127,8 @@ async fn begin(tx: &mut Tx, new: &NewTurn) -> Result<Begun, Fault> {
     .bind(new.title.as_str())
     .execute(&mut tx.conn)
     .await?;
+    workspaces::note_activity(tx, opening.workspace_id, new.now).await?;
+    workspaces::tell_counts(tx, opening.workspace_id, new.now).await?;
     Ok(Begun { turn, events })
 }
 
@@ -383,9 +386,14 @@ impl Chats for Store {
     async fn create_conversation(&self, mut new: Conversation) -> Result<Conversation, StoreError> {
         clean(&mut new.title);
         let (user, id) = (new.user_id, new.conversation_id.clone());
-        let made = self
-            .writer()
-            .write_for(user, "make a conversation", new, |tx, new| Box::pin(keep_conversation(tx, new)));
+        let made = self.writer().write_for(user, "make a conversation", new, |tx, new| {
+            Box::pin(async move {
+                if keep_conversation(tx, new).await? {
+                    workspaces::tell_counts(tx, new.workspace_id, new.created_at).await?;
+                }
+                Ok(())
+            })
+        });
         made.await?;
         self.read_conversation(user, &id).await?.ok_or(StoreError::NotFound)
     }
@@ -436,18 +444,28 @@ impl Chats for Store {
         Ok(self.read_conversation(user, id).await?)
     }
 
-    async fn delete_conversation(&self, user: UserId, id: &ConversationId) -> Result<bool, StoreError> {
-        let argument = (user, id.clone());
-        let removed = self.writer().write_for(user, "delete a conversation", argument, |tx, (user, id)| {
-            Box::pin(async move {
-                let gone = sqlx::query("DELETE FROM conversations WHERE user_id = $1 AND id = $2")
+    async fn delete_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let argument = (user, id.clone(), now);
+        let removed =
+            self.writer().write_for(user, "delete a conversation", argument, |tx, (user, id, now)| {
+                Box::pin(async move {
+                    let gone = sqlx::query(
+                        "DELETE FROM conversations WHERE user_id = $1 AND id = $2 RETURNING workspace_id",
+                    )
                     .bind(user.to_string())
                     .bind(id.as_str())
-                    .execute(&mut tx.conn)
+                    .fetch_optional(&mut tx.conn)
                     .await?;
-                Ok(gone.rows_affected() > 0)
-            })
-        });
+                    let Some(row) = gone else { return Ok(false) };
+                    workspaces::tell_counts(tx, parsed(&row, "workspace_id")?, *now).await?;
+                    Ok(true)
+                })
+            });
         Ok(removed.await?.value)
     }
 

@@ -32,7 +32,9 @@ fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
          COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
          COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
          CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT), \
-         COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END), w.paused, w.bulk \
+         COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END), w.paused, w.bulk, w.last_activity_at, \
+         (SELECT COUNT(*) FROM conversations c WHERE c.workspace_id = w.id), \
+         CAST((SELECT COALESCE(SUM(c.turns), 0) FROM conversations c WHERE c.workspace_id = w.id) AS BIGINT) \
          FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id AND d.deleted_at IS NULL \
          WHERE {condition} GROUP BY w.id {rest}"
     ))
@@ -60,6 +62,7 @@ fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
         rev: number(7)?,
         created_at: Timestamp::from_micros(row.try_get(8)?),
         updated_at: Timestamp::from_micros(row.try_get(9)?),
+        last_activity_at: Timestamp::from_micros(row.try_get(21)?),
         metadata: serde_json::from_str(row.try_get(11)?)?,
         counts: Counts {
             documents: number(12)?,
@@ -69,6 +72,8 @@ fn workspace_of(row: &AnyRow) -> Result<Workspace, Fault> {
             chunks: number(16)?,
             bytes: number(17)?,
             stale: number(18)?,
+            conversations: number(22)?,
+            messages: number(23)?,
         },
         paused: row.try_get::<i64, _>(19)? != 0,
         bulk: bulk.map(|text| serde_json::from_str(&text)).transpose()?,
@@ -92,6 +97,24 @@ pub(crate) async fn load_locked(tx: &mut Tx, id: WorkspaceId) -> Result<Option<W
     Ok(workspace)
 }
 
+/// Notes that something is done in the workspace.
+pub(crate) async fn note_activity(tx: &mut Tx, id: WorkspaceId, now: Timestamp) -> Result<(), Fault> {
+    sqlx::query("UPDATE workspaces SET last_activity_at = $2 WHERE id = $1 AND last_activity_at < $2")
+        .bind(id.to_string())
+        .bind(now.micros())
+        .execute(&mut tx.conn)
+        .await?;
+    Ok(())
+}
+
+/// Tells what is counted in the workspace, after something that somebody did elsewhere changed it.
+pub(crate) async fn tell_counts(tx: &mut Tx, id: WorkspaceId, now: Timestamp) -> Result<(), Fault> {
+    match load_locked(tx, id).await? {
+        Some(workspace) => tx.emit_of_itself(workspace.user_id, Event::WorkspaceStatus(workspace), now),
+        None => Ok(()),
+    }
+}
+
 /// The configuration that the workspace has now.
 pub(crate) async fn config(tx: &mut Tx, id: WorkspaceId) -> Result<RagConfig, Fault> {
     let text: Option<String> = sqlx::query_scalar("SELECT rag_config FROM workspaces WHERE id = $1")
@@ -111,8 +134,8 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
     let provisioning = (new.status == WorkspaceStatus::Provisioning).then(|| Provisioning::attempt(1));
     let inserted = sqlx::query(
         "INSERT INTO workspaces \
-         (id, user_id, name, description, status, processor, rag_config, command_id, provisioning, rev, created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, 0, $9, $9) ON CONFLICT (user_id, command_id) DO NOTHING",
+         (id, user_id, name, description, status, processor, rag_config, command_id, provisioning, rev, created_at, updated_at, \
+         last_activity_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, 0, $9, $9, $9) ON CONFLICT (user_id, command_id) DO NOTHING",
     )
     .bind(new.id.to_string())
     .bind(new.user_id.to_string())
@@ -146,6 +169,7 @@ pub(crate) async fn insert(tx: &mut Tx, new: &NewWorkspace) -> Result<Option<Wor
         rev: 0,
         created_at: new.created_at,
         updated_at: new.created_at,
+        last_activity_at: new.created_at,
     };
     tx.emit(new.user_id, Event::WorkspaceStatus(workspace.clone()), new.created_at);
     Ok(Some(workspace))

@@ -47,7 +47,7 @@ mod task;
 mod tests;
 
 use crate::{engine::Engine, fault::Fault};
-use domain::{EntityKey, Event, Timestamp, UserId};
+use domain::{Actor, EntityKey, Event, Timestamp, UserId};
 use futures::future::BoxFuture;
 use services::ports::{LoggedEvent, Signal, StoreError};
 use sqlx::{AnyConnection, AssertSqlSafe, Executor, raw_sql};
@@ -89,13 +89,24 @@ impl Tx {
     /// Adds an event to the user's log. It gets its seq and its rev when the transaction ends, is committed with it,
     /// and is published after it. A `session_ended` is never logged and has no place here: [`Tx::signal`] it.
     pub(crate) fn emit(&mut self, user: UserId, event: Event, at: Timestamp) {
+        self.emit_as(self.actor.clone(), user, event, at);
+    }
+
+    /// The same of what only follows from what somebody does, such as counts: the server tells it by itself.
+    pub(crate) fn emit_of_itself(&mut self, user: UserId, event: Event, at: Timestamp) -> Result<(), Fault> {
+        let actor = serde_json::to_string(&Actor::SYSTEM)?;
+        self.emit_as(actor.into(), user, event, at);
+        Ok(())
+    }
+
+    fn emit_as(&mut self, actor: Arc<str>, user: UserId, event: Event, at: Timestamp) {
         debug_assert!(!matches!(event, Event::SessionEnded { .. }), "a session's end is never logged");
         let entity = event.entity();
         let from = event.status_before(self.known.get(&entity).copied());
         if let Some(to) = event.status() {
             self.known.insert(entity, to);
         }
-        self.emitted.push(Emitted { user, at, event, from, actor: self.actor.clone() });
+        self.emitted.push(Emitted { user, at, event, from, actor });
     }
 
     /// Who does what the item does, as it is kept beside events.

@@ -24,7 +24,7 @@ async fn a_workspace_is_made_at_once_and_turns_ready_by_itself() {
     })
     .await;
     assert!(ready["rev"].as_u64() > made["rev"].as_u64());
-    let counts = json!({ "documents": 0, "ready": 0, "processing": 0, "failed": 0, "stale": 0, "chunks": 0, "bytes": 0 });
+    let counts = json!({ "documents": 0, "ready": 0, "processing": 0, "failed": 0, "stale": 0, "chunks": 0, "bytes": 0, "conversations": 0, "messages": 0 });
     assert_eq!(ready["counts"], counts);
     assert_eq!(ready["workspace_id"], ready["id"]);
 }

@@ -49,7 +49,7 @@ impl Sort {
         match self {
             Sort::Newest => all.sort_by_key(|w| Reverse((w.created_at, w.id))),
             Sort::Name => all.sort_by_cached_key(|w| (w.name.to_lowercase(), w.id)),
-            Sort::Changed => all.sort_by_key(|w| Reverse((w.updated_at, w.id))),
+            Sort::Changed => all.sort_by_key(|w| Reverse((w.last_activity(), w.id))),
             Sort::Documents => {
                 all.sort_by_key(|w| Reverse((w.counts.documents, w.id)));
             }
@@ -209,7 +209,7 @@ pub fn FilterBar(filter: Memo<Filter>, workspaces: Memo<Vec<Workspace>>) -> impl
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::workspace;
+    use crate::samples::{at, workspace};
 
     fn named(n: u64, name: &str, status: WorkspaceStatus) -> Workspace {
         Workspace { name: name.into(), status, ..workspace(n, n) }
@@ -235,6 +235,18 @@ mod tests {
         let ready = Filter { status: Some(WorkspaceStatus::Ready), ..words };
         assert_eq!(names(&ready), ["Harbour"]);
         assert_eq!(names(&Filter { words: "dock".into(), ..Filter::default() }), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_was_worked_in_last_goes_before_what_was_only_made_last() {
+        let of = |n: u64, updated: u64, active: u64| Workspace {
+            updated_at: at(updated),
+            last_activity_at: at(active),
+            ..workspace(n, n)
+        };
+        let all = vec![of(1, 1, 9), of(2, 5, 2), of(3, 3, 3)];
+        let changed = Filter { sort: Sort::Changed, ..Filter::default() };
+        assert_eq!(changed.of(all.clone()), [all[0].id, all[1].id, all[2].id]);
     }
 
     #[test]

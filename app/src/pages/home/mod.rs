@@ -19,7 +19,7 @@ use crate::{
     view,
     wire::Wire,
 };
-use domain::{WorkspaceId, message::count, resource::Counts};
+use domain::{Workspace, WorkspaceId, message::count, resource::Counts};
 use filter::{Filter, FilterBar};
 use leptos::{prelude::*, server_fn::ServerFn};
 
@@ -121,8 +121,9 @@ fn Card(id: WorkspaceId) -> impl IntoView {
             .with(|w| w.as_ref().map(|w| w.status_message.clone().unwrap_or_else(|| w.description.clone())))
     };
     let counts = move || workspace.with(|w| w.as_ref().map(|w| sentence(&w.counts)));
-    let updated =
-        Signal::derive(move || workspace.with(|w| w.as_ref().map(|w| w.updated_at).unwrap_or_default()));
+    let updated = Signal::derive(move || {
+        workspace.with(|w| w.as_ref().map(Workspace::last_activity).unwrap_or_default())
+    });
     view! {
         <article class="card card-link" data-workspace-id=id.to_string() data-status=move || shown.with(|s| s.key())>
             <div class="stack gap-1">

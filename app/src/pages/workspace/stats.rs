@@ -12,8 +12,9 @@ use leptos::prelude::*;
 pub fn Stats(id: WorkspaceId) -> impl IntoView {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let counts = Memo::new(move |_| counts(workspace));
-    let changed =
-        Signal::derive(move || workspace.with(|w| w.as_ref().map(|w| w.updated_at).unwrap_or_default()));
+    let changed = Signal::derive(move || {
+        workspace.with(|w| w.as_ref().map(Workspace::last_activity).unwrap_or_default())
+    });
     let fact = move |name: &'static str, value: fn(&Counts) -> u64| {
         view! {
             <div data-fact=name>
@@ -28,6 +29,8 @@ pub fn Stats(id: WorkspaceId) -> impl IntoView {
             {fact("Ready", |c| c.ready)}
             {fact("Failed", |c| c.failed)}
             {fact("Chunks", |c| c.chunks)}
+            {fact("Conversations", |c| c.conversations)}
+            {fact("Messages", |c| c.messages)}
             <div data-fact="Size">
                 <dt>"Size"</dt>
                 <dd>{move || words::bytes(counts.with(|c| c.bytes))}</dd>

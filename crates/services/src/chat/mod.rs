@@ -311,7 +311,7 @@ impl Services {
     /// # Errors
     /// `NotFound`.
     pub async fn delete_conversation(&self, user: UserId, id: &ConversationId) -> Result<()> {
-        match self.chats.delete_conversation(user, id).await? {
+        match self.chats.delete_conversation(user, id, self.clock.now()).await? {
             true => Ok(()),
             false => Err(Error::NotFound("conversation")),
         }

@@ -179,7 +179,12 @@ pub trait Chats: Send + Sync {
     ) -> Result<Option<Conversation>, StoreError>;
 
     /// Removes it with its turns; false when there is none.
-    async fn delete_conversation(&self, user: UserId, id: &ConversationId) -> Result<bool, StoreError>;
+    async fn delete_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Removes what turns told that ended before then, at most of so many turns; answers of how many.
     async fn forget_turn_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;

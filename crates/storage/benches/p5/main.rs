@@ -171,6 +171,7 @@ fn workspace(id: WorkspaceId, user_id: UserId, name: String) -> Workspace {
         rev: 0,
         created_at: Timestamp::from_micros(1),
         updated_at: Timestamp::from_micros(1),
+        last_activity_at: Timestamp::from_micros(1),
     }
 }
 

@@ -107,6 +107,7 @@ pub(crate) async fn tell(
         tx.emit(user, event, now);
     }
     if told.counts_changed {
+        workspaces::note_activity(tx, workspace, now).await?;
         let workspace = workspaces::load_locked(tx, workspace).await?.ok_or(StoreError::NotFound)?;
         tx.emit(user, Event::WorkspaceStatus(workspace), now);
     }

@@ -4,7 +4,7 @@ use super::MemoryStore;
 use crate::page::{Cursor, limit_of, paged};
 use async_trait::async_trait;
 use domain::{
-    Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
+    Event, Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
     chat::{
         Conversation, ConversationId, NEW_TITLE, Said, StatusEntry, Turn, TurnChange, TurnEvent, history,
     },
@@ -36,6 +36,12 @@ impl ChatState {
         self.turns.get(&id).filter(|row| row.turn.user_id == user)
     }
 
+    /// How many conversations a workspace has, and questions in them.
+    pub(super) fn counts(&self, workspace: WorkspaceId) -> (u64, u64) {
+        let of = self.conversations.values().filter(|c| c.workspace_id == workspace);
+        of.fold((0, 0), |(conversations, turns), c| (conversations + 1, turns + c.turns))
+    }
+
     fn keep(&mut self, new: Conversation) -> Result<&mut Conversation, StoreError> {
         let workspace = new.workspace_id;
         let kept = self.conversations.entry((new.user_id, new.conversation_id.clone())).or_insert(new);
@@ -55,14 +61,16 @@ impl MemoryStore {
         found.filter(|(w, _)| w.status != WorkspaceStatus::Deleting).map(drop).ok_or(StoreError::NotFound)
     }
 
-    fn lease(&self, seconds: u32) -> Timestamp {
-        self.clock.now().plus_seconds(i64::from(seconds))
+    /// Tells what is counted in the workspace, after something that somebody did elsewhere changed it.
+    fn tell_counts(&self, user: UserId, id: WorkspaceId, now: Timestamp) -> Result<(), StoreError> {
+        let mut state = self.lock();
+        let Some(workspace) = state.workspace(id) else { return Ok(()) };
+        let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
+        self.publish(vec![logged]);
+        Ok(())
     }
-}
 
-#[async_trait]
-impl Chats for MemoryStore {
-    async fn begin_turn(&self, new: NewTurn) -> Result<Begun, StoreError> {
+    fn begin(&self, new: NewTurn) -> Result<Begun, StoreError> {
         let opening = new.opening;
         let user = opening.user_id;
         let lease_until = self.lease(new.lease_seconds);
@@ -116,6 +124,24 @@ impl Chats for MemoryStore {
             chats.commands.insert((user, command), (new.command_print, turn.turn_id));
         }
         Ok(Begun { turn, events })
+    }
+
+    fn lease(&self, seconds: u32) -> Timestamp {
+        self.clock.now().plus_seconds(i64::from(seconds))
+    }
+}
+
+#[async_trait]
+impl Chats for MemoryStore {
+    async fn begin_turn(&self, new: NewTurn) -> Result<Begun, StoreError> {
+        let (user, workspace, now) = (new.opening.user_id, new.opening.workspace_id, new.now);
+        let begun = self.begin(new)?;
+        // One that was begun before tells nothing.
+        if !begun.events.is_empty() {
+            self.lock().note_activity(workspace, now);
+            self.tell_counts(user, workspace, now)?;
+        }
+        Ok(begun)
     }
 
     async fn write_turn(&self, write: TurnWrite) -> Result<(), StoreError> {
@@ -267,7 +293,13 @@ impl Chats for MemoryStore {
 
     async fn create_conversation(&self, new: Conversation) -> Result<Conversation, StoreError> {
         self.check_workspace(new.user_id, new.workspace_id)?;
-        self.lock().chats.keep(new).cloned()
+        let (user, workspace, now) = (new.user_id, new.workspace_id, new.created_at);
+        let known = self.lock().chats.conversations.contains_key(&(user, new.conversation_id.clone()));
+        let kept = self.lock().chats.keep(new).cloned()?;
+        if !known {
+            self.tell_counts(user, workspace, now)?;
+        }
+        Ok(kept)
     }
 
     async fn conversation(
@@ -326,10 +358,20 @@ impl Chats for MemoryStore {
         }))
     }
 
-    async fn delete_conversation(&self, user: UserId, id: &ConversationId) -> Result<bool, StoreError> {
-        let chats = &mut self.lock().chats;
-        chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
-        Ok(chats.conversations.remove(&(user, id.clone())).is_some())
+    async fn delete_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let gone = {
+            let chats = &mut self.lock().chats;
+            chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
+            chats.conversations.remove(&(user, id.clone()))
+        };
+        let Some(gone) = gone else { return Ok(false) };
+        self.tell_counts(user, gone.workspace_id, now)?;
+        Ok(true)
     }
 
     async fn forget_turn_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

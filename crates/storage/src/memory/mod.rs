@@ -175,6 +175,7 @@ impl MemoryStore {
             rev: 0,
             created_at: now,
             updated_at: now,
+            last_activity_at: now,
         };
         let mut state = self.lock();
         state.workspaces.insert(id, (workspace.clone(), rag_config));
@@ -280,7 +281,8 @@ impl State {
     /// The workspace with its counts as they are now.
     fn workspace(&self, id: WorkspaceId) -> Option<Workspace> {
         let (workspace, _) = self.workspaces.get(&id)?;
-        let mut counts = Counts::default();
+        let (conversations, messages) = self.chats.counts(id);
+        let mut counts = Counts { conversations, messages, ..Counts::default() };
         for d in self.documents.values().map(|r| &r.state.document).filter(|d| d.workspace_id == id) {
             counts.documents += 1;
             counts.chunks += d.chunk_count;

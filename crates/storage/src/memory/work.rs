@@ -77,10 +77,18 @@ impl State {
     ) -> Result<Vec<LoggedEvent>, StoreError> {
         let mut events = told.events;
         if told.counts_changed {
+            self.note_activity(workspace, now);
             let workspace = self.workspace(workspace).ok_or(StoreError::NotFound)?;
             events.push(Event::WorkspaceStatus(workspace));
         }
         events.into_iter().map(|event| self.emit(user, event, now)).collect()
+    }
+
+    /// Notes that something is done in the workspace.
+    pub(super) fn note_activity(&mut self, id: WorkspaceId, now: Timestamp) {
+        if let Some((workspace, _)) = self.workspaces.get_mut(&id) {
+            workspace.last_activity_at = workspace.last_activity_at.max(now);
+        }
     }
 
     fn claimable(&self, key: &TaskKey, task: &Task, (db_now, now): (Timestamp, Timestamp)) -> bool {

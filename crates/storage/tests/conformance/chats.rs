@@ -7,7 +7,7 @@ use crate::{
     support::World,
 };
 use domain::{
-    TurnId, UserId, WorkspaceId,
+    Event, TurnId, UserId, Workspace, WorkspaceId,
     chat::{
         Conversation, ConversationId, NEW_TITLE, Opening, Said, Source, Turn, TurnChange, TurnError,
         TurnEvent, TurnMetadata, TurnStatus, TurnStep,
@@ -371,12 +371,42 @@ async fn conversations_are_listed_found_named_and_removed(s: impl ChatSubject) {
         s.chats().rename_conversation(stranger, &named("a"), "Mine", s.world().now()).await.unwrap(),
         None
     );
-    assert!(!s.chats().delete_conversation(stranger, &named("a")).await.unwrap());
+    assert!(!s.chats().delete_conversation(stranger, &named("a"), s.world().now()).await.unwrap());
     let turn = s.chats().turns(user, &named("a"), PageQuery::first(1)).await.unwrap().items.remove(0);
-    assert!(s.chats().delete_conversation(user, &named("a")).await.unwrap());
-    assert!(!s.chats().delete_conversation(user, &named("a")).await.unwrap());
+    assert!(s.chats().delete_conversation(user, &named("a"), s.world().now()).await.unwrap());
+    assert!(!s.chats().delete_conversation(user, &named("a"), s.world().now()).await.unwrap());
     assert_eq!(s.chats().turn(user, turn.turn_id).await.unwrap(), None);
     assert_eq!(s.chats().turn_events(user, turn.turn_id, 0, 10).await.unwrap(), []);
+}
+
+/// The newest word about the user's workspace.
+async fn workspace_told<S: ChatSubject>(s: &S, user: UserId) -> Workspace {
+    let told = s.log().after(user, 0, 100).await.unwrap();
+    let of_workspace = told.iter().rev().find_map(|e| match e.event() {
+        Some(Event::WorkspaceStatus(workspace)) => Some(workspace),
+        _ => None,
+    });
+    of_workspace.expect("the workspace was told")
+}
+
+async fn what_is_asked_is_counted_and_is_activity_of_its_workspace(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    let ask = async |conversation: &str, query: &str| {
+        s.world().clock.advance_seconds(60);
+        s.chats().begin_turn(asked(s.world(), user, workspace, conversation, query)).await.unwrap();
+        let told = workspace_told(&s, user).await;
+        assert_eq!(told.last_activity_at, s.world().now());
+        (told.counts.conversations, told.counts.messages)
+    };
+    assert_eq!(ask("a", "Why?").await, (1, 1));
+    assert_eq!(ask("a", "And then?").await, (1, 2));
+    assert_eq!(ask("b", "Where?").await, (2, 3));
+    let last = s.world().now();
+    s.world().clock.advance_seconds(60);
+    assert!(s.chats().delete_conversation(user, &named("a"), s.world().now()).await.unwrap());
+    let told = workspace_told(&s, user).await;
+    assert_eq!((told.counts.conversations, told.counts.messages), (1, 1));
+    assert_eq!(told.last_activity_at, last, "nothing was asked");
 }
 
 async fn an_empty_conversation_is_called_by_its_first_question(s: impl ChatSubject) {
@@ -445,6 +475,7 @@ on_every_store!(
     a_question_that_is_sent_twice_begins_one_turn,
     conversations_are_listed_found_named_and_removed,
     an_empty_conversation_is_called_by_its_first_question,
+    what_is_asked_is_counted_and_is_activity_of_its_workspace,
     turns_come_in_pages_from_the_newest,
     a_day_after_the_end_only_the_answer_is_left,
 );

@@ -87,3 +87,34 @@ async fn a_new_conversation_is_called_by_its_first_question() {
     desk.ada.post("/v1/chat/", body).await;
     assert_eq!(titles(&desk.ada, "").await[0], "Mine");
 }
+
+#[tokio::test]
+async fn the_numbers_of_a_workspace_have_its_chats_and_questions_are_activity() {
+    let desk = Desk::new(Setup::new()).await;
+    let path = format!("/api/workspaces/{}", desk.workspace);
+    let numbers = async || {
+        let workspace = desk.ada.read(&path).await;
+        let last = workspace["last_activity_at"].as_str().expect("a time").to_owned();
+        let counts = &workspace["counts"];
+        let number = |name: &str| counts[name].as_u64().expect("a number");
+        ((number("conversations"), number("messages")), last, workspace["updated_at"].clone())
+    };
+    let document = desk.ada.read(&format!("/api/documents/{}", desk.document)).await;
+    let (chats, last, updated) = numbers().await;
+    assert_eq!((chats, &*last), ((0, 0), document["updated_at"].as_str().expect("a time")), "its end");
+    let mut socket = desk.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    desk.ask("Where does the lantern hang?").await;
+    desk.ask("When is tea served?").await;
+    let (chats, asked, still) = numbers().await;
+    assert_eq!(chats, (1, 2));
+    assert_ne!(asked, last, "a question is activity");
+    assert_eq!(still, updated, "the workspace itself is as it was");
+    let told = socket.events_until(|e| e["data"]["counts"]["messages"] == 2).await;
+    assert_eq!(told.last().expect("one")["data"]["last_activity_at"], asked, "every open page has it too");
+
+    let gone = "/v1/chat/conversations/me/s";
+    assert_eq!(desk.ada.delete(gone).await.status, 204);
+    assert_eq!(numbers().await.0, (0, 0));
+    socket.events_until(|e| e["data"]["counts"]["conversations"] == 0).await;
+}

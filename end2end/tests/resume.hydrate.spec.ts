@@ -56,9 +56,11 @@ test("the socket is cut in the middle and no step is missed", async ({ page, com
       "validating",
       "extracting_text",
       "chunking_text",
+      "duplicate_check",
       "creating_embeddings",
       "storing_metadata",
       "finished",
+      "complete",
     ]);
   }
 });

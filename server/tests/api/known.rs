@@ -46,6 +46,14 @@ async fn of_a_table_the_columns_and_of_the_next_one_what_is_new_are_told() {
         said(&ada, &second, "delta_analysis_complete").await,
         ["Spotted the differences: 5 new rows, 60 I already know"]
     );
+    assert_eq!(said(&ada, &second, "extracting").await, ["Reading through 65 rows…"]);
+    assert!(said(&ada, &first, "extracting").await.is_empty(), "nothing was there to compare with");
+    for (document, name) in [(&first, "lamps.csv"), (&second, "lamps.csv")] {
+        assert_eq!(
+            said(&ada, document, "duplicate_check").await,
+            [format!("Checking if I've seen {name} before…")]
+        );
+    }
     let found = &second["metadata"];
     assert_eq!((&found["new_rows"], &found["existing_rows"]), (&5.into(), &60.into()), "{second}");
 }

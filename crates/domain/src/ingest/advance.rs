@@ -115,15 +115,27 @@ pub fn advance(
                 metadata.insert("total_tokens".to_owned(), tokens.into());
             }
             set_progress(doc, 0);
+            // What the worker does next, before anything is embedded.
+            end_step(doc, StepStatus::Complete, None, now, &mut events);
+            let facts = Facts::file(&doc.document.filename);
+            let sentence = friendly(WRITTEN, &Step::DuplicateCheck, &facts);
+            begin_step(doc, Step::DuplicateCheck, sentence, now, &mut events);
         }
         Checkpoint::Compared { with, filename, shared } => {
-            if let Some(similarity) = likeness(*shared, doc.document.chunk_count) {
-                say_alike(doc, *with, filename, *shared, similarity);
+            if is_alike(*shared, doc.document.chunk_count) {
+                say_alike(doc, *with, filename, *shared);
                 let facts =
                     Facts { chunks: Some(doc.document.chunk_count), ..Facts::told(&doc.document.metadata) };
                 end_step(doc, StepStatus::Complete, None, now, &mut events);
                 let sentence = friendly(WRITTEN, &Step::NearDuplicateFound, &facts);
                 begin_step(doc, Step::NearDuplicateFound, sentence, now, &mut events);
+            } else if *shared > 0 {
+                // Too little to be called alike: the row keeps nothing of it.
+                end_step(doc, StepStatus::Complete, None, now, &mut events);
+                let sentence = friendly(WRITTEN, &Step::ContentDuplicateFound, &Facts::default());
+                begin_step(doc, Step::ContentDuplicateFound, sentence, now, &mut events);
+                let noted = likeness_of(doc, *with, filename, *shared);
+                add_likeness(events.last_mut(), &noted);
             }
         }
         Checkpoint::Embedded { .. } | Checkpoint::Known { .. } => {
@@ -203,6 +215,7 @@ pub fn advance(
             doc.document.message = Some(friendly(WRITTEN, &Step::Finished, &facts));
             doc.step_started_at = now;
             tell_step(doc, StepStatus::Complete, now, &mut events);
+            tell_complete(doc, now, &mut events);
             tell_document(doc, &mut events);
             counts_changed = true;
         }
@@ -249,21 +262,29 @@ fn learn(doc: &mut DocumentState, facts: &Facts) {
 /// From so much in common on, documents are told to be alike.
 const ALIKE: f64 = 0.5;
 
-/// How much of a document another one has, when that is worth a word; 0–1.
-fn likeness(shared: u64, all: u64) -> Option<f64> {
-    let similarity = shared.min(all) as f64 / all.max(1) as f64;
-    (similarity >= ALIKE).then_some(similarity)
+/// Whether another document has so much of one that they are alike.
+fn is_alike(shared: u64, all: u64) -> bool {
+    shared.min(all) as f64 / all.max(1) as f64 >= ALIKE
 }
 
-/// Notes with which document this one is alike, under the names of the facts.
-fn say_alike(doc: &mut DocumentState, with: DocumentId, filename: &str, shared: u64, similarity: f64) {
+/// What a document has in common with another one, under the names of the facts.
+fn likeness_of(doc: &DocumentState, with: DocumentId, filename: &str, shared: u64) -> serde_json::Value {
     let all = doc.document.chunk_count;
-    if let Some(metadata) = doc.document.metadata.as_object_mut() {
-        metadata.insert("similar_to".to_owned(), with.to_string().into());
-        metadata.insert("similar_name".to_owned(), filename.into());
-        metadata.insert("similarity_score".to_owned(), similarity.into());
-        metadata.insert("shared_chunks".to_owned(), shared.min(all).into());
-        metadata.insert("new_chunks".to_owned(), all.saturating_sub(shared).into());
+    serde_json::json!({
+        "similar_to": with,
+        "similar_name": filename,
+        "similarity_score": shared.min(all) as f64 / all.max(1) as f64,
+        "shared_chunks": shared.min(all),
+        "new_chunks": all.saturating_sub(shared),
+    })
+}
+
+/// Notes with which document this one is alike.
+fn say_alike(doc: &mut DocumentState, with: DocumentId, filename: &str, shared: u64) {
+    let noted = likeness_of(doc, with, filename, shared);
+    if let (Some(metadata), serde_json::Value::Object(noted)) = (doc.document.metadata.as_object_mut(), noted)
+    {
+        metadata.extend(noted);
     }
 }
 
@@ -385,10 +406,10 @@ pub(super) fn begin_step(
 }
 
 /// Name of what goes along with a step that found a duplicate: of which document, and how much of it.
-pub(super) const DUPLICATE_INFO: &str = "duplicate_info";
+const DUPLICATE_INFO: &str = "duplicate_info";
 
 /// That, out of what was noted of the likeness; `None` for a step that found none.
-pub(super) fn duplicate_info(step: &Step, noted: &serde_json::Value) -> Option<serde_json::Value> {
+fn duplicate_info(step: &Step, noted: &serde_json::Value) -> Option<serde_json::Value> {
     let found = matches!(step, Step::DuplicateFound | Step::NearDuplicateFound | Step::ContentDuplicateFound);
     let names = [
         ("similar_to", "document_id"),
@@ -403,6 +424,24 @@ pub(super) fn duplicate_info(step: &Step, noted: &serde_json::Value) -> Option<s
     });
     let info: serde_json::Map<String, serde_json::Value> = told.filter(|_| found).collect();
     (!info.is_empty()).then_some(serde_json::Value::Object(info))
+}
+
+/// What was noted of a likeness goes along with the step that found it, where the row does not keep it.
+pub(super) fn add_likeness(event: Option<&mut Event>, noted: &serde_json::Value) {
+    if let Some(Event::FileProgress(told)) = event
+        && let Some(extra) = told.extra.as_object_mut()
+    {
+        extra.extend(Facts::told(noted).extra());
+        extra.extend(duplicate_info(&told.step, noted).map(|info| (DUPLICATE_INFO.to_owned(), info)));
+    }
+}
+
+/// The friendly end, beside the last step, in which the document stays.
+fn tell_complete(doc: &mut DocumentState, now: Timestamp, events: &mut Vec<Event>) {
+    let said = friendly(WRITTEN, &Step::Complete, &Facts::file(&doc.document.filename));
+    let last = (doc.document.step.replace(Step::Complete), doc.document.message.replace(said));
+    tell_step(doc, StepStatus::Complete, now, events);
+    (doc.document.step, doc.document.message) = last;
 }
 
 /// Ends the step that runs, if one does.

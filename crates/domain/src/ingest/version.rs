@@ -2,7 +2,7 @@
 //! is indexed, and leaves everything as it was when it does not get that far.
 
 use super::{
-    advance::{DUPLICATE_INFO, begin_step, duplicate_info},
+    advance::{add_likeness, begin_step},
     *,
 };
 
@@ -118,13 +118,6 @@ pub fn say_duplicate(doc: &mut DocumentState, (id, name): (DocumentId, &str), no
     begin_step(doc, step.clone(), friendly(WRITTEN, &step, &facts), now, &mut events);
     // The row does not say it: what it says of a likeness is what its passages have in common with others.
     let noted = serde_json::json!({ "similar_to": id, "similar_name": name, "similarity_score": 1.0 });
-    for event in &mut events {
-        if let Event::FileProgress(told) = event
-            && let Some(extra) = told.extra.as_object_mut()
-        {
-            extra.extend(Facts::told(&noted).extra());
-            extra.extend(duplicate_info(&step, &noted).map(|info| (DUPLICATE_INFO.to_owned(), info)));
-        }
-    }
+    add_likeness(events.last_mut(), &noted);
     events
 }

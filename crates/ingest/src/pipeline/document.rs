@@ -217,6 +217,8 @@ impl Work<'_> {
             return Ok(None);
         };
         let Ok(before) = serde_json::from_slice::<ExtractedText>(&bytes) else { return Ok(None) };
+        let facts = Facts { rows: text.table.map(|table| table.rows), ..Facts::default() };
+        self.step(Step::Extracting, facts).await?;
         let known: HashSet<&str> = rows_of(&before.text).collect();
         let (mut new, mut existing) = (0, 0);
         for row in rows_of(&text.text) {

@@ -79,11 +79,14 @@ async fn a_history_tells_each_turn_with_its_statuses_and_who_did_it(s: impl JobS
             "extracting_text in_progress complete Worker",
             "chunking_text - in_progress Worker",
             "chunking_text in_progress complete Worker",
+            "duplicate_check - in_progress Worker",
+            "duplicate_check in_progress complete Worker",
             "creating_embeddings - in_progress Worker",
             "creating_embeddings in_progress complete Worker",
             "storing_metadata - in_progress Worker",
             "storing_metadata in_progress complete Worker",
             "finished - complete Worker",
+            "complete - complete Worker",
             "document_status processing ready Worker",
         ]
     );
@@ -97,7 +100,7 @@ async fn a_history_tells_each_turn_with_its_statuses_and_who_did_it(s: impl JobS
             "job_complete running completed Worker"
         ]
     );
-    assert_eq!(jobs.len(), 3 + 12, "the job's history holds that of its document");
+    assert_eq!(jobs.len(), 3 + 15, "the job's history holds that of its document");
     let whole = desk.history_of(user, HistoryOf::Workspace(workspace)).await;
     let counts: Vec<&HistoryEntry> = whole.iter().filter(|e| e.event == "workspace_status").collect();
     assert!(

@@ -36,8 +36,10 @@ async fn a_full_run_tells_every_step_and_ends_with_exact_numbers(s: impl JobSubj
             "a.txt chunking_text in_progress",
             "job running",
             // Chunked
-            "job running",
             "a.txt chunking_text complete",
+            "a.txt duplicate_check in_progress",
+            "job running",
+            "a.txt duplicate_check complete",
             "a.txt creating_embeddings in_progress",
             "job running",
             // Three vectors, then two
@@ -50,6 +52,7 @@ async fn a_full_run_tells_every_step_and_ends_with_exact_numbers(s: impl JobSubj
             "job running",
             "a.txt storing_metadata complete",
             "a.txt finished complete",
+            "a.txt complete complete",
             "a.txt ready",
             "job complete: completed",
             "workspace 1/1 ready",
@@ -441,6 +444,7 @@ async fn the_steps_of_a_document_are_those_that_it_went_through(s: impl JobSubje
         [
             (Step::ExtractingText, StepStatus::Complete),
             (Step::ChunkingText, StepStatus::Complete),
+            (Step::DuplicateCheck, StepStatus::Complete),
             (Step::CreatingEmbeddings, StepStatus::InProgress),
         ]
     );

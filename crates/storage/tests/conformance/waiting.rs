@@ -33,7 +33,7 @@ async fn a_document_waits_for_its_model_however_often_that_is_tried(s: impl JobS
     assert_eq!(
         told,
         [
-            "a.txt chunking_text complete",
+            "a.txt duplicate_check complete",
             "a.txt creating_embeddings in_progress",
             "a.txt creating_embeddings error",
             "a.txt processing",

@@ -506,6 +506,10 @@ async fn in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with
         let held = d.claim_one("w").await;
         let paused = d.s.store.pause_workspace(user, workspace, stop, d.now()).await.unwrap();
         assert!(paused.paused);
+        let elsewhere = d.s.workspace(user, domain::rag::RagConfig::default()).await;
+        let (free, _) = d.upload(user, elsewhere, &["free.txt"]).await;
+        assert_eq!(free.queue_position, Some(0), "what stands keeps nobody waiting");
+        d.jobs.control(user, free.job_id, Control::Cancel { keep_results: true }, d.now()).await.unwrap();
         assert_eq!(d.claim("w", 10).await.len(), 0);
         let now = d.job(user, job.job_id).await;
         assert_eq!((now.status, now.requested.is_some()), (JobStatus::Running, stop == Stop::Now));

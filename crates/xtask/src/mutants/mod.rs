@@ -17,11 +17,12 @@ use crate::toolchain;
 use make::Mutant;
 
 /// Where the rules stand, below `crates/domain/src`: a file, or all of a folder.
-const RULES: [&str; 10] = [
+const RULES: [&str; 11] = [
     "status.rs",
     "reducer.rs",
     "ingest/advance.rs",
     "ingest/control",
+    "ingest/fixed_step.rs",
     "ingest/interrupt.rs",
     "ingest/model_away.rs",
     "ingest/retry_later.rs",

@@ -117,8 +117,9 @@ pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
         }
         match answer {
             Ok(answer) => {
+                let late = answer.late;
                 answer.tell(live);
-                live.feed(Input::Answered);
+                live.feed(Input::Answered { late });
             }
             Err(_) if signal.aborted() => live.feed(Input::Closed(BROKEN)),
             Err(401) => live.signed_out(),
@@ -133,7 +134,7 @@ pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
 pub fn catch_up(live: Live, since: Option<Since>) {
     spawn_local(async move {
         match ask(since.as_ref(), 0, None).await {
-            Ok(Answer { welcome, events }) => {
+            Ok(Answer { welcome, events, .. }) => {
                 let events = events.iter().filter_map(|event| wire::frame(event));
                 live.feed(Input::CaughtUp(Some([welcome].into_iter().chain(events).collect())));
             }
@@ -145,6 +146,8 @@ pub fn catch_up(live: Live, since: Option<Since>) {
 
 struct Answer {
     welcome: ServerFrame,
+    /// What is changed at other servers comes late.
+    late: bool,
     events: Vec<String>,
 }
 
@@ -168,7 +171,9 @@ impl Answer {
         };
         let events = of("events")?.dyn_into::<Array>()?;
         let events = events.iter().filter_map(|event| JSON::stringify(&event).ok()?.as_string()).collect();
-        Ok(Self { welcome, events })
+        // It is only there when it is so.
+        let late = of("late")?.as_bool().unwrap_or_default();
+        Ok(Self { welcome, late, events })
     }
 }
 

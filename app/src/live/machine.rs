@@ -48,8 +48,10 @@ pub enum Input {
     /// The socket is open.
     Opened,
     Frame(ServerFrame),
-    /// A long poll was answered; its frames came before.
-    Answered,
+    /// A long poll was answered; its frames came before. Whether what is changed at other servers comes late.
+    Answered {
+        late: bool,
+    },
     /// The link is gone, with its close code (1006 when it broke).
     Closed(u16),
     /// The socket that was tried beside a lower transport is open, was welcomed, is gone.
@@ -275,7 +277,10 @@ impl Machine {
                 self.heard = now;
                 return self.frame(frame, now);
             }
-            Input::Answered => return vec![Action::Poll(self.since.clone())],
+            Input::Answered { late } => {
+                self.late = late;
+                return vec![Action::Poll(self.since.clone())];
+            }
             Input::Closed(close::SESSION_ENDED) | Input::SignedOut => return self.end(),
             Input::Closed(code) => return self.closed(code, now, unit),
             Input::ProbeOpened => return vec![Action::SendProbe(self.hello())],
@@ -283,6 +288,7 @@ impl Machine {
                 if self.probe.take().is_some() {
                     self.ladder.top();
                     self.heard = now;
+                    self.late = false;
                     return vec![Action::Adopt];
                 }
             }
@@ -323,8 +329,11 @@ impl Machine {
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {
         match frame {
             ServerFrame::Welcome { epoch, seq, resumed } => {
-                // Where they do, the server says so next.
-                self.late = false;
+                // Of a new link the server says next where they do. One that is open is welcomed again by each answer
+                // of a long poll, which tells it at its end.
+                if !matches!(self.link, Link::Open { .. }) {
+                    self.late = false;
+                }
                 self.ladder.held(now);
                 self.opened(now);
                 self.welcomed(Since { epoch, seq }, resumed)

@@ -119,6 +119,25 @@ fn a_ping_is_answered_and_silence_is_death() {
 }
 
 #[test]
+fn a_long_poll_tells_with_its_answer_that_others_are_heard_late() {
+    let mut m = open(0);
+    for (now, late) in [(1, true), (2, true), (3, false)] {
+        // Each answer begins with a welcome, which by itself changes nothing.
+        let before = m.is_late();
+        m.on(welcome("e", 10, true), now, 0.0);
+        assert_eq!(m.is_late(), before);
+        assert_eq!(m.on(Input::Answered { late }, now, 0.0), [Action::Poll(Some(since("e", 10)))]);
+        assert_eq!(m.is_late(), late);
+    }
+    // What the last server said does not hold for the next one.
+    m.on(Input::Answered { late: true }, 4, 0.0);
+    m.on(Input::Closed(1006), 5, 0.0);
+    m.on(Input::Hurry, 6, 0.0);
+    m.on(welcome("e", 10, true), 7, 0.0);
+    assert!(!m.is_late());
+}
+
+#[test]
 fn the_client_never_gives_up_and_waits_longer_each_time() {
     let mut m = Machine::default();
     m.on(Input::Start, 0, 0.0);

@@ -306,7 +306,7 @@ impl World {
             }
             since => {
                 self.greet(tab, since.as_ref());
-                self.put_link(tab, Input::Answered);
+                self.put_link(tab, Input::Answered { late: false });
             }
         }
     }
@@ -337,7 +337,7 @@ impl World {
                 self.put_link(tab, Input::Frame(frame));
             } else if let Some((since, _)) = here.poll.take() {
                 self.greet(tab, Some(&since));
-                self.put_link(tab, Input::Answered);
+                self.put_link(tab, Input::Answered { late: false });
             }
         }
     }
@@ -356,7 +356,7 @@ impl World {
             {
                 self.tabs[tab].poll = None;
                 self.greet(tab, Some(&since));
-                self.put_link(tab, Input::Answered);
+                self.put_link(tab, Input::Answered { late: false });
             }
             if !self.tabs[tab].frozen {
                 self.put(tab, Input::Tick);

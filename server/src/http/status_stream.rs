@@ -196,12 +196,15 @@ pub struct Changes {
     seq: u64,
     /// False: refetch what is on screen, and go on from `seq`.
     resumed: bool,
+    /// Only when so: what is changed at other servers comes up to a second late just now.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    late: bool,
     /// Event frames in order.
     #[schema(value_type = Vec<Object>)]
     events: Vec<serde_json::Value>,
 }
 
-/// The next frames of a long poll; none when the server goes away.
+/// The next frames of a long poll, save pings, which are no news; none when the server goes away.
 async fn news(
     app: &AppState,
     who: &Caller,
@@ -210,7 +213,12 @@ async fn news(
 ) -> ApiResult<Vec<Bytes>> {
     loop {
         match connection.next().await.map_err(services::Error::from)? {
-            Outgoing::Frames(frames) => {
+            Outgoing::Frames(mut frames) => {
+                // A ping has no seq.
+                frames.retain(|frame| peek(frame).is_some());
+                if frames.is_empty() {
+                    continue;
+                }
                 // The end of a session and what is told of it are one commit: whoever reads the one can see the other.
                 still_allowed(app, who, token).await?;
                 return Ok(frames);
@@ -267,8 +275,9 @@ pub async fn changes(
     }
     let epoch = app.services().events.epoch();
     let mut body = BytesMut::new();
+    let late = if app.services().hub.is_late() { "\"late\":true," } else { "" };
     let head = format!(
-        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},\"events\":[",
+        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},{late}\"events\":[",
         serde_json::Value::from(epoch.0)
     );
     body.put_slice(head.as_bytes());

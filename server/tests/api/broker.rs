@@ -168,6 +168,45 @@ async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
     assert_eq!((&counts["ready"], &counts["documents"]), (&json!(20), &json!(20)));
 }
 
+#[tokio::test]
+async fn without_a_broker_a_long_poll_says_that_others_are_heard_late_and_waits_all_the_same() {
+    let mut broker =
+        tokio::task::spawn_blocking(|| Broker::start().expect("a broker")).await.expect("started");
+    let installation = Installation::at(broker.url()).await;
+    let node = installation.node("web").await;
+    let ada = node.user("ada").await;
+    let place = ada.read("/api/status/changes").await;
+    assert_eq!(place.get("late"), None, "all is well: {place}");
+    let _broker = tokio::task::spawn_blocking(move || {
+        broker.kill();
+        broker
+    })
+    .await
+    .expect("killed");
+    eventually("it is told", async || {
+        Some(ada.read("/api/status/changes").await).filter(|changes| changes["late"] == true)
+    })
+    .await;
+    let poll = {
+        let client = ada.clone();
+        let epoch = place["epoch"].as_str().expect("an epoch");
+        let path = format!("/api/status/changes?epoch={epoch}&after={}&wait=25", place["seq"]);
+        tokio::spawn(async move { client.read(&path).await })
+    };
+    let waits = async || {
+        let metrics = String::from_utf8(ada.get("/metrics").await.body).expect("text");
+        metrics.contains("live_connections 1").then_some(())
+    };
+    eventually("the poll waits", waits).await;
+    ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    let came = poll.await.expect("an answer");
+    assert_eq!(
+        (&came["events"][0]["data"]["theme"], &came["late"]),
+        (&json!("dark"), &json!(true)),
+        "{came}"
+    );
+}
+
 /// Whether the document is in somebody's hands, and how often it was taken.
 async fn hold(installation: &Installation, document: &str) -> (bool, i64) {
     let sql = "SELECT status, fence FROM tasks WHERE document_id = $1";

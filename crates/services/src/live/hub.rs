@@ -225,7 +225,12 @@ impl Hub {
 
     /// The sign of life of a stream.
     pub fn ping(&self) -> Bytes {
-        encode(&ServerFrame::Ping { late: self.late.load(Ordering::SeqCst) })
+        encode(&ServerFrame::Ping { late: self.is_late() })
+    }
+
+    /// Whether what other servers tell comes late.
+    pub fn is_late(&self) -> bool {
+        self.late.load(Ordering::SeqCst)
     }
 
     /// Opens a stream. Everything after the client's place arrives: what was missed, then live, without a gap.
@@ -236,7 +241,7 @@ impl Hub {
         resume: Resume,
     ) -> Result<Connection, ConnectError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let state = MailboxState { tells_late: self.late.load(Ordering::SeqCst), ..MailboxState::default() };
+        let state = MailboxState { tells_late: self.is_late(), ..MailboxState::default() };
         let mailbox =
             Arc::new(Mailbox { opener: opener.into(), state: Mutex::new(state), wake: Notify::new() });
         // Interest first, then the look at the log. The room is entered under the lock of the house, or it could be

@@ -6,6 +6,7 @@ import {
   allReady,
   countLoads,
   external,
+  firstWorkspace,
   live,
   long,
   more,
@@ -112,6 +113,23 @@ test("while the link is down nothing pretends to move", async ({ page, complaint
   wire.mend();
   await live(page);
   await allReady(page, ["handbook.pdf"]);
+});
+
+test("a page whose link never comes up says since when it is without one, and steers nothing", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await wire.cut();
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}`);
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  const search = page.getByRole("button", { name: "Search", exact: true });
+  await expect(search).toBeDisabled();
+  await expect(search).toHaveAttribute("title", /Live updates are paused/);
+  wire.mend();
+  await live(page);
+  await expect(search).toBeEnabled();
 });
 
 test("what steers is disabled with its reason while the link is down", async ({ page, complaints }) => {

@@ -161,7 +161,7 @@ pub struct Machine {
     attempt: u32,
     /// Last sign of life of the server; of the leader, while another tab leads.
     heard: Millis,
-    /// The link was open once, and is not since then.
+    /// The link is not open since then: it was lost, or tried for the first time and not had.
     lost: Option<Millis>,
     /// What is changed at other servers comes late, as the server said last.
     late: bool,
@@ -393,7 +393,9 @@ impl Machine {
                 }
                 now.saturating_sub(since) >= STABLE
             }
-            Link::Connecting { .. } => {
+            Link::Connecting { began } => {
+                // Where no link ever came up, nothing came since it was first tried.
+                self.lost = self.lost.or(Some(began));
                 // The server that says so was reached: the transport is not what fails.
                 if !matches!(code, close::TOO_MANY | close::GOING_AWAY) {
                     self.ladder.failed();

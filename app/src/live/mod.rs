@@ -118,7 +118,7 @@ impl Live {
     }
 
     /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, for the moment that a
-    /// renewal of the link takes, and before there was a link at all, as without a script.
+    /// renewal of the link takes, and before the first try of one has failed, as without a script.
     pub fn paused_reason(self) -> Signal<Option<&'static str>> {
         let status = self.status;
         Signal::derive(move || {

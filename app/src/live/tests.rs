@@ -197,6 +197,24 @@ fn a_link_that_is_renewed_in_a_moment_locks_nothing_and_one_that_stays_away_does
 }
 
 #[test]
+fn a_link_that_never_came_up_locks_as_one_that_was_lost_from_its_first_try_on() {
+    let mut m = Machine::default();
+    m.on(Input::Start, 1_000, 0.0);
+    assert_eq!(m.lost(), None, "nothing has failed yet");
+    m.on(Input::Closed(1006), 1_200, 0.0);
+    assert_eq!((m.lost(), m.is_paused(2_499), m.is_paused(2_500)), (Some(1_000), false, true));
+    // No later try moves it, whatever it is tried by and however it fails.
+    for now in [3_000, 5_000, 9_000, 20_000] {
+        m.on(Input::Hurry, now, 0.0);
+        m.on(Input::Closed(1006), now + 100, 0.0);
+        assert_eq!(m.lost(), Some(1_000));
+    }
+    m.on(Input::Hurry, 30_000, 0.0);
+    m.on(welcome("e", 10, false), 30_100, 0.0);
+    assert_eq!((m.lost(), m.is_paused(40_000)), (None, false));
+}
+
+#[test]
 fn too_many_connections_is_retried_slowly() {
     let mut m = Machine::default();
     m.on(Input::Start, 0, 0.0);

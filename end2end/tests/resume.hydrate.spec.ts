@@ -262,6 +262,13 @@ test("after ten minutes without a server the page still tries, and Retry now bri
   await server.kill();
   await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
   const retry = page.getByRole("button", { name: "Retry now" });
+  // What the badge says; a reader is told of each change.
+  await page.evaluate(() => {
+    const said = new Set<string>();
+    Object.assign(window, { said });
+    const badge = document.querySelector(".connection")!;
+    new MutationObserver(() => said.add(badge.textContent!)).observe(badge, { subtree: true, childList: true, characterData: true });
+  });
   let minutes = 0;
   for (; minutes < 10; minutes++) {
     const before = tries.length;
@@ -276,6 +283,8 @@ test("after ten minutes without a server the page still tries, and Retry now bri
     })
     .toBe(true);
   await expect(page.getByText(/next try in \d+ s/)).toBeVisible();
+  const said = await page.evaluate(() => [...(window as unknown as { said: Set<string> }).said]);
+  expect(said, "no try takes away since when updates are paused").toEqual([]);
   await server.start();
   await retry.click();
   await expect(page.locator("html")).toHaveAttribute("data-live", "open");

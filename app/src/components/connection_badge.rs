@@ -29,7 +29,8 @@ const LATE: &str = "The message broker is away: what is changed at other servers
 
 /// `link`: the state; `since`: the moment from which no change has come; `by`: how changes come when it is
 /// not by the usual way, as a word and as a sentence; `late`: what is changed at other servers comes a moment later. Quiet
-/// while all is well; said aloud, and with the time, once updates are missing.
+/// while all is well; said aloud, and with the time, once updates are missing. A try to get them back is not told apart:
+/// that would be said at each one.
 #[component]
 pub fn ConnectionBadge(
     #[prop(into)] link: Signal<Link>,
@@ -38,6 +39,10 @@ pub fn ConnectionBadge(
     #[prop(optional, into)] late: Signal<bool>,
 ) -> impl IntoView {
     let now = use_now();
+    let link = Memo::new(move |_| match link.get() {
+        Link::Connecting if since.get().is_some() => Link::Closed,
+        link => link,
+    });
     let by = move || by.get().filter(|_| link.get() == Link::Open);
     let late = move || late.get() && link.get() == Link::Open;
     let title = move || match (late(), by()) {
@@ -108,6 +113,19 @@ mod tests {
                 view! { <ConnectionBadge link late /> }.to_html()
             });
             assert_eq!(html.contains("up to a second late"), told, "{html}");
+        }
+    }
+
+    #[test]
+    fn while_it_is_tried_again_it_stays_told_since_when_updates_are_missing() {
+        let since = Timestamp::parse("2025-01-24T10:30:00Z").expect("a time");
+        for (since, told, other) in [(Some(since), "paused", "Connecting"), (None, "Connecting", "paused")] {
+            let html = Owner::new().with(|| {
+                provide_now();
+                let (link, since) = (Signal::stored(Link::Connecting), Signal::stored(since));
+                view! { <ConnectionBadge link since /> }.to_html()
+            });
+            assert!(html.contains(told) && !html.contains(other), "{html}");
         }
     }
 

@@ -243,7 +243,7 @@ fn Connection() -> impl IntoView {
     let late = Memo::new(move |_| status.get().late);
     let waiting = Memo::new(move |_| matches!(status.get().link, Link::Waiting { .. }));
     view! {
-        <div class="row flex-nowrap">
+        <div class="row flex-nowrap max-md:gap-1">
             <ConnectionBadge
                 link
                 since=Signal::derive(move || since.get())
@@ -255,11 +255,22 @@ fn Connection() -> impl IntoView {
                     .get()
                     .then(|| {
                         view! {
-                            <span class="meta num hidden md:inline">
-                                "next try in " {move || status.get().next_try} " s"
+                            // A phone has room for the number alone, beside a shorter button.
+                            <span class="meta num whitespace-nowrap" title="Until the next try" data-next-try="">
+                                <span class="hidden md:inline">"next try in "</span>
+                                {move || status.get().next_try}
+                                " s"
                             </span>
-                            <button type="button" class="button quiet" on:click=move |_| live.retry_now()>
-                                "Retry now"
+                            <button
+                                type="button"
+                                class="button quiet"
+                                aria-label="Retry now"
+                                on:click=move |_| live.retry_now()
+                            >
+                                <span>
+                                    "Retry"
+                                    <span class="hidden md:inline">" now"</span>
+                                </span>
                             </button>
                         }
                     })

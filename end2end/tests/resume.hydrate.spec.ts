@@ -9,6 +9,7 @@ import {
   firstWorkspace,
   live,
   long,
+  lost,
   more,
   openFirst,
   pick,
@@ -283,6 +284,13 @@ test("after ten minutes without a server the page still tries, and Retry now bri
     })
     .toBe(true);
   await expect(page.getByText(/next try in \d+ s/)).toBeVisible();
+  // Also on a phone, where nothing may stand out of the window.
+  const before = page.viewportSize()!;
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expect(page.locator("[data-next-try]")).toHaveText(/\d+ s/);
+  await expect(page.locator("[data-next-try]")).toBeVisible();
+  expect((await lost(page)).out).toEqual([]);
+  await page.setViewportSize(before);
   const said = await page.evaluate(() => [...(window as unknown as { said: Set<string> }).said]);
   expect(said, "no try takes away since when updates are paused").toEqual([]);
   await server.start();

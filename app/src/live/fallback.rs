@@ -130,16 +130,26 @@ pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
     });
 }
 
-/// Asks once what a tab that follows has missed.
-pub fn catch_up(live: Live, since: Option<Since>) {
+/// Asks what a tab that follows has missed, part after part.
+pub fn catch_up(live: Live, mut since: Option<Since>) {
     spawn_local(async move {
-        match ask(since.as_ref(), 0, None).await {
-            Ok(Answer { welcome, events, .. }) => {
-                let events = events.iter().filter_map(|event| wire::frame(event));
-                live.feed(Input::CaughtUp(Some([welcome].into_iter().chain(events).collect())));
+        let mut frames = vec![];
+        loop {
+            let answer = ask(since.as_ref(), 0, None).await;
+            match answer {
+                Ok(Answer { welcome, more, events, .. }) => {
+                    if let ServerFrame::Welcome { epoch, seq, .. } = &welcome {
+                        since = Some(Since { epoch: epoch.clone(), seq: *seq });
+                    }
+                    frames.push(welcome);
+                    frames.extend(events.iter().filter_map(|event| wire::frame(event)));
+                    if !more {
+                        break live.feed(Input::CaughtUp(Some(frames)));
+                    }
+                }
+                Err(401) => break live.signed_out(),
+                Err(_) => break live.feed(Input::CaughtUp(None)),
             }
-            Err(401) => live.signed_out(),
-            Err(_) => live.feed(Input::CaughtUp(None)),
         }
     });
 }
@@ -148,6 +158,8 @@ struct Answer {
     welcome: ServerFrame,
     /// What is changed at other servers comes late.
     late: bool,
+    /// There is more than these events.
+    more: bool,
     events: Vec<String>,
 }
 
@@ -171,9 +183,9 @@ impl Answer {
         };
         let events = of("events")?.dyn_into::<Array>()?;
         let events = events.iter().filter_map(|event| JSON::stringify(&event).ok()?.as_string()).collect();
-        // It is only there when it is so.
-        let late = of("late")?.as_bool().unwrap_or_default();
-        Ok(Self { welcome, late, events })
+        // These are only there when it is so.
+        let is = |field: &str| Ok::<_, JsValue>(of(field)?.as_bool().unwrap_or_default());
+        Ok(Self { welcome, late: is("late")?, more: is("more")?, events })
     }
 }
 

@@ -19,6 +19,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    task::Poll,
     time::Duration,
 };
 use tokio::{sync::broadcast, time::Instant};
@@ -31,9 +32,9 @@ fn epoch() -> Epoch {
     Epoch("first".into())
 }
 
-/// The events, and the seq below which nothing can be resumed.
+/// The events, the seq below which nothing can be resumed, and how often it was read.
 #[derive(Default)]
-struct Log(Mutex<Vec<LoggedEvent>>, AtomicU64);
+struct Log(Mutex<Vec<LoggedEvent>>, AtomicU64, AtomicU64);
 
 #[async_trait]
 impl EventLog for Log {
@@ -50,6 +51,7 @@ impl EventLog for Log {
     }
 
     async fn after(&self, _: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
+        self.2.fetch_add(1, Ordering::SeqCst);
         Ok(self.0.lock().unwrap().iter().filter(|e| e.seq > after).take(limit as usize).cloned().collect())
     }
 
@@ -138,15 +140,19 @@ async fn frames(connection: &mut Connection) -> Vec<ServerFrame> {
     }
 }
 
+fn seqs_of(frames: &[ServerFrame]) -> Vec<u64> {
+    let seq = |frame: &ServerFrame| match frame {
+        ServerFrame::Event(e) => Some(e.seq),
+        ServerFrame::Welcome { .. } | ServerFrame::Ping { .. } => None,
+    };
+    frames.iter().filter_map(seq).collect()
+}
+
 /// Reads until the event `until` has come; answers all seqs.
 async fn seqs_until(connection: &mut Connection, until: u64) -> Vec<u64> {
     let mut seqs = vec![];
     while seqs.last() != Some(&until) {
-        for frame in frames(connection).await {
-            if let ServerFrame::Event(e) = frame {
-                seqs.push(e.seq);
-            }
-        }
+        seqs.extend(seqs_of(&frames(connection).await));
     }
     seqs
 }
@@ -185,11 +191,68 @@ async fn a_returning_client_gets_what_it_missed_then_live() {
     let mut c = world.connect(Some(7)).await;
     let first = frames(&mut c).await;
     assert_eq!(first[0], ServerFrame::Welcome { epoch: epoch(), seq: 1_200, resumed: true });
-    assert_eq!(first.len(), 1 + 1_193);
+    let mut seqs = seqs_of(&first);
+    seqs.extend(seqs_until(&mut c, 1_200).await);
+    assert_eq!(seqs, (8..=1_200).collect::<Vec<_>>());
     for e in world.commit(2).await {
         world.tell(&e);
     }
     assert_eq!(seqs_until(&mut c, 1_202).await, [1_201, 1_202]);
+}
+
+#[tokio::test]
+async fn of_what_was_missed_no_more_is_read_than_the_transport_is_ready_for() {
+    let world = World::new(64);
+    world.commit(10_000).await;
+    let mut c = world.connect(Some(0)).await;
+    let mut seqs = seqs_of(&frames(&mut c).await);
+    assert!((1..=500).contains(&seqs.len()), "{}", seqs.len());
+    let read = || world.log.2.load(Ordering::SeqCst);
+    let before = read();
+    // New things happen while the client takes what it has.
+    for e in world.commit(3).await {
+        world.tell(&e);
+    }
+    for _ in 0..20 {
+        assert!(poll!(pin!(c.next_when(false))).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!((read(), c.is_behind()), (before, true));
+    while c.is_behind() {
+        let part = frames(&mut c).await;
+        assert!(part.len() <= 500, "{}", part.len());
+        seqs.extend(seqs_of(&part));
+    }
+    if seqs.last() != Some(&10_003) {
+        seqs.extend(seqs_until(&mut c, 10_003).await);
+    }
+    assert_eq!(seqs, (1..=10_003).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_is_still_behind_when_its_mailbox_overruns_or_the_log_is_cut_off_is_told_to_refetch() {
+    let world = World::new(2 * BOUND);
+    world.commit(2_000).await;
+    let (mut slow, mut steady) = (world.connect(Some(0)).await, world.connect(Some(2_000)).await);
+    frames(&mut slow).await;
+    frames(&mut steady).await;
+    let total = 2_000 + BOUND as u64 + 40;
+    for event in world.commit(BOUND + 40).await {
+        world.tell(&event);
+    }
+    seqs_until(&mut steady, total).await;
+    let welcome = |seq| ServerFrame::Welcome { epoch: epoch(), seq, resumed: false };
+    assert_eq!(frames(&mut slow).await, [welcome(total)]);
+    // And one that has come to 1,000 when all up to 1,500 is removed.
+    let mut slower = world.connect(Some(500)).await;
+    assert_eq!(seqs_of(&frames(&mut slower).await).last(), Some(&1_000));
+    world.log.1.store(1_500, Ordering::SeqCst);
+    assert_eq!(frames(&mut slower).await, [welcome(total)]);
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    for c in [&mut slow, &mut slower] {
+        assert_eq!(seqs_until(c, total + 1).await, [total + 1]);
+    }
 }
 
 #[tokio::test]
@@ -471,6 +534,49 @@ proptest! {
                 fickle_seen.extend(seqs_until(&mut fickle, total).await);
             }
             assert_eq!(fickle_seen, (1..=total).collect::<Vec<_>>());
+        });
+    }
+
+    /// What was missed comes in parts while new things happen, some of them untold; the client is cut off after any part.
+    #[test]
+    fn what_was_missed_comes_in_parts_each_event_once_and_in_order(
+        missed in 0..3_000usize,
+        turns in prop::collection::vec((0..40usize, any::<bool>(), any::<bool>()), 0..12),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let world = World::new(16);
+            world.commit(missed).await;
+            let mut total = missed as u64;
+            let mut seen: Vec<u64> = vec![];
+            let mut c = world.connect(Some(0)).await;
+            for (n, is_told, is_cut) in turns {
+                let events = world.commit(n).await;
+                total += n as u64;
+                for e in events.iter().filter(|_| is_told) {
+                    world.tell(e);
+                }
+                tokio::task::yield_now().await;
+                if is_cut {
+                    drop(c);
+                    c = world.connect(Some(seen.last().copied().unwrap_or(0))).await;
+                }
+                // One look: where there is nothing, the waiting is broken off.
+                if let Poll::Ready(next) = poll!(pin!(c.next()))
+                    && let Outgoing::Frames(part) = next.unwrap()
+                {
+                    let part: Vec<ServerFrame> =
+                        part.iter().map(|f| serde_json::from_slice(f).unwrap()).collect();
+                    seen.extend(seqs_of(&part));
+                }
+            }
+            let last = world.commit(1).await;
+            world.tell(&last[0]);
+            total += 1;
+            if seen.last() != Some(&total) {
+                seen.extend(seqs_until(&mut c, total).await);
+            }
+            assert_eq!(seen, (1..=total).collect::<Vec<_>>());
         });
     }
 }

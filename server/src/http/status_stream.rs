@@ -184,7 +184,7 @@ fn messages(epoch: &Epoch, frames: &[Bytes]) -> Bytes {
     out.freeze()
 }
 
-/// What changed after a place in the log.
+/// What changed after a place in the log; of what was missed at most 500 events.
 #[derive(Serialize, ToSchema)]
 #[allow(
     dead_code,
@@ -199,6 +199,9 @@ pub struct Changes {
     /// Only when so: what is changed at other servers comes up to a second late just now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
+    /// Only when so: there is more already. Ask again at once.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    more: bool,
     /// Event frames in order.
     #[schema(value_type = Vec<Object>)]
     events: Vec<serde_json::Value>,
@@ -276,8 +279,9 @@ pub async fn changes(
     let epoch = app.services().events.epoch();
     let mut body = BytesMut::new();
     let late = if app.services().hub.is_late() { "\"late\":true," } else { "" };
+    let more = if connection.is_behind() { "\"more\":true," } else { "" };
     let head = format!(
-        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},{late}\"events\":[",
+        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},{late}{more}\"events\":[",
         serde_json::Value::from(epoch.0)
     );
     body.put_slice(head.as_bytes());

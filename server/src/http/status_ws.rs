@@ -109,7 +109,7 @@ async fn serve(app: &AppState, link: &mut Link, who: Caller, token: &Token) -> E
         Err(ConnectError::Ended) => return SESSION_ENDED,
         Err(ConnectError::Store(e)) => return store_failed(&e),
     };
-    // The welcome is asked for apart: reading what was missed must not be broken off halfway.
+    // The welcome is asked for apart: it must not be broken off halfway.
     match connection.next().await {
         Ok(Outgoing::Frames(frames)) => link.queue(frames),
         // Looked at above, after the hub knew of this connection.
@@ -145,8 +145,7 @@ async fn carry(
         tokio::select! {
             progress = link.drive() => match progress {
                 Progress::Sent => {}
-                Progress::Heard(ClientFrame::Pong) => {}
-                Progress::Heard(ClientFrame::Hello { .. }) => return Ending::Foul("hello was said already"),
+                Progress::Heard(_) => return Ending::Foul("hello was said already"),
                 Progress::Ended(ending) => return ending,
             },
             frames = connection.next_when(idle) => match frames {
@@ -223,8 +222,26 @@ struct Link {
     rested: Instant,
     /// Something was written that may still sit in a buffer.
     dirty: bool,
-    /// When the client was last heard.
+    line: Line,
+    /// The client has said hello.
+    greeted: bool,
+    /// When the client last gave a sign of life.
     heard: Instant,
+}
+
+/// Whether the client takes what it is sent. As long as there is room on the line the system takes it, which says nothing
+/// of anybody; on one that is full, only a client that takes something makes room. A slow one does not come to the ping
+/// behind all that waits for it, and is there all the same.
+#[derive(Debug, Default)]
+struct Line {
+    is_full: bool,
+}
+
+impl Line {
+    /// It took something; whether that is a sign of life.
+    fn took(&mut self) -> bool {
+        std::mem::take(&mut self.is_full)
+    }
 }
 
 enum Progress {
@@ -237,7 +254,16 @@ enum Progress {
 impl Link {
     fn new(socket: WebSocket) -> Self {
         let now = Instant::now();
-        Self { socket, outbox: VecDeque::new(), gather: None, rested: now, dirty: false, heard: now }
+        Self {
+            socket,
+            outbox: VecDeque::new(),
+            gather: None,
+            rested: now,
+            dirty: false,
+            line: Line::default(),
+            greeted: false,
+            heard: now,
+        }
     }
 
     fn queue(&mut self, frames: Vec<Bytes>) {
@@ -260,6 +286,7 @@ impl Link {
             match self.drive().await {
                 Progress::Heard(ClientFrame::Hello { epoch, last_seq, gather_ms }) => {
                     self.gather = gather_ms.map(|ms| Duration::from_millis(ms.min(MAX_GATHER_MS)));
+                    self.greeted = true;
                     return Ok(Resume { epoch, last_seq });
                 }
                 Progress::Heard(ClientFrame::Pong) => {
@@ -281,9 +308,15 @@ impl Link {
                 let mut socket = Pin::new(&mut self.socket);
                 while !self.outbox.is_empty() {
                     match socket.as_mut().poll_ready(cx) {
-                        Poll::Pending => return Poll::Pending,
+                        Poll::Pending => {
+                            self.line.is_full = true;
+                            return Poll::Pending;
+                        }
                         Poll::Ready(Err(_)) => return Poll::Ready(Turn::Broken),
                         Poll::Ready(Ok(())) => {}
+                    }
+                    if self.line.took() {
+                        self.heard = Instant::now();
                     }
                     let Some(frame) = self.outbox.pop_front() else { break };
                     // Frames are JSON that we made; one that is not text is not worth a socket.
@@ -297,9 +330,15 @@ impl Link {
                     return Poll::Pending;
                 }
                 match socket.poll_flush(cx) {
-                    Poll::Pending => Poll::Pending,
+                    Poll::Pending => {
+                        self.line.is_full = true;
+                        Poll::Pending
+                    }
                     Poll::Ready(Err(_)) => Poll::Ready(Turn::Broken),
                     Poll::Ready(Ok(())) => {
+                        if self.line.took() {
+                            self.heard = Instant::now();
+                        }
                         self.dirty = false;
                         Poll::Ready(Turn::Flushed)
                     }
@@ -314,12 +353,12 @@ impl Link {
             };
             self.heard = Instant::now();
             match message {
-                Message::Text(text) => {
-                    return match serde_json::from_str(&text) {
-                        Ok(frame) => Progress::Heard(frame),
-                        Err(_) => Progress::Ended(Ending::Foul("this is no frame of the protocol")),
-                    };
-                }
+                Message::Text(text) => match serde_json::from_str(&text) {
+                    // It was heard, and that is all: no reading of the log is broken off for it.
+                    Ok(ClientFrame::Pong) if self.greeted => {}
+                    Ok(frame) => return Progress::Heard(frame),
+                    Err(_) => return Progress::Ended(Ending::Foul("this is no frame of the protocol")),
+                },
                 Message::Binary(_) => {
                     return Progress::Ended(Ending::Foul("frames are text"));
                 }
@@ -375,6 +414,15 @@ fn ending_of(e: &axum::Error) -> Ending {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_from_a_line_that_was_full_what_is_taken_is_a_sign_of_life() {
+        let mut line = Line::default();
+        assert!(!line.took(), "the system took it");
+        line.is_full = true;
+        assert!(line.took(), "somebody made room");
+        assert!(!line.took());
+    }
 
     #[test]
     fn gathered_frames_are_lines_and_no_message_is_too_long() {

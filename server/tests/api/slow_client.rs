@@ -188,3 +188,48 @@ async fn an_event_stream_that_is_not_read_is_told_to_refetch_and_goes_on() {
     let seqs: Vec<u64> = after.iter().map(|e| e["seq"].as_u64().expect("a seq")).collect();
     assert!(seqs.windows(2).all(|w| w[0] + 1 == w[1]), "nothing is left out any more: {seqs:?}");
 }
+
+#[tokio::test]
+async fn what_was_missed_comes_in_parts_by_every_way_and_whole() {
+    let server = Server::start().await;
+    let scans = Scans::new(&server).await;
+    let epoch = scans.ada.read("/api/status/changes").await["epoch"].as_str().expect("text").to_owned();
+    for n in 0..3 {
+        scans.add(&format!("many {n}"), 400).await;
+    }
+    let head = scans.head().await;
+    let seqs =
+        |events: &[Value]| -> Vec<u64> { events.iter().map(|e| e["seq"].as_u64().expect("a seq")).collect() };
+    let all: Vec<u64> = (1..=head).collect();
+
+    // A long poll answers a part, and where the next one begins.
+    let (mut after, mut polled, mut parts) = (0, vec![], 0);
+    loop {
+        let path = format!("/api/status/changes?epoch={epoch}&after={after}&wait=25");
+        let part = scans.ada.read(&path).await;
+        let events = seqs(part["events"].as_array().expect("events"));
+        assert!((1..=500).contains(&events.len()), "{}", events.len());
+        assert_eq!((&part["resumed"], part["seq"].as_u64()), (&json!(true), events.last().copied()));
+        after = part["seq"].as_u64().expect("a seq");
+        polled.extend(events);
+        parts += 1;
+        if part.get("more").is_none() {
+            break;
+        }
+    }
+    assert_eq!(polled, (1..=after).collect::<Vec<_>>());
+    assert!(parts > 2 && after >= head, "{parts} up to {after} of {head}");
+
+    let mut socket = scans.ada.socket().await;
+    assert_eq!(socket.hello(json!(epoch), json!(0)).await["resumed"], true);
+    assert_eq!(seqs(&socket.events_until(|e| e["seq"] == json!(head)).await), all);
+
+    let path = format!("/api/status/events?epoch={epoch}&after=0");
+    let mut events = crate::stream::Events::open(&scans.ada, &path, None).await;
+    events.next().await.expect("the welcome");
+    let mut told = vec![];
+    while told.last() != Some(&head) {
+        told.push(events.next().await.expect("an event").1["seq"].as_u64().expect("a seq"));
+    }
+    assert_eq!(told, all);
+}

@@ -22,7 +22,7 @@ use tokio::{
 pub const MAX_CONNECTIONS: usize = 64;
 /// By then the answer with the new token is with its browser, which comes back with it.
 const RENEWAL_TAKES: Duration = Duration::from_millis(400);
-/// Events read from the log at once.
+/// Events read from the log at once, and handed out of what a client missed.
 const PAGE: u32 = 500;
 /// How often it is looked at whether the bus reaches the others.
 const BUS_LOOK: Duration = Duration::from_millis(500);
@@ -264,6 +264,7 @@ impl Hub {
             mailbox,
             start: None,
             sent: 0,
+            until: 0,
             ends_at: None,
         };
         if self.closing.load(Ordering::SeqCst) {
@@ -455,6 +456,9 @@ pub struct Connection {
     start: Option<Start>,
     /// Seq of the last frame that was handed out.
     sent: u64,
+    /// What was missed reaches up to there. As long as `sent` has not come so far, the log is read on, a page whenever the
+    /// transport is ready for more, and what happens meanwhile waits in the mailbox.
+    until: u64,
     /// When what opened it runs out.
     ends_at: Option<Instant>,
 }
@@ -466,7 +470,12 @@ impl Connection {
         self.ends_at = Instant::now().checked_add(time);
     }
 
-    /// The next frames; waits until there are some.
+    /// Whether there is more of what was missed than was handed out yet.
+    pub fn is_behind(&self) -> bool {
+        self.sent < self.until
+    }
+
+    /// The next frames; waits until there are some. The first call must not be broken off, every later one may be.
     ///
     /// # Errors
     /// When the log cannot be read; the transport closes, and the client resumes.
@@ -499,7 +508,7 @@ impl Connection {
                     return Ok(Outgoing::Frames(vec![self.hub.ping()]));
                 }
                 if let Some(seq) = state.overrun.take_if(|_| ready) {
-                    self.sent = seq;
+                    (self.sent, self.until) = (seq, seq);
                     let epoch = self.hub.log.epoch();
                     return Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome {
                         epoch,
@@ -507,7 +516,8 @@ impl Connection {
                         resumed: false,
                     })]));
                 }
-                let mut events = state.queue.take(if ready { BURST } else { 0 });
+                let is_behind = self.sent < self.until;
+                let mut events = state.queue.take(if ready && !is_behind { BURST } else { 0 });
                 events.retain(|e| e.seq > self.sent);
                 if let Some(last) = events.last() {
                     self.sent = last.seq;
@@ -516,6 +526,13 @@ impl Connection {
                 if !frames.is_empty() {
                     return Ok(Outgoing::Frames(frames));
                 }
+            }
+            if ready && self.is_behind() {
+                let frames = self.missed().await?;
+                if !frames.is_empty() {
+                    return Ok(Outgoing::Frames(frames));
+                }
+                continue;
             }
             // A permit is kept when the wake-up came between the look and this line.
             match self.ends_at {
@@ -536,16 +553,30 @@ impl Connection {
             }
             Start::Resumed { epoch, after, until } => {
                 let mut frames = vec![encode(&ServerFrame::Welcome { epoch, seq: until, resumed: true })];
-                self.sent = after;
-                while self.sent < until {
-                    let missed = self.hub.log.after(self.room.user, self.sent, PAGE).await?;
-                    let Some(last) = missed.last() else { break };
-                    self.sent = last.seq;
-                    frames.extend(missed.into_iter().map(|e| e.frame));
+                (self.sent, self.until) = (after, until);
+                if self.is_behind() {
+                    frames.extend(self.missed().await?);
                 }
                 Ok(Outgoing::Frames(frames))
             }
         }
+    }
+
+    /// The next page of what was missed. Nothing is noted before it is there, so this may be broken off.
+    async fn missed(&mut self) -> Result<Vec<Bytes>, StoreError> {
+        let missed = self.hub.log.after(self.room.user, self.sent, PAGE).await?;
+        // A slow client takes its time, and what it has not come to may be removed meanwhile.
+        if self.hub.log.floor(self.room.user).await? > self.sent {
+            self.sent = self.until;
+            let epoch = self.hub.log.epoch();
+            return Ok(vec![encode(&ServerFrame::Welcome { epoch, seq: self.until, resumed: false })]);
+        }
+        match missed.last() {
+            Some(last) => self.sent = last.seq,
+            // What was told of and is not there comes by the mailbox, if ever.
+            None => self.until = self.sent,
+        }
+        Ok(missed.into_iter().map(|e| e.frame).collect())
     }
 }
 

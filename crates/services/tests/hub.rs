@@ -5,7 +5,8 @@
 
 use async_trait::async_trait;
 use domain::{
-    ApiKeyId, Epoch, Event, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted,
+    ApiKeyId, Epoch, Event, EventFrame, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId,
+    event::WorkspaceDeleted,
 };
 use futures::poll;
 use proptest::prelude::*;
@@ -365,6 +366,29 @@ async fn an_ended_session_ends_its_streams_and_no_others() {
     let new = world.commit(1).await;
     world.tell(&new[0]);
     assert_eq!(seqs_until(&mut theirs, 1).await, [1]);
+}
+
+#[tokio::test]
+async fn the_farewell_of_a_session_leads_nobody_past_what_did_not_arrive() {
+    let world = World::new(64);
+    world.commit(3).await;
+    let at = Timestamp::from_micros(7);
+    let said = |c: &Connection| -> Option<ServerFrame> {
+        c.farewell(at).map(|frame| serde_json::from_slice(&frame).unwrap())
+    };
+    let farewell = |seq| {
+        let event = Event::SessionEnded { session_id: SESSION };
+        Some(ServerFrame::Event(EventFrame { seq, at, event }))
+    };
+    let mut c = world.connect(Some(1)).await;
+    frames(&mut c).await;
+    assert!(poll!(pin!(c.next_when(false))).is_pending());
+    assert_eq!(said(&c), farewell(1), "the transport has 2 and 3 still to send");
+    assert!(poll!(pin!(c.next())).is_pending());
+    assert_eq!(said(&c), farewell(3));
+    let key = Opener::Key(ApiKeyId::new(Uuid::from_u128(4)));
+    let of_key = world.hub.connect(USER, key, Resume::default()).await.unwrap();
+    assert_eq!(said(&of_key), None);
 }
 
 #[tokio::test]

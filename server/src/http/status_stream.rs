@@ -133,10 +133,13 @@ async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
         tokio::select! {
             outgoing = stream.connection.next() => match outgoing {
                 Ok(Outgoing::Frames(frames)) => break messages(&stream.epoch, &frames),
-                Ok(Outgoing::Unsure) => if !stream.may_go_on().await {
-                    return None;
+                Ok(Outgoing::Unsure) => match stream.standing().await {
+                    Standing::Good => {}
+                    Standing::Renewed => return None,
+                    Standing::Ended => return stream.farewell(),
                 },
-                Ok(Outgoing::SessionEnded | Outgoing::GoingAway) => return None,
+                Ok(Outgoing::SessionEnded) => return stream.farewell(),
+                Ok(Outgoing::GoingAway) => return None,
                 Err(e) => {
                     tracing::warn!(error = format!("{e:?}"), "a live stream could not read the log");
                     return None;
@@ -144,8 +147,10 @@ async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
             },
             () = sleep_until(stream.next_ping) => {
                 stream.next_ping = Instant::now() + PING;
-                if !stream.may_go_on().await {
-                    return None;
+                match stream.standing().await {
+                    Standing::Good => {}
+                    Standing::Renewed => return None,
+                    Standing::Ended => return stream.farewell(),
                 }
                 break messages(&stream.epoch, &[stream.app.services().hub.ping()]);
             }
@@ -155,17 +160,31 @@ async fn step(state: Step) -> Option<(Result<Bytes, Infallible>, Step)> {
 }
 
 impl Stream {
-    async fn may_go_on(&self) -> bool {
+    /// How the session stands. Of one that was renewed the browser opens the stream again, with its new token.
+    async fn standing(&self) -> Standing {
         match self.app.services().standing(&self.who, &self.token.0).await {
-            Ok(Standing::Good) => true,
-            // The browser opens the stream again, with its new token if there is one.
-            Ok(Standing::Renewed | Standing::Ended) => false,
+            Ok(standing) => standing,
             Err(e) => {
                 tracing::warn!(error = %e, "a session could not be looked up");
-                true
+                Standing::Good
             }
         }
     }
+
+    /// The last piece of a stream whose session ended; nothing follows it. It has no id, since nothing goes on from it.
+    fn farewell(&self) -> Option<(Result<Bytes, Infallible>, Step)> {
+        let frame = self.connection.farewell(self.app.services().clock.now())?;
+        let mut last = BytesMut::new();
+        put_message(&mut last, &frame);
+        Some((Ok(last.freeze()), None))
+    }
+}
+
+/// A message without an id. One line: JSON escapes its line ends.
+fn put_message(out: &mut BytesMut, frame: &[u8]) {
+    out.put_slice(b"data: ");
+    out.put_slice(frame);
+    out.put_slice(b"\n\n");
 }
 
 /// Frames as messages. A welcome that announces missed events has no id: a client that is cut off right after it must
@@ -176,10 +195,7 @@ fn messages(epoch: &Epoch, frames: &[Bytes]) -> Bytes {
         if let Some(peek) = peek(frame).filter(|p| p.kind == "event" || !p.resumed) {
             out.put_slice(format!("id: {epoch}.{}\n", peek.seq).as_bytes());
         }
-        out.put_slice(b"data: ");
-        // One line: JSON escapes its line ends.
-        out.put_slice(frame);
-        out.put_slice(b"\n\n");
+        put_message(&mut out, frame);
     }
     out.freeze()
 }

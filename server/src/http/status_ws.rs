@@ -109,16 +109,11 @@ async fn serve(app: &AppState, link: &mut Link, who: Caller, token: &Token) -> E
         Err(ConnectError::Ended) => return SESSION_ENDED,
         Err(ConnectError::Store(e)) => return store_failed(&e),
     };
-    // The welcome is asked for apart: it must not be broken off halfway.
-    match connection.next().await {
-        Ok(Outgoing::Frames(frames)) => link.queue(frames),
-        // Looked at above, after the hub knew of this connection.
-        Ok(Outgoing::Unsure) => {}
-        Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
-        Ok(Outgoing::GoingAway) => return GOING_AWAY,
-        Err(e) => return store_failed(&e),
+    let ending = carry(app, link, &mut connection, &who, token).await;
+    if ending == SESSION_ENDED {
+        link.farewell = connection.farewell(app.services().clock.now());
     }
-    carry(app, link, &mut connection, &who, token).await
+    ending
 }
 
 /// The client comes back and resumes where it was.
@@ -135,6 +130,15 @@ async fn carry(
     who: &Caller,
     token: &Token,
 ) -> Ending {
+    // The welcome is asked for apart: it must not be broken off halfway.
+    match connection.next().await {
+        Ok(Outgoing::Frames(frames)) => link.queue(frames),
+        // Looked at when the stream was opened, after the hub knew of this connection.
+        Ok(Outgoing::Unsure) => {}
+        Ok(Outgoing::SessionEnded) => return SESSION_ENDED,
+        Ok(Outgoing::GoingAway) => return GOING_AWAY,
+        Err(e) => return store_failed(&e),
+    }
     let mut next_ping = Instant::now() + PING;
     loop {
         // While frames still wait for the client, no more are taken: they wait in the hub, which conflates them.
@@ -227,6 +231,8 @@ struct Link {
     greeted: bool,
     /// When the client last gave a sign of life.
     heard: Instant,
+    /// Said before the link is closed, in the place of all that still waits.
+    farewell: Option<Bytes>,
 }
 
 /// Whether the client takes what it is sent. As long as there is room on the line the system takes it, which says nothing
@@ -263,6 +269,7 @@ impl Link {
             line: Line::default(),
             greeted: false,
             heard: now,
+            farewell: None,
         }
     }
 
@@ -378,6 +385,11 @@ impl Link {
             Ending::Gone => return,
         };
         let goodbye = async {
+            if let Some(text) = self.farewell.take().and_then(|frame| Utf8Bytes::try_from(frame).ok())
+                && self.socket.send(Message::Text(text)).await.is_err()
+            {
+                return;
+            }
             let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
             if self.socket.send(Message::Close(Some(frame))).await.is_err() {
                 return;

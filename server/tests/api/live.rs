@@ -216,8 +216,11 @@ async fn signing_out_ends_the_sockets_of_that_session_alone() {
     let (mut ended, mut kept) = (first.socket().await, second.socket().await);
     ended.hello(Value::Null, Value::Null).await;
     kept.hello(Value::Null, Value::Null).await;
+    let session = crate::sessions::own_id(&first).await;
     let began = Instant::now();
     first.send(first.request("POST", "/api/auth/logout")).await;
+    let told = ended.events_until(|e| e["event"] == "session_ended").await;
+    assert_eq!(told.last().expect("an event")["data"], json!({ "session_id": session }));
     assert_eq!(ended.close_code().await, 4401);
     assert!(began.elapsed().as_secs_f64() < 1.0, "{:?}", began.elapsed());
     second.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;

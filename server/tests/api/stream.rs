@@ -91,7 +91,15 @@ async fn signing_out_ends_the_event_stream_and_a_long_poll() {
         String::from_utf8(client.get("/metrics").await.body).expect("text").contains("live_connections 2")
     };
     crate::common::eventually("both are open", async || connections().await.then_some(())).await;
+    let session = crate::sessions::own_id(&client).await;
     client.send(client.request("POST", "/api/auth/logout")).await;
+    // Its last message says why, and has no id: nothing goes on from it.
+    let (id, last) = events.next().await.expect("the last message");
+    assert_eq!(
+        (id, &last["event"], &last["data"]),
+        (None, &json!("session_ended"), &json!({ "session_id": session }))
+    );
+    assert_eq!(last["seq"], place["seq"], "and no event is passed over");
     assert!(events.next().await.is_none(), "the stream ends");
     poll.await.expect("an answer").problem(401, "unauthorized");
 }

@@ -4,7 +4,7 @@
 use super::queue::Queue;
 use crate::ports::{Bus, EventLog, LoggedEvent, Signal, StoreError};
 use bytes::Bytes;
-use domain::{ApiKeyId, Epoch, ServerFrame, SessionId, UserId};
+use domain::{ApiKeyId, Epoch, Event, EventFrame, ServerFrame, SessionId, Timestamp, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -83,7 +83,7 @@ pub enum ConnectError {
 pub enum Outgoing {
     /// Whole frames, to be sent in this order. The first ever begins with the welcome.
     Frames(Vec<Bytes>),
-    /// Close with 4401.
+    /// Say the farewell, and close with 4401.
     SessionEnded,
     /// Close with 1001.
     GoingAway,
@@ -265,6 +265,7 @@ impl Hub {
             start: None,
             sent: 0,
             until: 0,
+            written: 0,
             ends_at: None,
         };
         if self.closing.load(Ordering::SeqCst) {
@@ -459,6 +460,8 @@ pub struct Connection {
     /// What was missed reaches up to there. As long as `sent` has not come so far, the log is read on, a page whenever the
     /// transport is ready for more, and what happens meanwhile waits in the mailbox.
     until: u64,
+    /// Seq of the last frame that the transport had surely sent.
+    written: u64,
     /// When what opened it runs out.
     ends_at: Option<Instant>,
 }
@@ -489,6 +492,9 @@ impl Connection {
     /// # Errors
     /// As above.
     pub async fn next_when(&mut self, ready: bool) -> Result<Outgoing, StoreError> {
+        if ready {
+            self.written = self.sent;
+        }
         if ready && let Some(start) = self.start.take() {
             return self.begin(start).await;
         }
@@ -545,15 +551,22 @@ impl Connection {
         }
     }
 
+    /// The last word to a stream whose session ended; one that a key opened has none. It stands in no log, so its seq is that
+    /// of an event which came before: who takes it for the place to go on from passes over nothing.
+    pub fn farewell(&self, at: Timestamp) -> Option<Bytes> {
+        let event = Event::SessionEnded { session_id: self.mailbox.opener.session()? };
+        Some(encode(&ServerFrame::Event(EventFrame { seq: self.written, at, event })))
+    }
+
     async fn begin(&mut self, start: Start) -> Result<Outgoing, StoreError> {
         match start {
             Start::Fresh { epoch, seq } => {
-                self.sent = seq;
+                (self.sent, self.written) = (seq, seq);
                 Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome { epoch, seq, resumed: false })]))
             }
             Start::Resumed { epoch, after, until } => {
                 let mut frames = vec![encode(&ServerFrame::Welcome { epoch, seq: until, resumed: true })];
-                (self.sent, self.until) = (after, until);
+                (self.sent, self.written, self.until) = (after, after, until);
                 if self.is_behind() {
                     frames.extend(self.missed().await?);
                 }

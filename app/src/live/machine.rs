@@ -323,7 +323,7 @@ impl Machine {
 
     fn hello(&self) -> ClientFrame {
         let (epoch, last_seq) = self.since.clone().map(|s| (s.epoch, s.seq)).unzip();
-        ClientFrame::Hello { epoch, last_seq, gather_ms: Some(GATHER) }
+        ClientFrame::Hello { epoch, last_seq, gather_ms: Some(GATHER), user_id: None }
     }
 
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {

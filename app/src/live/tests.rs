@@ -29,7 +29,7 @@ fn event(seq: u64) -> Input {
 
 fn hello(epoch: &str, seq: u64) -> Vec<Action> {
     let (epoch, last_seq) = (Some(Epoch(epoch.into())), Some(seq));
-    vec![Action::Send(ClientFrame::Hello { epoch, last_seq, gather_ms: Some(16) })]
+    vec![Action::Send(ClientFrame::Hello { epoch, last_seq, gather_ms: Some(16), user_id: None })]
 }
 
 fn connects(actions: &[Action]) -> bool {

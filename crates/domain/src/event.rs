@@ -286,6 +286,9 @@ pub enum ClientFrame {
         /// each is a message of its own, and comes at once.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gather_ms: Option<u64>,
+        /// Whose stream is meant. It is always that of whoever opened the link; who names another person is refused.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        user_id: Option<String>,
     },
     Pong,
 }
@@ -324,7 +327,7 @@ mod tests {
     fn frames_look_as_the_protocol_says() {
         let hello: ClientFrame =
             serde_json::from_str(r#"{"type":"hello","epoch":null,"last_seq":null}"#).unwrap();
-        assert_eq!(hello, ClientFrame::Hello { epoch: None, last_seq: None, gather_ms: None });
+        assert_eq!(hello, ClientFrame::Hello { epoch: None, last_seq: None, gather_ms: None, user_id: None });
         let welcome = ServerFrame::Welcome { epoch: Epoch("e1".into()), seq: 1050, resumed: true };
         assert_eq!(
             serde_json::to_string(&welcome).unwrap(),

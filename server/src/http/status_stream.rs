@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use domain::{Epoch, Problem, event::PING_SECONDS};
+use domain::{Epoch, Problem, UserId, event::PING_SECONDS};
 use futures::stream;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,19 @@ use utoipa::ToSchema;
 const PING: Duration = Duration::from_secs(PING_SECONDS);
 /// Longest that a long poll waits, in seconds.
 const MAX_WAIT: u32 = 25;
+
+/// Whether the stream of another person is asked for. Whose it is, the session or the key says alone.
+pub(super) fn is_anothers(asked: Option<&str>, who: &Caller) -> bool {
+    asked.is_some_and(|id| id != "me" && id.parse::<UserId>().ok() != Some(who.user.id))
+}
+
+fn refuse_anothers(params: &Params, who: &Caller) -> ApiResult<()> {
+    if !is_anothers(params.text("user_id"), who) {
+        return Ok(());
+    }
+    tracing::info!(user_id = %who.user.id, "refused a live stream of somebody else");
+    Err(ApiError::new(403, "foreign_stream", "A stream is that of whoever opens it; leave `user_id` out."))
+}
 
 /// Where the client left off, from `?epoch=&after=`. One without the other says nothing.
 fn place(params: &Params) -> ApiResult<Resume> {
@@ -95,6 +108,7 @@ pub async fn events(
     headers: HeaderMap,
     params: Params,
 ) -> ApiResult<Response> {
+    refuse_anothers(&params, &who)?;
     let resume = match last_event_id(&headers) {
         Some(resume) => resume,
         None => place(&params)?,
@@ -259,6 +273,7 @@ pub async fn changes(
     Extension(token): Extension<Token>,
     mut params: Params,
 ) -> ApiResult<Response> {
+    refuse_anothers(&params, &who)?;
     let resume = place(&params)?;
     let wait = params.number("wait", 0, MAX_WAIT).unwrap_or(0);
     params.check()?;

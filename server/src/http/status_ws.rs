@@ -2,7 +2,7 @@
 //!
 //! What a client may do is little: say hello once, then pong. Everything else ends the link with a code that says why.
 
-use super::{AppState, problem::ApiError, session::Token};
+use super::{AppState, extract::Params, problem::ApiError, session::Token, status_stream::is_anothers};
 use axum::{
     extract::{
         Extension, State, WebSocketUpgrade,
@@ -46,12 +46,14 @@ pub async fn socket(
     State(app): State<AppState>,
     who: Option<Extension<Caller>>,
     token: Option<Extension<Token>>,
+    params: Params,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
         return ApiError::new(426, "upgrade_required", "This address speaks WebSocket only.").into_response();
     };
     let asked = who.zip(token).map(|(Extension(who), Extension(token))| (who, token));
+    let is_anothers = asked.as_ref().is_some_and(|(who, _)| is_anothers(params.text("user_id"), who));
     let sockets = app.0.sockets.clone();
     let counted = sockets.token();
     upgrade
@@ -65,7 +67,8 @@ pub async fn socket(
             let ending = match asked {
                 Some((who, token)) => {
                     let user_id = who.user.id;
-                    let ending = serve(&app, &mut link, who, &token).await;
+                    let ending =
+                        if is_anothers { ANOTHERS } else { serve(&app, &mut link, who, &token).await };
                     if let Ending::Foul(reason) = ending {
                         tracing::info!(%user_id, reason, "cut off a client that broke the protocol of the live stream");
                     }
@@ -91,11 +94,12 @@ const GOING_AWAY: Ending = Ending::Close(close::GOING_AWAY, "the server is going
 /// The session has a new token. Its own browser holds that by now and comes back with it at once; whoever only copied
 /// the old one does not.
 const RENEWED: Ending = Ending::Close(close::GOING_AWAY, "the session was renewed");
+const ANOTHERS: Ending = Ending::Foul("asked for the stream of somebody else");
 const SESSION_ENDED: Ending = Ending::Close(close::SESSION_ENDED, "the session ended");
 
 async fn serve(app: &AppState, link: &mut Link, who: Caller, token: &Token) -> Ending {
     let resume = tokio::select! {
-        hello = timeout(HELLO, link.hello()) => match hello {
+        hello = timeout(HELLO, link.hello(&who)) => match hello {
             Ok(Ok(resume)) => resume,
             Ok(Err(ending)) => return ending,
             Err(_) => return Ending::Close(close::HELLO_TIMEOUT, "no hello came"),
@@ -288,10 +292,13 @@ impl Link {
     }
 
     /// The first frame, which has to be a hello.
-    async fn hello(&mut self) -> Result<Resume, Ending> {
+    async fn hello(&mut self, who: &Caller) -> Result<Resume, Ending> {
         loop {
             match self.drive().await {
-                Progress::Heard(ClientFrame::Hello { epoch, last_seq, gather_ms }) => {
+                Progress::Heard(ClientFrame::Hello { epoch, last_seq, gather_ms, user_id }) => {
+                    if is_anothers(user_id.as_deref(), who) {
+                        return Err(ANOTHERS);
+                    }
                     self.gather = gather_ms.map(|ms| Duration::from_millis(ms.min(MAX_GATHER_MS)));
                     self.greeted = true;
                     return Ok(Resume { epoch, last_seq });

@@ -261,6 +261,13 @@ async fn what_is_not_of_the_protocol_ends_the_link() {
     closes_with(&client, 1008, async |s| s.send(json!({ "type": "subscribe", "user": "bob" })).await).await;
     closes_with(&client, 1008, async |s| s.send(json!({ "type": "pong" })).await).await;
     closes_with(&client, 1008, async |s| s.send_binary(vec![1, 2, 3]).await).await;
+    let others = server.user("eve").await.read("/api/auth/me").await["id"].clone();
+    closes_with(&client, 1008, async |s| {
+        s.send(json!({ "type": "hello", "epoch": null, "last_seq": null, "user_id": others })).await;
+    })
+    .await;
+    let query = format!("?user_id={}", others.as_str().expect("an id"));
+    assert_eq!(client.socket_asking(&query).await.close_code().await, 1008);
     closes_with(&client, 1008, async |s| {
         s.hello(Value::Null, Value::Null).await;
         s.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
@@ -280,12 +287,38 @@ async fn what_is_not_of_the_protocol_ends_the_link() {
         "this is no frame of the protocol",
         "say hello first",
         "frames are text",
+        "asked for the stream of somebody else",
+        "asked for the stream of somebody else",
         "hello was said already",
     ];
     assert_eq!(told.len(), reasons.len(), "{log}");
     for (line, reason) in told.iter().zip(reasons) {
         assert!(line.contains("INFO") && line.contains(reason), "{line} for {reason}");
         assert!(!line.contains("bob") && !line.contains("subscribe"), "{line}");
+        assert!(!line.contains(others.as_str().expect("an id")), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn who_asks_for_a_stream_by_name_gets_no_other_than_its_own() {
+    let server = Server::start().await;
+    let (client, eve) = (server.user("ada").await, server.user("eve").await);
+    let id = async |of: &Client| of.read("/api/auth/me").await["id"].as_str().expect("an id").to_owned();
+    let (own, others) = (id(&client).await, id(&eve).await);
+    for path in ["/api/status/changes", "/api/status/events"] {
+        for asked in [others.as_str(), "eve"] {
+            client.get(&format!("{path}?user_id={asked}")).await.problem(403, "foreign_stream");
+        }
+    }
+    let log = server.log();
+    let told = log.lines().filter(|l| l.contains("refused a live stream of somebody else"));
+    assert_eq!(told.filter(|l| l.contains(&own) && !l.contains(&others)).count(), 4, "{log}");
+    // One's own name does no harm.
+    for asked in [own.as_str(), "me"] {
+        client.read(&format!("/api/status/changes?user_id={asked}")).await;
+        let mut socket = client.socket_asking(&format!("?user_id={asked}")).await;
+        socket.send(json!({ "type": "hello", "epoch": null, "last_seq": null, "user_id": asked })).await;
+        assert_eq!(socket.frame().await["type"], "welcome");
     }
 }
 

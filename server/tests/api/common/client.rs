@@ -206,7 +206,14 @@ impl Client {
     /// The same over a line that takes little at a time, so that a client which does not read is soon full.
     pub async fn narrow_socket(&self) -> Socket {
         let stream = self.narrow_line().await;
-        self.socket_over(stream, &[("origin", &self.base)]).await.expect("the upgrade")
+        self.socket_over(stream, "", &[("origin", &self.base)]).await.expect("the upgrade")
+    }
+
+    /// The same with such a query in its address.
+    pub async fn socket_asking(&self, query: &str) -> Socket {
+        let host = self.base.trim_start_matches("http://");
+        let stream = TcpStream::connect(host).await.expect("a connection");
+        self.socket_over(stream, query, &[("origin", &self.base)]).await.expect("the upgrade")
     }
 
     pub async fn narrow_line(&self) -> TcpStream {
@@ -219,16 +226,18 @@ impl Client {
     pub async fn socket_with(&self, headers: &[(&'static str, &str)]) -> Result<Socket, tungstenite::Error> {
         let host = self.base.trim_start_matches("http://");
         let stream = TcpStream::connect(host).await.expect("a connection");
-        self.socket_over(stream, headers).await
+        self.socket_over(stream, "", headers).await
     }
 
     async fn socket_over(
         &self,
         stream: TcpStream,
+        query: &str,
         headers: &[(&'static str, &str)],
     ) -> Result<Socket, tungstenite::Error> {
         let host = self.base.trim_start_matches("http://");
-        let mut request = format!("ws://{host}/api/status/ws").into_client_request().expect("a request");
+        let mut request =
+            format!("ws://{host}/api/status/ws{query}").into_client_request().expect("a request");
         if let Some(cookie) = &self.cookie {
             request.headers_mut().insert("cookie", HeaderValue::from_str(cookie).expect("a header"));
         }

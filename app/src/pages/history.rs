@@ -11,7 +11,7 @@ use crate::{
     view,
     wire::{FromJson, Wire, page_data},
 };
-use domain::{DocumentId, WorkspaceId, resource::Page};
+use domain::{DocumentId, WorkspaceId, event::FileProgress, resource::Page};
 use leptos::{leptos_dom::helpers::TimeoutHandle, prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,8 @@ use std::time::Duration;
 
 /// What happens at once is read at once.
 const GATHERED: Duration = Duration::from_millis(500);
+/// What could not be read is asked for again so much later.
+const AGAIN: Duration = Duration::from_secs(5);
 
 /// Whose history it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,8 +66,8 @@ impl Of {
         format!("/api/{kind}/{id}/history?format={format}{turns}")
     }
 
-    /// Changes with everything that happens to it.
-    fn rev(self, stores: Stores) -> Signal<Option<u64>> {
+    /// Changes with everything that happens to it; with the progress of a document only where that is shown as well.
+    fn rev(self, stores: Stores, all: bool) -> Signal<Option<u64>> {
         match self {
             Of::Workspace(id) => {
                 let workspace = stores.workspace(id);
@@ -77,10 +79,19 @@ impl Of {
             }
             Of::Document(id) => {
                 let document = stores.document(id);
-                Signal::derive(move || document.with(|d| d.as_ref().map(|d| d.rev)))
+                let steps = all.then(|| stores.steps(id));
+                // A step that gets on leaves its document as it is.
+                Signal::derive(move || {
+                    let step = steps.as_ref().and_then(|steps| steps.with(newest));
+                    document.with(|d| d.as_ref().map(|d| d.rev)).max(step)
+                })
             }
         }
     }
+}
+
+fn newest(steps: &Option<Vec<FileProgress>>) -> Option<u64> {
+    steps.as_ref()?.iter().map(|step| step.rev).max()
 }
 
 #[component]
@@ -121,7 +132,7 @@ fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
 fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
     let lines = RwSignal::new(read.lines.items);
     let next = RwSignal::new(read.lines.next);
-    follow(of, all, lines);
+    follow(of, all, lines, next);
     let here = format!("{}/history", of.page());
     let (turns, everything) = (here.clone(), format!("{here}?all"));
     let current = move |is: bool| is.then_some("page");
@@ -207,35 +218,71 @@ fn plain(status: &str) -> String {
 }
 
 /// Reads the newest lines when something happened, and puts them before those that are there.
-fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>) {
-    let rev = of.rev(Stores::expect());
-    let waiting = StoredValue::new(None::<TimeoutHandle>);
-    let read = move || {
-        waiting.try_set_value(None);
-        spawn_local(async move {
-            let Ok(Wire(newest)) = of.read(None, all).await else { return };
-            lines.try_update(|lines| *lines = joined(newest.lines, std::mem::take(lines)));
-        });
-    };
+fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>, next: RwSignal<Option<String>>) {
+    let rev = of.rev(Stores::expect(), all);
+    let follower = Follower { of, all, lines, next, waiting: StoredValue::new(None) };
     effect_after(move |before: Option<Option<u64>>| {
         let now = rev.get();
-        if before.is_some_and(|before| before != now) && waiting.with_value(Option::is_none) {
-            waiting.set_value(set_timeout_with_handle(read, GATHERED).ok());
+        if before.is_some_and(|before| before != now) {
+            follower.read_in(GATHERED);
         }
         now
     });
 }
 
+#[derive(Clone, Copy)]
+struct Follower {
+    of: Of,
+    all: bool,
+    lines: RwSignal<Vec<HistoryLine>>,
+    next: RwSignal<Option<String>>,
+    /// A reading is about to come.
+    waiting: StoredValue<Option<TimeoutHandle>>,
+}
+
+impl Follower {
+    fn read_in(self, time: Duration) {
+        // Once the page is left there is nothing to wait for.
+        if self.waiting.try_with_value(Option::is_none).unwrap_or_default() {
+            self.waiting.try_set_value(set_timeout_with_handle(move || self.read(), time).ok());
+        }
+    }
+
+    fn read(self) {
+        self.waiting.try_set_value(None);
+        spawn_local(async move {
+            match self.of.read(None, self.all).await {
+                Ok(Wire(newest)) => self.take(newest.lines),
+                Err(e) if e.may_pass() => self.read_in(AGAIN),
+                // What is gone does not come back by asking.
+                Err(_) => {}
+            }
+        });
+    }
+
+    fn take(self, newest: Page<HistoryLine>) {
+        let goes_on = self.lines.try_update(|lines| {
+            let (all, goes_on) = joined(newest, std::mem::take(lines));
+            *lines = all;
+            goes_on
+        });
+        if let Some(place) = goes_on.flatten() {
+            self.next.try_set(Some(place));
+        }
+    }
+}
+
 /// The newest part before those that were there, each line once. When more came than one part holds, what was there is
-/// let go: a list with a hole would lie.
-fn joined(newest: Page<HistoryLine>, known: Vec<HistoryLine>) -> Vec<HistoryLine> {
-    let Some(oldest) = newest.items.last().map(|line| line.seq) else { return known };
+/// let go: a list with a hole would lie. Then the list goes on behind the newest part, and where that is is answered too.
+fn joined(newest: Page<HistoryLine>, known: Vec<HistoryLine>) -> (Vec<HistoryLine>, Option<String>) {
+    let Some(oldest) = newest.items.last().map(|line| line.seq) else { return (known, None) };
     let is_whole = newest.next.is_none() || known.iter().any(|line| line.seq >= oldest);
     let mut all = newest.items;
-    if is_whole {
-        all.extend(known.into_iter().filter(|line| line.seq < oldest));
+    if !is_whole {
+        return (all, newest.next);
     }
-    all
+    all.extend(known.into_iter().filter(|line| line.seq < oldest));
+    (all, None)
 }
 
 #[component]
@@ -253,7 +300,9 @@ fn More(
         busy.set(true);
         failed.set(None);
         spawn_local(async move {
-            match of.read(Some(after), all).await {
+            match of.read(Some(after.clone()), all).await {
+                // The list begins anew meanwhile, and goes on from elsewhere.
+                Ok(_) if next.try_get_untracked().flatten().as_ref() != Some(&after) => {}
                 Ok(Wire(part)) => {
                     lines.try_update(|lines| {
                         let oldest = lines.last().map_or(u64::MAX, |line| line.seq);
@@ -283,7 +332,8 @@ fn More(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::at;
+    use crate::samples::{at, document, id, step};
+    use domain::{DocumentStatus, Event};
 
     fn lines(seqs: &[u64]) -> Vec<HistoryLine> {
         let line = |&seq: &u64| HistoryLine {
@@ -307,9 +357,27 @@ mod tests {
     fn new_lines_stand_before_the_known_ones_once_each_and_without_a_hole() {
         let part = |seqs: &[u64], next: Option<&str>| Page { items: lines(seqs), next: next.map(Into::into) };
         let known = lines(&[5, 4, 3]);
-        assert_eq!(seqs(&joined(part(&[7, 6, 5], Some("5")), known.clone())), [7, 6, 5, 4, 3]);
-        assert_eq!(seqs(&joined(part(&[9, 8, 7], Some("7")), known.clone())), [9, 8, 7]);
-        assert_eq!(seqs(&joined(part(&[9, 8, 7], None), known.clone())), [9, 8, 7, 5, 4, 3]);
-        assert_eq!(seqs(&joined(part(&[], None), known)), [5, 4, 3]);
+        let after = |newest| {
+            let (all, goes_on) = joined(newest, known.clone());
+            (seqs(&all), goes_on)
+        };
+        assert_eq!(after(part(&[7, 6, 5], Some("5"))), (vec![7, 6, 5, 4, 3], None));
+        // "Load more" goes on behind the newest part, not where the old lines ended.
+        assert_eq!(after(part(&[9, 8, 7], Some("7"))), (vec![9, 8, 7], Some("7".into())));
+        assert_eq!(after(part(&[9, 8, 7], None)), (vec![9, 8, 7, 5, 4, 3], None));
+        assert_eq!(after(part(&[], None)), (vec![5, 4, 3], None));
+    }
+
+    #[test]
+    fn what_is_followed_changes_with_the_progress_of_a_document_where_that_is_shown() {
+        Owner::new().with(|| {
+            let stores = Stores::new();
+            let [turns, all] = [false, true].map(|all| Of::Document(id(1)).rev(stores, all));
+            stores.apply(Event::DocumentStatus(document(1, 5, DocumentStatus::Processing)));
+            assert_eq!((turns.get_untracked(), all.get_untracked()), (Some(5), Some(5)));
+            stores.apply(Event::FileProgress(step(1, 6, 25.0)));
+            stores.apply(Event::FileProgress(step(1, 7, 50.0)));
+            assert_eq!((turns.get_untracked(), all.get_untracked()), (Some(5), Some(7)));
+        });
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{Error, Result, Services, ports::PageQuery};
 use domain::{
-    DocumentId, Job, JobId, User, UserId, WorkspaceId,
+    DocumentId, Job, JobId, User, UserId, Workspace, WorkspaceId,
     pages::{DocumentPage, JobPage, Shell, Since, WorkspacePage},
 };
 use std::collections::BTreeSet;
@@ -18,9 +18,21 @@ impl Services {
 
     pub async fn shell(&self, user: User) -> Result<Shell> {
         let since = self.since(user.id).await?;
-        let workspaces = self.workspaces.workspaces(user.id, PageQuery::first(PageQuery::MAX)).await?.items;
+        let workspaces = self.all_workspaces(user.id).await?;
         let jobs = self.jobs.jobs_under_way(user.id, JOBS_UNDER_WAY).await?;
         Ok(Shell { since, user, workspaces, jobs, max_file_bytes: self.limits.file_bytes })
+    }
+
+    /// Newest first. They are few as a rule, and every page names them all.
+    async fn all_workspaces(&self, user: UserId) -> Result<Vec<Workspace>> {
+        let mut all = vec![];
+        let mut page = PageQuery::first(PageQuery::MAX);
+        loop {
+            let part = self.workspaces.workspaces(user, page).await?;
+            all.extend(part.items);
+            let Some(next) = part.next else { return Ok(all) };
+            page = PageQuery { limit: PageQuery::MAX, after: Some(next) };
+        }
     }
 
     pub async fn workspace_page(

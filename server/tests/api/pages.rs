@@ -27,6 +27,24 @@ async fn an_anonymous_visitor_is_led_to_sign_in_and_back() {
 }
 
 #[tokio::test]
+async fn every_workspace_is_listed_however_many_there_are() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    // More than the longest page that a store answers.
+    let mut ids = vec![client.first_workspace().await];
+    for n in 0..201 {
+        let body = json!({ "name": format!("Number {n}"), "processor": "external" });
+        let made = client.post("/api/workspaces", body).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        ids.push(made.json()["id"].as_str().expect("an id").to_owned());
+    }
+    let html = String::from_utf8(client.get("/").await.body).expect("text");
+    for id in &ids {
+        assert!(html.contains(&format!("data-workspace-id=\"{id}\"")), "{id} is missing");
+    }
+}
+
+#[tokio::test]
 async fn pages_show_data_without_a_script_and_name_the_nonce_of_their_policy() {
     let server = Server::start().await;
     let client = server.user("ada").await;

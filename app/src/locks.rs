@@ -52,25 +52,53 @@ pub fn until_the_tab_ends() -> JsValue {
     Promise::new(&mut |_, _| {}).into()
 }
 
-/// Runs `then` in the first tab of this browser that asks under that name, and in no other as long as that tab lives.
-pub fn in_one_tab(name: &str, then: impl FnOnce() + 'static) {
-    let mut then = Some(then);
-    let Some(locks) = Locks::of_browser() else {
-        then.into_iter().for_each(|then| then());
-        return;
-    };
-    let granted = Granted::new(move |lock: JsValue| {
-        if lock.is_null() {
-            return JsValue::UNDEFINED;
+/// How long a lock is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// So many milliseconds.
+    For(i32),
+    UntilTheTabEnds,
+}
+
+impl Hold {
+    fn promise(self) -> JsValue {
+        match self {
+            Hold::UntilTheTabEnds => until_the_tab_ends(),
+            Hold::For(time) => Promise::new(&mut |over, _| {
+                let _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(&over, time);
+            })
+            .into(),
         }
-        then.take().into_iter().for_each(|then| then());
-        until_the_tab_ends()
-    });
-    let Ok(held) = locks.claim(name, Claim::IfFree, &granted) else { return };
+    }
+}
+
+/// Runs `then` in the first tab of this browser that asks under that name, and in no other as long as `then` says.
+/// Answers whether it was this one.
+pub async fn in_one_tab(name: &str, then: impl FnOnce() -> Hold + 'static) -> bool {
+    let Some(locks) = Locks::of_browser() else {
+        then();
+        return true;
+    };
+    let mut settle = None;
+    let answer = Promise::new(&mut |settled, _| settle = Some(settled));
+    let Some(settle) = settle else { return false };
+    let mut then = Some(then);
+    let granted = {
+        let settle = settle.clone();
+        Granted::new(move |lock: JsValue| {
+            let hold = then.take().filter(|_| !lock.is_null()).map(|then| then());
+            let _ = settle.call1(&JsValue::UNDEFINED, &JsValue::from_bool(hold.is_some()));
+            hold.map_or(JsValue::UNDEFINED, Hold::promise)
+        })
+    };
+    let Ok(held) = locks.claim(name, Claim::IfFree, &granted) else { return false };
     spawn_local(async move {
         let _ = JsFuture::from(held).await;
+        // A claim that came to nothing is no longer waited for.
+        let _ = settle.call1(&JsValue::UNDEFINED, &JsValue::FALSE);
         drop(granted);
     });
+    JsFuture::from(answer).await.is_ok_and(|is_mine| is_mine == JsValue::TRUE)
 }
 
 fn set(options: &Object, name: &str) {

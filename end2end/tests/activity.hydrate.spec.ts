@@ -93,6 +93,40 @@ test("a screen reader hears the start, each quarter and the end of every job onc
   await expect(said).toHaveText(heard);
 });
 
+test("of many ends a few are asked about at once, and no lock stays of what was told", async ({ page }) => {
+  await page.clock.install();
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto("/settings/profile");
+  await live(page);
+  // The server takes its time to say whether another browser told it.
+  const asked = { now: 0, most: 0, all: 0 };
+  let answer = () => {};
+  const answered = new Promise<void>((go) => (answer = go));
+  await page.route("**/_fn/shell/tell_end", async (route) => {
+    asked.all++;
+    asked.most = Math.max(asked.most, ++asked.now);
+    await answered;
+    asked.now--;
+    await route.continue();
+  });
+  const jobs = 9;
+  for (let n = 0; n < jobs; n++) {
+    const [id] = await scans.add([`${n}.txt`]);
+    await scans.report(id, { status: "ready", chunk_count: 1 });
+  }
+  await expect.poll(() => asked.now).toBe(4);
+  answer();
+  await expect.poll(() => asked.all).toBe(jobs);
+  expect(asked.most).toBe(4);
+  await expect(page.locator(".toast")).toHaveCount(4);
+  const locks = () =>
+    page.evaluate(async () => (await navigator.locks.query()).held!.filter((lock) => lock.name!.startsWith("insighthub-told-")).length);
+  await expect.poll(locks).toBeGreaterThan(0);
+  await page.clock.runFor(6_000);
+  await expect.poll(locks).toBe(0);
+});
+
 test("counts of the list and how much of a workspace is ready follow what happens", async ({ page, context }) => {
   await signUp(page);
   const scans = await external(page.request);

@@ -6,7 +6,8 @@ use super::{desktop, job_title};
 use crate::{
     components::{Each, Toast, Tone},
     effect::effect,
-    locks, paths,
+    locks::{self, Hold},
+    paths,
     server_fns::shell::tell_end,
     stores::{News, Stores},
     undo::Offers,
@@ -16,7 +17,7 @@ use crate::{
 use domain::{Document, Job, JobId, JobKind, JobStatus, UserId, message::count, resource::Notifications};
 use leptos::{ev, prelude::*, task::spawn_local, web_sys};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
-use std::time::Duration;
+use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
 
 /// So long a good word stays; what went wrong stays until it is dismissed.
 const STAYS: Duration = Duration::from_secs(10);
@@ -27,6 +28,10 @@ const OTHERS_FIRST: Duration = Duration::from_millis(1_500);
 const MOST: usize = 4;
 /// The browser remembers that so many were told.
 const REMEMBERED: usize = 50;
+/// What one tab remembers all others see after this time at the latest, in milliseconds; until then a lock holds them off.
+const SPREADS: i32 = 5_000;
+/// Of no more than these it is found out at once whether somebody told them. Who comes back may have missed hundreds.
+const AT_ONCE: usize = 4;
 
 /// Which of the choices it falls under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,23 +91,30 @@ pub fn Notices() -> impl IntoView {
                 && desktop::Permission::of_browser() == desktop::Permission::Granted
         }
     };
+    let queue = StoredValue::new(VecDeque::<(Notice, bool)>::new());
+    let asking = StoredValue::new(0_usize);
     let say = StoredValue::new(Callback::new(move |()| {
         let is_seen = is_seen();
         // It stays until somebody looks, here or elsewhere.
         if !is_seen && !by_system() {
             return;
         }
-        for notice in taken() {
+        let fresh = taken();
+        let waits = queue.try_update_value(|queue| {
+            queue.extend(fresh.into_iter().map(|notice| (notice, is_seen)));
+            queue.len()
+        });
+        let free = AT_ONCE.saturating_sub(asking.try_get_value().unwrap_or(AT_ONCE));
+        for _ in 0..free.min(waits.unwrap_or_default()) {
+            asking.try_update_value(|n| *n += 1);
             let navigate = navigate.clone();
-            once(&notice.clone(), move || {
-                if !is_seen {
-                    let to = notice.to.clone();
-                    let go = move || navigate(&to, NavigateOptions::default());
-                    if desktop::show(&notice.text, &notice.about, go) {
-                        return;
+            spawn_local(async move {
+                while let Some((notice, is_seen)) = queue.try_update_value(VecDeque::pop_front).flatten() {
+                    if is_first_to_tell(&notice).await {
+                        tell(shown, notice, is_seen, navigate.clone());
                     }
                 }
-                show(shown, notice);
+                asking.try_update_value(|n| *n -= 1);
             });
         }
     }));
@@ -167,27 +179,48 @@ fn is_seen() -> bool {
     document().visibility_state() == web_sys::VisibilityState::Visible
 }
 
-/// Tells something if nobody has told it yet. What a tab of this browser told is remembered here, and the lock decides
-/// between tabs that learn of it in the same moment; between browsers the server decides, where it is the end of a job.
-fn once(notice: &Notice, tell: impl FnOnce() + 'static) {
-    let about = &notice.about;
-    if let Ok(Some(storage)) = window().local_storage() {
-        let key = format!("insighthub-told-{}", notice.user);
-        let told = storage.get_item(&key).ok().flatten().unwrap_or_default();
-        let Some(told) = told_with(&told, about) else { return };
-        // A storage that is full or forbidden costs a second notice at worst.
-        let _ = storage.set_item(&key, &told);
+/// Shows it here, or has the system show it while nobody sees this tab.
+fn tell(shown: Shown, notice: Notice, is_seen: bool, navigate: impl Fn(&str, NavigateOptions) + 'static) {
+    if !is_seen {
+        let to = notice.to.clone();
+        let go = move || navigate(&to, NavigateOptions::default());
+        if desktop::show(&notice.text, &notice.about, go) {
+            return;
+        }
     }
-    let end = notice.end;
-    locks::in_one_tab(&format!("insighthub-told-{about}"), move || {
-        let Some((id, attempt)) = end else { return tell() };
-        spawn_local(async move {
-            // A server that cannot be asked costs a second notice at worst.
-            if !matches!(tell_end(id, attempt).await, Ok(Wire(false))) {
-                tell();
-            }
-        });
-    });
+    show(shown, notice);
+}
+
+/// Whether nobody has told it yet. What a tab of this browser told is remembered here, and a lock decides between tabs that
+/// learn of it in the same moment; between browsers the server decides, where it is the end of a job.
+async fn is_first_to_tell(notice: &Notice) -> bool {
+    let is_told = Rc::new(Cell::new(false));
+    let (noted, mine) = (is_told.clone(), notice.clone());
+    let name = format!("insighthub-told-{}", notice.about);
+    let is_mine = locks::in_one_tab(&name, move || match remember(&mine) {
+        Some(is_new) => {
+            noted.set(!is_new);
+            Hold::For(if is_new { SPREADS } else { 0 })
+        }
+        // Where nothing can be remembered, the lock is all that other tabs can know of it.
+        None => Hold::UntilTheTabEnds,
+    })
+    .await;
+    if !is_mine || is_told.get() {
+        return false;
+    }
+    let Some((id, attempt)) = notice.end else { return true };
+    // A server that cannot be asked costs a second notice at worst.
+    !matches!(tell_end(id, attempt).await, Ok(Wire(false)))
+}
+
+/// Notes that it is told; whether that is new, or `None` where a browser keeps nothing.
+fn remember(notice: &Notice) -> Option<bool> {
+    let storage = window().local_storage().ok().flatten()?;
+    let key = format!("insighthub-told-{}", notice.user);
+    let told = storage.get_item(&key).ok()?.unwrap_or_default();
+    let Some(told) = told_with(&told, &notice.about) else { return Some(false) };
+    storage.set_item(&key, &told).ok().map(|()| true)
 }
 
 /// What was told, a line each, with one more; `None` when it is among it.

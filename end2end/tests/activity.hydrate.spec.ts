@@ -53,7 +53,11 @@ test("a running job stands in the tray on every page, in the tab, and its end is
   expect(seen.icons.some((icon) => /busy-\d\.svg/.test(icon)), seen.icons.join(" | ")).toBe(true);
   expect(seen.lines.some((line) => /^Upload of 12 files in My documents.*\d+ of 12 done/.test(line)), seen.lines[0]).toBe(true);
   expect(seen.said).toContain("Upload of 12 files has started.");
-  expect(seen.said.length, seen.said.join(" | ")).toBeLessThanOrEqual(4);
+  // The end is said in each tab, whichever of them shows it.
+  for (const tab of [page, other]) {
+    await expect(tab.locator("[data-said] p").filter({ hasText: "Upload of 12 files: done." })).toHaveCount(1);
+  }
+  expect(seen.said.length, seen.said.join(" | ")).toBeLessThanOrEqual(5);
   for (const icon of seen.icons) expect((await page.request.get(icon)).status()).toBe(200);
 });
 
@@ -81,16 +85,38 @@ test("a screen reader hears the start, each quarter and the end of every job onc
     await expect(said).toHaveText(heard);
   }
   await expect(toasts).toHaveCount(1);
-  await expect(page.getByRole("status").filter({ hasText: "Upload of 4 files: done." })).toHaveCount(1);
+  heard.push("Upload of 4 files: done.");
+  await expect(said).toHaveText(heard);
   await Promise.all([
     scans.report(one, { status: "failed", error: "The page is torn." }),
     scans.report(two, { status: "ready", chunk_count: 1 }),
   ]);
   await expect(toasts).toHaveCount(3);
-  await expect(page.getByRole("alert")).toHaveText([/^Upload of 1 file: .*The page is torn/]);
-  await expect(page.getByRole("status").filter({ hasText: "Upload of 1 file: done." })).toHaveCount(1);
-  // Nothing is said twice, nor after the end.
+  await expect(page.locator("[data-said-at-once] p")).toHaveText([/^Upload of 1 file: .*The page is torn/]);
+  // Nothing is said twice, nor by the notice as well.
+  heard.push("Upload of 1 file: done.");
   await expect(said).toHaveText(heard);
+  await expect(page.locator(".toast[role]")).toHaveCount(0);
+});
+
+test("a screen reader hears of an end that no notice tells", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const wanted = { done: false, failed: false, stalled: false, sign_ins: false, desktop: false };
+  const saved = await page.request.patch("/api/auth/preferences", { data: { notifications: wanted } });
+  expect(saved.status(), await saved.text()).toBe(200);
+  await page.goto("/settings/profile");
+  await live(page);
+  const [done, torn, dropped] = [await scans.add(["a.txt"]), await scans.add(["b.txt"]), await scans.add(["c.txt"])].flat();
+  await scans.report(done, { status: "ready", chunk_count: 1 });
+  await scans.report(torn, { status: "failed", error: "The page is torn." });
+  const { job_id } = await (await page.request.get(`/api/documents/${dropped}`)).json();
+  expect((await page.request.post(`/api/jobs/${job_id}/cancel`, { data: {} })).status()).toBe(202);
+  const said = page.locator("[data-said] p");
+  await expect(said.filter({ hasText: "Upload of 1 file: done." })).toHaveCount(1);
+  await expect(page.locator("[data-said-at-once] p")).toHaveText([/The page is torn/]);
+  await expect(said.filter({ hasText: "cancelled" })).toHaveCount(1);
+  await expect(page.locator(".toast")).toHaveCount(0);
 });
 
 test("of many ends a few are asked about at once, and no lock stays of what was told", async ({ page }) => {

@@ -1,7 +1,9 @@
-//! What a screen reader hears of running work: the start, and each quarter, once. The end is said by the notices.
+//! What a screen reader hears of running work: the start, each quarter and the end, once in each tab. The regions are there
+//! from the beginning: what comes into the page together with its words is not heard everywhere. They say the end of every
+//! job, also where the person wants no notice of it, or has it in another tab.
 
-use super::{Activity, job_title};
-use crate::components::Each;
+use super::{Activity, job_title, notices::outcome};
+use crate::components::{Each, Tone};
 use crate::effect::effect_after;
 use crate::stores::Stores;
 use crate::view;
@@ -15,7 +17,12 @@ type Said = LiteMap<JobId, u8>;
 /// A sentence in the region, and what it is known by: the same words twice are two sentences.
 type Words = (u64, String);
 
-/// Sentences that stay in the region. A screen reader takes what is new in it; what is old only fills the page.
+/// An attempt of a job, whose end is said once.
+type Ended = (JobId, u32);
+
+/// So many ends are known to be said.
+const REMEMBERED: usize = 50;
+/// Sentences that stay in a region. A screen reader takes what is new in it; what is old only fills the page.
 const KEPT: usize = 8;
 
 #[component]
@@ -36,14 +43,39 @@ pub fn Announcer() -> impl IntoView {
         }
         said.into_iter().filter(|(id, _)| ids.contains(id)).collect()
     });
+    let at_once = RwSignal::new(Vec::<Words>::new());
+    let ends = RwSignal::from(stores.ends());
+    effect_after(move |before: Option<Vec<Ended>>| {
+        let mut said = before.unwrap_or_default();
+        if ends.with(Vec::is_empty) {
+            return said;
+        }
+        for job in ends.try_update(std::mem::take).unwrap_or_default() {
+            if let Some((tone, text)) = end(&job, &mut said) {
+                let region = if tone == Tone::Failed { at_once } else { words };
+                region.update(|words| put(words, vec![text]));
+            }
+        }
+        said
+    });
     view! {
         <div class="sr-only" role="status" aria-live="polite" aria-atomic="false" data-said="">
-            <Each
-                each=move || words.get()
-                key=|(n, _): &Words| u128::from(*n)
-                show=|(_, text)| view! { <p>{text}</p> }
-            />
+            <Sentences words />
         </div>
+        <div class="sr-only" aria-live="assertive" aria-atomic="false" data-said-at-once="">
+            <Sentences words=at_once />
+        </div>
+    }
+}
+
+#[component]
+fn Sentences(words: RwSignal<Vec<Words>>) -> impl IntoView {
+    view! {
+        <Each
+            each=move || words.get()
+            key=|(n, _): &Words| u128::from(*n)
+            show=|(_, text)| view! { <p>{text}</p> }
+        />
     }
 }
 
@@ -74,6 +106,21 @@ fn news(job: &Job, said: &mut Said) -> Option<String> {
     }
 }
 
+/// How a job ended, unless that was said.
+fn end(job: &Job, said: &mut Vec<Ended>) -> Option<(Tone, String)> {
+    let (tone, how) = match job.status {
+        JobStatus::Cancelled => (Tone::Warning, "cancelled".to_owned()),
+        _ => outcome(job)?,
+    };
+    let ended = (job.job_id, job.attempt);
+    if said.contains(&ended) {
+        return None;
+    }
+    said.push(ended);
+    said.drain(..said.len().saturating_sub(REMEMBERED));
+    Some((tone, format!("{}: {how}.", job_title(job))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +141,25 @@ mod tests {
             heard,
             [of(" has started."), of(": 25 percent."), of(": 50 percent."), of(": 75 percent.")]
         );
+    }
+
+    #[test]
+    fn every_end_of_an_attempt_is_said_once_also_one_that_somebody_asked_for() {
+        let mut said = vec![];
+        let ended = |n, attempt, status| {
+            let mut job = job(n, 5, status);
+            (job.attempt, job.metrics.documents_total) = (attempt, 2);
+            job.error = (status == JobStatus::Failed).then(|| "The page is torn.".to_owned());
+            job
+        };
+        let mut heard = |job: &Job| end(job, &mut said);
+        let of = |tone, end: &str| Some((tone, format!("Upload of 2 files{end}")));
+        assert_eq!(heard(&ended(1, 1, JobStatus::Completed)), of(Tone::Done, ": done."));
+        assert_eq!(heard(&ended(1, 1, JobStatus::Completed)), None);
+        assert_eq!(heard(&ended(2, 1, JobStatus::Failed)), of(Tone::Failed, ": The page is torn."));
+        assert_eq!(heard(&ended(3, 1, JobStatus::Cancelled)), of(Tone::Warning, ": cancelled."));
+        assert_eq!(heard(&ended(2, 2, JobStatus::Completed)), of(Tone::Done, ": done."));
+        assert_eq!(heard(&ended(4, 1, JobStatus::Running)), None);
     }
 
     #[test]

@@ -165,9 +165,10 @@ fn close(shown: Shown, rev: u64) {
 
 #[component]
 fn Said(notice: Notice, shown: Shown) -> impl IntoView {
-    let Notice { rev, to, tone, text, .. } = notice;
+    let Notice { rev, to, tone, text, end, .. } = notice;
     view! {
-        <Toast tone text on_close=Callback::new(move |()| close(shown, rev))>
+        // An end is said aloud in every tab, by the regions that are always there.
+        <Toast tone text is_said=end.is_some() on_close=Callback::new(move |()| close(shown, rev))>
             <a class="link" href=to on:click=move |_| close(shown, rev)>
                 "Show"
             </a>
@@ -282,7 +283,7 @@ fn stalled(document: &Document) -> Option<Notice> {
 }
 
 /// What is to be said about the end of a job; nothing about one that somebody cancelled, who knows it.
-fn outcome(job: &Job) -> Option<(Tone, String)> {
+pub(super) fn outcome(job: &Job) -> Option<(Tone, String)> {
     let failed = job.metrics.documents_failed;
     match job.status {
         JobStatus::Completed if failed == 0 => Some((Tone::Done, "done".to_owned())),

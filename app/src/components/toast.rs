@@ -31,16 +31,18 @@ impl Tone {
     }
 }
 
-/// The children are an action, if there is one ("Undo").
+/// The children are an action, if there is one ("Undo"). `is_said`: a screen reader hears of it elsewhere.
 #[component]
 pub fn Toast(
     #[prop(optional)] tone: Tone,
     #[prop(into)] text: String,
     #[prop(into)] on_close: Callback<()>,
+    #[prop(optional)] is_said: bool,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
+    let role = (!is_said).then_some(if tone == Tone::Failed { "alert" } else { "status" });
     view! {
-        <div class="toast" role=if tone == Tone::Failed { "alert" } else { "status" } data-status=tone.status()>
+        <div class="toast" role=role data-status=tone.status()>
             <Icon name=tone.icon() />
             <p class="toast-text">{text}</p>
             {children.map(|children| children())}

@@ -61,6 +61,8 @@ struct Inner {
     active: ArcRwSignal<Vec<JobId>>,
     /// What the stream told that is worth a word, until somebody takes it to say so.
     news: ArcRwSignal<Vec<News>>,
+    /// Jobs that were under way and are not any more, as the stream told, until somebody takes them to say it aloud.
+    ends: ArcRwSignal<Vec<Job>>,
     user: ArcRwSignal<Option<User>>,
     /// The look that is saved, whatever is tried out meanwhile.
     look: ArcRwSignal<Option<(Theme, Density)>>,
@@ -167,6 +169,11 @@ impl Stores {
     /// What the stream told that is worth a word. Whoever says it takes it out.
     pub fn news(self) -> ArcRwSignal<Vec<News>> {
         self.change(|s| s.news.clone())
+    }
+
+    /// Jobs that ended, however they did. Whoever says it aloud takes them out.
+    pub fn ends(self) -> ArcRwSignal<Vec<Job>> {
+        self.change(|s| s.ends.clone())
     }
 
     pub fn user(self) -> ArcRwSignal<Option<User>> {
@@ -373,6 +380,13 @@ impl Known for Store {
 impl Inner {
     fn apply(&mut self, event: &Event) {
         let had_stalled = matches!(event, Event::DocumentStatus(d) if self.is_stalled(d.id));
+        let ends = match event {
+            Event::JobUpdate(job) | Event::JobComplete(job) | Event::JobError(job) => {
+                let known = self.known.job(job.job_id);
+                job.status.is_final() && known.is_some_and(|known| !known.status.is_final())
+            }
+            _ => false,
+        };
         let Some(changed) = self.known.apply(event) else {
             return;
         };
@@ -400,6 +414,9 @@ impl Inner {
                 self.tell_job(id);
                 if let Event::JobComplete(job) | Event::JobError(job) = event {
                     self.tell_news(News::Ended(job.clone()));
+                }
+                if ends && let Some(job) = self.known.job(id).cloned() {
+                    self.ends.update(|all| all.push(job));
                 }
             }
             EntityKey::Settings(_) => {

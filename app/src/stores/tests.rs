@@ -195,3 +195,25 @@ fn what_is_worth_a_word_is_told_once() {
         assert_eq!(stores.sessions_rev().get_untracked(), 7, "that was about something else");
     });
 }
+
+#[test]
+fn every_end_of_a_job_that_was_under_way_is_there_to_be_said_aloud() {
+    with(|stores| {
+        let ends = || {
+            let all = stores.ends().try_update(std::mem::take).unwrap_or_default();
+            all.into_iter().map(|job| job.status).collect::<Vec<_>>()
+        };
+        for n in 50..53 {
+            stores.apply(Event::JobUpdate(job(n, 2, JobStatus::Pending)));
+        }
+        stores.apply(Event::JobComplete(job(50, 3, JobStatus::Completed)));
+        stores.apply(Event::JobError(job(51, 4, JobStatus::Failed)));
+        stores.apply(Event::JobError(job(51, 4, JobStatus::Failed)));
+        stores.apply(Event::JobUpdate(job(52, 5, JobStatus::Cancelled)));
+        assert_eq!(ends(), [JobStatus::Completed, JobStatus::Failed, JobStatus::Cancelled]);
+        // What had ended before and is told again, since a document of it was deleted, ends no second time.
+        stores.apply(Event::JobComplete(job(50, 6, JobStatus::Completed)));
+        stores.apply(Event::JobUpdate(job(53, 7, JobStatus::Cancelled)));
+        assert_eq!(ends(), []);
+    });
+}

@@ -487,6 +487,9 @@ test("of ten thousand rows only those near the screen are there, and the row und
     await expect(oldest).toBeVisible({ timeout: 100 });
   }).toPass({ intervals: [50], timeout: 180_000 });
   expect(await rows.count()).toBeLessThan(160);
+  // A screen reader is told which of how many it is; the head is the first.
+  await expect(oldest).toHaveAttribute("aria-rowindex", String(all + 1));
+  await expect(page.locator(".doc-table")).toHaveAttribute("aria-rowcount", String(all + 1));
   // The height of the list is that of all its rows.
   const height = () => page.locator(".doc-table [role=rowgroup]").evaluate((list) => list.getBoundingClientRect().height);
   const one = (await rows.first().boundingBox())!.height;

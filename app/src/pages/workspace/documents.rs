@@ -40,6 +40,13 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
     let workspace = RwSignal::from(stores.workspace(id));
     let paused = Live::expect().paused_reason();
     let unchangeable = super::locked(workspace, WorkspaceAction::Edit);
+    // All of them, though of a long list only some are in the page, with the head and the files on their way.
+    let row_count = Memo::new(move |_| {
+        let listed = ids.with(Vec::len);
+        let there = workspace.with(|w| w.as_ref().map_or(0, |w| w.counts.documents as usize));
+        let all = if tag.with(Option::is_some) { listed } else { there.max(listed) };
+        1 + uploads.with(Vec::len) + all
+    });
     let unsteered = Memo::new(move |_| unchangeable.get().or(paused.get()));
     view! {
         <section class="section" aria-label="Documents">
@@ -55,6 +62,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                             class="doc-table"
                             role="table"
                             aria-label="Documents"
+                            aria-rowcount=move || row_count.get().to_string()
                             data-selecting=move || (!selection.is_empty()).then_some("")
                         >
                             <Head selection listed=move || tag.get_untracked().map(|_| ids.get_untracked()) />

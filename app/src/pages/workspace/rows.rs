@@ -67,6 +67,14 @@ pub fn Rows(id: WorkspaceId, ids: Signal<Vec<DocumentId>>, near_end: Callback<()
         request_animation_frame(look_under_pointer);
     });
     keep_in_place(id, ids);
+    let uploads = Uploads::expect().rows(id);
+    effect(move || {
+        let not_here = range.get().start;
+        shown.track();
+        uploads.track();
+        // The rows are in the page by then.
+        request_animation_frame(move || number(node, not_here));
+    });
     view! {
         <div
             role="rowgroup"
@@ -120,6 +128,32 @@ fn set_height(node: NodeRef<html::Div>, height: f64) {
         let _ = web_sys::HtmlElement::style(&node)
             .set_property("height", &format!("{}px", height.round() as i64));
     }
+}
+
+/// Tells each row which one of the whole table it is, since only some of them are there: `not_here` of the documents come
+/// before the first that is.
+fn number(list: NodeRef<html::Div>, not_here: usize) {
+    let Some(list) = list.try_get_untracked().flatten() else { return };
+    let Ok(Some(table)) = list.closest("[role=table]") else { return };
+    let above = number_from(table.first_element_child(), 1);
+    number_from(list.first_element_child(), above + not_here);
+}
+
+/// Numbers the rows among an element and those after it; answers the next number.
+fn number_from(first: Option<web_sys::Element>, mut place: usize) -> usize {
+    let mut next = first;
+    while let Some(element) = next {
+        next = element.next_element_sibling();
+        if element.get_attribute("role").as_deref() != Some("row") {
+            continue;
+        }
+        let number = place.to_string();
+        if element.get_attribute("aria-rowindex").as_deref() != Some(number.as_str()) {
+            let _ = element.set_attribute("aria-rowindex", &number);
+        }
+        place += 1;
+    }
+    place
 }
 
 /// The pointer over the list, and the row under it with the place where that stood. There may be none: the rows come a moment

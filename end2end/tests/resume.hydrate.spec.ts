@@ -98,6 +98,64 @@ test("after a gap that the log does not reach back over, the page reads anew wha
   expect(loads()).toBe(0);
 });
 
+test("after such a gap a long list is as long as it was, and whoever looks far down stays there", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  // More than one answer of the server holds.
+  const all = 260;
+  await scans.add(Array.from({ length: all }, (_, n) => `file-${n}.txt`));
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const rows = page.locator(".doc-row[data-document-id]");
+  const table = page.locator(".doc-table");
+  await page.mouse.move(600, 500);
+  await expect(async () => {
+    await page.mouse.wheel(0, 40_000);
+    await expect(rows.and(page.locator(`[aria-rowindex="${all + 1}"]`))).toHaveCount(1, { timeout: 100 });
+  }).toPass({ intervals: [50] });
+  const seen = rows.and(page.locator('[aria-rowindex="235"]'));
+  await seen.scrollIntoViewIfNeeded();
+  const id = await seen.getAttribute("data-document-id");
+  await page.mouse.move(0, 0);
+  await wire.cut();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  await scans.add(["new.txt"]);
+  wire.forgets = true;
+  wire.mend();
+  await live(page);
+  await expect(table).toHaveAttribute("aria-rowcount", String(all + 2));
+  await expect(page.locator(`.doc-row[data-document-id="${id}"]`)).toBeInViewport();
+});
+
+test("after such a gap a list of jobs and a history are read anew", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  const [first] = await scans.add(["a.txt"]);
+  await scans.report(first, { status: "ready", chunk_count: 1 });
+  for (const [path, shown] of [
+    ["jobs", page.locator("tr[data-job-id]")],
+    ["history", page.locator("tr[data-seq]")],
+  ] as const) {
+    wire.forgets = false;
+    await page.goto(`/w/${scans.id}/${path}`);
+    await live(page);
+    const before = await shown.count();
+    expect(before).toBeGreaterThan(0);
+    await wire.cut();
+    await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+    await scans.add([`${path}.txt`]);
+    wire.forgets = true;
+    wire.mend();
+    await expect.poll(() => shown.count()).toBeGreaterThan(before);
+  }
+});
+
 test("while the link is down nothing pretends to move", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   const wire = new Wire();

@@ -19,12 +19,15 @@ use crate::{
     server_fns::{
         documents::read_document,
         shell::read_shell,
-        workspaces::{read_job, read_workspace},
+        workspaces::{list_documents, read_job, read_workspace},
     },
     stores::{Snapshot, Stores},
     wire::{self, Wire},
 };
-use domain::{DocumentId, Event, JobId, WorkspaceId, backoff, pages::Since};
+use domain::{
+    DocumentId, Event, JobId, WorkspaceId, backoff,
+    pages::{Since, WorkspacePage},
+};
 pub use ladder::Transport;
 use leptos::{ev, prelude::*, task::spawn_local};
 use machine::{Action, Input, Link, Machine, Millis};
@@ -321,13 +324,26 @@ async fn snapshot(screen: Screen, stores: Stores) -> Result<Snapshot, AppError> 
     match screen {
         Screen::Other => {}
         Screen::Workspace(id) => {
-            let listed = u32::try_from(stores.listed(id)).ok();
-            snapshot.workspace = there(read_workspace(id, listed).await)?;
+            snapshot.workspace = there(as_listed(id, stores.listed(id)).await)?;
         }
         Screen::Document(id) => snapshot.document = there(read_document(id).await)?,
         Screen::Job(workspace, id) => snapshot.job = there(read_job(workspace, id).await)?,
     }
     Ok(snapshot)
+}
+
+/// A workspace with as many of its documents as are listed: whoever looks at one far down stays there.
+async fn as_listed(id: WorkspaceId, listed: usize) -> Result<Wire<WorkspacePage>, AppError> {
+    let Wire(mut page) = read_workspace(id, u32::try_from(listed).ok()).await?;
+    while page.documents.items.len() < listed
+        && let Some(after) = page.documents.next.take()
+    {
+        let Wire(part) = list_documents(id, after).await?;
+        page.documents.items.extend(part.documents.items);
+        page.documents.next = part.documents.next;
+        page.jobs.extend(part.jobs);
+    }
+    Ok(Wire(page))
 }
 
 /// What is gone is no error here: the page then says that it is gone.

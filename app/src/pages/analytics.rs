@@ -5,6 +5,7 @@ use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
+    stores::Stores,
     view,
     wire::{Wire, page_data},
 };
@@ -20,9 +21,10 @@ pub fn AnalyticsPage() -> impl IntoView {
     let query = use_query_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
     let days = Memo::new(move |_| query.with(|q| q.get("days").and_then(|d| d.parse().ok()).unwrap_or(0u32)));
+    let anew = Stores::expect().anew();
     let page = page_data(
-        move || (id.get(), days.get()),
-        move |(id, days)| async move {
+        move || (id.get(), days.get(), anew.get()),
+        move |(id, days, _)| async move {
             match id {
                 Some(id) => read_analytics(id, days).await.map(|Wire(figures)| Wire((id, figures))),
                 None => Err(no_such("workspace")),

@@ -8,6 +8,7 @@ use crate::{
     server_fns::errors::{
         ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage as Part, ResolveErrors, RetryErrors, list_errors,
     },
+    stores::Stores,
     view,
     wire::page_data,
 };
@@ -34,9 +35,10 @@ pub fn ErrorsPage() -> impl IntoView {
             )
         })
     });
+    let anew = Stores::expect().anew();
     let page = page_data(
-        move || narrow.get(),
-        move |(workspace, phase, kind, days, resolved): Narrow| {
+        move || (narrow.get(), anew.get()),
+        move |((workspace, phase, kind, days, resolved), _): (Narrow, u32)| {
             list_errors(workspace, phase, kind, days, resolved)
         },
         true,

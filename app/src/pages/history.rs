@@ -220,9 +220,10 @@ fn plain(status: &str) -> String {
 /// Reads the newest lines when something happened, and puts them before those that are there.
 fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>, next: RwSignal<Option<String>>) {
     let rev = of.rev(Stores::expect(), all);
+    let anew = Stores::expect().anew();
     let follower = Follower { of, all, lines, next, waiting: StoredValue::new(None) };
-    effect_after(move |before: Option<Option<u64>>| {
-        let now = rev.get();
+    effect_after(move |before: Option<(Option<u64>, u32)>| {
+        let now = (rev.get(), anew.get());
         if before.is_some_and(|before| before != now) {
             follower.read_in(GATHERED);
         }

@@ -37,9 +37,10 @@ pub fn JobsPage() -> impl IntoView {
     let query = use_query_map();
     let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
     let after = Memo::new(move |_| query.with(|q| q.get("after")));
+    let anew = Stores::expect().anew();
     let page = page_data(
-        move || (id.get(), after.get()),
-        move |(id, after)| async move {
+        move || (id.get(), after.get(), anew.get()),
+        move |(id, after, _)| async move {
             match id {
                 Some(id) => list_jobs(id, after).await,
                 None => Err(no_such("workspace")),

@@ -72,6 +72,8 @@ struct Inner {
     rag_rev: ArcRwSignal<u64>,
     /// The last change of the list of signed-in browsers that the stream told of.
     sessions_rev: ArcRwSignal<u64>,
+    /// How often all was read anew, since the stream could not tell what had been missed.
+    anew: ArcRwSignal<u32>,
     /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
     max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -195,6 +197,11 @@ impl Stores {
         self.change(|s| s.export.clone())
     }
 
+    /// Rises when all was read anew: what a page keeps beside the stores has to be read again too.
+    pub fn anew(self) -> ArcRwSignal<u32> {
+        self.change(|s| s.anew.clone())
+    }
+
     /// Largest file that may be uploaded, in bytes; the server alone decides while that is not known.
     pub fn max_file_bytes(self) -> u64 {
         match self.change(|s| s.max_file_bytes) {
@@ -236,8 +243,13 @@ impl Stores {
         });
     }
 
+    /// Takes what was read with the page. Once all was read anew that is old, and would bring back what is gone.
     pub fn put_shell(self, shell: &Shell) {
-        self.change(|s| s.put_shell(shell));
+        self.change(|s| {
+            if s.anew.get_untracked() == 0 {
+                s.put_shell(shell);
+            }
+        });
     }
 
     pub fn put_workspace(self, workspace: &Workspace) {
@@ -271,6 +283,7 @@ impl Stores {
             let held = s.held.take().unwrap_or_default();
             s.known = Store::default();
             s.listings.iter_mut().for_each(|(_, listing)| listing.clear());
+            set_if_new(&s.export, None);
             if let Some(shell) = &snapshot.shell {
                 s.put_shell(shell);
             }
@@ -285,6 +298,7 @@ impl Stores {
             }
             held.iter().for_each(|event| s.apply(event));
             s.tell_all();
+            s.anew.update(|n| *n += 1);
         });
     }
 
@@ -332,6 +346,7 @@ impl Stores {
     /// Forgets everything, as after signing out.
     pub fn clear(self) {
         self.replace(&Snapshot::default());
+        self.anew().set(0);
     }
 }
 

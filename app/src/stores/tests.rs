@@ -139,6 +139,42 @@ fn a_fresh_snapshot_replaces_all_and_loses_no_event_that_came_meanwhile() {
 }
 
 #[test]
+fn after_all_was_read_anew_pages_are_told_and_what_was_read_before_is_not_taken_any_more() {
+    with(|stores| {
+        let shell = |workspaces: &[u64]| Shell {
+            since: Since { epoch: Epoch("e".into()), seq: 10 },
+            user: person(),
+            workspaces: workspaces.iter().map(|n| workspace(*n, 1)).collect(),
+            jobs: vec![],
+            max_file_bytes: 1,
+        };
+        let shown = || stores.workspace_ids().get_untracked();
+        let old = shell(&[1, 2]);
+        stores.put_shell(&old);
+        let export = Export {
+            id: id(70),
+            status: domain::ExportStatus::Running,
+            bytes: 0,
+            error: None,
+            created_at: crate::samples::at(1),
+            completed_at: None,
+            expires_at: None,
+        };
+        let change = SettingsChanged { export: Some(export), rev: 3, ..SettingsChanged::of(person()) };
+        stores.apply(Event::SettingsChanged(change));
+        assert!(stores.export().get_untracked().is_some());
+        let anew = count_changes(stores.anew());
+        // One was deleted while nobody could tell, and the export is through.
+        stores.replace(&Snapshot { shell: Some(shell(&[1])), ..Snapshot::default() });
+        assert_eq!((shown(), anew.get_untracked()), (vec![id::<WorkspaceId>(1)], 1));
+        assert_eq!(stores.export().get_untracked(), None, "what was read anew is newer");
+        // The next page comes with the shell of the first.
+        stores.put_shell(&old);
+        assert_eq!(shown(), [id::<WorkspaceId>(1)]);
+    });
+}
+
+#[test]
 fn signing_out_leaves_nothing() {
     with(|stores| {
         stores.put_workspace_page(&page(vec![document(8, 3, DocumentStatus::Ready)], Some("more")));

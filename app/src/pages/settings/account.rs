@@ -18,7 +18,8 @@ use leptos::{prelude::*, server_fn::ServerFn};
 #[component]
 pub fn AccountPage() -> impl IntoView {
     let start = FormState::of_page();
-    let export = page_data(|| (), |()| read_export(), false);
+    let anew = Stores::expect().anew();
+    let export = page_data(move || anew.get(), |_| read_export(), false);
     view! {
         <TabTitle text="Account" />
         <section class="section" aria-labelledby="export-title">

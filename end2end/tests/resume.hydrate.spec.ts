@@ -89,6 +89,9 @@ test("after a gap that the log does not reach back over, the page reads anew wha
   wire.mend();
   await live(page);
   await expect(shown(first)).toHaveAttribute("data-status", "ready");
+  // The end of its job, of which the stream does not tell any more, is told all the same.
+  await expect(page.locator(".toast")).toContainText("Upload of 1 file: done.");
+  await expect(page.locator("[data-said] p").filter({ hasText: "Upload of 1 file: done." })).toHaveCount(1);
   await expect(shown(second)).toHaveAttribute("data-status", "pending");
   expect(wire.frames[before]).toMatchObject({ type: "welcome", resumed: false });
   expect(wire.frames.slice(before).filter((frame) => frame.type === "event")).toEqual([]);

@@ -25,7 +25,7 @@ use crate::{
     wire::{self, Wire},
 };
 use domain::{
-    DocumentId, Event, JobId, WorkspaceId, backoff,
+    DocumentId, Event, Job, JobId, WorkspaceId, backoff,
     pages::{Since, WorkspacePage},
 };
 pub use ladder::Transport;
@@ -38,6 +38,9 @@ use std::time::Duration;
 const BROKEN: u16 = 1006;
 /// More changes than these are not kept for a hidden tab: they are taken at once, hidden or not.
 const PARKED: usize = 2_000;
+
+/// Of no more jobs than these that are not under way any more it is asked how they ended.
+const ASKED: usize = 20;
 
 /// What the page shows, so that it can be read anew.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -319,8 +322,15 @@ impl Live {
 }
 
 async fn snapshot(screen: Screen, stores: Stores) -> Result<Snapshot, AppError> {
+    let before = stores.active_jobs();
     let Wire(shell) = read_shell().await?;
+    let goes_on = |job: &Job| shell.jobs.iter().any(|now| now.job_id == job.job_id);
+    let gone: Vec<Job> = before.into_iter().filter(|job| !goes_on(job)).take(ASKED).collect();
     let mut snapshot = Snapshot { shell: Some(shell), ..Snapshot::default() };
+    for job in gone {
+        let read = there(read_job(job.kb_id, job.job_id).await)?;
+        snapshot.ended.extend(read.map(|page| page.job).filter(|job| job.status.is_final()));
+    }
     match screen {
         Screen::Other => {}
         Screen::Workspace(id) => {

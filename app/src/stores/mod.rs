@@ -87,6 +87,8 @@ pub struct Snapshot {
     pub workspace: Option<WorkspacePage>,
     pub document: Option<DocumentPage>,
     pub job: Option<JobPage>,
+    /// Jobs that were under way and ended meanwhile.
+    pub ended: Vec<Job>,
 }
 
 /// The handle; cheap to copy, given to every page through the context.
@@ -295,6 +297,11 @@ impl Stores {
             }
             if let Some(page) = &snapshot.job {
                 s.put_job_page(page);
+            }
+            for job in &snapshot.ended {
+                s.put_job(job);
+                s.tell_news(News::Ended(job.clone()));
+                s.ends.update(|all| all.push(job.clone()));
             }
             held.iter().for_each(|event| s.apply(event));
             s.tell_all();

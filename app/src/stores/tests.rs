@@ -175,6 +175,22 @@ fn after_all_was_read_anew_pages_are_told_and_what_was_read_before_is_not_taken_
 }
 
 #[test]
+fn what_ended_within_a_gap_is_told_as_an_end_of_which_the_stream_tells() {
+    with(|stores| {
+        stores.apply(Event::JobUpdate(job(50, 2, JobStatus::Running)));
+        stores.hold();
+        // Its end comes by the stream as well, since it fell between the two.
+        stores.apply(Event::JobComplete(job(50, 9, JobStatus::Completed)));
+        let ended = vec![job(50, 9, JobStatus::Completed)];
+        stores.replace(&Snapshot { ended: ended.clone(), ..Snapshot::default() });
+        let news = stores.news().try_update(std::mem::take).unwrap_or_default();
+        assert_eq!(news, [News::Ended(ended[0].clone())]);
+        assert_eq!(stores.ends().try_update(std::mem::take), Some(ended));
+        assert!(stores.active_jobs().is_empty());
+    });
+}
+
+#[test]
 fn signing_out_leaves_nothing() {
     with(|stores| {
         stores.put_workspace_page(&page(vec![document(8, 3, DocumentStatus::Ready)], Some("more")));

@@ -231,6 +231,23 @@ async fn of_what_was_missed_no_more_is_read_than_the_transport_is_ready_for() {
 }
 
 #[tokio::test]
+async fn what_came_twice_while_a_client_caught_up_holds_nothing_up() {
+    let world = World::new(64);
+    let mut first = world.connect(Some(0)).await;
+    frames(&mut first).await;
+    // Nobody told of these; the room reads them for all who are in it, and the newcomer reads them for itself.
+    world.commit(2_000).await;
+    let mut second = world.connect(Some(0)).await;
+    let mut seqs = seqs_of(&frames(&mut second).await);
+    seqs_until(&mut first, 2_000).await;
+    seqs.extend(seqs_until(&mut second, 2_000).await);
+    assert_eq!(seqs, (1..=2_000).collect::<Vec<_>>());
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(seqs_until(&mut second, 2_001).await, [2_001]);
+}
+
+#[tokio::test]
 async fn who_is_still_behind_when_its_mailbox_overruns_or_the_log_is_cut_off_is_told_to_refetch() {
     let world = World::new(2 * BOUND);
     world.commit(2_000).await;

@@ -524,6 +524,7 @@ impl Connection {
                 }
                 let is_behind = self.sent < self.until;
                 let mut events = state.queue.take(if ready && !is_behind { BURST } else { 0 });
+                let took_some = !events.is_empty();
                 events.retain(|e| e.seq > self.sent);
                 if let Some(last) = events.last() {
                     self.sent = last.seq;
@@ -531,6 +532,10 @@ impl Connection {
                 let frames: Vec<Bytes> = events.into_iter().map(|e| e.frame.clone()).collect();
                 if !frames.is_empty() {
                     return Ok(Outgoing::Frames(frames));
+                }
+                // All of these were read from the log already; behind them there may be others.
+                if took_some {
+                    continue;
                 }
             }
             if ready && self.is_behind() {

@@ -24,7 +24,20 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
     await expect(card).toContainText("model_missing");
     // Neither picking nor dropping; the reason stands beside the button.
     await expect(page.locator("input[type=file]").first()).toBeDisabled();
-    await expect(page.locator(".picker-reason").first()).toHaveText("This workspace could not be made ready. Retry that first.");
+    const reason = "This workspace could not be made ready. Retry that first.";
+    await expect(page.locator(".picker-reason").first()).toHaveText(reason);
+    // Nor asking, here and on the page of the chat itself.
+    const chat = page.getByRole("link", { name: "Chat", exact: true });
+    await expect(chat).toHaveAttribute("aria-disabled", "true");
+    await expect(chat).toHaveAttribute("title", reason);
+    const address = page.url();
+    await page.goto(`${address}/chat`);
+    await live(page);
+    await expect(page.getByLabel("Question", { exact: true })).toBeDisabled();
+    await expect(page.getByRole("button", { name: "Ask", exact: true })).toBeDisabled();
+    await expect(page.getByText(reason)).toBeVisible();
+    await page.goto(address);
+    await live(page);
 
     await symlink(join(process.env.INSIGHTHUB_MODELS_DIR!, "all-MiniLM-L6-v2"), join(models, "all-MiniLM-L6-v2"));
     await tabTo(page, /^Retry$/);
@@ -33,6 +46,8 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
     await expect(page.locator("h1").locator("[data-status=ready]")).toBeVisible();
     await expect(page.locator("input[type=file]").first()).toBeEnabled();
     await expect(page.locator(".picker-reason")).toHaveCount(0);
+    await chat.click();
+    await expect(page.getByLabel("Question", { exact: true })).toBeEnabled();
   } finally {
     await server.remove();
     await rm(models, { recursive: true, force: true });

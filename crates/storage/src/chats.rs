@@ -13,8 +13,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Timestamp, TurnId, UserId, WorkspaceId,
+    Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
     chat::{Conversation, ConversationId, NEW_TITLE, StatusEntry, Turn, TurnChange, TurnEvent, history},
+    provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
 use rows::{TURN, event, insert_events, insert_turn, row_of, text_of, turn_of, update_turn};
@@ -24,22 +25,26 @@ use services::ports::{
 };
 use sqlx::{AssertSqlSafe, Row};
 
-/// The workspace is there, and may be asked.
-async fn check_workspace(tx: &mut Tx, user: UserId, workspace: WorkspaceId) -> Result<(), Fault> {
-    let found: Option<String> = sqlx::query_scalar(
-        "SELECT id FROM workspaces WHERE id = $1 AND user_id = $2 AND status <> 'deleting'",
-    )
-    .bind(workspace.to_string())
-    .bind(user.to_string())
-    .fetch_optional(&mut tx.conn)
-    .await?;
-    found.map(drop).ok_or_else(|| StoreError::NotFound.into())
+/// The workspace is there; why nothing can be asked in it now, if so.
+async fn workspace_refuses(
+    tx: &mut Tx,
+    user: UserId,
+    workspace: WorkspaceId,
+) -> Result<Option<Refusal>, Fault> {
+    let row = sqlx::query("SELECT status FROM workspaces WHERE id = $1 AND user_id = $2")
+        .bind(workspace.to_string())
+        .bind(user.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?
+        .ok_or(StoreError::NotFound)?;
+    let status: WorkspaceStatus = parsed(&row, "status")?;
+    Ok(status.refuses(WorkspaceAction::Chat))
 }
 
-/// Makes the conversation where there is none of that name; answers whether there was none.
-async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<bool, Fault> {
-    check_workspace(tx, new.user_id, new.workspace_id).await?;
-    let made = sqlx::query(
+/// Makes the conversation where there is none of that name.
+async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Fault> {
+    let refusal = workspace_refuses(tx, new.user_id, new.workspace_id).await?;
+    sqlx::query(
         "INSERT INTO conversations (user_id, id, workspace_id, title, turns, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 0, $5, $5) ON CONFLICT (user_id, id) DO NOTHING",
     )
@@ -58,7 +63,11 @@ async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<bool, Faul
     if parsed::<WorkspaceId>(&row, "workspace_id")? != new.workspace_id {
         return Err(StoreError::Refused(OTHER_WORKSPACE).into());
     }
-    Ok(made.rows_affected() > 0)
+    match refusal {
+        // What was inserted goes with the transaction of this item.
+        Some(refusal) => Err(StoreError::Refused(refusal).into()),
+        None => Ok(()),
+    }
 }
 
 /// Gives a question that is asked again its new turn.

@@ -80,7 +80,7 @@ fn wants_events(headers: &HeaderMap, stream: Option<bool>) -> bool {
 #[utoipa::path(post, path = "/v1/chat/", tag = "chat", request_body = Question,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key follows the first one's answer")),
     responses((status = 200, description = "`Accept: text/event-stream`: messages of the schema TurnMessage, each with an `id:`", body = Answered),
-        (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`other_workspace`"),
+        (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`other_workspace`, `workspace_provisioning`, `workspace_error`, `workspace_deleting`"),
         (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_turns`"),
         (status = 502, body = Problem, description = "the language model refused"),
         (status = 503, body = Problem, description = "a model does not answer; trying again may help")))]
@@ -106,7 +106,7 @@ pub async fn ask(
 #[utoipa::path(post, path = "/v1/chat/turns/{id}/retry", tag = "chat", request_body = Again,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, description = "as of `POST /v1/chat/`", body = Answered), (status = 401, body = Problem),
-        (status = 404, body = Problem), (status = 409, body = Problem, description = "`turn_running`, `asked_again`"),
+        (status = 404, body = Problem), (status = 409, body = Problem, description = "`turn_running`, `asked_again`, `workspace_provisioning`, `workspace_error`, `workspace_deleting`"),
         (status = 422, body = Problem), (status = 429, body = Problem), (status = 502, body = Problem), (status = 503, body = Problem)))]
 pub async fn retry(
     State(app): State<AppState>,

@@ -89,7 +89,7 @@ pub async fn list(
 #[utoipa::path(post, path = "/v1/chat/conversations", tag = "chat", request_body = NewConversation,
     params(("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = Conversation), (status = 401, body = Problem), (status = 404, body = Problem),
-        (status = 409, body = Problem, description = "`other_workspace`"), (status = 422, body = Problem)))]
+        (status = 409, body = Problem, description = "`other_workspace`, `workspace_provisioning`, `workspace_error`, `workspace_deleting`"), (status = 422, body = Problem)))]
 pub async fn create(
     State(app): State<AppState>,
     Allowed(who): Allowed,

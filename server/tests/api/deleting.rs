@@ -210,6 +210,8 @@ async fn a_workspace_goes_live_document_by_document_over_a_kill_and_nothing_of_i
     let shown = ada.read(&place).await;
     assert_eq!((&shown["status"], &shown["counts"]["documents"]), (&json!("deleting"), &json!(61)));
     ada.upload(&workspace, &[("late.txt", b"Late.")]).await.problem(409, "workspace_deleting");
+    let question = json!({ "query": "Where?", "workspace_id": workspace });
+    ada.post("/v1/chat/", question).await.problem(409, "workspace_deleting");
     assert_eq!(found(&ada, &workspace, "lanterns").await, 0);
     ada.post(&format!("/api/jobs/{job}/cancel"), json!({})).await.problem(409, "job_deletes");
 

@@ -85,6 +85,10 @@ async fn a_failure_says_why_and_what_to_do_and_a_retry_clears_it() {
 
     let problem = client.upload(&id, &[("a.txt", b"one two")]).await.problem(409, "workspace_error");
     assert_eq!(problem["detail"], "This workspace could not be made ready. Retry that first.");
+    let question = json!({ "query": "Where is the lantern?", "workspace_id": id });
+    let problem = client.post("/v1/chat/", question.clone()).await.problem(409, "workspace_error");
+    assert_eq!(problem["detail"], "This workspace could not be made ready. Retry that first.");
+    assert_eq!(client.read("/v1/chat/conversations").await["items"], json!([]), "nothing was begun");
 
     // As long as the cause is there, each attempt ends the same way.
     let retry = format!("/api/workspaces/{id}/retry");
@@ -100,6 +104,7 @@ async fn a_failure_says_why_and_what_to_do_and_a_retry_clears_it() {
         (&ready["status"], &ready["status_message"], &ready["provisioning"]),
         (&json!("ready"), &Value::Null, &Value::Null)
     );
+    assert_eq!(client.post("/v1/chat/", question).await.status, 200);
     client.upload_one(&id, "a.txt", b"A lantern on the bridge.").await;
 }
 

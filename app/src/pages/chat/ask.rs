@@ -8,11 +8,12 @@ use crate::{
     forms::{FormState, KeyField, drawn_key},
     live::Live,
     server_fns::chat::{Ask, ask, stop_turn},
+    stores::Stores,
     upload::idempotency_key,
     view,
     wire::Wire,
 };
-use domain::{TurnId, chat::MAX_QUERY};
+use domain::{TurnId, chat::MAX_QUERY, provision::WorkspaceAction};
 use leptos::{
     ev::{KeyboardEvent, SubmitEvent},
     html,
@@ -26,6 +27,11 @@ pub fn AskForm(start: FormState) -> impl IntoView {
     let here: Here = expect_context();
     let live = Live::expect();
     let paused = live.paused_reason();
+    let workspace = Stores::expect().workspace(here.workspace);
+    let refused = Memo::new(move |_| {
+        let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Chat)));
+        refusal.map(|refusal| refusal.sentence)
+    });
     let typed = Some(start.value("query")).filter(|typed| !typed.is_empty());
     let told =
         start.errors.of("query").iter().cloned().chain(start.message.clone()).collect::<Vec<_>>().join(" ");
@@ -41,7 +47,8 @@ pub fn AskForm(start: FormState) -> impl IntoView {
     });
     let send = move || {
         let Some(text) = field.get_untracked().map(|field| field.value()) else { return };
-        if busy.get_untracked() || running.get_untracked().is_some() || paused.get_untracked().is_some() {
+        let is_locked = paused.get_untracked().is_some() || refused.get_untracked().is_some();
+        if busy.get_untracked() || running.get_untracked().is_some() || is_locked {
             return;
         }
         busy.set(true);
@@ -83,7 +90,8 @@ pub fn AskForm(start: FormState) -> impl IntoView {
             stop();
         }
     };
-    let waits = Signal::derive(move || running.get().is_some() || paused.get().is_some());
+    let waits =
+        Signal::derive(move || running.get().is_some() || paused.get().is_some() || refused.get().is_some());
     view! {
         <form
             class="chat-ask"
@@ -107,6 +115,7 @@ pub fn AskForm(start: FormState) -> impl IntoView {
                 maxlength=MAX_QUERY.to_string()
                 placeholder="Ask about these documents"
                 required=true
+                disabled=move || refused.get().is_some()
                 autocomplete="off"
                 aria-describedby="chat-trouble"
                 aria-keyshortcuts="Enter"
@@ -124,6 +133,7 @@ pub fn AskForm(start: FormState) -> impl IntoView {
                     "Ask"
                 </Button>
             </div>
+            {move || refused.get().map(|reason| view! { <p class="meta" role="status">{reason}</p> })}
             <p id="chat-trouble" class="chat-trouble" role="alert">{move || trouble.get()}</p>
         </form>
     }

@@ -146,6 +146,7 @@ fn Workspace(
     let paused = Live::expect().paused_reason();
     let unchangeable = locked(workspace, WorkspaceAction::Edit);
     let undeletable = Memo::new(move |_| unchangeable.get().or(paused.get()));
+    let unaskable = locked(workspace, WorkspaceAction::Chat);
     let locked = locked(workspace, WorkspaceAction::Upload);
     let locked = Memo::new(move |_| locked.get().or(paused.get()));
     let refused = FormState::told_once(refused);
@@ -173,7 +174,7 @@ fn Workspace(
                     note
                     beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
                 >
-                    <LinkButton href=paths::chat(id, "") icon=IconName::Chat>
+                    <LinkButton href=paths::chat(id, "") icon=IconName::Chat locked=unaskable>
                         "Chat"
                     </LinkButton>
                     <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>

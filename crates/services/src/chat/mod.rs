@@ -51,8 +51,8 @@ impl Services {
     /// Begins to answer a question; [`Services::follow_turn`] tells how it goes on. It does so whoever listens.
     ///
     /// # Errors
-    /// `Invalid` by field; `NotFound` for the workspace; 409 `other_workspace` when the conversation is another one's; 429
-    /// `too_many_turns`.
+    /// `Invalid` by field; `NotFound` for the workspace; 409 `other_workspace` when the conversation is another one's, or
+    /// with the sentence of a workspace that is not ready; 429 `too_many_turns`.
     pub async fn ask(&self, user: UserId, form: AskForm, command_id: Option<String>) -> Result<Turn> {
         let mut errors = FieldErrors::default();
         let query = check_query(&form.query, &mut errors);
@@ -88,7 +88,7 @@ impl Services {
     /// Asks the question of a turn that has ended once more, in a turn of its own that takes its place.
     ///
     /// # Errors
-    /// `NotFound`; 409 `turn_running`, `asked_again`.
+    /// `NotFound`; 409 `turn_running`, `asked_again`, or with the sentence of a workspace that is not ready.
     pub async fn ask_again(
         &self,
         user: UserId,
@@ -231,7 +231,8 @@ impl Services {
     /// Makes a conversation without a question.
     ///
     /// # Errors
-    /// `Invalid` by field; `NotFound` for the workspace; 409 `other_workspace`.
+    /// `Invalid` by field; `NotFound` for the workspace; 409 `other_workspace`, or with the sentence of a workspace that is
+    /// not ready.
     pub async fn create_conversation(
         &self,
         user: UserId,

@@ -84,7 +84,8 @@ pub trait Chats: Send + Sync {
     ///
     /// # Errors
     /// `NotFound` when there is no such workspace of that user, or no such turn to ask again; `Refused` when the
-    /// conversation belongs to another workspace, the turn cannot be asked again, or too many are being answered.
+    /// conversation belongs to another workspace, the workspace is not ready, the turn cannot be asked again, or too many
+    /// are being answered.
     async fn begin_turn(&self, new: NewTurn) -> Result<Begun, StoreError>;
 
     /// Commits what a turn told, and extends its lease.
@@ -153,7 +154,8 @@ pub trait Chats: Send + Sync {
     /// Keeps a conversation without turns; one of that name is answered as it is.
     ///
     /// # Errors
-    /// `NotFound` when there is no such workspace of that user; `Refused` when the name is another workspace's.
+    /// `NotFound` when there is no such workspace of that user; `Refused` when the name is another workspace's, or the
+    /// workspace is not ready.
     async fn create_conversation(&self, new: Conversation) -> Result<Conversation, StoreError>;
 
     async fn conversation(

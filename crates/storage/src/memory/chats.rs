@@ -4,10 +4,11 @@ use super::MemoryStore;
 use crate::page::{Cursor, limit_of, paged};
 use async_trait::async_trait;
 use domain::{
-    Event, Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
+    Timestamp, TurnId, UserId, WorkspaceId,
     chat::{
         Conversation, ConversationId, NEW_TITLE, Said, StatusEntry, Turn, TurnChange, TurnEvent, history,
     },
+    provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
 use services::ports::{
@@ -36,16 +37,16 @@ impl ChatState {
         self.turns.get(&id).filter(|row| row.turn.user_id == user)
     }
 
-    /// How many conversations a workspace has, and questions in them.
-    pub(super) fn counts(&self, workspace: WorkspaceId) -> (u64, u64) {
-        let of = self.conversations.values().filter(|c| c.workspace_id == workspace);
-        of.fold((0, 0), |(conversations, turns), c| (conversations + 1, turns + c.turns))
-    }
-
-    fn keep(&mut self, new: Conversation) -> Result<&mut Conversation, StoreError> {
-        let workspace = new.workspace_id;
-        let kept = self.conversations.entry((new.user_id, new.conversation_id.clone())).or_insert(new);
-        if kept.workspace_id == workspace { Ok(kept) } else { Err(StoreError::Refused(OTHER_WORKSPACE)) }
+    /// `refusal`: why nothing can be asked in its workspace now, if so.
+    fn keep(&mut self, new: Conversation, refusal: Option<Refusal>) -> Result<&mut Conversation, StoreError> {
+        let key = (new.user_id, new.conversation_id.clone());
+        if self.conversations.get(&key).is_some_and(|kept| kept.workspace_id != new.workspace_id) {
+            return Err(StoreError::Refused(OTHER_WORKSPACE));
+        }
+        match refusal {
+            Some(refusal) => Err(StoreError::Refused(refusal)),
+            None => Ok(self.conversations.entry(key).or_insert(new)),
+        }
     }
 }
 
@@ -55,10 +56,11 @@ fn place(conversation: &Conversation) -> Cursor {
 }
 
 impl MemoryStore {
-    fn check_workspace(&self, user: UserId, workspace: WorkspaceId) -> Result<(), StoreError> {
+    /// The workspace is there; why nothing can be asked in it now, if so.
+    fn workspace_refuses(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Refusal>, StoreError> {
         let state = self.lock();
         let found = state.workspaces.get(&workspace).filter(|(w, _)| w.user_id == user);
-        found.filter(|(w, _)| w.status != WorkspaceStatus::Deleting).map(drop).ok_or(StoreError::NotFound)
+        found.map(|(w, _)| w.status.refuses(WorkspaceAction::Chat)).ok_or(StoreError::NotFound)
     }
 
     /// Tells what is counted in the workspace, after something that somebody did elsewhere changed it.
@@ -84,7 +86,7 @@ impl MemoryStore {
                 return Ok(Begun { turn, events: vec![] });
             }
         }
-        self.check_workspace(user, opening.workspace_id)?;
+        let refusal = self.workspace_refuses(user, opening.workspace_id)?;
         let chats = &mut self.lock().chats;
         if let Some(earlier) = opening.again_of {
             let turn = &chats.of(user, earlier).ok_or(StoreError::NotFound)?.turn;
@@ -100,7 +102,7 @@ impl MemoryStore {
         if running.count() >= new.most as usize {
             return Err(StoreError::Refused(TOO_MANY_TURNS));
         }
-        let conversation = chats.keep(Conversation {
+        let named = Conversation {
             conversation_id: opening.conversation_id.clone(),
             user_id: user,
             workspace_id: opening.workspace_id,
@@ -108,7 +110,8 @@ impl MemoryStore {
             turns: 0,
             created_at: new.now,
             updated_at: new.now,
-        })?;
+        };
+        let conversation = chats.keep(named, refusal)?;
         if conversation.turns == 0 && conversation.title == NEW_TITLE {
             conversation.title = new.title;
         }
@@ -292,14 +295,8 @@ impl Chats for MemoryStore {
     }
 
     async fn create_conversation(&self, new: Conversation) -> Result<Conversation, StoreError> {
-        self.check_workspace(new.user_id, new.workspace_id)?;
-        let (user, workspace, now) = (new.user_id, new.workspace_id, new.created_at);
-        let known = self.lock().chats.conversations.contains_key(&(user, new.conversation_id.clone()));
-        let kept = self.lock().chats.keep(new).cloned()?;
-        if !known {
-            self.tell_counts(user, workspace, now)?;
-        }
-        Ok(kept)
+        let refusal = self.workspace_refuses(new.user_id, new.workspace_id)?;
+        self.lock().chats.keep(new, refusal).cloned()
     }
 
     async fn conversation(

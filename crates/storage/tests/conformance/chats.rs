@@ -6,8 +6,9 @@ use crate::{
     subject::{Database, Memory, Postgres, Sqlite, Subject},
     support::World,
 };
+use async_trait::async_trait;
 use domain::{
-    Event, TurnId, UserId, Workspace, WorkspaceId,
+    TurnId, UserId, WorkspaceId, WorkspaceStatus,
     chat::{
         Conversation, ConversationId, NEW_TITLE, Opening, Said, Source, Turn, TurnChange, TurnError,
         TurnEvent, TurnMetadata, TurnStatus, TurnStep,
@@ -15,34 +16,59 @@ use domain::{
     rag::RagConfig,
 };
 use services::ports::{
-    Begun, Chats, ConversationFilter, NewTurn, PageQuery, StoreError, TOO_MANY_TURNS, TurnWrite,
+    Begun, Chats, ConversationFilter, NewTurn, NewWorkspace, PageQuery, StoreError, TOO_MANY_TURNS,
+    TurnWrite, Workspaces,
 };
 
 const LONG: u32 = 600;
 
 /// A subject that keeps chats.
+#[async_trait]
 pub trait ChatSubject: Subject {
     fn chats(&self) -> &dyn Chats;
+    /// A new workspace in that status.
+    async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId;
 }
 
+#[async_trait]
 impl ChatSubject for Memory {
     fn chats(&self) -> &dyn Chats {
         &self.store
     }
+
+    async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
+        let id = WorkspaceId::new(self.world().uuid());
+        self.store.add_workspace(user, id, status, RagConfig::default(), self.world().now()).id
+    }
 }
 
+#[async_trait]
 impl ChatSubject for Sqlite {
     fn chats(&self) -> &dyn Chats {
         let database: &Database = self;
         &database.store
     }
+
+    async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
+        make_workspace(self, user, status).await
+    }
 }
 
+#[async_trait]
 impl ChatSubject for Postgres {
     fn chats(&self) -> &dyn Chats {
         let database: &Database = self;
         &database.store
     }
+
+    async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
+        make_workspace(self, user, status).await
+    }
+}
+
+async fn make_workspace(database: &Database, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
+    let new = NewWorkspace { status, ..database.new_workspace(user, "Workspace") };
+    database.store.create_workspace(new).await.unwrap().id
 }
 
 pub fn asked(
@@ -431,6 +457,27 @@ async fn an_empty_conversation_is_called_by_its_first_question(s: impl ChatSubje
     assert_eq!(s.chats().conversation(user, &named("d")).await.unwrap().unwrap().title, "Mine");
 }
 
+async fn nothing_is_asked_in_a_workspace_that_is_not_ready(s: impl ChatSubject) {
+    let (user, workspace) = home(&s).await;
+    s.chats().begin_turn(asked(s.world(), user, workspace, "c", "Where?")).await.unwrap();
+    for (status, code) in [
+        (WorkspaceStatus::Provisioning, "workspace_provisioning"),
+        (WorkspaceStatus::Error, "workspace_error"),
+        (WorkspaceStatus::Deleting, "workspace_deleting"),
+    ] {
+        let locked = s.workspace_in(user, status).await;
+        let refused = s.chats().begin_turn(asked(s.world(), user, locked, "new", "Where?")).await;
+        assert!(matches!(&refused, Err(StoreError::Refused(r)) if r.code == code), "{refused:?}");
+        assert_eq!(s.chats().conversation(user, &named("new")).await.unwrap(), None, "nothing was begun");
+        // Whose conversation it is comes first: that does not change.
+        let refused = s.chats().begin_turn(asked(s.world(), user, locked, "c", "Where?")).await;
+        assert!(
+            matches!(&refused, Err(StoreError::Refused(r)) if r.code == "other_workspace"),
+            "{refused:?}"
+        );
+    }
+}
+
 async fn turns_come_in_pages_from_the_newest(s: impl ChatSubject) {
     let (user, workspace) = home(&s).await;
     for n in 0..5 {
@@ -475,7 +522,7 @@ on_every_store!(
     a_question_that_is_sent_twice_begins_one_turn,
     conversations_are_listed_found_named_and_removed,
     an_empty_conversation_is_called_by_its_first_question,
-    what_is_asked_is_counted_and_is_activity_of_its_workspace,
+    nothing_is_asked_in_a_workspace_that_is_not_ready,
     turns_come_in_pages_from_the_newest,
     a_day_after_the_end_only_the_answer_is_left,
 );

@@ -108,6 +108,36 @@ test("where nothing answers, the question is asked again by itself when a new do
   await expect(first).toHaveAttribute("data-replaced", "true");
 });
 
+test("what became ready while nobody looked at the chat is asked on the next visit, also when the server is in trouble", async ({
+  page,
+  complaints,
+}) => {
+  complaints.allow(/503/);
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await ask(page, QUESTION);
+  await expect(turns(page).first().getByText("Waiting for a new document")).toBeVisible();
+  const address = page.url();
+  await page.goto("/");
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  let refused = 0;
+  await page.route("**/_fn/chat/again", (route) => {
+    refused += 1;
+    return route.fulfill({ status: 503, body: "away" });
+  }, { times: 1 });
+  await page.goto(address);
+  await live(page);
+  await expect(turns(page).nth(1).locator(".answer")).toContainText("north quay");
+  await expect(turns(page).first()).toHaveAttribute("data-replaced", "true");
+  expect(refused).toBe(1);
+  // Once: another visit asks nothing.
+  await page.reload();
+  await live(page);
+  await expect(turns(page)).toHaveCount(2);
+});
+
 test("a conversation is named and deleted, and found by what was said in it", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

@@ -352,8 +352,10 @@ objects! {
         hint,
         found_nothing,
         unsearched,
+        searched,
         may_repeat,
         is_replaced,
+        again_as,
         last_event,
     }
     ShownStep { title, took }

@@ -80,6 +80,8 @@ pub struct Here {
     pub talks: RwSignal<Vec<TalkLine>>,
     pub rows: RwSignal<Vec<Row>>,
     pub has_model: bool,
+    /// With so many documents ready, the page has asked a question again by itself.
+    pub repeated_with: StoredValue<Option<u64>>,
     /// These are earlier questions; the newest stand on another page.
     is_past: bool,
     /// The list of turns, which scrolls by itself.
@@ -177,6 +179,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState) -> impl IntoView {
         talks: RwSignal::new(talks),
         rows: RwSignal::new(rows),
         has_model,
+        repeated_with: StoredValue::new(None),
         is_past,
         list: NodeRef::new(),
         at_end: RwSignal::new(true),

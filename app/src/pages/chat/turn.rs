@@ -284,38 +284,76 @@ fn Nothing(turn: RwSignal<ShownTurn>) -> impl IntoView {
     }
 }
 
-/// Asks a question for which nothing was found again, once, as soon as the workspace has a document more that is ready.
+/// Asks a question for which nothing was found again, once, as soon as the workspace has a document more that is ready than
+/// it had when it was asked: also one that became so while nobody looked at this page.
 fn ask_when_ready(here: Here, turn: RwSignal<ShownTurn>, waits: RwSignal<bool>) {
+    let live = Live::expect();
+    let paused = live.paused_reason();
     let workspace = Stores::expect().workspace(here.workspace);
     let ready = Memo::new(move |_| workspace.with(|w| w.as_ref().map(|w| w.counts.ready)));
+    let searched = turn.with_untracked(|t| t.searched);
     crate::effect::effect_after(move |before: Option<Option<u64>>| {
-        let now = ready.get();
+        let (now, is_paused) = (ready.get(), paused.get().is_some());
         let may_repeat = turn.with(|t| t.may_repeat);
         waits.set(may_repeat && now.is_some());
-        let first = before.flatten();
-        let is_news = first.zip(now).is_some_and(|(first, now)| now > first);
-        // Whoever has asked something else since wants that.
-        if is_news && may_repeat && turn.with_untracked(|t| here.is_last(&t.id)) {
-            repeat(here, turn);
+        let least = before.flatten().or(searched);
+        // Documents went: as many as there were once are others now.
+        if least.zip(now).is_some_and(|(least, now)| now < least) {
+            here.repeated_with.set_value(None);
         }
-        // Compared with how it was when the answer came, or when documents went.
-        match (first, now) {
-            (Some(first), Some(now)) => Some(first.min(now)),
-            (first, now) => now.or(first),
+        let more = least.zip(now).filter(|(least, now)| now > least).map(|(_, now)| now);
+        // Once for each number of them, in case an older one is shown here than the answer knew.
+        let is_wanted = may_repeat && !is_paused && here.repeated_with.get_value() != more;
+        // Whoever has asked something else since wants that.
+        if let Some(more) = more
+            && is_wanted
+            && turn.with_untracked(|t| here.is_last(&t.id))
+        {
+            repeat(here, live, turn, more);
+        }
+        match (least, now) {
+            (Some(least), Some(now)) => Some(least.min(now)),
+            (least, now) => now.or(least),
         }
     });
 }
 
-fn repeat(here: Here, turn: RwSignal<ShownTurn>) {
+fn repeat(here: Here, live: Live, turn: RwSignal<ShownTurn>, ready: u64) {
     let Some(id) = turn.with_untracked(|t| t.id.parse::<TurnId>().ok()) else { return };
     // At once, so that nothing asks a second time.
     turn.update(|t| t.may_repeat = false);
     let conversation = here.conversation.get_untracked();
     spawn_local(async move {
-        if let Ok(Wire(asked)) = ask_again(id, here.workspace, conversation, false).await {
-            here.take_again(turn, asked);
+        let asked = match ask_again(id, here.workspace, conversation, false).await {
+            Ok(Wire(asked)) => Some(asked),
+            Err(error) if error.status() == 401 => return live.signed_out(),
+            // Another tab was first, say.
+            Err(error) if error.status() == 409 => asked_meanwhile(here, id).await,
+            Err(_) => None,
+        };
+        match asked {
+            // The page was left.
+            _ if here.title.try_get_untracked().is_none() => {}
+            Some(asked) => {
+                here.repeated_with.set_value(Some(ready));
+                here.take_again(turn, asked);
+            }
+            None => {
+                let later = move || {
+                    turn.try_update(|t| t.may_repeat = true);
+                };
+                set_timeout(later, AGAIN);
+            }
         }
     });
+}
+
+/// The turn that asks the question of that one again, whoever began it.
+async fn asked_meanwhile(here: Here, id: TurnId) -> Option<Asked> {
+    let Wire(old) = read_turn(id).await.ok()?;
+    let Wire(turn) = read_turn(old.again_as.parse().ok()?).await.ok()?;
+    let (conversation, title) = (here.conversation.try_get_untracked()?, here.title.try_get_untracked()?);
+    Some(Asked { conversation, title, turn })
 }
 
 fn taken(here: Here, turn: RwSignal<ShownTurn>, value: &Value) {

@@ -58,10 +58,14 @@ pub struct ShownTurn {
     pub found_nothing: bool,
     /// So many documents were not searched yet.
     pub unsearched: u64,
+    /// So many were; none where that was not noted.
+    pub searched: Option<u64>,
     /// Its question may be asked again in its place.
     pub may_repeat: bool,
     /// Its question was asked again.
     pub is_replaced: bool,
+    /// As which turn; empty where it was not.
+    pub again_as: String,
     /// Id of the last message of its stream that is in here.
     pub last_event: u64,
 }

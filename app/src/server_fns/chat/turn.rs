@@ -79,8 +79,10 @@ pub(super) fn shown(
         hint: turn.error.as_ref().and_then(|e| e.hint.clone()).unwrap_or_default(),
         found_nothing: turn.found_nothing(),
         unsearched: metadata.documents_processing,
+        searched: metadata.documents_ready,
         may_repeat: turn.may_be_asked_again(),
         is_replaced: turn.again_as.is_some(),
+        again_as: turn.again_as.map(|id| id.to_string()).unwrap_or_default(),
         last_event: turn.last_event,
         query: turn.query,
     }

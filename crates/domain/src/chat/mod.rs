@@ -238,6 +238,8 @@ pub struct TurnMetadata {
     pub retriever_type: Option<RetrieverType>,
     /// Documents that were not searched yet when the question was asked.
     pub documents_processing: u64,
+    /// Documents that were searched; `null` where that was not noted.
+    pub documents_ready: Option<u64>,
     /// What went otherwise than it was asked for.
     pub warnings: Vec<Warning>,
 }

@@ -169,6 +169,7 @@ impl Worker {
         let config = services.workspaces.rag_config(user, workspace).await?.ok_or_else(missing)?;
         let counts = services.workspaces.workspace(user, workspace).await?.ok_or_else(missing)?.counts;
         self.turn.metadata.documents_processing = counts.processing;
+        self.turn.metadata.documents_ready = Some(counts.ready);
         let earlier = self.earlier().await?;
 
         self.note(TurnChange::Step(None)).await?;

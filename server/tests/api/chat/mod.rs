@@ -160,6 +160,7 @@ async fn without_a_model_the_answer_is_an_extract_and_says_so() {
         (&json!("completed"), &json!("extract"), &json!("extract"))
     );
     assert_eq!(metadata["response_length"], text.chars().count());
+    assert_eq!((&metadata["documents_ready"], &metadata["documents_processing"]), (&json!(1), &json!(0)));
     assert_eq!(desk.ask("Where does the lantern hang?").await["answer"], answer["answer"], "always the same");
 
     let history = desk.ada.read("/v1/chat/conversations/me/s/status").await;
@@ -188,6 +189,7 @@ async fn where_nothing_answers_that_is_said() {
     let answer = ada.post("/v1/chat/", json!({ "query": "Where does the lantern hang?" })).await.json();
     assert_eq!((&answer["metadata"]["kind"], &answer["sources"]), (&json!("nothing"), &json!([])));
     assert!(answer["answer"].as_str().expect("text").starts_with("Nothing"), "{answer}");
+    assert_eq!(answer["metadata"]["documents_ready"], 0);
     assert!(model.asked().is_empty(), "nobody makes something up");
     // Unless the person wants to go on without passages.
     let path = format!("/v1/chat/turns/{}/retry", answer["turn_id"].as_str().expect("an id"));

@@ -168,6 +168,68 @@ test("a conversation is named and deleted, and found by what was said in it", as
   await expect(list.locator(".chat-talk")).toHaveCount(1);
 });
 
+withModel("what happens in a conversation is seen in every tab", async ({ page, model, own, complaints }) => {
+  // What was deleted is asked for once more.
+  complaints.allow(/404/);
+  await chatAt(page, own);
+  model.answers = [["On the north ", { gate: 1 }, "quay."], ["At four."]];
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await live(other);
+  const list = other.getByRole("navigation", { name: "Conversations" });
+  await expect(list.getByText("No conversation yet.")).toBeVisible();
+  await ask(page, QUESTION);
+  await list.getByRole("link", { name: QUESTION }).click();
+  await live(other);
+  // The tab that came later follows the answer, and both are told its end.
+  await expect(turns(other).first().locator(".answer")).toHaveText("On the north");
+  model.open(1);
+  for (const tab of [page, other]) {
+    await expect(turns(tab).first()).toHaveAttribute("data-status", "completed");
+    await expect(turns(tab).first().locator(".answer")).toHaveText("On the north quay.");
+  }
+  // A question of one tab is answered in the other, whatever is typed there.
+  await field(page).fill("Not sent yet");
+  await ask(other, "When is tea served?");
+  await expect(turns(page).nth(1)).toHaveAttribute("data-status", "completed");
+  await expect(turns(page).nth(1).locator(".answer")).toHaveText("At four.");
+  await expect(turns(page)).toHaveCount(2);
+  await expect(field(page)).toHaveValue("Not sent yet");
+  const conversation = new URL(other.url()).searchParams.get("c")!;
+  const address = `${own.url}/v1/chat/conversations/me/${encodeURIComponent(conversation)}`;
+  await page.request.patch(address, { data: { title: "The lantern" } });
+  for (const tab of [page, other]) {
+    await expect(tab.getByRole("heading", { level: 1, name: "The lantern" })).toBeVisible();
+    await expect(tab.getByRole("navigation", { name: "Conversations" }).getByRole("link", { name: "The lantern" })).toBeVisible();
+  }
+  await page.request.delete(address);
+  for (const tab of [page, other]) {
+    await expect(tab).toHaveURL(/chat$/);
+    await expect(tab.getByRole("navigation", { name: "Conversations" }).getByText("No conversation yet.")).toBeVisible();
+  }
+});
+
+test("two tabs that wait for a document ask once, and both show the answer", async ({ page, complaints }) => {
+  // To the one that comes second.
+  complaints.allow(/409/);
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await ask(page, QUESTION);
+  await expect(turns(page).first().getByText("Waiting for a new document")).toBeVisible();
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await live(other);
+  await expect(turns(other).first().getByText("Waiting for a new document")).toBeVisible();
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  for (const tab of [page, other]) {
+    await expect(turns(tab).nth(1).locator(".answer")).toContainText("north quay");
+    await expect(turns(tab).first()).toHaveAttribute("data-replaced", "true");
+    await expect(turns(tab)).toHaveCount(2);
+  }
+});
+
 withModel("steps and text are shown as they come, and Stop keeps what there is", async ({ page, model, own }) => {
   await chatAt(page, own);
   model.answers = [["On the north ", { gate: 1 }, "quay [1]."]];

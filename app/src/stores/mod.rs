@@ -9,6 +9,7 @@ pub use shelf::Watched;
 use domain::{
     Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, UserId,
     Workspace, WorkspaceId,
+    chat::ConversationId,
     event::{FileProgress, SessionsChanged, SettingsChanged},
     pages::{DocumentPage, JobPage, Shell, WorkspacePage},
     reducer::Store,
@@ -72,8 +73,11 @@ struct Inner {
     rag_rev: ArcRwSignal<u64>,
     /// The last change of the list of signed-in browsers that the stream told of.
     sessions_rev: ArcRwSignal<u64>,
-    /// How often all was read anew, since the stream could not tell what had been missed.
-    anew: ArcRwSignal<u32>,
+    /// Rises with each change of a conversation that the stream told of, and when one may have been missed.
+    talks: ArcRwSignal<u64>,
+    /// What that was when each conversation changed last, and when any may have.
+    talks_of: LiteMap<ConversationId, u64>,
+    talks_of_all: u64,
     /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
     max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -194,6 +198,19 @@ impl Stores {
         self.change(|s| s.sessions_rev.clone())
     }
 
+    /// Rises when something is different in a conversation, whichever.
+    pub fn talks(self) -> ArcRwSignal<u64> {
+        self.change(|s| s.talks.clone())
+    }
+
+    /// What [`Stores::talks`] was when that one changed last; 0: it has not.
+    pub fn talk(self, id: &str) -> u64 {
+        self.change(|s| {
+            let of = s.talks_of.iter().find(|(of, _)| of.as_str() == id).map_or(0, |(_, at)| *at);
+            of.max(s.talks_of_all)
+        })
+    }
+
     /// The newest export of the account that the stream told of.
     pub fn export(self) -> ArcRwSignal<Option<Export>> {
         self.change(|s| s.export.clone())
@@ -284,6 +301,7 @@ impl Stores {
         self.change(|s| {
             let held = s.held.take().unwrap_or_default();
             s.known = Store::default();
+            s.talks_of_all = s.next_talk();
             s.listings.iter_mut().for_each(|(_, listing)| listing.clear());
             set_if_new(&s.export, None);
             if let Some(shell) = &snapshot.shell {
@@ -467,8 +485,19 @@ impl Inner {
                     }
                 }
             }
+            EntityKey::Conversation(id) => {
+                let at = self.next_talk();
+                self.talks_of.insert(id, at);
+            }
             EntityKey::Session(_) => {}
         }
+    }
+
+    /// One more change of a conversation.
+    fn next_talk(&self) -> u64 {
+        let next = self.talks.get_untracked() + 1;
+        self.talks.set(next);
+        next
     }
 
     fn is_stalled(&self, id: DocumentId) -> bool {

@@ -2,6 +2,8 @@ use super::*;
 use crate::samples::{document, id, job, person, step, workspace};
 use domain::{
     Epoch,
+    chat::ConversationChange,
+    event::ConversationChanged,
     pages::Since,
     resource::{Page, STALLED, Warning},
 };
@@ -211,6 +213,32 @@ fn a_document_that_was_taken_off_comes_back_with_the_next_event() {
         stores.apply(Event::DocumentStatus(document(8, 4, DocumentStatus::Processing)));
         assert_eq!(ids(stores), [id::<DocumentId>(8)]);
         assert_eq!(stores.active_documents(id(1)).len(), 1);
+    });
+}
+
+#[test]
+fn who_shows_conversations_learns_which_to_read_anew() {
+    with(|stores| {
+        let changed = |name: &str, rev: u64| {
+            Event::ConversationChanged(ConversationChanged {
+                conversation_id: name.parse().expect("an id"),
+                workspace_id: id(1),
+                turn_id: None,
+                status: ConversationChange::Renamed,
+                rev,
+            })
+        };
+        stores.apply(changed("a", 3));
+        stores.apply(changed("b", 4));
+        assert_eq!((stores.talks().get_untracked(), stores.talk("a"), stores.talk("b")), (2, 1, 2));
+        stores.apply(changed("a", 2));
+        stores.apply(changed("b", 4));
+        assert_eq!((stores.talks().get_untracked(), stores.talk("c")), (2, 0), "nothing new");
+        // Whatever was missed before a snapshot may have been about any of them.
+        stores.replace(&Snapshot::default());
+        assert_eq!((stores.talks().get_untracked(), stores.talk("a"), stores.talk("c")), (3, 3, 3));
+        stores.apply(changed("a", 5));
+        assert_eq!((stores.talk("a"), stores.talk("b")), (4, 3));
     });
 }
 

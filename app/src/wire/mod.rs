@@ -156,6 +156,7 @@ fn event(name: &str, data: &Value) -> Option<Event> {
         "document_deleted" => Event::DocumentDeleted(FromJson::from_json(data)?),
         "workspace_deleted" => Event::WorkspaceDeleted(FromJson::from_json(data)?),
         "settings_changed" => Event::SettingsChanged(FromJson::from_json(data)?),
+        "conversation_changed" => Event::ConversationChanged(FromJson::from_json(data)?),
         "session_ended" => Event::SessionEnded { session_id: FromJson::from_json(data.get("session_id")?)? },
         _ => return None,
     })
@@ -168,7 +169,8 @@ mod tests {
     use crate::samples::{deleted, document, id, job, person, step, workspace};
     use domain::{
         DocumentStatus, JobStatus, Problem,
-        event::{SettingsChanged, WorkspaceDeleted},
+        chat::ConversationChange,
+        event::{ConversationChanged, SettingsChanged, WorkspaceDeleted},
         resource::Theme,
     };
 
@@ -188,6 +190,20 @@ mod tests {
                 theme: Theme::Dark,
                 rev: 9,
                 ..SettingsChanged::of(person())
+            }),
+            Event::ConversationChanged(ConversationChanged {
+                conversation_id: "a/b \"c\"".parse().expect("an id"),
+                workspace_id: id(2),
+                turn_id: Some(id(4)),
+                status: ConversationChange::Processing,
+                rev: 9,
+            }),
+            Event::ConversationChanged(ConversationChanged {
+                conversation_id: "c".parse().expect("an id"),
+                workspace_id: id(2),
+                turn_id: None,
+                status: ConversationChange::Deleted,
+                rev: 9,
             }),
             Event::SessionEnded { session_id: id(3) },
         ];

@@ -18,12 +18,16 @@ use crate::{
 };
 use domain::{
     ApiKeyId, BulkId, ChunkId, Document, DocumentId, DocumentStatus, Epoch, ExportId, FieldErrors, Job,
-    JobId, JobKind, JobStatus, PhaseDetail, PhaseName, Problem, SessionId, Step, Timestamp, User, UserId,
-    Workspace, WorkspaceId, WorkspaceStatus,
+    JobId, JobKind, JobStatus, PhaseDetail, PhaseName, Problem, SessionId, Step, Timestamp, TurnId, User,
+    UserId, Workspace, WorkspaceId, WorkspaceStatus,
     api_key::{ApiKey, Scope},
     bulk::{Bulk, BulkAction, BulkStatus},
+    chat::{ConversationChange, ConversationId},
     crawl::{Change, Crawl, CrawlPage, PageState},
-    event::{DocumentDeleted, FileProgress, SessionsChanged, SettingsChanged, StepStatus, WorkspaceDeleted},
+    event::{
+        ConversationChanged, DocumentDeleted, FileProgress, SessionsChanged, SettingsChanged, StepStatus,
+        WorkspaceDeleted,
+    },
     export::{Export, ExportStatus},
     pages::{DocumentPage, JobPage, JobsPage, Shell, Since, WorkspacePage},
     provision::{ProvisionDetail, ProvisionStatus, ProvisionStep, Provisioning},
@@ -102,9 +106,9 @@ macro_rules! numbers {
 }
 
 named! {
-    ApiKeyId BulkId ChunkId DocumentId ExportId JobId SessionId UserId WorkspaceId
+    ApiKeyId BulkId ChunkId ConversationId DocumentId ExportId JobId SessionId TurnId UserId WorkspaceId
     DocumentStatus Halt JobKind JobRequest JobStatus PhaseName PhaseStatus Priority Processor StepStatus WorkspaceStatus
-    BulkAction BulkStatus ExportStatus ProvisionStatus ProvisionStep Scope
+    BulkAction BulkStatus ConversationChange ExportStatus ProvisionStatus ProvisionStep Scope
     Change PageState VersionState
     Density Language Theme
     ChunkingStrategy ModelState Provider RerankModel RetrieverType
@@ -308,6 +312,7 @@ objects! {
     WorkspaceDeleted { id, rev }
     SettingsChanged { user, theme, rag_config, rev, export, sessions }
     SessionsChanged { signed_in }
+    ConversationChanged { conversation_id, workspace_id, turn_id, status, rev }
 
     RagConfig {
         embedding_model,

@@ -1,8 +1,9 @@
 //! Events (one committed change each) and the frames that carry them over WebSocket, SSE and long polling.
 
 use crate::{
+    chat::{ConversationChange, ConversationId, Turn},
     export::Export,
-    ids::{DocumentId, Epoch, JobId, SessionId, UserId, WorkspaceId},
+    ids::{DocumentId, Epoch, JobId, SessionId, TurnId, UserId, WorkspaceId},
     rag::DefaultRagConfig,
     resource::{Document, Job, Theme, User, Workspace},
     status::named,
@@ -25,6 +26,7 @@ pub enum Event {
     DocumentDeleted(DocumentDeleted),
     WorkspaceDeleted(WorkspaceDeleted),
     SettingsChanged(SettingsChanged),
+    ConversationChanged(ConversationChanged),
     /// Travels to the streams of that sign-in session alone; never logged, never replayed.
     SessionEnded {
         session_id: SessionId,
@@ -116,6 +118,31 @@ impl SettingsChanged {
     }
 }
 
+/// Something is different in a conversation: whoever shows it reads it anew. How an answer is made is not told here, but by
+/// the stream of its turn.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConversationChanged {
+    pub conversation_id: ConversationId,
+    pub workspace_id: WorkspaceId,
+    /// The question that was asked, or whose answer ended; `None` when it is about the conversation itself.
+    pub turn_id: Option<TurnId>,
+    pub status: ConversationChange,
+    pub rev: u64,
+}
+
+impl ConversationChanged {
+    /// The turn began, or ended.
+    pub fn of(turn: &Turn) -> Self {
+        Self {
+            conversation_id: turn.conversation_id.clone(),
+            workspace_id: turn.workspace_id,
+            turn_id: Some(turn.turn_id),
+            status: turn.status.into(),
+            rev: 0,
+        }
+    }
+}
+
 /// What an event is about. Progress of one entity replaces older progress of the same entity on a slow connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum EntityKey {
@@ -124,6 +151,8 @@ pub enum EntityKey {
     Job(JobId),
     FileStep(DocumentId, Step),
     Settings(UserId),
+    /// Among those of its user.
+    Conversation(ConversationId),
     Session(SessionId),
 }
 
@@ -148,6 +177,7 @@ impl Event {
             Event::DocumentDeleted(_) => "document_deleted",
             Event::WorkspaceDeleted(_) => "workspace_deleted",
             Event::SettingsChanged(_) => "settings_changed",
+            Event::ConversationChanged(_) => "conversation_changed",
             Event::SessionEnded { .. } => "session_ended",
         }
     }
@@ -161,6 +191,7 @@ impl Event {
             Event::DocumentDeleted(d) => EntityKey::Document(d.id),
             Event::WorkspaceDeleted(w) => EntityKey::Workspace(w.id),
             Event::SettingsChanged(s) => EntityKey::Settings(s.user.id),
+            Event::ConversationChanged(c) => EntityKey::Conversation(c.conversation_id.clone()),
             Event::SessionEnded { session_id } => EntityKey::Session(*session_id),
         }
     }
@@ -172,7 +203,8 @@ impl Event {
         match self {
             Event::JobUpdate(j) => !j.status.is_final(),
             Event::FileProgress(p) => p.status == StepStatus::InProgress,
-            Event::WorkspaceStatus(_) => true,
+            // It only says that there is something to read, and what is read has all of it.
+            Event::ConversationChanged(_) => true,
             _ => false,
         }
     }
@@ -195,6 +227,7 @@ impl Event {
             Event::DocumentDeleted(_)
             | Event::WorkspaceDeleted(_)
             | Event::SettingsChanged(_)
+            | Event::ConversationChanged(_)
             | Event::SessionEnded { .. } => None,
         }
     }
@@ -221,6 +254,7 @@ impl Event {
             }
             Event::WorkspaceStatus(w) => (None, None, Some(w.id)),
             Event::WorkspaceDeleted(w) => (None, None, Some(w.id)),
+            Event::ConversationChanged(c) => (None, None, Some(c.workspace_id)),
             Event::SettingsChanged(_) | Event::SessionEnded { .. } => (None, None, None),
         };
         About { document, job, workspace }
@@ -236,6 +270,7 @@ impl Event {
             Event::DocumentDeleted(d) => d.rev = seq,
             Event::WorkspaceDeleted(w) => w.rev = seq,
             Event::SettingsChanged(s) => s.rev = seq,
+            Event::ConversationChanged(c) => c.rev = seq,
             Event::SessionEnded { .. } => {}
         }
     }

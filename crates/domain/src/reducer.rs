@@ -3,6 +3,7 @@
 //! entries come last, and the code of a tree for each of them would have to be downloaded by every visitor.
 
 use crate::{
+    chat::ConversationId,
     event::{EntityKey, Event, FileProgress},
     ids::{DocumentId, JobId, WorkspaceId},
     resource::{Document, Job, User, Workspace},
@@ -18,6 +19,8 @@ pub struct Store {
     jobs: LiteMap<JobId, Job>,
     steps: LiteMap<DocumentId, LiteMap<Step, FileProgress>>,
     settings: Option<(User, u64)>,
+    /// Seq of the newest change of each conversation of which one was told.
+    conversations: LiteMap<ConversationId, u64>,
     /// Seq at which a document was deleted last. Nothing older brings it back; what is newer was told after it was
     /// brought back.
     gone_documents: LiteMap<DocumentId, u64>,
@@ -95,6 +98,7 @@ impl Store {
                 }
                 newer
             }
+            Event::ConversationChanged(c) => raise(&mut self.conversations, c.conversation_id.clone(), c.rev),
             Event::SessionEnded { .. } => false,
         };
         changed.then(|| event.entity())
@@ -178,10 +182,10 @@ impl Store {
     }
 }
 
-/// Keeps the highest seq of a tombstone; true when this is it.
-fn raise<K: Ord>(tombstones: &mut LiteMap<K, u64>, key: K, rev: u64) -> bool {
+/// Keeps the highest seq of each key; true when this is it.
+fn raise<K: Ord>(seqs: &mut LiteMap<K, u64>, key: K, rev: u64) -> bool {
     let mut first = false;
-    let kept = tombstones.entry(key).or_insert_with(|| {
+    let kept = seqs.entry(key).or_insert_with(|| {
         first = true;
         rev
     });

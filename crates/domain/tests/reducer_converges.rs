@@ -1,7 +1,8 @@
 //! Property: whatever order, however often, from wherever events arrive, the store ends the same.
 
 use domain::{
-    event::{DocumentDeleted, Event, FileProgress, StepStatus, WorkspaceDeleted},
+    chat::ConversationChange,
+    event::{ConversationChanged, DocumentDeleted, Event, FileProgress, StepStatus, WorkspaceDeleted},
     ids::{DocumentId, JobId, UserId, WorkspaceId},
     reducer::Store,
     resource::{Counts, Document, Job, Metrics, PhaseDetail, Workspace},
@@ -143,6 +144,13 @@ fn any_event() -> impl Strategy<Value = Event> {
             let (filename, undo_until) = (format!("{n}.txt"), Timestamp::default());
             Event::DocumentDeleted(DocumentDeleted { id, workspace_id, filename, undo_until, rev: 0 })
         }),
+        2 => (0..3u8).prop_map(|n| Event::ConversationChanged(ConversationChanged {
+            conversation_id: format!("c{n}").parse().expect("an id"),
+            workspace_id: workspace_id(0),
+            turn_id: None,
+            status: ConversationChange::Renamed,
+            rev: 0,
+        })),
         1 => (0..2u8).prop_map(|n| Event::WorkspaceDeleted(WorkspaceDeleted { id: workspace_id(n), rev: 0 })),
     ]
 }

@@ -14,7 +14,11 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
-    chat::{Conversation, ConversationId, NEW_TITLE, StatusEntry, Turn, TurnChange, TurnEvent, history},
+    chat::{
+        Conversation, ConversationChange, ConversationId, NEW_TITLE, StatusEntry, Turn, TurnChange,
+        TurnEvent, history,
+    },
+    event::{ConversationChanged, Event},
     provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
@@ -41,10 +45,10 @@ async fn workspace_refuses(
     Ok(status.refuses(WorkspaceAction::Chat))
 }
 
-/// Makes the conversation where there is none of that name.
-async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Fault> {
+/// Makes the conversation where there is none of that name; whether there was none.
+async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<bool, Fault> {
     let refusal = workspace_refuses(tx, new.user_id, new.workspace_id).await?;
-    sqlx::query(
+    let inserted = sqlx::query(
         "INSERT INTO conversations (user_id, id, workspace_id, title, turns, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 0, $5, $5) ON CONFLICT (user_id, id) DO NOTHING",
     )
@@ -66,8 +70,36 @@ async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Fault>
     match refusal {
         // What was inserted goes with the transaction of this item.
         Some(refusal) => Err(StoreError::Refused(refusal).into()),
-        None => Ok(()),
+        None => Ok(inserted.rows_affected() > 0),
     }
+}
+
+/// The same for a conversation without a question, which nothing else tells of.
+async fn create_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Fault> {
+    if keep_conversation(tx, new).await? {
+        let (id, workspace) = (&new.conversation_id, new.workspace_id);
+        tell(tx, new.user_id, id, workspace, ConversationChange::Created, new.created_at);
+    }
+    Ok(())
+}
+
+/// Tells of the conversation itself.
+fn tell(
+    tx: &mut Tx,
+    user: UserId,
+    id: &ConversationId,
+    workspace_id: WorkspaceId,
+    status: ConversationChange,
+    now: Timestamp,
+) {
+    let conversation_id = id.clone();
+    let changed = ConversationChanged { conversation_id, workspace_id, turn_id: None, status, rev: 0 };
+    tx.emit(user, Event::ConversationChanged(changed), now);
+}
+
+/// Tells of the turn, which began or ended.
+fn tell_turn(tx: &mut Tx, turn: &Turn, now: Timestamp) {
+    tx.emit(turn.user_id, Event::ConversationChanged(ConversationChanged::of(turn)), now);
 }
 
 /// Gives a question that is asked again its new turn.
@@ -136,8 +168,7 @@ async fn begin(tx: &mut Tx, new: &NewTurn) -> Result<Begun, Fault> {
     .bind(new.title.as_str())
     .execute(&mut tx.conn)
     .await?;
-    workspaces::note_activity(tx, opening.workspace_id, new.now).await?;
-    workspaces::tell_counts(tx, opening.workspace_id, new.now).await?;
+    tell_turn(tx, &turn, new.now);
     Ok(Begun { turn, events })
 }
 
@@ -163,6 +194,9 @@ async fn write(tx: &mut Tx, write: &TurnWrite) -> Result<(), Fault> {
     }
     if let Some(turn) = &write.turn {
         update_turn(tx, turn).await?;
+        if turn.status.is_final() {
+            tell_turn(tx, turn, last.at);
+        }
     }
     insert_events(tx, write.turn_id, &write.events).await
 }
@@ -184,6 +218,7 @@ async fn end(
     let events = turn.advance(ending.clone(), now).map_err(StoreError::backend)?;
     update_turn(tx, &turn).await?;
     insert_events(tx, id, &events).await?;
+    tell_turn(tx, &turn, now);
     Ok(turn)
 }
 
@@ -395,14 +430,9 @@ impl Chats for Store {
     async fn create_conversation(&self, mut new: Conversation) -> Result<Conversation, StoreError> {
         clean(&mut new.title);
         let (user, id) = (new.user_id, new.conversation_id.clone());
-        let made = self.writer().write_for(user, "make a conversation", new, |tx, new| {
-            Box::pin(async move {
-                if keep_conversation(tx, new).await? {
-                    workspaces::tell_counts(tx, new.workspace_id, new.created_at).await?;
-                }
-                Ok(())
-            })
-        });
+        let made = self
+            .writer()
+            .write_for(user, "make a conversation", new, |tx, new| Box::pin(create_conversation(tx, new)));
         made.await?;
         self.read_conversation(user, &id).await?.ok_or(StoreError::NotFound)
     }
@@ -437,15 +467,19 @@ impl Chats for Store {
         let renamed =
             self.writer().write_for(user, "name a conversation", argument, |tx, (user, id, title, now)| {
                 Box::pin(async move {
-                    sqlx::query(
-                        "UPDATE conversations SET title = $3, updated_at = $4 WHERE user_id = $1 AND id = $2",
+                    // The list stays in its order: nobody has asked anything.
+                    let row = sqlx::query(
+                        "UPDATE conversations SET title = $3 WHERE user_id = $1 AND id = $2 RETURNING workspace_id",
                     )
                     .bind(user.to_string())
                     .bind(id.as_str())
                     .bind(title.as_str())
-                    .bind(now.micros())
-                    .execute(&mut tx.conn)
+                    .fetch_optional(&mut tx.conn)
                     .await?;
+                    if let Some(row) = row {
+                        let workspace = parsed(&row, "workspace_id")?;
+                        tell(tx, *user, id, workspace, ConversationChange::Renamed, *now);
+                    }
                     Ok(())
                 })
             });
@@ -471,7 +505,8 @@ impl Chats for Store {
                     .fetch_optional(&mut tx.conn)
                     .await?;
                     let Some(row) = gone else { return Ok(false) };
-                    workspaces::tell_counts(tx, parsed(&row, "workspace_id")?, *now).await?;
+                    let workspace = parsed(&row, "workspace_id")?;
+                    tell(tx, *user, id, workspace, ConversationChange::Deleted, *now);
                     Ok(true)
                 })
             });

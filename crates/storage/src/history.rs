@@ -74,7 +74,8 @@ impl Store {
         let only = if query.transitions { "AND status_from IS DISTINCT FROM status_to" } else { "" };
         let sql = format!(
             "SELECT seq, at, name, status_from, status_to, actor, data FROM events \
-             WHERE {column} = $1 AND user_id = $2 AND seq {compare} $3 {only} ORDER BY seq {order} LIMIT $4"
+             WHERE {column} = $1 AND user_id = $2 AND seq {compare} $3 AND name <> 'conversation_changed' {only} \
+             ORDER BY seq {order} LIMIT $4"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(id)
@@ -88,8 +89,8 @@ impl Store {
 
     /// Superseded progress, by whose it is. It is read without a lock: what was superseded stays so.
     async fn superseded(&self, before: Timestamp, limit: u32) -> Result<BTreeMap<UserId, Vec<i64>>, Fault> {
-        // One part for each index.
-        let part = |name: &str, column: &str, only: &str| {
+        // One part for each index. What was told of a conversation has no status and is in no history.
+        let half = |name: &str, column: &str| {
             format!(
                 "SELECT e.user_id, e.seq FROM events e WHERE e.progress = 1 AND e.status_from = e.status_to \
                  AND e.at < $1 AND e.name = '{name}' {only} AND EXISTS (SELECT 1 FROM events n \
@@ -97,10 +98,12 @@ impl Store {
             )
         };
         let sql = format!(
-            "{} UNION ALL {} UNION ALL {} LIMIT $2",
-            part("job_update", "job_id", ""),
-            part("file_progress", "document_id", ""),
-            part("workspace_status", "workspace_id", NOT_BY_A_PERSON)
+            "{} UNION ALL {} UNION ALL \
+             SELECT e.user_id, e.seq FROM events e WHERE e.name = 'conversation_changed' AND e.at < $1 \
+             AND EXISTS (SELECT 1 FROM events n WHERE n.name = 'conversation_changed' AND n.user_id = e.user_id \
+                 AND n.entity = e.entity AND n.seq > e.seq) LIMIT $2",
+            half("job_update", "job_id"),
+            half("file_progress", "document_id")
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(before.micros())

@@ -2,6 +2,7 @@
 //! script it shows what there is, and its form asks all the same; with one, an answer is shown as it is made.
 
 mod ask;
+mod elsewhere;
 mod stream;
 mod talks;
 mod turn;
@@ -14,6 +15,7 @@ use crate::{
     live::{Live, Screen},
     paths,
     server_fns::chat::{Asked, ChatPage as Read, ShownTurn, TalkLine, read_chat},
+    stores::Stores,
     view,
     wire::page_data,
 };
@@ -36,8 +38,14 @@ pub fn ChatPage() -> impl IntoView {
     let wanted =
         Memo::new(move |_| query.with(|q| ["c", "q", "before"].map(|n| q.get(n).unwrap_or_default())));
     let start = StoredValue::new(FormState::of_page());
+    // What changes while it is read is read once more.
+    let talks = Stores::expect().talks();
+    let since = StoredValue::new(talks.get_untracked());
     let page = page_data(
-        move || (id.get(), wanted.get()),
+        move || {
+            since.set_value(talks.get_untracked());
+            (id.get(), wanted.get())
+        },
         move |(id, [conversation, search, before])| async move {
             match id {
                 Some(id) => read_chat(id, conversation, search, before).await,
@@ -58,7 +66,7 @@ pub fn ChatPage() -> impl IntoView {
                 move |read, (), _| match id.get_untracked() {
                     Some(id) => {
                         let start = FormState::told_once(start);
-                        view! { <Chat id read start /> }
+                        view! { <Chat id read start since=since.get_value() /> }
                     }
                     None => ().into_any(),
                 },
@@ -82,6 +90,8 @@ pub struct Here {
     pub has_model: bool,
     /// With so many documents ready, the page has asked a question again by itself.
     pub repeated_with: StoredValue<Option<u64>>,
+    /// What the list of conversations was searched for.
+    search: StoredValue<String>,
     /// These are earlier questions; the newest stand on another page.
     is_past: bool,
     /// The list of turns, which scrolls by itself.
@@ -167,7 +177,7 @@ fn show_address(path: &str) {
 }
 
 #[component]
-fn Chat(id: WorkspaceId, read: Read, start: FormState) -> impl IntoView {
+fn Chat(id: WorkspaceId, read: Read, start: FormState, since: u64) -> impl IntoView {
     let Read { name, conversation, title, talks, search, turns, earlier, is_past, has_model } = read;
     let whole = paths::chat(id, &conversation);
     let earlier = (!earlier.is_empty()).then(|| format!("{whole}&before={earlier}"));
@@ -180,11 +190,13 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState) -> impl IntoView {
         rows: RwSignal::new(rows),
         has_model,
         repeated_with: StoredValue::new(None),
+        search: StoredValue::new(search.clone()),
         is_past,
         list: NodeRef::new(),
         at_end: RwSignal::new(true),
     };
     provide_context(here);
+    elsewhere::keep_up(here, since);
     // A conversation is opened at its end.
     effect(move || {
         if here.list.get().is_some() {

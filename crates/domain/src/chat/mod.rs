@@ -52,6 +52,30 @@ impl TurnStatus {
 }
 
 named!(
+    /// What became of a conversation: how far a question in it is, or that it was made, named or deleted itself.
+    ConversationChange, "change of a conversation" {
+        Processing = "processing",
+        Completed = "completed",
+        Failed = "failed",
+        Stopped = "stopped",
+        Created = "created",
+        Renamed = "renamed",
+        Deleted = "deleted",
+    }
+);
+
+impl From<TurnStatus> for ConversationChange {
+    fn from(status: TurnStatus) -> Self {
+        match status {
+            TurnStatus::Processing => ConversationChange::Processing,
+            TurnStatus::Completed => ConversationChange::Completed,
+            TurnStatus::Failed => ConversationChange::Failed,
+            TurnStatus::Stopped => ConversationChange::Stopped,
+        }
+    }
+}
+
+named!(
     /// What a turn is doing; it goes through all of them, in this order.
     TurnStep, "step of a turn" {
         Initializing = "initializing",
@@ -163,7 +187,7 @@ pub struct Conversation {
     /// How many questions were asked in it.
     pub turns: u64,
     pub created_at: Timestamp,
-    /// When somebody asked in it last, or named it.
+    /// When somebody asked in it last.
     pub updated_at: Timestamp,
 }
 

@@ -207,6 +207,7 @@ mod tests {
             ("job_error", "job.status.updated"),
             ("file_progress", "file.progress"),
             ("settings_changed", "user.settings.changed"),
+            ("conversation_changed", "conversation.status.updated"),
             ("session_ended", "user.session.ended"),
         ] {
             assert_eq!(names::key_of(event), Some(key));

@@ -7,6 +7,7 @@ pub const WORKSPACE_STATUS: &str = "workspace.status.updated";
 pub const JOB_STATUS: &str = "job.status.updated";
 pub const FILE_PROGRESS: &str = "file.progress";
 pub const SETTINGS_CHANGED: &str = "user.settings.changed";
+pub const CONVERSATION: &str = "conversation.status.updated";
 pub const SESSION_ENDED: &str = "user.session.ended";
 /// For outside workers: a document waits to be processed.
 pub const DOCUMENT_UPLOADED: &str = "document.uploaded";
@@ -18,12 +19,13 @@ pub const NODE_SIGNAL: &str = "node.signal";
 pub const WORK_READY: &str = "work.ready";
 
 /// What a node that serves people binds its queue to.
-pub const FOR_WEB: [&str; 7] = [
+pub const FOR_WEB: [&str; 8] = [
     DOCUMENT_STATUS,
     WORKSPACE_STATUS,
     JOB_STATUS,
     FILE_PROGRESS,
     SETTINGS_CHANGED,
+    CONVERSATION,
     SESSION_ENDED,
     NODE_SIGNAL,
 ];
@@ -38,6 +40,7 @@ pub fn key_of(event: &str) -> Option<&'static str> {
         "job_update" | "job_complete" | "job_error" => JOB_STATUS,
         "file_progress" => FILE_PROGRESS,
         "settings_changed" => SETTINGS_CHANGED,
+        "conversation_changed" => CONVERSATION,
         "session_ended" => SESSION_ENDED,
         _ => return None,
     })

@@ -2,9 +2,17 @@
 //! forgetting what turns of yesterday told on their way.
 
 use super::desk::{LEASE_SECONDS, Wish};
-use crate::Services;
-use domain::chat::{EVENTS_KEPT_SECONDS, TurnChange, TurnError};
+use crate::{
+    Services,
+    ports::{LoggedEvent, Signal},
+};
+use domain::{
+    Event,
+    chat::{ConversationChange, EVENTS_KEPT_SECONDS, TurnChange, TurnError},
+    event::ConversationChanged,
+};
 use std::time::Duration;
+use tokio::sync::broadcast::error::RecvError;
 
 /// A third of a lease.
 const BEAT: Duration = Duration::from_secs(3);
@@ -29,6 +37,10 @@ impl Services {
 
     /// Looks for as long as the future is polled.
     pub async fn run_turn_keeper(self) {
+        tokio::join!(self.clone().hear_of_ends(), self.keep_every_beat());
+    }
+
+    async fn keep_every_beat(self) {
         let mut every = tokio::time::interval(BEAT);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -36,6 +48,33 @@ impl Services {
             if let Err(error) = self.keep_turns().await {
                 tracing::warn!(%error, "turns will be looked after later");
             }
+        }
+    }
+
+    /// Lets go at once of what was ended at another server, where the bus tells of it; else the next beat finds it.
+    async fn hear_of_ends(self) {
+        let mut bus = self.bus.subscribe();
+        loop {
+            match bus.recv().await {
+                Ok(Signal::Event(event)) if event.name == "conversation_changed" => self.hear(&event),
+                Ok(_) | Err(RecvError::Lagged(_)) => {}
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    fn hear(&self, event: &LoggedEvent) {
+        let Some(Event::ConversationChanged(ConversationChanged { turn_id, status, .. })) = event.event()
+        else {
+            return;
+        };
+        // Of one that came to its end here nothing is written any more, so that one is not disturbed.
+        let is_over = matches!(
+            status,
+            ConversationChange::Completed | ConversationChange::Failed | ConversationChange::Stopped
+        );
+        if let Some(running) = turn_id.filter(|_| is_over).and_then(|id| self.turns.get(id)) {
+            running.wish(Wish::LetGo);
         }
     }
 

@@ -77,6 +77,7 @@ pub const TOO_MANY_TURNS: Refusal = Refusal {
     sentence: "Too many questions are being answered for this account. Wait until one is.",
 };
 
+/// Whatever begins or ends a turn, and makes, names or removes a conversation, emits `conversation_changed` with it.
 #[async_trait]
 pub trait Chats: Send + Sync {
     /// Begins a turn, and with it the conversation where there is none of that name. Where the opening names a turn to be
@@ -172,6 +173,7 @@ pub trait Chats: Send + Sync {
         page: PageQuery,
     ) -> Result<Page<Conversation>, StoreError>;
 
+    /// The list stays in its order.
     async fn rename_conversation(
         &self,
         user: UserId,

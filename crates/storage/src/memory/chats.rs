@@ -1,13 +1,15 @@
 //! Conversations and turns, in memory.
 
-use super::MemoryStore;
+use super::{MemoryStore, State};
 use crate::page::{Cursor, limit_of, paged};
 use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId,
     chat::{
-        Conversation, ConversationId, NEW_TITLE, Said, StatusEntry, Turn, TurnChange, TurnEvent, history,
+        Conversation, ConversationChange, ConversationId, NEW_TITLE, Said, StatusEntry, Turn, TurnChange,
+        TurnEvent, history,
     },
+    event::{ConversationChanged, Event},
     provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
@@ -55,6 +57,12 @@ fn place(conversation: &Conversation) -> Cursor {
     Cursor::new(conversation.updated_at.micros(), id)
 }
 
+/// What is told of the conversation itself.
+fn itself(conversation: &Conversation, status: ConversationChange) -> ConversationChanged {
+    let Conversation { conversation_id, workspace_id, .. } = conversation.clone();
+    ConversationChanged { conversation_id, workspace_id, turn_id: None, status, rev: 0 }
+}
+
 impl MemoryStore {
     /// The workspace is there; why nothing can be asked in it now, if so.
     fn workspace_refuses(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Refusal>, StoreError> {
@@ -63,13 +71,20 @@ impl MemoryStore {
         found.map(|(w, _)| w.status.refuses(WorkspaceAction::Chat)).ok_or(StoreError::NotFound)
     }
 
-    /// Tells what is counted in the workspace, after something that somebody did elsewhere changed it.
-    fn tell_counts(&self, user: UserId, id: WorkspaceId, now: Timestamp) -> Result<(), StoreError> {
-        let mut state = self.lock();
-        let Some(workspace) = state.workspace(id) else { return Ok(()) };
-        let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
+    fn tell(
+        &self,
+        state: &mut State,
+        user: UserId,
+        changed: ConversationChanged,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let logged = state.emit(user, Event::ConversationChanged(changed), now)?;
         self.publish(vec![logged]);
         Ok(())
+    }
+
+    fn lease(&self, seconds: u32) -> Timestamp {
+        self.clock.now().plus_seconds(i64::from(seconds))
     }
 
     fn begin(&self, new: NewTurn) -> Result<Begun, StoreError> {
@@ -87,7 +102,8 @@ impl MemoryStore {
             }
         }
         let refusal = self.workspace_refuses(user, opening.workspace_id)?;
-        let chats = &mut self.lock().chats;
+        let state = &mut *self.lock();
+        let chats = &mut state.chats;
         if let Some(earlier) = opening.again_of {
             let turn = &chats.of(user, earlier).ok_or(StoreError::NotFound)?.turn;
             if !turn.status.is_final() {
@@ -126,6 +142,7 @@ impl MemoryStore {
         if let Some(command) = new.command_id {
             chats.commands.insert((user, command), (new.command_print, turn.turn_id));
         }
+        self.tell(state, user, ConversationChanged::of(&turn), new.now)?;
         Ok(Begun { turn, events })
     }
 
@@ -149,8 +166,8 @@ impl Chats for MemoryStore {
 
     async fn write_turn(&self, write: TurnWrite) -> Result<(), StoreError> {
         let lease_until = self.lease(write.lease_seconds);
-        let chats = &mut self.lock().chats;
-        let row = chats.turns.get_mut(&write.turn_id).filter(|row| {
+        let state = &mut *self.lock();
+        let row = state.chats.turns.get_mut(&write.turn_id).filter(|row| {
             row.turn.user_id == write.user
                 && row.owner == write.owner
                 && !row.turn.status.is_final()
@@ -166,9 +183,14 @@ impl Chats for MemoryStore {
         if let Some(turn) = write.turn {
             row.turn = Turn { again_as: row.turn.again_as, ..*turn };
         }
+        let ended = row.turn.status.is_final().then(|| ConversationChanged::of(&row.turn));
+        let at = write.events.last().map(|event| event.at);
         row.events.extend(write.events);
         row.lease_until = lease_until;
-        Ok(())
+        match ended.zip(at) {
+            Some((ended, at)) => self.tell(state, write.user, ended, at),
+            None => Ok(()),
+        }
     }
 
     async fn end_turn(
@@ -178,14 +200,17 @@ impl Chats for MemoryStore {
         ending: TurnChange,
         now: Timestamp,
     ) -> Result<Turn, StoreError> {
-        let chats = &mut self.lock().chats;
-        let row =
-            chats.turns.get_mut(&id).filter(|row| row.turn.user_id == user).ok_or(StoreError::NotFound)?;
-        if !row.turn.status.is_final() {
-            let events = row.turn.advance(ending, now).map_err(StoreError::backend)?;
-            row.events.extend(events);
+        let state = &mut *self.lock();
+        let row = state.chats.turns.get_mut(&id).filter(|row| row.turn.user_id == user);
+        let row = row.ok_or(StoreError::NotFound)?;
+        if row.turn.status.is_final() {
+            return Ok(row.turn.clone());
         }
-        Ok(row.turn.clone())
+        let events = row.turn.advance(ending, now).map_err(StoreError::backend)?;
+        row.events.extend(events);
+        let turn = row.turn.clone();
+        self.tell(state, user, ConversationChanged::of(&turn), now)?;
+        Ok(turn)
     }
 
     async fn beat_turns(
@@ -296,7 +321,14 @@ impl Chats for MemoryStore {
 
     async fn create_conversation(&self, new: Conversation) -> Result<Conversation, StoreError> {
         let refusal = self.workspace_refuses(new.user_id, new.workspace_id)?;
-        self.lock().chats.keep(new, refusal).cloned()
+        let (key, now) = ((new.user_id, new.conversation_id.clone()), new.created_at);
+        let state = &mut *self.lock();
+        let is_new = !state.chats.conversations.contains_key(&key);
+        let kept = state.chats.keep(new, refusal)?.clone();
+        if is_new {
+            self.tell(state, key.0, itself(&kept, ConversationChange::Created), now)?;
+        }
+        Ok(kept)
     }
 
     async fn conversation(
@@ -347,12 +379,14 @@ impl Chats for MemoryStore {
         title: &str,
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
-        let chats = &mut self.lock().chats;
-        Ok(chats.conversations.get_mut(&(user, id.clone())).map(|conversation| {
-            conversation.title = title.to_owned();
-            conversation.updated_at = now;
-            conversation.clone()
-        }))
+        let state = &mut *self.lock();
+        let Some(conversation) = state.chats.conversations.get_mut(&(user, id.clone())) else {
+            return Ok(None);
+        };
+        conversation.title = title.to_owned();
+        let renamed = conversation.clone();
+        self.tell(state, user, itself(&renamed, ConversationChange::Renamed), now)?;
+        Ok(Some(renamed))
     }
 
     async fn delete_conversation(
@@ -361,13 +395,11 @@ impl Chats for MemoryStore {
         id: &ConversationId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let gone = {
-            let chats = &mut self.lock().chats;
-            chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
-            chats.conversations.remove(&(user, id.clone()))
-        };
-        let Some(gone) = gone else { return Ok(false) };
-        self.tell_counts(user, gone.workspace_id, now)?;
+        let state = &mut *self.lock();
+        let chats = &mut state.chats;
+        chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
+        let Some(gone) = chats.conversations.remove(&(user, id.clone())) else { return Ok(false) };
+        self.tell(state, user, itself(&gone, ConversationChange::Deleted), now)?;
         Ok(true)
     }
 

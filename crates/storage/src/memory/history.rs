@@ -80,6 +80,7 @@ impl History for MemoryStore {
         let kept = state.logs.get(&user).into_iter().flat_map(|log| log.kept.values());
         let mut kept: Vec<&Kept> = kept
             .filter(|kept| belongs(kept, of) && (!query.transitions || kept.from != kept.to))
+            .filter(|kept| kept.event.name != "conversation_changed")
             .filter(|kept| {
                 let seq = kept.event.seq as i64;
                 if query.newest_first { seq < from } else { seq > from }

@@ -164,7 +164,7 @@ impl Revs {
             EntityKey::Document(id) | EntityKey::FileStep(id, _) => ("documents", id.to_string()),
             EntityKey::Job(id) => ("jobs", id.to_string()),
             EntityKey::Workspace(id) => ("workspaces", id.to_string()),
-            EntityKey::Settings(_) | EntityKey::Session(_) => return,
+            EntityKey::Settings(_) | EntityKey::Conversation(_) | EntityKey::Session(_) => return,
         };
         let rev = self.0.entry(table).or_default().entry(id).or_default();
         *rev = (*rev).max(seq);
@@ -203,6 +203,7 @@ fn entity_text(entity: &EntityKey) -> String {
         EntityKey::Job(id) => format!("job:{id}"),
         EntityKey::FileStep(id, step) => format!("step:{id}:{step}"),
         EntityKey::Settings(id) => format!("settings:{id}"),
+        EntityKey::Conversation(id) => format!("conversation:{id}"),
         EntityKey::Session(id) => format!("session:{id}"),
     }
 }

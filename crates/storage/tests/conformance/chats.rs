@@ -8,16 +8,16 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    TurnId, UserId, WorkspaceId, WorkspaceStatus,
+    Event, TurnId, UserId, WorkspaceId, WorkspaceStatus,
     chat::{
-        Conversation, ConversationId, NEW_TITLE, Opening, Said, Source, Turn, TurnChange, TurnError,
-        TurnEvent, TurnMetadata, TurnStatus, TurnStep,
+        Conversation, ConversationChange, ConversationId, NEW_TITLE, Opening, Said, Source, Turn, TurnChange,
+        TurnError, TurnEvent, TurnMetadata, TurnStatus, TurnStep,
     },
     rag::RagConfig,
 };
 use services::ports::{
-    Begun, Chats, ConversationFilter, NewTurn, NewWorkspace, PageQuery, StoreError, TOO_MANY_TURNS,
-    TurnWrite, Workspaces,
+    Begun, Chats, ConversationFilter, History, HistoryOf, HistoryQuery, NewTurn, NewWorkspace, PageQuery,
+    StoreError, TOO_MANY_TURNS, TurnWrite, Workspaces,
 };
 
 const LONG: u32 = 600;
@@ -26,6 +26,7 @@ const LONG: u32 = 600;
 #[async_trait]
 pub trait ChatSubject: Subject {
     fn chats(&self) -> &dyn Chats;
+    fn history(&self) -> &dyn History;
     /// A new workspace in that status.
     async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId;
 }
@@ -33,6 +34,10 @@ pub trait ChatSubject: Subject {
 #[async_trait]
 impl ChatSubject for Memory {
     fn chats(&self) -> &dyn Chats {
+        &self.store
+    }
+
+    fn history(&self) -> &dyn History {
         &self.store
     }
 
@@ -49,6 +54,11 @@ impl ChatSubject for Sqlite {
         &database.store
     }
 
+    fn history(&self) -> &dyn History {
+        let database: &Database = self;
+        &database.store
+    }
+
     async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
         make_workspace(self, user, status).await
     }
@@ -57,6 +67,11 @@ impl ChatSubject for Sqlite {
 #[async_trait]
 impl ChatSubject for Postgres {
     fn chats(&self) -> &dyn Chats {
+        let database: &Database = self;
+        &database.store
+    }
+
+    fn history(&self) -> &dyn History {
         let database: &Database = self;
         &database.store
     }
@@ -390,9 +405,11 @@ async fn conversations_are_listed_found_named_and_removed(s: impl ChatSubject) {
     let foreign = s.chats().begin_turn(asked(s.world(), stranger, workspace, "a", "Why?")).await;
     assert!(matches!(foreign, Err(StoreError::NotFound)));
 
+    let before = s.chats().conversation(user, &named("a")).await.unwrap().unwrap();
     let renamed =
         s.chats().rename_conversation(user, &named("a"), "Mine", s.world().now()).await.unwrap().unwrap();
-    assert_eq!((renamed.title.as_str(), renamed.updated_at), ("Mine", s.world().now()));
+    assert_eq!(renamed, Conversation { title: "Mine".to_owned(), ..before });
+    assert_eq!(ids(&ConversationFilter::default(), 10).await, all, "nobody has asked anything");
     assert_eq!(
         s.chats().rename_conversation(stranger, &named("a"), "Mine", s.world().now()).await.unwrap(),
         None
@@ -455,6 +472,75 @@ async fn an_empty_conversation_is_called_by_its_first_question(s: impl ChatSubje
     }
     assert_eq!(s.chats().conversation(user, &named("c")).await.unwrap().unwrap().title, "Where?");
     assert_eq!(s.chats().conversation(user, &named("d")).await.unwrap().unwrap().title, "Mine");
+}
+
+async fn each_change_of_a_conversation_is_told_and_the_newest_stays(s: impl ChatSubject) {
+    use ConversationChange::{Created, Deleted, Failed, Processing, Renamed, Stopped};
+    let (user, workspace) = home(&s).await;
+    let before = s.log().head(user).await.unwrap();
+    let now = s.world().now();
+    let mut first = Worker::begin(&s, asked(s.world(), user, workspace, "c", "Where?")).await;
+    first.go_to_text().await;
+    for _ in 0..2 {
+        s.chats().end_turn(user, first.turn.turn_id, TurnChange::Stop, now).await.unwrap();
+    }
+    let mut second = Worker::begin(&s, asked(s.world(), user, workspace, "c", "And?")).await;
+    second.note(TurnChange::Fail(TurnError::interrupted())).await.unwrap();
+    for _ in 0..2 {
+        s.chats().rename_conversation(user, &named("none"), "Mine", now).await.unwrap();
+    }
+    s.chats().rename_conversation(user, &named("c"), "Mine", now).await.unwrap();
+    for _ in 0..2 {
+        s.chats().delete_conversation(user, &named("c"), now).await.unwrap();
+        let empty = Conversation {
+            conversation_id: named("d"),
+            user_id: user,
+            workspace_id: workspace,
+            title: NEW_TITLE.to_owned(),
+            turns: 0,
+            created_at: now,
+            updated_at: now,
+        };
+        s.chats().create_conversation(empty).await.unwrap();
+    }
+    // What was refused is not told.
+    let other = s.workspace_in(user, WorkspaceStatus::Error).await;
+    s.chats().begin_turn(asked(s.world(), user, other, "e", "Where?")).await.unwrap_err();
+
+    let told = async || {
+        let log = s.log().after(user, before, 100).await.unwrap();
+        let one = |logged: &services::ports::LoggedEvent| match logged.event() {
+            Some(Event::ConversationChanged(c)) => {
+                assert_eq!((c.rev, c.workspace_id), (logged.seq, workspace));
+                Some((c.conversation_id.to_string(), c.turn_id, c.status))
+            }
+            _ => None,
+        };
+        log.iter().filter_map(one).collect::<Vec<_>>()
+    };
+    let of_c = |turn: Option<TurnId>, status| ("c".to_owned(), turn, status);
+    let (one, two) = (Some(first.turn.turn_id), Some(second.turn.turn_id));
+    let created = ("d".to_owned(), None, Created);
+    let deleted = of_c(None, Deleted);
+    assert_eq!(
+        told().await,
+        [
+            of_c(one, Processing),
+            of_c(one, Stopped),
+            of_c(two, Processing),
+            of_c(two, Failed),
+            of_c(None, Renamed),
+            deleted.clone(),
+            created.clone(),
+        ]
+    );
+    // It is no history of the workspace, and only what is newest of each is kept.
+    let query = HistoryQuery { limit: 100, after: None, newest_first: false, transitions: false };
+    let history = s.history().history(user, HistoryOf::Workspace(workspace), query).await.unwrap();
+    assert!(history.items.iter().all(|entry| entry.event != "conversation_changed"), "{history:?}");
+    assert_eq!(s.history().forget_events(now, 100).await.unwrap(), 0);
+    assert_eq!(s.history().forget_events(now.plus_seconds(1), 100).await.unwrap(), 5);
+    assert_eq!(told().await, [deleted, created]);
 }
 
 async fn nothing_is_asked_in_a_workspace_that_is_not_ready(s: impl ChatSubject) {
@@ -522,6 +608,7 @@ on_every_store!(
     a_question_that_is_sent_twice_begins_one_turn,
     conversations_are_listed_found_named_and_removed,
     an_empty_conversation_is_called_by_its_first_question,
+    each_change_of_a_conversation_is_told_and_the_newest_stays,
     nothing_is_asked_in_a_workspace_that_is_not_ready,
     turns_come_in_pages_from_the_newest,
     a_day_after_the_end_only_the_answer_is_left,

@@ -1,7 +1,7 @@
 //! Conversations over REST: beginning, naming, finding, taking along and deleting them.
 
 use super::Desk;
-use crate::common::{Client, Setup, messages};
+use crate::common::{Client, Setup, Socket, messages};
 use serde_json::{Value, json};
 
 async fn titles(client: &Client, query: &str) -> Vec<String> {
@@ -35,7 +35,7 @@ async fn a_conversation_is_named_found_taken_along_and_deleted() {
     assert_eq!((&renamed["title"], &renamed["turns"]), (&json!("The lantern"), &json!(1)));
     let problem = ada.patch(path, json!({ "title": "" })).await.problem(422, "invalid");
     assert!(!messages(&problem, "title").is_empty());
-    assert_eq!(titles(ada, "").await[0], "The lantern");
+    assert_eq!(titles(ada, "").await, ["When is tea served?", "The lantern"], "in their order");
 
     let file = ada.get(&format!("{path}/export")).await;
     assert!(
@@ -64,6 +64,42 @@ async fn a_conversation_is_named_found_taken_along_and_deleted() {
     ada.get(path).await.problem(404, "not_found");
     ada.delete(path).await.problem(404, "not_found");
     assert_eq!(titles(ada, "").await, ["When is tea served?"]);
+}
+
+/// Waits until the stream tells that of a conversation.
+async fn heard(socket: &mut Socket, status: &str) -> Value {
+    let is_it = |e: &Value| e["event"] == "conversation_changed" && e["data"]["status"] == status;
+    socket.events_until(is_it).await.pop().expect("an event")
+}
+
+#[tokio::test]
+async fn whoever_listens_hears_of_each_change_of_a_conversation() {
+    let desk = Desk::new(Setup::new()).await;
+    let mut socket = desk.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let turn = desk.ask("Where does the lantern hang?").await["turn_id"].clone();
+    let ended = heard(&mut socket, "completed").await;
+    assert_eq!(
+        ended["data"],
+        json!({
+            "conversation_id": "s", "workspace_id": desk.workspace, "turn_id": turn, "status": "completed",
+            "rev": ended["seq"],
+        })
+    );
+    let path = "/v1/chat/conversations/me/s";
+    desk.ada.patch(path, json!({ "title": "The lantern" })).await;
+    assert_eq!(heard(&mut socket, "renamed").await["data"]["turn_id"], Value::Null);
+    assert_eq!(desk.ada.delete(path).await.status, 204);
+    assert_eq!(heard(&mut socket, "deleted").await["data"]["conversation_id"], "s");
+    desk.ada.post("/v1/chat/conversations", json!({ "session_id": "empty" })).await;
+    assert_eq!(heard(&mut socket, "created").await["data"]["conversation_id"], "empty");
+    // Whoever comes later is told what was missed, and the history of the workspace is about its documents.
+    let mut late = desk.ada.socket().await;
+    late.hello(json!(desk.ada.read("/api/status/changes").await["epoch"]), json!(ended["seq"])).await;
+    heard(&mut late, "deleted").await;
+    let history = desk.ada.read(&format!("/api/workspaces/{}/history?limit=200", desk.workspace)).await;
+    let events = history["items"].as_array().expect("a list");
+    assert!(events.iter().all(|e| e["event"] != "conversation_changed"), "{history}");
 }
 
 #[tokio::test]

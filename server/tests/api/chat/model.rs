@@ -90,8 +90,13 @@ impl Model {
     }
 
     pub fn setup(&self) -> Setup {
+        self.told_to(Setup::new())
+    }
+
+    /// That server asks this model.
+    pub fn told_to(&self, setup: Setup) -> Setup {
         let url = format!("http://{}", self.address);
-        Setup::new().env("LLM_URL", url).env("LLM_MODEL", "words").env("LLM_KEY", KEY)
+        setup.env("LLM_URL", url).env("LLM_MODEL", "words").env("LLM_KEY", KEY)
     }
 
     pub fn open(&self, gates: usize) {

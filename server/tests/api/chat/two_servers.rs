@@ -3,11 +3,13 @@
 
 use super::{Desk, Stream, check_ids, text_of};
 use crate::{
+    broker::Installation,
     chat::model::{Model, Piece, say},
-    common::{Client, eventually},
+    common::{AT_ONCE, Client, eventually},
     servers::database::Place,
 };
 use serde_json::{Value, json};
+use std::time::Instant;
 
 const QUESTION: &str = "Where does the lantern hang?";
 
@@ -50,4 +52,30 @@ async fn an_answer_of_one_server_is_followed_stopped_and_ended_at_the_other() {
     let last = &told.last().expect("a message").1;
     assert_eq!((&last["type"], &last["code"]), (&json!("error"), &json!("interrupted")));
     assert_eq!(last["answer"], text_of(&told));
+}
+
+#[tokio::test]
+async fn whoever_follows_an_answer_sees_at_once_that_it_was_stopped_at_another_server() {
+    let installation = Installation::new().await;
+    let model = Model::speaking(&[say("On the north"), Piece::Gate(1), say(" quay.")]).await;
+    let node = || installation.node_with("all", |setup| model.told_to(setup));
+    let (here, there) = (node().await, node().await);
+    let ada = here.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let document = ada.upload_one(&workspace, "harbour.txt", super::HARBOUR.as_bytes()).await;
+    assert_eq!(ada.settled(&document).await["status"], "ready");
+    let other = Client { base: there.base.clone(), ..ada.clone() };
+    // The model is silent, so the server that listens to it has nothing to write and learns of the end by the broker. A
+    // look at the leases would find it within three seconds, so once might be luck.
+    for _ in 0..4 {
+        let (mut stream, mut told, turn) = begun(&ada).await;
+        let stopped = Instant::now();
+        other.post(&format!("/v1/chat/turns/{turn}/stop"), json!({})).await;
+        told.extend(stream.rest().await);
+        assert!(stopped.elapsed() < AT_ONCE, "it took {:?}", stopped.elapsed());
+        check_ids(&told, 0);
+        let last = &told.last().expect("a message").1;
+        assert_eq!((&last["type"], &last["metadata"]["status"]), (&json!("complete"), &json!("stopped")));
+    }
+    eventually("the model is not listened to any more", async || (model.ended() == 4).then_some(())).await;
 }

@@ -1,6 +1,6 @@
 //! Addresses inside the site: where a sign-in may lead, and how a text goes into a query.
 
-use domain::{ChunkId, DocumentId, JobId, WorkspaceId};
+use domain::{ChunkId, DocumentId, JobId, TurnId, WorkspaceId};
 
 pub const ERRORS: &str = "/errors";
 pub const SETTINGS_PROFILE: &str = "/settings/profile";
@@ -92,6 +92,11 @@ pub fn chat(id: WorkspaceId, conversation: &str) -> String {
 /// The page of a passage.
 pub fn passage(document: DocumentId, id: ChunkId) -> String {
     format!("/d/{document}/chunks/{id}")
+}
+
+/// The same for one that the answer of that turn names, also when the document was indexed anew since.
+pub fn cited(document: DocumentId, id: ChunkId, turn: TurnId) -> String {
+    format!("{}?turn={turn}", passage(document, id))
 }
 
 /// The page of a RAG config: of a workspace, or the person's default.

@@ -91,6 +91,48 @@ test("a question is answered out of the documents, and each source leads to its 
   await expect(page.locator(".source mark")).toContainText("The lantern hangs");
 });
 
+test("a source leads to what was cited also when its document was replaced or indexed anew", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  const document = await add(page, workspace, "harbour.txt", HARBOUR);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await ask(page, QUESTION);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  const address = page.url();
+  const card = page.locator(".source-card a").first();
+  await expect(card).toContainText("harbour.txt, version 1");
+  const config = await (await page.request.get(`/api/workspaces/${workspace}/rag-config`)).json();
+  const saved = await page.request.put(`/api/workspaces/${workspace}/rag-config`, {
+    data: { ...config, chunk_size: 100, chunk_overlap: 0 },
+  });
+  expect(saved.status(), await saved.text()).toBe(200);
+  const { job_id } = await (await page.request.post(`/api/workspaces/${workspace}/reindex`, { data: {} })).json();
+  const job = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
+  await expect.poll(job, { timeout: 60_000 }).toBe("completed");
+  await card.click();
+  await expect(page.locator(".source mark")).toContainText("The lantern hangs");
+  await expect(page.getByText("was indexed anew since an answer named this passage")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Disable" })).toHaveCount(0);
+
+  // The next answer cites what is there now, which is replaced then.
+  await page.goto(address);
+  await live(page);
+  await ask(page, QUESTION);
+  const second = turns(page).nth(1);
+  await expect(second).toHaveAttribute("data-status", "completed");
+  const files = { name: "harbour.txt", mimeType: "text/plain", buffer: Buffer.from("The harbour was filled in.") };
+  const sent = await page.request.post(`/api/workspaces/${workspace}/documents`, {
+    multipart: { on_duplicate: "replace", file: files },
+  });
+  expect(sent.status(), await sent.text()).toBe(202);
+  const version = async () => (await (await page.request.get(`/api/documents/${document}`)).json()).version;
+  await expect.poll(version, { timeout: 60_000 }).toBe(2);
+  await second.locator(".source-card a").first().click();
+  await expect(page.locator(".source mark")).toContainText("The lantern hangs");
+  await expect(page.getByText("This is of version 1 of the document, which was replaced since.")).toBeVisible();
+});
+
 test("where nothing answers, the question is asked again by itself when a new document is ready", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

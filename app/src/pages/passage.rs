@@ -12,7 +12,7 @@ use crate::{
 };
 use domain::{ChunkId, DocumentId, message::count};
 use leptos::{prelude::*, server_fn::ServerFn};
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 use serde_json::Value;
 
 #[component]
@@ -26,12 +26,15 @@ pub fn PassagePage() -> impl IntoView {
             Some((document, p.get("chunk")?.parse::<ChunkId>().ok()?))
         })
     });
+    // Of an answer that names it.
+    let query = use_query_map();
+    let turn = Memo::new(move |_| query.with(|q| q.get("turn").unwrap_or_default()));
     let start = StoredValue::new(FormState::of_page());
     let page = page_data(
-        move || ids.get(),
-        move |ids| async move {
+        move || (ids.get(), turn.get()),
+        move |(ids, turn)| async move {
             match ids {
-                Some((document, chunk)) => read_passage(document, chunk).await,
+                Some((document, chunk)) => read_passage(document, chunk, turn).await,
                 None => Err(no_such("passage")),
             }
         },
@@ -57,14 +60,17 @@ pub fn PassagePage() -> impl IntoView {
 
 #[component]
 fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
-    let Read { document, filename, chunk, around, previous, next, embeds } = read;
+    let Read { document, filename, chunk, is_gone, is_old, around, previous, next, embeds } = read;
     let id = chunk.id;
+    // What searches do not find any more is shown as it was, and nothing can be done to it.
+    let is_present = !is_gone && !is_old;
     let place = [
         chunk.heading.clone(),
         chunk.page.map(|page| format!("page {page}")),
-        Some(count(u64::from(chunk.token_count), "token", "tokens")),
+        Some(format!("version {}", chunk.version)),
+        (!is_gone).then(|| count(u64::from(chunk.token_count), "token", "tokens")),
         chunk.edited.then(|| "edited".to_owned()),
-        (!chunk.enabled).then(|| "disabled".to_owned()),
+        (!chunk.enabled && is_present).then(|| "disabled".to_owned()),
     ];
     let place = place.into_iter().flatten().collect::<Vec<_>>().join(" · ");
     let done = Callback::new(move |_: Value| again.run(()));
@@ -83,19 +89,33 @@ fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
     let link = move |to: Option<ChunkId>, words: &'static str| {
         to.map(|to| view! { <LinkButton href=paths::passage(document, to)>{words}</LinkButton> })
     };
+    let title = match is_gone {
+        true => format!("Passage of {filename}"),
+        false => format!("Passage {} of {filename}", chunk.ordinal + 1),
+    };
     view! {
-        <PageHeader title=format!("Passage {} of {filename}", chunk.ordinal + 1) note=place>
+        <PageHeader title note=place>
             {link(previous, "Previous")}
             {link(next, "Next")}
             <LinkButton href=paths::document(document) icon=IconName::ChevronRight>"Document"</LinkButton>
         </PageHeader>
-        {(!chunk.enabled).then(|| view! {
+        {is_old.then(|| view! {
+            <p class="panel">
+                {format!("This is of version {} of the document, which was replaced since. No search finds it any more.", chunk.version)}
+            </p>
+        })}
+        {(is_gone && !is_old).then(|| view! {
+            <p class="panel">"The document was indexed anew since an answer named this passage. Its words stand here as they were."</p>
+        })}
+        {(!chunk.enabled && is_present).then(|| view! {
             <p class="panel">"It is disabled: it is kept, and no search and no answer uses it."</p>
         })}
-        <div class="row">
-            <Deed action=ChangePassage::url() words fields=switch steers=true done />
-            {embeds.then(|| view! { <Deed action=EmbedPassage::url() words="Re-embed" fields=fields() steers=true done /> })}
-        </div>
+        {is_present.then(|| view! {
+            <div class="row">
+                <Deed action=ChangePassage::url() words fields=switch steers=true done />
+                {embeds.then(|| view! { <Deed action=EmbedPassage::url() words="Re-embed" fields=fields() steers=true done /> })}
+            </div>
+        })}
         <section class="section" aria-labelledby="text-title">
             <h2 class="section-title" id="text-title">
                 {match chunk.page {
@@ -116,7 +136,7 @@ fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
                     .into_any(),
             }}
         </section>
-        <section class="section" aria-labelledby="words-title">
+        {is_present.then(|| view! { <section class="section" aria-labelledby="words-title">
             <h2 class="section-title" id="words-title">"Words in the index"</h2>
             <SaveForm
                 action=ChangePassage::url()
@@ -138,6 +158,6 @@ fn One(read: Read, again: Callback<()>, start: FormState) -> impl IntoView {
                           text is cut into the same passages; a re-index with other settings takes the document's words again."
                 />
             </SaveForm>
-        </section>
+        </section> })}
     }
 }

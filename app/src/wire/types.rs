@@ -368,7 +368,7 @@ objects! {
     Asked { conversation, title, turn }
     TriedHit { document, chunk, filename, place, text, columns }
     TriedCase { id, question, wanted, passed, outcome }
-    PassagePage { document, filename, chunk, around, previous, next, embeds }
+    PassagePage { document, filename, chunk, is_gone, is_old, around, previous, next, embeds }
     Around { before, passage, behind }
     PreviewChunk { text, chars, tokens }
     HistoryPage { name, lines }

@@ -127,6 +127,8 @@ fn whoever_ends_a_turn_the_sources_that_its_answer_names_are_marked() {
         text: "The lantern.".to_owned(),
         score: 0.5,
         document_version: 1,
+        char_start: None,
+        char_end: None,
         cited: false,
     };
     for end in [TurnChange::Stop, TurnChange::Fail(TurnError::interrupted())] {

@@ -6,7 +6,8 @@ use crate::{
     ports::{ChunkChange, EmbedError, PageQuery, StoreError, Written},
 };
 use domain::{
-    Chunk, ChunkId, Document, DocumentId, FieldErrors, UserId,
+    Chunk, ChunkId, Document, DocumentId, FieldErrors, TurnId, UserId,
+    chat::Source,
     rag::{RagConfig, RetrieverType},
     resource::Page,
 };
@@ -27,6 +28,35 @@ pub struct InText {
     pub passage: String,
     pub behind: String,
     pub is_end: bool,
+    /// There is no such passage any more, since its document was indexed anew: this is what the answer had of it.
+    pub is_gone: bool,
+}
+
+/// A passage as it was found.
+struct Found {
+    document: Document,
+    chunk: Chunk,
+    is_gone: bool,
+    /// Where it stands in the text is known.
+    has_place: bool,
+}
+
+/// What an answer kept of a passage that is gone. No search finds it, and its number among the others is not known any more.
+fn kept(source: Source) -> Chunk {
+    Chunk {
+        id: source.chunk_id,
+        document_id: source.document_id,
+        ordinal: 0,
+        text: source.text,
+        page: source.page,
+        heading: None,
+        char_start: source.char_start.unwrap_or_default(),
+        char_end: source.char_end.unwrap_or_default(),
+        token_count: 0,
+        enabled: false,
+        edited: false,
+        version: source.document_version,
+    }
 }
 
 /// What a person wants of a passage; what is absent stays.
@@ -65,14 +95,39 @@ impl Services {
         }
     }
 
-    /// A passage with what stands before and behind it.
+    /// A passage with what stands before and behind it in the version of the document that it is of. Where it is gone, since
+    /// its document was indexed anew, `turn` is one whose answer named it: then it is told as it was.
     ///
     /// # Errors
     /// `NotFound` also when the text of the document is not there any more.
-    pub async fn chunk_in_text(&self, user: UserId, document: DocumentId, id: ChunkId) -> Result<InText> {
-        let (found, chunk) = self.passage(user, document, id).await?;
-        let stored = self.blobs.get(&keys::text(user, document, found.version)).await?;
-        let text = self.chunker.text(stored).await?;
+    pub async fn chunk_in_text(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        id: ChunkId,
+        turn: Option<TurnId>,
+    ) -> Result<InText> {
+        let Found { chunk, is_gone, has_place, .. } = self.found(user, document, id, turn).await?;
+        let stored = match has_place {
+            true => self.blobs.get(&keys::text(user, document, chunk.version)).await.map_err(Error::from),
+            false => Err(Error::NotFound("file")),
+        };
+        let text = match stored {
+            Ok(stored) => self.chunker.text(stored).await?,
+            Err(Error::NotFound(_)) if is_gone => {
+                let (before, passage, behind) = (String::new(), chunk.text.clone(), String::new());
+                return Ok(InText {
+                    chunk,
+                    is_start: false,
+                    before,
+                    passage,
+                    behind,
+                    is_end: false,
+                    is_gone,
+                });
+            }
+            Err(e) => return Err(e),
+        };
         let end = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
         let (start, stop) = (end(chunk.char_start), end(chunk.char_end));
         let (first, last) = (start.saturating_sub(AROUND), stop.saturating_add(AROUND));
@@ -83,20 +138,28 @@ impl Services {
             passage: part(start, stop),
             behind: part(stop, last),
             is_end: text.chars().nth(last).is_none(),
+            is_gone,
             chunk,
         })
     }
 
-    /// A passage, with the ids of those before and behind it.
+    /// A passage with its document, and the ids of those before and behind it while searches find them. `turn` as above.
+    ///
+    /// # Errors
+    /// `NotFound`.
     pub async fn chunk_with_neighbours(
         &self,
         user: UserId,
         document: DocumentId,
         id: ChunkId,
-    ) -> Result<(Chunk, (Option<ChunkId>, Option<ChunkId>))> {
-        let (_, chunk) = self.passage(user, document, id).await?;
-        let around = self.passages.neighbours(user, document, chunk.ordinal).await?;
-        Ok((chunk, around))
+        turn: Option<TurnId>,
+    ) -> Result<(Document, Chunk, (Option<ChunkId>, Option<ChunkId>))> {
+        let Found { document: of, chunk, is_gone, .. } = self.found(user, document, id, turn).await?;
+        let around = match is_gone || chunk.version != of.version {
+            true => (None, None),
+            false => self.passages.neighbours(user, document, chunk.ordinal).await?,
+        };
+        Ok((of, chunk, around))
     }
 
     /// Writes other words in place of a passage's, or takes it out of what searches find, or back in. New words are
@@ -166,10 +229,38 @@ impl Services {
         })
     }
 
+    /// A passage that searches find, or would.
     async fn passage(&self, user: UserId, document: DocumentId, id: ChunkId) -> Result<(Document, Chunk)> {
         let found = self.documents.document(user, document).await?.ok_or(Error::NotFound("document"))?;
         let chunk = self.passages.passage(user, document, id).await?.ok_or(Error::NotFound("passage"))?;
         Ok((found, chunk))
+    }
+
+    /// The same, or one of a version that was replaced, or what is kept of one that is gone in the answer of that turn.
+    async fn found(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        passage: ChunkId,
+        turn: Option<TurnId>,
+    ) -> Result<Found> {
+        let document = self.documents.document(user, id).await?.ok_or(Error::NotFound("document"))?;
+        let present = match self.passages.passage(user, id, passage).await? {
+            Some(chunk) => Some(chunk),
+            None => self.passages.old_passage(user, id, passage).await?,
+        };
+        if let Some(chunk) = present {
+            return Ok(Found { document, chunk, is_gone: false, has_place: true });
+        }
+        let turn = match turn {
+            Some(turn) => self.chats.turn_without_text(user, turn).await?,
+            None => None,
+        };
+        let sources = turn.map(|turn| turn.sources).unwrap_or_default();
+        let source = sources.into_iter().find(|s| (s.document_id, s.chunk_id) == (id, passage));
+        let source = source.ok_or(Error::NotFound("passage"))?;
+        let has_place = source.char_start.is_some() && source.char_end.is_some();
+        Ok(Found { document, chunk: kept(source), is_gone: true, has_place })
     }
 
     /// With the tokenizer that the document was cut with.

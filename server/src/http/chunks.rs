@@ -32,12 +32,14 @@ pub struct ChunkInText {
     /// The text begins with `before`, and ends with `behind`.
     is_start: bool,
     is_end: bool,
+    /// There is no such passage any more, since its document was indexed anew: this is what the answer of the turn had.
+    is_gone: bool,
 }
 
 impl From<InText> for ChunkInText {
     fn from(found: InText) -> Self {
-        let InText { chunk, is_start, before, passage, behind, is_end } = found;
-        Self { chunk, before, passage, behind, is_start, is_end }
+        let InText { chunk, is_start, before, passage, behind, is_end, is_gone } = found;
+        Self { chunk, before, passage, behind, is_start, is_end, is_gone }
     }
 }
 
@@ -68,17 +70,20 @@ pub async fn list(
     Ok(Json(app.services().find_chunks(who.user.id, id, version, words.as_deref(), page).await?))
 }
 
-/// A passage where it stands in the text of its document.
+/// A passage where it stands in the text of its document, in the version that it is of.
 #[utoipa::path(get, path = "/api/documents/{id}/chunks/{chunk_id}", tag = "documents",
-    params(("id" = String, Path), ("chunk_id" = String, Path)),
+    params(("id" = String, Path), ("chunk_id" = String, Path),
+        ("turn" = Option<String>, Query, description = "one whose answer named it, for when the document was indexed anew")),
     responses((status = 200, body = ChunkInText), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     Path(address): Path<(String, String)>,
+    params: Params,
 ) -> ApiResult<Json<ChunkInText>> {
     let (document, chunk) = ids(address)?;
-    Ok(Json(app.services().chunk_in_text(who.user.id, document, chunk).await?.into()))
+    let turn = params.text("turn").and_then(|id| id.parse().ok());
+    Ok(Json(app.services().chunk_in_text(who.user.id, document, chunk, turn).await?.into()))
 }
 
 /// Write other words in place of a passage's, which are embedded at once, or take it out of what searches find. It holds

@@ -42,9 +42,9 @@ pub(super) fn shown(
     let anchor = format!("s-{}", turn.turn_id);
     let sources = (1..).zip(&turn.sources).map(|(number, source)| ShownSource {
         number,
-        href: paths::passage(source.document_id, source.chunk_id),
+        href: paths::cited(source.document_id, source.chunk_id, turn.turn_id),
         filename: source.filename.clone(),
-        place: source.page.map(|page| format!("page {page}")).unwrap_or_default(),
+        place: place_of(source),
         text: plain(&source.text),
         cited: source.cited,
     });
@@ -86,6 +86,12 @@ pub(super) fn shown(
         last_event: turn.last_event,
         query: turn.query,
     }
+}
+
+#[cfg(feature = "ssr")]
+fn place_of(source: &domain::chat::Source) -> String {
+    let page = source.page.map(|page| format!("page {page}, ")).unwrap_or_default();
+    format!("{page}version {}", source.document_version)
 }
 
 /// A passage on one line, without the signs that Markdown has for headings, weight and code.

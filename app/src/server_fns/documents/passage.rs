@@ -13,7 +13,12 @@ use serde::{Deserialize, Serialize};
 pub struct PassagePage {
     pub document: DocumentId,
     pub filename: String,
+    /// Of one that is gone, what the answer that named it has of it.
     pub chunk: Chunk,
+    /// It is gone, since its document was indexed anew.
+    pub is_gone: bool,
+    /// The document has another content by now.
+    pub is_old: bool,
     /// The text of the document round it; `None` where it is not kept any more.
     pub around: Option<Around>,
     pub previous: Option<ChunkId>,
@@ -30,16 +35,23 @@ pub struct Around {
     pub behind: String,
 }
 
+/// `turn`: one whose answer named the passage; it is shown out of that where it is gone.
 #[server(prefix = "/_fn", endpoint = "documents/passage", output = Answer)]
-pub async fn read_passage(document: DocumentId, chunk: ChunkId) -> Result<Wire<PassagePage>, AppError> {
+pub async fn read_passage(
+    document: DocumentId,
+    chunk: ChunkId,
+    #[server(default)] turn: String,
+) -> Result<Wire<PassagePage>, AppError> {
     use crate::ssr::{self, told};
     use services::Error;
     let (services, who) = ssr::signed_in()?;
-    let user = who.user.id;
-    let (found, neighbours) = services.chunk_with_neighbours(user, document, chunk).await.map_err(told)?;
-    let of = services.document(user, document).await.map_err(told)?;
-    let around = match services.chunk_in_text(user, document, chunk).await {
+    let (user, turn) = (who.user.id, turn.parse().ok());
+    let found = services.chunk_with_neighbours(user, document, chunk, turn).await;
+    let (of, found, neighbours) = found.map_err(told)?;
+    let mut is_gone = false;
+    let around = match services.chunk_in_text(user, document, chunk, turn).await {
         Ok(text) => {
+            is_gone = text.is_gone;
             let mark = |cut: bool| if cut { "" } else { "…" };
             Some(Around {
                 before: format!("{}{}", mark(text.is_start), text.before),
@@ -53,6 +65,8 @@ pub async fn read_passage(document: DocumentId, chunk: ChunkId) -> Result<Wire<P
     Ok(Wire(PassagePage {
         document,
         filename: of.filename,
+        is_gone,
+        is_old: found.version != of.version,
         chunk: found,
         around,
         previous: neighbours.0,

@@ -237,6 +237,9 @@ pub struct Source {
     pub score: f64,
     /// Of the document's content, as it was when the question was asked.
     pub document_version: u32,
+    /// Place in the extracted text of that version, in characters; `null` of an answer that is older than this is kept.
+    pub char_start: Option<u64>,
+    pub char_end: Option<u64>,
     /// Whether the answer names it.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required))]

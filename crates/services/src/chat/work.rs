@@ -333,6 +333,8 @@ fn source(hit: &SearchHit) -> Source {
         text: hit.chunk.text.clone(),
         score: hit.score,
         document_version: hit.chunk.version,
+        char_start: Some(hit.chunk.char_start),
+        char_end: Some(hit.chunk.char_end),
         cited: false,
     }
 }

@@ -37,6 +37,14 @@ pub trait Passages: Send + Sync {
         chunk: ChunkId,
     ) -> Result<Option<Chunk>, StoreError>;
 
+    /// Of those of versions that were replaced, under the id that it had. `None` also when it is somebody else's.
+    async fn old_passage(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        chunk: ChunkId,
+    ) -> Result<Option<Chunk>, StoreError>;
+
     /// The ids of the passages right before and right behind that place, of those that searches find, or would.
     async fn neighbours(
         &self,

@@ -238,6 +238,15 @@ impl Passages for Store {
         Ok(self.read_passage(user, document, chunk).await?)
     }
 
+    async fn old_passage(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        chunk: ChunkId,
+    ) -> Result<Option<Chunk>, StoreError> {
+        Ok(self.read_old_chunk(user, document, chunk).await?)
+    }
+
     async fn neighbours(
         &self,
         user: UserId,

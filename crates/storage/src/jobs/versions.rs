@@ -4,7 +4,7 @@
 use super::{parsed, parts, rows};
 use crate::{bulk, fault::Fault, open::Store, writer::Tx};
 use domain::{
-    Chunk, DocumentId, Timestamp, UserId, WorkspaceId,
+    Chunk, ChunkId, DocumentId, Timestamp, UserId, WorkspaceId,
     duplicates::Known,
     ingest::{self, DocumentState, JobState, Told, Upload},
     resource::{Version, VersionState},
@@ -13,6 +13,11 @@ use domain::{
 use services::ports::{NewDocument, StoreError, VersionFile};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
+
+/// A passage of a version that was replaced, and whether the document $1 is one of the user $2.
+const OLD_CHUNK: &str = "id, document_id, ordinal, text, page, heading, char_start, char_end, token_count, enabled, cut_hash, version";
+const OWN: &str =
+    "EXISTS (SELECT 1 FROM documents d WHERE d.id = $1 AND d.user_id = $2 AND d.deleted_at IS NULL)";
 
 /// Names or hashes in one statement.
 const AT_ONCE: usize = 256;
@@ -347,12 +352,9 @@ impl Store {
         after: i64,
         limit: i64,
     ) -> Result<Vec<Chunk>, Fault> {
-        let columns = "id, document_id, ordinal, text, page, heading, char_start, char_end, token_count, enabled, cut_hash, version";
-        let own =
-            "EXISTS (SELECT 1 FROM documents d WHERE d.id = $1 AND d.user_id = $2 AND d.deleted_at IS NULL)";
         let sql = format!(
-            "SELECT {columns} FROM old_chunks WHERE document_id = $1 AND version = $3 AND ordinal > $4 AND {own} \
-             UNION ALL SELECT {columns} FROM chunks WHERE document_id = $1 AND version = $3 AND ordinal > $4 AND {own} \
+            "SELECT {OLD_CHUNK} FROM old_chunks WHERE document_id = $1 AND version = $3 AND ordinal > $4 AND {OWN} \
+             UNION ALL SELECT {OLD_CHUNK} FROM chunks WHERE document_id = $1 AND version = $3 AND ordinal > $4 AND {OWN} \
                  AND generation IN (SELECT x.generation FROM dead_chunks x WHERE x.document_id = $1 AND x.version = $3) \
              ORDER BY ordinal LIMIT $5"
         );
@@ -365,6 +367,27 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         rows.iter().map(super::chunk).collect()
+    }
+
+    /// One of them, of whichever version.
+    pub(super) async fn read_old_chunk(
+        &self,
+        user: UserId,
+        document: DocumentId,
+        id: ChunkId,
+    ) -> Result<Option<Chunk>, Fault> {
+        let sql = format!(
+            "SELECT {OLD_CHUNK} FROM old_chunks WHERE document_id = $1 AND id = $3 AND {OWN} \
+             UNION ALL SELECT {OLD_CHUNK} FROM chunks WHERE document_id = $1 AND id = $3 AND {OWN} \
+                 AND generation IN (SELECT x.generation FROM dead_chunks x WHERE x.document_id = $1 AND x.version > 0)"
+        );
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(document.to_string())
+            .bind(user.to_string())
+            .bind(id.to_string())
+            .fetch_optional(self.readers())
+            .await?;
+        row.as_ref().map(super::chunk).transpose()
     }
 }
 

@@ -157,6 +157,8 @@ impl<'a, S: ChatSubject> Worker<'a, S> {
             text: "The lantern.".to_owned(),
             score: 0.625,
             document_version: 2,
+            char_start: Some(5),
+            char_end: None,
             cited: false,
         };
         self.note(TurnChange::Found(vec![source])).await.unwrap();

@@ -1,5 +1,6 @@
 //! Questions and answers over HTTP, with the built-in answerer and with a language model that the test holds in its hand.
 
+mod citations;
 mod conversations;
 pub mod model;
 mod resume;

@@ -180,6 +180,38 @@ test("what became ready while nobody looked at the chat is asked on the next vis
   await expect(turns(page)).toHaveCount(2);
 });
 
+test("after a lost answer another question is asked, and the same one is not asked twice", async ({ page, complaints }) => {
+  complaints.allow(/ERR_FAILED|Failed to fetch/);
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  // The server takes the question, and its answer never comes back.
+  const lose = () =>
+    page.route(
+      "**/_fn/chat/ask",
+      async (route) => {
+        await route.fetch();
+        await route.abort();
+      },
+      { times: 1 },
+    );
+  await lose();
+  await ask(page, QUESTION);
+  await expect(page.locator("#chat-trouble")).not.toBeEmpty();
+  await field(page).press("Enter");
+  await expect(turns(page)).toHaveCount(1);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  await lose();
+  await ask(page, "When is tea served?");
+  await expect(page.locator("#chat-trouble")).not.toBeEmpty();
+  await ask(page, "How many quays has the harbour?");
+  await expect(turns(page).last().locator(".turn-query")).toHaveText("How many quays has the harbour?");
+  await expect(turns(page).last()).toHaveAttribute("data-status", "completed");
+  await expect(page.locator("#chat-trouble")).toBeEmpty();
+});
+
 test("a conversation is named and deleted, and found by what was said in it", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

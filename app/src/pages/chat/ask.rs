@@ -40,6 +40,8 @@ pub fn AskForm(start: FormState) -> impl IntoView {
     let form = NodeRef::<html::Form>::new();
     let field = NodeRef::<html::Textarea>::new();
     let key = drawn_key(form);
+    // What was sent under the key and not taken: other words are another question, which takes a key of its own.
+    let sent_before = StoredValue::new(None::<String>);
     // The one that is being answered; there is at most one at the end of the list.
     let running = Memo::new(move |_| {
         let last = here.rows.with(|rows| rows.last().map(|(_, turn)| *turn))?;
@@ -51,6 +53,10 @@ pub fn AskForm(start: FormState) -> impl IntoView {
         if busy.get_untracked() || running.get_untracked().is_some() || is_locked {
             return;
         }
+        if sent_before.with_value(|before| before.as_ref().is_some_and(|before| *before != text)) {
+            key.set(idempotency_key());
+        }
+        sent_before.set_value(Some(text.clone()));
         busy.set(true);
         trouble.set(String::new());
         spawn_local(async move {
@@ -60,6 +66,7 @@ pub fn AskForm(start: FormState) -> impl IntoView {
             match answer {
                 Ok(Wire(asked)) => {
                     key.try_set(idempotency_key());
+                    sent_before.try_set_value(None);
                     if let Some(field) = field.try_get_untracked().flatten() {
                         field.set_value("");
                     }
@@ -68,6 +75,9 @@ pub fn AskForm(start: FormState) -> impl IntoView {
                 }
                 Err(error) if error.status() == 401 => live.signed_out(),
                 Err(error) => {
+                    if error.0.code == "idempotency_key_reused" {
+                        key.try_set(idempotency_key());
+                    }
                     trouble.try_set(words_of(&error));
                 }
             }

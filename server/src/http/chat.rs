@@ -22,7 +22,7 @@ use domain::{
 use futures::stream;
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
-use services::{AskForm, Caller, Followed, Following, Standing};
+use services::{AskForm, Caller, Followed, Following, Standing, live::Place};
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
 use utoipa::ToSchema;
@@ -125,7 +125,7 @@ pub async fn retry(
 async fn answer(app: AppState, who: Caller, token: Token, turn: &Turn, events: bool) -> ApiResult<Response> {
     let following = app.services().follow_turn(who.user.id, turn.turn_id, 0).await?;
     if events {
-        return Ok(streamed(Stream::new(app, who, token, following)));
+        return Ok(streamed(Stream::new(app, who, token, following, None)));
     }
     whole(following).await
 }
@@ -181,7 +181,7 @@ pub async fn stop(
         ("Last-Event-ID" = Option<String>, Header, description = "the same; it goes before `after`")),
     responses((status = 200, description = "messages, each with an `id:`", content_type = "text/event-stream", body = TurnMessage),
         (status = 204, description = "nothing follows"), (status = 401, body = Problem), (status = 404, body = Problem),
-        (status = 422, body = Problem)))]
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_connections`")))]
 pub async fn stream(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -196,11 +196,18 @@ pub async fn stream(
     if following.is_over() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let Some(anchor) = anchor else { return Ok(streamed(Stream::new(app, who, token, following))) };
-    // What was seen is read once more, since the HTML is that of the whole answer.
-    let following = app.services().follow_turn(who.user.id, id, 0).await?;
-    let mut stream = Stream::new(app, who, token, following);
-    stream.pages = Some(Pages { anchor, after, ..Pages::default() });
+    // It counts with the user's live streams. One that a question opens is bounded by the questions at once.
+    let taken =
+        app.services().hub.take_place(who.user.id).map_err(|_| {
+            ApiError::new(429, "too_many_connections", "This account has too many open streams.")
+        })?;
+    let following = match anchor {
+        None => following,
+        // What was seen is read once more, since the HTML is that of the whole answer.
+        Some(_) => app.services().follow_turn(who.user.id, id, 0).await?,
+    };
+    let mut stream = Stream::new(app, who, token, following, Some(taken));
+    stream.pages = anchor.map(|anchor| Pages { anchor, after, ..Pages::default() });
     Ok(streamed(stream))
 }
 
@@ -228,6 +235,8 @@ struct Stream {
     following: Following,
     watch: Watch,
     pages: Option<Pages>,
+    /// Free again when nobody reads the stream any more.
+    _place: Option<Place>,
 }
 
 /// Looks now and then whether whoever follows an answer still may.
@@ -324,9 +333,9 @@ fn streamed(stream: Stream) -> Response {
 }
 
 impl Stream {
-    fn new(app: AppState, who: Caller, token: Token, following: Following) -> Self {
+    fn new(app: AppState, who: Caller, token: Token, following: Following, place: Option<Place>) -> Self {
         let watch = Watch { app, who, token, next: Instant::now() + LOOK, looks: 0 };
-        Self { following, watch, pages: None }
+        Self { following, watch, pages: None, _place: place }
     }
 
     /// The next piece of the body. None at the end, and when whoever asked may not any more.

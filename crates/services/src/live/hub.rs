@@ -1,7 +1,10 @@
 //! The hub: a room a user, a queue a connection. It sends a user's events only contiguously: when 6 arrives before 5,
 //! or the bus lost or doubled something, it reads the log. So the bus costs latency at worst, never an event.
 
-use super::queue::Queue;
+use super::{
+    places::{Place, Places},
+    queue::Queue,
+};
 use crate::ports::{Bus, EventLog, LoggedEvent, Signal, StoreError};
 use bytes::Bytes;
 use domain::{ApiKeyId, Epoch, Event, EventFrame, ServerFrame, SessionId, Timestamp, UserId};
@@ -100,6 +103,8 @@ pub struct Hub {
     next_id: AtomicU64,
     /// Open connections that one user may have.
     most: usize,
+    /// Streams of other kinds, which count with them.
+    places: Places,
     /// The bus may have missed something.
     pub(super) missed: Notify,
     /// What other servers tell does not get through.
@@ -154,6 +159,7 @@ impl Hub {
             closing: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
             most,
+            places: Places::default(),
             missed: Notify::new(),
             late: AtomicBool::new(false),
         })
@@ -250,7 +256,7 @@ impl Hub {
             let mut rooms = lock(&self.rooms);
             let room = rooms.entry(user).or_insert_with(|| Arc::new(Room { user, state: Mutex::default() }));
             let mut state = lock(&room.state);
-            if state.mailboxes.len() >= self.most {
+            if state.mailboxes.len() + self.places.taken(user) >= self.most {
                 return Err(ConnectError::TooMany);
             }
             state.mailboxes.insert(id, mailbox.clone());
@@ -292,6 +298,16 @@ impl Hub {
             None => Start::Fresh { epoch, seq: until },
         });
         Ok(connection)
+    }
+
+    /// A place among the streams that a user may have, for one that somebody else carries.
+    ///
+    /// # Errors
+    /// `TooMany`.
+    pub fn take_place(&self, user: UserId) -> Result<Place, ConnectError> {
+        let rooms = lock(&self.rooms);
+        let open = rooms.get(&user).map_or(0, |room| lock(&room.state).mailboxes.len());
+        self.places.take(user, self.most.saturating_sub(open)).ok_or(ConnectError::TooMany)
     }
 
     /// Ends every stream with 1001; new ones are refused.

@@ -3,7 +3,7 @@
 use super::{Desk, STEPS, Stream, check_ids, steps_of, text_of};
 use crate::{
     chat::model::{Model, Piece, Plan, say},
-    common::{Client, Server},
+    common::{Client, Server, eventually},
 };
 use serde_json::json;
 
@@ -140,6 +140,31 @@ async fn a_server_that_stops_tells_so_and_keeps_what_there_is() {
         (&json!("error"), &json!("interrupted"), &json!(before_the_gate()))
     );
     assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn whoever_follows_an_answer_takes_one_of_the_streams_of_the_account() {
+    let model = Model::speaking(&[say("On the north"), Piece::Gate(1), say(" quay.")]).await;
+    let desk = Desk::new(model.setup().env("INSIGHTHUB_MAX_STREAMS", "1")).await;
+    let mut asked = Stream::ask(&desk.ada, QUESTION).await;
+    let told = asked.until(|m| m["type"] == "chunk").await;
+    let turn = told[0].1["turn_id"].as_str().expect("an id").to_owned();
+    let path = format!("/v1/chat/turns/{turn}/stream");
+    let mut followed = Stream::resume(&desk.ada, &turn, 0).await;
+    followed.until(|m| m["type"] == "chunk").await;
+    desk.ada.get(&path).await.problem(429, "too_many_connections");
+    let mut socket = desk.ada.socket().await;
+    socket.send(json!({ "type": "hello", "epoch": null, "last_seq": null })).await;
+    assert_eq!(socket.close_code().await, 4429);
+    drop(followed);
+    eventually("its place is free", async || {
+        let answer = desk.ada.request("GET", &path).send().await.expect("an answer");
+        (answer.status() == 200).then_some(())
+    })
+    .await;
+    model.open(1);
+    asked.rest().await;
+    assert_eq!(desk.ada.get(&path).await.status, 200, "one that has ended is told from its beginning");
 }
 
 #[tokio::test]

@@ -180,6 +180,24 @@ test("what became ready while nobody looked at the chat is asked on the next vis
   await expect(turns(page)).toHaveCount(2);
 });
 
+test("the list of conversations goes on behind the first hundred", async ({ page }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  for (let n = 0; n <= 101; n += 1) {
+    const made = await page.request.post("/v1/chat/conversations", { data: { title: `Number ${n}`, workspace_id: workspace } });
+    expect(made.status()).toBe(201);
+  }
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  const list = page.getByRole("navigation", { name: "Conversations" });
+  await expect(list.locator(".chat-talk")).toHaveCount(100);
+  await expect(list.getByRole("link", { name: "Number 1", exact: true })).toHaveCount(0);
+  await list.getByRole("link", { name: "Older conversations" }).click();
+  await expect(list.locator(".chat-talk")).toHaveText(["Number 1", "Number 0"]);
+  await list.getByRole("link", { name: "To the newest conversations" }).click();
+  await expect(list.locator(".chat-talk")).toHaveCount(100);
+});
+
 test("after a lost answer another question is asked, and the same one is not asked twice", async ({ page, complaints }) => {
   complaints.allow(/ERR_FAILED|Failed to fetch/);
   await signUp(page);
@@ -240,6 +258,70 @@ test("a conversation is named and deleted, and found by what was said in it", as
   await list.getByRole("button", { name: /^Delete conversation/ }).click();
   await expect(page).toHaveURL(/chat$/);
   await expect(list.locator(".chat-talk")).toHaveCount(1);
+});
+
+withModel("citations lead to their source while the answer is still on its way", async ({ page, model, own }) => {
+  await chatAt(page, own);
+  model.answers = [["On the north quay [1]. ", { gate: 1 }, "That is all."]];
+  await ask(page, QUESTION);
+  const turn = turns(page).first();
+  await expect(turn.locator(".source-card a").first()).toContainText("harbour.txt");
+  await turn.locator(".answer-live .answer-cite").click();
+  await expect(turn.locator(".source-card").first()).toBeFocused();
+  await expect(turn).toHaveAttribute("data-status", "processing");
+  model.open(1);
+  await expect(turn).toHaveAttribute("data-status", "completed");
+  await expect(turn.locator(".source-card")).not.toHaveCount(0);
+});
+
+withModel("a plain reader of a response reads an answer, also from the middle on", async ({ page, model, own }) => {
+  const workspace = await chatAt(page, own);
+  model.answers = [["On the north ", { gate: 1 }, "quay [1]."]];
+  // As any program in a browser would: without the page's own client, and without an event source.
+  await page.evaluate((workspace_id) => {
+    const read = async (response: Response, told: { id: number; data: any }[], enough: () => boolean) => {
+      const reader = response.body!.getReader();
+      const decoder = new TextDecoder();
+      let text = "";
+      while (!enough()) {
+        const { done, value } = await reader.read();
+        if (done) return;
+        text += decoder.decode(value, { stream: true });
+        for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
+          const lines = text.slice(0, end).split("\n");
+          text = text.slice(end + 2);
+          const data = lines.find((line) => line.startsWith("data: "));
+          const id = lines.find((line) => line.startsWith("id: "));
+          if (data && id) told.push({ id: Number(id.slice(4)), data: JSON.parse(data.slice(6)) });
+        }
+      }
+      await reader.cancel();
+    };
+    const told: { id: number; data: any }[] = [];
+    const whole = (async () => {
+      const asked = await fetch("/v1/chat/", {
+        method: "POST",
+        headers: { "content-type": "application/json", accept: "text/event-stream" },
+        body: JSON.stringify({ query: "Where does the lantern hang?", workspace_id }),
+      });
+      await read(asked, told, () => told.some(({ data }) => data.type === "chunk"));
+      const { id } = told.at(-1)!;
+      const rest = await fetch(`/v1/chat/turns/${told[0]!.data.turn_id}/stream`, { headers: { "last-event-id": String(id) } });
+      (window as any).isResumed = true;
+      await read(rest, told, () => told.some(({ data }) => data.type === "complete"));
+      return told;
+    })();
+    (window as any).whole = whole;
+  }, workspace);
+  await page.waitForFunction(() => (window as any).isResumed);
+  model.open(1);
+  const told: { id: number; data: any }[] = await page.evaluate(() => (window as any).whole);
+  expect(told.map(({ id }) => id)).toEqual(told.map((_, n) => n + 1));
+  const steps = ["initializing", "retrieving_context", "selecting_model", "generating_response", "storing_response", "finished"];
+  expect(told.filter(({ data }) => data.type === "status").map(({ data }) => data.step)).toEqual(steps);
+  const text = told.filter(({ data }) => data.type === "chunk").map(({ data }) => data.content);
+  expect(text.join("")).toBe("On the north quay [1].");
+  expect(told.at(-1)!.data).toMatchObject({ type: "complete", answer: "On the north quay [1]." });
 });
 
 withModel("what happens in a conversation is seen in every tab", async ({ page, model, own, complaints }) => {

@@ -85,6 +85,10 @@ fn follow(
         let name = id.clone();
         stream::follow(&id, after, move |message| match message {
             Told::Step { name, words, at } => {
+                // By then it is known which passages the answer will be made of.
+                if name == TurnStep::SelectingModel.as_str() {
+                    show_sources(turn);
+                }
                 // What is followed anew tells of it once more.
                 told.try_update(|all| {
                     if all.iter().all(|step| step.name != name) {
@@ -111,6 +115,21 @@ fn follow(
                         Err(_) => later(),
                     }
                 });
+            }
+        });
+    });
+}
+
+/// Reads which passages were found, for the citations of an answer that is still on its way.
+fn show_sources(turn: RwSignal<ShownTurn>) {
+    let id = turn.try_with_untracked(|t| t.id.parse::<TurnId>().ok()).flatten();
+    let Some(id) = id else { return };
+    spawn_local(async move {
+        // Where it cannot be read they come with the end.
+        let Ok(Wire(whole)) = read_turn(id).await else { return };
+        turn.try_update(|t| {
+            if t.status == "processing" {
+                t.sources = whole.sources;
             }
         });
     });
@@ -149,10 +168,13 @@ fn Making(turn: RwSignal<ShownTurn>, told: RwSignal<Vec<Heard>>, html: RwSignal<
         };
         TurnStep::ALL.iter().enumerate().map(step).collect_view()
     };
+    let id = StoredValue::new(turn.with_untracked(|t| t.id.clone()));
+    let sources = Memo::new(move |_| turn.with(|t| t.sources.clone()));
     view! {
         <ol class="chat-steps" aria-label="Steps">{strip}</ol>
         <p class="sr-only" role="status">{move || now.get()}</p>
-        <div class="answer answer-live" aria-live="off" inner_html=move || html.get()></div>
+        <div class="answer answer-live" aria-live="off" inner_html=move || html.get() on:click=to_source></div>
+        {move || view! { <Sources id=id.get_value() sources=sources.get() /> }}
     }
 }
 

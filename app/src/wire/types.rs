@@ -343,7 +343,7 @@ objects! {
         cases,
         verdict,
     }
-    ChatPage { name, conversation, title, talks, search, turns, earlier, is_past, has_model }
+    ChatPage { name, conversation, title, talks, search, older, turns, earlier, is_past, has_model }
     TalkLine { conversation, title }
     ShownTurn {
         id,

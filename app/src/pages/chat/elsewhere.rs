@@ -35,8 +35,9 @@ pub fn keep_up(here: Here, since: u64) {
                 let Some(open) = here.conversation.try_get_untracked() else { return };
                 let is_open_one = !open.is_empty() && !here.is_past && stores.talk(&open) > before;
                 let asked = if is_open_one { open.clone() } else { String::new() };
-                let Some(search) = here.search.try_get_value() else { return };
-                match read_chat(here.workspace, asked, search, String::new()).await {
+                let list = here.search.try_get_value().zip(here.behind.try_get_value());
+                let Some((search, behind)) = list else { return };
+                match read_chat(here.workspace, asked, search, String::new(), behind).await {
                     Ok(Wire(read)) if here.title.try_get_untracked().is_some() => take(here, &open, read),
                     Ok(_) => return,
                     Err(error) if error.status() == 401 => return live.signed_out(),

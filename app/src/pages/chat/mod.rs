@@ -35,8 +35,9 @@ pub fn ChatPage() -> impl IntoView {
     provide_context(Around::default());
     let (params, query) = (use_params_map(), use_query_map());
     let id = Memo::new(move |_| params.with(|p| p.get("id")?.parse::<WorkspaceId>().ok()));
-    let wanted =
-        Memo::new(move |_| query.with(|q| ["c", "q", "before"].map(|n| q.get(n).unwrap_or_default())));
+    let wanted = Memo::new(move |_| {
+        query.with(|q| ["c", "q", "before", "behind"].map(|n| q.get(n).unwrap_or_default()))
+    });
     let start = StoredValue::new(FormState::of_page());
     // What changes while it is read is read once more.
     let talks = Stores::expect().talks();
@@ -46,9 +47,9 @@ pub fn ChatPage() -> impl IntoView {
             since.set_value(talks.get_untracked());
             (id.get(), wanted.get())
         },
-        move |(id, [conversation, search, before])| async move {
+        move |(id, [conversation, search, before, behind])| async move {
             match id {
-                Some(id) => read_chat(id, conversation, search, before).await,
+                Some(id) => read_chat(id, conversation, search, before, behind).await,
                 None => Err(no_such("workspace")),
             }
         },
@@ -66,7 +67,8 @@ pub fn ChatPage() -> impl IntoView {
                 move |read, (), _| match id.get_untracked() {
                     Some(id) => {
                         let start = FormState::told_once(start);
-                        view! { <Chat id read start since=since.get_value() /> }
+                        let [.., behind] = wanted.get_untracked();
+                        view! { <Chat id read start behind since=since.get_value() /> }
                     }
                     None => ().into_any(),
                 },
@@ -92,6 +94,8 @@ pub struct Here {
     pub repeated_with: StoredValue<Option<u64>>,
     /// What the list of conversations was searched for.
     search: StoredValue<String>,
+    /// From where on they are listed; empty: from the newest.
+    behind: StoredValue<String>,
     /// These are earlier questions; the newest stand on another page.
     is_past: bool,
     /// The list of turns, which scrolls by itself.
@@ -177,8 +181,8 @@ fn show_address(path: &str) {
 }
 
 #[component]
-fn Chat(id: WorkspaceId, read: Read, start: FormState, since: u64) -> impl IntoView {
-    let Read { name, conversation, title, talks, search, turns, earlier, is_past, has_model } = read;
+fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u64) -> impl IntoView {
+    let Read { name, conversation, title, talks, search, older, turns, earlier, is_past, has_model } = read;
     let whole = paths::chat(id, &conversation);
     let earlier = (!earlier.is_empty()).then(|| format!("{whole}&before={earlier}"));
     let rows = turns.into_iter().map(|turn| (turn.id.clone(), RwSignal::new(turn))).collect();
@@ -191,6 +195,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, since: u64) -> impl IntoV
         has_model,
         repeated_with: StoredValue::new(None),
         search: StoredValue::new(search.clone()),
+        behind: StoredValue::new(behind),
         is_past,
         list: NodeRef::new(),
         at_end: RwSignal::new(true),
@@ -218,7 +223,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, since: u64) -> impl IntoV
             </LinkButton>
         </PageHeader>
         <div class="chat">
-            <Talks search />
+            <Talks search older />
             <section class="chat-main" aria-label="Conversation">
                 <div
                     class="chat-list"

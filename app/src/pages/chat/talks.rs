@@ -12,8 +12,16 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use serde_json::Value;
 
 #[component]
-pub fn Talks(search: String) -> impl IntoView {
+pub fn Talks(search: String, older: String) -> impl IntoView {
     let here: Here = expect_context();
+    // The conversation that is open stays so, whatever is listed beside it.
+    let listed = {
+        let open = paths::chat(here.workspace, &here.conversation.get_untracked());
+        let sign = if open.contains('?') { '&' } else { '?' };
+        format!("{open}{sign}q={}", paths::encode(&search))
+    };
+    let behind = (!older.is_empty()).then(|| format!("{listed}&behind={}", paths::encode(&older)));
+    let newest = (!here.behind.with_value(String::is_empty)).then_some(listed);
     let is_searched = !search.is_empty();
     let none = Memo::new(move |_| here.talks.with(Vec::is_empty));
     let path = paths::chat(here.workspace, "");
@@ -43,6 +51,8 @@ pub fn Talks(search: String) -> impl IntoView {
                         show=|talk| view! { <Talk talk /> }
                     />
                 </ul>
+                {newest.map(|href| view! { <a class="link" href=href>"To the newest conversations"</a> })}
+                {behind.map(|href| view! { <a class="link" href=href>"Older conversations"</a> })}
             </div>
         </nav>
     }

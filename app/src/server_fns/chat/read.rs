@@ -20,6 +20,8 @@ pub struct ChatPage {
     pub talks: Vec<TalkLine>,
     /// What the list was searched for.
     pub search: String,
+    /// Where those behind them in the list begin; empty where there are none.
+    pub older: String,
     /// The oldest first.
     pub turns: Vec<ShownTurn>,
     /// Where those before them are; empty where there are none.
@@ -92,13 +94,18 @@ pub struct ShownSource {
 #[cfg(feature = "ssr")]
 const TURNS: u32 = 100;
 
-/// `conversation`: none means a new one. `before`: its turns from there back.
+/// Conversations that a page lists.
+#[cfg(feature = "ssr")]
+const TALKS: u32 = 100;
+
+/// `conversation`: none means a new one. `before`: its turns from there back. `behind`: the list from there on.
 #[server(prefix = "/_fn", endpoint = "chat/read", output = Answer)]
 pub async fn read_chat(
     id: WorkspaceId,
     #[server(default)] conversation: String,
     #[server(default)] search: String,
     #[server(default)] before: String,
+    #[server(default)] behind: String,
 ) -> Result<Wire<ChatPage>, AppError> {
     use super::shown;
     use crate::ssr::{self, told};
@@ -108,14 +115,14 @@ pub async fn read_chat(
     let user = who.user.id;
     let workspace = services.workspace(user, id).await.map_err(told)?;
     let has_model = services.has_language_model();
-    let found = services.conversations(user, Some(id), Some(&search), PageQuery::first(100)).await;
+    let list = PageQuery { limit: TALKS, after: Some(behind).filter(|behind| !behind.is_empty()) };
+    let found = services.conversations(user, Some(id), Some(&search), list).await.map_err(told)?;
     let talks = found
-        .map_err(told)?
         .items
         .into_iter()
         .map(|c| TalkLine { conversation: c.conversation_id.to_string(), title: c.title });
-    let mut page =
-        ChatPage { name: workspace.name, talks: talks.collect(), search, has_model, ..ChatPage::default() };
+    let (name, talks, older) = (workspace.name, talks.collect(), found.next.unwrap_or_default());
+    let mut page = ChatPage { name, talks, search, older, has_model, ..ChatPage::default() };
     if conversation.is_empty() {
         return Ok(Wire(page));
     }

@@ -6,7 +6,7 @@ use crate::{
     subject::Database,
 };
 use domain::{
-    Chunk, ChunkId, DocumentId, UserId, WorkspaceId,
+    Chunk, ChunkId, DocumentId, OnDuplicate, UserId, WorkspaceId,
     graph::ChunkGraph,
     ingest::{Checkpoint, NewChunk, Stage},
     rag::RagConfig,
@@ -194,6 +194,28 @@ async fn passages_are_the_owners_and_found_by_their_words<S: Kept>(s: S) {
     );
 }
 
+async fn passages_of_a_replaced_version_are_read_under_the_ids_that_they_had<S: Kept>(s: S) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (other, _) = d.home().await;
+    let (claim, ids) = put(&d, user, workspace).await;
+    let (store, document) = (&d.s.store, claim.document_id);
+    let before = store.passage(user, document, ids[0]).await.unwrap().unwrap();
+    assert_eq!(store.old_passage(user, document, ids[0]).await.unwrap(), None, "searches find it");
+    let mut new = d.new_job(user, workspace, &["a.txt"]);
+    new.documents[0].content_hash = "hash of other words".to_owned();
+    d.jobs.take_files(new, OnDuplicate::Replace).await.unwrap();
+    let next = d.claim_one("w").await;
+    assert_eq!((next.document_id, next.version), (document, 2));
+    d.work_until(&next, 0, Stage::Chunking).await;
+    d.check(&next, Checkpoint::Chunked { chunks: cut(&d) }).await.unwrap();
+    d.work_until(&Claim { stage: Stage::Embedding, ..next.clone() }, 0, Stage::Done).await;
+    assert_eq!(store.passage(user, document, ids[0]).await.unwrap(), None);
+    assert_eq!(store.old_passage(user, document, ids[0]).await.unwrap(), Some(before));
+    assert_eq!(store.old_passage(other, document, ids[0]).await.unwrap(), None);
+    assert_eq!(store.old_passage(user, d.document_id(), ids[0]).await.unwrap(), None);
+}
+
 async fn cases_are_kept_with_their_workspace<S: Kept>(s: S) {
     use domain::{
         CaseId,
@@ -237,5 +259,6 @@ on_every_database!(
     one_that_is_switched_off_is_not_found_and_comes_back,
     what_was_done_outlives_a_reindex_that_cuts_the_same,
     passages_are_the_owners_and_found_by_their_words,
+    passages_of_a_replaced_version_are_read_under_the_ids_that_they_had,
     cases_are_kept_with_their_workspace,
 );

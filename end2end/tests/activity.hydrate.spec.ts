@@ -108,8 +108,8 @@ test("a screen reader hears of an end that no notice tells", async ({ page }) =>
   await page.goto("/settings/profile");
   await live(page);
   const [done, torn, dropped] = [await scans.add(["a.txt"]), await scans.add(["b.txt"]), await scans.add(["c.txt"])].flat();
-  await scans.report(done, { status: "ready", chunk_count: 1 });
-  await scans.report(torn, { status: "failed", error: "The page is torn." });
+  await scans.end(done, { status: "ready", chunk_count: 1 });
+  await scans.end(torn, { status: "failed", error: "The page is torn." });
   const { job_id } = await (await page.request.get(`/api/documents/${dropped}`)).json();
   expect((await page.request.post(`/api/jobs/${job_id}/cancel`, { data: {} })).status()).toBe(202);
   const said = page.locator("[data-said] p");
@@ -139,7 +139,7 @@ test("of many ends a few are asked about at once, and no lock stays of what was 
   const jobs = 9;
   for (let n = 0; n < jobs; n++) {
     const [id] = await scans.add([`${n}.txt`]);
-    await scans.report(id, { status: "ready", chunk_count: 1 });
+    await scans.end(id!, { status: "ready", chunk_count: 1 });
   }
   await expect.poll(() => asked.now).toBe(4);
   answer();

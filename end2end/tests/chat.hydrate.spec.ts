@@ -224,6 +224,9 @@ test("after a lost answer another question is asked, and the same one is not ask
   await lose();
   await ask(page, "When is tea served?");
   await expect(page.locator("#chat-trouble")).not.toBeEmpty();
+  // The server took it, and the live link tells of it.
+  await expect(turns(page)).toHaveCount(2);
+  await expect(turns(page).last()).toHaveAttribute("data-status", "completed");
   await ask(page, "How many quays has the harbour?");
   await expect(turns(page).last().locator(".turn-query")).toHaveText("How many quays has the harbour?");
   await expect(turns(page).last()).toHaveAttribute("data-status", "completed");
@@ -421,6 +424,7 @@ withModel("an answer goes on after its stream was answered by something else", a
   await expect(field(page)).toBeEnabled();
   await ask(page, "And then?");
   await expect(turns(page)).toHaveCount(2);
+  await expect(turns(page).last()).toHaveAttribute("data-status", "completed");
 });
 
 withModel("after a reload in the middle of it the same answer goes on", async ({ page, model, own }) => {

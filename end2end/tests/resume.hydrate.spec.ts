@@ -140,7 +140,7 @@ test("after such a gap a list of jobs and a history are read anew", async ({ pag
   await signUp(page);
   const scans = await external(page.request);
   const [first] = await scans.add(["a.txt"]);
-  await scans.report(first, { status: "ready", chunk_count: 1 });
+  await scans.end(first!, { status: "ready", chunk_count: 1 });
   for (const [path, shown] of [
     ["jobs", page.locator("tr[data-job-id]")],
     ["history", page.locator("tr[data-seq]")],

@@ -119,6 +119,10 @@ export async function external(request: APIRequestContext, name = "Scans") {
   const { id } = await made.json();
   const status = async () => (await (await request.get(`/api/workspaces/${id}`)).json()).status;
   await expect.poll(status, { intervals: [50] }).toBe("ready");
+  const report = async (document: string, data: Record<string, unknown>): Promise<void> => {
+    const answer = await request.post(`/api/status/documents/${document}`, { data });
+    expect(answer.status(), await answer.text()).toBe(200);
+  };
   return {
     id: id as string,
     /** Uploads files of these names; answers the ids of their documents. */
@@ -129,9 +133,11 @@ export async function external(request: APIRequestContext, name = "Scans") {
       expect(answer.status()).toBe(202);
       return (await answer.json()).documents.map((d: { document_id: string }) => d.document_id);
     },
-    report: async (document: string, data: Record<string, unknown>): Promise<void> => {
-      const answer = await request.post(`/api/status/documents/${document}`, { data });
-      expect(answer.status(), await answer.text()).toBe(200);
+    report,
+    /** Takes a document that waits, and ends it like this. */
+    end: async (document: string, data: Record<string, unknown>): Promise<void> => {
+      await report(document, { status: "processing" });
+      await report(document, data);
     },
   };
 }

@@ -138,7 +138,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let model = model.transpose().map_err(StartError::Refused)?;
     let turns = Arc::new(Turns::new(&*ids));
     let model = model.map(|model| Arc::new(model) as Arc<dyn LanguageModel>);
-    let answerer = Arc::new(Answers::new(model.clone()));
+    let answerer = Arc::new(Answers::new(model));
     let services = Services {
         accounts: whole.clone(),
         sessions: whole.clone(),
@@ -181,7 +181,14 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         wording,
         limits: config.limits.clone(),
     };
-    let reader = model.filter(|_| config.llm_graph);
+    // With a circuit of its own: what goes wrong with many passages at once must not bar those who ask.
+    let reader = config
+        .llm
+        .clone()
+        .filter(|_| config.llm_graph)
+        .map(|server| RemoteModel::new(server, services.clock.clone()));
+    let reader = reader.transpose().map_err(StartError::Refused)?;
+    let reader = reader.map(|model| Arc::new(model) as Arc<dyn LanguageModel>);
     Ok(Built { services, store, blobs, embedder, reader, forms })
 }
 

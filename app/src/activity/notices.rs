@@ -136,14 +136,14 @@ pub fn Notices() -> impl IntoView {
         on_cleanup(move || seen.remove());
     });
     view! {
-        <div class="toasts">
+        <section class="toasts" aria-label="Notices">
             <Offers />
             <Each
                 each=move || shown.get().into_iter().map(|notice| (notice, shown)).collect()
                 key=|(notice, _): &(Notice, Shown)| notice.rev.into()
                 show=|(notice, shown)| view! { <Said notice shown /> }
             />
-        </div>
+        </section>
     }
 }
 

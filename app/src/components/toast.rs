@@ -1,4 +1,4 @@
-//! A short word about something that was done elsewhere on the page. Toasts stand in one `<div class="toasts">`.
+//! A short word about something that was done elsewhere on the page. Toasts stand in one `<section class="toasts">`.
 
 use super::{Icon, IconButton, IconName};
 use crate::view;

@@ -9,7 +9,7 @@ pub use shelf::Watched;
 use domain::{
     Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, UserId,
     Workspace, WorkspaceId,
-    chat::ConversationId,
+    chat::{ConversationChange, ConversationId},
     event::{FileProgress, SessionsChanged, SettingsChanged},
     pages::{DocumentPage, JobPage, Shell, WorkspacePage},
     reducer::Store,
@@ -78,6 +78,10 @@ struct Inner {
     /// What that was when each conversation changed last, and when any may have.
     talks_of: LiteMap<ConversationId, u64>,
     talks_of_all: u64,
+    /// Conversations that were deleted since.
+    talks_gone: Vec<ConversationId>,
+    /// How often all was read anew, since the stream could not tell what had been missed.
+    anew: ArcRwSignal<u32>,
     /// Largest file that may be uploaded, in bytes; 0 until the shell has told.
     max_file_bytes: u64,
     /// Events that came while a fresh snapshot was on its way; they are applied on top of it.
@@ -209,6 +213,11 @@ impl Stores {
             let of = s.talks_of.iter().find(|(of, _)| of.as_str() == id).map_or(0, |(_, at)| *at);
             of.max(s.talks_of_all)
         })
+    }
+
+    /// Whether the stream told that this conversation was deleted.
+    pub fn is_talk_gone(self, id: &str) -> bool {
+        self.change(|s| s.talks_gone.iter().any(|gone| gone.as_str() == id))
     }
 
     /// The newest export of the account that the stream told of.
@@ -487,6 +496,10 @@ impl Inner {
             }
             EntityKey::Conversation(id) => {
                 let at = self.next_talk();
+                self.talks_gone.retain(|gone| *gone != id);
+                if matches!(event, Event::ConversationChanged(c) if c.status == ConversationChange::Deleted) {
+                    self.talks_gone.push(id.clone());
+                }
                 self.talks_of.insert(id, at);
             }
             EntityKey::Session(_) => {}

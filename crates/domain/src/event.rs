@@ -203,6 +203,7 @@ impl Event {
         match self {
             Event::JobUpdate(j) => !j.status.is_final(),
             Event::FileProgress(p) => p.status == StepStatus::InProgress,
+            Event::WorkspaceStatus(_) => true,
             // It only says that there is something to read, and what is read has all of it.
             Event::ConversationChanged(_) => true,
             _ => false,

@@ -153,11 +153,17 @@ fn what_a_language_model_reads_is_told_as_a_step_and_belongs_to_indexing() {
         let checkpoint = next(doc, 3);
         ingest::advance(&mut job, doc, &checkpoint, &config(true), at(clock)).unwrap();
     }
-    let facts = Facts { done: Some(0), chunks: Some(3), ..Facts::default() };
+    let facts = Facts { read: Some(0), chunks: Some(3), ..Facts::default() };
     let step = Checkpoint::Step { step: Step::Enrichment, facts };
     ingest::advance(&mut job, doc, &step, &config(true), at(clock + 10)).unwrap();
     assert_eq!(doc.document.message.as_deref(), Some("Adding context to your data…"));
+    let before = job.job.progress;
     let told = ingest::advance(&mut job, doc, &read(2), &config(true), at(clock + 20)).unwrap();
+    let indexing = &job.job.phase_details[3];
+    assert_eq!((indexing.items_processed, indexing.items_total), (2, 3));
+    assert!(job.job.progress > before && doc.document.progress > 94.0);
+    ingest::advance(&mut job, doc, &read(2), &config(true), at(clock + 21)).unwrap();
+    assert_eq!(job.job.phase_details[3].items_processed, 2, "a second word of it counts for nothing");
     let step = told.events.iter().find_map(|e| match e {
         Event::FileProgress(step) => Some(step),
         _ => None,
@@ -168,6 +174,29 @@ fn what_a_language_model_reads_is_told_as_a_step_and_belongs_to_indexing() {
     assert_eq!(friendly(WRITTEN, &step.step, &facts), step.message, "others can word it anew");
     ingest::advance(&mut job, doc, &Checkpoint::Indexed, &config(true), at(clock + 30)).unwrap();
     assert_eq!(doc.document.status, DocumentStatus::Ready);
+    assert_eq!((job.job.phase_details[3].items_processed, job.job.status), (3, JobStatus::Completed));
+}
+
+#[test]
+fn a_document_that_fails_while_it_is_read_counts_what_was_read_and_waits_for_no_more() {
+    let (mut job, mut docs) = new_job(2, true);
+    for (n, doc) in docs.iter_mut().enumerate() {
+        ingest::start(&mut job, doc, at(1)).unwrap();
+        let mut clock = 10;
+        while doc.stage != Stage::Indexing {
+            clock += 10;
+            let checkpoint = next(doc, 3);
+            ingest::advance(&mut job, doc, &checkpoint, &config(true), at(clock)).unwrap();
+        }
+        let read = Checkpoint::Read { passage: chunks(1)[0].id, graph: None, asked: 2 };
+        ingest::advance(&mut job, doc, &read, &config(true), at(500)).unwrap();
+        let end = if n == 0 { failure() } else { Checkpoint::Indexed };
+        ingest::advance(&mut job, doc, &end, &config(true), at(600)).unwrap();
+    }
+    let indexing = &job.job.phase_details[3];
+    assert_eq!((indexing.items_processed, indexing.items_total), (5, 5));
+    assert_eq!(job.job.status, JobStatus::Completed);
+    assert!((job.job.progress - 100.0).abs() < 1e-9);
 }
 
 #[test]
@@ -462,11 +491,11 @@ fn a_likeness_is_told_from_half_on_and_what_a_step_finds_out_stays() {
     let document = &docs[0].document;
     assert_eq!(document.step, Some(Step::NearDuplicateFound));
     // Whoever reads the stream alone has all of it, and may word it anew.
-    let steps = told.events.iter().filter_map(|e| match e {
+    let mut steps = told.events.iter().filter_map(|e| match e {
         Event::FileProgress(step) if step.step == Step::NearDuplicateFound => Some(step),
         _ => None,
     });
-    let step = steps.last().unwrap();
+    let step = steps.next_back().unwrap();
     let info = json!({
         "document_id": DocumentId::new(Uuid::from_u128(77)), "filename": "old.txt",
         "similarity_score": 7.0 / 9.0, "shared_chunks": 7, "new_chunks": 2,

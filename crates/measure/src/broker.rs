@@ -271,7 +271,6 @@ fn spawn(command: Command) -> Result<Child, Failure> {
     Ok(answer.recv()??)
 }
 
-/// A port that nobody listens on. Between asking and using it another program could take it; the broker then says so.
 #[cfg(test)]
 mod tests {
     use super::*;

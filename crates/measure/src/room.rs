@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+/// A port that nobody listens on. Between asking and using it another program could take it; whoever uses it then says so.
+///
 /// # Errors
 /// When none can be opened.
 pub fn free_port() -> Result<u16, Failure> {

@@ -79,6 +79,7 @@ async fn create_conversation(tx: &mut Tx, new: &Conversation) -> Result<(), Faul
     if keep_conversation(tx, new).await? {
         let (id, workspace) = (&new.conversation_id, new.workspace_id);
         tell(tx, new.user_id, id, workspace, ConversationChange::Created, new.created_at);
+        workspaces::tell_counts(tx, workspace, new.created_at).await?;
     }
     Ok(())
 }
@@ -169,6 +170,8 @@ async fn begin(tx: &mut Tx, new: &NewTurn) -> Result<Begun, Fault> {
     .execute(&mut tx.conn)
     .await?;
     tell_turn(tx, &turn, new.now);
+    workspaces::note_activity(tx, opening.workspace_id, new.now).await?;
+    workspaces::tell_counts(tx, opening.workspace_id, new.now).await?;
     Ok(Begun { turn, events })
 }
 
@@ -507,6 +510,7 @@ impl Chats for Store {
                     let Some(row) = gone else { return Ok(false) };
                     let workspace = parsed(&row, "workspace_id")?;
                     tell(tx, *user, id, workspace, ConversationChange::Deleted, *now);
+                    workspaces::tell_counts(tx, workspace, *now).await?;
                     Ok(true)
                 })
             });

@@ -90,7 +90,7 @@ impl Store {
     /// Superseded progress, by whose it is. It is read without a lock: what was superseded stays so.
     async fn superseded(&self, before: Timestamp, limit: u32) -> Result<BTreeMap<UserId, Vec<i64>>, Fault> {
         // One part for each index. What was told of a conversation has no status and is in no history.
-        let half = |name: &str, column: &str| {
+        let part = |name: &str, column: &str, only: &str| {
             format!(
                 "SELECT e.user_id, e.seq FROM events e WHERE e.progress = 1 AND e.status_from = e.status_to \
                  AND e.at < $1 AND e.name = '{name}' {only} AND EXISTS (SELECT 1 FROM events n \
@@ -98,12 +98,13 @@ impl Store {
             )
         };
         let sql = format!(
-            "{} UNION ALL {} UNION ALL \
+            "{} UNION ALL {} UNION ALL {} UNION ALL \
              SELECT e.user_id, e.seq FROM events e WHERE e.name = 'conversation_changed' AND e.at < $1 \
              AND EXISTS (SELECT 1 FROM events n WHERE n.name = 'conversation_changed' AND n.user_id = e.user_id \
                  AND n.entity = e.entity AND n.seq > e.seq) LIMIT $2",
-            half("job_update", "job_id"),
-            half("file_progress", "document_id")
+            part("job_update", "job_id", ""),
+            part("file_progress", "document_id", ""),
+            part("workspace_status", "workspace_id", NOT_BY_A_PERSON)
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
             .bind(before.micros())

@@ -56,6 +56,7 @@ const CHANGES: &[Change] = changes![
     28 "0028_chats",
     30 "0030_relays",
     31 "0031_read_chunks",
+    32 "0032_activity",
     35 "0035_conversation_events",
 ];
 

@@ -70,7 +70,8 @@ impl Outbox for Store {
 
     async fn settle_sent(&self, relay: &str, sent: &[(UserId, u64)]) -> Result<(), StoreError> {
         let sent: BTreeMap<UserId, u64> = sent.iter().copied().collect();
-        let asked = Settle { relay: relay.to_owned(), sent: sent.into_iter().collect() };
+        let (engine, relay) = (self.engine(), relay.to_owned());
+        let asked = Settle { engine, relay, sent: sent.into_iter().collect() };
         if self.engine() == Engine::Sqlite {
             let settled = self.writer().write("settle sent events", asked, |tx, asked| {
                 Box::pin(async move { settle(&mut tx.conn, asked).await })
@@ -203,6 +204,7 @@ async fn events(
 }
 
 struct Settle {
+    engine: Engine,
     relay: String,
     sent: Vec<(UserId, u64)>,
 }
@@ -212,6 +214,13 @@ async fn settle(conn: &mut AnyConnection, asked: &Settle) -> Result<(), Fault> {
         let cases: Vec<String> =
             part.iter().map(|(user, seq)| format!("WHEN '{user}' THEN {}", *seq as i64)).collect();
         let users: Vec<UserId> = part.iter().map(|(user, _)| *user).collect();
+        // An update locks its rows in whatever order it finds them; whoever takes them goes by their ids.
+        let lock = asked.engine.for_update();
+        if !lock.is_empty() {
+            let ids = ids(&users);
+            let sql = format!("SELECT 1 FROM relays WHERE user_id IN ({ids}) ORDER BY user_id{lock}");
+            once(sql).execute(&mut *conn).await?;
+        }
         let sql = format!(
             "UPDATE relays SET sent = CASE user_id {} ELSE sent END, owner = '', until = 0 \
              WHERE user_id IN ({}) AND owner = $1",

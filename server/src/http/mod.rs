@@ -67,6 +67,7 @@ use services::Services;
 use std::{sync::Arc, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::{
+    CompressionLevel,
     catch_panic::CatchPanicLayer,
     compression::{CompressionLayer, Predicate},
 };
@@ -296,6 +297,9 @@ async fn nothing_here() -> ApiError {
 /// The layers, outermost last.
 fn wrap(app: AppState, routes: Router<AppState>) -> Router {
     let ids = app.services().ids.clone();
+    // At its usual quality Brotli took nearly half of the time of a page, for a sixth fewer bytes.
+    let compression = CompressionLayer::new().no_deflate().no_zstd().quality(CompressionLevel::Precise(2));
+    let compression = compression.compress_when(Compressible);
     routes
         .layer(middleware::from_fn_with_state(app.clone(), session::identify))
         .layer(middleware::from_fn_with_state(app.clone(), security::check_origin))
@@ -307,7 +311,7 @@ fn wrap(app: AppState, routes: Router<AppState>) -> Router {
         }))
         .layer(middleware::from_fn(linger::linger))
         .layer(middleware::from_fn_with_state(app.clone(), patience::patience))
-        .layer(CompressionLayer::new().no_deflate().no_zstd().compress_when(Compressible))
+        .layer(compression)
         .with_state(app)
 }
 

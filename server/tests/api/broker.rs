@@ -2,7 +2,7 @@
 //! own hear and report over the broker, and a broker that goes away costs nothing but time.
 
 use crate::{
-    common::{Client, Server, Setup, eventually, prose, within},
+    common::{Client, Server, Setup, Socket, eventually, prose, within},
     servers::database::Place,
 };
 use measure::{broker::Broker, peer};
@@ -72,6 +72,16 @@ async fn broker_check(client: &Client) -> Value {
     let ready = client.get("/health/ready").await.json();
     let checks = ready["checks"].as_array().expect("checks");
     checks.iter().find(|check| check["name"] == "broker").expect("the check").clone()
+}
+
+/// The next sign of life of a stream.
+async fn ping(socket: &mut Socket) -> Value {
+    loop {
+        let frame = socket.raw_frame().await;
+        if frame["type"] == "ping" {
+            return frame;
+        }
+    }
 }
 
 /// Each event came once, in order. There may be gaps: progress that waits is replaced by its successor.
@@ -149,7 +159,10 @@ async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
     .await;
     assert!(away["detail"].as_str().expect("words").contains("Nothing is lost"), "{away}");
     assert_eq!(ada_there.get("/health/ready").await.status, 200, "people are served without it");
-    // The page goes on meanwhile, a little later than usual.
+    // The page goes on meanwhile, a little later than usual, and says so.
+    let mut page = ada_there.socket().await;
+    page.hello(Value::Null, Value::Null).await;
+    assert_eq!(ping(&mut page).await, json!({ "type": "ping", "late": true }));
     let told = socket.events_until(|event| event["event"] == "job_complete").await;
     once_and_in_order(&told);
     let _broker = tokio::task::spawn_blocking(move || {
@@ -162,6 +175,7 @@ async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
         broker_check(&ada_there).await["ok"].as_bool().filter(|ok| *ok)
     })
     .await;
+    while ping(&mut page).await["late"] == true {}
     assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
     socket.events_until(|event| event["data"]["user"]["theme"] == "dark").await;
     let counts = ada_there.read(&format!("/api/workspaces/{workspace}")).await["counts"].clone();
@@ -175,8 +189,10 @@ async fn without_a_broker_a_long_poll_says_that_others_are_heard_late_and_waits_
     let installation = Installation::at(broker.url()).await;
     let node = installation.node("web").await;
     let ada = node.user("ada").await;
-    let place = ada.read("/api/status/changes").await;
-    assert_eq!(place.get("late"), None, "all is well: {place}");
+    let place = eventually("all is well", async || {
+        Some(ada.read("/api/status/changes").await).filter(|changes| changes.get("late").is_none())
+    })
+    .await;
     let _broker = tokio::task::spawn_blocking(move || {
         broker.kill();
         broker
@@ -201,7 +217,7 @@ async fn without_a_broker_a_long_poll_says_that_others_are_heard_late_and_waits_
     ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
     let came = poll.await.expect("an answer");
     assert_eq!(
-        (&came["events"][0]["data"]["theme"], &came["late"]),
+        (&came["events"][0]["data"]["user"]["theme"], &came["late"]),
         (&json!("dark"), &json!(true)),
         "{came}"
     );

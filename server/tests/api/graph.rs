@@ -27,7 +27,7 @@ fn reading(model: &Model) -> Setup {
 async fn begun(ada: &Client, text: &str) -> (String, String) {
     let made = ada.post("/api/workspaces", json!({ "name": "Library" })).await.json();
     let workspace = made["id"].as_str().expect("an id").to_owned();
-    let config = json!({ "retriever_type": "graph", "chunk_size": 150, "chunk_overlap": 0, "chunking_strategy": "recursive" });
+    let config = json!({ "retriever_type": "graph", "chunk_size": 150, "chunk_overlap": 0, "chunking_strategy": "sentence" });
     let path = format!("/api/workspaces/{workspace}/rag-config");
     let saved = ada.send(ada.request("PUT", &path).json(&config)).await;
     assert_eq!(saved.status, 200, "{:?}", saved.json());
@@ -87,7 +87,7 @@ async fn where_the_model_cannot_be_used_the_document_says_so_and_a_reindex_makes
     let (workspace, document) = begun(&ada, TEXT).await;
     let ready = ada.settled(&document).await;
     assert_eq!((&ready["status"], warnings(&ready)), (&json!("ready"), vec!["graph_by_rules"]), "{ready}");
-    let bulk = json!({ "action": "reindex", "document_ids": [document] });
+    let bulk = json!({ "action": "reindex", "ids": [document] });
     let asked = ada.post(&format!("/api/workspaces/{workspace}/bulk"), bulk).await;
     assert!(asked.status < 300, "{}", String::from_utf8_lossy(&asked.body));
     eventually("it is read by the model", async || {

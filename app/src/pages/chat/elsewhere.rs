@@ -33,6 +33,9 @@ pub fn keep_up(here: Here, since: u64) {
                     break;
                 }
                 let Some(open) = here.conversation.try_get_untracked() else { return };
+                if stores.is_talk_gone(&open) {
+                    return leave(here);
+                }
                 let is_open_one = !open.is_empty() && !here.is_past && stores.talk(&open) > before;
                 let asked = if is_open_one { open.clone() } else { String::new() };
                 let list = here.search.try_get_value().zip(here.behind.try_get_value());
@@ -41,11 +44,8 @@ pub fn keep_up(here: Here, since: u64) {
                     Ok(Wire(read)) if here.title.try_get_untracked().is_some() => take(here, &open, read),
                     Ok(_) => return,
                     Err(error) if error.status() == 401 => return live.signed_out(),
-                    // Deleted. Loaded anew: nothing of it is on the page any more.
-                    Err(error) if error.status() == 404 && is_open_one => {
-                        let _ = window().location().set_href(&paths::chat(here.workspace, ""));
-                        return;
-                    }
+                    // Deleted, and it was not told.
+                    Err(error) if error.status() == 404 && is_open_one => return leave(here),
                     // The next change has it read again.
                     Err(_) => break,
                 }
@@ -54,6 +54,11 @@ pub fn keep_up(here: Here, since: u64) {
             is_reading.try_set_value(false);
         });
     });
+}
+
+/// The conversation is gone. Loaded anew: nothing of it is on the page any more.
+fn leave(here: Here) {
+    let _ = window().location().set_href(&paths::chat(here.workspace, ""));
 }
 
 fn take(here: Here, open: &str, read: ChatPage) {

@@ -112,6 +112,7 @@ pub fn advance(
             let tokens: u64 = chunks.iter().map(|c| u64::from(c.token_count)).sum();
             job.job.metrics.tokens += tokens;
             if let Some(metadata) = doc.document.metadata.as_object_mut() {
+                metadata.remove(READ_CHUNKS);
                 metadata.insert("total_tokens".to_owned(), tokens.into());
             }
             set_progress(doc, 0);
@@ -171,11 +172,14 @@ pub fn advance(
         }
         Checkpoint::Read { asked, .. } => {
             expect(doc, Stage::Indexing, Stage::Indexing)?;
+            let asked = &(*asked).clamp(doc.read(), doc.document.chunk_count);
+            job.job.phase_details[3].items_processed += asked - doc.read();
             if let Some(metadata) = doc.document.metadata.as_object_mut() {
                 metadata.insert(READ_CHUNKS.to_owned(), (*asked).into());
             }
+            set_progress(doc, doc.read());
             let facts =
-                Facts { done: Some(*asked), chunks: Some(doc.document.chunk_count), ..Facts::default() };
+                Facts { read: Some(*asked), chunks: Some(doc.document.chunk_count), ..Facts::default() };
             doc.document.message = Some(friendly(WRITTEN, &Step::Enrichment, &facts));
             tell_or_hold_back(doc, now, &mut events);
         }
@@ -190,6 +194,7 @@ pub fn advance(
             }
         }
         Checkpoint::Indexed => {
+            let read = doc.read();
             expect(doc, Stage::Indexing, Stage::Done)?;
             doc.document.status = doc.document.status.go(DocumentStatus::Ready)?;
             doc.document.error = None;
@@ -206,7 +211,7 @@ pub fn advance(
             doc.indexed = Some(indexed);
             doc.live = doc.generation;
             doc.live_chunks = doc.document.chunk_count;
-            job.job.phase_details[3].items_processed += doc.document.chunk_count;
+            job.job.phase_details[3].items_processed += doc.document.chunk_count - read;
             job.job.metrics.documents_done += 1;
             end_step(doc, StepStatus::Complete, None, now, &mut events);
             let facts = Facts { chunks: Some(doc.document.chunk_count), ..Facts::default() };
@@ -481,7 +486,7 @@ pub(super) fn tell_step(
     // All that is known by now: whoever words the step anew, in another language, has what it takes.
     let known = Facts {
         chunks: Some(d.chunk_count),
-        done: Some(if step == Step::Enrichment { doc.read() } else { doc.embedded }),
+        done: Some(doc.embedded),
         reason: d.error.clone(),
         ..Facts::told(&d.metadata)
     };

@@ -16,7 +16,9 @@ pub(super) fn drop_from_totals(job: &mut Job, doc: &DocumentState, failed_in: Ph
             phases[2].items_total = phases[2].items_total.saturating_sub(chunks.saturating_sub(doc.embedded));
             phases[3].items_total = phases[3].items_total.saturating_sub(chunks);
         }
-        PhaseName::Indexing => phases[3].items_total = phases[3].items_total.saturating_sub(chunks),
+        PhaseName::Indexing => {
+            phases[3].items_total = phases[3].items_total.saturating_sub(chunks.saturating_sub(doc.read()));
+        }
     }
 }
 

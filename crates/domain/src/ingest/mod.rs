@@ -243,10 +243,18 @@ impl DocumentState {
         known.unwrap_or_default().min(self.embedded)
     }
 
-    /// Passages of its run that a language model was asked about.
+    /// Passages of its run that a language model was asked about: the part of its indexing that is counted.
     fn read(&self) -> u64 {
+        if self.stage != Stage::Indexing {
+            return 0;
+        }
         let read = self.document.metadata.get(READ_CHUNKS).and_then(serde_json::Value::as_u64);
         read.unwrap_or_default().min(self.document.chunk_count)
+    }
+
+    /// How many of its passages are through with the stage that it is in.
+    fn done_here(&self) -> u64 {
+        if self.stage == Stage::Embedding { self.embedded } else { self.read() }
     }
 }
 

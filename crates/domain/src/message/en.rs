@@ -131,7 +131,7 @@ pub(super) fn step(step: &Step, facts: &Facts) -> String {
         },
         Step::EntityResolution => "Matching entities across your data…".into(),
         Step::Classification => "Categorizing what I found…".into(),
-        Step::Enrichment => match (facts.done, facts.chunks) {
+        Step::Enrichment => match (facts.read, facts.chunks) {
             (Some(done @ 1..), Some(all)) => {
                 format!("Adding context to your data: {} of {}…", number(done), count(all, "chunk", "chunks"))
             }

@@ -32,6 +32,8 @@ pub struct Facts {
     pub chunks: Option<u64>,
     /// Chunks embedded so far.
     pub done: Option<u64>,
+    /// Chunks that a language model was asked about so far.
+    pub read: Option<u64>,
     pub columns: Option<u64>,
     pub rows: Option<u64>,
     pub new_rows: Option<u64>,
@@ -73,6 +75,7 @@ impl Facts {
         let name = |text: &&str| short(text, LONGEST_NAME);
         Self {
             pages: number("pages"),
+            read: number("read_chunks"),
             columns: number("columns"),
             rows: number("rows"),
             new_rows: number("new_rows"),
@@ -100,6 +103,7 @@ impl Facts {
             pages,
             chunks,
             done,
+            read,
             columns,
             rows,
             new_rows,
@@ -122,6 +126,7 @@ impl Facts {
             ("pages", pages),
             ("chunks", chunks),
             ("embedded", done),
+            ("read_chunks", read),
             ("columns", columns),
             ("rows", rows),
             ("new_rows", new_rows),

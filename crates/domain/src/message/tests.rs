@@ -12,6 +12,7 @@ fn all() -> Facts {
         pages: Some(1_200),
         chunks: Some(1_500),
         done: Some(310),
+        read: Some(1_020),
         columns: Some(12),
         rows: Some(1_198),
         new_rows: Some(42),
@@ -89,7 +90,7 @@ const CATALOGUE: [(&str, &str, &str); 31] = [
     ),
     ("entity_resolution", "Matching entities across your data…", "Matching entities across your data…"),
     ("classification", "Categorizing what I found…", "Categorizing what I found…"),
-    ("enrichment", "Adding context to your data…", "Adding context to your data: 310 of 1,500 chunks…"),
+    ("enrichment", "Adding context to your data…", "Adding context to your data: 1,020 of 1,500 chunks…"),
     ("complete", "Done! I've processed your file successfully", "Done! expenses.csv is ready"),
     ("error", "Something went wrong with this file", "The disk is full"),
 ];

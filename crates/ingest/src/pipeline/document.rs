@@ -130,7 +130,7 @@ pub(super) struct Work<'a> {
     pub(super) claim: &'a Claim,
     halt: Halt,
     stage: Stage,
-    text: Option<Arc<ExtractedText>>,
+    pub(super) text: Option<Arc<ExtractedText>>,
 }
 
 impl Work<'_> {

@@ -17,7 +17,10 @@ use services::{
 };
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 use tokio::{
@@ -71,7 +74,33 @@ struct Context {
     embedding: Semaphore,
     /// A language model has few hands: it is asked about the passages of one document at a time.
     reading: Semaphore,
+    /// Documents that wait for that model, or for its answers: they need no hand.
+    waiting: AtomicUsize,
     shutdown: CancellationToken,
+}
+
+/// So many documents may be in work beside those that need a hand.
+const MOST_WAITING: usize = 256;
+
+impl Context {
+    /// Until the answer is dropped, the document does not count among those that are worked on.
+    fn hold_no_hand(&self) -> impl Drop + '_ {
+        struct Waits<'c>(&'c AtomicUsize);
+        impl Drop for Waits<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        Waits(&self.waiting)
+    }
+
+    /// How many more documents may be claimed while so many are in work.
+    fn free_hands(&self, in_work: usize) -> usize {
+        let busy = in_work.saturating_sub(self.waiting.load(Ordering::SeqCst));
+        let most = self.options.documents + MOST_WAITING;
+        self.options.documents.saturating_sub(busy).min(most.saturating_sub(in_work))
+    }
 }
 
 /// The documents in hand, by the task that works on each.
@@ -111,6 +140,7 @@ async fn work(
         options: options.clone(),
         embedding: Semaphore::new(1),
         reading: Semaphore::new(1),
+        waiting: AtomicUsize::new(0),
         shutdown: shutdown.clone(),
     });
     let hands = Arc::new(Mutex::new(Hands::default()));
@@ -122,7 +152,7 @@ async fn work(
     let mut tasks = JoinSet::new();
     tracing::info!(worker = worker.0, documents = options.documents, "worker started");
     while !shutdown.is_cancelled() {
-        let free = options.documents.saturating_sub(tasks.len());
+        let free = context.free_hands(tasks.len());
         let mut pause = LOOK;
         if free > 0 {
             let now = services.clock.now();
@@ -150,7 +180,7 @@ async fn work(
         tokio::select! {
             () = shutdown.cancelled() => {}
             Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => settle(&services, &hands, ended).await,
-            () = heard(&mut bus, |signal| matches!(signal, Signal::WorkReady)), if tasks.len() < options.documents => {}
+            () = heard(&mut bus, |signal| matches!(signal, Signal::WorkReady)), if context.free_hands(tasks.len()) > 0 => {}
             // The fallback of the push: leases of the dead run out without a signal.
             () = tokio::time::sleep(pause) => {}
         }

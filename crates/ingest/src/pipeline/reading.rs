@@ -7,7 +7,7 @@ use crate::graph::{Passage, reader};
 use domain::{ChunkId, Step, graph::ChunkGraph, ingest::Checkpoint, message::Facts};
 use futures::{StreamExt, stream::FuturesUnordered};
 use services::ports::{LanguageModel, ModelError, Token, UnreadPassage};
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 /// Passages that it is asked about at the same time.
@@ -17,36 +17,61 @@ const READ_TIME: Duration = Duration::from_secs(120);
 /// Of an answer, in bytes: well above the longest list that is taken.
 const LONGEST: usize = 256 << 10;
 /// Errors that would come again at each passage.
-const USELESS: [&str; 3] = ["model_unreachable", "model_key_refused", "model_unknown"];
+const USELESS: [&str; 2] = ["model_key_refused", "model_unknown"];
+/// It is away, slow, or has too much to do.
+const AWAY: &str = "model_unreachable";
+/// Tries of a passage for which it was away while it answered others, and of any at all while it answers nothing.
+const TRIES: u32 = 3;
+/// Before the second of these; the next one is five times as long.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Work<'_> {
-    pub(super) async fn read_passages(&self) -> Result<(), Stop> {
+    pub(super) async fn read_passages(&mut self) -> Result<(), Stop> {
         let Some(model) = self.context.tools.reader.clone() else { return Ok(()) };
+        // From here on the text is of no use, and others may have this document's place.
+        self.text = None;
+        let _waits = self.context.hold_no_hand();
         let jobs = &self.context.services.jobs;
-        let mut is_useful = true;
+        let (mut is_useful, mut is_told, mut silent) = (true, false, 0);
+        let mut failed: HashMap<ChunkId, u32> = HashMap::new();
         loop {
             self.gate()?;
             let unread = jobs.unread(self.claim.document_id, AT_ONCE as u32).await?;
-            if unread.passages.is_empty() || !is_useful {
+            if unread.passages.is_empty() || !is_useful || silent >= TRIES {
                 let passages = unread.all - unread.asked + unread.in_vain;
                 return self.checkpoint(Checkpoint::ByRules { passages }).await;
+            }
+            if silent > 0 {
+                let pause = tokio::time::sleep(PAUSE * 5_u32.pow(silent - 1));
+                self.minding(&Pulse::steady(), pause).await?;
             }
             // Others use the model: whoever waits for it is not stalled.
             let turn = self.minding(&Pulse::steady(), self.context.reading.acquire()).await?;
             let _turn = turn.map_err(broken)?;
             self.gate()?;
-            let facts = Facts { done: Some(unread.asked), chunks: Some(unread.all), ..Facts::default() };
-            self.step(Step::Enrichment, facts).await?;
-            let mut asked = unread.asked;
+            if !std::mem::replace(&mut is_told, true) {
+                let facts = Facts { read: Some(unread.asked), chunks: Some(unread.all), ..Facts::default() };
+                self.step(Step::Enrichment, facts).await?;
+            }
+            let (mut asked, mut has_answered) = (unread.asked, false);
             let answers = unread.passages.into_iter().map(|passage| read(model.clone(), passage));
             let mut answers: FuturesUnordered<_> = answers.collect();
-            while let Some((passage, answer)) = self.minding(&Pulse::default(), answers.next()).await? {
+            // An answer takes its time, which is bounded.
+            while let Some((passage, answer)) = self.minding(&Pulse::steady(), answers.next()).await? {
                 let graph = match answer {
-                    Ok(graph) => graph,
+                    Ok(graph) => {
+                        has_answered = true;
+                        graph
+                    }
                     Err(error) => {
-                        tracing::warn!(document_id = %self.claim.document_id, %error, "a passage is left to the rules");
+                        tracing::debug!(document_id = %self.claim.document_id, %error, "a passage could not be read");
                         if USELESS.contains(&error.code) {
                             is_useful = false;
+                            continue;
+                        }
+                        let tries = failed.entry(passage).or_default();
+                        *tries += 1;
+                        if error.code == AWAY && *tries < TRIES {
                             continue;
                         }
                         None
@@ -55,6 +80,7 @@ impl Work<'_> {
                 asked += 1;
                 self.checkpoint(Checkpoint::Read { passage, graph, asked }).await?;
             }
+            silent = if has_answered { 0 } else { silent + 1 };
         }
     }
 }

@@ -50,6 +50,12 @@ impl ChatState {
             None => Ok(self.conversations.entry(key).or_insert(new)),
         }
     }
+
+    /// How many conversations a workspace has, and questions in them.
+    pub(super) fn counts(&self, workspace: WorkspaceId) -> (u64, u64) {
+        let of = self.conversations.values().filter(|c| c.workspace_id == workspace);
+        of.fold((0, 0), |(conversations, turns), c| (conversations + 1, turns + c.turns))
+    }
 }
 
 fn place(conversation: &Conversation) -> Cursor {
@@ -83,8 +89,18 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn lease(&self, seconds: u32) -> Timestamp {
-        self.clock.now().plus_seconds(i64::from(seconds))
+    /// Tells what is counted in the workspace, after something that somebody did elsewhere changed it.
+    fn tell_counts(
+        &self,
+        state: &mut State,
+        user: UserId,
+        id: WorkspaceId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(workspace) = state.workspace(id) else { return Ok(()) };
+        let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
+        self.publish(vec![logged]);
+        Ok(())
     }
 
     fn begin(&self, new: NewTurn) -> Result<Begun, StoreError> {
@@ -158,8 +174,9 @@ impl Chats for MemoryStore {
         let begun = self.begin(new)?;
         // One that was begun before tells nothing.
         if !begun.events.is_empty() {
-            self.lock().note_activity(workspace, now);
-            self.tell_counts(user, workspace, now)?;
+            let state = &mut *self.lock();
+            state.note_activity(workspace, now);
+            self.tell_counts(state, user, workspace, now)?;
         }
         Ok(begun)
     }
@@ -327,6 +344,7 @@ impl Chats for MemoryStore {
         let kept = state.chats.keep(new, refusal)?.clone();
         if is_new {
             self.tell(state, key.0, itself(&kept, ConversationChange::Created), now)?;
+            self.tell_counts(state, key.0, kept.workspace_id, now)?;
         }
         Ok(kept)
     }
@@ -400,6 +418,7 @@ impl Chats for MemoryStore {
         chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
         let Some(gone) = chats.conversations.remove(&(user, id.clone())) else { return Ok(false) };
         self.tell(state, user, itself(&gone, ConversationChange::Deleted), now)?;
+        self.tell_counts(state, user, gone.workspace_id, now)?;
         Ok(true)
     }
 

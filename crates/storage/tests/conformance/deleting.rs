@@ -500,16 +500,20 @@ async fn in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with
     for stop in [Stop::FinishRunning, Stop::Now] {
         let d = Desk::new(s);
         let (user, workspace) = d.home().await;
+        let elsewhere = d.s.workspace(user, domain::rag::RagConfig::default()).await;
+        let cancel = Control::Cancel { keep_results: true };
+        // What others left in the queue before.
+        let (first, _) = d.upload(user, elsewhere, &["first.txt"]).await;
+        d.jobs.control(user, first.job_id, cancel.clone(), d.now()).await.unwrap();
         let (job, _) = d.upload(user, workspace, &["a.txt", "b.txt"]).await;
         let (alone, _) = d.upload(user, workspace, &["c.txt"]).await;
         d.jobs.control(user, alone.job_id, Control::Pause, d.now()).await.unwrap();
         let held = d.claim_one("w").await;
         let paused = d.s.store.pause_workspace(user, workspace, stop, d.now()).await.unwrap();
         assert!(paused.paused);
-        let elsewhere = d.s.workspace(user, domain::rag::RagConfig::default()).await;
         let (free, _) = d.upload(user, elsewhere, &["free.txt"]).await;
-        assert_eq!(free.queue_position, Some(0), "what stands keeps nobody waiting");
-        d.jobs.control(user, free.job_id, Control::Cancel { keep_results: true }, d.now()).await.unwrap();
+        assert_eq!(free.queue_position, first.queue_position, "what stands keeps nobody waiting");
+        d.jobs.control(user, free.job_id, cancel, d.now()).await.unwrap();
         assert_eq!(d.claim("w", 10).await.len(), 0);
         let now = d.job(user, job.job_id).await;
         assert_eq!((now.status, now.requested.is_some()), (JobStatus::Running, stop == Stop::Now));

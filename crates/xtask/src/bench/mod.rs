@@ -136,7 +136,11 @@ const WHOLES: [Whole; 15] = [
     },
     Whole {
         site: true,
-        ..live("P9", "pages of 50 documents rendered a second at p99 <= 25 ms, against Next.js at ten times that", &["p9"])
+        ..live(
+            "P9",
+            "pages of 50 documents rendered a second at p99 <= 25 ms, against Next.js at ten times that",
+            &["p9"],
+        )
     },
     Whole {
         site: true,

@@ -194,6 +194,7 @@ fn again(
     doc.stage = stage;
     doc.failures.clear();
     forget(doc);
+    let done = doc.done_here();
     let d = &mut doc.document;
     d.status = d.status.go(DocumentStatus::Pending)?;
     (d.error, d.error_code, d.error_hint) = (None, None, None);
@@ -201,7 +202,6 @@ fn again(
     (d.step, d.message) = (None, None);
     d.attempt += 1;
     d.updated_at = now;
-    let done = if stage == Stage::Embedding { doc.embedded } else { 0 };
     d.progress = progress::of_document(stage.phase(), done, d.chunk_count);
     doc.step_started_at = now;
     doc.event_at = Timestamp::default();
@@ -230,6 +230,7 @@ pub(super) fn phases_of(
             phases[2].items_processed += if doc.stage == Stage::Embedding { doc.embedded } else { chunks };
         }
         phases[3].items_total += chunks;
+        phases[3].items_processed += doc.read();
     }
     let cut = phases[1].items_processed as f64 / all.max(1) as f64;
     let all_are_cut = phases[1].items_processed == all;

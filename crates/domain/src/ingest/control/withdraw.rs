@@ -24,7 +24,7 @@ pub fn withdraw(state: &mut JobState, doc: &DocumentState, now: Timestamp) -> Re
     let mut doc = doc.clone();
     let stage = if is_begun(state, &doc) { doc.stage } else { Stage::Loading };
     let job = &mut state.job;
-    let (chunks, embedded) = (doc.document.chunk_count, doc.embedded);
+    let (chunks, embedded, read) = (doc.document.chunk_count, doc.embedded, doc.read());
     let is_cut = !matches!(stage, Stage::Loading | Stage::Chunking);
     let mut take = |phase: usize, done: u64, of: u64| {
         let phase = &mut job.phase_details[phase];
@@ -38,7 +38,7 @@ pub fn withdraw(state: &mut JobState, doc: &DocumentState, now: Timestamp) -> Re
         if doc.embeds {
             take(2, if stage == Stage::Embedding { embedded } else { chunks }, chunks);
         }
-        take(3, 0, chunks);
+        take(3, read, chunks);
         uncount_run(job, &mut doc);
     }
     if stage != Stage::Loading {
@@ -107,11 +107,8 @@ pub fn bring_back(
     d.attempt += 1;
     d.updated_at = now;
     let (stage, chunks) = (doc.stage, d.chunk_count);
-    d.progress = progress::of_document(
-        stage.phase(),
-        if stage == Stage::Embedding { doc.embedded } else { 0 },
-        chunks,
-    );
+    let progress = progress::of_document(stage.phase(), doc.done_here(), chunks);
+    doc.document.progress = progress;
     doc.step_started_at = now;
     doc.event_at = Timestamp::default();
     if stands {

@@ -63,8 +63,8 @@ pub fn ConnectionBadge(
                         <span class="dot" aria-hidden="true"></span>
                         <span class="connection-word">
                             "Live"{move || by().map(|(word, _)| format!(" by {word}"))}
-                            {move || late().then_some(", up to a second late")}
                         </span>
+                        {move || late().then(|| view! { <span>"up to a second late"</span> })}
                     }
                 }
                 Link::Connecting => {

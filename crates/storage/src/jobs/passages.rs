@@ -168,6 +168,17 @@ impl Store {
         id: ChunkId,
     ) -> Result<Option<Chunk>, Fault> {
         let sql = format!("SELECT {CHUNK} FROM {OF_DOCUMENT} AND chunks.id = $3");
+        self.read_chunk(sql, user, document, id).await
+    }
+
+    /// The one chunk that the statement finds by document `$1`, user `$2` and id `$3`.
+    pub(super) async fn read_chunk(
+        &self,
+        sql: String,
+        user: UserId,
+        document: DocumentId,
+        id: ChunkId,
+    ) -> Result<Option<Chunk>, Fault> {
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(document.to_string())
             .bind(user.to_string())

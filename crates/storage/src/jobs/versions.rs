@@ -381,13 +381,7 @@ impl Store {
              UNION ALL SELECT {OLD_CHUNK} FROM chunks WHERE document_id = $1 AND id = $3 AND {OWN} \
                  AND generation IN (SELECT x.generation FROM dead_chunks x WHERE x.document_id = $1 AND x.version > 0)"
         );
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(document.to_string())
-            .bind(user.to_string())
-            .bind(id.to_string())
-            .fetch_optional(self.readers())
-            .await?;
-        row.as_ref().map(super::chunk).transpose()
+        self.read_chunk(sql, user, document, id).await
     }
 }
 

@@ -8,6 +8,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
+/** Hosts of servers that went with their tests. A page may outlive its server by a moment, and miss it. */
+const removed = new Set<string>();
+
 /** One `insighthub serve`, with a port and a data folder that stay the same over restarts. */
 export class Server {
   private child: ChildProcess | null = null;
@@ -22,8 +25,12 @@ export class Server {
     return new Server(await freePort(), await mkdtemp(join(tmpdir(), "insighthub-e2e-")), env);
   }
 
+  private get host(): string {
+    return `127.0.0.1:${this.port}`;
+  }
+
   get url(): string {
-    return `http://127.0.0.1:${this.port}`;
+    return `http://${this.host}`;
   }
 
   get isRunning(): boolean {
@@ -35,12 +42,13 @@ export class Server {
     if (this.isRunning) throw new Error("the server runs already");
     const binary = process.env.INSIGHTHUB_BIN;
     if (!binary) throw new Error("INSIGHTHUB_BIN is not set: run `cargo xtask test --only e2e`");
+    removed.delete(this.host);
     const log = await open(this.logFile, "a");
     const child = spawn(binary, ["serve"], {
       cwd: this.dir,
       env: {
         ...process.env,
-        INSIGHTHUB_ADDR: `127.0.0.1:${this.port}`,
+        INSIGHTHUB_ADDR: this.host,
         INSIGHTHUB_DATA_DIR: join(this.dir, "data"),
         ...this.env,
       },
@@ -78,6 +86,7 @@ export class Server {
 
   /** Ends it for good and removes its data. */
   async remove(): Promise<void> {
+    removed.add(this.host);
     await this.end("SIGKILL");
     await rm(this.dir, { recursive: true, force: true });
   }
@@ -124,10 +133,14 @@ export class Complaints {
     if (this.watched.has(page)) return;
     this.watched.add(page);
     page.on("console", (message) => {
-      if (message.type() === "error") this.found.push(`console: ${message.text()} (${message.location().url})`);
+      if (message.type() === "error") this.note(`console: ${message.text()} (${message.location().url})`);
     });
-    page.on("pageerror", (error) => this.found.push(`page error: ${error.stack ?? error.message}`));
-    page.on("crash", () => this.found.push(`the page crashed: ${page.url()}`));
+    page.on("pageerror", (error) => this.note(`page error: ${error.stack ?? error.message}`));
+    page.on("crash", () => this.note(`the page crashed: ${page.url()}`));
+  }
+
+  private note(line: string): void {
+    if (![...removed].some((host) => line.includes(host))) this.found.push(line);
   }
 
   /** All pages of a context: a second tab and a pop-up may complain as well. */

@@ -47,16 +47,15 @@ impl Who {
 pub async fn compare(shape: &Shape, smoke: bool) -> Result<String, Failure> {
     let mut begin = [BEGIN; 3];
     let round = async |who: Who| {
-        let mut server = who.start(if smoke { shape.rooms.min(20) } else { shape.rooms }).await?;
-        let rate = if smoke {
-            once(&mut server, shape).await?
-        } else {
-            let begin = &mut begin[who as usize];
-            let rate = most(&mut server, shape.sockets, shape.rooms, *begin).await?;
-            *begin = rate * 0.8;
-            rate
-        };
-        server.stop().await?;
+        if smoke {
+            let mut server = who.start(shape.rooms.min(20)).await?;
+            let rate = once(&mut server, shape).await?;
+            server.stop().await?;
+            return Ok(rate);
+        }
+        let begin = &mut begin[who as usize];
+        let rate = most(async || who.start(shape.rooms).await, shape.sockets, shape.rooms, *begin).await?;
+        *begin = rate * 0.8;
         Ok(rate)
     };
     let line = |name, ours: &[f64], peer: &[f64], goal| {
@@ -90,14 +89,34 @@ async fn once(server: &mut Server, shape: &Shape) -> Result<f64, Failure> {
     Ok(outcome.achieved)
 }
 
-/// The most deliveries a second that hold.
-pub async fn most(server: &mut Server, sockets: usize, rooms: usize, begin: f64) -> Result<f64, Failure> {
+/// The most deliveries a second that hold. A server that was given too much has the rest of it still to do, which must not
+/// reach the sockets of the next step: that has a server of its own, made by `start`.
+pub async fn most(
+    start: impl AsyncFn() -> Result<Server, Failure>,
+    sockets: usize,
+    rooms: usize,
+    begin: f64,
+) -> Result<f64, Failure> {
     let each = sockets as f64 / rooms as f64;
-    search::most(begin, async |deliveries: f64, warm, seconds| {
+    let mut running = None;
+    let found = search::most(begin, async |deliveries: f64, warm, seconds| {
+        let mut server = match running.take() {
+            Some(server) => server,
+            None => start().await?,
+        };
         let step = Step { sockets, rooms, rate: deliveries / each, warm, seconds };
-        let outcome = step.run(server).await?;
+        let outcome = step.run(&mut server).await?;
         eprintln!("{:?}: {}", server.side, outcome.line());
-        Ok(outcome.holds().then_some(outcome.achieved))
+        if outcome.holds() {
+            running = Some(server);
+            return Ok(Some(outcome.achieved));
+        }
+        server.stop().await?;
+        Ok(None)
     })
-    .await
+    .await?;
+    if let Some(server) = running {
+        server.stop().await?;
+    }
+    Ok(found)
 }

@@ -50,9 +50,8 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
             grace: Duration::from_secs(10),
         }
     } else {
-        let mut server = Server::start(Side::Peer, 1).await?;
-        let knee = p1::most(&mut server, SOCKETS, 1, BEGIN).await? / SOCKETS as f64;
-        server.stop().await?;
+        let start = async || Server::start(Side::Peer, 1).await;
+        let knee = p1::most(start, SOCKETS, 1, BEGIN).await? / SOCKETS as f64;
         let grace = Duration::from_secs(180);
         Load { sockets: SOCKETS, entities: 200, rate: 4.0 * knee, warm: 5.0, seconds: 20.0, grace }
     };

@@ -339,6 +339,7 @@ impl Machine {
                 self.welcomed(Since { epoch, seq }, resumed)
             }
             ServerFrame::Event(event) => self.event(event),
+            ServerFrame::Unknown { seq } => self.passed_over(seq),
             ServerFrame::Ping { late } => {
                 self.late = late;
                 vec![Action::Send(ClientFrame::Pong)]
@@ -377,6 +378,15 @@ impl Machine {
         }
         actions.push(Action::Apply(Box::new(event.event)));
         actions
+    }
+
+    /// An event that only a newer page can read. Without its place, a poll would be answered with it again and again. A tab
+    /// that follows finds it when it catches up.
+    fn passed_over(&mut self, seq: u64) -> Vec<Action> {
+        if let Some(since) = &mut self.since {
+            since.seq = since.seq.max(seq);
+        }
+        vec![]
     }
 
     fn closed(&mut self, code: u16, now: Millis, unit: f64) -> Vec<Action> {

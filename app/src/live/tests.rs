@@ -1,6 +1,9 @@
 //! Courses of the live link, step by step.
 
-use super::{machine::*, message::TabMessage};
+use super::{
+    machine::*,
+    message::{LeaderLink, TabMessage},
+};
 use domain::{
     ClientFrame, Epoch, Event, EventFrame, ServerFrame, Timestamp,
     event::{WorkspaceDeleted, close},
@@ -91,6 +94,37 @@ fn after_a_cut_the_client_asks_for_what_came_after_the_last_event_it_has() {
     assert_eq!(m.on(Input::Opened, 5, 0.0), hello("e", 14));
     m.on(welcome("e", 20, true), 6, 0.0);
     assert_eq!(m.lost(), None);
+}
+
+#[test]
+fn what_only_a_newer_page_can_read_is_passed_over_and_not_asked_for_again() {
+    let mut m = open(0);
+    let unknown = |seq| Input::Frame(ServerFrame::Unknown { seq });
+    assert_eq!(m.on(unknown(11), 1, 0.0), []);
+    assert_eq!(m.on(Input::Answered { late: false }, 2, 0.0), [Action::Poll(Some(since("e", 11)))]);
+    m.on(event(12), 3, 0.0);
+    // One that comes twice does not lead back.
+    assert_eq!(m.on(unknown(11), 4, 0.0), []);
+    m.on(Input::Closed(1006), 5, 0.0);
+    m.on(Input::Tick, 6, 0.0);
+    assert_eq!(m.on(Input::Opened, 7, 0.0), hello("e", 12));
+}
+
+#[test]
+fn a_tab_that_follows_is_not_behind_for_what_it_cannot_read() {
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 10)), 0, 0.0);
+    m.on(Input::Follow, 0, 0.0);
+    let greeting = ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 11, resumed: true };
+    m.on(Input::CaughtUp(Some(vec![greeting, ServerFrame::Unknown { seq: 11 }])), 1, 0.0);
+    let beat = TabMessage::Beat {
+        since: Some(since("e", 11)),
+        link: LeaderLink::Open,
+        transport: Default::default(),
+        lost: None,
+        late: false,
+    };
+    assert_eq!(m.on(Input::Heard(beat), 2, 0.0), []);
 }
 
 #[test]

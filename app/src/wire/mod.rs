@@ -126,7 +126,8 @@ pub fn from_json<T: FromJson>(text: &str) -> Option<T> {
     T::from_json(&parse(text)?)
 }
 
-/// Reads a frame of the stream; `None` for one that this client does not know, which belongs to a newer server.
+/// Reads a frame of the stream; `None` for one that this client does not know, which belongs to a newer server. Of an
+/// event that it does not know, it takes the place.
 pub fn frame(text: &str) -> Option<ServerFrame> {
     let frame = parse(text)?;
     Some(match frame.get("type")?.as_str()? {
@@ -135,11 +136,13 @@ pub fn frame(text: &str) -> Option<ServerFrame> {
             seq: frame.get("seq")?.as_u64()?,
             resumed: frame.get("resumed")?.as_bool()?,
         },
-        "event" => ServerFrame::Event(EventFrame {
-            seq: frame.get("seq")?.as_u64()?,
-            at: Timestamp::from_json(frame.get("at")?)?,
-            event: event(frame.get("event")?.as_str()?, frame.get("data")?)?,
-        }),
+        "event" => {
+            let (seq, at) = (frame.get("seq")?.as_u64()?, Timestamp::from_json(frame.get("at")?)?);
+            match event(frame.get("event")?.as_str()?, frame.get("data")?) {
+                Some(event) => ServerFrame::Event(EventFrame { seq, at, event }),
+                None => ServerFrame::Unknown { seq },
+            }
+        }
         "ping" => ServerFrame::Ping { late: frame.get("late").and_then(Value::as_bool).unwrap_or_default() },
         _ => return None,
     })
@@ -231,6 +234,9 @@ mod tests {
         ] {
             assert_eq!(frame(text), None, "{text}");
         }
+        let newer =
+            r#"{"type":"event","seq":7,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{"n":1}}"#;
+        assert_eq!(frame(newer), Some(ServerFrame::Unknown { seq: 7 }), "its place is not lost");
     }
 
     #[test]

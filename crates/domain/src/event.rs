@@ -165,6 +165,21 @@ pub struct About {
 }
 
 impl Event {
+    /// All the names. An event of another name is a newer build's: whoever carries it hands it on as it is.
+    pub const NAMES: [&'static str; 11] = [
+        "document_status",
+        "workspace_status",
+        "job_update",
+        "file_progress",
+        "job_complete",
+        "job_error",
+        "document_deleted",
+        "workspace_deleted",
+        "settings_changed",
+        "conversation_changed",
+        "session_ended",
+    ];
+
     /// The name on the wire.
     pub const fn name(&self) -> &'static str {
         match self {
@@ -308,6 +323,12 @@ pub enum ServerFrame {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         late: bool,
     },
+    /// What a client of an older build makes of an event that it cannot read: nothing but its place in the log, behind which
+    /// it goes on. Never sent.
+    #[serde(skip)]
+    Unknown {
+        seq: u64,
+    },
 }
 
 /// What the client sends.
@@ -374,6 +395,16 @@ mod tests {
             assert_eq!(serde_json::to_string(&ping).unwrap(), text);
             assert_eq!(serde_json::from_str::<ServerFrame>(text).unwrap(), ping);
         }
+    }
+
+    #[test]
+    fn every_name_that_an_event_can_have_is_in_the_list() {
+        let unknown = serde_json::from_str::<Event>(r#"{"event":"new","data":{}}"#).unwrap_err().to_string();
+        assert!(unknown.contains("unknown variant `new`"), "{unknown}");
+        for name in Event::NAMES {
+            assert!(unknown.contains(&format!("`{name}`")), "{name}: {unknown}");
+        }
+        assert_eq!(unknown.matches('`').count(), 2 * (1 + Event::NAMES.len()), "{unknown}");
     }
 
     #[test]

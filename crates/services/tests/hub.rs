@@ -144,7 +144,7 @@ async fn frames(connection: &mut Connection) -> Vec<ServerFrame> {
 fn seqs_of(frames: &[ServerFrame]) -> Vec<u64> {
     let seq = |frame: &ServerFrame| match frame {
         ServerFrame::Event(e) => Some(e.seq),
-        ServerFrame::Welcome { .. } | ServerFrame::Ping { .. } => None,
+        ServerFrame::Welcome { .. } | ServerFrame::Ping { .. } | ServerFrame::Unknown { .. } => None,
     };
     frames.iter().filter_map(seq).collect()
 }
@@ -199,6 +199,35 @@ async fn a_returning_client_gets_what_it_missed_then_live() {
         world.tell(&e);
     }
     assert_eq!(seqs_until(&mut c, 1_202).await, [1_201, 1_202]);
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_build_goes_out_as_it_is_and_the_stream_goes_on() {
+    let world = World::new(64);
+    world.commit(1).await;
+    let frame = |seq: u64| {
+        format!(
+            r#"{{"type":"event","seq":{seq},"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{{"n":{seq}}}}}"#
+        )
+    };
+    // Two about the same thing: nothing is known of them, so neither takes the place of the other.
+    for seq in [2, 3] {
+        let newer = LoggedEvent::stored(USER, frame(seq).into()).unwrap();
+        world.log.0.lock().unwrap().push(newer);
+    }
+    let mut returning = world.connect(Some(1)).await;
+    let mut live = world.connect(None).await;
+    let first = frames(&mut live).await;
+    assert_eq!(first, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    let Outgoing::Frames(missed) = returning.next().await.unwrap() else { panic!("no frames") };
+    assert_eq!(missed[1..], [frame(2), frame(3)]);
+    let newer = LoggedEvent::stored(USER, frame(4).into()).unwrap();
+    world.log.0.lock().unwrap().push(newer.clone());
+    world.tell(&newer);
+    let Outgoing::Frames(told) = live.next().await.unwrap() else { panic!("no frames") };
+    assert_eq!(told, [frame(4)]);
+    world.tell(&world.commit(1).await[0]);
+    assert_eq!(seqs_until(&mut live, 5).await, [5]);
 }
 
 #[tokio::test]

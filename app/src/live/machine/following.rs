@@ -103,6 +103,7 @@ impl Machine {
             actions.extend(match frame {
                 ServerFrame::Welcome { epoch, seq, resumed } => self.welcomed(Since { epoch, seq }, resumed),
                 ServerFrame::Event(event) => self.event(event),
+                ServerFrame::Unknown { seq } => self.passed_over(seq),
                 ServerFrame::Ping { .. } => vec![],
             });
         }

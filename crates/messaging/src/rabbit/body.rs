@@ -209,6 +209,7 @@ mod tests {
             ("settings_changed", "user.settings.changed"),
             ("conversation_changed", "conversation.status.updated"),
             ("session_ended", "user.session.ended"),
+            (LoggedEvent::UNKNOWN, "user.event.other"),
         ] {
             assert_eq!(names::key_of(event), Some(key));
             assert!(names::FOR_WEB.contains(&key), "every node that serves people hears {key}");
@@ -240,6 +241,18 @@ mod tests {
             (&body["data"]["status"], &body["data"]["document_id"]),
             (&json!("pending"), &json!(THING))
         );
+    }
+
+    #[test]
+    fn an_event_of_a_newer_build_is_carried_byte_for_byte() {
+        let frame =
+            r#"{"type":"event","seq":9,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{"n":1}}"#;
+        let logged = LoggedEvent::stored(user(), Bytes::from(frame)).unwrap();
+        let body = of_event(&logged);
+        assert_eq!(as_json(&body)["event"], json!("moon_rose"));
+        let Some(Signal::Event(heard)) = to_signal(body.to_vec()) else { panic!("it is an event") };
+        assert_eq!((*heard).clone(), logged);
+        assert_eq!(heard.frame, frame.as_bytes());
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Names at the broker. All but the routing keys begin with the name of the exchange, so that several installations can
 //! share a broker.
 
+use services::ports::LoggedEvent;
+
 /// What every node of the people's side hears. A contract with whoever listens in.
 pub const DOCUMENT_STATUS: &str = "document.status.updated";
 pub const WORKSPACE_STATUS: &str = "workspace.status.updated";
@@ -9,6 +11,8 @@ pub const FILE_PROGRESS: &str = "file.progress";
 pub const SETTINGS_CHANGED: &str = "user.settings.changed";
 pub const CONVERSATION: &str = "conversation.status.updated";
 pub const SESSION_ENDED: &str = "user.session.ended";
+/// Of whatever a newer build tells of, and this one only carries.
+pub const OTHER: &str = "user.event.other";
 /// For outside workers: a document waits to be processed.
 pub const DOCUMENT_UPLOADED: &str = "document.uploaded";
 /// From outside workers.
@@ -19,7 +23,7 @@ pub const NODE_SIGNAL: &str = "node.signal";
 pub const WORK_READY: &str = "work.ready";
 
 /// What a node that serves people binds its queue to.
-pub const FOR_WEB: [&str; 8] = [
+pub const FOR_WEB: [&str; 9] = [
     DOCUMENT_STATUS,
     WORKSPACE_STATUS,
     JOB_STATUS,
@@ -27,6 +31,7 @@ pub const FOR_WEB: [&str; 8] = [
     SETTINGS_CHANGED,
     CONVERSATION,
     SESSION_ENDED,
+    OTHER,
     NODE_SIGNAL,
 ];
 /// What a node binds its queue to that only works.
@@ -42,6 +47,7 @@ pub fn key_of(event: &str) -> Option<&'static str> {
         "settings_changed" => SETTINGS_CHANGED,
         "conversation_changed" => CONVERSATION,
         "session_ended" => SESSION_ENDED,
+        LoggedEvent::UNKNOWN => OTHER,
         _ => return None,
     })
 }

@@ -182,7 +182,8 @@ impl RabbitBus {
         let Some(key) = names::key_of(event.name) else { return Ok(()) };
         let id = message_id(event.user_id, event.seq);
         let (exchange, body) = (self.names.exchange.clone().into(), body::of_event(event));
-        let (options, properties) = (BasicPublishOptions::default(), self.properties(id.clone(), event.name));
+        let (options, properties) =
+            (BasicPublishOptions::default(), self.properties(id.clone(), &event.told_name()));
         let confirm = channel.basic_publish(exchange, key.into(), options, &body, properties).await?;
         let mut sent = vec![(key, false, confirm)];
         // Whoever processes documents of his own hears of each that waits, also of one that is tried again.

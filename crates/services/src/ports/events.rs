@@ -4,6 +4,7 @@ use super::StoreError;
 use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Epoch, Event, EventFrame, ServerFrame, Timestamp, UserId};
+use serde::{Deserialize, de::IgnoredAny};
 
 /// A committed event, encoded once; the bytes are shared by every connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,7 +13,7 @@ pub struct LoggedEvent {
     /// The user's next number: gap-free, from 1.
     pub seq: u64,
     pub at: Timestamp,
-    /// Name on the wire.
+    /// Name on the wire; [`UNKNOWN`](Self::UNKNOWN) for one that this build does not know.
     pub name: &'static str,
     /// Equal for events about the same thing; progress of one replaces older progress of the same.
     pub key: u64,
@@ -25,6 +26,9 @@ pub struct LoggedEvent {
 }
 
 impl LoggedEvent {
+    /// What stands for the name of an event that a newer build wrote, and this one does not know.
+    pub const UNKNOWN: &str = "unknown";
+
     /// Stamps `event` with its seq and encodes it.
     pub fn new(user_id: UserId, seq: u64, at: Timestamp, mut event: Event) -> Self {
         event.set_rev(seq);
@@ -36,22 +40,55 @@ impl LoggedEvent {
         Self { user_id, seq, at, name, key, progress, turning, frame }
     }
 
-    /// One that was stored, from its frame; the bytes stay as they are. `None` when they are not such a frame.
+    /// One that was stored, from its frame; the bytes stay as they are. `None` when they are not such a frame. An event of
+    /// a name that this build does not know is carried all the same, and nothing ever takes its place: in an upgrade
+    /// newer servers write into the same log, and newer pages read at this one.
     pub fn stored(user_id: UserId, frame: Bytes) -> Option<Self> {
         let Ok(ServerFrame::Event(EventFrame { seq, at, event })) = serde_json::from_slice(&frame) else {
-            return None;
+            return Self::opaque(user_id, frame);
         };
         let (name, progress, turning, key) =
             (event.name(), event.is_progress(), event.turning(), key_of(&event));
         Some(Self { user_id, seq, at, name, key, progress, turning, frame })
     }
 
+    /// `None` when the name is a known one, so that it is the event that is broken.
+    fn opaque(user_id: UserId, frame: Bytes) -> Option<Self> {
+        let Outline { kind, seq, at, event, .. } = serde_json::from_slice(&frame).ok()?;
+        if kind != "event" || Event::NAMES.contains(&event.as_str()) {
+            return None;
+        }
+        Some(Self { user_id, seq, at, name: Self::UNKNOWN, key: seq, progress: false, turning: None, frame })
+    }
+
+    /// The name that the frame has: the same as `name`, also where this build does not know it.
+    pub fn told_name(&self) -> String {
+        if self.name != Self::UNKNOWN {
+            return self.name.to_owned();
+        }
+        serde_json::from_slice(&self.frame)
+            .map_or_else(|_| Self::UNKNOWN.to_owned(), |told: Outline| told.event)
+    }
+
+    /// `None` for one of a name that this build does not know.
     pub fn event(&self) -> Option<Event> {
         match serde_json::from_slice(&self.frame) {
             Ok(ServerFrame::Event(f)) => Some(f.event),
             _ => None,
         }
     }
+}
+
+/// What every event frame has, whatever its name.
+#[derive(Deserialize)]
+struct Outline {
+    #[serde(rename = "type")]
+    kind: String,
+    seq: u64,
+    at: Timestamp,
+    event: String,
+    #[serde(rename = "data")]
+    _data: IgnoredAny,
 }
 
 fn key_of(event: &Event) -> u64 {
@@ -95,4 +132,49 @@ pub trait EventLog: Send + Sync {
         events: Vec<Event>,
         now: Timestamp,
     ) -> Result<Vec<LoggedEvent>, StoreError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::event::WorkspaceDeleted;
+    use uuid::Uuid;
+
+    fn stored(frame: &str) -> Option<LoggedEvent> {
+        LoggedEvent::stored(UserId::new(Uuid::from_u128(1)), Bytes::from(frame.to_owned()))
+    }
+
+    #[test]
+    fn an_event_of_a_name_that_a_newer_build_brought_is_carried_as_it_is() {
+        let frame = r#"{"type":"event","seq":7,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{"over":["x"]}}"#;
+        let carried = stored(frame).expect("it is carried");
+        assert_eq!((carried.seq, carried.name, carried.progress), (7, LoggedEvent::UNKNOWN, false));
+        assert_eq!(carried.frame, frame.as_bytes());
+        assert_eq!((carried.event(), carried.told_name().as_str()), (None, "moon_rose"));
+    }
+
+    #[test]
+    fn what_is_broken_is_refused() {
+        for frame in [
+            "",
+            "{}",
+            r#"{"type":"ping"}"#,
+            r#"{"type":"news","seq":7,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{}}"#,
+            r#"{"type":"event","seq":-7,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{}}"#,
+            r#"{"type":"event","seq":7,"at":"today","event":"moon_rose","data":{}}"#,
+            r#"{"type":"event","seq":7,"at":"2026-11-29T08:00:00Z","event":"moon_rose"}"#,
+            r#"{"type":"event","seq":7,"at":"2026-11-29T08:00:00Z","event":"workspace_deleted","data":{"id":1}}"#,
+        ] {
+            assert_eq!(stored(frame), None, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_known_one_comes_back_as_it_was_made() {
+        let user = UserId::new(Uuid::from_u128(1));
+        let deleted = WorkspaceDeleted { id: domain::WorkspaceId::new(Uuid::from_u128(2)), rev: 0 };
+        let made = LoggedEvent::new(user, 3, Timestamp::default(), Event::WorkspaceDeleted(deleted));
+        assert_eq!(made.told_name(), made.name);
+        assert_eq!(LoggedEvent::stored(user, made.frame.clone()), Some(made));
+    }
 }

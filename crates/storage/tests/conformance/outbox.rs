@@ -6,7 +6,7 @@ use crate::{
     subject::{Database, Subject},
 };
 use domain::{Event, UserId, WorkspaceId, event::WorkspaceDeleted};
-use services::ports::Unsent;
+use services::ports::{LoggedEvent, Unsent};
 use std::{collections::BTreeMap, ops::Deref, sync::Arc, time::Duration};
 
 /// Longer than any of these tests takes.
@@ -199,5 +199,47 @@ mod unreadable {
         assert_eq!(outbox.left_unsent(ALL).await.unwrap(), []);
     }
 
-    on_every_database!(an_event_that_cannot_be_read_holds_up_nobody);
+    async fn an_event_of_a_newer_build_is_read_and_sent_like_any_other<
+        S: Subject + Deref<Target = Database>,
+    >(
+        s: S,
+    ) {
+        let (user, from) = settled(&s).await;
+        append(&s, user, 3).await;
+        let mut conn = s.place.connect().await;
+        let sql = format!(
+            r#"UPDATE events SET name = 'moon_rose', data = REPLACE(data, '"workspace_deleted"', '"moon_rose"')
+               WHERE user_id = '{user}' AND seq = {}"#,
+            from + 2
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        let read = s.log().after(user, from, ALL).await.unwrap();
+        assert_eq!(read.iter().map(|e| e.seq).collect::<Vec<_>>(), [from + 1, from + 2, from + 3]);
+        assert_eq!((read[1].name, read[1].told_name().as_str()), (LoggedEvent::UNKNOWN, "moon_rose"));
+        let taken = s.outbox().take_unsent("r", &[user], LEASE, ALL).await.unwrap();
+        assert_eq!(taken[0].events, read, "byte for byte");
+    }
+
+    async fn a_broken_event_of_a_known_name_is_not_passed_over_in_silence<
+        S: Subject + Deref<Target = Database>,
+    >(
+        s: S,
+    ) {
+        let (user, from) = settled(&s).await;
+        append(&s, user, 2).await;
+        let mut conn = s.place.connect().await;
+        let sql = format!(
+            r#"UPDATE events SET data = REPLACE(data, '"id":', '"idea":') WHERE user_id = '{user}' AND seq = {}"#,
+            from + 1
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        s.log().after(user, from, ALL).await.expect_err("who reads on would not know that there is a gap");
+        assert_eq!(seqs(&s.outbox().take_unsent("r", &[user], LEASE, ALL).await.unwrap()[0]), [from + 2]);
+    }
+
+    on_every_database!(
+        an_event_that_cannot_be_read_holds_up_nobody,
+        an_event_of_a_newer_build_is_read_and_sent_like_any_other,
+        a_broken_event_of_a_known_name_is_not_passed_over_in_silence,
+    );
 }

@@ -3,7 +3,7 @@ import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
-import { firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
+import { external, firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
 
 test("a workspace that cannot be made ready says why, locks what needs it, and can be retried", async ({ page }) => {
   const models = await mkdtemp(join(tmpdir(), "insighthub-models-"));
@@ -26,12 +26,12 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
     await expect(page.locator("input[type=file]").first()).toBeDisabled();
     const reason = "This workspace could not be made ready. Retry that first.";
     await expect(page.locator(".picker-reason").first()).toHaveText(reason);
-    // Nor asking, here and on the page of the chat itself.
+    // Nor asking; the way to what was asked before stays open.
     const chat = page.getByRole("link", { name: "Chat", exact: true });
-    await expect(chat).toHaveAttribute("aria-disabled", "true");
-    await expect(chat).toHaveAttribute("title", reason);
+    await expect(chat).not.toHaveAttribute("aria-disabled");
     const address = page.url();
-    await page.goto(`${address}/chat`);
+    await chat.click();
+    await expect(page).toHaveURL(`${address}/chat`);
     await live(page);
     await expect(page.getByLabel("Question", { exact: true })).toBeDisabled();
     await expect(page.getByRole("button", { name: "Ask", exact: true })).toBeDisabled();
@@ -52,6 +52,31 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
     await server.remove();
     await rm(models, { recursive: true, force: true });
   }
+});
+
+test("what was asked before can be read in a workspace that is not ready, and nothing can be asked", async ({ page }) => {
+  await signUp(page);
+  const { id } = await external(page.request);
+  const asked = await page.request.post("/v1/chat/", { data: { query: "Where is the lantern?", workspace_id: id, stream: false } });
+  expect(asked.status(), await asked.text()).toBe(200);
+  const report = async (status: string): Promise<void> => {
+    const told = await page.request.post(`/api/status/workspaces/${id}`, { data: { status } });
+    expect(told.status(), await told.text()).toBe(200);
+  };
+  await report("error");
+  await page.goto(`/w/${id}`);
+  await live(page);
+  await page.getByRole("link", { name: "Chat", exact: true }).click();
+  await page.getByRole("navigation", { name: "Conversations" }).getByRole("link", { name: "Where is the lantern?" }).click();
+  const turn = page.locator("[data-turn-id]");
+  await expect(turn.getByRole("heading", { name: "Where is the lantern?" })).toBeVisible();
+  const field = page.getByLabel("Question", { exact: true });
+  await expect(field).toBeDisabled();
+  await expect(page.getByRole("button", { name: "Ask", exact: true })).toBeDisabled();
+  await expect(page.getByText("This workspace could not be made ready. Retry that first.")).toBeVisible();
+  // It opens by itself when the workspace is ready again.
+  await report("provisioning");
+  await expect(field).toBeEnabled({ timeout: 30_000 });
 });
 
 test("a workspace that is being made shows its steps, and turns ready by itself", async ({ page }) => {

@@ -12,7 +12,8 @@ use serde_json::Value;
 
 /// `action`: where it is posted; `fields`: what it says; `done` hears of the answer; `name`: for screen readers, when
 /// the words of the button alone do not tell which thing is meant; `once`: it makes something, and must not make it twice;
-/// `steers`: it goes by what is on screen, and waits while that may be old; `hint`: what it does, where the words are short.
+/// `steers`: it goes by what is on screen, and waits while that may be old; `locked`: why it cannot be done now; `hint`:
+/// what it does, where the words are short.
 #[component]
 pub fn Deed(
     #[prop(into)] action: String,
@@ -22,6 +23,7 @@ pub fn Deed(
     #[prop(optional_no_strip, into)] name: Option<String>,
     #[prop(optional)] once: bool,
     #[prop(optional)] steers: bool,
+    #[prop(optional, into)] locked: MaybeProp<&'static str>,
     #[prop(optional)] hint: Option<&'static str>,
     done: Callback<Value>,
 ) -> impl IntoView {
@@ -31,7 +33,7 @@ pub fn Deed(
     let live = Live::expect();
     let key = drawn_key(form);
     let paused_reason = live.paused_reason();
-    let waits = move || paused_reason.get().filter(|_| steers);
+    let waits = move || paused_reason.get().filter(|_| steers).or_else(|| locked.get());
     let to = action.clone();
     let on_submit = move |ev: SubmitEvent| {
         ev.prevent_default();

@@ -8,12 +8,11 @@ use crate::{
     forms::{FormState, KeyField, drawn_key},
     live::Live,
     server_fns::chat::{Ask, ask, stop_turn},
-    stores::Stores,
     upload::idempotency_key,
     view,
     wire::Wire,
 };
-use domain::{TurnId, chat::MAX_QUERY, provision::WorkspaceAction};
+use domain::{TurnId, chat::MAX_QUERY};
 use leptos::{
     ev::{KeyboardEvent, SubmitEvent},
     html,
@@ -27,11 +26,7 @@ pub fn AskForm(start: FormState) -> impl IntoView {
     let here: Here = expect_context();
     let live = Live::expect();
     let paused = live.paused_reason();
-    let workspace = Stores::expect().workspace(here.workspace);
-    let refused = Memo::new(move |_| {
-        let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Chat)));
-        refusal.map(|refusal| refusal.sentence)
-    });
+    let refused = here.refused;
     let typed = Some(start.value("query")).filter(|typed| !typed.is_empty());
     let told =
         start.errors.of("query").iter().cloned().chain(start.message.clone()).collect::<Vec<_>>().join(" ");

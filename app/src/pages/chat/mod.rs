@@ -20,7 +20,7 @@ use crate::{
     wire::page_data,
 };
 use ask::AskForm;
-use domain::WorkspaceId;
+use domain::{WorkspaceId, provision::WorkspaceAction};
 use leptos::{html, prelude::*};
 use leptos_router::hooks::{use_params_map, use_query_map};
 use talks::Talks;
@@ -90,6 +90,8 @@ pub struct Here {
     pub talks: RwSignal<Vec<TalkLine>>,
     pub rows: RwSignal<Vec<Row>>,
     pub has_model: bool,
+    /// Why nothing can be asked now, where that is so; what was answered before is read all the same.
+    pub refused: Memo<Option<&'static str>>,
     /// With so many documents ready, the page has asked a question again by itself.
     pub repeated_with: StoredValue<Option<u64>>,
     /// What the list of conversations was searched for.
@@ -186,6 +188,11 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u6
     let whole = paths::chat(id, &conversation);
     let earlier = (!earlier.is_empty()).then(|| format!("{whole}&before={earlier}"));
     let rows = turns.into_iter().map(|turn| (turn.id.clone(), RwSignal::new(turn))).collect();
+    let workspace = Stores::expect().workspace(id);
+    let refused = Memo::new(move |_| {
+        let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Chat)));
+        refusal.map(|refusal| refusal.sentence)
+    });
     let here = Here {
         workspace: id,
         conversation: RwSignal::new(conversation),
@@ -193,6 +200,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u6
         talks: RwSignal::new(talks),
         rows: RwSignal::new(rows),
         has_model,
+        refused,
         repeated_with: StoredValue::new(None),
         search: StoredValue::new(search.clone()),
         behind: StoredValue::new(behind),

@@ -296,7 +296,7 @@ fn Nothing(turn: RwSignal<ShownTurn>) -> impl IntoView {
                 <LinkButton href=page icon=IconName::Upload attr:target="_blank">"Upload documents"</LinkButton>
                 <LinkButton href=crawl icon=IconName::Globe attr:target="_blank">"Crawl a site"</LinkButton>
                 {(here.has_model && may_repeat.get_untracked()).then(|| view! {
-                    <Deed action=AskAgain::url() words="Go on without documents" fields done />
+                    <Deed action=AskAgain::url() words="Go on without documents" fields locked=here.refused done />
                 })}
             </div>
             {move || waits.get().then(|| view! {
@@ -315,7 +315,7 @@ fn ask_when_ready(here: Here, turn: RwSignal<ShownTurn>, waits: RwSignal<bool>) 
     let ready = Memo::new(move |_| workspace.with(|w| w.as_ref().map(|w| w.counts.ready)));
     let searched = turn.with_untracked(|t| t.searched);
     crate::effect::effect_after(move |before: Option<Option<u64>>| {
-        let (now, is_paused) = (ready.get(), paused.get().is_some());
+        let (now, is_paused) = (ready.get(), paused.get().is_some() || here.refused.get().is_some());
         let may_repeat = turn.with(|t| t.may_repeat);
         waits.set(may_repeat && now.is_some());
         let least = before.flatten().or(searched);
@@ -412,7 +412,7 @@ fn Again(turn: RwSignal<ShownTurn>, has_failed: bool, unsearched: u64) -> impl I
         (offers && may_repeat.get()).then(|| {
             view! {
                 <div class="row turn-again">
-                    <Deed action=AskAgain::url() words fields=fields() done />
+                    <Deed action=AskAgain::url() words fields=fields() locked=here.refused done />
                     <span class="meta">{move || state.get()}</span>
                 </div>
             }

@@ -146,7 +146,6 @@ fn Workspace(
     let paused = Live::expect().paused_reason();
     let unchangeable = locked(workspace, WorkspaceAction::Edit);
     let undeletable = Memo::new(move |_| unchangeable.get().or(paused.get()));
-    let unaskable = locked(workspace, WorkspaceAction::Chat);
     let locked = locked(workspace, WorkspaceAction::Upload);
     let locked = Memo::new(move |_| locked.get().or(paused.get()));
     let refused = FormState::told_once(refused);
@@ -174,9 +173,8 @@ fn Workspace(
                     note
                     beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
                 >
-                    <LinkButton href=paths::chat(id, "") icon=IconName::Chat locked=unaskable>
-                        "Chat"
-                    </LinkButton>
+                    // Also where nothing can be asked now: what was answered before is there to be read.
+                    <LinkButton href=paths::chat(id, "") icon=IconName::Chat>"Chat"</LinkButton>
                     <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings locked=unchangeable>
                         "RAG config"
                     </LinkButton>

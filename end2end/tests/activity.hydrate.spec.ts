@@ -231,6 +231,55 @@ test("the end of a job is told to its person once, in whichever browser", async 
   for (const other of others) await other.context().close();
 });
 
+test("whoever comes back is told once of all that ended meanwhile, and what is told live is not told again", async ({
+  page,
+  context,
+}) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto("/settings/profile");
+  await live(page);
+  // One is told while a tab is there.
+  const [seen] = await scans.add(["seen.txt"]);
+  await scans.end(seen!, { status: "ready", chunk_count: 1 });
+  await expect(page.locator(".toast")).toContainText("Upload of 1 file: done.");
+  // The person leaves; all that follows ends without them.
+  await page.goto("about:blank");
+  for (const name of ["a.txt", "b.txt"]) {
+    const [id] = await scans.add([name]);
+    await scans.end(id!, { status: "ready", chunk_count: 1 });
+  }
+  const [torn] = await scans.add(["c.txt"]);
+  await scans.end(torn!, { status: "failed", error: "The page is torn." });
+  await page.goto("/settings/profile");
+  const toast = page.locator(".toast");
+  await expect(toast).toHaveCount(1);
+  await expect(toast).toContainText("While you were away: 2 documents became ready and 1 failed.");
+  await expect(toast).toHaveRole("status");
+  // Neither another tab nor a reload says it again; by the time the link is open they have asked.
+  const other = await context.newPage();
+  for (const tab of [other, page]) {
+    const asked = tab.waitForResponse(/\/_fn\/shell\/tell_away/);
+    await tab.goto("/");
+    expect(await (await asked).json()).toBeNull();
+    await expect(tab.locator(".toast")).toHaveCount(0);
+  }
+});
+
+test("the word about what ended meanwhile leads to the list of it", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto("about:blank");
+  const [id] = await scans.add(["a.txt"]);
+  await scans.end(id!, { status: "ready", chunk_count: 1 });
+  await page.goto("/settings/profile");
+  const toast = page.locator(".toast");
+  await expect(toast).toContainText("While you were away: 1 document became ready.");
+  await toast.getByRole("link", { name: "Show" }).click();
+  await expect(page).toHaveURL(new RegExp(`/w/${scans.id}/jobs$`));
+  await expect(toast).toHaveCount(0);
+});
+
 test("only what somebody wants to be told is told", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

@@ -1,14 +1,16 @@
 //! A word about what happened, wherever the person is: a job ended, a document gets nowhere, another browser signed in. Of
 //! all the tabs of a browser the first one that somebody looks at says it, and no other; the end of a job is said in one
-//! browser alone. While nobody looks at any, the system may. What is said at all is the person's choice.
+//! browser alone. While nobody looks at any, the system may. What ended while there was no tab at all is said in one word
+//! to whoever comes back. What is said at all is the person's choice.
 
 use super::{desktop, job_title};
 use crate::{
     components::{Each, Toast, Tone},
     effect::effect,
+    live::Live,
     locks::{self, Hold},
     paths,
-    server_fns::shell::tell_end,
+    server_fns::shell::{AwayNote, tell_away, tell_end},
     stores::{News, Stores},
     undo::Offers,
     view,
@@ -131,8 +133,36 @@ pub fn Notices() -> impl IntoView {
         news.track();
         take();
     });
+    let live = Live::expect();
+    let is_open = live.is_open();
+    let whose = RwSignal::from(stores.user());
+    let asked = StoredValue::new(false);
+    // Once the link is open, what ends is told by the stream. Up to there the server is asked, by a tab that is looked at.
+    let ask = move || {
+        if asked.get_value() || !is_open.get_untracked() || !is_seen() {
+            return;
+        }
+        let Some((place, user)) = live.place().zip(whose.with_untracked(|user| user.as_ref().map(|u| u.id)))
+        else {
+            return;
+        };
+        asked.set_value(true);
+        spawn_local(async move {
+            if let Ok(Wire(Some(note))) = tell_away(place).await {
+                show(shown, away(user, note));
+            }
+        });
+    };
     effect(move || {
-        let seen = window_event_listener(ev::visibilitychange, move |_| take());
+        is_open.track();
+        whose.track();
+        ask();
+    });
+    effect(move || {
+        let seen = window_event_listener(ev::visibilitychange, move |_| {
+            take();
+            ask();
+        });
         on_cleanup(move || seen.remove());
     });
     view! {
@@ -233,6 +263,13 @@ fn told_with(told: &str, end: &str) -> Option<String> {
     lines.push(end);
     let over = lines.len().saturating_sub(REMEMBERED);
     Some(lines.split_off(over).join("\n"))
+}
+
+/// There is one for each page that is loaded, and no event of that number.
+fn away(user: UserId, note: AwayNote) -> Notice {
+    let AwayNote { text, failed, to } = note;
+    let (kind, tone) = if failed { (Kind::Failed, Tone::Warning) } else { (Kind::Done, Tone::Done) };
+    Notice { rev: u64::MAX, user, about: "away".to_owned(), end: None, kind, tone, text, to }
 }
 
 fn notice(news: &News) -> Option<Notice> {

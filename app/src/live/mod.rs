@@ -142,6 +142,11 @@ impl Live {
         });
     }
 
+    /// Up to which event of the log this tab has everything; `None` while it knows no place.
+    pub fn place(self) -> Option<u64> {
+        self.machine.try_with_value(|m| m.since().map(|since| since.seq)).flatten()
+    }
+
     /// Notes which page is on screen.
     pub fn shows(self, screen: Screen) {
         self.screen.set_value(screen);

@@ -12,6 +12,7 @@ use crate::{
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
         retrieval::{RetrievalPage, TriedCase, TriedHit},
+        shell::AwayNote,
         workspaces::SearchAnswer,
     },
     upload::{Accepted, Answer, HeldDocument, HeldFile, HeldFiles, Rejected},
@@ -119,6 +120,7 @@ numbers! { u16 u32 u64 }
 objects! {
     Since { epoch, seq }
     Shell { since, user, workspaces, jobs, max_file_bytes }
+    AwayNote { text, failed, to }
     WorkspacePage { since, workspace, documents, jobs }
     DocumentPage { since, workspace, document, job, steps, chunks }
     JobPage { since, workspace, job, steps }
@@ -678,6 +680,11 @@ mod tests {
             documents: Page { items: vec![told_document()], next: Some("there".into()) },
             jobs,
         });
+        reads_back(Some(AwayNote {
+            text: "While you were away.".into(),
+            failed: true,
+            to: "/errors".into(),
+        }));
         reads_back(DocumentPage {
             since: since(),
             workspace: workspace(1, 1),

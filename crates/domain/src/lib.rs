@@ -5,6 +5,7 @@
 
 pub mod analytics;
 pub mod api_key;
+pub mod away;
 pub mod backoff;
 pub mod bulk;
 pub mod chat;

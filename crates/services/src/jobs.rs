@@ -2,11 +2,16 @@
 
 use crate::{Error, Result, Services, ports::PageQuery};
 use domain::{
-    Job, JobId, JobStatus, UserId, WorkspaceId,
+    Job, JobId, JobStatus, User, UserId, WorkspaceId,
+    away::Away,
     event::FileProgress,
     pages::{DRAWN, JobsPage},
     resource::{Attempt, Page},
 };
+
+/// Ends that are told in one transaction, and how many of these one answer may take: the rest is for the next one.
+const ENDS: u32 = 500;
+const ROUNDS: usize = 20;
 
 impl Services {
     pub async fn job(&self, user: UserId, id: JobId) -> Result<Job> {
@@ -31,6 +36,21 @@ impl Services {
             return Ok(false);
         }
         Ok(self.jobs.tell_end(user, id, attempt).await?)
+    }
+
+    /// What ended while nobody was there to whom it could be told, up to that place in the person's log: what comes after it,
+    /// the stream tells. Whoever asks is the one to say it; nobody is told of it again, also not of what is not wanted.
+    pub async fn tell_what_ended(&self, user: &User, upto: u64) -> Result<Option<Away>> {
+        let mut ended = vec![];
+        for _ in 0..ROUNDS {
+            let some = self.jobs.tell_ends(user.id, upto, ENDS).await?;
+            let is_last = some.len() < ENDS as usize;
+            ended.extend(some);
+            if is_last {
+                break;
+            }
+        }
+        Ok(Away::of(&ended, &user.notifications))
     }
 
     /// What was told of the steps of a job's documents: of those that began first, enough for a picture of how they went.

@@ -58,6 +58,7 @@ const CHANGES: &[Change] = changes![
     31 "0031_read_chunks",
     32 "0032_activity",
     35 "0035_conversation_events",
+    38 "0038_untold_ends",
 ];
 
 /// Those of one engine, in order.

@@ -1,6 +1,6 @@
 //! Reading jobs, and the status interface of older clients.
 
-use crate::common::{Server, eventually, prose};
+use crate::common::{Client, Server, eventually, prose};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -40,6 +40,68 @@ async fn the_newest_job_tells_all_four_phases_in_order() {
     );
     assert!(done["metrics"]["chunks_embedded"].as_u64() >= Some(2), "{done}");
     assert_eq!(client.read(&format!("/api/jobs/{}", job.as_str().expect("an id"))).await, done);
+}
+
+async fn ended(client: &Client, job: &Value) {
+    let path = format!("/api/jobs/{}", job.as_str().expect("an id"));
+    eventually("the job ends", async || {
+        let now = client.read(&path).await;
+        matches!(now["status"].as_str(), Some("completed" | "failed")).then_some(())
+    })
+    .await;
+}
+
+/// What a page is told that is loaded now.
+async fn told_away(client: &Client) -> Value {
+    let place = client.read("/api/status/changes").await["seq"].to_string();
+    let answer = client.submit("/_fn/shell/tell_away", &[("upto", &place)]).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()
+}
+
+#[tokio::test]
+async fn who_comes_back_is_told_once_of_what_ended_meanwhile() {
+    let server = Server::start().await;
+    let (ada, ben) = (server.user("ada").await, server.user("ben").await);
+    let workspace = ada.first_workspace().await;
+    let good = ada.upload(&workspace, &[("a.txt", &prose(1, 300)), ("b.txt", &prose(2, 300))]).await;
+    ended(&ada, &good.json()["job_id"]).await;
+    let torn = ada.upload(&workspace, &[("c.pdf", b"%PDF-1.7\nthis is no real PDF")]).await;
+    ended(&ada, &torn.json()["job_id"]).await;
+    assert_eq!(told_away(&ben).await, Value::Null);
+    // A page that was loaded before all this hears of it by its stream.
+    let early = ada.submit("/_fn/shell/tell_away", &[("upto", "1")]).await;
+    assert_eq!((early.status, early.json()), (200, Value::Null));
+    assert_eq!(
+        told_away(&ada).await,
+        json!({
+            "text": "While you were away: 2 documents became ready and 1 failed.",
+            "failed": true,
+            "to": "/errors",
+        })
+    );
+    assert_eq!(told_away(&ada).await, Value::Null, "in whichever browser");
+
+    // What a person does not want to be told is not told later either.
+    for done in [false, true] {
+        let choice = json!({ "notifications": { "done": done } });
+        assert_eq!(ada.patch("/api/auth/preferences", choice).await.status, 200);
+        if !done {
+            let more = ada.upload(&workspace, &[("d.txt", &prose(3, 300))]).await;
+            ended(&ada, &more.json()["job_id"]).await;
+        }
+        assert_eq!(told_away(&ada).await, Value::Null);
+    }
+    let more = ada.upload(&workspace, &[("e.txt", &prose(4, 300))]).await;
+    ended(&ada, &more.json()["job_id"]).await;
+    assert_eq!(
+        told_away(&ada).await,
+        json!({
+            "text": "While you were away: 1 document became ready.",
+            "failed": false,
+            "to": format!("/w/{workspace}/jobs"),
+        })
+    );
 }
 
 fn check_shape(now: &Value, job: &Value, workspace: &str) {

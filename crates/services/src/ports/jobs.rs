@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use domain::{
     Chunk, ChunkId, Document, DocumentId, Job, JobId, JobKind, JobStatus, OnDuplicate, Timestamp, UserId,
     WorkspaceId,
+    away::EndedJob,
     duplicates::{Known, Taken},
     event::FileProgress,
     ingest::{
@@ -435,6 +436,10 @@ pub trait JobStore: Send + Sync {
     /// Notes that somebody tells the person of the end of this attempt. False when it, or a later one, was told before;
     /// of any number that ask at once, one is the first.
     async fn tell_end(&self, user: UserId, job: JobId, attempt: u32) -> Result<bool, StoreError>;
+
+    /// The same of the ends of jobs that completed or failed by that place in the user's log and that nobody told, at most
+    /// `limit`, the newest first: they are told now. None of them is answered to two who ask.
+    async fn tell_ends(&self, user: UserId, upto: u64, limit: u32) -> Result<Vec<EndedJob>, StoreError>;
 
     /// Chunks of the document that still have no vector, by ordinal: what embedding has left to do.
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError>;

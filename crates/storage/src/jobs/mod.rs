@@ -51,6 +51,7 @@ use create::Made;
 use domain::{
     Chunk, ChunkId, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, OnDuplicate, Timestamp,
     UserId, WorkspaceId,
+    away::EndedJob,
     duplicates::{Known, Taken},
     ingest::{
         Checkpoint, ChunkMark, DocumentState, JobState, Told,
@@ -551,6 +552,10 @@ impl JobStore for Store {
             })
             .await?;
         Ok(written.value)
+    }
+
+    async fn tell_ends(&self, user: UserId, upto: u64, limit: u32) -> Result<Vec<EndedJob>, StoreError> {
+        rest::tell_ends(self, user, upto, limit).await
     }
 
     async fn tell_rest(&self, limit: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {

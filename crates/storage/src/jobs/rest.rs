@@ -2,12 +2,15 @@
 //! end of a job, which its person hears once.
 
 use super::{lock_document, lock_job, parsed, rows};
-use crate::{fault::Fault, open::Store, writer::Tx};
-use domain::{DocumentId, JobId, Timestamp, UserId, ingest};
+use crate::{bulk, fault::Fault, open::Store, writer::Tx};
+use domain::{DocumentId, JobId, Timestamp, UserId, away::EndedJob, ingest, resource::Metrics};
 use futures::future::try_join_all;
 use services::ports::{Signal, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeMap;
+
+/// Jobs in one statement.
+const ROWS: usize = 128;
 
 /// What is to be told of one user's work.
 #[derive(Clone, Default)]
@@ -106,4 +109,64 @@ pub(super) async fn tell_end(tx: &mut Tx, user: UserId, job: JobId, attempt: u32
             .execute(&mut tx.conn)
             .await?;
     Ok(noted.rows_affected() > 0)
+}
+
+/// Ends that nobody told: the condition of the index.
+const UNTOLD: &str = "told_attempt < attempt AND status IN ('completed', 'failed')";
+
+/// They are looked for by a reader: most of the time there are none, and nobody has to write.
+pub(super) async fn tell_ends(
+    store: &Store,
+    user: UserId,
+    upto: u64,
+    limit: u32,
+) -> Result<Vec<EndedJob>, StoreError> {
+    let sql = format!(
+        "SELECT id FROM jobs WHERE user_id = $1 AND rev <= $2 AND {UNTOLD} ORDER BY rev DESC LIMIT $3"
+    );
+    let found: Vec<String> = sqlx::query_scalar(AssertSqlSafe(sql))
+        .bind(user.to_string())
+        .bind(i64::try_from(upto).unwrap_or(i64::MAX))
+        .bind(i64::from(limit))
+        .fetch_all(store.readers())
+        .await
+        .map_err(Fault::from)?;
+    if found.is_empty() {
+        return Ok(vec![]);
+    }
+    let told = store.writer().write_for(user, "tell ends", (user, found), |tx, (user, found)| {
+        Box::pin(note_told(tx, *user, found))
+    });
+    Ok(told.await?.value)
+}
+
+async fn note_told(tx: &mut Tx, user: UserId, jobs: &[String]) -> Result<Vec<EndedJob>, Fault> {
+    let mut told = vec![];
+    for part in bulk::parts(jobs, ROWS) {
+        let ids = bulk::list(2, part.len());
+        // Whoever told one meanwhile has it.
+        let sql = format!(
+            "UPDATE jobs SET told_attempt = attempt WHERE user_id = $1 AND id IN ({ids}) AND {UNTOLD} \
+             RETURNING workspace_id, kind, status, metrics"
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
+        for id in part {
+            query = query.bind(id.clone());
+        }
+        for row in query.fetch_all(&mut tx.conn).await? {
+            told.push(ended(&row)?);
+        }
+    }
+    Ok(told)
+}
+
+fn ended(row: &AnyRow) -> Result<EndedJob, Fault> {
+    let metrics: Metrics = serde_json::from_str(row.try_get("metrics")?)?;
+    Ok(EndedJob {
+        workspace: parsed(row, "workspace_id")?,
+        kind: parsed(row, "kind")?,
+        status: parsed(row, "status")?,
+        documents_done: metrics.documents_done,
+        documents_failed: metrics.documents_failed,
+    })
 }

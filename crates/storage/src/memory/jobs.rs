@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use domain::{
     Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, OnDuplicate,
     Timestamp, UserId, WorkspaceId,
+    away::EndedJob,
     duplicates::{Known, Taken},
     graph::{ChunkGraph, Mention},
     ingest::{
@@ -600,6 +601,32 @@ impl JobStore for MemoryStore {
         let Some(row) = row.filter(|row| row.told_attempt < attempt) else { return Ok(false) };
         row.told_attempt = attempt;
         Ok(true)
+    }
+
+    async fn tell_ends(&self, user: UserId, upto: u64, limit: u32) -> Result<Vec<EndedJob>, StoreError> {
+        let mut state = self.lock();
+        let is_untold = |row: &&mut JobRow| {
+            let job = &row.state.job;
+            job.user_id == user
+                && job.rev <= upto
+                && row.told_attempt < job.attempt
+                && matches!(job.status, JobStatus::Completed | JobStatus::Failed)
+        };
+        let mut untold: Vec<&mut JobRow> = state.jobs.values_mut().filter(is_untold).collect();
+        untold.sort_by_key(|row| Reverse(row.state.job.rev));
+        untold.truncate(limit as usize);
+        let told = untold.into_iter().map(|row| {
+            let job = &row.state.job;
+            row.told_attempt = job.attempt;
+            EndedJob {
+                workspace: job.kb_id,
+                kind: job.kind,
+                status: job.status,
+                documents_done: job.metrics.documents_done,
+                documents_failed: job.metrics.documents_failed,
+            }
+        });
+        Ok(told.collect())
     }
 
     async fn tell_rest(&self, limit: u32, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {

@@ -6,7 +6,8 @@ use crate::{
     on_every_store,
 };
 use domain::{
-    DocumentStatus, Event, Step, Timestamp, WorkspaceId,
+    DocumentStatus, Event, JobKind, JobStatus, Step, Timestamp, WorkspaceId,
+    away::EndedJob,
     ingest::{Checkpoint, DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, Stage},
     report::DocumentReport,
     resource::{INTERRUPTED, Warning},
@@ -267,7 +268,48 @@ async fn the_end_of_an_attempt_is_told_by_the_first_who_asks(s: impl JobSubject)
     assert!(!d.jobs.tell_end(user, domain::JobId::new(d.s.world().uuid()), 1).await.unwrap());
 }
 
+async fn what_ended_while_nobody_looked_is_told_once(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let stranger = d.s.user().await;
+    let finish = async |names: &[&str]| {
+        let (job, _) = d.upload(user, workspace, names).await;
+        for _ in names {
+            let claim = d.claim_one("w").await;
+            d.work(&claim, 3).await;
+        }
+        assert_eq!(d.job(user, job.job_id).await.status, JobStatus::Completed);
+        job.job_id
+    };
+    let missed = finish(&["a.txt", "b.txt"]).await;
+    let seen = finish(&["c.txt"]).await;
+    assert!(d.jobs.tell_end(user, seen, 1).await.unwrap(), "somebody saw it");
+    let place = d.head(user).await;
+    finish(&["d.txt"]).await;
+    finish(&["e.txt"]).await;
+    d.upload(user, workspace, &["f.txt"]).await;
+    assert_eq!(d.jobs.tell_ends(stranger, u64::MAX, MANY).await.unwrap(), []);
+    let asking: Vec<_> = (0..8)
+        .map(|_| {
+            let jobs = d.jobs.clone();
+            tokio::spawn(async move { jobs.tell_ends(user, place, MANY).await.unwrap() })
+        })
+        .collect();
+    let mut told = vec![];
+    for asked in asking {
+        told.extend(asked.await.unwrap());
+    }
+    let (kind, status) = (JobKind::Upload, JobStatus::Completed);
+    assert_eq!(told, [EndedJob { workspace, kind, status, documents_done: 2, documents_failed: 0 }]);
+    assert!(!d.jobs.tell_end(user, missed, 1).await.unwrap(), "it is told, also to a tab that was slow");
+    // What ended behind that place is told to whoever asks for it; what is under way has no end.
+    for left in [1, 1, 0] {
+        assert_eq!(d.jobs.tell_ends(user, u64::MAX, 1).await.unwrap().len(), left);
+    }
+}
+
 on_every_store!(
+    what_ended_while_nobody_looked_is_told_once,
     the_end_of_an_attempt_is_told_by_the_first_who_asks,
     the_last_word_of_a_step_comes_out_when_nothing_follows_it,
     what_a_newer_word_took_along_is_not_told_again,

@@ -285,6 +285,7 @@ pub(super) fn screens() -> Vec<Row> {
         own("POST", "/_fn/auth/sign_out", Session, 200).fresh(),
         function("/_fn/auth/set_theme", 200).fields(|_| vec![("theme", "dark".into())]),
         function("/_fn/shell/read", 200),
+        function("/_fn/shell/tell_away", 200).fields(|_| vec![("upto", "0".into())]),
         of_owner("POST", "/_fn/shell/tell_end", Session, 200)
             .fields(|w| vec![("job", w.job.clone()), ("attempt", "1".into())]),
         of_owner("POST", "/_fn/jobs/attempts", Session, 200).fields(|w| vec![("id", w.job.clone())]),

@@ -92,6 +92,15 @@ test("a site is crawled, its broken page is told with its code, and is had after
     await panel(page).getByText("3 pages skipped").click();
     await expect(panel(page).locator(`[data-url="${url}private"]`)).toContainText("robots.txt");
 
+    // The list of errors says that it is missing, and leads to where it can be asked for again.
+    const errors = await page.context().newPage();
+    await errors.goto(`${server.url}/errors`);
+    const missing = errors.getByRole("region", { name: "What is missing" });
+    await expect(missing).toContainText(/1 page of 127\.0\.0\.1:\d+\/docs could not be had\./);
+    await missing.getByRole("link", { name: "Open the crawl" }).click();
+    await expect(errors).toHaveURL(/\/w\/[^/]+\/jobs\/[^/]+$/);
+    await errors.close();
+
     docs.broken = false;
     docs.asked = [];
     await panel(page).getByRole("button", { name: /^Retry failed/ }).click();

@@ -6,7 +6,8 @@ use crate::{
     forms::{Deed, FormState, Refused},
     live::{Live, Screen},
     server_fns::errors::{
-        ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage as Part, ResolveErrors, RetryErrors, list_errors,
+        ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage as Part, LeftLine, ResolveErrors, RetryErrors,
+        list_errors,
     },
     stores::Stores,
     view,
@@ -59,8 +60,8 @@ pub fn ErrorsPage() -> impl IntoView {
 
 #[component]
 fn Whole(part: Part, narrow: Narrow, again: Callback<()>) -> impl IntoView {
-    let Part { narrow: rows, lines, note } = part;
-    let is_empty = lines.is_empty();
+    let Part { narrow: rows, lines, left, note } = part;
+    let (is_empty, has_left) = (lines.is_empty(), !left.is_empty());
     let (title, text) = if narrow.4 {
         ("Nothing is resolved yet", "What you resolve is listed here until it is tried again.")
     } else {
@@ -73,11 +74,34 @@ fn Whole(part: Part, narrow: Narrow, again: Callback<()>) -> impl IntoView {
         <PageHeader title="Errors" note />
         {rows.into_iter().map(|row| view! { <Row row /> }).collect_view()}
         {if is_empty {
-            view! { <EmptyState icon=IconName::CheckCircle title text /> }.into_any()
+            (!has_left).then(|| view! { <EmptyState icon=IconName::CheckCircle title text /> }).into_any()
         } else {
             let lines = lines.into_iter().map(|line| view! { <Group line narrow=narrow.clone() again /> });
             view! { <ul class="error-groups">{lines.collect_view()}</ul> }.into_any()
         }}
+        {has_left.then(|| view! {
+            <section class="stack gap-2" aria-label="What is missing">
+                <h2 class="section-title">"What is missing"</h2>
+                <ul class="error-groups">{left.into_iter().map(missing).collect_view()}</ul>
+            </section>
+        })}
+    }
+}
+
+/// It is seen to where it stands: a page of a crawl is asked for again there, a document tried again.
+fn missing(line: LeftLine) -> AnyView {
+    let LeftLine { text, place, newest_at, page, link } = line;
+    view! {
+        <li class="error-group" data-left="">
+            <div class="stack gap-1">
+                <p><strong>{text}</strong></p>
+                <p class="row meta">
+                    <span>{place}</span>
+                    <span>"last " <Exactly at=newest_at /></span>
+                    <a class="link" href=page>{link}</a>
+                </p>
+            </div>
+        </li>
     }
 }
 

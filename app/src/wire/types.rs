@@ -8,7 +8,7 @@ use crate::{
     server_fns::{
         chat::{Asked, ChatPage, ShownSource, ShownStep, ShownTurn, TalkLine},
         documents::{Around, PassagePage, PreviewText, VersionLine},
-        errors::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage},
+        errors::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage, LeftLine},
         history::{Chart, Figures, HistoryLine, HistoryPage},
         rag::{PreviewChunk, RagPage},
         retrieval::{RetrievalPage, TriedCase, TriedHit},
@@ -376,7 +376,8 @@ objects! {
     HistoryPage { name, lines }
     HistoryLine { seq, at, about, page, told, from, to, who }
     Figures { name, days, facts, charts, is_part }
-    ErrorsPage { narrow, lines, note }
+    ErrorsPage { narrow, lines, left, note }
+    LeftLine { text, place, newest_at, page, link }
     ErrorLine { code, phase, mime_type, count, about, message, hint, newest_at, page }
     ErrorChoices { name, choices }
     ErrorChoice { words, href, is_chosen }

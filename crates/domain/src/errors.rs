@@ -1,6 +1,10 @@
 //! Failures that stand at present, put together by what they have in common.
 
-use crate::{ids::WorkspaceId, status::PhaseName, timestamp::Timestamp};
+use crate::{
+    ids::{JobId, WorkspaceId},
+    status::PhaseName,
+    timestamp::Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 /// Documents that failed in the same way: by the same code, in the same phase, of the same type.
@@ -26,4 +30,21 @@ pub struct ErrorGroup {
     pub hint: Option<String>,
     pub oldest_at: Timestamp,
     pub newest_at: Timestamp,
+}
+
+/// What could not be had or renewed, though no document failed by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOver {
+    pub what: Left,
+    pub workspace_id: WorkspaceId,
+    pub count: u64,
+    pub newest_at: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Pages of the newest crawl of a site, which begins there.
+    Pages { job: JobId, url: String },
+    /// Documents that could not be indexed anew, or replaced, and are found as they were before.
+    Documents,
 }

@@ -8,7 +8,7 @@ use crate::{
 use domain::{
     DocumentId, UserId, WorkspaceId,
     bulk::{Bulk, BulkAction},
-    errors::ErrorGroup,
+    errors::{ErrorGroup, LeftOver},
 };
 use std::collections::BTreeMap;
 
@@ -21,6 +21,20 @@ impl Services {
     pub async fn errors(&self, user: UserId, filter: &ErrorFilter) -> Result<Vec<ErrorGroup>> {
         self.must_own(user, filter).await?;
         Ok(self.errors.error_groups(user, filter, GROUPS).await?)
+    }
+
+    /// What went wrong and is no document that failed. It has neither a code, a phase nor a type, and nobody can put it
+    /// aside; so it stands beside the failures that were not narrowed down by these.
+    ///
+    /// # Errors
+    /// As for reading them.
+    pub async fn left_over(&self, user: UserId, filter: &ErrorFilter) -> Result<Vec<LeftOver>> {
+        self.must_own(user, filter).await?;
+        let ErrorFilter { workspace, code, phase, mime_type, since, resolved } = filter;
+        if *resolved || code.is_some() || phase.is_some() || mime_type.is_some() {
+            return Ok(vec![]);
+        }
+        Ok(self.errors.left_over(user, *workspace, *since, GROUPS).await?)
     }
 
     /// Tries all of these documents again, at most ten thousand: an action in each workspace. Asked twice, the second has

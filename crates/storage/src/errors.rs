@@ -8,8 +8,11 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    DocumentId, PhaseName, Timestamp, UserId, WorkspaceId, errors::ErrorGroup, ingest::Stage,
-    resource::CANCELLED,
+    DocumentId, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
+    crawl::Crawl,
+    errors::{ErrorGroup, Left, LeftOver},
+    ingest::{REINDEX_FAILED, REPLACE_FAILED, Stage},
+    resource::{CANCELLED, Metrics},
 };
 use services::ports::{ErrorFilter, Errors, StoreError};
 use sqlx::{
@@ -17,6 +20,10 @@ use sqlx::{
     any::{AnyArguments, AnyRow},
     query::Query,
 };
+use std::{cmp::Reverse, collections::BTreeSet};
+
+/// Crawls that are looked at for those that are the newest of their site.
+const CRAWLS: i64 = 1_000;
 
 /// Documents `documents` that a filter means; its values are [`bind`]'s.
 const MEANT: &str = "documents.user_id = $1 AND documents.status = 'failed' AND documents.deleted_at IS NULL \
@@ -62,6 +69,77 @@ fn group(row: &AnyRow) -> Result<ErrorGroup, Fault> {
     })
 }
 
+impl Store {
+    /// Of each site the newest crawl alone: a later one has asked for the pages again.
+    async fn pages_left(
+        &self,
+        user: UserId,
+        workspace: Option<WorkspaceId>,
+        since: Timestamp,
+    ) -> Result<Vec<LeftOver>, Fault> {
+        let rows = sqlx::query(
+            "SELECT jobs.id, jobs.workspace_id, jobs.status, jobs.crawl, jobs.metrics, jobs.completed_at FROM crawls \
+             JOIN jobs ON jobs.id = crawls.job_id WHERE crawls.user_id = $1 \
+             AND ($2 = '' OR crawls.workspace_id = $2) AND EXISTS \
+             (SELECT 1 FROM workspaces w WHERE w.id = crawls.workspace_id AND w.status <> 'deleting') \
+             ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $3",
+        )
+        .bind(user.to_string())
+        .bind(workspace.map(|id| id.to_string()).unwrap_or_default())
+        .bind(CRAWLS)
+        .fetch_all(self.readers())
+        .await?;
+        let (mut sites, mut left) = (BTreeSet::new(), vec![]);
+        for row in &rows {
+            let crawl: Crawl = serde_json::from_str(row.try_get("crawl")?)?;
+            let metrics: Metrics = serde_json::from_str(row.try_get("metrics")?)?;
+            let (workspace_id, status): (WorkspaceId, JobStatus) =
+                (parsed(row, "workspace_id")?, parsed(row, "status")?);
+            let is_newest = sites.insert((workspace_id, crawl.url.clone()));
+            let newest_at =
+                Timestamp::from_micros(row.try_get::<Option<i64>, _>("completed_at")?.unwrap_or(0));
+            let has_ended = matches!(status, JobStatus::Completed | JobStatus::Failed);
+            if is_newest && has_ended && metrics.pages_failed > 0 && newest_at >= since {
+                let what = Left::Pages { job: parsed(row, "id")?, url: crawl.url };
+                left.push(LeftOver { what, workspace_id, count: metrics.pages_failed, newest_at });
+            }
+        }
+        Ok(left)
+    }
+
+    async fn documents_left(
+        &self,
+        user: UserId,
+        workspace: Option<WorkspaceId>,
+        since: Timestamp,
+    ) -> Result<Vec<LeftOver>, Fault> {
+        let warned = |code: &str| format!(r#"%"code":"{code}"%"#);
+        let rows = sqlx::query(
+            "SELECT workspace_id, COUNT(*) AS documents, MAX(updated_at) AS newest FROM documents \
+             WHERE user_id = $1 AND status = 'ready' AND deleted_at IS NULL AND ($2 = '' OR workspace_id = $2) \
+             AND updated_at >= $3 AND (warnings LIKE $4 OR warnings LIKE $5) AND EXISTS \
+             (SELECT 1 FROM workspaces w WHERE w.id = documents.workspace_id AND w.status <> 'deleting') \
+             GROUP BY workspace_id",
+        )
+        .bind(user.to_string())
+        .bind(workspace.map(|id| id.to_string()).unwrap_or_default())
+        .bind(since.micros())
+        .bind(warned(REINDEX_FAILED))
+        .bind(warned(REPLACE_FAILED))
+        .fetch_all(self.readers())
+        .await?;
+        let one = |row: &AnyRow| {
+            Ok::<_, Fault>(LeftOver {
+                what: Left::Documents,
+                workspace_id: parsed(row, "workspace_id")?,
+                count: number(row, "documents")?,
+                newest_at: Timestamp::from_micros(row.try_get("newest")?),
+            })
+        };
+        rows.iter().map(one).collect()
+    }
+}
+
 #[async_trait]
 impl Errors for Store {
     async fn error_groups(
@@ -94,6 +172,21 @@ impl Errors for Store {
         let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
         let one = |row: &AnyRow| Ok::<_, Fault>((parsed(row, "workspace_id")?, parsed(row, "id")?));
         Ok(rows.iter().map(one).collect::<Result<_, _>>()?)
+    }
+
+    async fn left_over(
+        &self,
+        user: UserId,
+        workspace: Option<WorkspaceId>,
+        since: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<LeftOver>, StoreError> {
+        let since = since.unwrap_or_default();
+        let mut left = self.pages_left(user, workspace, since).await?;
+        left.extend(self.documents_left(user, workspace, since).await?);
+        left.sort_by_key(|left| Reverse(left.newest_at));
+        left.truncate(limit as usize);
+        Ok(left)
     }
 
     async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64, StoreError> {

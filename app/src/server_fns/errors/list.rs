@@ -26,6 +26,20 @@ pub struct ErrorLine {
     pub page: Option<String>,
 }
 
+/// What could not be had or renewed, though no document failed by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LeftLine {
+    /// "3 pages of docs.example.org could not be had."
+    pub text: String,
+    /// The name of its workspace.
+    pub place: String,
+    pub newest_at: Timestamp,
+    /// Where it is seen to.
+    pub page: String,
+    /// What the link there says.
+    pub link: String,
+}
+
 /// Of one thing that the list can be narrowed down by.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorChoices {
@@ -44,6 +58,7 @@ pub struct ErrorChoice {
 pub struct ErrorsPage {
     pub narrow: Vec<ErrorChoices>,
     pub lines: Vec<ErrorLine>,
+    pub left: Vec<LeftLine>,
     /// "37 documents failed"
     pub note: String,
 }
@@ -74,17 +89,22 @@ pub async fn list_errors(
     };
     let all = services.errors(user, &wide).await.map_err(ssr::told)?;
     let groups = services.errors(user, &filter).await.map_err(ssr::told)?;
+    let left = services.left_over(user, &filter).await.map_err(ssr::told)?;
     let page = PageQuery::first(PageQuery::MAX);
     let workspaces = services.list_workspaces(user, page).await.map_err(ssr::told)?.items;
-    Ok(Wire(narrow::page(&chosen, &all, groups, &workspaces)))
+    Ok(Wire(narrow::page(&chosen, &all, groups, left, &workspaces)))
 }
 
 /// What the page says, put together on the server.
 #[cfg(feature = "ssr")]
 mod narrow {
-    use super::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage};
+    use super::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage, LeftLine};
     use crate::paths;
-    use domain::{FileKind, PhaseName, Workspace, WorkspaceId, errors::ErrorGroup, message::count};
+    use domain::{
+        FileKind, PhaseName, Workspace, WorkspaceId,
+        errors::{ErrorGroup, Left, LeftOver},
+        message::count,
+    };
     use std::collections::BTreeSet;
 
     const DAYS: [(u32, &str); 4] = [(0, "Any time"), (1, "1 day"), (7, "7 days"), (30, "30 days")];
@@ -134,6 +154,7 @@ mod narrow {
         chosen: &Narrow,
         all: &[ErrorGroup],
         groups: Vec<ErrorGroup>,
+        left: Vec<LeftOver>,
         workspaces: &[Workspace],
     ) -> ErrorsPage {
         let with = |change: &dyn Fn(&mut Narrow)| {
@@ -179,7 +200,33 @@ mod narrow {
                 format!("{documents} failed")
             },
             lines: groups.into_iter().map(line).collect(),
+            left: left.into_iter().map(|left| left_line(left, workspaces)).collect(),
         }
+    }
+
+    fn left_line(left: LeftOver, workspaces: &[Workspace]) -> LeftLine {
+        let LeftOver { what, workspace_id, count: n, newest_at } = left;
+        let place = workspaces.iter().find(|w| w.id == workspace_id).map(|w| w.name.clone());
+        let (text, page, link) = match what {
+            Left::Pages { job, url } => {
+                let site = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest).trim_end_matches('/');
+                let pages = count(n, "page", "pages");
+                (
+                    format!("{pages} of {site} could not be had."),
+                    paths::job(workspace_id, job),
+                    "Open the crawl",
+                )
+            }
+            Left::Documents => (
+                format!(
+                    "{} found as before: what was to take their place could not be indexed.",
+                    count(n, "document is", "documents are")
+                ),
+                paths::workspace(workspace_id),
+                "Open the workspace",
+            ),
+        };
+        LeftLine { text, place: place.unwrap_or_default(), newest_at, page, link: link.to_owned() }
     }
 
     fn line(group: ErrorGroup) -> ErrorLine {
@@ -220,7 +267,25 @@ mod narrow {
                 oldest_at: Timestamp::default(),
                 newest_at: Timestamp::default(),
             };
-            let page = page(&chosen, std::slice::from_ref(&group), vec![group.clone()], &[]);
+            let (workspace, job) = (crate::samples::id(1), crate::samples::id(2));
+            let left = |what, count| LeftOver {
+                what,
+                workspace_id: workspace,
+                count,
+                newest_at: Timestamp::default(),
+            };
+            let lefts = vec![
+                left(Left::Pages { job, url: "https://docs.example.org/guide/".into() }, 3),
+                left(Left::Documents, 1),
+            ];
+            let page = page(&chosen, std::slice::from_ref(&group), vec![group.clone()], lefts, &[]);
+            assert_eq!(page.left[0].text, "3 pages of docs.example.org/guide could not be had.");
+            assert_eq!(page.left[0].page, paths::job(workspace, job));
+            assert_eq!(
+                page.left[1].text,
+                "1 document is found as before: what was to take their place could not be indexed."
+            );
+            assert_eq!(page.left[1].page, paths::workspace(workspace));
             assert_eq!(page.note, "12 documents failed");
             assert_eq!(
                 (page.lines[0].count.as_str(), page.lines[0].about.as_str()),

@@ -4,7 +4,7 @@ mod list;
 mod resolve;
 mod retry;
 
-pub use list::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage, ListErrors, list_errors};
+pub use list::{ErrorChoice, ErrorChoices, ErrorLine, ErrorsPage, LeftLine, ListErrors, list_errors};
 pub use resolve::{ResolveErrors, resolve_errors};
 pub use retry::{RetryErrors, retry_errors};
 

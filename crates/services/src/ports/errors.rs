@@ -2,7 +2,10 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use domain::{DocumentId, PhaseName, Timestamp, UserId, WorkspaceId, errors::ErrorGroup};
+use domain::{
+    DocumentId, PhaseName, Timestamp, UserId, WorkspaceId,
+    errors::{ErrorGroup, LeftOver},
+};
 
 /// Which failures are meant; what is not said, is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +37,17 @@ pub trait Errors: Send + Sync {
         filter: &ErrorFilter,
         limit: u32,
     ) -> Result<Vec<(WorkspaceId, DocumentId)>, StoreError>;
+
+    /// Pages that the newest crawl of a site could not have, once it ended, and documents that are ready as they were before,
+    /// since they could not be indexed anew or replaced: an entry for each site and one for the documents of each
+    /// workspace, the newest first, at most `limit`. `since`: those of that moment or later.
+    async fn left_over(
+        &self,
+        user: UserId,
+        workspace: Option<WorkspaceId>,
+        since: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<LeftOver>, StoreError>;
 
     /// Takes note that somebody saw to them: they stay failed, and are not counted any more. Answers how many.
     async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64, StoreError>;

@@ -8,13 +8,14 @@ use crate::{
 use domain::{
     Job, JobId, JobStatus, UserId, WorkspaceId,
     crawl::{Change, Crawl, PageFault, PageState, SkipReason},
+    errors::{Left, LeftOver},
     ingest::{
         Checkpoint,
         control::{Control, Retry},
     },
 };
 use services::ports::{
-    CrawlClaim, CrawlStore, DuePage, FoundPage, JobStore, NewCrawl, NewDocument, PageDone, PageEnd,
+    CrawlClaim, CrawlStore, DuePage, Errors, FoundPage, JobStore, NewCrawl, NewDocument, PageDone, PageEnd,
     PageQuery, StoreError,
 };
 use std::ops::Deref;
@@ -335,7 +336,41 @@ async fn a_crawl_that_nobody_reads_says_so_until_somebody_does(
     assert_eq!(home.job(job.job_id).await.halted, None);
 }
 
+async fn pages_that_could_not_be_had_are_missing_until_a_later_crawl_asks_for_them(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let left =
+        async |workspace, since| home.store().left_over(home.user, workspace, since, 10).await.unwrap();
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    for _ in 0..2 {
+        let due = home.next(&claim).await.expect("a page");
+        home.end(&claim, &due, PageEnd::Failed(PageFault::Http(500)), vec![]).await;
+    }
+    assert_eq!(left(None, None).await, [], "it goes on");
+    home.work().await;
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    let ended = home.job(job.job_id).await;
+    assert_eq!(ended.status, JobStatus::Completed);
+    let newest_at = ended.completed_at.expect("its end");
+    let what = Left::Pages { job: job.job_id, url: START.into() };
+    let pages = [LeftOver { what, workspace_id: home.workspace, count: 2, newest_at }];
+    assert_eq!(left(None, None).await, pages);
+    assert_eq!(left(Some(home.workspace), Some(newest_at)).await, pages);
+    assert_eq!(left(None, Some(newest_at.plus_micros(1))).await, []);
+    let (stranger, elsewhere) = home.desk.home().await;
+    assert_eq!(left(Some(elsewhere), None).await, []);
+    assert_eq!(home.store().left_over(stranger, None, None, 10).await.unwrap(), []);
+    // The newest crawl of a site says what is missing, and that one has not ended.
+    home.begin(10).await;
+    assert_eq!(left(None, None).await, []);
+}
+
 on_every_database!(
+    pages_that_could_not_be_had_are_missing_until_a_later_crawl_asks_for_them,
     a_crawl_that_nobody_reads_says_so_until_somebody_does,
     a_crawl_ends_with_its_last_page_and_its_last_document,
     no_more_pages_wait_than_there_may_be,

@@ -3,16 +3,19 @@
 use crate::{
     desk::{Desk, JobSubject, failed},
     on_every_database,
+    reindex::Configured,
     subject::Database,
 };
 use domain::{
-    DocumentId, PhaseName, UserId, WorkspaceId,
+    DocumentId, JobId, PhaseName, UserId, WorkspaceId,
+    errors::Left,
     ingest::{
         Checkpoint, Failure, Stage,
         control::{Control, DocumentControl, Retry},
     },
+    rag::RagConfig,
 };
-use services::ports::{ErrorFilter, Errors};
+use services::ports::{ErrorFilter, Errors, NewReindex};
 use std::ops::DerefMut;
 
 fn broken(code: &str) -> Checkpoint {
@@ -107,7 +110,42 @@ async fn what_was_put_aside_counts_again_when_it_fails_again(
     assert_eq!(d.groups(user, &any).await, []);
 }
 
+async fn what_could_not_be_indexed_anew_is_missing_until_it_is(
+    s: impl Configured + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let left = async || d.s.store.left_over(user, None, None, 10).await.unwrap();
+    d.upload(user, workspace, &["a.txt"]).await;
+    let claim = d.claim_one("w").await;
+    d.work(&claim, 2).await;
+    d.s.configure(user, workspace, RagConfig { chunk_size: 300, chunk_overlap: 50, ..RagConfig::default() })
+        .await;
+    while d.jobs.compare(workspace, 9, d.now()).await.unwrap() > 0 {}
+    let reindex = async || {
+        let id = JobId::new(d.s.world().uuid());
+        let new =
+            NewReindex { id, user_id: user, workspace_id: workspace, command_id: None, created_at: d.now() };
+        d.jobs.reindex(new).await.unwrap().expect("it is stale");
+        d.claim_one("w").await
+    };
+    let claim = reindex().await;
+    d.work_until(&claim, 4, Stage::Embedding).await;
+    assert_eq!(left().await, []);
+    d.check(&claim, failed("The model is away.")).await.unwrap();
+    let missing = left().await;
+    assert_eq!(
+        missing.iter().map(|left| (&left.what, left.workspace_id, left.count)).collect::<Vec<_>>(),
+        [(&Left::Documents, workspace, 1)]
+    );
+    assert_eq!(d.groups(user, &ErrorFilter::default()).await, [], "it did not fail: it is found as before");
+    let claim = reindex().await;
+    d.work(&claim, 3).await;
+    assert_eq!(left().await, []);
+}
+
 on_every_database!(
+    what_could_not_be_indexed_anew_is_missing_until_it_is,
     failures_are_counted_by_what_they_have_in_common,
     what_was_put_aside_counts_again_when_it_fails_again,
 );

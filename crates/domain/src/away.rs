@@ -75,7 +75,7 @@ impl Away {
             parts.push(count(jobs_failed, "job failed", "jobs failed"));
         }
         if empty > 0 {
-            parts.push(count(empty, "job ended without a document", "jobs ended without a document"));
+            parts.push(count(empty, "job ended without a new document", "jobs ended without a new document"));
         }
         let last = parts.pop()?;
         let said = match parts.is_empty() {
@@ -121,7 +121,7 @@ mod tests {
             (vec![ended(Upload, Completed, 1, 0)], "1 document became ready"),
             (vec![ended(Upload, Failed, 0, 1)], "1 document failed"),
             (vec![ended(Crawl, Failed, 0, 0)], "1 job failed"),
-            (vec![ended(Crawl, Completed, 0, 0)], "1 job ended without a document"),
+            (vec![ended(Crawl, Completed, 0, 0)], "1 job ended without a new document"),
             (vec![good.clone(), ended(Delete, Failed, 2, 0)], "9 documents became ready and 1 job failed"),
             (
                 vec![good.clone(), ended(Upload, Failed, 0, 1), ended(Crawl, Failed, 0, 0)],

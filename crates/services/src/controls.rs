@@ -1,6 +1,6 @@
 //! Pausing, resuming, cancelling and retrying jobs and documents.
 
-use crate::{Error, Result, Services, ports::StoreError};
+use crate::{Error, Result, Services, ports::StoreError, spans};
 use domain::{
     DocumentId, FieldErrors, Job, JobId, PhaseName, UserId, Workspace, WorkspaceId,
     ingest::control::{Control, DocumentControl, Retry, RetryScope, Stop},
@@ -30,7 +30,10 @@ impl Services {
             }
             _ => {}
         }
-        self.jobs.control(user, id, control, self.clock.now()).await.map_err(|e| missing(e, "job"))
+        let job = self.jobs.control(user, id, control, self.clock.now()).await;
+        let job = job.map_err(|e| missing(e, "job"))?;
+        spans::concerns(job.job_id);
+        Ok(job)
     }
 
     /// The same for one document; answers its job.
@@ -48,7 +51,10 @@ impl Services {
             self.embeds_here(user, document.workspace_id).await?;
         }
         let now = self.clock.now();
-        self.jobs.control_document(user, id, control, now).await.map_err(|e| missing(e, "document"))
+        let job = self.jobs.control_document(user, id, control, now).await;
+        let job = job.map_err(|e| missing(e, "document"))?;
+        spans::concerns(job.job_id);
+        Ok(job)
     }
 
     /// What an outside worker does would go on, whatever were said of it.

@@ -4,6 +4,7 @@ use crate::{
     Error, Result, Services, command, keys,
     ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery, StoreError, TakenFiles},
     sent_files::NamedFiles,
+    spans,
     sweep::Underway,
 };
 use bytes::Bytes;
@@ -292,6 +293,7 @@ impl Services {
             command_print,
             created_at: self.clock.now(),
         };
+        let drawn = new.id;
         let (jobs, blobs) = (self.jobs.clone(), self.blobs.clone());
         // On a task of its own: the one who asked may go away at any moment, but from here on the job may be made, and
         // then its files have to stay.
@@ -333,6 +335,9 @@ impl Services {
             tracing::debug!(correlation_id = %file.document.id, "a document was taken");
         }
         let job_id = job.map(|job| job.job_id).or_else(|| files.iter().find_map(|f| f.document.job_id));
+        if let Some(job) = job_id {
+            spans::led_to(job, drawn);
+        }
         let documents = files.into_iter().map(|f| Accepted::of(f.file, f.document, f.taken)).collect();
         Ok(UploadAnswer { job_id, documents, rejected })
     }

@@ -34,6 +34,7 @@ mod resumable;
 mod retrieval_cases;
 mod search;
 mod sent_files;
+mod spans;
 mod sweep;
 mod text;
 mod throttle;

@@ -4,6 +4,7 @@
 use crate::{
     Error, Result, Services, keys,
     ports::{BlobError, NewReindex, StaleDocument, StoreError},
+    spans,
 };
 use domain::{
     FieldErrors, JobId, UserId, WorkspaceId,
@@ -261,9 +262,11 @@ impl Services {
             command_id,
             created_at: self.clock.now(),
         };
+        let drawn = new.id;
         let job = self.jobs.reindex(new).await?.ok_or_else(|| {
             Error::problem(409, "nothing_stale", "No document waits to be indexed anew with these settings.")
         })?;
+        spans::led_to(job.job_id, drawn);
         let (services, job_id) = (self.clone(), job.job_id);
         let telling = crate::actor::spawn(async move {
             loop {

@@ -4,6 +4,7 @@ use crate::{
     Caller, Error, Result, Services,
     actor::acting,
     ports::{OutsideWork, Reports, StoreError},
+    spans,
 };
 use async_trait::async_trait;
 use domain::{
@@ -38,6 +39,9 @@ impl Services {
         let wordless = report.wordless_step();
         let applied = self.jobs.report_document(user, id, report, self.clock.now());
         let document = acting(actor.reporting(), applied).await.map_err(|e| missing(e, "document"))?;
+        if let Some(job) = document.job_id {
+            spans::concerns(job);
+        }
         if let Some(step) = wordless {
             self.want_sentence(&step).await;
         }

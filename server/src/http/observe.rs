@@ -8,7 +8,7 @@ use axum::{
 };
 use http::HeaderValue;
 use std::{sync::Arc, time::Duration};
-use tracing::Instrument;
+use tracing::{Instrument, Span, field::Empty};
 
 /// Finds the log lines of a request; given back in `X-Request-Id` and in each problem.
 #[derive(Clone, Debug)]
@@ -25,7 +25,16 @@ pub async fn observe(ids: Arc<dyn services::ports::Ids>, mut request: Request, n
     request.extensions_mut().insert(id.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().map_or("other", MatchedPath::as_str).to_owned();
-    let span = tracing::info_span!("request", request_id = &*id.0, %method, route);
+    // What came of it is noted by the use case, and by its end.
+    let span = tracing::info_span!(
+        "request",
+        request_id = &*id.0,
+        %method,
+        route,
+        status = Empty,
+        began = Empty,
+        concerns = Empty
+    );
     async move {
         let began = tokio::time::Instant::now();
         let mut response = next.run(request).await;
@@ -41,6 +50,8 @@ pub async fn observe(ids: Arc<dyn services::ports::Ids>, mut request: Request, n
         } else {
             tracing::debug!(status, millis, "answered");
         }
+        // After the line, which has it already.
+        Span::current().record("status", status);
         if let Ok(value) = HeaderValue::from_str(&id.0) {
             response.headers_mut().insert(HEADER, value);
         }

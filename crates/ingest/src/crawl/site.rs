@@ -20,6 +20,7 @@ use services::{
 };
 use std::{sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, debug_span, field::Empty};
 use url::Url;
 
 /// Why the work on a crawl ends before its end.
@@ -91,10 +92,16 @@ struct Site<'a> {
 
 impl Site<'_> {
     async fn run(&mut self) -> Result<(), Stop> {
+        // Each unit repeats the id, since a line as JSON has the fields of the innermost span alone.
+        let correlation_id = self.claim.job_id;
         loop {
             self.gate()?;
             // First of all: the site maps that they name go before the first page, or nobody would wait for them.
-            let fault = if self.rules.is_none() { self.read_robots().await? } else { None };
+            let fault = if self.rules.is_none() {
+                self.read_robots().instrument(debug_span!("robots", %correlation_id)).await?
+            } else {
+                None
+            };
             let services = &self.context.services;
             let Some(due) = services.crawls.next_page(&self.claim, services.clock.now()).await? else {
                 return Ok(());
@@ -105,9 +112,10 @@ impl Site<'_> {
                 continue;
             }
             if due.is_sitemap {
-                self.site_map(&due).await?;
+                self.site_map(&due).instrument(debug_span!("site_map", %correlation_id)).await?;
             } else {
-                self.page(&due).await?;
+                let span = debug_span!("page", %correlation_id, status = Empty);
+                self.page(&due).instrument(span).await?;
             }
         }
     }
@@ -277,6 +285,7 @@ impl Site<'_> {
             }
         };
         let status = fetched.status;
+        Span::current().record("status", status);
         let mut done = match status {
             304 if known.is_some() => self.as_it_was(due, &url, known).await?,
             200..=299 => self.take(due, &url, fetched).await?,

@@ -29,6 +29,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, Span, debug_span};
 
 /// Why the work on a document ends before its end.
 #[derive(Clone, Default)]
@@ -110,6 +111,7 @@ pub(super) async fn process(context: Arc<Context>, claim: Claim, halt: Halt) -> 
         }
         Err(Stop::Failed(failure)) => {
             tracing::info!(document_id = %claim.document_id, code = failure.code, "a document failed");
+            Span::current().record("code", failure.code.as_str());
             end(&context, &claim, Checkpoint::Failed(failure)).await
         }
         Err(Stop::Store(e)) => Err(e),
@@ -135,13 +137,15 @@ pub(super) struct Work<'a> {
 
 impl Work<'_> {
     async fn run(&mut self) -> Result<(), Stop> {
+        let correlation_id = self.claim.document_id;
         loop {
             self.gate()?;
+            // Each repeats the id, since a line as JSON has the fields of the innermost span alone.
             self.stage = match self.stage {
-                Stage::Loading => self.load().await?,
-                Stage::Chunking => self.cut().await?,
-                Stage::Embedding => self.embed().await?,
-                Stage::Indexing => self.index().await?,
+                Stage::Loading => self.load().instrument(debug_span!("load", %correlation_id)).await?,
+                Stage::Chunking => self.cut().instrument(debug_span!("cut", %correlation_id)).await?,
+                Stage::Embedding => self.embed().instrument(debug_span!("embed", %correlation_id)).await?,
+                Stage::Indexing => self.index().instrument(debug_span!("index", %correlation_id)).await?,
                 Stage::Done => return Ok(()),
             };
         }

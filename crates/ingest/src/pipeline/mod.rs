@@ -28,7 +28,7 @@ use tokio::{
     task::{Id, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 /// How often work is looked for that nobody told of: with the lease of a dead worker, how soon it is taken over.
 const LOOK: Duration = Duration::from_millis(500);
@@ -162,7 +162,12 @@ async fn work(
                     for claim in claims {
                         let halt = Halt::default();
                         let task = process(context.clone(), claim.clone(), halt.clone());
-                        let span = tracing::info_span!("document", correlation_id = %claim.document_id);
+                        let span = tracing::info_span!(
+                            "document",
+                            correlation_id = %claim.document_id,
+                            job_id = %claim.job_id,
+                            code = Empty
+                        );
                         let task = acting(actor::current(), task).instrument(span);
                         // The lock is held over the spawn, or the heart could miss a document.
                         let mut hands = hands.lock().unwrap_or_else(PoisonError::into_inner);

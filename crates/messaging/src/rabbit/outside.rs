@@ -12,7 +12,7 @@ use lapin::{
 use services::Error;
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use tokio::time::{sleep, timeout};
-use tracing::Instrument;
+use tracing::{Instrument, field::Empty};
 
 /// Documents that are told of at once.
 const PAGE: u32 = 200;
@@ -155,7 +155,15 @@ impl RabbitBus {
         };
         let sent_with = delivery.properties.correlation_id().as_ref().map(|id| id.as_str().to_owned());
         let correlation_id = sent_with.or_else(|| document_id.clone());
-        let span = tracing::info_span!("report", correlation_id, document_id, workspace_id);
+        // The job that the document belongs to is known once the report was taken.
+        let span = tracing::info_span!(
+            "report",
+            correlation_id,
+            document_id,
+            workspace_id,
+            concerns = Empty,
+            code = Empty
+        );
         let refused = match report {
             Err(why) => Some(("malformed", why)),
             Ok(report) => apply(house, report).instrument(span.clone()).await,
@@ -163,6 +171,7 @@ impl RabbitBus {
         let outcome = if refused.is_some() { "refused" } else { "taken" };
         metrics::counter!("insighthub_outside_reports_total", "outcome" => outcome).increment(1);
         if let Some((code, why)) = refused {
+            span.record("code", code);
             span.in_scope(|| tracing::warn!(code, reason = why, "a report of an outside worker was refused"));
             self.put_aside(channel, &delivery, code, &why).await?;
         }

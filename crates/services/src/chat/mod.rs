@@ -15,6 +15,7 @@ use crate::{
     Error, Result, Services, actor,
     command::print,
     ports::{Begun, ConversationFilter, NewTurn, PageQuery, StoreError, TOO_MANY_TURNS},
+    spans,
 };
 use desk::{LEASE_SECONDS, Told, Wish};
 use domain::{
@@ -27,6 +28,7 @@ use domain::{
     resource::Page,
 };
 use std::time::Duration;
+use tracing::{Instrument, field::Empty};
 
 /// Questions of one user that are answered at the same time.
 const MOST_AT_ONCE: u32 = 100;
@@ -142,25 +144,30 @@ impl Services {
             now: self.clock.now(),
             opening,
         };
+        let drawn = new.opening.turn_id;
         let services = self.clone();
         // On a task of its own: whoever goes away while it is written down leaves no turn that nobody works on.
         let begun = actor::spawn(async move {
             let Begun { turn, events } = services.chats.begin_turn(new).await?;
             if !events.is_empty() {
                 let running = services.turns.add(&turn, events);
-                actor::spawn(work::work(services.clone(), running, turn.clone(), without_sources));
+                let span = tracing::info_span!("turn", correlation_id = %turn.turn_id, code = Empty);
+                let working = work::work(services.clone(), running, turn.clone(), without_sources);
+                actor::spawn(working.instrument(span));
             }
             Ok(turn)
         });
         let begun = begun.await.map_err(|e| Error::Internal { what: "asking", cause: Box::new(e) })?;
-        begun.map_err(|e: StoreError| match e {
+        let turn = begun.map_err(|e: StoreError| match e {
             StoreError::NotFound => Error::NotFound("workspace"),
             StoreError::Refused(TOO_MANY_TURNS) => {
                 let Refusal { code, sentence } = TOO_MANY_TURNS;
                 Error::Problem(Box::new(domain::Problem::too_often(code, sentence, 1)))
             }
             other => other.into(),
-        })
+        })?;
+        spans::led_to(turn.turn_id, drawn);
+        Ok(turn)
     }
 
     /// Ends a turn; what it had answered by then is kept. One that has ended is answered as it is.

@@ -21,6 +21,7 @@ use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
 };
+use tracing::{Instrument, Span, debug_span};
 
 /// Between two commits of text, at least: more often nobody can read.
 const GAP: Duration = Duration::from_millis(30);
@@ -93,6 +94,7 @@ pub(super) async fn work(services: Services, running: Arc<Running>, turn: Turn, 
         Err(Halt::Wish(Wish::LetGo)) => Err(Halt::Lost),
         Err(Halt::Failed(error)) => {
             tracing::warn!(turn_id = %id, code = error.code, "a turn failed");
+            Span::current().record("code", error.code.as_str());
             worker.note(TurnChange::Fail(error)).await
         }
         other => other,
@@ -173,7 +175,12 @@ impl Worker {
         let earlier = self.earlier().await?;
 
         self.note(TurnChange::Step(None)).await?;
-        let hits = if without_sources { vec![] } else { self.find(config, &earlier).await? };
+        let correlation_id = self.turn.turn_id;
+        let hits = if without_sources {
+            vec![]
+        } else {
+            self.find(config, &earlier).instrument(debug_span!("find", %correlation_id)).await?
+        };
         self.note(TurnChange::Found(hits.iter().map(source).collect())).await?;
 
         self.note(TurnChange::Step(Some(found_words(hits.len(), without_sources)))).await?;
@@ -191,9 +198,13 @@ impl Worker {
             let said = if counts.processing > 0 { NOTHING_YET } else { NOTHING };
             self.say(said.to_owned()).await?;
         } else {
-            let tokens = services.answerer.answer(&chosen, asked);
-            let tokens = self.unless_wished(tokens).await??;
-            self.listen(tokens).await?;
+            let answering = async {
+                let tokens = services.answerer.answer(&chosen, asked);
+                let tokens = self.unless_wished(tokens).await??;
+                self.listen(tokens).await
+            };
+            let answered: Step = answering.instrument(debug_span!("answer", %correlation_id)).await;
+            answered?;
         }
 
         self.note(TurnChange::Step(None)).await?;

@@ -6,6 +6,7 @@ pub mod address;
 use crate::{
     Error, Result, Services, command,
     ports::{NewCrawl, PageQuery},
+    spans,
 };
 use address::AddressError;
 use domain::{
@@ -66,7 +67,10 @@ impl Services {
             command_id,
             created_at: self.clock.now(),
         };
-        Ok(self.crawls.create_crawl(new).await?)
+        let drawn = new.id;
+        let job = self.crawls.create_crawl(new).await?;
+        spans::led_to(job.job_id, drawn);
+        Ok(job)
     }
 
     fn may_ask(&self, text: &str) -> std::result::Result<Url, AddressError> {

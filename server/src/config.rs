@@ -10,6 +10,7 @@ pub use values::{BrokerServer, LogFormat, PublicUrl};
 use crate::{
     adapters::{ChatServer, EmbeddingServer, RerankServer},
     http::Proxies,
+    traces::{Collector, Headers, Protocol, Sampler, Share},
 };
 use domain::crawl::Allowed;
 use services::Limits;
@@ -75,6 +76,8 @@ pub struct Config {
     pub site_root: PathBuf,
     pub log: String,
     pub log_format: LogFormat,
+    /// Where traces go, when any are to be sent.
+    pub traces: Option<Collector>,
     pub limits: Limits,
     pub trusted_proxies: Proxies,
     /// Networks that a crawl may reach besides public addresses.
@@ -201,6 +204,7 @@ impl Raw {
             site_root: path("site_root").unwrap_or_else(default_site),
             log: self.parse("log")?.unwrap_or_else(|| "info".to_owned()),
             log_format: self.parse("log_format")?.unwrap_or(LogFormat::Text),
+            traces: self.traces()?,
             limits,
             trusted_proxies: self.parse("trusted_proxies")?.unwrap_or_default(),
             crawl_allow: self.parse("crawl_allow")?.unwrap_or_default(),
@@ -251,6 +255,23 @@ impl Raw {
         Ok(Some(server))
     }
 
+    fn traces(&self) -> Result<Option<Collector>, ConfigError> {
+        let Some(mut collector) = self.parse::<Collector>("otlp_endpoint")? else { return Ok(None) };
+        // There is only one; whoever asks for another has to hear of it.
+        self.parse::<Protocol>("otlp_protocol")?;
+        if let Some(headers) = self.parse::<Headers>("otlp_headers")? {
+            collector.headers = headers.0;
+        }
+        collector.service = self.parse("otlp_service")?.unwrap_or_default();
+        let part = self.parse::<Share>("otlp_sampler_arg")?.unwrap_or(Share::ALL);
+        collector.share = match self.parse::<Sampler>("otlp_sampler")? {
+            None | Some(Sampler::All) => Share::ALL,
+            Some(Sampler::None) => Share::NONE,
+            Some(Sampler::Part) => part,
+        };
+        Ok(Some(collector).filter(|collector| collector.share != Share::NONE))
+    }
+
     /// One line a setting: its value, where it comes from and what it is. Secrets are masked.
     pub fn describe(&self, config: &Config) -> String {
         let mut out = String::new();
@@ -261,7 +282,9 @@ impl Raw {
             };
             let value = match s.key {
                 // A secret as a whole; the others have one within.
-                "embeddings_key" | "rerank_key" | "llm_key" if !value.is_empty() => "…".to_owned(),
+                "embeddings_key" | "rerank_key" | "llm_key" | "otlp_headers" if !value.is_empty() => {
+                    "…".to_owned()
+                }
                 _ if s.secret => masked(&value),
                 _ => value,
             };

@@ -11,6 +11,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod logging;
 pub mod pages;
+pub mod traces;
 
 /// A page is some ten thousand small allocations, and a server lives for months: this allocator makes a page a seventh
 /// cheaper than the system's, and gives back what a busy hour took. SQLite, which is C, uses it as well.

@@ -6,7 +6,7 @@ use server::{
     cli::{Cli, Command, Role, UserCommand},
     commands,
     config::Raw,
-    lifecycle, logging,
+    lifecycle, logging, traces,
 };
 use std::process::ExitCode;
 
@@ -31,10 +31,13 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
         print!("{}", raw.describe(&config));
         return Ok(());
     }
-    logging::start(&config.log, config.log_format)?;
+    let collector = config.traces.clone().filter(|_| matches!(command, Command::Serve { .. }));
+    let (spans, sender) = collector.map(traces::to).transpose()?.unzip();
+    logging::start(&config.log, config.log_format, spans)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let done = runtime.block_on(async {
-        match command {
+        let sending = sender.map(traces::Sender::start);
+        let done = match command {
             Command::Serve { role, demo } => lifecycle::serve(config, role, demo).await,
             Command::Migrate { from: Some(from), to: Some(to) } => {
                 commands::move_installation(config, from, to).await
@@ -49,7 +52,11 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             }
             // Both were dealt with above.
             Command::Config | Command::Extract => Ok(()),
+        };
+        if let Some(sending) = sending {
+            sending.finish().await;
         }
+        done
     });
     // A stuck blocking task, such as a disk that does not answer, must not hold the process.
     runtime.shutdown_timeout(std::time::Duration::from_secs(2));

@@ -21,7 +21,7 @@ pub const FRAME: usize = 200;
 
 pub fn serve(people: usize) -> Result<String, Failure> {
     let config = Raw::read(|name| std::env::var(name).ok())?.check()?;
-    logging::start(&config.log, config.log_format)?;
+    logging::start(&config.log, config.log_format, None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let beside = move |services| async move {
         if let Err(why) = produce(services, people).await {

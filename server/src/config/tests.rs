@@ -39,6 +39,13 @@ fn a_wrong_value_is_named_with_its_setting() {
     // It may hold a password, so the value itself is not shown.
     let said = raw(&[("embeddings_url", "localhost:11434")]).check().expect_err("an address").to_string();
     assert!(said.contains("embeddings_url") && said.contains("http://127.0.0.1:11434"), "{said}");
+    let collector = ("otlp_endpoint", "http://localhost:4318");
+    for (key, value) in [("otlp_protocol", "grpc"), ("otlp_sampler", "xray"), ("otlp_sampler_arg", "2")] {
+        let said = raw(&[collector, (key, value)]).check().expect_err(key).to_string();
+        assert!(said.contains(key) && said.contains(value), "{said}");
+    }
+    let said = raw(&[collector, ("otlp_headers", "secret")]).check().expect_err("a header").to_string();
+    assert!(said.contains("otlp_headers") && !said.contains("secret"), "{said}");
     let said = raw(&[("llm_url", "http://localhost:11434")]).check().expect_err("no model").to_string();
     assert!(said.contains("llm_model") && said.contains("LLM_URL"), "{said}");
 }
@@ -64,6 +71,8 @@ fn the_environment_goes_before_the_file_and_secrets_are_masked() {
         "LLM_URL" => Some("https://ada:secret@models.example.org/v1".to_owned()),
         "LLM_MODEL" => Some("llama3".to_owned()),
         "LLM_KEY" => Some("sk-secret".to_owned()),
+        "OTEL_EXPORTER_OTLP_ENDPOINT" => Some("https://ada:secret@otel.example.org".to_owned()),
+        "OTEL_EXPORTER_OTLP_HEADERS" => Some("api-key=secret".to_owned()),
         "EMBEDDINGS_MODELS" => Some(" one, two:v1.5,".to_owned()),
         _ => None,
     };
@@ -73,10 +82,34 @@ fn the_environment_goes_before_the_file_and_secrets_are_masked() {
     let broker = config.broker.as_ref().expect("a broker");
     assert_eq!((broker.url.vhost.as_str(), broker.exchange.as_str()), ("hub", "insighthub"));
     assert_eq!(config.embeddings.as_ref().map(|e| e.models.join("|")).as_deref(), Some("one|two:v1.5"));
+    let traces = config.traces.as_ref().expect("a collector");
+    assert_eq!((traces.service.as_str(), traces.headers.len()), ("insighthub", 1));
+    assert!(!format!("{config:?}").contains("@otel"), "{config:?}");
     let shown = raw.describe(&config);
     assert!(shown.contains("postgres://ada:…@db:5432/hub?…") && !shown.contains("secret"), "{shown}");
     assert!(shown.contains("from environment INSIGHTHUB_MAX_FILES"), "{shown}");
     assert!(shown.lines().filter(|l| !l.starts_with(' ')).count() == SETTINGS.len(), "{shown}");
+}
+
+#[test]
+fn traces_are_made_where_a_collector_is_set_and_some_are_to_be_sent() {
+    let collector = ("otlp_endpoint", "http://localhost:4318");
+    let traces = |more: &[(&'static str, &str)]| {
+        raw(&[&[collector][..], more].concat())
+            .check()
+            .expect("right")
+            .traces
+            .map(|collector| collector.share)
+    };
+    assert!(raw(&[("otlp_sampler", "always_on")]).check().expect("right").traces.is_none());
+    assert_eq!(traces(&[]), Some(Share::ALL));
+    // The number is that of the sampler which takes a part.
+    assert_eq!(traces(&[("otlp_sampler_arg", "0")]), Some(Share::ALL));
+    assert_eq!(traces(&[("otlp_sampler", "always_off")]), None);
+    let part = ("otlp_sampler", "parentbased_traceidratio");
+    assert_eq!(traces(&[part]), Some(Share::ALL));
+    assert_eq!(traces(&[part, ("otlp_sampler_arg", "0.5")]), "0.5".parse::<Share>().ok());
+    assert_eq!(traces(&[part, ("otlp_sampler_arg", "0")]), None);
 }
 
 #[test]

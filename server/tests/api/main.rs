@@ -61,6 +61,7 @@ mod stop;
 mod stream;
 mod sweep;
 mod throttle;
+mod traces;
 mod turns;
 mod upload;
 mod uploads;

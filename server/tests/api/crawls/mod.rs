@@ -4,7 +4,7 @@ mod again;
 mod crash;
 mod external;
 mod guard;
-mod site;
+pub mod site;
 
 use crate::common::{Client, Server, Setup, eventually, fixture, prose};
 use serde_json::{Value, json};

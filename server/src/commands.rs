@@ -19,7 +19,7 @@ pub async fn migrate(config: Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// `insighthub migrate --from sqlite:… --to postgres://…`. The files stay where they are, in the data directory.
+/// `insighthub migrate --from sqlite:… --to postgres://…`. The files stay where they are.
 pub async fn move_installation(config: Config, from: String, to: String) -> Result<(), StartError> {
     // A server that still runs on the old database holds the lock beside it, whatever folder is set here.
     let data_dir = folder_of(&from).unwrap_or_else(|| config.data_dir.clone());
@@ -31,7 +31,7 @@ pub async fn move_installation(config: Config, from: String, to: String) -> Resu
         println!("{rows:>10}  {table}");
     }
     println!("everything is on the other side and was compared row by row");
-    println!("set DATABASE_URL to it and start again; the files stay in {}", old.data_dir.display());
+    println!("set DATABASE_URL to it and start again; the files stay where they are");
     Ok(())
 }
 

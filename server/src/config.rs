@@ -8,7 +8,7 @@ pub use settings::{Default, SETTINGS, Setting};
 pub use values::{BrokerServer, LogFormat, PublicUrl};
 
 use crate::{
-    adapters::{ChatServer, EmbeddingServer, RerankServer},
+    adapters::{ChatServer, EmbeddingServer, Endpoint, FilePlace, Keys, RerankServer},
     http::Proxies,
     traces::{Collector, Headers, Protocol, Sampler, Share},
 };
@@ -64,6 +64,7 @@ pub struct Config {
     pub public_url: Option<PublicUrl>,
     pub data_dir: PathBuf,
     pub database_url: String,
+    pub files: FilePlace,
     pub broker: Option<BrokerServer>,
     pub models_dir: PathBuf,
     pub embeddings: Option<EmbeddingServer>,
@@ -194,6 +195,7 @@ impl Raw {
             database_url: self
                 .text("database_url")
                 .map_or_else(|| default_database(&data_dir), str::to_owned),
+            files: self.files(&data_dir)?,
             broker: self.broker()?,
             models_dir: path("models_dir").unwrap_or_else(default_models),
             embeddings: self.embeddings()?,
@@ -215,6 +217,35 @@ impl Raw {
             patience: Duration::from_secs(self.number("patience_seconds", 1, 86_400)?.unwrap_or(75)),
             data_dir,
         })
+    }
+
+    fn files(&self, data_dir: &Path) -> Result<FilePlace, ConfigError> {
+        let place = self.parse::<FilePlace>("blob_url")?;
+        let mut server = match place {
+            Some(FilePlace::Bucket(server)) => server,
+            Some(folder) => return Ok(folder),
+            None => return Ok(FilePlace::Folder(data_dir.join("files"))),
+        };
+        server.endpoint = self.parse::<Endpoint>("s3_endpoint")?;
+        if let Some(region) = self.parse("s3_region")? {
+            server.region = region;
+        }
+        let secret = self.text("s3_secret_key").map(str::to_owned);
+        server.keys = match (self.text("s3_access_key").map(str::to_owned), secret) {
+            (Some(id), Some(secret)) => {
+                Some(Keys { id, secret, token: self.text("s3_session_token").map(str::to_owned) })
+            }
+            (None, None) => None,
+            (id, _) => {
+                return Err(ConfigError::Invalid {
+                    key: if id.is_some() { "s3_secret_key" } else { "s3_access_key" },
+                    value: String::new(),
+                    source_text: Source::Default.to_string(),
+                    why: "an access key and its secret belong together".to_owned(),
+                });
+            }
+        };
+        Ok(FilePlace::Bucket(server))
     }
 
     fn broker(&self) -> Result<Option<BrokerServer>, ConfigError> {
@@ -282,7 +313,10 @@ impl Raw {
             };
             let value = match s.key {
                 // A secret as a whole; the others have one within.
-                "embeddings_key" | "rerank_key" | "llm_key" | "otlp_headers" if !value.is_empty() => {
+                "embeddings_key" | "rerank_key" | "llm_key" | "otlp_headers" | "s3_secret_key"
+                | "s3_session_token"
+                    if !value.is_empty() =>
+                {
                     "…".to_owned()
                 }
                 _ if s.secret => masked(&value),
@@ -302,6 +336,10 @@ fn is_secret(key: &str) -> bool {
 fn default_shown(s: &Setting, config: &Config) -> String {
     match (s.key, &s.default) {
         ("database_url", _) => config.database_url.clone(),
+        ("blob_url", _) => match &config.files {
+            FilePlace::Folder(folder) => folder.display().to_string(),
+            FilePlace::Bucket(_) => String::new(),
+        },
         ("models_dir", _) => config.models_dir.display().to_string(),
         ("site_root", _) => config.site_root.display().to_string(),
         (_, Default::Text(text)) => (*text).to_owned(),

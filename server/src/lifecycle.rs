@@ -3,8 +3,8 @@
 
 use crate::{
     adapters::{
-        Argon2Hasher, ByContent, ChatModel, FileBlobs, FormSeal, Models, OsSecrets, RemoteModel,
-        RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
+        Argon2Hasher, ByContent, ChatModel, FileBlobs, FilePlace, FormSeal, Models, ObjectBlobs, OsSecrets,
+        RemoteModel, RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
     cli::Role,
     config::{self, Config},
@@ -28,7 +28,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
     Door, HeardReports, Seals, Services, Turns, Wording,
     live::Hub,
-    ports::{Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
+    ports::{BlobError, Blobs, Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -51,8 +51,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const VECTOR_CACHE: usize = 512 << 20;
 /// Connections that read the database at once.
 const READERS: u32 = 8;
-/// A file without a document is an orphan when it is older than this; where other servers upload into the same folder,
-/// than any upload takes.
+/// A file without a document is an orphan when it is older than this; where other servers upload to the same place, than
+/// any upload takes.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 /// How long a stop waits until the broker has what was committed.
@@ -68,6 +68,8 @@ const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 pub enum StartError {
     #[error("cannot prepare the data directory {}: {cause}", path.display())]
     DataDir { path: PathBuf, cause: io::Error },
+    #[error("cannot prepare the folder of the files {}: {cause}", path.display())]
+    Files { path: PathBuf, cause: io::Error },
     #[error("another insighthub is using the data directory {}", path.display())]
     InUse { path: PathBuf },
     #[error("{0}; DATABASE_URL is {1}")]
@@ -88,7 +90,6 @@ pub enum StartError {
 pub(crate) struct Built {
     pub(crate) services: Services,
     pub(crate) store: Store,
-    blobs: Arc<FileBlobs>,
     embedder: Arc<Models>,
     /// Where a language model reads passages for the graph.
     reader: Option<Arc<dyn LanguageModel>>,
@@ -97,13 +98,11 @@ pub(crate) struct Built {
 
 /// Chooses who stands behind each port. Migrates the database.
 pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, StartError> {
-    let data = |cause| StartError::DataDir { path: config.data_dir.clone(), cause };
     make_data_dir(config)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds::new(clock.clone()));
     let secrets: Arc<dyn Secrets> = Arc::new(OsSecrets);
-    let blobs = Arc::new(FileBlobs::open(config.data_dir.join("files"), ids.clone()).map_err(data)?);
     let options = OpenOptions {
         url: config.database_url.clone(),
         bus: bus.clone(),
@@ -123,6 +122,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let device_key = store.kept_secret("device_key", secrets.bytes32()).await;
     let device_key =
         device_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let blobs = files(config, &device_key, &clock, &ids)?;
     let seals = Arc::new(Seals::new(device_key, secrets.bytes32()));
     let form_key = store.kept_secret("form_key", secrets.bytes32()).await;
     let form_key =
@@ -156,7 +156,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         events: whole.clone(),
         history: whole.clone(),
         index: whole.clone(),
-        blobs: blobs.clone(),
+        blobs,
         embedder: embedder.clone(),
         chunker: Arc::new(Cutter::new(embedder.clone(), embedder.clone())),
         rag_configs: whole.clone(),
@@ -189,7 +189,43 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         .map(|server| RemoteModel::new(server, services.clock.clone()));
     let reader = reader.transpose().map_err(StartError::Refused)?;
     let reader = reader.map(|model| Arc::new(model) as Arc<dyn LanguageModel>);
-    Ok(Built { services, store, blobs, embedder, reader, forms })
+    Ok(Built { services, store, embedder, reader, forms })
+}
+
+/// Where files lie. Two servers on one database are one installation, and share them.
+fn files(
+    config: &Config,
+    secret: &[u8; 32],
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn Ids>,
+) -> Result<Arc<dyn Blobs>, StartError> {
+    match &config.files {
+        FilePlace::Folder(folder) => {
+            let blobs = FileBlobs::open(folder.clone(), ids.clone());
+            Ok(Arc::new(blobs.map_err(|cause| StartError::Files { path: folder.clone(), cause })?))
+        }
+        FilePlace::Bucket(server) => {
+            let scratch = config.data_dir.join("scratch");
+            let blobs = ObjectBlobs::open(server, scratch, secret, clock.clone(), ids.clone());
+            Ok(Arc::new(blobs.map_err(StartError::Refused)?))
+        }
+    }
+}
+
+/// Removes what transfers of an earlier life left half-written. A store that is away just now is no reason not to start:
+/// people can read, and the sweeper comes later.
+async fn clear_unfinished(blobs: &dyn Blobs, age: Duration) -> Result<(), StartError> {
+    match blobs.clear_unfinished(age).await {
+        Ok(()) => Ok(()),
+        Err(BlobError::Away(cause)) => {
+            tracing::warn!(error = format!("{cause:?}"), "the store of the files does not answer, or fails");
+            Ok(())
+        }
+        Err(BlobError::Refused(cause)) => Err(StartError::Refused(format!(
+            "the files cannot be used: {cause}; INSIGHTHUB_BLOB_URL names where"
+        ))),
+        Err(e) => Err(StartError::Refused(format!("the files cannot be used: {e}"))),
+    }
 }
 
 /// The bus to other servers, when there is a broker.
@@ -269,12 +305,10 @@ where
         Some(broker) => broker.clone(),
         None => InProcessBus::new(),
     };
-    let Built { services, store, blobs, embedder, reader, forms } = build(&config, bus).await?;
-    // Where other servers may share the folder, only what nobody can be writing any more goes.
+    let Built { services, store, embedder, reader, forms } = build(&config, bus).await?;
+    // Where other servers may share the files, only what nobody can be writing any more goes.
     let age = if lock.is_some() { Duration::ZERO } else { Duration::from_secs(86_400) };
-    blobs
-        .clear_incoming(age)
-        .map_err(|cause| StartError::DataDir { path: config.data_dir.clone(), cause })?;
+    clear_unfinished(&*services.blobs, age).await?;
     let listener = TcpListener::bind(config.addr)
         .await
         .map_err(|cause| StartError::Listen { addr: config.addr, cause })?;

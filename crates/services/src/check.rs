@@ -7,7 +7,6 @@ use crate::{
 };
 use domain::{DocumentId, message::count};
 use std::{fmt, time::Duration};
-use tokio::io::AsyncReadExt;
 
 /// Files that are looked at before the next ones are asked for.
 const PART: u32 = 500;
@@ -132,21 +131,10 @@ impl Services {
     }
 
     async fn size_of(&self, key: &str) -> Result<Option<u64>> {
-        let path = match self.blobs.path(key).await {
-            Ok(path) => path,
-            Err(BlobError::NotFound) => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        match tokio::fs::File::open(path).await {
-            Ok(mut file) => {
-                let size = file.metadata().await.map_err(BlobError::from)?.len();
-                // One whose first byte cannot be read is not there.
-                let mut first = [0; 1];
-                let read = file.read(&mut first).await.map_err(BlobError::from)?;
-                Ok(Some(size).filter(|size| *size == 0 || read == 1))
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(BlobError::from(e).into()),
+        match self.blobs.look(key).await {
+            Ok(stored) => Ok(Some(stored.size)),
+            Err(BlobError::NotFound) => Ok(None),
+            Err(e) => Err(e.into()),
         }
     }
 }

@@ -20,7 +20,7 @@ use domain::{
 };
 use futures::stream::BoxStream;
 use serde::Serialize;
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 /// A file of an upload that was taken: it is durable, but no document yet. Dropped, it takes its file with it, so that
 /// an upload that is given up leaves nothing behind.
@@ -173,7 +173,7 @@ impl Services {
         }
     }
 
-    /// Takes one file of an upload: streams it to disk and tells its type by content.
+    /// Takes one file of an upload: streams it to where files lie and tells its type by content.
     ///
     /// # Errors
     /// The inner error refuses this file alone; the outer one ends the upload (disk or client gone).
@@ -197,7 +197,7 @@ impl Services {
                 return reject(refused.status, refused.code, refused.sentence);
             }
             Err(BlobError::Full(error)) => {
-                tracing::error!(%error, "an upload was refused: the disk is full");
+                tracing::error!(%error, "an upload was refused: the disk is full, or the store of the files");
                 let refused = upload::no_room();
                 return reject(refused.status, refused.code, refused.sentence);
             }
@@ -212,8 +212,7 @@ impl Services {
             file.remove().await?;
             return reject(refused.status, refused.code, refused.sentence);
         }
-        let path = self.blobs.path(&blob_key).await?;
-        match self.file_types.detect(&path, &received.head, &filename).await {
+        match self.kind_of(&blob_key, &received.head, &filename).await? {
             Ok(mime_type) => {
                 let document = NewDocument {
                     id,
@@ -231,6 +230,20 @@ impl Services {
                 reject(415, "unsupported_type", sentence)
             }
         }
+    }
+
+    /// The MIME type of a stored file, told by its content; or the sentence of a refusal.
+    pub(crate) async fn kind_of(
+        &self,
+        key: &str,
+        head: &Bytes,
+        filename: &str,
+    ) -> Result<std::result::Result<String, String>> {
+        let whole = match self.file_types.wants_whole(head) {
+            true => Some(self.blobs.open(key).await?),
+            false => None,
+        };
+        Ok(self.file_types.detect(head, whole, filename).await)
     }
 
     /// A file that has its row among those that were sent ahead: given up, it stays.
@@ -435,7 +448,7 @@ impl Services {
         })
     }
 
-    /// Where the file of a document lies, or that of one of its versions.
+    /// Under which key the file of a document is stored, or that of one of its versions.
     ///
     /// # Errors
     /// `NotFound` also for a version that was given up.
@@ -452,7 +465,7 @@ impl Services {
                 (file.filename, file.mime_type, file.blob_key)
             }
         };
-        Ok(Content { filename, mime_type, path: self.blobs.path(&key).await? })
+        Ok(Content { filename, mime_type, key })
     }
 
     /// The beginning of a document's text, for showing it.
@@ -487,7 +500,8 @@ const LONGEST_PREVIEW: usize = 100_000;
 pub struct Content {
     pub filename: String,
     pub mime_type: String,
-    pub path: PathBuf,
+    /// Under which it is stored.
+    pub key: String,
 }
 
 /// The beginning of a document's text.

@@ -85,6 +85,18 @@ impl From<BlobError> for Error {
         match e {
             BlobError::NotFound => Self::NotFound("file"),
             BlobError::Full(e) => no_room(&e),
+            // What keeps the files is another program: whoever asks is told, and may ask again.
+            BlobError::Away(cause) => {
+                tracing::warn!(
+                    error = format!("{cause:?}"),
+                    "the store of the files does not answer, or fails"
+                );
+                Self::problem(
+                    503,
+                    "files_away",
+                    "The store of the files does not answer just now. Nothing is lost; try again in a moment.",
+                )
+            }
             other => Self::Internal { what: "file store", cause: Box::new(other) },
         }
     }

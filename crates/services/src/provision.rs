@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Result, Services,
-    ports::{EmbedError, Signal, StoreError, heard},
+    ports::{BlobError, EmbedError, Signal, StoreError, heard},
 };
 use bytes::Bytes;
 use domain::{
@@ -138,7 +138,7 @@ impl Services {
             self.blobs.put(&key, probe.clone()).await?;
             let read = self.blobs.get(&key).await?;
             self.blobs.delete(&key).await?;
-            Ok::<_, crate::ports::BlobError>(read == probe)
+            Ok::<_, BlobError>(read == probe)
         };
         let hint = "Check free space and permissions of the server's data directory, then retry.";
         match tried.await {
@@ -147,6 +147,15 @@ impl Services {
             Err(error) => {
                 // The path and the cause are the operator's business.
                 tracing::warn!(error = format!("{error:?}"), "the place for files failed its trial");
+                let hint = match error {
+                    BlobError::Away(_) => {
+                        "The store of the files does not answer, or fails. Retry in a moment."
+                    }
+                    BlobError::Refused(_) => {
+                        "The operator sees to the keys and the bucket of the store of the files; then retry."
+                    }
+                    _ => hint,
+                };
                 failed("storage_failed", "The server cannot store files.", hint)
             }
         }

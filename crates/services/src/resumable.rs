@@ -240,7 +240,7 @@ impl Services {
                     let detail = "More bytes came than the file was said to have.";
                     return Err(Error::problem(413, "too_long", detail));
                 }
-                // The file is gone from the disk: nothing can be put behind it any more.
+                // The file is gone from where it lay: nothing can be put behind it any more.
                 Err(BlobError::NotFound) => {
                     self.give_up_upload(file.user_id, file.id).await?;
                     return Err(Error::NotFound("upload"));
@@ -289,8 +289,7 @@ impl Services {
         {
             return Err(given_up(damaged()).await);
         }
-        let path = self.blobs.path(&file.blob_key).await?;
-        let mime_type = match self.file_types.detect(&path, &found.head, &file.filename).await {
+        let mime_type = match self.kind_of(&file.blob_key, &found.head, &file.filename).await? {
             Ok(mime_type) => mime_type,
             Err(sentence) => {
                 let refused = rejected(&file.filename, 415, "unsupported_type", sentence);

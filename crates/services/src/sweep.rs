@@ -1,5 +1,6 @@
-//! What nobody needs any more and nothing else removes: files of uploads whose server was killed before it made their
-//! job, files that were sent ahead and never asked for, and chunks that were to be removed when it was killed.
+//! What nobody needs any more and nothing else removes: what a server that was killed had half-written, files of uploads
+//! whose server was killed before it made their job, files that were sent ahead and never asked for, and chunks that were
+//! to be removed when it was killed.
 
 use crate::{Result, Services, keys, ports::FileOf};
 use domain::UserId;
@@ -108,7 +109,7 @@ impl Services {
     /// Removes files that are older than `age` and that no document has. Answers how many.
     ///
     /// # Errors
-    /// When the disk or the store fails.
+    /// When the files or the database cannot be asked.
     pub async fn sweep_files(&self, age: Duration) -> Result<usize> {
         Ok(self.orphans(age, true).await?.len())
     }
@@ -143,6 +144,9 @@ impl Services {
             }
             if let Err(error) = self.forget_old_uploads().await {
                 tracing::warn!(%error, "uploads that nobody goes on with will be forgotten later");
+            }
+            if let Err(error) = self.blobs.clear_unfinished(age).await {
+                tracing::warn!(%error, "what was left half-written will be removed later");
             }
             match self.sweep_files(age).await {
                 Ok(0) => {}

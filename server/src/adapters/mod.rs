@@ -1,5 +1,5 @@
-//! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk, the embedding
-//! models, the language model, the cross-encoder, the web. The store and the bus have crates of their own.
+//! What stands behind the small ports: the operating system's clock and randomness, argon2, the disk or an object store,
+//! the embedding models, the language model, the cross-encoder, the web. The store and the bus have crates of their own.
 
 mod blobs;
 mod chat;
@@ -16,7 +16,7 @@ mod openai;
 mod rerank;
 mod secrets;
 
-pub use blobs::FileBlobs;
+pub use blobs::{BucketServer, Endpoint, FileBlobs, FilePlace, Keys, ObjectBlobs};
 pub use chat::{ChatModel, ChatServer};
 pub use clock::SystemClock;
 pub use embedder::{EmbeddingServer, Models};

@@ -51,6 +51,33 @@ fn a_wrong_value_is_named_with_its_setting() {
 }
 
 #[test]
+fn files_lie_in_the_data_directory_unless_a_bucket_is_named() {
+    let config = raw(&[]).check().expect("defaults");
+    assert!(matches!(&config.files, FilePlace::Folder(folder) if folder.as_os_str() == "./data/files"));
+    // What belongs to a bucket means nothing without one, since other programs may have set it.
+    let keys = [("s3_access_key", "AKIA1"), ("s3_secret_key", "hush"), ("s3_session_token", "hush")];
+    assert!(matches!(raw(&keys[..1]).check().expect("right").files, FilePlace::Folder(_)));
+    let mut all = vec![("blob_url", "s3://files/hub"), ("s3_endpoint", "http://127.0.0.1:9000/")];
+    all.extend(keys);
+    let raw_all = raw(&all);
+    let config = raw_all.check().expect("right");
+    let FilePlace::Bucket(server) = &config.files else { panic!("{:?}", config.files) };
+    assert_eq!((&*server.bucket, &*server.prefix, &*server.region), ("files", "hub", "us-east-1"));
+    assert_eq!(server.keys.as_ref().map(|keys| &*keys.id), Some("AKIA1"));
+    let shown = raw_all.describe(&config);
+    assert!(shown.contains("s3_access_key = AKIA1") && shown.contains("s3_secret_key = …"), "{shown}");
+    assert!(!shown.contains("hush") && !format!("{config:?}").contains("hush"), "{shown}");
+
+    let half = raw(&[("blob_url", "s3://files"), ("s3_access_key", "AKIA1")]);
+    let said = half.check().expect_err("no secret").to_string();
+    assert!(said.contains("s3_secret_key") && said.contains("belong together"), "{said}");
+    for (key, value) in [("blob_url", "https://files"), ("s3_endpoint", "127.0.0.1:9000")] {
+        let said = raw(&[("blob_url", "s3://files"), (key, value)]).check().expect_err(key).to_string();
+        assert!(said.contains(key) && said.contains(value), "{said}");
+    }
+}
+
+#[test]
 fn a_public_url_becomes_the_origin_that_browsers_send() {
     let parse = |s: &str| s.parse::<PublicUrl>().map(|u| (u.https, u.origin));
     assert_eq!(parse("https://Insight.Example.org:443/"), Ok((true, "https://insight.example.org".into())));

@@ -2,17 +2,17 @@
 
 use super::{
     AppState,
-    documents::serve_file,
+    download::{Asked, hand_out},
     extract::{CommandId, Json},
     problem::ApiResult,
     session::{self, SignedIn},
 };
 use axum::{
-    extract::{Request, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use domain::{Export, JobId, Problem};
-use http::{StatusCode, header};
+use http::{HeaderMap, Method, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -60,11 +60,13 @@ pub async fn export(State(app): State<AppState>, SignedIn(who): SignedIn) -> Api
 pub async fn export_content(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,
-    request: Request,
+    method: Method,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
-    let (export, path) = app.services().export_content(who.user.id).await?;
+    let (export, key) = app.services().export_content(who.user.id).await?;
     let day: String = export.created_at.to_string().chars().take(10).collect();
-    serve_file(&path, "application/json", &format!("insighthub-export-{day}.json"), request).await
+    let asked = Asked { method, headers };
+    hand_out(app.services(), &key, "application/json", &format!("insighthub-export-{day}.json"), &asked).await
 }
 
 /// Delete the account with everything in it. Your sessions, keys and streams end before this answers; workspaces,

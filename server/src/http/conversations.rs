@@ -3,7 +3,7 @@
 use super::{
     AppState,
     chat::own,
-    documents::attachment,
+    download::attachment,
     extract::{CommandId, Json, Params},
     problem::{ApiError, ApiResult},
     session::Allowed,

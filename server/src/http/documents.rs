@@ -2,14 +2,14 @@
 
 use super::{
     AppState,
+    download::{Asked, hand_out},
     extract::{Json, Params, PathId},
-    problem::{ApiError, ApiResult},
+    problem::ApiResult,
     session::Allowed,
     tagged::tagged,
 };
 use axum::{
-    body::Body,
-    extract::{Request, State},
+    extract::State,
     response::{IntoResponse, Response},
 };
 use domain::{
@@ -18,13 +18,9 @@ use domain::{
     labels::Edit,
     resource::{Page, Version},
 };
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use services::Preview;
-use std::path::Path;
-use tower::ServiceExt;
-use tower_http::services::ServeFile;
 use utoipa::ToSchema;
 
 /// The documents of a workspace, newest first.
@@ -168,80 +164,12 @@ pub async fn content(
     Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
     mut params: Params,
-    request: Request,
+    method: Method,
+    headers: HeaderMap,
 ) -> ApiResult<Response> {
     let version = params.number("version", 1, u32::MAX);
     params.check()?;
     let file = app.services().content(who.user.id, id, version).await?;
-    serve_file(&file.path, &file.mime_type, &file.filename, request).await
-}
-
-/// A stored file as a download.
-pub(super) async fn serve_file(
-    path: &Path,
-    mime_type: &str,
-    filename: &str,
-    request: Request,
-) -> ApiResult<Response> {
-    // Ranges, conditions and HEAD come with it.
-    let served = ServeFile::new(path).oneshot(request).await;
-    let mut response = match served {
-        Ok(response) => response.map(Body::new),
-        Err(never) => match never {},
-    };
-    if response.status() == StatusCode::NOT_FOUND {
-        return Err(ApiError::from(Problem::not_found("file")));
-    }
-    let headers = response.headers_mut();
-    let kind = HeaderValue::from_str(mime_type);
-    headers
-        .insert(header::CONTENT_TYPE, kind.unwrap_or(HeaderValue::from_static("application/octet-stream")));
-    headers.insert(header::CONTENT_DISPOSITION, attachment(filename));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; sandbox; frame-ancestors 'none'"),
-    );
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
-    Ok(response)
-}
-
-/// What RFC 5987 lets stand unencoded.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'!')
-    .remove(b'#')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'+')
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'^')
-    .remove(b'_')
-    .remove(b'`')
-    .remove(b'|')
-    .remove(b'~');
-
-/// `Content-Disposition` with the name twice: for old clients in ASCII, and whole.
-pub(super) fn attachment(filename: &str) -> HeaderValue {
-    let ascii: String = filename
-        .chars()
-        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | '%') || c == ' ' { c } else { '_' })
-        .collect();
-    let text = format!(
-        "attachment; filename=\"{ascii}\"; filename*=UTF-8''{}",
-        utf8_percent_encode(filename, PLAIN)
-    );
-    HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static("attachment"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_name_cannot_break_out_of_its_header() {
-        assert_eq!(
-            attachment("Müller \"1\";\r\nX: y.pdf"),
-            "attachment; filename=\"M_ller _1_;__X: y.pdf\"; filename*=UTF-8''M%C3%BCller%20%221%22%3B%0D%0AX%3A%20y.pdf"
-        );
-    }
+    let asked = Asked { method, headers };
+    hand_out(app.services(), &file.key, &file.mime_type, &file.filename, &asked).await
 }

@@ -8,6 +8,7 @@ use axum::{
 use domain::{UserId, rag::ModelState};
 use http::StatusCode;
 use serde::Serialize;
+use services::ports::BlobError;
 use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -103,9 +104,17 @@ async fn files(app: &AppState) -> Result<(), String> {
         Ok(Ok(())) => Ok(()),
         Ok(Err(e)) => {
             tracing::warn!(error = format!("{e:?}"), "the file store failed its check");
-            Err("Files cannot be written in the data directory; the log has the details.".into())
+            Err(match e {
+                BlobError::Away(_) => "The store of the files does not answer, or fails; the log has the details.",
+                BlobError::Refused(_) => {
+                    "The store of the files refuses this server: see to its keys and its bucket; the log has the details."
+                }
+                BlobError::Full(_) => "There is no room left for files.",
+                _ => "Files cannot be written in the data directory; the log has the details.",
+            }
+            .into())
         }
-        Err(_) => Err("The disk did not answer in time.".into()),
+        Err(_) => Err("What keeps the files did not answer in time.".into()),
     }
 }
 

@@ -15,6 +15,7 @@ mod conversations;
 mod crawls;
 mod docs;
 mod documents;
+mod download;
 mod errors;
 mod event_stream;
 mod extract;

@@ -7,6 +7,7 @@ mod api_keys;
 mod auth;
 mod bounds;
 mod broker;
+mod bucket;
 mod bulk;
 mod chat;
 mod check;
@@ -51,6 +52,9 @@ mod queue;
 mod rag;
 mod retrieval;
 mod rolling;
+#[allow(dead_code, reason = "it is a part of tests, of which each uses its own part")]
+#[path = "../support/s3.rs"]
+mod s3;
 mod sent_files;
 mod servers;
 mod sessions;

@@ -20,7 +20,7 @@ fn metadata(pairs: &[(&str, &str)]) -> String {
 }
 
 /// Announces a file; answers its address.
-async fn announce(client: &Client, size: usize, pairs: &[(&str, &str)]) -> String {
+pub async fn announce(client: &Client, size: usize, pairs: &[(&str, &str)]) -> String {
     let request = tus(client, "POST", "/api/uploads").header("upload-length", size);
     let answer = client.send(request.header("upload-metadata", metadata(pairs))).await;
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -28,27 +28,27 @@ async fn announce(client: &Client, size: usize, pairs: &[(&str, &str)]) -> Strin
     answer.header("location").to_owned()
 }
 
-fn part(client: &Client, path: &str, offset: usize) -> RequestBuilder {
+pub fn part(client: &Client, path: &str, offset: usize) -> RequestBuilder {
     tus(client, "PATCH", path).header("content-type", PART).header("upload-offset", offset)
 }
 
-async fn extend(client: &Client, path: &str, offset: usize, bytes: &[u8]) -> Answer {
+pub async fn extend(client: &Client, path: &str, offset: usize, bytes: &[u8]) -> Answer {
     client.send(part(client, path, offset).body(bytes.to_vec())).await
 }
 
 /// Where the upload stands.
-async fn offset(client: &Client, path: &str) -> usize {
+pub async fn offset(client: &Client, path: &str) -> usize {
     let answer = client.send(tus(client, "HEAD", path)).await;
     assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{answer:?}");
     answer.header("upload-offset").parse().expect("a number")
 }
 
-fn id(path: &str) -> &str {
+pub fn id(path: &str) -> &str {
     path.rsplit('/').next().expect("an id")
 }
 
 /// A body of which a piece comes, and then nothing any more.
-fn stuck(bytes: Vec<u8>) -> reqwest::Body {
+pub fn stuck(bytes: Vec<u8>) -> reqwest::Body {
     let piece = stream::iter([Ok::<_, std::io::Error>(Bytes::from(bytes))]);
     reqwest::Body::wrap_stream(piece.chain(stream::pending()))
 }

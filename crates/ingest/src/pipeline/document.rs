@@ -18,7 +18,7 @@ use domain::{
 };
 use services::{
     keys,
-    ports::{BlobError, Claim, EmbedError, StoreError},
+    ports::{BlobError, Claim, EmbedError, LocalFile, StoreError},
 };
 use std::{
     collections::{HashMap, HashSet},
@@ -234,10 +234,12 @@ impl Work<'_> {
     /// Reads the file in a process of its own and keeps the text beside it, durable before the checkpoint says so.
     async fn extracted(&mut self) -> Result<Arc<ExtractedText>, Stop> {
         let blobs = &self.context.services.blobs;
-        let path = blobs.path(&self.claim.blob_key).await.map_err(missing_file)?;
+        let pulse = Pulse::default();
+        // It may have to be fetched, which may take long. The room of a copy is given back when the text is there.
+        let opening = self.minding(&pulse, blobs.open(&self.claim.blob_key)).await?;
+        let LocalFile { mut file, room } = opening.map_err(missing_file)?;
         let name = self.claim.filename.clone();
         let opened = tokio::task::spawn_blocking(move || {
-            let mut file = std::fs::File::open(path)?;
             let kind = detect_file(&mut file, &name)?;
             // Telling the kind read the first bytes.
             std::io::Seek::rewind(&mut file)?;
@@ -253,9 +255,9 @@ impl Work<'_> {
             })
         })?;
         self.step(Step::ExtractingText, Facts::file(&self.claim.filename)).await?;
-        let pulse = Pulse::default();
         let extraction = self.context.tools.extractor.extract(file, kind, |_| pulse.beat());
         let text = self.minding(&pulse, extraction).await?.map_err(|e| Stop::Failed(failure_of(e)))?;
+        drop(room);
         let bytes = serde_json::to_vec(&text).map_err(broken)?;
         let key = keys::text(self.claim.user_id, self.claim.document_id, self.claim.version);
         blobs.put(&key, Bytes::from(bytes)).await.map_err(full_disk)?;
@@ -622,24 +624,33 @@ fn failure_of_cut(e: &ChunkError) -> Failure {
     }
 }
 
-/// The file is ours to keep; when it cannot be read, the disk is at fault, not the document.
+/// The file is ours to keep; when it cannot be read, the disk is at fault, or what keeps the files, not the document.
 fn missing_file(e: BlobError) -> Stop {
     tracing::error!(error = format!("{e:?}"), "a stored file could not be read");
-    Stop::Failed(Failure {
-        code: "storage_failed".into(),
-        message: "The stored file could not be read.".into(),
-        hint: Some("Check the server's disk, then try again.".into()),
-        retryable: true,
-    })
+    let hint = "Check the server's disk, then try again.";
+    storage_failed(&e, "The stored file could not be read.", hint)
 }
 
 /// The text of a document cannot be kept.
 fn full_disk(e: BlobError) -> Stop {
     tracing::error!(error = format!("{e:?}"), "a text could not be written");
+    let hint = "Its disk may be full. Check it, then try again.";
+    storage_failed(&e, "The server could not keep the text of this document.", hint)
+}
+
+fn storage_failed(e: &BlobError, message: &str, hint: &str) -> Stop {
+    let hint = match e {
+        BlobError::Away(_) => "The store of the files did not answer, or failed. Try again in a moment.",
+        BlobError::Refused(_) => {
+            "The store of the files refuses this server. Its operator has to see to that."
+        }
+        BlobError::Full(_) => "There is no room left for files. Make some, then try again.",
+        _ => hint,
+    };
     Stop::Failed(Failure {
         code: "storage_failed".into(),
-        message: "The server could not keep the text of this document.".into(),
-        hint: Some("Its disk may be full. Check it, then try again.".into()),
+        message: message.into(),
+        hint: Some(hint.into()),
         retryable: true,
     })
 }

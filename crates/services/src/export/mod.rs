@@ -10,7 +10,7 @@ use bytes::Bytes;
 use domain::{Export, ExportId, ExportStatus, UserId, export::KEPT_SECONDS};
 use file::Writer;
 use futures::{StreamExt, channel::mpsc};
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 /// A maker that says nothing for this long has died.
 const LEASE_SECONDS: u32 = 20;
@@ -57,15 +57,13 @@ impl Services {
         Ok(self.newest_export(user).await?.0)
     }
 
-    /// The newest export with the path of its file.
+    /// The newest export with the key of its file.
     ///
     /// # Errors
     /// 404 `no_export`; 409 `export_not_ready`.
-    pub async fn export_content(&self, user: UserId) -> Result<(Export, PathBuf)> {
+    pub async fn export_content(&self, user: UserId) -> Result<(Export, String)> {
         match self.newest_export(user).await? {
-            (export, Some(key)) if export.status == ExportStatus::Ready => {
-                Ok((export, self.blobs.path(&key).await?))
-            }
+            (export, Some(key)) if export.status == ExportStatus::Ready => Ok((export, key)),
             (export, _) => {
                 let sentence = export.error.unwrap_or_else(|| "The export is still being made.".to_owned());
                 Err(Error::problem(409, "export_not_ready", sentence))

@@ -3,7 +3,12 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
-use std::{path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    fs::File,
+    ops::Range,
+    time::{Duration, SystemTime},
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum BlobError {
@@ -14,11 +19,18 @@ pub enum BlobError {
     /// The sender went away in the middle.
     #[error("the transfer broke off: {0}")]
     BrokenOff(String),
-    /// The disk, or what this server may use of it, is full.
-    #[error("there is no room left on the disk")]
+    /// The disk, or what this server may use of it, is full; or so is the store of the files.
+    #[error("there is no room left for files")]
     Full(#[source] std::io::Error),
     #[error("the disk failed")]
     Io(#[source] std::io::Error),
+    /// The files lie elsewhere, and what keeps them does not answer, or fails. What it acknowledged is kept; it may be
+    /// asked again.
+    #[error("the store of the files does not answer, or fails")]
+    Away(#[source] Box<dyn Error + Send + Sync>),
+    /// It answers, and refuses what this server asks: its keys, its bucket. Somebody has to see to that.
+    #[error("the store of the files refuses this server")]
+    Refused(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl From<std::io::Error> for BlobError {
@@ -38,8 +50,45 @@ pub struct Received {
     pub size: u64,
     /// SHA-256, hexadecimal.
     pub sha256: String,
-    /// The first bytes (at most 8 KiB), for telling the type by content.
+    /// The first bytes (at most [`domain::files::HEAD`]), for telling the type by content.
     pub head: Bytes,
+}
+
+/// What is told of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stored {
+    pub size: u64,
+    /// When it was written.
+    pub modified: SystemTime,
+}
+
+/// A file that is open on this machine, at its beginning.
+pub struct LocalFile {
+    pub file: File,
+    pub room: Room,
+}
+
+/// What a file takes of this machine's disk that was fetched from elsewhere: there is only so much for all of them, and it
+/// is given back when this is dropped.
+pub struct Room(Option<Box<dyn Send + Sync>>);
+
+impl LocalFile {
+    /// One that lies here anyway.
+    pub fn here(file: File) -> Self {
+        Self { file, room: Room(None) }
+    }
+
+    /// A copy, with what is to be dropped when nobody needs it any more.
+    pub fn copy(file: File, held: impl Send + Sync + 'static) -> Self {
+        Self { file, room: Room(Some(Box::new(held))) }
+    }
+}
+
+impl Room {
+    /// Whether the file was fetched.
+    pub fn is_taken(&self) -> bool {
+        self.0.is_some()
+    }
 }
 
 /// How a part of a file came.
@@ -56,8 +105,8 @@ pub struct Appended {
 /// Keys look like `users/<id>/documents/<id>` and never come from a client.
 #[async_trait]
 pub trait Blobs: Send + Sync {
-    /// Streams to disk, hashing on the way, never holding more than a buffer; durable when it returns. On an error
-    /// nothing stays behind.
+    /// Takes a file as it comes, hashing on the way, never holding more than a buffer or two; durable when it returns. On an
+    /// error nothing stays behind, but for what a store elsewhere took without being able to say so: the sweep finds it.
     async fn receive(
         &self,
         key: &str,
@@ -66,8 +115,9 @@ pub trait Blobs: Send + Sync {
     ) -> Result<Received, BlobError>;
 
     /// Puts the next bytes of a body behind the first `at` bytes of a file, in place of whatever was there; makes the
-    /// file where `at` is 0. Ends with the body, when at least `enough` bytes came, or when it breaks off, which is an
-    /// end like any other here: what came is kept. Takes at most `room` bytes. Durable when it returns.
+    /// file where `at` is 0, and otherwise `at` is where an earlier call ended. Ends with the body, when at least `enough`
+    /// bytes came, or when it breaks off, which is an end like any other here: what came is kept. Takes at most `room`
+    /// bytes. Durable when it returns. Nobody reads the file before [`Blobs::examine`] was asked of it.
     ///
     /// # Errors
     /// `NotFound` when there are fewer than `at` bytes; `TooLarge` when more came than there is room for, and then the
@@ -81,7 +131,8 @@ pub trait Blobs: Send + Sync {
         room: u64,
     ) -> Result<Appended, BlobError>;
 
-    /// What [`Blobs::receive`] answers, of a file that is there.
+    /// What [`Blobs::receive`] answers, of a file that is there. One that came in parts is put together here, and is a file
+    /// like any other from then on.
     async fn examine(&self, key: &str) -> Result<Received, BlobError>;
 
     /// Writes a small thing whole, replacing what was there; durable when it returns.
@@ -89,27 +140,47 @@ pub trait Blobs: Send + Sync {
 
     async fn get(&self, key: &str) -> Result<Bytes, BlobError>;
 
-    /// A path that may be opened for reading.
-    async fn path(&self, key: &str) -> Result<PathBuf, BlobError>;
+    /// What is told of a file. One of which not even the first byte can be read is not there.
+    async fn look(&self, key: &str) -> Result<Stored, BlobError>;
 
-    /// Gone when it returns; a key that is not there is fine.
+    /// A stretch of a file, which ends within it. What fails on the way ends the stream.
+    async fn read(
+        &self,
+        key: &str,
+        stretch: Range<u64>,
+    ) -> Result<BoxStream<'static, Result<Bytes, BlobError>>, BlobError>;
+
+    /// The file on this machine, for who needs it whole and in any order. One that lies elsewhere is fetched, which may
+    /// have to wait until others have given back their room.
+    async fn open(&self, key: &str) -> Result<LocalFile, BlobError>;
+
+    /// Gone when it returns, with all parts of it; a key that is not there is fine.
     async fn delete(&self, key: &str) -> Result<(), BlobError>;
 
-    /// The keys of all files that were written at least `age` ago, some at a time.
+    /// The keys of all files that were written at least `age` ago, some at a time; of a file that is still coming in parts
+    /// as well.
     fn older_than(&self, age: Duration) -> BoxStream<'static, Result<Vec<String>, BlobError>>;
 
     /// All files whose keys begin with `folder/` are gone when it returns; that there are none is fine.
     async fn delete_folder(&self, folder: &str) -> Result<(), BlobError>;
+
+    /// Removes what transfers of processes that died left half-written at least `age` ago. With zero everything that this
+    /// process is not writing, which only the one process that uses the store may ask for.
+    async fn clear_unfinished(&self, age: Duration) -> Result<(), BlobError>;
 }
 
 /// Tells what a file is.
 #[async_trait]
 pub trait FileTypes: Send + Sync {
-    /// The MIME type, told by content (the name only breaks ties between kinds of text).
+    /// Whether the beginning of a file is not enough to tell what it is.
+    fn wants_whole(&self, head: &[u8]) -> bool;
+
+    /// The MIME type, told by content (the name only breaks ties between kinds of text). `whole` is there where
+    /// [`FileTypes::wants_whole`] asked for it.
     ///
     /// # Errors
     /// A sentence that names the types that are taken.
-    async fn detect(&self, path: &std::path::Path, head: &[u8], filename: &str) -> Result<String, String>;
+    async fn detect(&self, head: &Bytes, whole: Option<LocalFile>, filename: &str) -> Result<String, String>;
 
     /// Markdown as HTML that holds nothing but text and its structure: no script, no address, no picture, no style.
     fn markdown(&self, text: &str) -> String;

@@ -33,7 +33,7 @@ mod world;
 
 pub use accounts::{Accounts, NewUser, NotificationsEdit, PasswordChange, UserEdit};
 pub use api_keys::{ApiKeys, KeyMade, NewKey};
-pub use blobs::{Appended, BlobError, Blobs, FileTypes, Received};
+pub use blobs::{Appended, BlobError, Blobs, FileTypes, LocalFile, Received, Room, Stored};
 pub use bulk::{Bulks, Chosen, NewBulk, RunningBulk};
 pub use bus::{Bus, BusReceiver, Signal, heard};
 pub use chat::{

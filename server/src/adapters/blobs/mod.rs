@@ -1,0 +1,80 @@
+//! Where files lie: in a folder, or in a bucket of an object store that speaks S3. Both keep them under the same keys, so
+//! that one can be copied to the other with any tool; both pass the same tests.
+
+mod bucket;
+mod folder;
+mod line;
+mod pieces;
+mod place;
+mod scratch;
+mod writing;
+
+#[cfg(test)]
+mod tests;
+
+pub use bucket::ObjectBlobs;
+pub use folder::FileBlobs;
+pub use place::{BucketServer, Endpoint, FilePlace, Keys};
+
+use bytes::BytesMut;
+use domain::files::HEAD;
+use services::ports::{BlobError, Received};
+use sha2::{Digest, Sha256};
+use std::io;
+
+/// Keys that are told at once.
+const KEYS: usize = 200;
+/// The folder of what is being written.
+const INCOMING: &str = "incoming";
+
+/// Keys are made by use cases, never by a client; they are checked all the same. What begins with a dot is the stores' own.
+fn check_key(key: &str) -> Result<(), BlobError> {
+    let plain = |part: &str| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+    };
+    if key.len() > 200 || !key.split('/').all(plain) || key.split('/').next() == Some(INCOMING) {
+        let wrong = io::Error::new(io::ErrorKind::InvalidInput, format!("{key:?} is no key of a file"));
+        return Err(wrong.into());
+    }
+    Ok(())
+}
+
+/// What is learnt of a file while it goes by.
+#[derive(Default)]
+struct Seen {
+    hash: Sha256,
+    size: u64,
+    head: BytesMut,
+}
+
+impl Seen {
+    fn take(&mut self, bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        self.hash.update(bytes);
+        self.head.extend_from_slice(&bytes[..bytes.len().min(HEAD - self.head.len())]);
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn received(self) -> Received {
+        Received { size: self.size, sha256: hex(&self.hash.finalize()), head: self.head.freeze() }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
+        let _ = write!(out, "{b:02x}");
+        out
+    })
+}
+
+/// The name by which an installation marks a bucket as its own: it is the same for all its servers, and tells nothing.
+fn owner(secret: &[u8; 32]) -> String {
+    let hash = Sha256::new().chain_update(b"the files of an installation").chain_update(secret).finalize();
+    hex(&hash)[..32].to_owned()
+}

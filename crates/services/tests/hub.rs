@@ -33,6 +33,16 @@ fn epoch() -> Epoch {
     Epoch("first".into())
 }
 
+#[test]
+fn the_id_of_an_event_names_its_place() {
+    let resume = |epoch: &str, seq| Some(Resume { epoch: Some(Epoch(epoch.into())), last_seq: Some(seq) });
+    assert_eq!(Resume::of_event_id("first.7"), resume("first", 7));
+    assert_eq!(Resume::of_event_id("an.epoch.with.dots.0"), resume("an.epoch.with.dots", 0));
+    for wrong in ["", "first", "first.", "first.-1", "first.7 ", "first.18446744073709551616"] {
+        assert_eq!(Resume::of_event_id(wrong), None, "{wrong:?}");
+    }
+}
+
 /// The events, the seq below which nothing can be resumed, and how often it was read.
 #[derive(Default)]
 struct Log(Mutex<Vec<LoggedEvent>>, AtomicU64, AtomicU64);

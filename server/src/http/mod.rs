@@ -41,6 +41,7 @@ mod site;
 mod status_stream;
 mod status_ws;
 mod tagged;
+mod tus;
 mod upload;
 mod uploads;
 mod workspaces;

@@ -54,8 +54,7 @@ fn place(params: &Params) -> ApiResult<Resume> {
 
 /// `<epoch>.<seq>`, as it stood in the `id:` of the last event.
 fn last_event_id(headers: &HeaderMap) -> Option<Resume> {
-    let (epoch, seq) = headers.get("last-event-id")?.to_str().ok()?.rsplit_once('.')?;
-    Some(Resume { epoch: Some(Epoch(epoch.to_owned())), last_seq: Some(seq.parse().ok()?) })
+    Resume::of_event_id(headers.get("last-event-id")?.to_str().ok()?)
 }
 
 async fn connect(app: &AppState, who: &Caller, token: &Token, resume: Resume) -> ApiResult<Connection> {

@@ -6,6 +6,7 @@ use super::{
     extract::{CommandId, Json, PathId},
     problem::{ApiError, ApiResult},
     session::Allowed,
+    tus::{self, Algorithm, Refused},
 };
 use axum::{
     body::Body,
@@ -14,7 +15,7 @@ use axum::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
-use domain::{DocumentId, FieldErrors, OnDuplicate, Problem, Timestamp};
+use domain::{DocumentId, Problem, Timestamp};
 use futures::{StreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use ring::digest;
@@ -157,7 +158,8 @@ pub async fn extend(
     if !is_part(request.headers()) {
         return Err(ApiError::new(415, "unsupported_media_type", format!("Send a part as {PART}.")));
     }
-    let offset = number(request.headers(), &UPLOAD_OFFSET)
+    let offset = text(request.headers(), &UPLOAD_OFFSET)
+        .and_then(tus::number)
         .ok_or_else(|| ApiError::field("Upload-Offset", "Say where the part begins."))?;
     let part = part(request, offset)?;
     let standing = app.services().extend_upload(who.user.id, id, part).await?;
@@ -213,53 +215,16 @@ fn is_part(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == PART)
 }
 
-fn number(headers: &HeaderMap, name: &HeaderName) -> Option<u64> {
-    headers.get(name)?.to_str().ok()?.trim().parse().ok()
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
 }
 
-/// Reads `Upload-Length` and `Upload-Metadata`: pairs of a key and a value in Base64, with commas between.
 fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
-    let mut errors = FieldErrors::default();
-    let size = number(headers, &UPLOAD_LENGTH);
-    if size.is_none() {
-        errors.add("Upload-Length", "Say how many bytes the file has.");
-    }
-    let mut announced = Announced {
-        filename: String::new(),
-        size_bytes: size.unwrap_or_default(),
-        workspace: None,
-        sha256: None,
-        alone: true,
-        on_duplicate: OnDuplicate::default(),
-    };
-    let metadata = headers.get(UPLOAD_METADATA).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-        let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
-        let value = BASE64.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
-        let Some(value) = value else {
-            errors.add("Upload-Metadata", format!("The value of {key:?} is no Base64 of a text."));
-            continue;
-        };
-        match key {
-            "filename" | "name" => announced.filename = value,
-            "workspace_id" => match value.parse() {
-                Ok(id) => announced.workspace = Some(id),
-                Err(_) => return Err(Problem::not_found("workspace").into()),
-            },
-            "sha256" if value.len() == 64 && value.bytes().all(|b| b.is_ascii_hexdigit()) => {
-                announced.sha256 = Some(value);
-            }
-            "sha256" => errors.add("Upload-Metadata", "sha256 has 64 hexadecimal digits."),
-            "wait" => announced.alone = false,
-            "on_duplicate" => match value.parse() {
-                Ok(way) => announced.on_duplicate = way,
-                Err(_) => errors.add("Upload-Metadata", "on_duplicate is skip, replace or keep_both."),
-            },
-            _ => {}
-        }
-    }
-    errors.check()?;
-    Ok(announced)
+    let metadata = text(headers, &UPLOAD_METADATA).unwrap_or_default();
+    tus::announced(text(headers, &UPLOAD_LENGTH), metadata).map_err(|refused| match refused {
+        Refused::Fields(errors) => errors.into(),
+        Refused::NoWorkspace => Problem::not_found("workspace").into(),
+    })
 }
 
 /// The part in the body of a request, with its checksum where the client told one.
@@ -286,14 +251,13 @@ fn part(request: Request, offset: u64) -> ApiResult<Part> {
 fn checksum(value: &HeaderValue) -> ApiResult<(&'static digest::Algorithm, Vec<u8>)> {
     let unknown =
         || ApiError::new(400, "bad_checksum", "Send `sha1` or `sha256`, a space, and the digest in Base64.");
-    let (name, value) = value.to_str().ok().and_then(|v| v.trim().split_once(' ')).ok_or_else(unknown)?;
-    let algorithm = match name {
+    let (algorithm, wanted) = value.to_str().ok().and_then(tus::checksum).ok_or_else(unknown)?;
+    let algorithm = match algorithm {
         // The protocol asks for it; it guards against accidents, not against anybody.
-        "sha1" => &digest::SHA1_FOR_LEGACY_USE_ONLY,
-        "sha256" => &digest::SHA256,
-        _ => return Err(unknown()),
+        Algorithm::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+        Algorithm::Sha256 => &digest::SHA256,
     };
-    Ok((algorithm, BASE64.decode(value.trim()).map_err(|_| unknown())?))
+    Ok((algorithm, wanted))
 }
 
 #[cfg(test)]

@@ -39,6 +39,14 @@ pub struct Resume {
     pub last_seq: Option<u64>,
 }
 
+impl Resume {
+    /// The place that the id of an event names: `<epoch>.<seq>`.
+    pub fn of_event_id(id: &str) -> Option<Self> {
+        let (epoch, seq) = id.rsplit_once('.')?;
+        Some(Self { epoch: Some(Epoch(epoch.to_owned())), last_seq: Some(seq.parse().ok()?) })
+    }
+}
+
 /// What a stream was opened with, and ends with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Opener {

@@ -1,15 +1,14 @@
-//! S6: files, messages and answers of sites that nobody would write. Samples of each kind are changed at random (bits turned, parts cut out,
-//! doubled, mixed, words of the format put in) and read by the readers, the chunkers, the parser of what the reading
-//! process says, and what a crawl reads of a site. None may panic, run for ever, or answer something that its caller may not get.
+//! S6: files, messages, frames, headers and answers of sites that nobody would write. Samples of each kind are changed at
+//! random (bits turned, parts cut out, doubled, mixed, words of the format put in) and read by those of the crate's list.
+//! None may panic, run for ever, or answer something that its caller may not get.
 //!
-//!     cargo bench -p ingest --bench fuzz [-- --count N --seed N --only TARGET | --smoke]
+//!     cargo bench -p fuzz --bench fuzz [-- --count N --seed N --only TARGET | --smoke]
 //!
 //! Each target runs in a process of its own, so that one that is ended by the system tells at which case. A case can be had
 //! again by its number: `--only TARGET --seed N --count 1`. Readers that stand on libraries for PDF and for workbooks may
 //! panic inside of those: the reading process answers with a code then. How often that was is told.
 
-mod targets;
-
+use fuzz::{May, Target};
 use measure::{Asked, Failure, change, dice::Dice};
 use std::{
     fs,
@@ -17,7 +16,6 @@ use std::{
     process::{Command, ExitCode},
     time::{Duration, Instant},
 };
-use targets::{TARGETS, Target};
 
 /// A case that takes longer than this runs for ever: readers have a budget of seconds in their own process.
 const LONG: Duration = Duration::from_secs(20);
@@ -31,17 +29,12 @@ fn run(asked: &Asked) -> Result<String, Failure> {
     let count: u64 = asked.number("--count", if smoke { 150 } else { 20_000 })?;
     let seed: u64 = asked.number("--seed", 1)?;
     if let Some(name) = asked.text("--only") {
-        let target = TARGETS.iter().find(|target| target.name == name);
-        return one(
-            target.ok_or_else(|| format!("there is no target {name}"))?,
-            count,
-            seed,
-            asked.text("--at"),
-        );
+        let target = fuzz::target(name).ok_or_else(|| format!("there is no target {name}"))?;
+        return one(target, count, seed, asked.text("--at"));
     }
     let at = tempfile::NamedTempFile::new()?;
     let (mut bad, mut told) = (vec![], vec![]);
-    for target in &TARGETS {
+    for target in fuzz::targets() {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--only", target.name, "--count", &count.to_string(), "--seed", &seed.to_string()]);
         let out = command.arg("--at").arg(at.path()).output()?;
@@ -62,7 +55,7 @@ fn run(asked: &Asked) -> Result<String, Failure> {
     let verdict = if bad.is_empty() { "pass" } else { "fail" };
     let line = format!(
         "S6: targets={} cases={count} seed={seed} ({}) broken={} goal=0 {verdict}",
-        TARGETS.len(),
+        bad.len() + told.len(),
         told.join(", "),
         bad.len()
     );
@@ -73,7 +66,7 @@ fn run(asked: &Asked) -> Result<String, Failure> {
 fn one(target: &Target, count: u64, seed: u64, at: Option<&str>) -> Result<String, Failure> {
     let samples = (target.samples)();
     let (mut read, mut caught) = (0, 0);
-    if target.may_panic {
+    if target.may != May::Nothing {
         // What they say of it would fill the log.
         std::panic::set_hook(Box::new(|_| {}));
     }
@@ -87,7 +80,7 @@ fn one(target: &Target, count: u64, seed: u64, at: Option<&str>) -> Result<Strin
             Ok(Ok(true)) => read += 1,
             Ok(Ok(false)) => {}
             Ok(Err(why)) => return Err(format!("{}, case {case}: {why}", target.name).into()),
-            Err(_) if target.may_panic => caught += 1,
+            Err(_) if target.may != May::Nothing => caught += 1,
             Err(_) => return Err(format!("{}, case {case}: it panicked", target.name).into()),
         }
         if began.elapsed() > LONG {

@@ -1,35 +1,16 @@
-//! What is tried, with the samples that it begins with.
+//! The readers of documents, the chunkers, and the parser of what the reading process says.
 
-use domain::{
-    crawl::{self, AGENT, SiteMap},
-    rag::ChunkingStrategy,
-};
+use crate::{May, Target, document, office as written};
+use domain::rag::ChunkingStrategy;
 use ingest::{
     chunk::{ChunkSettings, Stop, TokenCounter, chunk_with},
     extract::{ExtractCode, ExtractedText, csv, detect, html, json, office, pdf, text, wire},
 };
-use services::crawl::address;
-use std::{fs, path::Path};
-
-#[path = "../../tests/support/office.rs"]
-#[allow(clippy::unwrap_used, reason = "writing to memory does not fail")]
-mod written;
 
 /// Text that a reader may make of a file.
 const MOST: usize = 4 * 1024 * 1024;
 
-pub struct Target {
-    pub name: &'static str,
-    pub samples: fn() -> Vec<Vec<u8>>,
-    /// What the format is made of.
-    pub words: &'static [&'static str],
-    /// `true`: it was read; `false`: it was refused. An error is an answer that nobody may get.
-    pub run: fn(&[u8]) -> Result<bool, String>,
-    /// It stands on a library of somebody else's.
-    pub may_panic: bool,
-}
-
-pub const TARGETS: [Target; 14] = [
+pub static TARGETS: [Target; 11] = [
     Target {
         name: "pdf",
         samples: || vec![document("handbook.pdf"), document("how-it-works.pdf")],
@@ -52,7 +33,7 @@ pub const TARGETS: [Target; 14] = [
             "/Kids",
         ],
         run: |bytes| sound(pdf::read(bytes, MOST, &mut |_, _| {})),
-        may_panic: true,
+        may: May::Break,
     },
     Target {
         name: "docx",
@@ -77,7 +58,7 @@ pub const TARGETS: [Target; 14] = [
             let body = String::from_utf8_lossy(body);
             sound(office::docx::read(&written::docx_of(written::Body::Text(&body), &[]), MOST))
         },
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "xlsx",
@@ -102,7 +83,7 @@ pub const TARGETS: [Target; 14] = [
                 MOST,
             ))
         },
-        may_panic: true,
+        may: May::Break,
     },
     Target {
         name: "archive",
@@ -121,7 +102,7 @@ pub const TARGETS: [Target; 14] = [
             let docx = sound(office::docx::read(bytes, MOST))?;
             Ok(sound(office::xlsx::read(bytes, MOST))? || docx)
         },
-        may_panic: true,
+        may: May::Break,
     },
     Target {
         name: "csv",
@@ -130,7 +111,7 @@ pub const TARGETS: [Target; 14] = [
         },
         words: &["\"", "\"\"", ",", ";", "\t", "\r\n", "sep=;", "\u{feff}"],
         run: |bytes| sound(csv::read(bytes, MOST)),
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "json",
@@ -142,7 +123,7 @@ pub const TARGETS: [Target; 14] = [
         },
         words: &["{", "}", "[", "]", "\"", "\\u0000", "\\ud800", "1e999", "null", ":", "[[[[[[[["],
         run: |bytes| sound(json::read(bytes, MOST)),
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "html",
@@ -163,7 +144,7 @@ pub const TARGETS: [Target; 14] = [
             "<a href='",
         ],
         run: |bytes| sound(html::read(bytes)),
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "markdown",
@@ -172,7 +153,7 @@ pub const TARGETS: [Target; 14] = [
         },
         words: &["---\n", "title:", "# ", "```", "\n\n", "> ", "- ", "1. ", "| a |", "\u{feff}", "***"],
         run: |bytes| sound(text::read_markdown(bytes)),
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "text",
@@ -194,7 +175,7 @@ pub const TARGETS: [Target; 14] = [
             }
             sound(text::read_text(bytes))
         },
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "chunks",
@@ -216,7 +197,7 @@ pub const TARGETS: [Target; 14] = [
             "- ",
         ],
         run: cut,
-        may_panic: false,
+        may: May::Nothing,
     },
     Target {
         name: "wire",
@@ -234,126 +215,9 @@ pub const TARGETS: [Target; 14] = [
             "\"text_bytes\":9",
         ],
         run: heard,
-        may_panic: false,
-    },
-    Target {
-        name: "robots",
-        samples: || {
-            vec![
-                b"User-agent: *\nDisallow: /private\nAllow: /private/open\nCrawl-delay: 2\n\nUser-agent: insighthub\n\
-                  Disallow: /*.pdf$\nSitemap: https://example.org/map.xml\n"
-                    .to_vec(),
-            ]
-        },
-        words: &[
-            "User-agent:",
-            "Disallow:",
-            "Allow:",
-            "*",
-            "$",
-            "%",
-            "%2F",
-            "\r",
-            "#",
-            ":",
-            "1e999",
-            "\u{feff}",
-        ],
-        run: robots,
-        may_panic: true,
-    },
-    Target {
-        name: "links",
-        samples: || {
-            vec![
-                document("questions.html"),
-                b"<base href='/docs/'><a href=\"one?a=1&amp;b=2#x\">1</a><!-- <a href=no> --><area href=two>\
-                  <script>'<a href=3>'</script><iframe src='//example.org/4'></iframe>"
-                    .to_vec(),
-            ]
-        },
-        words: &[
-            "<a href=",
-            "</a>",
-            "'",
-            "\"",
-            "&#x0;",
-            "&amp;",
-            "<!--",
-            "-->",
-            "<base href=",
-            "//",
-            "javascript:",
-            ">",
-        ],
-        run: links,
-        may_panic: false,
-    },
-    Target {
-        name: "sitemap",
-        samples: || {
-            vec![
-                b"<?xml version=\"1.0\"?><urlset><url><loc>https://example.org/docs/one?a=1&amp;b=2</loc></url>\
-                  <url><loc> https://example.org/two </loc></url></urlset>"
-                    .to_vec(),
-                b"<sitemapindex><sitemap><loc>https://example.org/more.xml</loc></sitemap></sitemapindex>".to_vec(),
-                b"https://example.org/one\nhttps://example.org/two\n".to_vec(),
-            ]
-        },
-        words: &["<loc>", "</loc>", "<url>", "<sitemap>", "<![CDATA[", "]]>", "&amp;", "http://", "\n", "<"],
-        run: site_map,
-        may_panic: false,
+        may: May::Nothing,
     },
 ];
-
-/// Whose answer it is does not matter to these.
-const SITE: &str = "https://example.org/docs/";
-
-/// The rules of a site are those of a library, and a crawl does without rules that it cannot read.
-fn robots(bytes: &[u8]) -> Result<bool, String> {
-    let Ok(rules) = texting_robots::Robot::new(AGENT, bytes) else { return Ok(false) };
-    for path in ["", "private/open", "a.pdf", "%2F?x=1"] {
-        rules.allowed(&format!("{SITE}{path}"));
-    }
-    Ok(true)
-}
-
-/// What is followed is an address of the web.
-fn addresses<'a>(found: impl Iterator<Item = &'a String>) -> Result<bool, String> {
-    let base = address::parse(SITE).map_err(|e| e.to_string())?;
-    let mut any = false;
-    for link in found {
-        let Ok(url) = address::join(&base, link) else { continue };
-        if !matches!(url.scheme(), "http" | "https") || url.fragment().is_some() {
-            return Err(format!("{link:?} became {url}"));
-        }
-        any = true;
-    }
-    Ok(any)
-}
-
-fn links(bytes: &[u8]) -> Result<bool, String> {
-    let found = crawl::links(&String::from_utf8_lossy(bytes));
-    addresses(found.hrefs.iter().chain(&found.base))
-}
-
-fn site_map(bytes: &[u8]) -> Result<bool, String> {
-    const MOST: usize = 50;
-    let (SiteMap::Maps(found) | SiteMap::Pages(found)) =
-        crawl::sitemap(&String::from_utf8_lossy(bytes), MOST);
-    if found.len() > MOST {
-        return Err(format!("{} addresses", found.len()));
-    }
-    addresses(found.iter())
-}
-
-/// A file of the extraction tests.
-fn document(name: &str) -> Vec<u8> {
-    let folder = measure::package(env!("CARGO_MANIFEST_DIR")).join("tests/documents");
-    let path: &Path = &folder.join(name);
-    // Without its samples nothing is tried.
-    fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
 
 fn bodies() -> Vec<Vec<u8>> {
     let rows = "<w:tr><w:tc><w:p><w:r><w:t>a</w:t></w:r></w:p></w:tc><w:tc><w:p><w:r><w:t>1</w:t></w:r></w:p></w:tc></w:tr>";

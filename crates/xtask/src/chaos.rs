@@ -21,8 +21,8 @@ struct Course {
 const COURSES: [Course; 4] = [
     Course {
         name: "fuzz",
-        about: "S6: readers, chunkers and the parsers of the reading process and of crawled sites, on changed bytes",
-        package: "ingest",
+        about: "S6: readers, chunkers and parsers (reading process, crawled sites, wires), on changed bytes",
+        package: "fuzz",
         target: "fuzz",
     },
     Course {

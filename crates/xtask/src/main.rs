@@ -7,6 +7,7 @@ mod browser;
 mod chaos;
 mod compare;
 mod dev;
+mod fuzz;
 mod lint;
 mod model;
 mod mutants;
@@ -45,7 +46,10 @@ cargo xtask COMMAND
   test [--only unit|e2e] [FILTERS]     set up what tests need, run them, count them
   bench [NAME] [--smoke]               measure against the goals; --smoke only checks that the benches work
   chaos [NAME] [--count N] [--seed N] [--smoke]
-                                       what must hold however much goes wrong: fuzz, kill, reconnects
+                                       what must hold however much goes wrong: fuzz, requests, kill, reconnects
+  fuzz [TARGET|all] [--seconds N] [--replay FILE]
+                                       the targets of `chaos fuzz` under libFuzzer, which goes by what code it reached;
+                                       --replay: one input that was found, once more
   mutants [--count N] [--seed N]       whether the tests of the state machines find small mistakes in them (R5)
   lint                                 rustfmt, clippy, and cargo-deny where it is installed
   setup [--all]                        only the set-up: compiler, npm packages, model; --all: also what tests need
@@ -100,6 +104,11 @@ fn command(mut args: lexopt::Parser) -> Done<ExitCode> {
         "chaos" => {
             let options = chaos_options(args)?;
             let tally = chaos::chaos(&Project::load()?, &options)?;
+            return Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        "fuzz" => {
+            let options = fuzz_options(args)?;
+            let tally = fuzz::fuzz(&Project::load()?, &options)?;
             return Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
         "mutants" => {
@@ -201,6 +210,19 @@ fn chaos_options(mut args: lexopt::Parser) -> Done<chaos::Options> {
             // A course of `kill` is a seed.
             Long("count" | "seeds") => options.count = Some(args.value()?.parse()?),
             Long("seed") => options.seed = Some(args.value()?.parse()?),
+            Value(name) if options.name.is_none() => options.name = Some(name.string()?),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(options)
+}
+
+fn fuzz_options(mut args: lexopt::Parser) -> Done<fuzz::Options> {
+    let mut options = fuzz::Options::default();
+    while let Some(arg) = args.next()? {
+        match arg {
+            Long("seconds") => options.seconds = args.value()?.parse()?,
+            Long("replay") => options.replay = Some(args.value()?.into()),
             Value(name) if options.name.is_none() => options.name = Some(name.string()?),
             other => return Err(other.unexpected().into()),
         }

@@ -1,6 +1,6 @@
 //! The job store, in memory.
 
-use super::{JobRow, MemoryStore, Task, TaskStatus, control::is_cancelled, documents::chunk_of};
+use super::{JobRow, MemoryStore, Task, TaskStatus};
 use crate::{
     jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, taken_before},
     page::{Cursor, limit_of, paged},
@@ -11,9 +11,8 @@ use domain::{
     Timestamp, UserId, WorkspaceId,
     away::EndedJob,
     duplicates::{Known, Taken},
-    graph::{ChunkGraph, Mention},
     ingest::{
-        self, Checkpoint, ChunkMark, NewChunk, Stage, Told,
+        self, Checkpoint, ChunkMark, Told,
         control::{self, Control, DocumentControl},
     },
     provision::WorkspaceAction,
@@ -22,13 +21,10 @@ use domain::{
     status::Processor,
 };
 use services::ports::{
-    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, Signal, StoreError, TakenFile, TakenFiles, Unread,
-    UnreadPassage, WorkerId,
+    Alike, Claim, JobStore, LoggedEvent, NewJob, NewReindex, PageQuery, Signal, StoreError, TakenFile,
+    TakenFiles, Unread, WorkerId,
 };
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-};
+use std::{cmp::Reverse, collections::BTreeSet};
 
 impl MemoryStore {
     /// Newest first.
@@ -46,6 +42,14 @@ impl MemoryStore {
         rows.sort_by_key(|row| std::cmp::Reverse(place(&row.state.job)));
         let jobs = rows.into_iter().take(limit as usize + 1).map(|row| state.shown(row)).collect();
         Ok(paged(jobs, limit, |j: &Job| Cursor::new(j.created_at.micros(), j.job_id)))
+    }
+
+    /// Called under the lock, as [`publish`](Self::publish) is.
+    fn tell_advance(&self, held_back: bool, logged: Vec<LoggedEvent>) {
+        if held_back {
+            self.bus.publish(Signal::HeldBack);
+        }
+        self.publish(logged);
     }
 }
 
@@ -287,120 +291,9 @@ impl JobStore for MemoryStore {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         clean_checkpoint(&mut checkpoint);
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        state.held(claim)?;
-        if let Checkpoint::Embedded { vectors } = checkpoint {
-            checkpoint = Checkpoint::Embedded { vectors: state.new_vectors(claim.document_id, vectors) };
-        }
-        if let Checkpoint::Known { passages } = checkpoint {
-            checkpoint = Checkpoint::Known { passages: state.still_known(claim.document_id, passages) };
-        }
-        // The rules change copies: when they refuse the work, nothing has happened.
-        let mut job = state.jobs.get(&claim.job_id).ok_or(StoreError::Fenced)?.state.clone();
-        let mut document = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
-        if checkpoint == Checkpoint::Indexed && is_cancelled(&job, &document) {
-            let task = state.held(claim)?;
-            (task.progress_at, task.stalls) = (now, 0);
-            state.give_back(claim)?;
-            let logged = state.honour_freed(claim.job_id, claim.document_id, (self.clock.now(), now))?;
-            self.publish(logged);
-            return Ok(());
-        }
-        let (_, wanted) = state.workspaces.get(&claim.workspace_id).ok_or(StoreError::NotFound)?;
-        let told = ingest::advance(&mut job, &mut document, &checkpoint, wanted, now)?;
-        let (run, live) = (document.generation, document.live);
-        let before = state.documents.get(&claim.document_id).ok_or(StoreError::Fenced)?.state.clone();
-        let mut ends = false;
-        let task = state.held(claim)?;
-        task.progress_at = now;
-        if !matches!(checkpoint, Checkpoint::Step { .. } | Checkpoint::Waits(_)) {
-            task.stalls = 0;
-        }
-        match checkpoint {
-            Checkpoint::Chunked { mut chunks } => {
-                chunks.sort_by_key(|c| c.ordinal);
-                for old in state.chunks.insert((claim.document_id, run), chunks).unwrap_or_default() {
-                    state.vectors.remove(&old.id);
-                }
-            }
-            Checkpoint::Embedded { vectors } => state.vectors.extend(vectors),
-            Checkpoint::Known { passages } => {
-                for (mine, known) in passages {
-                    let vector = state.vectors.get(&known).cloned().unwrap_or_default();
-                    state.vectors.insert(mine, vector);
-                }
-            }
-            Checkpoint::Indexed => {
-                ends = true;
-                state.held(claim)?.status = TaskStatus::Ended;
-                if before.next.is_some() {
-                    state.take_over(&before, &document, now);
-                    let old = state.chunks.get(&(claim.document_id, before.live)).cloned();
-                    let key = (claim.document_id, before.document.version);
-                    state.old_chunks.insert(key, old.unwrap_or_default());
-                }
-                state.drop_chunks(claim.document_id, |earlier| earlier < run);
-            }
-            Checkpoint::Waits(outage) => {
-                ends = true;
-                let task = state.held(claim)?;
-                task.not_before = ingest::waits_until(&document, &outage);
-                task.status = TaskStatus::Pending;
-                task.owner.clear();
-            }
-            Checkpoint::Failed(_) if ingest::waits_for_retry(&document) => {
-                ends = true;
-                let task = state.held(claim)?;
-                task.not_before = ingest::retries_at(&document, now);
-                task.status = TaskStatus::Pending;
-                task.owner.clear();
-            }
-            Checkpoint::Failed(_) => {
-                ends = true;
-                state.held(claim)?.status = TaskStatus::Ended;
-                if live > 0 {
-                    state.drop_chunks(claim.document_id, |failed| failed == run);
-                }
-            }
-            Checkpoint::Read { passage, graph, .. } => {
-                let chunks = state.chunks.get_mut(&(claim.document_id, run));
-                let chunk = chunks.and_then(|all| all.iter_mut().find(|chunk| chunk.id == passage));
-                if let Some(chunk) = chunk.filter(|_| !state.asked.contains_key(&passage)) {
-                    state.asked.insert(passage, graph.is_some());
-                    let ChunkGraph { mentions, relations } = graph.unwrap_or_default();
-                    let own = &mut chunk.graph;
-                    for mention in mentions {
-                        let is_same =
-                            |m: &Mention| m.entity == mention.entity && m.surface == mention.surface;
-                        if !own.mentions.iter().any(is_same) {
-                            own.mentions.push(mention);
-                        }
-                    }
-                    own.relations.extend(relations);
-                    own.relations.sort();
-                    own.relations.dedup();
-                }
-            }
-            Checkpoint::Step { .. }
-            | Checkpoint::Loaded { .. }
-            | Checkpoint::Compared { .. }
-            | Checkpoint::ByRules { .. } => {}
-        }
-        if job.held_back || document.held_back {
-            self.bus.publish(Signal::HeldBack);
-        }
-        if let Some(row) = state.jobs.get_mut(&claim.job_id) {
-            row.state = job;
-        }
-        if let Some(row) = state.documents.get_mut(&claim.document_id) {
-            row.state = document;
-        }
-        let mut logged = state.tell(claim.user_id, claim.workspace_id, told, now)?;
-        if ends {
-            logged.extend(state.honour_freed(claim.job_id, claim.document_id, (self.clock.now(), now))?);
-        }
-        self.publish(logged);
+        let mut state = self.lock();
+        let (held_back, logged) = state.checkpoint(claim, checkpoint, (self.clock.now(), now))?;
+        self.tell_advance(held_back, logged);
         Ok(())
     }
 
@@ -424,43 +317,9 @@ impl JobStore for MemoryStore {
         for text in [&mut said.error, &mut said.error_code, &mut said.step, &mut said.message] {
             clean_option(text);
         }
-        let mut guard = self.lock();
-        let state = &mut *guard;
-        let mut document = state.document_of(user, id).ok_or(StoreError::NotFound)?.state.clone();
-        let found = state.workspaces.get(&document.document.workspace_id).cloned();
-        let (workspace, wanted) = found.ok_or(StoreError::NotFound)?;
-        if let Some(refusal) = report::refused(workspace.processor, workspace.status) {
-            return Err(refusal.into());
-        }
-        let job_id = document.document.job_id.ok_or(StoreError::NotFound)?;
-        let mut job = state.jobs.get(&job_id).ok_or(StoreError::NotFound)?.state.clone();
-        let key = (job_id, job.job.attempt, id);
-        if state.tasks.get(&key).is_some_and(|task| task.status != TaskStatus::Ended && task.fence > 0) {
-            return Err(report::BUILTIN_AT_WORK.into());
-        }
-        let was_done = document.stage == Stage::Done;
-        let told = ingest::report(&mut job, &mut document, &said, &wanted, None, now)?;
-        let ends = document.stage == Stage::Done && !was_done;
-        if document.stage == Stage::Done
-            && let Some(task) = state.tasks.get_mut(&key)
-        {
-            task.status = TaskStatus::Ended;
-        }
-        if job.held_back || document.held_back {
-            self.bus.publish(Signal::HeldBack);
-        }
-        if let Some(row) = state.jobs.get_mut(&job_id) {
-            row.state = job;
-        }
-        if let Some(row) = state.documents.get_mut(&id) {
-            row.state = document;
-        }
-        let mut logged = state.tell(user, workspace.id, told, now)?;
-        if ends {
-            let job = state.jobs.get(&job_id).ok_or(StoreError::NotFound)?.state.clone();
-            logged.extend(state.honour_job(job, (self.clock.now(), now))?);
-        }
-        self.publish(logged);
+        let mut state = self.lock();
+        let (held_back, logged) = state.report(user, id, &said, (self.clock.now(), now))?;
+        self.tell_advance(held_back, logged);
         let row = state.document_of(user, id).ok_or(StoreError::NotFound)?;
         Ok(row.state.document.clone())
     }
@@ -637,77 +496,22 @@ impl JobStore for MemoryStore {
     }
 
     async fn known(&self, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, StoreError> {
-        let state = self.lock();
-        let model = claim.rag_config.fingerprint(true).model;
-        let theirs = state.findable(claim.workspace_id, Some(&model));
-        let known = |c: &NewChunk| {
-            let same = theirs.iter().filter(|(_, old)| old.content_hash == c.content_hash && old.id != c.id);
-            same.map(|(_, old)| old.id).filter(|id| state.vectors.contains_key(id)).min()
-        };
-        let left =
-            state.chunks_of_run(claim.document_id).iter().filter(|c| !state.vectors.contains_key(&c.id));
-        Ok(left.filter_map(|c| Some((c.id, known(c)?))).take(limit as usize).collect())
+        Ok(self.lock().known_passages(claim, limit))
     }
 
     async fn namesake(&self, claim: &Claim) -> Result<Option<(DocumentId, u32)>, StoreError> {
-        let state = self.lock();
-        let own = state.documents.get(&claim.document_id).map(|row| &row.state);
-        if let Some(own) = own.filter(|s| s.live > 0 && s.document.next_version == Some(claim.version)) {
-            return Ok(Some((claim.document_id, own.document.version)));
-        }
-        let alike = |d: &&Document| {
-            d.workspace_id == claim.workspace_id
-                && d.filename == claim.filename
-                && d.id != claim.document_id
-                && d.status == DocumentStatus::Ready
-        };
-        let found = state.documents.values().filter(|row| row.state.live > 0).map(|row| &row.state.document);
-        Ok(found.filter(alike).max_by_key(|d| (d.created_at, d.id)).map(|d| (d.id, d.version)))
+        Ok(self.lock().namesake(claim))
     }
 
     async fn most_alike(&self, claim: &Claim) -> Result<Option<Alike>, StoreError> {
-        let state = self.lock();
-        let mine = state.chunks_of_run(claim.document_id);
-        let mut shared: BTreeMap<DocumentId, BTreeSet<u32>> = BTreeMap::new();
-        for (document, old) in state.findable(claim.workspace_id, None) {
-            let same = mine.iter().filter(|c| c.content_hash == old.content_hash).map(|c| c.ordinal);
-            shared.entry(document).or_default().extend(same);
-        }
-        shared.remove(&claim.document_id);
-        let most = shared
-            .into_iter()
-            .filter(|(_, all)| !all.is_empty())
-            .max_by_key(|(id, all)| (all.len(), Reverse(*id)));
-        Ok(most.and_then(|(document_id, all)| {
-            let filename = state.documents.get(&document_id)?.state.document.filename.clone();
-            Some(Alike { document_id, filename, shared: all.len() as u64 })
-        }))
+        Ok(self.lock().most_alike(claim))
     }
 
     async fn unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, StoreError> {
-        let state = self.lock();
-        let left = state.chunks_of_run(document).iter().filter(|c| !state.vectors.contains_key(&c.id));
-        let version = state.documents.get(&document).map_or(1, |row| row.state.run_version());
-        Ok(left.take(limit as usize).map(|c| chunk_of(document, version, c)).collect())
+        Ok(self.lock().left_to_embed(document, limit))
     }
 
     async fn unread(&self, document: DocumentId, limit: u32) -> Result<Unread, StoreError> {
-        let state = self.lock();
-        let all = state.chunks_of_run(document);
-        let asked = |id: &ChunkId| state.asked.get(id).copied();
-        let version = state.documents.get(&document).map_or(1, |row| row.state.run_version());
-        let passage = |c: &NewChunk| {
-            let mut known: Vec<&Mention> = c.graph.mentions.iter().collect();
-            known.sort_by_key(|m| (m.times, m.entity.as_str()));
-            let known = known.into_iter().map(|m| (m.surface.clone(), m.entity.clone())).collect();
-            UnreadPassage { chunk: chunk_of(document, version, c), known }
-        };
-        let left = all.iter().filter(|c| asked(&c.id).is_none()).take(limit as usize);
-        Ok(Unread {
-            passages: left.map(passage).collect(),
-            all: all.len() as u64,
-            asked: all.iter().filter(|c| asked(&c.id).is_some()).count() as u64,
-            in_vain: all.iter().filter(|c| asked(&c.id) == Some(false)).count() as u64,
-        })
+        Ok(self.lock().left_to_read(document, limit))
     }
 }

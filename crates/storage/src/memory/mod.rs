@@ -1,12 +1,14 @@
 //! A store that lives in memory: the event log, the job store, conversations and reading documents, with the very rules that the
 //! databases follow. It is the model that the conformance suite compares them with. No SQL and no disk here.
 
+mod advance;
 mod chats;
 mod control;
 mod documents;
 mod history;
 mod jobs;
 mod outbox;
+mod passages;
 mod versions;
 mod work;
 

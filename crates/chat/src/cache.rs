@@ -67,18 +67,16 @@ impl Cached {
         self.groups.iter().map(Group::bytes).sum()
     }
 
-    /// The models that made them, each once.
+    /// The models that made them, each once, in the order of their names.
     pub(crate) fn models(&self) -> Vec<Arc<str>> {
-        let mut models: Vec<Arc<str>> = vec![];
-        for group in &self.groups {
-            if models.iter().all(|m| **m != *group.model) {
-                models.push(group.model.clone());
-            }
-        }
+        let mut models: Vec<Arc<str>> = self.groups.iter().map(|group| group.model.clone()).collect();
+        models.sort_unstable();
+        models.dedup();
         models
     }
 
-    /// The `k` nearest of that model's vectors by cosine (all vectors have length 1), best first.
+    /// The `k` nearest of that model's vectors by cosine (all vectors have length 1), best first. Of those that are
+    /// equally near the ones with the smaller ids count as nearer, in whatever order they were read.
     pub(crate) fn nearest(&self, model: &str, query: &[f32], k: usize) -> Vec<(ChunkId, f64)> {
         let group = self.groups.iter().find(|g| *g.model == *model && g.dim == query.len());
         group.map_or_else(Vec::new, |g| g.nearest(query, k))
@@ -95,30 +93,28 @@ impl Group {
             return vec![];
         }
         let mut best: BinaryHeap<Worst> = BinaryHeap::with_capacity(k + 1);
-        for (row, vector) in self.data.chunks_exact(self.dim).enumerate() {
-            let score = dot(query, vector);
+        for (id, vector) in self.ids.iter().zip(self.data.chunks_exact(self.dim)) {
+            let one = Worst { score: dot(query, vector), id: *id };
             if best.len() < k {
-                best.push(Worst { score, row });
-            } else if best.peek().is_some_and(|w| score > w.score) {
+                best.push(one);
+            } else if best.peek().is_some_and(|worst| one < *worst) {
                 best.pop();
-                best.push(Worst { score, row });
+                best.push(one);
             }
         }
-        let mut found: Vec<_> = best.into_iter().map(|w| (self.ids[w.row], f64::from(w.score))).collect();
-        found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-        found
+        best.into_sorted_vec().into_iter().map(|one| (one.id, f64::from(one.score))).collect()
     }
 }
 
 /// Makes the heap give back the worst of the kept first.
 struct Worst {
     score: f32,
-    row: usize,
+    id: ChunkId,
 }
 
 impl Ord for Worst {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.score.total_cmp(&self.score).then(self.row.cmp(&other.row))
+        other.score.total_cmp(&self.score).then(self.id.cmp(&other.id))
     }
 }
 
@@ -239,7 +235,7 @@ mod tests {
         assert!(ids("another").is_empty());
         assert!(cached.nearest("old", &[1.0, 0.0, 0.0], 9).is_empty(), "another length");
         assert_eq!(cached.nearest("new", &[1.0, 0.0, 0.0], 9).len(), 1);
-        assert_eq!(cached.models(), ["old".into(), "new".into()] as [Arc<str>; 2]);
+        assert_eq!(cached.models(), ["new".into(), "old".into()] as [Arc<str>; 2]);
     }
 
     fn unit(v: Vec<f32>) -> Vec<f32> {
@@ -264,6 +260,18 @@ mod tests {
             for (got, want) in found.iter().zip(all) {
                 prop_assert!((got.1 - f64::from(want)).abs() < 1e-6);
             }
+        }
+    }
+
+    #[test]
+    fn of_those_that_are_equally_near_the_same_are_taken_in_whatever_order_they_were_read() {
+        let vector = |n: usize| if n == 6 { vec![1.0, 0.0] } else { vec![0.6, 0.8] };
+        let mut rows: Vec<StoredVector> = (0..9).map(|n| stored(n, "m", vector(n))).collect();
+        for _ in 0..rows.len() {
+            rows.rotate_left(1);
+            let found = Cached::new(1, rows.clone(), 9).nearest("m", &[1.0, 0.0], 4);
+            let ids: Vec<ChunkId> = found.iter().map(|(id, _)| *id).collect();
+            assert_eq!(ids, [id(6), id(0), id(1), id(2)]);
         }
     }
 

@@ -163,6 +163,7 @@ impl Library {
             secrets: Arc::new(OsSecrets),
             high_water: None,
             readers: 2,
+            pgvector: true,
         })
         .await?;
         let ids = TimeOrderedIds::new(clock.clone());

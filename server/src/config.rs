@@ -65,6 +65,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     pub database_url: String,
     pub files: FilePlace,
+    /// PostgreSQL may search vectors.
+    pub pgvector: bool,
     pub broker: Option<BrokerServer>,
     pub models_dir: PathBuf,
     pub embeddings: Option<EmbeddingServer>,
@@ -84,6 +86,8 @@ pub struct Config {
     /// Networks that a crawl may reach besides public addresses.
     pub crawl_allow: Allowed,
     pub workers: usize,
+    /// Memory for the vectors of the workspaces that are searched.
+    pub vector_cache: usize,
     /// After this long without progress a document in work is ended and tried again.
     pub stall_seconds: u32,
     pub shutdown_seconds: u64,
@@ -188,6 +192,7 @@ impl Raw {
             sign_ups: self.small("max_sign_ups", 0, 1_000_000)?.unwrap_or(1_000),
             streams: usize::try_from(self.number("max_streams", 1, 1_000_000)?.unwrap_or(64)).unwrap_or(64),
         };
+        let vector_cache = self.number("vector_cache_bytes", 0, 1 << 40)?.unwrap_or(512 << 20);
         let workers = self.number("workers", 1, 256)?.and_then(|n| usize::try_from(n).ok()).unwrap_or(4);
         Ok(Config {
             addr: self.parse("addr")?.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))),
@@ -196,6 +201,7 @@ impl Raw {
                 .text("database_url")
                 .map_or_else(|| default_database(&data_dir), str::to_owned),
             files: self.files(&data_dir)?,
+            pgvector: self.parse("pgvector")?.unwrap_or(true),
             broker: self.broker()?,
             models_dir: path("models_dir").unwrap_or_else(default_models),
             embeddings: self.embeddings()?,
@@ -211,6 +217,7 @@ impl Raw {
             trusted_proxies: self.parse("trusted_proxies")?.unwrap_or_default(),
             crawl_allow: self.parse("crawl_allow")?.unwrap_or_default(),
             workers,
+            vector_cache: usize::try_from(vector_cache).unwrap_or(usize::MAX),
             stall_seconds: self.small("stall_seconds", 5, 86_400)?.unwrap_or(300),
             shutdown_seconds: self.number("shutdown_seconds", 1, 3_600)?.unwrap_or(30),
             drain: Duration::from_secs(self.number("drain_seconds", 0, 3_600)?.unwrap_or(0)),

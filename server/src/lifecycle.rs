@@ -47,8 +47,6 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-/// Memory for the vectors of the workspaces that were searched last, in bytes.
-const VECTOR_CACHE: usize = 512 << 20;
 /// Connections that read the database at once.
 const READERS: u32 = 8;
 /// A file without a document is an orphan when it is older than this; where other servers upload to the same place, than
@@ -110,6 +108,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         secrets: secrets.clone(),
         high_water: Some(config.data_dir.join("high-water")),
         readers: READERS,
+        pgvector: config.pgvector,
     };
     let embedder = Models::new(&config.models_dir, config.embeddings.clone(), clock.clone());
     let embedder = Arc::new(embedder.map_err(StartError::Refused)?);
@@ -133,7 +132,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let wording = Arc::new(Wording::new(whole.clone(), llm, config.llm_file_names));
     let reranker = config.rerank.clone().map(RemoteReranker::new).transpose().map_err(StartError::Refused)?;
     let reranker = reranker.map(|model| Arc::new(model) as Arc<dyn CrossEncoder>);
-    let retriever = Arc::new(Retrieval::new(whole.clone(), embedder.clone(), reranker, VECTOR_CACHE));
+    let retriever = Arc::new(Retrieval::new(whole.clone(), embedder.clone(), reranker, config.vector_cache));
     let model = config.llm.clone().map(|server| RemoteModel::new(server, clock.clone()));
     let model = model.transpose().map_err(StartError::Refused)?;
     let turns = Arc::new(Turns::new(&*ids));

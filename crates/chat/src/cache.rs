@@ -1,9 +1,9 @@
 //! The vectors of workspaces in memory, searched exactly: a cache that is used only while its `index_version` is the
-//! workspace's.
+//! workspace's. Of a workspace that the database searches, since it is too large, there is only what one has to know of it.
 
 use crate::fusion::Ranked;
 use domain::{ChunkId, WorkspaceId};
-use services::ports::StoredVector;
+use services::ports::{Outline, StoredVector};
 use std::{
     cmp::Ordering,
     collections::{BinaryHeap, HashMap, HashSet},
@@ -50,10 +50,6 @@ impl Cached {
         Self { version, groups, bare }
     }
 
-    pub(crate) const fn bare(&self) -> u64 {
-        self.bare
-    }
-
     /// Keeps those of the passages that have no vector.
     pub(crate) fn keep_bare(&self, found: &mut Ranked) {
         let mut bare: HashSet<ChunkId> = found.iter().map(|(id, _)| *id).collect();
@@ -67,8 +63,7 @@ impl Cached {
         self.groups.iter().map(Group::bytes).sum()
     }
 
-    /// The models that made them, each once, in the order of their names.
-    pub(crate) fn models(&self) -> Vec<Arc<str>> {
+    fn models(&self) -> Vec<Arc<str>> {
         let mut models: Vec<Arc<str>> = self.groups.iter().map(|group| group.model.clone()).collect();
         models.sort_unstable();
         models.dedup();
@@ -145,6 +140,46 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     rest + sums.iter().sum::<f32>()
 }
 
+/// What is kept of a workspace.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    Vectors(Arc<Cached>),
+    /// The vectors stay in the database, which searches them.
+    Outline(Arc<Outline>),
+}
+
+impl Kept {
+    fn version(&self) -> u64 {
+        match self {
+            Kept::Vectors(cached) => cached.version,
+            Kept::Outline(outline) => outline.version,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Kept::Vectors(cached) => cached.bytes(),
+            Kept::Outline(_) => 0,
+        }
+    }
+
+    /// How many passages have no vector, since their embedding was left out.
+    pub(crate) fn bare(&self) -> u64 {
+        match self {
+            Kept::Vectors(cached) => cached.bare,
+            Kept::Outline(outline) => outline.bare,
+        }
+    }
+
+    /// The models that made the vectors, each once, in the order of their names.
+    pub(crate) fn models(&self) -> Vec<Arc<str>> {
+        match self {
+            Kept::Vectors(cached) => cached.models(),
+            Kept::Outline(outline) => outline.models.clone(),
+        }
+    }
+}
+
 /// Vectors of the workspaces that were searched last, within a byte budget.
 pub(crate) struct VectorCache {
     budget: usize,
@@ -153,26 +188,30 @@ pub(crate) struct VectorCache {
 
 #[derive(Default)]
 struct Inner {
-    entries: HashMap<WorkspaceId, (Arc<Cached>, u64)>,
+    entries: HashMap<WorkspaceId, (Kept, u64)>,
     clock: u64,
 }
 
 impl VectorCache {
-    /// `budget` in bytes. A workspace that is larger alone is read for each query and not kept.
+    /// `budget` in bytes. The vectors of a workspace that is larger alone are not kept.
     pub(crate) fn new(budget: usize) -> Self {
         Self { budget, inner: Mutex::default() }
     }
 
-    pub(crate) fn get(&self, workspace: WorkspaceId, version: u64) -> Option<Arc<Cached>> {
+    pub(crate) const fn budget(&self) -> u64 {
+        self.budget as u64
+    }
+
+    pub(crate) fn get(&self, workspace: WorkspaceId, version: u64) -> Option<Kept> {
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.clock += 1;
         let now = inner.clock;
-        let (cached, used) = inner.entries.get_mut(&workspace)?;
-        if cached.version != version {
+        let (kept, used) = inner.entries.get_mut(&workspace)?;
+        if kept.version() != version {
             return None;
         }
         *used = now;
-        Some(cached.clone())
+        Some(kept.clone())
     }
 
     /// Lets go of a workspace that is being deleted.
@@ -180,16 +219,16 @@ impl VectorCache {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).entries.remove(&workspace);
     }
 
-    pub(crate) fn put(&self, workspace: WorkspaceId, cached: Arc<Cached>) {
-        if cached.bytes() > self.budget {
+    pub(crate) fn put(&self, workspace: WorkspaceId, kept: Kept) {
+        if kept.bytes() > self.budget {
             return;
         }
         let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.clock += 1;
         let now = inner.clock;
-        inner.entries.insert(workspace, (cached, now));
+        inner.entries.insert(workspace, (kept, now));
         // The least recently used go first.
-        while inner.entries.values().map(|(c, _)| c.bytes()).sum::<usize>() > self.budget {
+        while inner.entries.values().map(|(kept, _)| kept.bytes()).sum::<usize>() > self.budget {
             let Some(oldest) = inner.entries.iter().min_by_key(|(_, (_, used))| *used).map(|(id, _)| *id)
             else {
                 break;
@@ -225,7 +264,7 @@ mod tests {
             ],
             7,
         );
-        assert_eq!(cached.bare(), 3);
+        assert_eq!(cached.bare, 3);
         let mut found = vec![(id(1), 0.9), (id(7), 0.8), (id(4), 0.7), (id(8), 0.6)];
         cached.keep_bare(&mut found);
         assert_eq!(found, [(id(7), 0.8), (id(8), 0.6)]);
@@ -277,7 +316,8 @@ mod tests {
 
     #[test]
     fn the_cache_keeps_its_budget_and_forgets_an_old_version() {
-        let make = |version| Arc::new(Cached::new(version, vec![stored(1, "m", vec![1.0; 100])], 1));
+        let vectors = || vec![stored(1, "m", vec![1.0; 100])];
+        let make = |version| Kept::Vectors(Arc::new(Cached::new(version, vectors(), 1)));
         let workspace = |n| WorkspaceId::new(Uuid::from_u128(n));
         let cache = VectorCache::new(1_000);
         for n in 0..5 {
@@ -286,5 +326,12 @@ mod tests {
         assert!(cache.get(workspace(4), 1).is_some());
         assert!(cache.get(workspace(0), 1).is_none(), "the oldest had to go");
         assert!(cache.get(workspace(4), 2).is_none(), "another version is another index");
+        // What stays in the database takes no place.
+        let outline = || Kept::Outline(Arc::new(Outline { version: 1, models: vec!["m".into()], bare: 0 }));
+        let none = VectorCache::new(0);
+        none.put(workspace(0), make(1));
+        none.put(workspace(1), outline());
+        assert!(none.get(workspace(0), 1).is_none() && none.get(workspace(1), 1).is_some());
+        assert!(none.get(workspace(1), 2).is_none());
     }
 }

@@ -3,7 +3,7 @@
 
 use crate::{
     bm25,
-    cache::{Cached, VectorCache},
+    cache::{Cached, Kept, VectorCache},
     fusion::{Ranked, fuse, sort},
     graph,
 };
@@ -18,7 +18,11 @@ use services::ports::{
     CrossEncoder, EmbedError, Embedder, Index, KeywordHit, Question, RetrieveError, Retrieved, Retriever,
     StoreError,
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// How long a person waits for the vector of a question.
 const QUESTION: Duration = Duration::from_secs(30);
@@ -59,7 +63,8 @@ struct Found {
 type Live = HashMap<ChunkId, (Chunk, DocumentRef)>;
 
 impl Retrieval {
-    /// `cache` is the memory that vectors may take, in bytes. A workspace that is larger alone is read for each question.
+    /// `cache` is the memory that vectors may take, in bytes. A workspace that is larger alone is searched by the database
+    /// where that can, and read for each question where it cannot; what is found is the same.
     pub fn new(
         index: Arc<dyn Index>,
         embedder: Arc<dyn Embedder>,
@@ -78,9 +83,9 @@ impl Retrieval {
         let mut found = Found::default();
         match config.retriever_type {
             RetrieverType::Vector => {
-                let cached = self.cached(workspace).await?;
-                let vector = self.by_vector(question, &cached, alone, &mut found.warnings).await?;
-                found.keyword = self.by_words_alone(question, &cached, wide, &mut found.warnings).await?;
+                let kept = self.kept(workspace).await?;
+                let vector = self.by_vector(question, &kept, alone, &mut found.warnings).await?;
+                found.keyword = self.by_words_alone(question, &kept, wide, &mut found.warnings).await?;
                 if let Some(keyword) = &found.keyword {
                     found.order = fuse(&[&vector, keyword], alone);
                     found.fused = Some(found.order.clone());
@@ -95,18 +100,18 @@ impl Retrieval {
                 found.keyword = Some(keyword);
             }
             RetrieverType::Hybrid => {
-                let cached = self.cached(workspace).await?;
-                let vector = self.by_vector(question, &cached, wide, &mut found.warnings).await?;
+                let kept = self.kept(workspace).await?;
+                let vector = self.by_vector(question, &kept, wide, &mut found.warnings).await?;
                 let keyword = self.by_keyword(workspace, text, wide).await?;
-                say_bare(&cached, &mut found.warnings);
+                say_bare(&kept, &mut found.warnings);
                 found.order = fuse(&[&vector, &keyword], alone);
                 (found.vector, found.keyword) = (Some(vector), Some(keyword));
                 found.fused = Some(found.order.clone());
             }
             RetrieverType::Graph => {
-                let cached = self.cached(workspace).await?;
-                let vector = self.by_vector(question, &cached, wide, &mut found.warnings).await?;
-                found.keyword = self.by_words_alone(question, &cached, wide, &mut found.warnings).await?;
+                let kept = self.kept(workspace).await?;
+                let vector = self.by_vector(question, &kept, wide, &mut found.warnings).await?;
+                found.keyword = self.by_words_alone(question, &kept, wide, &mut found.warnings).await?;
                 let mut lists = vec![&vector];
                 lists.extend(&found.keyword);
                 match graph::find(&*self.index, workspace, text, wide).await? {
@@ -137,8 +142,8 @@ impl Retrieval {
             // What only the other order knows gets its chance as well.
             let other = match config.retriever_type {
                 RetrieverType::Keyword => {
-                    let cached = self.cached(workspace).await?;
-                    match self.by_vector(question, &cached, wide, &mut found.warnings).await {
+                    let kept = self.kept(workspace).await?;
+                    match self.by_vector(question, &kept, wide, &mut found.warnings).await {
                         Ok(vector) => found.vector = Some(vector),
                         Err(RetrieveError::Embed(error)) => {
                             tracing::warn!(workspace_id = %workspace, %error, "no order anew was made");
@@ -237,29 +242,37 @@ impl Retrieval {
     async fn by_words_alone(
         &self,
         question: &Question,
-        cached: &Cached,
+        kept: &Kept,
         k: usize,
         warnings: &mut Vec<Warning>,
     ) -> Result<Option<Ranked>, StoreError> {
-        if !say_bare(cached, warnings) {
+        if !say_bare(kept, warnings) {
             return Ok(None);
         }
         let mut found = self.by_keyword(question.workspace, &question.text, k).await?;
-        cached.keep_bare(&mut found);
+        match kept {
+            Kept::Vectors(cached) => cached.keep_bare(&mut found),
+            Kept::Outline(_) => {
+                let ids: Vec<ChunkId> = found.iter().map(|(id, _)| *id).collect();
+                let bare: HashSet<ChunkId> = self.index.without_vectors(&ids).await?.into_iter().collect();
+                found.retain(|(id, _)| bare.contains(id));
+            }
+        }
         Ok(Some(found))
     }
 
     async fn by_vector(
         &self,
         question: &Question,
-        cached: &Arc<Cached>,
+        kept: &Kept,
         k: usize,
         warnings: &mut Vec<Warning>,
     ) -> Result<Ranked, RetrieveError> {
         let workspace = question.workspace;
         let wanted = question.config.embedding_model.as_str();
         let mut lists: Vec<Ranked> = vec![];
-        for model in cached.models() {
+        let mut read = None;
+        for model in kept.models() {
             let embedding = self.embedder.embed(&model, vec![question.text.clone()]);
             let embedded = tokio::time::timeout(QUESTION, embedding).await.unwrap_or_else(|_| {
                 Err(EmbedError::Unreachable("The embedding model does not answer in time.".to_owned()))
@@ -280,7 +293,10 @@ impl Retrieval {
                 }
                 Err(e) => return Err(e.into()),
             };
-            let scanned = cached.clone();
+            let scanned = match kept {
+                Kept::Vectors(cached) => cached.clone(),
+                Kept::Outline(_) => self.few(workspace, &model, &vector, k, &mut read).await?,
+            };
             // A scan of a large workspace is work for milliseconds; it must not hold up the sockets.
             let found = tokio::task::spawn_blocking(move || scanned.nearest(&model, &vector, k))
                 .await
@@ -295,17 +311,45 @@ impl Retrieval {
         })
     }
 
-    async fn cached(&self, workspace: WorkspaceId) -> Result<Arc<Cached>, StoreError> {
+    /// Vectors of the database among which are the `k` nearest; the order and the scores are made here in any case.
+    /// Where it cannot tell them, all of them, which are `read` once for a question.
+    async fn few(
+        &self,
+        workspace: WorkspaceId,
+        model: &str,
+        query: &[f32],
+        k: usize,
+        read: &mut Option<Arc<Cached>>,
+    ) -> Result<Arc<Cached>, StoreError> {
+        if let Some(all) = read {
+            return Ok(all.clone());
+        }
+        let nearest = u32::try_from(k).unwrap_or(u32::MAX);
+        if let Some(few) = self.index.candidates(workspace, model, query, nearest).await? {
+            return Ok(Arc::new(Cached::new(0, few, 0)));
+        }
+        let (version, vectors) = self.index.vectors(workspace).await?;
+        let all = Arc::new(Cached::new(version, vectors, 0));
+        *read = Some(all.clone());
+        Ok(all)
+    }
+
+    async fn kept(&self, workspace: WorkspaceId) -> Result<Kept, StoreError> {
         let version = self.index.index_version(workspace).await?;
-        if let Some(cached) = self.vectors.get(workspace, version) {
-            return Ok(cached);
+        if let Some(kept) = self.vectors.get(workspace, version) {
+            return Ok(kept);
+        }
+        if let Some(outline) = self.index.outline(workspace, self.vectors.budget()).await? {
+            let kept = Kept::Outline(Arc::new(outline));
+            self.vectors.put(workspace, kept.clone());
+            return Ok(kept);
         }
         let (version, vectors) = self.index.vectors(workspace).await?;
         // Of a later version, perhaps; then what is kept here serves one question more, and no other.
         let passages = self.index.corpus(workspace, &[]).await?.passages;
-        let cached = Arc::new(Cached::new(version, vectors, passages));
-        self.vectors.put(workspace, cached.clone());
-        Ok(cached)
+        let kept = Kept::Vectors(Arc::new(Cached::new(version, vectors, passages)));
+        self.vectors.put(workspace, kept.clone());
+        Ok(kept)
     }
 }
 
@@ -376,8 +420,8 @@ fn with_heading(chunk: &Chunk) -> String {
 }
 
 /// Says of passages without vectors how they are found; whether there are any.
-fn say_bare(cached: &Cached, warnings: &mut Vec<Warning>) -> bool {
-    let bare = cached.bare();
+fn say_bare(kept: &Kept, warnings: &mut Vec<Warning>) -> bool {
+    let bare = kept.bare();
     if bare > 0 {
         let passages = count(bare, "passage has", "passages have");
         let sentence = format!("{passages} no vector, and only words find what stands there.");

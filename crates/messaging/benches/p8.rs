@@ -241,6 +241,7 @@ async fn node(url: &str, database: &str) -> Result<(Node, Running), Failure> {
         secrets: Arc::new(Counted),
         high_water: None,
         readers: 4,
+        pgvector: true,
     })
     .await?;
     let house = House {

@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use domain::{Chunk, ChunkId, UserId, WorkspaceId, ingest::DocumentState, resource::DocumentRef};
 use futures::TryStreamExt;
 use services::ports::{
-    Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, StoreError, StoredVector,
+    Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, Outline, StoreError, StoredVector,
 };
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use std::{
@@ -27,7 +27,7 @@ const MAX_WORDS: usize = 32;
 /// No word that means anything is longer, in characters.
 const MAX_WORD: usize = 64;
 /// Ids in one statement.
-const IDS: usize = 256;
+pub(crate) const IDS: usize = 256;
 
 /// What PostgreSQL's parser would take for parts of addresses, paths and numbers. They part words, as they do on
 /// SQLite.
@@ -37,7 +37,7 @@ pub(crate) fn vector_bytes(vector: &[f32]) -> Vec<u8> {
     vector.iter().flat_map(|x| x.to_le_bytes()).collect()
 }
 
-fn vector_of(bytes: &[u8]) -> Result<Vec<f32>, Fault> {
+pub(crate) fn vector_of(bytes: &[u8]) -> Result<Vec<f32>, Fault> {
     let (numbers, rest) = bytes.as_chunks::<4>();
     if !rest.is_empty() {
         return Err(Fault::corrupt("a vector"));
@@ -122,7 +122,7 @@ pub(crate) async fn raise_version(tx: &mut Tx, workspace: WorkspaceId) -> Result
     Ok(())
 }
 
-async fn version(conn: &mut AnyConnection, workspace: WorkspaceId) -> Result<u64, Fault> {
+pub(crate) async fn version(conn: &mut AnyConnection, workspace: WorkspaceId) -> Result<u64, Fault> {
     let row = sqlx::query("SELECT version FROM index_versions WHERE workspace_id = $1")
         .bind(workspace.to_string())
         .fetch_optional(conn)
@@ -322,6 +322,24 @@ impl Index for Store {
 
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError> {
         Ok(self.read_vectors(workspace).await?)
+    }
+
+    async fn outline(&self, workspace: WorkspaceId, budget: u64) -> Result<Option<Outline>, StoreError> {
+        Ok(self.read_outline(workspace, budget).await?)
+    }
+
+    async fn candidates(
+        &self,
+        workspace: WorkspaceId,
+        model: &str,
+        query: &[f32],
+        k: u32,
+    ) -> Result<Option<Vec<StoredVector>>, StoreError> {
+        Ok(self.read_candidates(workspace, model, query, k).await?)
+    }
+
+    async fn without_vectors(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError> {
+        Ok(self.read_without_vectors(ids).await?)
     }
 
     async fn keyword(

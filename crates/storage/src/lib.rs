@@ -33,6 +33,7 @@ mod outbox;
 mod outside;
 mod page;
 mod partial_files;
+mod pgvector;
 mod rag;
 mod retrieval_cases;
 mod sent_files;

@@ -20,9 +20,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Rows in one statement, and values in it: PostgreSQL takes 65 535 of them.
 const ROWS: usize = 256;
 const VALUES: usize = 32_768;
-/// What is not carried over: what the migrations did, who writes just now, and the words of the passages, which each
-/// engine keeps in its own way and are made anew.
-const LEFT: [&str; 3] = ["_sqlx_migrations", "writers", WORDS];
+/// What is not carried over: what the migrations did, who writes just now, the words of the passages, which each
+/// engine keeps in its own way and are made anew, and copies of the vectors, which the first server makes.
+const LEFT: [&str; 4] = ["_sqlx_migrations", "writers", WORDS, "searchable_vectors"];
 const WORDS: &str = "chunk_text";
 /// By this number SQLite's full text knows a passage.
 const PLACE: (&str, &str) = ("chunks", "place");

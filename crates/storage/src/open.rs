@@ -5,6 +5,7 @@ use crate::{
     fault::Fault,
     high_water::Marks,
     migrations,
+    pgvector::{self, Copies, State},
     writer::{self, Setup, Writer},
 };
 use domain::Epoch;
@@ -47,6 +48,8 @@ pub struct OpenOptions {
     pub high_water: Option<PathBuf>,
     /// Connections that read, at most; the one that writes comes on top.
     pub readers: u32,
+    /// PostgreSQL's extension pgvector is used where it is. Elsewhere this says nothing.
+    pub pgvector: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +84,8 @@ struct Inner {
     writer_task: Mutex<Option<JoinHandle<()>>>,
     marks: Option<Marks>,
     marker: Option<JoinHandle<()>>,
+    /// Where the database searches vectors.
+    copies: Option<Copies>,
 }
 
 impl Drop for Inner {
@@ -111,15 +116,26 @@ impl Store {
             let now = options.clock.now().micros();
             register_writer(&mut conn, &id, now).await.map_err(OpenError::Prepare)?;
         }
+        let copies_vectors = engine == Engine::Postgres
+            && searches_vectors(&mut conn, options.pgvector).await.map_err(OpenError::Prepare)?;
         let readers = connect_readers(&url, engine, options.readers).await.map_err(OpenError::Connect)?;
 
         let closing = Arc::new(Notify::new());
-        let setup = Setup { url: url.clone(), engine, bus: options.bus, id, total, closing: closing.clone() };
+        let setup = Setup {
+            url: url.clone(),
+            engine,
+            copies_vectors,
+            bus: options.bus,
+            id,
+            total,
+            closing: closing.clone(),
+        };
         let (writer, writer_task) = writer::spawn(setup, conn);
         let marker = marks.clone().map(|mut marks| {
             write_mark(&mut marks, &epoch, total);
             tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone()))
         });
+        let copies = copies_vectors.then(|| Copies::keep(url.clone()));
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
@@ -132,12 +148,16 @@ impl Store {
                 writer_task: Mutex::new(Some(writer_task)),
                 marks,
                 marker,
+                copies,
             }),
         })
     }
 
     /// Writes what is still in the queue, then lets go of the database. Later writes fail.
     pub async fn close(&self) {
+        if let Some(copies) = &self.inner.copies {
+            copies.stop();
+        }
         self.inner.closing.notify_one();
         if let Some(task) = self.inner.writer_task.lock().await.take() {
             drop(task.await);
@@ -153,6 +173,15 @@ impl Store {
 
     pub fn engine(&self) -> Engine {
         self.inner.engine
+    }
+
+    /// Whether the database searches vectors: it is PostgreSQL with pgvector, and that is not switched off.
+    pub fn searches_vectors(&self) -> bool {
+        self.inner.copies.is_some()
+    }
+
+    pub(crate) fn copies(&self) -> Option<&Copies> {
+        self.inner.copies.as_ref()
     }
 
     /// For reads only; the connections refuse to write.
@@ -186,14 +215,18 @@ impl Store {
     }
 }
 
-/// Brings a database to the schema of this version and leaves it at that; [`Store::open`] does so by itself.
+/// Brings a database to the schema of this version, with what pgvector needs where it is, and leaves it at that;
+/// [`Store::open`] does so by itself.
 ///
 /// # Errors
 /// Those of [`Store::open`].
 pub async fn migrate(url: &str) -> Result<(), OpenError> {
     install_default_drivers();
     let engine = Engine::of_url(url).ok_or(OpenError::UnknownEngine)?;
-    let conn = connect_migrated(&completed(url, engine)?, engine).await?;
+    let mut conn = connect_migrated(&completed(url, engine)?, engine).await?;
+    if engine == Engine::Postgres {
+        pgvector::prepare(&mut conn).await.map_err(OpenError::Prepare)?;
+    }
     conn.close().await.map_err(OpenError::Connect)
 }
 
@@ -219,7 +252,7 @@ fn completed(url: &str, engine: Engine) -> Result<String, OpenError> {
     })
 }
 
-fn connect_options(url: &str) -> sqlx::Result<AnyConnectOptions> {
+pub(crate) fn connect_options(url: &str) -> sqlx::Result<AnyConnectOptions> {
     // Statements carry people's texts; they are not for the log.
     Ok(AnyConnectOptions::from_str(url)?.disable_statement_logging())
 }
@@ -304,6 +337,25 @@ async fn register_writer(conn: &mut AnyConnection, id: &str, now: i64) -> sqlx::
         .execute(&mut *conn)
         .await
         .map(drop)
+}
+
+/// Whether PostgreSQL searches vectors by itself from now on; says which of the two it is, and what would help.
+async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Result<bool> {
+    let state = if wanted {
+        pgvector::prepare(conn).await?
+    } else {
+        State::Missing("pgvector is switched off".to_owned())
+    };
+    match state {
+        State::Ready(version) => {
+            tracing::info!(%version, "workspaces that are too large for the memory are searched by pgvector, exactly");
+            Ok(true)
+        }
+        State::Missing(reason) => {
+            tracing::info!(%reason, "workspaces that are too large for the memory are read anew for each search");
+            Ok(false)
+        }
+    }
 }
 
 async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>) {

@@ -68,6 +68,8 @@ const QUEUE: usize = 1024;
 pub(crate) struct Tx {
     pub(crate) conn: AnyConnection,
     pub(crate) engine: Engine,
+    /// Each vector that is written gets a copy that the database searches (`crate::pgvector`).
+    pub(crate) copies_vectors: bool,
     emitted: Vec<Emitted>,
     signals: Vec<Signal>,
     /// Who does what the item does, as JSON.

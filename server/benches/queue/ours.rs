@@ -86,6 +86,7 @@ impl Queue {
             secrets: Arc::new(OsSecrets),
             high_water: None,
             readers: 2,
+            pgvector: true,
         })
         .await?;
         let ids = TimeOrderedIds::new(clock.clone());

@@ -85,6 +85,12 @@ pub const SETTINGS: &[Setting] = &[
         about: "beside an access key that is lent for a while",
         secret: true,
     },
+    setting(
+        "pgvector",
+        "INSIGHTHUB_PGVECTOR",
+        Default::Text("true"),
+        "whether PostgreSQL's extension pgvector, where it is, searches the workspaces that are too large for the memory",
+    ),
     Setting {
         key: "rabbitmq_url",
         env: "RABBITMQ_URL",
@@ -256,6 +262,12 @@ pub const SETTINGS: &[Setting] = &[
     ),
     setting("session_days", "INSIGHTHUB_SESSION_DAYS", Default::Text("30"), "how long a sign-in lasts"),
     setting("workers", "INSIGHTHUB_WORKERS", Default::Text("4"), "documents worked on at once"),
+    setting(
+        "vector_cache_bytes",
+        "INSIGHTHUB_VECTOR_CACHE_BYTES",
+        Default::Text("536870912"),
+        "memory for the vectors of the workspaces that are searched",
+    ),
     setting(
         "stall_seconds",
         "INSIGHTHUB_STALL_SECONDS",

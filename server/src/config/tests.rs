@@ -11,6 +11,7 @@ fn every_setting_has_a_default_that_is_right() {
     assert_eq!(config.database_url, "sqlite:./data/insighthub.db");
     assert_eq!(config.limits.file_bytes, 104_857_600);
     assert!(config.public_url.is_none());
+    assert_eq!((config.pgvector, config.vector_cache), (true, 512 << 20));
 }
 
 #[test]
@@ -27,6 +28,8 @@ fn a_wrong_value_is_named_with_its_setting() {
         ("trusted_proxies", "10.0.0.0/33"),
         ("crawl_allow", "10.0.0.0/33"),
         ("llm_file_names", "perhaps"),
+        ("pgvector", "perhaps"),
+        ("vector_cache_bytes", "512 MB"),
     ] {
         let said = raw(&[(key, value)]).check().expect_err(key).to_string();
         assert!(said.contains(key) && said.contains(value), "{said}");

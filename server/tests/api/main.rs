@@ -70,6 +70,7 @@ mod turns;
 mod upload;
 mod uploads;
 mod versions;
+mod with_pgvector;
 mod wording;
 mod workspaces;
 

@@ -148,6 +148,7 @@ impl Library {
             secrets: world.secrets.clone(),
             high_water: Some(place.high_water()),
             readers: 4,
+            pgvector: true,
         };
         let store = Store::open(options).await.unwrap();
         // Short documents, short passages: about three of each.

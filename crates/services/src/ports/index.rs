@@ -13,6 +13,17 @@ pub struct StoredVector {
     pub vector: Vec<f32>,
 }
 
+/// What is to be known of a workspace whose vectors stay where they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// The index version that it belongs to.
+    pub version: u64,
+    /// The models that made its vectors, each once, in the order of their names.
+    pub models: Vec<Arc<str>>,
+    /// Passages that have none, since their embedding was left out.
+    pub bare: u64,
+}
+
 #[derive(Clone, Debug)]
 pub struct KeywordHit {
     pub chunk_id: ChunkId,
@@ -66,6 +77,24 @@ pub trait Index: Send + Sync {
 
     /// Vectors of the enabled chunks that searches find, with the version they belong to; read in one transaction.
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError>;
+
+    /// Of a workspace whose vectors take more than `budget` bytes of memory, where the database searches vectors by itself
+    /// ([`Index::candidates`]); `None` otherwise. It is found out without reading them.
+    async fn outline(&self, workspace: WorkspaceId, budget: u64) -> Result<Option<Outline>, StoreError>;
+
+    /// Few vectors of that model and of the length of `query`, among which are the `k` that are nearest to it, and all
+    /// others that are as near as the last of these, in whatever order the products are added up. `None` where the database
+    /// cannot tell: then all have to be read.
+    async fn candidates(
+        &self,
+        workspace: WorkspaceId,
+        model: &str,
+        query: &[f32],
+        k: u32,
+    ) -> Result<Option<Vec<StoredVector>>, StoreError>;
+
+    /// Those of the passages that have no vector.
+    async fn without_vectors(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError>;
 
     /// The engine's own full-text search over the chunks that searches find. `query` is a person's text, not the engine's syntax.
     async fn keyword(

@@ -50,7 +50,7 @@ pub use events::{EventLog, LoggedEvent};
 pub use exports::{ExportClaim, ExportOutcome, Exports, NewExport, OldExport};
 pub use fetcher::{FetchError, FetchRequest, Fetched, Fetcher};
 pub use history::{History, HistoryOf, HistoryQuery};
-pub use index::{Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, StoredVector};
+pub use index::{Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, Outline, StoredVector};
 pub use jobs::{
     Alike, Claim, Documents, FileOf, JobStore, NewDocument, NewJob, NewReindex, TakenFile, TakenFiles,
     Unread, UnreadPassage, VersionFile, WorkerId,

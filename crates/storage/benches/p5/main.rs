@@ -209,6 +209,7 @@ impl Bench {
             secrets: Arc::new(Fixed),
             high_water: None,
             readers: 2,
+            pgvector: true,
         })
         .await?;
         let mut ids = (1..).map(Uuid::from_u128);

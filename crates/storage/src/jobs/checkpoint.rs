@@ -1,7 +1,7 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
 use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell, unread, versions};
-use crate::{bulk, fault::Fault, graph, index, workspaces, writer::Tx};
+use crate::{bulk, fault::Fault, graph, index, pgvector, workspaces, writer::Tx};
 use domain::{
     ChunkId, DocumentId, Timestamp,
     ingest::{self, Checkpoint, DocumentState, NewChunk},
@@ -138,6 +138,9 @@ pub(super) async fn insert_vectors(tx: &mut Tx, vectors: &[(ChunkId, Vec<f32>)])
             query = query.bind(id.to_string()).bind(index::vector_bytes(vector));
         }
         query.execute(&mut tx.conn).await?;
+    }
+    if tx.copies_vectors {
+        pgvector::insert(&mut tx.conn, vectors).await?;
     }
     Ok(())
 }

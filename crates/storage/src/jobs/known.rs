@@ -2,7 +2,7 @@
 //! same one. They take the vector that is there, and tell how alike two documents are.
 
 use super::rows;
-use crate::{bulk, fault::Fault, open::Store, writer::Tx};
+use crate::{bulk, fault::Fault, open::Store, pgvector, writer::Tx};
 use domain::{ChunkId, DocumentId, ingest::DocumentState};
 use services::ports::{Alike, Claim};
 use sqlx::{AssertSqlSafe, Row};
@@ -116,5 +116,9 @@ pub(super) async fn copy_vectors(
             copied.insert(rows::parsed::<ChunkId>(&row, "chunk_id")?);
         }
     }
-    Ok(passages.iter().filter(|(mine, _)| copied.remove(mine)).copied().collect())
+    let copied: Vec<_> = passages.iter().filter(|(mine, _)| copied.remove(mine)).copied().collect();
+    if tx.copies_vectors {
+        pgvector::duplicate(&mut tx.conn, &copied).await?;
+    }
+    Ok(copied)
 }

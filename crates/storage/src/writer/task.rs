@@ -37,6 +37,8 @@ const CAREFUL_FOR: u32 = 32;
 pub(crate) struct Setup {
     pub(crate) url: String,
     pub(crate) engine: Engine,
+    /// See [`Tx`].
+    pub(crate) copies_vectors: bool,
     pub(crate) bus: Arc<dyn Bus>,
     /// Names this writer in the table `writers`.
     pub(crate) id: String,
@@ -51,7 +53,7 @@ pub(crate) fn spawn(setup: Setup, conn: sqlx::AnyConnection) -> (Writer, JoinHan
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let total = Arc::new(AtomicU64::new(setup.total));
     let writer = Writer { queue: sender, total: total.clone() };
-    let mut task = Task { tx: Some(Tx::new(conn, setup.engine)), setup, total, batch: 0, careful: 0 };
+    let mut task = Task { tx: Some(Tx::new(conn, &setup)), setup, total, batch: 0, careful: 0 };
     let handle = tokio::spawn(async move {
         let mut items = Vec::with_capacity(BATCH);
         let closing = task.setup.closing.clone();
@@ -94,8 +96,16 @@ fn transactions(engine: Engine, items: Vec<Box<dyn Item>>) -> Vec<Vec<Box<dyn It
 }
 
 impl Tx {
-    fn new(conn: sqlx::AnyConnection, engine: Engine) -> Self {
-        Self { conn, engine, emitted: vec![], signals: vec![], actor: Arc::from(""), known: BTreeMap::new() }
+    fn new(conn: sqlx::AnyConnection, setup: &Setup) -> Self {
+        Self {
+            conn,
+            engine: setup.engine,
+            copies_vectors: setup.copies_vectors,
+            emitted: vec![],
+            signals: vec![],
+            actor: Arc::from(""),
+            known: BTreeMap::new(),
+        }
     }
 }
 
@@ -186,7 +196,7 @@ impl Task {
             let conn = timeout_at(deadline, connect_writer(&self.setup.url, self.setup.engine))
                 .await
                 .map_err(|_| sqlx::Error::PoolTimedOut)??;
-            self.tx = Some(Tx::new(conn, self.setup.engine));
+            self.tx = Some(Tx::new(conn, &self.setup));
         }
         Ok(())
     }

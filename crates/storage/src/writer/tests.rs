@@ -33,6 +33,7 @@ impl Rig {
             secrets: world.secrets.clone(),
             high_water: None,
             readers: 2,
+            pgvector: true,
         })
         .await
         .unwrap();

@@ -77,8 +77,11 @@ pub async fn tables(conn: &mut AnyConnection, sqlite: bool) -> Vec<String> {
         "SELECT CAST(tablename AS TEXT) FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
     };
     let all: Vec<String> = sqlx::query_scalar(sql).fetch_all(conn).await.unwrap();
-    // The tables of the migrations, and those in which SQLite keeps the full text.
-    all.into_iter().filter(|t| t != "_sqlx_migrations" && !t.starts_with("chunk_text")).collect()
+    // The tables of the migrations, those in which SQLite keeps the full text, and the one that is only where pgvector is
+    // (`with_pgvector`).
+    let own =
+        |t: &String| t != "_sqlx_migrations" && t != "searchable_vectors" && !t.starts_with("chunk_text");
+    all.into_iter().filter(own).collect()
 }
 
 async fn count(conn: &mut AnyConnection, sql: String) -> i64 {

@@ -43,6 +43,7 @@ mod support;
 mod turns;
 mod versions;
 mod waiting;
+mod with_pgvector;
 mod words;
 mod workspaces;
 

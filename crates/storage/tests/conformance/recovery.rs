@@ -71,6 +71,7 @@ async fn a_database_whose_path_has_odd_characters_is_opened_there_and_nowhere_el
         secrets: world.secrets.clone(),
         high_water: None,
         readers: 1,
+        pgvector: true,
     })
     .await
     .unwrap();
@@ -229,6 +230,7 @@ async fn writes_until_it_is_killed() {
         secrets: world.secrets.clone(),
         high_water: None,
         readers: 1,
+        pgvector: true,
     })
     .await
     .unwrap();

@@ -110,6 +110,11 @@ impl Database {
         open(&self.place, &self.world).await
     }
 
+    /// The same of a server on which pgvector is switched off.
+    pub async fn open_without_pgvector(&self) -> Store {
+        open_with(&self.place, &self.world, false).await
+    }
+
     pub fn new_workspace(&self, user_id: UserId, name: &str) -> NewWorkspace {
         NewWorkspace {
             id: WorkspaceId::new(self.world.uuid()),
@@ -146,6 +151,10 @@ impl Database {
 }
 
 pub async fn open(place: &Place, world: &World) -> Store {
+    open_with(place, world, true).await
+}
+
+async fn open_with(place: &Place, world: &World, pgvector: bool) -> Store {
     Store::open(OpenOptions {
         url: place.url(),
         bus: world.bus.clone(),
@@ -153,6 +162,7 @@ pub async fn open(place: &Place, world: &World) -> Store {
         secrets: world.secrets.clone(),
         high_water: Some(place.high_water()),
         readers: 4,
+        pgvector,
     })
     .await
     .unwrap()

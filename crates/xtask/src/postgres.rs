@@ -12,7 +12,14 @@ use measure::room;
 
 use crate::problem::{Doing, Done, Problem};
 use crate::project::Project;
-use crate::{apt, shell};
+use crate::{apt, packages, shell};
+
+/// A Python package (Apache-2.0) that carries PostgreSQL with pgvector.
+const WHEEL: &str = "pgserver==0.1.4";
+/// Where it lies in the cache, and what of it is wanted. The programs find the others from where they are themselves.
+const CARRIED: &str = "pgserver-0.1.4";
+const FOLDERS: [&str; 4] =
+    ["pgserver/pginstall/bin/", "pgserver/pginstall/lib/", "pgserver/pginstall/share/", "pgserver.libs/"];
 
 const PREFIX: &str = "insighthub-postgres-";
 
@@ -23,12 +30,29 @@ pub struct Postgres {
     /// The folder of its programs.
     bin: PathBuf,
     port: u16,
+    pgvector: bool,
+}
+
+/// The programs of a PostgreSQL.
+struct Programs {
+    bin: PathBuf,
+    pgvector: bool,
+    /// The folder with all of it, where it is the one of the Python package.
+    carried: Option<PathBuf>,
 }
 
 impl Postgres {
-    /// Starts a server, installing PostgreSQL when it is missing and that is possible.
+    /// Starts a server as most people have it, for measuring. Installs PostgreSQL when it is missing and that is possible.
     pub fn start(project: &Project) -> Done<Self> {
-        let bin = binaries(project)?;
+        Self::of(project, ordinary(project)?)
+    }
+
+    /// Starts one for tests: with pgvector, where one can be had.
+    pub fn for_tests(project: &Project) -> Done<Self> {
+        Self::of(project, with_pgvector(project).map_or_else(|| ordinary(project), Ok)?)
+    }
+
+    fn of(project: &Project, programs: Programs) -> Done<Self> {
         room::remove_left_over(PREFIX);
         let dir = std::env::temp_dir().join(format!("{PREFIX}{}", std::process::id()));
         shell::timed("starting PostgreSQL for the tests", || {
@@ -39,6 +63,7 @@ impl Postgres {
             if let Some(user) = &user {
                 shell::run(Command::new("chown").arg(user).arg(&dir))?;
             }
+            let bin = programs.within_reach(user.as_deref(), &dir)?;
             let data = dir.join("data");
             let mut initdb = as_user(user.as_deref(), &bin.join("initdb"));
             initdb.args([
@@ -69,7 +94,8 @@ impl Postgres {
                 .stderr(also)
                 .spawn()
                 .doing(|| format!("cannot start `{}`", shell::line(&server)))?;
-            let mut postgres = Self { child, dir: dir.clone(), bin: bin.clone(), port };
+            let mut postgres =
+                Self { child, dir: dir.clone(), bin: bin.clone(), port, pgvector: programs.pgvector };
             postgres.wait_until_ready(&project.log("postgres"))?;
             Ok(postgres)
         })
@@ -81,6 +107,10 @@ impl Postgres {
 
     pub fn bin(&self) -> &Path {
         &self.bin
+    }
+
+    pub fn has_pgvector(&self) -> bool {
+        self.pgvector
     }
 
     fn wait_until_ready(&mut self, log: &Path) -> Done {
@@ -118,20 +148,83 @@ impl Drop for Postgres {
     }
 }
 
-/// The folder with `initdb` and `postgres`. Debian keeps it off PATH.
-fn binaries(project: &Project) -> Done<PathBuf> {
+impl Programs {
+    fn of_the_system(bin: PathBuf) -> Self {
+        Self { pgvector: has_pgvector(&bin), bin, carried: None }
+    }
+
+    /// The folder of the programs where that user may run them: root's cache is closed to others, so what lies there is
+    /// copied into the folder of the run.
+    fn within_reach(&self, user: Option<&str>, dir: &Path) -> Done<PathBuf> {
+        let (Some(user), Some(carried)) = (user, &self.carried) else { return Ok(self.bin.clone()) };
+        let mut tried = as_user(Some(user), &self.bin.join("postgres"));
+        if shell::capture(tried.arg("--version").current_dir(dir)).is_ok() {
+            return Ok(self.bin.clone());
+        }
+        let copy = dir.join("programs");
+        shell::copy_dir(carried, &copy)?;
+        shell::run(Command::new("chown").arg("-R").arg(user).arg(&copy))?;
+        let within = self.bin.strip_prefix(carried).doing(|| "the programs lie elsewhere".to_owned())?;
+        Ok(copy.join(within))
+    }
+}
+
+/// The system's own, installing it when it is missing and that is possible.
+fn ordinary(project: &Project) -> Done<Programs> {
     if let Some(bin) = installed() {
-        return Ok(bin);
+        return Ok(Programs::of_the_system(bin));
     }
     if apt::available() {
         apt::install(project, &["postgresql"])?;
     }
-    installed().ok_or_else(|| {
-        Problem::new("PostgreSQL (initdb, postgres) is not here, and the tests need one of 14 or newer")
-            .hint("install PostgreSQL, e.g. `apt-get install postgresql` or `brew install postgresql`")
+    if let Some(bin) = installed() {
+        return Ok(Programs::of_the_system(bin));
+    }
+    carried(project).map_err(|why| {
+        Problem::new(format!(
+            "PostgreSQL (initdb, postgres) is not here, and the tests need one of 14 or newer\nwith pip: {why}"
+        ))
+        .hint("install PostgreSQL, e.g. `apt-get install postgresql` or `brew install postgresql`")
     })
 }
 
+/// The system's own where pgvector was installed for it, else that of the Python package.
+fn with_pgvector(project: &Project) -> Option<Programs> {
+    let system = installed().map(Programs::of_the_system).filter(|programs| programs.pgvector);
+    system.or_else(|| {
+        carried(project)
+            .map_err(|why| shell::say(format!("no PostgreSQL with pgvector can be had here: {why}")))
+            .ok()
+    })
+}
+
+/// The one of the Python package, where there is one for this machine.
+fn carried(project: &Project) -> Done<Programs> {
+    let place = project.cache.join(CARRIED);
+    let bin = place.join("pgserver/pginstall/bin");
+    if !whole(&bin) {
+        shell::timed("fetching a PostgreSQL with pgvector (11 MB)", || {
+            packages::folders_from_wheel(project, WHEEL, &FOLDERS, &place)
+        })?;
+    }
+    // Both kinds: with the client's library, and without.
+    for program in ["postgres", "initdb"] {
+        shell::capture(Command::new(bin.join(program)).arg("--version"))?;
+    }
+    Ok(Programs { bin, pgvector: true, carried: Some(place) })
+}
+
+/// Whether pgvector was installed for the PostgreSQL with these programs.
+fn has_pgvector(bin: &Path) -> bool {
+    let told = shell::capture(Command::new(bin.join("pg_config")).arg("--sharedir")).ok().map(PathBuf::from);
+    // Debian keeps it apart from the programs, under the number of the version, and has `pg_config` in another package.
+    let version = bin.parent().and_then(Path::file_name);
+    let debian = version.map(|version| Path::new("/usr/share/postgresql").join(version));
+    let mut folders = told.into_iter().chain(debian);
+    folders.any(|folder| folder.join("extension/vector.control").is_file())
+}
+
+/// The folder with `initdb` and `postgres`. Debian keeps it off PATH.
 fn installed() -> Option<PathBuf> {
     let debian = apt::newest_version_dir(Path::new("/usr/lib/postgresql")).map(|dir| dir.join("bin"));
     let on_path = || {

@@ -131,9 +131,15 @@ impl Parts {
     }
 }
 
+/// How the names of the tests begin that need a PostgreSQL with pgvector, and fail without.
+const OF_PGVECTOR: &str = "with_pgvector::";
+
 /// The unit, property, conformance and black-box tests, with one PostgreSQL and one RabbitMQ for those that want them.
 fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<Tally> {
-    let postgres = Postgres::start(project)?;
+    let postgres = Postgres::for_tests(project)?;
+    if !postgres.has_pgvector() {
+        shell::say(format!("SKIPPED: the tests of {OF_PGVECTOR}…, since this PostgreSQL has no pgvector"));
+    }
     let broker = broker()?;
     let debug = project.profile_dir(Profile::Dev);
     let mut cargo = toolchain.cargo();
@@ -150,8 +156,12 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
     else {
         shell::say("cargo-nextest cannot be installed here; `cargo test` does the same, more slowly");
         let output = project.log("cargo-test");
+        let left_out: &[&str] = if postgres.has_pgvector() { &[] } else { &["--skip", OF_PGVECTOR] };
         let outcome = shell::logged(
-            cargo.args(["test", "--no-fail-fast", "--bins", "--lib", "--tests", "--"]).args(&options.filters),
+            cargo
+                .args(["test", "--no-fail-fast", "--bins", "--lib", "--tests", "--"])
+                .args(&options.filters)
+                .args(left_out),
             &output,
         );
         if let Err(problem) = &outcome {
@@ -167,6 +177,9 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = (cores + cores / 2).to_string();
     cargo.args(["nextest", "run", "--no-fail-fast", "--test-threads", &threads]).args(&options.filters);
+    if !postgres.has_pgvector() {
+        cargo.args(["-E", &format!("not test({OF_PGVECTOR})")]);
+    }
     let succeeded = shell::status(&mut cargo)?.success();
     counted(&junit, tally::from_junit, succeeded)
 }

@@ -43,11 +43,13 @@ impl Marks {
         after.peek().is_some_and(|own| total < own.total) || after.count() > 1
     }
 
-    /// Notes how far the log has come in its present epoch, and replaces the file as a whole: a crash leaves the old one or
-    /// the new one.
+    /// Notes how far the log of that epoch has come, and replaces the file as a whole: a crash leaves the old one or the new
+    /// one. Servers that share the folder note theirs in the same file; none takes back what another one has seen.
     pub(crate) fn write(&mut self, epoch: &Epoch, total: u64) -> io::Result<()> {
-        self.seen.retain(|mark| mark.epoch != *epoch);
-        self.seen.push(Mark { epoch: epoch.clone(), total });
+        for other in Self::read(&self.path).seen {
+            self.note(other);
+        }
+        self.note(Mark { epoch: epoch.clone(), total });
         let mut beside = self.path.clone().into_os_string();
         beside.push(".new");
         let mut file = std::fs::File::create(&beside)?;
@@ -56,6 +58,14 @@ impl Marks {
         }
         file.sync_data()?;
         std::fs::rename(&beside, &self.path)
+    }
+
+    /// An epoch keeps its place among the others: one that ended is not the latest again because somebody still noted it.
+    fn note(&mut self, new: Mark) {
+        match self.seen.iter_mut().find(|mark| mark.epoch == new.epoch) {
+            Some(mark) => mark.total = mark.total.max(new.total),
+            None => self.seen.push(new),
+        }
     }
 }
 
@@ -73,17 +83,31 @@ mod tests {
     }
 
     #[test]
-    fn marks_read_back_with_the_latest_epoch_last() {
+    fn marks_read_back_with_each_epoch_in_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log.mark");
         let mut marks = Marks::read(&path);
         assert_eq!(marks.seen, []);
-        for (name, total) in [("e1", 77), ("e2", 40), ("e2", 41), ("e1", 78)] {
+        for (name, total) in [("e1", 77), ("e2", 40), ("e2", 41), ("e1", 78), ("e1", 76)] {
             marks.write(&epoch(name), total).unwrap();
         }
         let read = Marks::read(&path);
         assert_eq!(read.seen, marks.seen);
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "e2 41\ne1 78\n");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "e1 78\ne2 41\n");
+    }
+
+    #[test]
+    fn servers_that_share_the_file_take_nothing_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.mark");
+        let (mut here, mut there) = (Marks::read(&path), Marks::read(&path));
+        here.write(&epoch("e1"), 50).unwrap();
+        there.write(&epoch("e1"), 40).unwrap();
+        here.write(&epoch("e2"), 7).unwrap();
+        // It has not heard yet that its epoch is over.
+        there.write(&epoch("e1"), 41).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "e1 50\ne2 7\n");
+        assert!(!Marks::read(&path).show_older(&epoch("e2"), 7));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line. `insighthub extract` is not here: it is looked for before anything else starts.
 
 use clap::{Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
 
 #[derive(Parser)]
 #[command(name = "insighthub", version, about = "Documents in, live status, answers out.")]
@@ -34,6 +35,27 @@ pub enum Command {
         /// Mend what can be mended.
         #[arg(long)]
         repair: bool,
+    },
+    /// Copy database and files into a folder, while the server runs. SQLite only; PostgreSQL has pg_dump.
+    Backup {
+        /// The folder that gets the copy; it is made, or has to be empty.
+        #[arg(long, value_name = "DIR")]
+        to: PathBuf,
+    },
+    /// Put such a copy in the place of what is there, which is kept aside. The server has to be stopped.
+    Restore {
+        /// The folder of the copy.
+        #[arg(long, value_name = "DIR")]
+        from: PathBuf,
+        /// End all API keys: one that was revoked since the backup would hold again.
+        #[arg(long)]
+        revoke_keys: bool,
+    },
+    /// Say that the database was put back by other means, such as pg_restore, before a server is started on it again.
+    Restored {
+        /// End all API keys: one that was revoked since the backup would hold again.
+        #[arg(long)]
+        revoke_keys: bool,
     },
     /// Print every setting with its value and where it comes from.
     Config,

@@ -1,6 +1,7 @@
 //! The commands beside `serve`: each does one thing to an installation, and stops.
 
 use crate::{
+    backup::database_file,
     config::{BrokerServer, Config},
     lifecycle::{StartError, build, lock, make_data_dir},
 };
@@ -37,9 +38,7 @@ pub async fn move_installation(config: Config, from: String, to: String) -> Resu
 
 /// Where the file of an SQLite database lies that is there.
 fn folder_of(url: &str) -> Option<PathBuf> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path).split('?').next()?;
-    let file = Path::new(path).canonicalize().ok()?;
+    let file = database_file(url)?.canonicalize().ok()?;
     file.parent().map(Path::to_owned)
 }
 

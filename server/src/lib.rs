@@ -2,6 +2,7 @@
 //! where a concrete type is chosen for a port; what may be done is decided in `services`.
 
 pub mod adapters;
+pub mod backup;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -6,6 +6,7 @@ use crate::{
         Argon2Hasher, ByContent, ChatModel, FileBlobs, FilePlace, FormSeal, Models, ObjectBlobs, OsSecrets,
         RemoteModel, RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
+    backup::refuse_half_restored,
     cli::Role,
     config::{self, Config},
     connections,
@@ -78,6 +79,10 @@ pub enum StartError {
     Refused(String),
     #[error("{what} ended although nobody asked it to; the log says why")]
     Ended { what: &'static str },
+    #[error(
+        "the database was put back to an older state under this server; start it again, and it begins a new life of the log"
+    )]
+    PutBack,
     #[error("something does not agree, see above")]
     Unsound,
     #[error(transparent)]
@@ -97,6 +102,7 @@ pub(crate) struct Built {
 /// Chooses who stands behind each port. Migrates the database.
 pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, StartError> {
     make_data_dir(config)?;
+    refuse_half_restored(config)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let ids: Arc<dyn Ids> = Arc::new(TimeOrderedIds::new(clock.clone()));
@@ -418,10 +424,11 @@ where
 
     let server = tokio::spawn(connections::serve(listener, router, config.patience, stopping.clone()));
 
-    tokio::select! {
-        () = stopping.cancelled() => {}
-        () = ended_early.cancelled() => {}
-    }
+    let put_back = tokio::select! {
+        () = stopping.cancelled() => false,
+        () = ended_early.cancelled() => false,
+        () = store.put_back() => true,
+    };
     let unasked = !stopping.is_cancelled();
     stopping.cancel();
     tracing::info!("stopping: no new requests; work in hand is being finished");
@@ -453,6 +460,9 @@ where
     }
     store.close().await;
     tracing::info!("stopped");
+    if put_back {
+        return Err(StartError::PutBack);
+    }
     if unasked { Err(StartError::Ended { what: "the worker" }) } else { Ok(()) }
 }
 

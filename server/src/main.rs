@@ -3,6 +3,7 @@
 
 use clap::Parser;
 use server::{
+    backup,
     cli::{Cli, Command, Role, UserCommand},
     commands,
     config::Raw,
@@ -43,6 +44,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
                 commands::move_installation(config, from, to).await
             }
             Command::Migrate { .. } => commands::migrate(config).await,
+            Command::Backup { to } => backup::backup(config, to).await,
+            Command::Restore { from, revoke_keys } => backup::restore(config, from, revoke_keys).await,
+            Command::Restored { revoke_keys } => backup::restored(config, revoke_keys).await,
             Command::Check { repair } => commands::check(config, repair).await,
             Command::User { command: UserCommand::Add { username, email, full_name } } => {
                 let mut password = String::new();

@@ -7,6 +7,7 @@
 
 mod accounts;
 mod api_keys;
+mod backup;
 mod bulk;
 mod bulk_actions;
 mod chats;
@@ -46,6 +47,7 @@ mod support;
 mod workspaces;
 mod writer;
 
+pub use backup::{Begun, Copied, CopyError, copy_database, newest_schema};
 pub use engine::{Engine, sqlite_url};
 pub use moving::{MoveError, Moved, move_installation};
 pub use open::{OpenError, OpenOptions, Store, migrate};

@@ -61,6 +61,11 @@ const CHANGES: &[Change] = changes![
     38 "0038_untold_ends",
 ];
 
+/// Names the schema of this version.
+pub(crate) fn newest() -> i64 {
+    CHANGES.last().map_or(0, |change| change.version)
+}
+
 /// Those of one engine, in order.
 pub(crate) fn of(engine: Engine) -> Migrator {
     let changes = CHANGES.iter().map(|c| {

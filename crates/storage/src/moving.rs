@@ -6,7 +6,7 @@ use crate::{
     bulk,
     engine::Engine,
     index,
-    open::{OpenError, connect_migrated},
+    open::{OpenError, connect_migrated, existing},
 };
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{
@@ -57,13 +57,7 @@ pub async fn move_installation(from: &str, to: &str) -> Result<Moved, MoveError>
     if (Engine::of_url(from), Engine::of_url(to)) != (Some(Engine::Sqlite), Some(Engine::Postgres)) {
         return Err(MoveError::Engines);
     }
-    // A file that is not there is a mistake, and is not to be made.
-    let existing = match (from.contains("mode="), from.contains('?')) {
-        (true, _) => from.to_owned(),
-        (false, true) => format!("{from}&mode=rw"),
-        (false, false) => format!("{from}?mode=rw"),
-    };
-    let mut old = connect_migrated(&existing, Engine::Sqlite).await?;
+    let mut old = connect_migrated(&existing(from), Engine::Sqlite).await?;
     let mut new = connect_migrated(to, Engine::Postgres).await?;
     old.execute(Engine::Sqlite.begin_write()).await?;
     // It waits for the other side now and then.

@@ -6,12 +6,12 @@ use crate::{
     high_water::Marks,
     migrations,
     pgvector::{self, Copies, State},
-    writer::{self, Setup, Writer},
+    writer::{self, PUT_BACK, Setup, Writer},
 };
 use domain::Epoch;
 use services::ports::{Bus, Clock, Secrets};
 use sqlx::{
-    Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor,
+    Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
     pool::PoolConnection,
     raw_sql,
@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, Notify, OnceCell},
+    sync::{Mutex, Notify, OnceCell, watch},
     task::JoinHandle,
 };
 
@@ -35,6 +35,12 @@ const UNHURRIED: u32 = 2;
 
 /// The longest that a mark lags behind the log, in seconds.
 const MARK_EVERY: Duration = Duration::from_secs(3);
+
+/// How often a store looks whether its database was put back to an older state.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The advisory lock that whoever may write to a PostgreSQL shares with all others who may.
+pub(crate) const ALIVE: i64 = 1_768_846_185;
 
 pub struct OpenOptions {
     /// `sqlite:///path/to/file` (made when it is not there) or `postgres://…`.
@@ -79,6 +85,8 @@ struct Inner {
     /// See [`Store::unhurried`]; opened when it is first wanted.
     unhurried: OnceCell<AnyPool>,
     writer: Writer,
+    /// Names the writer in the table `writers`.
+    writer_id: String,
     epoch: Epoch,
     closing: Arc<Notify>,
     writer_task: Mutex<Option<JoinHandle<()>>>,
@@ -86,12 +94,14 @@ struct Inner {
     marker: Option<JoinHandle<()>>,
     /// Where the database searches vectors.
     copies: Option<Copies>,
+    standing: Arc<watch::Sender<i64>>,
+    watcher: Option<JoinHandle<()>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        if let Some(marker) = &self.marker {
-            marker.abort();
+        for task in [&self.marker, &self.watcher].into_iter().flatten() {
+            task.abort();
         }
     }
 }
@@ -121,16 +131,22 @@ impl Store {
         let readers = connect_readers(&url, engine, options.readers).await.map_err(OpenError::Connect)?;
 
         let closing = Arc::new(Notify::new());
+        let standing = Arc::new(watch::channel(0).0);
         let setup = Setup {
             url: url.clone(),
             engine,
             copies_vectors,
             bus: options.bus,
-            id,
+            id: id.clone(),
             total,
             closing: closing.clone(),
+            standing: standing.clone(),
         };
         let (writer, writer_task) = writer::spawn(setup, conn);
+        // A file of SQLite cannot be put back under a process that has it open: whoever tries is refused by the lock.
+        let watcher = (engine == Engine::Postgres).then(|| {
+            tokio::spawn(watch_standing(readers.clone(), id.clone(), epoch.clone(), standing.clone()))
+        });
         let marker = marks.clone().map(|mut marks| {
             write_mark(&mut marks, &epoch, total);
             tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone()))
@@ -143,14 +159,25 @@ impl Store {
                 readers,
                 unhurried: OnceCell::new(),
                 writer,
+                writer_id: id,
                 epoch,
                 closing,
                 writer_task: Mutex::new(Some(writer_task)),
                 marks,
                 marker,
                 copies,
+                standing,
+                watcher,
             }),
         })
+    }
+
+    /// Comes back when the PostgreSQL behind this store was put back to an older state. What this process knows of it, and
+    /// has told, is not true any more: nothing can be written, and it is to be opened anew.
+    pub async fn put_back(&self) {
+        let mut standing = self.inner.standing.subscribe();
+        // The other end lives in this store.
+        drop(standing.wait_for(|standing| *standing == PUT_BACK).await);
     }
 
     /// Writes what is still in the queue, then lets go of the database. Later writes fail.
@@ -158,12 +185,17 @@ impl Store {
         if let Some(copies) = &self.inner.copies {
             copies.stop();
         }
+        // The writer takes its mark along.
+        self.stop_watching();
         self.inner.closing.notify_one();
         if let Some(task) = self.inner.writer_task.lock().await.take() {
             drop(task.await);
         }
         if let Some(mut marks) = self.inner.marks.clone() {
-            write_mark(&mut marks, &self.inner.epoch, self.inner.writer.total.load(Ordering::Acquire));
+            // Whatever of its log is there now, an epoch that was put back is over: the next start draws a new one.
+            let is_over = *self.inner.standing.borrow() == PUT_BACK;
+            let total = if is_over { u64::MAX } else { self.inner.writer.total.load(Ordering::Acquire) };
+            write_mark(&mut marks, &self.inner.epoch, total);
         }
         self.inner.readers.close().await;
         if let Some(pool) = self.inner.unhurried.get() {
@@ -208,6 +240,17 @@ impl Store {
 
     pub(crate) fn writer(&self) -> &Writer {
         &self.inner.writer
+    }
+
+    /// What changes from now on is no news: this process does it itself.
+    pub(crate) fn stop_watching(&self) {
+        if let Some(watcher) = &self.inner.watcher {
+            watcher.abort();
+        }
+    }
+
+    pub(crate) fn writer_id(&self) -> &str {
+        &self.inner.writer_id
     }
 
     pub(crate) fn log_epoch(&self) -> &Epoch {
@@ -275,7 +318,21 @@ pub(crate) async fn connect_writer(url: &str, engine: Engine) -> sqlx::Result<An
         }
     };
     conn.execute(raw_sql(sql)).await?;
+    if engine == Engine::Postgres {
+        // Goes with the connection, however that ends.
+        let alive = format!("SELECT pg_try_advisory_lock_shared({ALIVE})");
+        conn.execute(raw_sql(AssertSqlSafe(alive))).await?;
+    }
     Ok(conn)
+}
+
+/// The URL of a database that has to be there: a file that is not is a mistake, and is not to be made.
+pub(crate) fn existing(url: &str) -> String {
+    match (url.contains("mode="), url.contains('?')) {
+        (true, _) => url.to_owned(),
+        (false, true) => format!("{url}&mode=rw"),
+        (false, false) => format!("{url}?mode=rw"),
+    }
 }
 
 async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Result<AnyPool> {
@@ -358,6 +415,34 @@ async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Resul
     }
 }
 
+/// Looks now and then whether the database still has what this process committed, and the log its epoch: a server that
+/// writes nothing would not notice by itself.
+async fn watch_standing(readers: AnyPool, id: String, epoch: Epoch, standing: Arc<watch::Sender<i64>>) {
+    let mut beat = tokio::time::interval(LOOK_EVERY);
+    loop {
+        beat.tick().await;
+        // Before the look: what is committed in between is there by then.
+        let known = *standing.borrow();
+        let found = sqlx::query(
+            "SELECT (SELECT batch FROM writers WHERE id = $1), (SELECT value FROM meta WHERE name = 'epoch')",
+        )
+        .bind(id.as_str())
+        .fetch_one(&readers)
+        .await
+        .and_then(|row| Ok((row.try_get::<Option<i64>, _>(0)?, row.try_get::<Option<String>, _>(1)?)));
+        match found {
+            Ok((Some(batch), Some(found))) if batch >= known && found == epoch.0 => {}
+            Ok(_) => {
+                tracing::error!("the database was put back to an older state under this process");
+                standing.send_replace(PUT_BACK);
+                return;
+            }
+            // Away, and not older.
+            Err(error) => tracing::debug!(%error, "whether the database was put back is looked at later"),
+        }
+    }
+}
+
 async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>) {
     let mut written = total.load(Ordering::Acquire);
     let mut beat = tokio::time::interval(MARK_EVERY);
@@ -379,6 +464,6 @@ fn write_mark(marks: &mut Marks, epoch: &Epoch, total: u64) {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }

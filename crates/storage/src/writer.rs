@@ -57,7 +57,7 @@ use std::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-pub(crate) use task::{Setup, spawn};
+pub(crate) use task::{PUT_BACK, Setup, spawn};
 
 /// Items in one transaction, at most.
 pub(crate) const BATCH: usize = 64;

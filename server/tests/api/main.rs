@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod api_keys;
 mod auth;
+mod backup;
 mod bounds;
 mod broker;
 mod bucket;

@@ -20,7 +20,7 @@ fn metadata(pairs: &[(&str, &str)]) -> String {
 }
 
 /// Announces a file; answers its address.
-pub async fn announce(client: &Client, size: usize, pairs: &[(&str, &str)]) -> String {
+pub(crate) async fn announce(client: &Client, size: usize, pairs: &[(&str, &str)]) -> String {
     let request = tus(client, "POST", "/api/uploads").header("upload-length", size);
     let answer = client.send(request.header("upload-metadata", metadata(pairs))).await;
     assert_eq!(answer.status, 201, "{answer:?}");
@@ -32,18 +32,18 @@ pub fn part(client: &Client, path: &str, offset: usize) -> RequestBuilder {
     tus(client, "PATCH", path).header("content-type", PART).header("upload-offset", offset)
 }
 
-pub async fn extend(client: &Client, path: &str, offset: usize, bytes: &[u8]) -> Answer {
+pub(crate) async fn extend(client: &Client, path: &str, offset: usize, bytes: &[u8]) -> Answer {
     client.send(part(client, path, offset).body(bytes.to_vec())).await
 }
 
 /// Where the upload stands.
-pub async fn offset(client: &Client, path: &str) -> usize {
+pub(crate) async fn offset(client: &Client, path: &str) -> usize {
     let answer = client.send(tus(client, "HEAD", path)).await;
     assert_eq!((answer.status, answer.header("cache-control")), (200, "no-store"), "{answer:?}");
     answer.header("upload-offset").parse().expect("a number")
 }
 
-pub fn id(path: &str) -> &str {
+pub(crate) fn id(path: &str) -> &str {
     path.rsplit('/').next().expect("an id")
 }
 

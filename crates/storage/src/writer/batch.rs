@@ -25,6 +25,8 @@ pub(super) struct Outcome {
 pub(super) enum Stop {
     /// Nothing of it was committed.
     Before(Fault),
+    /// What this writer committed before is not there any more: the database was put back to an older state.
+    PutBack,
     /// An item failed, and what it wrote cannot be told from what the others wrote: the transaction has to run again
     /// with savepoints.
     Spoiled,
@@ -42,6 +44,8 @@ impl From<sqlx::Error> for Stop {
 pub(super) struct Mark<'a> {
     pub(super) writer: &'a str,
     pub(super) batch: i64,
+    /// The newest of this writer that was committed: the database has it, or a later one, unless it was put back.
+    pub(super) before: i64,
 }
 
 /// Runs the items in one transaction and commits it; with a savepoint around each item, so that one that fails is
@@ -59,8 +63,8 @@ pub(super) async fn run(
         return Ok(Outcome { items, signals: vec![] });
     }
     let Logs { stamped, committed } = stamp::stamp(tx, emitted).await.map_err(Stop::Before)?;
-    if tx.engine == Engine::Postgres {
-        leave_mark(tx, mark).await?;
+    if tx.engine == Engine::Postgres && !leave_mark(tx, mark).await? {
+        return Err(Stop::PutBack);
     }
     let items = outcomes.into_iter().zip(stamped).map(|(o, stamped)| o.map(|()| stamped)).collect();
     let outcome = Outcome { items, signals };
@@ -133,13 +137,15 @@ async fn run_item(tx: &mut Tx, item: &mut Box<dyn Item>) -> Result<(), Fault> {
     })
 }
 
-async fn leave_mark(tx: &mut Tx, mark: &Mark<'_>) -> sqlx::Result<()> {
-    sqlx::query("UPDATE writers SET batch = $1 WHERE id = $2")
+/// False when the mark of what was committed before is not there.
+async fn leave_mark(tx: &mut Tx, mark: &Mark<'_>) -> sqlx::Result<bool> {
+    let left = sqlx::query("UPDATE writers SET batch = $1 WHERE id = $2 AND batch >= $3")
         .bind(mark.batch)
         .bind(mark.writer)
+        .bind(mark.before)
         .execute(&mut tx.conn)
-        .await
-        .map(drop)
+        .await?;
+    Ok(left.rows_affected() > 0)
 }
 
 /// Whether the transaction with that mark was committed. Waits for it when it is still under way: the row is locked

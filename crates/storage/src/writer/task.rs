@@ -10,7 +10,7 @@ use crate::{
     fault::{Fault, Meaning, Shared},
     open::connect_writer,
 };
-use services::ports::{Bus, Signal};
+use services::ports::{Bus, Signal, StoreError};
 use sqlx::{Connection, Executor, raw_sql};
 use std::{
     collections::BTreeMap,
@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, watch},
     task::JoinHandle,
     time::{Instant, sleep, timeout_at},
 };
@@ -46,14 +46,20 @@ pub(crate) struct Setup {
     pub(crate) total: u64,
     /// Told when the store closes: what is in the queue is still written, nothing new gets in.
     pub(crate) closing: Arc<Notify>,
+    /// Gets the number of the newest committed transaction, and [`PUT_BACK`] when the database has lost it.
+    pub(crate) standing: Arc<watch::Sender<i64>>,
 }
+
+/// In the place of a transaction's number: the database was put back to an older state.
+pub(crate) const PUT_BACK: i64 = -1;
 
 /// Starts the task on a connection that is ready. It ends when every [`Writer`] is gone.
 pub(crate) fn spawn(setup: Setup, conn: sqlx::AnyConnection) -> (Writer, JoinHandle<()>) {
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let total = Arc::new(AtomicU64::new(setup.total));
     let writer = Writer { queue: sender, total: total.clone() };
-    let mut task = Task { tx: Some(Tx::new(conn, &setup)), setup, total, batch: 0, careful: 0 };
+    let tx = Some(Tx::new(conn, &setup));
+    let mut task = Task { tx, setup, total, batch: 0, committed: 0, careful: 0 };
     let handle = tokio::spawn(async move {
         let mut items = Vec::with_capacity(BATCH);
         let closing = task.setup.closing.clone();
@@ -115,6 +121,8 @@ struct Task {
     total: Arc<AtomicU64>,
     /// Number of the transaction, in the life of this writer.
     batch: i64,
+    /// That of the newest one that was committed.
+    committed: i64,
     /// Transactions that still run with savepoints. Without them a transaction is a third cheaper, but one item that
     /// fails makes all of it run again; and where one fails, more follow.
     careful: u32,
@@ -128,12 +136,27 @@ impl Task {
             self.batch += 1;
             self.careful = self.careful.saturating_sub(1);
             let stop = match self.attempt(&mut items, deadline).await {
-                Ok(outcome) => return self.tell(items, outcome),
+                Ok(outcome) => {
+                    // Where every item failed nothing was committed.
+                    if outcome.items.iter().any(Result::is_ok) {
+                        self.note_committed();
+                    }
+                    return self.tell(items, outcome);
+                }
                 Err(stop) => stop,
             };
             let (fault, unsettled) = match stop {
                 Stop::Before(fault) => (fault, None),
                 Stop::InCommit(fault, outcome) => (fault, Some(outcome)),
+                Stop::PutBack => {
+                    // Not even once: what this process knows, and has told, is not of this database any more.
+                    self.roll_back().await;
+                    self.setup.standing.send_replace(PUT_BACK);
+                    return refuse(
+                        items,
+                        StoreError::backend("the database was put back to an older state").into(),
+                    );
+                }
                 Stop::Spoiled => {
                     self.careful = CAREFUL_FOR;
                     self.roll_back().await;
@@ -148,7 +171,10 @@ impl Task {
             }
             if let Some(outcome) = unsettled {
                 match self.settle(deadline).await {
-                    Ok(true) => return self.tell(items, outcome),
+                    Ok(true) => {
+                        self.note_committed();
+                        return self.tell(items, outcome);
+                    }
                     Ok(false) => {}
                     Err(fault) => return refuse(items, fault),
                 }
@@ -184,7 +210,7 @@ impl Task {
 
     async fn attempt(&mut self, items: &mut [Box<dyn Item>], deadline: Instant) -> Result<Outcome, Stop> {
         self.connect(deadline).await.map_err(Stop::Before)?;
-        let mark = Mark { writer: &self.setup.id, batch: self.batch };
+        let mark = Mark { writer: &self.setup.id, batch: self.batch, before: self.committed };
         match &mut self.tx {
             Some(tx) => batch::run(tx, items, self.careful > 0, &mark).await,
             None => Err(Stop::Before(sqlx::Error::PoolClosed.into())),
@@ -199,6 +225,18 @@ impl Task {
             self.tx = Some(Tx::new(conn, &self.setup));
         }
         Ok(())
+    }
+
+    fn note_committed(&mut self) {
+        self.committed = self.batch;
+        // Once it was put back it stays so.
+        self.setup.standing.send_if_modified(|standing| {
+            let goes_on = *standing != PUT_BACK;
+            if goes_on {
+                *standing = self.committed;
+            }
+            goes_on
+        });
     }
 
     async fn roll_back(&mut self) {
@@ -216,7 +254,7 @@ impl Task {
         loop {
             let fault = match self.connect(deadline).await {
                 Ok(()) => {
-                    let mark = Mark { writer: &self.setup.id, batch: self.batch };
+                    let mark = Mark { writer: &self.setup.id, batch: self.batch, before: self.committed };
                     match &mut self.tx {
                         Some(tx) => match batch::was_committed(tx, &mark).await {
                             Ok(committed) => return Ok(committed),

@@ -6,6 +6,7 @@
 mod accounts;
 mod api_keys;
 mod awaiting;
+mod backup;
 mod chats;
 mod controls;
 mod crawls;

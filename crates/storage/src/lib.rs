@@ -1,5 +1,5 @@
 //! What is kept, in SQLite or PostgreSQL: users and sessions, workspaces, documents with their chunks, jobs, and the
-//! event log. [`Store`] stands behind the ports of `services`; [`memory::MemoryStore`] stands behind two of them in
+//! event log. [`Store`] stands behind the ports of `services`; [`memory::MemoryStore`] stands behind some of them in
 //! tests.
 //!
 //! Everything that is written goes through the group-commit writer (`writer.rs`); everything that is read goes

@@ -9,12 +9,12 @@ mod copying;
 
 use crate::{
     adapters::{FilePlace, SystemClock},
-    config::Config,
+    config::{BrokerServer, Config},
     lifecycle::{Built, StartError, build, lock, make_data_dir},
 };
 use copying::{beside, copy_file, copy_folder, counted, moment, sha256_of, sync_dir};
 use domain::message::count;
-use messaging::InProcessBus;
+use messaging::{InProcessBus, rabbit};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 use services::ports::{Clock, StoreError};
@@ -170,7 +170,7 @@ pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result
         println!("what was there before is kept; remove it when nobody needs it any more:");
         aside.iter().for_each(|path| println!("  {}", path.display()));
     }
-    Ok(())
+    forget_reports(config.broker).await
 }
 
 /// `insighthub restored`, for a database that was put back by tools of its own.
@@ -178,6 +178,24 @@ pub async fn restored(config: Config, revoke_keys: bool) -> Result<(), StartErro
     make_data_dir(&config)?;
     let _lock = lock(&config)?;
     print!("{}", begin_anew(&config, revoke_keys).await?);
+    forget_reports(config.broker).await
+}
+
+/// Reports of outside workers that wait at the broker are about what they were told in the life that is over.
+async fn forget_reports(broker: Option<BrokerServer>) -> Result<(), StartError> {
+    let Some(broker) = broker else { return Ok(()) };
+    match rabbit::forget_reports(broker.url, &broker.exchange).await {
+        Ok(0) => {}
+        Ok(reports) => println!(
+            "{} of outside workers taken from the broker: they hear again of all that waits",
+            count(u64::from(reports), "report", "reports")
+        ),
+        Err(why) => {
+            let again =
+                "all else is done, but reports of outside workers are still there; run `insighthub restored`";
+            return Err(refused(format!("{again}: {why}")));
+        }
+    }
     Ok(())
 }
 

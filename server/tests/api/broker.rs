@@ -2,7 +2,7 @@
 //! own hear and report over the broker, and a broker that goes away costs nothing but time.
 
 use crate::{
-    common::{Client, Server, Setup, Socket, eventually, prose, within},
+    common::{Client, PASSWORD, Server, Setup, Socket, eventually, prose, within},
     servers::database::Place,
 };
 use measure::{broker::Broker, peer};
@@ -371,4 +371,41 @@ async fn a_bad_report_blocks_nobody_and_an_operator_sees_it() {
     for part in ["3 in all", "illegal_move", "not_found", "send a JSON object"] {
         assert!(said.contains(part), "{part} in {said}");
     }
+}
+
+#[tokio::test]
+async fn reports_about_a_state_that_is_lost_are_taken_from_the_broker() {
+    let installation = Installation::new().await;
+    let mut server = installation.node("all").await;
+    let ada = server.user("ada").await;
+    let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await.json();
+    let workspace = made["id"].as_str().expect("an id").to_owned();
+    let document = ada.upload_one(&workspace, "a.txt", &prose(1, 50)).await;
+    server.terminate();
+    assert!(server.ended().await.success());
+    let connection = lapin::Connection::connect(&installation.broker, lapin::ConnectionProperties::default());
+    let connection = connection.await.expect("connected");
+    let channel = connection.create_channel().await.expect("a channel");
+    channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await.expect("confirms");
+    let say = async |body: Value| {
+        let options = lapin::options::BasicPublishOptions::default();
+        let (exchange, key) = (installation.exchange.as_str().into(), "document.status.report".into());
+        let properties = lapin::BasicProperties::default();
+        let body = body.to_string();
+        let sent = channel.basic_publish(exchange, key, options, body.as_bytes(), properties).await;
+        drop(sent.expect("sent").await.expect("confirmed"));
+    };
+    let begin = json!({ "document_id": document, "status": "processing", "step": "reading" });
+    say(begin.clone()).await;
+    say(json!({ "document_id": document, "status": "ready", "chunk_count": 9 })).await;
+    let restored = installation.setup(&["restored"]).command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&restored.stdout).into_owned();
+    assert!(restored.status.success() && said.contains("2 reports of outside workers taken"), "{said}");
+
+    let server = installation.node("all").await;
+    let ada = server.sign_in("ada", PASSWORD).await;
+    say(begin).await;
+    say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
+    let ready = ada.settled(&document).await;
+    assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(4)));
 }

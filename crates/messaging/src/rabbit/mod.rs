@@ -13,7 +13,7 @@ mod topology;
 mod work;
 
 pub use lapin::uri::AMQPUri as Url;
-pub use standing::{Standing, standing};
+pub use standing::{Standing, forget_reports, standing};
 
 use domain::{Timestamp, UserId};
 use lapin::{Connection, ConnectionProperties};

@@ -4,7 +4,7 @@ use super::{Lost, PATIENCE, RabbitBus, Url, names::Names};
 use lapin::{
     Channel, Connection, ConnectionProperties,
     message::BasicGetMessage,
-    options::{BasicGetOptions, QueueDeclareOptions},
+    options::{BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions},
     types::{AMQPValue, FieldTable},
 };
 use std::{convert::Infallible, time::Duration};
@@ -51,8 +51,31 @@ pub async fn standing(url: Url, exchange: &str) -> Result<Standing, String> {
         channel.close(200, "looked".into()).await?;
         Ok::<_, lapin::Error>(found)
     };
-    match timeout(PATIENCE, looked).await {
-        Ok(Ok(found)) => Ok(found),
+    in_time(looked).await
+}
+
+/// Takes away what outside workers reported and nobody heard yet: it is about a state of the database that is lost. They hear
+/// again of all that waits for them. Answers how many reports there were.
+///
+/// # Errors
+/// As those of [`standing`].
+pub async fn forget_reports(url: Url, exchange: &str) -> Result<u32, String> {
+    let names = Names { exchange: exchange.to_owned() };
+    in_time(async {
+        let connection = Connection::connect_uri(url, ConnectionProperties::default()).await?;
+        let channel = connection.create_channel().await?;
+        // Where there is no such queue, no server was here yet.
+        if length(&channel, names.reports()).await.is_err() {
+            return Ok(0);
+        }
+        channel.queue_purge(names.reports().into(), QueuePurgeOptions::default()).await
+    })
+    .await
+}
+
+async fn in_time<T>(asking: impl Future<Output = lapin::Result<T>>) -> Result<T, String> {
+    match timeout(PATIENCE, asking).await {
+        Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => Err(format!("the broker cannot be asked: {error}")),
         Err(_) => Err("the broker did not answer in time".to_owned()),
     }

@@ -4,20 +4,17 @@
 use crate::{
     Failure,
     peer::{cache, debian},
+    process::{ended_with_us, signal, spawn},
     room::{free_port, remove_left_over},
 };
 use std::{
     fs,
-    io::{self, Read, Write},
+    io::{Read, Write},
     net::{Ipv4Addr, TcpStream},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{
-        Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, Ordering},
-        mpsc,
-    },
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -93,7 +90,7 @@ impl Broker {
         let output = fs::File::create(self.dir.join("output"))?;
         let also = output.try_clone()?;
         let sbin = newest(&self.root.join("usr/lib/rabbitmq/lib"), "rabbitmq_server-")?.join("sbin");
-        let mut command = ended_with_us("TERM", &sbin.join("rabbitmq-server"));
+        let mut command = ended_with_us("TERM", &sbin.join("rabbitmq-server"), None);
         self.surround(&mut command);
         // A group of its own, so that the script and what it starts can be killed together.
         command.process_group(0).stdin(Stdio::null()).stdout(output).stderr(also);
@@ -113,9 +110,7 @@ impl Broker {
     /// Kills it as a power cut would.
     pub fn kill(&mut self) {
         let Some(mut server) = self.server.take() else { return };
-        // The shell's own `kill`: the program of that name is not on every minimal system.
-        let group = format!("kill -KILL -{}", server.id());
-        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+        signal("KILL", &format!("-{}", server.id()));
         let _ = server.wait();
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_ok() {
             thread::sleep(Duration::from_millis(10));
@@ -169,7 +164,7 @@ impl Broker {
 
     fn start_epmd(&self) -> Result<Child, Failure> {
         let epmd = newest(&self.root.join("usr/lib/erlang"), "erts-")?.join("bin/epmd");
-        let mut command = ended_with_us("KILL", &epmd);
+        let mut command = ended_with_us("KILL", &epmd, None);
         command.args(["-address", "127.0.0.1", "-port", &self.epmd_port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         spawn(command)
@@ -234,41 +229,6 @@ fn newest(parent: &Path, prefix: &str) -> Result<PathBuf, Failure> {
         path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix)) && path.is_dir()
     });
     Ok(of_it.max().ok_or_else(|| format!("there is no {prefix}… in {}", parent.display()))?)
-}
-
-/// The program, which gets that signal from the kernel as soon as this process is gone, even by SIGKILL, where that can
-/// be had.
-fn ended_with_us(signal: &str, program: &Path) -> Command {
-    let mut probe = Command::new("setpriv");
-    probe.args(["--pdeathsig", signal, "true"]).stdout(Stdio::null()).stderr(Stdio::null());
-    if !probe.status().is_ok_and(|status| status.success()) {
-        return Command::new(program);
-    }
-    let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", signal, "--"]).arg(program);
-    command
-}
-
-/// Starts the program from a thread that lives as long as this process: for the kernel the end of the thread that started a
-/// program is the end of its parent, and threads of a test's pool come and go.
-fn spawn(command: Command) -> Result<Child, Failure> {
-    type Order = (Command, mpsc::Sender<io::Result<Child>>);
-    static STARTER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
-    let starter = STARTER.get_or_init(|| {
-        let (orders, queue) = mpsc::channel::<Order>();
-        thread::spawn(move || {
-            for (mut command, reply) in queue {
-                // Whoever asked is gone only when the process ends.
-                let _ = reply.send(command.spawn());
-            }
-        });
-        Mutex::new(orders)
-    });
-    let (reply, answer) = mpsc::channel();
-    let orders = starter.lock().unwrap_or_else(PoisonError::into_inner);
-    orders.send((command, reply)).map_err(|_| "the thread that starts programs is gone")?;
-    drop(orders);
-    Ok(answer.recv()??)
 }
 
 #[cfg(test)]

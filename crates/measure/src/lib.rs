@@ -5,6 +5,8 @@ pub mod broker;
 pub mod change;
 pub mod dice;
 pub mod peer;
+pub mod postgres;
+mod process;
 pub mod report;
 pub mod room;
 pub mod server;

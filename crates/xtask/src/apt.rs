@@ -1,7 +1,6 @@
 //! Debian packages, for the pieces that only the system can bring. Used by root on a Debian machine alone; everyone
 //! else is told what to install.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::problem::{Done, Problem};
@@ -42,29 +41,4 @@ fn apt_get() -> Command {
     let mut command = Command::new("apt-get");
     command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=300"]);
     command
-}
-
-/// The newest of the version folders that Debian puts side by side (`/usr/lib/postgresql/15`, `…/16`).
-pub fn newest_version_dir(parent: &Path) -> Option<std::path::PathBuf> {
-    let version = |name: &std::ffi::OsStr| name.to_str()?.parse::<u32>().ok();
-    let dirs = std::fs::read_dir(parent).ok()?.filter_map(|entry| {
-        let entry = entry.ok()?;
-        Some((version(&entry.file_name())?, entry.path()))
-    });
-    dirs.max().map(|(_, path)| path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn version_ten_is_newer_than_version_nine() {
-        let dir = tempfile::tempdir().expect("a folder");
-        for name in ["9", "10", "common"] {
-            shell::make_dir(&dir.path().join(name)).expect("made");
-        }
-        assert_eq!(newest_version_dir(dir.path()), Some(dir.path().join("10")));
-        assert_eq!(newest_version_dir(&dir.path().join("none")), None);
-    }
 }

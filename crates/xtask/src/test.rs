@@ -13,12 +13,11 @@ use measure::broker::Broker;
 use crate::bench;
 use crate::chaos;
 use crate::compare;
-use crate::postgres::Postgres;
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
 use crate::tally::{self, Tally};
 use crate::toolchain::{self, Toolchain};
-use crate::{browser, lint, model, packages, server, shell, site};
+use crate::{browser, lint, model, packages, postgres, server, shell, site};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Only {
@@ -136,7 +135,7 @@ const OF_PGVECTOR: &str = "with_pgvector::";
 
 /// The unit, property, conformance and black-box tests, with one PostgreSQL and one RabbitMQ for those that want them.
 fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<Tally> {
-    let postgres = Postgres::for_tests(project)?;
+    let postgres = postgres::for_tests(project)?;
     if !postgres.has_pgvector() {
         shell::say(format!("SKIPPED: the tests of {OF_PGVECTOR}…, since this PostgreSQL has no pgvector"));
     }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use measure::report::{self, Goal};
 use serde_json::Value;
 
-use crate::postgres::Postgres;
+use crate::postgres;
 use crate::problem::{Doing, Done, Problem};
 use crate::project::{Profile, Project};
 use crate::shell;
@@ -316,7 +316,7 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
     let (rounds, seconds) = if smoke { (1, 1) } else { (ROUNDS, SECONDS) };
     shell::say(format!("{}: {}", bench.name, bench.about));
     let executable = executable(toolchain, bench.package, bench.target, smoke)?;
-    let postgres = bench.postgres.then(|| Postgres::start(project)).transpose()?;
+    let postgres = bench.postgres.then(|| postgres::start(project)).transpose()?;
     let round = |role: &str| -> Done<(f64, String)> {
         let mut command =
             if bench.two_cores { on_two_cores(&executable.path) } else { Command::new(&executable.path) };
@@ -379,7 +379,7 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
     if smoke {
         command.arg("--smoke");
     }
-    let postgres = bench.postgres.then(|| Postgres::start(project)).transpose()?;
+    let postgres = bench.postgres.then(|| postgres::start(project)).transpose()?;
     if let Some(postgres) = &postgres {
         command.env("INSIGHTHUB_BENCH_POSTGRES_URL", postgres.url());
     }

@@ -6,6 +6,8 @@ use domain::Epoch;
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// How far the log of one epoch had come.
@@ -46,12 +48,14 @@ impl Marks {
     /// Notes how far the log of that epoch has come, and replaces the file as a whole: a crash leaves the old one or the new
     /// one. Servers that share the folder note theirs in the same file; none takes back what another one has seen.
     pub(crate) fn write(&mut self, epoch: &Epoch, total: u64) -> io::Result<()> {
+        // Beside that of another server that writes just now.
+        static NEXT: AtomicU64 = AtomicU64::new(0);
         for other in Self::read(&self.path).seen {
             self.note(other);
         }
         self.note(Mark { epoch: epoch.clone(), total });
         let mut beside = self.path.clone().into_os_string();
-        beside.push(".new");
+        beside.push(format!(".{}-{}.new", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
         let mut file = std::fs::File::create(&beside)?;
         for mark in &self.seen {
             writeln!(file, "{} {}", mark.epoch, mark.total)?;
@@ -108,6 +112,20 @@ mod tests {
         there.write(&epoch("e1"), 41).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "e1 50\ne2 7\n");
         assert!(!Marks::read(&path).show_older(&epoch("e2"), 7));
+    }
+
+    #[test]
+    fn what_another_server_noted_is_not_taken_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log.mark");
+        let (mut here, mut there) = (Marks::read(&path), Marks::read(&path));
+        there.write(&epoch("e1"), 9).unwrap();
+        there.write(&epoch("e2"), 30).unwrap();
+        here.write(&epoch("e2"), 20).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "e1 9\ne2 30\n");
+        here.write(&epoch("e2"), 31).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "e1 9\ne2 31\n");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "nothing is left beside it");
     }
 
     #[test]

@@ -35,6 +35,11 @@ const UNHURRIED: u32 = 2;
 
 /// The longest that a mark lags behind the log, in seconds.
 const MARK_EVERY: Duration = Duration::from_secs(3);
+/// A database that is away keeps no server from closing.
+const LAST_LOOK: Duration = Duration::from_secs(2);
+
+/// Events that were ever appended, by whichever server.
+const TOTAL: &str = "SELECT CAST(COALESCE(SUM(seq), 0) AS BIGINT) FROM user_seq";
 
 /// How often a store looks whether its database was put back to an older state.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -149,7 +154,8 @@ impl Store {
         });
         let marker = marks.clone().map(|mut marks| {
             write_mark(&mut marks, &epoch, total);
-            tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone()))
+            let shared = (engine == Engine::Postgres).then(|| readers.clone());
+            tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone(), shared))
         });
         let copies = copies_vectors.then(|| Copies::keep(url.clone()));
         Ok(Self {
@@ -194,7 +200,9 @@ impl Store {
         if let Some(mut marks) = self.inner.marks.clone() {
             // Whatever of its log is there now, an epoch that was put back is over: the next start draws a new one.
             let is_over = *self.inner.standing.borrow() == PUT_BACK;
-            let total = if is_over { u64::MAX } else { self.inner.writer.total.load(Ordering::Acquire) };
+            let own = self.inner.writer.total.load(Ordering::Acquire);
+            let shared = (self.inner.engine == Engine::Postgres).then_some(&self.inner.readers);
+            let total = if is_over { u64::MAX } else { appended(own, shared).await };
             write_mark(&mut marks, &self.inner.epoch, total);
         }
         self.inner.readers.close().await;
@@ -365,9 +373,7 @@ async fn prepare_log(
         .bind(drawn.0.as_str())
         .execute(&mut *conn)
         .await?;
-    let total: i64 = sqlx::query_scalar("SELECT CAST(COALESCE(SUM(seq), 0) AS BIGINT) FROM user_seq")
-        .fetch_one(&mut *conn)
-        .await?;
+    let total: i64 = sqlx::query_scalar(TOTAL).fetch_one(&mut *conn).await?;
     let total = total as u64;
     let found = epoch(conn).await?;
     if !marks.is_some_and(|marks| marks.show_older(&found, total)) {
@@ -443,7 +449,21 @@ async fn watch_standing(readers: AnyPool, id: String, epoch: Epoch, standing: Ar
     }
 }
 
-async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>) {
+/// How far the log has come: what this server knows of, and of a database that others write to as well, what is there.
+async fn appended(own: u64, shared: Option<&AnyPool>) -> u64 {
+    let Some(readers) = shared else { return own };
+    let there = async {
+        let total: i64 = sqlx::query_scalar(TOTAL).fetch_one(readers).await?;
+        Ok::<_, sqlx::Error>(total as u64)
+    };
+    match tokio::time::timeout(LAST_LOOK, there).await {
+        Ok(Ok(there)) => own.max(there),
+        // A server that can ask marks it.
+        Ok(Err(_)) | Err(_) => own,
+    }
+}
+
+async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>, shared: Option<AnyPool>) {
     let mut written = total.load(Ordering::Acquire);
     let mut beat = tokio::time::interval(MARK_EVERY);
     loop {
@@ -451,8 +471,9 @@ async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>) {
         let now = total.load(Ordering::Acquire);
         if now != written {
             written = now;
+            let reached = appended(now, shared.as_ref()).await;
             let (mut marks, epoch) = (marks.clone(), epoch.clone());
-            drop(tokio::task::spawn_blocking(move || write_mark(&mut marks, &epoch, now)).await);
+            drop(tokio::task::spawn_blocking(move || write_mark(&mut marks, &epoch, reached)).await);
         }
     }
 }

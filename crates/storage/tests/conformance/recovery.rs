@@ -154,6 +154,27 @@ async fn a_log_that_went_on_beyond_its_mark_keeps_its_epoch(
     assert_eq!(s.store.epoch(), epoch, "a lost mark proves nothing");
 }
 
+/// Several servers share the file of the mark, and each knows by itself only of what it wrote.
+async fn a_log_that_went_back_behind_what_all_servers_wrote_gets_a_new_epoch(mut s: Postgres) {
+    let user = s.user().await;
+    append(&s, user, 5).await;
+    let (epoch, head) = (s.store.epoch(), s.store.head(user).await.unwrap());
+    let other = s.open_another().await;
+    append(&s, user, 3).await;
+    let events = (0..3).map(|_| event(s.world().uuid())).collect();
+    other.append(user, events, s.world().now()).await.unwrap();
+    other.close().await;
+    s.store.close().await;
+    put_back_to(&s, head + 4).await;
+    s.reopen().await;
+    assert_ne!(s.store.epoch(), epoch, "a client of the old epoch must not resume in this log");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_postgres_a_log_that_went_back_behind_what_all_servers_wrote_gets_a_new_epoch() {
+    a_log_that_went_back_behind_what_all_servers_wrote_gets_a_new_epoch(Postgres::fresh().await).await;
+}
+
 async fn a_closed_store_has_written_what_it_was_given_and_takes_nothing_more(
     s: impl Subject + DerefMut<Target = Database>,
 ) {

@@ -6,6 +6,9 @@
 use crate::ports::{BlobError, CutError, EmbedError, StoreError};
 use domain::{FieldErrors, Problem, provision::Refusal, status::IllegalMove};
 
+/// Seconds after which a database that was away may be back.
+const RETRY_AFTER: u64 = 2;
+
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     #[error("nobody is signed in")]
@@ -75,6 +78,7 @@ impl From<StoreError> for Error {
                 Self::Invalid(FieldErrors::one("after", "This is no place in the list."))
             }
             StoreError::Full(e) => no_room(&*e),
+            StoreError::Away(e) => away(&*e),
             other => Self::Internal { what: "store", cause: Box::new(other) },
         }
     }
@@ -112,6 +116,16 @@ fn no_room(cause: &(dyn std::error::Error + 'static)) -> Error {
     )
 }
 
+/// 503, logged here with its cause: no fault of this server's, and over as soon as the database is back.
+fn away(cause: &(dyn std::error::Error + 'static)) -> Error {
+    tracing::warn!(error = format!("{cause:?}"), "the database cannot be reached");
+    let detail = "The server cannot reach its database now. Try again in a moment.";
+    Error::Problem(Box::new(Problem {
+        retry_after: Some(RETRY_AFTER),
+        ..Problem::new(503, "unavailable", detail)
+    }))
+}
+
 impl From<CutError> for Error {
     fn from(e: CutError) -> Self {
         match e {
@@ -127,5 +141,20 @@ impl From<EmbedError> for Error {
             EmbedError::Failed(_) => Self::Internal { what: "embedding", cause: Box::new(e) },
             told => Self::problem(503, told.code(), told.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_is_away_is_told_as_something_that_passes_and_a_broken_one_is_not() {
+        let told = |e: StoreError| {
+            let problem = Error::from(e).to_problem();
+            (problem.status, problem.code, problem.retry_after.is_some())
+        };
+        assert_eq!(told(StoreError::Away("refused".into())), (503, "unavailable".to_owned(), true));
+        assert_eq!(told(StoreError::backend("damaged")), (500, "internal".to_owned(), false));
     }
 }

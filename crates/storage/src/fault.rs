@@ -79,6 +79,7 @@ impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         match fault {
             Fault::Db(e) if is_full(&e) => Self::Full(Box::new(e)),
+            Fault::Db(e) if meaning(&e) == Meaning::Lost => Self::Away(Box::new(e)),
             Fault::Db(e) => Self::backend(e),
             Fault::Store(e) => e,
         }
@@ -104,6 +105,7 @@ impl Shared {
     pub(crate) fn to_store_error(&self) -> StoreError {
         match &*self.0 {
             Fault::Db(e) if is_full(e) => StoreError::Full(Box::new(self.clone())),
+            Fault::Db(e) if meaning(e) == Meaning::Lost => StoreError::Away(Box::new(self.clone())),
             _ => StoreError::backend(self.clone()),
         }
     }
@@ -154,5 +156,21 @@ fn postgres_meaning(code: &str) -> Meaning {
             Some("53" | "58" | "XX") => Meaning::Broken,
             _ => Meaning::Item,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_cannot_be_reached_is_told_from_one_that_is_broken() {
+        let gone = || sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into());
+        for e in [gone(), sqlx::Error::PoolTimedOut] {
+            assert!(matches!(StoreError::from(Fault::Db(e)), StoreError::Away(_)));
+        }
+        let shared = Shared::new(Fault::Db(gone()));
+        assert!(matches!(shared.to_store_error(), StoreError::Away(_)), "also to several callers");
+        assert!(matches!(StoreError::from(Fault::Db(sqlx::Error::RowNotFound)), StoreError::Backend(_)));
     }
 }

@@ -93,7 +93,11 @@ pub enum StoreError {
     /// The disk of the database is full; nothing was written.
     #[error("the database has no room left")]
     Full(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The database is stopping, locked or broken. Logged with its details, shown as one sentence.
+    /// The database cannot be reached, or has nobody free. Trying again helps as soon as it is back; what was to be written
+    /// may have been written all the same, when it went away over the commit.
+    #[error("the database cannot be reached")]
+    Away(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The database is locked or broken. Logged with its details, shown as one sentence.
     #[error("the store failed")]
     Backend(#[source] Box<dyn std::error::Error + Send + Sync>),
 }

@@ -46,7 +46,8 @@ cargo xtask COMMAND
   test [--only unit|e2e] [FILTERS]     set up what tests need, run them, count them
   bench [NAME] [--smoke]               measure against the goals; --smoke only checks that the benches work
   chaos [NAME] [--count N] [--seed N] [--smoke]
-                                       what must hold however much goes wrong: fuzz, requests, kill, reconnects
+                                       what must hold however much goes wrong: fuzz, requests, kill, reconnects, and
+                                       kill-several and reconnects-several, on several servers
   fuzz [TARGET|all] [--seconds N] [--replay FILE]
                                        the targets of `chaos fuzz` under libFuzzer, which goes by what code it reached;
                                        --replay: one input that was found, once more

@@ -5,7 +5,7 @@ use crate::{files::BROKEN, place::Place};
 use domain::{DocumentStatus, JobStatus};
 use measure::Failure;
 use serde_json::Value;
-use sqlx::{AnyConnection, Connection};
+use sqlx::AnyConnection;
 use std::{collections::BTreeMap, time::Duration};
 
 /// What was replaced or taken back is gone by then.
@@ -57,7 +57,7 @@ pub struct Known {
 pub async fn check(place: &Place, upload: &Upload, calm: &Calm, known: Known) -> Result<(), Failure> {
     let job = place.read(&upload.path()).await?;
     totals(&job, upload)?;
-    let mut database = open(place).await?;
+    let mut database = place.database().await?;
     swept(place, &mut database, upload).await?;
     for (id, name) in &upload.documents {
         let document = place.read(&format!("/api/documents/{id}")).await?;
@@ -96,7 +96,7 @@ pub async fn check(place: &Place, upload: &Upload, calm: &Calm, known: Known) ->
 
 /// What an undisturbed job made.
 pub async fn calm(place: &Place, upload: &Upload) -> Result<Calm, Failure> {
-    let mut database = open(place).await?;
+    let mut database = place.database().await?;
     let mut calm = Calm::new();
     for (id, name) in upload.documents.iter().filter(|(_, name)| name != BROKEN) {
         let found = passages(place, &mut database, id).await?;
@@ -138,11 +138,6 @@ async fn passages(place: &Place, database: &mut AnyConnection, id: &str) -> Resu
          LEFT JOIN chunk_vectors v ON v.chunk_id = c.id WHERE d.id = $1 AND d.status = 'ready' ORDER BY c.ordinal",
     );
     Ok(Passages { chunks, vectors: vectors.bind(id).fetch_all(database).await? })
-}
-
-async fn open(place: &Place) -> Result<AnyConnection, Failure> {
-    sqlx::any::install_default_drivers();
-    Ok(AnyConnection::connect(&format!("sqlite:{}?mode=ro", place.database().display())).await?)
 }
 
 async fn count(database: &mut AnyConnection, query: &'static str) -> Result<i64, Failure> {

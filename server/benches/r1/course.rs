@@ -53,6 +53,7 @@ pub async fn go(
     tally: &mut Tally,
 ) -> Result<(), Failure> {
     let mut dice = Dice::new(seed);
+    place.set_out(seed);
     let upload = begin(place, seed, &mut dice, files).await?;
     let mut course = Course { place, dice, upload, wanted: Wanted::Unsure, tally };
     for _ in 0..3 + course.dice.below(5) {

@@ -4,7 +4,10 @@
 //! every turn of a status one that the tables have; no bar fell; what was asked for and taken was done; nothing stuck,
 //! nothing lost, nothing left over.
 //!
-//!     cargo bench -p server --bench r1 [-- --count N --seed N | --smoke]
+//!     cargo bench -p server --bench r1 [-- --count N --seed N | --smoke] [--several]
+//!
+//! With `--several` it is two servers that serve people and two that work, on one PostgreSQL and one RabbitMQ; any of them is
+//! killed, and requests go to those that serve in turn.
 //!
 //! Each course has a seed, by which its files, commands and moments can be had again; how threads and processes take
 //! turns, nobody decides. The model is a server of this program's, which answers late, and now and then not at all.
@@ -14,14 +17,19 @@ mod course;
 mod embedder;
 mod files;
 mod place;
+#[allow(dead_code, reason = "each program uses its own part")]
+#[path = "../several/mod.rs"]
+mod several;
 
 use audit::{Calm, Upload};
 use course::Tally;
 use embedder::Embedder;
 use measure::{Asked, Failure, dice::Dice};
 use place::Place;
+use several::Services;
 use std::{
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,10 +46,14 @@ fn main() -> ExitCode {
 }
 
 async fn run(asked: &Asked) -> Result<String, Failure> {
-    let count: u64 = asked.number("--count", if asked.has("--smoke") { 25 } else { 1_000 })?;
+    let (smoke, several) = (asked.has("--smoke"), asked.has("--several"));
+    // Where there are others, what a dead one had in hand waits for its lease: a course takes ten times as long.
+    let few = if several { 3 } else { 25 };
+    let count: u64 = asked.number("--count", if smoke { few } else { 1_000 })?;
     let first: u64 = asked.number("--seed", 1)?;
     let files = files::all();
     let embedder = Embedder::start(Dice::new(first)).await?;
+    let services = if several { Some(Services::start().await?) } else { None };
     let (mut tally, mut kills, began) = (Tally::new(), 0, Instant::now());
     let mut broken = vec![];
     let mut here: Option<(Place, Calm)> = None;
@@ -51,7 +63,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
         }
         let (place, calm) = match &mut here {
             Some(here) => here,
-            None => here.insert(open(&embedder.url, &files).await?),
+            None => here.insert(open(&embedder.url, &files, services.as_ref()).await?),
         };
         if let Err(why) = course::go(place, seed, &files, calm, &mut tally).await {
             eprintln!("seed {seed}: {why}\n{}", place.log());
@@ -66,10 +78,12 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     kills += here.map_or(0, |(place, _)| place.kills);
     let commands: Vec<String> = tally.iter().map(|(what, n)| format!("{what} {n}")).collect();
     // What never happened was not tried.
-    let untried: Vec<&str> = COMMANDS.into_iter().filter(|what| !tally.contains_key(what)).collect();
+    let untried = COMMANDS.into_iter().filter(|what| !tally.contains_key(what) && !(smoke && several));
+    let untried: Vec<&str> = untried.collect();
     let good = broken.is_empty() && untried.is_empty() && kills > 0;
     let line = format!(
-        "R1: seeds={count} kills={kills} ({}, {} texts embedded) broken={} seed={first} goal=0 {}",
+        "{}: seeds={count} kills={kills} ({}, {} texts embedded) broken={} seed={first} goal=0 {}",
+        if several { "R1-several" } else { "R1" },
         commands.join(", "),
         embedder.texts(),
         broken.len(),
@@ -82,9 +96,17 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     }
 }
 
-/// A server with what an undisturbed run makes of all files.
-async fn open(embedder: &str, files: &[(String, Vec<u8>)]) -> Result<(Place, Calm), Failure> {
-    let mut place = Place::open(embedder.to_owned()).await?;
+/// A server, or several, with what an undisturbed run makes of all files.
+async fn open(
+    embedder: &str,
+    files: &[(String, Vec<u8>)],
+    services: Option<&Arc<Services>>,
+) -> Result<(Place, Calm), Failure> {
+    let installation = match services {
+        Some(services) => Some(services.installation().await?),
+        None => None,
+    };
+    let mut place = Place::open(embedder.to_owned(), installation).await?;
     place.new_workspace("calm").await?;
     // The model may refuse, so that a document is put off; that is no disturbance, but it takes its time.
     let taken = place.upload("calm", files, None).await?.ok_or("the upload came to nothing")?;

@@ -1,13 +1,17 @@
-//! The server and its data folder, killed and started again, and an account that steers work on it.
+//! The server, or several of them, and their data folder, killed and started again, and an account that steers work there.
 
-use crate::embedder;
-use measure::{Failure, server::Server};
+use crate::{
+    embedder,
+    several::{Installation, ROLES},
+};
+use measure::{Failure, dice::Dice, server::Server};
 use reqwest::{Client as Http, Method, StatusCode, header::COOKIE};
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, Connection};
 use std::{
     fs,
-    path::PathBuf,
     process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -18,12 +22,23 @@ const START: Duration = Duration::from_secs(60);
 pub struct Place {
     dir: TempDir,
     embedder: String,
-    /// `None` while it is dead.
-    server: Option<Server>,
+    /// Where there are several servers.
+    installation: Option<Installation>,
+    nodes: Vec<Node>,
+    /// Requests so far, which go to those that serve people in turn.
+    asked: AtomicUsize,
+    /// Decides which one is killed.
+    dice: Dice,
     http: Http,
     cookie: String,
     workspace: String,
     pub kills: u64,
+}
+
+struct Node {
+    role: &'static str,
+    /// `None` while it is dead.
+    server: Option<Server>,
 }
 
 /// What came of a command.
@@ -36,11 +51,21 @@ pub enum Answer {
 }
 
 impl Place {
-    pub async fn open(embedder: String) -> Result<Self, Failure> {
-        let http = Http::builder().no_proxy().timeout(Duration::from_secs(60)).build()?;
-        let dir = tempfile::tempdir()?;
-        let (cookie, workspace) = Default::default();
-        let mut place = Self { dir, embedder, server: None, http, cookie, workspace, kills: 0 };
+    pub async fn open(embedder: String, installation: Option<Installation>) -> Result<Self, Failure> {
+        sqlx::any::install_default_drivers();
+        let roles: &[&'static str] = if installation.is_some() { &ROLES } else { &["all"] };
+        let mut place = Self {
+            dir: tempfile::tempdir()?,
+            embedder,
+            installation,
+            nodes: roles.iter().map(|&role| Node { role, server: None }).collect(),
+            asked: AtomicUsize::new(0),
+            dice: Dice::new(0),
+            http: Http::builder().no_proxy().timeout(Duration::from_secs(60)).build()?,
+            cookie: String::new(),
+            workspace: String::new(),
+            kills: 0,
+        };
         place.start().await?;
         let form = json!({ "username": "ada", "email": "ada@example.org", "password": "Correct1horse" });
         let made = place.http.post(place.url("/api/auth/signup")?).json(&form).send().await?;
@@ -67,41 +92,74 @@ impl Place {
         .await
     }
 
+    /// From here on the seed decides which server is killed. Not by the dice of the course, whose throws are the same however
+    /// many servers there are.
+    pub fn set_out(&mut self, seed: u64) {
+        self.dice = Dice::new(seed);
+    }
+
+    /// Starts all that are dead.
     pub async fn start(&mut self) -> Result<(), Failure> {
-        let dir = self.dir.path().to_owned();
-        let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-        command
-            .arg("serve")
-            .current_dir(&dir)
-            .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-            .env("INSIGHTHUB_DATA_DIR", &dir)
-            .env("INSIGHTHUB_LOG", "warn")
-            .env("EMBEDDINGS_URL", &self.embedder)
-            .stderr(log);
-        let starting = tokio::task::spawn_blocking(move || Server::start(&mut command));
-        self.server = Some(tokio::time::timeout(START, starting).await.map_err(|_| "a start hangs")???);
+        let mut starting = vec![];
+        for (n, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.server.is_none()) {
+            let mut command = self.command_line(node.role)?;
+            starting.push(async move {
+                let started = tokio::task::spawn_blocking(move || Server::start(&mut command));
+                let server = tokio::time::timeout(START, started).await.map_err(|_| "a start hangs")???;
+                Ok::<_, Failure>((n, server))
+            });
+        }
+        for (n, server) in futures::future::try_join_all(starting).await? {
+            self.nodes[n].server = Some(server);
+        }
         Ok(())
     }
 
-    /// As a power cut would.
+    fn command_line(&self, role: &str) -> Result<Command, Failure> {
+        let dir = self.dir.path();
+        let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
+        command
+            .args(["serve", "--role", role])
+            .current_dir(dir)
+            .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
+            .env("INSIGHTHUB_DATA_DIR", dir)
+            .env("INSIGHTHUB_LOG", "warn")
+            .env("EMBEDDINGS_URL", &self.embedder)
+            .stderr(log);
+        if let Some(installation) = &self.installation {
+            installation.tell(&mut command)?;
+        }
+        Ok(command)
+    }
+
+    /// As a power cut would: any one of them.
     pub fn kill(&mut self) {
+        let n = self.dice.below(self.nodes.len() as u64) as usize;
         // Dropping it kills it, and waits for its end.
-        self.server = None;
+        self.nodes[n].server = None;
         self.kills += 1;
     }
 
-    pub fn database(&self) -> PathBuf {
-        self.dir.path().join("insighthub.db")
+    /// To look at what is there.
+    pub async fn database(&self) -> Result<AnyConnection, Failure> {
+        let url = match &self.installation {
+            Some(installation) => installation.url()?,
+            None => format!("sqlite:{}?mode=ro", self.dir.path().join("insighthub.db").display()),
+        };
+        Ok(AnyConnection::connect(&url).await?)
     }
 
-    /// What the server complained of.
+    /// What the servers complained of.
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
     }
 
     fn url(&self, path: &str) -> Result<String, Failure> {
-        let server = self.server.as_ref().ok_or("the server is down")?;
+        let serving = self.nodes.iter().filter(|node| node.role != "worker");
+        let up: Vec<&Server> = serving.filter_map(|node| node.server.as_ref()).collect();
+        let turn = self.asked.fetch_add(1, Ordering::SeqCst);
+        let server = up.get(turn % up.len().max(1)).ok_or("the server is down")?;
         Ok(format!("{}{path}", server.base))
     }
 

@@ -34,10 +34,20 @@ pub enum Fault {
     Go,
 }
 
+/// Where a line leads.
+#[derive(Default)]
+struct Leads {
+    /// Connections so far.
+    connections: u64,
+    /// The address of the server that the newest one leads to.
+    server: String,
+}
+
 pub struct Line {
     pub address: SocketAddr,
     /// Of the newest connection.
     faults: Arc<Mutex<Option<mpsc::UnboundedSender<Fault>>>>,
+    leads: Arc<Mutex<Leads>>,
     serving: JoinHandle<()>,
 }
 
@@ -45,9 +55,14 @@ impl Line {
     pub async fn open(place: &Place) -> Result<Self, Failure> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let faults = Arc::new(Mutex::new(None));
-        let serving = tokio::spawn(serve(listener, place.clone(), faults.clone()));
-        Ok(Self { address, faults, serving })
+        let (faults, leads) = (Arc::new(Mutex::new(None)), Arc::default());
+        let serving = tokio::spawn(serve(listener, place.clone(), faults.clone(), Arc::clone(&leads)));
+        Ok(Self { address, faults, leads, serving })
+    }
+
+    /// The address of the server that the newest connection leads to.
+    pub fn leads(&self) -> String {
+        self.leads.lock().unwrap_or_else(PoisonError::into_inner).server.clone()
     }
 
     /// What goes wrong on the connection that there is now; later ones are well.
@@ -70,18 +85,33 @@ async fn serve(
     listener: TcpListener,
     place: Place,
     faults: Arc<Mutex<Option<mpsc::UnboundedSender<Fault>>>>,
+    leads: Arc<Mutex<Leads>>,
 ) {
     while let Ok((client, _)) = listener.accept().await {
         let (sender, receiver) = mpsc::unbounded_channel();
         *faults.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
-        let place = place.clone();
-        // A connection that breaks is what this is for.
-        tokio::spawn(async move { carry(client, &place, receiver).await.unwrap_or_default() });
+        let nth = {
+            let mut leads = leads.lock().unwrap_or_else(PoisonError::into_inner);
+            leads.connections += 1;
+            leads.connections
+        };
+        let (place, leads) = (place.clone(), leads.clone());
+        tokio::spawn(async move {
+            let Ok(server) = connect(&place, &leads, nth).await else { return };
+            // A connection that breaks is what this is for.
+            carry(client, server, receiver).await.unwrap_or_default();
+        });
     }
 }
 
-async fn connect(place: &Place) -> std::io::Result<TcpStream> {
+async fn connect(place: &Place, leads: &Mutex<Leads>, nth: u64) -> std::io::Result<TcpStream> {
     let base = place.base().await;
+    {
+        let mut leads = leads.lock().unwrap_or_else(PoisonError::into_inner);
+        if leads.connections == nth {
+            leads.server.clone_from(&base);
+        }
+    }
     let address = base.trim_start_matches("http://").parse().map_err(std::io::Error::other)?;
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(RECEIVED)?;
@@ -99,10 +129,9 @@ enum State {
 
 async fn carry(
     mut client: TcpStream,
-    place: &Place,
+    mut server: TcpStream,
     mut faults: mpsc::UnboundedReceiver<Fault>,
 ) -> std::io::Result<()> {
-    let mut server = connect(place).await?;
     client.set_nodelay(true)?;
     server.set_nodelay(true)?;
     let (mut up, mut down) = (vec![0; 4 * 1024], vec![0; 4 * 1024]);

@@ -3,7 +3,10 @@
 //! server comes back from a backup, or more waits for a client than the server keeps for it. After each reconnect the
 //! client's store has to be what the REST interface says.
 //!
-//!     cargo bench -p server --bench r2 [-- --count N --seed N | --smoke]
+//!     cargo bench -p server --bench r2 [-- --count N --seed N | --smoke] [--several]
+//!
+//! With `--several` it is two servers that serve people and two that work, on one PostgreSQL and one RabbitMQ. A client comes
+//! back to the next one, whatever is asked or changed goes to them by turns, and there is a sixth way: its server is killed.
 //!
 //! The seed decides who meets what and when; how threads and sockets take turns, nobody decides. Clients bring their own
 //! clock, which is put forward instead of waiting for it, so that 45 s of silence pass in no time.
@@ -12,12 +15,15 @@ mod account;
 mod client;
 mod line;
 mod place;
+#[path = "../several/mod.rs"]
+mod several;
 
 use account::Account;
 use client::{Client, Looks};
 use line::Fault;
 use measure::{Asked, Failure, dice::Dice};
 use place::Place;
+use several::Services;
 use std::{
     collections::BTreeMap,
     fmt,
@@ -37,6 +43,8 @@ const IDLE_ROUNDS: u32 = 5;
 /// Every so many rounds everybody meets a new epoch; in others everybody is overrun.
 const EPOCH_EVERY: u64 = 8;
 const OVERRUN_EVERY: u64 = 12;
+/// Where there are several servers, every so many rounds one is killed: in those that are neither of the above.
+const KILLED_EVERY: u64 = 4;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
@@ -45,6 +53,8 @@ enum Kind {
     Stall,
     NewEpoch,
     Overrun,
+    /// Its server was killed, and another one goes on.
+    Killed,
 }
 
 const KINDS: [Kind; 5] = [Kind::Reset, Kind::HalfOpen, Kind::Stall, Kind::NewEpoch, Kind::Overrun];
@@ -59,6 +69,7 @@ impl fmt::Display for Kind {
             Kind::Stall => "stall",
             Kind::NewEpoch => "new epoch",
             Kind::Overrun => "overrun",
+            Kind::Killed => "killed",
         })
     }
 }
@@ -69,11 +80,16 @@ fn main() -> ExitCode {
 }
 
 async fn run(asked: &Asked) -> Result<String, Failure> {
-    let smoke = asked.has("--smoke");
-    let count: u64 = asked.number("--count", if smoke { 200 } else { 10_000 })?;
+    let (smoke, several) = (asked.has("--smoke"), asked.has("--several"));
+    let few = if several { 120 } else { 200 };
+    let count: u64 = asked.number("--count", if smoke { few } else { 10_000 })?;
     let seed: u64 = asked.number("--seed", 1)?;
-    let mut world = World::new(seed).await?;
+    let services = if several { Some(Services::start().await?) } else { None };
+    let mut world = World::new(seed, services.as_ref()).await?;
     let mut done = BTreeMap::from(KINDS.map(|kind| (kind, 0)));
+    if several {
+        done.insert(Kind::Killed, 0);
+    }
     let (mut differed, mut idle, began) = (0, 0, Instant::now());
     let total = |done: &BTreeMap<Kind, u64>| done.values().sum::<u64>();
     // The first rounds have everything, so that a short run has, too.
@@ -84,6 +100,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
         let kind = match (round % EPOCH_EVERY, round % OVERRUN_EVERY) {
             (1, _) => Some(Kind::NewEpoch),
             (_, 2) => Some(Kind::Overrun),
+            _ if several && round % KILLED_EVERY == 3 => Some(Kind::Killed),
             _ => None,
         };
         let (met, unlike) = world.round(kind).await?;
@@ -111,7 +128,8 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
         done.iter().filter(|(_, n)| **n < least.max(1)).map(|(kind, _)| kind.to_string()).collect();
     let good = differed == 0 && rare.is_empty();
     let line = format!(
-        "R2: reconnects={} ({}) differed={differed} seed={seed} goal=0 {}",
+        "{}: reconnects={} ({}) differed={differed} seed={seed} goal=0 {}",
+        if several { "R2-several" } else { "R2" },
         total(&done),
         kinds.join(", "),
         if good { "pass" } else { "fail" }
@@ -123,7 +141,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     }
 }
 
-/// A server, those who change things, and those who look on.
+/// A server, or several, those who change things, and those who look on.
 struct World {
     place: Place,
     accounts: Vec<Arc<Account>>,
@@ -132,9 +150,13 @@ struct World {
 }
 
 impl World {
-    async fn new(seed: u64) -> Result<Self, Failure> {
+    async fn new(seed: u64, services: Option<&Arc<Services>>) -> Result<Self, Failure> {
         let mut dice = Dice::new(seed);
-        let place = Place::open().await?;
+        let installation = match services {
+            Some(services) => Some(services.installation().await?),
+            None => None,
+        };
+        let place = Place::open(installation).await?;
         let mut accounts = vec![];
         for n in 0..ACCOUNTS {
             accounts.push(Account::new(&place, n, CROWD, dice.other()).await?);
@@ -157,6 +179,8 @@ impl World {
     /// server has.
     async fn round(&mut self, kind: Option<Kind>) -> Result<(Vec<Kind>, u64), Failure> {
         let before: Vec<Looks> = self.clients.iter().map(Client::looks).collect();
+        // Whose link ends.
+        let mut hit = vec![true; self.clients.len()];
         self.accounts.iter().for_each(|account| account.let_write(true));
         let met = match kind {
             Some(Kind::NewEpoch) => {
@@ -169,11 +193,18 @@ impl World {
                 self.overrun().await?;
                 vec![Kind::Overrun; self.clients.len()]
             }
+            Some(Kind::Killed) => {
+                let led: Vec<String> = self.clients.iter().map(|client| client.line.leads()).collect();
+                let killed = self.place.kill_some(&mut self.dice).await?;
+                hit = led.iter().map(|server| *server == killed).collect();
+                vec![Kind::Killed; self.clients.len()]
+            }
             _ => self.cut().await,
         };
         // Who was overrun has no new link, but starts over on the one that it has.
         if kind != Some(Kind::Overrun) {
-            let welcomes: Vec<u64> = before.iter().map(|looks| looks.welcomes + 1).collect();
+            let welcomes = before.iter().zip(hit).map(|(looks, hit)| looks.welcomes + u64::from(hit));
+            let welcomes: Vec<u64> = welcomes.collect();
             self.back(&welcomes).await?;
         }
         self.accounts.iter().for_each(|account| account.let_write(false));

@@ -1,11 +1,15 @@
-//! The server and its data folder: started, stopped, and put back to a backup.
+//! The server, or several of them, and their data folder: started, stopped, killed, and put back to a backup.
 
-use measure::{Failure, server::Server};
+use crate::several::{Installation, ROLES};
+use measure::{Failure, dice::Dice, server::Server};
 use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 use tempfile::TempDir;
 use tokio::sync::{Mutex, watch};
@@ -23,77 +27,139 @@ pub enum Restart {
 #[derive(Clone)]
 pub struct Place {
     dir: Arc<TempDir>,
-    /// `None` while it is down.
-    server: Arc<Mutex<Option<Server>>>,
-    base: watch::Sender<Option<String>>,
+    /// Where there are several servers.
+    installation: Option<Arc<Installation>>,
+    roles: &'static [&'static str],
+    /// One for each role; `None` while it is down.
+    servers: Arc<Mutex<Vec<Option<Server>>>>,
+    /// Of those that are up and serve people.
+    bases: watch::Sender<Vec<String>>,
+    /// How often an address was asked for, which is answered by turns.
+    asked: Arc<AtomicUsize>,
 }
 
 impl Place {
-    pub async fn open() -> Result<Self, Failure> {
+    pub async fn open(installation: Option<Installation>) -> Result<Self, Failure> {
         let dir = tempfile::tempdir()?;
         fs::create_dir(dir.path().join("backup"))?;
-        let place = Self { dir: Arc::new(dir), server: Arc::default(), base: watch::channel(None).0 };
+        let roles: &[&'static str] = if installation.is_some() { &ROLES } else { &["all"] };
+        let place = Self {
+            dir: Arc::new(dir),
+            installation: installation.map(Arc::new),
+            roles,
+            servers: Arc::new(Mutex::new(roles.iter().map(|_| None).collect())),
+            bases: watch::channel(vec![]).0,
+            asked: Arc::default(),
+        };
         place.start().await?;
         Ok(place)
     }
 
-    /// The address of the server; waits while it is down.
+    /// The address of a server; waits while none is up.
     pub async fn base(&self) -> String {
-        let mut base = self.base.subscribe();
+        let mut bases = self.bases.subscribe();
         loop {
-            if let Some(base) = base.borrow_and_update().clone() {
+            let turn = self.asked.fetch_add(1, Ordering::SeqCst);
+            let found = {
+                let up = bases.borrow_and_update();
+                up.get(turn % up.len().max(1)).cloned()
+            };
+            if let Some(base) = found {
                 return base;
             }
             // The sender lives as long as this place: this ends with a change.
-            let _ = base.changed().await;
+            let _ = bases.changed().await;
         }
     }
 
     pub async fn restart(&self, how: Restart) -> Result<(), Failure> {
+        let (dir, backup) = (self.dir.path(), self.dir.path().join("backup"));
         self.stop().await?;
         if how == Restart::FromBackup {
-            copy(&self.dir.path().join("backup"), self.dir.path())?;
+            match &self.installation {
+                Some(installation) => installation.put_back().await?,
+                None => copy(&backup, dir)?,
+            }
             // The start finds the log behind its mark and draws a new epoch, which the next backup has to have.
-            let found = self.launch().await?;
+            let found = self.launch(self.roles[0]).await?;
             tokio::task::spawn_blocking(move || found.stop()).await??;
         }
-        copy(self.dir.path(), &self.dir.path().join("backup"))?;
+        match &self.installation {
+            Some(installation) => installation.back_up().await?,
+            None => copy(dir, &backup)?,
+        }
         self.start().await
+    }
+
+    /// Kills one that serves people and one that works, as a power cut would, and starts both again. Answers the address of the
+    /// first.
+    pub async fn kill_some(&self, dice: &mut Dice) -> Result<String, Failure> {
+        let mut dead = vec![];
+        let base = {
+            let mut servers = self.servers.lock().await;
+            for role in ["web", "worker"] {
+                let of_it: Vec<usize> = (0..self.roles.len()).filter(|n| self.roles[*n] == role).collect();
+                dead.extend(servers[*dice.one_of(&of_it)].take());
+            }
+            // Nobody is sent there from here on.
+            self.tell(&servers);
+            dead.first().ok_or("nobody was there to be killed")?.base.clone()
+        };
+        // Dropping them kills them, and waits for their ends.
+        tokio::task::spawn_blocking(move || drop(dead)).await?;
+        self.start().await?;
+        Ok(base)
     }
 
     pub async fn close(&self) -> Result<(), Failure> {
         self.stop().await
     }
 
+    /// Starts all that are down.
     async fn start(&self) -> Result<(), Failure> {
-        let server = self.launch().await?;
-        let base = server.base.clone();
-        *self.server.lock().await = Some(server);
-        self.base.send_replace(Some(base));
+        let mut servers = self.servers.lock().await;
+        let down: Vec<usize> = (0..servers.len()).filter(|n| servers[*n].is_none()).collect();
+        let starting = down.iter().map(|n| self.launch(self.roles[*n]));
+        let started = futures::future::try_join_all(starting).await?;
+        for (n, server) in down.into_iter().zip(started) {
+            servers[n] = Some(server);
+        }
+        self.tell(&servers);
         Ok(())
     }
 
     async fn stop(&self) -> Result<(), Failure> {
-        self.base.send_replace(None);
-        let Some(server) = self.server.lock().await.take() else { return Ok(()) };
-        tokio::task::spawn_blocking(move || server.stop()).await?
+        self.bases.send_replace(vec![]);
+        let all: Vec<Server> = self.servers.lock().await.iter_mut().filter_map(Option::take).collect();
+        let stopping = all.into_iter().map(|server| tokio::task::spawn_blocking(move || server.stop()));
+        for stopped in futures::future::join_all(stopping).await {
+            stopped??;
+        }
+        Ok(())
     }
 
-    async fn launch(&self) -> Result<Server, Failure> {
-        let dir = self.dir.path().to_owned();
+    /// Tells everybody which addresses there are.
+    fn tell(&self, servers: &[Option<Server>]) {
+        let serving = self.roles.iter().zip(servers).filter(|(role, _)| **role != "worker");
+        let bases = serving.filter_map(|(_, server)| server.as_ref().map(|server| server.base.clone()));
+        self.bases.send_replace(bases.collect());
+    }
+
+    async fn launch(&self, role: &str) -> Result<Server, Failure> {
+        let dir = self.dir.path();
         let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
-        let started = tokio::task::spawn_blocking(move || {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-            command
-                .arg("serve")
-                .current_dir(&dir)
-                .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-                .env("INSIGHTHUB_DATA_DIR", &dir)
-                .env("INSIGHTHUB_LOG", "warn")
-                .stderr(log);
-            Server::start(&mut command)
-        });
-        started.await?
+        let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
+        command
+            .args(["serve", "--role", role])
+            .current_dir(dir)
+            .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
+            .env("INSIGHTHUB_DATA_DIR", dir)
+            .env("INSIGHTHUB_LOG", "warn")
+            .stderr(log);
+        if let Some(installation) = &self.installation {
+            installation.tell(&mut command)?;
+        }
+        tokio::task::spawn_blocking(move || Server::start(&mut command)).await?
     }
 }
 

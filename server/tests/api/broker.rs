@@ -18,7 +18,9 @@ use tempfile::TempDir;
 
 /// An installation: its database, the folder of its files, and where its broker is.
 pub(crate) struct Installation {
-    place: Place,
+    database: String,
+    /// Where the database is one of those that the test run makes.
+    place: Option<Place>,
     dir: Arc<TempDir>,
     broker: String,
     exchange: String,
@@ -27,23 +29,39 @@ pub(crate) struct Installation {
 impl Installation {
     /// At the broker that the test run started.
     pub(crate) async fn new() -> Self {
-        let broker = std::env::var("INSIGHTHUB_TEST_RABBITMQ_URL").expect(
-            "INSIGHTHUB_TEST_RABBITMQ_URL is not set; run the tests with `cargo xtask test`, which starts a RabbitMQ for them",
-        );
-        Self::at(broker).await
+        Self::at(broker_of_the_run()).await
     }
 
     async fn at(broker: String) -> Self {
+        let place = Place::postgres().await;
+        let installation = Self::of(place.url(), broker);
+        Self { place: Some(place), ..installation }
+    }
+
+    /// At the broker that the test run started, and on a PostgreSQL that is the test's own.
+    pub(crate) fn on(database: String) -> Self {
+        Self::of(database, broker_of_the_run())
+    }
+
+    fn of(database: String, broker: String) -> Self {
         let dir = Arc::new(tempfile::tempdir().expect("a folder"));
         // No other test has a folder of that name.
         let exchange = dir.path().file_name().expect("a name").to_string_lossy().replace('.', "t");
-        Self { place: Place::postgres().await, dir, broker, exchange }
+        Self { database, place: None, dir, broker, exchange }
+    }
+
+    pub(crate) fn database(&self) -> &str {
+        &self.database
+    }
+
+    pub(crate) fn broker(&self) -> &str {
+        &self.broker
     }
 
     pub(crate) fn setup(&self, args: &[&'static str]) -> Setup {
         Setup::new()
             .dir(&self.dir)
-            .env("DATABASE_URL", self.place.url())
+            .env("DATABASE_URL", self.database.clone())
             .env("RABBITMQ_URL", self.broker.clone())
             .env("RABBITMQ_EXCHANGE", self.exchange.clone())
             .args(args)
@@ -63,12 +81,18 @@ impl Installation {
     }
 }
 
+fn broker_of_the_run() -> String {
+    std::env::var("INSIGHTHUB_TEST_RABBITMQ_URL").expect(
+        "INSIGHTHUB_TEST_RABBITMQ_URL is not set; run the tests with `cargo xtask test`, which starts a RabbitMQ for them",
+    )
+}
+
 /// The same person at another server.
-fn moved(client: &Client, to: &Server) -> Client {
+pub(crate) fn moved(client: &Client, to: &Server) -> Client {
     Client { base: to.base.clone(), ..client.clone() }
 }
 
-async fn broker_check(client: &Client) -> Value {
+pub(crate) async fn broker_check(client: &Client) -> Value {
     let ready = client.get("/health/ready").await.json();
     let checks = ready["checks"].as_array().expect("checks");
     checks.iter().find(|check| check["name"] == "broker").expect("the check").clone()
@@ -226,7 +250,7 @@ async fn without_a_broker_a_long_poll_says_that_others_are_heard_late_and_waits_
 /// Whether the document is in somebody's hands, and how often it was taken.
 async fn hold(installation: &Installation, document: &str) -> (bool, i64) {
     let sql = "SELECT status, fence FROM tasks WHERE document_id = $1";
-    let mut conn = installation.place.connect().await;
+    let mut conn = installation.place.as_ref().expect("a database of the run").connect().await;
     let row = sqlx::query(sql).bind(document).fetch_one(&mut conn).await.expect("a task");
     (row.get::<&str, _>(0) == "running", row.get(1))
 }

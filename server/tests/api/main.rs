@@ -5,6 +5,7 @@ mod access;
 mod account;
 mod api_keys;
 mod auth;
+mod away;
 mod backup;
 mod bounds;
 mod broker;
@@ -32,7 +33,9 @@ mod history;
 mod hostile;
 mod jobs;
 mod known;
+mod line;
 mod live;
+mod load;
 #[path = "../../../crates/ingest/tests/support/office.rs"]
 #[allow(clippy::unwrap_used, reason = "it is a part of tests")]
 mod office;

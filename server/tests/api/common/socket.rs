@@ -54,6 +54,13 @@ impl Socket {
         welcome
     }
 
+    /// The same where the server may end the stream instead.
+    pub async fn hello_or_end(&mut self, epoch: Value, last_seq: Value) -> Option<Value> {
+        let hello = json!({ "type": "hello", "epoch": epoch, "last_seq": last_seq });
+        self.stream.send(Message::text(hello.to_string())).await.ok()?;
+        self.event_or_end().await
+    }
+
     /// The next event, or the welcome; `None` when the server ended the stream.
     pub async fn event_or_end(&mut self) -> Option<Value> {
         loop {

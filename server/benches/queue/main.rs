@@ -2,7 +2,7 @@
 //! long a job stands still when its worker is killed. Against BullMQ and Celery on Redis, which has everything on the disk
 //! before it answers, as our database does.
 //!
-//!     cargo bench -p server --bench queue -- p6|p7 [--smoke]
+//!     cargo bench -p server --bench queue -- p6|p7|p7-several [--smoke]
 
 #[path = "../r1/embedder.rs"]
 mod embedder;
@@ -14,6 +14,9 @@ mod peers;
 mod people;
 #[path = "../live/redis.rs"]
 mod redis;
+#[allow(dead_code, reason = "each program uses its own part")]
+#[path = "../several/mod.rs"]
+mod several;
 
 use measure::{Asked, Failure};
 use std::process::ExitCode;
@@ -25,10 +28,11 @@ fn main() -> ExitCode {
 
 async fn run(asked: &Asked) -> Result<String, Failure> {
     let smoke = asked.has("--smoke");
-    let measured = match ["p6", "p7"].into_iter().find(|name| asked.has(name)) {
+    let measured = match ["p6", "p7", "p7-several"].into_iter().find(|name| asked.has(name)) {
         Some("p6") => p6::measure(smoke).await,
         Some("p7") => p7::measure(smoke).await,
-        _ => Err("say which: p6 or p7".into()),
+        Some("p7-several") => p7::measure_several(smoke).await,
+        _ => Err("say which: p6, p7 or p7-several".into()),
     };
     match measured {
         // A machine without the peers' registries is no fault of ours; a real run needs them.

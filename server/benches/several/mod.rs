@@ -1,4 +1,4 @@
-//! Several servers as one installation, where R1 and R2 have it: on the PostgreSQL that the run was given, a RabbitMQ of this
+//! Several servers as one installation, as R1, R2 and P7 have it: on the PostgreSQL that the run was given, a RabbitMQ of this
 //! program's own, and one folder.
 
 use measure::{Failure, broker::Broker};
@@ -26,7 +26,7 @@ impl Services {
     pub async fn start() -> Result<Arc<Self>, Failure> {
         sqlx::any::install_default_drivers();
         let postgres = std::env::var("INSIGHTHUB_BENCH_POSTGRES_URL")
-            .map_err(|_| "INSIGHTHUB_BENCH_POSTGRES_URL is not set; run it with `cargo xtask chaos`")?;
+            .map_err(|_| "INSIGHTHUB_BENCH_POSTGRES_URL is not set; run it with `cargo xtask`, which starts a PostgreSQL")?;
         let broker = tokio::task::spawn_blocking(Broker::start).await??;
         Ok(Arc::new(Self { postgres, broker, made: AtomicU32::new(0) }))
     }

@@ -60,7 +60,7 @@ struct Whole {
     postgres: bool,
 }
 
-const WHOLES: [Whole; 15] = [
+const WHOLES: [Whole; 16] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -116,6 +116,14 @@ const WHOLES: [Whole; 15] = [
         "from the kill of a worker until its job moves again, against BullMQ and Celery on Redis",
         &["p7"],
     ),
+    Whole {
+        postgres: true,
+        ..queue(
+            "P7-several",
+            "from the kill of a worker until another one has taken its job over",
+            &["p7-several"],
+        )
+    },
     Whole {
         name: "P8",
         about: "events over RabbitMQ: confirms together against each, and 3,000/s from node to node at p99 <= 60 ms",

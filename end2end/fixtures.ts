@@ -19,10 +19,11 @@ export class Server {
     readonly port: number,
     readonly dir: string,
     private readonly env: Record<string, string>,
+    private readonly args: string[],
   ) {}
 
-  static async make(env: Record<string, string> = {}): Promise<Server> {
-    return new Server(await freePort(), await mkdtemp(join(tmpdir(), "insighthub-e2e-")), env);
+  static async make(env: Record<string, string> = {}, args = ["serve"]): Promise<Server> {
+    return new Server(await freePort(), await mkdtemp(join(tmpdir(), "insighthub-e2e-")), env, args);
   }
 
   private get host(): string {
@@ -44,7 +45,7 @@ export class Server {
     if (!binary) throw new Error("INSIGHTHUB_BIN is not set: run `cargo xtask test --only e2e`");
     removed.delete(this.host);
     const log = await open(this.logFile, "a");
-    const child = spawn(binary, ["serve"], {
+    const child = spawn(binary, this.args, {
       cwd: this.dir,
       env: {
         ...process.env,

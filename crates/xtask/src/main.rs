@@ -18,6 +18,7 @@ mod postgres;
 mod problem;
 mod project;
 mod server;
+mod services;
 mod shell;
 mod site;
 mod stamp;
@@ -53,6 +54,7 @@ cargo xtask COMMAND
                                        --replay: one input that was found, once more
   mutants [--count N] [--seed N]       whether the tests of the state machines find small mistakes in them (R5)
   lint                                 rustfmt, clippy, and cargo-deny where it is installed
+  services                             a PostgreSQL and a RabbitMQ, for the browser tests, until its input ends
   setup [--all]                        only the set-up: compiler, npm packages, model; --all: also what tests need
 
 What is installed lies in the user's cache folder under `insighthub`. CARGO_TARGET_DIR is respected;
@@ -120,6 +122,10 @@ fn command(mut args: lexopt::Parser) -> Done<ExitCode> {
         "lint" => {
             nothing_more(args)?;
             return Ok(counted(lint::all(&Project::load()?)));
+        }
+        "services" => {
+            nothing_more(args)?;
+            services::services(&Project::load()?)?;
         }
         "setup" => setup(&Project::load()?, args)?,
         "help" => println!("{USAGE}"),

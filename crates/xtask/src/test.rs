@@ -218,12 +218,15 @@ fn playwright(project: &Project, options: &Options) -> Done<Tally> {
     let chromium = browser::ensure(project)?;
     let report = project.target.join("playwright.json");
     let _ = fs::remove_file(&report);
+    // Those that want a PostgreSQL and a RabbitMQ ask this program for them.
+    let own = std::env::current_exe().doing(|| "cannot find this program".to_owned())?;
     let mut npx = std::process::Command::new("npx");
     npx.current_dir(project.end2end())
         .args(["--no-install", "playwright", "test"])
         .args(&options.filters)
         .env("INSIGHTHUB_BIN", project.server(Profile::Dev))
         .env("INSIGHTHUB_MODELS_DIR", project.models())
+        .env("INSIGHTHUB_TEST_SERVICES", own)
         .env("PLAYWRIGHT_JSON_OUTPUT_NAME", &report)
         .env_remove("LD_LIBRARY_PATH");
     if let Some(chromium) = chromium {

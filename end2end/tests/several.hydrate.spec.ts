@@ -26,6 +26,13 @@ test.beforeAll(async () => {
   await Promise.all(all.map((server) => server.start()));
 });
 
+test.afterEach(async ({}, testInfo) => {
+  if (testInfo.status === testInfo.expectedStatus) return;
+  for (const [n, server] of all.entries()) {
+    await testInfo.attach(`server-${n}.log`, { body: await server.log(), contentType: "text/plain" });
+  }
+});
+
 test.afterAll(async () => {
   await Promise.all(all.map((server) => server.remove()));
   await services?.end();

@@ -1,5 +1,5 @@
-//! What servers stand on goes away under load and comes back: the database crashes, and the network between a server and the
-//! database or the broker is cut, or swallows everything. Meanwhile everybody is told the truth, and afterwards nothing is lost
+//! What servers stand on goes away under load and comes back: the database crashes, the broker is killed, and the network
+//! between a server and the one or the other is cut, or swallows everything. Meanwhile everybody is told the truth, and afterwards nothing is lost
 //! or stuck.
 
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     line::{Line, State, port_of},
     load::Load,
 };
-use measure::postgres::Postgres;
+use measure::{broker::Broker, postgres::Postgres};
 use std::time::Duration;
 
 /// How soon a server knows that all is well again.
@@ -68,6 +68,41 @@ async fn a_database_that_crashes_under_load_costs_time_and_nothing_else() {
     load.end().await;
     drop((here, there, _workers));
     apart(move || drop(postgres)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_killed_under_load_costs_no_request_and_no_event() {
+    let mut broker = apart(|| Broker::start().expect("a broker")).await;
+    let installation = Installation::at(broker.url()).await;
+    let (here, there) = (installation.node("web").await, installation.node("web").await);
+    let _workers = (installation.node("worker").await, installation.node("worker").await);
+    let ada = here.user("ada").await;
+    let load = Load::start(vec![ada.clone(), moved(&ada, &there)]).await;
+
+    broker = apart(move || {
+        broker.kill();
+        broker
+    })
+    .await;
+    for server in [&here, &there] {
+        knows_of_the_broker(server, false).await;
+        assert_eq!(readiness(server).await, 200, "people are served without it");
+    }
+    load.is_live_again().await;
+
+    broker = apart(move || {
+        broker.begin().expect("it starts again");
+        broker
+    })
+    .await;
+    for server in [&here, &there] {
+        knows_of_the_broker(server, true).await;
+    }
+    load.is_live_again().await;
+    assert_eq!(load.refused(), 0);
+    load.end().await;
+    drop((here, there, _workers));
+    apart(move || drop(broker)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

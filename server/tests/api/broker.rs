@@ -32,7 +32,8 @@ impl Installation {
         Self::at(broker_of_the_run()).await
     }
 
-    async fn at(broker: String) -> Self {
+    /// At a broker that is the test's own.
+    pub(crate) async fn at(broker: String) -> Self {
         let place = Place::postgres().await;
         let installation = Self::of(place.url(), broker);
         Self { place: Some(place), ..installation }

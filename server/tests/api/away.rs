@@ -42,7 +42,7 @@ async fn a_database_that_crashes_under_load_costs_time_and_nothing_else() {
     let mut postgres = apart(|| Postgres::start().expect("a PostgreSQL")).await;
     let installation = Installation::on(postgres.url());
     let (here, there) = (installation.node("web").await, installation.node("web").await);
-    let _workers = (installation.node("worker").await, installation.node("worker").await);
+    let workers = (installation.node("worker").await, installation.node("worker").await);
     let ada = here.user("ada").await;
     let load = Load::start(vec![ada.clone(), moved(&ada, &there)]).await;
     assert_eq!(load.refused(), 0);
@@ -66,7 +66,7 @@ async fn a_database_that_crashes_under_load_costs_time_and_nothing_else() {
     says_yes(&here).await;
     says_yes(&there).await;
     load.end().await;
-    drop((here, there, _workers));
+    drop((here, there, workers));
     apart(move || drop(postgres)).await;
 }
 
@@ -75,7 +75,7 @@ async fn a_broker_that_is_killed_under_load_costs_no_request_and_no_event() {
     let mut broker = apart(|| Broker::start().expect("a broker")).await;
     let installation = Installation::at(broker.url()).await;
     let (here, there) = (installation.node("web").await, installation.node("web").await);
-    let _workers = (installation.node("worker").await, installation.node("worker").await);
+    let workers = (installation.node("worker").await, installation.node("worker").await);
     let ada = here.user("ada").await;
     let load = Load::start(vec![ada.clone(), moved(&ada, &there)]).await;
 
@@ -101,7 +101,7 @@ async fn a_broker_that_is_killed_under_load_costs_no_request_and_no_event() {
     load.is_live_again().await;
     assert_eq!(load.refused(), 0);
     load.end().await;
-    drop((here, there, _workers));
+    drop((here, there, workers));
     apart(move || drop(broker)).await;
 }
 

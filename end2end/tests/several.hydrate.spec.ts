@@ -4,7 +4,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "@playwright/test";
-import { Server, expect, person, test } from "../fixtures";
+import { Server, expect, person, soon, test } from "../fixtures";
 import { Services } from "../services";
 import { FILES, Wire, allReady, countLoads, firstWorkspace, live, long, pick, row, signUp, upload } from "./support";
 
@@ -149,7 +149,8 @@ test("a server that is killed takes nothing away: its browser is live again at i
   await upload(a.request, workspace, FILES);
   await allReady(a, FILES);
   await there.start();
-  await live(b);
+  // By then it tries every half a minute, at the latest.
+  await soon(b, 'html[data-live="open"]', 45_000);
   await allReady(b, FILES);
   await end();
 });

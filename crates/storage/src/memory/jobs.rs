@@ -7,8 +7,8 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    Chunk, ChunkId, Document, DocumentId, DocumentStatus, Event, Job, JobId, JobStatus, OnDuplicate,
-    Timestamp, UserId, WorkspaceId,
+    Chunk, ChunkId, Document, DocumentId, Event, Job, JobId, JobStatus, OnDuplicate, Timestamp, UserId,
+    WorkspaceId,
     away::EndedJob,
     duplicates::{Known, Taken},
     ingest::{

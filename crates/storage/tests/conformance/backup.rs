@@ -135,6 +135,7 @@ async fn a_copy_is_the_database_of_one_moment_however_much_is_written() {
         secrets: world.secrets.clone(),
         high_water: None,
         readers: 1,
+        pgvector: false,
     });
     let copy = copy.await.unwrap();
     let seqs: Vec<u64> = copy.after(user, 0, u32::MAX).await.unwrap().iter().map(|e| e.seq).collect();

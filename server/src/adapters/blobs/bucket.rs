@@ -405,7 +405,8 @@ impl Blobs for ObjectBlobs {
             this.be_sure_that_it_is_ours().await?;
             let root = this.bucket.root.trim_end_matches('/');
             let folder = (!root.is_empty()).then(|| Path::from(root));
-            let objects = this.bucket.store.list(folder.as_ref());
+            // Asked once more after its end, which it has to bear.
+            let objects = this.bucket.store.list(folder.as_ref()).fuse();
             let told = stream::try_unfold(
                 (this, objects, None::<String>),
                 move |(this, mut objects, mut last)| async move {

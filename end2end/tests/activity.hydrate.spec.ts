@@ -1,7 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, elsewhere, external, firstWorkspace, live, more, signIn, signUp, upload } from "./support";
+import { FILES, allReady, elsewhere, external, firstWorkspace, live, looks, more, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -256,6 +256,7 @@ test("whoever comes back is told once of all that ended meanwhile, and what is t
   await expect(toast).toHaveCount(1);
   await expect(toast).toContainText("While you were away: 2 documents became ready and 1 failed.");
   await expect(toast).toHaveRole("status");
+  await looks(page, "while-away");
   // Neither another tab nor a reload says it again; by the time the link is open they have asked.
   const other = await context.newPage();
   for (const tab of [other, page]) {

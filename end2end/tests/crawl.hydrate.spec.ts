@@ -3,7 +3,7 @@ import { createServer, type Server as Site } from "node:http";
 import { type AddressInfo } from "node:net";
 import { type Page } from "@playwright/test";
 import { Server, expect, test } from "../fixtures";
-import { openFirst, signUp } from "./support";
+import { looks, openFirst, signUp } from "./support";
 
 const html = (title: string, links: string[]) => {
   const text = `<p>${title} tells of the harbour, its lanterns and the ledger that lies on the quay.</p>`.repeat(4);
@@ -97,6 +97,7 @@ test("a site is crawled, its broken page is told with its code, and is had after
     await errors.goto(`${server.url}/errors`);
     const missing = errors.getByRole("region", { name: "What is missing" });
     await expect(missing).toContainText(/1 page of 127\.0\.0\.1:\d+\/docs could not be had\./);
+    await looks(errors, "errors-missing");
     await missing.getByRole("link", { name: "Open the crawl" }).click();
     await expect(errors).toHaveURL(/\/w\/[^/]+\/jobs\/[^/]+$/);
     await errors.close();

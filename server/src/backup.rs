@@ -8,11 +8,11 @@
 mod copying;
 
 use crate::{
-    adapters::{FilePlace, SystemClock},
+    adapters::{FilePlace, SystemClock, sync_dir},
     config::{BrokerServer, Config},
     lifecycle::{Built, StartError, build, lock, make_data_dir},
 };
-use copying::{beside, copy_file, copy_folder, counted, moment, sha256_of, sync_dir};
+use copying::{beside, copy_file, copy_folder, counted, moment, sha256_of};
 use domain::message::count;
 use messaging::{InProcessBus, rabbit};
 use percent_encoding::percent_decode_str;

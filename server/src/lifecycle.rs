@@ -312,7 +312,7 @@ where
     };
     let Built { services, store, embedder, reader, forms } = build(&config, bus).await?;
     // Where other servers may share the files, only what nobody can be writing any more goes.
-    let age = if lock.is_some() { Duration::ZERO } else { Duration::from_secs(86_400) };
+    let age = if lock.is_some() { Duration::ZERO } else { SHARED_ORPHAN_AGE };
     clear_unfinished(&*services.blobs, age).await?;
     let listener = TcpListener::bind(config.addr)
         .await

@@ -148,8 +148,8 @@ fn postgres_meaning(code: &str) -> Meaning {
     match code {
         // serialization failure, deadlock, lock not available
         "40001" | "40P01" | "55P03" => Meaning::Again,
-        // idle in a transaction for too long; the server stops or starts
-        "25P03" | "57P01" | "57P02" | "57P03" | "57P05" => Meaning::Lost,
+        // idle in a transaction for too long; the server stops or starts, or has no connection to spare just now
+        "25P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" => Meaning::Lost,
         _ => match code.get(..2) {
             Some("08") => Meaning::Lost,
             // resources, system, internal
@@ -162,6 +162,12 @@ fn postgres_meaning(code: &str) -> Meaning {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_database_without_a_free_connection_is_away_and_not_broken() {
+        assert_eq!(postgres_meaning("53300"), Meaning::Lost);
+        assert_eq!(postgres_meaning("53100"), Meaning::Broken);
+    }
 
     #[test]
     fn a_database_that_cannot_be_reached_is_told_from_one_that_is_broken() {

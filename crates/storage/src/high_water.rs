@@ -4,10 +4,9 @@
 
 use domain::Epoch;
 use std::{
+    hash::{BuildHasher, Hasher, RandomState},
     io::{self, Write},
     path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 /// How far the log of one epoch had come.
@@ -48,14 +47,15 @@ impl Marks {
     /// Notes how far the log of that epoch has come, and replaces the file as a whole: a crash leaves the old one or the new
     /// one. Servers that share the folder note theirs in the same file; none takes back what another one has seen.
     pub(crate) fn write(&mut self, epoch: &Epoch, total: u64) -> io::Result<()> {
-        // Beside that of another server that writes just now.
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Beside that of another server that writes just now. Containers that share the folder may all be process 1, so the
+        // name is drawn.
+        let drawn = RandomState::new().build_hasher().finish();
         for other in Self::read(&self.path).seen {
             self.note(other);
         }
         self.note(Mark { epoch: epoch.clone(), total });
         let mut beside = self.path.clone().into_os_string();
-        beside.push(format!(".{}-{}.new", process::id(), NEXT.fetch_add(1, Ordering::Relaxed)));
+        beside.push(format!(".{drawn:016x}.new"));
         let mut file = std::fs::File::create(&beside)?;
         for mark in &self.seen {
             writeln!(file, "{} {}", mark.epoch, mark.total)?;

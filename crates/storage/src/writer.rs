@@ -178,7 +178,7 @@ impl Writer {
     /// Once this was polled and the item is in the queue, it is carried out even if the caller goes away.
     ///
     /// # Errors
-    /// What `job` answered; `Backend` when the database cannot commit.
+    /// What `job` answered; `Away` when the database cannot be reached, `Full` when it has no room, `Backend` when it fails.
     pub(crate) async fn write_for<A, T, F>(
         &self,
         user: UserId,
@@ -197,7 +197,7 @@ impl Writer {
     /// The same for a job that cannot say beforehand whose rows it changes.
     ///
     /// # Errors
-    /// What `job` answered; `Backend` when the database cannot commit.
+    /// What `job` answered; `Away` when the database cannot be reached, `Full` when it has no room, `Backend` when it fails.
     pub(crate) async fn write<A, T, F>(
         &self,
         what: &'static str,

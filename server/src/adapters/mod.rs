@@ -17,6 +17,7 @@ mod rerank;
 mod secrets;
 
 pub use blobs::{BucketServer, Endpoint, FileBlobs, FilePlace, Keys, ObjectBlobs};
+pub(crate) use blobs::{INCOMING, hex, sync_dir};
 pub use chat::{ChatModel, ChatServer};
 pub use clock::SystemClock;
 pub use embedder::{EmbeddingServer, Models};

@@ -1,5 +1,6 @@
 //! Copying files: durably, a second time only what came or changed since the first, and never what is half-written.
 
+use crate::adapters::{INCOMING, hex, sync_dir};
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, Metadata},
@@ -7,9 +8,6 @@ use std::{
     path::{Path, PathBuf},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-
-/// In the folder of the files: what is half-written.
-const INCOMING: &str = "incoming";
 
 /// Copies what lies below the folder of the files, but for what is half-written. With `since`, only what is not there yet,
 /// or was changed since then.
@@ -84,16 +82,10 @@ pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
     loop {
         let n = file.read(&mut buffer)?;
         if n == 0 {
-            return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect());
+            return Ok(hex(&hash.finalize()));
         }
         hash.update(&buffer[..n]);
     }
-}
-
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    // An empty one means the working folder.
-    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
-    File::open(dir)?.sync_all()
 }
 
 pub(super) fn beside(path: &Path, end: &str) -> PathBuf {

@@ -2,7 +2,11 @@
 //! nonce, and the other headers.
 
 use super::{AppState, is_api, problem::ApiError, session};
-use crate::{config::PublicUrl, pages::RELOAD_PORT};
+use crate::{
+    adapters::{hex, random},
+    config::PublicUrl,
+    pages::RELOAD_PORT,
+};
 use axum::{
     extract::{Request, State},
     middleware::Next,
@@ -86,12 +90,8 @@ pub struct CspNonce(pub Arc<str>);
 
 impl CspNonce {
     fn new() -> Self {
-        Self(hex(&crate::adapters::random::<16>()).into())
+        Self(hex(&random::<16>()).into())
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 fn policy(nonce: &str) -> String {

@@ -38,8 +38,10 @@ struct Told {
 enum What {
     /// A UUID; something else in its place is not sent.
     Id,
-    /// One of a few words of ours, or of HTTP's.
+    /// One of a few words of ours.
     Word,
+    /// One of HTTP's own; anybody may send another one, which is not told.
+    Method,
     Number,
 }
 
@@ -55,11 +57,15 @@ static TOLD: [Told; 11] = [
     told("job_id", "job_id", What::Id),
     told("document_id", "document_id", What::Id),
     told("workspace_id", "workspace_id", What::Id),
-    told("method", "http.request.method", What::Word),
+    told("method", "http.request.method", What::Method),
     told("route", "http.route", What::Word),
     told("status", "http.response.status_code", What::Number),
     told("code", "error.type", What::Word),
 ];
+
+const METHODS: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+/// What stands for every other one, by the conventions of OpenTelemetry.
+const OTHER_METHOD: &str = "_OTHER";
 
 /// Words longer than this are none.
 const LONGEST_WORD: usize = 100;
@@ -153,8 +159,12 @@ impl Fields {
         let is_right = match told.what {
             What::Id => Uuid::parse_str(text).is_ok(),
             What::Word => text.len() <= LONGEST_WORD,
+            What::Method => METHODS.contains(&text),
             What::Number => false,
         };
+        if told.what == What::Method && !is_right {
+            return self.keep(told, Attribute::Text(OTHER_METHOD.to_owned()));
+        }
         if is_right {
             self.keep(told, Attribute::Text(text.to_owned()));
         }
@@ -364,11 +374,13 @@ mod tests {
                 filename = "will.pdf",
                 code = long
             ));
+            drop(info_span!("request", method = "ADA-LOVELACE", route = "/x"));
             drop(info_span!(target: "hyper", "connection"));
             drop(trace_span!("detail"));
         });
-        let [document] = spans.as_slice() else { panic!("{spans:?}") };
+        let [document, odd] = spans.as_slice() else { panic!("{spans:?}") };
         assert!(document.attributes.is_empty(), "{document:?}");
+        assert_eq!(odd.name, "_OTHER /x");
         assert!(ended(Share::NONE, || drop(request())).is_empty());
     }
 }

@@ -235,8 +235,10 @@ impl Work<'_> {
     async fn extracted(&mut self) -> Result<Arc<ExtractedText>, Stop> {
         let blobs = &self.context.services.blobs;
         let pulse = Pulse::default();
-        // It may have to be fetched, which may take long. The room of a copy is given back when the text is there.
-        let opening = self.minding(&pulse, blobs.open(&self.claim.blob_key)).await?;
+        // It may have to be fetched, and wait for room before that: both may take long, and whoever fetches gives up by itself
+        // when nothing comes. The room of a copy is given back when the text is there.
+        let opening = beating(&pulse, blobs.open(&self.claim.blob_key));
+        let opening = self.minding(&pulse, opening).await?;
         let LocalFile { mut file, room } = opening.map_err(missing_file)?;
         let name = self.claim.filename.clone();
         let opened = tokio::task::spawn_blocking(move || {
@@ -621,6 +623,20 @@ fn failure_of_cut(e: &ChunkError) -> Failure {
         message: format!("The text could not be cut: {e}."),
         hint: None,
         retryable: false,
+    }
+}
+
+/// Does what gets on as long as it has not ended, since it ends by itself when it does not.
+async fn beating<T>(pulse: &Pulse, work: impl Future<Output = T>) -> T {
+    let beats = async {
+        loop {
+            pulse.beat();
+            tokio::time::sleep(SAYS).await;
+        }
+    };
+    tokio::select! {
+        done = work => done,
+        () = beats => unreachable!("it beats for ever"),
     }
 }
 

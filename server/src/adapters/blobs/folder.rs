@@ -97,7 +97,8 @@ fn make_dir(dir: &Path) -> io::Result<()> {
     sync_dir(above)
 }
 
-fn sync_dir(dir: &Path) -> io::Result<()> {
+/// Makes durable what names there are in a folder.
+pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     // An empty parent means the working directory.
     let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     fs::File::open(dir)?.sync_all()

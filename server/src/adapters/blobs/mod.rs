@@ -14,6 +14,7 @@ mod tests;
 
 pub use bucket::ObjectBlobs;
 pub use folder::FileBlobs;
+pub(crate) use folder::sync_dir;
 pub use place::{BucketServer, Endpoint, FilePlace, Keys};
 
 use bytes::BytesMut;
@@ -25,7 +26,7 @@ use std::io;
 /// Keys that are told at once.
 const KEYS: usize = 200;
 /// The folder of what is being written.
-const INCOMING: &str = "incoming";
+pub(crate) const INCOMING: &str = "incoming";
 
 /// Keys are made by use cases, never by a client; they are checked all the same. What begins with a dot is the stores' own.
 fn check_key(key: &str) -> Result<(), BlobError> {
@@ -65,7 +66,7 @@ impl Seen {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
         let _ = write!(out, "{b:02x}");

@@ -30,7 +30,8 @@ pub enum Command {
         #[arg(long, requires = "from")]
         to: Option<String>,
     },
-    /// Compare database, files and index, and say what does not agree. With SQLite the server has to be stopped.
+    /// Compare database, files and index, and say what does not agree. With SQLite the server has to be stopped; with PostgreSQL
+    /// files of the last day are not looked for among those that belong to nothing, since they may be uploads in hand.
     Check {
         /// Mend what can be mended.
         #[arg(long)]

@@ -3,14 +3,17 @@
 use crate::{
     backup::database_file,
     config::{BrokerServer, Config},
-    lifecycle::{StartError, build, lock, make_data_dir},
+    lifecycle::{SHARED_ORPHAN_AGE, StartError, build, lock, make_data_dir},
 };
 use messaging::{InProcessBus, rabbit};
 use services::{
     Client, Error, SignUp,
     check::{Done, Finding},
 };
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 /// `insighthub migrate`.
 pub async fn migrate(config: Config) -> Result<(), StartError> {
@@ -45,9 +48,11 @@ fn folder_of(url: &str) -> Option<PathBuf> {
 /// `insighthub check`. An error when something is left that is not as it should be.
 pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
     make_data_dir(&config)?;
-    let _lock = lock(&config)?;
+    let lock = lock(&config)?;
     let built = build(&config, InProcessBus::new()).await?;
-    let checked = built.services.check(&built.store, repair).await;
+    // Without the lock servers may be running, and what they are just being sent has a file and no row yet.
+    let age = if lock.is_some() { Duration::ZERO } else { SHARED_ORPHAN_AGE };
+    let checked = built.services.check(&built.store, age, repair).await;
     built.store.close().await;
     let mut report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
     if let Some(broker) = config.broker {

@@ -53,7 +53,7 @@ const READERS: u32 = 8;
 /// A file without a document is an orphan when it is older than this; where other servers upload to the same place, than
 /// any upload takes.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
-const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
+pub(crate) const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 /// How long a stop waits until the broker has what was committed.
 const CARRIED: Duration = Duration::from_secs(5);
 /// Servers that share a database look into it so often for events of others: without a broker that is how they hear of them;

@@ -73,11 +73,12 @@ impl fmt::Display for Report {
 const FOR_REINDEX: &str = "marked as stale: index them anew";
 
 impl Services {
-    /// Compares database, files and index. With `repair` it mends what it can.
+    /// Compares database, files and index. With `repair` it mends what it can. Files that are younger than `age` are taken for
+    /// uploads in hand: where other servers may be running, it has to be more than any upload takes.
     ///
     /// # Errors
     /// When the store or the disk fails.
-    pub async fn check(&self, checks: &dyn Checks, repair: bool) -> Result<Report> {
+    pub async fn check(&self, checks: &dyn Checks, age: Duration, repair: bool) -> Result<Report> {
         let mut report = Report::default();
         for (misfit, what) in [
             (Misfit::Passages, "documents with other passages than they say"),
@@ -102,7 +103,7 @@ impl Services {
         let advice = Done::Advice("cancel them, and retry");
         report.note("jobs that have nothing left to do and do not end", checks.idle_jobs().await?, advice);
         self.check_files(checks, &mut report).await?;
-        let orphans = self.orphans(Duration::ZERO, repair).await?;
+        let orphans = self.orphans(age, repair).await?;
         report.note("files that belong to nothing", orphans, mended(repair, "removed"));
         Ok(report)
     }

@@ -1,14 +1,21 @@
 //! `insighthub check`: what does not agree is found and named, and mended where it can be.
 
-use crate::common::{Client, Server, Setup};
+use crate::{
+    common::{Client, Server, Setup},
+    servers::database::Place,
+    sweep::plant,
+};
 use serde_json::json;
 use sqlx::{AnyConnection, Connection};
 use std::{path::Path, process::Output, sync::Arc};
 use tempfile::TempDir;
 
 fn run(dir: &Arc<TempDir>, args: &[&'static str]) -> (bool, String) {
-    let Output { status, stdout, stderr } =
-        Setup::new().dir(dir).args(args).command().output().expect("it runs");
+    said(&Setup::new().dir(dir).args(args))
+}
+
+fn said(setup: &Setup) -> (bool, String) {
+    let Output { status, stdout, stderr } = setup.command().output().expect("it runs");
     let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
     (status.success(), said)
 }
@@ -93,4 +100,28 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
     stopped(&mut server).await;
     let (good, said) = run(&dir, &["check"]);
     assert!(!good && said.contains("file is gone: 1") && !said.contains("vectors"), "{said}");
+}
+
+#[tokio::test]
+async fn beside_servers_that_run_only_files_that_nobody_can_be_sending_any_more_belong_to_nothing() {
+    let place = Place::postgres().await;
+    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let on = |args: &[&'static str]| Setup::new().dir(&dir).env("DATABASE_URL", place.url()).args(args);
+    // It does not sweep.
+    let _server = on(&["serve", "--role", "web"]).start().await;
+    let folder = dir.path().join("files/users/0197a000-0000-7000-8000-000000000001/documents");
+    let in_hand = folder.join("0197a000-0000-7000-8000-000000000002");
+    let left = folder.join("0197a000-0000-7000-8000-000000000003");
+    plant(&in_hand, 4_000);
+    plant(&left, 100_000);
+
+    let (good, report) = said(&on(&["check"]));
+    assert!(!good && report.contains("files that belong to nothing: 1;"), "{report}");
+    assert!(report.contains("-000000000003") && !report.contains("-000000000002"), "{report}");
+    let (good, report) = said(&on(&["check", "--repair"]));
+    assert!(good && report.contains("belong to nothing: 1; removed"), "{report}");
+    assert!(in_hand.exists(), "its upload may be under way");
+    assert!(!left.exists());
+    let (good, report) = said(&on(&["check"]));
+    assert!(good && report.contains("0 faults"), "{report}");
 }

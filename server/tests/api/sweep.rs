@@ -8,7 +8,7 @@ use std::{
 };
 
 /// A file as it would be after so many seconds.
-fn plant(path: &Path, seconds: u64) {
+pub fn plant(path: &Path, seconds: u64) {
     fs::create_dir_all(path.parent().expect("a folder")).expect("made");
     fs::write(path, "left behind").expect("written");
     age(path, seconds);

@@ -47,8 +47,9 @@ pub enum MoveError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Moved(pub Vec<(String, u64)>);
 
-/// Copies everything from the one database into the other, which has to be empty, and leaves the first as it is. Nobody may
-/// write there meanwhile: it is locked, and the caller sees to it that no server runs on it.
+/// Copies everything from the one database into the other, which has to be empty. Nobody may write to the first meanwhile: it
+/// is locked, and the caller sees to it that no server runs on it. It stays as it is but for a mark: the files belong to the
+/// other one from then on, and who opened the first again would take those that came since for files of nothing.
 ///
 /// # Errors
 /// As above. Whatever goes wrong, the new database is as empty as it was.
@@ -74,12 +75,28 @@ pub async fn move_installation(from: &str, to: &str) -> Result<Moved, MoveError>
     }
     moved.push((WORDS.to_owned(), words(&mut old, &mut new).await?));
     new.execute("COMMIT").await?;
+    if let Err(error) = mark(&mut old).await {
+        tracing::warn!(%error, "the old database could not be marked as moved; nothing may be started on it again");
+    }
     // Without it the first searches would be planned for empty tables.
     new.execute("ANALYZE").await?;
-    old.execute("ROLLBACK").await?;
     new.close().await?;
     old.close().await?;
     Ok(Moved(moved))
+}
+
+/// Whether everything in that database was moved to another one.
+pub(crate) async fn was_moved(conn: &mut AnyConnection) -> sqlx::Result<bool> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'moved'").fetch_optional(conn).await?;
+    Ok(found.is_some())
+}
+
+/// Says so in it, and ends the transaction in which it was read.
+async fn mark(old: &mut AnyConnection) -> sqlx::Result<()> {
+    old.execute("INSERT INTO meta (name, value) VALUES ('moved', 'to PostgreSQL')").await?;
+    old.execute("COMMIT").await?;
+    Ok(())
 }
 
 /// A type that both engines have.

@@ -4,7 +4,7 @@ use crate::{
     engine::Engine,
     fault::Fault,
     high_water::Marks,
-    migrations,
+    migrations, moving,
     pgvector::{self, Copies, State},
     writer::{self, PUT_BACK, Setup, Writer},
 };
@@ -75,6 +75,10 @@ pub enum OpenError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("the event log could not be prepared: {0}")]
     Prepare(#[source] sqlx::Error),
+    #[error(
+        "everything in this database was moved to a PostgreSQL, and what came since is only there: name that one"
+    )]
+    Moved,
 }
 
 /// The store behind the ports. Cheap to clone.
@@ -285,6 +289,9 @@ pub(crate) async fn connect_migrated(url: &str, engine: Engine) -> Result<AnyCon
     let mut conn = connect_writer(url, engine).await.map_err(OpenError::Connect)?;
     // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
     migrations::of(engine).run_direct(None, &mut conn, false).await?;
+    if moving::was_moved(&mut conn).await.map_err(OpenError::Prepare)? {
+        return Err(OpenError::Moved);
+    }
     Ok(conn)
 }
 

@@ -98,4 +98,15 @@ async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people
     // A page that was open goes on where it was.
     let resumed = ada.socket().await.hello(welcome["epoch"].clone(), welcome["seq"].clone()).await;
     assert_eq!(resumed["resumed"], true, "{resumed}");
+
+    // Whoever names no database gets the old one, to which what came since are files of nothing.
+    let since = ada.upload_one(&workspace, "b.txt", b"A gull sleeps.").await;
+    assert_eq!(ada.settled(&since).await["status"], "ready");
+    let commands: [&[&'static str]; 3] = [&["check", "--repair"], &["migrate"], &["serve"]];
+    for command in commands {
+        let out = Setup::new().dir(&dir).args(command).command().output().expect("it runs");
+        let said = String::from_utf8_lossy(&out.stderr);
+        assert!(!out.status.success() && said.contains("was moved to a PostgreSQL"), "{command:?}: {said}");
+    }
+    assert_eq!(ada.get(&format!("/api/documents/{since}/content")).await.body, b"A gull sleeps.");
 }

@@ -10,7 +10,7 @@ use crate::{
 use domain::{DocumentStatus, ingest::Stage};
 use services::ports::{EventLog, Index, KeywordHit};
 use std::collections::BTreeSet;
-use storage::{MoveError, Store, move_installation};
+use storage::{MoveError, OpenError, Store, move_installation};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_moved_installation_is_the_same_one() {
@@ -47,6 +47,9 @@ async fn a_moved_installation_is_the_same_one() {
     for (table, rows) in &moved.0 {
         assert!(*rows > 0 || ["deletions", "step_sentences"].contains(&table.as_str()), "{table} was empty");
     }
+
+    let again = move_installation(&desk.s.place.url(), &place.url()).await;
+    assert!(matches!(again, Err(MoveError::Open(OpenError::Moved))), "the old one is over: {again:?}");
 
     let there = Desk::new(Postgres(Database::of(place, desk.s.0.into_world()).await));
     assert_eq!(logs(&there.s.store).await, logged);

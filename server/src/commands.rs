@@ -11,6 +11,7 @@ use services::{
     check::{Done, Finding},
 };
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -25,11 +26,17 @@ pub async fn migrate(config: Config) -> Result<(), StartError> {
 
 /// `insighthub migrate --from sqlite:… --to postgres://…`. The files stay where they are.
 pub async fn move_installation(config: Config, from: String, to: String) -> Result<(), StartError> {
-    // A server that still runs on the old database holds the lock beside it, whatever folder is set here.
-    let data_dir = folder_of(&from).unwrap_or_else(|| config.data_dir.clone());
-    let old = Config { database_url: from, data_dir, ..config };
-    let _lock = lock(&old)?;
+    // A server that still runs on the old database holds the lock of its data folder: that is the one beside the database,
+    // whatever is set here, or the one that is set here, where the database lies elsewhere.
+    let folders = [folder_of(&from), config.data_dir.canonicalize().ok()];
+    let folders: BTreeSet<PathBuf> = folders.into_iter().flatten().collect();
+    let old = Config { database_url: from, ..config };
+    let mut locks = vec![];
+    for data_dir in folders {
+        locks.push(lock(&Config { data_dir, ..old.clone() })?);
+    }
     let moved = storage::move_installation(&old.database_url, &to).await;
+    drop(locks);
     let moved = moved.map_err(|e| StartError::Refused(e.to_string()))?;
     for (table, rows) in &moved.0 {
         println!("{rows:>10}  {table}");

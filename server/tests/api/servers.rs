@@ -110,3 +110,23 @@ async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people
     }
     assert_eq!(ada.get(&format!("/api/documents/{since}/content")).await.body, b"A gull sleeps.");
 }
+
+#[tokio::test]
+async fn an_installation_is_not_moved_under_a_server_whose_database_lies_outside_of_its_data_folder() {
+    let (place, outside) = (Place::postgres().await, tempfile::tempdir().expect("a folder"));
+    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let from = format!("sqlite:{}", outside.path().join("x.db").display());
+    let mut server = Setup::new().dir(&dir).env("DATABASE_URL", from.as_str()).start().await;
+    server.user("ada").await;
+    let moved = || {
+        let mut command = Setup::new().dir(&dir).args(&["migrate"]).command();
+        command.args(["--from", from.as_str(), "--to", place.url().as_str()]).output().expect("it runs")
+    };
+    let refused = moved();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && said.contains("another insighthub is using"), "{said}");
+    server.terminate();
+    assert!(server.ended().await.success());
+    let done = moved();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}

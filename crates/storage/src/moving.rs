@@ -5,6 +5,7 @@
 use crate::{
     bulk,
     engine::Engine,
+    fault::{Meaning, meaning},
     index,
     open::{OpenError, connect_migrated, existing},
 };
@@ -41,6 +42,11 @@ pub enum MoveError {
     Differs { table: String, why: String },
     #[error("{0}; nothing was changed")]
     Database(#[from] sqlx::Error),
+    #[error(
+        "{0}, just when it was committed: everything may be on the other side, or nothing; run the command again, which \
+         finds it there, or moves it"
+    )]
+    InCommit(#[source] sqlx::Error),
 }
 
 /// What went over: the rows of each table, in the order in which they went.
@@ -51,8 +57,10 @@ pub struct Moved(pub Vec<(String, u64)>);
 /// is locked, and the caller sees to it that no server runs on it. It stays as it is but for a mark: the files belong to the
 /// other one from then on, and who opened the first again would take those that came since for files of nothing.
 ///
+/// A new database that has exactly the same in it already is where a move has come to whose commit got no answer: that is well.
+///
 /// # Errors
-/// As above. Whatever goes wrong, the new database is as empty as it was.
+/// As above. Whatever goes wrong, the new database is as empty as it was, but where the commit got no answer.
 pub async fn move_installation(from: &str, to: &str) -> Result<Moved, MoveError> {
     install_default_drivers();
     if (Engine::of_url(from), Engine::of_url(to)) != (Some(Engine::Sqlite), Some(Engine::Postgres)) {
@@ -65,23 +73,41 @@ pub async fn move_installation(from: &str, to: &str) -> Result<Moved, MoveError>
     new.execute("SET idle_in_transaction_session_timeout = 0").await?;
     new.execute(Engine::Postgres.begin_write()).await?;
     let tables = tables(&mut old, &mut new).await?;
-    empty(&mut new, &tables).await?;
+    let is_empty = empty(&mut new, &tables).await?;
     let mut moved = vec![];
     for table in &tables {
-        let rows = table.copy(&mut old, &mut new).await?;
-        table.compare(&mut old, &mut new).await?;
+        if is_empty {
+            table.copy(&mut old, &mut new).await?;
+        }
+        let rows = match table.compare(&mut old, &mut new).await {
+            Err(MoveError::Differs { .. }) if !is_empty => return Err(MoveError::NotEmpty),
+            compared => compared?,
+        };
         tracing::info!(table = table.name, rows, "moved");
         moved.push((table.name.clone(), rows));
     }
-    moved.push((WORDS.to_owned(), words(&mut old, &mut new).await?));
-    new.execute("COMMIT").await?;
+    if is_empty {
+        moved.push((WORDS.to_owned(), words(&mut old, &mut new).await?));
+    }
+    if let Err(error) = new.execute("COMMIT").await {
+        return Err(match meaning(&error) {
+            Meaning::Lost => MoveError::InCommit(error),
+            _ => MoveError::Database(error),
+        });
+    }
+    // Everything is there: what goes wrong from here on takes nothing back.
     if let Err(error) = mark(&mut old).await {
         tracing::warn!(%error, "the old database could not be marked as moved; nothing may be started on it again");
     }
     // Without it the first searches would be planned for empty tables.
-    new.execute("ANALYZE").await?;
-    new.close().await?;
-    old.close().await?;
+    if let Err(error) = new.execute("ANALYZE").await {
+        tracing::warn!(%error, "the new database does not know yet how full its tables are: run ANALYZE in it");
+    }
+    for side in [new, old] {
+        if let Err(error) = side.close().await {
+            tracing::debug!(%error, "a connection was not closed in order");
+        }
+    }
     Ok(Moved(moved))
 }
 
@@ -218,19 +244,20 @@ async fn agree(
     Err(MoveError::Schema(format!("{apart:?} has not the same columns on both sides")))
 }
 
-/// Takes the new database for this move alone. What a server leaves there that was started on it once goes.
-async fn empty(new: &mut AnyConnection, tables: &[Table]) -> Result<(), MoveError> {
+/// Takes the new database for this move alone. What a server leaves there that was started on it once goes; where people have
+/// used it, nothing does, and the answer is no.
+async fn empty(new: &mut AnyConnection, tables: &[Table]) -> Result<bool, MoveError> {
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.join(", "));
     new.execute(raw_sql(AssertSqlSafe(lock))).await?;
     let used = "SELECT CAST((SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM events) AS BIGINT)";
     if new.fetch_one(used).await?.try_get::<i64, _>(0)? > 0 {
-        return Err(MoveError::NotEmpty);
+        return Ok(false);
     }
     for name in names.iter().rev() {
         new.execute(raw_sql(AssertSqlSafe(format!("DELETE FROM {name}")))).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 impl Table {
@@ -238,13 +265,12 @@ impl Table {
         self.columns.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
-    async fn copy(&self, old: &mut AnyConnection, new: &mut AnyConnection) -> Result<u64, MoveError> {
+    async fn copy(&self, old: &mut AnyConnection, new: &mut AnyConnection) -> Result<(), MoveError> {
         let all = format!("SELECT {} FROM {}", self.list(), self.name);
         let mut rows = sqlx::query(AssertSqlSafe(all))
             .fetch(old)
             .map(|row| self.values(&row?))
             .chunks(ROWS.min(VALUES / self.columns.len()));
-        let mut copied = 0;
         while let Some(some) = rows.next().await {
             let some = some.into_iter().collect::<Result<Vec<_>, _>>()?;
             let sql = format!(
@@ -253,28 +279,30 @@ impl Table {
                 self.list(),
                 bulk::rows(some.len(), self.columns.len())
             );
-            copied += some.len() as u64;
             let insert = some.into_iter().flatten().fold(sqlx::query(AssertSqlSafe(sql)), bind);
             insert.execute(&mut *new).await?;
         }
-        Ok(copied)
+        Ok(())
     }
 
-    async fn compare(&self, old: &mut AnyConnection, new: &mut AnyConnection) -> Result<(), MoveError> {
+    /// Answers how many rows both sides have.
+    async fn compare(&self, old: &mut AnyConnection, new: &mut AnyConnection) -> Result<u64, MoveError> {
         let differs = |why: String| MoveError::Differs { table: self.name.clone(), why };
         let (old_sql, new_sql) = (self.in_order(Engine::Sqlite), self.in_order(Engine::Postgres));
         let mut old = sqlx::query(AssertSqlSafe(old_sql)).fetch(old);
         let mut new = sqlx::query(AssertSqlSafe(new_sql)).fetch(new);
+        let mut rows = 0;
         loop {
             let (one, other) = (old.try_next().await?, new.try_next().await?);
             match (one, other) {
-                (None, None) => return Ok(()),
+                (None, None) => return Ok(rows),
                 (Some(one), Some(other)) => {
                     let (one, other) = (self.values(&one)?, self.values(&other)?);
                     if one != other {
                         let key: Vec<String> = self.key.iter().map(|i| format!("{:?}", one[*i])).collect();
                         return Err(differs(format!("the row {}", key.join(", "))));
                     }
+                    rows += 1;
                 }
                 _ => return Err(differs("one side has more rows".to_owned())),
             }

@@ -9,6 +9,7 @@ use crate::{
 };
 use domain::{DocumentStatus, ingest::Stage};
 use services::ports::{EventLog, Index, KeywordHit};
+use sqlx::{Executor, raw_sql};
 use std::collections::BTreeSet;
 use storage::{MoveError, OpenError, Store, move_installation};
 
@@ -85,4 +86,54 @@ async fn nothing_is_moved_into_a_database_that_is_in_use_or_out_of_one_that_is_n
     let refused = move_installation(&storage::sqlite_url(&missing), &empty.url()).await;
     assert!(matches!(refused, Err(MoveError::Open(_))), "{refused:?}");
     assert!(!missing.exists(), "a mistake makes no file");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_whose_commit_got_no_answer_is_found_out_by_running_it_again() {
+    let desk = Desk::new(Sqlite::fresh().await);
+    let (user, workspace) = desk.home().await;
+    desk.upload(user, workspace, &["first.txt"]).await;
+    let place = Place::postgres().await;
+    let (from, to) = (desk.s.place.url(), place.url());
+    let (mut old, mut new) = (desk.s.place.connect().await, place.connect().await);
+    let breaks = "CREATE FUNCTION breaks() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                  PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$; \
+                  CREATE CONSTRAINT TRIGGER breaks AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED \
+                  FOR EACH ROW EXECUTE FUNCTION breaks()";
+    new.execute(raw_sql(breaks)).await.unwrap();
+    let unheard = move_installation(&from, &to).await.unwrap_err();
+    assert!(matches!(unheard, MoveError::InCommit(_)), "{unheard:?}");
+    assert!(!unheard.to_string().contains("nothing was changed"), "{unheard}");
+
+    // This time it was not carried out.
+    new.execute(raw_sql("DROP TRIGGER breaks ON users")).await.unwrap();
+    let mut moved = move_installation(&from, &to).await.unwrap();
+    // And this time it was, and the old one does not know.
+    old.execute(raw_sql("DELETE FROM meta WHERE name = 'moved'")).await.unwrap();
+    let again = move_installation(&from, &to).await.unwrap();
+    moved.0.retain(|(table, _)| table != "chunk_text");
+    assert_eq!(again, moved);
+    // Where people went on meanwhile it is not the same any more.
+    old.execute(raw_sql("DELETE FROM meta WHERE name = 'moved'")).await.unwrap();
+    new.execute(raw_sql("UPDATE users SET full_name = 'Somebody else'")).await.unwrap();
+    let refused = move_installation(&from, &to).await;
+    assert!(matches!(refused, Err(MoveError::NotEmpty)), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_goes_wrong_behind_the_commit_does_not_say_that_nothing_was_changed() {
+    let desk = Desk::new(Sqlite::fresh().await);
+    desk.home().await;
+    let place = Place::postgres().await;
+    let mut new = place.connect().await;
+    let odd = "CREATE FUNCTION unless_analyzed(name TEXT) RETURNS TEXT IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN \
+               IF current_query() ILIKE 'analyze%' THEN RAISE EXCEPTION 'not to be analyzed'; END IF; \
+               RETURN name; END $$; \
+               CREATE INDEX odd ON users (unless_analyzed(username))";
+    new.execute(raw_sql(odd)).await.unwrap();
+    let moved = move_installation(&desk.s.place.url(), &place.url()).await.unwrap();
+    assert!(moved.0.contains(&("users".to_owned(), 1)), "{moved:?}");
+    let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM users").fetch_one(&mut new).await.unwrap();
+    assert_eq!(users, 1);
+    assert!(new.execute(raw_sql("ANALYZE")).await.is_err(), "that is what went wrong");
 }

@@ -371,7 +371,7 @@ where
         background.spawn(until(stopping.clone(), services.clone().run_wordsmith()));
         background.spawn(until(stopping.clone(), services.clone().run_watchdog(config.stall_seconds)));
         let age = if lock.is_some() { ORPHAN_AGE } else { SHARED_ORPHAN_AGE };
-        background.spawn(until(stopping.clone(), services.clone().run_sweeper(age)));
+        background.spawn(until(stopping.clone(), services.clone().run_sweeper(age, store.went_back_at())));
         let extractor =
             Extractor::this_program(ingest::extract::Limits::for_files(config.limits.file_bytes))?;
         let tools = Tools { extractor, tokenizers: embedder, reader };

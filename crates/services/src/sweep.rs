@@ -3,7 +3,7 @@
 //! to be removed when it was killed.
 
 use crate::{Result, Services, keys, ports::FileOf};
-use domain::UserId;
+use domain::{Timestamp, UserId};
 use futures::StreamExt;
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,10 @@ use tokio::sync::watch;
 
 /// Between two rounds.
 const ROUND: Duration = Duration::from_secs(3_600);
+
+/// So many seconds after the database went back unasked no file is taken for one of nothing: those that came since may be all
+/// that is left, and it may have been put back by mistake.
+const KEPT: i64 = 7 * 86_400;
 
 /// The files that uploads of this process hold, and that no row names yet.
 #[derive(Default)]
@@ -134,8 +138,9 @@ impl Services {
     }
 
     /// Sweeps now and then, for as long as the future is polled. Where other servers may be uploading into the same
-    /// folder, `age` has to be more than any upload takes.
-    pub async fn run_sweeper(self, age: Duration) {
+    /// folder, `age` has to be more than any upload takes. `went_back_at`: when the database was found to be in an older state.
+    pub async fn run_sweeper(self, age: Duration, went_back_at: Option<Timestamp>) {
+        let kept_until = went_back_at.map(|at| at.plus_seconds(KEPT));
         let mut every = tokio::time::interval(ROUND);
         loop {
             every.tick().await;
@@ -148,10 +153,16 @@ impl Services {
             if let Err(error) = self.blobs.clear_unfinished(age).await {
                 tracing::warn!(%error, "what was left half-written will be removed later");
             }
-            match self.sweep_files(age).await {
-                Ok(0) => {}
-                Ok(files) => tracing::info!(files, "files that no document has were removed"),
-                Err(error) => tracing::warn!(%error, "files that no document has will be looked for later"),
+            if let Some(until) = kept_until.filter(|until| self.clock.now() < *until) {
+                tracing::debug!(%until, "files that no document has are kept: the database went back to an older state");
+            } else {
+                match self.sweep_files(age).await {
+                    Ok(0) => {}
+                    Ok(files) => tracing::info!(files, "files that no document has were removed"),
+                    Err(error) => {
+                        tracing::warn!(%error, "files that no document has will be looked for later")
+                    }
+                }
             }
             loop {
                 match self.jobs.drop_dead_chunks().await {

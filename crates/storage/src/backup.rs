@@ -125,6 +125,8 @@ impl Store {
                         .bind(epoch.0.clone())
                         .execute(&mut tx.conn)
                         .await?;
+                    // Whoever says so knows what became of the files.
+                    sqlx::query("DELETE FROM meta WHERE name = 'went_back_at'").execute(&mut tx.conn).await?;
                     let sessions = sqlx::query("DELETE FROM sessions").execute(&mut tx.conn).await?;
                     let keys = if *revoke_keys {
                         sqlx::query("DELETE FROM api_keys").execute(&mut tx.conn).await?.rows_affected()

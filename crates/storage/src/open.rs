@@ -8,7 +8,7 @@ use crate::{
     pgvector::{self, Copies, State},
     writer::{self, PUT_BACK, Setup, Writer},
 };
-use domain::Epoch;
+use domain::{Epoch, Timestamp};
 use services::ports::{Bus, Clock, Secrets};
 use sqlx::{
     Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
@@ -97,6 +97,7 @@ struct Inner {
     /// Names the writer in the table `writers`.
     writer_id: String,
     epoch: Epoch,
+    went_back_at: Option<Timestamp>,
     closing: Arc<Notify>,
     writer_task: Mutex<Option<JoinHandle<()>>>,
     marks: Option<Marks>,
@@ -128,12 +129,13 @@ impl Store {
 
         let drawn = Epoch(hex(&options.secrets.bytes32()[..16]));
         let marks = options.high_water.as_deref().map(Marks::read);
+        let now = options.clock.now();
         let (epoch, total) =
-            prepare_log(&mut conn, drawn, marks.as_ref()).await.map_err(OpenError::Prepare)?;
+            prepare_log(&mut conn, drawn, marks.as_ref(), now).await.map_err(OpenError::Prepare)?;
+        let went_back_at = went_back_at(&mut conn).await.map_err(OpenError::Prepare)?;
         let id = hex(&options.secrets.bytes32()[..16]);
         if engine == Engine::Postgres {
-            let now = options.clock.now().micros();
-            register_writer(&mut conn, &id, now).await.map_err(OpenError::Prepare)?;
+            register_writer(&mut conn, &id, now.micros()).await.map_err(OpenError::Prepare)?;
         }
         let copies_vectors = engine == Engine::Postgres
             && searches_vectors(&mut conn, options.pgvector).await.map_err(OpenError::Prepare)?;
@@ -171,6 +173,7 @@ impl Store {
                 writer,
                 writer_id: id,
                 epoch,
+                went_back_at,
                 closing,
                 writer_task: Mutex::new(Some(writer_task)),
                 marks,
@@ -213,6 +216,12 @@ impl Store {
         if let Some(pool) = self.inner.unhurried.get() {
             pool.close().await;
         }
+    }
+
+    /// When it was noticed at a start that the database had been put back to an older state, and nobody had said so. Files that
+    /// came since that state have no rows in it, and may be all that is left of them.
+    pub fn went_back_at(&self) -> Option<Timestamp> {
+        self.inner.went_back_at
     }
 
     pub fn engine(&self) -> Engine {
@@ -375,6 +384,7 @@ async fn prepare_log(
     conn: &mut AnyConnection,
     drawn: Epoch,
     marks: Option<&Marks>,
+    now: Timestamp,
 ) -> sqlx::Result<(Epoch, u64)> {
     sqlx::query("INSERT INTO meta (name, value) VALUES ('epoch', $1) ON CONFLICT (name) DO NOTHING")
         .bind(drawn.0.as_str())
@@ -386,6 +396,10 @@ async fn prepare_log(
     if !marks.is_some_and(|marks| marks.show_older(&found, total)) {
         return Ok((found, total));
     }
+    // Before the epoch: who finds the new one finds this as well.
+    let sql = "INSERT INTO meta (name, value) VALUES ('went_back_at', $1) \
+               ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+    sqlx::query(sql).bind(now.micros().to_string()).execute(&mut *conn).await?;
     // Of two servers that start at once only one changes it.
     sqlx::query("UPDATE meta SET value = $1 WHERE name = 'epoch' AND value = $2")
         .bind(drawn.0.as_str())
@@ -398,6 +412,12 @@ async fn prepare_log(
 
 async fn epoch(conn: &mut AnyConnection) -> sqlx::Result<Epoch> {
     sqlx::query_scalar("SELECT value FROM meta WHERE name = 'epoch'").fetch_one(conn).await.map(Epoch)
+}
+
+async fn went_back_at(conn: &mut AnyConnection) -> sqlx::Result<Option<Timestamp>> {
+    let found: Option<String> =
+        sqlx::query_scalar("SELECT value FROM meta WHERE name = 'went_back_at'").fetch_optional(conn).await?;
+    Ok(found.and_then(|micros| micros.parse().ok()).map(Timestamp::from_micros))
 }
 
 async fn register_writer(conn: &mut AnyConnection, id: &str, now: i64) -> sqlx::Result<()> {

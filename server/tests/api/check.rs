@@ -26,7 +26,7 @@ async fn database(dir: &Path) -> AnyConnection {
     AnyConnection::connect(&url).await.expect("the database")
 }
 
-async fn stopped(server: &mut Server) {
+pub async fn stopped(server: &mut Server) {
     server.terminate();
     assert!(server.ended().await.success(), "{}", server.log());
 }

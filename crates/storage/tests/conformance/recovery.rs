@@ -94,16 +94,24 @@ async fn a_log_that_went_back_gets_a_new_epoch_once(mut s: impl Subject + DerefM
     let user = s.user().await;
     append(&s, user, 5).await;
     let old = s.store.epoch();
+    assert_eq!(s.store.went_back_at(), None);
     s.store.close().await;
     put_back_to(&s, 3).await;
     s.reopen().await;
     let new = s.store.epoch();
+    let noticed = s.store.went_back_at();
+    assert!(noticed.is_some());
     assert_ne!(new, old, "a client of the old epoch must not resume in this log");
     s.reopen().await;
     assert_eq!(s.store.epoch(), new, "one going back, one new epoch");
     append(&s, user, 1).await;
     s.reopen().await;
     assert_eq!(s.store.epoch(), new);
+    assert_eq!(s.store.went_back_at(), noticed, "it is remembered");
+    // PostgreSQL lets go of the connections of before a moment later.
+    while s.store.begin_anew([7; 32], false).await.unwrap().is_none() {}
+    s.reopen().await;
+    assert_eq!(s.store.went_back_at(), None, "somebody said so");
 }
 
 async fn the_same_copy_put_back_twice_gets_an_epoch_that_was_never_seen(

@@ -10,7 +10,6 @@ use rows::{
     Body, Row, rest, screens,
 };
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, Connection};
 use std::collections::BTreeSet;
 use tokio_tungstenite::tungstenite;
 
@@ -237,9 +236,7 @@ async fn lapsed(server: &Server, name: &str) -> Client {
     let sessions = client.read("/api/auth/sessions").await["items"].clone();
     let mut sessions = sessions.as_array().expect("sessions").iter();
     let its = sessions.find(|s| s["current"] == true).expect("its own")["id"].clone();
-    sqlx::any::install_default_drivers();
-    let url = format!("sqlite://{}?mode=rw", server.dir.path().join("insighthub.db").display());
-    let mut conn = AnyConnection::connect(&url).await.expect("opened");
+    let mut conn = server.dir.connect().await;
     let done = sqlx::query("UPDATE sessions SET expires_at = created_at + 1 WHERE id = $1")
         .bind(its.as_str().expect("an id"))
         .execute(&mut conn)

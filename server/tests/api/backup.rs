@@ -1,7 +1,7 @@
 //! Backup and restore: an older state of an installation is put back, and nobody is told a mixture of the two.
 
 use crate::{
-    common::{Client, PASSWORD, Server, Setup, eventually, prose},
+    common::{Client, Home, PASSWORD, Server, Setup, eventually, prose},
     servers::database::Place,
     uploads::{announce, extend, id, offset},
 };
@@ -12,7 +12,6 @@ use std::{
     process::Output,
     sync::Arc,
 };
-use tempfile::TempDir;
 
 fn run(setup: &Setup, args: &[&str]) -> (bool, String) {
     let Output { status, stdout, stderr } = setup.command().args(args).output().expect("it runs");
@@ -21,7 +20,7 @@ fn run(setup: &Setup, args: &[&str]) -> (bool, String) {
 }
 
 /// A command on the installation in that folder.
-fn command(dir: &Arc<TempDir>) -> Setup {
+fn command(dir: &Arc<Home>) -> Setup {
     Setup::new().dir(dir).args(&[])
 }
 
@@ -189,7 +188,7 @@ async fn ada_is_signed_out(ada: &Client) {
 }
 
 /// An installation with one document, stopped, and a backup of it.
-async fn with_a_backup(outside: &Path) -> (Arc<TempDir>, PathBuf) {
+async fn with_a_backup(outside: &Path) -> (Arc<Home>, PathBuf) {
     let mut server = Server::start().await;
     let ada = server.user("ada").await;
     let document =
@@ -244,7 +243,7 @@ async fn a_backup_comes_to_life_on_another_machine_and_a_restore_that_was_cut_of
     let outside = tempfile::tempdir().expect("a folder");
     let (_, copy) = with_a_backup(outside.path()).await;
     let restore = ["restore", "--from", text(&copy)];
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     // The database may lie elsewhere.
     let database = dir.path().join("rows/hub.db");
     let url = format!("sqlite:{}", database.display());
@@ -286,7 +285,7 @@ async fn put_copy(from: &Place, into: &Place) {
 #[tokio::test]
 async fn a_postgres_that_was_put_back_begins_a_new_life_when_no_server_is_running() {
     let (place, backup) = (Place::postgres().await, Place::postgres().await);
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     let on = |place: &Place| Setup::new().dir(&dir).env("DATABASE_URL", place.url());
     let mut server = on(&place).start().await;
     let ada = server.user("ada").await;
@@ -333,7 +332,7 @@ async fn a_postgres_that_was_put_back_begins_a_new_life_when_no_server_is_runnin
 #[tokio::test]
 async fn a_server_under_which_the_database_was_put_back_stops_and_begins_anew() {
     let place = Place::postgres().await;
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     let on = || Setup::new().dir(&dir).env("DATABASE_URL", place.url());
     let mut server = on().start().await;
     let ada = server.user("ada").await;

@@ -2,7 +2,7 @@
 //! own hear and report over the broker, and a broker that goes away costs nothing but time.
 
 use crate::{
-    common::{Client, PASSWORD, Server, Setup, Socket, eventually, prose, within},
+    common::{Client, Home, PASSWORD, Server, Setup, Socket, eventually, prose, within},
     servers::database::Place,
 };
 use measure::{broker::Broker, peer};
@@ -14,14 +14,13 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// An installation: its database, the folder of its files, and where its broker is.
 pub(crate) struct Installation {
     database: String,
     /// Where the database is one of those that the test run makes.
     place: Option<Place>,
-    dir: Arc<TempDir>,
+    dir: Arc<Home>,
     broker: String,
     exchange: String,
 }
@@ -45,7 +44,7 @@ impl Installation {
     }
 
     fn of(database: String, broker: String) -> Self {
-        let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+        let dir = Home::new();
         // No other test has a folder of that name.
         let exchange = dir.path().file_name().expect("a name").to_string_lossy().replace('.', "t");
         Self { database, place: None, dir, broker, exchange }

@@ -2,7 +2,7 @@
 //! on, and when the store fails.
 
 use crate::{
-    common::{Client, PASSWORD, Server, Setup, eventually, prose},
+    common::{Client, Home, PASSWORD, Server, Setup, eventually, prose},
     office,
     s3::{Fault, S3},
     servers::database::Place,
@@ -11,7 +11,7 @@ use crate::{
 use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::json;
-use std::{process::Output, sync::Arc};
+use std::process::Output;
 
 fn setup(s3: &S3) -> Setup {
     s3.settings().into_iter().fold(Setup::new(), |setup, (name, value)| setup.env(name, value))
@@ -132,49 +132,58 @@ async fn a_killed_server_goes_on_from_the_last_acknowledged_byte() {
     assert_eq!(s3.keys("/.parts/"), [""; 0], "the pieces became one file");
 }
 
-#[tokio::test]
-async fn what_a_killed_server_was_writing_and_what_belongs_to_nothing_goes() {
-    let s3 = S3::start().await;
-    let mut server = setup(&s3).start().await;
-    let mut ada = server.user("ada").await;
-    let workspace = by_words_alone(&ada).await;
-    let note = ada.upload_one(&workspace, "note.txt", b"A lantern on the bridge.").await;
-    ada.settled(&note).await;
-    let kept = s3.keys("");
-    // Killed in the middle of a long file, of which a part lies there already.
-    let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
-    let pieces = [Bytes::from(head), Bytes::from(prose(3, 2_000_000))].map(Ok::<_, std::io::Error>);
-    let endless = futures::stream::iter(pieces).chain(futures::stream::pending());
-    let request = ada
-        .request("POST", &format!("/api/workspaces/{workspace}/documents"))
-        .header("content-type", "multipart/form-data; boundary=x")
-        .body(reqwest::Body::wrap_stream(endless));
-    let sending = tokio::spawn(request.send());
-    eventually("a part lies there", async || (s3.unfinished().1 > 0).then_some(())).await;
-    server.kill();
-    assert!(sending.await.expect("sent").is_err());
-    assert_eq!(s3.unfinished().0, 1);
-    // And what others left that were killed between the file and its row.
-    let file = kept.iter().find(|key| key.contains("/documents/")).expect("a file");
-    let folder = file.strip_suffix(note.as_str()).expect("its folder");
-    let (orphan, fresh) = ("0197a000-0000-7000-8000-000000000001", "0197a000-0000-7000-8000-000000000002");
-    s3.put(&format!("{folder}{orphan}"), "left behind");
-    s3.put(&format!("{folder}.parts/{orphan}/000000000000000b-0000000000000000"), "left behind");
-    s3.age(4_000);
-    s3.put(&format!("{folder}{fresh}"), "its upload may be under way");
-    let dir = server.dir.clone();
-    let server = setup(&s3).dir(&dir).start().await;
-    ada.base.clone_from(&server.base);
-    eventually("all of it is gone", async || {
-        (s3.unfinished().0 == 0 && s3.keys(orphan).is_empty() && s3.keys("/incoming/").is_empty())
-            .then_some(())
-    })
-    .await;
-    assert_eq!(s3.keys(fresh).len(), 1);
-    for key in &kept {
-        assert!(s3.object(key).is_some(), "{key}");
+/// A start clears away what is left at once where nobody else can be writing it. Elsewhere a day has to be over.
+mod on_sqlite {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_killed_server_was_writing_and_what_belongs_to_nothing_goes() {
+        let s3 = S3::start().await;
+        let mut server = setup(&s3).start().await;
+        let mut ada = server.user("ada").await;
+        let workspace = by_words_alone(&ada).await;
+        let note = ada.upload_one(&workspace, "note.txt", b"A lantern on the bridge.").await;
+        ada.settled(&note).await;
+        let kept = s3.keys("");
+        // Killed in the middle of a long file, of which a part lies there already.
+        let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
+        let pieces = [Bytes::from(head), Bytes::from(prose(3, 2_000_000))].map(Ok::<_, std::io::Error>);
+        let endless = futures::stream::iter(pieces).chain(futures::stream::pending());
+        let request = ada
+            .request("POST", &format!("/api/workspaces/{workspace}/documents"))
+            .header("content-type", "multipart/form-data; boundary=x")
+            .body(reqwest::Body::wrap_stream(endless));
+        let sending = tokio::spawn(request.send());
+        eventually("a part lies there", async || (s3.unfinished().1 > 0).then_some(())).await;
+        server.kill();
+        assert!(sending.await.expect("sent").is_err());
+        assert_eq!(s3.unfinished().0, 1);
+        // And what others left that were killed between the file and its row.
+        let file = kept.iter().find(|key| key.contains("/documents/")).expect("a file");
+        let folder = file.strip_suffix(note.as_str()).expect("its folder");
+        let (orphan, fresh) =
+            ("0197a000-0000-7000-8000-000000000001", "0197a000-0000-7000-8000-000000000002");
+        s3.put(&format!("{folder}{orphan}"), "left behind");
+        s3.put(&format!("{folder}.parts/{orphan}/000000000000000b-0000000000000000"), "left behind");
+        s3.age(4_000);
+        s3.put(&format!("{folder}{fresh}"), "its upload may be under way");
+        let dir = server.dir.clone();
+        let server = setup(&s3).dir(&dir).start().await;
+        ada.base.clone_from(&server.base);
+        eventually("all of it is gone", async || {
+            (s3.unfinished().0 == 0 && s3.keys(orphan).is_empty() && s3.keys("/incoming/").is_empty())
+                .then_some(())
+        })
+        .await;
+        assert_eq!(s3.keys(fresh).len(), 1);
+        for key in &kept {
+            assert!(s3.object(key).is_some(), "{key}");
+        }
+        assert_eq!(
+            ada.get(&format!("/api/documents/{note}/content")).await.body,
+            b"A lantern on the bridge."
+        );
     }
-    assert_eq!(ada.get(&format!("/api/documents/{note}/content")).await.body, b"A lantern on the bridge.");
 }
 
 #[tokio::test]
@@ -217,34 +226,39 @@ async fn while_the_store_is_away_it_is_said_so_and_work_goes_on_afterwards() {
     assert_eq!(ada.get(&format!("/api/documents/{note}/content")).await.body, b"A lantern on the bridge.");
 }
 
-#[tokio::test]
-async fn two_servers_share_the_files_and_another_installation_is_kept_out() {
-    let (s3, place) = (S3::start().await, Place::postgres().await);
-    let start = |role: &'static str| {
-        setup(&s3).env("DATABASE_URL", place.url()).args(&["serve", "--role", role]).start()
-    };
-    let (web, other, _worker) = (start("web").await, start("web").await, start("worker").await);
-    let ada = web.user("ada").await;
-    by_words_alone(&ada).await;
-    let there = Client { base: other.base.clone(), ..ada.clone() };
-    let text = prose(4, 60_000);
-    let path = announce(&ada, text.len(), &[("filename", "long.txt")]).await;
-    // One part here, one there, and so on.
-    let mut at = 0;
-    for (n, part) in text.chunks(100_000).enumerate() {
-        let client = if n % 2 == 0 { &ada } else { &there };
-        let answer = extend(client, &path, at, part).await;
-        assert_eq!(answer.status, 204, "{answer:?}");
-        at += part.len();
-    }
-    let document = ada.settled(id(&path)).await;
-    assert_eq!(document["status"], "ready", "{document}");
-    for client in [&ada, &there] {
-        assert_eq!(client.get(&format!("/api/documents/{}/content", id(&path))).await.body, text);
-    }
+/// On databases that it names itself, whichever engine the others are on.
+mod on_postgres {
+    use super::*;
 
-    let stranger = Arc::new(tempfile::tempdir().expect("a folder"));
-    let out = output(setup(&s3).dir(&stranger)).await;
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(!out.status.success() && said.contains("another installation"), "{said}");
+    #[tokio::test]
+    async fn two_servers_share_the_files_and_another_installation_is_kept_out() {
+        let (s3, place) = (S3::start().await, Place::postgres().await);
+        let start = |role: &'static str| {
+            setup(&s3).env("DATABASE_URL", place.url()).args(&["serve", "--role", role]).start()
+        };
+        let (web, other, _worker) = (start("web").await, start("web").await, start("worker").await);
+        let ada = web.user("ada").await;
+        by_words_alone(&ada).await;
+        let there = Client { base: other.base.clone(), ..ada.clone() };
+        let text = prose(4, 60_000);
+        let path = announce(&ada, text.len(), &[("filename", "long.txt")]).await;
+        // One part here, one there, and so on.
+        let mut at = 0;
+        for (n, part) in text.chunks(100_000).enumerate() {
+            let client = if n % 2 == 0 { &ada } else { &there };
+            let answer = extend(client, &path, at, part).await;
+            assert_eq!(answer.status, 204, "{answer:?}");
+            at += part.len();
+        }
+        let document = ada.settled(id(&path)).await;
+        assert_eq!(document["status"], "ready", "{document}");
+        for client in [&ada, &there] {
+            assert_eq!(client.get(&format!("/api/documents/{}/content", id(&path))).await.body, text);
+        }
+
+        let stranger = Home::new();
+        let out = output(setup(&s3).dir(&stranger)).await;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains("another installation"), "{said}");
+    }
 }

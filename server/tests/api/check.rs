@@ -1,16 +1,16 @@
 //! `insighthub check`: what does not agree is found and named, and mended where it can be.
 
 use crate::{
-    common::{Client, Server, Setup},
+    common::{Client, Home, Server, Setup, engine},
     servers::database::Place,
     sweep::plant,
 };
 use serde_json::json;
-use sqlx::{AnyConnection, Connection};
-use std::{path::Path, process::Output, sync::Arc};
-use tempfile::TempDir;
+use sqlx::Connection;
+use std::{process::Output, sync::Arc};
+use storage::Engine;
 
-fn run(dir: &Arc<TempDir>, args: &[&'static str]) -> (bool, String) {
+fn run(dir: &Arc<Home>, args: &[&'static str]) -> (bool, String) {
     said(&Setup::new().dir(dir).args(args))
 }
 
@@ -18,12 +18,6 @@ fn said(setup: &Setup) -> (bool, String) {
     let Output { status, stdout, stderr } = setup.command().output().expect("it runs");
     let said = String::from_utf8_lossy(&stdout).into_owned() + &String::from_utf8_lossy(&stderr);
     (status.success(), said)
-}
-
-async fn database(dir: &Path) -> AnyConnection {
-    sqlx::any::install_default_drivers();
-    let url = format!("sqlite:{}", dir.join("insighthub.db").display());
-    AnyConnection::connect(&url).await.expect("the database")
 }
 
 pub async fn stopped(server: &mut Server) {
@@ -47,18 +41,27 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
         ids.push(id);
     }
     let dir = server.dir.clone();
-    let (good, said) = run(&dir, &["check"]);
-    assert!(!good && said.contains("another insighthub is using"), "{said}");
+    if engine() == Engine::Sqlite {
+        let (good, said) = run(&dir, &["check"]);
+        assert!(!good && said.contains("another insighthub is using"), "{said}");
+    }
     stopped(&mut server).await;
     let (good, said) = run(&dir, &["check"]);
     assert!(good && said.contains("3 documents looked at") && said.contains("0 faults"), "{said}");
 
     // What no transaction of ours does.
-    let mut rows = database(dir.path()).await;
+    let mut rows = dir.connect().await;
     let of = "IN (SELECT id FROM chunks WHERE document_id = $1)";
     let lost = format!("DELETE FROM chunk_vectors WHERE chunk_id {of}");
     sqlx::query(sqlx::AssertSqlSafe(lost)).bind(&ids[0]).execute(&mut rows).await.expect("a vector less");
-    let unsaid = "DELETE FROM chunk_text WHERE rowid IN (SELECT place FROM chunks WHERE document_id = $1)";
+    let unsaid = match engine() {
+        Engine::Sqlite => {
+            "DELETE FROM chunk_text WHERE rowid IN (SELECT place FROM chunks WHERE document_id = $1)"
+        }
+        Engine::Postgres => {
+            "DELETE FROM chunk_text WHERE chunk_id IN (SELECT id FROM chunks WHERE document_id = $1)"
+        }
+    };
     sqlx::query(unsaid).bind(&ids[1]).execute(&mut rows).await.expect("words less");
     rows.close().await.expect("closed");
     let file = server.all_files().into_iter().find(|path| path.ends_with(&ids[2])).expect("its file");

@@ -1,8 +1,9 @@
 //! The command line and the configuration.
 
-use crate::common::{PASSWORD, Server, Setup};
+use crate::common::{Home, PASSWORD, Server, Setup, engine};
 use serde_json::json;
 use std::{io::Write, process::Stdio};
+use storage::Engine;
 
 #[tokio::test]
 async fn the_settings_are_printed_with_their_source_and_without_secrets() {
@@ -22,6 +23,22 @@ async fn a_wrong_setting_is_named_and_nothing_starts() {
         !out.status.success() && said.contains("max_files") && said.contains("INSIGHTHUB_MAX_FILES"),
         "{said}"
     );
+}
+
+/// What all other tests rely on that name no database: without this the run on PostgreSQL could be on SQLite unnoticed.
+#[tokio::test]
+async fn each_installation_has_a_database_of_its_own_on_the_engine_of_the_run() {
+    let database = |home| {
+        let out = Setup::new().dir(home).args(&["config"]).command().output().expect("it runs");
+        let text = String::from_utf8(out.stdout).expect("text");
+        let mut told = text.lines().filter_map(|line| line.strip_prefix("database_url = "));
+        told.next().expect("a line about it").to_owned()
+    };
+    let (here, there) = (Home::new(), Home::new());
+    let url = database(&here);
+    assert_eq!(Engine::of_url(&url), Some(engine()), "{url}");
+    assert_eq!(database(&here), url, "it is kept");
+    assert_ne!(database(&there), url);
 }
 
 #[tokio::test]
@@ -61,18 +78,23 @@ async fn an_account_made_by_the_operator_can_sign_in() {
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_folder_is_refused() {
-    let server = Server::start().await;
-    let out = Setup::new().dir(&server.dir).command().output().expect("it runs");
-    let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    assert!(!out.status.success() && said.contains("another insighthub"), "{said}");
-}
-
-#[tokio::test]
 async fn migrating_twice_is_fine() {
     let setup = Setup::new().args(&["migrate"]);
     for _ in 0..2 {
         let out = setup.command().output().expect("it runs");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    }
+}
+
+/// The folder has a lock where the database is a file in it.
+mod on_sqlite {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_server_on_the_same_folder_is_refused() {
+        let server = Server::start().await;
+        let out = Setup::new().dir(&server.dir).command().output().expect("it runs");
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(!out.status.success() && said.contains("another insighthub"), "{said}");
     }
 }

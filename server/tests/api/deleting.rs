@@ -3,16 +3,14 @@
 
 use crate::common::{Client, Server, Setup, eventually, prose, within};
 use serde_json::{Value, json};
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
+use sqlx::{AssertSqlSafe, Row};
 use std::time::Duration;
 
 /// From the click to the gate.
 const SOON: Duration = Duration::from_secs(2);
 
 async fn count(server: &Server, sql: &str) -> i64 {
-    sqlx::any::install_default_drivers();
-    let url = format!("sqlite:{}?mode=ro", server.dir.path().join("insighthub.db").display());
-    let mut database = AnyConnection::connect(&url).await.expect("the database");
+    let mut database = server.dir.connect().await;
     let row = sqlx::query(AssertSqlSafe(sql.to_owned())).fetch_one(&mut database).await.expect("a row");
     row.try_get(0).expect("a number")
 }

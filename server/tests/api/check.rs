@@ -108,7 +108,7 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
 #[tokio::test]
 async fn beside_servers_that_run_only_files_that_nobody_can_be_sending_any_more_belong_to_nothing() {
     let place = Place::postgres().await;
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     let on = |args: &[&'static str]| Setup::new().dir(&dir).env("DATABASE_URL", place.url()).args(args);
     // It does not sweep.
     let _server = on(&["serve", "--role", "web"]).start().await;

@@ -113,7 +113,7 @@ async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people
 #[tokio::test]
 async fn an_installation_is_not_moved_under_a_server_whose_database_lies_outside_of_its_data_folder() {
     let (place, outside) = (Place::postgres().await, tempfile::tempdir().expect("a folder"));
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     let from = format!("sqlite:{}", outside.path().join("x.db").display());
     let mut server = Setup::new().dir(&dir).env("DATABASE_URL", from.as_str()).start().await;
     server.user("ada").await;

@@ -65,37 +65,43 @@ async fn a_file_that_no_document_has_goes_when_it_is_old_enough_and_no_other() {
     assert_eq!(back.get(&format!("/api/documents/{id}/content")).await.body, b"A lantern on the bridge.");
 }
 
-#[tokio::test]
-async fn a_file_that_came_since_an_older_state_is_kept_until_somebody_says_that_it_was_put_back() {
-    let mut server = Setup::new().start().await;
-    let client = server.user("ada").await;
-    let workspace = client.first_workspace().await;
-    let dir = server.dir.clone();
-    let copy = tempfile::tempdir().expect("a folder");
-    let mut backup = Setup::new().dir(&dir).args(&["backup", "--to"]).command();
-    let copied = backup.arg(copy.path()).output().expect("it runs");
-    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
-    let id = client.upload_one(&workspace, "since.txt", b"A lantern on the bridge.").await;
-    client.settled(&id).await;
-    stopped(&mut server).await;
-    let file = server.all_files().into_iter().find(|path| path.ends_with(&id)).expect("its file");
-    age(&file, 100_000);
+/// It puts back the file of the database.
+mod on_sqlite {
+    use super::*;
 
-    // By hand, and nobody says so.
-    for left in ["insighthub.db-wal", "insighthub.db-shm"] {
-        let _ = fs::remove_file(dir.path().join(left));
-    }
-    fs::copy(copy.path().join("insighthub.db"), dir.path().join("insighthub.db")).expect("put back");
-    for start in 1..=2 {
-        let mut server = Setup::new().dir(&dir).start().await;
-        let kept = "files that no document has are kept";
-        eventually("it swept", async || (server.log().matches(kept).count() == start).then_some(())).await;
-        assert!(file.exists(), "it may be all that is left");
+    #[tokio::test]
+    async fn a_file_that_came_since_an_older_state_is_kept_until_somebody_says_that_it_was_put_back() {
+        let mut server = Setup::new().start().await;
+        let client = server.user("ada").await;
+        let workspace = client.first_workspace().await;
+        let dir = server.dir.clone();
+        let copy = tempfile::tempdir().expect("a folder");
+        let mut backup = Setup::new().dir(&dir).args(&["backup", "--to"]).command();
+        let copied = backup.arg(copy.path()).output().expect("it runs");
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let id = client.upload_one(&workspace, "since.txt", b"A lantern on the bridge.").await;
+        client.settled(&id).await;
         stopped(&mut server).await;
-    }
+        let file = server.all_files().into_iter().find(|path| path.ends_with(&id)).expect("its file");
+        age(&file, 100_000);
 
-    let said = Setup::new().dir(&dir).args(&["restored"]).command().output().expect("it runs");
-    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
-    let _server = Setup::new().dir(&dir).start().await;
-    eventually("it is gone", async || (!file.exists()).then_some(())).await;
+        // By hand, and nobody says so.
+        for left in ["insighthub.db-wal", "insighthub.db-shm"] {
+            let _ = fs::remove_file(dir.path().join(left));
+        }
+        fs::copy(copy.path().join("insighthub.db"), dir.path().join("insighthub.db")).expect("put back");
+        for start in 1..=2 {
+            let mut server = Setup::new().dir(&dir).start().await;
+            let kept = "files that no document has are kept";
+            eventually("it swept", async || (server.log().matches(kept).count() == start).then_some(()))
+                .await;
+            assert!(file.exists(), "it may be all that is left");
+            stopped(&mut server).await;
+        }
+
+        let said = Setup::new().dir(&dir).args(&["restored"]).command().output().expect("it runs");
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        let _server = Setup::new().dir(&dir).start().await;
+        eventually("it is gone", async || (!file.exists()).then_some(())).await;
+    }
 }

@@ -2,6 +2,7 @@
 //! address that was looked at is the one that is connected to, whatever the name says a moment later; nobody's proxy is
 //! asked, and no redirect is followed here.
 
+use super::tls;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use domain::crawl::{AGENT, Allowed};
@@ -68,27 +69,38 @@ fn ask_the_system(name: String) -> Found {
 pub struct WebFetcher {
     allowed: Allowed,
     http: Client,
+    /// Whether the system has certificates by which a site can be known.
+    trusts: bool,
 }
 
 impl WebFetcher {
     /// # Errors
     /// A sentence, when the client cannot be made.
     pub fn new(allowed: Allowed) -> Result<Self, String> {
-        Self::with(allowed, Box::new(ask_the_system))
+        let fetcher = Self::with(allowed, Box::new(ask_the_system))?;
+        if !fetcher.trusts {
+            // The one place that says so: this client is made in every life of a server, and only once.
+            tracing::warn!(
+                "the system has no certificates of authorities: nothing can be asked with https, by crawls or for models, files and traces"
+            );
+        }
+        Ok(fetcher)
     }
 
     fn with(allowed: Allowed, look_up: Box<LookUp>) -> Result<Self, String> {
-        let http = Client::builder()
-            .dns_resolver(Arc::new(Guard { allowed: allowed.clone(), look_up }))
-            .no_proxy()
-            .redirect(redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT)
-            .timeout(PAGE)
-            .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| format!("the client for crawls could not be made: {e}"))?;
-        Ok(Self { allowed, http })
+        let guard = Arc::new(Guard { allowed: allowed.clone(), look_up });
+        let made = tls::client(|| {
+            Client::builder()
+                .dns_resolver(guard.clone())
+                .no_proxy()
+                .redirect(redirect::Policy::none())
+                .referer(false)
+                .connect_timeout(CONNECT)
+                .timeout(PAGE)
+                .user_agent(format!("{AGENT}/{}", env!("CARGO_PKG_VERSION")))
+        });
+        let (http, trusts) = made.map_err(|e| format!("the client for crawls could not be made: {e}"))?;
+        Ok(Self { allowed, http, trusts })
     }
 
     async fn answer(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
@@ -177,6 +189,9 @@ impl Fetcher for WebFetcher {
     async fn fetch(&self, request: FetchRequest) -> Result<Fetched, FetchError> {
         // An address that is written out passes no resolver.
         self.check(&request.url).map_err(|_| FetchError::NotAllowed)?;
+        if !self.trusts && request.url.scheme() == "https" {
+            return Err(FetchError::NoCertificates);
+        }
         // The client's own time does not run while a body is being unpacked.
         tokio::time::timeout(PAGE, self.answer(request)).await.unwrap_or(Err(FetchError::TookTooLong))
     }

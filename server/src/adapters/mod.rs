@@ -15,6 +15,7 @@ mod language_model;
 mod openai;
 mod rerank;
 mod secrets;
+pub(crate) mod tls;
 
 pub use blobs::{BucketServer, Endpoint, FileBlobs, FilePlace, Keys, ObjectBlobs};
 pub(crate) use blobs::{INCOMING, hex, sync_dir};

@@ -1,5 +1,6 @@
 //! Where servers with the interface of OpenAI are, as operators write it.
 
+use super::tls;
 use reqwest::{Client, Response, Url, header::RETRY_AFTER, redirect};
 use std::time::Duration;
 
@@ -27,13 +28,15 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// Asks the server that the setting names. Without redirects: the key is for that server alone. Unpacked: a compressor
 /// would gather words.
 pub(super) fn client(setting: &str) -> Result<Client, String> {
-    let client = Client::builder()
-        .connect_timeout(CONNECT)
-        .redirect(redirect::Policy::none())
-        .no_gzip()
-        .no_brotli()
-        .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")));
-    client.build().map_err(|e| format!("the client for {setting} could not be made: {e}"))
+    let made = tls::client(|| {
+        Client::builder()
+            .connect_timeout(CONNECT)
+            .redirect(redirect::Policy::none())
+            .no_gzip()
+            .no_brotli()
+            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
+    });
+    made.map(|(client, _)| client).map_err(|e| format!("the client for {setting} could not be made: {e}"))
 }
 
 /// For how long a server asks to be left alone; a date it may name instead is not read.

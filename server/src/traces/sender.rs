@@ -6,7 +6,7 @@ use super::{
     layer::Ended,
     wire::{self, Resource},
 };
-use crate::adapters::{SystemClock, TimeOrderedIds};
+use crate::adapters::{SystemClock, TimeOrderedIds, tls};
 use bytes::Bytes;
 use reqwest::{Client, StatusCode, header::CONTENT_TYPE, redirect};
 use services::ports::Ids;
@@ -55,14 +55,15 @@ struct Failure {
 
 impl Sender {
     pub(super) fn new(collector: Collector, waiting: mpsc::Receiver<Ended>) -> Result<Self, String> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            // The headers are for that server alone.
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")));
-        let http = client
-            .build()
-            .map_err(|e| format!("the client for OTEL_EXPORTER_OTLP_ENDPOINT could not be made: {e}"))?;
+        let made = tls::client(|| {
+            Client::builder()
+                .connect_timeout(CONNECT)
+                // The headers are for that server alone.
+                .redirect(redirect::Policy::none())
+                .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
+        });
+        let (http, _) =
+            made.map_err(|e| format!("the client for OTEL_EXPORTER_OTLP_ENDPOINT could not be made: {e}"))?;
         let instance = TimeOrderedIds::new(Arc::new(SystemClock)).uuid().to_string();
         let resource = Resource { service: collector.service.clone(), instance };
         Ok(Self { collector, http, resource, waiting, is_away: false })

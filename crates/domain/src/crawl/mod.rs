@@ -131,6 +131,8 @@ pub enum PageFault {
     Http(u16),
     /// Its address, or the one that its name or a redirect leads to, is none that may be asked.
     NotAllowed,
+    /// This server has nothing by which it could know a site that answers with `https`.
+    NoCertificates,
     Unreachable,
     TookTooLong,
     TooLarge,
@@ -152,6 +154,7 @@ impl PageFault {
         match self {
             Self::Http(status) => return format!("http_{status}"),
             Self::NotAllowed => "address_not_allowed",
+            Self::NoCertificates => "no_certificates",
             Self::Unreachable => "unreachable",
             Self::TookTooLong => "took_too_long",
             Self::TooLarge => "too_large",

@@ -321,6 +321,10 @@ fn page_fault(fault: &PageFault) -> String {
         PageFault::NotAllowed => {
             "The address is none that this server asks: it belongs to a network that is not public.".into()
         }
+        PageFault::NoCertificates => {
+            "This server cannot ask sites with https: its system has no certificates of authorities. The operator can mend that."
+                .into()
+        }
         PageFault::Unreachable => "The site could not be reached.".into(),
         PageFault::TookTooLong => "The site took too long to answer.".into(),
         PageFault::TooLarge => format!("The page is larger than {} MB.", PAGE_BYTES >> 20),

@@ -454,6 +454,7 @@ fn end(due: &DuePage, end: PageEnd) -> PageDone {
 fn fault_of(error: &FetchError) -> PageFault {
     match error {
         FetchError::NotAllowed => PageFault::NotAllowed,
+        FetchError::NoCertificates => PageFault::NoCertificates,
         FetchError::Unreachable(_) => PageFault::Unreachable,
         FetchError::TookTooLong => PageFault::TookTooLong,
         FetchError::TooLarge => PageFault::TooLarge,

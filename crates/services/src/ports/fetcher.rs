@@ -32,6 +32,9 @@ pub enum FetchError {
     /// The address, or what its name leads to, is none that may be asked. Nobody was.
     #[error("the address is not allowed")]
     NotAllowed,
+    /// With `https`, where the system has no certificate by which a site could be known. Nobody was asked.
+    #[error("the system has no certificates by which the site could be known")]
+    NoCertificates,
     #[error("the site cannot be reached: {0}")]
     Unreachable(String),
     #[error("the site takes too long")]

@@ -1,6 +1,7 @@
 //! How an object store is asked: over an HTTP client of this program, as everything else is, and what its answers mean.
 //! `object_store` signs, repeats and reads; it brings no client of its own, so TLS stays one and the same.
 
+use crate::adapters::tls;
 use async_trait::async_trait;
 use http::StatusCode;
 use http_body_util::BodyExt;
@@ -35,19 +36,19 @@ impl Line {
     /// # Errors
     /// A sentence, when the client cannot be made.
     pub(super) fn new() -> Result<Self, String> {
-        let client = Client::builder()
-            .connect_timeout(CONNECT)
-            .read_timeout(SILENCE)
-            .pool_idle_timeout(IDLE)
-            // What is signed is signed for one address.
-            .redirect(redirect::Policy::none())
-            // Bytes are kept as they are.
-            .no_gzip()
-            .no_brotli()
-            .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")));
-        client
-            .build()
-            .map(Self)
+        let made = tls::client(|| {
+            Client::builder()
+                .connect_timeout(CONNECT)
+                .read_timeout(SILENCE)
+                .pool_idle_timeout(IDLE)
+                // What is signed is signed for one address.
+                .redirect(redirect::Policy::none())
+                // Bytes are kept as they are.
+                .no_gzip()
+                .no_brotli()
+                .user_agent(concat!("insighthub/", env!("CARGO_PKG_VERSION")))
+        });
+        made.map(|(client, _)| Self(client))
             .map_err(|e| format!("the client for INSIGHTHUB_BLOB_URL could not be made: {e}"))
     }
 }

@@ -116,6 +116,30 @@ async fn a_redirect_to_what_is_not_allowed_fails_its_page_and_connects_to_nobody
 }
 
 #[tokio::test]
+async fn where_the_system_trusts_nobody_a_server_starts_and_says_that_it_cannot_ask_with_https() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &[]));
+    let secret = Secret::at("127.0.0.1", 0);
+    let server = setup().env("SSL_CERT_FILE", "/nowhere/certificates.pem").start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    let done = ended(&ada, &id).await;
+    assert_eq!(done["status"], "completed", "{done}");
+
+    let url = format!("https://127.0.0.1:{}/", secret.port());
+    let id = begin(&ada, &home, json!({ "url": url })).await;
+    let failed = ended(&ada, &id).await;
+    assert_eq!(failed["status"], "failed", "{failed}");
+    assert!(failed["error"].as_str().is_some_and(|e| e.contains("certificates")), "{failed}");
+    let listed = pages(&ada, &id, &site).await;
+    assert_eq!(listed[url.as_str()]["code"], "no_certificates", "{listed:?}");
+    secret.check();
+
+    let log = server.log();
+    assert_eq!(log.matches("the system has no certificates of authorities").count(), 1, "{log}");
+}
+
+#[tokio::test]
 async fn the_same_key_begins_one_crawl() {
     let site = Site::start().await;
     site.set("/", Reply::page("Start", &[]));

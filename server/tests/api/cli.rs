@@ -2,7 +2,7 @@
 
 use crate::common::{Home, PASSWORD, Server, Setup, engine};
 use serde_json::json;
-use std::{io::Write, process::Stdio};
+use std::{io::Write, path::Path, process::Stdio};
 use storage::Engine;
 
 #[tokio::test]
@@ -75,6 +75,21 @@ async fn an_account_made_by_the_operator_can_sign_in() {
     let server = setup.args(&["serve"]).start().await;
     let form = json!({ "email": "ada@example.org", "password": PASSWORD });
     assert_eq!(server.visitor().post("/api/auth/login", form).await.status, 200);
+}
+
+#[tokio::test]
+#[tokio::test]
+async fn a_server_whose_database_is_away_ends_and_its_unit_goes_on_starting_it() {
+    let setup = Setup::new().env("DATABASE_URL", "postgres://ada:hush@127.0.0.1:1/hub");
+    let out = setup.command().output().expect("it runs");
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains("postgres://ada:…@127.0.0.1:1/hub"), "{said}");
+    // By itself systemd gives up after a few starts.
+    let unit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/insighthub.service");
+    let unit = std::fs::read_to_string(unit).expect("the unit");
+    let (head, service) = unit.split_once("[Service]").expect("two parts");
+    assert!(head.lines().any(|line| line == "StartLimitIntervalSec=0"), "{head}");
+    assert!(service.lines().any(|line| line == "Restart=always"), "{service}");
 }
 
 #[tokio::test]

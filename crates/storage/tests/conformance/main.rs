@@ -38,6 +38,7 @@ mod sent_files;
 mod sentences;
 mod sessions;
 mod stalls;
+mod starts;
 mod subject;
 #[path = "../support/mod.rs"]
 mod support;

@@ -7,6 +7,9 @@ import type { Readable, Writable } from "node:stream";
 /** What a server is told of them, as settings in its environment. */
 type Addresses = { postgres: string; rabbitmq: string };
 
+/** What is said of an order that was carried out. */
+type Done = { done: string; python?: string };
+
 export class Services {
   /** There are none without it. */
   static readonly program = process.env.INSIGHTHUB_TEST_SERVICES;
@@ -40,16 +43,22 @@ export class Services {
     await this.order("start rabbitmq");
   }
 
+  /** A Python that runs the example of an outside worker; fetched when it is not there yet. */
+  async python(): Promise<string> {
+    return (await this.order("python")).python!;
+  }
+
   async end(): Promise<void> {
     const gone = once(this.child, "exit");
     this.child.stdin.end();
     await gone;
   }
 
-  private async order(order: string): Promise<void> {
+  private async order(order: string): Promise<Done> {
     this.child.stdin.write(`${order}\n`);
-    const { done } = await this.answer<{ done: string }>();
-    if (done !== order) throw new Error(`"${order}" was answered with "${done}"`);
+    const answer = await this.answer<Done>();
+    if (answer.done !== order) throw new Error(`"${order}" was answered with "${answer.done}"`);
+    return answer;
   }
 
   /** What it says for people stands between. */

@@ -1,12 +1,15 @@
 // Two servers that serve people and two that work, on one PostgreSQL and one RabbitMQ: each browser is at a server of its own,
 // and all of them see the same.
+import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "@playwright/test";
 import { Server, expect, person, soon, test } from "../fixtures";
 import { Services } from "../services";
-import { FILES, Wire, allReady, countLoads, firstWorkspace, live, long, pick, row, signUp, upload } from "./support";
+import { FILES, Wire, allReady, countLoads, external, firstWorkspace, live, long, pick, row, signUp, upload } from "./support";
+
+const EXAMPLE = join(import.meta.dirname, "../../docs/examples/outside_worker.py");
 
 // They share the servers, and each takes something away.
 test.describe.configure({ mode: "serial" });
@@ -45,15 +48,16 @@ async function seat(browser: Browser, server: Server): Promise<{ context: Browse
   return { context, page: await context.newPage() };
 }
 
-/** The same person at both servers, each with the first workspace open and live. `wire` stands before the second. */
-async function bothLook(browser: Browser, wire?: Wire) {
+/** The same person at both servers, each with the first workspace open and live, or the one that is made for it. `wire` stands
+ * before the second. */
+async function bothLook(browser: Browser, wire?: Wire, home = firstWorkspace) {
   const who = person();
   const [a, b] = [await seat(browser, here), await seat(browser, there)];
   await wire?.install(b.page);
   await signUp(a.page, who);
   const known = await b.page.request.post("/api/auth/login", { data: { email: who.email, password: who.password } });
   expect(known.status(), await known.text()).toBe(200);
-  const workspace = await firstWorkspace(a.page.request);
+  const workspace = await home(a.page.request);
   for (const { page } of [a, b]) {
     await page.goto(`/w/${workspace}`);
     await live(page);
@@ -122,6 +126,42 @@ test("an upload at one server is followed at the other with every step, and a pa
   for (const id of [workspace, ...documents]) expect(heard).not.toContain(id);
   expect((await stranger.page.goto(`/w/${workspace}`))!.status()).toBe(404);
   await stranger.context.close();
+  await end();
+});
+
+test("what an outside worker makes of documents is seen live at the other server, and why it failed with one", async ({ browser }) => {
+  const wire = new Wire();
+  const { a, b, end } = await bothLook(browser, wire, async (request) => (await external(request)).id);
+  const made = await a.request.post("/api/auth/api-keys", { data: { name: "Worker", scopes: ["read"] } });
+  expect(made.status(), await made.text()).toBe(201);
+  const worker = spawn(await services.python(), ["-B", EXAMPLE], {
+    env: {
+      ...process.env,
+      RABBITMQ_URL: services.env.RABBITMQ_URL,
+      INSIGHTHUB_URL: here.url,
+      INSIGHTHUB_KEY: (await made.json()).secret,
+    },
+    stdio: ["ignore", "ignore", "inherit"],
+  });
+  try {
+    await a.locator("input[type=file]").first().setInputFiles([
+      { name: "scan.txt", mimeType: "text/plain", buffer: Buffer.from("One.\n\nTwo.\n\nThree.") },
+      // In Latin-1, which the example does not read.
+      { name: "latin.txt", mimeType: "text/plain", buffer: Buffer.from("Two caf\u00e9s by the sea.\n", "latin1") },
+    ]);
+    for (const page of [b, a]) {
+      await allReady(page, ["scan.txt"]);
+      await expect(row(page, "latin.txt")).toHaveAttribute("data-status", "failed");
+      await expect(row(page, "latin.txt")).toContainText("This is no text.");
+    }
+  } finally {
+    worker.kill();
+  }
+  // The step that it reported came over the line, and its end.
+  type Step = { data: { step: string; status: string } };
+  const steps = wire.frames.filter((frame) => frame.event === "file_progress") as unknown as Step[];
+  const ended = steps.filter(({ data }) => data.status === "complete").map(({ data }) => data.step);
+  expect(ended).toContain("extracting_text");
   await end();
 });
 

@@ -36,6 +36,14 @@ pub fn python(home: &Path, packages: &[&str]) -> Result<PathBuf, Failure> {
     Ok(python)
 }
 
+/// The Python that runs the example of an outside worker.
+///
+/// # Errors
+/// Those of [`python`].
+pub fn with_pika() -> Result<PathBuf, Failure> {
+    python(&cache().join("pika"), &["pika==1.3.2"])
+}
+
 /// The folder of these npm packages (`name@version`), fetched into `home` when they are not there yet.
 ///
 /// # Errors

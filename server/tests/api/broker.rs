@@ -300,7 +300,7 @@ struct Example(Child);
 
 impl Example {
     fn start(installation: &Installation, server: &Server, key: &Value) -> Self {
-        let python = peer::python(&peer::cache().join("pika"), &["pika==1.3.2"]).expect("Python with pika");
+        let python = peer::with_pika().expect("Python with pika");
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/examples/outside_worker.py");
         let child = Command::new(python)
             .arg("-B")

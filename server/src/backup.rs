@@ -130,7 +130,7 @@ pub async fn backup(config: Config, to: PathBuf) -> Result<(), StartError> {
 
 /// `insighthub restore`. Until everything is prepared, nothing of what is there is touched; and then it is moved aside.
 pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result<(), StartError> {
-    let advice = "put PostgreSQL back with pg_restore, and the files by hand; then run `insighthub restored`";
+    let advice = "put PostgreSQL back with pg_restore into an empty database, and the files by hand; then run `insighthub restored`";
     only_sqlite(&config, advice)?;
     let manifest = Manifest::read(&from)?;
     make_data_dir(&config)?;

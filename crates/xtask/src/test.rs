@@ -194,6 +194,7 @@ fn with_services(project: &Project, toolchain: &Toolchain, postgres: &Postgres) 
     let mut cargo = toolchain.cargo();
     cargo
         .env("INSIGHTHUB_TEST_POSTGRES_URL", postgres.url())
+        .env("INSIGHTHUB_TEST_POSTGRES_BIN", postgres.bin())
         .env("INSIGHTHUB_TEST_POSTGRES_PASSES", "1")
         .env("INSIGHTHUB_TEST_SITE", debug.join("site"))
         .env("INSIGHTHUB_BIN", project.server(Profile::Dev))

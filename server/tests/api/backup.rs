@@ -24,12 +24,12 @@ fn command(dir: &Arc<Home>) -> Setup {
     Setup::new().dir(dir).args(&[])
 }
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().expect("a path of plain characters")
 }
 
 /// What has to go well.
-fn done(setup: &Setup, args: &[&str]) -> String {
+pub fn done(setup: &Setup, args: &[&str]) -> String {
     let (good, said) = run(setup, args);
     assert!(good, "{args:?}: {said}");
     said
@@ -40,7 +40,7 @@ fn refused(setup: &Setup, args: &[&str], why: &str) {
     assert!(!good && said.contains(why), "{args:?}, {why}: {said}");
 }
 
-async fn stopped(server: &mut Server) {
+pub async fn stopped(server: &mut Server) {
     server.terminate();
     assert!(server.ended().await.success(), "{}", server.log());
 }
@@ -49,7 +49,7 @@ fn at(client: &Client, server: &Server) -> Client {
     Client { base: server.base.clone(), ..client.clone() }
 }
 
-async fn names(client: &Client, workspace: &str) -> Vec<String> {
+pub async fn names(client: &Client, workspace: &str) -> Vec<String> {
     let list = client.read(&format!("/api/workspaces/{workspace}/documents")).await;
     let mut names: Vec<String> = list["items"]
         .as_array()

@@ -3,12 +3,19 @@
 //! has no pgvector; `cargo xtask test` brings one that has, or leaves them out and says so.
 
 use crate::{
-    common::{Client, Server, Setup, eventually, prose},
+    backup::{done, names, stopped, text},
+    common::{Client, PASSWORD, Server, Setup, eventually, prose},
     embeddings::{Embeddings, KEY},
     servers::database::Place,
 };
 use domain::rag::BUILTIN_MODEL;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, raw_sql};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+    sync::Arc,
+};
 
 const WAYS: [&str; 6] = [
     "retriever_type=vector",
@@ -132,4 +139,60 @@ async fn whoever_searches_the_answers_are_the_same() {
     for (server, is_told) in [(&by_pgvector, true), (&in_memory, false), (&anew, false)] {
         assert_eq!(server.log().contains("the nearest vectors were told by pgvector"), is_told);
     }
+}
+
+/// Runs a program of the PostgreSQL of the tests.
+fn postgres(program: &str, args: &[&str]) -> Output {
+    let folder = std::env::var_os("INSIGHTHUB_TEST_POSTGRES_BIN").map(PathBuf::from).unwrap_or_default();
+    Command::new(folder.join(program)).args(args).output().expect("it runs")
+}
+
+fn well(program: &str, args: &[&str]) {
+    let out = postgres(program, args);
+    assert!(out.status.success(), "{program} {args:?}: {}", String::from_utf8_lossy(&out.stderr));
+}
+
+#[tokio::test]
+async fn a_dump_without_pgvector_is_put_in_the_place_of_a_database_that_has_it() {
+    let place = Place::postgres().await;
+    let url = place.url();
+    let (_, name) = url.rsplit_once('/').expect("the URL names a database");
+    let any = std::env::var("INSIGHTHUB_TEST_POSTGRES_URL").expect("set by `cargo xtask test`");
+    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let on = || Setup::new().dir(&dir).env("DATABASE_URL", url.clone());
+    let mut conn = place.connect().await;
+    let without = "DROP EXTENSION vector CASCADE; DROP TABLE searchable_vectors";
+    conn.execute(raw_sql(without)).await.expect("the PostgreSQL of the tests has pgvector");
+    conn.close().await.expect("closed");
+
+    let mut server = on().env("INSIGHTHUB_PGVECTOR", "false").start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let kept = ada.upload_one(&workspace, "kept.txt", b"A lantern on the bridge.").await;
+    ada.settled(&kept).await;
+    stopped(&mut server).await;
+    let dump = dir.path().join("hub.dump");
+    well("pg_dump", &["--format=custom", "--file", text(&dump), "--dbname", &url]);
+
+    // From here on there is a table that the dump does not name, and that refers to one of those that it names.
+    let mut server = on().start().await;
+    let ada = Client { base: server.base.clone(), ..ada };
+    let late = ada.upload_one(&workspace, "late.txt", b"A ledger in the harbour.").await;
+    ada.settled(&late).await;
+    stopped(&mut server).await;
+    let cleaned = postgres("pg_restore", &["--clean", "--if-exists", "--dbname", &url, text(&dump)]);
+    assert!(!cleaned.status.success(), "the manual warns of it for nothing");
+
+    well("dropdb", &["--maintenance-db", &any, name]);
+    well("createdb", &["--maintenance-db", &any, name]);
+    well("pg_restore", &["--exit-on-error", "--dbname", &url, text(&dump)]);
+    let said = done(&on().args(&[]), &["restored"]);
+    assert!(said.contains("new epoch"), "{said}");
+    let server = on().start().await;
+    // The log goes on over all lives; the first one did without.
+    assert_eq!(server.log().matches("are searched by pgvector").count(), 2, "{}", server.log());
+    let ada = server.sign_in("ada", PASSWORD).await;
+    assert_eq!(names(&ada, &workspace).await, ["kept.txt"]);
+    let again = ada.upload_one(&workspace, "again.txt", b"A ledger in the harbour.").await;
+    assert_eq!(ada.settled(&again).await["status"], "ready");
 }

@@ -54,6 +54,9 @@ mod tests {
         assert_eq!(lengths, [32, 32, 8, 4, 1]);
         assert_eq!(parts(&all, 32).concat(), all);
         assert!(parts::<u32>(&[], 32).is_empty());
+        // As many statements as docs/SCALING.md counts for the looks into the log.
+        let lengths: Vec<usize> = parts(&[0; 200], 128).iter().map(|p| p.len()).collect();
+        assert_eq!(lengths, [128, 64, 8]);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use domain::{
     DocumentId, DocumentStatus, Event, JobId, JobStatus, Step, UserId, WorkspaceId,
     ingest::{Checkpoint, Stage},
 };
-use services::ports::{Claim, JobStore, StoreError};
+use futures::future::join_all;
+use services::ports::{Claim, History, HistoryOf, HistoryQuery, JobStore, PageQuery, StoreError};
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::DerefMut,
@@ -207,7 +208,65 @@ async fn the_stream_makes_sense<S: JobSubject>(d: &Desk<S>, user: UserId) {
     assert_eq!(ready, 8);
 }
 
+/// Each server keeps the log, and none of them leads.
+async fn servers_that_keep_the_log_at_once_forget_what_one_would(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let servers = servers(&s).await;
+    let d = Desk::new(s);
+    let mut homes = vec![];
+    for _ in 0..3 {
+        let (user, workspace) = d.home().await;
+        d.upload(user, workspace, &["a.txt", "b.txt", "c.txt"]).await;
+        homes.push((user, workspace));
+    }
+    for _ in 0..9 {
+        let claim = d.claim_one("w").await;
+        d.work(&claim, CHUNKS).await;
+    }
+    let turns = async || {
+        let mut all = vec![];
+        for (user, workspace) in &homes {
+            let query =
+                HistoryQuery { limit: PageQuery::MAX, after: None, newest_first: false, transitions: true };
+            let of = HistoryOf::Workspace(*workspace);
+            all.push((d.head(*user).await, d.history.history(*user, of, query).await.unwrap().items));
+        }
+        all
+    };
+    let logged = async || {
+        let mut events = 0;
+        for (user, _) in &homes {
+            events += d.log.after(*user, 0, u32::MAX).await.unwrap().len();
+        }
+        events
+    };
+    let (turns_before, logged_before) = (turns().await, logged().await);
+
+    let before = d.now().plus_seconds(86_400);
+    let keeping = servers.iter().map(|server| async move {
+        let mut removed = 0;
+        loop {
+            match server.forget_events(before, 7).await.unwrap() {
+                0 => return removed,
+                some => removed += some,
+            }
+        }
+    });
+    let removed: Vec<usize> = join_all(keeping).await;
+    let removed: usize = removed.into_iter().sum();
+    assert!(removed > 0, "there was progress to forget");
+    assert_eq!(logged().await, logged_before - removed, "each event went once");
+    assert_eq!(turns().await, turns_before, "every turn is kept");
+    assert_eq!(d.history.forget_events(before, 100).await.unwrap(), 0, "nothing is left to forget");
+    for (user, _) in homes {
+        assert_eq!(d.log.floor(user).await.unwrap(), 0, "whoever missed it can still be resumed");
+    }
+    close(servers, &d).await;
+}
+
 on_every_database!(
+    servers_that_keep_the_log_at_once_forget_what_one_would,
     claims_of_several_servers_never_share_a_document,
     servers_that_take_one_anothers_work_bring_each_document_to_its_end_once,
 );

@@ -78,7 +78,6 @@ async fn an_account_made_by_the_operator_can_sign_in() {
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn a_server_whose_database_is_away_ends_and_its_unit_goes_on_starting_it() {
     let setup = Setup::new().env("DATABASE_URL", "postgres://ada:hush@127.0.0.1:1/hub");
     let out = setup.command().output().expect("it runs");

@@ -2,8 +2,10 @@
 
 use crate::{
     check::stopped,
-    common::{Client, Setup, engine, eventually},
+    common::{Client, Home, PASSWORD, Server, Setup, engine, eventually},
+    servers::database::Place,
 };
+use serde_json::json;
 use std::{
     fs::{self, File},
     path::Path,
@@ -104,4 +106,73 @@ mod on_sqlite {
         let _server = Setup::new().dir(&dir).start().await;
         eventually("it is gone", async || (!file.exists()).then_some(())).await;
     }
+}
+
+/// Each server looks after the same folder and the same rows, and none of them leads.
+#[tokio::test]
+async fn two_servers_that_sweep_export_and_delete_at_once_do_what_one_would() {
+    const TEXT: &[u8] = b"A lantern on the bridge.";
+    let place = Place::postgres().await;
+    let dir = Home::new();
+    let start = || Setup::new().dir(&dir).env("DATABASE_URL", place.url()).start();
+    let at = |client: &Client, server: &Server| Client { base: server.base.clone(), ..client.clone() };
+    let mut server = start().await;
+    let mut people = vec![];
+    for name in ["ada", "bob", "eve", "kim"] {
+        let client = server.user(name).await;
+        let document = client.upload_one(&client.first_workspace().await, "a.txt", TEXT).await;
+        client.settled(&document).await;
+        people.push((client, document));
+    }
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+    let kept = server.all_files();
+    kept.iter().for_each(|path| age(path, 100_000));
+    let (_, first) = &people[0];
+    let folder = kept.iter().find(|path| path.ends_with(first)).and_then(|path| path.parent());
+    let folder = folder.expect("its folder");
+    let orphans: Vec<_> = (0..300).map(|n| folder.join(format!("0197a000-0000-7000-8000-{n:012}"))).collect();
+    orphans.iter().for_each(|path| plant(path, 100_000));
+    // Old enough where one server has the folder for itself.
+    let fresh = folder.join("0197a000-0000-7000-8000-999999999999");
+    plant(&fresh, 3_700);
+
+    // Both sweep as soon as they start.
+    let (here, there) = tokio::join!(start(), start());
+    let (leaves, gone) = people.pop().expect("one of them");
+    let leaving = at(&leaves, &here);
+    let user = leaving.read("/api/auth/me").await["id"].as_str().expect("an id").to_owned();
+    let left = leaving.request("DELETE", "/api/auth/account").json(&json!({ "password": PASSWORD }));
+    let left = leaving.send(left).await;
+    assert_eq!(left.status, 202, "{left:?}");
+    for (n, (client, _)) in people.iter().enumerate() {
+        let client = at(client, if n % 2 == 0 { &here } else { &there });
+        assert_eq!(client.send(client.request("POST", "/api/auth/export")).await.status, 202);
+    }
+
+    eventually("the orphans are gone", async || orphans.iter().all(|path| !path.exists()).then_some(()))
+        .await;
+    assert!(fresh.exists(), "its upload may be under way at the other server");
+    for (client, document) in &people {
+        let client = at(client, &there);
+        let export = eventually("the export is over", async || {
+            let export = client.read("/api/auth/export").await;
+            matches!(export["status"].as_str(), Some("ready" | "failed")).then_some(export)
+        })
+        .await;
+        assert_eq!(export["status"], "ready", "{export}");
+        assert_eq!(client.get("/api/auth/export/content").await.status, 200);
+        assert_eq!(client.get(&format!("/api/documents/{document}/content")).await.body, TEXT);
+    }
+    eventually("one file of each export is left, and none that is half-written", async || {
+        ((here.files("exports"), here.files("incoming")) == (people.len(), 0)).then_some(())
+    })
+    .await;
+    eventually("the deletion is through", async || {
+        here.log().contains("a deletion is through").then_some(())
+    })
+    .await;
+    let files = here.all_files();
+    assert!(files.iter().all(|path| !path.display().to_string().contains(&user)), "{gone}: {files:?}");
+    assert!(kept.iter().filter(|path| !path.display().to_string().contains(&user)).all(|path| path.exists()));
 }

@@ -46,7 +46,8 @@ pub(crate) struct Setup {
     pub(crate) total: u64,
     /// Told when the store closes: what is in the queue is still written, nothing new gets in.
     pub(crate) closing: Arc<Notify>,
-    /// Gets the number of the newest committed transaction, and [`PUT_BACK`] when the database has lost it.
+    /// Gets the number of the newest committed transaction, and [`PUT_BACK`] when the database has lost it. Nothing is
+    /// written any more then, whoever noticed.
     pub(crate) standing: Arc<watch::Sender<i64>>,
 }
 
@@ -209,6 +210,10 @@ impl Task {
     }
 
     async fn attempt(&mut self, items: &mut [Box<dyn Item>], deadline: Instant) -> Result<Outcome, Stop> {
+        // The store may have noticed by other signs than this writer's own mark.
+        if *self.setup.standing.borrow() == PUT_BACK {
+            return Err(Stop::PutBack);
+        }
         self.connect(deadline).await.map_err(Stop::Before)?;
         let mark = Mark { writer: &self.setup.id, batch: self.batch, before: self.committed };
         match &mut self.tx {

@@ -105,6 +105,20 @@ async fn who_only_reads_notices_that_the_log_has_another_epoch() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_noticed_that_the_log_has_another_epoch_writes_nothing_more() {
+    let s = Postgres::fresh().await;
+    let user = s.user().await;
+    append(&s, user, 5).await;
+    let head = s.store.head(user).await.unwrap();
+    set_epoch(&s, &Epoch("drawn by another server".into())).await;
+    s.store.put_back().await;
+    // All that this process committed is still there, and so is its mark.
+    let refused = s.store.append(user, vec![event(s.world().uuid())], s.world().now()).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(s.store.head(user).await.unwrap(), head);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_copy_is_the_database_of_one_moment_however_much_is_written() {
     let desk = Desk::new(Sqlite::fresh().await);
     let (user, workspace) = desk.home().await;

@@ -6,6 +6,7 @@ use crate::{
     fault::Fault,
     migrations,
     open::{ALIVE, Store, connect_options, existing, hex},
+    outbox,
     writer::Tx,
 };
 use domain::Epoch;
@@ -141,7 +142,7 @@ impl Store {
                         .bind(own.clone())
                         .execute(&mut tx.conn)
                         .await?;
-                    sqlx::query("UPDATE relays SET owner = '', until = 0").execute(&mut tx.conn).await?;
+                    outbox::begin_anew(&mut tx.conn, tx.engine).await?;
                     let sessions = sessions.rows_affected();
                     Ok(Some(Begun { epoch: epoch.clone(), sessions, keys }))
                 })

@@ -4,7 +4,7 @@ use crate::{
     engine::Engine,
     fault::Fault,
     high_water::Marks,
-    migrations, moving,
+    migrations, moving, outbox,
     pgvector::{self, Copies, State},
     writer::{self, PUT_BACK, Setup, Writer},
 };
@@ -131,7 +131,7 @@ impl Store {
         let marks = options.high_water.as_deref().map(Marks::read);
         let now = options.clock.now();
         let (epoch, total) =
-            prepare_log(&mut conn, drawn, marks.as_ref(), now).await.map_err(OpenError::Prepare)?;
+            prepare_log(&mut conn, engine, drawn, marks.as_ref(), now).await.map_err(OpenError::Prepare)?;
         let went_back_at = went_back_at(&mut conn).await.map_err(OpenError::Prepare)?;
         let id = hex(&options.secrets.bytes32()[..16]);
         if engine == Engine::Postgres {
@@ -382,6 +382,7 @@ async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Resul
 /// and how many events were ever appended.
 async fn prepare_log(
     conn: &mut AnyConnection,
+    engine: Engine,
     drawn: Epoch,
     marks: Option<&Marks>,
     now: Timestamp,
@@ -396,10 +397,11 @@ async fn prepare_log(
     if !marks.is_some_and(|marks| marks.show_older(&found, total)) {
         return Ok((found, total));
     }
-    // Before the epoch: who finds the new one finds this as well.
+    // Before the epoch, so that a start that is cut off here does it again, and who finds the new one finds this as well.
     let sql = "INSERT INTO meta (name, value) VALUES ('went_back_at', $1) \
                ON CONFLICT (name) DO UPDATE SET value = excluded.value";
     sqlx::query(sql).bind(now.micros().to_string()).execute(&mut *conn).await?;
+    outbox::begin_anew(conn, engine).await?;
     // Of two servers that start at once only one changes it.
     sqlx::query("UPDATE meta SET value = $1 WHERE name = 'epoch' AND value = $2")
         .bind(drawn.0.as_str())

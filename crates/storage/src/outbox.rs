@@ -23,6 +23,9 @@ use uuid::Uuid;
 /// Users in one statement: as many as a relay takes at once.
 const ROWS: usize = 256;
 
+/// An expression beside a row of `relays`: how far the log of its user has come.
+const HEAD: &str = "(SELECT COALESCE(MAX(s.seq), 0) FROM user_seq s WHERE s.user_id = relays.user_id)";
+
 #[async_trait]
 impl Outbox for Store {
     async fn begin_outbox(&self) -> Result<(), StoreError> {
@@ -230,6 +233,18 @@ async fn settle(conn: &mut AnyConnection, asked: &Settle) -> Result<(), Fault> {
         once(sql).bind(asked.relay.as_str()).execute(&mut *conn).await?;
     }
     Ok(())
+}
+
+/// For a log that begins a new life: nobody holds a user any more, and of no user more was sent than the log has. A relay of
+/// the life that is over may have noted what it sent of the other log.
+pub(crate) async fn begin_anew(conn: &mut AnyConnection, engine: Engine) -> sqlx::Result<()> {
+    // In the order of the ids, as everybody does.
+    let sql = format!(
+        "UPDATE relays SET owner = '', until = 0, sent = CASE WHEN sent > {HEAD} THEN {HEAD} ELSE sent END \
+         WHERE user_id IN (SELECT user_id FROM relays ORDER BY user_id{lock})",
+        lock = engine.for_update()
+    );
+    once(sql).execute(conn).await.map(drop)
 }
 
 /// A statement whose text has ids in it, and so is not worth being remembered.

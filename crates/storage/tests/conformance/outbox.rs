@@ -243,3 +243,49 @@ mod unreadable {
         a_broken_event_of_a_known_name_is_not_passed_over_in_silence,
     );
 }
+
+/// The log goes on with numbers that were sent before, of events that are lost.
+mod put_back {
+    use super::*;
+    use crate::recovery::put_back_to;
+    use std::ops::DerefMut;
+
+    async fn a_log_that_was_put_back_is_sent_from_where_it_stands<
+        S: Subject + DerefMut<Target = Database>,
+    >(
+        mut s: S,
+    ) {
+        let (user, from) = settled(&s).await;
+        append(&s, user, 4).await;
+        // A relay that has not noticed yet notes what it had sent, and holds the user.
+        s.outbox().take_unsent("old", &[user], LEASE, ALL).await.unwrap();
+        s.outbox().settle_sent("old", &[(user, from + 4)]).await.unwrap();
+        s.outbox().take_unsent("old", &[user], LEASE, ALL).await.unwrap();
+        s.store.close().await;
+        put_back_to(&s, from + 1).await;
+        s.reopen().await;
+        append(&s, user, 2).await;
+        let taken = s.outbox().take_unsent("new", &[user], LEASE, ALL).await.unwrap();
+        assert_eq!(seqs(&taken[0]), [from + 2, from + 3]);
+    }
+
+    async fn a_database_that_begins_anew_is_sent_from_where_it_stands<
+        S: Subject + DerefMut<Target = Database>,
+    >(
+        mut s: S,
+    ) {
+        let (user, from) = settled(&s).await;
+        s.outbox().take_unsent("old", &[user], LEASE, ALL).await.unwrap();
+        s.outbox().settle_sent("old", &[(user, from + 4)]).await.unwrap();
+        s.store.begin_anew([5; 32], false).await.unwrap().expect("nobody else has it open");
+        s.reopen().await;
+        append(&s, user, 2).await;
+        let taken = s.outbox().take_unsent("new", &[user], LEASE, ALL).await.unwrap();
+        assert_eq!(seqs(&taken[0]), [from + 1, from + 2]);
+    }
+
+    on_every_database!(
+        a_log_that_was_put_back_is_sent_from_where_it_stands,
+        a_database_that_begins_anew_is_sent_from_where_it_stands,
+    );
+}

@@ -31,7 +31,7 @@ async fn all(log: &impl EventLog, user: UserId) -> Vec<LoggedEvent> {
 }
 
 /// Removes the user's newest events, past the store: what putting back an older copy of the database does.
-async fn put_back_to(s: &Database, seq: u64) {
+pub(crate) async fn put_back_to(s: &Database, seq: u64) {
     let mut conn = s.place.connect().await;
     let sql =
         format!("DELETE FROM events WHERE seq > {seq}; UPDATE user_seq SET seq = {seq} WHERE seq > {seq}");

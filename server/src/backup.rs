@@ -6,16 +6,18 @@
 //! meanwhile; where something came and went between the two looks, the database is copied once more.
 
 mod copying;
+mod placing;
 
 use crate::{
     adapters::{FilePlace, SystemClock, sync_dir},
     config::{BrokerServer, Config},
     lifecycle::{Built, StartError, build, lock, make_data_dir},
 };
-use copying::{beside, copy_file, copy_folder, counted, moment, sha256_of};
+use copying::{copy_file, copy_folder, counted, moment, sha256_of};
 use domain::message::count;
 use messaging::{InProcessBus, rabbit};
 use percent_encoding::percent_decode_str;
+use placing::put_in_place;
 use serde::{Deserialize, Serialize};
 use services::ports::{Clock, StoreError};
 use std::{
@@ -157,9 +159,17 @@ pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result
             return Err(e);
         }
     };
-    let aside = put_in_place(&config, &staged, &database).map_err(|e| {
-        refused(format!("what was prepared could not be put into its place, run the command again: {e}"))
-    })?;
+    let aside = match put_in_place(&config.data_dir, &staged, &database) {
+        Ok(aside) => aside,
+        Err(e) if config.data_dir.join(UNDER_WAY).exists() => {
+            let what = "what was prepared could not be put into its place, run the command again";
+            return Err(refused(format!("{what}: {e}")));
+        }
+        Err(e) => {
+            let _ = fs::remove_dir_all(&staged);
+            return Err(refused(format!("nothing was put back, and all is as it was: {e}")));
+        }
+    };
     println!(
         "put back: the database of {}, and {}",
         manifest.made_at,
@@ -314,57 +324,6 @@ async fn begin_anew_in(built: &Built, revoke_keys: bool) -> Result<Done, StartEr
     let exports = services.exports.void_export_leases().await.map_err(told)?;
     let turns = services.end_turns_of_before().await.map_err(|e| refused(e.to_problem().detail))?;
     Ok(Done { begun, revoked_keys: revoke_keys, in_hand: jobs + exports, turns })
-}
-
-/// Moves what is there aside, and what was prepared into its place. Answers where the former lies now.
-fn put_in_place(config: &Config, staged: &Path, database: &Path) -> io::Result<Vec<PathBuf>> {
-    let mark = config.data_dir.join(UNDER_WAY);
-    File::create(&mark)?.sync_all()?;
-    sync_dir(&config.data_dir)?;
-    let at: String = SystemClock.now().to_string().chars().filter(char::is_ascii_digit).collect();
-    let before = format!(".before-{at}");
-    let files = config.data_dir.join(FILES);
-    let mut aside = vec![];
-    let old_database = beside(database, &before);
-    for (there, then) in [
-        (files.clone(), beside(&files, &before)),
-        // What is written and not in the file yet lies beside it, under its name.
-        (beside(database, "-wal"), beside(&old_database, "-wal")),
-        (beside(database, "-shm"), beside(&old_database, "-shm")),
-        (database.to_owned(), old_database.clone()),
-    ] {
-        match fs::rename(&there, &then) {
-            Ok(()) => aside.push(then),
-            Err(e) if e.kind() == ErrorKind::NotFound => {}
-            Err(e) => return Err(e),
-        }
-    }
-    fs::rename(staged.join(FILES), &files)?;
-    if let Some(folder) = database.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::create_dir_all(folder)?;
-    }
-    for end in ["-wal", ""] {
-        move_file(&beside(&staged.join(DATABASE), end), &beside(database, end))?;
-    }
-    sync_dir(database.parent().unwrap_or(database))?;
-    sync_dir(&config.data_dir)?;
-    fs::remove_dir_all(staged)?;
-    fs::remove_file(&mark)?;
-    sync_dir(&config.data_dir)?;
-    Ok(aside)
-}
-
-/// Also to another disk, where the database does not lie in the data folder. One that is not there is left alone.
-fn move_file(from: &Path, to: &Path) -> io::Result<()> {
-    match fs::rename(from, to) {
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(()),
-        Err(e) if e.kind() == ErrorKind::CrossesDevices => {
-            let new = beside(to, ".new");
-            copy_file(from, &new)?;
-            fs::rename(new, to)
-        }
-        other => other,
-    }
 }
 
 /// Where the files lie. The one place to say so for whoever copies them or puts them back.

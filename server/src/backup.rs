@@ -38,7 +38,8 @@ const MANIFEST: &str = "backup.json";
 const FORMAT: u32 = 1;
 /// In the data folder: what is being put back, as long as it is only prepared.
 const STAGED: &str = "restoring";
-/// In the data folder, while what was prepared takes the place of what is there.
+/// In the data folder, while what was prepared takes the place of what is there. It has the moment by which that is
+/// named where it lies aside.
 const UNDER_WAY: &str = "restore-under-way";
 /// How often the database is copied until it agrees with the files. More than once is needed where somebody deleted in that
 /// very moment what came in the moment before.

@@ -1,7 +1,7 @@
 //! The commands beside `serve`: each does one thing to an installation, and stops.
 
 use crate::{
-    backup::database_file,
+    backup::{database_file, refuse_half_restored},
     config::{BrokerServer, Config},
     lifecycle::{SHARED_ORPHAN_AGE, StartError, build, lock, make_data_dir},
 };
@@ -33,7 +33,10 @@ pub async fn move_installation(config: Config, from: String, to: String) -> Resu
     let old = Config { database_url: from, ..config };
     let mut locks = vec![];
     for data_dir in folders {
-        locks.push(lock(&Config { data_dir, ..old.clone() })?);
+        let old = Config { data_dir, ..old.clone() };
+        locks.push(lock(&old)?);
+        // A restore leaves its mark in the folder of the data, and the database may lie in another one.
+        refuse_half_restored(&old)?;
     }
     let moved = storage::move_installation(&old.database_url, &to).await;
     drop(locks);

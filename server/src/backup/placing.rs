@@ -2,13 +2,13 @@
 
 use super::{
     DATABASE, FILES, UNDER_WAY,
-    copying::{beside, copy_file, sync_dir},
+    copying::{beside, copy_file},
 };
-use crate::adapters::SystemClock;
+use crate::adapters::{SystemClock, sync_dir};
 use services::ports::Clock;
 use std::{
     fs::{self, File},
-    io::{self, ErrorKind},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -17,19 +17,27 @@ use std::{
 pub(super) fn put_in_place(data_dir: &Path, staged: &Path, database: &Path) -> io::Result<Vec<PathBuf>> {
     let mark = data_dir.join(UNDER_WAY);
     let goes_on = mark.exists();
-    File::create(&mark)?.sync_all()?;
-    sync_dir(data_dir)?;
     let at: String = SystemClock.now().to_string().chars().filter(char::is_ascii_digit).collect();
-    let before = format!(".before-{at}");
+    let first = match stamp(&mark) {
+        Some(first) => first,
+        None => {
+            let mut file = File::create(&mark)?;
+            file.write_all(at.as_bytes())?;
+            file.sync_all()?;
+            at.clone()
+        }
+    };
+    sync_dir(data_dir)?;
     let files = data_dir.join(FILES);
-    let old_database = beside(database, &before);
+    let old_files = name_aside(&files, [&first, &at]);
+    let old_database = name_aside(database, [&first, &at]);
     let mut moved: Vec<(PathBuf, PathBuf)> = vec![];
     for (there, then) in [
-        (files.clone(), beside(&files, &before)),
-        // What is written and not in the file yet lies beside it, under its name.
+        (files.clone(), old_files),
+        // What is written and not in the file yet lies beside it, under its name. The file itself goes last.
         (beside(database, "-wal"), beside(&old_database, "-wal")),
         (beside(database, "-shm"), beside(&old_database, "-shm")),
-        (database.to_owned(), old_database.clone()),
+        (database.to_owned(), old_database),
     ] {
         match fs::rename(&there, &then) {
             Ok(()) => moved.push((there, then)),
@@ -59,6 +67,21 @@ pub(super) fn put_in_place(data_dir: &Path, staged: &Path, database: &Path) -> i
     fs::remove_file(&mark)?;
     sync_dir(data_dir)?;
     Ok(moved.into_iter().map(|(_, then)| then).collect())
+}
+
+/// By which the run that was cut off named what it moved aside: what belongs together has to keep one name.
+fn stamp(mark: &Path) -> Option<String> {
+    let stamp = fs::read_to_string(mark).ok()?;
+    (!stamp.is_empty() && stamp.bytes().all(|byte| byte.is_ascii_digit())).then_some(stamp)
+}
+
+/// The name that something gets when it is moved aside: the first one, unless what was there before has it already.
+fn name_aside(path: &Path, [first, other]: [&str; 2]) -> PathBuf {
+    let named = |stamp: &str| beside(path, &format!(".before-{stamp}"));
+    match named(first) {
+        taken if taken.exists() => named(other),
+        free => free,
+    }
 }
 
 fn move_back(moved: &[(PathBuf, PathBuf)]) -> io::Result<()> {
@@ -123,5 +146,40 @@ mod tests {
             let all = fs::read_dir(dir).unwrap().count();
             assert_eq!(all, 3 + usize::from(goes_on), "the database, the files, and what was prepared");
         }
+    }
+
+    #[test]
+    fn a_run_after_one_that_was_cut_off_keeps_together_what_belongs_together() {
+        let dir = tempfile::tempdir().unwrap();
+        let (dir, mark) = (dir.path(), dir.path().join(UNDER_WAY));
+        let database = dir.join("hub.db");
+        // Cut off before the file itself was moved, whose newest rows lie in the other one.
+        write(&mark, "1");
+        write(&dir.join("files.before-1/a"), "old");
+        write(&dir.join("hub.db.before-1-wal"), "newest of old");
+        write(&database, "old");
+        put_in_place(dir, &prepared(dir), &database).unwrap();
+        assert_eq!(read(&dir.join("hub.db.before-1")), "old");
+        assert_eq!(read(&dir.join("hub.db.before-1-wal")), "newest of old");
+        assert_eq!([read(&database), read(&dir.join("files/a"))], ["new", "new"]);
+        assert!(!mark.exists());
+    }
+
+    #[test]
+    fn a_run_after_one_that_was_cut_off_later_touches_nothing_of_what_is_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let (dir, mark) = (dir.path(), dir.path().join(UNDER_WAY));
+        let database = dir.join("hub.db");
+        // All that was there is aside, and of the new state some is in its place.
+        write(&mark, "1");
+        write(&dir.join("files.before-1/a"), "old");
+        write(&dir.join("hub.db.before-1"), "old");
+        write(&dir.join("files/a"), "new");
+        write(&dir.join("hub.db-wal"), "newest of new");
+        put_in_place(dir, &prepared(dir), &database).unwrap();
+        assert_eq!([read(&dir.join("hub.db.before-1")), read(&dir.join("files.before-1/a"))], ["old", "old"]);
+        assert!(!dir.join("hub.db.before-1-wal").exists(), "it is of another file");
+        assert_eq!([read(&database), read(&dir.join("files/a"))], ["new", "new"]);
+        assert!(!beside(&database, "-wal").exists() && !mark.exists());
     }
 }

@@ -241,7 +241,7 @@ async fn what_is_no_whole_backup_is_not_put_back_and_nothing_is_touched() {
 #[tokio::test]
 async fn a_backup_comes_to_life_on_another_machine_and_a_restore_that_was_cut_off_is_done_again() {
     let outside = tempfile::tempdir().expect("a folder");
-    let (_, copy) = with_a_backup(outside.path()).await;
+    let (first, copy) = with_a_backup(outside.path()).await;
     let restore = ["restore", "--from", text(&copy)];
     let dir = Home::new();
     // The database may lie elsewhere.
@@ -257,10 +257,16 @@ async fn a_backup_comes_to_life_on_another_machine_and_a_restore_that_was_cut_of
     std::fs::write(dir.path().join("restore-under-way"), "").expect("written");
     std::fs::rename(dir.path().join("files"), dir.path().join("files.before-1")).expect("moved");
     let other = outside.path().join("other");
-    let commands: [&[&str]; 3] = [&["check"], &["serve"], &["backup", "--to", text(&other)]];
+    let move_it = ["migrate", "--from", &url, "--to", "postgres://127.0.0.1:1/hub"];
+    let commands: [&[&str]; 4] = [&["check"], &["serve"], &["backup", "--to", text(&other)], &move_it];
     for command in commands {
         refused(&there(), command, "a restore was cut off");
     }
+    // It looks in the folder of the database, too, wherever its own data lie.
+    std::fs::write(first.path().join("restore-under-way"), "").expect("written");
+    let url = format!("sqlite:{}", first.path().join("insighthub.db").display());
+    let move_it = ["migrate", "--from", &url, "--to", "postgres://127.0.0.1:1/hub"];
+    refused(&Setup::new().args(&[]), &move_it, "a restore was cut off");
     let said = done(&there(), &restore);
     assert!(said.contains("what was there before is kept") && said.contains(".before-"), "{said}");
     let server = there().args(&["serve"]).start().await;

@@ -141,7 +141,7 @@ pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result
     let database = database_file(&config.database_url)
         .ok_or_else(|| refused("DATABASE_URL does not name a file that could be put back"))?;
     let files = files_of(&config)?;
-    if files != config.data_dir.join(FILES) {
+    if place_of(&files) != place_of(&config.data_dir.join(FILES)) {
         return Err(refused(format!(
             "the files lie outside of the data folder, in {}: put them and the database back by hand, and then run \
              `insighthub restored`",
@@ -337,6 +337,12 @@ fn files_of(config: &Config) -> Result<PathBuf, StartError> {
                 .to_owned(),
         )),
     }
+}
+
+/// One name for a place, by whichever way it is reached. The last part is not followed: where it is a link, that is moved
+/// aside, and not what it leads to.
+fn place_of(path: &Path) -> Option<PathBuf> {
+    Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
 }
 
 fn only_sqlite(config: &Config, advice: &str) -> Result<(), StartError> {

@@ -274,6 +274,26 @@ async fn a_backup_comes_to_life_on_another_machine_and_a_restore_that_was_cut_of
     assert_eq!(names(&ada, &ada.first_workspace().await).await, ["gull.txt"]);
 }
 
+#[tokio::test]
+async fn the_folder_of_the_files_may_be_named_by_another_way_to_it_but_has_to_be_that_of_the_data() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let (dir, copy) = with_a_backup(outside.path()).await;
+    let restore = ["restore", "--from", text(&copy)];
+    let (way, files) = (outside.path().join("way"), dir.path().join("files"));
+    std::os::unix::fs::symlink(dir.path(), &way).expect("a link");
+    let named = |path: &Path| command(&dir).env("INSIGHTHUB_BLOB_URL", format!("file://{}", text(path)));
+    let said = done(&named(&way.join("files")), &restore);
+    assert!(said.contains("put back: the database of"), "{said}");
+    let said = done(&named(&files), &["check"]);
+    assert!(said.contains("1 document looked at") && said.contains("0 faults"), "{said}");
+
+    // The folder of the data has a link to the files: what would be moved aside is only the link.
+    let elsewhere = outside.path().join("files");
+    std::fs::rename(&files, &elsewhere).expect("moved");
+    std::os::unix::fs::symlink(&elsewhere, &files).expect("a link");
+    refused(&named(&elsewhere), &restore, "lie outside of the data folder");
+}
+
 /// What pg_dump and pg_restore do, in one step.
 async fn put_copy(from: &Place, into: &Place) {
     let name = |place: &Place| place.url().rsplit('/').next().expect("a name").to_owned();

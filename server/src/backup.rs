@@ -86,10 +86,9 @@ impl Manifest {
 
 /// `insighthub backup`. The server may be running.
 pub async fn backup(config: Config, to: PathBuf) -> Result<(), StartError> {
-    let advice = "pg_dump copies PostgreSQL, and the folder of the files is copied after it";
-    only_sqlite(&config, advice)?;
-    refuse_half_restored(&config)?;
     let files = files_of(&config)?;
+    only_sqlite(&config, "copy the folder of the files, PostgreSQL with pg_dump, and the folder once more")?;
+    refuse_half_restored(&config)?;
     let to = new_folder(&to, &files)?;
     let told = |e: io::Error| refused(format!("the backup in {} is not whole: {e}", to.display()));
     let (database, copies) = (to.join(DATABASE), to.join(FILES));
@@ -133,6 +132,7 @@ pub async fn backup(config: Config, to: PathBuf) -> Result<(), StartError> {
 
 /// `insighthub restore`. Until everything is prepared, nothing of what is there is touched; and then it is moved aside.
 pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result<(), StartError> {
+    let files = files_of(&config)?;
     let advice = "put PostgreSQL back with pg_restore into an empty database, and the files by hand; then run `insighthub restored`";
     only_sqlite(&config, advice)?;
     let manifest = Manifest::read(&from)?;
@@ -140,7 +140,6 @@ pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result
     let _lock = lock(&config)?;
     let database = database_file(&config.database_url)
         .ok_or_else(|| refused("DATABASE_URL does not name a file that could be put back"))?;
-    let files = files_of(&config)?;
     if place_of(&files) != place_of(&config.data_dir.join(FILES)) {
         return Err(refused(format!(
             "the files lie outside of the data folder, in {}: put them and the database back by hand, and then run \
@@ -332,8 +331,8 @@ fn files_of(config: &Config) -> Result<PathBuf, StartError> {
     match &config.files {
         FilePlace::Folder(folder) => Ok(folder.clone()),
         FilePlace::Bucket(_) => Err(refused(
-            "the files lie in an object store, which has tools of its own: copy the database and the bucket with those, and \
-             say `insighthub restored` when they were put back"
+            "the files lie in an object store, which has tools of its own: with those copy the bucket, the database, and the \
+             bucket once more; when they were put back, say `insighthub restored`"
                 .to_owned(),
         )),
     }

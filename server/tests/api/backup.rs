@@ -233,6 +233,13 @@ async fn what_is_no_whole_backup_is_not_put_back_and_nothing_is_touched() {
     let elsewhere = command(&dir).env("DATABASE_URL", "postgres://127.0.0.1:1/hub");
     refused(&elsewhere, &["backup", "--to", text(&outside.path().join("other"))], "pg_dump");
     refused(&elsewhere, &restore, "pg_restore");
+    // Nobody is told of a folder where there is a bucket, whatever the database is.
+    for database in ["sqlite:hub.db", "postgres://127.0.0.1:1/hub"] {
+        let store = command(&dir).env("DATABASE_URL", database).env("INSIGHTHUB_BLOB_URL", "s3://files");
+        let why = "copy the bucket, the database, and the bucket once more";
+        refused(&store, &["backup", "--to", text(&outside.path().join("other"))], why);
+        refused(&store, &restore, why);
+    }
     assert!(!dir.path().join("restoring").exists());
     let said = done(&command(&dir), &["check"]);
     assert!(said.contains("1 document looked at") && said.contains("0 faults"), "{said}");

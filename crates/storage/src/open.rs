@@ -38,7 +38,7 @@ const MARK_EVERY: Duration = Duration::from_secs(3);
 /// A database that is away keeps no server from closing.
 const LAST_LOOK: Duration = Duration::from_secs(2);
 
-/// Events that were ever appended, by whichever server.
+/// Events that were ever appended, by whichever server. It never falls.
 const TOTAL: &str = "SELECT CAST(COALESCE(SUM(seq), 0) AS BIGINT) FROM user_seq";
 
 /// How often a store looks whether its database was put back to an older state.
@@ -156,7 +156,8 @@ impl Store {
         let (writer, writer_task) = writer::spawn(setup, conn);
         // A file of SQLite cannot be put back under a process that has it open: whoever tries is refused by the lock.
         let watcher = (engine == Engine::Postgres).then(|| {
-            tokio::spawn(watch_standing(readers.clone(), id.clone(), epoch.clone(), standing.clone()))
+            let seen = total as i64;
+            tokio::spawn(watch_standing(readers.clone(), id.clone(), epoch.clone(), seen, standing.clone()))
         });
         let marker = marks.clone().map(|mut marks| {
             write_mark(&mut marks, &epoch, total);
@@ -450,23 +451,33 @@ async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Resul
     }
 }
 
-/// Looks now and then whether the database still has what this process committed, and the log its epoch: a server that
-/// writes nothing would not notice by itself.
-async fn watch_standing(readers: AnyPool, id: String, epoch: Epoch, standing: Arc<watch::Sender<i64>>) {
+/// Looks now and then whether the database still has what this process committed, the log its epoch, and all that was seen
+/// in it, by whomever it was written: a server that writes nothing would not notice by itself. `seen` events were ever
+/// appended when it was opened.
+async fn watch_standing(
+    readers: AnyPool,
+    id: String,
+    epoch: Epoch,
+    mut seen: i64,
+    standing: Arc<watch::Sender<i64>>,
+) {
+    let sql = format!(
+        "SELECT (SELECT batch FROM writers WHERE id = $1), (SELECT value FROM meta WHERE name = 'epoch'), ({TOTAL})"
+    );
     let mut beat = tokio::time::interval(LOOK_EVERY);
     loop {
         beat.tick().await;
         // Before the look: what is committed in between is there by then.
         let known = *standing.borrow();
-        let found = sqlx::query(
-            "SELECT (SELECT batch FROM writers WHERE id = $1), (SELECT value FROM meta WHERE name = 'epoch')",
-        )
-        .bind(id.as_str())
-        .fetch_one(&readers)
-        .await
-        .and_then(|row| Ok((row.try_get::<Option<i64>, _>(0)?, row.try_get::<Option<String>, _>(1)?)));
+        let found: sqlx::Result<(Option<i64>, Option<String>, i64)> = sqlx::query(AssertSqlSafe(sql.clone()))
+            .bind(id.as_str())
+            .fetch_one(&readers)
+            .await
+            .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
         match found {
-            Ok((Some(batch), Some(found))) if batch >= known && found == epoch.0 => {}
+            Ok((Some(batch), Some(found), total)) if batch >= known && found == epoch.0 && total >= seen => {
+                seen = total;
+            }
             Ok(_) => {
                 tracing::error!("the database was put back to an older state under this process");
                 standing.send_replace(PUT_BACK);

@@ -5,7 +5,7 @@ use crate::{
     deletions::full_account,
     desk::{Desk, JobSubject},
     on_every_database,
-    recovery::{append, event, set_epoch},
+    recovery::{append, event, put_back_to, set_epoch},
     subject::{Database, Postgres, Sqlite, Subject},
     support::Place,
 };
@@ -102,6 +102,18 @@ async fn who_only_reads_notices_that_the_log_has_another_epoch() {
     let s = Postgres::fresh().await;
     set_epoch(&s, &Epoch("drawn by another server".into())).await;
     s.store.put_back().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_only_reads_notices_that_what_another_server_committed_is_gone() {
+    let s = Postgres::fresh().await;
+    let user = s.user().await;
+    append(&s, user, 5).await;
+    let head = s.store.head(user).await.unwrap();
+    let reader = s.open_another().await;
+    // Failed over to a replica that lagged: it has the reader's mark, and not the newest events.
+    put_back_to(&s, head - 2).await;
+    reader.put_back().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -188,6 +188,13 @@ pub async fn restored(config: Config, revoke_keys: bool) -> Result<(), StartErro
     make_data_dir(&config)?;
     let _lock = lock(&config)?;
     print!("{}", begin_anew(&config, revoke_keys).await?);
+    if let FilePlace::Bucket(_) = &config.files {
+        println!(
+            "the bucket of the files is not taken for this installation's own, since the one that it is a copy of may still \
+             use it: copy the files to another bucket or prefix and name that in INSIGHTHUB_BLOB_URL, or remove the object \
+             `.insighthub` there when this one takes its place"
+        );
+    }
     forget_reports(config.broker).await
 }
 

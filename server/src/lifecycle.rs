@@ -40,7 +40,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use storage::{Engine, OpenError, OpenOptions, Store};
+use storage::{Engine, FILES_KEY, OpenError, OpenOptions, Store};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -127,7 +127,11 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let device_key = store.kept_secret("device_key", secrets.bytes32()).await;
     let device_key =
         device_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
-    let blobs = files(config, &device_key, &clock, &ids)?;
+    // Marks were made of the other one at first, so where there is none yet it is that.
+    let files_key = store.kept_secret(FILES_KEY, device_key).await;
+    let files_key =
+        files_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let blobs = files(config, &files_key, &clock, &ids)?;
     let seals = Arc::new(Seals::new(device_key, secrets.bytes32()));
     let form_key = store.kept_secret("form_key", secrets.bytes32()).await;
     let form_key =

@@ -4,6 +4,7 @@
 use crate::{
     engine::{Engine, sqlite_url},
     fault::Fault,
+    kept::FILES_KEY,
     migrations,
     open::{ALIVE, Store, connect_options, existing, hex},
     outbox,
@@ -106,18 +107,20 @@ pub struct Begun {
 
 impl Store {
     /// Begins a new life of a database that was put back: with a new epoch, so that nobody goes on in its log as if it were
-    /// the one that was lost; without the sessions of then, since one that was ended meanwhile would come to life again; and
-    /// without the marks of processes that wrote to the lost one. The store is to be closed then, and knows nothing of it.
+    /// the one that was lost; without the sessions of then, since one that was ended meanwhile would come to life again;
+    /// without the marks of processes that wrote to the lost one; and with another mark for the place of its files, so that
+    /// it takes none for its own that an installation beside it still uses. The store is to be closed then, and knows nothing
+    /// of it.
     /// `None`, and nothing is changed, while others have the database open: on SQLite the caller sees to that.
     ///
     /// # Errors
     /// When the database cannot be written.
     pub async fn begin_anew(&self, drawn: [u8; 32], revoke_keys: bool) -> Result<Option<Begun>, StoreError> {
         self.stop_watching();
-        let asked = (Epoch(hex(&drawn[..16])), revoke_keys, self.writer_id().to_owned());
+        let asked = (Epoch(hex(&drawn[..16])), hex(&drawn), revoke_keys, self.writer_id().to_owned());
         let written = self
             .writer()
-            .write("begin anew", asked, |tx, (epoch, revoke_keys, own)| {
+            .write("begin anew", asked, |tx, (epoch, files_key, revoke_keys, own)| {
                 Box::pin(async move {
                     if tx.engine == Engine::Postgres && others_write(tx).await? {
                         return Ok(None);
@@ -128,6 +131,11 @@ impl Store {
                         .await?;
                     // Whoever says so knows what became of the files.
                     sqlx::query("DELETE FROM meta WHERE name = 'went_back_at'").execute(&mut tx.conn).await?;
+                    sqlx::query("UPDATE meta SET value = $1 WHERE name = $2")
+                        .bind(files_key.clone())
+                        .bind(FILES_KEY)
+                        .execute(&mut tx.conn)
+                        .await?;
                     let sessions = sqlx::query("DELETE FROM sessions").execute(&mut tx.conn).await?;
                     let keys = if *revoke_keys {
                         sqlx::query("DELETE FROM api_keys").execute(&mut tx.conn).await?.rows_affected()

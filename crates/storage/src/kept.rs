@@ -3,6 +3,10 @@
 use crate::{fault::Fault, open::Store};
 use services::ports::StoreError;
 
+/// Names the secret by which an installation marks the place of its files as its own. A database that begins anew gets
+/// another one: it may be a copy, and the installation that it is a copy of may live on beside it, with those files.
+pub const FILES_KEY: &str = "files_key";
+
 impl Store {
     /// The secret of that name; `drawn`, when there was none yet.
     ///

@@ -262,3 +262,30 @@ mod on_postgres {
         assert!(!out.status.success() && said.contains("another installation"), "{said}");
     }
 }
+
+#[tokio::test]
+async fn a_copy_of_the_database_keeps_off_the_files_until_it_is_told_that_they_are_its_own() {
+    let s3 = S3::start().await;
+    let mut server = setup(&s3).start().await;
+    let ada = server.user("ada").await;
+    let workspace = by_words_alone(&ada).await;
+    let note = ada.upload_one(&workspace, "note.txt", b"A lantern on the bridge.").await;
+    ada.settled(&note).await;
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+    let kept = s3.keys("");
+
+    let out = output(setup(&s3).dir(&server.dir).args(&["restored"])).await;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    assert!(out.status.success() && said.contains("not taken for this installation's own"), "{said}");
+    let out = output(setup(&s3).dir(&server.dir)).await;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(!out.status.success() && said.contains("another installation"), "{said}");
+    assert_eq!(s3.keys(""), kept);
+
+    s3.remove("hub/.insighthub");
+    let server = setup(&s3).dir(&server.dir).start().await;
+    let ada = server.sign_in("ada", PASSWORD).await;
+    assert_eq!(ada.get(&format!("/api/documents/{note}/content")).await.body, b"A lantern on the bridge.");
+    assert_eq!(s3.keys(""), kept, "marked once more");
+}

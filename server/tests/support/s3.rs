@@ -122,6 +122,10 @@ impl S3 {
         self.world().objects.insert(key.to_owned(), Object { bytes: bytes.into(), written: now() });
     }
 
+    pub fn remove(&self, key: &str) {
+        self.world().objects.remove(key);
+    }
+
     /// A multipart upload that somebody began and does not end; answers its id.
     pub fn begin(&self, key: &str) -> String {
         let mut world = self.world();

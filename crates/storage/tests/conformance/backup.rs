@@ -17,7 +17,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
 };
-use storage::{CopyError, OpenOptions, Store, copy_database, sqlite_url};
+use storage::{CopyError, FILES_KEY, OpenOptions, Store, copy_database, sqlite_url};
 use tokio::sync::Notify;
 
 async fn rows(conn: &mut AnyConnection, table: &str) -> u64 {
@@ -57,6 +57,16 @@ async fn sessions_end_with_it_and_keys_where_that_is_asked_for(
     let begun = desk.s.store.begin_anew([2; 32], true).await.unwrap().expect("nobody else has it open");
     assert_eq!((begun.sessions, begun.keys), (0, keys));
     assert_eq!(rows(&mut conn, "api_keys").await, 0);
+}
+
+async fn the_place_of_its_files_gets_another_mark_and_other_secrets_stay(
+    s: impl Subject + Deref<Target = Database>,
+) {
+    assert_eq!(s.store.kept_secret(FILES_KEY, [1; 32]).await.unwrap(), [1; 32]);
+    assert_eq!(s.store.kept_secret("other", [2; 32]).await.unwrap(), [2; 32]);
+    s.store.begin_anew([3; 32], false).await.unwrap().expect("nobody else has it open");
+    assert_eq!(s.store.kept_secret(FILES_KEY, [4; 32]).await.unwrap(), [3; 32]);
+    assert_eq!(s.store.kept_secret("other", [4; 32]).await.unwrap(), [2; 32]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -195,4 +205,5 @@ async fn only_a_database_of_this_version_that_is_there_is_copied() {
 on_every_database!(
     a_database_that_begins_anew_has_another_epoch_and_goes_on_in_its_numbers,
     sessions_end_with_it_and_keys_where_that_is_asked_for,
+    the_place_of_its_files_gets_another_mark_and_other_secrets_stay,
 );

@@ -47,11 +47,11 @@ const IDENTITY: [&str; 7] = [
     "AWS_ENDPOINT_URL_STS",
 ];
 
-/// Another installation's name stands in the bucket.
+/// Another installation's name stands in the bucket; also that of the one of which our database is a copy.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "another installation keeps its files there: name another bucket or prefix in INSIGHTHUB_BLOB_URL, or remove the \
-     object `.insighthub` when that installation is gone"
+     object `.insighthub` when that installation is gone, or this one was put back in its place"
 )]
 struct NotOurs;
 

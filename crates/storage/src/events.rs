@@ -6,7 +6,7 @@ use bytes::Bytes;
 use domain::{Epoch, Event, Timestamp, UserId};
 use services::ports::{EventLog, LoggedEvent, StoreError};
 use sqlx::{AssertSqlSafe, Row};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 /// Users whose place is asked for in one statement.
 const ROWS: usize = 128;
@@ -73,6 +73,10 @@ impl EventLog for Store {
             })
             .collect();
         Ok(events?)
+    }
+
+    fn longest_wait(&self) -> Duration {
+        self.writer().waiting.longest()
     }
 
     async fn append(

@@ -148,8 +148,9 @@ fn postgres_meaning(code: &str) -> Meaning {
     match code {
         // serialization failure, deadlock, lock not available
         "40001" | "40P01" | "55P03" => Meaning::Again,
-        // idle in a transaction for too long; the server stops or starts, or has no connection to spare just now
-        "25P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" => Meaning::Lost,
+        // a primary that became a standby, and so not the one to write to any more; idle in a transaction for too long; the
+        // server stops or starts, or has no connection to spare just now
+        "25006" | "25P03" | "53300" | "57P01" | "57P02" | "57P03" | "57P05" => Meaning::Lost,
         _ => match code.get(..2) {
             Some("08") => Meaning::Lost,
             // resources, system, internal
@@ -167,6 +168,11 @@ mod tests {
     fn a_database_without_a_free_connection_is_away_and_not_broken() {
         assert_eq!(postgres_meaning("53300"), Meaning::Lost);
         assert_eq!(postgres_meaning("53100"), Meaning::Broken);
+    }
+
+    #[test]
+    fn a_primary_that_became_a_standby_is_looked_for_elsewhere() {
+        assert_eq!(postgres_meaning("25006"), Meaning::Lost);
     }
 
     #[test]

@@ -40,6 +40,7 @@ mod retrieval_cases;
 mod sent_files;
 mod sentences;
 mod sessions;
+mod silence;
 #[cfg(test)]
 #[path = "../tests/support/mod.rs"]
 #[allow(dead_code, clippy::unwrap_used, reason = "the conformance suite uses the rest; a test may end there")]

@@ -6,6 +6,7 @@ use crate::{
     high_water::Marks,
     migrations, moving, outbox,
     pgvector::{self, Copies, State},
+    silence::{Silence, answered},
     writer::{self, PUT_BACK, Setup, Writer},
 };
 use domain::{Epoch, Timestamp};
@@ -361,11 +362,21 @@ pub(crate) fn existing(url: &str) -> String {
 }
 
 async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Result<AnyPool> {
+    let silence = Silence::default();
     AnyPoolOptions::new()
         .max_connections(readers.max(1))
         .acquire_timeout(Duration::from_secs(10))
-        // A file does not go away; a server may.
-        .test_before_acquire(engine == Engine::Postgres)
+        .test_before_acquire(false)
+        .before_acquire(move |conn, meta| {
+            let silence = silence.clone();
+            Box::pin(async move {
+                // A file does not go away; a server may.
+                if engine == Engine::Postgres {
+                    silence.ask(conn, meta.age).await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(move |conn, _| {
             let sql = match engine {
                 Engine::Sqlite => {
@@ -469,9 +480,11 @@ async fn watch_standing(
         beat.tick().await;
         // Before the look: what is committed in between is there by then.
         let known = *standing.borrow();
-        let found: sqlx::Result<(Option<i64>, Option<String>, i64)> = sqlx::query(AssertSqlSafe(sql.clone()))
-            .bind(id.as_str())
-            .fetch_one(&readers)
+        let look = async {
+            sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str()).fetch_one(&readers).await
+        };
+        // After a fail-over is when it matters, and then the connection may well say nothing.
+        let found: sqlx::Result<(Option<i64>, Option<String>, i64)> = answered(Engine::Postgres, look)
             .await
             .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
         match found {

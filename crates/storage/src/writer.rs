@@ -53,7 +53,8 @@ use services::ports::{LoggedEvent, Signal, StoreError};
 use sqlx::{AnyConnection, AssertSqlSafe, Executor, raw_sql};
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, atomic::AtomicU64},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
+    time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -167,6 +168,7 @@ impl<T> Written<T> {
 #[derive(Clone)]
 pub(crate) struct Writer {
     queue: mpsc::Sender<Box<dyn Item>>,
+    pub(crate) waiting: Waiting,
     /// Events that were ever appended, as far as this process knows; never falls.
     pub(crate) total: Arc<AtomicU64>,
 }
@@ -226,9 +228,44 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let actor = serde_json::to_string(&services::actor::current()).map_err(StoreError::backend)?.into();
-        let item = Job { user, what, actor, argument, job, value: None, reply };
+        let waits = self.waiting.enter();
+        let item = Job { user, what, actor, argument, job, value: None, reply, waits };
         self.queue.send(Box::new(item)).await.map_err(|_| StoreError::backend("the store was closed"))?;
         answer.await.map_err(|_| StoreError::backend("the store was closed"))?
+    }
+}
+
+/// Since when items wait for their answers, in the order in which they came.
+#[derive(Clone, Default)]
+pub(crate) struct Waiting(Arc<Mutex<BTreeMap<u64, Instant>>>);
+
+impl Waiting {
+    fn enter(&self) -> Waits {
+        let mut all = self.all();
+        let number = all.last_key_value().map_or(0, |(last, _)| last + 1);
+        all.insert(number, Instant::now());
+        Waits { among: self.clone(), number }
+    }
+
+    /// How long the oldest of them has waited; nothing where none does.
+    pub(crate) fn longest(&self) -> Duration {
+        self.all().values().next().map_or(Duration::ZERO, Instant::elapsed)
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<u64, Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that waits, until this is dropped.
+struct Waits {
+    among: Waiting,
+    number: u64,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.among.all().remove(&self.number);
     }
 }
 
@@ -271,6 +308,7 @@ struct Job<A, T, F> {
     job: F,
     value: Option<T>,
     reply: oneshot::Sender<Result<Written<T>, StoreError>>,
+    waits: Waits,
 }
 
 impl<A, T, F> Item for Job<A, T, F>
@@ -300,7 +338,8 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<Vec<Stamped>, StoreError>) {
-        let Self { value, reply, .. } = *self;
+        let Self { value, reply, waits, .. } = *self;
+        drop(waits);
         let answer = outcome.and_then(|stamped| match value {
             Some(value) => Ok(Written { value, stamped }),
             None => Err(StoreError::backend("the item did not run")),

@@ -15,6 +15,8 @@ use uuid::Uuid;
 
 /// A check that takes longer counts as failed.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Whoever has to wait longer for a change is better served elsewhere.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 #[derive(Serialize, ToSchema)]
 pub struct Alive {
@@ -81,6 +83,10 @@ pub async fn ready(State(app): State<AppState>) -> Response {
 }
 
 async fn database(app: &AppState) -> Result<(), String> {
+    // What reads has connections of its own; that they are well says nothing of the one that writes.
+    if app.services().events.longest_wait() > LONGEST_WAIT {
+        return Err("Changes wait for the database for too long; the log has the details.".into());
+    }
     // A read that finds nothing, through the same pool as every other.
     let asked = app.services().accounts.user(UserId::new(Uuid::nil()));
     match tokio::time::timeout(PATIENCE, asked).await {

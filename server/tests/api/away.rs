@@ -9,6 +9,7 @@ use crate::{
     load::Load,
 };
 use measure::{broker::Broker, postgres::Postgres};
+use serde_json::json;
 use std::time::Duration;
 
 /// How soon a server knows that all is well again.
@@ -132,6 +133,28 @@ async fn a_server_that_is_cut_off_from_the_database_says_so_and_the_others_go_on
     load.is_live_again().await;
     says_yes(&here).await;
     load.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fail_over_that_leaves_the_old_connections_silent_costs_seconds_and_nothing_else() {
+    let installation = Installation::new().await;
+    let line = Line::to(port_of(installation.database())).await;
+    let over = line.over(installation.database());
+    let here = installation.node_with("web", |setup| setup.env("DATABASE_URL", over)).await;
+    let ada = here.user("ada").await;
+
+    line.is_now(State::Forgets);
+    // What reads finds new connections soon; it is the change that waits, and that has to be seen.
+    let asked = ada.post("/api/workspaces", json!({ "name": "Papers" }));
+    let (made, ()) = tokio::join!(asked, says_no(&here));
+    assert_eq!(made.status, 201, "it is done over a new connection");
+    says_yes(&here).await;
+    assert_eq!(ada.post("/api/workspaces", json!({ "name": "Notes" })).await.status, 201);
+    let list = ada.read("/api/workspaces").await;
+    let items = list["items"].as_array().expect("items");
+    for name in ["Papers", "Notes"] {
+        assert_eq!(items.iter().filter(|item| item["name"] == name).count(), 1, "{list}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -16,6 +16,8 @@ pub enum State {
     Cut,
     /// Connections stay, and new ones can be had, but nothing arrives any more, in either direction.
     Swallows,
+    /// The same for the connections of before; new ones are well. A fail-over to another machine looks like that.
+    Forgets,
 }
 
 pub struct Line {
@@ -62,9 +64,11 @@ async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>
     // What is cut off or breaks ends here, which is what this is for.
     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
+    let begun = *state.borrow();
     let mut has_lost = false;
     loop {
         let now = *state.borrow_and_update();
+        let swallows = now == State::Swallows || (now == State::Forgets && begun != State::Forgets);
         if now == State::Cut || (now == State::Well && has_lost) {
             // Both ends find it broken, and not closed.
             let _ = (near.set_zero_linger(), far.set_zero_linger());
@@ -72,12 +76,12 @@ async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>
         }
         tokio::select! {
             read = near.read(&mut up) => match read {
-                Ok(n) if n > 0 && now == State::Swallows => has_lost = true,
+                Ok(n) if n > 0 && swallows => has_lost = true,
                 Ok(n) if n > 0 => if far.write_all(&up[..n]).await.is_err() { return },
                 _ => return,
             },
             read = far.read(&mut down) => match read {
-                Ok(n) if n > 0 && now == State::Swallows => has_lost = true,
+                Ok(n) if n > 0 && swallows => has_lost = true,
                 Ok(n) if n > 0 => if near.write_all(&down[..n]).await.is_err() { return },
                 _ => return,
             },

@@ -5,6 +5,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use domain::{Epoch, Event, EventFrame, ServerFrame, Timestamp, UserId};
 use serde::{Deserialize, de::IgnoredAny};
+use std::time::Duration;
 
 /// A committed event, encoded once; the bytes are shared by every connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -124,6 +125,12 @@ pub trait EventLog: Send + Sync {
 
     /// Events with a seq above `after`, in order, at most `limit`. Superseded ones that were removed are simply absent.
     async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError>;
+
+    /// How long the oldest change, of whatever kind, has been waiting to be committed with its events; nothing where none
+    /// waits.
+    fn longest_wait(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// Commits events on their own, in one transaction, in order.
     async fn append(

@@ -1,5 +1,5 @@
 //! One transaction: its items, their events, the commit. It never retries; it says why it stopped, and
-//! [`super::task`] decides.
+//! [`super::task`] decides. A step to which a PostgreSQL says nothing in time stops it as a lost connection does.
 
 use super::{
     Emitted, Item, Stamped, Tx, lock_users,
@@ -8,6 +8,7 @@ use super::{
 use crate::{
     engine::Engine,
     fault::{Fault, Meaning, meaning},
+    silence::answered,
 };
 use futures::FutureExt;
 use services::ports::{Signal, StoreError};
@@ -58,12 +59,13 @@ pub(super) async fn run(
 ) -> Result<Outcome, Stop> {
     let (outcomes, signals, emitted) = run_items(tx, items, savepoints).await?;
     if outcomes.iter().all(Result::is_err) {
-        tx.conn.execute(raw_sql("ROLLBACK")).await?;
+        answered(tx.engine, tx.conn.execute(raw_sql("ROLLBACK"))).await?;
         let items = outcomes.into_iter().map(|o| o.map(|()| vec![])).collect();
         return Ok(Outcome { items, signals: vec![] });
     }
-    let Logs { stamped, committed } = stamp::stamp(tx, emitted).await.map_err(Stop::Before)?;
-    if tx.engine == Engine::Postgres && !leave_mark(tx, mark).await? {
+    let Logs { stamped, committed } =
+        answered(tx.engine, stamp::stamp(tx, emitted)).await.map_err(Stop::Before)?;
+    if tx.engine == Engine::Postgres && !answered(tx.engine, leave_mark(tx, mark)).await? {
         return Err(Stop::PutBack);
     }
     let items = outcomes.into_iter().zip(stamped).map(|(o, stamped)| o.map(|()| stamped)).collect();
@@ -71,7 +73,7 @@ pub(super) async fn run(
     if committed {
         return Ok(outcome);
     }
-    match tx.conn.execute(raw_sql("COMMIT")).await {
+    match answered(tx.engine, tx.conn.execute(raw_sql("COMMIT"))).await {
         Ok(_) => Ok(outcome),
         Err(e) if tx.engine == Engine::Postgres && meaning(&e) == Meaning::Lost => {
             Err(Stop::InCommit(e.into(), outcome))
@@ -88,7 +90,7 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -
         (begin, Some(lock)) => format!("{begin}; {lock}"),
         (begin, None) => begin.to_owned(),
     };
-    tx.conn.execute(raw_sql(AssertSqlSafe(begin))).await?;
+    answered(tx.engine, tx.conn.execute(raw_sql(AssertSqlSafe(begin)))).await?;
     // A lone item needs none: when it fails, so does the transaction.
     let (savepoints, lone) = (savepoints && items.len() > 1, items.len() == 1);
     let (mut outcomes, mut signals, mut emitted) = (vec![], vec![], vec![]);
@@ -97,10 +99,10 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -
         if savepoints {
             // One round trip for the end of the last savepoint and the start of the next.
             let sql = if released { "SAVEPOINT item" } else { "RELEASE SAVEPOINT item; SAVEPOINT item" };
-            tx.conn.execute(raw_sql(sql)).await?;
+            answered(tx.engine, tx.conn.execute(raw_sql(sql))).await?;
             released = false;
         }
-        match run_item(tx, item).await {
+        match answered(tx.engine, run_item(tx, item)).await {
             Ok(()) => {
                 outcomes.push(Ok(()));
                 emitted.push(mem::take(&mut tx.emitted));
@@ -114,7 +116,8 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -
                 tx.emitted.clear();
                 tx.signals.clear();
                 if savepoints {
-                    tx.conn.execute(raw_sql("ROLLBACK TO SAVEPOINT item; RELEASE SAVEPOINT item")).await?;
+                    let undo = raw_sql("ROLLBACK TO SAVEPOINT item; RELEASE SAVEPOINT item");
+                    answered(tx.engine, tx.conn.execute(undo)).await?;
                     released = true;
                 }
                 outcomes.push(Err(fault.into()));

@@ -2,13 +2,14 @@
 //! answers. It holds the one connection that writes.
 
 use super::{
-    BATCH, Item, QUEUE, Tx, Writer,
+    BATCH, Item, QUEUE, Tx, Waiting, Writer,
     batch::{self, Mark, Outcome, Stop},
 };
 use crate::{
     engine::Engine,
     fault::{Fault, Meaning, Shared},
     open::connect_writer,
+    silence::answered,
 };
 use services::ports::{Bus, Signal, StoreError};
 use sqlx::{Connection, Executor, raw_sql};
@@ -24,11 +25,15 @@ use std::{
 use tokio::{
     sync::{Notify, mpsc, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 /// How long a batch is tried again before its callers are told that the database cannot.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// How long one try to connect to a PostgreSQL may take: its name may lead elsewhere by the next one.
+const CONNECT: Duration = Duration::from_secs(5);
+/// A database that says nothing keeps no server from closing.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// Transactions with savepoints after one in which an item failed.
@@ -58,7 +63,7 @@ pub(crate) const PUT_BACK: i64 = -1;
 pub(crate) fn spawn(setup: Setup, conn: sqlx::AnyConnection) -> (Writer, JoinHandle<()>) {
     let (sender, mut queue) = mpsc::channel(QUEUE);
     let total = Arc::new(AtomicU64::new(setup.total));
-    let writer = Writer { queue: sender, total: total.clone() };
+    let writer = Writer { queue: sender, waiting: Waiting::default(), total: total.clone() };
     let tx = Some(Tx::new(conn, &setup));
     let mut task = Task { tx, setup, total, batch: 0, committed: 0, careful: 0 };
     let handle = tokio::spawn(async move {
@@ -202,9 +207,11 @@ impl Task {
 
     /// The marks of a writer that ended by itself are of no use any more.
     async fn end(self) {
-        let Some(mut tx) = self.tx else { return };
-        if self.setup.engine == Engine::Postgres {
-            batch::forget_marks(&mut tx, &self.setup.id).await;
+        let Self { setup, tx: Some(mut tx), .. } = self else { return };
+        if setup.engine == Engine::Postgres
+            && timeout(LAST_WORDS, batch::forget_marks(&mut tx, &setup.id)).await.is_err()
+        {
+            tracing::debug!("the marks of this writer stay behind");
         }
         drop(tx.conn.close().await);
     }
@@ -224,7 +231,11 @@ impl Task {
 
     async fn connect(&mut self, deadline: Instant) -> Result<(), Fault> {
         if self.tx.is_none() {
-            let conn = timeout_at(deadline, connect_writer(&self.setup.url, self.setup.engine))
+            let until = match self.setup.engine {
+                Engine::Sqlite => deadline,
+                Engine::Postgres => deadline.min(Instant::now() + CONNECT),
+            };
+            let conn = timeout_at(until, connect_writer(&self.setup.url, self.setup.engine))
                 .await
                 .map_err(|_| sqlx::Error::PoolTimedOut)??;
             self.tx = Some(Tx::new(conn, &self.setup));
@@ -248,7 +259,8 @@ impl Task {
         if let Some(tx) = &mut self.tx {
             tx.emitted.clear();
             tx.signals.clear();
-            if tx.conn.execute(raw_sql("ROLLBACK")).await.is_err() {
+            let rolled_back = answered(tx.engine, tx.conn.execute(raw_sql("ROLLBACK"))).await;
+            if rolled_back.is_err() {
                 self.tx = None;
             }
         }
@@ -261,7 +273,7 @@ impl Task {
                 Ok(()) => {
                     let mark = Mark { writer: &self.setup.id, batch: self.batch, before: self.committed };
                     match &mut self.tx {
-                        Some(tx) => match batch::was_committed(tx, &mark).await {
+                        Some(tx) => match answered(tx.engine, batch::was_committed(tx, &mark)).await {
                             Ok(committed) => return Ok(committed),
                             Err(e) => e.into(),
                         },

@@ -1,6 +1,8 @@
 //! The writer from within: items that fail after they emitted, that panic, that are still running. The conformance
 //! suite sees it from outside.
 
+mod silent;
+
 use super::{Fault, Tx};
 use crate::{
     engine::Engine,
@@ -10,9 +12,12 @@ use crate::{
 use domain::{Event, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted};
 use services::ports::{EventLog, LoggedEvent, Signal, StoreError};
 use sqlx::{Executor, raw_sql};
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 use tokio::sync::{Notify, Semaphore};
 
@@ -25,15 +30,21 @@ struct Rig {
 
 impl Rig {
     async fn at(place: Place) -> Self {
+        let url = place.url();
+        Self::over(place, url).await
+    }
+
+    /// The database is reached at that address, which need not be its own.
+    async fn over(place: Place, url: String) -> Self {
         let world = World::new();
         let store = Store::open(OpenOptions {
-            url: place.url(),
+            url,
             bus: world.bus.clone(),
             clock: world.clock.clone(),
             secrets: world.secrets.clone(),
             high_water: None,
             readers: 2,
-            pgvector: true,
+            pgvector: false,
         })
         .await
         .unwrap();
@@ -304,6 +315,30 @@ async fn who_goes_away_while_waiting_has_its_item_carried_out_all_the_same(rig: 
     assert_eq!(rig.emit(1).await.unwrap(), [3], "the one before took number 2");
 }
 
+async fn it_is_known_how_long_the_oldest_waits(rig: Rig) {
+    assert_eq!(rig.store.longest_wait(), Duration::ZERO);
+    let (inside, go_on) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let argument = (inside.clone(), go_on.clone());
+    let write = rig.store.writer().write_for(rig.user, "wait", argument, |_, (inside, go_on)| {
+        Box::pin(async move {
+            inside.notify_one();
+            let _permit = go_on.acquire().await;
+            Ok(())
+        })
+    });
+    let mut write = Box::pin(write);
+    assert!(futures::poll!(&mut write).is_pending());
+    inside.notified().await;
+    let first = rig.store.longest_wait();
+    let mut next = Box::pin(rig.emit(1));
+    assert!(futures::poll!(&mut next).is_pending());
+    assert!(first > Duration::ZERO && rig.store.longest_wait() > first, "it is the older one's");
+    go_on.add_permits(1);
+    write.await.unwrap();
+    next.await.unwrap();
+    assert_eq!(rig.store.longest_wait(), Duration::ZERO);
+}
+
 macro_rules! on_both {
     ($($case:ident),+ $(,)?) => {
         mod sqlite {
@@ -329,4 +364,5 @@ on_both!(
     an_item_runs_again_after_a_lock_was_not_to_be_had,
     an_item_that_the_database_cannot_bear_costs_no_other_item,
     who_goes_away_while_waiting_has_its_item_carried_out_all_the_same,
+    it_is_known_how_long_the_oldest_waits,
 );

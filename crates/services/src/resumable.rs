@@ -217,14 +217,16 @@ impl Services {
                 "Another request is sending a part of this file.",
             ));
         };
-        // Read again: whoever had the turn before may have moved it on.
-        file = match self.partial_files.partial_file(file.user_id, file.id).await? {
-            Some(now) if now.received_bytes == part.offset => now,
-            Some(now) => return Err(stands_elsewhere(now.received_bytes)),
-            None => {
-                let whole = self.whole_standing(file.user_id, file.id).await?;
-                return Err(stands_elsewhere(whole.size_bytes));
-            }
+        // Whoever had the turn before may have moved it on. At another server that one may still be sending: nothing of
+        // that is noted from now on, since it is cut off here.
+        let Some(number) = self.partial_files.begin_part(file.user_id, file.id, part.offset).await? else {
+            return match self.partial_files.partial_file(file.user_id, file.id).await? {
+                Some(now) => Err(stands_elsewhere(now.received_bytes)),
+                None => {
+                    let whole = self.whole_standing(file.user_id, file.id).await?;
+                    Err(stands_elsewhere(whole.size_bytes))
+                }
+            };
         };
         let Part { body, verify, .. } = part;
         let mut body = body.take_until(turn.wanted()).boxed();
@@ -256,7 +258,8 @@ impl Services {
                 }
             }
             let (from, now) = (file.received_bytes, self.clock.now());
-            if !self.partial_files.extend_file(file.user_id, file.id, from, came.end, now).await? {
+            let noted = self.partial_files.extend_file(file.user_id, file.id, number, from, came.end, now);
+            if !noted.await? {
                 let standing = self.partial_files.partial_file(file.user_id, file.id).await?;
                 let standing = standing.ok_or(Error::NotFound("upload"))?;
                 return Err(stands_elsewhere(standing.received_bytes));

@@ -59,6 +59,7 @@ const CHANGES: &[Change] = changes![
     32 "0032_activity",
     35 "0035_conversation_events",
     38 "0038_untold_ends",
+    40 "0040_turns_of_files",
 ];
 
 /// Names the schema of this version.

@@ -132,27 +132,50 @@ impl PartialFiles for Store {
         Ok(row.as_ref().map(file_of).transpose()?)
     }
 
+    async fn begin_part(&self, user: UserId, id: DocumentId, at: u64) -> Result<Option<u64>, StoreError> {
+        let written = self
+            .writer()
+            .write_for(user, "begin part", (user, id, int(at)?), |tx, (user, id, at)| {
+                Box::pin(async move {
+                    let sql = "UPDATE partial_files SET turn = turn + 1 \
+                        WHERE id = $1 AND user_id = $2 AND received_bytes = $3 RETURNING turn";
+                    let turn: Option<i64> = sqlx::query_scalar(sql)
+                        .bind(id.to_string())
+                        .bind(user.to_string())
+                        .bind(*at)
+                        .fetch_optional(&mut tx.conn)
+                        .await?;
+                    Ok(turn.map(|turn| turn as u64))
+                })
+            })
+            .await?;
+        Ok(written.value)
+    }
+
     async fn extend_file(
         &self,
         user: UserId,
         id: DocumentId,
+        turn: u64,
         from: u64,
         to: u64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (from, to) = (int(from)?, int(to)?);
+        let (turn, from, to) = (int(turn)?, int(from)?, int(to)?);
+        let argument = (user, id, turn, from, to, now);
         let written = self
             .writer()
-            .write_for(user, "extend file", (user, id, from, to, now), |tx, (user, id, from, to, now)| {
+            .write_for(user, "extend file", argument, |tx, (user, id, turn, from, to, now)| {
                 Box::pin(async move {
                     let sql = "UPDATE partial_files SET received_bytes = $4, updated_at = $5 \
-                        WHERE id = $1 AND user_id = $2 AND received_bytes = $3 AND size_bytes >= $4";
+                        WHERE id = $1 AND user_id = $2 AND received_bytes = $3 AND size_bytes >= $4 AND turn = $6";
                     let moved = sqlx::query(sql)
                         .bind(id.to_string())
                         .bind(user.to_string())
                         .bind(*from)
                         .bind(*to)
                         .bind(now.micros())
+                        .bind(*turn)
                         .execute(&mut tx.conn)
                         .await?;
                     Ok(moved.rows_affected() > 0)

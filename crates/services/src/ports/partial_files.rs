@@ -51,12 +51,17 @@ pub trait PartialFiles: Send + Sync {
 
     async fn partial_file(&self, user: UserId, id: DocumentId) -> Result<Option<PartialFile>, StoreError>;
 
-    /// Notes that the bytes from `from` up to `to` are durable. False when the file does not stand at `from` any more:
-    /// somebody else goes on with it.
+    /// Begins a turn at a file that stands at `at`, and so ends the one before, whichever server has it: what was behind
+    /// `at` may be cut off from now on. Answers its number; `None` when the file stands elsewhere, or is not here any more.
+    async fn begin_part(&self, user: UserId, id: DocumentId, at: u64) -> Result<Option<u64>, StoreError>;
+
+    /// Notes that the bytes from `from` up to `to` are durable, which came in that turn. False when the turn is over, or the
+    /// file does not stand at `from` any more: somebody else goes on with it.
     async fn extend_file(
         &self,
         user: UserId,
         id: DocumentId,
+        turn: u64,
         from: u64,
         to: u64,
         now: Timestamp,

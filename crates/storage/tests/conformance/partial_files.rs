@@ -46,14 +46,34 @@ async fn a_file_is_extended_from_where_it_stands_and_from_nowhere_else(
     let kept = s.store.announce_file(new.clone(), None).await.unwrap();
     assert_eq!(kept, new);
     let now = s.world().now();
-    assert!(s.store.extend_file(ada, kept.id, 0, 40, now).await.unwrap());
-    assert!(!s.store.extend_file(ada, kept.id, 0, 60, now).await.unwrap(), "somebody was faster");
-    assert!(!s.store.extend_file(ada, kept.id, 40, 101, now).await.unwrap(), "it has 100 bytes");
-    assert!(!s.store.extend_file(bob, kept.id, 40, 60, now).await.unwrap(), "it is somebody else's");
+    let turn = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+    assert!(s.store.extend_file(ada, kept.id, turn, 0, 40, now).await.unwrap());
+    assert!(!s.store.extend_file(ada, kept.id, turn, 0, 60, now).await.unwrap(), "somebody was faster");
+    assert!(!s.store.extend_file(ada, kept.id, turn, 40, 101, now).await.unwrap(), "it has 100 bytes");
+    assert!(!s.store.extend_file(bob, kept.id, turn, 40, 60, now).await.unwrap(), "it is somebody else's");
     let found = s.store.partial_file(ada, kept.id).await.unwrap().unwrap();
     assert_eq!((found.received_bytes, found.updated_at), (40, now));
     assert_eq!(s.store.partial_file(bob, kept.id).await.unwrap(), None);
     assert!(s.store.existing(&[kept.id]).await.unwrap().contains(&kept.id), "its file is no orphan");
+}
+
+async fn of_two_who_send_at_once_only_the_later_one_goes_on(s: impl JobSubject + Deref<Target = Database>) {
+    let desk = Desk::new(s);
+    let s: &Database = &desk.s;
+    let (ada, papers) = desk.home().await;
+    let (bob, _) = desk.home().await;
+    let (kept, now) = (s.store.announce_file(file(s, ada, papers), None).await.unwrap(), s.world().now());
+    let first = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+    assert_eq!(s.store.begin_part(bob, kept.id, 0).await.unwrap(), None, "it is somebody else's");
+    assert_eq!(s.store.begin_part(ada, kept.id, 1).await.unwrap(), None, "it does not stand there");
+    let second = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+    assert!(
+        !s.store.extend_file(ada, kept.id, first, 0, 40, now).await.unwrap(),
+        "that may be cut off by now"
+    );
+    assert!(s.store.extend_file(ada, kept.id, second, 0, 20, now).await.unwrap());
+    assert!(s.store.extend_file(ada, kept.id, second, 20, 40, now).await.unwrap(), "the turn goes on");
+    assert_eq!(s.store.begin_part(ada, kept.id, 0).await.unwrap(), None, "nobody cuts that off");
 }
 
 async fn the_same_command_announces_one_file(s: impl JobSubject + Deref<Target = Database>) {
@@ -104,7 +124,8 @@ async fn what_nobody_goes_on_with_is_forgotten(s: impl JobSubject + Deref<Target
     assert!(matches!(not_his, Err(StoreError::NotFound)), "{not_his:?}");
     assert_eq!(s.store.forget_file(ada, given_up.id).await.unwrap(), given_up.blob_key);
     let later = s.world().now().plus_seconds(3_600);
-    assert!(s.store.extend_file(ada, fresh.id, 0, 10, later).await.unwrap());
+    let turn = s.store.begin_part(ada, fresh.id, 0).await.unwrap().unwrap();
+    assert!(s.store.extend_file(ada, fresh.id, turn, 0, 10, later).await.unwrap());
     assert_eq!(s.store.forget_old_files(later).await.unwrap(), 1);
     assert_eq!(s.store.partial_file(ada, old.id).await.unwrap(), None);
     assert!(s.store.partial_file(ada, fresh.id).await.unwrap().is_some());
@@ -112,6 +133,7 @@ async fn what_nobody_goes_on_with_is_forgotten(s: impl JobSubject + Deref<Target
 
 on_every_database!(
     a_file_is_extended_from_where_it_stands_and_from_nowhere_else,
+    of_two_who_send_at_once_only_the_later_one_goes_on,
     the_same_command_announces_one_file,
     a_whole_file_waits_for_its_upload_and_knows_whether_it_is_alone,
     what_nobody_goes_on_with_is_forgotten,

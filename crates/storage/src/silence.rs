@@ -15,7 +15,9 @@ use tokio::time::timeout;
 /// (`idle_in_transaction_session_timeout`, in [`crate::open`]): so a step that waits for the locks of a transaction whose
 /// server is gone gets them, and what this one leaves behind holds none when it is tried again. Shorter than the writer's
 /// patience with a batch, so that there is time for another try.
-const STEP: Duration = Duration::from_secs(12);
+pub(crate) const STEP: Duration = Duration::from_secs(12);
+/// The same for one that is tried again over a new connection: if that takes as long, there is as much to do.
+pub(crate) const LONG_STEP: Duration = Duration::from_secs(120);
 /// How long a connection that lay idle may take to say that it is there.
 const HELLO: Duration = Duration::from_secs(3);
 
@@ -25,9 +27,18 @@ pub(crate) async fn answered<T, E: From<sqlx::Error>>(
     engine: Engine,
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, E> {
+    answered_within(engine, STEP, step).await
+}
+
+/// The same for a step of many statements, or one that waits for others.
+pub(crate) async fn answered_within<T, E: From<sqlx::Error>>(
+    engine: Engine,
+    limit: Duration,
+    step: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     match engine {
         Engine::Sqlite => step.await,
-        Engine::Postgres => timeout(STEP, step).await.unwrap_or_else(|_| Err(lost().into())),
+        Engine::Postgres => timeout(limit, step).await.unwrap_or_else(|_| Err(lost().into())),
     }
 }
 

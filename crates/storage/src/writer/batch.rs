@@ -8,12 +8,12 @@ use super::{
 use crate::{
     engine::Engine,
     fault::{Fault, Meaning, meaning},
-    silence::answered,
+    silence::{answered, answered_within},
 };
 use futures::FutureExt;
 use services::ports::{Signal, StoreError};
 use sqlx::{AssertSqlSafe, Executor, raw_sql};
-use std::{mem, panic::AssertUnwindSafe};
+use std::{mem, panic::AssertUnwindSafe, time::Duration};
 
 /// A transaction that was committed, or that had nothing to commit.
 pub(super) struct Outcome {
@@ -50,21 +50,23 @@ pub(super) struct Mark<'a> {
 }
 
 /// Runs the items in one transaction and commits it; with a savepoint around each item, so that one that fails is
-/// undone by itself. When it stops, the caller rolls back.
+/// undone by itself. The locks, an item, and the stamping may each take as long
+/// as `limit`. When it stops, the caller rolls back.
 pub(super) async fn run(
     tx: &mut Tx,
     items: &mut [Box<dyn Item>],
     savepoints: bool,
+    limit: Duration,
     mark: &Mark<'_>,
 ) -> Result<Outcome, Stop> {
-    let (outcomes, signals, emitted) = run_items(tx, items, savepoints).await?;
+    let (outcomes, signals, emitted) = run_items(tx, items, savepoints, limit).await?;
     if outcomes.iter().all(Result::is_err) {
         answered(tx.engine, tx.conn.execute(raw_sql("ROLLBACK"))).await?;
         let items = outcomes.into_iter().map(|o| o.map(|()| vec![])).collect();
         return Ok(Outcome { items, signals: vec![] });
     }
     let Logs { stamped, committed } =
-        answered(tx.engine, stamp::stamp(tx, emitted)).await.map_err(Stop::Before)?;
+        answered_within(tx.engine, limit, stamp::stamp(tx, emitted)).await.map_err(Stop::Before)?;
     if tx.engine == Engine::Postgres && !answered(tx.engine, leave_mark(tx, mark)).await? {
         return Err(Stop::PutBack);
     }
@@ -84,13 +86,18 @@ pub(super) async fn run(
 
 type Ran = (Vec<Result<(), StoreError>>, Vec<Signal>, Vec<Vec<Emitted>>);
 
-async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -> Result<Ran, Stop> {
+async fn run_items(
+    tx: &mut Tx,
+    items: &mut [Box<dyn Item>],
+    savepoints: bool,
+    limit: Duration,
+) -> Result<Ran, Stop> {
     let users = items.iter().filter_map(|item| item.user()).collect();
     let begin = match (tx.engine.begin_write(), lock_users(tx.engine, &users)) {
         (begin, Some(lock)) => format!("{begin}; {lock}"),
         (begin, None) => begin.to_owned(),
     };
-    answered(tx.engine, tx.conn.execute(raw_sql(AssertSqlSafe(begin)))).await?;
+    answered_within(tx.engine, limit, tx.conn.execute(raw_sql(AssertSqlSafe(begin)))).await?;
     // A lone item needs none: when it fails, so does the transaction.
     let (savepoints, lone) = (savepoints && items.len() > 1, items.len() == 1);
     let (mut outcomes, mut signals, mut emitted) = (vec![], vec![], vec![]);
@@ -102,7 +109,7 @@ async fn run_items(tx: &mut Tx, items: &mut [Box<dyn Item>], savepoints: bool) -
             answered(tx.engine, tx.conn.execute(raw_sql(sql))).await?;
             released = false;
         }
-        match answered(tx.engine, run_item(tx, item)).await {
+        match answered_within(tx.engine, limit, run_item(tx, item)).await {
             Ok(()) => {
                 outcomes.push(Ok(()));
                 emitted.push(mem::take(&mut tx.emitted));

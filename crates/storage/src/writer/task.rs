@@ -9,7 +9,7 @@ use crate::{
     engine::Engine,
     fault::{Fault, Meaning, Shared},
     open::connect_writer,
-    silence::answered,
+    silence::{LONG_STEP, STEP, answered},
 };
 use services::ports::{Bus, Signal, StoreError};
 use sqlx::{Connection, Executor, raw_sql};
@@ -137,11 +137,11 @@ struct Task {
 impl Task {
     async fn see_through(&mut self, mut items: Vec<Box<dyn Item>>) {
         let deadline = Instant::now() + PATIENCE;
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut limit) = (FIRST_PAUSE, STEP);
         loop {
             self.batch += 1;
             self.careful = self.careful.saturating_sub(1);
-            let stop = match self.attempt(&mut items, deadline).await {
+            let stop = match self.attempt(&mut items, deadline, limit).await {
                 Ok(outcome) => {
                     // Where every item failed nothing was committed.
                     if outcome.items.iter().any(Result::is_ok) {
@@ -174,6 +174,7 @@ impl Task {
             } else {
                 // Giving the connection up rolls back too, and there may be something wrong with it.
                 self.tx = None;
+                limit = LONG_STEP;
             }
             if let Some(outcome) = unsettled {
                 match self.settle(deadline).await {
@@ -216,7 +217,12 @@ impl Task {
         drop(tx.conn.close().await);
     }
 
-    async fn attempt(&mut self, items: &mut [Box<dyn Item>], deadline: Instant) -> Result<Outcome, Stop> {
+    async fn attempt(
+        &mut self,
+        items: &mut [Box<dyn Item>],
+        deadline: Instant,
+        limit: Duration,
+    ) -> Result<Outcome, Stop> {
         // The store may have noticed by other signs than this writer's own mark.
         if *self.setup.standing.borrow() == PUT_BACK {
             return Err(Stop::PutBack);
@@ -224,7 +230,7 @@ impl Task {
         self.connect(deadline).await.map_err(Stop::Before)?;
         let mark = Mark { writer: &self.setup.id, batch: self.batch, before: self.committed };
         match &mut self.tx {
-            Some(tx) => batch::run(tx, items, self.careful > 0, &mark).await,
+            Some(tx) => batch::run(tx, items, self.careful > 0, limit, &mark).await,
             None => Err(Stop::Before(sqlx::Error::PoolClosed.into())),
         }
     }

@@ -480,9 +480,8 @@ async fn watch_standing(
         beat.tick().await;
         // Before the look: what is committed in between is there by then.
         let known = *standing.borrow();
-        let look = async {
-            sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str()).fetch_one(&readers).await
-        };
+        let look =
+            async { sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str()).fetch_one(&readers).await };
         // After a fail-over is when it matters, and then the connection may well say nothing.
         let found: sqlx::Result<(Option<i64>, Option<String>, i64)> = answered(Engine::Postgres, look)
             .await

@@ -4,7 +4,7 @@
 
 use crate::{
     backup::{done, names, stopped, text},
-    common::{Client, PASSWORD, Server, Setup, eventually, prose},
+    common::{Client, Home, PASSWORD, Server, Setup, eventually, prose},
     embeddings::{Embeddings, KEY},
     servers::database::Place,
 };
@@ -14,7 +14,6 @@ use sqlx::{Connection, Executor, raw_sql};
 use std::{
     path::PathBuf,
     process::{Command, Output},
-    sync::Arc,
 };
 
 const WAYS: [&str; 6] = [
@@ -158,7 +157,7 @@ async fn a_dump_without_pgvector_is_put_in_the_place_of_a_database_that_has_it()
     let url = place.url();
     let (_, name) = url.rsplit_once('/').expect("the URL names a database");
     let any = std::env::var("INSIGHTHUB_TEST_POSTGRES_URL").expect("set by `cargo xtask test`");
-    let dir = Arc::new(tempfile::tempdir().expect("a folder"));
+    let dir = Home::new();
     let on = || Setup::new().dir(&dir).env("DATABASE_URL", url.clone());
     let mut conn = place.connect().await;
     let without = "DROP EXTENSION vector CASCADE; DROP TABLE searchable_vectors";

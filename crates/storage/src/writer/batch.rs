@@ -50,8 +50,8 @@ pub(super) struct Mark<'a> {
 }
 
 /// Runs the items in one transaction and commits it; with a savepoint around each item, so that one that fails is
-/// undone by itself. The locks, an item, and the stamping may each take as long
-/// as `limit`. When it stops, the caller rolls back.
+/// undone by itself. The locks, an item, and the stamping may each take as long as `limit`. When it stops, the caller
+/// rolls back.
 pub(super) async fn run(
     tx: &mut Tx,
     items: &mut [Box<dyn Item>],

@@ -67,7 +67,7 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
     let file = server.all_files().into_iter().find(|path| path.ends_with(&ids[2])).expect("its file");
     std::fs::remove_file(&file).expect("removed");
     let orphan = file.with_file_name("0197a000-0000-7000-8000-000000000001");
-    std::fs::write(&orphan, "left behind").expect("written");
+    plant(&orphan, 100_000);
 
     let (good, said) = run(&dir, &["check"]);
     assert!(!good, "{said}");

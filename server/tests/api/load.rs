@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,6 +38,8 @@ struct Heard {
 #[derive(Default)]
 struct Told {
     heard: Mutex<Heard>,
+    /// The page has its first stream.
+    is_open: AtomicBool,
     /// Names that were taken, one after the other.
     names: AtomicUsize,
     /// Jobs of uploads that were taken, with their documents.
@@ -99,6 +101,8 @@ impl Load {
         let workspace = at[0].first_workspace().await;
         let (told, stop) = (Arc::new(Told::default()), CancellationToken::new());
         let page = tokio::spawn(page(at[0].clone(), told.clone()));
+        // Of what was changed before, a page that has just come hears nothing.
+        within(END, "the page is open", async || told.is_open.load(Ordering::SeqCst).then_some(())).await;
         let changing = tokio::spawn(change(at.clone(), told.clone(), stop.clone()));
         let sending = tokio::spawn(send(at.clone(), workspace.clone(), told.clone(), stop.clone()));
         let load = Self { at, workspace, told, stop, changing, sending, _page: AbortOnDropHandle::new(page) };
@@ -140,12 +144,30 @@ impl Load {
         assert!(seen_through, "what was begun is refused again and again");
         let names: BTreeSet<String> = (0..told.names.load(Ordering::SeqCst)).map(name).collect();
         let jobs = told.jobs().clone();
-        within(END, "the page heard of everything", async || {
+        let heard_of_all = async {
+            loop {
+                let heard = told.heard();
+                if heard.names.is_superset(&names) && jobs.keys().all(|job| heard.jobs.contains(job)) {
+                    return;
+                }
+                drop(heard);
+                tokio::time::sleep(AGAIN).await;
+            }
+        };
+        if tokio::time::timeout(END, heard_of_all).await.is_err() {
+            // What the database has of it says whether the work stands still, or the page was not told.
+            let (mut missing, unheard) = (vec![], told.heard().jobs.clone());
+            for (job, documents) in jobs.iter().filter(|(job, _)| !unheard.contains(*job)) {
+                missing.push(at[0].read(&format!("/api/jobs/{job}")).await);
+                for document in documents {
+                    missing.push(at[0].read(&format!("/api/documents/{document}")).await);
+                }
+            }
             let heard = told.heard();
-            let all = heard.names.is_superset(&names) && jobs.keys().all(|job| heard.jobs.contains(job));
-            all.then_some(())
-        })
-        .await;
+            let names: Vec<&String> = names.difference(&heard.names).collect();
+            let holes: Vec<&[u64]> = heard.seqs.windows(2).filter(|pair| pair[1] != pair[0] + 1).collect();
+            panic!("the page did not hear of everything: {names:?}, holes {holes:?}, {missing:#?}");
+        }
         let seqs = told.heard().seqs.clone();
         assert!(seqs.windows(2).all(|pair| pair[0] < pair[1]), "each once, in order: {seqs:?}");
 
@@ -237,6 +259,7 @@ async fn page(client: Client, told: Arc<Told>) {
         epoch = welcome["epoch"].clone();
         if last.is_null() {
             last = welcome["seq"].clone();
+            told.is_open.store(true, Ordering::SeqCst);
         }
         while let Some(event) = socket.event_or_end().await {
             last = event["seq"].clone();

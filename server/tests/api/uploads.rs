@@ -201,7 +201,7 @@ async fn have_begun(installation: &Installation, turns: i64) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_who_was_overtaken_at_another_server_is_promised_nothing() {
+async fn a_sender_who_was_overtaken_at_one_of_two_servers_is_promised_nothing() {
     let installation = Installation::new().await;
     let (here, there) = (installation.node("web").await, installation.node("web").await);
     let ada = here.user("ada").await;

@@ -20,7 +20,7 @@ test("failures stand in groups that can be narrowed down, tried again and resolv
   await page.getByRole("link", { name: "Errors" }).click();
   const groups = page.locator(".error-group");
   await expect(groups).toHaveCount(2);
-  await expect(page.getByText("3 documents failed")).toBeVisible();
+  await expect(page.getByText("3 documents failed", { exact: true })).toBeVisible();
   await expect(groups.first()).toContainText("The page is blank.");
   await expect(groups.first().locator("[data-count]")).toHaveText("2 documents");
 

@@ -146,11 +146,12 @@ impl Load {
         let jobs = told.jobs().clone();
         let heard_of_all = async {
             loop {
-                let heard = told.heard();
-                if heard.names.is_superset(&names) && jobs.keys().all(|job| heard.jobs.contains(job)) {
-                    return;
+                {
+                    let heard = told.heard();
+                    if heard.names.is_superset(&names) && jobs.keys().all(|job| heard.jobs.contains(job)) {
+                        return;
+                    }
                 }
-                drop(heard);
                 tokio::time::sleep(AGAIN).await;
             }
         };

@@ -2,7 +2,7 @@
 
 use crate::{
     embedder,
-    several::{Installation, ROLES},
+    several::{Installation, ROLES, serve},
 };
 use measure::{Failure, dice::Dice, server::Server};
 use reqwest::{Client as Http, Method, StatusCode, header::COOKIE};
@@ -116,20 +116,8 @@ impl Place {
     }
 
     fn command_line(&self, role: &str) -> Result<Command, Failure> {
-        let dir = self.dir.path();
-        let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-        command
-            .args(["serve", "--role", role])
-            .current_dir(dir)
-            .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-            .env("INSIGHTHUB_DATA_DIR", dir)
-            .env("INSIGHTHUB_LOG", "warn")
-            .env("EMBEDDINGS_URL", &self.embedder)
-            .stderr(log);
-        if let Some(installation) = &self.installation {
-            installation.tell(&mut command)?;
-        }
+        let mut command = serve(self.dir.path(), role, self.installation.as_ref())?;
+        command.env("EMBEDDINGS_URL", &self.embedder);
         Ok(command)
     }
 

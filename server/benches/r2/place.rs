@@ -1,11 +1,10 @@
 //! The server, or several of them, and their data folder: started, stopped, killed, and put back to a backup.
 
-use crate::several::{Installation, ROLES};
+use crate::several::{Installation, ROLES, serve};
 use measure::{Failure, dice::Dice, server::Server};
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -146,19 +145,7 @@ impl Place {
     }
 
     async fn launch(&self, role: &str) -> Result<Server, Failure> {
-        let dir = self.dir.path();
-        let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
-        command
-            .args(["serve", "--role", role])
-            .current_dir(dir)
-            .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
-            .env("INSIGHTHUB_DATA_DIR", dir)
-            .env("INSIGHTHUB_LOG", "warn")
-            .stderr(log);
-        if let Some(installation) = &self.installation {
-            installation.tell(&mut command)?;
-        }
+        let mut command = serve(self.dir.path(), role, self.installation.as_deref())?;
         tokio::task::spawn_blocking(move || Server::start(&mut command)).await?
     }
 }

@@ -4,6 +4,8 @@
 use measure::{Failure, broker::Broker};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, raw_sql};
 use std::{
+    fs,
+    path::Path,
     process::Command,
     sync::{
         Arc,
@@ -40,6 +42,24 @@ impl Services {
         installation.order(vec![format!("CREATE DATABASE {name}")]).await?;
         Ok(installation)
     }
+}
+
+/// What starts the real program in that folder, in that role, as a part of that installation where there is one. What it says
+/// goes behind what was said before.
+pub fn serve(dir: &Path, role: &str, installation: Option<&Installation>) -> Result<Command, Failure> {
+    let log = fs::File::options().create(true).append(true).open(dir.join("log"))?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_insighthub"));
+    command
+        .args(["serve", "--role", role])
+        .current_dir(dir)
+        .env("INSIGHTHUB_ADDR", "127.0.0.1:0")
+        .env("INSIGHTHUB_DATA_DIR", dir)
+        .env("INSIGHTHUB_LOG", "warn")
+        .stderr(log);
+    if let Some(installation) = installation {
+        installation.tell(&mut command)?;
+    }
+    Ok(command)
 }
 
 /// An installation: its database and its exchange, both of that name.

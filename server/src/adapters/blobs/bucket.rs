@@ -2,7 +2,7 @@
 //! not at all; once a store has acknowledged it, it is durable, and all servers see it.
 
 use super::{
-    BucketServer, INCOMING, KEYS, Seen, check_key,
+    BucketServer, INCOMING, KEYS, Part, Seen, check_key,
     line::{Line, fault, fault_of_store},
     owner,
     pieces::{self, Piece, chain},
@@ -303,36 +303,29 @@ impl Blobs for ObjectBlobs {
         room: u64,
     ) -> Result<Appended, BlobError> {
         self.cut_off(key, at).await?;
-        let (mut came, mut broken_off, mut more) = (0u64, None, false);
+        let mut part = Part::new(body, at, enough, room);
         let (mut buffer, mut begin) = (BytesMut::new(), at);
-        while let Some(chunk) = body.next().await {
-            let chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(reason) => {
-                    broken_off = Some(reason);
-                    break;
+        loop {
+            let chunk = match part.next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(e) => {
+                    self.cut_off(key, at).await?;
+                    return Err(e);
                 }
             };
-            came += chunk.len() as u64;
-            if came > room {
-                self.cut_off(key, at).await?;
-                return Err(BlobError::TooLarge { limit: at + room });
-            }
             buffer.extend_from_slice(&chunk);
             while buffer.len() >= PART {
                 self.put_piece(key, begin, buffer.split_to(PART).freeze()).await?;
                 begin += PART as u64;
             }
-            if came >= enough {
-                more = true;
-                break;
-            }
         }
+        let appended = part.appended();
         // A file without any bytes is one, too.
-        if !buffer.is_empty() || at + came == 0 {
+        if !buffer.is_empty() || appended.end == 0 {
             self.put_piece(key, begin, buffer.freeze()).await?;
         }
-        Ok(Appended { end: at + came, more, broken_off })
+        Ok(appended)
     }
 
     async fn examine(&self, key: &str) -> Result<Received, BlobError> {

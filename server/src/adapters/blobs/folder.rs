@@ -1,7 +1,7 @@
 //! Files in the data directory. A file comes into being whole and durable, or not at all: it is written under
 //! `incoming/`, synced, and renamed to its place.
 
-use super::{INCOMING, KEYS, Seen, check_key};
+use super::{INCOMING, KEYS, Part, Seen, check_key};
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::{
@@ -198,35 +198,27 @@ impl Blobs for FileBlobs {
         let place = self.place(key)?;
         let file = blocking(move || open_at(&place, at)).await?;
         let mut file = tokio::fs::File::from_std(file);
-        let (mut came, mut broken_off, mut more) = (0u64, None, false);
+        let mut part = Part::new(body, at, enough, room);
         let mut buffer = BytesMut::with_capacity(BUFFER);
-        while let Some(chunk) = body.next().await {
-            let chunk = match chunk {
-                Ok(chunk) => chunk,
-                Err(reason) => {
-                    broken_off = Some(reason);
-                    break;
+        loop {
+            let chunk = match part.next().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(e) => {
+                    file.set_len(at).await?;
+                    return Err(e);
                 }
             };
-            came += chunk.len() as u64;
-            if came > room {
-                file.set_len(at).await?;
-                return Err(BlobError::TooLarge { limit: at + room });
-            }
             buffer.extend_from_slice(&chunk);
             if buffer.len() >= BUFFER {
                 file.write_all(&buffer).await?;
                 buffer.clear();
             }
-            if came >= enough {
-                more = true;
-                break;
-            }
         }
         file.write_all(&buffer).await?;
         file.flush().await?;
         file.sync_all().await?;
-        Ok(Appended { end: at + came, more, broken_off })
+        Ok(part.appended())
     }
 
     async fn examine(&self, key: &str) -> Result<Received, BlobError> {

@@ -17,9 +17,10 @@ pub use folder::FileBlobs;
 pub(crate) use folder::sync_dir;
 pub use place::{BucketServer, Endpoint, FilePlace, Keys};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use domain::files::HEAD;
-use services::ports::{BlobError, Received};
+use futures::{StreamExt, stream::BoxStream};
+use services::ports::{Appended, BlobError, Received};
 use sha2::{Digest, Sha256};
 use std::io;
 
@@ -63,6 +64,58 @@ impl Seen {
 
     fn received(self) -> Received {
         Received { size: self.size, sha256: hex(&self.hash.finalize()), head: self.head.freeze() }
+    }
+}
+
+/// A part of a file on its way: the next bytes of a body, as many as are wanted of it.
+struct Part<'b> {
+    body: &'b mut BoxStream<'static, Result<Bytes, BlobError>>,
+    at: u64,
+    enough: u64,
+    room: u64,
+    came: u64,
+    more: bool,
+    broken_off: Option<BlobError>,
+}
+
+impl<'b> Part<'b> {
+    /// What is asked of [`services::ports::Blobs::append`].
+    fn new(
+        body: &'b mut BoxStream<'static, Result<Bytes, BlobError>>,
+        at: u64,
+        enough: u64,
+        room: u64,
+    ) -> Self {
+        Self { body, at, enough, room, came: 0, more: false, broken_off: None }
+    }
+
+    /// `None` when the body ended or broke off, or when enough came.
+    ///
+    /// # Errors
+    /// `TooLarge` when more came than there is room for.
+    async fn next(&mut self) -> Result<Option<Bytes>, BlobError> {
+        if self.more {
+            return Ok(None);
+        }
+        match self.body.next().await {
+            None => Ok(None),
+            Some(Err(reason)) => {
+                self.broken_off = Some(reason);
+                Ok(None)
+            }
+            Some(Ok(chunk)) => {
+                self.came += chunk.len() as u64;
+                if self.came > self.room {
+                    return Err(BlobError::TooLarge { limit: self.at + self.room });
+                }
+                self.more = self.came >= self.enough;
+                Ok(Some(chunk))
+            }
+        }
+    }
+
+    fn appended(self) -> Appended {
+        Appended { end: self.at + self.came, more: self.more, broken_off: self.broken_off }
     }
 }
 

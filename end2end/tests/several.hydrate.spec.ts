@@ -13,7 +13,6 @@ const EXAMPLE = join(import.meta.dirname, "../../docs/examples/outside_worker.py
 
 // They share the servers, and each takes something away.
 test.describe.configure({ mode: "serial" });
-test.skip(!Services.program, "there is no PostgreSQL and no RabbitMQ: run `cargo xtask test --only e2e`");
 
 let services: Services;
 let folder: string;

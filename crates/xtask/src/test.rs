@@ -335,6 +335,25 @@ mod tests {
     }
 
     #[test]
+    fn what_wants_a_broker_is_left_out_of_the_second_run_which_has_none() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../server/tests/api");
+        let mut found = 0;
+        for file in shell::files_with(&folder, "rs").expect("the black-box tests") {
+            let text = fs::read_to_string(&file).expect("a text");
+            let stem = file.file_stem().expect("a name").to_string_lossy().into_owned();
+            for (at, _) in text.match_indices("Installation::new(") {
+                let mut modules: Vec<String> = vec![format!("{stem}::")];
+                let inner = text[..at].lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(" {"));
+                modules.extend(inner.map(|name| format!("{name}::")));
+                let is_left_out = NOT_AGAIN.iter().any(|part| modules.iter().any(|module| module.ends_with(part)));
+                assert!(is_left_out, "{}: {modules:?}", file.display());
+                found += 1;
+            }
+        }
+        assert!(found > 10, "{found}: they are looked for by another name now");
+    }
+
+    #[test]
     fn nextest_is_told_which_tests_are_meant() {
         fn told(binary: Option<&'static str>, left_out: &'static [&'static str]) -> Option<String> {
             Which { name: "x", targets: &[], binary, left_out }.filterset()

@@ -6,7 +6,10 @@ use crate::{
     embeddings::{Embeddings, KEY},
 };
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::{
+    sync::atomic::Ordering,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 struct Hung {
     embeddings: Embeddings,
@@ -18,8 +21,12 @@ struct Hung {
 impl Hung {
     /// A workspace whose embedding server was there when it was chosen, and does not answer any more.
     async fn new() -> Self {
+        Self::with(|setup| setup).await
+    }
+
+    async fn with(change: impl FnOnce(Setup) -> Setup) -> Self {
         let embeddings = Embeddings::start().await;
-        let server = Self::setup(&embeddings).start().await;
+        let server = change(Self::setup(&embeddings)).start().await;
         let ada = server.user("ada").await;
         let workspace = ada.first_workspace().await;
         let path = format!("/api/workspaces/{workspace}/rag-config");
@@ -216,4 +223,46 @@ async fn a_document_whose_worker_is_gone_is_told_as_interrupted_and_goes_on_with
     let ready = hung.ada.settled(&id).await;
     assert_eq!((&ready["status"], &ready["warnings"]), (&json!("ready"), &json!([])));
     assert_eq!(ready["attempt"], 1, "it was never given up");
+}
+
+/// What the answer to a claim looks like in the database that was lost on its way: the worker has the document by its row,
+/// and does not know it. As long as that worker had other work, it kept the lease of such a document alive.
+#[tokio::test]
+async fn a_document_of_whose_claim_its_worker_never_heard_is_taken_when_the_lease_is_over() {
+    let hung = Hung::with(|setup| setup.env("INSIGHTHUB_STALL_SECONDS", "600")).await;
+    let quick = hung.ada.post("/api/workspaces", json!({ "name": "Quick" })).await.json();
+    let quick = quick["id"].as_str().expect("an id");
+    let path = format!("/api/workspaces/{quick}/rag-config");
+    let saved = hung.ada.send(hung.ada.request("PUT", &path).json(&json!({ "retriever_type": "keyword" }))).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
+    // All hands are full, and one stays so.
+    let mut busy = vec![];
+    for n in 0..4 {
+        busy.push(hung.ada.upload_one(&hung.workspace, &format!("{n}.txt"), b"The keeper writes.").await);
+    }
+    let mut database = hung.server.dir.connect().await;
+    eventually("all hands are full", async || {
+        let sql = "SELECT COUNT(*) FROM tasks WHERE status = 'running'";
+        let held: i64 = sqlx::query_scalar(sql).fetch_one(&mut database).await.expect("a count");
+        (held == 4).then_some(())
+    })
+    .await;
+    let lost = hung.ada.upload_one(quick, "lost.txt", b"The answer to this claim was lost.").await;
+    let over = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time") + Duration::from_secs(4);
+    let claimed = sqlx::query(
+        "UPDATE tasks SET status = 'running', fence = fence + 1, lease_until = $2, \
+         owner = (SELECT owner FROM tasks WHERE document_id = $3) WHERE document_id = $1 AND status = 'pending'",
+    )
+    .bind(&lost)
+    .bind(i64::try_from(over.as_micros()).expect("a time"))
+    .bind(&busy[0])
+    .execute(&mut database)
+    .await
+    .expect("written");
+    assert_eq!(claimed.rows_affected(), 1);
+    for id in &busy[1..] {
+        assert_eq!(hung.ada.send(hung.ada.request("DELETE", &format!("/api/documents/{id}"))).await.status, 200);
+    }
+    assert_eq!(hung.ada.settled(&lost).await["status"], "ready");
+    assert_eq!(hung.document(&busy[0]).await["status"], "processing", "its worker had that in hand all the time");
 }

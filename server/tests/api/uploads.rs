@@ -1,16 +1,12 @@
 //! Resumable uploads as a client of the tus protocol makes them, also one whose server is killed in the middle.
 
-use crate::{
-    broker::{Installation, moved},
-    common::{Answer, Client, Server, Setup, eventually, prose},
-};
+use crate::common::{Answer, Client, Server, Setup, eventually, prose};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use reqwest::RequestBuilder;
 use ring::digest;
 use serde_json::json;
-use sqlx::{AnyConnection, Connection};
 
 const PART: &str = "application/offset+octet-stream";
 
@@ -186,50 +182,6 @@ async fn a_sender_that_comes_back_on_a_new_line_need_not_wait_for_the_old_one() 
     sending.abort();
 }
 
-/// Waits until that many have begun to send a part of the only file there is.
-async fn have_begun(installation: &Installation, turns: i64) {
-    sqlx::any::install_default_drivers();
-    let mut conn = AnyConnection::connect(installation.database()).await.expect("a database");
-    eventually("a part is taken", async || {
-        let turn: i64 = sqlx::query_scalar("SELECT turn FROM partial_files")
-            .fetch_one(&mut conn)
-            .await
-            .expect("a file of which a part came");
-        (turn == turns).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_sender_who_was_overtaken_at_one_of_two_servers_is_promised_nothing() {
-    let installation = Installation::new().await;
-    let (here, there) = (installation.node("web").await, installation.node("web").await);
-    let ada = here.user("ada").await;
-    let text = prose(1, 400);
-    let path = announce(&ada, text.len(), &[("filename", "a.txt"), ("filetype", "text/plain")]).await;
-    let begin = |client: &Client| {
-        let (bytes, body) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
-        bytes.unbounded_send(Ok(text[..10].to_vec())).expect("sent");
-        let request = part(client, &path, 0).body(reqwest::Body::wrap_stream(body));
-        (bytes, tokio::spawn(request.send()))
-    };
-    let (old, old_answer) = begin(&ada);
-    have_begun(&installation, 1).await;
-    // The line broke, and the client comes back over another one before the first server knows.
-    let (new, new_answer) = begin(&moved(&ada, &there));
-    have_begun(&installation, 2).await;
-
-    old.unbounded_send(Ok(text[10..1_000].to_vec())).expect("sent");
-    drop(old);
-    let refused = old_answer.await.expect("joined").expect("an answer");
-    assert_eq!(refused.status(), 409, "the other one may have cut that off");
-    assert_eq!(offset(&ada, &path).await, 0);
-    new.unbounded_send(Ok(text[10..].to_vec())).expect("sent");
-    drop(new);
-    assert_eq!(new_answer.await.expect("joined").expect("an answer").status(), 204);
-    assert_eq!(ada.get(&format!("/api/documents/{}/content", id(&path))).await.body, text);
-}
-
 #[tokio::test]
 async fn what_was_damaged_in_transfer_is_not_taken() {
     let server = Server::start().await;
@@ -301,4 +253,54 @@ async fn what_is_refused_or_given_up_leaves_nothing() {
     assert_eq!((whole.header("location"), whole.header("upload-offset")), (path, "8"));
     client.send(key("9")).await.problem(422, "idempotency_key_reused");
     assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(1));
+}
+
+mod two_servers {
+    use super::*;
+    use crate::broker::{Installation, moved};
+    use sqlx::{AnyConnection, Connection};
+
+    /// Waits until that many have begun to send a part of the only file there is.
+    async fn have_begun(installation: &Installation, turns: i64) {
+        sqlx::any::install_default_drivers();
+        let mut conn = AnyConnection::connect(installation.database()).await.expect("a database");
+        eventually("a part is taken", async || {
+            let turn: i64 = sqlx::query_scalar("SELECT turn FROM partial_files")
+                .fetch_one(&mut conn)
+                .await
+                .expect("a file of which a part came");
+            (turn == turns).then_some(())
+        })
+        .await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_sender_who_was_overtaken_at_one_of_two_servers_is_promised_nothing() {
+        let installation = Installation::new().await;
+        let (here, there) = (installation.node("web").await, installation.node("web").await);
+        let ada = here.user("ada").await;
+        let text = prose(1, 400);
+        let path = announce(&ada, text.len(), &[("filename", "a.txt"), ("filetype", "text/plain")]).await;
+        let begin = |client: &Client| {
+            let (bytes, body) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
+            bytes.unbounded_send(Ok(text[..10].to_vec())).expect("sent");
+            let request = part(client, &path, 0).body(reqwest::Body::wrap_stream(body));
+            (bytes, tokio::spawn(request.send()))
+        };
+        let (old, old_answer) = begin(&ada);
+        have_begun(&installation, 1).await;
+        // The line broke, and the client comes back over another one before the first server knows.
+        let (new, new_answer) = begin(&moved(&ada, &there));
+        have_begun(&installation, 2).await;
+
+        old.unbounded_send(Ok(text[10..1_000].to_vec())).expect("sent");
+        drop(old);
+        let refused = old_answer.await.expect("joined").expect("an answer");
+        assert_eq!(refused.status(), 409, "the other one may have cut that off");
+        assert_eq!(offset(&ada, &path).await, 0);
+        new.unbounded_send(Ok(text[10..].to_vec())).expect("sent");
+        drop(new);
+        assert_eq!(new_answer.await.expect("joined").expect("an answer").status(), 204);
+        assert_eq!(ada.get(&format!("/api/documents/{}/content", id(&path))).await.body, text);
+    }
 }

@@ -148,6 +148,8 @@ fn Config(
         Some(_) => saved.with(|config| base.with(|base| config != base)),
         None => is_kept.get(),
     });
+    // Not beside its button, which the news of the deed takes away, and that can come before the answer.
+    let done = Callback::new(move |_| again.run(Some(RESET)));
     let is_old = RwSignal::new(false);
     follow(
         workspace,
@@ -284,7 +286,7 @@ fn Config(
                         action=ResetRag::url()
                         words=reset_words
                         fields=fields.clone()
-                        done=Callback::new(move |_| again.run(Some(RESET)))
+                        done
                     />
                 })
             }}

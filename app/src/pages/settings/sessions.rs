@@ -15,6 +15,7 @@ use crate::{
 use domain::resource::{Page, Session};
 use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::hooks::use_query_map;
+use serde_json::Value;
 
 /// The part of the list that is shown.
 type Shown = RwSignal<Page<Session>>;
@@ -51,17 +52,21 @@ fn List(page: Page<Session>, after: Option<String>, said: RwSignal<Option<String
     let is_first = after.is_none();
     let shown: Shown = RwSignal::new(page);
     let read = reader(after, shown);
-    let again = Callback::new(move |words: &'static str| {
-        said.set(Some(words.to_owned()));
-        read.run(());
-    });
+    // They belong to the list: the news of a deed can come before the answer to it, and takes its button away.
+    let done = move |words: &'static str| {
+        Callback::new(move |_: Value| {
+            said.set(Some(words.to_owned()));
+            read.run(());
+        })
+    };
+    let (ended, ended_all) = (done("The session was ended."), done("All other sessions were ended."));
     let others = Memo::new(move |_| shown.with(|page| page.items.iter().any(|s| !s.current)));
     view! {
         <ul class="lines">
             <Each
-                each=move || shown.get().items.into_iter().map(|session| (session, shown, again)).collect()
-                key=|(session, ..): &(Session, Shown, Callback<&'static str>)| session.id.uuid().as_u128()
-                show=|(session, shown, again)| view! { <Line session shown again /> }
+                each=move || shown.get().items.into_iter().map(|session| (session, shown, ended)).collect()
+                key=|(session, ..): &(Session, Shown, Callback<Value>)| session.id.uuid().as_u128()
+                show=|(session, shown, ended)| view! { <Line session shown ended /> }
             />
         </ul>
         {move || {
@@ -70,7 +75,7 @@ fn List(page: Page<Session>, after: Option<String>, said: RwSignal<Option<String
                     action=EndOtherSessions::url()
                     words="End all other sessions"
                     kind=ButtonKind::Danger
-                    done=Callback::new(move |_| again.run("All other sessions were ended."))
+                    done=ended_all
                 />
             })
         }}
@@ -124,7 +129,7 @@ fn Pages(is_first: bool, shown: Shown) -> impl IntoView {
 }
 
 #[component]
-fn Line(session: Session, shown: Shown, again: Callback<&'static str>) -> impl IntoView {
+fn Line(session: Session, shown: Shown, ended: Callback<Value>) -> impl IntoView {
     let Session { id, device, user_agent, ip, created_at, last_seen_at, current, .. } = session;
     let name = format!("End the session of {device} at {ip}");
     let seen = Signal::derive(move || {
@@ -149,7 +154,7 @@ fn Line(session: Session, shown: Shown, again: Callback<&'static str>) -> impl I
                     words="End session"
                     fields=vec![("id", id.to_string())]
                     name
-                    done=Callback::new(move |_| again.run("The session was ended."))
+                    done=ended
                 />
             })}
         </li>

@@ -122,7 +122,8 @@ async fn ready(bus: &mut services::ports::BusReceiver) {
     tokio::time::sleep(Duration::from_millis(100)).await;
 }
 
-/// Extends the leases; a crawl that is no longer ours is stopped at once.
+/// Extends the leases of what is in hand and of nothing else, as with documents; a crawl that is no longer ours is
+/// stopped at once.
 async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: Hands) {
     let mut every = tokio::time::interval(Duration::from_millis(u64::from(lease_seconds) * 1000 / 4));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -136,7 +137,8 @@ async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: H
         if before.is_empty() {
             continue;
         }
-        match services.crawls.extend_crawls(&worker, lease_seconds).await {
+        let in_hand: Vec<JobId> = before.iter().map(|(id, _)| *id).collect();
+        match services.crawls.extend_crawls(&worker, &in_hand, lease_seconds).await {
             Ok(held) => {
                 for (_, lost) in before.iter().filter(|(id, _)| !held.contains(id)) {
                     lost.cancel();
@@ -194,8 +196,7 @@ fn settle(
     }
 }
 
-/// Tries until it is done: the heart extends every lease of this worker, so a crawl that is in nobody's hands must not
-/// keep its lease.
+/// Tries until it is done, so that nobody waits for the lease to run out who could go on at once.
 fn give_back(services: Services, claim: CrawlClaim) {
     tokio::spawn(async move {
         let mut pause = Duration::from_millis(500);

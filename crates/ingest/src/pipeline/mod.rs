@@ -198,7 +198,8 @@ async fn work(
     tracing::info!(worker = worker.0, "worker stopped");
 }
 
-/// Extends the leases; a document that is no longer ours is stopped at once.
+/// Extends the leases of what is in hand and of nothing else: the answer to a claim may have been lost, and what nobody
+/// works on has to lose its lease. A document that is no longer ours is stopped at once.
 async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: Arc<Mutex<Hands>>) {
     let mut every = tokio::time::interval(Duration::from_millis(u64::from(lease_seconds) * 1000 / 4));
     every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -212,7 +213,8 @@ async fn beat(services: Services, worker: WorkerId, lease_seconds: u32, hands: A
         if before.is_empty() {
             continue;
         }
-        match services.jobs.heartbeat(&worker, lease_seconds).await {
+        let in_hand: Vec<DocumentId> = before.iter().map(|(id, _)| *id).collect();
+        match services.jobs.heartbeat(&worker, &in_hand, lease_seconds).await {
             Ok(held) => {
                 for (id, lost) in before.iter().filter(|(id, _)| !held.contains(id)) {
                     tracing::debug!(document_id = %id, "the lease is gone");
@@ -282,8 +284,8 @@ async fn settle(
     }
 }
 
-/// Tries until it is done: the heart extends every lease of this worker, so a document that is in nobody's hands
-/// must not keep its lease.
+/// Tries until it is done, so that nobody waits for the lease to run out who could go on at once, and what was asked of
+/// the document is honoured with it.
 fn give_back(services: Services, claim: Claim) {
     tokio::spawn(async move {
         let mut pause = Duration::from_millis(200);

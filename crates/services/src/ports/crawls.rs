@@ -122,8 +122,14 @@ pub trait CrawlStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<CrawlClaim>, StoreError>;
 
-    /// Extends all leases of the worker; answers the crawls that it still holds.
-    async fn extend_crawls(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<JobId>, StoreError>;
+    /// Extends the leases of those crawls, as far as the worker still holds them; answers which those are. As with
+    /// documents, a crawl that the worker does not name loses its lease.
+    async fn extend_crawls(
+        &self,
+        worker: &WorkerId,
+        in_hand: &[JobId],
+        lease_seconds: u32,
+    ) -> Result<Vec<JobId>, StoreError>;
 
     /// Of the crawls that the worker holds, those of which somebody asked something.
     async fn asked_crawls(&self, worker: &WorkerId) -> Result<Vec<JobId>, StoreError>;

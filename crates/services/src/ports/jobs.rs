@@ -315,8 +315,15 @@ pub trait JobStore: Send + Sync {
         now: Timestamp,
     ) -> Result<Vec<Claim>, StoreError>;
 
-    /// Extends all leases of the worker by the database's clock; answers the documents it still holds.
-    async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError>;
+    /// Extends the leases of those documents by the database's clock, as far as the worker still holds them; answers
+    /// which those are. A document that the worker does not name loses its lease: the answer to a claim may have been
+    /// lost, and then nobody works on what was claimed.
+    async fn heartbeat(
+        &self,
+        worker: &WorkerId,
+        in_hand: &[DocumentId],
+        lease_seconds: u32,
+    ) -> Result<Vec<DocumentId>, StoreError>;
 
     /// Commits a piece of work with its rows, its counts and its events, in one transaction. Where the chunks are too
     /// many for one, they are written ahead in several, under the fence, and nobody reads them before this one.

@@ -1,7 +1,7 @@
 //! Leases: who works on which document, and until when. Measured by the database's clock alone.
 
 use super::{crawl, lock_document, lock_job, number, parsed, requests, rows, tell, versions};
-use crate::{engine::Engine, fault::Fault, writer::Tx};
+use crate::{bulk, engine::Engine, fault::Fault, writer::Tx};
 use domain::{
     DocumentId, JobId, Timestamp, UserId,
     ingest::{self, DocumentState, JobState},
@@ -269,14 +269,28 @@ async fn lease(tx: &mut Tx, next: &Next, wanted: &Wanted) -> Result<Option<u64>,
 }
 
 /// Extends what the worker holds; answers it, in the order of the ids.
-pub(super) async fn extend_leases(tx: &mut Tx, worker: &str, lease: i64) -> Result<Vec<DocumentId>, Fault> {
-    let sql = format!(
-        "UPDATE tasks SET lease_until = {} + $2 WHERE owner = $1 AND status = 'running' RETURNING document_id",
-        tx.engine.now_micros()
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(worker).bind(lease).fetch_all(&mut tx.conn).await?;
-    let mut held: Vec<DocumentId> =
-        rows.iter().map(|row| parsed(row, "document_id")).collect::<Result<_, _>>()?;
+pub(super) async fn extend_leases(
+    tx: &mut Tx,
+    worker: &str,
+    in_hand: &[DocumentId],
+    lease: i64,
+) -> Result<Vec<DocumentId>, Fault> {
+    let mut held = vec![];
+    for part in bulk::parts(in_hand, 64) {
+        let sql = format!(
+            "UPDATE tasks SET lease_until = {} + $2 \
+             WHERE owner = $1 AND status = 'running' AND document_id IN ({}) RETURNING document_id",
+            tx.engine.now_micros(),
+            bulk::list(3, part.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(worker).bind(lease);
+        for document in part {
+            query = query.bind(document.to_string());
+        }
+        for row in query.fetch_all(&mut tx.conn).await? {
+            held.push(parsed(&row, "document_id")?);
+        }
+    }
     held.sort_unstable();
     Ok(held)
 }

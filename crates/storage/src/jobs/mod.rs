@@ -395,12 +395,17 @@ impl JobStore for Store {
         Ok(written.value)
     }
 
-    async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError> {
-        let argument = (worker.0.clone(), lease_micros(lease_seconds));
+    async fn heartbeat(
+        &self,
+        worker: &WorkerId,
+        in_hand: &[DocumentId],
+        lease_seconds: u32,
+    ) -> Result<Vec<DocumentId>, StoreError> {
+        let argument = (worker.0.clone(), in_hand.to_vec(), lease_micros(lease_seconds));
         let written = self
             .writer()
-            .write("heartbeat", argument, |tx, (worker, lease)| {
-                Box::pin(claim::extend_leases(tx, worker, *lease))
+            .write("heartbeat", argument, |tx, (worker, in_hand, lease)| {
+                Box::pin(claim::extend_leases(tx, worker, in_hand, *lease))
             })
             .await?;
         Ok(written.value)

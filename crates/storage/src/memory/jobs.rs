@@ -271,11 +271,17 @@ impl JobStore for MemoryStore {
         Ok(claims)
     }
 
-    async fn heartbeat(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<DocumentId>, StoreError> {
+    async fn heartbeat(
+        &self,
+        worker: &WorkerId,
+        in_hand: &[DocumentId],
+        lease_seconds: u32,
+    ) -> Result<Vec<DocumentId>, StoreError> {
         let until = self.clock.now().plus_micros(lease_micros(lease_seconds));
         let mut held = vec![];
         for ((_, _, document), task) in &mut self.lock().tasks {
-            if task.status == TaskStatus::Running && task.owner == worker.0 {
+            let is_held = task.status == TaskStatus::Running && task.owner == worker.0;
+            if is_held && in_hand.contains(document) {
                 task.lease_until = until;
                 held.push(*document);
             }

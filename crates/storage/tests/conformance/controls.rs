@@ -90,7 +90,7 @@ async fn a_request_outlives_the_worker_that_should_have_honoured_it(s: impl JobS
         assert!(asked.requested.is_some());
         assert_eq!(d.look().await, 0);
         // It dies: its lease is not extended any more.
-        d.jobs.heartbeat(&worker("dying"), 0).await.unwrap();
+        d.jobs.heartbeat(&worker("dying"), &[claim.document_id], 0).await.unwrap();
         assert_eq!(d.look().await, 1);
         let job = d.job(user, job.job_id).await;
         assert_eq!(job.requested, None);

@@ -195,8 +195,9 @@ async fn a_lost_lease_writes_nothing_and_the_next_goes_on(s: impl JobSubject + D
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
     let late = home.store().release_crawl(&dead, home.desk.now()).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
-    assert!(home.store().extend_crawls(&worker("dead"), LONG).await.unwrap().is_empty());
-    assert_eq!(home.store().extend_crawls(&worker("w"), LONG).await.unwrap(), [job.job_id]);
+    assert!(home.store().extend_crawls(&worker("dead"), &[job.job_id], LONG).await.unwrap().is_empty());
+    assert!(home.store().extend_crawls(&worker("w"), &[], LONG).await.unwrap().is_empty());
+    assert_eq!(home.store().extend_crawls(&worker("w"), &[job.job_id], LONG).await.unwrap(), [job.job_id]);
     home.end(&claim, &due, home.taken(&due), vec![]).await;
     let twice = home.store().page_done(&claim, done(&due, home.taken(&due), vec![]), home.desk.now()).await;
     assert!(matches!(twice, Err(StoreError::Fenced)), "{twice:?}");

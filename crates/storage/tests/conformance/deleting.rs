@@ -170,7 +170,7 @@ async fn one_in_work_leaves_its_job_and_goes_on_from_its_checkpoint_when_it_is_b
     let deleted_at = d.delete(user, id).await;
     assert!(matches!(d.check(&held, loaded()).await, Err(StoreError::Fenced)));
     assert!(matches!(d.jobs.release(&held, d.now()).await, Err(StoreError::Fenced)));
-    assert_eq!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), []);
+    assert_eq!(d.jobs.heartbeat(&worker("w"), &[id], LONG).await.unwrap(), []);
     assert_eq!(d.claim("other", 10).await.len(), 0);
     let ended = d.job(user, job.job_id).await;
     assert_eq!(ended.status, JobStatus::Completed, "the last that was left is gone: {ended:?}");

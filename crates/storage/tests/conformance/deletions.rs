@@ -318,7 +318,7 @@ async fn from_the_mark_on_nobody_comes_in_and_no_work_goes_on(
     assert!(s.store.user_by_email(&email).await.unwrap().is_none());
     assert!(matches!(desk.check(&held, crate::desk::loaded()).await, Err(StoreError::Fenced)));
     assert!(matches!(desk.jobs.release(&held, desk.now()).await, Err(StoreError::Fenced)));
-    assert_eq!(desk.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), []);
+    assert_eq!(desk.jobs.heartbeat(&worker("w"), &[held.document_id], LONG).await.unwrap(), []);
     assert_eq!(desk.claim("other", 10).await.len(), 0);
     let refused = desk.jobs.create_job(desk.new_job(user, workspace, &["late.txt"])).await;
     assert!(matches!(refused, Err(StoreError::NotFound)), "{refused:?}");

@@ -124,7 +124,7 @@ async fn a_lease_that_is_over_passes_to_the_next_and_the_old_claim_writes_nothin
     }
     let late = d.jobs.release(&old, d.now()).await;
     assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
-    assert_eq!(d.jobs.heartbeat(&worker("slow"), LONG).await.unwrap(), []);
+    assert_eq!(d.jobs.heartbeat(&worker("slow"), &[old.document_id], LONG).await.unwrap(), []);
     assert_eq!(d.everything(user, job.job_id, &ids).await, before);
     // And the new one is still held.
     assert!(d.claim("third", 1).await.is_empty());
@@ -139,14 +139,26 @@ async fn a_heartbeat_extends_and_tells_what_is_still_held(s: impl JobSubject) {
     let claims = d.claim_and_die("w", 2).await;
     let mut held: Vec<DocumentId> = claims.iter().map(|c| c.document_id).collect();
     held.sort_unstable();
-    assert_eq!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), held);
+    assert_eq!(d.jobs.heartbeat(&worker("w"), &held, LONG).await.unwrap(), held);
     assert_eq!(names(&d.claim("other", 5).await), ["c.txt"]);
 
     d.work(&claims[0], 1).await;
-    assert_eq!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), [claims[1].document_id]);
+    assert_eq!(d.jobs.heartbeat(&worker("w"), &held, LONG).await.unwrap(), [claims[1].document_id]);
     d.jobs.release(&claims[1], d.now()).await.unwrap();
-    assert_eq!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap(), []);
-    assert_eq!(d.jobs.heartbeat(&worker("nobody"), LONG).await.unwrap(), []);
+    assert_eq!(d.jobs.heartbeat(&worker("w"), &held, LONG).await.unwrap(), []);
+    assert_eq!(d.jobs.heartbeat(&worker("nobody"), &held, LONG).await.unwrap(), []);
+}
+
+async fn a_document_that_its_worker_does_not_name_is_free_when_its_lease_is_over(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    d.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let claims = d.claim_and_die("w", 2).await;
+    // The worker never heard of the second one: the answer was lost.
+    let known = [claims[0].document_id];
+    assert_eq!(d.jobs.heartbeat(&worker("w"), &known, LONG).await.unwrap(), known);
+    assert_eq!(d.jobs.heartbeat(&worker("w"), &[], LONG).await.unwrap(), []);
+    assert_eq!(names(&d.claim("w", 5).await), ["b.txt"], "also that worker itself may take it now");
 }
 
 async fn a_released_document_is_free_at_once_and_keeps_what_was_done(s: impl JobSubject) {
@@ -315,6 +327,7 @@ on_every_store!(
     leases_that_are_over_do_not_count_against_their_user,
     a_lease_that_is_over_passes_to_the_next_and_the_old_claim_writes_nothing,
     a_heartbeat_extends_and_tells_what_is_still_held,
+    a_document_that_its_worker_does_not_name_is_free_when_its_lease_is_over,
     a_released_document_is_free_at_once_and_keeps_what_was_done,
     void_leases_are_free_for_the_taking,
     a_takeover_at_the_same_time_has_one_winner,

@@ -233,8 +233,10 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
             }
             Command::Heartbeat { worker: w, dies } => {
                 let (me, lease) = (worker(&w.to_string()), if dies { 0 } else { LONG });
-                let a = self.memory.heartbeat(&me, lease).await;
-                same(a, self.database.heartbeat(&me, lease).await)?;
+                // All but the oldest, of which the worker never heard.
+                let known: Vec<DocumentId> = self.documents.iter().skip(1).map(|(_, id)| *id).collect();
+                let a = self.memory.heartbeat(&me, &known, lease).await;
+                same(a, self.database.heartbeat(&me, &known, lease).await)?;
             }
             Command::VoidLeases => {
                 same(self.memory.void_leases().await, self.database.void_leases().await)?;

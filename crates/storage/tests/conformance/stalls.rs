@@ -49,7 +49,7 @@ async fn a_document_that_gets_nowhere_says_why_and_is_tried_again(s: impl JobSub
     // Whoever held it writes nothing more, and the heart finds it gone.
     assert!(matches!(d.check(&claim, loaded()).await, Err(StoreError::Fenced)));
     assert!(matches!(d.jobs.gets_on(&claim, d.now()).await, Err(StoreError::Fenced)));
-    assert!(d.jobs.heartbeat(&worker("w"), LONG).await.unwrap().is_empty());
+    assert!(d.jobs.heartbeat(&worker("w"), &[claim.document_id], LONG).await.unwrap().is_empty());
     // The next try says so until something is committed.
     let again = d.claim_one("w").await;
     assert_eq!((again.document_id, again.fence), (claim.document_id, claim.fence + 1));

@@ -187,7 +187,7 @@ async fn a_document_whose_worker_is_gone_says_so_until_the_next_one_takes_it(s: 
     d.claim_one("dead").await;
     let held = d.claim_one("w").await;
     // The lease of the first runs out, and the second is in good hands.
-    d.jobs.heartbeat(&worker("dead"), 0).await.unwrap();
+    d.jobs.heartbeat(&worker("dead"), &[dead], 0).await.unwrap();
     d.s.world().clock.advance_seconds(2);
     assert_eq!(d.jobs.tell_interrupted(60, MANY, d.now()).await.unwrap(), 0, "it may be taken any moment");
     d.s.world().clock.advance_seconds(60);

@@ -232,13 +232,23 @@ async fn release(tx: &mut Tx, held: &CrawlClaim, now: Timestamp) -> Result<Vec<d
     requests::honour_job(tx, &mut job, now).await
 }
 
-async fn extend(tx: &mut Tx, worker: &str, lease: i64) -> Result<Vec<JobId>, Fault> {
-    let sql = format!(
-        "UPDATE crawls SET lease_until = {} + $2 WHERE owner = $1 RETURNING job_id",
-        tx.engine.now_micros()
-    );
-    let rows = sqlx::query(AssertSqlSafe(sql)).bind(worker).bind(lease).fetch_all(&mut tx.conn).await?;
-    rows.iter().map(|row| parsed(row, "job_id")).collect()
+async fn extend(tx: &mut Tx, worker: &str, in_hand: &[JobId], lease: i64) -> Result<Vec<JobId>, Fault> {
+    let mut held = vec![];
+    for part in bulk::parts(in_hand, 64) {
+        let sql = format!(
+            "UPDATE crawls SET lease_until = {} + $2 WHERE owner = $1 AND job_id IN ({}) RETURNING job_id",
+            tx.engine.now_micros(),
+            bulk::list(3, part.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(worker).bind(lease);
+        for job in part {
+            query = query.bind(job.to_string());
+        }
+        for row in query.fetch_all(&mut tx.conn).await? {
+            held.push(parsed(&row, "job_id")?);
+        }
+    }
+    Ok(held)
 }
 
 impl Store {
@@ -321,11 +331,18 @@ impl CrawlStore for Store {
         Ok(claims)
     }
 
-    async fn extend_crawls(&self, worker: &WorkerId, lease_seconds: u32) -> Result<Vec<JobId>, StoreError> {
-        let argument = (worker.0.clone(), lease_micros(lease_seconds));
+    async fn extend_crawls(
+        &self,
+        worker: &WorkerId,
+        in_hand: &[JobId],
+        lease_seconds: u32,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let argument = (worker.0.clone(), in_hand.to_vec(), lease_micros(lease_seconds));
         let written = self
             .writer()
-            .write("extend crawls", argument, |tx, (worker, lease)| Box::pin(extend(tx, worker, *lease)))
+            .write("extend crawls", argument, |tx, (worker, in_hand, lease)| {
+                Box::pin(extend(tx, worker, in_hand, *lease))
+            })
             .await?;
         Ok(written.value)
     }

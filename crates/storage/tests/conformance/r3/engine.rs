@@ -184,9 +184,14 @@ impl Engine {
         self.jobs.release(claim, now).await
     }
 
-    pub async fn heartbeat(&self, worker: &WorkerId, dies: bool) -> Result<Vec<DocumentId>, StoreError> {
+    pub async fn heartbeat(
+        &self,
+        worker: &WorkerId,
+        in_hand: &[DocumentId],
+        dies: bool,
+    ) -> Result<Vec<DocumentId>, StoreError> {
         let lease = if dies || self.has(Bug::LeaseNotExtended) { 0 } else { LONG };
-        self.jobs.heartbeat(worker, lease).await
+        self.jobs.heartbeat(worker, in_hand, lease).await
     }
 
     pub async fn asked(&self, worker: &WorkerId) -> Result<Vec<DocumentId>, StoreError> {

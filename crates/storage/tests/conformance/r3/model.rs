@@ -240,9 +240,9 @@ impl Model {
         self.docs.iter().filter(|(_, d)| mine(d)).map(|(id, _)| *id).collect()
     }
 
-    pub fn heartbeat(&mut self, worker: u8, dies: bool) {
-        for id in self.held_by(worker) {
-            self.doc(id).task = Task::Held { worker, dead: dies };
+    pub fn heartbeat(&mut self, worker: u8, in_hand: &[DocumentId], dies: bool) {
+        for id in in_hand {
+            self.doc(*id).task = Task::Held { worker, dead: dies };
         }
     }
 

@@ -2,7 +2,7 @@
 //! `domain::ingest::control`.
 
 use super::{crawl, lock_document, lock_job, parsed, queue, requests, rows, tell};
-use crate::{bulk, fault::Fault, open::Store, writer::Tx};
+use crate::{fault::Fault, open::Store, writer::Tx};
 use domain::{
     DocumentId, JobId, JobKind, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
     ingest::{
@@ -222,29 +222,9 @@ async fn insert_tasks(tx: &mut Tx, job: &JobState, documents: &[DocumentId]) -> 
     for row in &rows {
         places.insert(parsed(row, "document_id")?, row.try_get("place")?);
     }
-    for part in bulk::parts(documents, rows::PARAMETERS / 16) {
-        let sql = format!(
-            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
-             lease_until, fence) VALUES {}",
-            bulk::rows(part.len(), 10)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for document in part {
-            query = query
-                .bind(job.job.job_id.to_string())
-                .bind(i64::from(job.job.attempt))
-                .bind(document.to_string())
-                .bind(places.get(document).copied().unwrap_or_default())
-                .bind(job.job.user_id.to_string())
-                .bind(job.turn_at.micros())
-                .bind("pending")
-                .bind(None::<String>)
-                .bind(0i64)
-                .bind(0i64);
-        }
-        query.execute(&mut tx.conn).await?;
-    }
-    Ok(())
+    let placed: Vec<_> =
+        documents.iter().map(|id| (places.get(id).copied().unwrap_or_default(), *id)).collect();
+    rows::insert_tasks(&mut tx.conn, job, &placed).await
 }
 
 /// Answers the document's job, and the documents of which chunks are dead by this.

@@ -4,11 +4,11 @@ use super::{
     input::{Sorted, sent, upload},
     lock_document, queue, rows, stale, tell, versions, withdraw,
 };
-use crate::{bulk, commands, fault::Fault, sent_files, workspaces, writer::Tx};
+use crate::{commands, fault::Fault, sent_files, workspaces, writer::Tx};
 use domain::{
     DocumentId, JobId, OnDuplicate, UserId, WorkspaceId, WorkspaceStatus,
     duplicates::{self, Fate, Taken},
-    ingest::{self, JobState},
+    ingest,
     provision::WorkspaceAction,
     rag::RagConfig,
     report,
@@ -16,8 +16,6 @@ use domain::{
 };
 use services::ports::{NewJob, NewReindex, Signal, StoreError};
 use sqlx::AssertSqlSafe;
-
-const TASK_COLUMNS: usize = 10;
 
 /// What became of the files of an upload.
 pub(super) struct Made {
@@ -77,7 +75,8 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
         made.buried.extend(buries.then_some(*id));
     }
     told.events.extend(word_of_job);
-    insert_tasks(tx, new, &sorted.work, &job).await?;
+    let placed: Vec<_> = (0i64..).zip(sorted.work.iter().copied()).collect();
+    rows::insert_tasks(&mut tx.conn, &job, &placed).await?;
     queue::note_told(tx, new.id, ahead).await?;
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
@@ -191,31 +190,4 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
     Ok(Some(new.id))
-}
-
-async fn insert_tasks(tx: &mut Tx, new: &NewJob, work: &[DocumentId], job: &JobState) -> Result<(), Fault> {
-    let placed: Vec<_> = (0i64..).zip(work).collect();
-    for part in bulk::parts(&placed, rows::PARAMETERS / 16) {
-        let sql = format!(
-            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
-             lease_until, fence) VALUES {}",
-            bulk::rows(part.len(), TASK_COLUMNS)
-        );
-        let mut query = sqlx::query(AssertSqlSafe(sql));
-        for (place, document) in part {
-            query = query
-                .bind(new.id.to_string())
-                .bind(i64::from(job.job.attempt))
-                .bind(document.to_string())
-                .bind(*place)
-                .bind(new.user_id.to_string())
-                .bind(job.turn_at.micros())
-                .bind("pending")
-                .bind(None::<String>)
-                .bind(0i64)
-                .bind(0i64);
-        }
-        query.execute(&mut tx.conn).await?;
-    }
-    Ok(())
 }

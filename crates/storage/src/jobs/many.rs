@@ -2,7 +2,7 @@
 //! of one of them stops none of the others.
 
 use super::{control, edit, parsed, queue, rows, tell, withdraw};
-use crate::{bulk, fault::Fault, workspaces, writer::Tx};
+use crate::{fault::Fault, workspaces, writer::Tx};
 use domain::{
     BulkId, DocumentId, JobId, Timestamp, UserId, WorkspaceId,
     bulk::{BulkAction, Outcome},
@@ -227,28 +227,7 @@ async fn reindex(tx: &mut Tx, of: Of<'_>, job: JobId, now: Timestamp) -> Result<
         if !rows::insert_job(&mut tx.conn, &state, None).await? {
             return Err(Fault::corrupt("the job of an action"));
         }
-        for part in bulk::parts(&idle, rows::PARAMETERS / 16) {
-            let sql = format!(
-                "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
-                 lease_until, fence) VALUES {}",
-                bulk::rows(part.len(), 10)
-            );
-            let mut query = sqlx::query(AssertSqlSafe(sql));
-            for (place, document) in part {
-                query = query
-                    .bind(job.to_string())
-                    .bind(i64::from(state.job.attempt))
-                    .bind(document.to_string())
-                    .bind(*place)
-                    .bind(of.user.to_string())
-                    .bind(state.turn_at.micros())
-                    .bind("pending")
-                    .bind(None::<String>)
-                    .bind(0i64)
-                    .bind(0i64);
-            }
-            query.execute(&mut tx.conn).await?;
-        }
+        rows::insert_tasks(&mut tx.conn, &state, &idle).await?;
         queue::note_told(tx, job, ahead).await?;
         told.set_queue_position(ahead);
         tell(tx, of.user, of.workspace, told, now).await?;

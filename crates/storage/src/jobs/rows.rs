@@ -2,7 +2,7 @@
 
 use crate::{bulk, fault::Fault};
 use domain::{
-    Chunk, Document, Job, PhaseDetail, PhaseName, PhaseStatus, Timestamp,
+    Chunk, Document, DocumentId, Job, PhaseDetail, PhaseName, PhaseStatus, Timestamp,
     ingest::{DocumentState, JobState, Pace},
     rag::Fingerprint,
     status::Halt,
@@ -83,6 +83,8 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.held_back, documents.requested, documents.paused, documents.reached, documents.failures, \
     documents.graphed, documents.next_version, documents.next_content, documents.enabled, documents.tags";
 const DOCUMENT_COLUMNS: usize = 45;
+/// Of a new task.
+const TASK_COLUMNS: usize = 10;
 
 pub(crate) const CHUNK: &str = "chunks.id, chunks.document_id, chunks.ordinal, chunks.text, chunks.page, \
     chunks.heading, chunks.char_start, chunks.char_end, chunks.token_count, chunks.enabled, \
@@ -494,6 +496,38 @@ pub(super) async fn insert_documents(
                 .bind(state.next.as_ref().map(json_text).transpose()?)
                 .bind(i64::from(d.enabled))
                 .bind(json_text(&d.tags)?);
+        }
+        query.execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+/// The tasks of the job's present attempt, each with its place.
+pub(super) async fn insert_tasks(
+    conn: &mut AnyConnection,
+    state: &JobState,
+    placed: &[(i64, DocumentId)],
+) -> Result<(), Fault> {
+    let job = &state.job;
+    for part in bulk::parts(placed, PARAMETERS / 16) {
+        let sql = format!(
+            "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
+             lease_until, fence) VALUES {}",
+            bulk::rows(part.len(), TASK_COLUMNS)
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (place, document) in part {
+            query = query
+                .bind(job.job_id.to_string())
+                .bind(i64::from(job.attempt))
+                .bind(document.to_string())
+                .bind(*place)
+                .bind(job.user_id.to_string())
+                .bind(state.turn_at.micros())
+                .bind("pending")
+                .bind(None::<String>)
+                .bind(0i64)
+                .bind(0i64);
         }
         query.execute(&mut *conn).await?;
     }

@@ -47,39 +47,27 @@ impl ChatSubject for Memory {
     }
 }
 
-#[async_trait]
-impl ChatSubject for Sqlite {
-    fn chats(&self) -> &dyn Chats {
-        let database: &Database = self;
-        &database.store
-    }
+macro_rules! in_a_database {
+    ($($name:ident),+) => {
+        $(#[async_trait]
+        impl ChatSubject for $name {
+            fn chats(&self) -> &dyn Chats {
+                let database: &Database = self;
+                &database.store
+            }
 
-    fn history(&self) -> &dyn History {
-        let database: &Database = self;
-        &database.store
-    }
+            fn history(&self) -> &dyn History {
+                let database: &Database = self;
+                &database.store
+            }
 
-    async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
-        make_workspace(self, user, status).await
-    }
+            async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
+                make_workspace(self, user, status).await
+            }
+        })+
+    };
 }
-
-#[async_trait]
-impl ChatSubject for Postgres {
-    fn chats(&self) -> &dyn Chats {
-        let database: &Database = self;
-        &database.store
-    }
-
-    fn history(&self) -> &dyn History {
-        let database: &Database = self;
-        &database.store
-    }
-
-    async fn workspace_in(&self, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
-        make_workspace(self, user, status).await
-    }
-}
+in_a_database!(Sqlite, Postgres);
 
 async fn make_workspace(database: &Database, user: UserId, status: WorkspaceStatus) -> WorkspaceId {
     let new = NewWorkspace { status, ..database.new_workspace(user, "Workspace") };

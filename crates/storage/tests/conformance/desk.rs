@@ -26,21 +26,7 @@ pub trait JobSubject: Subject {
     fn history(&self) -> Arc<dyn History>;
 }
 
-impl JobSubject for Memory {
-    fn jobs(&self) -> Arc<dyn JobStore> {
-        Arc::new(self.store.clone())
-    }
-
-    fn documents(&self) -> Arc<dyn Documents> {
-        Arc::new(self.store.clone())
-    }
-
-    fn history(&self) -> Arc<dyn History> {
-        Arc::new(self.store.clone())
-    }
-}
-
-macro_rules! in_a_database {
+macro_rules! by_their_stores {
     ($($name:ident),+) => {
         $(impl JobSubject for $name {
             fn jobs(&self) -> Arc<dyn JobStore> {
@@ -57,7 +43,7 @@ macro_rules! in_a_database {
         })+
     };
 }
-in_a_database!(Sqlite, Postgres);
+by_their_stores!(Memory, Sqlite, Postgres);
 
 pub struct Desk<S> {
     pub s: S,

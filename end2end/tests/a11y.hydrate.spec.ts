@@ -6,6 +6,7 @@ import {
   FILES,
   Wire,
   addresses,
+  completed,
   external,
   failedDocument,
   firstWorkspace,
@@ -73,9 +74,7 @@ test("no page of a workspace and its documents violates an accessibility rule", 
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { documents, job_id } = await upload(page.request, workspace, FILES);
-  await expect
-    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
-    .toBe("completed");
+  await completed(page.request, job_id);
   const failed = await failedDocument(page.request, workspace);
   await checkAll(page, addresses(workspace, documents[0].document_id, failed));
 });
@@ -84,9 +83,7 @@ test("what is asked and refused on a page violates no accessibility rule", async
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, FILES);
-  await expect
-    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
-    .toBe("completed");
+  await completed(page.request, job_id);
   const config = { data: { chunk_size: 300, chunk_overlap: 0 } };
   expect((await page.request.put(`/api/workspaces/${workspace}/rag-config`, config)).status()).toBe(200);
   await page.goto(`/w/${workspace}/rag?reindex`);
@@ -113,9 +110,7 @@ test("the chat violates no accessibility rule, with an answer and with nothing f
   await expect(page.getByText("Waiting for a new document")).toBeVisible();
   await check(page, "a question that nothing answers");
   const { job_id } = await upload(page.request, workspace, FILES.slice(2, 3));
-  await expect
-    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
-    .toBe("completed");
+  await completed(page.request, job_id);
   await expect(page.locator(".source-card").first()).toBeVisible();
   await page.getByText("Name, export or delete").click();
   await check(page, "an answer with its sources");

@@ -1,7 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, elsewhere, external, firstWorkspace, live, looks, more, signIn, signUp, upload } from "./support";
+import { FILES, allReady, completed, elsewhere, external, firstWorkspace, live, looks, more, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -361,8 +361,7 @@ test("while nobody looks the system tells it, once, where that is chosen and all
   // Allowed, but not chosen: it waits until somebody looks.
   for (const tab of tabs) await look(tab, true);
   const { job_id } = await upload(page.request, workspace, [FILES[3]]);
-  const status = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
-  await expect.poll(status, { timeout: 60_000 }).toBe("completed");
+  await completed(page.request, job_id);
   await look(page, false);
   await expect(page.locator(".toast")).toContainText("Upload of 1 file: done.");
   await page.locator(".toast").getByRole("button").click();

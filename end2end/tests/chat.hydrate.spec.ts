@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
 import { Model } from "./model";
-import { firstWorkspace, live, long, looks, signUp } from "./support";
+import { completed, firstWorkspace, live, long, looks, signUp } from "./support";
 
 const HARBOUR = `The harbour has two quays and a long breakwater.
 
@@ -108,8 +108,7 @@ test("a source leads to what was cited also when its document was replaced or in
   });
   expect(saved.status(), await saved.text()).toBe(200);
   const { job_id } = await (await page.request.post(`/api/workspaces/${workspace}/reindex`, { data: {} })).json();
-  const job = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
-  await expect.poll(job, { timeout: 60_000 }).toBe("completed");
+  await completed(page.request, job_id);
   await card.click();
   await expect(page.locator(".source mark")).toContainText("The lantern hangs");
   await expect(page.getByText("was indexed anew since an answer named this passage")).toBeVisible();

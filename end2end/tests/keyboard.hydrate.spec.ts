@@ -4,6 +4,7 @@ import {
   FILES,
   addresses,
   allReady,
+  completed,
   elsewhere,
   failedDocument,
   firstWorkspace,
@@ -367,8 +368,7 @@ test("a workspace's RAG config and its re-index without a mouse", async ({ page 
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, ["glossary.txt"]);
-  const job = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
-  await expect.poll(job, { timeout: 60_000 }).toBe("completed");
+  await completed(page.request, job_id);
   await page.goto(`/w/${workspace}/rag`);
   await live(page);
   await tabTo(page, /^Precise/);

@@ -1,15 +1,13 @@
 // What every page owes: current data and a whole layout, with and without JavaScript.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, failedDocument, firstWorkspace, lost, signUp, unready, upload } from "./support";
+import { FILES, completed, failedDocument, firstWorkspace, lost, signUp, unready, upload } from "./support";
 
 test("pages show current states without waiting for a script", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, FILES);
-  await expect
-    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
-    .toBe("completed");
+  await completed(page.request, job_id);
   const html = await (await page.request.get(`/w/${workspace}`)).text();
   for (const name of FILES) expect(html).toContain(name);
   await page.goto(`/w/${workspace}`);
@@ -51,9 +49,7 @@ test("search answers with passages, scores and their documents", async ({ page }
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, FILES);
-  await expect
-    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
-    .toBe("completed");
+  await completed(page.request, job_id);
   await page.goto(`/w/${workspace}`);
   await page.getByRole("searchbox", { name: "Search in this workspace" }).fill("What is a workspace?");
   await page.getByRole("button", { name: "Search", exact: true }).click();
@@ -122,9 +118,7 @@ test("a question can be asked without a script", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, FILES.slice(2, 3));
-  await expect
-    .poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status, { timeout: 60_000 })
-    .toBe("completed");
+  await completed(page.request, job_id);
   await page.goto(`/w/${workspace}/chat`);
   await page.getByLabel("Question", { exact: true }).fill("What is a workspace?");
   await page.getByRole("button", { name: "Ask", exact: true }).click();

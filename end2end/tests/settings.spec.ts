@@ -1,6 +1,6 @@
 // The settings: every form posts, with and without a script.
 import { expect, hydrated, person, test } from "../fixtures";
-import { elsewhere, firstWorkspace, lost, signUp, upload } from "./support";
+import { completed, elsewhere, firstWorkspace, lost, signUp, upload } from "./support";
 
 const TABS = [
   ["profile", "Profile"],
@@ -167,8 +167,7 @@ test("what a re-index will take is told before it starts", async ({ page, javaSc
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, ["glossary.txt"]);
-  const job = async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).status;
-  await expect.poll(job, { timeout: 60_000 }).toBe("completed");
+  await completed(page.request, job_id);
   const saved = await page.request.put(`/api/workspaces/${workspace}/rag-config`, { data: { chunk_size: 300, chunk_overlap: 0 } });
   expect(saved.status()).toBe(200);
   const panel = page.locator("[data-estimate]");

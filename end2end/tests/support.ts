@@ -112,6 +112,12 @@ export async function upload(request: APIRequestContext, workspace: string, name
   return answer.json();
 }
 
+/** The job has come to its end, and well. */
+export async function completed(request: APIRequestContext, job: string): Promise<void> {
+  const status = async () => (await (await request.get(`/api/jobs/${job}`)).json()).status;
+  await expect.poll(status, { timeout: 60_000 }).toBe("completed");
+}
+
 /** A workspace whose documents a worker of somebody's own processes: the test says what becomes of them, at once. */
 export async function external(request: APIRequestContext, name = "Scans") {
   const made = await request.post("/api/workspaces", { data: { name, processor: "external" } });

@@ -2,8 +2,19 @@
 import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { type Page } from "@playwright/test";
 import { Server, expect, test } from "../fixtures";
 import { external, firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
+
+/** Makes the workspace "Papers" in the dialog and opens it. */
+async function makePapers(page: Page): Promise<void> {
+  await page.getByRole("link", { name: "New workspace" }).first().click();
+  const dialog = page.getByRole("dialog");
+  await dialog.getByLabel("Name").fill("Papers");
+  await dialog.getByRole("button", { name: "Create workspace" }).click();
+  await page.getByRole("main").getByRole("link", { name: "Papers" }).click();
+  await expect(page.getByRole("heading", { level: 1, name: "Papers" })).toBeVisible();
+}
 
 test("a workspace that cannot be made ready says why, locks what needs it, and can be retried", async ({ page }) => {
   const models = await mkdtemp(join(tmpdir(), "insighthub-models-"));
@@ -12,12 +23,7 @@ test("a workspace that cannot be made ready says why, locks what needs it, and c
     await server.start();
     await signUp(page, undefined, server.url);
     await live(page);
-    await page.getByRole("link", { name: "New workspace" }).first().click();
-    const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Name").fill("Papers");
-    await dialog.getByRole("button", { name: "Create workspace" }).click();
-    await page.getByRole("main").getByRole("link", { name: "Papers" }).click();
-    await expect(page.getByRole("heading", { level: 1, name: "Papers" })).toBeVisible();
+    await makePapers(page);
 
     const card = page.getByRole("alert").filter({ hasText: "This workspace could not be made ready" });
     await expect(card).toContainText("Load the embedding model");
@@ -92,12 +98,7 @@ test("a workspace that is being made shows its steps, and turns ready by itself"
     expect(saved.status(), await saved.text()).toBe(200);
     models.hold();
     await live(page);
-    await page.getByRole("link", { name: "New workspace" }).first().click();
-    const dialog = page.getByRole("dialog");
-    await dialog.getByLabel("Name").fill("Papers");
-    await dialog.getByRole("button", { name: "Create workspace" }).click();
-    await page.getByRole("main").getByRole("link", { name: "Papers" }).click();
-    await expect(page.getByRole("heading", { level: 1, name: "Papers" })).toBeVisible();
+    await makePapers(page);
     await expect(page.getByText("Making this workspace ready")).toBeVisible();
     const step = page.locator(".indicator-step");
     await expect(step).toHaveCount(4);

@@ -1,22 +1,25 @@
 //! What the page knows, live: the domain's reducer decides what an event changes, and one signal for each entity tells
 //! whoever shows it. Nothing here does I/O. It belongs to the app, so it outlives every page.
 
+mod changes;
+mod known;
 mod listing;
 mod shelf;
 
 pub use shelf::Watched;
 
 use domain::{
-    Document, DocumentId, DocumentStatus, EntityKey, Event, Export, Job, JobId, JobStatus, User, UserId,
-    Workspace, WorkspaceId,
-    chat::{ConversationChange, ConversationId},
-    event::{FileProgress, SessionsChanged, SettingsChanged},
+    Document, DocumentId, DocumentStatus, Event, Export, Job, JobId, JobStatus, User, UserId, Workspace,
+    WorkspaceId,
+    chat::ConversationId,
+    event::FileProgress,
     pages::{DocumentPage, JobPage, Shell, WorkspacePage},
     reducer::Store,
     resource::{Density, Theme},
 };
+use known::Known;
 use leptos::prelude::*;
-use listing::{Listing, place};
+use listing::Listing;
 use litemap::LiteMap;
 use shelf::{Shelf, set_if_new};
 
@@ -381,253 +384,6 @@ impl Stores {
     pub fn clear(self) {
         self.replace(&Snapshot::default());
         self.anew().set(0);
-    }
-}
-
-/// Questions that the pages put to what the reducer keeps.
-trait Known {
-    fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>>;
-    fn panel_job(&self, id: WorkspaceId) -> Option<JobId>;
-    fn newest_workspaces(&self) -> Vec<WorkspaceId>;
-    fn unfinished(&self) -> Vec<JobId>;
-    fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId>;
-}
-
-impl Known for Store {
-    fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>> {
-        let steps: Vec<_> = self.steps(id).into_iter().cloned().collect();
-        (!steps.is_empty()).then_some(steps)
-    }
-
-    fn panel_job(&self, id: WorkspaceId) -> Option<JobId> {
-        let urgency = |job: &Job| match job.status {
-            JobStatus::Running => 2,
-            status if !status.is_final() => 1,
-            _ => 0,
-        };
-        let here = self.jobs().filter(|job| job.kb_id == id);
-        here.max_by_key(|job| (urgency(job), job.created_at, job.job_id)).map(|job| job.job_id)
-    }
-
-    fn newest_workspaces(&self) -> Vec<WorkspaceId> {
-        let mut all: Vec<_> = self.workspaces().map(|w| (w.created_at, w.id)).collect();
-        all.sort_unstable_by(|a, b| b.cmp(a));
-        all.into_iter().map(|(_, id)| id).collect()
-    }
-
-    fn unfinished(&self) -> Vec<JobId> {
-        let mut all: Vec<_> = self.active_jobs().map(|job| (job.created_at, job.job_id)).collect();
-        all.sort_unstable();
-        all.into_iter().map(|(_, id)| id).collect()
-    }
-
-    fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId> {
-        self.documents().filter(|d| d.workspace_id == id && wanted(d.status)).map(|d| d.id).collect()
-    }
-}
-
-impl Inner {
-    fn apply(&mut self, event: &Event) {
-        let had_stalled = matches!(event, Event::DocumentStatus(d) if self.is_stalled(d.id));
-        let ends = match event {
-            Event::JobUpdate(job) | Event::JobComplete(job) | Event::JobError(job) => {
-                let known = self.known.job(job.job_id);
-                job.status.is_final() && known.is_some_and(|known| !known.status.is_final())
-            }
-            _ => false,
-        };
-        let Some(changed) = self.known.apply(event) else {
-            return;
-        };
-        match changed {
-            EntityKey::Document(id) => {
-                self.tell_document(id);
-                if let Event::DocumentStatus(document) = event
-                    && !had_stalled
-                    && document.stalled().is_some()
-                {
-                    self.tell_news(News::Stalled(document.clone()));
-                }
-            }
-            EntityKey::FileStep(id, _) => {
-                self.steps.put(id, self.known.known_steps(id));
-                self.tell_document(id);
-            }
-            EntityKey::Workspace(id) => {
-                self.tell_workspaces(id);
-                if self.known.workspace(id).is_none() {
-                    self.listings.entry(id).or_default().clear();
-                }
-            }
-            EntityKey::Job(id) => {
-                self.tell_job(id);
-                if let Event::JobComplete(job) | Event::JobError(job) = event {
-                    self.tell_news(News::Ended(job.clone()));
-                }
-                if ends && let Some(job) = self.known.job(id).cloned() {
-                    self.ends.update(|all| all.push(job));
-                }
-            }
-            EntityKey::Settings(_) => {
-                set_if_new(&self.user, self.known.user().cloned());
-                set_if_new(&self.look, self.known.user().map(|u| (u.theme, u.density)));
-                if let Event::SettingsChanged(SettingsChanged {
-                    export,
-                    rag_config,
-                    sessions,
-                    rev,
-                    user,
-                    ..
-                }) = event
-                {
-                    if export.is_some() {
-                        set_if_new(&self.export, export.clone());
-                    }
-                    if rag_config.is_some() {
-                        set_if_new(&self.rag_rev, *rev);
-                    }
-                    if let Some(SessionsChanged { signed_in }) = sessions {
-                        set_if_new(&self.sessions_rev, *rev);
-                        if let Some(device) = signed_in.clone() {
-                            self.tell_news(News::SignedIn { user: user.id, device, rev: *rev });
-                        }
-                    }
-                }
-            }
-            EntityKey::Conversation(id) => {
-                let at = self.next_talk();
-                self.talks_gone.retain(|gone| *gone != id);
-                if matches!(event, Event::ConversationChanged(c) if c.status == ConversationChange::Deleted) {
-                    self.talks_gone.push(id.clone());
-                }
-                self.talks_of.insert(id, at);
-            }
-            EntityKey::Session(_) => {}
-        }
-    }
-
-    /// One more change of a conversation.
-    fn next_talk(&self) -> u64 {
-        let next = self.talks.get_untracked() + 1;
-        self.talks.set(next);
-        next
-    }
-
-    fn is_stalled(&self, id: DocumentId) -> bool {
-        self.known.document(id).is_some_and(|known| known.stalled().is_some())
-    }
-
-    fn tell_news(&self, news: News) {
-        self.news.update(|all| all.push(news));
-    }
-
-    fn put_shell(&mut self, shell: &Shell) {
-        if self.known.user().is_none() {
-            set_if_new(&self.user, Some(shell.user.clone()));
-            set_if_new(&self.look, Some((shell.user.theme, shell.user.density)));
-        }
-        self.max_file_bytes = shell.max_file_bytes;
-        for workspace in &shell.workspaces {
-            self.put_workspace(workspace);
-        }
-        for job in &shell.jobs {
-            self.put_job(job);
-        }
-    }
-
-    fn put_workspace(&mut self, workspace: &Workspace) {
-        if self.known.put_workspace(workspace) {
-            self.tell_workspaces(workspace.id);
-        }
-    }
-
-    fn put_job(&mut self, job: &Job) {
-        if self.known.put_job(job) {
-            self.tell_job(job.job_id);
-        }
-    }
-
-    fn put_workspace_page(&mut self, page: &WorkspacePage) {
-        self.put_workspace(&page.workspace);
-        for job in &page.jobs {
-            self.put_job(job);
-        }
-        for document in &page.documents.items {
-            if self.known.put_document(document) {
-                self.documents.put(document.id, self.known.live_document(document.id));
-            }
-        }
-        // What was deleted meanwhile is not listed.
-        let alive = page.documents.items.iter().filter(|d| self.known.document(d.id).is_some());
-        let places: Vec<_> = alive.map(place).collect();
-        self.listings
-            .entry(page.workspace.id)
-            .or_default()
-            .extend(places.into_iter(), page.documents.next.clone());
-    }
-
-    fn put_document_page(&mut self, page: &DocumentPage) {
-        self.put_workspace(&page.workspace);
-        if let Some(job) = &page.job {
-            self.put_job(job);
-        }
-        let id = page.document.id;
-        self.known.put_document(&page.document);
-        for step in &page.steps {
-            self.known.put_step(step);
-        }
-        self.steps.put(id, self.known.known_steps(id));
-        self.tell_document(id);
-    }
-
-    fn put_job_page(&mut self, page: &JobPage) {
-        self.put_workspace(&page.workspace);
-        self.put_job(&page.job);
-    }
-
-    fn tell_document(&mut self, id: DocumentId) {
-        let document = self.known.live_document(id);
-        match &document {
-            Some(d) => {
-                if let Some(listing) = self.listings.get_mut(&d.workspace_id) {
-                    listing.add(place(d));
-                }
-            }
-            None => self.listings.iter_mut().for_each(|(_, listing)| listing.remove(id)),
-        }
-        self.documents.put(id, document);
-    }
-
-    fn tell_workspaces(&mut self, id: WorkspaceId) {
-        self.workspaces.put(id, self.known.workspace(id).cloned());
-        set_if_new(&self.workspace_ids, self.known.newest_workspaces());
-    }
-
-    fn tell_job(&mut self, id: JobId) {
-        let Some(job) = self.known.job(id).cloned() else {
-            return;
-        };
-        let workspace = job.kb_id;
-        let state = self.job_states.watch(id, || None);
-        if !state.with_untracked(|s| s.as_ref().is_some_and(|s| s.same_as(&job))) {
-            state.set(Some(JobState(job.clone())));
-        }
-        self.jobs.put(id, Some(job));
-        self.panels.put(workspace, self.known.panel_job(workspace));
-        set_if_new(&self.active, self.known.unfinished());
-    }
-
-    /// After everything was replaced: what is not known any more is told so too.
-    fn tell_all(&mut self) {
-        let Inner { known, documents, steps, workspaces, jobs, job_states, panels, .. } = self;
-        documents.retell(|id| known.live_document(*id));
-        steps.retell(|id| known.known_steps(*id));
-        workspaces.retell(|id| known.workspace(*id).cloned());
-        jobs.retell(|id| known.job(*id).cloned());
-        job_states.retell(|id| known.job(*id).cloned().map(JobState));
-        panels.retell(|id| known.panel_job(*id));
-        set_if_new(&self.workspace_ids, self.known.newest_workspaces());
-        set_if_new(&self.active, self.known.unfinished());
     }
 }
 

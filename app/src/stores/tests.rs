@@ -3,7 +3,7 @@ use crate::samples::{document, id, job, person, step, workspace};
 use domain::{
     Epoch,
     chat::ConversationChange,
-    event::ConversationChanged,
+    event::{ConversationChanged, SessionsChanged, SettingsChanged},
     pages::Since,
     resource::{Page, STALLED, Warning},
 };

@@ -2,106 +2,32 @@
 //! or the bus lost or doubled something, it reads the log. So the bus costs latency at worst, never an event.
 
 use super::{
+    ConnectError, Connection, Opener, Resume,
+    connection::{Start, encode},
     places::{Place, Places},
-    queue::Queue,
+    room::{Mailbox, MailboxState, Room, RoomState, lock},
 };
-use crate::ports::{Bus, EventLog, LoggedEvent, Signal, StoreError};
+use crate::ports::{Bus, EventLog, LoggedEvent, Signal};
 use bytes::Bytes;
-use domain::{ApiKeyId, Epoch, Event, EventFrame, ServerFrame, SessionId, Timestamp, UserId};
+use domain::{ServerFrame, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
-use tokio::{
-    sync::{Notify, broadcast::error::RecvError},
-    time::Instant,
-};
+use tokio::sync::{Notify, broadcast::error::RecvError};
 
 /// Open connections that one user may have on this node, unless the operator says otherwise.
 pub const MAX_CONNECTIONS: usize = 64;
 /// By then the answer with the new token is with its browser, which comes back with it.
 const RENEWAL_TAKES: Duration = Duration::from_millis(400);
 /// Events read from the log at once, and handed out of what a client missed.
-const PAGE: u32 = 500;
+pub(super) const PAGE: u32 = 500;
 /// How often it is looked at whether the bus reaches the others.
 const BUS_LOOK: Duration = Duration::from_millis(500);
-/// Frames handed to a transport at once.
-const BURST: usize = 256;
-
-/// Where a client left off. Both empty: it knows nothing yet.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Resume {
-    pub epoch: Option<Epoch>,
-    pub last_seq: Option<u64>,
-}
-
-impl Resume {
-    /// The place that the id of an event names: `<epoch>.<seq>`.
-    pub fn of_event_id(id: &str) -> Option<Self> {
-        let (epoch, seq) = id.rsplit_once('.')?;
-        Some(Self { epoch: Some(Epoch(epoch.to_owned())), last_seq: Some(seq.parse().ok()?) })
-    }
-}
-
-/// What a stream was opened with, and ends with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Opener {
-    Session(SessionId),
-    Key(ApiKeyId),
-}
-
-impl Opener {
-    pub(super) const fn session(self) -> Option<SessionId> {
-        match self {
-            Self::Session(id) => Some(id),
-            Self::Key(_) => None,
-        }
-    }
-
-    pub(super) const fn key(self) -> Option<ApiKeyId> {
-        match self {
-            Self::Key(id) => Some(id),
-            Self::Session(_) => None,
-        }
-    }
-}
-
-impl From<SessionId> for Opener {
-    fn from(id: SessionId) -> Self {
-        Self::Session(id)
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("too many connections")]
-    TooMany,
-    #[error("the server is going away")]
-    GoingAway,
-    /// What would have opened the stream ended meanwhile.
-    #[error("the session or key ended")]
-    Ended,
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// What a transport does next.
-#[derive(Debug, PartialEq)]
-pub enum Outgoing {
-    /// Whole frames, to be sent in this order. The first ever begins with the welcome.
-    Frames(Vec<Bytes>),
-    /// Say the farewell, and close with 4401.
-    SessionEnded,
-    /// Close with 1001.
-    GoingAway,
-    /// The bus lost something, which may have been the end of this very session or key: look it up, then ask for the
-    /// next.
-    Unsure,
-}
 
 pub struct Hub {
     pub(super) log: Arc<dyn EventLog>,
@@ -117,45 +43,6 @@ pub struct Hub {
     pub(super) missed: Notify,
     /// What other servers tell does not get through.
     late: AtomicBool,
-}
-
-/// All connections of one user.
-struct Room {
-    user: UserId,
-    state: Mutex<RoomState>,
-}
-
-#[derive(Default)]
-struct RoomState {
-    /// Everything up to here went to the queues; `None` until the head was read once.
-    last: Option<u64>,
-    /// Highest seq that the bus told of.
-    heard: u64,
-    /// A task reads the log to close a gap.
-    filling: bool,
-    mailboxes: HashMap<u64, Arc<Mailbox>>,
-}
-
-struct Mailbox {
-    opener: Opener,
-    state: Mutex<MailboxState>,
-    wake: Notify,
-}
-
-#[derive(Default)]
-struct MailboxState {
-    queue: Queue,
-    /// The queue outgrew its bound; the client has to refetch, and goes on from the room's last seq.
-    overrun: Option<u64>,
-    ended: bool,
-    going_away: bool,
-    unsure: bool,
-    /// Whether changes come late is to be told.
-    tells_late: bool,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Hub {
@@ -271,17 +158,7 @@ impl Hub {
             room.clone()
         };
         // From here on, dropping `connection` leaves the room.
-        let mut connection = Connection {
-            hub: self.clone(),
-            room: room.clone(),
-            id,
-            mailbox,
-            start: None,
-            sent: 0,
-            until: 0,
-            written: 0,
-            ends_at: None,
-        };
+        let mut connection = Connection::new(self.clone(), room.clone(), id, mailbox);
         if self.closing.load(Ordering::SeqCst) {
             return Err(ConnectError::GoingAway);
         }
@@ -441,7 +318,7 @@ impl Hub {
         });
     }
 
-    fn leave(&self, room: &Room, id: u64) {
+    pub(super) fn leave(&self, room: &Room, id: u64) {
         let mut rooms = lock(&self.rooms);
         let mut state = lock(&room.state);
         state.mailboxes.remove(&id);
@@ -449,186 +326,4 @@ impl Hub {
             rooms.remove(&room.user);
         }
     }
-}
-
-impl RoomState {
-    fn deliver(&mut self, event: Arc<LoggedEvent>) {
-        self.last = Some(event.seq);
-        for mailbox in self.mailboxes.values() {
-            let mut state = lock(&mailbox.state);
-            let seq = event.seq;
-            if !state.queue.push(event.clone()) || state.overrun.is_some() {
-                state.queue.clear();
-                state.overrun = Some(seq);
-            }
-            drop(state);
-            mailbox.wake.notify_one();
-        }
-    }
-}
-
-enum Start {
-    Resumed { epoch: Epoch, after: u64, until: u64 },
-    Fresh { epoch: Epoch, seq: u64 },
-}
-
-/// One open stream. Dropping it leaves the room.
-pub struct Connection {
-    hub: Arc<Hub>,
-    room: Arc<Room>,
-    id: u64,
-    mailbox: Arc<Mailbox>,
-    start: Option<Start>,
-    /// Seq of the last frame that was handed out.
-    sent: u64,
-    /// What was missed reaches up to there. As long as `sent` has not come so far, the log is read on, a page whenever the
-    /// transport is ready for more, and what happens meanwhile waits in the mailbox.
-    until: u64,
-    /// Seq of the last frame that the transport had surely sent.
-    written: u64,
-    /// When what opened it runs out.
-    ends_at: Option<Instant>,
-}
-
-impl Connection {
-    /// Lets the stream end by itself after that time.
-    pub fn end_in(&mut self, time: Duration) {
-        // A moment that is too far away to be named is as good as none.
-        self.ends_at = Instant::now().checked_add(time);
-    }
-
-    /// Whether there is more of what was missed than was handed out yet.
-    pub fn is_behind(&self) -> bool {
-        self.sent < self.until
-    }
-
-    /// The next frames; waits until there are some. The first call must not be broken off, every later one may be.
-    ///
-    /// # Errors
-    /// When the log cannot be read; the transport closes, and the client resumes.
-    pub async fn next(&mut self) -> Result<Outgoing, StoreError> {
-        self.next_when(true).await
-    }
-
-    /// The same for a transport that is not always ready for more: while it is not, only the end of the stream is
-    /// answered, and the frames wait here, where they are conflated.
-    ///
-    /// # Errors
-    /// As above.
-    pub async fn next_when(&mut self, ready: bool) -> Result<Outgoing, StoreError> {
-        if ready {
-            self.written = self.sent;
-        }
-        if ready && let Some(start) = self.start.take() {
-            return self.begin(start).await;
-        }
-        loop {
-            {
-                let mut state = lock(&self.mailbox.state);
-                if state.ended || self.ends_at.is_some_and(|at| at <= Instant::now()) {
-                    return Ok(Outgoing::SessionEnded);
-                }
-                if state.going_away {
-                    return Ok(Outgoing::GoingAway);
-                }
-                if std::mem::take(&mut state.unsure) {
-                    return Ok(Outgoing::Unsure);
-                }
-                if ready && std::mem::take(&mut state.tells_late) {
-                    return Ok(Outgoing::Frames(vec![self.hub.ping()]));
-                }
-                if let Some(seq) = state.overrun.take_if(|_| ready) {
-                    (self.sent, self.until) = (seq, seq);
-                    let epoch = self.hub.log.epoch();
-                    return Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome {
-                        epoch,
-                        seq,
-                        resumed: false,
-                    })]));
-                }
-                let is_behind = self.sent < self.until;
-                let mut events = state.queue.take(if ready && !is_behind { BURST } else { 0 });
-                let took_some = !events.is_empty();
-                events.retain(|e| e.seq > self.sent);
-                if let Some(last) = events.last() {
-                    self.sent = last.seq;
-                }
-                let frames: Vec<Bytes> = events.into_iter().map(|e| e.frame.clone()).collect();
-                if !frames.is_empty() {
-                    return Ok(Outgoing::Frames(frames));
-                }
-                // All of these were read from the log already; behind them there may be others.
-                if took_some {
-                    continue;
-                }
-            }
-            if ready && self.is_behind() {
-                let frames = self.missed().await?;
-                if !frames.is_empty() {
-                    return Ok(Outgoing::Frames(frames));
-                }
-                continue;
-            }
-            // A permit is kept when the wake-up came between the look and this line.
-            match self.ends_at {
-                None => self.mailbox.wake.notified().await,
-                Some(at) => tokio::select! {
-                    () = self.mailbox.wake.notified() => {}
-                    () = tokio::time::sleep_until(at) => {}
-                },
-            }
-        }
-    }
-
-    /// The last word to a stream whose session ended; one that a key opened has none. It stands in no log, so its seq is that
-    /// of an event which came before: who takes it for the place to go on from passes over nothing.
-    pub fn farewell(&self, at: Timestamp) -> Option<Bytes> {
-        let event = Event::SessionEnded { session_id: self.mailbox.opener.session()? };
-        Some(encode(&ServerFrame::Event(EventFrame { seq: self.written, at, event })))
-    }
-
-    async fn begin(&mut self, start: Start) -> Result<Outgoing, StoreError> {
-        match start {
-            Start::Fresh { epoch, seq } => {
-                (self.sent, self.written) = (seq, seq);
-                Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome { epoch, seq, resumed: false })]))
-            }
-            Start::Resumed { epoch, after, until } => {
-                let mut frames = vec![encode(&ServerFrame::Welcome { epoch, seq: until, resumed: true })];
-                (self.sent, self.written, self.until) = (after, after, until);
-                if self.is_behind() {
-                    frames.extend(self.missed().await?);
-                }
-                Ok(Outgoing::Frames(frames))
-            }
-        }
-    }
-
-    /// The next page of what was missed. Nothing is noted before it is there, so this may be broken off.
-    async fn missed(&mut self) -> Result<Vec<Bytes>, StoreError> {
-        let missed = self.hub.log.after(self.room.user, self.sent, PAGE).await?;
-        // A slow client takes its time, and what it has not come to may be removed meanwhile.
-        if self.hub.log.floor(self.room.user).await? > self.sent {
-            self.sent = self.until;
-            let epoch = self.hub.log.epoch();
-            return Ok(vec![encode(&ServerFrame::Welcome { epoch, seq: self.until, resumed: false })]);
-        }
-        match missed.last() {
-            Some(last) => self.sent = last.seq,
-            // What was told of and is not there comes by the mailbox, if ever.
-            None => self.until = self.sent,
-        }
-        Ok(missed.into_iter().map(|e| e.frame).collect())
-    }
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.hub.leave(&self.room, self.id);
-    }
-}
-
-fn encode(frame: &ServerFrame) -> Bytes {
-    // Plain data with text keys: encoding it cannot fail.
-    serde_json::to_vec(frame).map(Bytes::from).unwrap_or_default()
 }

@@ -1,0 +1,115 @@
+//! What the bus carries and what it loses: nothing of it is missed, and each event goes out as it was encoded.
+
+use crate::world::{USER, World, epoch, frames, seqs_until};
+use domain::ServerFrame;
+use services::{
+    live::Outgoing,
+    ports::{Bus, LoggedEvent, Signal},
+};
+use std::sync::atomic::Ordering;
+
+#[tokio::test]
+async fn that_other_servers_are_heard_late_is_told_and_so_is_its_end() {
+    let world = World::new(64);
+    let mut c = world.connect(None).await;
+    frames(&mut c).await;
+    world.bus.is_away.store(true, Ordering::SeqCst);
+    assert_eq!(frames(&mut c).await, [ServerFrame::Ping { late: true }]);
+    let mut later = world.connect(None).await;
+    frames(&mut later).await;
+    assert_eq!(frames(&mut later).await, [ServerFrame::Ping { late: true }]);
+    world.bus.is_away.store(false, Ordering::SeqCst);
+    for c in [&mut c, &mut later] {
+        assert_eq!(frames(c).await, [ServerFrame::Ping { late: false }]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_of_a_newer_build_goes_out_as_it_is_and_the_stream_goes_on() {
+    let world = World::new(64);
+    world.commit(1).await;
+    let frame = |seq: u64| {
+        format!(
+            r#"{{"type":"event","seq":{seq},"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{{"n":{seq}}}}}"#
+        )
+    };
+    // Two about the same thing: nothing is known of them, so neither takes the place of the other.
+    for seq in [2, 3] {
+        let newer = LoggedEvent::stored(USER, frame(seq).into()).unwrap();
+        world.log.0.lock().unwrap().push(newer);
+    }
+    let mut returning = world.connect(Some(1)).await;
+    let mut live = world.connect(None).await;
+    let first = frames(&mut live).await;
+    assert_eq!(first, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    let Outgoing::Frames(missed) = returning.next().await.unwrap() else { panic!("no frames") };
+    assert_eq!(missed[1..], [frame(2), frame(3)]);
+    let newer = LoggedEvent::stored(USER, frame(4).into()).unwrap();
+    world.log.0.lock().unwrap().push(newer.clone());
+    world.tell(&newer);
+    let Outgoing::Frames(told) = live.next().await.unwrap() else { panic!("no frames") };
+    assert_eq!(told, [frame(4)]);
+    world.tell(&world.commit(1).await[0]);
+    assert_eq!(seqs_until(&mut live, 5).await, [5]);
+}
+
+#[tokio::test]
+async fn an_event_is_encoded_once_and_every_connection_gets_those_very_bytes() {
+    let world = World::new(64);
+    let mut all = vec![];
+    for _ in 0..3 {
+        let mut connection = world.connect(Some(0)).await;
+        frames(&mut connection).await;
+        all.push(connection);
+    }
+    let event = world.commit(1).await.remove(0);
+    world.tell(&event);
+    for connection in &mut all {
+        let Outgoing::Frames(sent) = connection.next().await.unwrap() else { panic!("a frame") };
+        assert_eq!((sent[0].as_ptr(), sent[0].len()), (event.frame.as_ptr(), event.frame.len()));
+    }
+}
+
+#[tokio::test]
+async fn a_bus_that_drops_everything_costs_latency_but_no_event() {
+    let world = World::new(4);
+    let mut c = world.connect(Some(0)).await;
+    frames(&mut c).await;
+    // Far more than the bus holds: most signals are lost, the receiver is told that it lagged.
+    for e in world.commit(500).await {
+        world.tell(&e);
+    }
+    assert_eq!(seqs_until(&mut c, 500).await, (1..=500).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_another_server_wrote_is_known_to_all_as_soon_as_anybody_connects() {
+    let world = World::new(64);
+    world.commit(3).await;
+    let mut first = world.connect(Some(3)).await;
+    frames(&mut first).await;
+    world.commit(2).await;
+    let mut second = world.connect(None).await;
+    assert_eq!(frames(&mut second).await, [ServerFrame::Welcome { epoch: epoch(), seq: 5, resumed: false }]);
+    assert_eq!(seqs_until(&mut first, 5).await, [4, 5]);
+    // Who starts from now is not told of what was before.
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    assert_eq!(seqs_until(&mut second, 6).await, [6]);
+}
+
+#[tokio::test]
+async fn what_the_bus_says_that_it_missed_is_read_from_the_log() {
+    let world = World::new(64);
+    let mut connection = world.connect(Some(0)).await;
+    frames(&mut connection).await;
+    // Another server commits them, and the bus between the two is cut.
+    world.commit(3).await;
+    world.bus.publish(Signal::Missed);
+    assert_eq!(seqs_until(&mut connection, 3).await, [1, 2, 3]);
+    // Nothing is new: nothing is told, and what comes by the bus afterwards is told once.
+    world.bus.publish(Signal::Missed);
+    let events = world.commit(1).await;
+    world.tell(&events[0]);
+    assert_eq!(seqs_until(&mut connection, 4).await, [4]);
+}

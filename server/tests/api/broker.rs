@@ -79,6 +79,33 @@ impl Installation {
         .await;
         server
     }
+
+    async fn reporter(&self) -> Reporter {
+        let connection = lapin::Connection::connect(&self.broker, lapin::ConnectionProperties::default());
+        let connection = connection.await.expect("connected");
+        let channel = connection.create_channel().await.expect("a channel");
+        channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await.expect("confirms");
+        Reporter { _connection: connection, channel, exchange: self.exchange.clone() }
+    }
+}
+
+/// A worker of somebody's own, as far as it reports over the broker.
+struct Reporter {
+    _connection: lapin::Connection,
+    channel: lapin::Channel,
+    exchange: String,
+}
+
+impl Reporter {
+    /// Until the broker has it.
+    async fn say(&self, body: Value) {
+        let options = lapin::options::BasicPublishOptions::default();
+        let (exchange, key) = (self.exchange.as_str().into(), "document.status.report".into());
+        let properties = lapin::BasicProperties::default();
+        let body = body.to_string();
+        let sent = self.channel.basic_publish(exchange, key, options, body.as_bytes(), properties).await;
+        drop(sent.expect("sent").await.expect("confirmed"));
+    }
 }
 
 fn broker_of_the_run() -> String {
@@ -363,23 +390,13 @@ async fn a_bad_report_blocks_nobody_and_an_operator_sees_it() {
     let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await.json();
     let workspace = made["id"].as_str().expect("an id").to_owned();
     let document = ada.upload_one(&workspace, "a.txt", &prose(1, 50)).await;
-    let connection = lapin::Connection::connect(&installation.broker, lapin::ConnectionProperties::default());
-    let connection = connection.await.expect("connected");
-    let channel = connection.create_channel().await.expect("a channel");
-    let say = async |body: Value| {
-        let options = lapin::options::BasicPublishOptions::default();
-        let (exchange, key) = (installation.exchange.as_str().into(), "document.status.report".into());
-        let properties = lapin::BasicProperties::default();
-        let body = body.to_string();
-        let sent = channel.basic_publish(exchange, key, options, body.as_bytes(), properties).await;
-        drop(sent.expect("sent"));
-    };
+    let outside = installation.reporter().await;
     // A move that the table does not have, a document that is not there, and something that is no report.
-    say(json!({ "document_id": document, "status": "ready" })).await;
-    say(json!({ "document_id": workspace, "status": "processing" })).await;
-    say(json!([1, 2])).await;
-    say(json!({ "document_id": document, "status": "processing", "step": "reading" })).await;
-    say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
+    outside.say(json!({ "document_id": document, "status": "ready" })).await;
+    outside.say(json!({ "document_id": workspace, "status": "processing" })).await;
+    outside.say(json!([1, 2])).await;
+    outside.say(json!({ "document_id": document, "status": "processing", "step": "reading" })).await;
+    outside.say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
     let ready = ada.settled(&document).await;
     assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(4)));
 
@@ -407,29 +424,18 @@ async fn reports_about_a_state_that_is_lost_are_taken_from_the_broker() {
     let document = ada.upload_one(&workspace, "a.txt", &prose(1, 50)).await;
     server.terminate();
     assert!(server.ended().await.success());
-    let connection = lapin::Connection::connect(&installation.broker, lapin::ConnectionProperties::default());
-    let connection = connection.await.expect("connected");
-    let channel = connection.create_channel().await.expect("a channel");
-    channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await.expect("confirms");
-    let say = async |body: Value| {
-        let options = lapin::options::BasicPublishOptions::default();
-        let (exchange, key) = (installation.exchange.as_str().into(), "document.status.report".into());
-        let properties = lapin::BasicProperties::default();
-        let body = body.to_string();
-        let sent = channel.basic_publish(exchange, key, options, body.as_bytes(), properties).await;
-        drop(sent.expect("sent").await.expect("confirmed"));
-    };
+    let outside = installation.reporter().await;
     let begin = json!({ "document_id": document, "status": "processing", "step": "reading" });
-    say(begin.clone()).await;
-    say(json!({ "document_id": document, "status": "ready", "chunk_count": 9 })).await;
+    outside.say(begin.clone()).await;
+    outside.say(json!({ "document_id": document, "status": "ready", "chunk_count": 9 })).await;
     let restored = installation.setup(&["restored"]).command().output().expect("it runs");
     let said = String::from_utf8_lossy(&restored.stdout).into_owned();
     assert!(restored.status.success() && said.contains("2 reports of outside workers taken"), "{said}");
 
     let server = installation.node("all").await;
     let ada = server.sign_in("ada", PASSWORD).await;
-    say(begin).await;
-    say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
+    outside.say(begin).await;
+    outside.say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
     let ready = ada.settled(&document).await;
     assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(4)));
 }

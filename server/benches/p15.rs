@@ -90,9 +90,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
         }
         eprintln!("  ours {:.2} ms, sqlite-vec {:.2} ms", ours[round], theirs[round]);
     }
-    let ratio = stats::compare(&ours, &theirs);
-    let line =
-        report::line("P15", "ms", stats::median(&ours), stats::median(&theirs), ratio, Goal::AtMost(0.2));
+    let line = report::compared("P15", "ms", &ours, &theirs, Goal::AtMost(0.2));
     Ok(line + if is_smoke { report::SMOKE } else { "" })
 }
 

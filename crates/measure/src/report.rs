@@ -1,6 +1,6 @@
 //! What a bench says at its end: one line in one form, so that people and programs find it.
 
-use crate::stats::Ratio;
+use crate::stats::{self, Ratio};
 
 /// What a figure has to reach.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -24,6 +24,11 @@ pub fn line(name: &str, unit: &str, ours: f64, peer: f64, ratio: Ratio, goal: Go
         ratio.ci95.1,
         judged(ratio, goal, ""),
     )
+}
+
+/// The same for what the rounds of both sides found: the medians of each, and the ratio round by round.
+pub fn compared(name: &str, unit: &str, ours: &[f64], peer: &[f64], goal: Goal) -> String {
+    line(name, unit, stats::median(ours), stats::median(peer), stats::compare(ours, peer), goal)
 }
 
 /// The closing line of a bound on our own figure, which no peer enters; `of_rounds` is the median of the rounds with its
@@ -94,6 +99,14 @@ mod tests {
         assert_eq!(
             size_line("P10-signin", 40_001, 40_000),
             "P10-signin: ours=40.0KB peer=- ratio=- ci95=[-,-] goal=<=40.0KB short"
+        );
+    }
+
+    #[test]
+    fn rounds_are_told_by_their_medians_and_the_ratio_of_each_two() {
+        assert_eq!(
+            compared("P2", "ms", &[1.0, 2.0, 4.0], &[2.0, 4.0, 8.0], Goal::AtMost(0.5)),
+            "P2: ours=2.00ms peer=4.00ms ratio=0.500 ci95=[0.500,0.500] goal=<=0.5 pass"
         );
     }
 

@@ -20,8 +20,8 @@ use lapin::{
 use measure::{
     Asked, Failure,
     broker::Broker,
-    report::{Goal, SMOKE, bound_line, line},
-    stats::{compare, median, of_ratios},
+    report::{Goal, SMOKE, bound_line, compared},
+    stats::of_ratios,
 };
 use messaging::rabbit::{House, Options, RabbitBus};
 use services::ports::{Accounts, Bus, Clock, EventLog, NewUser, NewWorkspace, Reports, Secrets, Signal};
@@ -103,8 +103,7 @@ async fn confirms(url: &str, load: &Load) -> Result<String, Failure> {
             channel.queue_purge("p8".into(), QueuePurgeOptions::default()).await?;
         }
     }
-    let ratio = compare(&ours, &peer);
-    Ok(line("P8-confirms", "msg/s", median(&ours), median(&peer), ratio, Goal::AtLeast(10.0)))
+    Ok(compared("P8-confirms", "msg/s", &ours, &peer, Goal::AtLeast(10.0)))
 }
 
 /// Messages a second.

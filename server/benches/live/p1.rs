@@ -11,7 +11,6 @@ use crate::{
 use measure::{
     Failure,
     report::{self, Goal},
-    stats,
 };
 
 pub struct Shape {
@@ -59,8 +58,7 @@ pub async fn compare(shape: &Shape, smoke: bool) -> Result<String, Failure> {
         Ok(rate)
     };
     let line = |name, ours: &[f64], peer: &[f64], goal| {
-        let ratio = stats::compare(ours, peer);
-        let line = report::line(name, "/s", stats::median(ours), stats::median(peer), ratio, goal);
+        let line = report::compared(name, "/s", ours, peer, goal);
         if smoke { line + report::SMOKE } else { line }
     };
     let rounds = if smoke { 1 } else { turns::ROUNDS };

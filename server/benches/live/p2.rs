@@ -79,14 +79,7 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
     let (ours, peer): (Vec<f64>, Vec<f64>) = found.into_iter().unzip();
     let lines = [
         report::bound_line("P2-p99", "ms", stats::of_ratios(&ours), Goal::AtMost(100.0)),
-        report::line(
-            "P2",
-            "ms",
-            stats::median(&ours),
-            stats::median(&peer),
-            stats::compare(&ours, &peer),
-            Goal::AtMost(0.1),
-        ),
+        report::compared("P2", "ms", &ours, &peer, Goal::AtMost(0.1)),
     ];
     let note = if smoke { report::SMOKE } else { "" };
     Ok(lines.map(|line| line + note).join("\n"))

@@ -52,15 +52,8 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
     let lines = [
         report::bound_line("P3-memory", "KiB", stats::of_ratios(&ours), Goal::AtMost(6.0)),
         report::bound_line("P3-reconnect", "s", stats::of_ratios(&behind), Goal::AtMost(5.0)),
-        report::line(
-            "P3",
-            "KiB",
-            stats::median(&ours),
-            stats::median(&peer),
-            stats::compare(&ours, &peer),
-            // The peer's is 2.5 times ours.
-            Goal::AtMost(0.4),
-        ),
+        // The peer's is 2.5 times ours.
+        report::compared("P3", "KiB", &ours, &peer, Goal::AtMost(0.4)),
     ];
     let note = if smoke { report::SMOKE } else { "" };
     Ok(lines.map(|line| line + note).join("\n"))

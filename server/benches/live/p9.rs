@@ -76,8 +76,7 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
     let mut lines = vec![];
     let mut line = |name, unit, of: fn(&(f64, f64)) -> f64, goal| {
         let (ours, peer): (Vec<f64>, Vec<f64>) = found.iter().map(|(a, b)| (of(a), of(b))).unzip();
-        let ratio = stats::compare(&ours, &peer);
-        lines.push(report::line(name, unit, stats::median(&ours), stats::median(&peer), ratio, goal));
+        lines.push(report::compared(name, unit, &ours, &peer, goal));
     };
     line("P9", "/s", |found| found.0, Goal::AtLeast(20.0));
     line("P9-p99", "ms", |found| found.1, Goal::AtMost(0.1));

@@ -8,7 +8,6 @@ use crate::{
 use measure::{
     Failure,
     report::{self, Goal},
-    stats,
 };
 
 const ROUNDS: usize = 7;
@@ -47,15 +46,11 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
     }
     let rates = |place: usize| found[place].iter().map(|one| one.rate).collect::<Vec<_>>();
     let starts = |place: usize| found[place].iter().map(|one| one.start).collect::<Vec<_>>();
-    let line = |name, unit, ours: Vec<f64>, peer: Vec<f64>, goal| {
-        let ratio = stats::compare(&ours, &peer);
-        report::line(name, unit, stats::median(&ours), stats::median(&peer), ratio, goal)
-    };
     let suffix = if smoke { report::SMOKE } else { "" };
     let lines = [
-        line("P6-start", "ms", starts(0), starts(1), Goal::AtMost(0.5)),
-        line("P6-celery", "/s", rates(0), rates(2), Goal::AtLeast(10.0)),
-        line("P6", "/s", rates(0), rates(1), Goal::AtLeast(3.0)),
+        report::compared("P6-start", "ms", &starts(0), &starts(1), Goal::AtMost(0.5)),
+        report::compared("P6-celery", "/s", &rates(0), &rates(2), Goal::AtLeast(10.0)),
+        report::compared("P6", "/s", &rates(0), &rates(1), Goal::AtLeast(3.0)),
     ];
     Ok(lines.map(|line| line + suffix).join("\n"))
 }

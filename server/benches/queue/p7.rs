@@ -49,15 +49,11 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
             celery[celery.len() - 1]
         );
     }
-    let line = |name: &str, peer: &[f64]| {
-        let ratio = stats::compare(&ours, peer);
-        report::line(name, "s", stats::median(&ours), stats::median(peer), ratio, Goal::AtMost(0.1))
-    };
     let suffix = if smoke { report::SMOKE } else { "" };
     let lines = [
         report::bound_line("P7-ours", "s", stats::of_ratios(&ours), Goal::AtMost(GOAL)),
-        line("P7-celery", &celery),
-        line("P7", &bull),
+        report::compared("P7-celery", "s", &ours, &celery, Goal::AtMost(0.1)),
+        report::compared("P7", "s", &ours, &bull, Goal::AtMost(0.1)),
     ];
     Ok(lines.map(|line| line + suffix).join("\n"))
 }

@@ -358,15 +358,7 @@ fn compare(project: &Project, toolchain: &Toolchain, bench: &Comparison, smoke: 
         ours.push(a.0);
         peer.push(b.0);
     }
-    let ratio = measure::stats::compare(&ours, &peer);
-    let line = report::line(
-        bench.name,
-        &unit,
-        measure::stats::median(&ours),
-        measure::stats::median(&peer),
-        ratio,
-        Goal::AtLeast(bench.goal),
-    );
+    let line = report::compared(bench.name, &unit, &ours, &peer, Goal::AtLeast(bench.goal));
     Ok(if smoke { line + report::SMOKE } else { line })
 }
 

@@ -110,9 +110,7 @@ fn p11(screen: &Screen<'_>) -> Done<Vec<String>> {
         lines.push("P11: the script is compared with a React twin's by a whole run alone".to_owned());
     } else {
         let (ours, peer) = (all(&ours, "scripting")?, all(&peer, "scripting")?);
-        let ratio = stats::compare(&ours, &peer);
-        let (ours, peer) = (stats::median(&ours), stats::median(&peer));
-        lines.push(report::line("P11", "ms", ours, peer, ratio, Goal::AtMost(0.5)));
+        lines.push(report::compared("P11", "ms", &ours, &peer, Goal::AtMost(0.5)));
     }
     Ok(lines)
 }

@@ -44,6 +44,13 @@ pub fn bound_line(name: &str, unit: &str, of_rounds: Ratio, goal: Goal) -> Strin
     )
 }
 
+/// The closing line of a figure that has neither a peer nor a goal: it is there to reckon with. `ci95` where there were rounds.
+pub fn figure_line(name: &str, unit: &str, ours: f64, ci95: Option<(f64, f64)>) -> String {
+    let interval =
+        ci95.map_or_else(|| "-,-".to_owned(), |(low, high)| format!("{},{}", number(low), number(high)));
+    format!("{name}: ours={}{unit} peer=- ratio=- ci95=[{interval}] goal=-", number(ours))
+}
+
 /// The closing line of a size in bytes, which needs no rounds and has no peer.
 pub fn size_line(name: &str, ours: u64, goal: u64) -> String {
     format!(
@@ -99,6 +106,14 @@ mod tests {
         assert_eq!(
             size_line("P10-signin", 40_001, 40_000),
             "P10-signin: ours=40.0KB peer=- ratio=- ci95=[-,-] goal=<=40.0KB short"
+        );
+        assert_eq!(
+            figure_line("footprint-commits", "", 12.25, None),
+            "footprint-commits: ours=12.25 peer=- ratio=- ci95=[-,-] goal=-"
+        );
+        assert_eq!(
+            figure_line("pgvector-p50", "ms", RATIO.median, Some(RATIO.ci95)),
+            "pgvector-p50: ours=5.40ms peer=- ratio=- ci95=[4.90,5.90] goal=-"
         );
     }
 

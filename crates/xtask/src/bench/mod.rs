@@ -56,11 +56,20 @@ struct Whole {
     args: &'static [&'static str],
     /// Pages are asked for: the server's site has to lie beside it.
     site: bool,
-    /// It wants a PostgreSQL.
-    postgres: bool,
+    postgres: Database,
 }
 
-const WHOLES: [Whole; 16] = [
+/// Which PostgreSQL a bench wants.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Database {
+    None,
+    /// The system's own, as most people have it.
+    Ordinary,
+    /// That of the tests: with pgvector, where one can be had.
+    OfTests,
+}
+
+const WHOLES: [Whole; 18] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -68,7 +77,7 @@ const WHOLES: [Whole; 16] = [
         target: "r8",
         args: &[],
         site: false,
-        postgres: false,
+        postgres: Database::None,
     },
     Whole {
         name: "S7",
@@ -77,7 +86,7 @@ const WHOLES: [Whole; 16] = [
         target: "s7",
         args: &[],
         site: false,
-        postgres: false,
+        postgres: Database::None,
     },
     Whole {
         name: "S8",
@@ -86,7 +95,7 @@ const WHOLES: [Whole; 16] = [
         target: "s8",
         args: &[],
         site: false,
-        postgres: false,
+        postgres: Database::None,
     },
     Whole {
         name: "chat",
@@ -95,7 +104,7 @@ const WHOLES: [Whole; 16] = [
         target: "chat",
         args: &[],
         site: false,
-        postgres: false,
+        postgres: Database::None,
     },
     live("P1", "deliveries a second at p99 <= 100 ms, one room of 500, against Socket.IO and Bun", &["p1"]),
     live("P1-rooms", "the same for 5,000 rooms of one", &["p1-rooms"]),
@@ -117,7 +126,7 @@ const WHOLES: [Whole; 16] = [
         &["p7"],
     ),
     Whole {
-        postgres: true,
+        postgres: Database::Ordinary,
         ..queue(
             "P7-several",
             "from the kill of a worker until another one has taken its job over",
@@ -131,7 +140,7 @@ const WHOLES: [Whole; 16] = [
         target: "p8",
         args: &[],
         site: false,
-        postgres: true,
+        postgres: Database::Ordinary,
     },
     Whole {
         name: "P15",
@@ -140,7 +149,25 @@ const WHOLES: [Whole; 16] = [
         target: "p15",
         args: &[],
         site: false,
-        postgres: false,
+        postgres: Database::None,
+    },
+    Whole {
+        name: "footprint",
+        about: "what a document leaves in PostgreSQL: bytes, commits, events, messages",
+        package: "server",
+        target: "footprint",
+        args: &[],
+        site: false,
+        postgres: Database::OfTests,
+    },
+    Whole {
+        name: "pgvector",
+        about: "the ten nearest of 50,000 passages that do not fit into memory: by pgvector, read anew, and in memory",
+        package: "server",
+        target: "pgvector",
+        args: &[],
+        site: false,
+        postgres: Database::OfTests,
     },
     Whole {
         site: true,
@@ -162,12 +189,12 @@ const WHOLES: [Whole; 16] = [
 
 /// One of the measurements of the queue.
 const fn queue(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
-    Whole { name, about, package: "server", target: "queue", args, site: false, postgres: false }
+    Whole { name, about, package: "server", target: "queue", args, site: false, postgres: Database::None }
 }
 
 /// One of the measurements of the live stream.
 const fn live(name: &'static str, about: &'static str, args: &'static [&'static str]) -> Whole {
-    Whole { name, about, package: "server", target: "live", args, site: false, postgres: false }
+    Whole { name, about, package: "server", target: "live", args, site: false, postgres: Database::None }
 }
 
 const COMPARISONS: [Comparison; 7] = [
@@ -369,17 +396,21 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
     }
     let executable = executable(toolchain, bench.package, bench.target, smoke)?;
     // Its server takes the other core, unless what it measures is how several servers share them.
-    let mut command = if bench.postgres {
-        on_two_cores(&executable.path)
-    } else {
+    let mut command = if bench.postgres == Database::None {
         measure::peer::on_core(1, &executable.path)
+    } else {
+        on_two_cores(&executable.path)
     };
     executable.tell(&mut command);
     command.args(bench.args);
     if smoke {
         command.arg("--smoke");
     }
-    let postgres = bench.postgres.then(|| postgres::start(project)).transpose()?;
+    let postgres = match bench.postgres {
+        Database::None => None,
+        Database::Ordinary => Some(postgres::start(project)?),
+        Database::OfTests => Some(postgres::for_tests(project)?),
+    };
     if let Some(postgres) = &postgres {
         command.env("INSIGHTHUB_BENCH_POSTGRES_URL", postgres.url());
     }

@@ -395,7 +395,7 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
         crate::server::build_profile(project, toolchain, profile(smoke))?;
     }
     let executable = executable(toolchain, bench.package, bench.target, smoke)?;
-    // Its server takes the other core, unless what it measures is how several servers share them.
+    // Its server takes the other core, unless it is several servers, which share both with a PostgreSQL.
     let mut command = if bench.postgres == Database::None {
         measure::peer::on_core(1, &executable.path)
     } else {

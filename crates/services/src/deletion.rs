@@ -1,7 +1,7 @@
 //! Deleting for good: at once for those who look, piece by piece for the disk. The mark is one transaction, from which
 //! on nobody can come in and no work goes on; the rest is done in the background, and after a crash it goes on with
-//! whatever is still there. Every piece may be done twice, so servers need not agree on who does it. A document or a
-//! workspace is left as it is for some seconds, within which its deletion can be undone.
+//! whatever is still there. Every piece may be done twice, so servers need not agree on who does it. A document, a
+//! conversation or a workspace is left as it is for some seconds, within which its deletion can be undone.
 
 use crate::{
     Error, Result, Services, Who, keys,
@@ -132,6 +132,7 @@ impl Services {
     /// When the store or the disk fails; what is left over is found again by the next call.
     pub async fn delete_doomed(&self) -> Result<usize> {
         let mut failed = self.remove_deleted_documents().await.err();
+        failed = self.remove_deleted_conversations().await.err().or(failed);
         let under_way = self.deletions.deletions(self.clock.now(), AT_ONCE).await?;
         let mut ended = 0;
         for deletion in &under_way {
@@ -157,6 +158,13 @@ impl Services {
             try_join_all(some.iter().map(|(doomed, d)| self.remove_files(*doomed, d))).await?;
             try_join_all(some.iter().map(|(doomed, d)| self.remove_document(*doomed, d))).await?;
         }
+    }
+
+    /// The same with conversations.
+    async fn remove_deleted_conversations(&self) -> Result<()> {
+        let before = self.clock.now().plus_seconds(-REMOVED_SECONDS);
+        while self.chats.remove_deleted_conversations(before, ROWS).await? {}
+        Ok(())
     }
 
     /// Answers whether it is through.
@@ -262,7 +270,7 @@ impl Services {
 }
 
 /// What was deleted at that moment or later can still be brought back.
-const fn in_time(now: Timestamp) -> Timestamp {
+pub(crate) const fn in_time(now: Timestamp) -> Timestamp {
     now.plus_seconds(-(UNDO_SECONDS + LATE_SECONDS))
 }
 

@@ -1,6 +1,7 @@
-//! Conversations and their turns. `rows` reads and writes them.
+//! Conversations and their turns. `rows` reads and writes them; `deleting` has their end and the way back.
 
 mod conversations;
+mod deleting;
 mod rows;
 
 use crate::{
@@ -15,14 +16,14 @@ use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId, WorkspaceStatus,
     chat::{
-        Conversation, ConversationChange, ConversationId, NEW_TITLE, StatusEntry, Turn, TurnChange,
-        TurnEvent, history,
+        Conversation, ConversationChange, ConversationDeleted, ConversationId, NEW_TITLE, StatusEntry, Turn,
+        TurnChange, TurnEvent, history,
     },
     event::{ConversationChanged, Event},
     provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
-use rows::{TURN, event, insert_events, insert_turn, row_of, text_of, turn_of, update_turn};
+use rows::{LIVE, TURN, event, insert_events, insert_turn, row_of, text_of, turn_of, update_turn};
 use services::ports::{
     ASKED_AGAIN, Begun, Chats, ConversationFilter, NewTurn, OTHER_WORKSPACE, PageQuery, STILL_ANSWERED,
     StoreError, TOO_MANY_TURNS, TurnWrite,
@@ -48,6 +49,7 @@ async fn workspace_refuses(
 /// Makes the conversation where there is none of that name; whether there was none.
 async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<bool, Fault> {
     let refusal = workspace_refuses(tx, new.user_id, new.workspace_id).await?;
+    deleting::make_room(tx, new.user_id, &new.conversation_id).await?;
     let inserted = sqlx::query(
         "INSERT INTO conversations (user_id, id, workspace_id, title, turns, created_at, updated_at) \
          VALUES ($1, $2, $3, $4, 0, $5, $5) ON CONFLICT (user_id, id) DO NOTHING",
@@ -68,7 +70,7 @@ async fn keep_conversation(tx: &mut Tx, new: &Conversation) -> Result<bool, Faul
         return Err(StoreError::Refused(OTHER_WORKSPACE).into());
     }
     match refusal {
-        // What was inserted goes with the transaction of this item.
+        // What was inserted goes with the transaction of this item, and what made room is there again.
         Some(refusal) => Err(StoreError::Refused(refusal).into()),
         None => Ok(inserted.rows_affected() > 0),
     }
@@ -125,7 +127,7 @@ async fn begin(tx: &mut Tx, new: &NewTurn) -> Result<Begun, Fault> {
     let (opening, user) = (&new.opening, new.opening.user_id);
     if let Some(command) = &new.command_id {
         commands::note(tx, user, Some(command), new.command_print.as_deref()).await?;
-        let sql = format!("SELECT {TURN} FROM turns WHERE user_id = $1 AND command_id = $2");
+        let sql = format!("SELECT {TURN} FROM turns WHERE user_id = $1 AND command_id = $2 AND {LIVE}");
         let known = sqlx::query(AssertSqlSafe(sql))
             .bind(user.to_string())
             .bind(command.as_str())
@@ -134,6 +136,12 @@ async fn begin(tx: &mut Tx, new: &NewTurn) -> Result<Begun, Fault> {
         if let Some(row) = known {
             return Ok(Begun { turn: turn_of(&row)?, events: vec![] });
         }
+        // What it began was deleted, so the command is for another turn now.
+        sqlx::query("UPDATE turns SET command_id = NULL WHERE user_id = $1 AND command_id = $2")
+            .bind(user.to_string())
+            .bind(command.as_str())
+            .execute(&mut tx.conn)
+            .await?;
     }
     // The writer has the user to itself, so nobody else begins one meanwhile.
     let sql = "SELECT COUNT(*) FROM turns WHERE user_id = $1 AND status = 'processing'";
@@ -261,7 +269,7 @@ impl Store {
     ) -> Result<Vec<StatusEntry>, Fault> {
         let mut tx = self.readers().begin_with(self.engine().begin_read()).await?;
         let sql = format!(
-            "SELECT {TURN} FROM turns WHERE user_id = $1 AND conversation_id = $2 AND events_kept = 1 \
+            "SELECT {TURN} FROM turns WHERE user_id = $1 AND conversation_id = $2 AND events_kept = 1 AND {LIVE} \
              ORDER BY created_at, id"
         );
         let turns = sqlx::query(AssertSqlSafe(sql))
@@ -397,17 +405,18 @@ impl Chats for Store {
         after: u64,
         limit: u32,
     ) -> Result<Vec<TurnEvent>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT e.id, e.at, e.said FROM turn_events e JOIN turns t ON t.id = e.turn_id \
-             WHERE e.turn_id = $1 AND t.user_id = $2 AND e.id > $3 ORDER BY e.id LIMIT $4",
-        )
-        .bind(id.to_string())
-        .bind(user.to_string())
-        .bind(i64::try_from(after).unwrap_or(i64::MAX))
-        .bind(i64::from(limit))
-        .fetch_all(self.readers())
-        .await
-        .map_err(Fault::from)?;
+        let sql = format!(
+            "SELECT e.id, e.at, e.said FROM turn_events e JOIN turns ON turns.id = e.turn_id \
+             WHERE e.turn_id = $1 AND turns.user_id = $2 AND e.id > $3 AND {LIVE} ORDER BY e.id LIMIT $4"
+        );
+        let rows = sqlx::query(AssertSqlSafe(sql))
+            .bind(id.to_string())
+            .bind(user.to_string())
+            .bind(i64::try_from(after).unwrap_or(i64::MAX))
+            .bind(i64::from(limit))
+            .fetch_all(self.readers())
+            .await
+            .map_err(Fault::from)?;
         let events: Result<Vec<TurnEvent>, Fault> = rows.iter().map(event).collect();
         Ok(events?)
     }
@@ -472,7 +481,8 @@ impl Chats for Store {
                 Box::pin(async move {
                     // The list stays in its order: nobody has asked anything.
                     let row = sqlx::query(
-                        "UPDATE conversations SET title = $3 WHERE user_id = $1 AND id = $2 RETURNING workspace_id",
+                        "UPDATE conversations SET title = $3 \
+                         WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL RETURNING workspace_id",
                     )
                     .bind(user.to_string())
                     .bind(id.as_str())
@@ -495,26 +505,33 @@ impl Chats for Store {
         user: UserId,
         id: &ConversationId,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<ConversationDeleted>, StoreError> {
         let argument = (user, id.clone(), now);
-        let removed =
+        let deleted =
             self.writer().write_for(user, "delete a conversation", argument, |tx, (user, id, now)| {
-                Box::pin(async move {
-                    let gone = sqlx::query(
-                        "DELETE FROM conversations WHERE user_id = $1 AND id = $2 RETURNING workspace_id",
-                    )
-                    .bind(user.to_string())
-                    .bind(id.as_str())
-                    .fetch_optional(&mut tx.conn)
-                    .await?;
-                    let Some(row) = gone else { return Ok(false) };
-                    let workspace = parsed(&row, "workspace_id")?;
-                    tell(tx, *user, id, workspace, ConversationChange::Deleted, *now);
-                    workspaces::tell_counts(tx, workspace, *now).await?;
-                    Ok(true)
-                })
+                Box::pin(deleting::delete(tx, *user, id, *now))
             });
-        Ok(removed.await?.value)
+        Ok(deleted.await?.value)
+    }
+
+    async fn restore_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Conversation, StoreError> {
+        let argument = (user, id.clone(), since, now);
+        self.writer()
+            .write_for(user, "restore a conversation", argument, |tx, (user, id, since, now)| {
+                Box::pin(deleting::restore(tx, *user, id, *since, *now))
+            })
+            .await?;
+        self.read_conversation(user, id).await?.ok_or(StoreError::NotFound)
+    }
+
+    async fn remove_deleted_conversations(&self, before: Timestamp, limit: u32) -> Result<bool, StoreError> {
+        self.remove_deleted(before, limit).await
     }
 
     async fn forget_turn_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -60,6 +60,7 @@ const CHANGES: &[Change] = changes![
     35 "0035_conversation_events",
     38 "0038_untold_ends",
     40 "0040_turns_of_files",
+    41 "0041_deleted_conversations",
 ];
 
 /// Names the schema of this version.

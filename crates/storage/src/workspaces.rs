@@ -33,8 +33,9 @@ fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
          COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
          CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT), \
          COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END), w.paused, w.bulk, w.last_activity_at, \
-         (SELECT COUNT(*) FROM conversations c WHERE c.workspace_id = w.id), \
-         CAST((SELECT COALESCE(SUM(c.turns), 0) FROM conversations c WHERE c.workspace_id = w.id) AS BIGINT) \
+         (SELECT COUNT(*) FROM conversations c WHERE c.workspace_id = w.id AND c.deleted_at IS NULL), \
+         CAST((SELECT COALESCE(SUM(c.turns), 0) FROM conversations c \
+             WHERE c.workspace_id = w.id AND c.deleted_at IS NULL) AS BIGINT) \
          FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id AND d.deleted_at IS NULL \
          WHERE {condition} GROUP BY w.id {rest}"
     ))

@@ -111,6 +111,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/v1/chat/conversations/{user_id}/{conversation_id}", CHAT),
     (Method::PATCH, "/v1/chat/conversations/{user_id}/{conversation_id}", CHAT),
     (Method::DELETE, "/v1/chat/conversations/{user_id}/{conversation_id}", CHAT),
+    (Method::POST, "/v1/chat/conversations/{user_id}/{conversation_id}/restore", CHAT),
     (Method::GET, "/v1/chat/conversations/{user_id}/{conversation_id}/status", CHAT),
     (Method::GET, "/v1/chat/conversations/{user_id}/{conversation_id}/export", CHAT),
     (Method::POST, "/api/status/documents/{id}", REPORT),

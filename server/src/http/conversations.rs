@@ -14,7 +14,7 @@ use axum::{
 };
 use domain::{
     Problem, UserId, WorkspaceId,
-    chat::{Conversation, ConversationId, StatusEntry, Turn},
+    chat::{Conversation, ConversationDeleted, ConversationId, StatusEntry, Turn},
 };
 use http::{HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
@@ -136,18 +136,29 @@ pub async fn rename(
     Ok(Json(app.services().rename_conversation(user, &id, &new.title).await?))
 }
 
-/// Delete a conversation with all its questions and answers.
+/// Delete a conversation with all its questions and answers: it is gone at once, and what is being answered in it is stopped.
+/// For 8 seconds it can be restored.
 #[utoipa::path(delete, path = "/v1/chat/conversations/{user_id}/{conversation_id}", tag = "chat",
     params(("user_id" = String, Path), ("conversation_id" = String, Path)),
-    responses((status = 204), (status = 401, body = Problem), (status = 404, body = Problem)))]
-pub async fn delete(
+    responses((status = 202, body = ConversationDeleted), (status = 401, body = Problem), (status = 404, body = Problem)))]
+pub async fn delete(State(app): State<AppState>, Allowed(who): Allowed, path: Named) -> ApiResult<Response> {
+    let (user, id) = named(&who, path)?;
+    let deleted = app.services().delete_conversation(user, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(deleted)).into_response())
+}
+
+/// Bring a conversation back that was just deleted, with all its questions and answers.
+#[utoipa::path(post, path = "/v1/chat/conversations/{user_id}/{conversation_id}/restore", tag = "chat",
+    params(("user_id" = String, Path), ("conversation_id" = String, Path)),
+    responses((status = 200, body = Conversation), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "`undo_over`")))]
+pub async fn restore(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     path: Named,
-) -> ApiResult<StatusCode> {
+) -> ApiResult<Json<Conversation>> {
     let (user, id) = named(&who, path)?;
-    app.services().delete_conversation(user, &id).await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(app.services().restore_conversation(user, &id).await?))
 }
 
 /// The steps of its turns in the last 24 hours, in order.

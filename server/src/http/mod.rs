@@ -221,6 +221,7 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(chat::retry))
         .routes(routes!(conversations::list, conversations::create))
         .routes(routes!(conversations::read, conversations::rename, conversations::delete))
+        .routes(routes!(conversations::restore))
         .routes(routes!(conversations::status))
         .routes(routes!(conversations::export))
         .routes(routes!(jobs::list))

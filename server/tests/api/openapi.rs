@@ -109,6 +109,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/v1/chat/conversations/{user_id}/{conversation_id}"),
     ("patch", "/v1/chat/conversations/{user_id}/{conversation_id}"),
     ("delete", "/v1/chat/conversations/{user_id}/{conversation_id}"),
+    ("post", "/v1/chat/conversations/{user_id}/{conversation_id}/restore"),
     ("get", "/v1/chat/conversations/{user_id}/{conversation_id}/status"),
     ("get", "/v1/chat/conversations/{user_id}/{conversation_id}/export"),
     ("post", "/api/status/documents/{id}"),

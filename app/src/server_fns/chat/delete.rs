@@ -1,4 +1,4 @@
-//! Deletes a conversation with its questions and answers.
+//! Deletes a conversation with its questions and answers; for some seconds it can be brought back.
 
 use crate::{error::AppError, wire::Answer};
 use domain::WorkspaceId;
@@ -14,5 +14,5 @@ pub async fn delete_talk(id: WorkspaceId, conversation: String) -> Result<(), Ap
         Err(_) => Err(Error::NotFound("conversation")),
     };
     let (page, next) = (paths::chat(id, &conversation), paths::chat(id, ""));
-    ssr::finish(deleted, ssr::Form { page: &page, next: &next, values: &[], said: "" })
+    ssr::finish(deleted.map(drop), ssr::Form { page: &page, next: &next, values: &[], said: "" })
 }

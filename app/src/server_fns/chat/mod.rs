@@ -5,6 +5,7 @@ mod ask;
 mod delete;
 mod read;
 mod rename;
+mod restore;
 mod stop;
 mod turn;
 
@@ -13,5 +14,6 @@ pub use ask::*;
 pub use delete::*;
 pub use read::*;
 pub use rename::*;
+pub use restore::*;
 pub use stop::*;
 pub use turn::*;

@@ -52,7 +52,8 @@ impl TurnStatus {
 }
 
 named!(
-    /// What became of a conversation: how far a question in it is, or that it was made, named or deleted itself.
+    /// What became of a conversation: how far a question in it is, or that it was made (also when it was brought back),
+    /// named or deleted itself.
     ConversationChange, "change of a conversation" {
         Processing = "processing",
         Completed = "completed",
@@ -189,6 +190,17 @@ pub struct Conversation {
     pub created_at: Timestamp,
     /// When somebody asked in it last.
     pub updated_at: Timestamp,
+}
+
+/// A conversation that somebody deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ConversationDeleted {
+    pub conversation_id: ConversationId,
+    pub workspace_id: WorkspaceId,
+    pub title: String,
+    /// Until then it can be brought back.
+    pub undo_until: Timestamp,
 }
 
 /// The title of a conversation in which nobody has asked yet; its first question takes the place of it.

@@ -14,6 +14,7 @@ pub use follow::{Followed, Following};
 use crate::{
     Error, Result, Services, actor,
     command::print,
+    deletion::in_time,
     ports::{Begun, ConversationFilter, NewTurn, PageQuery, StoreError, TOO_MANY_TURNS},
     spans,
 };
@@ -21,8 +22,8 @@ use desk::{LEASE_SECONDS, Told, Wish};
 use domain::{
     FieldErrors, TurnId, UserId, WorkspaceId,
     chat::{
-        AnswerKind, Conversation, ConversationId, EVENTS_KEPT_SECONDS, NEW_TITLE, Opening, StatusEntry, Turn,
-        TurnChange, check_query, check_title, title_of,
+        AnswerKind, Conversation, ConversationDeleted, ConversationId, EVENTS_KEPT_SECONDS, NEW_TITLE,
+        Opening, StatusEntry, Turn, TurnChange, check_query, check_title, title_of,
     },
     provision::Refusal,
     resource::Page,
@@ -314,15 +315,28 @@ impl Services {
         renamed.ok_or(Error::NotFound("conversation"))
     }
 
-    /// Removes a conversation with all its turns; one that is being answered ends.
+    /// Deletes a conversation with all its turns: it is out of view when this returns, and what is being answered in it is
+    /// stopped. Its rows go some seconds later, and until then [`Services::restore_conversation`] brings it back.
     ///
     /// # Errors
-    /// `NotFound`.
-    pub async fn delete_conversation(&self, user: UserId, id: &ConversationId) -> Result<()> {
-        match self.chats.delete_conversation(user, id, self.clock.now()).await? {
-            true => Ok(()),
-            false => Err(Error::NotFound("conversation")),
-        }
+    /// `NotFound` also when it is deleted already.
+    pub async fn delete_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+    ) -> Result<ConversationDeleted> {
+        let deleted = self.chats.delete_conversation(user, id, self.clock.now()).await?;
+        deleted.ok_or(Error::NotFound("conversation"))
+    }
+
+    /// Brings a conversation back that was just deleted. One that is there is answered as it is.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing is left of it; 409 `undo_over`.
+    pub async fn restore_conversation(&self, user: UserId, id: &ConversationId) -> Result<Conversation> {
+        let now = self.clock.now();
+        let restored = self.chats.restore_conversation(user, id, in_time(now), now).await;
+        restored.map_err(|e| of_turn(e, "conversation"))
     }
 
     /// The steps of a conversation's turns in the last 24 hours, in order.

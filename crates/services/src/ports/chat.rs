@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId,
     chat::{
-        AnswerKind, Conversation, ConversationId, Opening, StatusEntry, Turn, TurnChange, TurnError,
-        TurnEvent,
+        AnswerKind, Conversation, ConversationDeleted, ConversationId, Opening, StatusEntry, Turn, TurnChange,
+        TurnError, TurnEvent,
     },
     provision::Refusal,
     resource::{Page, SearchHit},
@@ -77,11 +77,13 @@ pub const TOO_MANY_TURNS: Refusal = Refusal {
     sentence: "Too many questions are being answered for this account. Wait until one is.",
 };
 
-/// Whatever begins or ends a turn, and makes, names or removes a conversation, emits `conversation_changed` with it.
+/// Whatever begins or ends a turn, and makes, names, deletes or brings back a conversation, emits `conversation_changed`
+/// with it. A conversation that is deleted is not there for anybody who reads, and neither are its turns, although they are
+/// kept for some seconds.
 #[async_trait]
 pub trait Chats: Send + Sync {
-    /// Begins a turn, and with it the conversation where there is none of that name. Where the opening names a turn to be
-    /// asked again, that one names the new one from then on.
+    /// Begins a turn, and with it the conversation where there is none of that name; one that is deleted goes for good then.
+    /// Where the opening names a turn to be asked again, that one names the new one from then on.
     ///
     /// # Errors
     /// `NotFound` when there is no such workspace of that user, or no such turn to ask again; `Refused` when the
@@ -152,7 +154,7 @@ pub trait Chats: Send + Sync {
         since: Timestamp,
     ) -> Result<Vec<StatusEntry>, StoreError>;
 
-    /// Keeps a conversation without turns; one of that name is answered as it is.
+    /// Keeps a conversation without turns; one of that name is answered as it is, and goes for good when it is deleted.
     ///
     /// # Errors
     /// `NotFound` when there is no such workspace of that user; `Refused` when the name is another workspace's, or the
@@ -182,13 +184,29 @@ pub trait Chats: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError>;
 
-    /// Removes it with its turns; false when there is none.
+    /// Takes it out of view with its turns, of which those that go on are stopped; `None` when there is none.
     async fn delete_conversation(
         &self,
         user: UserId,
         id: &ConversationId,
         now: Timestamp,
-    ) -> Result<bool, StoreError>;
+    ) -> Result<Option<ConversationDeleted>, StoreError>;
+
+    /// Brings one back that was deleted at `since` or later; one that is there is answered as it is.
+    ///
+    /// # Errors
+    /// `NotFound` when nothing is left of it; `Refused` when it was deleted before.
+    async fn restore_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Conversation, StoreError>;
+
+    /// Removes for good, with its turns, a conversation that was deleted at that moment or earlier: at most so many rows
+    /// of each kind, and nobody brings it back any more. False when there is none.
+    async fn remove_deleted_conversations(&self, before: Timestamp, limit: u32) -> Result<bool, StoreError>;
 
     /// Removes what turns told that ended before then, at most of so many turns; answers of how many.
     async fn forget_turn_events(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;

@@ -1,6 +1,6 @@
 //! Reading conversations, and the turns in them.
 
-use super::rows::{TURN, text_of, turn_of};
+use super::rows::{LIVE, TURN, text_of, turn_of};
 use crate::{
     containing,
     fault::Fault,
@@ -53,7 +53,9 @@ impl Store {
         user: UserId,
         id: &ConversationId,
     ) -> Result<Option<Conversation>, Fault> {
-        let sql = format!("SELECT {CONVERSATION} FROM conversations WHERE user_id = $1 AND id = $2");
+        let sql = format!(
+            "SELECT {CONVERSATION} FROM conversations WHERE user_id = $1 AND id = $2 AND deleted_at IS NULL"
+        );
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(user.to_string())
             .bind(id.as_str())
@@ -88,7 +90,7 @@ impl Store {
         });
         // Every parameter stands in the text, whatever is asked for.
         let sql = format!(
-            "SELECT {CONVERSATION} FROM conversations c WHERE c.user_id = $1 \
+            "SELECT {CONVERSATION} FROM conversations c WHERE c.user_id = $1 AND c.deleted_at IS NULL \
              AND (c.updated_at < $2 OR (c.updated_at = $2 AND c.id < $3)) \
              AND COALESCE($5, '') IS NOT NULL AND COALESCE($6, '') IS NOT NULL{workspace}{search} \
              ORDER BY c.updated_at DESC, c.id DESC LIMIT $4"
@@ -116,7 +118,7 @@ impl Store {
         let limit = limit_of(&page);
         let behind = Cursor::before(&page)?;
         let sql = format!(
-            "SELECT {TURN} FROM turns WHERE user_id = $1 AND conversation_id = $2 \
+            "SELECT {TURN} FROM turns WHERE user_id = $1 AND conversation_id = $2 AND {LIVE} \
              AND (created_at < $3 OR (created_at = $3 AND id < $4)) ORDER BY created_at DESC, id DESC LIMIT $5"
         );
         let mut tx = self.readers().begin_with(self.engine().begin_read()).await?;

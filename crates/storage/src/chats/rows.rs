@@ -16,6 +16,10 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 pub(super) const TURN: &str = "id, user_id, conversation_id, workspace_id, query, status, step, answer, sources, \
     metadata, error, again_of, again_as, last_event, created_at, completed_at";
 
+/// A condition on `turns`: their conversation is there, and nobody has deleted it.
+pub(super) const LIVE: &str = "EXISTS (SELECT 1 FROM conversations alive WHERE alive.user_id = turns.user_id \
+    AND alive.id = turns.conversation_id AND alive.deleted_at IS NULL)";
+
 fn int(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
@@ -56,7 +60,7 @@ pub(super) async fn row_of(
     user: UserId,
     id: TurnId,
 ) -> Result<Option<AnyRow>, Fault> {
-    let sql = format!("SELECT {TURN} FROM turns WHERE id = $1 AND user_id = $2");
+    let sql = format!("SELECT {TURN} FROM turns WHERE id = $1 AND user_id = $2 AND {LIVE}");
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .bind(user.to_string())

@@ -6,10 +6,11 @@ use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId,
     chat::{
-        Conversation, ConversationChange, ConversationId, NEW_TITLE, Said, StatusEntry, Turn, TurnChange,
-        TurnEvent, history,
+        Conversation, ConversationChange, ConversationDeleted, ConversationId, NEW_TITLE, Said, StatusEntry,
+        Turn, TurnChange, TurnEvent, history,
     },
     event::{ConversationChanged, Event},
+    ingest::deletion::{UNDO_OVER, UNDO_SECONDS},
     provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
@@ -22,6 +23,8 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 pub(super) struct ChatState {
     conversations: BTreeMap<(UserId, ConversationId), Conversation>,
+    /// Since when those of them are deleted that are.
+    deleted: BTreeMap<(UserId, ConversationId), Timestamp>,
     turns: BTreeMap<TurnId, TurnRow>,
     /// What each command began, and what for.
     commands: BTreeMap<(UserId, String), (Option<String>, TurnId)>,
@@ -36,25 +39,44 @@ struct TurnRow {
 
 impl ChatState {
     fn of(&self, user: UserId, id: TurnId) -> Option<&TurnRow> {
-        self.turns.get(&id).filter(|row| row.turn.user_id == user)
+        self.turns.get(&id).filter(|row| row.turn.user_id == user && self.is_there(&row.turn))
+    }
+
+    /// Nobody has deleted its conversation.
+    fn is_there(&self, turn: &Turn) -> bool {
+        !self.deleted.contains_key(&(turn.user_id, turn.conversation_id.clone()))
+    }
+
+    fn conversation(&self, key: &(UserId, ConversationId)) -> Option<&Conversation> {
+        self.conversations.get(key).filter(|_| !self.deleted.contains_key(key))
+    }
+
+    fn remove(&mut self, key: &(UserId, ConversationId)) {
+        self.turns.retain(|_, row| (row.turn.user_id, &row.turn.conversation_id) != (key.0, &key.1));
+        self.conversations.remove(key);
+        self.deleted.remove(key);
     }
 
     /// `refusal`: why nothing can be asked in its workspace now, if so.
     fn keep(&mut self, new: Conversation, refusal: Option<Refusal>) -> Result<&mut Conversation, StoreError> {
         let key = (new.user_id, new.conversation_id.clone());
-        if self.conversations.get(&key).is_some_and(|kept| kept.workspace_id != new.workspace_id) {
+        if self.conversation(&key).is_some_and(|kept| kept.workspace_id != new.workspace_id) {
             return Err(StoreError::Refused(OTHER_WORKSPACE));
         }
-        match refusal {
-            Some(refusal) => Err(StoreError::Refused(refusal)),
-            None => Ok(self.conversations.entry(key).or_insert(new)),
+        if let Some(refusal) = refusal {
+            return Err(StoreError::Refused(refusal));
         }
+        if self.deleted.contains_key(&key) {
+            self.remove(&key);
+        }
+        Ok(self.conversations.entry(key).or_insert(new))
     }
 
     /// How many conversations a workspace has, and questions in them.
     pub(super) fn counts(&self, workspace: WorkspaceId) -> (u64, u64) {
-        let of = self.conversations.values().filter(|c| c.workspace_id == workspace);
-        of.fold((0, 0), |(conversations, turns), c| (conversations + 1, turns + c.turns))
+        let there = self.conversations.iter().filter(|(key, _)| !self.deleted.contains_key(*key));
+        let of = there.filter(|(_, c)| c.workspace_id == workspace);
+        of.fold((0, 0), |(conversations, turns), (_, c)| (conversations + 1, turns + c.turns))
     }
 }
 
@@ -113,8 +135,10 @@ impl MemoryStore {
                 if *print != new.command_print {
                     return Err(StoreError::OtherCommand);
                 }
-                let turn = chats.of(user, *id).ok_or(StoreError::NotFound)?.turn.clone();
-                return Ok(Begun { turn, events: vec![] });
+                // Where that was deleted, the command is for another turn now.
+                if let Some(row) = chats.of(user, *id) {
+                    return Ok(Begun { turn: row.turn.clone(), events: vec![] });
+                }
             }
         }
         let refusal = self.workspace_refuses(user, opening.workspace_id)?;
@@ -160,6 +184,29 @@ impl MemoryStore {
         }
         self.tell(state, user, ConversationChanged::of(&turn), new.now)?;
         Ok(Begun { turn, events })
+    }
+
+    /// Ends a turn from outside; one that has ended is answered as it is.
+    fn end(
+        &self,
+        state: &mut State,
+        user: UserId,
+        id: TurnId,
+        ending: TurnChange,
+        now: Timestamp,
+    ) -> Result<Turn, StoreError> {
+        if state.chats.of(user, id).is_none() {
+            return Err(StoreError::NotFound);
+        }
+        let row = state.chats.turns.get_mut(&id).ok_or(StoreError::NotFound)?;
+        if row.turn.status.is_final() {
+            return Ok(row.turn.clone());
+        }
+        let events = row.turn.advance(ending, now).map_err(StoreError::backend)?;
+        row.events.extend(events);
+        let turn = row.turn.clone();
+        self.tell(state, user, ConversationChanged::of(&turn), now)?;
+        Ok(turn)
     }
 
     fn lease(&self, seconds: u32) -> Timestamp {
@@ -217,17 +264,7 @@ impl Chats for MemoryStore {
         ending: TurnChange,
         now: Timestamp,
     ) -> Result<Turn, StoreError> {
-        let state = &mut *self.lock();
-        let row = state.chats.turns.get_mut(&id).filter(|row| row.turn.user_id == user);
-        let row = row.ok_or(StoreError::NotFound)?;
-        if row.turn.status.is_final() {
-            return Ok(row.turn.clone());
-        }
-        let events = row.turn.advance(ending, now).map_err(StoreError::backend)?;
-        row.events.extend(events);
-        let turn = row.turn.clone();
-        self.tell(state, user, ConversationChanged::of(&turn), now)?;
-        Ok(turn)
+        self.end(&mut self.lock(), user, id, ending, now)
     }
 
     async fn beat_turns(
@@ -307,7 +344,7 @@ impl Chats for MemoryStore {
             .turns
             .values()
             .map(|row| &row.turn)
-            .filter(|t| t.user_id == user && t.conversation_id == *conversation)
+            .filter(|t| t.user_id == user && t.conversation_id == *conversation && state.chats.is_there(t))
             .filter(|t| key(t) < (behind.number, behind.id.clone()))
             .cloned()
             .collect();
@@ -330,6 +367,7 @@ impl Chats for MemoryStore {
             .turns
             .values()
             .filter(|row| row.turn.user_id == user && row.turn.conversation_id == *conversation)
+            .filter(|row| state.chats.is_there(&row.turn))
             .collect();
         rows.sort_by_key(|row| (row.turn.created_at, row.turn.turn_id));
         let told = rows.into_iter().flat_map(|row| history(&row.turn, &row.events));
@@ -340,7 +378,7 @@ impl Chats for MemoryStore {
         let refusal = self.workspace_refuses(new.user_id, new.workspace_id)?;
         let (key, now) = ((new.user_id, new.conversation_id.clone()), new.created_at);
         let state = &mut *self.lock();
-        let is_new = !state.chats.conversations.contains_key(&key);
+        let is_new = state.chats.conversation(&key).is_none();
         let kept = state.chats.keep(new, refusal)?.clone();
         if is_new {
             self.tell(state, key.0, itself(&kept, ConversationChange::Created), now)?;
@@ -354,7 +392,7 @@ impl Chats for MemoryStore {
         user: UserId,
         id: &ConversationId,
     ) -> Result<Option<Conversation>, StoreError> {
-        Ok(self.lock().chats.conversations.get(&(user, id.clone())).cloned())
+        Ok(self.lock().chats.conversation(&(user, id.clone())).cloned())
     }
 
     async fn conversations(
@@ -381,6 +419,7 @@ impl Chats for MemoryStore {
             .conversations
             .values()
             .filter(|c| c.user_id == user && filter.workspace.is_none_or(|id| c.workspace_id == id))
+            .filter(|c| !state.chats.deleted.contains_key(&(user, c.conversation_id.clone())))
             .filter(|c| page.after.is_none() || key(c) < (behind.number, behind.id.clone()))
             .filter(|c| is_found(c))
             .cloned()
@@ -398,9 +437,11 @@ impl Chats for MemoryStore {
         now: Timestamp,
     ) -> Result<Option<Conversation>, StoreError> {
         let state = &mut *self.lock();
-        let Some(conversation) = state.chats.conversations.get_mut(&(user, id.clone())) else {
+        let key = (user, id.clone());
+        if state.chats.deleted.contains_key(&key) {
             return Ok(None);
-        };
+        }
+        let Some(conversation) = state.chats.conversations.get_mut(&key) else { return Ok(None) };
         conversation.title = title.to_owned();
         let renamed = conversation.clone();
         self.tell(state, user, itself(&renamed, ConversationChange::Renamed), now)?;
@@ -412,13 +453,71 @@ impl Chats for MemoryStore {
         user: UserId,
         id: &ConversationId,
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Option<ConversationDeleted>, StoreError> {
         let state = &mut *self.lock();
-        let chats = &mut state.chats;
-        chats.turns.retain(|_, row| row.turn.user_id != user || row.turn.conversation_id != *id);
-        let Some(gone) = chats.conversations.remove(&(user, id.clone())) else { return Ok(false) };
+        let key = (user, id.clone());
+        let Some(gone) = state.chats.conversation(&key).cloned() else { return Ok(None) };
+        let mut running: Vec<Turn> = state
+            .chats
+            .turns
+            .values()
+            .map(|row| &row.turn)
+            .filter(|t| t.user_id == user && t.conversation_id == *id && !t.status.is_final())
+            .cloned()
+            .collect();
+        running.sort_by_key(|turn| (turn.created_at, turn.turn_id));
+        for turn in running {
+            self.end(state, user, turn.turn_id, TurnChange::Stop, now)?;
+        }
+        state.chats.deleted.insert(key, now);
         self.tell(state, user, itself(&gone, ConversationChange::Deleted), now)?;
         self.tell_counts(state, user, gone.workspace_id, now)?;
+        let Conversation { conversation_id, workspace_id, title, .. } = gone;
+        let undo_until = now.plus_seconds(UNDO_SECONDS);
+        Ok(Some(ConversationDeleted { conversation_id, workspace_id, title, undo_until }))
+    }
+
+    async fn restore_conversation(
+        &self,
+        user: UserId,
+        id: &ConversationId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<Conversation, StoreError> {
+        let state = &mut *self.lock();
+        let key = (user, id.clone());
+        let back = state.chats.conversations.get(&key).cloned().ok_or(StoreError::NotFound)?;
+        let Some(deleted_at) = state.chats.deleted.get(&key).copied() else { return Ok(back) };
+        if deleted_at < since {
+            return Err(StoreError::from(UNDO_OVER));
+        }
+        state.chats.deleted.remove(&key);
+        self.tell(state, user, itself(&back, ConversationChange::Created), now)?;
+        self.tell_counts(state, user, back.workspace_id, now)?;
+        Ok(back)
+    }
+
+    async fn remove_deleted_conversations(&self, before: Timestamp, limit: u32) -> Result<bool, StoreError> {
+        let chats = &mut self.lock().chats;
+        let due = chats.deleted.iter().find(|(_, at)| **at <= before).map(|(key, _)| key.clone());
+        let Some(key) = due else { return Ok(false) };
+        // Nothing brings it back any more.
+        chats.deleted.insert(key.clone(), Timestamp::default());
+        let of: Vec<TurnId> = chats
+            .turns
+            .values()
+            .map(|row| &row.turn)
+            .filter(|t| (t.user_id, &t.conversation_id) == (key.0, &key.1))
+            .map(|turn| turn.turn_id)
+            .take(limit as usize)
+            .collect();
+        let is_some_left = of.len() >= limit as usize;
+        for id in of {
+            chats.turns.remove(&id);
+        }
+        if !is_some_left {
+            chats.remove(&key);
+        }
         Ok(true)
     }
 

@@ -188,6 +188,11 @@ pub async fn full_account<S: JobSubject + Deref<Target = Database>>(desk: &Desk<
     s.store.create_crawl(crate::crawls::new_crawl(s, user, workspace, 10)).await.unwrap();
     let asked = crate::chats::asked(s.world(), user, workspace, "c", "Where?");
     s.store.begin_turn(asked).await.unwrap();
+    // One that could still be brought back.
+    let asked = crate::chats::asked(s.world(), user, workspace, "deleted", "When?");
+    let deleted = asked.opening.conversation_id.clone();
+    s.store.begin_turn(asked).await.unwrap();
+    assert!(s.store.delete_conversation(user, &deleted, now).await.unwrap().is_some());
     let id = domain::BulkId::new(s.world().uuid());
     s.store
         .begin_bulk(NewBulk {

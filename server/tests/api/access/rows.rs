@@ -208,7 +208,9 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("GET", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 200),
         of_owner("PATCH", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 200)
             .json(|_| json!({ "title": "Renamed" })),
-        of_owner("DELETE", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 204).fresh(),
+        of_owner("DELETE", "/v1/chat/conversations/{user_id}/{conversation_id}", chat, 202).fresh(),
+        // It is there.
+        of_owner("POST", "/v1/chat/conversations/{user_id}/{conversation_id}/restore", chat, 200),
         of_owner("GET", "/v1/chat/conversations/{user_id}/{conversation_id}/status", chat, 200),
         of_owner("GET", "/v1/chat/conversations/{user_id}/{conversation_id}/export", chat, 200),
         // Its workspace is none that an outside worker processes, which only its owner is told.
@@ -406,6 +408,8 @@ pub(super) fn screens() -> Vec<Row> {
         }),
         of_owner("POST", "/_fn/chat/delete", Session, 200)
             .fresh()
+            .fields(|w| vec![("id", w.workspace.clone()), ("conversation", w.conversation.clone())]),
+        of_owner("POST", "/_fn/chat/restore", Session, 200)
             .fields(|w| vec![("id", w.workspace.clone()), ("conversation", w.conversation.clone())]),
         of_workspace("/_fn/retrieval/read"),
         of_owner("POST", "/_fn/retrieval/add_case", Session, 200).fields(|w| {

@@ -5,6 +5,7 @@ use crate::{
     components::{Button, Each, Toast, Tone},
     live::Live,
     server_fns::{
+        chat::restore_talk,
         documents::restore_document,
         workspaces::{restore_workspace, undo_bulk},
     },
@@ -19,9 +20,11 @@ const SECOND: Duration = Duration::from_secs(1);
 const MOST: usize = 3;
 
 /// What can be brought back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deleted {
     Document(DocumentId),
+    /// A conversation, and its workspace.
+    Talk(WorkspaceId, String),
     Workspace(WorkspaceId),
     Bulk(BulkId),
 }
@@ -95,6 +98,7 @@ impl Undo {
         spawn_local(async move {
             let done = match what {
                 Deleted::Document(id) => restore_document(id).await,
+                Deleted::Talk(workspace, conversation) => restore_talk(workspace, conversation).await,
                 Deleted::Workspace(id) => restore_workspace(id).await,
                 Deleted::Bulk(id) => undo_bulk(id).await.map(|_| ()),
             };
@@ -135,7 +139,7 @@ fn Shown(offer: Offer, undo: Undo) -> impl IntoView {
                     disabled=Signal::derive(move || paused.get().is_some())
                     on:click=move |_| {
                         if !busy.get_untracked() {
-                            undo.take_back(number, what, busy);
+                            undo.take_back(number, what.clone(), busy);
                         }
                     }
                     attr:data-undo=""

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Server, expect, test } from "../fixtures";
 import { Model } from "./model";
-import { completed, firstWorkspace, live, long, looks, signUp } from "./support";
+import { completed, firstWorkspace, live, long, looks, signUp, tabTo } from "./support";
 
 const HARBOUR = `The harbour has two quays and a long breakwater.
 
@@ -260,6 +260,52 @@ test("a conversation is named and deleted, and found by what was said in it", as
   await list.getByRole("button", { name: /^Delete conversation/ }).click();
   await expect(page).toHaveURL(/chat$/);
   await expect(list.locator(".chat-talk")).toHaveCount(1);
+});
+
+test("a deleted conversation leaves every tab, and comes back by the keyboard while there is time", async ({ page, complaints }) => {
+  // What was deleted may be asked for once more.
+  complaints.allow(/404/);
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await add(page, workspace, "harbour.txt", HARBOUR);
+  await page.goto(`/w/${workspace}/chat`);
+  await live(page);
+  await ask(page, QUESTION);
+  await expect(turns(page).first()).toHaveAttribute("data-status", "completed");
+  const other = await page.context().newPage();
+  await other.goto(page.url());
+  await live(other);
+  await expect(turns(other)).toHaveCount(1);
+  const list = (tab: Page) => tab.getByRole("navigation", { name: "Conversations" });
+  const toast = page.locator(".toast").filter({ hasText: `The conversation “${QUESTION}” was deleted.` });
+  const undo = toast.getByRole("button", { name: "Undo" });
+  const remove = async () => {
+    await list(page).getByText("Name, export or delete").click();
+    await list(page).getByRole("button", { name: /^Delete conversation/ }).click();
+    await expect(undo).toContainText(/· [1-8] s/);
+    for (const tab of [page, other]) {
+      await expect(tab).toHaveURL(/chat$/);
+      await expect(list(tab).getByText("No conversation yet.")).toBeVisible();
+      await expect(turns(tab)).toHaveCount(0);
+    }
+  };
+  // It was begun on this page, whose address the router does not know.
+  await remove();
+  await tabTo(page, /^Undo/);
+  await page.keyboard.press("Enter");
+  for (const tab of [page, other]) {
+    await expect(list(tab).getByRole("link", { name: QUESTION })).toBeVisible();
+  }
+  await expect(undo).toHaveCount(0);
+  await list(page).getByRole("link", { name: QUESTION }).click();
+  await expect(turns(page).first().locator(".answer")).toContainText("north quay");
+  await expect(page.getByRole("heading", { level: 1, name: QUESTION })).toBeVisible();
+
+  // And this time by its address.
+  await remove();
+  await expect(undo).toHaveCount(0, { timeout: 12_000 });
+  await page.reload();
+  await expect(list(page).getByText("No conversation yet.")).toBeVisible();
 });
 
 withModel("citations lead to their source while the answer is still on its way", async ({ page, model, own }) => {

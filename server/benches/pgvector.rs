@@ -46,7 +46,11 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     if !store.searches_vectors() {
         let missing = "this PostgreSQL has no pgvector";
         // A machine where none can be had is no fault of ours; a real run needs it.
-        return if is_smoke { Ok(format!("pgvector: skipped, since {missing}")) } else { Err(missing.into()) };
+        return if is_smoke {
+            Ok(format!("pgvector: skipped, since {missing}"))
+        } else {
+            Err(missing.into())
+        };
     }
     let without = nearest::open(database.clone(), false).await?;
     let data = Data::new(size.here, size.elsewhere, size.questions);

@@ -13,7 +13,7 @@ use serde_json::Value;
 /// `action`: where it is posted; `fields`: what it says; `done` hears of the answer; `name`: for screen readers, when
 /// the words of the button alone do not tell which thing is meant; `once`: it makes something, and must not make it twice;
 /// `steers`: it goes by what is on screen, and waits while that may be old; `locked`: why it cannot be done now; `hint`:
-/// what it does, where the words are short.
+/// what it does, where the words are short; `busy`: is true while it is under way, for who has to know.
 #[component]
 pub fn Deed(
     #[prop(into)] action: String,
@@ -25,9 +25,10 @@ pub fn Deed(
     #[prop(optional)] steers: bool,
     #[prop(optional, into)] locked: MaybeProp<&'static str>,
     #[prop(optional)] hint: Option<&'static str>,
+    #[prop(optional)] busy: Option<RwSignal<bool>>,
     done: Callback<Value>,
 ) -> impl IntoView {
-    let busy = RwSignal::new(false);
+    let busy = busy.unwrap_or_else(|| RwSignal::new(false));
     let failed = RwSignal::new(None::<String>);
     let form = NodeRef::<html::Form>::new();
     let live = Live::expect();

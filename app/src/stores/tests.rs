@@ -243,6 +243,26 @@ fn who_shows_conversations_learns_which_to_read_anew() {
 }
 
 #[test]
+fn a_conversation_that_is_brought_back_is_gone_no_more() {
+    with(|stores| {
+        let changed = |status: ConversationChange, rev: u64| {
+            Event::ConversationChanged(ConversationChanged {
+                conversation_id: "a".parse().expect("an id"),
+                workspace_id: id(1),
+                turn_id: None,
+                status,
+                rev,
+            })
+        };
+        stores.apply(changed(ConversationChange::Deleted, 3));
+        assert!(stores.is_talk_gone("a") && !stores.is_talk_gone("b"));
+        stores.apply(changed(ConversationChange::Created, 4));
+        stores.apply(changed(ConversationChange::Deleted, 3));
+        assert!(!stores.is_talk_gone("a"), "what is told late changes nothing");
+    });
+}
+
+#[test]
 fn what_is_worth_a_word_is_told_once() {
     with(|stores| {
         let news = || stores.news().try_update(std::mem::take).unwrap_or_default();

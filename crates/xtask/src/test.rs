@@ -343,9 +343,11 @@ mod tests {
             let stem = file.file_stem().expect("a name").to_string_lossy().into_owned();
             for (at, _) in text.match_indices("Installation::new(") {
                 let mut modules: Vec<String> = vec![format!("{stem}::")];
-                let inner = text[..at].lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(" {"));
+                let inner =
+                    text[..at].lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(" {"));
                 modules.extend(inner.map(|name| format!("{name}::")));
-                let is_left_out = NOT_AGAIN.iter().any(|part| modules.iter().any(|module| module.ends_with(part)));
+                let is_left_out =
+                    NOT_AGAIN.iter().any(|part| modules.iter().any(|module| module.ends_with(part)));
                 assert!(is_left_out, "{}: {modules:?}", file.display());
                 found += 1;
             }

@@ -233,7 +233,8 @@ async fn a_document_of_whose_claim_its_worker_never_heard_is_taken_when_the_leas
     let quick = hung.ada.post("/api/workspaces", json!({ "name": "Quick" })).await.json();
     let quick = quick["id"].as_str().expect("an id");
     let path = format!("/api/workspaces/{quick}/rag-config");
-    let saved = hung.ada.send(hung.ada.request("PUT", &path).json(&json!({ "retriever_type": "keyword" }))).await;
+    let saved =
+        hung.ada.send(hung.ada.request("PUT", &path).json(&json!({ "retriever_type": "keyword" }))).await;
     assert_eq!(saved.status, 200, "{saved:?}");
     // All hands are full, and one stays so.
     let mut busy = vec![];
@@ -261,8 +262,15 @@ async fn a_document_of_whose_claim_its_worker_never_heard_is_taken_when_the_leas
     .expect("written");
     assert_eq!(claimed.rows_affected(), 1);
     for id in &busy[1..] {
-        assert_eq!(hung.ada.send(hung.ada.request("DELETE", &format!("/api/documents/{id}"))).await.status, 200);
+        assert_eq!(
+            hung.ada.send(hung.ada.request("DELETE", &format!("/api/documents/{id}"))).await.status,
+            200
+        );
     }
     assert_eq!(hung.ada.settled(&lost).await["status"], "ready");
-    assert_eq!(hung.document(&busy[0]).await["status"], "processing", "its worker had that in hand all the time");
+    assert_eq!(
+        hung.document(&busy[0]).await["status"],
+        "processing",
+        "its worker had that in hand all the time"
+    );
 }

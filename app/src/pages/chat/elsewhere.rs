@@ -5,7 +5,6 @@ use super::Here;
 use crate::{
     effect::effect,
     live::Live,
-    paths,
     server_fns::chat::{ChatPage, ShownTurn, read_chat},
     stores::Stores,
     wire::Wire,
@@ -20,7 +19,8 @@ pub fn keep_up(here: Here, since: u64) {
     let seen = StoredValue::new(since);
     let is_reading = StoredValue::new(false);
     effect(move || {
-        if talks.get() == seen.get_value() || is_reading.get_value() {
+        // While it is deleted here it stays on the page, where the answer to that finds the way back that it offers.
+        if here.is_deleting.get() || talks.get() == seen.get_value() || is_reading.get_value() {
             return;
         }
         is_reading.set_value(true);
@@ -29,23 +29,28 @@ pub fn keep_up(here: Here, since: u64) {
             // The page may be left meanwhile.
             while let Some(before) = seen.try_get_value() {
                 let now = talks.get_untracked();
-                if now == before {
+                if now == before || is_deleting(here) {
                     break;
                 }
                 let Some(open) = here.conversation.try_get_untracked() else { return };
                 if stores.is_talk_gone(&open) {
-                    return leave(here);
+                    here.leave.try_run(());
+                    continue;
                 }
                 let is_open_one = !open.is_empty() && !here.is_past && stores.talk(&open) > before;
                 let asked = if is_open_one { open.clone() } else { String::new() };
                 let list = here.search.try_get_value().zip(here.behind.try_get_value());
                 let Some((search, behind)) = list else { return };
                 match read_chat(here.workspace, asked, search, String::new(), behind).await {
+                    _ if is_deleting(here) => break,
                     Ok(Wire(read)) if here.title.try_get_untracked().is_some() => take(here, &open, read),
                     Ok(_) => return,
                     Err(error) if error.status() == 401 => return live.signed_out(),
                     // Deleted, and it was not told.
-                    Err(error) if error.status() == 404 && is_open_one => return leave(here),
+                    Err(error) if error.status() == 404 && is_open_one => {
+                        here.leave.try_run(());
+                        continue;
+                    }
                     // The next change has it read again.
                     Err(_) => break,
                 }
@@ -56,9 +61,9 @@ pub fn keep_up(here: Here, since: u64) {
     });
 }
 
-/// The conversation is gone. Loaded anew: nothing of it is on the page any more.
-fn leave(here: Here) {
-    let _ = window().location().set_href(&paths::chat(here.workspace, ""));
+/// Whether it is being deleted on this page.
+fn is_deleting(here: Here) -> bool {
+    here.is_deleting.try_get_untracked().unwrap_or(false)
 }
 
 fn take(here: Here, open: &str, read: ChatPage) {

@@ -22,7 +22,10 @@ use crate::{
 use ask::AskForm;
 use domain::{WorkspaceId, provision::WorkspaceAction};
 use leptos::{html, prelude::*};
-use leptos_router::hooks::{use_params_map, use_query_map};
+use leptos_router::{
+    NavigateOptions,
+    hooks::{use_navigate, use_params_map, use_query_map},
+};
 use talks::Talks;
 use turn::TurnView;
 
@@ -92,6 +95,10 @@ pub struct Here {
     pub has_model: bool,
     /// Why nothing can be asked now, where that is so; what was answered before is read all the same.
     pub refused: Memo<Option<&'static str>>,
+    /// The open conversation is being deleted by who is at this page.
+    is_deleting: RwSignal<bool>,
+    /// Takes the open conversation off the page, which is gone.
+    leave: Callback<()>,
     /// With so many documents ready, the page has asked a question again by itself.
     pub repeated_with: StoredValue<Option<u64>>,
     /// What the list of conversations was searched for.
@@ -187,20 +194,35 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u6
     let Read { name, conversation, title, talks, search, older, turns, earlier, is_past, has_model } = read;
     let whole = paths::chat(id, &conversation);
     let earlier = (!earlier.is_empty()).then(|| format!("{whole}&before={earlier}"));
-    let rows = turns.into_iter().map(|turn| (turn.id.clone(), RwSignal::new(turn))).collect();
+    let rows: Vec<Row> = turns.into_iter().map(|turn| (turn.id.clone(), RwSignal::new(turn))).collect();
     let workspace = Stores::expect().workspace(id);
     let refused = Memo::new(move |_| {
         let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Chat)));
         refusal.map(|refusal| refusal.sentence)
     });
+    let (conversation, title) = (RwSignal::new(conversation), RwSignal::new(title));
+    let (talks, rows) = (RwSignal::new(talks), RwSignal::new(rows));
+    let navigate = use_navigate();
+    let leave = Callback::new(move |()| {
+        let left = conversation.get_untracked();
+        talks.update(|talks| talks.retain(|talk| talk.conversation != left));
+        conversation.set(String::new());
+        title.set(String::new());
+        rows.set(Vec::new());
+        // Where the conversation was begun on this page the router has that address already, and reads nothing anew. There
+        // is nothing left to go back to.
+        navigate(&paths::chat(id, ""), NavigateOptions { replace: true, ..NavigateOptions::default() });
+    });
     let here = Here {
         workspace: id,
-        conversation: RwSignal::new(conversation),
-        title: RwSignal::new(title),
-        talks: RwSignal::new(talks),
-        rows: RwSignal::new(rows),
+        conversation,
+        title,
+        talks,
+        rows,
         has_model,
         refused,
+        is_deleting: RwSignal::new(false),
+        leave,
         repeated_with: StoredValue::new(None),
         search: StoredValue::new(search.clone()),
         behind: StoredValue::new(behind),

@@ -6,6 +6,7 @@ use crate::{
     forms::Deed,
     paths,
     server_fns::chat::{DeleteTalk, RenameTalk, TalkLine},
+    undo::{Deleted, Undo},
     view,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -80,10 +81,12 @@ fn Deeds(conversation: String, title: String) -> impl IntoView {
     let here: Here = expect_context();
     let export = format!("/v1/chat/conversations/me/{}/export", paths::encode(&conversation));
     let fields = vec![("id", here.workspace.to_string()), ("conversation", conversation.clone())];
-    let new = paths::chat(here.workspace, "");
+    let undo = Undo::expect();
+    let deleted = Deleted::Talk(here.workspace, conversation.clone());
+    let words = format!("The conversation “{title}” was deleted.");
     let gone = Callback::new(move |_: Value| {
-        // Loaded anew: nothing of it is on the page any more.
-        let _ = window().location().set_href(&new);
+        undo.offer(deleted.clone(), words.clone());
+        here.leave.run(());
     });
     view! {
         <details class="chat-talk-deeds">
@@ -105,6 +108,7 @@ fn Deeds(conversation: String, title: String) -> impl IntoView {
                 name=format!("Delete conversation: {title}")
                 kind=ButtonKind::Danger
                 fields
+                busy=here.is_deleting
                 done=gone
             />
         </details>

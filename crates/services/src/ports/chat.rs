@@ -5,8 +5,8 @@ use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId,
     chat::{
-        AnswerKind, Conversation, ConversationDeleted, ConversationId, Opening, StatusEntry, Turn, TurnChange,
-        TurnError, TurnEvent,
+        AnswerKind, Conversation, ConversationDeleted, ConversationId, Opening, StatusEntry, Turn,
+        TurnChange, TurnError, TurnEvent,
     },
     provision::Refusal,
     resource::{Page, SearchHit},

@@ -65,12 +65,13 @@ pub(super) async fn restore(
     now: Timestamp,
 ) -> Result<(), Fault> {
     // The user's lock is held, so nothing of this changes any more.
-    let row = sqlx::query("SELECT workspace_id, deleted_at FROM conversations WHERE user_id = $1 AND id = $2")
-        .bind(user.to_string())
-        .bind(id.as_str())
-        .fetch_optional(&mut tx.conn)
-        .await?
-        .ok_or(StoreError::NotFound)?;
+    let row =
+        sqlx::query("SELECT workspace_id, deleted_at FROM conversations WHERE user_id = $1 AND id = $2")
+            .bind(user.to_string())
+            .bind(id.as_str())
+            .fetch_optional(&mut tx.conn)
+            .await?
+            .ok_or(StoreError::NotFound)?;
     let Some(deleted_at) = row.try_get::<Option<i64>, _>("deleted_at")? else { return Ok(()) };
     if deleted_at < since.micros() {
         return Err(StoreError::from(UNDO_OVER).into());

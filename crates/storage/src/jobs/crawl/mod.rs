@@ -8,7 +8,7 @@ pub(super) use frontier::{ask_again, failed_of};
 
 use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rows, tell};
 use crate::{
-    commands,
+    bulk, commands,
     fault::Fault,
     open::Store,
     page::{Cursor, limit_of, paged},

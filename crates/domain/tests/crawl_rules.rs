@@ -254,6 +254,41 @@ fn a_crawl_is_not_through_before_its_last_page() {
 }
 
 #[test]
+fn a_page_that_somebody_deletes_ends_no_crawl_that_has_others_to_ask_for() {
+    let mut job = begun();
+    let (mut doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));
+    ingest::page_done(&mut job, &PageOutcome::Taken(Change::New, 10), found(2), at(2)).unwrap();
+    ingest::start(&mut job, &mut doc, at(3)).unwrap();
+    // A PDF of three pages.
+    let read = next(&doc);
+    ingest::advance(&mut job, &mut doc, &read, &config(), at(4)).unwrap();
+    control::withdraw(&mut job, &doc, at(5)).unwrap();
+    let m = job.job.metrics;
+    assert_eq!((m.documents_total, m.pages_found, m.pages_waiting()), (0, 3, 2), "{m:?}");
+    assert_eq!(job.job.status, JobStatus::Running);
+    for n in 6..8 {
+        ingest::page_done(&mut job, &PageOutcome::Unchanged, found(0), at(n)).unwrap();
+    }
+    assert_eq!(job.job.status, JobStatus::Completed);
+}
+
+#[test]
+fn a_crawl_of_which_every_page_is_deleted_ends_unless_others_are_as_they_were() {
+    for (unchanged, ends) in [(false, JobStatus::Cancelled), (true, JobStatus::Completed)] {
+        let mut job = begun();
+        let (doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));
+        let more = found(u64::from(unchanged));
+        ingest::page_done(&mut job, &PageOutcome::Taken(Change::New, 10), more, at(2)).unwrap();
+        if unchanged {
+            ingest::page_done(&mut job, &PageOutcome::Unchanged, found(0), at(3)).unwrap();
+        }
+        assert_eq!(job.job.status, JobStatus::Running);
+        control::withdraw(&mut job, &doc, at(4)).unwrap();
+        assert_eq!(job.job.status, ends);
+    }
+}
+
+#[test]
 fn a_retry_asks_for_what_failed_and_a_cancelled_crawl_can_go_on() {
     let mut job = begun();
     ingest::page_done(&mut job, &PageOutcome::Failed("https://example.org/: away.".into()), found(0), at(2))

@@ -15,7 +15,7 @@ fn is_begun(state: &JobState, doc: &DocumentState) -> bool {
 }
 
 /// Takes a document whose task is not through out of the job, as if it had never been in it. A job of which nothing else
-/// is left ends with that.
+/// is left ends with that; a crawl goes on as long as it has pages to ask for.
 ///
 /// # Errors
 /// When the job has ended.
@@ -41,7 +41,8 @@ pub fn withdraw(state: &mut JobState, doc: &DocumentState, now: Timestamp) -> Re
         take(3, read, chunks);
         uncount_run(job, &mut doc);
     }
-    if stage != Stage::Loading {
+    // Those of a crawl are the pages of its site, and not those of a PDF on it.
+    if stage != Stage::Loading && job.crawl.is_none() {
         let pages = doc.document.metadata.get("pages").and_then(serde_json::Value::as_u64);
         job.metrics.pages_found = job.metrics.pages_found.saturating_sub(pages.unwrap_or_default());
     }
@@ -49,11 +50,14 @@ pub fn withdraw(state: &mut JobState, doc: &DocumentState, now: Timestamp) -> Re
     m.documents_total = m.documents_total.saturating_sub(1);
     m.bytes = m.bytes.saturating_sub(doc.document.size_bytes);
     let left = m.documents_total.saturating_sub(m.documents_done + m.documents_failed);
-    if m.documents_total == 0 {
+    // A crawl may have pages left to ask for, or have found all others as they were.
+    let is_empty = m.documents_total == 0 && m.pages_unchanged == 0;
+    if is_empty && !job.goes_on_finding() {
         end_job(job, &Sentence::AllDeleted, now)?;
     } else {
         if job.status == JobStatus::Pending {
-            let again = Sentence::WaitingToRetry { documents: left, pages: 0 };
+            let pages = if job.crawl.is_some() { job.metrics.pages_waiting() } else { 0 };
+            let again = Sentence::WaitingToRetry { documents: left, pages };
             let sentence = if job.attempt > 1 { again } else { Sentence::Waiting { documents: left } };
             job.message = say(WRITTEN, &sentence);
         }

@@ -294,11 +294,7 @@ impl Site<'_> {
         };
         done.http_status = Some(status);
         let goes_on = done.prefix.clone();
-        let old = matches!(done.end, PageEnd::Taken(_)).then_some(due.known.as_ref()).flatten();
         self.commit(done).await?;
-        if let Some(known) = old {
-            self.remove(known).await;
-        }
         if let Some(prefix) = goes_on {
             // Another site has rules of its own.
             self.claim.crawl.prefix = prefix;
@@ -411,16 +407,6 @@ impl Site<'_> {
             blob_key,
             sent_ahead: false,
         })
-    }
-
-    /// The file and the text that the page was before.
-    async fn remove(&self, known: &KnownPage) {
-        let text = keys::text(self.claim.user_id, known.document_id, known.version);
-        for key in [&known.blob_key, &text] {
-            if let Err(error) = self.context.services.blobs.delete(key).await {
-                tracing::warn!(key, %error, "what a page was before stays behind");
-            }
-        }
     }
 }
 

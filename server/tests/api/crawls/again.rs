@@ -102,7 +102,11 @@ async fn a_later_crawl_tells_what_changed_and_indexes_only_that() {
         found["items"].as_array().map(|hits| hits.iter().all(|h| h["document"]["id"] == new["id"])),
         Some(true)
     );
-    assert_eq!(server.files("documents"), 7, "what a page was before is gone");
+    assert_eq!(server.files("documents"), 9, "what two pages were before is kept with their versions");
+    let path = format!("/api/documents/{}/content?version=1", new["id"].as_str().expect("an id"));
+    let content = ada.get(&path).await;
+    assert_eq!(content.status, 200, "{content:?}");
+    assert!(String::from_utf8_lossy(&content.body).contains("The page Other tells"));
 
     // A third time, with nothing new: it is told so, and nothing is indexed.
     let id = begin(&ada, &home, body).await;
@@ -118,4 +122,35 @@ async fn a_later_crawl_tells_what_changed_and_indexes_only_that() {
             .all(|p| p["status"] == "completed" || p["status"] == "skipped"),
         "{third}"
     );
+}
+
+#[tokio::test]
+async fn what_a_page_was_before_stays_when_what_it_became_cannot_be_read() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Lanterns", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let body = json!({ "url": site.url("/") });
+    ended(&ada, &begin(&ada, &home, body.clone()).await).await;
+    let id = documents(&ada, &home).await[0]["id"].as_str().expect("an id").to_owned();
+    let content = async |version: &str| {
+        let answer = ada.get(&format!("/api/documents/{id}/content{version}")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        String::from_utf8_lossy(&answer.body).into_owned()
+    };
+
+    let torn = b"%PDF-1.7\nThis is all that is left of it.".to_vec();
+    site.set("/", Reply::new(200).header("content-type", "application/pdf").body(torn));
+    ended(&ada, &begin(&ada, &home, body.clone()).await).await;
+    let kept = ada.read(&format!("/api/documents/{id}")).await;
+    assert_eq!((&kept["status"], &kept["version"]), (&json!("ready"), &json!(1)), "{kept}");
+    assert_eq!(kept["warnings"][0]["code"], "replace_failed", "{kept}");
+    assert!(content("").await.contains("Lanterns"));
+    let preview = ada.read(&format!("/api/documents/{id}/preview")).await;
+    assert!(preview["body"].as_str().is_some_and(|text| text.contains("Lanterns")), "{preview}");
+
+    site.set("/", Reply::page("Candles", &[]));
+    ended(&ada, &begin(&ada, &home, body).await).await;
+    assert!(content("").await.contains("Candles"));
+    assert!(content("?version=1").await.contains("Lanterns"));
 }

@@ -15,8 +15,8 @@ use domain::{
     },
 };
 use services::ports::{
-    CrawlClaim, CrawlStore, DuePage, Errors, FoundPage, JobStore, NewCrawl, NewDocument, PageDone, PageEnd,
-    PageQuery, StoreError,
+    CrawlClaim, CrawlStore, Deletions, DuePage, Errors, FoundPage, JobStore, NewCrawl, NewDocument, PageDone,
+    PageEnd, PageQuery, StoreError,
 };
 use std::ops::Deref;
 
@@ -301,6 +301,33 @@ async fn a_later_crawl_knows_what_an_earlier_one_made(s: impl JobSubject + Deref
     );
 }
 
+async fn what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    home.end(&claim, &first, home.taken(&first), vec![link("a")]).await;
+    let a = home.next(&claim).await.expect("a page");
+    home.end(&claim, &a, home.taken(&a), vec![]).await;
+    home.work().await;
+    let documents = home.desk.documents.documents(home.user, home.workspace, None, PageQuery::first(9)).await;
+    for document in documents.unwrap().items {
+        home.store().delete_document(home.user, document.id, home.desk.now()).await.unwrap();
+    }
+
+    // They can still be brought back, and nothing of them is found any more.
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let again = home.next(&claim).await.expect("a page");
+    assert!(again.known.is_none(), "{:?}", again.known);
+    home.end(&claim, &again, home.taken(&again), vec![]).await;
+    home.work().await;
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_new, m.pages_unchanged, m.pages_removed, m.documents_done), (1, 0, 0, 1));
+}
+
 async fn nobody_has_more_than_two_crawls_in_hand(s: impl JobSubject + Deref<Target = Database>) {
     let home = Home::new(s).await;
     for _ in 0..3 {
@@ -379,5 +406,6 @@ on_every_database!(
     what_is_asked_of_a_crawl_waits_for_its_worker,
     a_retry_asks_for_the_failed_pages_alone,
     a_later_crawl_knows_what_an_earlier_one_made,
+    what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl,
     nobody_has_more_than_two_crawls_in_hand,
 );

@@ -10,7 +10,8 @@ use domain::{Timestamp, crawl::MOST_SKIPPED, ingest::JobState};
 use services::ports::{CrawlClaim, KnownPage};
 use sqlx::Row;
 
-/// What an earlier crawl of the workspace made of the page, when that is there still.
+/// What an earlier crawl of the workspace made of the page, when that is there still: what somebody has just deleted is not,
+/// although it could be brought back.
 pub(super) async fn known(tx: &mut Tx, claim: &CrawlClaim, url: &str) -> Result<Option<KnownPage>, Fault> {
     let row = sqlx::query(
         "SELECT p.etag, p.last_modified, p.content_hash, d.id, d.status, d.blob_key, \
@@ -21,7 +22,7 @@ pub(super) async fn known(tx: &mut Tx, claim: &CrawlClaim, url: &str) -> Result<
                  AND j.status IN ('pending', 'running', 'paused')) AS tasks \
          FROM crawl_pages p JOIN documents d ON d.id = p.document_id \
          WHERE p.workspace_id = $1 AND p.url = $2 AND p.job_id <> $3 AND p.document_id IS NOT NULL \
-         ORDER BY p.updated_at DESC, p.job_id DESC LIMIT 1",
+         AND d.deleted_at IS NULL ORDER BY p.updated_at DESC, p.job_id DESC LIMIT 1",
     )
     .bind(claim.workspace_id.to_string())
     .bind(url)
@@ -63,7 +64,7 @@ pub(super) async fn note_removed(tx: &mut Tx, job: &JobState, now: Timestamp) ->
     let rows = sqlx::query(
         "SELECT p.url, MIN(p.depth) AS depth FROM crawl_pages p \
          JOIN documents d ON d.id = p.document_id \
-         WHERE p.workspace_id = $2 AND p.document_id IS NOT NULL AND p.job_id <> $1 \
+         WHERE p.workspace_id = $2 AND p.document_id IS NOT NULL AND p.job_id <> $1 AND d.deleted_at IS NULL \
          AND SUBSTR(p.url, 1, CAST($3 AS INTEGER)) = $4 \
          AND NOT EXISTS (SELECT 1 FROM crawl_pages n WHERE n.job_id = $1 AND n.url = p.url AND n.kind = 'page') \
          GROUP BY p.url ORDER BY p.url LIMIT $5",
@@ -96,7 +97,8 @@ pub(super) async fn note_removed(tx: &mut Tx, job: &JobState, now: Timestamp) ->
     let missing: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM crawl_pages n WHERE n.job_id = $1 AND n.code IN ('http_404', 'http_410') AND EXISTS \
              (SELECT 1 FROM crawl_pages p JOIN documents d ON d.id = p.document_id \
-             WHERE p.workspace_id = $2 AND p.url = n.url AND p.job_id <> $1 AND p.document_id IS NOT NULL)",
+             WHERE p.workspace_id = $2 AND p.url = n.url AND p.job_id <> $1 AND p.document_id IS NOT NULL \
+             AND d.deleted_at IS NULL)",
     )
     .bind(id)
     .bind(job.job.kb_id.to_string())

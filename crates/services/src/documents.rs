@@ -313,6 +313,11 @@ impl Services {
         let made = crate::actor::spawn(async move {
             let taken = match jobs.take_files(new, on_duplicate).await {
                 Ok(taken) => taken,
+                Err(failed) if !failed.wrote_nothing() => {
+                    // The job may be there all the same, and then its files have to stay. Those of none the sweep finds.
+                    files.into_iter().for_each(Kept::keep);
+                    return Err(failed.into());
+                }
                 Err(refused) => {
                     // Before the refusal is told, so that nothing of it is left when it is read.
                     for file in files {

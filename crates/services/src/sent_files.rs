@@ -50,7 +50,16 @@ impl Services {
         // then its file has to stay.
         let kept = crate::actor::spawn(async move {
             let id = new.document.id;
-            let kept = store.keep_file(new).await?;
+            let kept = match store.keep_file(new).await {
+                Ok(kept) => kept,
+                Err(e) => {
+                    if !e.wrote_nothing() {
+                        // The row may be there all the same. A file that has none the sweep finds.
+                        file.keep();
+                    }
+                    return Err(e.into());
+                }
+            };
             if kept.id == id {
                 file.keep();
             } else {

@@ -115,6 +115,12 @@ impl StoreError {
     pub fn backend(e: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Backend(e.into())
     }
+
+    /// Whether nothing was written, and that is certain. It is not where the database failed: it may have done so over the
+    /// commit, or after it, when what was written was to be read back.
+    pub const fn wrote_nothing(&self) -> bool {
+        !matches!(self, Self::Away(_) | Self::Backend(_))
+    }
 }
 
 /// Which part of a list is wanted.
@@ -131,5 +137,25 @@ impl PageQuery {
 
     pub fn first(limit: u32) -> Self {
         Self { limit, after: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_refusal_says_that_nothing_was_written() {
+        for refusal in [
+            StoreError::NotFound,
+            StoreError::OtherCommand,
+            StoreError::Refused(domain::ingest::control::WORKSPACE_PAUSED),
+            StoreError::Full("no room".into()),
+        ] {
+            assert!(refusal.wrote_nothing(), "{refusal}");
+        }
+        for failure in [StoreError::Away("cut off".into()), StoreError::backend("broken")] {
+            assert!(!failure.wrote_nothing(), "{failure}");
+        }
     }
 }

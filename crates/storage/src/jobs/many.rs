@@ -22,9 +22,6 @@ use std::collections::BTreeMap;
 /// Of one document the state says whether a retry took it: its status, and its attempt.
 type Tried = BTreeMap<DocumentId, (String, i64)>;
 
-/// Documents that are retried together, at most: they are one attempt of their job.
-const TOGETHER: i64 = 1_000;
-
 /// What an action is about.
 #[derive(Clone, Copy)]
 pub(crate) struct Of<'a> {
@@ -131,7 +128,8 @@ async fn is_of(tx: &mut Tx, of: Of<'_>, document: DocumentId) -> Result<(), Faul
     found.map(|_| ()).ok_or_else(|| StoreError::NotFound.into())
 }
 
-/// A retry is an attempt of a job: all of its documents that are meant go into the same one.
+/// A retry is an attempt of a job: all of its documents that are meant go into the same one, however many they are, since
+/// none can join it later.
 async fn retry(
     tx: &mut Tx,
     of: Of<'_>,
@@ -156,12 +154,11 @@ async fn retry(
     let rows = sqlx::query(
         "SELECT i.place, i.document_id FROM bulk_items i JOIN documents d ON d.id = i.document_id \
          WHERE i.bulk_id = $1 AND i.outcome IS NULL AND d.job_id = $2 AND d.workspace_id = $3 \
-         AND d.deleted_at IS NULL ORDER BY i.place LIMIT $4",
+         AND d.deleted_at IS NULL ORDER BY i.place",
     )
     .bind(of.bulk.to_string())
     .bind(job.to_string())
     .bind(of.workspace.to_string())
-    .bind(TOGETHER)
     .fetch_all(&mut tx.conn)
     .await?;
     let mut meant = vec![];

@@ -474,6 +474,22 @@ async fn a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest(
     assert_eq!((done.total, done.done, done.refused), (3, 0, 3));
 }
 
+async fn a_retry_takes_all_that_failed_of_a_large_job(s: impl JobSubject + DerefMut<Target = Database>) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let names: Vec<String> = (0..1_100).map(|n| format!("{n}.txt")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (job, _) = d.upload(user, workspace, &names).await;
+    let cancel = Control::Cancel { keep_results: true };
+    d.jobs.control(user, job.job_id, cancel, d.now()).await.unwrap();
+    let failed = Chosen::Matching { status: Some(DocumentStatus::Failed), name: None, tag: None };
+    let begun = d.s.store.begin_bulk(d.new_bulk(user, workspace, BulkAction::Retry, failed)).await.unwrap();
+    let done = d.carry_out(user, begun.id, 20).await;
+    assert_eq!((done.total, done.done, done.failed, done.refused), (1_100, 1_100, 0, 0));
+    let again = d.job(user, job.job_id).await;
+    assert_eq!((again.attempt, again.status, again.metrics.documents_failed), (2, JobStatus::Pending, 0));
+}
+
 async fn what_is_chosen_is_indexed_anew_in_one_job(s: impl JobSubject + DerefMut<Target = Database>) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -554,6 +570,7 @@ on_every_database!(
     a_workspace_goes_document_by_document_and_nothing_of_it_is_left,
     an_action_takes_each_document_once_and_survives_a_stop_anywhere,
     a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest,
+    a_retry_takes_all_that_failed_of_a_large_job,
     what_is_chosen_is_indexed_anew_in_one_job,
     in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with_it,
 );

@@ -9,6 +9,7 @@ use crate::{
     provision::Refusal,
     resource::{Attempt, DocumentError},
 };
+use std::collections::BTreeSet;
 
 named!(
     /// What a retry runs again.
@@ -50,14 +51,15 @@ impl Retry {
         Self { scope: RetryScope::Pages, pages: vec![url], attempt, ..Self::failed() }
     }
 
-    fn means(&self, doc: &DocumentState) -> bool {
+    /// `named` are its `document_ids`.
+    fn means(&self, doc: &DocumentState, named: &BTreeSet<DocumentId>) -> bool {
         let is_failed = is_failed(doc);
         match self.scope {
             RetryScope::All => true,
             RetryScope::Pages => false,
             RetryScope::Failed => is_failed,
             RetryScope::Phase => is_failed && Some(doc.reached.phase()) == self.phase,
-            RetryScope::Documents => is_failed && self.document_ids.contains(&doc.document.id),
+            RetryScope::Documents => is_failed && named.contains(&doc.document.id),
         }
     }
 }
@@ -82,10 +84,12 @@ pub fn retry(
     let id = job.job_id;
     // What is asked for and not in that attempt would be lost.
     let pages = pages_again(job, retry);
+    let named: BTreeSet<DocumentId> = retry.document_ids.iter().copied().collect();
+    let means = |d: &DocumentState| d.document.job_id == Some(id) && retry.means(d, &named);
     let left = match retry.scope {
         RetryScope::All => false,
         RetryScope::Pages => pages > 0,
-        _ => documents.iter().any(|d| d.document.job_id == Some(id) && retry.means(d)),
+        _ => documents.iter().any(means),
     };
     if retry.attempt.is_some_and(|meant| meant < job.attempt)
         || job.status == JobStatus::Pending && job.attempt > 1 && !left
@@ -104,8 +108,7 @@ pub fn retry(
         let (from, to) = (job.status.as_str(), JobStatus::Pending.as_str());
         return Err(IllegalMove { what: "The job", from, to, allowed }.into());
     }
-    let mut meant: Vec<&mut DocumentState> =
-        documents.iter_mut().filter(|d| d.document.job_id == Some(id) && retry.means(d)).collect();
+    let mut meant: Vec<&mut DocumentState> = documents.iter_mut().filter(|d| means(d)).collect();
     if meant.is_empty() && pages == 0 {
         return Err(NOTHING.into());
     }

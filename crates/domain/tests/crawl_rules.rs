@@ -316,3 +316,24 @@ fn a_retry_asks_for_what_failed_and_a_cancelled_crawl_can_go_on() {
     let nothing = control::retry(&mut job, &mut [], &Retry::failed(), at(11));
     assert!(nothing.is_err(), "nothing failed");
 }
+
+#[test]
+fn a_retry_of_one_document_of_a_cancelled_crawl_counts_the_pages_that_come_along() {
+    let mut job = begun();
+    let (mut doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));
+    ingest::page_done(&mut job, &PageOutcome::Taken(Change::New, 10), found(2), at(2)).unwrap();
+    ingest::start(&mut job, &mut doc, at(3)).unwrap();
+    ingest::advance(&mut job, &mut doc, &failure(), &config(), at(4)).unwrap();
+    assert!(control::ask(&mut job, JobRequest::Cancel, true).unwrap());
+    control::honour(&mut job, &mut [], &config(), at(5)).unwrap();
+    assert_eq!((job.job.status, job.job.metrics.pages_waiting()), (JobStatus::Cancelled, 2));
+    let one = Retry::document(doc.document.id);
+    control::retry(&mut job, std::slice::from_mut(&mut doc), &one, at(6)).unwrap().expect("an attempt");
+    assert_eq!(job.job.phase_details[0].items_total, 3);
+    ingest::start_crawl(&mut job, at(7)).unwrap();
+    for n in 8..10 {
+        ingest::page_done(&mut job, &PageOutcome::Unchanged, found(0), at(n)).unwrap();
+    }
+    let loading = &job.job.phase_details[0];
+    assert_eq!((loading.items_processed, loading.items_total), (2, 3), "its document is left");
+}

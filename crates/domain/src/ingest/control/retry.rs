@@ -117,7 +117,8 @@ pub fn retry(
         again(state, doc, retry.scope == RetryScope::All, now)?;
         tell_document(doc, &mut events);
     }
-    let phases = phases_of(&meant, pages, &state.job.phase_details);
+    let along = pages_along(&state.job, retry);
+    let phases = phases_of(&meant, pages + along, &state.job.phase_details);
     let job = &mut state.job;
     if pages > 0 {
         let asked = if retry.scope == RetryScope::Pages { retry.pages.len() as u64 } else { u64::MAX };
@@ -133,7 +134,8 @@ pub fn retry(
     job.progress = progress::of_job(&job.phase_details);
     job.phase = progress::current_phase(&job.phase_details);
     job.halted = None;
-    job.message = say(WRITTEN, &Sentence::WaitingToRetry { documents: meant.len() as u64, pages });
+    let (documents, pages) = (meant.len() as u64, pages + along);
+    job.message = say(WRITTEN, &Sentence::WaitingToRetry { documents, pages });
     pace_from(state, None);
     tell(state, now, &mut events);
     Ok(Some(Told { events, counts_changed: true }))
@@ -149,6 +151,14 @@ const fn pages_again(job: &Job, retry: &Retry) -> u64 {
         RetryScope::Pages if job.crawl.is_some() && !retry.pages.is_empty() => {
             retry.pages.len() as u64 + job.metrics.pages_waiting()
         }
+        _ => 0,
+    }
+}
+
+/// Pages that nobody names and that are asked for all the same: whatever runs of a crawl that was cancelled, it goes on.
+const fn pages_along(job: &Job, retry: &Retry) -> u64 {
+    match retry.scope {
+        RetryScope::Phase | RetryScope::Documents if job.crawl.is_some() => job.metrics.pages_waiting(),
         _ => 0,
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn cut(
     stop: &Stop,
 ) -> Result<Vec<Range<usize>>, ChunkError> {
     let units = sentences(doc, size, stop);
-    let distances = distances(&doc.text, &units, size, embed)?;
+    let distances = distances(&doc.text, &units, size, embed, stop)?;
     let mut out = Vec::new();
     let mut from = 0;
     for to in breaks(&units, &distances, size).into_iter().chain([units.len()]) {
@@ -41,7 +41,13 @@ pub(super) fn cut(
 }
 
 /// How different the neighbourhood of each sentence is from that of the next, 0 (the same) to 2.
-fn distances(text: &str, units: &[Unit], size: usize, embed: &EmbedFn<'_>) -> Result<Vec<f32>, ChunkError> {
+fn distances(
+    text: &str,
+    units: &[Unit],
+    size: usize,
+    embed: &EmbedFn<'_>,
+    stop: &Stop,
+) -> Result<Vec<f32>, ChunkError> {
     if units.len() < 3 {
         return Ok(vec![0.0; units.len().saturating_sub(1)]);
     }
@@ -54,6 +60,10 @@ fn distances(text: &str, units: &[Unit], size: usize, embed: &EmbedFn<'_>) -> Re
         .collect();
     let mut vectors: Vec<Vec<f32>> = Vec::with_capacity(windows.len());
     for batch in windows.chunks(BATCH) {
+        // Nobody waits for the answers of a model any more.
+        if stop.is_asked() {
+            return Err(ChunkError::Stopped);
+        }
         let got = embed(batch).map_err(ChunkError::Embedding)?;
         if got.len() != batch.len() {
             return Err(ChunkError::Vectors(got.len(), batch.len()));
@@ -127,6 +137,19 @@ mod tests {
             assert!(!(passage.contains("sea") && passage.contains("bread")), "{passage}");
             assert!(passage.chars().count() <= 150);
         }
+    }
+
+    #[test]
+    fn a_cutting_that_is_stopped_asks_the_model_no_more() {
+        let doc = ExtractedText { text: "The sea is wide. ".repeat(400), ..ExtractedText::default() };
+        let (stop, asked) = (Stop::default(), std::cell::Cell::new(0));
+        let stops = |texts: &[&str]| {
+            asked.set(asked.get() + 1);
+            stop.ask();
+            by_topic(texts)
+        };
+        assert!(matches!(cut(&doc, 150, 0, &stops, &stop), Err(ChunkError::Stopped)));
+        assert_eq!(asked.get(), 1);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod cutting;
 mod embedding;
 mod loading;
+mod patience;
 
 use super::Context;
 use crate::extract::ExtractedText;

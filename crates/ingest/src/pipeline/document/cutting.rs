@@ -1,6 +1,6 @@
 //! From the text to its passages, with what they speak of where the workspace is searched by its graph.
 
-use super::{Pulse, Stop, Work, broken, embedding::without_vectors};
+use super::{Pulse, Stop, Work, broken, embedding::without_vectors, patience::Asking};
 use crate::{
     chunk::{ChunkDraft, ChunkError, ChunkSettings, Stop as StopCutting, chunk_with},
     graph::{self, Passage},
@@ -13,8 +13,8 @@ use domain::{
 };
 use std::{collections::HashMap, time::Duration};
 
-/// How long a text may be cut, and how much longer for each megabyte: an honest one takes a twentieth of it. Asking a
-/// model for the topics may take its time.
+/// How long a text may be cut, and how much longer for each megabyte: an honest one takes a twentieth of it. What it takes
+/// to ask a model for the topics is no part of it.
 const CUT_TIME: Duration = Duration::from_secs(60);
 const CUT_TIME_PER_MEGABYTE: Duration = Duration::from_secs(6);
 
@@ -30,20 +30,21 @@ impl Work<'_> {
         let stop = StopCutting::default();
         let _guard = stop.when_dropped();
         let pulse = Pulse::default();
-        let beat = pulse.clone();
+        let asking = Asking::default();
+        let (beat, asked) = (pulse.clone(), asking.clone());
         let cutting = tokio::task::spawn_blocking(move || {
             let tokens = tokenizers.tokens(&config.embedding_model).map_err(|e| without_vectors(&e))?;
             let embed = |texts: &[&str]| {
                 beat.beat();
                 let texts = texts.iter().map(|t| (*t).to_owned()).collect();
-                runtime.block_on(embedder.embed(&config.embedding_model, texts))
+                asked.asks(|| runtime.block_on(embedder.embed(&config.embedding_model, texts)))
             };
             chunk_with(&text, &ChunkSettings::from(&config), tokens.as_ref(), Some(&embed), &stop)
                 .map_err(not_cut)
         });
-        let drafts = match self.minding(&pulse, tokio::time::timeout(patience, cutting)).await? {
-            Ok(drafts) => drafts.map_err(broken)??,
-            Err(_) => {
+        let drafts = match self.minding(&pulse, asking.within(patience, cutting)).await? {
+            Some(drafts) => drafts.map_err(broken)??,
+            None => {
                 return Err(Stop::Failed(Failure {
                     code: "took_too_long".into(),
                     message: "Splitting this text takes longer than one document may.".into(),

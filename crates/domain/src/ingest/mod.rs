@@ -160,8 +160,8 @@ pub enum Checkpoint {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JobState {
     pub job: Job,
-    /// What its documents are indexed with: the workspace's configuration as it was when the job was made, so that one
-    /// run never mixes two.
+    /// What its documents are indexed with: the workspace's configuration as it was when its attempt was begun, so that
+    /// one run never mixes two.
     pub config: RagConfig,
     /// When the last event about it was emitted: progress is told at most five times a second.
     pub event_at: Timestamp,

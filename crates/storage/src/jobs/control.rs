@@ -2,7 +2,7 @@
 //! `domain::ingest::control`.
 
 use super::{crawl, lock_document, lock_job, parsed, queue, requests, rows, tell};
-use crate::{fault::Fault, open::Store, writer::Tx};
+use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{
     DocumentId, JobId, JobKind, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
     ingest::{
@@ -177,9 +177,17 @@ async fn next_attempt(
     }
     let mut documents = requests::documents_of(tx, job, false).await?;
     let before = documents.clone();
+    let wanted = workspaces::config(tx, ended.kb_id).await?;
+    let renewed = control::renew(job, &mut documents, &wanted);
     let Some(mut told) = control::retry(job, &mut documents, &retry, now).map_err(told_error)? else {
         return Ok(vec![]);
     };
+    told.events = renewed.into_iter().chain(std::mem::take(&mut told.events)).collect();
+    sqlx::query("UPDATE jobs SET rag_config = $2 WHERE id = $1")
+        .bind(ended.job_id.to_string())
+        .bind(serde_json::to_string(&job.config)?)
+        .execute(&mut tx.conn)
+        .await?;
     let attempt = control::attempt_of(&ended, &before);
     sqlx::query("INSERT INTO job_attempts (job_id, attempt, data) VALUES ($1, $2, $3)")
         .bind(ended.job_id.to_string())

@@ -285,9 +285,12 @@ impl State {
         let ended = job.job.clone();
         let mut documents = self.documents_for(&job, false);
         let before = documents.clone();
+        let wanted = self.config_of(&job)?;
+        let renewed = control::renew(&mut job, &mut documents, &wanted);
         let Some(mut told) = control::retry(&mut job, &mut documents, retry, now)? else {
             return Ok(vec![]);
         };
+        told.events = renewed.into_iter().chain(std::mem::take(&mut told.events)).collect();
         let mut places = BTreeMap::<DocumentId, usize>::new();
         for ((_, _, document), task) in self.tasks.iter().filter(|(key, _)| key.0 == id) {
             places.entry(*document).and_modify(|p| *p = (*p).min(task.place)).or_insert(task.place);

@@ -190,6 +190,36 @@ async fn a_job_keeps_the_configuration_it_was_made_with(s: impl Configured) {
     assert!(!d.document(user, new[0].id).await.stale);
 }
 
+async fn a_retry_goes_by_what_the_workspace_asks_for_by_now(s: impl Configured) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (job, documents) = d.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    for _ in 0..2 {
+        let claim = d.claim_one("w").await;
+        d.work_until(&claim, 4, Stage::Embedding).await;
+        d.check(&claim, failed("The embedding model is not there.")).await.unwrap();
+    }
+    assert_eq!(d.job(user, job.job_id).await.metrics.chunks_created, 8);
+    d.s.configure(user, workspace, short()).await;
+    // One alone, and then the other: neither goes on with what was cut before.
+    for document in &documents {
+        let retry = Control::Retry(Retry::document(document.id));
+        d.jobs.control(user, job.job_id, retry, d.now()).await.unwrap();
+        let claim = d.claim_one("w").await;
+        assert_eq!((claim.document_id, claim.stage), (document.id, Stage::Loading));
+        assert_eq!(claim.rag_config, short());
+        d.work(&claim, 2).await;
+        let ready = d.document(user, document.id).await;
+        assert_eq!((ready.status, ready.stale, ready.chunk_count), (DocumentStatus::Ready, false, 2));
+        assert_eq!(ready.indexed_with, shown(Some("all-MiniLM-L6-v2"), 300, 50));
+        assert_eq!(d.chunks(user, document.id).await.len(), 2);
+        d.assert_that_the_stream_told_the_truth(user).await;
+    }
+    let ended = d.job(user, job.job_id).await;
+    assert_eq!((ended.status, ended.attempt), (JobStatus::Completed, 3));
+    assert_eq!((ended.metrics.chunks_created, ended.metrics.chunks_embedded), (4, 4));
+}
+
 async fn the_stale_documents_are_indexed_anew_and_found_as_before_until_then(s: impl Configured) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -350,6 +380,7 @@ on_every_store!(
     a_document_tells_what_it_was_indexed_with,
     a_change_marks_exactly_what_it_leaves_behind_and_a_change_back_takes_the_mark_away,
     a_job_keeps_the_configuration_it_was_made_with,
+    a_retry_goes_by_what_the_workspace_asks_for_by_now,
     the_stale_documents_are_indexed_anew_and_found_as_before_until_then,
     one_that_cannot_be_indexed_anew_stays_ready_with_its_passages_and_a_warning,
     a_repeated_command_answers_the_first_ones_job,

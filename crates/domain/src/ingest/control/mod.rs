@@ -11,7 +11,7 @@ mod withdraw;
 
 pub use document::{ask_document, honour_document, resume_document};
 pub use job::{ask, honour, resume, tell_asked};
-pub use retry::{Retry, RetryScope, attempt_of, retry};
+pub use retry::{Retry, RetryScope, attempt_of, renew, retry};
 pub(super) use skip::say_skipped;
 pub use skip::{skip_document, skip_embedding};
 pub use withdraw::{bring_back, withdraw};

@@ -141,6 +141,31 @@ pub fn retry(
     Ok(Some(Told { events, counts_changed: true }))
 }
 
+/// Has the next attempt of the job go by what the workspace asks for by now: somebody may have changed that because of what
+/// failed. What was cut and embedded by other settings, and is not found, is of no use then: those documents are to begin
+/// anew. For a [`retry`] alone, before it; what it tells goes before what that tells.
+pub fn renew(state: &mut JobState, documents: &mut [DocumentState], wanted: &RagConfig) -> Vec<Event> {
+    let mut events = vec![];
+    let print = |config: &RagConfig| config.fingerprint(config.embeds());
+    if print(&state.config) != print(wanted) {
+        let id = state.job.job_id;
+        let failed = |d: &&mut DocumentState| {
+            d.document.job_id == Some(id) && d.live == 0 && d.document.status == DocumentStatus::Failed
+        };
+        for doc in documents.iter_mut().filter(failed).filter(|d| is_cut(d.reached)) {
+            uncount_run(&mut state.job, doc);
+            tell_document(doc, &mut events);
+        }
+    }
+    state.config.clone_from(wanted);
+    events
+}
+
+/// Whether a document that stopped there has passages.
+const fn is_cut(reached: Stage) -> bool {
+    !matches!(reached, Stage::Loading | Stage::Chunking)
+}
+
 /// Pages of a crawl that are asked for again: all that could not be had, or those that are named. Where it was cancelled,
 /// those that were never asked for come along.
 const fn pages_again(job: &Job, retry: &Retry) -> u64 {
@@ -183,7 +208,9 @@ fn again(
     } else {
         m.documents_done = m.documents_done.saturating_sub(1);
     }
-    let stage = if from_the_beginning || doc.live > 0 { Stage::Loading } else { doc.reached };
+    // It has none of the passages that it had made: see [`renew`].
+    let is_void = is_cut(doc.reached) && doc.document.chunk_count == 0;
+    let stage = if from_the_beginning || is_void || doc.live > 0 { Stage::Loading } else { doc.reached };
     crate::ingest::version::count_failed_run(doc);
     if matches!(stage, Stage::Loading | Stage::Chunking) {
         if stage == Stage::Loading {

@@ -301,6 +301,26 @@ async fn a_later_crawl_knows_what_an_earlier_one_made(s: impl JobSubject + Deref
     );
 }
 
+async fn two_crawls_of_one_site_make_one_document_of_a_page(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    home.begin(10).await;
+    home.begin(10).await;
+    let one = home.claim("v").await.expect("a crawl");
+    let other = home.claim("w").await.expect("the other crawl");
+    // Both ask for it before either knows what it is.
+    let first = home.next(&one).await.expect("a page");
+    let second = home.next(&other).await.expect("the same page");
+    assert!(first.known.is_none() && second.known.is_none());
+    home.end(&one, &first, home.taken(&first), vec![]).await;
+    home.end(&other, &second, home.taken(&second), vec![]).await;
+    let documents = home.desk.documents.documents(home.user, home.workspace, None, PageQuery::first(9)).await;
+    assert_eq!(documents.unwrap().items.len(), 1);
+    let ended = home.job(other.job_id).await;
+    assert_eq!((ended.status, ended.metrics.pages_unchanged), (JobStatus::Completed, 1));
+    home.work().await;
+    assert_eq!(home.job(one.job_id).await.metrics.documents_done, 1);
+}
+
 async fn what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl(
     s: impl JobSubject + Deref<Target = Database>,
 ) {
@@ -406,6 +426,7 @@ on_every_database!(
     what_is_asked_of_a_crawl_waits_for_its_worker,
     a_retry_asks_for_the_failed_pages_alone,
     a_later_crawl_knows_what_an_earlier_one_made,
+    two_crawls_of_one_site_make_one_document_of_a_page,
     what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl,
     nobody_has_more_than_two_crawls_in_hand,
 );

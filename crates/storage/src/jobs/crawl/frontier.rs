@@ -259,6 +259,8 @@ pub(super) async fn done(
     let circle = matches!(done.end, PageEnd::Skipped(SkipReason::Moved)) && led_on(tx, claim, done).await?;
     let round = PageDone { end: PageEnd::Failed(PageFault::TooManyRedirects), found: vec![], ..done.clone() };
     let done = if circle { &round } else { done };
+    let theirs = taken_meanwhile(tx, claim, done).await?;
+    let done = theirs.as_ref().unwrap_or(done);
     let leaves = matches!(done.end, PageEnd::Skipped(_));
     let found = discover(tx, &job, (done.found.as_slice(), done.url.as_str(), leaves), now).await?;
     let mut told = Told::default();
@@ -286,6 +288,25 @@ pub(super) async fn done(
     rows::update_job(&mut tx.conn, &job).await?;
     tx.signal(Signal::WorkReady);
     tell(tx, claim.user_id, claim.workspace_id, told, now).await
+}
+
+/// What becomes of a page of which another crawl of the workspace has made a document since this one asked for it: nobody
+/// gets it twice.
+async fn taken_meanwhile(
+    tx: &mut Tx,
+    claim: &CrawlClaim,
+    done: &PageDone,
+) -> Result<Option<PageDone>, Fault> {
+    let PageEnd::Taken(new) = &done.end else { return Ok(None) };
+    let theirs = known(tx, claim, &done.url).await?.filter(|page| page.document_id != new.id);
+    Ok(theirs.map(|page| {
+        let is_same = page.content_hash == new.content_hash;
+        let end = match is_same {
+            true => PageEnd::Unchanged(page.document_id),
+            false => PageEnd::Failed(PageFault::Busy),
+        };
+        PageDone { end, ..done.clone() }
+    }))
 }
 
 /// Whether the page leads on to one that led on as well, and was asked for before.

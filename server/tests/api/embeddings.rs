@@ -38,6 +38,8 @@ pub struct How {
     /// Texts that it has answered.
     pub texts: AtomicUsize,
     pub fault: Mutex<Option<Fault>>,
+    /// It fails whenever a text has this word in it.
+    pub chokes_at: Mutex<Option<&'static str>>,
 }
 
 /// How it fails.
@@ -77,6 +79,7 @@ impl Embeddings {
             asked: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
             fault: Mutex::new(None),
+            chokes_at: Mutex::new(None),
         });
         let mut server = Self { address, how, serving: None };
         server.serve(listener);
@@ -141,6 +144,11 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     let fault = *how.fault.lock().expect("no panic");
     if let Some(fault) = fault {
         return fault.answer();
+    }
+    let chokes_at = *how.chokes_at.lock().expect("no panic");
+    let has = |text: &Value, word: &str| text.as_str().is_some_and(|text| text.contains(word));
+    if chokes_at.is_some_and(|word| texts.iter().any(|text| has(text, word))) {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     while how.hangs.load(Ordering::SeqCst) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;

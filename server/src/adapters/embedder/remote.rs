@@ -250,8 +250,14 @@ impl RemoteEmbedder {
             match self.ask_once(model, texts, BATCH).await {
                 Err(failed) if failed.error.may_heal() => {
                     let wish = failed.wait;
+                    let may_be_the_texts = !failed.busy && wish.is_none();
+                    let said = failed.error.to_string();
                     let error = self.note_failure(failed, false);
                     if tries >= TRIES || matches!(error, EmbedError::Away(_)) {
+                        if may_be_the_texts && self.answers(model).await {
+                            // Whoever waited for it would wait for ever, and all others again and again.
+                            return Err(EmbedError::Failed(said));
+                        }
                         return Err(error);
                     }
                     tracing::debug!(model, %error, "the embedding server will be asked again");
@@ -266,6 +272,15 @@ impl RemoteEmbedder {
             }
         }
         unreachable!("the tries are counted")
+    }
+
+    /// Whether it answers a word. Then it is there, and what it failed at are the texts.
+    async fn answers(&self, model: &str) -> bool {
+        let answers = self.ask_once(model, &[WORD.to_owned()], FIRST_WORD).await.is_ok();
+        if answers {
+            self.note_answer();
+        }
+        answers
     }
 
     /// Whether the server is to be asked: not while it is left alone. Whoever comes first when that time is over finds out

@@ -216,6 +216,23 @@ async fn whatever_its_embedding_server_fails_by_a_document_waits_and_goes_on_by_
     let log = server.log();
     assert!(log.contains("left alone for a while") && log.contains("answers again"), "{log}");
 }
+
+#[tokio::test]
+async fn a_text_that_its_embedding_server_always_fails_at_fails_its_document_alone() {
+    let (embeddings, _server, ada, workspace) = at_work().await;
+    *embeddings.how.chokes_at.lock().expect("no panic") = Some("zeppelin");
+    let bad = ada.upload_one(&workspace, "bad.txt", b"A zeppelin over the harbour.").await;
+    let good = ada.upload_one(&workspace, "good.txt", b"A lantern on the quay.").await;
+    assert_eq!(ada.settled(&good).await["status"], "ready");
+    let failed = ada.settled(&bad).await;
+    assert_eq!(
+        (&failed["status"], &failed["error_code"]),
+        (&json!("failed"), &json!("embedding_failed")),
+        "{failed}"
+    );
+    assert_eq!(embedding_server(&ada).await["ok"], true, "it answers whatever else it is asked");
+}
+
 #[tokio::test]
 async fn a_busy_embedding_server_is_asked_again_and_a_wrong_key_is_named() {
     let embeddings = Embeddings::start().await;

@@ -40,10 +40,10 @@ pub trait Checks: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredFile>, StoreError>;
 
-    /// Marks a document as stale, whatever it was indexed with, so that indexing it anew is offered. Emits
-    /// `document_status`.
+    /// Marks a document as stale, whatever it was indexed with, so that indexing it anew is offered; its vectors are taken
+    /// for nobody's passages until then. Emits `document_status`. One that somebody has deleted since is left alone.
     async fn mark_stale(&self, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
 
-    /// Writes the full text of a document's passages anew.
+    /// Writes the full text of a document's passages anew, where it is still there.
     async fn write_words(&self, document: DocumentId) -> Result<(), StoreError>;
 }

@@ -100,7 +100,7 @@ impl Checks for Store {
         self.writer()
             .write("mark stale", (document, now), |tx, (document, now)| {
                 Box::pin(async move {
-                    let (mut state, _) = lock_document(tx, *document).await?.ok_or(StoreError::NotFound)?;
+                    let Some((mut state, _)) = lock_document(tx, *document).await? else { return Ok(()) };
                     let (user, workspace) = (state.document.user_id, state.document.workspace_id);
                     // As if it had been cut in a way that nobody asks for.
                     if let Some(indexed) = &mut state.indexed {
@@ -123,7 +123,7 @@ impl Checks for Store {
         self.writer()
             .write("write words", document, |tx, document| {
                 Box::pin(async move {
-                    let (state, _) = lock_document(tx, *document).await?.ok_or(StoreError::NotFound)?;
+                    let Some((state, _)) = lock_document(tx, *document).await? else { return Ok(()) };
                     let found = DocumentState { generation: state.live, ..state };
                     index::add_text(tx, &found, 0..i64::MAX).await
                 })

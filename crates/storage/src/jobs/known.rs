@@ -17,6 +17,7 @@ const LACKING: &str = "chunks AS new \
     LEFT JOIN chunk_vectors AS vector ON vector.chunk_id = new.id \
     WHERE mine.id = $1 AND vector.chunk_id IS NULL";
 
+/// One that `insighthub check` has marked lends nothing, itself included: its vectors may be what is wrong with it.
 pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, Fault> {
     let sql = format!(
         "WITH texts AS (SELECT DISTINCT new.content_hash FROM {LACKING}), \
@@ -24,7 +25,8 @@ pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec
              JOIN documents AS theirs ON theirs.id = old.document_id AND theirs.live = old.generation \
              JOIN chunk_vectors AS vectors ON vectors.chunk_id = old.id \
              WHERE old.content_hash = texts.content_hash AND theirs.workspace_id = $2 \
-             AND theirs.deleted_at IS NULL AND theirs.embedded_with = $3 LIMIT 1) AS id FROM texts) \
+             AND theirs.deleted_at IS NULL AND theirs.cut_with <> '' AND theirs.embedded_with = $3 LIMIT 1) AS id \
+             FROM texts) \
          SELECT lacking.id AS id, known.id AS known \
          FROM (SELECT new.id, new.content_hash FROM {LACKING}) AS lacking \
          JOIN known ON known.content_hash = lacking.content_hash WHERE known.id IS NOT NULL LIMIT $4"

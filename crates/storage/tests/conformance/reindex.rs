@@ -391,7 +391,7 @@ mod kept {
     use super::*;
     use crate::subject::Database;
     use domain::Event;
-    use services::ports::{EventLog, Index, Workspaces};
+    use services::ports::{Checks, Deletions, EventLog, Index, Workspaces};
     use std::ops::DerefMut;
 
     async fn reopened<S: Configured + DerefMut<Target = Database>>(d: Desk<S>) -> Desk<S> {
@@ -462,6 +462,26 @@ mod kept {
         assert_eq!(d.claim("w", 9).await.len(), 3);
     }
 
+    async fn what_a_check_marked_is_embedded_anew(s: impl Configured + DerefMut<Target = Database>) {
+        let d = Desk::new(s);
+        let (user, workspace) = d.home().await;
+        let ids = d.ready(user, workspace, &["a.txt", "gone.txt"]).await;
+        d.s.store.delete_document(user, ids[1], d.now()).await.unwrap();
+        for id in &ids {
+            // One may go while it is looked at.
+            d.s.store.mark_stale(*id, d.now()).await.unwrap();
+            d.s.store.write_words(*id).await.unwrap();
+        }
+        assert!(d.document(user, ids[0]).await.stale);
+        d.reindex(user, workspace).await.expect("a job");
+        let claim = d.claim_one("w").await;
+        d.work_until(&claim, 2, Stage::Embedding).await;
+        // The passages are the same, but nobody knows whether their vectors are.
+        assert_eq!(d.jobs.known(&claim, 9).await.unwrap(), []);
+        d.work_until(&services::ports::Claim { stage: Stage::Embedding, ..claim }, 2, Stage::Done).await;
+        assert!(!d.document(user, ids[0]).await.stale);
+    }
+
     async fn somebody_elses_configuration_is_not_there(s: impl Configured + DerefMut<Target = Database>) {
         let (ada, bob) = (s.user().await, s.user().await);
         let workspace = s.workspace(ada, RagConfig::default()).await;
@@ -515,6 +535,7 @@ mod kept {
     on_every_database!(
         a_default_is_kept_told_and_taken_back,
         what_was_not_told_before_a_stop_is_found_after_it,
+        what_a_check_marked_is_embedded_anew,
         somebody_elses_configuration_is_not_there,
         searches_find_the_earlier_passages_until_the_new_ones_are_through,
     );

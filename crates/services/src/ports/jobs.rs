@@ -118,7 +118,7 @@ pub struct Claim {
     pub mime_type: String,
     pub version: u32,
     pub blob_key: String,
-    /// Of the job: the workspace's as it was when the job was made.
+    /// Of the job: the workspace's as it was when its attempt was begun.
     pub rag_config: RagConfig,
     /// False: it is found by its words only, and has no vectors to make.
     pub embeds: bool,

@@ -129,7 +129,7 @@ impl Postgres {
         let mut command = ended_with_us("INT", &self.bin.join("postgres"), self.user);
         command.current_dir(&self.dir).arg("-D").arg(self.data()).arg("-k").arg(&self.dir);
         command.args(["-p", &self.port.to_string()]);
-        // fsync stays on: what commits is measured and crashed against as in production. A server of ours has about 12
+        // fsync stays on: what commits is measured and crashed against as in production. A server of ours has about 13
         // connections, and as many tests run at once as the machine has cores and half as many more.
         for setting in
             ["listen_addresses=127.0.0.1", "fsync=on", "max_connections=500", "log_min_messages=warning"]

@@ -349,8 +349,11 @@ impl Bulks for Store {
     }
 
     async fn bulk(&self, user: UserId, id: BulkId) -> Result<Option<Bulk>, StoreError> {
-        let mut conn = self.readers().acquire().await.map_err(Fault::from)?;
-        Ok(load(&mut conn, user, id).await?)
+        let read = async {
+            let mut conn = self.readers().acquire().await?;
+            load(&mut conn, user, id).await
+        };
+        Ok(self.readers().unless_lost(read).await?)
     }
 
     async fn running_bulks(&self, limit: u32) -> Result<Vec<RunningBulk>, StoreError> {

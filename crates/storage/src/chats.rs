@@ -385,12 +385,15 @@ impl Chats for Store {
     }
 
     async fn turn(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
-        Ok(self.read_turn(user, id).await?)
+        Ok(self.readers().unless_lost(self.read_turn(user, id)).await?)
     }
 
     async fn turn_without_text(&self, user: UserId, id: TurnId) -> Result<Option<Turn>, StoreError> {
-        let mut conn = self.readers().acquire().await.map_err(Fault::from)?;
-        let Some(row) = row_of(&mut conn, user, id).await? else { return Ok(None) };
+        let read = async {
+            let mut conn = self.readers().acquire().await?;
+            row_of(&mut conn, user, id).await
+        };
+        let Some(row) = self.readers().unless_lost(read).await? else { return Ok(None) };
         let mut turn = turn_of(&row)?;
         if !turn.status.is_final() {
             turn.answer.clear();
@@ -427,7 +430,7 @@ impl Chats for Store {
         conversation: &ConversationId,
         page: PageQuery,
     ) -> Result<Page<Turn>, StoreError> {
-        Ok(self.read_turns(user, conversation, page).await?)
+        Ok(self.readers().unless_lost(self.read_turns(user, conversation, page)).await?)
     }
 
     async fn status_history(
@@ -436,7 +439,7 @@ impl Chats for Store {
         conversation: &ConversationId,
         since: Timestamp,
     ) -> Result<Vec<StatusEntry>, StoreError> {
-        Ok(self.read_turn_history(user, conversation, since).await?)
+        Ok(self.readers().unless_lost(self.read_turn_history(user, conversation, since)).await?)
     }
 
     async fn create_conversation(&self, mut new: Conversation) -> Result<Conversation, StoreError> {

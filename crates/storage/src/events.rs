@@ -79,6 +79,10 @@ impl EventLog for Store {
         self.writer().waiting.longest()
     }
 
+    fn only_reads(&self) -> bool {
+        self.only_reads_now()
+    }
+
     async fn append(
         &self,
         user: UserId,

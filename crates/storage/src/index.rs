@@ -298,7 +298,7 @@ impl Store {
 #[async_trait]
 impl Index for Store {
     async fn index_version(&self, workspace: WorkspaceId) -> Result<u64, StoreError> {
-        Ok(self.read_index_version(workspace).await?)
+        Ok(self.readers().unless_lost(self.read_index_version(workspace)).await?)
     }
 
     async fn prepare(&self, user: UserId, workspace: WorkspaceId) -> Result<(), StoreError> {
@@ -321,11 +321,11 @@ impl Index for Store {
     }
 
     async fn vectors(&self, workspace: WorkspaceId) -> Result<(u64, Vec<StoredVector>), StoreError> {
-        Ok(self.read_vectors(workspace).await?)
+        Ok(self.readers().unless_lost(self.read_vectors(workspace)).await?)
     }
 
     async fn outline(&self, workspace: WorkspaceId, budget: u64) -> Result<Option<Outline>, StoreError> {
-        Ok(self.read_outline(workspace, budget).await?)
+        Ok(self.readers().unless_lost(self.read_outline(workspace, budget)).await?)
     }
 
     async fn candidates(
@@ -335,7 +335,7 @@ impl Index for Store {
         query: &[f32],
         k: u32,
     ) -> Result<Option<Vec<StoredVector>>, StoreError> {
-        Ok(self.read_candidates(workspace, model, query, k).await?)
+        Ok(self.readers().unless_lost(self.read_candidates(workspace, model, query, k)).await?)
     }
 
     async fn without_vectors(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, StoreError> {

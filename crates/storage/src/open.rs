@@ -1,20 +1,20 @@
 //! Opening the store: connections, migrations, the epoch, the writer; and closing it.
 
 use crate::{
+    connections::{Connections, WAIT},
     engine::Engine,
-    fault::Fault,
     high_water::Marks,
     migrations, moving, outbox,
     pgvector::{self, Copies, State},
-    silence::{Silence, answered},
+    pulse,
+    silence::{Silence, answered, answered_within},
     writer::{self, PUT_BACK, Setup, Writer},
 };
 use domain::{Epoch, Timestamp};
 use services::ports::{Bus, Clock, Secrets};
 use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
+    AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
     any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
-    pool::PoolConnection,
     raw_sql,
 };
 use std::{
@@ -22,12 +22,12 @@ use std::{
     str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 use tokio::{
-    sync::{Mutex, Notify, OnceCell, watch},
+    sync::{Mutex, Notify, watch},
     task::JoinHandle,
 };
 
@@ -90,10 +90,9 @@ pub struct Store {
 
 struct Inner {
     engine: Engine,
-    url: String,
-    readers: AnyPool,
-    /// See [`Store::unhurried`]; opened when it is first wanted.
-    unhurried: OnceCell<AnyPool>,
+    readers: Arc<Connections>,
+    /// See [`Store::unhurried`]; none is opened before one is wanted.
+    unhurried: Arc<Connections>,
     writer: Writer,
     /// Names the writer in the table `writers`.
     writer_id: String,
@@ -107,11 +106,14 @@ struct Inner {
     copies: Option<Copies>,
     standing: Arc<watch::Sender<i64>>,
     watcher: Option<JoinHandle<()>>,
+    pulse: Option<JoinHandle<()>>,
+    /// As the pulse knows it.
+    only_reads: Arc<AtomicBool>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        for task in [&self.marker, &self.watcher].into_iter().flatten() {
+        for task in [&self.marker, &self.watcher, &self.pulse].into_iter().flatten() {
             task.abort();
         }
     }
@@ -140,7 +142,14 @@ impl Store {
         }
         let copies_vectors = engine == Engine::Postgres
             && searches_vectors(&mut conn, options.pgvector).await.map_err(OpenError::Prepare)?;
+        // Before all that it is to tell of.
+        let asks = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(pulse::connect(&url).await.map_err(OpenError::Connect)?),
+        };
         let readers = connect_readers(&url, engine, options.readers).await.map_err(OpenError::Connect)?;
+        let readers = Arc::new(readers);
+        let unhurried = Arc::new(open_unhurried(&url, engine).map_err(OpenError::Connect)?);
 
         let closing = Arc::new(Notify::new());
         let standing = Arc::new(watch::channel(0).0);
@@ -165,13 +174,18 @@ impl Store {
             let shared = (engine == Engine::Postgres).then(|| readers.clone());
             tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone(), shared))
         });
-        let copies = copies_vectors.then(|| Copies::keep(url.clone()));
+        let copies = copies_vectors.then(|| Copies::keep(url.clone(), readers.clone()));
+        let only_reads = Arc::new(AtomicBool::new(false));
+        // A file never is silent.
+        let pulse = asks.map(|conn| {
+            let all = vec![readers.clone(), unhurried.clone()];
+            tokio::spawn(pulse::keep_asking(url, conn, all, only_reads.clone()))
+        });
         Ok(Self {
             inner: Arc::new(Inner {
                 engine,
-                url,
                 readers,
-                unhurried: OnceCell::new(),
+                unhurried,
                 writer,
                 writer_id: id,
                 epoch,
@@ -183,6 +197,8 @@ impl Store {
                 copies,
                 standing,
                 watcher,
+                pulse,
+                only_reads,
             }),
         })
     }
@@ -210,13 +226,21 @@ impl Store {
             // Whatever of its log is there now, an epoch that was put back is over: the next start draws a new one.
             let is_over = *self.inner.standing.borrow() == PUT_BACK;
             let own = self.inner.writer.total.load(Ordering::Acquire);
-            let shared = (self.inner.engine == Engine::Postgres).then_some(&self.inner.readers);
+            let shared = (self.inner.engine == Engine::Postgres).then_some(&*self.inner.readers);
             let total = if is_over { u64::MAX } else { appended(own, shared).await };
             write_mark(&mut marks, &self.inner.epoch, total);
         }
-        self.inner.readers.close().await;
-        if let Some(pool) = self.inner.unhurried.get() {
-            pool.close().await;
+        // It would put others in the place of what is closed here.
+        if let Some(pulse) = &self.inner.pulse {
+            pulse.abort();
+        }
+        let closed = async {
+            self.inner.readers.close().await;
+            self.inner.unhurried.close().await;
+            Ok::<_, sqlx::Error>(())
+        };
+        if answered_within(self.inner.engine, LAST_LOOK, closed).await.is_err() {
+            tracing::debug!("not every connection to the database could be closed");
         }
     }
 
@@ -240,25 +264,18 @@ impl Store {
     }
 
     /// For reads only; the connections refuse to write.
-    pub(crate) fn readers(&self) -> &AnyPool {
+    pub(crate) fn readers(&self) -> &Connections {
         &self.inner.readers
     }
 
-    /// A connection to PostgreSQL that writes, past the writer, what need not survive a crash of the database.
-    pub(crate) async fn unhurried(&self) -> Result<PoolConnection<Any>, Fault> {
-        let open = || async {
-            AnyPoolOptions::new()
-                .max_connections(UNHURRIED)
-                .acquire_timeout(Duration::from_secs(10))
-                .after_connect(|conn, _| {
-                    let sql = "SET synchronous_commit = off; SET jit = off; \
-                               SET idle_in_transaction_session_timeout = '10s'";
-                    Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
-                })
-                .connect_with(connect_options(&self.inner.url)?)
-                .await
-        };
-        Ok(self.inner.unhurried.get_or_try_init(open).await?.acquire().await?)
+    /// Connections to PostgreSQL that write, past the writer, what need not survive a crash of the database.
+    pub(crate) fn unhurried(&self) -> &Connections {
+        &self.inner.unhurried
+    }
+
+    /// Whether the database could only be read when it was asked last.
+    pub(crate) fn only_reads_now(&self) -> bool {
+        self.inner.only_reads.load(Ordering::Relaxed)
     }
 
     pub(crate) fn writer(&self) -> &Writer {
@@ -361,11 +378,12 @@ pub(crate) fn existing(url: &str) -> String {
     }
 }
 
-async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Result<AnyPool> {
+/// Connections that are asked before they are used.
+fn at_most(connections: u32, engine: Engine) -> AnyPoolOptions {
     let silence = Silence::default();
     AnyPoolOptions::new()
-        .max_connections(readers.max(1))
-        .acquire_timeout(Duration::from_secs(10))
+        .max_connections(connections)
+        .acquire_timeout(WAIT)
         .test_before_acquire(false)
         .before_acquire(move |conn, meta| {
             let silence = silence.clone();
@@ -377,6 +395,10 @@ async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Resul
                 Ok(true)
             })
         })
+}
+
+async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Result<Connections> {
+    let pool = at_most(readers.max(1), engine)
         .after_connect(move |conn, _| {
             let sql = match engine {
                 Engine::Sqlite => {
@@ -387,7 +409,17 @@ async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Resul
             Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
         })
         .connect_with(connect_options(url)?)
-        .await
+        .await?;
+    Ok(Connections::new(pool))
+}
+
+fn open_unhurried(url: &str, engine: Engine) -> sqlx::Result<Connections> {
+    let options = at_most(UNHURRIED, engine).after_connect(|conn, _| {
+        let sql = "SET synchronous_commit = off; SET jit = off; \
+                   SET idle_in_transaction_session_timeout = '10s'";
+        Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
+    });
+    Ok(Connections::new(options.connect_lazy_with(connect_options(url)?)))
 }
 
 /// Draws the epoch of a new log, and a new one for a log that is an older state of one that was seen. Answers the epoch
@@ -466,7 +498,7 @@ async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Resul
 /// in it, by whomever it was written: a server that writes nothing would not notice by itself. `seen` events were ever
 /// appended when it was opened.
 async fn watch_standing(
-    readers: AnyPool,
+    readers: Arc<Connections>,
     id: String,
     epoch: Epoch,
     mut seen: i64,
@@ -481,7 +513,7 @@ async fn watch_standing(
         // Before the look: what is committed in between is there by then.
         let known = *standing.borrow();
         let look =
-            async { sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str()).fetch_one(&readers).await };
+            async { sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str()).fetch_one(&*readers).await };
         // After a fail-over is when it matters, and then the connection may well say nothing.
         let found: sqlx::Result<(Option<i64>, Option<String>, i64)> = answered(Engine::Postgres, look)
             .await
@@ -502,7 +534,7 @@ async fn watch_standing(
 }
 
 /// How far the log has come: what this server knows of, and of a database that others write to as well, what is there.
-async fn appended(own: u64, shared: Option<&AnyPool>) -> u64 {
+async fn appended(own: u64, shared: Option<&Connections>) -> u64 {
     let Some(readers) = shared else { return own };
     let there = async {
         let total: i64 = sqlx::query_scalar(TOTAL).fetch_one(readers).await?;
@@ -515,7 +547,7 @@ async fn appended(own: u64, shared: Option<&AnyPool>) -> u64 {
     }
 }
 
-async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>, shared: Option<AnyPool>) {
+async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>, shared: Option<Arc<Connections>>) {
     let mut written = total.load(Ordering::Acquire);
     let mut beat = tokio::time::interval(MARK_EVERY);
     loop {
@@ -523,7 +555,7 @@ async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>, shared:
         let now = total.load(Ordering::Acquire);
         if now != written {
             written = now;
-            let reached = appended(now, shared.as_ref()).await;
+            let reached = appended(now, shared.as_deref()).await;
             let (mut marks, epoch) = (marks.clone(), epoch.clone());
             drop(tokio::task::spawn_blocking(move || write_mark(&mut marks, &epoch, reached)).await);
         }

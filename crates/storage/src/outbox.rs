@@ -67,8 +67,11 @@ impl Outbox for Store {
             });
             return Ok(taken.await?.value);
         }
-        let mut conn = self.unhurried().await?;
-        Ok(take(&mut conn, &asked).await?)
+        let taken = async {
+            let mut conn = self.unhurried().acquire().await?;
+            take(&mut conn, &asked).await
+        };
+        Ok(self.unhurried().unless_lost(taken).await?)
     }
 
     async fn settle_sent(&self, relay: &str, sent: &[(UserId, u64)]) -> Result<(), StoreError> {
@@ -81,11 +84,15 @@ impl Outbox for Store {
             });
             return settled.await.map(drop);
         }
-        let mut conn = self.unhurried().await?;
-        // One transaction, so that the rows are locked in order and let go together.
-        let mut tx = conn.begin().await.map_err(Fault::from)?;
-        settle(&mut tx, &asked).await?;
-        Ok(tx.commit().await.map_err(Fault::from)?)
+        let settled = async {
+            let mut conn = self.unhurried().acquire().await?;
+            // One transaction, so that the rows are locked in order and let go together.
+            let mut tx = conn.begin().await?;
+            settle(&mut tx, &asked).await?;
+            tx.commit().await?;
+            Ok::<_, Fault>(())
+        };
+        Ok(self.unhurried().unless_lost(settled).await?)
     }
 
     async fn left_unsent(&self, limit: u32) -> Result<Vec<UserId>, StoreError> {

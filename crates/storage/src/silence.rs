@@ -42,7 +42,7 @@ pub(crate) async fn answered_within<T, E: From<sqlx::Error>>(
     }
 }
 
-fn lost() -> sqlx::Error {
+pub(crate) fn lost() -> sqlx::Error {
     sqlx::Error::Io(io::ErrorKind::TimedOut.into())
 }
 

@@ -83,7 +83,11 @@ pub async fn ready(State(app): State<AppState>) -> Response {
 }
 
 async fn database(app: &AppState) -> Result<(), String> {
-    // What reads has connections of its own; that they are well says nothing of the one that writes.
+    // What reads has connections of its own; that they are well says nothing of the one that writes. Where nobody writes,
+    // nothing waits that could tell.
+    if app.services().events.only_reads() {
+        return Err("The database only reads: it is a standby, or was set so.".into());
+    }
     if app.services().events.longest_wait() > LONGEST_WAIT {
         return Err("Changes wait for the database for too long; the log has the details.".into());
     }

@@ -4,16 +4,23 @@
 
 use crate::{
     broker::{Installation, broker_check, moved},
-    common::{Server, eventually, within},
+    common::{Server, Setup, eventually, within},
     line::{Line, State, port_of},
     load::Load,
+    servers::database::Place,
 };
+use futures::future::join_all;
 use measure::{broker::Broker, postgres::Postgres};
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Executor, raw_sql};
 use std::time::Duration;
 
 /// How soon a server knows that all is well again.
 const KNOWN: Duration = Duration::from_secs(10);
+/// How soon whoever reads is told that there will be no answer.
+const REFUSED: Duration = Duration::from_secs(20);
+/// Connections of a server that read.
+const READERS: usize = 8;
 
 /// Work that waits for programs, away from the threads that serve.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
@@ -155,6 +162,80 @@ async fn a_fail_over_that_leaves_the_old_connections_silent_costs_seconds_and_no
     for name in ["Papers", "Notes"] {
         assert_eq!(items.iter().filter(|item| item["name"] == name).count(), 1, "{list}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_are_under_way_when_the_line_falls_silent_are_refused_and_hold_up_no_others() {
+    let place = Place::postgres().await;
+    let line = Line::to(port_of(&place.url())).await;
+    let setup = Setup::new().env("DATABASE_URL", line.over(&place.url()));
+    let here = setup.args(&["serve", "--role", "web"]).start().await;
+    let ada = here.user("ada").await;
+    let (mut holds, mut looks) = (place.connect().await, place.connect().await);
+    for state in [State::Swallows, State::Forgets] {
+        // Until the table is free again, whoever reads it is under way.
+        let lock = raw_sql("BEGIN; LOCK TABLE workspaces IN ACCESS EXCLUSIVE MODE");
+        holds.execute(lock).await.expect("locked");
+        let asked: Vec<_> = (0..READERS)
+            .map(|_| {
+                let ada = ada.clone();
+                tokio::spawn(async move { ada.get("/api/workspaces").await })
+            })
+            .collect();
+        eventually("every connection that reads is under way", async || {
+            let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&mut looks).await.expect("counted");
+            (waiting >= READERS as i64).then_some(())
+        })
+        .await;
+        line.is_now(state);
+        holds.execute(raw_sql("ROLLBACK")).await.expect("free again");
+
+        let answers = tokio::time::timeout(REFUSED, join_all(asked)).await.expect("nobody waits for ever");
+        for answer in answers {
+            answer.expect("answered").problem(503, "unavailable");
+        }
+        if state == State::Swallows {
+            assert_eq!(readiness(&here).await, 503);
+            line.is_now(State::Well);
+        }
+        within(KNOWN, "reads are answered", async || {
+            (ada.get("/api/workspaces").await.status == 200).then_some(())
+        })
+        .await;
+        says_yes(&here).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_database_became_one_that_only_reads_is_not_ready_though_nobody_writes() {
+    let place = Place::postgres().await;
+    let setup = Setup::new().env("DATABASE_URL", place.url());
+    let here = setup.args(&["serve", "--role", "web"]).start().await;
+    let ada = here.user("ada").await;
+    says_yes(&here).await;
+    let mut conn = place.connect().await;
+    let url = place.url();
+    let (_, name) = url.rsplit_once('/').expect("the URL names a database");
+    let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = on");
+    conn.execute(raw_sql(AssertSqlSafe(set))).await.expect("set");
+    // As when the primary becomes a standby: every connection ends, and what can be had after that only reads.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    conn.execute(raw_sql(end)).await.expect("ended");
+    within(KNOWN, "it says why it is not ready", async || {
+        let answer = here.visitor().get("/health/ready").await;
+        let told = answer.json()["checks"][0]["detail"].as_str().is_some_and(|d| d.contains("only reads"));
+        (answer.status == 503 && told).then_some(())
+    })
+    .await;
+    assert_eq!(ada.get("/api/workspaces").await.status, 200, "what is there can be read");
+
+    let reset = format!("ALTER DATABASE {name} RESET default_transaction_read_only");
+    conn.execute(raw_sql(AssertSqlSafe(reset))).await.expect("set back");
+    says_yes(&here).await;
+    assert_eq!(ada.post("/api/workspaces", json!({ "name": "Papers" })).await.status, 201);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

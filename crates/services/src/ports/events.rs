@@ -132,6 +132,11 @@ pub trait EventLog: Send + Sync {
         Duration::ZERO
     }
 
+    /// Whether nothing can be written now, as far as is known without trying: the database is a standby.
+    fn only_reads(&self) -> bool {
+        false
+    }
+
     /// Commits events on their own, in one transaction, in order.
     async fn append(
         &self,

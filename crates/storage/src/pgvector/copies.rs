@@ -1,6 +1,8 @@
 //! The copies of the vectors: how they are written, and how those that are missing are made.
 
-use crate::{bulk, fault::Fault, index::vector_of, jobs::parsed, open::connect_options};
+use crate::{
+    bulk, connections::Connections, fault::Fault, index::vector_of, jobs::parsed, open::connect_options,
+};
 use domain::ChunkId;
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row, raw_sql};
 use std::{fmt::Write, sync::Arc};
@@ -75,12 +77,13 @@ pub(crate) struct Copies {
 }
 
 impl Copies {
-    pub(crate) fn keep(url: String) -> Self {
+    /// The connection that makes them hears by the readers when the database falls silent.
+    pub(crate) fn keep(url: String, readers: Arc<Connections>) -> Self {
         let wanted = Arc::new(Notify::new());
         let told = wanted.clone();
         let task = tokio::spawn(async move {
             loop {
-                match make_missing(&url).await {
+                match readers.unless_lost(make_missing(&url)).await {
                     Ok(0) => {}
                     Ok(vectors) => tracing::info!(vectors, "vectors were copied for pgvector"),
                     // Searches read all vectors until then.

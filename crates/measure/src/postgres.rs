@@ -243,8 +243,12 @@ impl Programs {
     /// along into one is copied into the folder of the run.
     fn within_reach(&self, user: &str, dir: &Path) -> Result<PathBuf, Failure> {
         let Some(carried) = &self.carried else { return Ok(self.bin.clone()) };
-        let mut tried = ended_with_us("KILL", &self.bin.join("postgres"), Some(user));
-        if said(tried.arg("--version").current_dir(dir)).is_some() {
+        // Both kinds: where a program may be run though its folder is closed, the libraries beside it are out of reach.
+        let runs = |program: &str| {
+            let mut tried = ended_with_us("KILL", &self.bin.join(program), Some(user));
+            said(tried.arg("--version").current_dir(dir)).is_some()
+        };
+        if ["postgres", "initdb"].into_iter().all(runs) {
             return Ok(self.bin.clone());
         }
         let copy = dir.join("programs");

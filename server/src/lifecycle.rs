@@ -3,8 +3,8 @@
 
 use crate::{
     adapters::{
-        Argon2Hasher, ByContent, ChatModel, FileBlobs, FilePlace, FormSeal, Models, ObjectBlobs, OsSecrets,
-        RemoteModel, RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
+        Argon2Hasher, ByContent, ChatModel, FileBlobs, FilePlace, FormSeal, Models, Noting, ObjectBlobs,
+        OsSecrets, RemoteModel, RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
     backup::refuse_half_restored,
     cli::Role,
@@ -29,7 +29,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use services::{
     Door, HeardReports, Seals, Services, Turns, Wording,
     live::Hub,
-    ports::{BlobError, Blobs, Bus, Clock, CrossEncoder, Ids, LanguageModel, Secrets, Wordsmith},
+    ports::{BlobError, Blobs, Bus, Clock, CrossEncoder, Embedder, Ids, LanguageModel, Secrets, Wordsmith},
 };
 use std::{
     fs::{self, File, TryLockError},
@@ -139,10 +139,11 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let forms = FormSeal::new(&form_key, secrets.clone())
         .ok_or_else(|| StartError::Refused("the key of the forms is of no use".to_owned()))?;
     let whole = Arc::new(store.clone());
+    let noting: Arc<dyn Embedder> = Arc::new(Noting::new(embedder.clone(), whole.clone()));
     let wording = Arc::new(Wording::new(whole.clone(), llm, config.llm_file_names));
     let reranker = config.rerank.clone().map(RemoteReranker::new).transpose().map_err(StartError::Refused)?;
     let reranker = reranker.map(|model| Arc::new(model) as Arc<dyn CrossEncoder>);
-    let retriever = Arc::new(Retrieval::new(whole.clone(), embedder.clone(), reranker, config.vector_cache));
+    let retriever = Arc::new(Retrieval::new(whole.clone(), noting.clone(), reranker, config.vector_cache));
     let model = config.llm.clone().map(|server| RemoteModel::new(server, clock.clone()));
     let model = model.transpose().map_err(StartError::Refused)?;
     let turns = Arc::new(Turns::new(&*ids));
@@ -166,8 +167,8 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         history: whole.clone(),
         index: whole.clone(),
         blobs,
-        embedder: embedder.clone(),
-        chunker: Arc::new(Cutter::new(embedder.clone(), embedder.clone())),
+        embedder: noting.clone(),
+        chunker: Arc::new(Cutter::new(embedder.clone(), noting)),
         rag_configs: whole.clone(),
         file_types: Arc::new(ByContent),
         fetcher: Arc::new(fetcher),

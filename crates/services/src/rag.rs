@@ -301,9 +301,17 @@ impl Services {
         Ok(())
     }
 
+    async fn mark_other_lengths(&self) -> std::result::Result<(), StoreError> {
+        while self.rag_configs.mark_other_lengths(BATCH).await? {}
+        Ok(())
+    }
+
     /// Tells what is still untold of changed configurations, for as long as the future is polled.
     pub async fn run_stale_herald(self) {
         loop {
+            if let Err(error) = self.mark_other_lengths().await {
+                tracing::warn!(%error, "vectors of other lengths will be looked for later");
+            }
             match self.rag_configs.untold(BATCH).await {
                 Ok(workspaces) => {
                     for id in workspaces {

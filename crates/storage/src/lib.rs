@@ -15,6 +15,7 @@ mod commands;
 mod connections;
 mod containing;
 mod deletions;
+mod dims;
 mod documents;
 mod engine;
 mod errors;

@@ -61,6 +61,7 @@ const CHANGES: &[Change] = changes![
     38 "0038_untold_ends",
     40 "0040_turns_of_files",
     41 "0041_deleted_conversations",
+    42 "0042_model_dims",
 ];
 
 /// Names the schema of this version.

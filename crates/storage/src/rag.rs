@@ -1,6 +1,6 @@
 //! RAG configurations: a user's default, and a workspace's own.
 
-use crate::{accounts, fault::Fault, jobs, open::Store, workspaces};
+use crate::{accounts, dims, fault::Fault, jobs, open::Store, workspaces};
 use async_trait::async_trait;
 use domain::{
     EntityKey, Timestamp, UserId, Workspace, WorkspaceId,
@@ -123,5 +123,13 @@ impl RagConfigs for Store {
         wanted: &RagConfig,
     ) -> Result<Vec<StaleDocument>, StoreError> {
         Ok(jobs::stale_documents(self, user, workspace, wanted).await?)
+    }
+
+    async fn note_dim(&self, model: &str, dim: u32) -> Result<(), StoreError> {
+        dims::note(self, model, dim).await
+    }
+
+    async fn mark_other_lengths(&self, limit: u32) -> Result<bool, StoreError> {
+        dims::mark(self, limit).await
     }
 }

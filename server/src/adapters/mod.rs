@@ -21,7 +21,7 @@ pub use blobs::{BucketServer, Endpoint, FileBlobs, FilePlace, Keys, ObjectBlobs}
 pub(crate) use blobs::{INCOMING, hex, sync_dir};
 pub use chat::{ChatModel, ChatServer};
 pub use clock::SystemClock;
-pub use embedder::{EmbeddingServer, Models};
+pub use embedder::{EmbeddingServer, Models, Noting};
 pub use fetcher::WebFetcher;
 pub use file_types::ByContent;
 pub use form_seal::FormSeal;

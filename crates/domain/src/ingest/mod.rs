@@ -281,6 +281,22 @@ impl Told {
 /// Code of the warning of a document whose graph a language model was to enrich, and could not everywhere.
 pub const GRAPH_BY_RULES: &str = "graph_by_rules";
 
+/// Code of a document whose model answered vectors of another length than it has to.
+pub const WRONG_DIMENSION: &str = "model_wrong_dimension";
+
+/// What a document fails by when its model answers vectors of another length than it did earlier in the same run. Its next
+/// attempt begins anew, and copies none of the earlier ones.
+pub fn other_length(answered: u32, before: u32) -> Failure {
+    Failure {
+        code: WRONG_DIMENSION.to_owned(),
+        message: format!(
+            "The embedding model answers vectors with {answered} dimensions now, and answered some with {before} before."
+        ),
+        hint: Some("Retry this document: all of it is embedded anew.".to_owned()),
+        retryable: false,
+    }
+}
+
 /// Code of the warning of a document that could not be indexed anew.
 pub const REINDEX_FAILED: &str = "reindex_failed";
 

@@ -181,6 +181,10 @@ pub struct WorkspaceRagConfig {
     pub overrides: Vec<RagField>,
 }
 
+/// What stands behind how a document was cut when its vectors have another length than its model answers by now: nobody asks
+/// for that.
+pub const OTHER_LENGTH: &str = "/other-length";
+
 /// Names what a document's passages and vectors were made with.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
@@ -202,6 +206,13 @@ impl Fingerprint {
         self.cut == wanted.cut
             && (wanted.model.is_empty() || self.model == wanted.model)
             && (!wanted.graph || self.graph)
+    }
+
+    /// Its vectors have another length than its model answers by now.
+    pub fn say_other_length(&mut self) {
+        if !self.cut.is_empty() && !self.cut.ends_with(OTHER_LENGTH) {
+            self.cut.push_str(OTHER_LENGTH);
+        }
     }
 
     /// For people and programs; `None` when it is not of a known form.
@@ -312,6 +323,22 @@ mod tests {
         let told = config.fingerprint(false).indexed_with().unwrap();
         assert_eq!(told.stale_words(), "Stale: not embedded, semantic 1,000 / 200");
         assert_eq!(Fingerprint::default().indexed_with(), None);
+    }
+
+    #[test]
+    fn vectors_of_another_length_make_a_document_stale_that_tells_as_before_what_it_was_made_with() {
+        for chunking_strategy in [ChunkingStrategy::Sentence, ChunkingStrategy::Semantic] {
+            let config = RagConfig { chunking_strategy, ..RagConfig::default() };
+            let mut indexed = config.fingerprint(true);
+            let told = indexed.indexed_with();
+            assert!(told.is_some() && indexed.serves(&config));
+            indexed.say_other_length();
+            assert!(!indexed.serves(&config));
+            assert_eq!(indexed.indexed_with(), told);
+            let once = indexed.clone();
+            indexed.say_other_length();
+            assert_eq!(indexed, once);
+        }
     }
 
     #[test]

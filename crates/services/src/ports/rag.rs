@@ -55,6 +55,15 @@ pub trait RagConfigs: Send + Sync {
         workspace: WorkspaceId,
         wanted: &RagConfig,
     ) -> Result<Vec<StaleDocument>, StoreError>;
+
+    /// Notes how many numbers the vectors have that a model answers. Where they were others before, documents of that model
+    /// are marked afterwards, by [`RagConfigs::mark_other_lengths`].
+    async fn note_dim(&self, model: &str, dim: u32) -> Result<(), StoreError>;
+
+    /// Marks some of the documents whose vectors have another length than their model answers now, and takes the mark from
+    /// those of which that is so no more. That they are stale by it is told afterwards, as of a changed configuration.
+    /// False when there was nothing to do.
+    async fn mark_other_lengths(&self, limit: u32) -> Result<bool, StoreError>;
 }
 
 /// A passage that is not stored.

@@ -1,10 +1,11 @@
 //! A piece of finished work: its rows, its counts and its events, in one transaction, under the claim.
 
 use super::{claim, known, lock_document, lock_job, parts, requests, rest, rows, tell, unread, versions};
-use crate::{bulk, fault::Fault, graph, index, pgvector, workspaces, writer::Tx};
+use crate::{bulk, dims, fault::Fault, graph, index, pgvector, workspaces, writer::Tx};
 use domain::{
     ChunkId, DocumentId, Timestamp,
-    ingest::{self, Checkpoint, DocumentState, NewChunk},
+    ingest::{self, Checkpoint, DocumentState, Failure, NewChunk},
+    status::Processor,
 };
 use services::ports::{Claim, StoreError};
 use sqlx::AssertSqlSafe;
@@ -33,11 +34,21 @@ pub(super) async fn commit(
     }
     let checkpoint = match checkpoint {
         Checkpoint::Embedded { vectors } => {
-            Cow::Owned(Checkpoint::Embedded { vectors: new_vectors(tx, &document, vectors).await? })
+            let vectors = new_vectors(tx, &document, vectors).await?;
+            let answered = vectors.first().map(|(_, vector)| u32::try_from(vector.len())).transpose();
+            Cow::Owned(match other_length(tx, &document, answered.map_err(Fault::corrupt)?).await? {
+                Some(failure) => Checkpoint::Failed(failure),
+                None => Checkpoint::Embedded { vectors },
+            })
         }
         // Copied first: which of them are still there is known only then.
         Checkpoint::Known { passages } => {
-            Cow::Owned(Checkpoint::Known { passages: known::copy_vectors(tx, &document, passages).await? })
+            // They are as long as those that the model answers.
+            let answered = dims::of_model(tx, &job.config.embedding_model).await?;
+            Cow::Owned(match other_length(tx, &document, answered).await? {
+                Some(failure) => Checkpoint::Failed(failure),
+                None => Checkpoint::Known { passages: known::copy_vectors(tx, &document, passages).await? },
+            })
         }
         other => Cow::Borrowed(other),
     };
@@ -45,7 +56,14 @@ pub(super) async fn commit(
     let ends = matches!(*checkpoint, Checkpoint::Indexed | Checkpoint::Failed(_) | Checkpoint::Waits(_));
     // Only the end of a document is held against what its workspace asks for by now.
     let wanted = if ends { workspaces::config(tx, held.workspace_id).await? } else { job.config.clone() };
-    let told = ingest::advance(&mut job, &mut document, &checkpoint, &wanted, now)?;
+    let mut told = ingest::advance(&mut job, &mut document, &checkpoint, &wanted, now)?;
+    if *checkpoint == Checkpoint::Indexed && is_outdated(tx, &document).await? {
+        // The model changed since they were made, and whoever marked such documents did not find this one yet.
+        if let Some(indexed) = &mut document.indexed {
+            indexed.say_other_length();
+        }
+        told.events.extend(ingest::compare(&mut document, &wanted, Processor::Builtin, now));
+    }
     let mut dead = 0..0;
     match &*checkpoint {
         Checkpoint::Chunked { chunks } => {
@@ -99,6 +117,27 @@ pub(super) async fn commit(
         buried.push(held.document_id);
     }
     Ok(buried)
+}
+
+/// What the document fails by when the vectors that come have another length than those that its run has.
+async fn other_length(
+    tx: &mut Tx,
+    state: &DocumentState,
+    answered: Option<u32>,
+) -> Result<Option<Failure>, Fault> {
+    let Some(answered) = answered else { return Ok(None) };
+    let before = dims::of_run(tx, state.document.id, state.generation).await?;
+    Ok(before.filter(|before| *before != answered).map(|before| ingest::other_length(answered, before)))
+}
+
+/// Whether the vectors of the document have another length than its model answers now.
+async fn is_outdated(tx: &mut Tx, state: &DocumentState) -> Result<bool, Fault> {
+    let Some(indexed) = state.indexed.as_ref().filter(|indexed| !indexed.model.is_empty()) else {
+        return Ok(false);
+    };
+    let Some(now) = dims::of_model(tx, &indexed.model).await? else { return Ok(false) };
+    let has = dims::of_run(tx, state.document.id, state.live).await?;
+    Ok(has.is_some_and(|has| has != now))
 }
 
 /// Those of a batch that are really new, each once: of chunks that are there and have no vector yet. What was committed

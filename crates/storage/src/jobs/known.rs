@@ -17,7 +17,8 @@ const LACKING: &str = "chunks AS new \
     LEFT JOIN chunk_vectors AS vector ON vector.chunk_id = new.id \
     WHERE mine.id = $1 AND vector.chunk_id IS NULL";
 
-/// One that `insighthub check` has marked lends nothing, itself included: its vectors may be what is wrong with it.
+/// One that `insighthub check` has marked lends nothing, itself included: its vectors may be what is wrong with it. Nor does
+/// one whose vectors have another length than those that the model answers now.
 pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec<(ChunkId, ChunkId)>, Fault> {
     let sql = format!(
         "WITH texts AS (SELECT DISTINCT new.content_hash FROM {LACKING}), \
@@ -25,7 +26,9 @@ pub(super) async fn find(store: &Store, claim: &Claim, limit: u32) -> Result<Vec
              JOIN documents AS theirs ON theirs.id = old.document_id AND theirs.live = old.generation \
              JOIN chunk_vectors AS vectors ON vectors.chunk_id = old.id \
              WHERE old.content_hash = texts.content_hash AND theirs.workspace_id = $2 \
-             AND theirs.deleted_at IS NULL AND theirs.cut_with <> '' AND theirs.embedded_with = $3 LIMIT 1) AS id \
+             AND theirs.deleted_at IS NULL AND theirs.cut_with <> '' AND theirs.embedded_with = $3 \
+             AND LENGTH(vectors.vector) = COALESCE((SELECT 4 * dims.dim FROM model_dims AS dims WHERE dims.model = $3), \
+                 LENGTH(vectors.vector)) LIMIT 1) AS id \
              FROM texts) \
          SELECT lacking.id AS id, known.id AS known \
          FROM (SELECT new.id, new.content_hash FROM {LACKING}) AS lacking \

@@ -68,7 +68,7 @@ const TABLES: &[(&str, &str)] = &[
     ("workspaces", "user_id = $1"),
 ];
 /// Tables that belong to nobody, or that outlive what is deleted.
-const OTHERS: &[&str] = &["meta", "writers", "deletions", "step_sentences"];
+const OTHERS: &[&str] = &["meta", "writers", "deletions", "model_dims", "step_sentences"];
 
 pub async fn tables(conn: &mut AnyConnection, sqlite: bool) -> Vec<String> {
     let sql = if sqlite {

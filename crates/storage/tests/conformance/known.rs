@@ -118,3 +118,107 @@ on_every_store!(
     a_text_that_stands_in_it_many_times_is_known_each_time,
     what_another_workspace_or_nobody_finds_is_not_known,
 );
+
+/// Databases only: the store in memory does not know what a model answers.
+mod of_another_length {
+    use super::*;
+    use crate::{desk::vector_of, on_every_database, subject::Database};
+    use domain::{
+        DocumentStatus,
+        ingest::{
+            WRONG_DIMENSION,
+            control::{Control, Retry},
+        },
+        rag::{BUILTIN_MODEL, RagConfig},
+    };
+    use services::ports::{RagConfigs, StoreError};
+    use std::ops::Deref;
+
+    trait Kept: JobSubject + Deref<Target = Database> {}
+    impl<S: JobSubject + Deref<Target = Database>> Kept for S {}
+
+    /// The model answers vectors of that length from now on; everybody is told.
+    async fn answers(d: &Desk<impl Kept>, workspace: WorkspaceId, dim: u32) {
+        d.s.store.note_dim(BUILTIN_MODEL, dim).await.unwrap();
+        while d.s.store.mark_other_lengths(1).await.unwrap() {}
+        while d.jobs.compare(workspace, 1, d.now()).await.unwrap() > 0 {}
+    }
+
+    async fn vectors_of_another_length_are_not_copied_and_make_their_document_stale(s: impl Kept) {
+        let d = Desk::new(s);
+        let (user, workspace) = d.home().await;
+        let dim = vector_of(d.chunk_id()).len() as u32;
+        let first = d.cut(user, workspace, "a.txt", &["one", "two"]).await;
+        let a = d.finish(&first).await;
+        answers(&d, workspace, dim).await;
+        assert!(!d.document(user, a).await.stale);
+        let second = d.cut(user, workspace, "b.txt", &["one", "two"]).await;
+        assert_eq!(d.jobs.known(&second, 10).await.unwrap().len(), 2);
+
+        answers(&d, workspace, dim + 1).await;
+        let stale = d.document(user, a).await;
+        assert!(stale.stale && stale.indexed_with.is_some(), "{stale:?}");
+        assert_eq!(d.jobs.known(&second, 10).await.unwrap(), []);
+        // One that is not found yet is stale from its first moment on.
+        let b = d.finish(&second).await;
+        assert!(d.document(user, b).await.stale);
+        let wanted = RagConfig::default();
+        let found = d.s.store.stale_documents(user, workspace, &wanted).await.unwrap();
+        assert_eq!(found.iter().map(|f| f.id).collect::<BTreeSet<_>>(), BTreeSet::from([a, b]));
+
+        // The old model is there again.
+        answers(&d, workspace, dim).await;
+        for id in [a, b] {
+            assert!(!d.document(user, id).await.stale);
+        }
+        d.assert_that_the_stream_told_the_truth(user).await;
+    }
+
+    async fn a_run_with_vectors_of_two_lengths_fails_and_its_next_attempt_begins_anew(s: impl Kept) {
+        let d = Desk::new(s);
+        let (user, workspace) = d.home().await;
+        let claim = d.cut(user, workspace, "a.txt", &["one", "two", "three"]).await;
+        let left = d.jobs.unembedded(claim.document_id, 9).await.unwrap();
+        let batch = |n: usize, vector: &[f32]| Checkpoint::Embedded {
+            vectors: vec![(left[n].id, vector.to_vec())],
+        };
+        d.check(&claim, batch(0, &[1.0, 0.0])).await.unwrap();
+        d.check(&claim, batch(1, &[1.0, 0.0, 0.0])).await.unwrap();
+        let failed = d.document(user, claim.document_id).await;
+        assert_eq!(
+            (failed.status, failed.error_code.as_deref()),
+            (DocumentStatus::Failed, Some(WRONG_DIMENSION))
+        );
+        let late = d.check(&claim, batch(2, &[1.0, 0.0, 0.0])).await;
+        assert!(matches!(late, Err(StoreError::Fenced)), "{late:?}");
+        d.jobs.control(user, claim.job_id, Control::Retry(Retry::failed()), d.now()).await.unwrap();
+        let again = d.claim_one("w").await;
+        assert_eq!(again.stage, Stage::Loading);
+        d.work(&again, 3).await;
+        assert_eq!(d.document(user, claim.document_id).await.status, DocumentStatus::Ready);
+        assert_eq!(d.job(user, claim.job_id).await.status, JobStatus::Completed);
+        d.assert_that_the_stream_told_the_truth(user).await;
+    }
+
+    async fn what_is_known_is_not_put_beside_vectors_of_another_length(s: impl Kept) {
+        let d = Desk::new(s);
+        let (user, workspace) = d.home().await;
+        let first = d.cut(user, workspace, "a.txt", &["two", "three"]).await;
+        d.finish(&first).await;
+        let claim = d.cut(user, workspace, "b.txt", &["one", "two"]).await;
+        let left = d.jobs.unembedded(claim.document_id, 9).await.unwrap();
+        d.check(&claim, Checkpoint::Embedded { vectors: vec![(left[0].id, vec![1.0])] }).await.unwrap();
+        answers(&d, workspace, vector_of(d.chunk_id()).len() as u32).await;
+        let passages = d.jobs.known(&claim, 10).await.unwrap();
+        assert_eq!(passages.len(), 1);
+        d.check(&claim, Checkpoint::Known { passages }).await.unwrap();
+        let failed = d.document(user, claim.document_id).await;
+        assert_eq!(failed.error_code.as_deref(), Some(WRONG_DIMENSION), "{failed:?}");
+    }
+
+    on_every_database!(
+        what_is_known_is_not_put_beside_vectors_of_another_length,
+        vectors_of_another_length_are_not_copied_and_make_their_document_stale,
+        a_run_with_vectors_of_two_lengths_fails_and_its_next_attempt_begins_anew,
+    );
+}

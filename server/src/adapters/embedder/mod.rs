@@ -2,8 +2,10 @@
 //! runs a model is decided here, by its name.
 
 mod local;
+mod noting;
 mod remote;
 
+pub use noting::Noting;
 pub use remote::EmbeddingServer;
 
 use async_trait::async_trait;

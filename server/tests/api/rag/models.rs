@@ -157,6 +157,45 @@ async fn a_workspace_can_use_a_model_of_an_embedding_server() {
     assert!(!log.contains(KEY) && !log.contains(PASSWORD), "no secret is in the log");
 }
 
+#[tokio::test]
+async fn what_was_embedded_before_a_model_changed_its_dimensions_is_stale_and_embedded_anew() {
+    let (embeddings, mut server, ada, workspace) = at_work().await;
+    let text = b"The lantern keeper writes the ledger.";
+    let before = ada.upload_one(&workspace, "before.txt", text).await;
+    assert_eq!(ada.settled(&before).await["status"], "ready");
+    let dir = server.dir.clone();
+    server.terminate();
+    server.ended().await;
+    embeddings.how.dim.store(32, Ordering::SeqCst);
+    let server = Setup::new()
+        .env("EMBEDDINGS_URL", embeddings.url())
+        .env("EMBEDDINGS_KEY", KEY)
+        .dir(&dir)
+        .start()
+        .await;
+    let ada = server.sign_in("ada", PASSWORD).await;
+    // Whoever asks first finds it out, be it a search.
+    let base = format!("/api/workspaces/{workspace}");
+    ada.read(&format!("{base}/search?q=lantern+keeper")).await;
+    let stale = eventually("the document is stale", async || {
+        Some(ada.read(&format!("/api/documents/{before}")).await).filter(|d| d["stale"] == true)
+    })
+    .await;
+    assert_eq!(stale["indexed_with"]["embedding_model"], "words-embed");
+    // The same words are embedded anew, and not copied.
+    let asked = embeddings.how.texts.load(Ordering::SeqCst);
+    let after = ada.upload_one(&workspace, "after.txt", b"The lantern keeper writes the ledger.\n").await;
+    let ready = ada.settled(&after).await;
+    assert_eq!((&ready["status"], &ready["stale"]), (&json!("ready"), &json!(false)), "{ready}");
+    assert!(embeddings.how.texts.load(Ordering::SeqCst) > asked);
+    let started = ada.post(&format!("{base}/reindex"), json!({})).await.json();
+    assert_eq!(started["documents"], 1);
+    assert_eq!(over(&ada, &started["job_id"]).await["status"], "completed");
+    assert_eq!(ada.read(&format!("/api/documents/{before}")).await["stale"], false);
+    let hits = ada.read(&format!("{base}/search?q=lantern+keeper&retriever_type=vector")).await;
+    assert_eq!(hits["items"].as_array().map(Vec::len), Some(2), "{hits}");
+}
+
 /// The document, once it waits for the server of its model.
 async fn waiting(client: &Client, id: &str) -> Value {
     eventually("the document waits for its model", async || {

@@ -208,8 +208,9 @@ fn again(
     } else {
         m.documents_done = m.documents_done.saturating_sub(1);
     }
-    // It has none of the passages that it had made: see [`renew`].
-    let is_void = is_cut(doc.reached) && doc.document.chunk_count == 0;
+    // It has none of the passages that it had made, see [`renew`]; or vectors that do not fit to what its model makes now.
+    let has_others = doc.document.error_code.as_deref() == Some(crate::ingest::WRONG_DIMENSION);
+    let is_void = is_cut(doc.reached) && (doc.document.chunk_count == 0 || has_others);
     let stage = if from_the_beginning || is_void || doc.live > 0 { Stage::Loading } else { doc.reached };
     crate::ingest::version::count_failed_run(doc);
     if matches!(stage, Stage::Loading | Stage::Chunking) {

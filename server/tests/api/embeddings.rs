@@ -37,6 +37,8 @@ pub struct How {
     pub asked: AtomicUsize,
     /// Texts that it has answered.
     pub texts: AtomicUsize,
+    /// Texts that it takes in one request; it refuses more with 413.
+    pub most: AtomicUsize,
     pub fault: Mutex<Option<Fault>>,
     /// It fails whenever a text has this word in it.
     pub chokes_at: Mutex<Option<&'static str>>,
@@ -78,6 +80,7 @@ impl Embeddings {
             takes: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
+            most: AtomicUsize::new(usize::MAX),
             fault: Mutex::new(None),
             chokes_at: Mutex::new(None),
         });
@@ -144,6 +147,9 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     let fault = *how.fault.lock().expect("no panic");
     if let Some(fault) = fault {
         return fault.answer();
+    }
+    if texts.len() > how.most.load(Ordering::SeqCst) {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     }
     let chokes_at = *how.chokes_at.lock().expect("no panic");
     let has = |text: &Value, word: &str| text.as_str().is_some_and(|text| text.contains(word));

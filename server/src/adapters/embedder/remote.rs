@@ -33,6 +33,8 @@ const PAUSE: Duration = Duration::from_millis(300);
 const SHORT_WISH: Duration = Duration::from_secs(2);
 /// Models that are tried with a word because nobody knows their dimensions, at most.
 const TRIED: usize = 8;
+/// Code of a request that is larger than the server takes.
+const TOO_LARGE: &str = "model_text_too_large";
 /// What a model is tried with.
 const WORD: &str = "InsightHub";
 /// What is tried when the server has no list and the operator named none.
@@ -237,8 +239,15 @@ impl RemoteEmbedder {
     /// One unit vector a text, in order.
     pub async fn embed(&self, model: &str, texts: &[String]) -> Result<Vec<Vec<f32>>, EmbedError> {
         let mut vectors = Vec::with_capacity(texts.len());
-        for batch in texts.chunks(TEXTS) {
-            vectors.extend(self.ask(model, batch).await?);
+        let mut most = TEXTS;
+        while vectors.len() < texts.len() {
+            let left = &texts[vectors.len()..];
+            let batch = &left[..left.len().min(most)];
+            match self.ask(model, batch).await {
+                // It may take them when they are fewer.
+                Err(EmbedError::Refused { code: TOO_LARGE, .. }) if batch.len() > 1 => most = batch.len() / 2,
+                answer => vectors.extend(answer?),
+            }
         }
         Ok(vectors)
     }
@@ -452,6 +461,13 @@ fn said_no(status: StatusCode, model: &str) -> EmbedError {
         StatusCode::TOO_MANY_REQUESTS => {
             EmbedError::Unreachable("The embedding server has too much to do.".to_owned())
         }
+        StatusCode::PAYLOAD_TOO_LARGE => {
+            refused(TOO_LARGE, "A passage of this document is larger than the embedding server takes.")
+        }
+        // It gave up waiting, or was not ready to answer.
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+            EmbedError::Unreachable(format!("The embedding server fails with status {}.", status.as_u16()))
+        }
         status if status.is_server_error() => {
             EmbedError::Unreachable(format!("The embedding server fails with status {}.", status.as_u16()))
         }
@@ -544,6 +560,19 @@ mod tests {
         assert_eq!(other.code(), "model_wrong_dimension");
         let mixed = e.check("n", 2, answer(&[(0, &[1.0]), (1, &[1.0, 0.0])])).expect_err("refused");
         assert_eq!(mixed.code(), "model_wrong_dimension");
+    }
+
+    #[test]
+    fn a_status_tells_whether_asking_again_may_help() {
+        let said = |status: u16| said_no(StatusCode::from_u16(status).expect("a status"), "m");
+        for status in [408, 425, 429, 500, 503] {
+            assert!(said(status).may_heal(), "{status}");
+        }
+        for (status, code) in
+            [(400, "model_refused"), (401, "model_key_refused"), (404, "model_unknown"), (413, TOO_LARGE)]
+        {
+            assert_eq!((said(status).code(), said(status).may_heal()), (code, false), "{status}");
+        }
     }
 
     #[tokio::test]

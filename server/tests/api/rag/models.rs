@@ -232,6 +232,7 @@ async fn whatever_its_embedding_server_fails_by_a_document_waits_and_goes_on_by_
     assert_eq!(embedding_server(&ada).await["ok"], true);
     for (fault, words) in [
         (Fault::Status(500), "unreachable since"),
+        (Fault::Status(408), "unreachable since"),
         (Fault::Cut, "unreachable since"),
         (Fault::Busy(3), "too much to do since"),
     ] {
@@ -270,6 +271,24 @@ async fn a_text_that_its_embedding_server_always_fails_at_fails_its_document_alo
         "{failed}"
     );
     assert_eq!(embedding_server(&ada).await["ok"], true, "it answers whatever else it is asked");
+}
+
+#[tokio::test]
+async fn an_embedding_server_that_takes_few_texts_at_once_gets_few_at_once() {
+    let (embeddings, _server, ada, workspace) = at_work().await;
+    embeddings.how.most.store(1, Ordering::SeqCst);
+    let long: String =
+        (0..400).map(|n| format!("Sentence {n} tells what lies behind lantern {n} on the long quay. ")).collect();
+    let id = ada.upload_one(&workspace, "long.txt", long.as_bytes()).await;
+    let ready = ada.settled(&id).await;
+    assert_eq!(ready["status"], "ready", "{ready}");
+    assert!(ready["chunk_count"].as_u64().is_some_and(|n| n > 3), "{ready}");
+    // What it does not take alone, it never takes.
+    embeddings.how.most.store(0, Ordering::SeqCst);
+    let id = ada.upload_one(&workspace, "large.txt", b"A passage that is too large.").await;
+    let failed = ada.settled(&id).await;
+    assert_eq!(failed["error_code"], "model_text_too_large", "{failed}");
+    assert_eq!(failed["error"], "A passage of this document is larger than the embedding server takes.");
 }
 
 #[tokio::test]

@@ -146,6 +146,8 @@ pub enum PageFault {
     Busy,
     /// The server has no room for it.
     NotKept,
+    /// A mistake of this server, which it made while reading the page.
+    Internal,
 }
 
 impl PageFault {
@@ -164,6 +166,7 @@ impl PageFault {
             Self::RobotsUnreachable => "robots_unreachable",
             Self::Busy => "document_busy",
             Self::NotKept => "storage_failed",
+            Self::Internal => "internal",
         }
         .to_owned()
     }
@@ -322,6 +325,7 @@ mod tests {
             RobotsUnreachable,
             Busy,
             NotKept,
+            Internal,
         ];
         for fault in all {
             assert!(!fault.code().contains(' ') && fault.sentence().ends_with('.'), "{fault:?}");

@@ -335,6 +335,7 @@ fn page_fault(fault: &PageFault) -> String {
             "The robots.txt of the site could not be read, so nobody knows what may be asked for.".into()
         }
         PageFault::NotKept => "The server could not keep the page; its disk may be full.".into(),
+        PageFault::Internal => "The server made a mistake with this page.".into(),
         PageFault::Busy => "Another job is working on the document of this page.".into(),
     }
 }

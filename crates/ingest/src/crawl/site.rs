@@ -10,6 +10,7 @@ use domain::{
     DocumentId, FileKind,
     crawl::{CRAWL_BYTES, PAGE_BYTES, PageFault, ROBOTS_BYTES, SkipReason},
 };
+use futures::FutureExt;
 use services::{
     crawl::address,
     keys,
@@ -18,7 +19,7 @@ use services::{
         StoreError,
     },
 };
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, debug_span, field::Empty};
 use url::Url;
@@ -92,7 +93,6 @@ struct Site<'a> {
 
 impl Site<'_> {
     async fn run(&mut self) -> Result<(), Stop> {
-        // Each unit repeats the id, since a line as JSON has the fields of the innermost span alone.
         let correlation_id = self.claim.job_id;
         loop {
             self.gate()?;
@@ -111,13 +111,29 @@ impl Site<'_> {
                 self.commit(end(&due, PageEnd::Failed(fault))).await?;
                 continue;
             }
+            self.unit(&due).await?;
+        }
+    }
+
+    /// Asks for one page, or site map. What our code panics at fails, and the crawl goes on: whoever gave it back would meet
+    /// the same again, without an end.
+    async fn unit(&mut self, due: &DuePage) -> Result<(), Stop> {
+        // Each unit repeats the id, since a line as JSON has the fields of the innermost span alone.
+        let correlation_id = self.claim.job_id;
+        let work = async {
             if due.is_sitemap {
-                self.site_map(&due).instrument(debug_span!("site_map", %correlation_id)).await?;
+                self.site_map(due).instrument(debug_span!("site_map", %correlation_id)).await
             } else {
                 let span = debug_span!("page", %correlation_id, status = Empty);
-                self.page(&due).instrument(span).await?;
+                self.page(due).instrument(span).await
             }
+        };
+        if let Some(done) = surviving(work).await {
+            return done;
         }
+        tracing::error!(job_id = %correlation_id, url = due.url, "the crawler's code failed on this page");
+        let failed = PageEnd::Failed(PageFault::Internal);
+        self.commit(end(due, if due.is_sitemap { PageEnd::SiteMap } else { failed })).await
     }
 
     /// Between two units: is the crawl still ours, and may we go on?
@@ -350,12 +366,11 @@ impl Site<'_> {
         let (crawl, rules, url, depth) =
             (self.claim.crawl.clone(), self.rules.clone(), url.clone(), due.depth);
         // Large pages keep nobody else waiting.
-        let page = tokio::task::spawn_blocking(move || {
+        let page = apart(move || {
             let bounds = Bounds { crawl: &crawl, rules: rules.as_deref() };
             understand(&url, depth, &fetched, &bounds)
         });
-        let Page { hash, kind, filename, found } =
-            page.await.map_err(|e| Stop::Store(StoreError::backend(e)))?;
+        let Page { hash, kind, filename, found } = page.await?;
         let Some(kind) = kind else { return Ok(end(due, PageEnd::Skipped(SkipReason::UnsupportedType))) };
         let done = PageDone {
             content_hash: Some(hash.clone()),
@@ -423,6 +438,20 @@ async fn after(token: &CancellationToken, grace: Duration) {
     tokio::time::sleep(grace).await;
 }
 
+/// What came of it; `None` when it panicked.
+async fn surviving<T>(work: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(work).catch_unwind().await.ok()
+}
+
+/// Does it beside the runtime. Panics where it does.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Stop> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| match e.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        // Only a runtime that stops leaves it out.
+        Err(e) => Stop::Store(StoreError::backend(e)),
+    })
+}
+
 /// A page that ended so, of which nothing more is known.
 fn end(due: &DuePage, end: PageEnd) -> PageDone {
     PageDone {
@@ -445,5 +474,17 @@ fn fault_of(error: &FetchError) -> PageFault {
         FetchError::TookTooLong => PageFault::TookTooLong,
         FetchError::TooLarge => PageFault::TooLarge,
         FetchError::Broken(_) => PageFault::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_panics_while_a_page_is_read_ends_that_page_alone() {
+        let read = |body: &'static [u8]| surviving(async move { apart(move || body[0]).await.ok() });
+        assert_eq!(read(b"").await, None, "it panics beside the runtime");
+        assert_eq!(read(b"a").await, Some(Some(b'a')));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{claim::Seen, lock_document, lock_job, number, parts, requests, rest, rows, tell};
 use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
-use domain::{Timestamp, ingest};
+use domain::{DocumentId, Timestamp, ingest};
 use services::ports::{Signal, StoreError};
 use sqlx::AssertSqlSafe;
 
@@ -23,7 +23,9 @@ pub(super) async fn end(
                 Box::pin(end_one(tx, *stalled, *seconds, *before, *now))
             })
             .await?;
-        ended += usize::from(written.value);
+        let Some(buried) = written.value else { continue };
+        ended += 1;
+        parts::drop_all_dead(store, stalled.user, &buried).await;
     }
     Ok(ended)
 }
@@ -46,14 +48,15 @@ async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>
     rows.iter().map(Seen::of).collect()
 }
 
-/// False when it got on, or left the worker's hands, since it was found.
+/// Answers the documents of which chunks are dead by this; `None` when it got on, or left the worker's hands, since it was
+/// found.
 async fn end_one(
     tx: &mut Tx,
     stalled: Seen,
     seconds: u32,
     before: Timestamp,
     now: Timestamp,
-) -> Result<bool, Fault> {
+) -> Result<Option<Vec<DocumentId>>, Fault> {
     // Task, job, document: always in this order.
     let row = sqlx::query(
         "UPDATE tasks SET status = 'pending', owner = NULL, lease_until = 0, stalls = stalls + 1 \
@@ -67,12 +70,13 @@ async fn end_one(
     .bind(before.micros())
     .fetch_optional(&mut tx.conn)
     .await?;
-    let Some(row) = row else { return Ok(false) };
+    let Some(row) = row else { return Ok(None) };
     let tries: u32 = number(&row, "stalls")?;
     let mut job = lock_job(tx, stalled.job).await?.ok_or(StoreError::NotFound)?;
     let (mut document, _) = lock_document(tx, stalled.document).await?.ok_or(StoreError::NotFound)?;
     let (stage, held_back) = (document.stage, (job.held_back, document.held_back));
     let workspace = job.job.kb_id;
+    let mut buried = vec![];
     let wanted = workspaces::config(tx, workspace).await?;
     let told = ingest::stall(&mut job, &mut document, (seconds.into(), tries), &wanted, now)
         .map_err(StoreError::from)?;
@@ -85,13 +89,17 @@ async fn end_one(
         .bind(stalled.document.to_string())
         .execute(&mut tx.conn)
         .await?;
-        parts::bury(tx, stalled.document, parts::dead_by_failure(&document, stage)).await?;
+        let dead = parts::dead_by_failure(&document, stage);
+        if !dead.is_empty() {
+            buried.push(stalled.document);
+        }
+        parts::bury(tx, stalled.document, dead).await?;
     }
     rest::note(tx, (held_back.0, job.held_back), (held_back.1, document.held_back));
     rows::update_job(&mut tx.conn, &job).await?;
     rows::update_document(&mut tx.conn, &document).await?;
     tx.signal(Signal::WorkReady);
     tell(tx, stalled.user, workspace, told, now).await?;
-    requests::honour_freed(tx, stalled.job, stalled.document, now).await?;
-    Ok(true)
+    buried.extend(requests::honour_freed(tx, stalled.job, stalled.document, now).await?);
+    Ok(Some(buried))
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use domain::{
     DocumentId, DocumentStatus, Step,
-    ingest::{Checkpoint, Stage},
+    ingest::{Checkpoint, Stage, TRIES, control::DocumentControl},
     rag::RagConfig,
 };
 use services::ports::{Claim, Index, NewReindex, RagConfigs};
@@ -177,6 +177,49 @@ async fn the_chunks_of_an_earlier_run_go_in_parts(s: impl Kept) {
     assert_eq!(d.jobs.drop_dead_chunks().await.unwrap(), 0, "nothing is left to do");
 }
 
+/// The document of a book of five passages, claimed to be indexed anew and cut into 40 for that.
+async fn indexed_anew(d: &Desk<impl Kept>) -> Claim {
+    let claim = about_to_be_cut(d).await;
+    d.work_until(&Claim { stage: Stage::Chunking, ..claim.clone() }, 5, Stage::Done).await;
+    let config = RagConfig { chunk_size: 500, ..RagConfig::default() };
+    d.s.store.set_rag_config(claim.user_id, claim.workspace_id, config, d.now()).await.unwrap();
+    let new = NewReindex {
+        id: domain::JobId::new(d.s.world().uuid()),
+        user_id: claim.user_id,
+        workspace_id: claim.workspace_id,
+        command_id: None,
+        created_at: d.now(),
+    };
+    d.jobs.reindex(new).await.unwrap().expect("a stale document");
+    let again = d.claim_one("w").await;
+    d.work_until(&again, 40, Stage::Embedding).await;
+    assert_eq!(rows(d, claim.document_id).await, 45);
+    again
+}
+
+async fn the_chunks_of_a_run_that_ends_by_a_stall_go_at_once(s: impl Kept) {
+    let d = Desk::new(s);
+    let claim = indexed_anew(&d).await;
+    let (user, document) = (claim.user_id, claim.document_id);
+    let cancel = DocumentControl::Cancel { keep_results: true };
+    d.jobs.control_document(user, document, cancel, d.now()).await.unwrap();
+    assert_eq!(rows(&d, document).await, 45, "a worker has it in hand");
+    d.s.world().clock.advance_seconds(301);
+    assert_eq!(d.jobs.end_stalled(300, 10, d.now()).await.unwrap(), 1);
+    assert_eq!(rows(&d, document).await, 5);
+    // The same where nobody cancels, and the tries are used up.
+    let claim = indexed_anew(&d).await;
+    for n in 1..=TRIES {
+        d.s.world().clock.advance_seconds(301);
+        assert_eq!(d.jobs.end_stalled(300, 10, d.now()).await.unwrap(), 1);
+        if n < TRIES {
+            d.claim_one("w").await;
+        }
+    }
+    assert_eq!(rows(&d, claim.document_id).await, 5);
+    assert_eq!(d.jobs.drop_dead_chunks().await.unwrap(), 0, "nothing is left to do");
+}
+
 async fn chunks_that_nobody_removed_are_removed_later(s: impl Kept) {
     let d = Desk::new(s);
     let claim = about_to_be_cut(&d).await;
@@ -207,5 +250,6 @@ on_every_database!(
     what_a_dead_worker_wrote_of_a_book_is_not_read_and_not_doubled,
     a_book_that_fails_while_it_is_cut_leaves_no_chunks,
     the_chunks_of_an_earlier_run_go_in_parts,
+    the_chunks_of_a_run_that_ends_by_a_stall_go_at_once,
     chunks_that_nobody_removed_are_removed_later,
 );

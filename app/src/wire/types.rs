@@ -244,7 +244,7 @@ objects! {
         phase_details,
         crawl,
     }
-    Crawl { url, prefix, max_pages, max_depth, current_url }
+    Crawl { url, prefix, max_pages, max_depth, current_url, rests or false }
     CrawlPage {
         url,
         state,
@@ -631,6 +631,7 @@ mod tests {
                 max_pages: 100,
                 max_depth: 3,
                 current_url: Some("https://example.org/docs/a".into()),
+                rests: true,
             }),
             ..job(1, 9, JobStatus::Running)
         }

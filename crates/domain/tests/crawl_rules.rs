@@ -11,11 +11,11 @@ use domain::{
     ids::{DocumentId, JobId, UserId, WorkspaceId},
     ingest::{
         self, Checkpoint, Discovered, DocumentState, Failure, JobState, PageOutcome, Stage, Upload,
-        control::{self, Retry},
+        control::{self, Retry, RetryScope},
     },
     message::Facts,
     rag::{RagConfig, RetrieverType},
-    status::{DocumentStatus, JobRequest, JobStatus, PhaseStatus},
+    status::{DocumentStatus, JobRequest, JobStatus, PhaseName, PhaseStatus},
     step::Step,
     timestamp::Timestamp,
 };
@@ -37,6 +37,7 @@ fn bounds() -> Crawl {
         max_pages: 100,
         max_depth: 5,
         current_url: None,
+        rests: false,
     }
 }
 
@@ -317,8 +318,8 @@ fn a_retry_asks_for_what_failed_and_a_cancelled_crawl_can_go_on() {
     assert!(nothing.is_err(), "nothing failed");
 }
 
-#[test]
-fn a_retry_of_one_document_of_a_cancelled_crawl_counts_the_pages_that_come_along() {
+/// A crawl that was cancelled with two pages to ask for and a document that failed.
+fn cancelled() -> (JobState, DocumentState) {
     let mut job = begun();
     let (mut doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));
     ingest::page_done(&mut job, &PageOutcome::Taken(Change::New, 10), found(2), at(2)).unwrap();
@@ -327,8 +328,14 @@ fn a_retry_of_one_document_of_a_cancelled_crawl_counts_the_pages_that_come_along
     assert!(control::ask(&mut job, JobRequest::Cancel, true).unwrap());
     control::honour(&mut job, &mut [], &config(), at(5)).unwrap();
     assert_eq!((job.job.status, job.job.metrics.pages_waiting()), (JobStatus::Cancelled, 2));
-    let one = Retry::document(doc.document.id);
-    control::retry(&mut job, std::slice::from_mut(&mut doc), &one, at(6)).unwrap().expect("an attempt");
+    (job, doc)
+}
+
+#[test]
+fn a_retry_of_a_phase_of_a_cancelled_crawl_counts_the_pages_that_come_along() {
+    let (mut job, mut doc) = cancelled();
+    let phase = Retry { scope: RetryScope::Phase, phase: Some(PhaseName::Loading), ..Retry::failed() };
+    control::retry(&mut job, std::slice::from_mut(&mut doc), &phase, at(6)).unwrap().expect("an attempt");
     assert_eq!(job.job.phase_details[0].items_total, 3);
     ingest::start_crawl(&mut job, at(7)).unwrap();
     for n in 8..10 {
@@ -336,4 +343,30 @@ fn a_retry_of_one_document_of_a_cancelled_crawl_counts_the_pages_that_come_along
     }
     let loading = &job.job.phase_details[0];
     assert_eq!((loading.items_processed, loading.items_total), (2, 3), "its document is left");
+}
+
+#[test]
+fn a_retry_of_one_document_of_a_cancelled_crawl_leaves_its_pages_until_the_crawl_is_retried() {
+    let (mut job, mut doc) = cancelled();
+    let one = Retry::document(doc.document.id);
+    control::retry(&mut job, std::slice::from_mut(&mut doc), &one, at(6)).unwrap().expect("an attempt");
+    assert_eq!(job.job.message, "Waiting to retry 1 document");
+    assert_eq!((job.job.goes_on_finding(), job.job.phase_details[0].items_total), (false, 1));
+    ingest::start(&mut job, &mut doc, at(7)).unwrap();
+    for n in 8.. {
+        if doc.stage == Stage::Done {
+            break;
+        }
+        let checkpoint = next(&doc);
+        ingest::advance(&mut job, &mut doc, &checkpoint, &config(), at(n)).unwrap();
+    }
+    assert_eq!(doc.document.status, DocumentStatus::Ready);
+    let j = &job.job;
+    assert_eq!((j.status, j.metrics.documents_done, j.metrics.pages_waiting()), (JobStatus::Cancelled, 1, 2));
+    assert_eq!(j.message, "Cancelled; 1 of 1 document ready");
+    let loading = &j.phase_details[0];
+    assert_eq!((loading.status, loading.items_processed), (PhaseStatus::Completed, 1));
+    let again = Retry::failed();
+    control::retry(&mut job, std::slice::from_mut(&mut doc), &again, at(20)).unwrap().expect("an attempt");
+    assert_eq!((job.job.goes_on_finding(), job.job.phase_details[0].items_total), (true, 2));
 }

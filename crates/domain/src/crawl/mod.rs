@@ -56,6 +56,10 @@ pub struct Crawl {
     pub max_depth: u32,
     /// The page that is asked for just now.
     pub current_url: Option<String>,
+    /// It was cancelled, and documents of it alone are retried: the pages that wait go on waiting until the job itself is.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub rests: bool,
 }
 
 named!(

@@ -59,7 +59,7 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
     }
     // A cancel that is requested is honoured by whoever commits this, also when nothing is left to do.
     if through && !job.status.is_final() && job.requested != Some(JobRequest::Cancel) {
-        finish(job, now)?;
+        if job.rests() { rest_again(job, now)? } else { finish(job, now)? }
     } else {
         job.progress = job.progress.max(progress::of_job(&job.phase_details));
         job.phase = progress::current_phase(&job.phase_details);
@@ -102,6 +102,19 @@ pub(super) fn cancel_phases(job: &mut Job, now: Timestamp) -> Result<(), Illegal
 pub(super) fn finish_cancelled(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
     let (ready, of) = (job.metrics.documents_done, job.metrics.documents_total);
     end_job(job, &Sentence::Cancelled { ready, of }, now)
+}
+
+/// What was retried of a cancelled crawl is through; the crawl is as cancelled as before, and can be retried itself.
+fn rest_again(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
+    let through = |p: &&mut PhaseDetail| {
+        p.status == PhaseStatus::Running && p.error.is_none() && p.items_processed >= p.items_total
+    };
+    for p in job.phase_details.iter_mut().filter(through) {
+        p.status = p.status.go(PhaseStatus::Completed)?;
+        p.completed_at = Some(now);
+        p.progress = 100.0;
+    }
+    finish_cancelled(job, now)
 }
 
 /// The job ends with nothing left to do, for the reason that is said.

@@ -172,7 +172,12 @@ pub struct Job {
 impl Job {
     /// A crawl that has pages left to ask for: more documents may come.
     pub const fn goes_on_finding(&self) -> bool {
-        self.crawl.is_some() && self.metrics.pages_waiting() > 0
+        matches!(&self.crawl, Some(crawl) if !crawl.rests) && self.metrics.pages_waiting() > 0
+    }
+
+    /// A crawl that was cancelled with pages left to ask for, of which documents alone are retried.
+    pub const fn rests(&self) -> bool {
+        matches!(&self.crawl, Some(crawl) if crawl.rests) && self.metrics.pages_waiting() > 0
     }
 }
 

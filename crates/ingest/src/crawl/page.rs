@@ -150,6 +150,7 @@ mod tests {
             max_pages: 3,
             max_depth: 2,
             current_url: None,
+            rests: false,
         }
     }
 

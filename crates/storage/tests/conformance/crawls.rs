@@ -32,7 +32,14 @@ pub(crate) fn new_crawl(
         id: JobId::new(s.world().uuid()),
         user_id,
         workspace_id,
-        crawl: Crawl { url: START.into(), prefix: START.into(), max_pages, max_depth: 5, current_url: None },
+        crawl: Crawl {
+            url: START.into(),
+            prefix: START.into(),
+            max_pages,
+            max_depth: 5,
+            current_url: None,
+            rests: false,
+        },
         has_own_prefix: false,
         command_id: None,
         command_print: None,
@@ -256,6 +263,43 @@ async fn a_retry_asks_for_the_failed_pages_alone(s: impl JobSubject + Deref<Targ
     assert_eq!((ended.status, ended.metrics.documents_done), (JobStatus::Completed, 2));
 }
 
+async fn a_retry_of_one_document_of_a_cancelled_crawl_asks_for_no_page(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    let control = async |control: Control| {
+        home.desk.jobs.control(home.user, job.job_id, control, home.desk.now()).await.unwrap()
+    };
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    let cancelled = control(Control::Cancel { keep_results: true }).await;
+    assert_eq!((cancelled.status, cancelled.metrics.pages_waiting()), (JobStatus::Cancelled, 2));
+    let documents = home.desk.jobs.attempts(home.user, job.job_id).await.unwrap().unwrap();
+    let document = documents[0].errors[0].document_id;
+    control(Control::Retry(Retry::document(document))).await;
+    assert!(home.claim("w").await.is_none(), "nobody asked for the pages");
+    home.work().await;
+    let ended = home.job(job.job_id).await;
+    assert_eq!(
+        (ended.status, ended.metrics.documents_done, ended.metrics.pages_waiting()),
+        (JobStatus::Cancelled, 1, 2)
+    );
+    assert!(home.claim("w").await.is_none());
+    // The crawl goes on as soon as it is what is retried.
+    control(Control::Retry(Retry::failed())).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    for _ in 0..2 {
+        let due = home.next(&claim).await.expect("a page");
+        home.end(&claim, &due, home.taken(&due), vec![]).await;
+    }
+    home.work().await;
+    let ended = home.job(job.job_id).await;
+    assert_eq!((ended.status, ended.metrics.documents_done), (JobStatus::Completed, 3));
+}
+
 async fn a_later_crawl_knows_what_an_earlier_one_made(s: impl JobSubject + Deref<Target = Database>) {
     let home = Home::new(s).await;
     home.begin(10).await;
@@ -425,6 +469,7 @@ on_every_database!(
     a_lost_lease_writes_nothing_and_the_next_goes_on,
     what_is_asked_of_a_crawl_waits_for_its_worker,
     a_retry_asks_for_the_failed_pages_alone,
+    a_retry_of_one_document_of_a_cancelled_crawl_asks_for_no_page,
     a_later_crawl_knows_what_an_earlier_one_made,
     two_crawls_of_one_site_make_one_document_of_a_page,
     what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl,

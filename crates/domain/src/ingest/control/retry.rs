@@ -117,6 +117,11 @@ pub fn retry(
         again(state, doc, retry.scope == RetryScope::All, now)?;
         tell_document(doc, &mut events);
     }
+    // Whoever retries one document asked for no page of a crawl that somebody cancelled.
+    let rests = retry.scope == RetryScope::Documents && state.job.metrics.pages_waiting() > 0;
+    if let Some(crawl) = &mut state.job.crawl {
+        crawl.rests = rests;
+    }
     let along = pages_along(&state.job, retry);
     let phases = phases_of(&meant, pages + along, &state.job.phase_details);
     let job = &mut state.job;
@@ -180,10 +185,10 @@ const fn pages_again(job: &Job, retry: &Retry) -> u64 {
     }
 }
 
-/// Pages that nobody names and that are asked for all the same: whatever runs of a crawl that was cancelled, it goes on.
+/// Pages that nobody names and that are asked for all the same, since a crawl that was cancelled goes on with them.
 const fn pages_along(job: &Job, retry: &Retry) -> u64 {
     match retry.scope {
-        RetryScope::Phase | RetryScope::Documents if job.crawl.is_some() => job.metrics.pages_waiting(),
+        RetryScope::Phase if job.crawl.is_some() => job.metrics.pages_waiting(),
         _ => 0,
     }
 }

@@ -56,7 +56,7 @@ pub fn withdraw(state: &mut JobState, doc: &DocumentState, now: Timestamp) -> Re
         end_job(job, &Sentence::AllDeleted, now)?;
     } else {
         if job.status == JobStatus::Pending {
-            let pages = if job.crawl.is_some() { job.metrics.pages_waiting() } else { 0 };
+            let pages = if job.goes_on_finding() { job.metrics.pages_waiting() } else { 0 };
             let again = Sentence::WaitingToRetry { documents: left, pages };
             let sentence = if job.attempt > 1 { again } else { Sentence::Waiting { documents: left } };
             job.message = say(WRITTEN, &sentence);

@@ -65,13 +65,15 @@ async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
     Ok(new.id)
 }
 
-/// A crawl `c` that may be worked on, and that nobody holds.
+/// A crawl `c` that may be worked on, and that nobody holds. One that rests has documents to do alone; in an address the
+/// quotes would be escaped.
 fn free(now: &str) -> String {
     format!(
         "(c.owner IS NULL OR c.lease_until <= {now}) \
          AND EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = c.job_id AND p.state = 'waiting') \
          AND EXISTS (SELECT 1 FROM jobs j JOIN workspaces w ON w.id = j.workspace_id WHERE j.id = c.job_id \
-             AND j.status IN ('pending', 'running') AND j.requested IS NULL AND w.status = 'ready' AND w.paused = 0)"
+             AND j.status IN ('pending', 'running') AND j.requested IS NULL \
+             AND COALESCE(j.crawl, '') NOT LIKE '%\"rests\":true%' AND w.status = 'ready' AND w.paused = 0)"
     )
 }
 

@@ -17,6 +17,8 @@ use uuid::Uuid;
 
 /// How long a file is kept of which no part comes, in seconds.
 const KEPT_SECONDS: i64 = 24 * 3_600;
+/// A file that has all its bytes for so many seconds, and is no document, has nobody who is about to make it one.
+const LEFT_SECONDS: i64 = 600;
 /// So many bytes at most are lost of one part when the server is killed in the middle of it.
 const ACKNOWLEDGED_EVERY: u64 = 4 * 1024 * 1024;
 
@@ -202,6 +204,23 @@ impl Services {
             Err(StoreError::NotFound) => self.drop_file(user, id).await,
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// Makes documents of the files that came whole, and whose server was killed before it could: their sender believes
+    /// that all is done, and may never ask again. Each is taken by one job, however many servers look at once.
+    pub(crate) async fn finish_left_uploads(&self) -> Result<usize> {
+        let left = self.partial_files.left_files(self.clock.now().plus_seconds(-LEFT_SECONDS)).await?;
+        let mut finished = 0;
+        for (user, id) in left {
+            match self.upload_standing(user, id).await {
+                Ok(_) => finished += 1,
+                // Refused like any other, or another server was faster. What can be tried again is, in the next round.
+                Err(error) => {
+                    tracing::warn!(%error, document_id = %id, "a file that came whole is no document yet");
+                }
+            }
+        }
+        Ok(finished)
     }
 
     pub(crate) async fn forget_old_uploads(&self) -> Result<u64> {

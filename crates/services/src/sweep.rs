@@ -1,6 +1,7 @@
 //! What nobody needs any more and nothing else removes: what a server that was killed had half-written, files of uploads
 //! whose server was killed before it made their job, files that were sent ahead and never asked for, and chunks that were
-//! to be removed when it was killed.
+//! to be removed when it was killed. And what somebody does need: the job of a file that came in parts, where the server was
+//! killed between its last byte and that.
 
 use crate::{Result, Services, keys, ports::FileOf};
 use domain::{Timestamp, UserId};
@@ -144,6 +145,12 @@ impl Services {
         let mut every = tokio::time::interval(ROUND);
         loop {
             every.tick().await;
+            // First of all: what is to become a document may be old enough to be forgotten.
+            match self.finish_left_uploads().await {
+                Ok(0) => {}
+                Ok(files) => tracing::info!(files, "files that came whole became documents"),
+                Err(error) => tracing::warn!(%error, "files that came whole will become documents later"),
+            }
             if let Err(error) = self.drop_old_files().await {
                 tracing::warn!(%error, "files that were sent ahead will be forgotten later");
             }

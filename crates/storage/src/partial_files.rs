@@ -222,6 +222,20 @@ impl PartialFiles for Store {
         Ok(row.as_ref().map(whole).transpose()?)
     }
 
+    async fn left_files(&self, before: Timestamp) -> Result<Vec<(UserId, DocumentId)>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT user_id, id FROM sent_files WHERE alone = 1 AND became IS NULL AND created_at < $1 \
+             UNION ALL SELECT user_id, id FROM partial_files \
+             WHERE alone = 1 AND received_bytes = size_bytes AND updated_at < $1",
+        )
+        .bind(before.micros())
+        .fetch_all(self.readers())
+        .await
+        .map_err(Fault::from)?;
+        let left = |row: &AnyRow| Ok::<_, Fault>((parsed(row, "user_id")?, parsed(row, "id")?));
+        Ok(rows.iter().map(left).collect::<Result<_, _>>()?)
+    }
+
     async fn forget_file(&self, user: UserId, id: DocumentId) -> Result<String, StoreError> {
         sent_files::forget(self, ("partial_files", "1 = 1"), user, id).await
     }

@@ -1,12 +1,16 @@
 //! Resumable uploads as a client of the tus protocol makes them, also one whose server is killed in the middle.
 
-use crate::common::{Answer, Client, Server, Setup, eventually, prose};
+use crate::{
+    common::{Answer, Client, Home, Server, Setup, eventually, prose},
+    servers::database::Place,
+};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use reqwest::RequestBuilder;
 use ring::digest;
 use serde_json::json;
+use sqlx::{AnyConnection, Connection};
 
 const PART: &str = "application/offset+octet-stream";
 
@@ -255,10 +259,84 @@ async fn what_is_refused_or_given_up_leaves_nothing() {
     assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(1));
 }
 
+/// Kills the server at the end of three uploads, of which it told nobody: two files are whole, and of one the last bytes
+/// are there. More than a day ago, and their sender asks no more. `past_it` leads to its database. Answers where they are
+/// and what they say.
+async fn left_behind(
+    server: &mut Server,
+    client: &Client,
+    mut past_it: AnyConnection,
+) -> Vec<(String, Vec<u8>)> {
+    let mut left = vec![];
+    for (seed, name, is_whole) in [(1, "a.txt", true), (2, "b.txt", true), (3, "c.txt", false)] {
+        let text = prose(seed, 200);
+        // Those that wait have the row that a file which was to be a document by then would have.
+        let wait = is_whole.then_some(("wait", ""));
+        let pairs: Vec<_> = [("filename", name)].into_iter().chain(wait).collect();
+        let path = announce(client, text.len(), &pairs).await;
+        let come = if is_whole { text.len() } else { text.len() / 2 };
+        assert_eq!(extend(client, &path, 0, &text[..come]).await.status, 204);
+        left.push((path, text));
+    }
+    server.kill();
+    let (path, text) = &left[2];
+    let file = server.all_files().into_iter().find(|f| f.ends_with(id(path))).expect("its file");
+    std::fs::write(file, text).expect("the rest of it");
+    for (sql, rows) in [
+        ("UPDATE sent_files SET alone = 1, created_at = created_at - 90000000000", 2),
+        ("UPDATE partial_files SET received_bytes = size_bytes, updated_at = updated_at - 90000000000", 1),
+    ] {
+        let aged = sqlx::query(sql).execute(&mut past_it).await.expect("aged");
+        assert_eq!(aged.rows_affected(), rows, "{sql}");
+    }
+    past_it.close().await.expect("closed");
+    left
+}
+
+/// Each became one document, by one job, and says what was sent.
+async fn have_become_documents(client: &Client, left: &[(String, Vec<u8>)]) {
+    for (path, text) in left {
+        let document = format!("/api/documents/{}", id(path));
+        eventually("it is a document", async || (client.get(&document).await.status == 200).then_some(()))
+            .await;
+        assert_eq!(client.settled(id(path)).await["status"], "ready");
+        assert_eq!(client.get(&format!("{document}/content")).await.body, *text);
+    }
+    assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(left.len()));
+}
+
+#[tokio::test]
+async fn a_file_that_came_whole_becomes_a_document_though_its_server_was_killed_and_nobody_asks_again() {
+    let mut server = Setup::new().start().await;
+    let client = server.user("ada").await;
+    let past_it = server.dir.connect().await;
+    let left = left_behind(&mut server, &client, past_it).await;
+    let server = Setup::new().dir(&server.dir).start().await;
+    let client = Client { base: server.base.clone(), ..client };
+    have_become_documents(&client, &left).await;
+}
+
+#[tokio::test]
+async fn two_servers_that_find_a_file_that_came_whole_make_one_job_of_it() {
+    let place = Place::postgres().await;
+    let dir = Home::new();
+    let start = || Setup::new().dir(&dir).env("DATABASE_URL", place.url()).start();
+    let mut server = start().await;
+    let client = server.user("ada").await;
+    sqlx::any::install_default_drivers();
+    let past_it = AnyConnection::connect(&place.url()).await.expect("its database");
+    let left = left_behind(&mut server, &client, past_it).await;
+    // Both look as soon as they start.
+    let (here, there) = tokio::join!(start(), start());
+    for server in [&here, &there] {
+        let client = Client { base: server.base.clone(), ..client.clone() };
+        have_become_documents(&client, &left).await;
+    }
+}
+
 mod two_servers {
     use super::*;
     use crate::broker::{Installation, moved};
-    use sqlx::{AnyConnection, Connection};
 
     /// Waits until that many have begun to send a part of the only file there is.
     async fn have_begun(installation: &Installation, turns: i64) {

@@ -77,6 +77,10 @@ pub trait PartialFiles: Send + Sync {
     /// The file, where it is whole and no document yet.
     async fn whole_file(&self, user: UserId, id: DocumentId) -> Result<Option<WholeFile>, StoreError>;
 
+    /// The files that become documents by themselves, had all their bytes before that moment, and became none: what a
+    /// server leaves behind that is killed at the end of an upload. With whose they are.
+    async fn left_files(&self, before: Timestamp) -> Result<Vec<(UserId, DocumentId)>, StoreError>;
+
     /// Forgets a file; answers where it lies.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::{
 };
 use domain::{DocumentId, OnDuplicate, UserId, WorkspaceId};
 use services::ports::{Documents, NewDocument, PartialFile, PartialFiles, SentFiles, StoreError};
-use std::ops::Deref;
+use std::{collections::BTreeSet, ops::Deref};
 
 pub fn file(s: &Database, user_id: UserId, workspace_id: WorkspaceId) -> PartialFile {
     let id = DocumentId::new(s.world().uuid());
@@ -112,6 +112,39 @@ async fn a_whole_file_waits_for_its_upload_and_knows_whether_it_is_alone(
     }
 }
 
+async fn a_file_that_came_whole_and_became_nothing_is_found_and_no_other(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let desk = Desk::new(s);
+    let s: &Database = &desk.s;
+    let (ada, papers) = desk.home().await;
+    let now = s.world().now();
+    let later = now.plus_seconds(1);
+    let mut left = vec![];
+    for (alone, came, is_whole) in
+        [(true, 100, true), (true, 100, false), (true, 40, false), (false, 100, true), (false, 100, false)]
+    {
+        let announced = PartialFile { alone, updated_at: now, ..file(s, ada, papers) };
+        let kept = s.store.announce_file(announced, None).await.unwrap();
+        let turn = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+        assert!(s.store.extend_file(ada, kept.id, turn, 0, came, now).await.unwrap());
+        if is_whole {
+            s.store.complete_file(ada, whole(&kept), now).await.unwrap();
+        }
+        if alone && came == 100 {
+            left.push((ada, kept.id));
+        }
+    }
+    let found = async |before| {
+        let found = s.store.left_files(before).await.unwrap();
+        found.into_iter().filter(|(user, _)| *user == ada).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(found(now).await, BTreeSet::new(), "somebody may be about to make their jobs");
+    assert_eq!(found(later).await, left.iter().copied().collect());
+    s.store.drop_file(ada, left[0].1).await.unwrap();
+    assert_eq!(found(later).await, BTreeSet::from([left[1]]));
+}
+
 async fn what_nobody_goes_on_with_is_forgotten(s: impl JobSubject + Deref<Target = Database>) {
     let desk = Desk::new(s);
     let s: &Database = &desk.s;
@@ -136,5 +169,6 @@ on_every_database!(
     of_two_who_send_at_once_only_the_later_one_goes_on,
     the_same_command_announces_one_file,
     a_whole_file_waits_for_its_upload_and_knows_whether_it_is_alone,
+    a_file_that_came_whole_and_became_nothing_is_found_and_no_other,
     what_nobody_goes_on_with_is_forgotten,
 );

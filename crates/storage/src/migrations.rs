@@ -62,6 +62,7 @@ const CHANGES: &[Change] = changes![
     40 "0040_turns_of_files",
     41 "0041_deleted_conversations",
     42 "0042_model_dims",
+    43 "0043_found_since",
 ];
 
 /// Names the schema of this version.

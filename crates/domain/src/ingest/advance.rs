@@ -209,6 +209,9 @@ pub fn advance(
             doc.document.stale = !indexed.serves(wanted);
             doc.document.indexed_with = indexed.indexed_with();
             doc.indexed = Some(indexed);
+            if doc.live == 0 {
+                doc.found_since = Some(doc.document.version);
+            }
             doc.live = doc.generation;
             doc.live_chunks = doc.document.chunk_count;
             job.job.phase_details[3].items_processed += doc.document.chunk_count - read;

@@ -212,6 +212,8 @@ pub struct DocumentState {
     pub live: u32,
     /// How many passages that one has.
     pub live_chunks: u64,
+    /// The version with which it came to be found, when nothing of it was; `None` also where nobody noted it.
+    pub found_since: Option<u32>,
     /// What that one was made with.
     pub indexed: Option<Fingerprint>,
     pub step_started_at: Timestamp,
@@ -235,6 +237,11 @@ impl DocumentState {
     /// The version that its run is about.
     pub fn run_version(&self) -> u32 {
         self.next.as_ref().map_or(self.document.version, |next| next.version)
+    }
+
+    /// Whether what it has is the first of it that is found: no other version gave its place up for that.
+    fn is_first_found(&self) -> bool {
+        self.found_since.unwrap_or(1) == self.document.version
     }
 
     /// Of the passages that have their vector, those that did not have to be embedded for it.
@@ -396,6 +403,7 @@ fn new_document(job: &Job, upload: &Upload, embeds: bool, now: Timestamp) -> Doc
         generation: 1,
         live: 0,
         live_chunks: 0,
+        found_since: None,
         indexed: None,
         step_started_at: now,
         event_at: Timestamp::default(),

@@ -81,8 +81,9 @@ pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documen
     documents.step_started_at, documents.event_at, documents.rev, documents.created_at, documents.updated_at, \
     documents.generation, documents.live, documents.live_chunks, documents.cut_with, documents.embedded_with, \
     documents.held_back, documents.requested, documents.paused, documents.reached, documents.failures, \
-    documents.graphed, documents.next_version, documents.next_content, documents.enabled, documents.tags";
-const DOCUMENT_COLUMNS: usize = 45;
+    documents.graphed, documents.next_version, documents.next_content, documents.enabled, documents.tags, \
+    documents.found_since";
+const DOCUMENT_COLUMNS: usize = 46;
 /// Of a new task.
 const TASK_COLUMNS: usize = 10;
 
@@ -301,6 +302,7 @@ pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {
         generation: number(row, "generation")?,
         live,
         live_chunks: number(row, "live_chunks")?,
+        found_since: maybe_number(row, "found_since")?,
         indexed,
         step_started_at: moment(row, "step_started_at")?,
         event_at: moment(row, "event_at")?,
@@ -495,7 +497,8 @@ pub(super) async fn insert_documents(
                 .bind(d.next_version.map(i64::from))
                 .bind(state.next.as_ref().map(json_text).transpose()?)
                 .bind(i64::from(d.enabled))
-                .bind(json_text(&d.tags)?);
+                .bind(json_text(&d.tags)?)
+                .bind(state.found_since.map(i64::from));
         }
         query.execute(&mut *conn).await?;
     }
@@ -544,7 +547,7 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
          version = $15, stage = $16, embedded = $17, embeds = $18, step_started_at = $19, event_at = $20, \
          updated_at = $21, generation = $22, live = $23, live_chunks = $24, cut_with = $25, embedded_with = $26, \
          held_back = $27, requested = $28, paused = $29, reached = $30, failures = $31, graphed = $32, \
-         next_version = $33, next_content = $34 WHERE id = $1",
+         next_version = $33, next_content = $34, found_since = $35 WHERE id = $1",
     )
     .bind(d.id.to_string())
     .bind(d.job_id.map(|id| id.to_string()))
@@ -580,6 +583,7 @@ pub(super) async fn update_document(conn: &mut AnyConnection, state: &DocumentSt
     .bind(graphed(state))
     .bind(d.next_version.map(i64::from))
     .bind(state.next.as_ref().map(json_text).transpose()?)
+    .bind(state.found_since.map(i64::from))
     .execute(conn)
     .await?;
     Ok(())

@@ -274,6 +274,32 @@ async fn taking_back_a_job_keeps_what_was_replaced_by_it(s: impl JobSubject) {
     assert_eq!(texts(&d.chunks(user, id).await), ["second"]);
 }
 
+async fn taking_back_a_job_leaves_nothing_of_a_version_before_which_nothing_was_found(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let taken = d.take(user, workspace, &[("a.txt", "bad")], OnDuplicate::KeepBoth).await;
+    let id = taken.files[0].document.id;
+    d.check(&d.claim_one("w").await, failed("It is broken.")).await.unwrap();
+    // The second time as well: what was taken back is found no more either.
+    for (version, content) in [(2, "two"), (3, "three")] {
+        let waits = format!("waits for {content}");
+        let files = [("a.txt", content), (waits.as_str(), waits.as_str())];
+        let taken = d.take(user, workspace, &files, OnDuplicate::Replace).await;
+        let claim = d.claim_one("w").await;
+        assert_eq!((claim.document_id, claim.version), (id, version));
+        d.cut_into(&claim, &["first", "second"]).await;
+        d.rest_of(&claim).await;
+        assert_eq!(texts(&d.chunks(user, id).await), ["first", "second"]);
+        let job = taken.job.expect("a job").job_id;
+        d.jobs.control(user, job, Control::Cancel { keep_results: false }, d.now()).await.unwrap();
+        let gone = d.document(user, id).await;
+        assert_eq!((gone.status, gone.version, gone.chunk_count), (DocumentStatus::Failed, version, 0));
+        assert!(d.chunks(user, id).await.is_empty(), "nothing of it is left");
+        assert_eq!(d.job(user, job).await.status, JobStatus::Cancelled);
+    }
+    d.assert_that_the_stream_told_the_truth(user).await;
+}
+
 async fn a_document_in_hand_gets_its_next_content_and_who_had_it_writes_nothing_more(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -468,6 +494,7 @@ on_every_store!(
     a_version_that_fails_leaves_the_one_before_and_a_retry_goes_on_with_it,
     a_cancel_goes_back_to_the_version_before,
     taking_back_a_job_keeps_what_was_replaced_by_it,
+    taking_back_a_job_leaves_nothing_of_a_version_before_which_nothing_was_found,
     a_document_in_hand_gets_its_next_content_and_who_had_it_writes_nothing_more,
     a_worker_that_dies_at_any_step_leaves_the_version_before,
     what_the_workspace_has_is_skipped_and_named,

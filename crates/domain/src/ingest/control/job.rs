@@ -114,11 +114,11 @@ fn cancel_document(
     } else if removes
         && doc.document.status == DocumentStatus::Ready
         && state.job.kind != JobKind::Reindex
-        && doc.document.version == 1
+        && doc.is_first_found()
         && doc.next.is_none()
     {
-        // What was there before a re-index, or before a later version, is gone by now, or found again: those documents
-        // keep what they have.
+        // What was there before a re-index, or was found before a later version, is gone by now, or found again: those
+        // documents keep what they have.
         take_back(state, doc, now)?;
         tell_document(doc, &mut told.events);
         told.counts_changed = true;
@@ -139,7 +139,7 @@ pub(super) fn end_cancelled(
     m.documents_failed += 1;
     m.documents_cancelled += 1;
     if removes && state.job.kind != JobKind::Reindex && doc.next.is_none() {
-        (doc.live, doc.live_chunks, doc.indexed) = (0, 0, None);
+        (doc.live, doc.live_chunks, doc.indexed, doc.found_since) = (0, 0, None, None);
         (doc.document.stale, doc.document.indexed_with) = (false, None);
     }
     let gone = removes && doc.live == 0;
@@ -173,7 +173,8 @@ fn take_back(state: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> R
             doc.document.chunk_count = 0;
         }
     }
-    (doc.live, doc.live_chunks, doc.indexed, doc.reached) = (0, 0, None, Stage::Loading);
+    (doc.live, doc.live_chunks, doc.indexed, doc.found_since) = (0, 0, None, None);
+    doc.reached = Stage::Loading;
     let d = &mut doc.document;
     // Out of the index, and then out of the job.
     d.status = d.status.go(DocumentStatus::Pending)?.go(DocumentStatus::Failed)?;

@@ -7,12 +7,13 @@ pub fn folder(user: UserId) -> String {
     format!("users/{user}")
 }
 
-/// An uploaded file.
+/// An uploaded file, or a page. That of a later version of a document has an id of its own, so that nothing is put in the
+/// place of the one before, nor of another one that is on its way.
 pub fn document(user: UserId, id: DocumentId) -> String {
     format!("users/{user}/documents/{id}")
 }
 
-/// The file of a later version of a document, while the one before is still the document's.
+/// The file of a later version of a page, as servers of versions before named it.
 pub fn version(user: UserId, id: DocumentId, version: u32) -> String {
     format!("{}.{version}", document(user, id))
 }

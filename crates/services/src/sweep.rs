@@ -93,7 +93,7 @@ fn file_of(key: &str) -> Option<FileOf> {
     let mut parts = key.split('/');
     let ("users", user) = (parts.next()?, parts.next()?.parse::<UserId>().ok()?) else { return None };
     let (kind, name) = (parts.next()?, parts.next()?);
-    // The file of a page that changed has the number of its version behind the id.
+    // The file of a page that changed may have the number of its version behind the id: see [`keys::version`].
     let (id, version) = name.split_once('.').map_or((name, None), |(id, version)| (id, Some(version)));
     let id = id.parse().ok()?;
     let (made, text_of) = match (kind, parts.next()) {

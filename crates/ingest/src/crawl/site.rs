@@ -149,7 +149,8 @@ impl Site<'_> {
 
     async fn commit(&self, done: PageDone) -> Result<(), Stop> {
         let services = &self.context.services;
-        Ok(services.crawls.page_done(&self.claim, done, services.clock.now()).await?)
+        services.crawls.page_done(&self.claim, done, services.clock.now()).await?;
+        Ok(())
     }
 
     /// Asks for one address, when it is the turn of its host. Waiting for that is given up at once, the asking itself only
@@ -400,14 +401,9 @@ impl Site<'_> {
     ) -> PageEnd {
         let services = &self.context.services;
         let user = self.claim.user_id;
-        let (id, blob_key) = match known {
-            // Beside the file that is the document's until then.
-            Some(known) => (known.document_id, keys::version(user, known.document_id, known.version + 1)),
-            None => {
-                let id = DocumentId::new(services.ids.uuid());
-                (id, keys::document(user, id))
-            }
-        };
+        // Beside the file that is the document's until then, and beside what another crawl may be keeping for it.
+        let own = DocumentId::new(services.ids.uuid());
+        let (id, blob_key) = (known.map_or(own, |known| known.document_id), keys::document(user, own));
         let size_bytes = body.len() as u64;
         if let Err(e) = services.blobs.put(&blob_key, body).await {
             tracing::error!(error = format!("{e:?}"), "a page could not be kept");

@@ -57,8 +57,8 @@ pub struct KnownPage {
     pub is_ready: bool,
     /// Another job has it in hand.
     pub is_busy: bool,
-    pub version: u32,
     pub blob_key: String,
+    /// Of what another job makes of it, where one has it in hand.
     pub content_hash: String,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
@@ -151,8 +151,9 @@ pub trait CrawlStore: Send + Sync {
     async fn next_page(&self, claim: &CrawlClaim, now: Timestamp) -> Result<Option<DuePage>, StoreError>;
 
     /// Commits what became of a page. Emits `job_update`, and for a document `document_status` and `workspace_status`; the
-    /// last page of a job whose documents are through ends the job.
-    async fn page_done(&self, claim: &CrawlClaim, done: PageDone, now: Timestamp) -> Result<(), StoreError>;
+    /// last page of a job whose documents are through ends the job. False when a page was taken of which another crawl has
+    /// made or renewed the document since it was asked for: its file is nobody's.
+    async fn page_done(&self, claim: &CrawlClaim, done: PageDone, now: Timestamp) -> Result<bool, StoreError>;
 
     /// Gives the crawl back. What was asked of the job is honoured with it, when nothing of it is in hand any more.
     async fn release_crawl(&self, claim: &CrawlClaim, now: Timestamp) -> Result<(), StoreError>;

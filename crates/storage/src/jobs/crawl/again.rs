@@ -15,7 +15,8 @@ use sqlx::Row;
 pub(super) async fn known(tx: &mut Tx, claim: &CrawlClaim, url: &str) -> Result<Option<KnownPage>, Fault> {
     let row = sqlx::query(
         "SELECT p.etag, p.last_modified, p.content_hash, d.id, d.status, d.blob_key, \
-             COALESCE((SELECT MAX(v.version) FROM document_versions v WHERE v.document_id = d.id), d.version) AS version, \
+             (SELECT v.content_hash FROM document_versions v \
+                 WHERE v.document_id = d.id AND v.version = d.next_version) AS coming_hash, \
              d.content_hash AS document_hash, \
              (SELECT COUNT(*) FROM tasks t JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt \
                  WHERE t.document_id = d.id AND t.status IN ('pending', 'running', 'paused') \
@@ -30,15 +31,20 @@ pub(super) async fn known(tx: &mut Tx, claim: &CrawlClaim, url: &str) -> Result<
     .fetch_optional(&mut tx.conn)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    let content_hash: String = row.try_get("document_hash")?;
+    let is_busy = row.try_get::<i64, _>("tasks")? > 0;
+    let coming: Option<String> = row.try_get("coming_hash")?;
+    // One that nobody works on any more did not get through.
+    let content_hash = match coming.filter(|_| is_busy) {
+        Some(hash) => hash,
+        None => row.try_get("document_hash")?,
+    };
     // What the site calls its version says nothing of a document that was made of another one.
     let same = row.try_get::<Option<String>, _>("content_hash")?.as_deref() == Some(content_hash.as_str());
     let when_same = |text: Option<String>| text.filter(|_| same);
     Ok(Some(KnownPage {
         document_id: parsed(&row, "id")?,
         is_ready: row.try_get::<&str, _>("status")? == "ready",
-        is_busy: row.try_get::<i64, _>("tasks")? > 0,
-        version: rows::number(&row, "version")?,
+        is_busy,
         blob_key: row.try_get("blob_key")?,
         etag: when_same(row.try_get("etag")?),
         last_modified: when_same(row.try_get("last_modified")?),

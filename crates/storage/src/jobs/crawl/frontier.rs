@@ -235,7 +235,7 @@ pub(super) async fn done(
     claim: &CrawlClaim,
     done: &PageDone,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let mut job = held(tx, claim).await?;
     let row = sqlx::query(
         "SELECT kind, place FROM crawl_pages WHERE job_id = $1 AND url = $2 AND state = 'waiting'",
@@ -253,7 +253,8 @@ pub(super) async fn done(
         let told = sitemap_done(tx, &mut job, done, now).await?;
         rest::note(tx, (before, job.held_back), (false, false));
         rows::update_job(&mut tx.conn, &job).await?;
-        return tell(tx, claim.user_id, claim.workspace_id, told, now).await;
+        tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+        return Ok(true);
     }
     // What leads on to an address that led on before goes in a circle.
     let circle = matches!(done.end, PageEnd::Skipped(SkipReason::Moved)) && led_on(tx, claim, done).await?;
@@ -287,26 +288,29 @@ pub(super) async fn done(
     rest::note(tx, (before, job.held_back), (false, false));
     rows::update_job(&mut tx.conn, &job).await?;
     tx.signal(Signal::WorkReady);
-    tell(tx, claim.user_id, claim.workspace_id, told, now).await
+    tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+    Ok(theirs.is_none())
 }
 
-/// What becomes of a page of which another crawl of the workspace has made a document since this one asked for it: nobody
-/// gets it twice.
+/// What becomes of a page of which another crawl of the workspace has made a document, or the next version of one, since
+/// this one asked for it: nobody gets it twice.
 async fn taken_meanwhile(
     tx: &mut Tx,
     claim: &CrawlClaim,
     done: &PageDone,
 ) -> Result<Option<PageDone>, Fault> {
     let PageEnd::Taken(new) = &done.end else { return Ok(None) };
-    let theirs = known(tx, claim, &done.url).await?.filter(|page| page.document_id != new.id);
-    Ok(theirs.map(|page| {
-        let is_same = page.content_hash == new.content_hash;
-        let end = match is_same {
-            true => PageEnd::Unchanged(page.document_id),
-            false => PageEnd::Failed(PageFault::Busy),
-        };
-        PageDone { end, ..done.clone() }
-    }))
+    let Some(page) = known(tx, claim, &done.url).await? else { return Ok(None) };
+    let is_new = page.document_id != new.id;
+    let is_same = page.content_hash == new.content_hash;
+    let end = if is_same && (is_new || page.is_ready || page.is_busy) {
+        PageEnd::Unchanged(page.document_id)
+    } else if is_new || page.is_busy {
+        PageEnd::Failed(PageFault::Busy)
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(PageDone { end, ..done.clone() }))
 }
 
 /// Whether the page leads on to one that led on as well, and was asked for before.

@@ -393,19 +393,20 @@ impl CrawlStore for Store {
         claim: &CrawlClaim,
         mut done: PageDone,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         for text in [&mut done.etag, &mut done.last_modified] {
             clean_option(text);
         }
         if let services::ports::PageEnd::Taken(document) = &mut done.end {
             super::clean_document(document);
         }
-        self.writer()
+        let written = self
+            .writer()
             .write_for(claim.user_id, "page done", (claim.clone(), done, now), |tx, (claim, done, now)| {
                 Box::pin(frontier::done(tx, claim, done, *now))
             })
             .await?;
-        Ok(())
+        Ok(written.value)
     }
 
     async fn release_crawl(&self, claim: &CrawlClaim, now: Timestamp) -> Result<(), StoreError> {

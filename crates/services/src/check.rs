@@ -2,8 +2,8 @@
 //! be brought back is said, with what to do about it.
 
 use crate::{
-    Result, Services,
-    ports::{BlobError, Checks, Misfit},
+    Result, Services, keys,
+    ports::{BlobError, Checks, Misfit, StoredFile, StoredVersion},
 };
 use domain::{DocumentId, message::count};
 use std::{fmt, time::Duration};
@@ -102,14 +102,15 @@ impl Services {
         report.note("documents whose words are not all found", found, written);
         let advice = Done::Advice("cancel them, and retry");
         report.note("jobs that have nothing left to do and do not end", checks.idle_jobs().await?, advice);
-        self.check_files(checks, &mut report).await?;
+        self.check_files(checks, repair, &mut report).await?;
+        self.check_versions(checks, &mut report).await?;
         let orphans = self.orphans(age, repair).await?;
         report.note("files that belong to nothing", orphans, mended(repair, "removed"));
         Ok(report)
     }
 
-    async fn check_files(&self, checks: &dyn Checks, report: &mut Report) -> Result<()> {
-        let (mut gone, mut changed) = (vec![], vec![]);
+    async fn check_files(&self, checks: &dyn Checks, repair: bool, report: &mut Report) -> Result<()> {
+        let (mut gone, mut changed, mut textless) = (vec![], vec![], vec![]);
         let mut after: Option<DocumentId> = None;
         loop {
             let files = checks.stored_files(after, PART).await?;
@@ -118,7 +119,12 @@ impl Services {
             report.documents += files.len() as u64;
             for file in files {
                 let named = format!("{} {}", file.document_id, file.filename);
-                match self.size_of(&file.blob_key).await? {
+                let size = self.size_of(&file.blob_key).await?;
+                // It is read anew out of its file.
+                if size.is_some() && !self.has_its_text(&file).await? {
+                    textless.push(file.document_id);
+                }
+                match size {
                     None => gone.push(named),
                     Some(size) if size != file.size_bytes => changed.push(named),
                     Some(_) => {}
@@ -128,7 +134,48 @@ impl Services {
         let again = Done::Advice("upload them again; what was read of them is found as before");
         report.note("documents whose file is gone", gone, again);
         report.note("documents whose file has another size than it had", changed, again);
+        if repair {
+            for id in &textless {
+                checks.mark_stale(*id, self.clock.now()).await?;
+            }
+        }
+        report.note("documents whose text is gone", textless, mended(repair, FOR_REINDEX));
         Ok(())
+    }
+
+    /// The versions that documents had, and those that they are to have: nothing of them can be made again.
+    async fn check_versions(&self, checks: &dyn Checks, report: &mut Report) -> Result<()> {
+        let (mut older, mut coming, mut textless) = (vec![], vec![], vec![]);
+        let mut after: Option<(DocumentId, u32)> = None;
+        loop {
+            let versions = checks.stored_versions(after, PART).await?;
+            let Some(last) = versions.last() else { break };
+            after = Some((last.file.document_id, last.file.version));
+            for StoredVersion { file, is_coming } in versions {
+                let named = format!("{} {}, version {}", file.document_id, file.filename, file.version);
+                let is_whole = self.size_of(&file.blob_key).await? == Some(file.size_bytes);
+                if !is_whole {
+                    if is_coming { coming.push(named) } else { older.push(named) }
+                } else if !self.has_its_text(&file).await? {
+                    textless.push(named);
+                }
+            }
+        }
+        let stays = Done::Advice("they cannot be had any more; what is found is not touched");
+        report.note("older versions whose file is gone, or not as long as it was", older, stays);
+        let shown = Done::Advice("they cannot be shown any more; their files are there");
+        report.note("older versions whose text is gone", textless, shown);
+        let again = Done::Advice("upload them again; the versions before are found as they are");
+        report.note("coming versions whose file is gone, or not as long as it was", coming, again);
+        Ok(())
+    }
+
+    async fn has_its_text(&self, file: &StoredFile) -> Result<bool> {
+        if !file.is_read {
+            return Ok(true);
+        }
+        let key = keys::text(file.user_id, file.document_id, file.version);
+        Ok(self.size_of(&key).await?.is_some())
     }
 
     async fn size_of(&self, key: &str) -> Result<Option<u64>> {

@@ -4,6 +4,7 @@ use crate::{
     common::{Client, Home, Server, Setup, engine},
     servers::database::Place,
     sweep::plant,
+    versions::replace,
 };
 use serde_json::json;
 use sqlx::Connection;
@@ -103,6 +104,79 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
     stopped(&mut server).await;
     let (good, said) = run(&dir, &["check"]);
     assert!(!good && said.contains("file is gone: 1") && !said.contains("vectors"), "{said}");
+}
+
+#[tokio::test]
+async fn a_text_that_is_gone_is_read_anew_and_a_version_that_is_gone_is_told() {
+    let mut server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let mut ids = vec![];
+    for (name, bytes) in [
+        ("notes.txt", b"A gull sleeps.".to_vec()),
+        ("report.txt", b"A lantern on the bridge.".to_vec()),
+        ("letter.txt", b"A letter to the harbour.".to_vec()),
+        ("paper.pdf", crate::pdf::simple(&["A ledger of every lantern."])),
+    ] {
+        let id = ada.upload_one(&workspace, name, &bytes).await;
+        assert_eq!(ada.settled(&id).await["status"], "ready");
+        ids.push(id);
+    }
+    let [notes, report, letter, paper] = &ids[..] else { unreachable!("four of them") };
+    for (id, name, text) in
+        [(report, "report.txt", "Two lanterns."), (letter, "letter.txt", "Another letter.")]
+    {
+        replace(&ada, &workspace, name, text.as_bytes()).await;
+        assert_eq!(ada.settled(id).await["version"], 2);
+    }
+    let torn = replace(&ada, &workspace, "paper.pdf", b"%PDF-1.7\nnothing of what a PDF has").await;
+    let coming = torn["documents"][0]["file_id"].as_str().expect("an id").to_owned();
+    assert_eq!(ada.settled(paper).await["next_version"], 2);
+    let dir = server.dir.clone();
+    stopped(&mut server).await;
+    let (good, said) = run(&dir, &["check"]);
+    assert!(good && said.contains("0 faults"), "{said}");
+
+    let files = server.all_files();
+    for gone in [
+        format!("texts/{notes}/1"),
+        format!("documents/{report}"),
+        format!("texts/{letter}/1"),
+        format!("documents/{coming}"),
+    ] {
+        let file = files.iter().find(|path| path.ends_with(&gone));
+        std::fs::remove_file(file.unwrap_or_else(|| panic!("no {gone} in {files:?}"))).expect("removed");
+    }
+    let told = [
+        (format!("{report} report.txt, version 1"), "older versions whose file is gone"),
+        (
+            format!("{letter} letter.txt, version 1"),
+            "older versions whose text is gone: 1; they cannot be shown",
+        ),
+        (format!("{paper} paper.pdf, version 2"), "coming versions whose file is gone"),
+    ];
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good && said.contains(notes.as_str()), "{said}");
+    let line = "documents whose text is gone: 1; `insighthub check --repair` mends it";
+    assert!(said.contains(line), "{said}");
+    assert!(told.iter().all(|(of, what)| said.contains(of) && said.contains(what)), "{said}");
+    assert!(!said.contains("documents whose file is gone"), "each has the file of what is found: {said}");
+
+    let (_, said) = run(&dir, &["check", "--repair"]);
+    assert!(said.contains("documents whose text is gone: 1; marked as stale"), "{said}");
+    let mut server = Setup::new().dir(&dir).start().await;
+    let ada = Client { base: server.base.clone(), ..ada };
+    let preview = format!("/api/documents/{notes}/preview");
+    ada.get(&preview).await.problem(404, "not_read");
+    let started = ada.post(&format!("/api/workspaces/{workspace}/reindex"), json!({})).await;
+    assert_eq!((started.status, started.json()["documents"].clone()), (202, json!(1)), "{started:?}");
+    ada.settled(notes).await;
+    let shown = ada.read(&preview).await;
+    assert!(shown["body"].as_str().is_some_and(|text| text.contains("A gull sleeps.")), "{shown}");
+    stopped(&mut server).await;
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good && !said.contains("documents whose text"), "{said}");
+    assert!(told.iter().all(|(of, what)| said.contains(of) && said.contains(what)), "{said}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use crate::common::{Client, Server, Setup, eventually, form, prose};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-async fn replace(client: &Client, workspace: &str, name: &str, bytes: &[u8]) -> Value {
+pub(crate) async fn replace(client: &Client, workspace: &str, name: &str, bytes: &[u8]) -> Value {
     let path = format!("/api/workspaces/{workspace}/documents");
     let form = form(&[(name, bytes)]).text("on_duplicate", "replace");
     let answer = client.send(client.request("POST", &path).multipart(form)).await;

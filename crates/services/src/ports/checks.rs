@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use domain::{DocumentId, JobId, Timestamp};
+use domain::{DocumentId, JobId, Timestamp, UserId};
 
 /// How a document that searches find may not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +16,25 @@ pub enum Misfit {
     Words,
 }
 
-/// Where the file of a document has to lie.
+/// Where the file of a version of a document has to lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredFile {
     pub document_id: DocumentId,
+    pub user_id: UserId,
+    pub version: u32,
     pub filename: String,
     pub blob_key: String,
     pub size_bytes: u64,
+    /// It is found, or was: its text has to lie beside it.
+    pub is_read: bool,
+}
+
+/// The same of a version that the document does not have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredVersion {
+    pub file: StoredFile,
+    /// It is on its way to be the document's, or failed at that; otherwise it was the document's.
+    pub is_coming: bool,
 }
 
 #[async_trait]
@@ -33,12 +45,19 @@ pub trait Checks: Send + Sync {
     /// Jobs that have not ended and of which nothing is left to do.
     async fn idle_jobs(&self) -> Result<Vec<JobId>, StoreError>;
 
-    /// The files that there have to be, in the order of their documents' ids; at most `limit` after that one.
+    /// The files of the documents that there have to be, in the order of their documents' ids; at most `limit` after that one.
     async fn stored_files(
         &self,
         after: Option<DocumentId>,
         limit: u32,
     ) -> Result<Vec<StoredFile>, StoreError>;
+
+    /// The same of all other versions that are not given up, in the order of their documents' ids and of their numbers.
+    async fn stored_versions(
+        &self,
+        after: Option<(DocumentId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<StoredVersion>, StoreError>;
 
     /// Marks a document as stale, whatever it was indexed with, so that indexing it anew is offered; its vectors are taken
     /// for nobody's passages until then. Emits `document_status`. One that somebody has deleted since is left alone.

@@ -7,8 +7,8 @@ use domain::{
     DocumentId, JobId, Timestamp,
     ingest::{self, DocumentState, Told},
 };
-use services::ports::{Checks, Misfit, StoreError, StoredFile};
-use sqlx::{AssertSqlSafe, Row};
+use services::ports::{Checks, Misfit, StoreError, StoredFile, StoredVersion};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 const PASSAGES: &str = "SELECT d.id FROM documents d WHERE d.live > 0 AND d.deleted_at IS NULL AND d.live_chunks <> \
     (SELECT COUNT(*) FROM chunks c WHERE c.document_id = d.id AND c.generation = d.live) ORDER BY d.id";
@@ -54,23 +54,55 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<StoredFile>, Fault> {
         let found = sqlx::query(
-            "SELECT id, filename, blob_key, size_bytes FROM documents WHERE id > $1 AND deleted_at IS NULL \
-             ORDER BY id LIMIT $2",
+            "SELECT id, user_id, version, filename, blob_key, size_bytes, live AS was_read FROM documents \
+             WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2",
         )
         .bind(after.map(|id| id.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
         .fetch_all(self.readers())
         .await?;
-        let file = |row: &sqlx::any::AnyRow| {
-            Ok(StoredFile {
-                document_id: parsed(row, "id")?,
-                filename: row.try_get("filename")?,
-                blob_key: row.try_get("blob_key")?,
-                size_bytes: rows::number(row, "size_bytes")?,
-            })
-        };
-        found.iter().map(file).collect()
+        found.iter().map(stored).collect()
     }
+
+    async fn read_stored_versions(
+        &self,
+        after: Option<(DocumentId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<StoredVersion>, Fault> {
+        // One that was replaced before it was found has no passages, and may never have been read.
+        let found = sqlx::query(
+            "SELECT v.document_id AS id, d.user_id AS user_id, v.version AS version, v.filename AS filename, \
+                 v.blob_key AS blob_key, v.size_bytes AS size_bytes, v.chunk_count AS was_read, \
+                 d.next_version AS next_version \
+             FROM document_versions v JOIN documents d ON d.id = v.document_id \
+             WHERE (v.document_id > $1 OR (v.document_id = $1 AND v.version > $2)) AND d.deleted_at IS NULL \
+                 AND v.version <> d.version AND (v.served = 1 OR v.version = d.next_version) \
+             ORDER BY v.document_id, v.version LIMIT $3",
+        )
+        .bind(after.map(|(id, _)| id.to_string()).unwrap_or_default())
+        .bind(after.map_or(0, |(_, version)| i64::from(version)))
+        .bind(i64::from(limit))
+        .fetch_all(self.readers())
+        .await?;
+        let version = |row: &AnyRow| {
+            let file = stored(row)?;
+            let is_coming = rows::maybe_number(row, "next_version")? == Some(file.version);
+            Ok(StoredVersion { file, is_coming })
+        };
+        found.iter().map(version).collect()
+    }
+}
+
+fn stored(row: &AnyRow) -> Result<StoredFile, Fault> {
+    Ok(StoredFile {
+        document_id: parsed(row, "id")?,
+        user_id: parsed(row, "user_id")?,
+        version: rows::number(row, "version")?,
+        filename: row.try_get("filename")?,
+        blob_key: row.try_get("blob_key")?,
+        size_bytes: rows::number(row, "size_bytes")?,
+        is_read: row.try_get::<i64, _>("was_read")? > 0,
+    })
 }
 
 #[async_trait]
@@ -94,6 +126,14 @@ impl Checks for Store {
         limit: u32,
     ) -> Result<Vec<StoredFile>, StoreError> {
         Ok(self.read_stored_files(after, limit).await?)
+    }
+
+    async fn stored_versions(
+        &self,
+        after: Option<(DocumentId, u32)>,
+        limit: u32,
+    ) -> Result<Vec<StoredVersion>, StoreError> {
+        Ok(self.read_stored_versions(after, limit).await?)
     }
 
     async fn mark_stale(&self, document: DocumentId, now: Timestamp) -> Result<(), StoreError> {

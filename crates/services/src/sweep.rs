@@ -4,7 +4,7 @@
 //! killed between its last byte and that.
 
 use crate::{Result, Services, keys, ports::FileOf};
-use domain::{Timestamp, UserId};
+use domain::{DocumentId, Timestamp, UserId};
 use futures::StreamExt;
 use std::{
     collections::BTreeMap,
@@ -111,6 +111,18 @@ fn file_of(key: &str) -> Option<FileOf> {
 }
 
 impl Services {
+    /// Removes a file that was just stored for a document and that came to nothing: unless a row names it all the same.
+    ///
+    /// # Errors
+    /// When the files or the database cannot be asked; then the sweep finds it.
+    pub async fn give_up_file(&self, key: &str, document: DocumentId) -> Result<()> {
+        let file = FileOf { key: key.to_owned(), document, text_of: None };
+        if self.documents.kept_files(std::slice::from_ref(&file)).await?.is_empty() {
+            self.blobs.delete(key).await?;
+        }
+        Ok(())
+    }
+
     /// Removes files that are older than `age` and that no document has. Answers how many.
     ///
     /// # Errors
@@ -188,7 +200,6 @@ impl Services {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::DocumentId;
     use uuid::Uuid;
 
     #[test]

@@ -149,7 +149,25 @@ impl Site<'_> {
 
     async fn commit(&self, done: PageDone) -> Result<(), Stop> {
         let services = &self.context.services;
-        services.crawls.page_done(&self.claim, done, services.clock.now()).await?;
+        let put = match &done.end {
+            PageEnd::Taken(new) => Some((new.blob_key.clone(), new.id)),
+            PageEnd::Unchanged(_) | PageEnd::Failed(_) | PageEnd::Skipped(_) | PageEnd::SiteMap => None,
+        };
+        let committed = services.crawls.page_done(&self.claim, done, services.clock.now()).await;
+        // Where nobody knows whether it was written the file stays, and the sweep looks.
+        let came_to_nothing = match &committed {
+            Ok(is_kept) => !is_kept,
+            Err(e) => e.wrote_nothing(),
+        };
+        if let Some((key, document)) = put.filter(|_| came_to_nothing) {
+            match services.give_up_file(&key, document).await {
+                Ok(()) => tracing::debug!(key, "the file of a page that came to nothing was removed"),
+                Err(error) => {
+                    tracing::warn!(key, %error, "the file of a page that came to nothing stays behind");
+                }
+            }
+        }
+        committed?;
         Ok(())
     }
 

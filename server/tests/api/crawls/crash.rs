@@ -95,3 +95,29 @@ async fn a_crawl_that_is_killed_goes_on_by_itself_and_repeats_the_page_in_hand_a
     assert!(site.repeated() as u64 <= KILLS, "more than the page in hand: {:?}", site.log());
     assert_eq!(robots, 0, "its rules were kept");
 }
+
+#[tokio::test]
+async fn a_page_that_comes_when_its_crawl_is_no_longer_its_workers_leaves_no_file() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let held = site.hold().await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    eventually("the page is asked for", async || (site.times("/") > 0).then_some(())).await;
+    // As when another worker takes it over, or its workspace goes.
+    let mut rows = server.dir.connect().await;
+    let taken = sqlx::query("UPDATE crawls SET fence = fence + 1").execute(&mut rows).await.expect("taken");
+    assert_eq!(taken.rows_affected(), 1);
+    drop(held);
+    let gone = "the file of a page that came to nothing was removed";
+    eventually("its file goes", async || server.log().contains(gone).then_some(())).await;
+    assert_eq!(server.files("documents"), 0);
+
+    // Whoever took it over gives it back, and the page is asked for once more.
+    let free = "UPDATE crawls SET owner = NULL, lease_until = 0";
+    sqlx::query(free).execute(&mut rows).await.expect("given back");
+    let done = ended(&ada, &id).await;
+    assert_eq!((&done["status"], site.times("/")), (&json!("completed"), 2), "{done}");
+    assert_eq!((documents(&ada, &home).await.len(), server.files("documents")), (1, 1));
+}

@@ -62,6 +62,8 @@ struct Shared {
     /// Requests whose version was still the one that was asked for.
     unchanged: AtomicU64,
     slow_millis: AtomicU64,
+    /// Of the page at the root.
+    gate: tokio::sync::Mutex<()>,
 }
 
 #[derive(Clone)]
@@ -97,6 +99,11 @@ impl Site {
         self.shared.slow_millis.store(each.as_millis() as u64, Ordering::SeqCst);
     }
 
+    /// The page at the root is not answered as long as this is held.
+    pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.shared.gate.lock().await
+    }
+
     /// What was asked for, in its order.
     pub fn log(&self) -> Vec<String> {
         self.shared.log.lock().expect("the log").clone()
@@ -129,6 +136,9 @@ async fn answer(State(site): State<Arc<Shared>>, request: Request) -> Response {
     let slow = site.slow_millis.load(Ordering::SeqCst);
     if slow > 0 {
         tokio::time::sleep(Duration::from_millis(slow)).await;
+    }
+    if path == "/" {
+        drop(site.gate.lock().await);
     }
     let known = site.pages.lock().expect("the pages").get(&path).cloned();
     let reply = known.or_else(|| endless(&path)).unwrap_or_else(|| Reply::new(404).body("nothing"));

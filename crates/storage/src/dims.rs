@@ -127,11 +127,7 @@ async fn turn(tx: &mut Tx, documents: &[DocumentId], dim: u32) -> Result<(), Fau
 }
 
 /// How many numbers the vectors of that run have; `None`: it has none yet.
-pub(crate) async fn of_run(
-    tx: &mut Tx,
-    document: DocumentId,
-    generation: u32,
-) -> Result<Option<u32>, Fault> {
+pub(crate) async fn of_run(tx: &mut Tx, document: DocumentId, generation: u32) -> Result<Option<u32>, Fault> {
     let bytes: Option<i64> = sqlx::query_scalar(
         "SELECT CAST(LENGTH(v.vector) AS BIGINT) FROM chunks c JOIN chunk_vectors v ON v.chunk_id = c.id \
          WHERE c.document_id = $1 AND c.generation = $2 ORDER BY c.ordinal LIMIT 1",

@@ -33,6 +33,8 @@ pub struct How {
     pub hangs: AtomicBool,
     /// Milliseconds that each answer takes.
     pub takes: AtomicUsize,
+    /// Microseconds that each text of it takes besides.
+    pub takes_each: AtomicUsize,
     /// Texts that it was asked for, answered or not.
     pub asked: AtomicUsize,
     /// Texts that it has answered.
@@ -78,6 +80,7 @@ impl Embeddings {
             overloaded: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
             takes: AtomicUsize::new(0),
+            takes_each: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
             most: AtomicUsize::new(usize::MAX),
@@ -159,7 +162,9 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     while how.hangs.load(Ordering::SeqCst) {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
-    tokio::time::sleep(std::time::Duration::from_millis(how.takes.load(Ordering::SeqCst) as u64)).await;
+    let each = how.takes_each.load(Ordering::SeqCst) * texts.len();
+    let takes = how.takes.load(Ordering::SeqCst) * 1_000 + each;
+    tokio::time::sleep(std::time::Duration::from_micros(takes as u64)).await;
     if body["model"] != "words-embed" {
         return (StatusCode::NOT_FOUND, "no such model").into_response();
     }

@@ -51,6 +51,7 @@ mod pdf;
 mod plain_forms;
 mod pollers;
 mod problems;
+mod progress;
 mod provisioning;
 mod queue;
 mod rag;

@@ -153,7 +153,8 @@ pub trait CrawlStore: Send + Sync {
     /// Commits what became of a page. Emits `job_update`, and for a document `document_status` and `workspace_status`; the
     /// last page of a job whose documents are through ends the job. False when a page was taken of which another crawl has
     /// made or renewed the document since it was asked for: its file is nobody's.
-    async fn page_done(&self, claim: &CrawlClaim, done: PageDone, now: Timestamp) -> Result<bool, StoreError>;
+    async fn page_done(&self, claim: &CrawlClaim, done: PageDone, now: Timestamp)
+    -> Result<bool, StoreError>;
 
     /// Gives the crawl back. What was asked of the job is honoured with it, when nothing of it is in hand any more.
     async fn release_crawl(&self, claim: &CrawlClaim, now: Timestamp) -> Result<(), StoreError>;

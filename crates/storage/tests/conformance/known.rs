@@ -179,9 +179,8 @@ mod of_another_length {
         let (user, workspace) = d.home().await;
         let claim = d.cut(user, workspace, "a.txt", &["one", "two", "three"]).await;
         let left = d.jobs.unembedded(claim.document_id, 9).await.unwrap();
-        let batch = |n: usize, vector: &[f32]| Checkpoint::Embedded {
-            vectors: vec![(left[n].id, vector.to_vec())],
-        };
+        let batch =
+            |n: usize, vector: &[f32]| Checkpoint::Embedded { vectors: vec![(left[n].id, vector.to_vec())] };
         d.check(&claim, batch(0, &[1.0, 0.0])).await.unwrap();
         d.check(&claim, batch(1, &[1.0, 0.0, 0.0])).await.unwrap();
         let failed = d.document(user, claim.document_id).await;

@@ -277,8 +277,9 @@ async fn a_text_that_its_embedding_server_always_fails_at_fails_its_document_alo
 async fn an_embedding_server_that_takes_few_texts_at_once_gets_few_at_once() {
     let (embeddings, _server, ada, workspace) = at_work().await;
     embeddings.how.most.store(1, Ordering::SeqCst);
-    let long: String =
-        (0..400).map(|n| format!("Sentence {n} tells what lies behind lantern {n} on the long quay. ")).collect();
+    let long: String = (0..400)
+        .map(|n| format!("Sentence {n} tells what lies behind lantern {n} on the long quay. "))
+        .collect();
     let id = ada.upload_one(&workspace, "long.txt", long.as_bytes()).await;
     let ready = ada.settled(&id).await;
     assert_eq!(ready["status"], "ready", "{ready}");

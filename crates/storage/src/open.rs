@@ -24,7 +24,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::{
     sync::{Mutex, Notify, watch},
@@ -145,7 +145,10 @@ impl Store {
         // Before all that it is to tell of.
         let asks = match engine {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(pulse::connect(&url).await.map_err(OpenError::Connect)?),
+            Engine::Postgres => {
+                let conn = pulse::connect(&url).await.map_err(OpenError::Connect)?;
+                Some((conn, Instant::now()))
+            }
         };
         let readers = connect_readers(&url, engine, options.readers).await.map_err(OpenError::Connect)?;
         let readers = Arc::new(readers);
@@ -177,9 +180,9 @@ impl Store {
         let copies = copies_vectors.then(|| Copies::keep(url.clone(), readers.clone()));
         let only_reads = Arc::new(AtomicBool::new(false));
         // A file never is silent.
-        let pulse = asks.map(|conn| {
+        let pulse = asks.map(|asks| {
             let all = vec![readers.clone(), unhurried.clone()];
-            tokio::spawn(pulse::keep_asking(url, conn, all, only_reads.clone()))
+            tokio::spawn(pulse::keep_asking(url, asks, all, only_reads.clone()))
         });
         Ok(Self {
             inner: Arc::new(Inner {

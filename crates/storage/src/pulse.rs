@@ -28,16 +28,16 @@ struct Heard {
 }
 
 /// Tells all of those connections when the database has fallen silent, and notes whether it only reads. None of theirs is
-/// older than the one to begin with.
+/// older than the one to begin with, which was there at that moment.
 pub(crate) async fn keep_asking(
     url: String,
-    conn: AnyConnection,
+    (conn, mut since): (AnyConnection, Instant),
     all: Vec<Arc<Connections>>,
     only_reads: Arc<AtomicBool>,
 ) {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut conn, mut since) = (Some(conn), Instant::now());
+    let mut conn = Some(conn);
     loop {
         beat.tick().await;
         let asked = Instant::now();

@@ -48,15 +48,23 @@ impl Scans {
         self.ada.read("/api/status/changes").await["seq"].as_u64().expect("a seq")
     }
 
-    /// More than the line holds: whatever comes after it waits in the hub.
-    async fn fill(&self) {
+    /// More than the line holds: whatever comes after it waits in the hub. A socket is to be heard of meanwhile.
+    async fn fill(&self, mut slow: Option<&mut Socket>) {
         let ballast = json!({ "ballast": "x".repeat(15_000) });
         for half in ["left", "right"] {
-            for document in self.add(half, FILLING / 2).await {
+            for (n, document) in self.add(half, FILLING / 2).await.into_iter().enumerate() {
+                if let Some(slow) = slow.as_deref_mut().filter(|_| n % 50 == 0) {
+                    lives(slow).await;
+                }
                 self.report(&document, json!({ "status": "processing", "metadata": ballast })).await;
             }
         }
     }
+}
+
+/// It does not read, but it is there.
+async fn lives(slow: &mut Socket) {
+    slow.send(json!({ "type": "pong" })).await;
 }
 
 async fn open(ada: &Client) -> (Socket, u64) {
@@ -70,7 +78,7 @@ async fn for_a_client_that_does_not_read_progress_is_conflated_to_its_newest_and
     let server = Server::start().await;
     let scans = Scans::new(&server).await;
     let (mut slow, start) = open(&scans.ada).await;
-    scans.fill().await;
+    scans.fill(Some(&mut slow)).await;
     let document = scans.add("watched", 1).await.remove(0);
     scans.report(&document, json!({ "status": "processing", "step": "reading_pages" })).await;
     const WORDS: u64 = 5;
@@ -109,8 +117,9 @@ async fn a_client_for_which_too_much_waits_is_told_to_refetch_on_the_same_socket
     let server = Server::start().await;
     let scans = Scans::new(&server).await;
     let (mut slow, _) = open(&scans.ada).await;
-    scans.fill().await;
+    scans.fill(Some(&mut slow)).await;
     for n in 0..=BOUND / 500 {
+        lives(&mut slow).await;
         scans.add(&format!("more {n}"), 500).await;
     }
     let head = scans.head().await;
@@ -174,7 +183,7 @@ async fn an_event_stream_that_is_not_read_is_told_to_refetch_and_goes_on() {
     let scans = Scans::new(&server).await;
     let mut slow = Events::open(&scans.ada).await;
     assert_eq!(slow.frame().await["type"], "welcome");
-    scans.fill().await;
+    scans.fill(None).await;
     for n in 0..=BOUND / 500 {
         scans.add(&format!("more {n}"), 500).await;
     }

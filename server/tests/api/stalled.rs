@@ -262,10 +262,8 @@ async fn a_document_of_whose_claim_its_worker_never_heard_is_taken_when_the_leas
     .expect("written");
     assert_eq!(claimed.rows_affected(), 1);
     for id in &busy[1..] {
-        assert_eq!(
-            hung.ada.send(hung.ada.request("DELETE", &format!("/api/documents/{id}"))).await.status,
-            200
-        );
+        let deleted = hung.ada.delete(&format!("/api/documents/{id}")).await;
+        assert_eq!(deleted.status, 202, "{deleted:?}");
     }
     assert_eq!(hung.ada.settled(&lost).await["status"], "ready");
     assert_eq!(

@@ -6,10 +6,9 @@ use crate::{
     embeddings::{Embeddings, KEY},
 };
 use serde_json::{Value, json};
-use std::{
-    sync::atomic::Ordering,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use server::adapters::SystemClock;
+use services::ports::Clock;
+use std::sync::atomic::Ordering;
 
 struct Hung {
     embeddings: Embeddings,
@@ -249,13 +248,13 @@ async fn a_document_of_whose_claim_its_worker_never_heard_is_taken_when_the_leas
     })
     .await;
     let lost = hung.ada.upload_one(quick, "lost.txt", b"The answer to this claim was lost.").await;
-    let over = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time") + Duration::from_secs(4);
+    let over = SystemClock.now().plus_micros(4_000_000).micros();
     let claimed = sqlx::query(
         "UPDATE tasks SET status = 'running', fence = fence + 1, lease_until = $2, \
          owner = (SELECT owner FROM tasks WHERE document_id = $3) WHERE document_id = $1 AND status = 'pending'",
     )
     .bind(&lost)
-    .bind(i64::try_from(over.as_micros()).expect("a time"))
+    .bind(over)
     .bind(&busy[0])
     .execute(&mut database)
     .await

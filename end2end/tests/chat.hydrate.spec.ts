@@ -303,6 +303,7 @@ test("a deleted conversation leaves every tab, and comes back by the keyboard wh
 
   // And this time by its address.
   await remove();
+  await looks(page, "chat-undo");
   await expect(undo).toHaveCount(0, { timeout: 12_000 });
   await page.reload();
   await expect(list(page).getByText("No conversation yet.")).toBeVisible();

@@ -55,7 +55,7 @@ impl Services {
                 Ok(bulk) => begun.push(bulk),
                 // What was begun goes on and has to be told. The rest stays among the failures.
                 Err(error) if !begun.is_empty() => {
-                    tracing::warn!(%user, %workspace, %error, "failures of a workspace were not tried again");
+                    tracing::warn!(user_id = %user, workspace_id = %workspace, %error, "failures of a workspace were not tried again");
                 }
                 Err(error) => return Err(error),
             }

@@ -53,7 +53,7 @@ cargo xtask COMMAND
                                        the targets of `chaos fuzz` under libFuzzer, which goes by what code it reached;
                                        --replay: one input that was found, once more
   mutants [--count N] [--seed N]       whether the tests of the state machines find small mistakes in them (R5)
-  lint                                 rustfmt, clippy, and cargo-deny where it is installed
+  lint                                 rustfmt, types of the browser tests, contrast, clippy, and cargo-deny where it is installed
   services                             a PostgreSQL and a RabbitMQ, for the browser tests, until its input ends
   setup [--all]                        only the set-up: compiler, npm packages, model; --all: also what tests need
 

@@ -12,7 +12,7 @@ use measure::{
     report::{self, Goal},
     stats,
 };
-use nearest::{Data, Known, Library, check};
+use nearest::{Data, Known, Library, Size, WHOLE, check};
 use serde_json::Value;
 use std::{
     fs,
@@ -21,15 +21,6 @@ use std::{
     sync::Arc,
 };
 
-/// How much there is, and how often it is asked.
-struct Size {
-    here: usize,
-    elsewhere: usize,
-    questions: usize,
-    rounds: usize,
-}
-
-const WHOLE: Size = Size { here: 50_000, elsewhere: 10_000, questions: 200, rounds: 7 };
 const SMOKE: Size = Size { here: 1_000, elsewhere: 200, questions: 10, rounds: 1 };
 
 fn main() -> ExitCode {

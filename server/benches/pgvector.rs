@@ -11,20 +11,11 @@ mod nearest;
 use chat::Retrieval;
 use domain::rag::BUILTIN_MODEL;
 use measure::{Asked, Failure, report, stats};
-use nearest::{Data, Known, Library, NEAREST};
+use nearest::{Data, Known, Library, NEAREST, Size, WHOLE};
 use services::ports::Index;
 use sqlx::{AnyConnection, Connection, Executor, raw_sql};
 use std::{fmt::Write, process::ExitCode, sync::Arc};
 
-/// How much there is, and how often it is asked.
-struct Size {
-    here: usize,
-    elsewhere: usize,
-    questions: usize,
-    rounds: usize,
-}
-
-const WHOLE: Size = Size { here: 50_000, elsewhere: 10_000, questions: 200, rounds: 7 };
 const SMOKE: Size = Size { here: 2_000, elsewhere: 400, questions: 10, rounds: 1 };
 
 /// Bytes that vectors may take in memory: none of them fits, and all of them do.

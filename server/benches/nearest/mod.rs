@@ -106,6 +106,16 @@ pub async fn open(url: String, pgvector: bool) -> Result<Store, Failure> {
     Ok(opening.await?)
 }
 
+/// How much there is, and how often it is asked.
+pub struct Size {
+    pub here: usize,
+    pub elsewhere: usize,
+    pub questions: usize,
+    pub rounds: usize,
+}
+
+pub const WHOLE: Size = Size { here: 50_000, elsewhere: 10_000, questions: 200, rounds: 7 };
+
 /// The workspace that is asked.
 pub struct Library {
     user: UserId,

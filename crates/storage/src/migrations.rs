@@ -63,6 +63,7 @@ const CHANGES: &[Change] = changes![
     41 "0041_deleted_conversations",
     42 "0042_model_dims",
     43 "0043_found_since",
+    44 "0044_served",
 ];
 
 /// Names the schema of this version.

@@ -40,6 +40,8 @@ const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w, documents d WHERE j.id 
 struct Next {
     /// Documents of the user that are leased now.
     leased: i64,
+    /// When the user was served last, in microseconds; 0 for never.
+    served: i64,
     turn_at: i64,
     job: String,
     place: i64,
@@ -49,8 +51,10 @@ struct Next {
 }
 
 impl Next {
-    fn turn(&self) -> (i64, i64, &str, i64) {
-        (self.leased, self.turn_at, &self.job, self.place)
+    /// Of those with equally few in hand, whoever was served longest ago goes first: by the age of their jobs alone,
+    /// somebody with many would keep one who comes later waiting until all of them are through.
+    fn turn(&self) -> (i64, i64, i64, &str, i64) {
+        (self.leased, self.served, self.turn_at, &self.job, self.place)
     }
 }
 
@@ -148,17 +152,21 @@ pub(super) async fn claim(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Claim>, Fa
 async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
     let users = users_in_turn(tx, wanted).await?;
     // From here on nobody else changes what these users have: what is found free below stays so.
-    tx.lock_users(&users.iter().map(|(user, _)| *user).collect()).await?;
+    tx.lock_users(&users.iter().map(|waiting| waiting.user).collect()).await?;
+    let mut newest = users.iter().map(|waiting| waiting.newest).max().unwrap_or_default();
+    let mut served = BTreeMap::new();
     let mut queue = vec![];
-    for (user, leased) in users {
-        queue.extend(next_of_user(tx, user, leased, None, wanted.now).await?);
+    for waiting in users {
+        queue.extend(
+            next_of_user(tx, waiting.user, (waiting.leased, waiting.served), None, wanted.now).await?,
+        );
     }
     let mut taken = vec![];
     while (taken.len() as u32) < wanted.limit {
         let first = queue.iter().enumerate().min_by(|(_, a), (_, b)| a.turn().cmp(&b.turn()));
         let Some(i) = first.map(|(i, _)| i) else { break };
         let next = queue.swap_remove(i);
-        let mut leased = next.leased;
+        let mut had = (next.leased, next.served);
         if let Some(fence) = lease(tx, &next, wanted).await? {
             taken.push(Taken {
                 job: next.job.parse().map_err(Fault::corrupt)?,
@@ -166,17 +174,31 @@ async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
                 document: next.document.parse().map_err(Fault::corrupt)?,
                 fence,
             });
-            leased += 1;
+            newest += 1;
+            had = (next.leased + 1, newest);
+            served.insert(next.user, newest);
         }
         // Not taken: another server extends that very lease. Either way the user's next one stands in line now.
-        queue.extend(next_of_user(tx, next.user, leased, Some(&next), wanted.now).await?);
+        queue.extend(next_of_user(tx, next.user, had, Some(&next), wanted.now).await?);
+    }
+    for (user, at) in served {
+        note_served(tx, user, at).await?;
     }
     Ok(taken)
 }
 
-/// The users who have something to do, those with the fewest leases first, then those with the oldest job; as many as
-/// may get something. Goes from user to user through the index, however much each has waiting.
-async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<(UserId, i64)>, Fault> {
+/// A user who has something to do.
+struct Waiting {
+    user: UserId,
+    leased: i64,
+    served: i64,
+    /// No earlier than the database's clock, and than whoever was served last: a clock counts no finer than it does.
+    newest: i64,
+}
+
+/// The users who have something to do, those with the fewest leases first, then those who were served longest ago; as many
+/// as may get something. Goes from user to user through the index, however much each has waiting.
+async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Waiting>, Fault> {
     let (free, now) = (free(tx.engine, wanted.now), tx.engine.now_micros());
     let first = |column: &str| {
         format!(
@@ -194,23 +216,43 @@ async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<(UserId, i64)
          ), waiting AS ( \
              SELECT u.user_id, {created_at} AS turn_at, {job_id} AS job_id, \
                  (SELECT COUNT(*) FROM tasks t WHERE t.user_id = u.user_id AND t.status = 'running' \
-                  AND t.lease_until > {now}) AS leased \
+                  AND t.lease_until > {now}) AS leased, \
+                 COALESCE((SELECT s.served_at FROM user_seq s WHERE s.user_id = u.user_id), 0) AS served \
              FROM u WHERE u.user_id IS NOT NULL \
          ) \
-         SELECT user_id, leased FROM waiting WHERE job_id IS NOT NULL \
-         ORDER BY leased, turn_at, job_id LIMIT $1",
+         SELECT user_id, leased, served, {now} AS now, (SELECT COALESCE(MAX(served_at), 0) FROM user_seq) AS newest \
+         FROM waiting WHERE job_id IS NOT NULL ORDER BY leased, served, turn_at, job_id LIMIT $1",
         created_at = first("turn_at"),
         job_id = first("job_id"),
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(wanted.limit)).fetch_all(&mut tx.conn).await?;
-    rows.iter().map(|row| Ok((parsed(row, "user_id")?, row.try_get("leased")?))).collect()
+    let waiting = |row: &AnyRow| {
+        let (newest, now): (i64, i64) = (row.try_get("newest")?, row.try_get("now")?);
+        Ok(Waiting {
+            user: parsed(row, "user_id")?,
+            leased: row.try_get("leased")?,
+            served: row.try_get("served")?,
+            newest: newest.max(now),
+        })
+    };
+    rows.iter().map(waiting).collect()
+}
+
+/// Two servers may serve a user at the same time: the later moment stays.
+async fn note_served(tx: &mut Tx, user: UserId, at: i64) -> Result<(), Fault> {
+    sqlx::query("UPDATE user_seq SET served_at = $2 WHERE user_id = $1 AND served_at < $2")
+        .bind(user.to_string())
+        .bind(at)
+        .execute(&mut tx.conn)
+        .await?;
+    Ok(())
 }
 
 /// The user's first free task, after `after` when given.
 async fn next_of_user(
     tx: &mut Tx,
     user: UserId,
-    leased: i64,
+    (leased, served): (i64, i64),
     after: Option<&Next>,
     now: Timestamp,
 ) -> Result<Option<Next>, Fault> {
@@ -231,6 +273,7 @@ async fn next_of_user(
     let next = |row: AnyRow| {
         Ok(Next {
             leased,
+            served,
             turn_at: row.try_get("turn_at")?,
             job: row.try_get("job_id")?,
             place: row.try_get("place")?,

@@ -60,12 +60,12 @@ use domain::{
     report::DocumentReport,
     resource::{Attempt, Page},
 };
-use rows::{JOB, QUEUE_POSITION, shown_job};
+use rows::JOB;
 use services::ports::{
     Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, TakenFile, TakenFiles, Unread,
     WorkerId,
 };
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -131,38 +131,45 @@ impl Store {
         rows.iter().map(|row| Ok(document(row)?.document)).collect()
     }
 
+    /// As they are shown, with their places in the queue.
+    async fn shown_jobs(&self, rows: &[AnyRow]) -> Result<Vec<Job>, Fault> {
+        let jobs = rows.iter().map(|row| Ok(rows::job(row)?.job)).collect::<Result<_, Fault>>()?;
+        queue::with_places(self, jobs).await
+    }
+
+    async fn shown_job(&self, row: Option<&AnyRow>) -> Result<Option<Job>, Fault> {
+        Ok(self.shown_jobs(row.map_or(&[], std::slice::from_ref)).await?.pop())
+    }
+
     async fn read_job(&self, user: UserId, id: JobId) -> Result<Option<Job>, Fault> {
-        let sql =
-            format!("SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2");
+        let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql))
             .bind(id.to_string())
             .bind(user.to_string())
             .fetch_optional(self.readers())
             .await?;
-        row.as_ref().map(shown_job).transpose()
+        self.shown_job(row.as_ref()).await
     }
 
     async fn read_jobs_by_id(&self, user: UserId, ids: &[JobId]) -> Result<Vec<Job>, Fault> {
-        let mut jobs = Vec::with_capacity(ids.len());
+        let mut found = Vec::with_capacity(ids.len());
         for part in bulk::parts(ids, 64) {
             let sql = format!(
-                "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.user_id = $1 AND jobs.id IN ({})",
+                "SELECT {JOB} FROM jobs WHERE jobs.user_id = $1 AND jobs.id IN ({})",
                 bulk::list(2, part.len())
             );
             let mut query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
             for id in part {
                 query = query.bind(id.to_string());
             }
-            for row in query.fetch_all(self.readers()).await? {
-                jobs.push(shown_job(&row)?);
-            }
+            found.extend(query.fetch_all(self.readers()).await?);
         }
-        Ok(jobs)
+        self.shown_jobs(&found).await
     }
 
     async fn read_jobs_under_way(&self, user: UserId, limit: u32) -> Result<Vec<Job>, Fault> {
         let sql = format!(
-            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs \
+            "SELECT {JOB} FROM jobs \
              WHERE jobs.user_id = $1 AND jobs.status IN ('running', 'paused', 'pending') \
              ORDER BY CASE jobs.status WHEN 'running' THEN 0 WHEN 'paused' THEN 1 ELSE 2 END, \
              jobs.created_at DESC, jobs.id DESC LIMIT $2"
@@ -172,7 +179,7 @@ impl Store {
             .bind(i64::from(limit))
             .fetch_all(self.readers())
             .await?;
-        rows.iter().map(shown_job).collect()
+        self.shown_jobs(&rows).await
     }
 
     async fn read_jobs(
@@ -184,7 +191,7 @@ impl Store {
         let from = Cursor::before(&page)?;
         let limit = limit_of(&page);
         let sql = format!(
-            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.user_id = $1 AND ($2 = '' OR jobs.status = $2) \
+            "SELECT {JOB} FROM jobs WHERE jobs.user_id = $1 AND ($2 = '' OR jobs.status = $2) \
              AND (jobs.created_at, jobs.id) < ($3, $4) ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $5"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -195,7 +202,7 @@ impl Store {
             .bind(i64::from(limit) + 1)
             .fetch_all(self.readers())
             .await?;
-        let jobs: Vec<Job> = rows.iter().map(shown_job).collect::<Result<_, _>>()?;
+        let jobs = self.shown_jobs(&rows).await?;
         Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
     }
 
@@ -208,7 +215,7 @@ impl Store {
         let from = Cursor::before(&page)?;
         let limit = limit_of(&page);
         let sql = format!(
-            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
+            "SELECT {JOB} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
              AND (jobs.created_at, jobs.id) < ($3, $4) ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT $5"
         );
         let rows = sqlx::query(AssertSqlSafe(sql))
@@ -219,13 +226,13 @@ impl Store {
             .bind(i64::from(limit) + 1)
             .fetch_all(self.readers())
             .await?;
-        let jobs: Vec<Job> = rows.iter().map(shown_job).collect::<Result<_, _>>()?;
+        let jobs = self.shown_jobs(&rows).await?;
         Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
     }
 
     async fn read_newest_job(&self, user: UserId, workspace: WorkspaceId) -> Result<Option<Job>, Fault> {
         let sql = format!(
-            "SELECT {JOB}, {QUEUE_POSITION} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
+            "SELECT {JOB} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
              AND jobs.kind <> 'delete' ORDER BY jobs.created_at DESC, jobs.id DESC LIMIT 1"
         );
         let row = sqlx::query(AssertSqlSafe(sql))
@@ -233,7 +240,7 @@ impl Store {
             .bind(user.to_string())
             .fetch_optional(self.readers())
             .await?;
-        row.as_ref().map(shown_job).transpose()
+        self.shown_job(row.as_ref()).await
     }
 
     async fn read_unembedded(&self, document: DocumentId, limit: u32) -> Result<Vec<Chunk>, Fault> {

@@ -1,12 +1,60 @@
 //! The place of a waiting job in the queue: told at its making, and again whenever it turned out to be another.
 
 use super::{lock_job, parsed, rows};
-use crate::{fault::Fault, open::Store, writer::Tx};
-use domain::{Event, Job, JobId, JobStatus, Timestamp, UserId, ingest::JobState};
+use crate::{bulk, fault::Fault, open::Store, writer::Tx};
+use domain::{Event, Job, JobId, JobKind, JobStatus, Timestamp, UserId, ingest::JobState};
 use futures::future::try_join_all;
 use services::ports::StoreError;
-use sqlx::Row;
-use std::collections::BTreeMap;
+use sqlx::{AssertSqlSafe, Row};
+use std::{collections::BTreeMap, iter};
+
+/// The jobs that wait or run, each with its place. What is asked to stop, what an outside worker does, and whatever is in a
+/// workspace that nothing is begun in, keeps nobody waiting (`goes`).
+///
+/// Claims go round the people: a job waits for as many of each other one as it has of its own before it (`own`), and for
+/// one more of whoever gets a turn earlier. Those whose job runs already began the round in that order; of those who still
+/// wait for their first, whoever was served longest ago goes first, as [`super::claim`] does it. Both moments stand still
+/// while a job waits, so that no place goes up and down with each document of somebody else.
+macro_rules! queue {
+    ($but:literal, $new:literal) => {
+        concat!(
+            "WITH line AS ( \
+             SELECT j.id, j.user_id, j.status, j.started_at, j.queue_told, j.turn_at, w.processor, \
+                 CASE WHEN j.requested IS NULL AND w.processor = 'builtin' AND w.status = 'ready' AND w.paused = 0 \
+                 THEN 1 ELSE 0 END AS goes \
+             FROM jobs j LEFT JOIN workspaces w ON w.id = j.workspace_id \
+             WHERE j.status IN ('pending', 'running', 'paused') AND j.status <> 'paused' AND j.kind <> 'delete'",
+            $but,
+            $new,
+            "), turns AS MATERIALIZED ( \
+             SELECT line.*, SUM(goes) OVER (PARTITION BY user_id ORDER BY turn_at, id) - goes AS own, \
+                 CASE WHEN status = 'running' THEN 0 ELSE 1 END AS waits, \
+                 CASE WHEN status = 'running' THEN COALESCE(started_at, 0) ELSE COALESCE( \
+                     (SELECT s.served_at FROM user_seq s WHERE s.user_id = line.user_id), 0) END AS moment \
+             FROM line \
+         ), people AS ( \
+             SELECT user_id, waits, moment, turn_at, id FROM turns WHERE goes = 1 AND own = 0 \
+         ), queue AS ( \
+             SELECT t.id, t.user_id, t.status, t.queue_told, t.turn_at, CASE WHEN t.processor = 'external' THEN -1 ELSE \
+                 SUM(t.goes) OVER (ORDER BY t.own, COALESCE(p.waits, t.waits), COALESCE(p.moment, t.moment), \
+                     COALESCE(p.turn_at, t.turn_at), COALESCE(p.id, t.id), t.turn_at, t.id) - t.goes END AS place \
+             FROM turns t LEFT JOIN people p ON t.own > 0 AND p.user_id = t.user_id \
+         ) "
+        )
+    };
+}
+
+/// Of all that there are.
+const QUEUE: &str = queue!("", "");
+
+/// Where the job `$3` of the user `$1` stands with the turn `$2`, whatever is written of it so far.
+const OF_NEW: &str = concat!(
+    queue!(
+        " AND j.id <> $3",
+        " UNION ALL SELECT $3, $1, 'pending', NULL, 0, CAST($2 AS BIGINT), 'builtin', 0"
+    ),
+    "SELECT place FROM queue WHERE id = $3"
+);
 
 /// Jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker.
 pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option<u64>, Fault> {
@@ -19,13 +67,36 @@ pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option
     if external > 0 {
         return Ok(None);
     }
-    let ahead: i64 = sqlx::query_scalar(rows::AHEAD_OF_NEW)
+    let ahead: i64 = sqlx::query_scalar(OF_NEW)
         .bind(job.user_id.to_string())
         .bind(state.turn_at.micros())
         .bind(job.job_id.to_string())
         .fetch_one(&mut tx.conn)
         .await?;
     Ok(Some(ahead.max(0) as u64))
+}
+
+/// The jobs as they are shown: each that waits with its place. What deletes, and what an outside worker does, waits for
+/// nobody here.
+pub(super) async fn with_places(store: &Store, mut jobs: Vec<Job>) -> Result<Vec<Job>, Fault> {
+    let waits = |job: &Job| job.status == JobStatus::Pending && job.kind != JobKind::Delete;
+    let waiting: Vec<JobId> = jobs.iter().filter(|job| waits(job)).map(|job| job.job_id).collect();
+    let Some(last) = waiting.last() else { return Ok(jobs) };
+    // All at once, since each look goes over the whole queue; filled up, so that few different statements are kept prepared.
+    let places = waiting.len().next_power_of_two();
+    let sql = format!("{QUEUE}SELECT id, place FROM queue WHERE id IN ({})", bulk::list(1, places));
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for id in waiting.iter().chain(iter::repeat(last)).take(places) {
+        query = query.bind(id.to_string());
+    }
+    let mut places = BTreeMap::<JobId, Option<u64>>::new();
+    for row in query.fetch_all(store.readers()).await? {
+        places.insert(parsed(&row, "id")?, u64::try_from(row.try_get::<i64, _>("place")?).ok());
+    }
+    for job in jobs.iter_mut().filter(|job| waits(job)) {
+        job.queue_position = places.get(&job.job_id).copied().flatten();
+    }
+    Ok(jobs)
 }
 
 /// Kept of a job that has no place.
@@ -63,23 +134,11 @@ pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<us
 
 /// Waiting jobs whose place is not what was told last, by their users.
 async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, Option<u64>)>>, Fault> {
-    // As in `rows::ahead`, of all of them at once: `own` are those of the same user before it.
-    let sql = "WITH line AS ( \
-             SELECT j.id, j.user_id, j.status, j.queue_told, j.turn_at, w.processor, \
-                 CASE WHEN j.requested IS NULL AND w.processor = 'builtin' AND w.status = 'ready' AND w.paused = 0 \
-                 THEN 1 ELSE 0 END AS goes \
-             FROM jobs j LEFT JOIN workspaces w ON w.id = j.workspace_id \
-             WHERE j.status IN ('pending', 'running', 'paused') AND j.status <> 'paused' AND j.kind <> 'delete' \
-         ), turns AS ( \
-             SELECT id, user_id, status, queue_told, turn_at, processor, goes, \
-                 SUM(goes) OVER (PARTITION BY user_id ORDER BY turn_at, id) - goes AS own FROM line \
-         ), queue AS ( \
-             SELECT id, user_id, status, queue_told, turn_at, CASE WHEN processor = 'external' THEN -1 ELSE \
-                 SUM(goes) OVER (ORDER BY own, turn_at, id) - goes END AS place FROM turns \
-         ) \
-         SELECT id, user_id, place FROM queue \
-         WHERE status = 'pending' AND queue_told <> place ORDER BY place, turn_at, id LIMIT $1";
-    let rows = sqlx::query(sql).bind(i64::from(limit)).fetch_all(store.readers()).await?;
+    let sql = format!(
+        "{QUEUE}SELECT id, user_id, place FROM queue \
+         WHERE status = 'pending' AND queue_told <> place ORDER BY place, turn_at, id LIMIT $1"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(store.readers()).await?;
     let mut moved = BTreeMap::<UserId, Vec<(JobId, Option<u64>)>>::new();
     for row in &rows {
         let place: i64 = row.try_get("place")?;

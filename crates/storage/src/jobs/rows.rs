@@ -16,63 +16,6 @@ pub(crate) const JOB: &str = "jobs.id, jobs.user_id, jobs.workspace_id, jobs.kin
     jobs.estimate, jobs.event_at, jobs.held_back, jobs.cancel_removes, jobs.turn_at, jobs.priority, jobs.rev, jobs.created_at, jobs.started_at, jobs.completed_at, jobs.crawl, \
     COALESCE(jobs.rag_config, (SELECT w.rag_config FROM workspaces w WHERE w.id = jobs.workspace_id)) AS rag_config";
 
-/// Whether a job stands in line: what is paused or stops, what deletes, what an outside worker does, and whatever is in a
-/// workspace that nothing is begun in, keeps nobody waiting. The first condition is the one of the index.
-macro_rules! in_line {
-    ($job:literal) => {
-        concat!(
-            $job,
-            ".status IN ('pending', 'running', 'paused') AND ",
-            $job,
-            ".status <> 'paused' AND ",
-            $job,
-            ".requested IS NULL AND ",
-            $job,
-            ".kind <> 'delete' AND EXISTS (SELECT 1 FROM workspaces w WHERE w.id = ",
-            $job,
-            ".workspace_id AND w.processor = 'builtin' AND w.status = 'ready' AND w.paused = 0)"
-        )
-    };
-}
-
-/// How many jobs go before the one of that user with that turn and that id. Claims go round the users, so of each other
-/// one there are as many as this user has before it, and one more where that one's turn is earlier. No index may serve
-/// the users: it would lead through all jobs that there ever were.
-macro_rules! ahead {
-    ($user:literal, $turn_at:literal, $id:literal) => {
-        concat!(
-            "(SELECT COALESCE(CAST(SUM(CASE WHEN line.earlier > mine.own THEN mine.own + 1 \
-             WHEN line.total > mine.own THEN mine.own ELSE line.total END) AS BIGINT), 0) FROM \
-             (SELECT COUNT(*) AS total, COUNT(CASE WHEN (a.turn_at, a.id) < (",
-            $turn_at,
-            ", ",
-            $id,
-            ") THEN 1 END) AS earlier FROM jobs a WHERE ",
-            in_line!("a"),
-            " GROUP BY a.user_id || '') line, (SELECT COUNT(*) AS own FROM jobs a WHERE ",
-            in_line!("a"),
-            " AND a.user_id || '' = ",
-            $user,
-            " AND (a.turn_at, a.id) < (",
-            $turn_at,
-            ", ",
-            $id,
-            ")) mine)"
-        )
-    };
-}
-
-/// The place of a waiting job in the queue. An external workspace's jobs wait for nobody here; the same of those that delete.
-pub(crate) const QUEUE_POSITION: &str = concat!(
-    "CASE WHEN jobs.status = 'pending' AND jobs.kind <> 'delete' AND NOT EXISTS \
-     (SELECT 1 FROM workspaces w WHERE w.id = jobs.workspace_id AND w.processor = 'external') THEN ",
-    ahead!("jobs.user_id", "jobs.turn_at", "jobs.id"),
-    " END AS queue_position"
-);
-
-/// The same of a job that is about to wait: of the user `$1`, with the turn `$2` and the id `$3`.
-pub(super) const AHEAD_OF_NEW: &str = concat!("SELECT ", ahead!("$1", "$2", "$3"));
-
 pub(crate) const DOCUMENT: &str = "documents.id, documents.workspace_id, documents.user_id, documents.job_id, \
     documents.filename, documents.mime_type, documents.size_bytes, documents.content_hash, documents.blob_key, \
     documents.status, documents.error, documents.error_code, documents.error_hint, documents.warnings, \
@@ -246,11 +189,6 @@ pub(crate) fn job(row: &AnyRow) -> Result<JobState, Fault> {
         turn_at: moment(row, "turn_at")?,
         pace: estimate.pace,
     })
-}
-
-/// A job with its place in the queue, from a row that has [`QUEUE_POSITION`].
-pub(crate) fn shown_job(row: &AnyRow) -> Result<Job, Fault> {
-    Ok(Job { queue_position: maybe_number(row, "queue_position")?, ..job(row)?.job })
 }
 
 pub(crate) fn document(row: &AnyRow) -> Result<DocumentState, Fault> {

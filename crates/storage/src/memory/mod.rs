@@ -62,6 +62,8 @@ struct State {
     /// What came under each `Idempotency-Key`.
     commands: BTreeMap<(UserId, String), String>,
     chats: chats::ChatState,
+    /// When somebody got a document last.
+    served: BTreeMap<UserId, Timestamp>,
 }
 
 /// A user's events.

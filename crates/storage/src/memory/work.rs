@@ -26,19 +26,31 @@ impl State {
         job
     }
 
-    /// How many jobs go before that one. Claims go round the users, so of each other one there are as many as this user
-    /// has before it, and one more where that one's turn is earlier.
+    /// How many jobs go before that one. Claims go round the people: it waits for as many of each other one as it has of
+    /// its own before it, and for one more of whoever gets a turn earlier. Those whose job runs already began the round; of
+    /// those who still wait for their first, whoever was served longest ago goes first.
     fn ahead(&self, of: &JobState) -> u64 {
-        let mine = (of.turn_at, of.job.job_id);
-        let mut line: BTreeMap<UserId, (u64, u64)> = BTreeMap::new();
-        for s in self.jobs.values().map(|row| &row.state).filter(|s| self.is_in_line(&s.job)) {
-            let (all, earlier) = line.entry(s.job.user_id).or_default();
-            *all += 1;
-            *earlier += u64::from((s.turn_at, s.job.job_id) < mine);
+        let mut line: BTreeMap<UserId, Vec<&JobState>> = BTreeMap::new();
+        for s in self.jobs.values().map(|row| &row.state) {
+            if self.is_in_line(&s.job) && s.job.job_id != of.job.job_id {
+                line.entry(s.job.user_id).or_default().push(s);
+            }
         }
-        let own = line.get(&of.job.user_id).map_or(0, |(_, earlier)| *earlier);
-        let of_user = |(all, earlier): &(u64, u64)| if *earlier > own { own + 1 } else { own.min(*all) };
-        line.values().map(of_user).sum()
+        line.values_mut().for_each(|jobs| jobs.sort_unstable_by_key(|s| (s.turn_at, s.job.job_id)));
+        let turn = |first: &JobState| {
+            let waits = first.job.status != JobStatus::Running;
+            let served = || self.served.get(&first.job.user_id).copied().unwrap_or_default();
+            let moment = if waits { served() } else { first.job.started_at.unwrap_or_default() };
+            (waits, moment, first.turn_at, first.job.job_id)
+        };
+        let own = line.remove(&of.job.user_id).unwrap_or_default();
+        let before = own.partition_point(|s| (s.turn_at, s.job.job_id) < (of.turn_at, of.job.job_id));
+        let mine = turn(if before == 0 { of } else { own.first().copied().unwrap_or(of) });
+        let of_user = |jobs: &Vec<&JobState>| {
+            let earlier = jobs.first().is_some_and(|first| turn(first) < mine);
+            jobs.len().min(before + usize::from(earlier))
+        };
+        (before + line.values().map(of_user).sum::<usize>()) as u64
     }
 
     /// What is paused or stops, what deletes, what an outside worker does, and whatever is in a workspace that nothing is
@@ -125,7 +137,8 @@ impl State {
             .min_by_key(|(key, task)| {
                 let state = self.jobs.get(&key.0).map(|r| &r.state);
                 let leased = state.and_then(|s| leased.get(&s.job.user_id)).copied().unwrap_or_default();
-                (leased, state.map(|s| (s.turn_at, s.job.job_id)), task.place)
+                let served = state.and_then(|s| self.served.get(&s.job.user_id));
+                (leased, served, state.map(|s| (s.turn_at, s.job.job_id)), task.place)
             })
             .map(|(key, _)| *key)
     }
@@ -264,6 +277,11 @@ impl State {
             task.fence += 1;
             task.progress_at = now;
             taken.push(key);
+            // The clock may stand still: everybody is served later than whoever was served last.
+            let last = self.served.values().max().copied().unwrap_or_default();
+            if let Some(row) = self.jobs.get(&key.0) {
+                self.served.insert(row.state.job.user_id, db_now.max(last.plus_micros(1)));
+            }
         }
         let mut claims = vec![];
         let mut logged = vec![];

@@ -448,6 +448,21 @@ async fn nobody_has_more_than_two_crawls_in_hand(s: impl JobSubject + Deref<Targ
     assert!(not_his.is_none());
 }
 
+async fn the_crawls_of_one_person_let_that_of_another_in_between(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let mine = [home.begin(10).await.job_id, home.begin(10).await.job_id];
+    let (bob, papers) = home.desk.home().await;
+    let other = home.store().create_crawl(new_crawl(&home.desk.s, bob, papers, 10)).await.unwrap();
+    // With one hand, which gives back what it has.
+    for expected in [mine[0], other.job_id, mine[0], other.job_id] {
+        let claim = home.claim("w").await.expect("a crawl");
+        assert_eq!(claim.job_id, expected);
+        home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    }
+}
+
 async fn a_crawl_that_nobody_reads_says_so_until_somebody_does(
     s: impl JobSubject + Deref<Target = Database>,
 ) {
@@ -516,4 +531,5 @@ on_every_database!(
     two_crawls_that_renew_one_page_renew_it_once,
     what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl,
     nobody_has_more_than_two_crawls_in_hand,
+    the_crawls_of_one_person_let_that_of_another_in_between,
 );

@@ -97,9 +97,10 @@ async fn leases_that_are_over_do_not_count_against_their_user(s: impl JobSubject
     let (anna, annas) = d.home().await;
     let (ben, bens) = d.home().await;
     d.upload(anna, annas, &["a1", "a2"]).await;
+    assert_eq!(names(&d.claim_and_die("dead", 2).await), ["a1", "a2"]);
     d.upload(ben, bens, &["b1", "b2"]).await;
-    assert_eq!(names(&d.claim_and_die("dead", 1).await), ["a1"]);
-    // Anna holds nothing that lives, and hers is the older job.
+    assert_eq!(names(&d.claim_and_die("dead", 1).await), ["b1"]);
+    // Nobody holds anything that lives, so Anna does not hold more than Ben does; and she was served longer ago.
     assert_eq!(names(&d.claim("w", 3).await), ["a1", "b1", "a2"]);
 }
 

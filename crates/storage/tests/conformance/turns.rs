@@ -108,7 +108,69 @@ async fn what_somebody_puts_first_goes_before_their_own_jobs_and_nobody_elses(s:
     assert!(matches!(d.first(ada, e.job_id).await, Err(StoreError::Illegal(_))));
 }
 
+async fn of_those_with_equally_few_in_hand_whoever_was_served_longest_ago_goes_first(s: impl Configured) {
+    let d = Desk::new(s);
+    let (ada, papers) = d.home().await;
+    let (bob, letters) = d.home().await;
+    let (eve, notes) = d.home().await;
+    let (a, _) = d.upload(ada, papers, &["1.txt", "2.txt", "3.txt", "4.txt"]).await;
+    // One hand, which is always free when it takes the next one.
+    let next = async || {
+        let claim = d.claim_one("w").await;
+        d.work(&claim, 1).await;
+        claim.job_id
+    };
+    assert_eq!(next().await, a.job_id);
+    let (b, _) = d.upload(bob, letters, &["5.txt", "6.txt"]).await;
+    let (e, _) = d.upload(eve, notes, &["7.txt"]).await;
+    for expected in [b.job_id, e.job_id, a.job_id, b.job_id, a.job_id] {
+        assert_eq!(next().await, expected);
+    }
+    // Whoever has nothing to do for a while gets no more than the next turn for that.
+    let (again, _) = d.upload(eve, notes, &["8.txt", "9.txt"]).await;
+    for expected in [again.job_id, a.job_id, again.job_id] {
+        assert_eq!(next().await, expected);
+    }
+}
+
+async fn a_place_in_the_queue_knows_who_was_served_longest_ago(s: impl Configured) {
+    let d = Desk::new(s);
+    let (ada, papers) = d.home().await;
+    let (bob, letters) = d.home().await;
+    let (eve, notes) = d.home().await;
+    let claims = async |n: u32| {
+        for _ in 0..n {
+            let claim = d.claim_one("w").await;
+            d.work(&claim, 1).await;
+        }
+    };
+    d.upload(ada, papers, &["1.txt"]).await;
+    claims(1).await;
+    let mut jobs = vec![];
+    for (user, workspace) in [(ada, papers), (ada, papers), (bob, letters), (eve, notes), (bob, letters)] {
+        jobs.push((user, d.upload(user, workspace, &["a.txt"]).await.0));
+    }
+    let [a, a2, b, e, b2] = jobs.as_slice() else { unreachable!() };
+    let told: Vec<_> = jobs.iter().map(|(_, job)| job.queue_position.expect("it waits")).collect();
+    assert_eq!(told, [0, 1, 0, 1, 3]);
+    let mut order = vec![];
+    for (user, job) in &jobs {
+        order.push((d.job(*user, job.job_id).await.queue_position, job.job_id));
+    }
+    order.sort_unstable();
+    let expected = [b, e, a, b2, a2].map(|(_, job)| job.job_id);
+    assert_eq!(order.iter().map(|(_, id)| *id).collect::<Vec<_>>(), expected);
+    assert_eq!(order.iter().map(|(place, _)| place.unwrap()).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    for expected in expected {
+        let claim = d.claim_one("w").await;
+        assert_eq!(claim.job_id, expected);
+        d.work(&claim, 1).await;
+    }
+}
+
 on_every_store!(
+    of_those_with_equally_few_in_hand_whoever_was_served_longest_ago_goes_first,
+    a_place_in_the_queue_knows_who_was_served_longest_ago,
     what_a_person_waits_for_goes_before_the_background_for_some_minutes,
     many_files_let_a_few_go_first,
     what_somebody_puts_first_goes_before_their_own_jobs_and_nobody_elses,

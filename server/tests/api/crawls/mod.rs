@@ -301,7 +301,7 @@ async fn the_counts_move_live_and_no_bar_goes_back() {
 #[tokio::test]
 async fn the_crawl_of_one_person_holds_up_nobody_elses_upload() {
     let site = Site::start().await;
-    let server = setup().env("INSIGHTHUB_WORKERS", "2").start().await;
+    let server = setup().env("INSIGHTHUB_WORKERS", "1").start().await;
     let (ada, home) = somebody(&server, "ada").await;
     let (bob, other) = somebody(&server, "bob").await;
     let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": 60 })).await;

@@ -80,15 +80,17 @@ fn free(now: &str) -> String {
 /// Crawls of one user that are worked on at the same time: the sites of many would take all hands.
 const AT_ONCE: i64 = 2;
 
-/// The looking is done by a reader, so that writers wait only for the rows that change.
+/// Those of whoever has the fewest in hand first, then of whoever got one longest ago, as with documents. The looking is
+/// done by a reader, so that writers wait only for the rows that change.
 async fn waiting(store: &Store, limit: u32) -> Result<Vec<(UserId, JobId)>, Fault> {
     let now = store.engine().now_micros();
     let sql = format!(
         "SELECT user_id, job_id FROM (SELECT c.user_id, c.job_id, \
              (SELECT j.turn_at FROM jobs j WHERE j.id = c.job_id) AS turn, \
              (SELECT COUNT(*) FROM crawls h WHERE h.user_id = c.user_id AND h.owner IS NOT NULL \
-                 AND h.lease_until > {now}) AS held \
-         FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, turn, job_id LIMIT $2",
+                 AND h.lease_until > {now}) AS held, \
+             (SELECT MAX(h.claimed_at) FROM crawls h WHERE h.user_id = c.user_id) AS served \
+         FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, served, turn, job_id LIMIT $2",
         free(now)
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
@@ -110,7 +112,9 @@ async fn claim(
     let clock = tx.engine.now_micros();
     let Some(mut job) = lock_job(tx, id).await? else { return Ok(None) };
     let sql = format!(
-        "UPDATE crawls SET owner = $2, lease_until = {clock} + $3, fence = fence + 1 WHERE job_id IN \
+        "UPDATE crawls SET owner = $2, lease_until = {clock} + $3, claimed_at = \
+             (SELECT CASE WHEN last.at < {clock} THEN {clock} ELSE last.at + 1 END \
+              FROM (SELECT COALESCE(MAX(claimed_at), 0) AS at FROM crawls) last), fence = fence + 1 WHERE job_id IN \
          (SELECT c.job_id FROM crawls c WHERE c.job_id = $1 AND {} AND (SELECT COUNT(*) FROM crawls h \
              WHERE h.user_id = $4 AND h.owner IS NOT NULL AND h.lease_until > {clock}) < $5) \
          RETURNING fence, own_prefix, robots",

@@ -117,6 +117,8 @@ pub struct Totals {
 pub struct Model {
     pub docs: BTreeMap<DocumentId, Doc>,
     pub jobs: BTreeMap<JobId, Job>,
+    /// Who got a document last, and how many had got one by then.
+    served: BTreeMap<UserId, u64>,
 }
 
 impl Model {
@@ -184,7 +186,8 @@ impl Model {
         totals
     }
 
-    /// Whose turn it is: the user who has the fewest in hand, then the oldest job, then the place in it.
+    /// Whose turn it is: the user who has the fewest in hand, then who was served longest ago, then the oldest job, then the
+    /// place in it.
     pub fn claim(&mut self, worker: u8, dies: bool, limit: usize) -> Vec<Expected> {
         let mut in_hand: BTreeMap<UserId, usize> = BTreeMap::new();
         for doc in self.docs.values().filter(|d| matches!(d.task, Task::Held { dead: false, .. })) {
@@ -198,10 +201,12 @@ impl Model {
                 .filter(|(id, doc)| self.is_free(doc) && !taken.iter().any(|t| t.document == **id))
                 .min_by_key(|(_, doc)| {
                     let held = in_hand.get(&doc.user).copied().unwrap_or_default();
-                    (held, self.jobs[&doc.job].turn, doc.job, doc.place)
+                    (held, self.served.get(&doc.user), self.jobs[&doc.job].turn, doc.job, doc.place)
                 });
             let Some((&id, doc)) = next else { break };
             *in_hand.entry(doc.user).or_default() += 1;
+            let served = self.served.values().max().map_or(1, |last| last + 1);
+            self.served.insert(doc.user, served);
             taken.push(Expected {
                 document: id,
                 job: doc.job,

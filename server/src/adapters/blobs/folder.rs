@@ -3,7 +3,7 @@
 
 use super::{INCOMING, KEYS, Part, Seen, check_key};
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures::{
     StreamExt, TryStreamExt,
     stream::{self, BoxStream},
@@ -18,7 +18,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio_util::io::ReaderStream;
 
 /// What is gathered before it is written: few system calls, little memory a transfer.
@@ -165,23 +165,19 @@ impl Blobs for FileBlobs {
     ) -> Result<Received, BlobError> {
         let place = self.place(key)?;
         let incoming = self.new_incoming();
-        let mut file = tokio::fs::File::create_new(incoming.path()?).await?;
-        let (mut seen, mut buffer) = (Seen::default(), BytesMut::with_capacity(BUFFER));
+        let file = tokio::fs::File::create_new(incoming.path()?).await?;
+        let (mut seen, mut file) = (Seen::default(), BufWriter::with_capacity(BUFFER, file));
         while let Some(chunk) = body.next().await {
             let chunk = chunk?;
             seen.take(&chunk);
             if seen.size() > limit {
                 return Err(BlobError::TooLarge { limit });
             }
-            buffer.extend_from_slice(&chunk);
-            if buffer.len() >= BUFFER {
-                file.write_all(&buffer).await?;
-                buffer.clear();
-            }
+            file.write_all(&chunk).await?;
         }
-        file.write_all(&buffer).await?;
+        // The buffer is written by this alone: neither syncing nor dropping the file does it.
         file.flush().await?;
-        file.sync_all().await?;
+        file.get_ref().sync_all().await?;
         drop(file);
         blocking(move || incoming.settle(&place)).await?;
         Ok(seen.received())
@@ -197,27 +193,22 @@ impl Blobs for FileBlobs {
     ) -> Result<Appended, BlobError> {
         let place = self.place(key)?;
         let file = blocking(move || open_at(&place, at)).await?;
-        let mut file = tokio::fs::File::from_std(file);
+        let mut file = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
         let mut part = Part::new(body, at, enough, room);
-        let mut buffer = BytesMut::with_capacity(BUFFER);
         loop {
             let chunk = match part.next().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(e) => {
-                    file.set_len(at).await?;
+                    // What is still in the buffer is dropped with it.
+                    file.get_ref().set_len(at).await?;
                     return Err(e);
                 }
             };
-            buffer.extend_from_slice(&chunk);
-            if buffer.len() >= BUFFER {
-                file.write_all(&buffer).await?;
-                buffer.clear();
-            }
+            file.write_all(&chunk).await?;
         }
-        file.write_all(&buffer).await?;
         file.flush().await?;
-        file.sync_all().await?;
+        file.get_ref().sync_all().await?;
         Ok(part.appended())
     }
 

@@ -1,52 +1,37 @@
 //! Opening the store: connections, migrations, the epoch, the writer; and closing it.
 
+mod connecting;
+mod put_back;
+
+pub(crate) use connecting::{ALIVE, connect_migrated, connect_options, connect_writer, existing};
+
 use crate::{
-    connections::{Connections, WAIT},
+    connections::Connections,
     engine::Engine,
     high_water::Marks,
-    migrations, moving, outbox,
+    outbox,
     pgvector::{self, Copies, State},
     pulse,
-    silence::{Silence, answered, answered_within},
+    silence::answered_within,
     writer::{self, PUT_BACK, Setup, Writer},
 };
+use connecting::{completed, connect_readers, open_unhurried};
 use domain::{Epoch, Timestamp};
+use put_back::{LAST_LOOK, TOTAL, appended, keep_marking, watch_standing, write_mark};
 use services::ports::{Bus, Clock, Secrets};
-use sqlx::{
-    AnyConnection, AssertSqlSafe, ConnectOptions, Connection, Executor, Row,
-    any::{AnyConnectOptions, AnyPoolOptions, install_default_drivers},
-    raw_sql,
-};
+use sqlx::{AnyConnection, Connection, any::install_default_drivers};
 use std::{
     path::PathBuf,
-    str::FromStr,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::{
     sync::{Mutex, Notify, watch},
     task::JoinHandle,
 };
-
-/// Connections of the outbox: one that takes, one that settles.
-const UNHURRIED: u32 = 2;
-
-/// The longest that a mark lags behind the log, in seconds.
-const MARK_EVERY: Duration = Duration::from_secs(3);
-/// A database that is away keeps no server from closing.
-const LAST_LOOK: Duration = Duration::from_secs(2);
-
-/// Events that were ever appended, by whichever server. It never falls.
-const TOTAL: &str = "SELECT CAST(COALESCE(SUM(seq), 0) AS BIGINT) FROM user_seq";
-
-/// How often a store looks whether its database was put back to an older state.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// The advisory lock that whoever may write to a PostgreSQL shares with all others who may.
-pub(crate) const ALIVE: i64 = 1_768_846_185;
 
 pub struct OpenOptions {
     /// `sqlite:///path/to/file` (made when it is not there) or `postgres://…`.
@@ -316,115 +301,6 @@ pub async fn migrate(url: &str) -> Result<(), OpenError> {
     conn.close().await.map_err(OpenError::Connect)
 }
 
-pub(crate) async fn connect_migrated(url: &str, engine: Engine) -> Result<AnyConnection, OpenError> {
-    let mut conn = connect_writer(url, engine).await.map_err(OpenError::Connect)?;
-    // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
-    migrations::of(engine).run_direct(None, &mut conn, false).await?;
-    if moving::was_moved(&mut conn).await.map_err(OpenError::Prepare)? {
-        return Err(OpenError::Moved);
-    }
-    Ok(conn)
-}
-
-/// SQLite makes the file when it is not there.
-fn completed(url: &str, engine: Engine) -> Result<String, OpenError> {
-    if engine == Engine::Postgres {
-        return Ok(url.to_owned());
-    }
-    if url.contains(":memory:") || url.contains("mode=memory") {
-        return Err(OpenError::InMemory);
-    }
-    Ok(match (url.contains("mode="), url.contains('?')) {
-        (true, _) => url.to_owned(),
-        (false, true) => format!("{url}&mode=rwc"),
-        (false, false) => format!("{url}?mode=rwc"),
-    })
-}
-
-pub(crate) fn connect_options(url: &str) -> sqlx::Result<AnyConnectOptions> {
-    // Statements carry people's texts; they are not for the log.
-    Ok(AnyConnectOptions::from_str(url)?.disable_statement_logging())
-}
-
-/// A connection with full durability.
-pub(crate) async fn connect_writer(url: &str, engine: Engine) -> sqlx::Result<AnyConnection> {
-    let mut conn = AnyConnection::connect_with(&connect_options(url)?).await?;
-    let sql = match engine {
-        Engine::Sqlite => {
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; \
-             PRAGMA secure_delete = ON"
-        }
-        // A server whose link dies in the middle of a transaction must not keep others waiting for its locks. Compiling
-        // a statement takes longer than any of ours runs.
-        Engine::Postgres => {
-            "SET idle_in_transaction_session_timeout = '10s'; SET jit = off; \
-             SELECT set_config('synchronous_commit', 'on', false) \
-             WHERE current_setting('synchronous_commit') = 'off'"
-        }
-    };
-    conn.execute(raw_sql(sql)).await?;
-    if engine == Engine::Postgres {
-        // Goes with the connection, however that ends.
-        let alive = format!("SELECT pg_try_advisory_lock_shared({ALIVE})");
-        conn.execute(raw_sql(AssertSqlSafe(alive))).await?;
-    }
-    Ok(conn)
-}
-
-/// The URL of a database that has to be there: a file that is not is a mistake, and is not to be made.
-pub(crate) fn existing(url: &str) -> String {
-    match (url.contains("mode="), url.contains('?')) {
-        (true, _) => url.to_owned(),
-        (false, true) => format!("{url}&mode=rw"),
-        (false, false) => format!("{url}?mode=rw"),
-    }
-}
-
-/// Connections that are asked before they are used.
-fn at_most(connections: u32, engine: Engine) -> AnyPoolOptions {
-    let silence = Silence::default();
-    AnyPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(WAIT)
-        .test_before_acquire(false)
-        .before_acquire(move |conn, meta| {
-            let silence = silence.clone();
-            Box::pin(async move {
-                // A file does not go away; a server may.
-                if engine == Engine::Postgres {
-                    silence.ask(conn, meta.age).await?;
-                }
-                Ok(true)
-            })
-        })
-}
-
-async fn connect_readers(url: &str, engine: Engine, readers: u32) -> sqlx::Result<Connections> {
-    let pool = at_most(readers.max(1), engine)
-        .after_connect(move |conn, _| {
-            let sql = match engine {
-                Engine::Sqlite => {
-                    "PRAGMA busy_timeout = 5000; PRAGMA query_only = ON; PRAGMA temp_store = MEMORY"
-                }
-                Engine::Postgres => "SET default_transaction_read_only = on; SET jit = off",
-            };
-            Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
-        })
-        .connect_with(connect_options(url)?)
-        .await?;
-    Ok(Connections::new(pool))
-}
-
-fn open_unhurried(url: &str, engine: Engine) -> sqlx::Result<Connections> {
-    let options = at_most(UNHURRIED, engine).after_connect(|conn, _| {
-        let sql = "SET synchronous_commit = off; SET jit = off; \
-                   SET idle_in_transaction_session_timeout = '10s'";
-        Box::pin(async move { conn.execute(raw_sql(sql)).await.map(drop) })
-    });
-    Ok(Connections::new(options.connect_lazy_with(connect_options(url)?)))
-}
-
 /// Draws the epoch of a new log, and a new one for a log that is an older state of one that was seen. Answers the epoch
 /// and how many events were ever appended.
 async fn prepare_log(
@@ -494,81 +370,6 @@ async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Resul
             tracing::info!(%reason, "workspaces that are too large for the memory are read anew for each search");
             Ok(false)
         }
-    }
-}
-
-/// Looks now and then whether the database still has what this process committed, the log its epoch, and all that was seen
-/// in it, by whomever it was written: a server that writes nothing would not notice by itself. `seen` events were ever
-/// appended when it was opened.
-async fn watch_standing(
-    readers: Arc<Connections>,
-    id: String,
-    epoch: Epoch,
-    mut seen: i64,
-    standing: Arc<watch::Sender<i64>>,
-) {
-    let sql = format!(
-        "SELECT (SELECT batch FROM writers WHERE id = $1), (SELECT value FROM meta WHERE name = 'epoch'), ({TOTAL})"
-    );
-    let mut beat = tokio::time::interval(LOOK_EVERY);
-    loop {
-        beat.tick().await;
-        // Before the look: what is committed in between is there by then.
-        let known = *standing.borrow();
-        let look =
-            async { sqlx::query(AssertSqlSafe(sql.clone())).bind(id.as_str()).fetch_one(&*readers).await };
-        // After a fail-over is when it matters, and then the connection may well say nothing.
-        let found: sqlx::Result<(Option<i64>, Option<String>, i64)> = answered(Engine::Postgres, look)
-            .await
-            .and_then(|row| Ok((row.try_get(0)?, row.try_get(1)?, row.try_get(2)?)));
-        match found {
-            Ok((Some(batch), Some(found), total)) if batch >= known && found == epoch.0 && total >= seen => {
-                seen = total;
-            }
-            Ok(_) => {
-                tracing::error!("the database was put back to an older state under this process");
-                standing.send_replace(PUT_BACK);
-                return;
-            }
-            // Away, and not older.
-            Err(error) => tracing::debug!(%error, "whether the database was put back is looked at later"),
-        }
-    }
-}
-
-/// How far the log has come: what this server knows of, and of a database that others write to as well, what is there.
-async fn appended(own: u64, shared: Option<&Connections>) -> u64 {
-    let Some(readers) = shared else { return own };
-    let there = async {
-        let total: i64 = sqlx::query_scalar(TOTAL).fetch_one(readers).await?;
-        Ok::<_, sqlx::Error>(total as u64)
-    };
-    match tokio::time::timeout(LAST_LOOK, there).await {
-        Ok(Ok(there)) => own.max(there),
-        // A server that can ask marks it.
-        Ok(Err(_)) | Err(_) => own,
-    }
-}
-
-async fn keep_marking(marks: Marks, epoch: Epoch, total: Arc<AtomicU64>, shared: Option<Arc<Connections>>) {
-    let mut written = total.load(Ordering::Acquire);
-    let mut beat = tokio::time::interval(MARK_EVERY);
-    loop {
-        beat.tick().await;
-        let now = total.load(Ordering::Acquire);
-        if now != written {
-            written = now;
-            let reached = appended(now, shared.as_deref()).await;
-            let (mut marks, epoch) = (marks.clone(), epoch.clone());
-            drop(tokio::task::spawn_blocking(move || write_mark(&mut marks, &epoch, reached)).await);
-        }
-    }
-}
-
-/// A mark that cannot be written is no reason to stop: it only guards against a database put back by hand.
-fn write_mark(marks: &mut Marks, epoch: &Epoch, total: u64) {
-    if let Err(error) = marks.write(epoch, total) {
-        tracing::warn!(%error, path = %marks.path().display(), "the high-water mark could not be written");
     }
 }
 

@@ -1,8 +1,7 @@
 //! Jobs with their phases, and their tasks.
 
 use super::{
-    PARAMETERS, TASK_COLUMNS, int, json, json_text, maybe_moment, maybe_number, maybe_parsed, moment, number,
-    parsed,
+    PARAMETERS, TASK_COLUMNS, int, json, json_text, maybe_moment, maybe_parsed, moment, number, parsed,
 };
 use crate::{bulk, fault::Fault};
 use domain::{

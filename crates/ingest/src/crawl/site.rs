@@ -132,8 +132,7 @@ impl Site<'_> {
             return done;
         }
         tracing::error!(job_id = %correlation_id, url = due.url, "the crawler's code failed on this page");
-        let failed = PageEnd::Failed(PageFault::Internal);
-        self.commit(end(due, if due.is_sitemap { PageEnd::SiteMap } else { failed })).await
+        self.commit(end(due, PageEnd::Failed(PageFault::Internal))).await
     }
 
     /// Between two units: is the crawl still ours, and may we go on?
@@ -277,15 +276,28 @@ impl Site<'_> {
         Bounds { crawl: &self.claim.crawl, rules: self.rules.as_deref() }
     }
 
-    /// A site map that cannot be read is none: the pages lead to one another as well.
+    /// A site map that cannot be read is none: the pages lead to one another as well. Whether it is there is noted, since what
+    /// it names is not gone because it cannot be had just now.
     async fn site_map(&self, due: &DuePage) -> Result<(), Stop> {
         let mut done = end(due, PageEnd::SiteMap);
         if let Ok(url) = address::parse(&due.url)
             && self.context.services.fetcher.check(&url).is_ok()
-            && let Ok(fetched) = self.ask_on(url.clone(), PAGE_BYTES).await?
-            && (200..300).contains(&fetched.status)
         {
-            done.found = mapped(&url, &fetched.body, &self.bounds());
+            match self.ask_on(url.clone(), PAGE_BYTES).await? {
+                Ok(fetched) if (200..300).contains(&fetched.status) => {
+                    let (crawl, rules) = (self.claim.crawl.clone(), self.rules.clone());
+                    let found = apart(move || {
+                        let bounds = Bounds { crawl: &crawl, rules: rules.as_deref() };
+                        mapped(&url, &fetched.body, &bounds)
+                    });
+                    done.found = found.await?;
+                }
+                Ok(fetched) if fetched.status >= 500 || fetched.status == 429 => {
+                    done.end = PageEnd::Failed(PageFault::Http(fetched.status));
+                }
+                Ok(_) => {}
+                Err(e) => done.end = PageEnd::Failed(fault_of(&e)),
+            }
         }
         self.commit(done).await
     }

@@ -83,7 +83,7 @@ pub enum PageEnd {
     Unchanged(DocumentId),
     Failed(PageFault),
     Skipped(SkipReason),
-    /// A site map is read, whatever came of it.
+    /// A site map is read, or there is none. One that could not be had is `Failed`, and not asked for again.
     SiteMap,
 }
 

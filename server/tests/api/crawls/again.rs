@@ -125,6 +125,72 @@ async fn a_later_crawl_tells_what_changed_and_indexes_only_that() {
 }
 
 #[tokio::test]
+async fn a_site_that_does_not_answer_has_lost_nothing_and_a_retry_reads_all_of_it() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &["/a", "/b"]));
+    site.set("/a", Reply::page("Page a", &["/behind"]));
+    site.set("/b", Reply::page("Page b", &[]));
+    site.set("/behind", Reply::page("Behind", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let body = json!({ "url": site.url("/") });
+    ended(&ada, &begin(&ada, &home, body.clone()).await).await;
+    let counts = |job: &Value| ["pages_unchanged", "pages_failed", "pages_removed"].map(|n| metric(job, n));
+
+    site.set("/", Reply::new(503).body("later"));
+    let id = begin(&ada, &home, body.clone()).await;
+    let down = ended(&ada, &id).await;
+    assert_eq!((&down["status"], counts(&down)), (&json!("failed"), [0, 1, 0]), "{down}");
+    assert_eq!(pages(&ada, &id, &site).await.len(), 1);
+    // The same with a page in the middle: what is behind it nobody can tell.
+    site.set("/", Reply::page("Start", &["/a", "/b"]));
+    site.set("/a", Reply::new(503).body("later"));
+    control(&ada, &id, "retry", json!({})).await;
+    let half = ended(&ada, &id).await;
+    assert_eq!(counts(&half), [2, 1, 0], "{half}");
+    site.set("/a", Reply::page("Page a", &["/behind"]));
+    control(&ada, &id, "retry", json!({})).await;
+    let whole = ended(&ada, &id).await;
+    assert_eq!(counts(&whole), [4, 0, 0], "{whole}");
+    check_sums(&whole, &pages(&ada, &id, &site).await);
+
+    // What was told to be gone is there again once a page that could not be had leads to it.
+    site.set("/", Reply::page("Start", &["/a", "/new"]));
+    site.set("/new", Reply::new(503).body("later"));
+    let id = begin(&ada, &home, body).await;
+    let first = ended(&ada, &id).await;
+    assert_eq!(counts(&first), [2, 1, 1], "{first}");
+    assert_eq!(pages(&ada, &id, &site).await["/b"]["state"], "removed");
+    site.set("/new", Reply::page("New", &["/b"]));
+    control(&ada, &id, "retry", json!({})).await;
+    let second = ended(&ada, &id).await;
+    assert_eq!(counts(&second), [3, 0, 0], "{second}");
+    let listed = pages(&ada, &id, &site).await;
+    check_sums(&second, &listed);
+    assert_eq!((&listed["/b"]["state"], &listed["/b"]["change"]), (&json!("fetched"), &json!("unchanged")));
+}
+
+#[tokio::test]
+async fn what_only_a_site_map_names_is_not_gone_while_that_cannot_be_had() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &[]));
+    site.set("/mapped", Reply::page("Mapped", &[]));
+    let map = format!("<urlset><url><loc>{}</loc></url></urlset>", site.url("/mapped"));
+    site.set("/sitemap.xml", Reply::new(200).body(map));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let body = json!({ "url": site.url("/") });
+    let crawled = async || ended(&ada, &begin(&ada, &home, body.clone()).await).await;
+    assert_eq!(metric(&crawled().await, "pages_new"), 2);
+    site.set("/sitemap.xml", Reply::new(503));
+    let away = crawled().await;
+    assert_eq!((metric(&away, "pages_unchanged"), metric(&away, "pages_removed")), (1, 0), "{away}");
+    site.remove("/sitemap.xml");
+    let none = crawled().await;
+    assert_eq!((metric(&none, "pages_unchanged"), metric(&none, "pages_removed")), (1, 1), "{none}");
+}
+
+#[tokio::test]
 async fn what_a_page_was_before_stays_when_what_it_became_cannot_be_read() {
     let site = Site::start().await;
     site.set("/", Reply::page("Lanterns", &[]));

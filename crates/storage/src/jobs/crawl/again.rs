@@ -53,15 +53,24 @@ pub(super) async fn known(tx: &mut Tx, claim: &CrawlClaim, url: &str) -> Result<
 }
 
 /// Pages that earlier crawls of this part of the site had, of which the documents are there, and that this one did not
-/// have: not found, or not there any more. Where it had to leave pages out nobody knows, and none is told. Answers how
-/// many; they are listed behind the others.
+/// have: not found, or not there any more. Where it left pages out, or could not have one that leads to others (the first, a
+/// site map, one that was read before), nobody knows, and none is told: a site that does not answer has lost nothing.
+/// Answers how many; they are listed behind the others.
 pub(super) async fn note_removed(tx: &mut Tx, job: &JobState, now: Timestamp) -> Result<u64, Fault> {
     let Some(crawl) = &job.job.crawl else { return Ok(0) };
     let id = job.job.job_id.to_string();
+    // What a page names is found also where its document could not be made.
     let left_out: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM crawl_pages WHERE job_id = $1 AND code IN ('max_pages', 'max_bytes')",
+        "SELECT COUNT(*) FROM crawl_pages n WHERE n.job_id = $1 AND (n.code IN ('max_pages', 'max_bytes', 'too_deep') \
+             OR (n.kind = 'sitemap' AND n.code IS NOT NULL) \
+             OR (n.kind = 'page' AND n.depth = 0 AND n.state IN ('failed', 'skipped') \
+                 AND n.code NOT IN ('moved', 'http_404', 'http_410', 'document_busy', 'storage_failed')) \
+             OR (n.state = 'failed' AND n.code NOT IN ('http_404', 'http_410', 'document_busy', 'storage_failed') \
+                 AND EXISTS (SELECT 1 FROM crawl_pages p WHERE p.workspace_id = $2 AND p.url = n.url \
+                     AND p.job_id <> $1 AND p.document_id IS NOT NULL)))",
     )
     .bind(id.as_str())
+    .bind(job.job.kb_id.to_string())
     .fetch_one(&mut tx.conn)
     .await?;
     if left_out > 0 {

@@ -345,12 +345,19 @@ async fn sitemap_done(
     done: &PageDone,
     now: Timestamp,
 ) -> Result<Told, Fault> {
-    sqlx::query("UPDATE crawl_pages SET state = 'fetched', updated_at = $3 WHERE job_id = $1 AND url = $2")
-        .bind(job.job.job_id.to_string())
-        .bind(done.url.as_str())
-        .bind(now.micros())
-        .execute(&mut tx.conn)
-        .await?;
+    let code = match &done.end {
+        PageEnd::Failed(fault) => Some(fault.code()),
+        _ => None,
+    };
+    sqlx::query(
+        "UPDATE crawl_pages SET state = 'fetched', code = $4, updated_at = $3 WHERE job_id = $1 AND url = $2",
+    )
+    .bind(job.job.job_id.to_string())
+    .bind(done.url.as_str())
+    .bind(now.micros())
+    .bind(code)
+    .execute(&mut tx.conn)
+    .await?;
     // A site map of site maps names those with a depth of zero.
     let (maps, pages): (Vec<FoundPage>, Vec<FoundPage>) =
         done.found.iter().cloned().partition(|page| page.depth == 0);
@@ -450,13 +457,18 @@ async fn settle_row(
     Ok(())
 }
 
-/// The next attempt asks for the pages again that could not be had.
+/// The next attempt asks for the pages again that could not be had. What was told to be gone from the site may be found on
+/// them, like any other page.
 pub(crate) async fn ask_again(
     tx: &mut Tx,
     job: &JobState,
     these: Option<&[String]>,
     now: Timestamp,
 ) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM crawl_pages WHERE job_id = $1 AND state = 'removed'")
+        .bind(job.job.job_id.to_string())
+        .execute(&mut tx.conn)
+        .await?;
     let sql = "UPDATE crawl_pages SET state = 'waiting', http_status = NULL, code = NULL, message = NULL, updated_at = $2 \
          WHERE job_id = $1 AND state = 'failed' AND ($3 = 1 OR url = $4)";
     let all = [String::new()];

@@ -1,21 +1,26 @@
 //! What is read out of what a site answered: what kind of document it is, and where it leads. Pure.
 
 use super::rules::Rules;
-use crate::extract::{FileKind, detect};
+use crate::extract::{FileKind, decode::declared_in_markup, detect};
+use bytes::Bytes;
 use domain::crawl::{
-    Crawl, MOST_HOPS, MOST_SITEMAPS, PageFault, SiteMap, SkipReason, is_no_text, links, sitemap,
+    Crawl, MOST_HOPS, MOST_SITEMAPS, PAGE_BYTES, PageFault, SiteMap, SkipReason, is_no_text, links, sitemap,
 };
+use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
+use flate2::read::MultiGzDecoder;
 use services::{
     crawl::address,
     ports::{Fetched, FoundPage},
 };
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet, io::Read};
 use url::Url;
 
 /// What a page is.
 pub(super) struct Page {
-    /// SHA-256 of the body, hexadecimal.
+    /// What is kept of it: what came, or the same text in UTF-8.
+    pub(super) body: Bytes,
+    /// SHA-256 of that, hexadecimal.
     pub(super) hash: String,
     /// Nothing, when it is none that is taken.
     pub(super) kind: Option<FileKind>,
@@ -47,16 +52,38 @@ impl Bounds<'_> {
 }
 
 pub(super) fn understand(url: &Url, depth: u32, fetched: &Fetched, bounds: &Bounds<'_>) -> Page {
-    let kind_told = fetched.content_type.as_deref().unwrap_or_default();
+    let kind_told = fetched.content_type.as_deref().unwrap_or_default().to_ascii_lowercase();
     let says_html = kind_told.starts_with("text/html") || kind_told.starts_with("application/xhtml");
     let filename = address::filename(url, says_html);
     let kind = detect(&fetched.body, &filename).ok();
+    let is_text = matches!(
+        kind,
+        Some(FileKind::Html | FileKind::Markdown | FileKind::Text | FileKind::Csv | FileKind::Json)
+    );
+    let body = match told_encoding(&kind_told, &fetched.body).filter(|_| is_text) {
+        Some(encoding) => {
+            Bytes::from(encoding.decode_without_bom_handling(&fetched.body).0.into_owned().into_bytes())
+        }
+        None => fetched.body.clone(),
+    };
     let found = match kind {
-        Some(FileKind::Html) => links_of(url, depth, &fetched.body, bounds),
+        Some(FileKind::Html) => links_of(url, depth, &body, bounds),
         _ => vec![],
     };
-    let hash = Sha256::digest(&fetched.body).iter().map(|b| format!("{b:02x}")).collect();
-    Page { hash, kind, filename, found }
+    let hash = Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
+    Page { body, hash, kind, filename, found }
+}
+
+/// What a text is written in, where its site alone says so. The file that is kept could not tell: what is neither UTF-8 nor
+/// names its encoding would be read as if it were Latin.
+fn told_encoding(kind_told: &str, body: &[u8]) -> Option<&'static Encoding> {
+    let mut parameters = kind_told.split(';').skip(1);
+    let label = parameters.find_map(|parameter| parameter.trim().strip_prefix("charset="))?;
+    let encoding = Encoding::for_label_no_replacement(label.trim_matches(['"', '\'']).as_bytes())?;
+    let says_itself = Encoding::for_bom(body).is_some()
+        || str::from_utf8(body).is_ok()
+        || declared_in_markup(body).is_some();
+    (!says_itself && ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding)).then_some(encoding)
 }
 
 /// The addresses that a web page leads to.
@@ -117,7 +144,8 @@ pub(super) fn moved(
 
 /// What a site map names: pages of the part that is read, or further site maps of the same site, which have no depth.
 pub(super) fn mapped(url: &Url, body: &[u8], bounds: &Bounds<'_>) -> Vec<FoundPage> {
-    let text = String::from_utf8_lossy(body);
+    let body = unpacked(body);
+    let text = String::from_utf8_lossy(&body);
     let most = bounds.crawl.max_pages as usize + 1;
     match sitemap(&text, 50_000) {
         SiteMap::Maps(maps) => {
@@ -139,9 +167,22 @@ pub(super) fn mapped(url: &Url, body: &[u8], bounds: &Bounds<'_>) -> Vec<FoundPa
     }
 }
 
+/// Most large site maps are kept packed, and come as the files that they are. What breaks off, or unpacks to more than is
+/// looked at, is read as far as that.
+fn unpacked(body: &[u8]) -> Cow<'_, [u8]> {
+    if !body.starts_with(&[0x1f, 0x8b]) {
+        return Cow::Borrowed(body);
+    }
+    let mut plain = Vec::new();
+    let _ = MultiGzDecoder::new(body).take(PAGE_BYTES).read_to_end(&mut plain);
+    Cow::Owned(plain)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use flate2::{Compression, write::GzEncoder};
+    use std::io::Write;
 
     fn crawl() -> Crawl {
         Crawl {
@@ -188,6 +229,39 @@ mod tests {
         assert_eq!(found, wanted);
         let deep = links_of(&url("https://example.org/docs/"), 2, html.as_bytes(), &bounds);
         assert_eq!(deep[0].skipped, Some(SkipReason::TooDeep));
+    }
+
+    #[test]
+    fn a_text_is_kept_as_what_its_site_says_where_it_does_not_say_so_itself() {
+        let crawl = crawl();
+        let bounds = Bounds { crawl: &crawl, rules: None };
+        let kept = |content_type: &str, body: &[u8]| {
+            let (content_type, body) = (Some(content_type.to_owned()), Bytes::copy_from_slice(body));
+            let fetched = Fetched { content_type, body, ..Fetched::default() };
+            let page = understand(&url("https://example.org/docs/x"), 0, &fetched, &bounds);
+            let hash: String = Sha256::digest(&page.body).iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(page.hash, hash);
+            page.body.to_vec()
+        };
+        let cyrillic = &b"<html><p>\xcf\xf0\xe8\xe2\xe5\xf2</p></html>"[..];
+        for told in [
+            "text/html; charset=windows-1251",
+            "Text/HTML;Charset=\"Windows-1251\"",
+            "text/html; a=b; charset=cp1251",
+        ] {
+            assert_eq!(kept(told, cyrillic), "<html><p>Привет</p></html>".as_bytes(), "{told}");
+        }
+        for (told, body) in [
+            ("text/html", cyrillic),
+            ("text/html; charset=nonsense", cyrillic),
+            ("text/html; charset=utf-8", cyrillic),
+            ("text/html; charset=windows-1251", &b"<html><meta charset=koi8-r>\xf0\xd2\xc9</html>"[..]),
+            ("text/html; charset=windows-1251", "<html><p>Привет</p></html>".as_bytes()),
+            // Many servers say that of whatever they do not know.
+            ("text/plain; charset=iso-8859-1", &b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"[..]),
+        ] {
+            assert_eq!(kept(told, body), body, "{told}");
+        }
     }
 
     #[test]
@@ -239,6 +313,14 @@ mod tests {
         let index = "<sitemapindex><loc>/a.xml</loc><loc>https://other.org/b.xml</loc></sitemapindex>";
         let found = mapped(&at, index.as_bytes(), &bounds);
         assert_eq!((found.len(), found[0].url.as_str(), found[0].depth), (1, "https://example.org/a.xml", 0));
+        let packed = |text: &str| {
+            let mut packed = GzEncoder::new(vec![], Compression::default());
+            packed.write_all(text.as_bytes()).expect("packed");
+            packed.finish().expect("packed")
+        };
+        assert_eq!(mapped(&at, &packed(map), &bounds), mapped(&at, map.as_bytes(), &bounds));
+        let torn = packed(map);
+        assert!(mapped(&at, &torn[..12], &bounds).is_empty());
         let many: String = (0..99).map(|n| format!("<loc>https://example.org/docs/{n}</loc>")).collect();
         assert_eq!(mapped(&at, many.as_bytes(), &bounds).len(), 4, "one more than there is room for");
     }

@@ -391,7 +391,6 @@ impl Site<'_> {
         if fetched.body.is_empty() {
             return Ok(end(due, PageEnd::Skipped(SkipReason::Empty)));
         }
-        let body = fetched.body.clone();
         let etag = fetched.etag.clone();
         let last_modified = fetched.last_modified.clone();
         let (crawl, rules, url, depth) =
@@ -401,7 +400,7 @@ impl Site<'_> {
             let bounds = Bounds { crawl: &crawl, rules: rules.as_deref() };
             understand(&url, depth, &fetched, &bounds)
         });
-        let Page { hash, kind, filename, found } = page.await?;
+        let Page { body, hash, kind, filename, found } = page.await?;
         let Some(kind) = kind else { return Ok(end(due, PageEnd::Skipped(SkipReason::UnsupportedType))) };
         let done = PageDone {
             content_hash: Some(hash.clone()),

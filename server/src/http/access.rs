@@ -55,6 +55,7 @@ const TABLE: &[(Method, &str, Access)] = &[
     (Method::GET, "/api/uploads/{id}", WRITE),
     (Method::PATCH, "/api/uploads/{id}", WRITE),
     (Method::DELETE, "/api/uploads/{id}", WRITE),
+    (Method::POST, "/api/uploads/{id}", WRITE),
     (Method::GET, "/api/workspaces/{id}/search", READ),
     (Method::GET, "/api/documents/{id}", READ),
     (Method::PATCH, "/api/documents/{id}", WRITE),

@@ -193,8 +193,7 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(held_files::check))
         .routes(routes!(sent_files::send))
         .routes(routes!(sent_files::remove))
-        .routes(routes!(uploads::capabilities, uploads::create))
-        .routes(routes!(uploads::read, uploads::extend, uploads::give_up))
+        .merge(resumable())
         .routes(routes!(documents::read, documents::edit, documents::delete))
         .routes(routes!(documents::restore))
         .routes(routes!(chunks::list))
@@ -252,6 +251,14 @@ fn interface() -> OpenApiRouter<AppState> {
         .routes(routes!(status_ws::socket))
         .routes(routes!(status_stream::events))
         .routes(routes!(status_stream::changes))
+}
+
+/// The routes of the tus protocol.
+fn resumable() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(uploads::capabilities, uploads::create))
+        .routes(routes!(uploads::read, uploads::extend, uploads::give_up, uploads::overridden))
+        .layer(middleware::from_fn(uploads::name_version))
 }
 
 /// Routes beside the interface: an address that older clients use, the form of a page, and where settings begin.

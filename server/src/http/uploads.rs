@@ -11,6 +11,7 @@ use super::{
 use axum::{
     body::Body,
     extract::{Request, State},
+    middleware::Next,
     response::{IntoResponse, Response},
 };
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -32,6 +33,8 @@ const EXTENSIONS: &str = "creation,creation-with-upload,checksum,termination,exp
 const PART: &str = "application/offset+octet-stream";
 
 const TUS_RESUMABLE: HeaderName = HeaderName::from_static("tus-resumable");
+const TUS_VERSION: HeaderName = HeaderName::from_static("tus-version");
+const METHOD_OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
 const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
@@ -70,11 +73,11 @@ impl From<UploadStanding> for UploadStandingBody {
 pub async fn capabilities(State(app): State<AppState>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
-    headers.insert("tus-version", HeaderValue::from_static(VERSION));
+    headers.insert(TUS_VERSION, HeaderValue::from_static(VERSION));
     headers.insert("tus-extension", HeaderValue::from_static(EXTENSIONS));
     headers.insert("tus-checksum-algorithm", HeaderValue::from_static("sha1,sha256"));
     headers.insert("tus-max-size", HeaderValue::from(app.services().limits.file_bytes));
-    speak(response)
+    response
 }
 
 /// Announce a file that comes in parts. `Upload-Metadata` has `filename`, and may have `workspace_id` (the first
@@ -177,7 +180,44 @@ pub async fn give_up(
 ) -> ApiResult<Response> {
     spoken_to(&headers)?;
     app.services().give_up_upload(who.user.id, id).await?;
-    Ok(speak(StatusCode::NO_CONTENT.into_response()))
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// The next part of an upload, or its end, for who can send neither `PATCH` nor `DELETE`.
+///
+/// `X-HTTP-Method-Override` says which of them is meant.
+#[utoipa::path(post, path = "/api/uploads/{id}", tag = "documents",
+    request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
+    params(("id" = String, Path), ("X-HTTP-Method-Override" = String, Header, description = "`PATCH` or `DELETE`"),
+        ("Tus-Resumable" = Option<String>, Header), ("Upload-Offset" = Option<u64>, Header, description = "of a part"),
+        ("Upload-Checksum" = Option<String>, Header, description = "of a part")),
+    responses((status = 204, description = "as of that method"), (status = 400, body = Problem), (status = 401, body = Problem),
+        (status = 404, body = Problem), (status = 408, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
+        (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 423, body = Problem),
+        (status = 460, body = Problem), (status = 507, body = Problem)))]
+pub async fn overridden(
+    app: State<AppState>,
+    who: Allowed,
+    id: PathId<DocumentId>,
+    request: Request,
+) -> ApiResult<Response> {
+    match text(request.headers(), &METHOD_OVERRIDE).map(str::to_ascii_uppercase).as_deref() {
+        Some("PATCH") => extend(app, who, id, request).await,
+        Some("DELETE") => give_up(app, who, id, request.headers().clone()).await,
+        _ => Err(ApiError::field("X-HTTP-Method-Override", "Say PATCH or DELETE.")),
+    }
+}
+
+/// Every answer names the version that is spoken, a refusal as well; whoever speaks another one is told which there are.
+pub async fn name_version(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let is_other = response.status() == StatusCode::PRECONDITION_FAILED;
+    let headers = response.headers_mut();
+    headers.insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
+    if is_other {
+        headers.insert(TUS_VERSION, HeaderValue::from_static(VERSION));
+    }
+    response
 }
 
 /// A client that speaks another version cannot be understood; one that says nothing is taken at its word.
@@ -192,18 +232,13 @@ fn spoken_to(headers: &HeaderMap) -> ApiResult<()> {
     }
 }
 
-fn speak(mut response: Response) -> Response {
-    response.headers_mut().insert(TUS_RESUMABLE, HeaderValue::from_static(VERSION));
-    response
-}
-
 fn told(mut response: Response, standing: &UploadStanding) -> Response {
     let headers = response.headers_mut();
     headers.insert(UPLOAD_OFFSET, HeaderValue::from(standing.received_bytes));
     if let Some(at) = standing.expires_at.and_then(http_date) {
         headers.insert(UPLOAD_EXPIRES, at);
     }
-    speak(response)
+    response
 }
 
 fn http_date(at: Timestamp) -> Option<HeaderValue> {

@@ -53,6 +53,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("get", "/api/uploads/{id}"),
     ("patch", "/api/uploads/{id}"),
     ("delete", "/api/uploads/{id}"),
+    ("post", "/api/uploads/{id}"),
     ("get", "/api/workspaces/{id}/search"),
     ("get", "/api/workspaces/{id}/retrieval-cases"),
     ("post", "/api/workspaces/{id}/retrieval-cases"),

@@ -58,6 +58,31 @@ pub fn stuck(bytes: Vec<u8>) -> reqwest::Body {
 }
 
 #[tokio::test]
+async fn who_can_send_nothing_but_post_says_what_is_meant() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let text = prose(4, 200);
+    let meant =
+        |path: &str, method: &str| tus(&client, "POST", path).header("x-http-method-override", method);
+    let path = announce(&client, text.len(), &[("filename", "a.txt")]).await;
+    client.send(tus(&client, "POST", &path)).await.problem(422, "invalid");
+    client.send(meant(&path, "PUT")).await.problem(422, "invalid");
+    let part =
+        |offset: usize| meant(&path, "PATCH").header("content-type", PART).header("upload-offset", offset);
+    let first = client.send(part(0).body(text[..500].to_vec())).await;
+    assert_eq!((first.status, first.header("upload-offset")), (204, "500"), "{first:?}");
+    // What is refused names the version as well.
+    let wrong = client.send(part(0).body(text[..500].to_vec())).await;
+    assert_eq!(wrong.header("tus-resumable"), "1.0.0", "{wrong:?}");
+    wrong.problem(409, "wrong_offset");
+    assert_eq!(client.send(part(500).body(text[500..].to_vec())).await.status, 204);
+    assert_eq!(client.settled(id(&path)).await["status"], "ready");
+    let path = announce(&client, 9, &[("filename", "b.txt")]).await;
+    assert_eq!(client.send(meant(&path, "DELETE")).await.status, 204);
+    client.get(&path).await.problem(404, "not_found");
+}
+
+#[tokio::test]
 async fn a_file_that_comes_in_parts_becomes_a_document() {
     let server = Server::start().await;
     let client = server.user("ada").await;
@@ -225,7 +250,9 @@ async fn what_is_refused_or_given_up_leaves_nothing() {
     client.send(create("0")).await.problem(422, "empty_file");
     client.send(create("x")).await.problem(422, "invalid");
     let old = client.request("POST", "/api/uploads").header("tus-resumable", "0.2.0");
-    client.send(old).await.problem(412, "unsupported_version");
+    let old = client.send(old).await;
+    assert_eq!((old.header("tus-version"), old.header("tus-resumable")), ("1.0.0", "1.0.0"), "{old:?}");
+    old.problem(412, "unsupported_version");
     // Told by its content, once that is here.
     let path = announce(&client, 8, &[("filename", "a.txt")]).await;
     extend(&client, &path, 0, b"\x7fELF\x02\x01\x01\x00").await.problem(415, "unsupported_type");

@@ -141,6 +141,11 @@ pub(super) fn rest() -> Vec<Row> {
         of_owner("PATCH", "/api/uploads/{id}", write, 204)
             .headers(&[("content-type", "application/offset+octet-stream"), ("upload-offset", "9")]),
         of_owner("DELETE", "/api/uploads/{id}", write, 204).fresh(),
+        of_owner("POST", "/api/uploads/{id}", write, 204).headers(&[
+            ("x-http-method-override", "PATCH"),
+            ("content-type", "application/offset+octet-stream"),
+            ("upload-offset", "9"),
+        ]),
         of_owner("GET", "/api/workspaces/{id}/search?q=lantern", read, 200),
         of_owner("GET", "/api/workspaces/{id}/retrieval-cases", read, 200),
         // Of a document of the owner's, which is nobody else's to name.

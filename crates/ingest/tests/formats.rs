@@ -153,6 +153,24 @@ async fn dates_shares_and_shared_words_of_a_workbook_are_shown_as_in_excel() {
 }
 
 #[tokio::test]
+async fn the_cells_of_a_row_may_stand_in_any_order() {
+    let row = |n: u32, cells: [(&str, &str); 2]| {
+        let cell = |(column, text): (&str, &str)| {
+            format!(r#"<c r="{column}{n}" t="inlineStr"><is><t>{text}</t></is></c>"#)
+        };
+        format!(r#"<row r="{n}">{}</row>"#, cells.map(cell).concat())
+    };
+    let rows = [
+        row(1, [("B", "Tons"), ("A", "Port")]),
+        row(2, [("B", "12"), ("A", "North")]),
+        row(3, [("A", "South"), ("B", "7")]),
+    ];
+    let sheet = sheet(&[]).replace("</sheetData>", &format!("{}</sheetData>", rows.concat()));
+    let doc = read(&xlsx_of(vec![("S", Body::Text(&sheet))], None, ""), "a.xlsx").await.unwrap();
+    assert_eq!(doc.text, "# S\n\n- Port: North; Tons: 12\n- Port: South; Tons: 7");
+}
+
+#[tokio::test]
 async fn a_sheet_that_breaks_off_is_a_warning_beside_one_that_is_whole() {
     let good = sheet(&[&["Port", "Tons"], &["North", "12"]]);
     let broken = good.replace("</sheetData></worksheet>", "<row r=\"3\"><c r=\"A3\"><v>");

@@ -95,7 +95,7 @@ fn sheet(
             return Err(ExtractCode::TooManyCells);
         }
         if line != at && !row.is_empty() {
-            table.row(std::mem::take(&mut row))?;
+            table.row(in_order(std::mem::take(&mut row)))?;
             if line > at + 1 {
                 table.gap()?;
             }
@@ -103,10 +103,14 @@ fn sheet(
         at = line;
         row.push((column as usize, shown));
     };
-    // A file may give the cells of a row in any order.
-    row.sort_by_key(|(column, _)| *column);
-    table.row(row)?;
+    table.row(in_order(row))?;
     Ok((table.finish()?, whole))
+}
+
+/// A file may give the cells of a row in any order.
+fn in_order(mut row: Row) -> Row {
+    row.sort_by_key(|(column, _)| *column);
+    row
 }
 
 fn code_of(error: &XlsxError) -> ExtractCode {

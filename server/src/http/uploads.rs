@@ -40,6 +40,7 @@ const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 const UPLOAD_METADATA: HeaderName = HeaderName::from_static("upload-metadata");
 const UPLOAD_EXPIRES: HeaderName = HeaderName::from_static("upload-expires");
 const UPLOAD_CHECKSUM: HeaderName = HeaderName::from_static("upload-checksum");
+const UPLOAD_CONCAT: HeaderName = HeaderName::from_static("upload-concat");
 
 /// How far a file is that comes in parts.
 #[derive(Serialize, ToSchema)]
@@ -255,6 +256,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
+    // A piece of a file would become a document by itself.
+    if headers.contains_key(UPLOAD_CONCAT) {
+        return Err(ApiError::field("Upload-Concat", "Send each file whole: pieces are not put together here."));
+    }
     let metadata = text(headers, &UPLOAD_METADATA).unwrap_or_default();
     tus::announced(text(headers, &UPLOAD_LENGTH), metadata).map_err(|refused| match refused {
         Refused::Fields(errors) => errors.into(),

@@ -249,6 +249,10 @@ async fn what_is_refused_or_given_up_leaves_nothing() {
     client.send(create("1001")).await.problem(413, "too_large");
     client.send(create("0")).await.problem(422, "empty_file");
     client.send(create("x")).await.problem(422, "invalid");
+    for concat in ["partial", "final;/api/uploads/a /api/uploads/b"] {
+        let problem = client.send(create("9").header("upload-concat", concat)).await.problem(422, "invalid");
+        assert!(problem["errors"]["Upload-Concat"].is_array(), "{problem}");
+    }
     let old = client.request("POST", "/api/uploads").header("tus-resumable", "0.2.0");
     let old = client.send(old).await;
     assert_eq!((old.header("tus-version"), old.header("tus-resumable")), ("1.0.0", "1.0.0"), "{old:?}");

@@ -316,12 +316,11 @@ impl Site<'_> {
         if due.bytes_taken >= CRAWL_BYTES {
             return self.commit(end(due, PageEnd::Skipped(SkipReason::MaxBytes))).await;
         }
-        // What is known helps only where nothing is to be done when it is so still.
-        let known = due.known.as_ref().filter(|known| known.is_ready);
+        let kept = self.kept(due).await;
         let request = FetchRequest {
             url: url.clone(),
-            etag: known.and_then(|known| known.etag.clone()),
-            last_modified: known.and_then(|known| known.last_modified.clone()),
+            etag: kept.as_ref().and_then(|(known, _)| known.etag.clone()),
+            last_modified: kept.as_ref().and_then(|(known, _)| known.last_modified.clone()),
             most_bytes: PAGE_BYTES.min(services.limits.file_bytes),
         };
         let fetched = match self.ask(request).await? {
@@ -333,9 +332,9 @@ impl Site<'_> {
         };
         let status = fetched.status;
         Span::current().record("status", status);
-        let mut done = match status {
-            304 if known.is_some() => self.as_it_was(due, &url, known).await?,
-            200..=299 => self.take(due, &url, fetched).await?,
+        let mut done = match (status, &kept) {
+            (304, Some((known, body))) => self.as_it_was(due, &url, known, body),
+            (200..=299, _) => self.take(due, &url, fetched).await?,
             _ if is_redirect(status) => self.lead_on(due, &url, &fetched),
             _ => end(due, PageEnd::Failed(PageFault::Http(status))),
         };
@@ -351,19 +350,32 @@ impl Site<'_> {
         Ok(())
     }
 
+    /// What is known of a page by which its site can be asked whether it is so still, with its file. It helps only where
+    /// nothing is to be done when it is, and where what it leads to can be read.
+    async fn kept<'d>(&self, due: &'d DuePage) -> Option<(&'d KnownPage, Bytes)> {
+        let known = due.known.as_ref().filter(|known| known.is_ready)?;
+        if known.etag.is_none() && known.last_modified.is_none() {
+            return None;
+        }
+        match self.context.services.blobs.get(&known.blob_key).await {
+            Ok(body) => Some((known, body)),
+            Err(error) => {
+                tracing::warn!(url = due.url, %error, "the file of a page cannot be read; it is asked for anew");
+                None
+            }
+        }
+    }
+
     /// The site says that its page is the one that is kept: what that leads to is still to be found.
-    async fn as_it_was(&self, due: &DuePage, url: &Url, known: Option<&KnownPage>) -> Result<PageDone, Stop> {
-        let Some(known) = known else { return Ok(end(due, PageEnd::Failed(PageFault::Broken))) };
+    fn as_it_was(&self, due: &DuePage, url: &Url, known: &KnownPage, body: &[u8]) -> PageDone {
         let mut done = end(due, PageEnd::Unchanged(known.document_id));
         done.content_hash = Some(known.content_hash.clone());
         done.etag.clone_from(&known.etag);
         done.last_modified.clone_from(&known.last_modified);
-        if let Ok(body) = self.context.services.blobs.get(&known.blob_key).await
-            && is_page(&body, url)
-        {
-            done.found = links_of(url, due.depth, &body, &self.bounds());
+        if is_page(body, url) {
+            done.found = links_of(url, due.depth, body, &self.bounds());
         }
-        Ok(done)
+        done
     }
 
     fn lead_on(&self, due: &DuePage, url: &Url, fetched: &Fetched) -> PageDone {

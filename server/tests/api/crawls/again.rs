@@ -191,6 +191,27 @@ async fn what_only_a_site_map_names_is_not_gone_while_that_cannot_be_had() {
 }
 
 #[tokio::test]
+async fn a_page_whose_file_is_gone_is_asked_for_anew_and_leads_on_as_before() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &["/a"]).header("etag", "\"1\""));
+    site.set("/a", Reply::page("Page a", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let body = json!({ "url": site.url("/") });
+    ended(&ada, &begin(&ada, &home, body.clone()).await).await;
+    let first = json!(site.url("/"));
+    let all = documents(&ada, &home).await;
+    let start = all.iter().find(|d| d["metadata"]["source_url"] == first).expect("the first page");
+    let id = start["id"].as_str().expect("an id");
+    let file = server.all_files().into_iter().find(|file| file.ends_with(id)).expect("its file");
+    std::fs::remove_file(file).expect("removed");
+    site.forget_log();
+    let again = ended(&ada, &begin(&ada, &home, body).await).await;
+    assert_eq!((metric(&again, "pages_unchanged"), metric(&again, "pages_removed")), (2, 0), "{again}");
+    assert_eq!(site.told_unchanged(), 0);
+}
+
+#[tokio::test]
 async fn what_a_page_was_before_stays_when_what_it_became_cannot_be_read() {
     let site = Site::start().await;
     site.set("/", Reply::page("Lanterns", &[]));

@@ -4,7 +4,7 @@ use super::{
     ExtractCode, ExtractedText, decode,
     draft::Draft,
     rows::{self, Row, Table},
-    text::replaced_characters,
+    text::warnings_of,
 };
 use ::csv::{ReaderBuilder, StringRecord};
 use std::collections::HashMap;
@@ -17,7 +17,7 @@ const SAMPLE_RECORDS: usize = 200;
 const CELL_LINES: usize = 1000;
 
 pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
-    let decoded = decode::decode(bytes, None).ok_or(ExtractCode::Unreadable)?;
+    let decoded = decode::decode_values(bytes).ok_or(ExtractCode::Unreadable)?;
     let (text, named) = without_sep_line(&decoded.text);
     let delimiter = named.unwrap_or_else(|| sniff(text).delimiter);
     let mut draft = Draft::new(most);
@@ -27,8 +27,7 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         table.row(cells(&record))?;
     }
     let size = table.finish()?;
-    let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
-    Ok(ExtractedText { table: Some(size), ..draft.finish(None, warnings) })
+    Ok(ExtractedText { table: Some(size), ..draft.finish(None, warnings_of(&decoded)) })
 }
 
 /// Whether a text that is not called a table is one all the same: every line has the same columns under names, and
@@ -139,6 +138,11 @@ mod tests {
         assert_eq!(
             text(b"Who,Said\nAda,\"He said \"\"no\"\",\nand left.\"\n"),
             "- Who: Ada; Said: He said \"no\", and left."
+        );
+        // What parts lines elsewhere needs no quotation marks here.
+        assert_eq!(
+            text("Who,Said\r\nAda,one\u{2028}two\r\nBob,\"three\r\nfour\"\r\n".as_bytes()),
+            "- Who: Ada; Said: one two\n- Who: Bob; Said: three four"
         );
     }
 

@@ -7,6 +7,11 @@ use std::{borrow::Cow, cmp::Ordering};
 /// Of a text in an unknown 8-bit encoding, at most one byte in this many may be a control character.
 const CONTROL_SHARE: usize = 64;
 
+/// A text of which nothing says what it is written in is hardly Latin when it has more letters beyond ASCII than this, …
+const MANY_FOREIGN: usize = 20;
+/// … and one of them for so many of ASCII.
+const FOREIGN_SHARE: usize = 2;
+
 /// Text that was decoded.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded {
@@ -14,13 +19,39 @@ pub struct Decoded {
     pub text: String,
     /// Some bytes had no meaning in the encoding and became U+FFFD.
     pub replaced: bool,
+    /// Nothing says what it is written in, and it does not look like what it was taken for.
+    pub doubtful: bool,
 }
 
 /// Decodes a whole text file. `declared` is the encoding that the file itself names (HTML's `meta charset`); a
 /// byte-order mark and valid UTF-8 count for more. `None`: these bytes are no text.
 pub fn decode(bytes: &[u8], declared: Option<&'static Encoding>) -> Option<Decoded> {
+    decode_with(bytes, declared, '\n')
+}
+
+/// The same with tables and JSON, in which nothing but line ends parts lines: whatever does so in other texts may stand
+/// within a value, and is a space there.
+pub fn decode_values(bytes: &[u8]) -> Option<Decoded> {
+    decode_with(bytes, None, ' ')
+}
+
+fn decode_with(bytes: &[u8], declared: Option<&'static Encoding>, separator: char) -> Option<Decoded> {
     let (text, replaced) = decode_raw(bytes, declared, false)?;
-    Some(Decoded { text: tidy(&text), replaced })
+    let doubtful = says_nothing(bytes, declared) && is_foreign(&text);
+    Some(Decoded { text: tidy(&text, separator), replaced, doubtful })
+}
+
+fn says_nothing(bytes: &[u8], declared: Option<&'static Encoding>) -> bool {
+    declared.is_none()
+        && Encoding::for_bom(bytes).is_none()
+        && !bytes.contains(&0)
+        && std::str::from_utf8(bytes).is_err()
+}
+
+fn is_foreign(text: &str) -> bool {
+    let ascii = text.bytes().filter(u8::is_ascii_alphabetic).count();
+    let others = text.chars().filter(|c| !c.is_ascii() && !c.is_whitespace()).count();
+    others > MANY_FOREIGN && others * FOREIGN_SHARE > ascii
 }
 
 /// The text at the beginning of a file, cut anywhere. `None`: these bytes are no text.
@@ -102,8 +133,9 @@ fn few_controls(bytes: &[u8]) -> bool {
     bytes.iter().filter(|b| is_control(**b)).count() * CONTROL_SHARE <= bytes.len()
 }
 
-/// One kind of line end, and no control characters that could confuse a terminal or a search.
-fn tidy(text: &str) -> String {
+/// One kind of line end, and no control characters that could confuse a terminal or a search. What else parts lines becomes
+/// the separator.
+fn tidy(text: &str, separator: char) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
@@ -115,7 +147,7 @@ fn tidy(text: &str) -> String {
             }
             '\n' | '\t' => out.push(c),
             // A form feed parts pages in old texts.
-            '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push('\n'),
+            '\u{0c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => out.push(separator),
             c if c.is_control() || c == '\u{feff}' => {}
             c => out.push(c),
         }
@@ -190,6 +222,26 @@ mod tests {
             vec![0, 0, 0, 1, 0, 2],
         ] {
             assert_eq!(text(&none), None, "{none:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_hardly_what_it_was_taken_for_is_told() {
+        let doubtful = |bytes: &[u8]| decode(bytes, None).expect("a text").doubtful;
+        let cyrillic = "Фонарь висит на мосту, и никто его не зажигает. ";
+        for encoding in [encoding_rs::WINDOWS_1251, encoding_rs::KOI8_R] {
+            assert!(doubtful(&encoding.encode(cyrillic).0), "{}", encoding.name());
+        }
+        assert!(doubtful(&encoding_rs::SHIFT_JIS.encode(&"橋の上に灯りがともる。".repeat(4)).0));
+        assert!(!doubtful(cyrillic.as_bytes()));
+        let koi = encoding_rs::KOI8_R;
+        let known = decode(&koi.encode(cyrillic).0, Some(koi)).expect("a text");
+        assert_eq!((known.text.as_str(), known.doubtful), (cyrillic, false));
+        for latin in
+            ["Fünf größere Bäume säumen die Straße. ", "L’été dernier, les élèves étaient fatigués. "]
+        {
+            let bytes = WINDOWS_1252.encode(latin).0.repeat(9);
+            assert_eq!(decode(&bytes, None).map(|d| (d.text, d.doubtful)), Some((latin.repeat(9), false)));
         }
     }
 

@@ -1,6 +1,6 @@
 //! Web pages: the main text, as Markdown with its headings.
 
-use super::{ExtractCode, ExtractedText, decode, meter, nesting, outline, text::replaced_characters};
+use super::{ExtractCode, ExtractedText, decode, meter, nesting, outline, text::warnings_of};
 use dom_smoothie::{Config, Readability};
 use htmd::{Element, HtmlToMarkdown, Node, element_handler::Handlers};
 use markup5ever_rcdom::NodeData;
@@ -61,7 +61,7 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
         (None, Some(first)) => title = Some(first.text.clone()),
         _ => {}
     }
-    let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
+    let warnings = warnings_of(&decoded);
     let made_with = generator(&decoded.text);
     let spans = outline::spans(&text, &headings);
     Ok(ExtractedText { spans, text, title, warnings, made_with, table: None })

@@ -4,7 +4,7 @@ use super::{
     ExtractCode, ExtractedText, decode,
     draft::{Draft, one_line},
     meter,
-    text::replaced_characters,
+    text::warnings_of,
 };
 use serde::{
     Deserialize, Deserializer,
@@ -46,7 +46,7 @@ pub fn look(text: &str, cut: bool) -> Look {
 }
 
 pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
-    let decoded = decode::decode(bytes, None).ok_or(ExtractCode::Unreadable)?;
+    let decoded = decode::decode_values(bytes).ok_or(ExtractCode::Unreadable)?;
     meter::stage();
     let mut writer = Writer { draft: Draft::new(most), stopped: None };
     let mut values = serde_json::Deserializer::from_str(&decoded.text);
@@ -60,8 +60,7 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         result.map_err(|e| code_of(&e))?;
         end = values.end();
     }
-    let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
-    Ok(writer.draft.finish(None, warnings))
+    Ok(writer.draft.finish(None, warnings_of(&decoded)))
 }
 
 fn code_of(error: &serde_json::Error) -> ExtractCode {
@@ -428,6 +427,8 @@ mod tests {
         assert_eq!(text(r#""just text""#), "just text");
         assert_eq!(text(r#"{"a\u00e9":"line\nbreak \"q\""}"#), "- aé: line break \"q\"");
         assert_eq!(text("[[1,2],[3,4]]"), "- 1, 2\n- 3, 4");
+        // They may stand in a string as they are.
+        assert_eq!(text("{\"a\":\"one\u{2028}two\u{85}three\"}"), "- a: one two three");
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Plain text and Markdown: decoding, and the headings of Markdown. Both keep their text as it is.
 
-use super::{ExtractCode, ExtractedText, Span, Warning, decode, outline};
+use super::{
+    ExtractCode, ExtractedText, Span, Warning,
+    decode::{self, Decoded},
+    outline,
+};
 
 pub fn read_text(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
     let (text, warnings) = decoded(bytes)?;
@@ -30,12 +34,23 @@ pub fn read_markdown(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
 
 fn decoded(bytes: &[u8]) -> Result<(String, Vec<Warning>), ExtractCode> {
     let decoded = decode::decode(bytes, None).ok_or(ExtractCode::Unreadable)?;
-    let warnings = if decoded.replaced { vec![replaced_characters()] } else { Vec::new() };
+    let warnings = warnings_of(&decoded);
     Ok((decoded.text, warnings))
 }
 
-pub(super) fn replaced_characters() -> Warning {
-    Warning::new("replaced_characters", "Some characters could not be read and were replaced.")
+/// What has to be said of a text as it was decoded.
+pub(super) fn warnings_of(decoded: &Decoded) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    if decoded.replaced {
+        let message = "Some characters could not be read and were replaced.";
+        warnings.push(Warning::new("replaced_characters", message));
+    }
+    if decoded.doubtful {
+        let message = "The encoding of this file is not known, so its words may be wrong. \
+            Save it as UTF-8 and upload it again.";
+        warnings.push(Warning::new("encoding_unknown", message));
+    }
+    warnings
 }
 
 struct FrontMatter {
@@ -86,6 +101,13 @@ mod tests {
     fn a_rule_at_the_top_is_not_front_matter() {
         let doc = read_markdown(b"---\nSome prose here.\n---\nMore.\n").unwrap();
         assert!(doc.text.contains("Some prose here."));
+    }
+
+    #[test]
+    fn a_text_in_an_unknown_encoding_says_so() {
+        let bytes = encoding_rs::WINDOWS_1251.encode("Фонарь висит на мосту, и никто его не зажигает.").0;
+        let codes: Vec<_> = read_text(&bytes).unwrap().warnings.into_iter().map(|w| w.code).collect();
+        assert_eq!(codes, ["encoding_unknown"]);
     }
 
     #[test]

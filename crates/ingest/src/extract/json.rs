@@ -34,7 +34,8 @@ pub fn look(text: &str, cut: bool) -> Look {
     if !text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
         return Look::Not;
     }
-    let text = text.trim_start_matches('\u{feff}');
+    let whole = without_halves(text);
+    let text = whole.as_deref().unwrap_or(text).trim_start_matches('\u{feff}');
     for value in serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>() {
         match value {
             Ok(_) => {}
@@ -46,7 +47,10 @@ pub fn look(text: &str, cut: bool) -> Look {
 }
 
 pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
-    let decoded = decode::decode_values(bytes).ok_or(ExtractCode::Unreadable)?;
+    let mut decoded = decode::decode_values(bytes).ok_or(ExtractCode::Unreadable)?;
+    if let Some(text) = without_halves(&decoded.text) {
+        (decoded.text, decoded.replaced) = (text, true);
+    }
     meter::stage();
     let mut writer = Writer { draft: Draft::new(most), stopped: None };
     let mut values = serde_json::Deserializer::from_str(&decoded.text);
@@ -61,6 +65,31 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         end = values.end();
     }
     Ok(writer.draft.finish(None, warnings_of(&decoded)))
+}
+
+/// A text with U+FFFD in place of each half of a pair of surrogates, as programs leave them that cut texts anywhere: they mean
+/// nothing, and no parser takes them. `None` when there is none.
+fn without_halves(text: &str) -> Option<String> {
+    let unit = |at: usize| u16::from_str_radix(text.get(at..at + 6)?.strip_prefix("\\u")?, 16).ok();
+    let mut out: Option<String> = None;
+    let (mut at, mut copied) = (0, 0);
+    while let Some(escape) = text[at..].find('\\') {
+        at += escape;
+        match unit(at) {
+            Some(0xd800..=0xdbff) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => at += 12,
+            Some(0xd800..=0xdfff) => {
+                let out = out.get_or_insert_default();
+                out.push_str(&text[copied..at]);
+                out.push_str("\\ufffd");
+                at += 6;
+                copied = at;
+            }
+            Some(_) => at += 6,
+            // What stands behind it belongs to it, also when that is another one.
+            None => at += 1 + text[at + 1..].chars().next().map_or(0, char::len_utf8),
+        }
+    }
+    out.map(|out| out + &text[copied..])
 }
 
 fn code_of(error: &serde_json::Error) -> ExtractCode {
@@ -427,7 +456,10 @@ mod tests {
         assert_eq!(text(r#""just text""#), "just text");
         assert_eq!(text(r#"{"a\u00e9":"line\nbreak \"q\""}"#), "- aé: line break \"q\"");
         assert_eq!(text("[[1,2],[3,4]]"), "- 1, 2\n- 3, 4");
-        // They may stand in a string as they are.
+        let cut = r#"{"a":"cut \ud83d","b":"\udfee\ud83c x","c":"\ud83c\udfee \\ud83d é"}"#;
+        assert_eq!(text(cut), "- a: cut \u{fffd}\n- b: \u{fffd}\u{fffd} x\n- c: 🏮 \\ud83d é");
+        assert_eq!(read(cut.as_bytes(), 1 << 20).unwrap().warnings[0].code, "replaced_characters");
+        // What parts lines elsewhere may stand in a string.
         assert_eq!(text("{\"a\":\"one\u{2028}two\u{85}three\"}"), "- a: one two three");
     }
 
@@ -438,5 +470,6 @@ mod tests {
         assert_eq!(look("{\"a\": [1, {", false), Look::Broken);
         assert_eq!(look("{ nothing of the kind }", false), Look::Not);
         assert_eq!(look("plain words", false), Look::Not);
+        assert_eq!(look(r#"{"a": "\ud83d"}"#, false), Look::Whole);
     }
 }

@@ -8,7 +8,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{Document, DocumentId, User, WorkspaceId};
-use services::ports::{OutsideWork, StoreError};
+use services::ports::{OutsideWork, StoreError, Untold};
 use sqlx::AssertSqlSafe;
 
 #[async_trait]
@@ -24,21 +24,36 @@ impl OutsideWork for Store {
 
     async fn awaiting_outside(
         &self,
+        which: Untold,
         after: Option<DocumentId>,
         limit: u32,
     ) -> Result<Vec<Document>, StoreError> {
+        let (these, workspace) = match which {
+            Untold::Waiting => ("documents.status = 'pending'", None),
+            Untold::Begun => ("documents.status IN ('pending', 'processing')", None),
+            Untold::Of(workspace) => (
+                "documents.status IN ('pending', 'processing') AND documents.workspace_id = $3",
+                Some(workspace),
+            ),
+        };
+        // What a built-in worker has begun it finishes.
         let sql = format!(
             "SELECT {DOCUMENT} FROM documents JOIN workspaces ON workspaces.id = documents.workspace_id \
              WHERE workspaces.processor = 'external' AND workspaces.status <> 'deleting' \
-             AND documents.status = 'pending' AND documents.deleted_at IS NULL AND documents.id > $1 \
+             AND {these} AND documents.paused = 0 AND documents.deleted_at IS NULL AND documents.id > $1 \
+             AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = documents.job_id \
+                 AND j.status IN ('pending', 'running') AND j.requested IS NULL) \
+             AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.document_id = documents.id AND t.fence > 0 \
+                 AND t.status IN ('pending', 'running', 'paused')) \
              ORDER BY documents.id LIMIT $2"
         );
-        let rows = sqlx::query(AssertSqlSafe(sql))
+        let mut query = sqlx::query(AssertSqlSafe(sql))
             .bind(after.map_or_else(String::new, |id| id.to_string()))
-            .bind(i64::from(limit))
-            .fetch_all(self.readers())
-            .await
-            .map_err(Fault::from)?;
+            .bind(i64::from(limit));
+        if let Some(workspace) = workspace {
+            query = query.bind(workspace.to_string());
+        }
+        let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
         let documents: Result<Vec<Document>, Fault> =
             rows.iter().map(|row| Ok(document(row)?.document)).collect();
         Ok(documents?)

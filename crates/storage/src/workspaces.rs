@@ -18,6 +18,7 @@ use domain::{
     rag::RagConfig,
     report::{self, WorkspaceReport},
     resource::{Counts, Page, no_metadata},
+    status::Processor,
 };
 use services::ports::{NewWorkspace, PageQuery, Signal, StoreError, WorkspaceEdit, Workspaces};
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
@@ -354,6 +355,9 @@ impl Workspaces for Store {
                         workspace.processor = processor;
                         if processor != before.processor {
                             tx.signal(Signal::WorkReady);
+                            if processor == Processor::External {
+                                tx.signal(Signal::Untold(*id));
+                            }
                             // What is ready by an outside worker is not found here, see `JobStore::compare`.
                             sqlx::query("UPDATE workspaces SET config_untold = 1 WHERE id = $1")
                                 .bind(id.to_string())

@@ -2,9 +2,10 @@
 //! own hear and report over the broker, and a broker that goes away costs nothing but time.
 
 use crate::{
-    common::{Client, Home, PASSWORD, Server, Setup, Socket, eventually, prose, within},
+    common::{Client, Home, PASSWORD, PATIENCE, Server, Setup, Socket, eventually, prose, within},
     servers::database::Place,
 };
+use futures::StreamExt;
 use measure::{broker::Broker, peer};
 use serde_json::{Value, json};
 use sqlx::Row;
@@ -86,6 +87,49 @@ impl Installation {
         let channel = connection.create_channel().await.expect("a channel");
         channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await.expect("confirms");
         Reporter { _connection: connection, channel, exchange: self.exchange.clone() }
+    }
+}
+
+/// A worker of somebody's own, as far as it hears of documents.
+struct Listener {
+    _connection: lapin::Connection,
+    _channel: lapin::Channel,
+    messages: lapin::Consumer,
+}
+
+impl Listener {
+    async fn at(installation: &Installation) -> Self {
+        let connection =
+            lapin::Connection::connect(&installation.broker, lapin::ConnectionProperties::default());
+        let connection = connection.await.expect("connected");
+        let channel = connection.create_channel().await.expect("a channel");
+        let queue = format!("{}-listener", installation.exchange);
+        let (nothing, exclusive) = (
+            lapin::types::FieldTable::default,
+            lapin::options::QueueDeclareOptions { exclusive: true, ..Default::default() },
+        );
+        channel.queue_declare(queue.as_str().into(), exclusive, nothing()).await.expect("a queue");
+        let (exchange, key) = (installation.exchange.as_str().into(), "document.uploaded".into());
+        let bound = channel.queue_bind(
+            queue.as_str().into(),
+            exchange,
+            key,
+            lapin::options::QueueBindOptions::default(),
+            nothing(),
+        );
+        bound.await.expect("bound");
+        let options = lapin::options::BasicConsumeOptions { no_ack: true, ..Default::default() };
+        let messages =
+            channel.basic_consume(queue.as_str().into(), "listener".into(), options, nothing()).await;
+        Self { _connection: connection, _channel: channel, messages: messages.expect("it listens") }
+    }
+
+    /// The id of the next document that it is told of.
+    async fn document(&mut self) -> String {
+        let next = tokio::time::timeout(PATIENCE, self.messages.next()).await;
+        let message = next.expect("in time").expect("a message").expect("whole");
+        let told: Value = serde_json::from_slice(&message.data).expect("JSON");
+        told["document_id"].as_str().expect("an id").to_owned()
     }
 }
 
@@ -412,6 +456,44 @@ async fn a_bad_report_blocks_nobody_and_an_operator_sees_it() {
     for part in ["3 in all", "illegal_move", "not_found", "send a JSON object"] {
         assert!(said.contains(part), "{part} in {said}");
     }
+}
+
+#[tokio::test]
+async fn what_was_not_theirs_or_was_refused_while_it_stood_outside_workers_hear_of_again() {
+    let installation = Installation::new().await;
+    // Nobody works here.
+    let server = installation.node("web").await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let mut listener = Listener::at(&installation).await;
+    let outside = installation.reporter().await;
+    let document = ada.upload_one(&workspace, "a.txt", &prose(1, 50)).await;
+    assert_eq!(listener.document().await, document, "it is nothing that this worker could take");
+    let path = format!("/api/workspaces/{workspace}");
+    assert_eq!(ada.patch(&path, json!({ "processor": "external" })).await.status, 200);
+    assert_eq!(listener.document().await, document, "it is now");
+
+    outside.say(json!({ "document_id": document, "status": "processing", "step": "reading" })).await;
+    let path = format!("/api/documents/{document}");
+    let begun = eventually("it is begun", async || {
+        Some(ada.read(&path).await).filter(|now| now["status"] == "processing")
+    })
+    .await;
+    let job = begun["job_id"].as_str().expect("its job").to_owned();
+    assert_eq!(ada.post(&format!("/api/jobs/{job}/pause"), json!({})).await.status, 202);
+    let ready = json!({ "document_id": document, "status": "ready", "chunk_count": 4 });
+    outside.say(ready.clone()).await;
+    eventually("that is refused while the job is paused", async || {
+        let metrics = server.visitor().get("/metrics").await;
+        let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
+        metrics.contains("insighthub_outside_reports_total{outcome=\"refused\"} 1").then_some(())
+    })
+    .await;
+    assert_eq!(ada.post(&format!("/api/jobs/{job}/resume"), json!({})).await.status, 202);
+    assert_eq!(listener.document().await, document, "it is to be said again");
+    outside.say(ready).await;
+    let ready = ada.settled(&document).await;
+    assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(4)));
 }
 
 #[tokio::test]

@@ -98,7 +98,7 @@ impl RabbitBus {
             Signal::Requested => node(NodeSignal::Requested),
             Signal::WorkReady => Some((names::WORK_READY, "work_ready", NodeSignal::WorkReady.body())),
             // Events go by the relay; the others are for this process.
-            Signal::Event(_) | Signal::HeldBack | Signal::Missed => None,
+            Signal::Event(_) | Signal::HeldBack | Signal::Untold(_) | Signal::Missed => None,
         }
     }
 }

@@ -19,8 +19,9 @@ use domain::{Timestamp, UserId};
 use lapin::{Connection, ConnectionProperties};
 use names::Names;
 use pending::Pending;
-use services::ports::{Bus, BusReceiver, Clock, Outbox, OutsideWork, Reports, Secrets, Signal};
+use services::ports::{Bus, BusReceiver, Clock, Outbox, OutsideWork, Reports, Secrets, Signal, Untold};
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -85,7 +86,7 @@ pub struct RabbitBus {
     outgoing: mpsc::Sender<Signal>,
     waiting: tokio::sync::Mutex<mpsc::Receiver<Signal>>,
     work: work::Calls,
-    /// Documents for outside workers have to be told of anew.
+    /// What outside workers have to be told anew.
     owed: Owed,
     /// Another node told something that this one does not understand.
     unknown: AtomicBool,
@@ -94,34 +95,41 @@ pub struct RabbitBus {
     health: Mutex<Health>,
 }
 
-/// Whether outside workers have to be told again of what waits for them. It is owed until it was done: a connection that is
-/// lost in the middle of it takes nothing along, and a server begins with it, since it does not know what the one before owed.
+/// What outside workers have to be told again. It is owed until it was done: a connection that is lost in the middle of it
+/// takes nothing along, and a server begins with all that waits, since it does not know what the one before owed.
 struct Owed {
-    /// How often it was said.
-    times: AtomicU64,
+    /// How often each was said.
+    times: Mutex<BTreeMap<Untold, u64>>,
     wake: Notify,
 }
 
 impl Default for Owed {
     fn default() -> Self {
-        Self { times: AtomicU64::new(1), wake: Notify::new() }
+        Self { times: Mutex::new(BTreeMap::from([(Untold::Waiting, 1)])), wake: Notify::new() }
     }
 }
 
 impl Owed {
-    fn set(&self) {
-        self.times.fetch_add(1, Ordering::SeqCst);
+    fn set(&self, which: Untold) {
+        *lock(&self.times).entry(which).or_default() += 1;
         self.wake.notify_one();
     }
 
-    /// How often it was said by now; 0: nothing is owed.
-    fn times(&self) -> u64 {
-        self.times.load(Ordering::SeqCst)
+    fn is_nothing(&self) -> bool {
+        lock(&self.times).is_empty()
     }
 
-    /// All that was said by then is done. What was said since stays.
-    fn done(&self, times: u64) {
-        let _ = self.times.compare_exchange(times, 0, Ordering::SeqCst, Ordering::SeqCst);
+    /// All that is owed, and how often it was said by now.
+    fn all(&self) -> BTreeMap<Untold, u64> {
+        lock(&self.times).clone()
+    }
+
+    /// All that was said of it by then is done. What was said since stays.
+    fn done(&self, which: Untold, times: u64) {
+        let mut owed = lock(&self.times);
+        if owed.get(&which) == Some(&times) {
+            owed.remove(&which);
+        }
     }
 }
 
@@ -217,7 +225,8 @@ impl RabbitBus {
         let (connection, empty, _ears, own, relay, publisher) = declared.map_err(|_| Lost::Silent)??;
         if empty {
             tracing::warn!("the broker was empty; it is filled again from the database");
-            self.owed.set();
+            // What outside workers had in hand went with their queues, and so did what they had said.
+            self.owed.set(Untold::Begun);
             self.work.call();
         }
         self.came_up(house);
@@ -307,6 +316,7 @@ impl Bus for RabbitBus {
             | Signal::AccountClosed { .. }
             | Signal::Requested => self.send_out(signal.clone()),
             Signal::WorkReady => self.work.call(),
+            Signal::Untold(workspace) => self.owed.set(Untold::Of(*workspace)),
             // Every node that serves people looks by itself for what is held back, and knows what it missed.
             Signal::HeldBack | Signal::Missed => {}
         }

@@ -9,7 +9,7 @@ use lapin::{
     options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions},
     types::{AMQPValue, FieldTable},
 };
-use services::Error;
+use services::{Error, ports::Untold};
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use tokio::time::{sleep, timeout};
 use tracing::{Instrument, field::Empty};
@@ -32,34 +32,36 @@ const TRIES: u32 = 10;
 type Taken = (Delivery, Result<Report, String>);
 
 impl RabbitBus {
-    /// Tells outside workers anew of all that waits for them, whenever they may have missed it: the broker was wiped, or
-    /// there was no queue of theirs yet. The rows are the truth, so this needs no memory.
+    /// Tells outside workers anew of what is left to them, whenever they may have missed it: the broker was wiped, there was no
+    /// queue of theirs yet, or it is theirs only now. The rows are the truth, so this needs no memory.
     pub(super) async fn announce(&self, channel: &Channel, house: &House) -> Result<Infallible, Lost> {
         let mut pause = FIRST_TRY;
         loop {
-            while self.owed.times() == 0 {
+            while self.owed.is_nothing() {
                 self.owed.wake.notified().await;
                 // The relay itself tells as a rule; this only follows it.
                 pause = FIRST_TRY;
             }
             sleep(pause).await;
-            let times = self.owed.times();
-            if self.announce_all(channel, house).await? {
-                self.owed.done(times);
-                pause = FIRST_TRY;
-            } else {
-                pause = (pause * 2).min(LAST_TRY);
+            let mut all_told = true;
+            for (which, times) in self.owed.all() {
+                if self.announce_all(channel, house, which).await? {
+                    self.owed.done(which, times);
+                } else {
+                    all_told = false;
+                }
             }
+            pause = if all_told { FIRST_TRY } else { (pause * 2).min(LAST_TRY) };
         }
     }
 
-    /// Whether everything that waits was told to somebody.
-    async fn announce_all(&self, channel: &Channel, house: &House) -> Result<bool, Lost> {
+    /// Whether all of these were told to somebody.
+    async fn announce_all(&self, channel: &Channel, house: &House, which: Untold) -> Result<bool, Lost> {
         let mut after: Option<DocumentId> = None;
         loop {
             // At first a single one, to see whether anybody listens.
             let limit = if after.is_none() { 1 } else { PAGE };
-            let documents = match house.outside.awaiting_outside(after, limit).await {
+            let documents = match house.outside.awaiting_outside(which, after, limit).await {
                 Ok(documents) => documents,
                 Err(error) => {
                     tracing::warn!(%error, "what waits for outside workers cannot be read; trying again");
@@ -227,7 +229,7 @@ async fn apply(house: &House, report: Report) -> Option<(&'static str, String)> 
             let why = fields.fold(problem.detail.clone(), |text, (field, m)| format!("{text} {field}: {m}"));
             return Some(("refused", format!("{}: {why}", problem.code)));
         }
-        if house.outside.awaiting_outside(None, 1).await.is_ok() {
+        if house.outside.awaiting_outside(Untold::Waiting, None, 1).await.is_ok() {
             in_vain += 1;
             if in_vain >= TRIES {
                 return Some(("failed", format!("{}: {}", problem.code, problem.detail)));

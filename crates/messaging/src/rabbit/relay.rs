@@ -6,7 +6,7 @@
 use super::{CONFIRM, House, LAST_WORDS, Lost, RabbitBus, body, message_id, names, pending::Pending};
 use domain::{DocumentStatus, Event, Timestamp, UserId};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
-use services::ports::{LoggedEvent, Signal, Unsent};
+use services::ports::{LoggedEvent, Signal, Unsent, Untold};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -161,8 +161,8 @@ impl RabbitBus {
             match confirm.await? {
                 Confirmation::Ack(None) | Confirmation::NotRequested => tell_latency(house, at),
                 // No outside worker has a queue for it, or none that takes it: they are told later.
-                Confirmation::Ack(Some(_)) => self.owed.set(),
-                Confirmation::Nack(_) if upload => self.owed.set(),
+                Confirmation::Ack(Some(_)) => self.owed.set(Untold::Waiting),
+                Confirmation::Nack(_) if upload => self.owed.set(Untold::Waiting),
                 Confirmation::Nack(_) => {
                     let first = refused.entry(user_id).or_insert(seq);
                     *first = seq.min(*first);

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use domain::{
-    Document, DocumentId, Epoch, Event, Timestamp, User, UserId, WorkspaceId,
+    Document, DocumentId, DocumentStatus, Epoch, Event, Timestamp, User, UserId, WorkspaceId,
     event::WorkspaceDeleted,
     report::{DocumentReport, WorkspaceReport},
 };
@@ -19,7 +19,7 @@ use messaging::{
 };
 use services::{
     Error,
-    ports::{Clock, EventLog, OutsideWork, Reports, Secrets, StoreError},
+    ports::{Clock, EventLog, OutsideWork, Reports, Secrets, StoreError, Untold},
 };
 use std::{
     sync::{
@@ -81,11 +81,17 @@ impl OutsideWork for Rest {
 
     async fn awaiting_outside(
         &self,
+        which: Untold,
         after: Option<DocumentId>,
         limit: u32,
     ) -> Result<Vec<Document>, StoreError> {
         let waiting = self.waiting.lock().unwrap();
-        let behind = waiting.iter().filter(|d| after.is_none_or(|after| d.id > after));
+        let these = waiting.iter().filter(|d| match which {
+            Untold::Waiting => d.status == DocumentStatus::Pending,
+            Untold::Begun => true,
+            Untold::Of(workspace) => d.workspace_id == workspace,
+        });
+        let behind = these.filter(|d| after.is_none_or(|after| d.id > after));
         Ok(behind.take(limit as usize).cloned().collect())
     }
 }

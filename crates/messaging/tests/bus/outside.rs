@@ -10,7 +10,7 @@ use domain::{DocumentId, DocumentStatus, Event};
 use lapin::{BasicProperties, options::BasicPublishOptions, types::AMQPValue};
 use serde_json::{Value, json};
 use services::ports::{Bus, Clock, EventLog, Signal};
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 async fn say(observer: &Observer, installation: &Installation, key: &str, body: &[u8]) {
     let (exchange, key) = (installation.exchange.as_str().into(), key.into());
@@ -129,13 +129,45 @@ async fn late(restarts: bool) {
         node = installation.node().up().await;
     }
     let mut worker = Observer::of(&installation, &["document.uploaded"]).await;
-    let mut told = std::collections::BTreeSet::new();
+    let mut told = BTreeSet::new();
     while told.len() < 3 {
         let body: Value = serde_json::from_slice(&worker.next().await.data).unwrap();
         told.insert(body["document_id"].as_str().unwrap().to_owned());
     }
     assert!(waiting.iter().all(|document| told.contains(&document.id.to_string())));
     drop(node);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_worker_had_begun_is_told_again_by_an_empty_broker_and_where_it_was_refused_for_a_while() {
+    let installation = Installation::at(broker());
+    let user = installation.user();
+    let begun: Vec<domain::Document> = (0..2)
+        .map(|_| {
+            let mut document = document(user);
+            document.status = DocumentStatus::Processing;
+            document
+        })
+        .collect();
+    installation.rest.waiting.lock().unwrap().extend(begun.clone());
+    let mut worker = Observer::of(&installation, &["document.uploaded"]).await;
+    // The first server of an installation finds nothing there, as one does whose broker was wiped.
+    let node = installation.node().up().await;
+    let all: BTreeSet<String> = begun.iter().map(|document| document.id.to_string()).collect();
+    let mut told = BTreeSet::new();
+    for _ in &begun {
+        told.insert(of_document(&worker.next().await.data));
+    }
+    assert_eq!(told, all);
+    for document in begun.iter().rev() {
+        node.bus.publish(Signal::Untold(document.workspace_id));
+        assert_eq!(of_document(&worker.next().await.data), document.id.to_string(), "that one alone");
+    }
+}
+
+fn of_document(body: &[u8]) -> String {
+    let body: Value = serde_json::from_slice(body).unwrap();
+    body["document_id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -83,7 +83,7 @@ impl Hub {
                         hub.end(user_id, |opener| opener == Opener::Key(key_id));
                     }
                     Ok(Signal::AccountClosed { user_id }) => hub.end(user_id, |_| true),
-                    Ok(Signal::WorkReady | Signal::Requested | Signal::HeldBack) => {}
+                    Ok(Signal::WorkReady | Signal::Requested | Signal::HeldBack | Signal::Untold(_)) => {}
                     // Whether sessions and keys go on is watched by itself where there are several servers.
                     Ok(Signal::Missed) => hub.missed.notify_one(),
                     Err(RecvError::Lagged(missed)) => {

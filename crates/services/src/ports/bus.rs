@@ -2,7 +2,7 @@
 //! the log.
 
 use super::LoggedEvent;
-use domain::{ApiKeyId, SessionId, UserId};
+use domain::{ApiKeyId, SessionId, UserId, WorkspaceId};
 use std::sync::Arc;
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -34,6 +34,9 @@ pub enum Signal {
     Requested,
     /// A word about a job or a document came too soon after another and has to be told a little later.
     HeldBack,
+    /// Outside workers have to be told again of what is left to them in this workspace: it was not theirs before, or what they
+    /// said of it was refused for a while.
+    Untold(WorkspaceId),
     /// The bus was cut off from other servers, or is: what they wrote was not told, and stands in the log.
     Missed,
 }

@@ -56,7 +56,7 @@ pub use jobs::{
     Unread, UnreadPassage, VersionFile, WorkerId,
 };
 pub use outbox::{Outbox, Unsent};
-pub use outside::{OutsideWork, Reports};
+pub use outside::{OutsideWork, Reports, Untold};
 pub use partial_files::{PartialFile, PartialFiles, WholeFile};
 pub use passages::{ChunkChange, Passages, Written};
 pub use rag::{Chunker, CutChunk, CutError, RagConfigs, StaleDocument};

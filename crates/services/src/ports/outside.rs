@@ -8,6 +8,17 @@ use domain::{
     report::{DocumentReport, WorkspaceReport},
 };
 
+/// Which documents outside workers are told of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Untold {
+    /// All that wait.
+    Waiting,
+    /// Also all that they have begun: what they were told, or said themselves, may be lost.
+    Begun,
+    /// The same in one workspace.
+    Of(WorkspaceId),
+}
+
 #[async_trait]
 pub trait OutsideWork: Send + Sync {
     /// Whose document it is.
@@ -16,9 +27,11 @@ pub trait OutsideWork: Send + Sync {
     /// Whose workspace it is.
     async fn owner_of_workspace(&self, id: WorkspaceId) -> std::result::Result<Option<User>, StoreError>;
 
-    /// Documents that wait for an outside worker, in the order of their ids, from the one after `after`.
+    /// Documents that are left to outside workers, in the order of their ids, from the one after `after`. Of a job that stands
+    /// there are none: nobody works on it.
     async fn awaiting_outside(
         &self,
+        which: Untold,
         after: Option<DocumentId>,
         limit: u32,
     ) -> std::result::Result<Vec<Document>, StoreError>;

@@ -15,6 +15,7 @@ use domain::{
         deletion::{self, UNDO_OVER},
     },
     provision::{self, Undeleted},
+    status::Processor,
 };
 use services::ports::{Deletion, Doomed, Signal, StoreError};
 use sqlx::Row;
@@ -91,6 +92,9 @@ pub(super) async fn restore(
     workspaces::update(tx, &workspace, now).await?;
     tell(tx, user, id, told, now).await?;
     tx.signal(Signal::WorkReady);
+    if workspace.processor == Processor::External {
+        tx.signal(Signal::Untold(id));
+    }
     Ok(workspace)
 }
 

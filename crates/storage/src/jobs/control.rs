@@ -125,7 +125,22 @@ async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<D
     }
     requests::write_changed(tx, job, &before, &paused).await?;
     write(tx, job, told, Signal::WorkReady, now).await?;
+    tell_outside(tx, job).await?;
     Ok(vec![])
+}
+
+/// Whatever an outside worker said while it stood was refused, and it hears of a document only once.
+async fn tell_outside(tx: &mut Tx, job: &JobState) -> Result<(), Fault> {
+    let workspace = job.job.kb_id;
+    let external: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND processor = 'external'")
+            .bind(workspace.to_string())
+            .fetch_one(&mut tx.conn)
+            .await?;
+    if external > 0 {
+        tx.signal(Signal::Untold(workspace));
+    }
+    Ok(())
 }
 
 async fn skip(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
@@ -268,6 +283,7 @@ pub(super) async fn document(
             }
             requests::write_changed(tx, &job, &[before], &[state]).await?;
             write(tx, &job, told, Signal::WorkReady, now).await?;
+            tell_outside(tx, &job).await?;
             return Ok((job_id, vec![]));
         }
         DocumentControl::SkipEmbedding => {

@@ -11,7 +11,7 @@ use lapin::{
 };
 use services::{Error, ports::Untold};
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::{Instrument, field::Empty};
 
 /// Documents that are told of at once.
@@ -28,8 +28,22 @@ const LAST_RETRY: Duration = Duration::from_secs(5);
 /// Tries of a report that the store does not take although it answers.
 const TRIES: u32 = 10;
 
+/// So long a server that cannot reach the store keeps what it was given; then another one gets it.
+const KEPT: Duration = Duration::from_secs(5);
+/// What was given back so often is kept: nobody reaches the store then, and the broker puts aside what comes back too often.
+const GIVEN_BACK: i64 = 5;
+
 /// A report as it was delivered, and what it says or what is wrong with it.
 type Taken = (Delivery, Result<Report, String>);
+
+/// What became of a report.
+enum Applied {
+    Taken,
+    /// A code and a sentence.
+    Refused(&'static str, String),
+    /// Not yet: this server cannot reach the store.
+    Away,
+}
 
 impl RabbitBus {
     /// Tells outside workers anew of what is left to them, whenever they may have missed it: the broker was wiped, there was no
@@ -107,6 +121,17 @@ impl RabbitBus {
         connection: &Connection,
         house: &House,
     ) -> Result<Infallible, Lost> {
+        loop {
+            self.take_while_at_home(connection, house).await?;
+            tracing::warn!("reports of outside workers are left to other servers while the store is away");
+            while house.outside.awaiting_outside(Untold::Waiting, None, 1).await.is_err() {
+                sleep(FIRST_TRY).await;
+            }
+        }
+    }
+
+    /// The same until this server cannot reach the store. What it was given then goes to the next server.
+    async fn take_while_at_home(&self, connection: &Connection, house: &House) -> Result<(), Lost> {
         let channel = connection.create_channel().await?;
         channel.confirm_select(lapin::options::ConfirmSelectOptions::default()).await?;
         channel.basic_qos(REPORTS as u16, BasicQosOptions::default()).await?;
@@ -132,24 +157,33 @@ impl RabbitBus {
             }
             let in_order = by_thing.into_values().map(|of_one| async {
                 for (delivery, report) in of_one {
-                    self.take_report(&channel, house, delivery, report).await?;
+                    if !self.take_report(&channel, house, delivery, report).await? {
+                        return Ok(false);
+                    }
                 }
-                Ok::<_, Lost>(())
+                Ok::<_, Lost>(true)
             });
-            for outcome in join_all(in_order).await {
-                outcome?;
+            let mut all_settled = true;
+            for settled in join_all(in_order).await {
+                all_settled &= settled?;
+            }
+            if !all_settled {
+                // Without an answer they go back into their queue, to the places that they had.
+                channel.close(200, "the store cannot be reached".into()).await?;
+                return Ok(());
             }
         }
         Err(Lost::Cancelled)
     }
 
+    /// Answers whether it is settled.
     async fn take_report(
         &self,
         channel: &Channel,
         house: &House,
         delivery: Delivery,
         report: Result<Report, String>,
-    ) -> Result<(), Lost> {
+    ) -> Result<bool, Lost> {
         let (document_id, workspace_id) = match &report {
             Ok(Report::Document(id, _)) => (Some(id.to_string()), None),
             Ok(Report::Workspace(id, _)) => (None, Some(id.to_string())),
@@ -166,9 +200,15 @@ impl RabbitBus {
             concerns = Empty,
             code = Empty
         );
-        let refused = match report {
-            Err(why) => Some(("malformed", why)),
-            Ok(report) => apply(house, report).instrument(span.clone()).await,
+        let goes_back = given_back(&delivery) < GIVEN_BACK;
+        let applied = match report {
+            Err(why) => Applied::Refused("malformed", why),
+            Ok(report) => apply(house, report, goes_back).instrument(span.clone()).await,
+        };
+        let refused = match applied {
+            Applied::Away => return Ok(false),
+            Applied::Taken => None,
+            Applied::Refused(code, why) => Some((code, why)),
         };
         let outcome = if refused.is_some() { "refused" } else { "taken" };
         metrics::counter!("insighthub_outside_reports_total", "outcome" => outcome).increment(1);
@@ -178,7 +218,7 @@ impl RabbitBus {
             self.put_aside(channel, &delivery, code, &why).await?;
         }
         delivery.ack(BasicAckOptions::default()).await?;
-        Ok(())
+        Ok(true)
     }
 
     /// To the dead letters, with the reason; acknowledged only when it is there.
@@ -209,10 +249,26 @@ impl RabbitBus {
     }
 }
 
-/// Applies a report by the use case of the REST routes. Answers a code and a sentence when it is refused. A store that
-/// cannot is no reason to refuse, so that is tried until it can; but where it can do other things and never this, the report
-/// does not hold up all that come after it.
-async fn apply(house: &House, report: Report) -> Option<(&'static str, String)> {
+/// How often the message came back to the broker, as that counts it.
+fn given_back(delivery: &Delivery) -> i64 {
+    let headers = delivery.properties.headers().as_ref();
+    match headers.and_then(|headers| headers.inner().get("x-delivery-count")) {
+        Some(AMQPValue::LongLongInt(times)) => *times,
+        Some(AMQPValue::LongInt(times)) => i64::from(*times),
+        _ => 0,
+    }
+}
+
+/// Whether a failure of that status may be the report's own. A store that is away, or full, takes nothing of anybody.
+const fn may_be_its_own(status: u16) -> bool {
+    !matches!(status, 503 | 507)
+}
+
+/// Applies a report by the use case of the REST routes. A store that cannot is no reason to refuse, so that is tried until it
+/// can; but where it can do other things and never this, the report does not hold up all that come after it. `goes_back`: where
+/// this server alone does not reach the store, another one may take it.
+async fn apply(house: &House, report: Report, goes_back: bool) -> Applied {
+    let begun = Instant::now();
     let mut pause = FIRST_RETRY;
     let mut in_vain = 0;
     loop {
@@ -221,22 +277,41 @@ async fn apply(house: &House, report: Report) -> Option<(&'static str, String)> 
             Report::Workspace(id, report) => house.reports.workspace_report(*id, report.clone()).await,
         };
         let problem = match applied {
-            Ok(()) => return None,
+            Ok(()) => return Applied::Taken,
             Err(error) => Error::to_problem(&error),
         };
         if problem.status < 500 {
             let fields = problem.errors.iter().flat_map(|(field, all)| all.iter().map(move |m| (field, m)));
             let why = fields.fold(problem.detail.clone(), |text, (field, m)| format!("{text} {field}: {m}"));
-            return Some(("refused", format!("{}: {why}", problem.code)));
+            return Applied::Refused("refused", format!("{}: {why}", problem.code));
         }
-        if house.outside.awaiting_outside(Untold::Waiting, None, 1).await.is_ok() {
+        let answers = house.outside.awaiting_outside(Untold::Waiting, None, 1).await.is_ok();
+        if answers && may_be_its_own(problem.status) {
             in_vain += 1;
             if in_vain >= TRIES {
-                return Some(("failed", format!("{}: {}", problem.code, problem.detail)));
+                return Applied::Refused("failed", format!("{}: {}", problem.code, problem.detail));
             }
+        }
+        if !answers && goes_back && begun.elapsed() >= KEPT {
+            return Applied::Away;
         }
         tracing::warn!(code = problem.code, "a report could not be stored; trying again");
         sleep(pause).await;
         pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use services::ports::StoreError;
+
+    #[test]
+    fn a_report_is_not_to_blame_for_a_store_that_takes_nothing() {
+        let status = |error: StoreError| Error::from(error).to_problem().status;
+        assert!(may_be_its_own(status(StoreError::backend("damaged"))));
+        for error in [StoreError::Away("it only reads".into()), StoreError::Full("no room".into())] {
+            assert!(!may_be_its_own(status(error)));
+        }
     }
 }

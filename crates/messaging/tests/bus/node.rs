@@ -24,7 +24,7 @@ use services::{
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -67,6 +67,19 @@ pub struct Rest {
     pub reported: Mutex<Vec<(DocumentId, DocumentReport)>>,
     /// So many reports the store cannot take, before it can.
     pub failing: AtomicUsize,
+    /// It cannot be reached from here.
+    pub away: AtomicBool,
+    /// Reports that came while it was.
+    pub in_vain: AtomicUsize,
+}
+
+impl Rest {
+    fn reach(&self) -> Result<(), StoreError> {
+        match self.away.load(Ordering::SeqCst) {
+            true => Err(StoreError::Away("the line is cut".into())),
+            false => Ok(()),
+        }
+    }
 }
 
 #[async_trait]
@@ -85,6 +98,7 @@ impl OutsideWork for Rest {
         after: Option<DocumentId>,
         limit: u32,
     ) -> Result<Vec<Document>, StoreError> {
+        self.reach()?;
         let waiting = self.waiting.lock().unwrap();
         let these = waiting.iter().filter(|d| match which {
             Untold::Waiting => d.status == DocumentStatus::Pending,
@@ -99,6 +113,10 @@ impl OutsideWork for Rest {
 #[async_trait]
 impl Reports for Rest {
     async fn document_report(&self, id: DocumentId, report: DocumentReport) -> services::Result<()> {
+        if let Err(away) = self.reach() {
+            self.in_vain.fetch_add(1, Ordering::SeqCst);
+            return Err(away.into());
+        }
         let failing = self.failing.load(Ordering::SeqCst);
         if failing > 0 {
             self.failing.store(failing - 1, Ordering::SeqCst);
@@ -147,6 +165,11 @@ impl Installation {
     }
 
     pub fn node_with(&self, change: impl FnOnce(Options) -> Options) -> Node {
+        self.node_beside(self.rest.clone(), change)
+    }
+
+    /// A node that has a rest of its own.
+    pub fn node_beside(&self, rest: Arc<Rest>, change: impl FnOnce(Options) -> Options) -> Node {
         let options = Options {
             url: self.url.parse().unwrap(),
             exchange: self.exchange.clone(),
@@ -158,8 +181,8 @@ impl Installation {
         let store = self.store.beside(bus.clone());
         let house = House {
             outbox: Arc::new(store.clone()),
-            outside: self.rest.clone(),
-            reports: self.rest.clone(),
+            outside: rest.clone(),
+            reports: rest,
             clock: Arc::new(RealClock),
             secrets: Arc::new(Drawn),
         };

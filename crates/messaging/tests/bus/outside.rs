@@ -3,14 +3,18 @@
 use crate::{
     broken::document,
     broker,
-    node::{Installation, Observer, RealClock, id},
+    node::{Installation, Observer, RealClock, Rest, id},
     soon,
 };
 use domain::{DocumentId, DocumentStatus, Event};
 use lapin::{BasicProperties, options::BasicPublishOptions, types::AMQPValue};
 use serde_json::{Value, json};
 use services::ports::{Bus, Clock, EventLog, Signal};
-use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 async fn say(observer: &Observer, installation: &Installation, key: &str, body: &[u8]) {
     let (exchange, key) = (installation.exchange.as_str().into(), key.into());
@@ -74,6 +78,50 @@ async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason
             reported.iter().filter(|(of, _)| of == id).map(|(_, r)| r.progress.unwrap()).collect();
         assert_eq!(of_one, (0..20).map(f64::from).collect::<Vec<_>>(), "in order, none missing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reports_to_a_server_that_is_cut_off_from_the_store_are_taken_by_another() {
+    let installation = Installation::at(broker());
+    let cut_off = Arc::new(Rest::default());
+    cut_off.away.store(true, Ordering::SeqCst);
+    let _first = installation.node_beside(cut_off.clone(), |options| options).up().await;
+    let observer = Observer::of(&installation, &["nothing"]).await;
+    let document = DocumentId::new(id());
+    let report = async |n: u32| {
+        let body = json!({ "document_id": document, "status": "processing", "progress": n }).to_string();
+        say(&observer, &installation, "document.status.report", body.as_bytes()).await;
+    };
+    for n in 0..5 {
+        report(n).await;
+    }
+    soon("the only server has them", async {
+        while cut_off.in_vain.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let second = installation.node().up().await;
+    assert_eq!(taken(&installation.rest, 5).await, [0.0, 1.0, 2.0, 3.0, 4.0], "in order");
+
+    // Back at the store, it takes its turn again.
+    cut_off.away.store(false, Ordering::SeqCst);
+    second.stopping.cancel();
+    second.running.await.unwrap();
+    report(5).await;
+    assert_eq!(taken(&cut_off, 1).await, [5.0]);
+}
+
+/// The progress that so many reports told of.
+async fn taken(rest: &Rest, n: usize) -> Vec<f64> {
+    soon("the reports are taken", async {
+        while rest.reported.lock().unwrap().len() < n {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    let reported = rest.reported.lock().unwrap();
+    reported.iter().filter_map(|(_, report)| report.progress).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

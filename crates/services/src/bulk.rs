@@ -137,6 +137,7 @@ impl Services {
     async fn go_on(&self, bulk: &RunningBulk) -> Result<bool> {
         match self.take_next(bulk, AT_ONCE).await {
             Ok(left) => return Ok(left),
+            Err(error) if takes_nothing(&error) => return Err(error.into()),
             Err(error) => {
                 tracing::warn!(bulk_id = %bulk.id, %error, "documents of an action are taken one by one")
             }
@@ -146,6 +147,7 @@ impl Services {
             match self.take_next(bulk, 1).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
+                Err(error) if takes_nothing(&error) => return Err(error.into()),
                 Err(error) => {
                     tracing::error!(bulk_id = %bulk.id, %error, "a document of an action was passed over");
                     self.bulks.skip_in_bulk(bulk.user_id, bulk.id, self.clock.now()).await?;
@@ -179,6 +181,11 @@ impl Services {
     }
 }
 
+/// Whether it is the store that can do nothing just now, whatever document it is.
+const fn takes_nothing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Away(_) | StoreError::Full(_))
+}
+
 fn print(action: BulkAction, tag: Option<&str>, chosen: &Chosen) -> String {
     let begin = [action.as_str(), tag.unwrap_or_default()];
     match chosen {
@@ -202,5 +209,18 @@ fn missing(e: StoreError, what: &'static str) -> Error {
     match e {
         StoreError::NotFound => Error::NotFound(what),
         other => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_document_is_passed_over_for_a_store_that_takes_nothing() {
+        for error in [StoreError::Away("it does not answer".into()), StoreError::Full("no room".into())] {
+            assert!(takes_nothing(&error), "{error}");
+        }
+        assert!(!takes_nothing(&StoreError::backend("the row is damaged")));
     }
 }

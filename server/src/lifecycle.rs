@@ -310,6 +310,8 @@ where
     make_data_dir(&config)?;
     // Held until the process ends.
     let lock = lock(&config)?;
+    // Before anything that counts: what was said earlier is not kept.
+    let metrics = start_metrics()?;
     let broker = broker(&config, role);
     let bus: Arc<dyn Bus> = match &broker {
         Some(broker) => broker.clone(),
@@ -399,7 +401,6 @@ where
     let sockets = TaskTracker::new();
     let site = Site::open(config.site_root.clone(), &config::beside_the_executable("hash.txt"));
     let found = site.is_there();
-    let metrics = start_metrics()?;
     background.spawn(until(stopping.clone(), upkeep(metrics.clone())));
     let app = AppState::new(Shared {
         services: services.clone(),

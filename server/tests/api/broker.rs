@@ -190,6 +190,10 @@ async fn two_servers_and_two_workers_hear_of_each_other() {
     let installation = Installation::new().await;
     let (here, there) = (installation.node("web").await, installation.node("web").await);
     let _workers = (installation.node("worker").await, installation.node("worker").await);
+    for server in [&here, &there] {
+        let metrics = String::from_utf8(server.visitor().get("/metrics").await.body).expect("text");
+        assert!(metrics.contains("insighthub_broker_up 1"), "{metrics}");
+    }
     let ada = here.user("ada").await;
     let ada_there = moved(&ada, &there);
     let workspace = ada.first_workspace().await;

@@ -20,6 +20,9 @@ const ROUND: Duration = Duration::from_secs(3_600);
 /// that is left, and it may have been put back by mistake.
 const KEPT: i64 = 7 * 86_400;
 
+/// Where the place for files is tried out, by writing a file and removing it.
+const PROBES: &str = "probes/";
+
 /// The files that uploads of this process hold, and that no row names yet.
 #[derive(Default)]
 pub struct Uploads(Mutex<BTreeMap<String, watch::Sender<bool>>>);
@@ -131,13 +134,20 @@ impl Services {
         Ok(self.orphans(age, true).await?.len())
     }
 
-    /// The keys of those files; removes them when asked to.
+    /// The keys of those files; removes them when asked to, and with them what is left of trials of the place.
     pub(crate) async fn orphans(&self, age: Duration, remove: bool) -> Result<Vec<String>> {
         let mut orphans = vec![];
         let mut old = self.blobs.older_than(age);
         while let Some(keys) = old.next().await {
+            let keys = keys?;
+            if remove {
+                // Whoever wrote it was killed, or gave up waiting, before it could remove it.
+                for probe in keys.iter().filter(|key| key.starts_with(PROBES)) {
+                    self.blobs.delete(probe).await?;
+                }
+            }
             // First who holds it, then the rows: a file that is held no more by then has its row.
-            let keys = keys?.into_iter().filter(|key| !self.uploads.hold(key));
+            let keys = keys.into_iter().filter(|key| !self.uploads.hold(key));
             let files: Vec<FileOf> = keys.filter_map(|key| file_of(&key)).collect();
             let kept = self.documents.kept_files(&files).await?;
             for file in files.into_iter().filter(|file| !kept.contains(file)) {

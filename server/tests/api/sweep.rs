@@ -44,6 +44,8 @@ async fn a_file_that_no_document_has_goes_when_it_is_old_enough_and_no_other() {
     let fresh = folder.join("0197a000-0000-7000-8000-000000000002");
     let text = folder.with_file_name("texts").join("0197a000-0000-7000-8000-000000000003/1");
     let foreign = server.dir.path().join("files/notes/of-somebody");
+    // Of a look at the place for files whose server was killed in the middle of it.
+    let probe = server.dir.path().join("files/probes/0197a000-0000-7000-8000-000000000004");
     // Where other servers may share the files, a day has to be over instead of an hour.
     let old = match engine() {
         Engine::Sqlite => 3_700,
@@ -51,11 +53,13 @@ async fn a_file_that_no_document_has_goes_when_it_is_old_enough_and_no_other() {
     };
     plant(&orphan, old);
     plant(&text, old);
+    plant(&probe, old);
     plant(&fresh, 60);
     plant(&foreign, 100_000);
 
     let server = Setup::new().dir(&server.dir).start().await;
-    eventually("the orphans are gone", async || (!orphan.exists() && !text.exists()).then_some(())).await;
+    let gone = || [&orphan, &text, &probe].iter().all(|path| !path.exists());
+    eventually("the orphans are gone", async || gone().then_some(())).await;
     eventually("it is told", async || server.log().contains("files that no document has").then_some(()))
         .await;
     assert!(fresh.exists(), "its upload may be under way");

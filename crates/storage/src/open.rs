@@ -376,3 +376,19 @@ async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Resul
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::support::Place;
+
+    #[tokio::test]
+    async fn a_postgresql_may_be_asked_for_an_encrypted_connection() {
+        let place = Place::postgres().await;
+        let url = format!("{}?sslmode=require", place.url());
+        // That of the test run has none, as a rule, and says so; nobody may say that this program has none.
+        if let Err(error) = connect_writer(&url, Engine::Postgres).await {
+            assert!(error.to_string().contains("server does not support TLS"), "{error}");
+        }
+    }
+}

@@ -144,13 +144,15 @@ impl Services {
         }
         // One of them the store cannot bear; the others need not wait for it.
         for _ in 0..AT_ONCE {
+            let Some(before) = self.bulks.bulk(bulk.user_id, bulk.id).await? else { return Ok(false) };
             match self.take_next(bulk, 1).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
                 Err(error) if takes_nothing(&error) => return Err(error.into()),
                 Err(error) => {
                     tracing::error!(bulk_id = %bulk.id, %error, "a document of an action was passed over");
-                    self.bulks.skip_in_bulk(bulk.user_id, bulk.id, self.clock.now()).await?;
+                    let (counted, now) = (before.counted(), self.clock.now());
+                    self.bulks.skip_in_bulk(bulk.user_id, bulk.id, counted, now).await?;
                 }
             }
         }

@@ -391,11 +391,21 @@ impl Bulks for Store {
         Ok(left)
     }
 
-    async fn skip_in_bulk(&self, user: UserId, id: BulkId, now: Timestamp) -> Result<(), StoreError> {
+    async fn skip_in_bulk(
+        &self,
+        user: UserId,
+        id: BulkId,
+        counted: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let argument = (user, id, counted, now);
         self.writer()
-            .write_for(user, "skip in bulk", (user, id, now), |tx, (user, id, now)| {
+            .write_for(user, "skip in bulk", argument, |tx, (user, id, counted, now)| {
                 Box::pin(async move {
                     let Some(bulk) = load(&mut tx.conn, *user, *id).await? else { return Ok(()) };
+                    if bulk.counted() != *counted {
+                        return Ok(());
+                    }
                     let next = next_of(tx, *id, 1).await?;
                     let failed: Vec<_> = next.iter().map(|(place, _)| (*place, Outcome::Failed)).collect();
                     note(tx, bulk, &failed, *now).await?;

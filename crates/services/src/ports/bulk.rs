@@ -84,8 +84,15 @@ pub trait Bulks: Send + Sync {
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
-    /// Passes over the next document, which the store could not change.
-    async fn skip_in_bulk(&self, user: UserId, id: BulkId, now: Timestamp) -> Result<(), StoreError>;
+    /// Passes over the next document, which the store could not change, if the action has come to so many by now: another
+    /// server may have passed it over already.
+    async fn skip_in_bulk(
+        &self,
+        user: UserId,
+        id: BulkId,
+        counted: u64,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
 
     /// Forgets at most `limit` of those that were through before that moment; answers how many.
     async fn forget_bulks(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError>;

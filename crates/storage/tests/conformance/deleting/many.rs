@@ -93,6 +93,23 @@ async fn an_action_takes_each_document_once_and_survives_a_stop_anywhere(
     assert!(d.s.store.bulk(user, id).await.unwrap().is_none());
 }
 
+async fn a_document_of_an_action_is_passed_over_once_however_many_servers_failed_at_it(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (_, documents) = d.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let these = Chosen::These(documents.iter().map(|document| document.id).collect());
+    let begun = d.s.store.begin_bulk(d.new_bulk(user, workspace, BulkAction::Delete, these)).await.unwrap();
+    for _ in 0..2 {
+        d.s.store.skip_in_bulk(user, begun.id, 0, d.now()).await.unwrap();
+    }
+    let now = d.s.store.bulk(user, begun.id).await.unwrap().unwrap();
+    assert_eq!((now.done, now.failed, now.status), (0, 1, BulkStatus::Running));
+    let done = d.carry_out(user, begun.id, 2).await;
+    assert_eq!((done.done, done.failed, done.status), (1, 1, BulkStatus::Completed));
+}
+
 async fn a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest(
     s: impl JobSubject + DerefMut<Target = Database>,
 ) {
@@ -155,6 +172,7 @@ async fn what_is_chosen_is_indexed_anew_in_one_job(s: impl JobSubject + DerefMut
 
 on_every_database!(
     an_action_takes_each_document_once_and_survives_a_stop_anywhere,
+    a_document_of_an_action_is_passed_over_once_however_many_servers_failed_at_it,
     a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest,
     a_retry_takes_all_that_failed_of_a_large_job,
     what_is_chosen_is_indexed_anew_in_one_job,

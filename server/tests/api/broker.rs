@@ -508,10 +508,17 @@ async fn reports_about_a_state_that_is_lost_are_taken_from_the_broker() {
     let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await.json();
     let workspace = made["id"].as_str().expect("an id").to_owned();
     let document = ada.upload_one(&workspace, "a.txt", &prose(1, 50)).await;
-    server.terminate();
-    assert!(server.ended().await.success());
     let outside = installation.reporter().await;
     let begin = json!({ "document_id": document, "status": "processing", "step": "reading" });
+    outside.say(begin.clone()).await;
+    eventually("it is begun", async || {
+        let now = ada.read(&format!("/api/documents/{document}")).await;
+        (now["status"] == "processing").then_some(())
+    })
+    .await;
+    server.terminate();
+    assert!(server.ended().await.success());
+    let mut listener = Listener::at(&installation).await;
     outside.say(begin.clone()).await;
     outside.say(json!({ "document_id": document, "status": "ready", "chunk_count": 9 })).await;
     let restored = installation.setup(&["restored"]).command().output().expect("it runs");
@@ -520,6 +527,7 @@ async fn reports_about_a_state_that_is_lost_are_taken_from_the_broker() {
 
     let server = installation.node("all").await;
     let ada = server.sign_in("ada", PASSWORD).await;
+    assert_eq!(listener.document().await, document, "what was said of it is lost");
     outside.say(begin).await;
     outside.say(json!({ "document_id": document, "status": "ready", "chunk_count": 4 })).await;
     let ready = ada.settled(&document).await;

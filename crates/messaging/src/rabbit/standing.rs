@@ -4,7 +4,7 @@ use super::{Lost, PATIENCE, RabbitBus, Url, names::Names};
 use lapin::{
     Channel, Connection, ConnectionProperties,
     message::BasicGetMessage,
-    options::{BasicGetOptions, QueueDeclareOptions, QueuePurgeOptions},
+    options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
     types::{AMQPValue, FieldTable},
 };
 use std::{convert::Infallible, time::Duration};
@@ -55,7 +55,7 @@ pub async fn standing(url: Url, exchange: &str) -> Result<Standing, String> {
 }
 
 /// Takes away what outside workers reported and nobody heard yet: it is about a state of the database that is lost. They hear
-/// again of all that waits for them. Answers how many reports there were.
+/// again of all that waits for them, or that they had begun by then. Answers how many reports there were.
 ///
 /// # Errors
 /// As those of [`standing`].
@@ -68,7 +68,10 @@ pub async fn forget_reports(url: Url, exchange: &str) -> Result<u32, String> {
         if length(&channel, names.reports()).await.is_err() {
             return Ok(0);
         }
-        channel.queue_purge(names.reports().into(), QueuePurgeOptions::default()).await
+        let reports = channel.queue_purge(names.reports().into(), QueuePurgeOptions::default()).await?;
+        // The next server finds no queue there, as at a broker that was wiped, and tells them.
+        channel.queue_delete(names.reports().into(), QueueDeleteOptions::default()).await?;
+        Ok::<_, lapin::Error>(reports)
     })
     .await
 }

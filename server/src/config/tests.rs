@@ -149,3 +149,18 @@ fn a_setting_that_does_not_exist_is_refused() {
     let env = |name: &str| (name == "INSIGHTHUB_DATA_DIR").then(|| dir.path().display().to_string());
     assert!(Raw::read(env).expect_err("refused").to_string().contains("prot"));
 }
+
+#[test]
+fn the_files_for_operators_name_no_setting_that_does_not_exist() {
+    for (file, text) in [
+        ("compose.yaml", include_str!("../../../deploy/compose.yaml")),
+        ("insighthub.service", include_str!("../../../deploy/insighthub.service")),
+        ("Caddyfile", include_str!("../../../deploy/Caddyfile")),
+        ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
+    ] {
+        let words = text.split(|c: char| !c.is_ascii_uppercase() && !c.is_ascii_digit() && c != '_');
+        for word in words.filter(|word| word.starts_with("INSIGHTHUB_")) {
+            assert!(SETTINGS.iter().any(|setting| setting.env == word), "{word} in {file}");
+        }
+    }
+}

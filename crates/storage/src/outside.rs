@@ -28,23 +28,24 @@ impl OutsideWork for Store {
         after: Option<DocumentId>,
         limit: u32,
     ) -> Result<Vec<Document>, StoreError> {
-        let (these, workspace) = match which {
-            Untold::Waiting => ("documents.status = 'pending'", None),
-            Untold::Begun => ("documents.status IN ('pending', 'processing')", None),
-            Untold::Of(workspace) => (
-                "documents.status IN ('pending', 'processing') AND documents.workspace_id = $3",
-                Some(workspace),
-            ),
+        let (these, there, workspace) = match which {
+            Untold::Waiting => ("= 'pending'", "", None),
+            Untold::Begun => ("IN ('pending', 'processing')", "", None),
+            Untold::Of(workspace) => ("IN ('pending', 'processing')", " AND w.id = $3", Some(workspace)),
         };
-        // What a built-in worker has begun it finishes.
+        // By the jobs that are not through, which are few: this is asked after every upload that no outside worker has a queue
+        // for. What a built-in worker has begun it finishes.
         let sql = format!(
-            "SELECT {DOCUMENT} FROM documents JOIN workspaces ON workspaces.id = documents.workspace_id \
-             WHERE workspaces.processor = 'external' AND workspaces.status <> 'deleting' \
-             AND {these} AND documents.paused = 0 AND documents.deleted_at IS NULL AND documents.id > $1 \
-             AND EXISTS (SELECT 1 FROM jobs j WHERE j.id = documents.job_id \
-                 AND j.status IN ('pending', 'running') AND j.requested IS NULL) \
-             AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.document_id = documents.id AND t.fence > 0 \
-                 AND t.status IN ('pending', 'running', 'paused')) \
+            "WITH left_over (id, job_id) AS MATERIALIZED ( \
+                 SELECT t.document_id, j.id FROM jobs j JOIN workspaces w ON w.id = j.workspace_id \
+                 JOIN tasks t ON t.job_id = j.id AND t.attempt = j.attempt \
+                 WHERE j.status IN ('pending', 'running') AND j.requested IS NULL \
+                 AND w.processor = 'external' AND w.status <> 'deleting'{there} \
+                 AND t.status = 'pending' AND t.fence = 0 AND t.document_id > $1 \
+             ) \
+             SELECT {DOCUMENT} FROM left_over JOIN documents \
+                 ON documents.id = left_over.id AND documents.job_id = left_over.job_id \
+             WHERE documents.status {these} AND documents.deleted_at IS NULL \
              ORDER BY documents.id LIMIT $2"
         );
         let mut query = sqlx::query(AssertSqlSafe(sql))

@@ -85,6 +85,7 @@ fn with_shell<V: IntoView + 'static>(shell: Result<Wire<Shell>, AppError>, show:
 /// Takes the shell into the stores.
 pub fn take_shell(stores: Stores, live: Live, shell: &Shell) {
     stores.put_shell(shell);
+    live.belongs_to(shell.user.id);
     live.rendered(&shell.since);
 }
 

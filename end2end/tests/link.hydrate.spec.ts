@@ -1,5 +1,5 @@
 // The live link when the way is bad: no sockets, no streams, many tabs, a leader that goes.
-import { expect, test } from "../fixtures";
+import { expect, person, test } from "../fixtures";
 import { FILES, allReady, external, firstWorkspace, lines, live, signUp, upload } from "./support";
 import type { BrowserContext, Page } from "@playwright/test";
 
@@ -89,6 +89,40 @@ test("all tabs go to sign-in when the session ends in one", async ({ page, conte
   expect(out.status()).toBe(204);
   await expect(page).toHaveURL(/\/signin/);
   await expect(other).toHaveURL(/\/signin/);
+});
+
+test("a page that comes back when somebody else is signed in shows theirs, and nothing of both", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)|Failed to load resource/);
+  const line = { cut: false, ends: [] as (() => void)[] };
+  await page.routeWebSocket("**/api/status/ws", (socket) => {
+    if (line.cut) return void socket.close();
+    const server = socket.connectToServer();
+    line.ends.push(() => {
+      void server.close();
+      void socket.close();
+    });
+  });
+  await page.route(/\/api\/status\/(events|changes)/, (route) => (line.cut ? route.abort() : route.continue()));
+  await signUp(page);
+  await live(page);
+  const first = await firstWorkspace(page.request);
+  const listed = (id: string) => page.locator(`.nav [data-workspace-id="${id}"]`);
+  await expect(listed(first)).toHaveCount(1);
+  line.cut = true;
+  line.ends.forEach((end) => end());
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  // In another tab, say: the cookie is that of the whole browser, and this page hears nothing of it.
+  const made = await page.request.post("/api/auth/signup", { data: person() });
+  expect(made.status(), await made.text()).toBe(201);
+  const theirs = await firstWorkspace(page.request);
+  line.cut = false;
+  const shown = async () => {
+    await page.evaluate(() => window.dispatchEvent(new Event("online"))).catch(() => {});
+    return listed(theirs).count().catch(() => 0);
+  };
+  await expect.poll(shown, { timeout: 30_000 }).toBe(1);
+  await live(page);
+  await expect(listed(first)).toHaveCount(0);
 });
 
 test("a proxy that doubles and delays frames changes nothing", async ({ page }) => {

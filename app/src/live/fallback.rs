@@ -19,14 +19,13 @@ const WAIT: u32 = 25;
 /// An answer that takes longer than this will not come.
 const PATIENCE: Millis = 40_000;
 
-/// `?epoch=…&after=…` of a place in the log.
-fn place(since: Option<&Since>) -> String {
-    match since {
-        Some(Since { epoch, seq }) => {
-            format!("epoch={}&after={seq}", js_sys::encode_uri_component(&epoch.0))
-        }
-        None => String::new(),
-    }
+/// `?user_id=…&epoch=…&after=…`: whose stream is meant, and from which place in the log on.
+fn place(live: Live, since: Option<&Since>) -> String {
+    let whose = live.whose().map(|user| format!("user_id={user}"));
+    let place = since.map(|Since { epoch, seq }| {
+        format!("epoch={}&after={seq}", js_sys::encode_uri_component(&epoch.0))
+    });
+    whose.into_iter().chain(place).collect::<Vec<_>>().join("&")
 }
 
 struct Events {
@@ -61,7 +60,7 @@ thread_local! {
 
 /// Opens the stream of server-sent events. The browser's own reconnecting is not used: the machine decides when.
 pub fn connect_events(live: Live, since: Option<&Since>) {
-    let Ok(source) = EventSource::new(&format!("/api/status/events?{}", place(since))) else {
+    let Ok(source) = EventSource::new(&format!("/api/status/events?{}", place(live, since))) else {
         live.feed(Input::Closed(BROKEN));
         return;
     };
@@ -109,7 +108,7 @@ pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
         let wait = if is_first { 0 } else { WAIT };
         let giving_up = mine.clone();
         set_timeout(move || giving_up.abort(), Duration::from_millis(PATIENCE));
-        let answer = ask(since.as_ref(), wait, Some(&mine.signal())).await;
+        let answer = ask(live, since.as_ref(), wait, Some(&mine.signal())).await;
         // The link was dropped meanwhile, or asks something else by now.
         let current = POLL.with_borrow(|now| now.as_ref().is_some_and(|q| q.0 == mine));
         if !current {
@@ -135,7 +134,7 @@ pub fn catch_up(live: Live, mut since: Option<Since>) {
     spawn_local(async move {
         let mut frames = vec![];
         loop {
-            let answer = ask(since.as_ref(), 0, None).await;
+            let answer = ask(live, since.as_ref(), 0, None).await;
             match answer {
                 Ok(Answer { welcome, more, events, .. }) => {
                     if let ServerFrame::Welcome { epoch, seq, .. } = &welcome {
@@ -189,12 +188,22 @@ impl Answer {
     }
 }
 
-/// The status of a refusal, or 0 when there was no answer.
-async fn ask(since: Option<&Since>, wait: u32, signal: Option<&web_sys::AbortSignal>) -> Result<Answer, u16> {
-    let request = Request::get(&format!("/api/status/changes?wait={wait}&{}", place(since)));
+/// The status of a refusal, or 0 when there was no answer. That somebody else is signed in by now is 401: whose page this
+/// is has to sign in again.
+async fn ask(
+    live: Live,
+    since: Option<&Since>,
+    wait: u32,
+    signal: Option<&web_sys::AbortSignal>,
+) -> Result<Answer, u16> {
+    let request = Request::get(&format!("/api/status/changes?wait={wait}&{}", place(live, since)));
     let answer = request.abort_signal(signal).send().await.map_err(|_| 0u16)?;
     if !answer.ok() {
-        return Err(answer.status());
+        let status = answer.status();
+        // A proxy may answer 403 as well, which says nothing of anybody.
+        let is_anothers =
+            status == 403 && answer.text().await.is_ok_and(|problem| problem.contains("foreign_stream"));
+        return Err(if is_anothers { 401 } else { status });
     }
     let text = answer.text().await.map_err(|_| 0u16)?;
     Answer::parse(&text).map_err(|_| 0)

@@ -9,7 +9,7 @@ use super::{
     message::TabMessage,
 };
 use domain::{
-    ClientFrame, Epoch, Event, EventFrame, ServerFrame, backoff,
+    ClientFrame, Epoch, Event, EventFrame, ServerFrame, UserId, backoff,
     event::{SILENCE_SECONDS, close},
     pages::Since,
 };
@@ -37,6 +37,8 @@ const BEAT: Millis = 2_000;
 pub enum Input {
     /// A page was rendered that is right up to that point of the log.
     Rendered(Since),
+    /// The page shows what belongs to that person.
+    Belongs(UserId),
     /// The page is interactive and has a link of its own; go.
     Start,
     /// The page is interactive, and another tab of the session has the link.
@@ -155,6 +157,9 @@ pub struct Machine {
     /// A socket is tried beside the link, since then.
     probe: Option<Millis>,
     since: Option<Since>,
+    /// Whose page this is. Somebody else may have signed in by the time that a lost link comes back, with the cookie that
+    /// all tabs of the browser share: the server gives no stream to a page that is not theirs.
+    whose: Option<UserId>,
     /// The server was told once from where to go on; from then on the stream is ahead of whatever is read.
     greeted: bool,
     /// Tries since the last good link.
@@ -177,6 +182,7 @@ impl Default for Machine {
             borrowed: None,
             probe: None,
             since: None,
+            whose: None,
             greeted: false,
             attempt: 0,
             heard: 0,
@@ -199,6 +205,11 @@ impl Machine {
     /// Up to where this tab knows the log.
     pub fn since(&self) -> Option<&Since> {
         self.since.as_ref()
+    }
+
+    /// Whose page this is.
+    pub fn whose(&self) -> Option<UserId> {
+        self.whose
     }
 
     /// Since when what is on screen may be old.
@@ -243,6 +254,7 @@ impl Machine {
     fn take(&mut self, input: Input, now: Millis, unit: f64) -> Vec<Action> {
         match input {
             Input::Rendered(since) => self.rendered(since),
+            Input::Belongs(user) => self.whose = self.whose.or(Some(user)),
             Input::Start => {
                 if self.link == Link::Off {
                     return self.connect(now);
@@ -323,7 +335,8 @@ impl Machine {
 
     fn hello(&self) -> ClientFrame {
         let (epoch, last_seq) = self.since.clone().map(|s| (s.epoch, s.seq)).unzip();
-        ClientFrame::Hello { epoch, last_seq, gather_ms: Some(GATHER), user_id: None }
+        let user_id = self.whose.map(|user| user.to_string());
+        ClientFrame::Hello { epoch, last_seq, gather_ms: Some(GATHER), user_id }
     }
 
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {

@@ -25,7 +25,7 @@ use crate::{
     wire::{self, Wire},
 };
 use domain::{
-    DocumentId, Event, Job, JobId, WorkspaceId, backoff,
+    DocumentId, Event, Job, JobId, UserId, WorkspaceId, backoff,
     pages::{Since, WorkspacePage},
 };
 pub use ladder::Transport;
@@ -140,6 +140,18 @@ impl Live {
         self.machine.update_value(|m| {
             m.on(Input::Rendered(since.clone()), 0, 0.0);
         });
+    }
+
+    /// Notes whose page this is.
+    pub fn belongs_to(self, user: UserId) {
+        self.machine.update_value(|m| {
+            m.on(Input::Belongs(user), 0, 0.0);
+        });
+    }
+
+    /// Whose page this is; `None` while it has not said so.
+    fn whose(self) -> Option<UserId> {
+        self.machine.try_with_value(Machine::whose).flatten()
     }
 
     /// Up to which event of the log this tab has everything; `None` while it knows no place.

@@ -61,6 +61,21 @@ fn the_stream_starts_from_the_earliest_thing_on_screen() {
 }
 
 #[test]
+fn a_page_says_whose_it_is_and_stays_that_persons() {
+    let [ada, eve] = ["1", "2"].map(|n| {
+        format!("00000000-0000-0000-0000-00000000000{n}").parse::<domain::UserId>().expect("an id")
+    });
+    let mut m = Machine::default();
+    for input in [Input::Belongs(ada), Input::Rendered(since("e", 10)), Input::Belongs(eve), Input::Start] {
+        m.on(input, 0, 0.0);
+    }
+    assert_eq!(m.whose(), Some(ada));
+    let said = m.on(Input::Opened, 0, 0.0);
+    let [Action::Send(ClientFrame::Hello { user_id, .. })] = said.as_slice() else { panic!("{said:?}") };
+    assert_eq!(user_id.as_deref(), Some(ada.to_string().as_str()));
+}
+
+#[test]
 fn a_leader_passes_nothing_on_until_another_tab_follows() {
     let passes = |actions: Vec<Action>| actions.iter().any(|action| matches!(action, Action::Pass { .. }));
     let mut m = Machine::default();

@@ -243,6 +243,7 @@ fn Connection() -> impl IntoView {
     });
     let late = Memo::new(move |_| status.get().late);
     let waiting = Memo::new(move |_| matches!(status.get().link, Link::Waiting { .. }));
+    let ended = Memo::new(move |_| status.get().link == Link::Ended);
     view! {
         <div class="row flex-nowrap max-md:gap-1">
             <ConnectionBadge
@@ -276,6 +277,8 @@ fn Connection() -> impl IntoView {
                         }
                     })
             }}
+            // Whoever did not want to leave the page, for what is unsaved on it, has a way on all the same.
+            {move || ended.get().then(|| view! { <SignInAgain /> })}
         </div>
     }
 }
@@ -376,7 +379,11 @@ fn ThemeSwitch(user: RwSignal<Option<User>>) -> impl IntoView {
 #[component]
 pub fn SignInAgain() -> impl IntoView {
     let location = use_location();
-    let href = Signal::derive(move || crate::paths::sign_in(&location.pathname.get()));
+    let href = Signal::derive(move || {
+        let (path, search) = (location.pathname.get(), location.search.get());
+        let here = if search.is_empty() { path } else { format!("{path}?{search}") };
+        crate::paths::sign_in(&here)
+    });
     view! {
         <LinkButton href kind=ButtonKind::Primary attr:rel="external">
             "Sign in"

@@ -325,3 +325,26 @@ test("another config makes documents stale, and one click indexes just those ane
   await allReady(page, FILES);
   await expect(page.getByText("documents are stale")).toHaveCount(0);
 });
+
+test("who stays for something unsaved when the session ends is told so, and can still save it once signed in again", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)|401/);
+  const who = await signUp(page);
+  await page.goto("/settings/profile");
+  await live(page);
+  // A browser asks only where somebody has done something.
+  await page.getByLabel("Full name").click();
+  await page.getByLabel("Full name").fill("Somebody Else");
+  const asked = page.waitForEvent("dialog");
+  expect((await page.request.post("/api/auth/logout")).status()).toBe(204);
+  expect((await asked).type()).toBe("beforeunload");
+  await (await asked).dismiss();
+  await expect(page.locator(".connection")).toContainText("paused since");
+  const again = page.locator(".topbar").getByRole("link", { name: "Sign in" });
+  await expect(again).toHaveAttribute("href", "/signin?next=%2Fsettings%2Fprofile");
+
+  const back = await page.request.post("/api/auth/login", { data: { email: who.email, password: who.password } });
+  expect(back.status(), await back.text()).toBe(200);
+  await page.getByRole("button", { name: "Save profile" }).click();
+  await expect(page.getByText("Your profile is saved.")).toBeVisible();
+  expect((await (await page.request.get("/api/auth/me")).json()).full_name).toBe("Somebody Else");
+});

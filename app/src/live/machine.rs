@@ -238,6 +238,10 @@ impl Machine {
         }
         let before = (self.link, self.ladder.rung(), self.late);
         let mut actions = self.take(input, now, unit);
+        if self.link == Link::Ended {
+            // The page may stay, where somebody does not want to leave something unsaved.
+            self.lost = self.lost.or(Some(now));
+        }
         if let Role::Leader { beat, .. } = &mut self.role {
             let changed = before != (self.link, self.ladder.rung(), self.late);
             if changed || beat.is_none_or(|at| now.saturating_sub(at) >= BEAT) {

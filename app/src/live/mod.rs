@@ -124,11 +124,12 @@ impl Live {
     }
 
     /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, for the moment that a
-    /// renewal of the link takes, and before the first try of one has failed, as without a script.
+    /// renewal of the link takes, before the first try of one has failed, as without a script, and once the session has
+    /// ended: there is nothing to wait for then, and whoever signs in elsewhere may save what is still typed here.
     pub fn paused_reason(self) -> Signal<Option<&'static str>> {
         let status = self.status;
         Signal::derive(move || {
-            let is_paused = status.with(|s| s.paused);
+            let is_paused = status.with(|s| s.paused && s.link != Link::Ended);
             is_paused.then_some(
                 "Live updates are paused, so what you see may be old. This waits until they are back.",
             )

@@ -276,6 +276,7 @@ fn an_ended_session_leads_to_sign_in_and_nothing_else_follows() {
     for end in [Input::Closed(close::SESSION_ENDED), Input::SignedOut] {
         let mut m = open(0);
         assert_eq!(m.on(end, 1, 0.0), [Action::SignIn]);
+        assert_eq!(m.lost(), Some(1), "a page that stays all the same is old from then on");
         for later in [Input::Start, Input::Hurry, Input::Tick, Input::Closed(1006), event(11)] {
             assert_eq!(m.on(later, 100_000, 0.0), []);
         }

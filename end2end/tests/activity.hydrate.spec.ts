@@ -410,6 +410,14 @@ test("workspaces are narrowed by status, words and order, in the address and wit
   await expect(page).toHaveURL(/status=ready&q=harbour&sort=name$/);
   await page.reload();
   await expect(cards).toHaveText(["Cranes of the harbour", "Harbour"]);
+  // What the controls say is what is shown, also when a link took it all back.
+  await live(page);
+  await page.getByRole("searchbox", { name: "Search workspaces" }).fill("quay");
+  await page.getByRole("link", { name: "Show all" }).click();
+  await expect(page).toHaveURL(/\/$/);
+  await expect(cards).toHaveCount(4);
+  await expect(page.getByRole("searchbox", { name: "Search workspaces" })).toHaveValue("");
+  await expect(page.getByLabel("Order")).toHaveValue("newest");
   await page.goto("/?status=error");
   await expect(page.getByText("No workspace matches")).toBeVisible();
   const plain = await elsewhere(browser, baseURL, who);

@@ -54,8 +54,11 @@ pub fn Deed(
                     // The form may be gone by its own doing: the news of the deed can come before the answer to it.
                     done.try_run(value);
                 }
-                Err(error) if error.status() == 401 => live.signed_out(),
                 Err(error) => {
+                    if error.status() == 401 {
+                        live.signed_out();
+                    }
+                    // Also then: the page may stay, for what is unsaved on it.
                     failed.try_set(Some(error.0.detail));
                 }
             }

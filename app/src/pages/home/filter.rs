@@ -3,12 +3,13 @@
 
 use crate::{
     components::{Icon, IconName, SearchField},
+    effect::effect,
     paths,
     stores::Stores,
     view,
 };
 use domain::{Workspace, WorkspaceId, WorkspaceStatus};
-use leptos::{ev, prelude::*};
+use leptos::{ev, html, prelude::*, web_sys};
 use leptos_router::{
     NavigateOptions,
     hooks::{use_navigate, use_query_map},
@@ -143,6 +144,24 @@ pub fn FilterBar(filter: Memo<Filter>, workspaces: Memo<Vec<Workspace>>) -> impl
         let sort = Sort::ALL.into_iter().find(|s| s.as_str() == chosen).unwrap_or_default();
         go.with_value(|go| go(Filter { sort, ..filter.get_untracked() }));
     };
+    let (field, order) = (NodeRef::<html::Input>::new(), NodeRef::<html::Select>::new());
+    // Both follow the address, as after "Show all". Where somebody is at one of them, the address follows it.
+    effect(move || {
+        let Filter { words, sort, .. } = filter.get();
+        let at = document().active_element();
+        let is_left = |element: &web_sys::Element| at.as_ref() != Some(element);
+        if let Some(field) = field.get_untracked()
+            && is_left(&field)
+            && field.value().trim() != words
+        {
+            field.set_value(&words);
+        }
+        if let Some(order) = order.get_untracked()
+            && is_left(&order)
+        {
+            order.set_value(sort.as_str());
+        }
+    });
     let chip = move |(status, title): (Option<WorkspaceStatus>, &'static str)| {
         let number = Memo::new(move |_| {
             let filter = filter.get();
@@ -182,11 +201,12 @@ pub fn FilterBar(filter: Memo<Filter>, workspaces: Memo<Vec<Workspace>>) -> impl
                 name="q"
                 value=filter.with_untracked(|f| f.words.clone())
                 maxlength=100
+                node=field
                 on:input=type_words
             />
             <label class="field-box sort-box">
                 <span class="sr-only">"Order"</span>
-                <select class="input" name="sort" on:change=choose>
+                <select class="input" name="sort" node_ref=order on:change=choose>
                     {Sort::ALL
                         .map(|sort| {
                             view! {

@@ -426,6 +426,31 @@ test("workspaces are narrowed by status, words and order, in the address and wit
   await plain.context().close();
 });
 
+test("a history that was read a moment too early is read once more", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [id] = await scans.add(["a.txt"]);
+  await page.goto(`/d/${id}`);
+  await live(page);
+  let held = 0;
+  await page.route(
+    "**/_fn/history/document",
+    async (route) => {
+      const response = await route.fetch();
+      await scans.report(id, { status: "processing" });
+      await scans.report(id, { status: "ready", chunk_count: 1 });
+      // The page has heard of it, and the history that it waits for says nothing of it.
+      await expect(page.locator(".toast")).toContainText("Upload of 1 file: done.");
+      held++;
+      await route.fulfill({ response });
+    },
+    { times: 1 },
+  );
+  await page.getByRole("link", { name: "History" }).click();
+  await expect(page.locator("table.history")).toContainText("processing → ready");
+  expect(held).toBe(1);
+});
+
 test("the numbers of a workspace, its history and its figures follow what happens", async ({ page }) => {
   const who = await signUp(page);
   const workspace = await firstWorkspace(page.request);

@@ -224,11 +224,20 @@ fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>, next: RwSignal<O
     let follower = Follower { of, all, lines, next, waiting: StoredValue::new(None) };
     effect_after(move |before: Option<(Option<u64>, u32)>| {
         let now = (rev.get(), anew.get());
-        if before.is_some_and(|before| before != now) {
+        let is_behind = match before {
+            Some(before) => before != now,
+            // What happened between the reading of the page and now was told when nobody listened here yet.
+            None => lines.with_untracked(|lines| now.0 > newest_line(lines)),
+        };
+        if is_behind {
             follower.read_in(GATHERED);
         }
         now
     });
+}
+
+fn newest_line(lines: &[HistoryLine]) -> Option<u64> {
+    lines.first().map(|line| line.seq)
 }
 
 #[derive(Clone, Copy)]

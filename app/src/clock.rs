@@ -21,7 +21,8 @@ impl WorkClock {
         let own = Now { at: RwSignal::new(None), zone: clock.zone };
         effect(move || {
             let at = clock.at.get();
-            own.at.set(at.filter(|_| shown.with(|s| s.moves())));
+            // Where all is being deleted, something moves, and it is not this work.
+            own.at.set(at.filter(|_| shown.with(|s| s.moves() && *s != Shown::Deleting)));
         });
         own
     }

@@ -1,7 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
 import type { Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, completed, elsewhere, external, firstWorkspace, live, looks, more, signIn, signUp, upload } from "./support";
+import { FILES, allReady, completed, elsewhere, external, firstWorkspace, lines, live, looks, more, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -424,6 +424,40 @@ test("workspaces are narrowed by status, words and order, in the address and wit
   await plain.goto("/?q=archive&sort=name");
   await expect(plain.getByRole("main").locator("article h2")).toHaveText(["Archive"]);
   await plain.context().close();
+});
+
+test("the phases of a job that gets nowhere do not turn, whatever they say of themselves", async ({ page }) => {
+  // A job that stalls takes minutes: the word of it is put into what the server tells.
+  let stalls = false;
+  const doctored = (text: string) => {
+    const frame = JSON.parse(text);
+    if (stalls && frame.event === "job_update") frame.data.halted = "stalled";
+    return JSON.stringify(frame);
+  };
+  await page.routeWebSocket("**/api/status/ws", (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((message) => socket.send(lines(message).map(doctored).join("\n")));
+  });
+  await signUp(page);
+  const scans = await external(page.request);
+  const [id] = await scans.add(["a.txt"]);
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const panel = page.getByRole("region", { name: "Latest job" });
+  const turning = () =>
+    panel.evaluate((panel) => {
+      const endless = (moving: Animation) => moving.effect?.getTiming().iterations === Infinity;
+      return panel.getAnimations({ subtree: true }).filter(endless).length;
+    });
+  await scans.report(id, { status: "processing", step: "extracting_text", progress: 20 });
+  await expect(panel).toHaveAttribute("data-status", "processing");
+  // That of the badge, and that of the phase.
+  await expect.poll(turning).toBe(2);
+  stalls = true;
+  await scans.report(id, { status: "processing", step: "extracting_text", progress: 60 });
+  await expect(panel).toHaveAttribute("data-status", "stalled");
+  await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(1);
+  await expect.poll(turning).toBe(0);
 });
 
 test("a history that was read a moment too early is read once more", async ({ page }) => {

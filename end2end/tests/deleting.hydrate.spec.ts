@@ -89,6 +89,14 @@ test("a workspace is deleted after its name was typed, undone, and deleted again
     await dialog.getByLabel("To confirm").fill("My documents");
     return dialog;
   };
+  // Somebody reads one of its documents meanwhile, which is still in work.
+  const reader = await page.context().newPage();
+  await reader.goto((await row(page, "long.txt").getByRole("link").getAttribute("href"))!);
+  await live(reader);
+  const read = reader.locator("[data-document-id].page");
+  const line = reader.locator(".tray-job").filter({ hasText: "Upload of 2 files" });
+  for (const shown of [read, line]) await expect(shown).toHaveAttribute("data-status", "processing");
+
   const dialog = await start();
   await looks(page, "delete-workspace");
   await dialog.getByRole("button", { name: "Delete workspace" }).click();
@@ -97,10 +105,14 @@ test("a workspace is deleted after its name was typed, undone, and deleted again
   const banner = page.locator("[data-deleting]");
   await expect(banner).toContainText("This workspace is being deleted");
   await looks(page, "workspace-deleting");
+  for (const shown of [read, line]) await expect(shown).toHaveAttribute("data-status", "deleting");
+  await expect(reader.locator("[data-controls] button")).toHaveCount(0);
   await banner.getByRole("button", { name: "Undo the deletion" }).click();
   await expect(card).not.toHaveAttribute("data-status", "deleting");
   await expect(banner).toHaveCount(0);
   await expect(row(page, "long.txt")).toHaveAttribute("data-status", "processing");
+  for (const shown of [read, line]) await expect(shown).toHaveAttribute("data-status", "processing");
+  await expect(read.getByRole("button", { name: "Pause" })).toBeVisible();
 
   await (await start()).getByRole("button", { name: "Delete workspace" }).click();
   await expect(card).toHaveAttribute("data-status", "deleting");

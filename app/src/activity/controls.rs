@@ -9,7 +9,7 @@ use crate::{
     view,
 };
 use domain::{
-    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, WorkspaceId,
+    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, WorkspaceId, WorkspaceStatus,
     message::count,
     status::{JobRequest, Priority, Processor},
 };
@@ -76,7 +76,13 @@ pub fn Controls(
     // The steps of outside workers are their own business.
     let is_ours =
         Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(|w| w.processor == Processor::Builtin)));
+    // What it is taken away with cannot be steered.
+    let is_doomed =
+        Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting)));
     let can = Memo::new(move |_| {
+        if is_doomed.get() {
+            return Can::default();
+        }
         let can = job.with(|j| j.as_ref().map(Can::of).unwrap_or_default());
         Can {
             first: can.first && !is_alone.get(),

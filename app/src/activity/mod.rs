@@ -9,7 +9,7 @@ mod tab;
 mod tray;
 
 use crate::{live::Live, stores::Stores};
-use domain::{Job, JobId, JobKind, JobStatus, message::count};
+use domain::{Job, JobId, JobKind, JobStatus, Workspace, WorkspaceStatus, message::count, shown::Shown};
 use leptos::prelude::*;
 
 pub use announcer::Announcer;
@@ -40,7 +40,8 @@ impl Activity {
                 return None;
             }
             let running: Vec<f64> = jobs.with(|ids| {
-                ids.iter().filter_map(|id| stores.job(*id).with(|job| running(job.as_ref()))).collect()
+                let of = |id: &JobId| stores.job(*id).with(|job| running(stores, job.as_ref()));
+                ids.iter().filter_map(of).collect()
             });
             let all = running.iter().sum::<f64>();
             (!running.is_empty()).then(|| (all / running.len() as f64).floor().clamp(0.0, 100.0) as u8)
@@ -54,8 +55,32 @@ impl Activity {
     }
 }
 
-fn running(job: Option<&Job>) -> Option<f64> {
-    job.filter(|job| job.status == JobStatus::Running && job.halted.is_none()).map(|job| job.progress)
+fn running(stores: Stores, job: Option<&Job>) -> Option<f64> {
+    let job = job.filter(|job| job.status == JobStatus::Running && job.halted.is_none())?;
+    (!is_doomed(stores, job)).then_some(job.progress)
+}
+
+/// Whether the workspace of a job is being deleted: nothing of it is worked on then, whatever its row says.
+fn is_doomed(stores: Stores, job: &Job) -> bool {
+    let deletes = |w: &Option<Workspace>| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting);
+    job.kind != JobKind::Delete && stores.workspace(job.kb_id).with(deletes)
+}
+
+/// What the badge of a job shows as things are now.
+pub fn shown_now(stores: Stores, job: &Job) -> Shown {
+    let shown = Shown::of_job(job);
+    if is_doomed(stores, job) { shown.in_doomed_workspace() } else { shown }
+}
+
+/// What the badge of a job shows, followed live.
+pub fn job_shown(job: RwSignal<Option<Job>>) -> Memo<Shown> {
+    let stores = Stores::expect();
+    Memo::new(move |_| {
+        job.with(|job| match job {
+            Some(job) => shown_now(stores, job),
+            None => Shown::Pending { behind: None },
+        })
+    })
 }
 
 /// A job without its pace and what is left, where `known` is false: while what is on screen may be old, nobody knows them.
@@ -93,5 +118,36 @@ pub fn job_title(job: &Job) -> String {
         JobKind::Delete => {
             format!("Deleting {}", count(job.metrics.documents_total, "document", "documents"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{job, workspace};
+    use domain::Event;
+
+    #[test]
+    fn in_a_workspace_that_is_being_deleted_only_the_job_that_deletes_is_worked_on() {
+        Owner::new().with(|| {
+            let stores = Stores::new();
+            provide_context(stores);
+            let upload = Job { progress: 40.0, ..job(1, 5, JobStatus::Running) };
+            let deletes = Job { kind: JobKind::Delete, ..job(2, 5, JobStatus::Running) };
+            for job in [&upload, &deletes] {
+                stores.apply(Event::JobUpdate(job.clone()));
+            }
+            let shown = |job: &Job| job_shown(RwSignal::from(stores.job(job.job_id)));
+            let (one, other) = (shown(&upload), shown(&deletes));
+            assert_eq!(one.get_untracked(), Shown::Processing { percent: 40.0 });
+            assert_eq!(running(stores, Some(&upload)), Some(40.0));
+            stores.apply(Event::WorkspaceStatus(Workspace {
+                status: WorkspaceStatus::Deleting,
+                ..workspace(1, 6)
+            }));
+            assert_eq!(one.get_untracked(), Shown::Deleting);
+            assert_eq!(other.get_untracked(), Shown::Processing { percent: 0.0 });
+            assert_eq!(running(stores, Some(&upload)), None);
+        });
     }
 }

@@ -1,7 +1,7 @@
 //! The tray: a quiet number in the top bar while something runs, and a line a job. It works without a script, and never
 //! closes by itself.
 
-use super::{Controls, at_present, job_title};
+use super::{Controls, at_present, job_shown, job_title};
 use crate::{
     components::{Each, Icon, IconName, StatusBadge, words},
     live::Live,
@@ -45,8 +45,7 @@ fn Line(id: JobId) -> impl IntoView {
     let workspace = job.with_untracked(|j| j.as_ref().map(|j| j.kb_id));
     let place = workspace.map(|id| RwSignal::from(stores.workspace(id)));
     let name = move || place.and_then(|w| w.with(|w| w.as_ref().map(|w| w.name.clone())));
-    let shown =
-        Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
+    let shown = job_shown(job);
     let progress = move || job.with(|j| words::share(j.as_ref().map_or(0.0, |j| j.progress)));
     view! {
         <div class="tray-job" data-job-id=id.to_string() data-status=move || shown.with(|s| s.key())>
@@ -58,7 +57,7 @@ fn Line(id: JobId) -> impl IntoView {
             <progress class="bar" max="100" value=progress aria-label=move || of(job_title)></progress>
             <span class="meta num">
                 {move || {
-                    let known = !is_lost.get();
+                    let known = !is_lost.get() && shown.with(|s| *s != Shown::Deleting);
                     job.with(|j| j.as_ref().map(|j| line(&at_present(j, known))))
                 }}
             </span>

@@ -8,7 +8,7 @@ use super::{
     loaded::read,
     not_found::{Missing, no_such},
     problem::Around,
-    workspace::document_shown,
+    workspace::{Doomed, document_shown},
 };
 use crate::{
     AppError,
@@ -31,7 +31,7 @@ use crate::{
     wire::{Wire, page_data},
 };
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, Step, Workspace,
+    Chunk, Document, DocumentId, DocumentStatus, Step, Workspace, WorkspaceStatus,
     event::FileProgress,
     message::{count, number},
     pages::DocumentPage as DocumentPageData,
@@ -93,6 +93,10 @@ fn OneDocument(
     let is_there = Memo::new(move |_| document.with(Option::is_some));
     let chunks = Passages::new(id, document, chunks);
     let place = workspace.id;
+    let around = RwSignal::from(Stores::expect().workspace(place));
+    provide_context(Doomed(Memo::new(move |_| {
+        around.with(|w| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting))
+    })));
     view! {
         {move || {
             if is_there.get() {
@@ -121,9 +125,11 @@ fn Body(
     let name = Signal::derive(move || of(document, |d| d.filename.clone()));
     let told = Signal::derive(move || steps.get().unwrap_or_default());
     let has_steps = Memo::new(move |_| steps.with(Option::is_some));
+    let Doomed(is_doomed) = expect_context();
     let is_moving = Memo::new(move |_| {
-        of(document, |d| Some(matches!(d.status, DocumentStatus::Pending | DocumentStatus::Processing)))
-            == Some(true)
+        let goes_on =
+            |d: &Document| Some(matches!(d.status, DocumentStatus::Pending | DocumentStatus::Processing));
+        of(document, goes_on) == Some(true) && !is_doomed.get()
     });
     let attempt = Memo::new(move |_| of(document, |d| d.attempt));
     let earlier_steps: Read<Over> = Callback::new(move |()| {
@@ -231,7 +237,12 @@ const WITHOUT_VECTORS: &str = "It becomes ready now, and is found by its words a
 fn Controls(id: DocumentId, document: RwSignal<Option<Document>>, is_ours: bool) -> impl IntoView {
     let stores = Stores::expect();
     let shown = document_shown(id);
+    let Doomed(is_doomed) = expect_context();
     let can = Memo::new(move |_| {
+        // What it is taken away with cannot be steered.
+        if is_doomed.get() {
+            return Default::default();
+        }
         of(document, |d| {
             let is_stopping = d.stopping().is_some();
             let goes_on = d.is_unfinished() && !is_stopping;

@@ -7,7 +7,7 @@ use super::{
     not_found::{Missing, no_such},
 };
 use crate::{
-    activity::{at_present, job_title},
+    activity::{at_present, job_shown, job_title, shown_now},
     clock::WorkClock,
     components::{
         BadgeSize, EmptyState, Exactly, IconName, JobWaterfall, LinkButton, PageHeader, PhaseTimeline,
@@ -25,7 +25,6 @@ use domain::{
     event::FileProgress,
     message::number,
     pages::{DRAWN, JobPage as Read, JobsPage as Part},
-    shown::Shown,
     status::Priority,
 };
 use leptos::{context::Provider, prelude::*};
@@ -96,9 +95,10 @@ fn All(part: Part) -> impl IntoView {
 
 #[component]
 fn Line(job: Job) -> impl IntoView {
-    let known = RwSignal::from(Stores::expect().job(job.job_id));
-    let first = Shown::of_job(&job);
-    let shown = Memo::new(move |_| known.with(|j| j.as_ref().map_or_else(|| first.clone(), Shown::of_job)));
+    let stores = Stores::expect();
+    let known = RwSignal::from(stores.job(job.job_id));
+    let first = job.clone();
+    let shown = Memo::new(move |_| known.with(|j| shown_now(stores, j.as_ref().unwrap_or(&first))));
     view! {
         <tr data-job-id=job.job_id.to_string()>
             <td>
@@ -188,8 +188,7 @@ fn Whole(
 ) -> impl IntoView {
     let is_lost = Live::expect().is_lost();
     let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
-    let shown =
-        Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
+    let shown = job_shown(job);
     let clock = expect_context::<WorkClock>().of(shown);
     let title = Signal::derive(move || of(job_title));
     let phases = Memo::new(move |_| {

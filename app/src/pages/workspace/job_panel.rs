@@ -3,7 +3,7 @@
 
 use crate::{
     AppError,
-    activity::{Controls, at_present, job_title},
+    activity::{Controls, at_present, job_shown, job_title},
     clock::WorkClock,
     components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
     effect::effect,
@@ -24,7 +24,6 @@ use domain::{
     message::{count, number},
     pages::DRAWN,
     resource::{Attempt, Metrics},
-    shown::Shown,
 };
 use leptos::{context::Provider, html, prelude::*, task::spawn_local};
 
@@ -37,8 +36,7 @@ pub fn JobPanel(id: WorkspaceId) -> impl IntoView {
 #[component]
 fn Panel(id: JobId) -> impl IntoView {
     let job = RwSignal::from(Stores::expect().job(id));
-    let shown =
-        Memo::new(move |_| job.with(|j| j.as_ref().map_or(Shown::Pending { behind: None }, Shown::of_job)));
+    let shown = job_shown(job);
     let clock = expect_context::<WorkClock>().of(shown);
     let title = Memo::new(move |_| job.with(|j| j.as_ref().map(job_title)));
     let is_lost = Live::expect().is_lost();

@@ -281,6 +281,23 @@ test("a hidden tab keeps what comes, and is right in one frame when somebody loo
   await expect(shown).toContainText("Ready");
 });
 
+test("a hidden tab hears of an end at once, however seldom its browser gives it a turn", async ({ page }) => {
+  await page.clock.install();
+  await signUp(page);
+  const scans = await external(page.request);
+  const [id] = await scans.add(["a.txt"]);
+  await page.goto("/settings/profile");
+  await live(page);
+  await page.evaluate(() => {
+    Object.defineProperty(document, "visibilityState", { value: "hidden", configurable: true });
+    document.dispatchEvent(new Event("visibilitychange", { bubbles: true }));
+  });
+  // From here on no timer of the page comes up.
+  await page.clock.pauseAt(Date.now() + 2_000);
+  await scans.end(id!, { status: "ready", chunk_count: 1 });
+  await expect(page.locator("[data-said] p").filter({ hasText: "Upload of 1 file: done." })).toHaveCount(1);
+});
+
 test("the server is killed in the middle and the page recovers by itself", async ({ page, server, complaints }) => {
   complaints.allow(/WebSocket|ERR_CONNECTION_REFUSED|Failed to load resource/);
   await signUp(page);

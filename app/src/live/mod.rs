@@ -279,18 +279,20 @@ impl Live {
         }
     }
 
-    /// Takes a change, or keeps it while nobody looks.
+    /// Takes a change, or keeps it while nobody looks. What ended does not wait: the system may have to tell of it, and a
+    /// browser lets a tab that has been hidden for long look at what it kept once a minute only.
     fn take(self, event: Event) {
         let hidden = self.machine.try_with_value(|m| !m.is_visible()).unwrap_or_default();
         if !hidden {
             self.stores.apply(event);
             return;
         }
+        let ends = matches!(event, Event::JobComplete(_) | Event::JobError(_));
         let parked = self.parked.try_update_value(|parked| {
             parked.push(event);
             parked.len()
         });
-        if parked.is_some_and(|n| n >= PARKED) {
+        if ends || parked.is_some_and(|n| n >= PARKED) {
             self.unpark();
         }
     }

@@ -16,7 +16,11 @@ use crate::{
     view,
     wire::Wire,
 };
-use domain::{Document, Job, JobId, JobKind, JobStatus, UserId, message::count, resource::Notifications};
+use domain::{
+    Document, Job, JobId, JobKind, JobStatus, UserId,
+    message::{count, number},
+    resource::Notifications,
+};
 use leptos::{ev, prelude::*, task::spawn_local, web_sys};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use std::{cell::Cell, collections::VecDeque, rc::Rc, time::Duration};
@@ -326,7 +330,7 @@ pub(super) fn outcome(job: &Job) -> Option<(Tone, String)> {
         JobStatus::Completed if failed == 0 => Some((Tone::Done, "done".to_owned())),
         JobStatus::Completed => {
             let read = count(job.metrics.documents_done, "file is ready", "files are ready");
-            Some((Tone::Warning, format!("{read}, {failed} failed")))
+            Some((Tone::Warning, format!("{read}, {} failed", number(failed))))
         }
         JobStatus::Failed => Some((
             Tone::Failed,
@@ -370,6 +374,10 @@ mod tests {
         assert_eq!(
             of_end(JobStatus::Completed, 1, 2),
             Some((Tone::Warning, "1 file is ready, 2 failed".into()))
+        );
+        assert_eq!(
+            of_end(JobStatus::Completed, 8_800, 1_200),
+            Some((Tone::Warning, "8,800 files are ready, 1,200 failed".into()))
         );
         assert_eq!(of_end(JobStatus::Failed, 0, 2), Some((Tone::Failed, "All 2 files failed".into())));
         assert_eq!(of_end(JobStatus::Cancelled, 0, 0), None);

@@ -9,7 +9,11 @@ use crate::{
     stores::Stores,
     view,
 };
-use domain::{Job, JobId, JobStatus, message::count, shown::Shown};
+use domain::{
+    Job, JobId, JobStatus,
+    message::{count, number},
+    shown::Shown,
+};
 use leptos::prelude::*;
 
 #[component]
@@ -68,13 +72,28 @@ fn Line(id: JobId) -> impl IntoView {
 
 /// "12 of 40 done · about 2 min left"
 fn line(job: &Job) -> String {
-    let mut parts = vec![format!("{} of {} done", job.metrics.documents_done, job.metrics.documents_total)];
+    let (done, total) = (job.metrics.documents_done, job.metrics.documents_total);
+    let mut parts = vec![format!("{} of {} done", number(done), number(total))];
     let failed = job.metrics.documents_failed + job.metrics.pages_failed;
     if failed > 0 {
-        parts.push(format!("{failed} failed"));
+        parts.push(format!("{} failed", number(failed)));
     }
     if job.status == JobStatus::Running {
         parts.extend(job.eta_seconds.map(words::time_left));
     }
     parts.join(" · ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::job;
+
+    #[test]
+    fn large_numbers_have_their_separators() {
+        let mut job = job(1, 5, JobStatus::Running);
+        (job.metrics.documents_done, job.metrics.documents_total) = (1_200, 10_000);
+        (job.metrics.documents_failed, job.eta_seconds) = (1_000, Some(61));
+        assert_eq!(line(&job), "1,200 of 10,000 done · 1,000 failed · about 2 min left");
+    }
 }

@@ -19,7 +19,11 @@ use crate::{
     view,
     wire::Wire,
 };
-use domain::{Workspace, WorkspaceId, message::count, resource::Counts};
+use domain::{
+    Workspace, WorkspaceId,
+    message::{count, number},
+    resource::Counts,
+};
 use filter::{Filter, FilterBar};
 use leptos::{prelude::*, server_fn::ServerFn};
 
@@ -144,10 +148,10 @@ fn Card(id: WorkspaceId) -> impl IntoView {
 fn sentence(counts: &Counts) -> String {
     let mut parts = vec![count(counts.documents, "document", "documents")];
     if counts.processing > 0 {
-        parts.push(format!("{} in work", counts.processing));
+        parts.push(format!("{} in work", number(counts.processing)));
     }
     if counts.failed > 0 {
-        parts.push(format!("{} failed", counts.failed));
+        parts.push(format!("{} failed", number(counts.failed)));
     }
     if counts.bytes > 0 {
         parts.push(words::bytes(counts.bytes));
@@ -179,5 +183,17 @@ fn NewWorkspace(open: RwSignal<bool>, refused: FormState) -> impl IntoView {
             description: description.into(),
             send: Callback::new(move |typed| Box::pin(send(typed)) as Sending),
         } />
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_workspace_holds_is_told_with_separators_and_without_what_is_not_there() {
+        let counts = Counts { documents: 12_000, processing: 1_500, failed: 1_000, ..Counts::default() };
+        assert_eq!(sentence(&counts), "12,000 documents · 1,500 in work · 1,000 failed");
+        assert_eq!(sentence(&Counts::default()), "0 documents");
     }
 }

@@ -179,10 +179,10 @@ fn line(job: &Job) -> String {
     } else {
         count(documents_total, "file", "files")
     };
-    let mut parts = vec![format!("{documents_done} of {files} done")];
+    let mut parts = vec![format!("{} of {files} done", number(documents_done))];
     let failed = documents_failed + job.metrics.pages_failed;
     if failed > 0 {
-        parts.push(format!("{failed} failed"));
+        parts.push(format!("{} failed", number(failed)));
     }
     match job.status {
         JobStatus::Running => parts.extend(job.eta_seconds.map(words::time_left)),

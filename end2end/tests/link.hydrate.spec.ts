@@ -219,6 +219,39 @@ test("a line that swallows everything is found out, and the next one brings what
   expect(lines.open).toBeGreaterThan(1);
 });
 
+test("a network that is gone is found out at once, and nothing pretends to be live until then", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const lines = { open: 0, swallows: false };
+  await page.routeWebSocket(/\/api\/status\/ws$/, (socket) => {
+    // As with a cable that was pulled, the first line carries nothing any more, and does not say so.
+    const isFirst = ++lines.open === 1;
+    const server = socket.connectToServer();
+    const passes = () => !(isFirst && lines.swallows);
+    server.onMessage((message) => passes() && socket.send(message));
+    socket.onMessage((message) => passes() && server.send(message));
+  });
+  await signUp(page);
+  await live(page);
+  const scans = await external(page.request);
+  lines.open = 0;
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  lines.swallows = true;
+  const [id] = await scans.add(["a.txt"]);
+  await page.evaluate(() => {
+    const seen: string[] = [];
+    Object.assign(window, { seen });
+    const root = document.documentElement;
+    new MutationObserver(() => seen.push(root.dataset.live!)).observe(root, { attributeFilter: ["data-live"] });
+    window.dispatchEvent(new Event("offline"));
+  });
+  await expect(page.locator(`.doc-row[data-document-id="${id}"]`)).toHaveAttribute("data-status", "pending");
+  await live(page);
+  const seen = await page.evaluate(() => (window as unknown as { seen: string[] }).seen);
+  expect([seen[0], seen.at(-1)]).toEqual(["closed", "open"]);
+  expect(lines.open).toBe(2);
+});
+
 test("two people who upload at once each see their own and hear nothing of the other", async ({ page, browser, baseURL, complaints }) => {
   const context = await browser.newContext({ baseURL });
   const pages = [page, await context.newPage()];

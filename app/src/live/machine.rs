@@ -74,6 +74,8 @@ pub enum Input {
     Tick,
     /// The network came back, or the person pressed "Retry now".
     Hurry,
+    /// The browser says that the network is gone.
+    Offline,
     /// The tab came to the front, or went away from it.
     Visible(bool),
     /// The session ended, as another answer of the server said.
@@ -318,6 +320,7 @@ impl Machine {
             Input::CaughtUp(missed) => return self.caught_up(missed, now),
             Input::Tick => return self.tick(now, unit),
             Input::Hurry => return self.hurry(now, unit),
+            Input::Offline => return self.offline(now, unit),
             Input::Visible(visible) => {
                 self.visible = visible;
                 if visible {
@@ -487,6 +490,18 @@ impl Machine {
             // A sleeping tab gets no ticks, so this may be the first look for a long time.
             _ => self.tick(now, unit),
         }
+    }
+
+    /// Nothing comes over a network that is gone, and nothing says so: the link would be believed for as long as silence may
+    /// last. Where the server is on the same machine the next try brings it back at once.
+    fn offline(&mut self, now: Millis, unit: f64) -> Vec<Action> {
+        let has_link = matches!(self.link, Link::Connecting { .. } | Link::Open { .. });
+        if !has_link || matches!(self.role, Role::Follower(_)) {
+            return vec![];
+        }
+        let mut actions = vec![Action::Hangup];
+        actions.extend(self.closed(1006, now, unit));
+        actions
     }
 
     fn connect(&mut self, now: Millis) -> Vec<Action> {

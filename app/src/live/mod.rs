@@ -182,6 +182,7 @@ impl Live {
         let hurry = move |_| self.feed(Input::Hurry);
         // These live as long as the page does.
         let _ = window_event_listener(ev::online, hurry);
+        let _ = window_event_listener(ev::offline, move |_| self.feed(Input::Offline));
         let _ = window_event_listener_untyped("pageshow", hurry);
         let _ = window_event_listener(ev::visibilitychange, move |_| self.look());
         self.look();

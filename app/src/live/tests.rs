@@ -213,6 +213,20 @@ fn the_network_coming_back_ends_the_waiting_at_once() {
 }
 
 #[test]
+fn a_network_that_is_gone_ends_the_link_at_once_and_the_trying_goes_on() {
+    let mut m = open(0);
+    assert_eq!(m.on(Input::Offline, 20_000, 0.5), [Action::Hangup]);
+    assert_eq!((m.lost(), m.link()), (Some(20_000), Link::Waiting { until: 20_250 }));
+    assert_eq!(m.on(Input::Offline, 20_100, 0.5), [], "there is none to end");
+    assert!(connects(&m.on(Input::Tick, 21_000, 0.5)));
+    // A tab that follows has none of its own; the one that leads hears of it too.
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 10)), 0, 0.0);
+    m.on(Input::Follow, 0, 0.0);
+    assert_eq!(m.on(Input::Offline, 1, 0.5), []);
+}
+
+#[test]
 fn a_tab_that_slept_through_the_silence_notices_when_it_wakes() {
     let mut m = open(0);
     assert_eq!(m.on(Input::Hurry, 10_000, 0.0), []);
@@ -306,6 +320,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Opened),
         Just(Input::Tick),
         Just(Input::Hurry),
+        Just(Input::Offline),
         (0..40u64).prop_map(event),
         (0..40u64, any::<bool>()).prop_map(|(seq, resumed)| welcome("e", seq, resumed)),
         prop_oneof![Just(1001), Just(1006), Just(4408), Just(4429)].prop_map(Input::Closed),

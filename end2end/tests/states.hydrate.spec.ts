@@ -1,6 +1,6 @@
 // What stands in the place of a page that cannot be read.
 import { expect, test } from "../fixtures";
-import { allReady, failedDocument, firstWorkspace, live, openFirst, row, signUp, upload } from "./support";
+import { allReady, external, failedDocument, firstWorkspace, live, lost, openFirst, row, signUp, upload } from "./support";
 
 test("a page that is opened while the server is away says so, and comes by itself", async ({ page, ownServer, complaints }) => {
   complaints.allow(/ERR_CONNECTION_REFUSED|WebSocket connection|Failed to fetch/);
@@ -30,6 +30,20 @@ test("what belongs to somebody else looks like what is not there", async ({ page
   await expect(page.getByRole("heading", { name: "There is no such workspace" })).toBeVisible();
   await page.getByRole("link", { name: "All workspaces" }).last().click();
   await expect(page.getByRole("heading", { level: 1, name: "Workspaces" })).toBeVisible();
+});
+
+test("where a document is from stays within a phone, however long its address is", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [id] = await scans.add(["a.txt"]);
+  // Nothing in it at which a browser would break it by itself.
+  const source_url = `https://example.org/${"a_rather_long_address_".repeat(15)}`;
+  await scans.report(id!, { status: "processing", metadata: { source_url } });
+  await page.setViewportSize({ width: 320, height: 640 });
+  await page.goto(`/d/${id}`);
+  await live(page);
+  await expect(page.getByRole("link", { name: source_url })).toBeVisible();
+  expect(await lost(page)).toEqual({ wide: 0, out: [] });
 });
 
 test("a part that fails says so in its own place, and the rest of the page goes on", async ({ page, complaints }) => {

@@ -281,6 +281,21 @@ test("the word about what ended meanwhile leads to the list of it", async ({ pag
   await expect(toast).toHaveCount(0);
 });
 
+test("the list of jobs says how long one took as soon as it is over", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [id] = await scans.add(["a.txt"]);
+  await scans.report(id!, { status: "processing" });
+  await page.goto(`/w/${scans.id}/jobs`);
+  await live(page);
+  const line = page.locator("tr[data-job-id]");
+  await expect(line.locator("[data-status]")).toHaveAttribute("data-status", "processing");
+  await expect(line.locator("td").last()).toBeEmpty();
+  await scans.report(id!, { status: "ready", chunk_count: 1 });
+  await expect(line.locator("[data-status]")).toHaveAttribute("data-status", "completed");
+  await expect(line.locator("td").last()).toHaveText(/\d (ms|s)$/);
+});
+
 test("only what somebody wants to be told is told", async ({ page }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);

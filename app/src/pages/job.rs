@@ -97,8 +97,9 @@ fn All(part: Part) -> impl IntoView {
 fn Line(job: Job) -> impl IntoView {
     let stores = Stores::expect();
     let known = RwSignal::from(stores.job(job.job_id));
-    let first = job.clone();
+    let (first, before) = (job.clone(), job.clone());
     let shown = Memo::new(move |_| known.with(|j| shown_now(stores, j.as_ref().unwrap_or(&first))));
+    let time = move || known.with(|j| took(j.as_ref().unwrap_or(&before)));
     view! {
         <tr data-job-id=job.job_id.to_string()>
             <td>
@@ -110,7 +111,7 @@ fn Line(job: Job) -> impl IntoView {
             <td>
                 <StatusBadge shown />
             </td>
-            <td class="num">{took(&job)}</td>
+            <td class="num">{time}</td>
         </tr>
     }
 }

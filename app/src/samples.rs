@@ -3,6 +3,7 @@
 use domain::{
     Document, DocumentStatus, Job, JobKind, JobStatus, PhaseDetail, PhaseName, Step, Timestamp, User, UserId,
     Workspace, WorkspaceStatus,
+    crawl::Crawl,
     event::{DocumentDeleted, FileProgress, StepStatus},
     resource::{Counts, Metrics, Theme},
     status::{Priority, Processor},
@@ -109,6 +110,17 @@ pub fn job(n: u64, rev: u64, status: JobStatus) -> Job {
         completed_at: None,
         phase_details: PhaseDetail::all_pending(),
         crawl: None,
+    }
+}
+
+pub fn site() -> Crawl {
+    Crawl {
+        url: "https://example.org/".into(),
+        prefix: "https://example.org/".into(),
+        max_pages: 100,
+        max_depth: 3,
+        current_url: None,
+        rests: false,
     }
 }
 

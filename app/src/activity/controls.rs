@@ -40,6 +40,9 @@ impl Can {
         }
         let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
         let failed = job.metrics.documents_failed + job.metrics.pages_failed;
+        // A crawl that was cancelled goes on with the pages that it found and never asked for.
+        let waiting = if job.crawl.is_some() { job.metrics.pages_waiting() } else { 0 };
+        let is_short = matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) && waiting > 0;
         let embedding = job.phase_details.get(PhaseName::Embedding.index());
         let is_behind = match job.status {
             JobStatus::Pending => job.queue_position.is_some_and(|ahead| ahead > 0),
@@ -53,8 +56,8 @@ impl Can {
             skip_embedding: !job.status.is_final()
                 && job.requested != Some(JobRequest::Cancel)
                 && embedding.is_some_and(|e| matches!(e.status, PhaseStatus::Running | PhaseStatus::Paused)),
-            retry: (job.status.is_final() && failed > 0).then_some((
-                failed,
+            retry: (job.status.is_final() && failed > 0 || is_short).then_some((
+                failed + waiting,
                 job.attempt,
                 failed > job.metrics.documents_cancelled,
             )),
@@ -150,7 +153,7 @@ pub fn Controls(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::job;
+    use crate::samples::{job, site};
 
     #[test]
     fn the_buttons_are_those_that_the_state_of_the_job_allows() {
@@ -179,5 +182,11 @@ mod tests {
         assert_eq!(Can::of(&failed), Can { retry: Some((3, 1, true)), ..Can::default() });
         failed.metrics.documents_cancelled = 3;
         assert_eq!(Can::of(&failed), Can { retry: Some((3, 1, false)), ..Can::default() });
+        // Nothing of this crawl failed, and three of its pages were never asked for.
+        let mut crawl = Job { crawl: Some(site()), ..job(1, 1, JobStatus::Cancelled) };
+        (crawl.metrics.pages_found, crawl.metrics.pages_fetched) = (5, 2);
+        assert_eq!(Can::of(&crawl), Can { retry: Some((3, 1, false)), ..Can::default() });
+        crawl.status = JobStatus::Completed;
+        assert_eq!(Can::of(&crawl), Can::default());
     }
 }

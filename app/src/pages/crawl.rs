@@ -224,16 +224,30 @@ fn retry_fields(id: JobId, workspace: WorkspaceId, attempt: u32) -> Vec<(&'stati
     vec![("id", id.to_string()), ("workspace", workspace.to_string()), ("attempt", attempt.to_string())]
 }
 
+/// The workspace, the attempt, how many pages a next one would ask for, and whether some of them failed: also those of a
+/// crawl that was cancelled which it never asked for.
+fn left(job: &Option<Job>) -> Option<(WorkspaceId, u32, u64, bool)> {
+    let job = job.as_ref()?;
+    let (failed, waiting) = (job.metrics.pages_failed, job.metrics.pages_waiting());
+    let may = match job.status {
+        JobStatus::Failed | JobStatus::Cancelled => failed + waiting > 0,
+        JobStatus::Completed => failed > 0,
+        JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
+    };
+    may.then_some((job.kb_id, job.attempt, failed + waiting, failed > 0))
+}
+
 /// Asks for the pages again that failed, once the job has ended.
 #[component]
 fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let may = Memo::new(move |_| job.with(may_retry));
+    let may = Memo::new(move |_| job.with(left));
     move || {
-        may.get().map(|(workspace, attempt, pages): (WorkspaceId, u32, u64)| {
+        may.get().map(|(workspace, attempt, pages, some_failed): (WorkspaceId, u32, u64, bool)| {
             let fields = retry_fields(id, workspace, attempt);
-            let name = Some(format!("Retry failed: {}", count(pages, "page", "pages")));
+            let words = if some_failed { "Retry failed" } else { "Retry" };
+            let name = Some(format!("{words}: {}", count(pages, "page", "pages")));
             let done = Callback::new(|_: Value| {});
-            view! { <Deed action=RetryJob::url() words="Retry failed" fields name steers=true done /> }
+            view! { <Deed action=RetryJob::url() words fields name steers=true done /> }
         })
     }
 }
@@ -241,6 +255,19 @@ fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::{job, site};
+
+    #[test]
+    fn a_crawl_that_was_cancelled_can_go_on_with_what_it_never_asked_for() {
+        let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Cancelled) };
+        let place = crawl.kb_id;
+        (crawl.metrics.pages_found, crawl.metrics.pages_fetched) = (5, 2);
+        assert_eq!(left(&Some(crawl.clone())), Some((place, 1, 3, false)));
+        crawl.metrics.pages_failed = 1;
+        assert_eq!(left(&Some(crawl.clone())), Some((place, 1, 3, true)));
+        crawl.status = JobStatus::Running;
+        assert_eq!(left(&Some(crawl)), None);
+    }
 
     #[test]
     fn a_first_crawl_is_not_compared_with_anything() {

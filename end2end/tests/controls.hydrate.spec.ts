@@ -1,7 +1,8 @@
 // Pausing, resuming, cancelling and retrying by the buttons, and the pages that follow.
 import { type Page } from "@playwright/test";
+import { readFile } from "node:fs/promises";
 import { expect, test } from "../fixtures";
-import { Wire, allReady, live, long, looks, openFirst, row, signUp } from "./support";
+import { Wire, allReady, live, long, looks, openFirst, path, row, signUp } from "./support";
 
 const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
 
@@ -73,6 +74,26 @@ test("embedding is skipped by one click, of a document and of all the rest, and 
   await expect(found.getByText(/passages have no vector, and only words find what stands there/)).toBeVisible();
   await expect(found.locator(".hit").first()).toContainText("other.txt");
   await looks(page, "search-without-vectors");
+});
+
+test("a document that is found as before, since its next version failed, is tried again on its page", async ({ page }) => {
+  await signUp(page);
+  const workspace = await openFirst(page);
+  const send = async (bytes: BlobPart) => {
+    const form = new FormData();
+    form.append("on_duplicate", "replace");
+    form.append("file", new File([bytes], "paper.pdf"));
+    const answer = await page.request.post(`/api/workspaces/${workspace}/documents`, { multipart: form });
+    expect(answer.status(), await answer.text()).toBe(202);
+    return answer.json();
+  };
+  await send(await readFile(path("how-it-works.pdf")));
+  await allReady(page, ["paper.pdf"]);
+  const { job_id } = await send("%PDF-1.7\nnothing of what a PDF has");
+  await row(page, "paper.pdf").getByRole("link").click();
+  await expect(page.getByText(/^Version 2 could not be processed, and version 1 is found as before\./).first()).toBeVisible();
+  await page.locator("[data-document-id].page").getByRole("button", { name: "Retry", exact: true }).click();
+  await expect.poll(async () => (await (await page.request.get(`/api/jobs/${job_id}`)).json()).attempt).toBe(2);
 });
 
 test("buttons that were drawn anew wait while the link is down, and come back with it", async ({ page, complaints }) => {

@@ -33,6 +33,7 @@ use crate::{
 use domain::{
     Chunk, Document, DocumentId, DocumentStatus, Step, Workspace, WorkspaceStatus,
     event::FileProgress,
+    ingest::{REINDEX_CANCELLED, REINDEX_FAILED, REPLACE_CANCELLED, REPLACE_FAILED},
     message::{count, number},
     pages::DocumentPage as DocumentPageData,
     rag::IndexedWith,
@@ -258,7 +259,7 @@ fn Controls(id: DocumentId, document: RwSignal<Option<Document>>, is_ours: bool)
                 goes_on && !is_paused && !stands,
                 is_paused || pausing,
                 goes_on,
-                d.status == DocumentStatus::Failed && ended,
+                is_left(d) && ended,
                 goes_on && is_ours && d.step == Some(Step::CreatingEmbeddings),
             )
         })
@@ -286,6 +287,17 @@ fn Controls(id: DocumentId, document: RwSignal<Option<Document>>, is_ours: bool)
                 {retry.then(|| view! { <Deed action=RetryDocument::url() words="Retry" fields=fields() steers=true done /> })}
             </div>
         }
+    }
+}
+
+/// Whether its last run came to nothing: it failed, or is found as it was before.
+fn is_left(document: &Document) -> bool {
+    const NOT_RENEWED: [&str; 4] = [REINDEX_FAILED, REINDEX_CANCELLED, REPLACE_FAILED, REPLACE_CANCELLED];
+    let is_as_before = || document.warnings.iter().any(|w| NOT_RENEWED.contains(&w.code.as_str()));
+    match document.status {
+        DocumentStatus::Failed => true,
+        DocumentStatus::Ready => is_as_before(),
+        DocumentStatus::Pending | DocumentStatus::Processing => false,
     }
 }
 
@@ -581,5 +593,31 @@ fn Passage(chunk: Chunk) -> impl IntoView {
             </div>
             <p class="hit-text">{chunk.text}</p>
         </li>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::document;
+    use domain::resource::Warning;
+
+    #[test]
+    fn what_failed_can_be_retried_and_so_can_what_is_found_as_before_since_its_last_run_failed() {
+        use DocumentStatus::{Failed, Pending, Processing, Ready};
+        let of = |status| document(1, 5, status);
+        assert_eq!(
+            [Failed, Ready, Processing, Pending].map(|status| is_left(&of(status))),
+            [true, false, false, false]
+        );
+        let warned = |status, code: &str| {
+            let mut document = of(status);
+            document.warnings = vec![Warning { code: code.into(), message: "It was not.".into() }];
+            is_left(&document)
+        };
+        for code in ["reindex_failed", "reindex_cancelled", "replace_failed", "replace_cancelled"] {
+            assert!(warned(Ready, code) && !warned(Pending, code), "{code}");
+        }
+        assert!(!warned(Ready, "pages_unread"));
     }
 }

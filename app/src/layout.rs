@@ -19,7 +19,8 @@ use crate::{
     wire::{PageData, Wire, page_data},
 };
 use domain::{
-    Timestamp, User, WorkspaceId, pages::Shell, resource::Theme, shown::Shown, status::WorkspaceStatus,
+    Timestamp, User, WorkspaceId, message::number, pages::Shell, resource::Theme, shown::Shown,
+    status::WorkspaceStatus,
 };
 use leptos::{prelude::*, server_fn::ServerFn, task::spawn_local};
 use leptos_router::{components::Outlet, hooks::use_location};
@@ -196,7 +197,8 @@ fn SidebarWorkspace(id: WorkspaceId) -> impl IntoView {
         Memo::new(move |_| path.get() == href)
     };
     let name = move || workspace.with(|w| w.as_ref().map(|w| w.name.clone()));
-    let documents = move || workspace.with(|w| w.as_ref().map(|w| w.counts.documents).filter(|n| *n > 0));
+    let documents =
+        move || workspace.with(|w| w.as_ref().map(|w| w.counts.documents).filter(|n| *n > 0).map(number));
     view! {
         <a class="nav-link" href=href data-workspace-id=id.to_string() aria-current=move || current.get().then_some("page")>
             <StatusBadge shown=workspace_shown(id) />

@@ -1,5 +1,5 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
-import type { Page } from "@playwright/test";
+import type { Page, Route } from "@playwright/test";
 import { expect, test } from "../fixtures";
 import { FILES, allReady, completed, elsewhere, external, firstWorkspace, lines, live, looks, more, signIn, signUp, upload } from "./support";
 
@@ -279,6 +279,29 @@ test("the word about what ended meanwhile leads to the list of it", async ({ pag
   await toast.getByRole("link", { name: "Show" }).click();
   await expect(page).toHaveURL(new RegExp(`/w/${scans.id}/jobs$`));
   await expect(toast).toHaveCount(0);
+});
+
+test("what ended meanwhile is asked for again when the first question came to nothing", async ({ page, complaints }) => {
+  complaints.allow(/ERR_FAILED|Failed to load resource/);
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto("about:blank");
+  const [id] = await scans.add(["a.txt"]);
+  await scans.end(id!, { status: "ready", chunk_count: 1 });
+  let refused = 0;
+  const refuse = (route: Route) => {
+    refused++;
+    return route.abort();
+  };
+  await page.route("**/_fn/shell/tell_away", refuse, { times: 1 });
+  await page.goto("/settings/profile");
+  await expect.poll(() => refused).toBe(1);
+  const toast = page.locator(".toast");
+  await expect(async () => {
+    await page.evaluate(() => document.dispatchEvent(new Event("visibilitychange", { bubbles: true })));
+    await expect(toast).toHaveCount(1, { timeout: 500 });
+  }).toPass();
+  await expect(toast).toContainText("While you were away: 1 document became ready.");
 });
 
 test("the list of jobs says how long one took as soon as it is over", async ({ page }) => {

@@ -152,8 +152,13 @@ pub fn Notices() -> impl IntoView {
         };
         asked.set_value(true);
         spawn_local(async move {
-            if let Ok(Wire(Some(note))) = tell_away(place).await {
-                show(shown, away(user, note));
+            match tell_away(place).await {
+                Ok(Wire(Some(note))) => show(shown, away(user, note)),
+                Ok(Wire(None)) => {}
+                // Nobody was told. It is asked again when the link is back, or when somebody looks.
+                Err(_) => {
+                    asked.try_set_value(false);
+                }
             }
         });
     };

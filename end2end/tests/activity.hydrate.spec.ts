@@ -281,6 +281,25 @@ test("the word about what ended meanwhile leads to the list of it", async ({ pag
   await expect(toast).toHaveCount(0);
 });
 
+test("a notice does not go while somebody is at it", async ({ page }) => {
+  await page.clock.install();
+  await signUp(page);
+  const scans = await external(page.request);
+  await page.goto("/settings/profile");
+  await live(page);
+  const [id] = await scans.add(["a.txt"]);
+  await scans.end(id!, { status: "ready", chunk_count: 1 });
+  const toast = page.locator(".toast");
+  await expect(toast).toContainText("Upload of 1 file: done.");
+  await toast.getByRole("link", { name: "Show" }).focus();
+  await page.clock.runFor(12_000);
+  await expect(toast).toHaveCount(1);
+  await expect(toast.getByRole("link", { name: "Show" })).toBeFocused();
+  await page.getByLabel("Full name").focus();
+  await page.clock.runFor(12_000);
+  await expect(toast).toHaveCount(0);
+});
+
 test("what ended meanwhile is asked for again when the first question came to nothing", async ({ page, complaints }) => {
   complaints.allow(/ERR_FAILED|Failed to load resource/);
   await signUp(page);

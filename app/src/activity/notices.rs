@@ -194,8 +194,14 @@ fn show(shown: Shown, notice: Notice) {
         all.drain(..over);
     });
     if tone == Tone::Done {
-        set_timeout(move || close(shown, rev), STAYS);
+        set_timeout(move || pass(shown, rev), STAYS);
     }
+}
+
+/// A good word goes by itself, but for one that somebody reads or is about to press, whose focus would go with it.
+fn pass(shown: Shown, rev: u64) {
+    let used = document().query_selector(".toast:hover, .toast:focus-within").ok().flatten();
+    if used.is_some() { set_timeout(move || pass(shown, rev), STAYS) } else { close(shown, rev) }
 }
 
 fn close(shown: Shown, rev: u64) {

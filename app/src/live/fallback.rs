@@ -22,9 +22,8 @@ const PATIENCE: Millis = 40_000;
 /// `?user_id=…&epoch=…&after=…`: whose stream is meant, and from which place in the log on.
 fn place(live: Live, since: Option<&Since>) -> String {
     let whose = live.whose().map(|user| format!("user_id={user}"));
-    let place = since.map(|Since { epoch, seq }| {
-        format!("epoch={}&after={seq}", js_sys::encode_uri_component(&epoch.0))
-    });
+    let place = since
+        .map(|Since { epoch, seq }| format!("epoch={}&after={seq}", js_sys::encode_uri_component(&epoch.0)));
     whose.into_iter().chain(place).collect::<Vec<_>>().join("&")
 }
 

@@ -62,9 +62,8 @@ fn the_stream_starts_from_the_earliest_thing_on_screen() {
 
 #[test]
 fn a_page_says_whose_it_is_and_stays_that_persons() {
-    let [ada, eve] = ["1", "2"].map(|n| {
-        format!("00000000-0000-0000-0000-00000000000{n}").parse::<domain::UserId>().expect("an id")
-    });
+    let [ada, eve] = ["1", "2"]
+        .map(|n| format!("00000000-0000-0000-0000-00000000000{n}").parse::<domain::UserId>().expect("an id"));
     let mut m = Machine::default();
     for input in [Input::Belongs(ada), Input::Rendered(since("e", 10)), Input::Belongs(eve), Input::Start] {
         m.on(input, 0, 0.0);

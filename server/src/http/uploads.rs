@@ -258,7 +258,10 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
     // A piece of a file would become a document by itself.
     if headers.contains_key(UPLOAD_CONCAT) {
-        return Err(ApiError::field("Upload-Concat", "Send each file whole: pieces are not put together here."));
+        return Err(ApiError::field(
+            "Upload-Concat",
+            "Send each file whole: pieces are not put together here.",
+        ));
     }
     let metadata = text(headers, &UPLOAD_METADATA).unwrap_or_default();
     tus::announced(text(headers, &UPLOAD_LENGTH), metadata).map_err(|refused| match refused {

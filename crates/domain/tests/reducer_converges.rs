@@ -2,10 +2,15 @@
 
 use domain::{
     chat::ConversationChange,
-    event::{ConversationChanged, DocumentDeleted, Event, FileProgress, StepStatus, WorkspaceDeleted},
-    ids::{DocumentId, JobId, UserId, WorkspaceId},
+    event::{
+        ConversationChanged, DocumentDeleted, Event, FileProgress, SettingsChanged, StepStatus,
+        WorkspaceDeleted,
+    },
+    ids::{DocumentId, JobId, SessionId, UserId, WorkspaceId},
     reducer::Store,
-    resource::{Counts, Document, Job, Metrics, PhaseDetail, Workspace},
+    resource::{
+        Counts, Density, Document, Job, Language, Metrics, Notifications, PhaseDetail, Theme, User, Workspace,
+    },
     status::{DocumentStatus, JobKind, JobStatus, PhaseName, Priority, Processor, WorkspaceStatus},
     step::Step,
     timestamp::Timestamp,
@@ -241,4 +246,121 @@ proptest! {
             prop_assert_eq!(store.document(id).is_some(), is_there);
         }
     }
+}
+
+fn at(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
+}
+
+fn settings(name: &str) -> Event {
+    Event::SettingsChanged(SettingsChanged::of(User {
+        id: USER,
+        username: name.into(),
+        email: format!("{name}@example.org"),
+        full_name: None,
+        theme: Theme::System,
+        density: Density::default(),
+        language: Language::default(),
+        notifications: Notifications::default(),
+        created_at: Timestamp::default(),
+    }))
+}
+
+#[test]
+fn an_event_changes_what_it_is_about_once_and_nothing_when_something_newer_was_told() {
+    let (id, workspace_id) = document_id(1);
+    let gone = DocumentDeleted {
+        id,
+        workspace_id,
+        filename: "1.txt".into(),
+        undo_until: Timestamp::default(),
+        rev: 0,
+    };
+    let renamed = ConversationChanged {
+        conversation_id: "c1".parse().expect("an id"),
+        workspace_id,
+        turn_id: None,
+        status: ConversationChange::Renamed,
+        rev: 0,
+    };
+    let events = [
+        document(1, DocumentStatus::Ready, 0),
+        step(1, 0, 1, StepStatus::Complete),
+        job(1, JobStatus::Running),
+        workspace(1, WorkspaceStatus::Ready),
+        settings("ann"),
+        Event::DocumentDeleted(gone),
+        Event::ConversationChanged(renamed),
+        Event::WorkspaceDeleted(WorkspaceDeleted { id: workspace_id, rev: 0 }),
+    ];
+    for event in events {
+        let mut store = Store::default();
+        for (rev, is_new) in [(5, true), (5, false), (4, false), (6, true)] {
+            let mut event = event.clone();
+            event.set_rev(rev);
+            let changed = store.apply(&event);
+            assert_eq!(changed, is_new.then(|| event.entity()), "{} at {rev}", event.name());
+        }
+    }
+    let ended = Event::SessionEnded { session_id: SessionId::new(Uuid::from_u128(9)) };
+    assert_eq!(Store::default().apply(&ended), None, "it is about no data");
+}
+
+#[test]
+fn the_newest_settings_are_those_of_the_user() {
+    let mut store = Store::default();
+    for (name, rev) in [("ann", 2), ("bob", 3), ("eve", 1)] {
+        let mut event = settings(name);
+        event.set_rev(rev);
+        store.apply(&event);
+    }
+    assert_eq!(store.user().map(|user| user.username.as_str()), Some("bob"));
+}
+
+/// A step of document 1 that began then, and says how far the document is.
+fn said(known: u8, attempt: u32, began: i64, progress: f64, rev: u64) -> Event {
+    let Event::FileProgress(mut told) = step(1, known, attempt, StepStatus::InProgress) else {
+        unreachable!("it is a step");
+    };
+    told.message = format!("step {known}");
+    (told.started_at, told.progress, told.rev) = (at(began), progress, rev);
+    Event::FileProgress(told)
+}
+
+#[test]
+fn a_row_shows_the_newest_step_of_its_attempt_until_the_document_itself_says_more() {
+    let id = document_id(1).0;
+    let mut store = Store::default();
+    let mut document = document(1, DocumentStatus::Processing, 10);
+    document.set_rev(1);
+    store.apply(&document);
+    let shown = |store: &Store| {
+        let document = store.live_document(id).expect("it is there");
+        (document.step, document.message, document.progress)
+    };
+    assert_eq!(shown(&store), (None, None, 10.0));
+    store.apply(&said(1, 1, 1, 30.0, 2));
+    assert_eq!(shown(&store), (Some(Step::KNOWN[1].clone()), Some("step 1".into()), 30.0));
+    store.apply(&said(2, 1, 2, 5.0, 3));
+    assert_eq!(shown(&store), (Some(Step::KNOWN[2].clone()), Some("step 2".into()), 10.0), "not less than the document");
+    document.set_rev(4);
+    store.apply(&document);
+    assert_eq!(shown(&store), (None, None, 10.0), "it is newer");
+    store.apply(&said(3, 2, 3, 50.0, 5));
+    assert_eq!(shown(&store), (None, None, 10.0), "the step is of an attempt that is not told yet");
+}
+
+#[test]
+fn steps_are_listed_as_they_began_and_those_of_an_earlier_attempt_go() {
+    let id = document_id(1).0;
+    let mut store = Store::default();
+    let listed = |store: &Store| store.steps(id).iter().map(|s| s.step.clone()).collect::<Vec<_>>();
+    // Two of the same moment follow each other as they were told.
+    for (n, (known, began)) in [(4, 1), (0, 3), (3, 2), (1, 3)].into_iter().enumerate() {
+        store.apply(&said(known, 1, began, 0.0, n as u64 + 1));
+    }
+    assert_eq!(listed(&store), [4, 3, 0, 1].map(|known| Step::KNOWN[known].clone()));
+    store.apply(&said(2, 2, 9, 0.0, 9));
+    store.apply(&said(5, 1, 8, 0.0, 10));
+    assert_eq!(listed(&store), [Step::KNOWN[2].clone()]);
 }

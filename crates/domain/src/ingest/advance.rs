@@ -227,8 +227,8 @@ pub fn advance(
             tell_document(doc, &mut events);
             counts_changed = true;
         }
-        Checkpoint::Waits(outage) => model_away::put_on_hold(job, doc, outage, now, &mut events),
-        Checkpoint::Failed(failure) => match retry_later::put_off(job, doc, failure, now, &mut events) {
+        Checkpoint::Waits(outage) => model_away::put_on_hold(doc, outage, now, &mut events),
+        Checkpoint::Failed(failure) => match retry_later::put_off(doc, failure, now, &mut events) {
             None => {}
             Some(last) => {
                 fail(job, doc, &last, wanted, now, &mut events)?;

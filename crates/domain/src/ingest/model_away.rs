@@ -4,7 +4,7 @@
 use super::{
     advance::{begin_step, end_step},
     held_back::tell_document,
-    stall::{self, estimate_nothing, nothing_moves},
+    stall::{self, nothing_moves},
     *,
 };
 use crate::{rag::Outage, resource::WAITING};
@@ -22,13 +22,7 @@ pub fn waits_until(doc: &DocumentState, outage: &Outage) -> Timestamp {
 }
 
 /// Says that the document waits for the server of its model. Once for each outage, however often that is tried.
-pub(super) fn put_on_hold(
-    job: &mut JobState,
-    doc: &mut DocumentState,
-    outage: &Outage,
-    now: Timestamp,
-    events: &mut Vec<Event>,
-) {
+pub(super) fn put_on_hold(doc: &mut DocumentState, outage: &Outage, now: Timestamp, events: &mut Vec<Event>) {
     let why = say(WRITTEN, &Sentence::ModelAway { since: outage.since, busy: outage.busy, next_try: None });
     if doc.document.warnings.iter().any(|w| w.code == WAITING && w.message == why) {
         return;
@@ -46,7 +40,6 @@ pub(super) fn put_on_hold(
     doc.document.warnings.push(Warning { code: WAITING.to_owned(), message: why });
     doc.document.updated_at = now;
     tell_document(doc, events);
-    estimate_nothing(&mut job.job);
 }
 
 /// Says of a job of which nothing else moves that it waits, and until when.
@@ -55,7 +48,6 @@ pub(super) fn say_of_job(state: &mut JobState, outage: &Outage, now: Timestamp) 
     if may_say && nothing_moves(state, QUIET, now) {
         state.job.halted = Some(Halt::Waiting);
         state.job.message = outage.words();
-        estimate_nothing(&mut state.job);
     }
 }
 

@@ -1,11 +1,6 @@
 //! Work that failed by something that may heal: the document waits a while and is tried again, three times in all.
 
-use super::{
-    advance::end_step,
-    held_back::tell_document,
-    stall::{TRIES, estimate_nothing},
-    *,
-};
+use super::{advance::end_step, held_back::tell_document, stall::TRIES, *};
 use crate::resource::RETRYING;
 
 /// How long it waits before the second and the third try, in milliseconds, give or take a quarter.
@@ -33,7 +28,6 @@ fn pause_ms(doc: &DocumentState) -> u64 {
 
 /// Puts the document off for its next try; or answers what it fails by, when there is none.
 pub(super) fn put_off(
-    job: &mut JobState,
     doc: &mut DocumentState,
     failure: &Failure,
     now: Timestamp,
@@ -51,7 +45,6 @@ pub(super) fn put_off(
     end_step(doc, StepStatus::Error, Some(&message), now, events);
     doc.document.warnings.push(Warning { code: RETRYING.to_owned(), message });
     tell_document(doc, events);
-    estimate_nothing(&mut job.job);
     None
 }
 

@@ -1,9 +1,9 @@
 //! A job on the bench: worked on and asked for things, as a store and its workers would.
 
-use crate::common::{self, chunks};
+use crate::common::{self, Listener, chunks};
 use domain::{
     ingest::{
-        self, Checkpoint, DocumentState, Failure, JobState, ReportError, Stage,
+        self, Checkpoint, DocumentState, Failure, JobState, ReportError, Stage, Told,
         control::{self, Asked, Control, DocumentControl},
     },
     message::Facts,
@@ -28,6 +28,7 @@ pub struct Bench {
     pub docs: Vec<DocumentState>,
     tasks: Vec<Task>,
     clock: i64,
+    listener: Listener,
 }
 
 fn config() -> RagConfig {
@@ -43,7 +44,13 @@ impl Bench {
     pub fn new(documents: u32) -> Self {
         let (job, docs) = common::new_job(documents, &config(), Timestamp::from_micros(0));
         let tasks = vec![Task::Waits; docs.len()];
-        Self { job, docs, tasks, clock: 0 }
+        let listener = Listener::of(&job, &docs);
+        Self { job, docs, tasks, clock: 0, listener }
+    }
+
+    /// Whoever listens knows what is so, after each change.
+    fn heard(&mut self, before: &[DocumentState], told: &Told, now: Timestamp) {
+        self.listener.attend(before, (&self.job, &self.docs[..]), told, now);
     }
 
     fn now(&mut self) -> Timestamp {
@@ -58,7 +65,10 @@ impl Bench {
         if self.tasks[i] == Task::Waits && open {
             let now = self.now();
             self.tasks[i] = Task::Held;
-            ingest::start(&mut self.job, &mut self.docs[i], now).unwrap();
+            assert!(!self.docs[i].paused, "nobody takes what stands");
+            let before = self.docs.clone();
+            let told = ingest::start(&mut self.job, &mut self.docs[i], now).unwrap();
+            self.heard(&before, &told, now);
         }
     }
 
@@ -78,6 +88,10 @@ impl Bench {
             (None, Stage::Embedding) if doc.document.step != Some(Step::CreatingEmbeddings) => {
                 Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }
             }
+            // The workspace has the first passages already.
+            (None, Stage::Embedding) if doc.embedded == 0 => {
+                Checkpoint::Known { passages: chunks(3).into_iter().map(|c| (c.id, c.id)).collect() }
+            }
             (None, Stage::Embedding) => {
                 let left = doc.document.chunk_count - doc.embedded;
                 let vectors = chunks(left.min(3) as u32).into_iter().map(|c| (c.id, vec![1.0])).collect();
@@ -87,7 +101,9 @@ impl Bench {
             (None, _) => Checkpoint::Indexed,
         };
         let now = self.now();
-        ingest::advance(&mut self.job, &mut self.docs[i], &checkpoint, &config(), now).unwrap();
+        let before = self.docs.clone();
+        let told = ingest::advance(&mut self.job, &mut self.docs[i], &checkpoint, &config(), now).unwrap();
+        self.heard(&before, &told, now);
         if self.docs[i].stage == Stage::Done {
             self.tasks[i] = Task::Ended;
             self.honour();
@@ -113,7 +129,9 @@ impl Bench {
 
     fn honour_document(&mut self, i: usize) {
         let now = self.now();
-        control::honour_document(&mut self.job, &mut self.docs[i], &config(), now).unwrap();
+        let before = self.docs.clone();
+        let told = control::honour_document(&mut self.job, &mut self.docs[i], &config(), now).unwrap();
+        self.heard(&before, &told, now);
         if self.docs[i].paused {
             self.tasks[i] = Task::Paused;
         } else if self.docs[i].stage == Stage::Done {
@@ -138,10 +156,12 @@ impl Bench {
         let meant = |t: &Task| cancels && (removes || *t != Task::Ended);
         let places: Vec<usize> = (0..self.docs.len()).filter(|&i| meant(&self.tasks[i])).collect();
         docs.extend(places.iter().map(|&i| self.docs[i].clone()));
-        control::honour(&mut self.job, &mut docs, &config(), now).unwrap();
+        let before = self.docs.clone();
+        let told = control::honour(&mut self.job, &mut docs, &config(), now).unwrap();
         for (i, doc) in places.into_iter().zip(docs) {
             self.docs[i] = doc;
         }
+        self.heard(&before, &told, now);
         if cancels {
             self.tasks.fill(Task::Ended);
         }
@@ -156,17 +176,20 @@ impl Bench {
                 let places: Vec<usize> =
                     (0..self.docs.len()).filter(|&i| self.tasks[i] == Task::Paused).collect();
                 let mut paused: Vec<DocumentState> = places.iter().map(|&i| self.docs[i].clone()).collect();
-                if control::resume(&mut self.job, &mut paused, now)?.is_some() {
+                if let Some(told) = control::resume(&mut self.job, &mut paused, now)? {
+                    let before = self.docs.clone();
                     for (i, doc) in places.into_iter().zip(paused) {
                         self.docs[i] = doc;
                         self.tasks[i] = Task::Waits;
                     }
+                    self.heard(&before, &told, now);
                 }
             }
             Control::CancelPhase(_) => {
                 let mut docs = self.docs.clone();
-                if control::skip_embedding(&mut self.job, &mut docs, now)?.is_some() {
-                    self.docs = docs;
+                if let Some(told) = control::skip_embedding(&mut self.job, &mut docs, now)? {
+                    let before = std::mem::replace(&mut self.docs, docs);
+                    self.heard(&before, &told, now);
                     for task in &mut self.tasks {
                         if *task == Task::Held {
                             *task = Task::Waits;
@@ -177,23 +200,35 @@ impl Bench {
             }
             // There is another job, as old as this one.
             Control::First => {
-                ingest::put_first(&mut self.job, Some(Timestamp::from_micros(0)), now)?;
+                if let Some(told) = ingest::put_first(&mut self.job, Some(Timestamp::from_micros(0)), now)? {
+                    let before = self.docs.clone();
+                    self.heard(&before, &told, now);
+                }
             }
             Control::Retry(retry) => {
-                let before: Vec<u32> = self.docs.iter().map(|d| d.document.attempt).collect();
-                control::retry(&mut self.job, &mut self.docs, retry, now)?;
-                for (i, attempt) in before.into_iter().enumerate() {
-                    if self.docs[i].document.attempt > attempt {
+                let before = self.docs.clone();
+                if let Some(told) = control::retry(&mut self.job, &mut self.docs, retry, now)? {
+                    self.heard(&before, &told, now);
+                }
+                for (i, doc) in before.iter().enumerate() {
+                    if self.docs[i].document.attempt > doc.document.attempt {
                         self.tasks[i] = Task::Waits;
                     }
                 }
             }
         }
+        self.listener.look(&self.job, &self.docs);
         Ok(())
     }
 
     fn ask(&mut self, request: JobRequest, keep_results: bool) -> Result<(), IllegalMove> {
         if control::ask(&mut self.job, request, keep_results)? {
+            if self.tasks.contains(&Task::Held) {
+                let now = self.now();
+                let before = self.docs.clone();
+                let told = control::tell_asked(&mut self.job, now);
+                self.heard(&before, &told, now);
+            }
             self.honour();
         }
         Ok(())
@@ -207,22 +242,31 @@ impl Bench {
             DocumentControl::Cancel { keep_results: false } => Asked::CancelRemove,
             DocumentControl::Resume => {
                 let alone = !self.tasks.iter().any(|t| matches!(t, Task::Waits | Task::Held));
+                let before = self.docs.clone();
                 let told = control::resume_document(&mut self.job, &mut self.docs[i], alone, now)?;
-                if told.is_some() && self.tasks[i] == Task::Paused {
-                    self.tasks[i] = Task::Waits;
+                if let Some(told) = told {
+                    self.heard(&before, &told, now);
+                    if self.tasks[i] == Task::Paused {
+                        self.tasks[i] = Task::Waits;
+                    }
                 }
                 return Ok(());
             }
             DocumentControl::SkipEmbedding => {
-                if control::skip_document(&mut self.job, &mut self.docs[i], now)?.is_some() {
+                let before = self.docs.clone();
+                if let Some(told) = control::skip_document(&mut self.job, &mut self.docs[i], now)? {
+                    self.heard(&before, &told, now);
                     self.release(i);
                 }
                 return Ok(());
             }
         };
-        if control::ask_document(&self.job, &mut self.docs[i], asked, now)?.is_some()
-            && self.tasks[i] != Task::Held
-        {
+        let before = self.docs.clone();
+        let Some(told) = control::ask_document(&self.job, &mut self.docs[i], asked, now)? else {
+            return Ok(());
+        };
+        self.heard(&before, &told, now);
+        if self.tasks[i] != Task::Held {
             self.honour_document(i);
             self.honour();
         }

@@ -83,7 +83,6 @@ pub fn honour(
             finish_cancelled(&mut state.job, now)?;
         }
     }
-    estimate_nothing(&mut state.job);
     tell(state, now, &mut told.events);
     Ok(told)
 }

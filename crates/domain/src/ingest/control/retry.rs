@@ -279,7 +279,6 @@ pub(super) fn phases_of(
         phases[3].items_processed += doc.read();
     }
     let cut = phases[1].items_processed as f64 / all.max(1) as f64;
-    let all_are_cut = phases[1].items_processed == all;
     if pages == 0 && !documents.iter().any(|d| d.embeds) {
         phases[2].status = PhaseStatus::Skipped;
     }
@@ -288,8 +287,8 @@ pub(super) fn phases_of(
         let known = if i < 2 { 1.0 } else { cut };
         p.items_reused = p.items_processed;
         p.progress = progress::of_phase(p.items_processed, p.items_total, known);
-        let is_counted = i < 2 || all_are_cut;
-        let whole = is_counted && p.items_total > 0 && p.items_processed == p.items_total;
+        // How many chunks there are is known when all are cut, and that is a phase before.
+        let whole = p.items_total > 0 && p.items_processed == p.items_total;
         if before_is_done && whole && p.status == PhaseStatus::Pending {
             // It was completed in an earlier attempt, and is so from the start.
             p.status = PhaseStatus::Completed;

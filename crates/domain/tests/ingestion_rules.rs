@@ -4,15 +4,15 @@
 
 mod common;
 
-use common::chunks;
+use common::{Heard, begins, chunks, codes, documents, embedded, steps};
 use domain::{
-    event::Event,
+    event::{Event, StepStatus},
     ids::DocumentId,
     ingest::{self, Checkpoint, DocumentState, Failure, JobState, Stage},
     message::{Facts, WRITTEN, friendly},
     rag::{RagConfig, RetrieverType},
     report::DocumentReport,
-    resource::PhaseDetail,
+    resource::{PhaseDetail, Warning},
     shown::Shown,
     status::{DocumentStatus, Halt, JobStatus, PhaseStatus},
     step::Step,
@@ -120,6 +120,100 @@ proptest! {
             prop_assert!(job.job.phase_details.iter().all(|p| matches!(p.status, PhaseStatus::Completed | PhaseStatus::Skipped)));
         }
     }
+}
+
+#[test]
+fn a_document_says_where_it_is_after_each_piece_of_work_and_what_it_came_to_at_its_end() {
+    let mut heard = Heard::new(1, &config(true));
+    let loaded = Checkpoint::Loaded {
+        pages: Some(2),
+        characters: 9,
+        title: Some("A title".into()),
+        warnings: vec![Warning { code: "little_text".into(), message: "There is little in it.".into() }],
+    };
+    let alike = Checkpoint::Compared {
+        with: DocumentId::new(Uuid::from_u128(77)),
+        filename: "old.txt".into(),
+        shared: 3,
+    };
+    let half = "Found a 50 % match with old.txt: 3 new parts, 3 known";
+    let work = [
+        (begins(Step::ExtractingText), Step::ExtractingText, "Reading the text of your file…", 2.5),
+        (loaded, Step::ExtractingText, "Reading the text of your file…", 10.0),
+        (begins(Step::ChunkingText), Step::ChunkingText, "Splitting the text into chunks…", 11.0),
+        (
+            Checkpoint::Chunked { chunks: chunks(6) },
+            Step::DuplicateCheck,
+            "Checking if I've seen 0.txt before…",
+            14.0,
+        ),
+        (alike, Step::NearDuplicateFound, half, 14.0),
+        (begins(Step::CreatingEmbeddings), Step::CreatingEmbeddings, "Creating embeddings…", 14.0),
+        (embedded(3), Step::CreatingEmbeddings, "Creating embeddings: 3 of 6 chunks…", 54.0),
+        (embedded(3), Step::CreatingEmbeddings, "Creating embeddings: 6 of 6 chunks…", 94.0),
+        (begins(Step::StoringMetadata), Step::StoringMetadata, "Storing the index…", 97.0),
+    ];
+    let mut told = heard.start(0);
+    let job = &heard.job.job;
+    assert_eq!((job.started_at, job.phase_details[0].status), (Some(heard.now()), PhaseStatus::Running));
+    let mut wholes = documents(&told);
+    for (checkpoint, step, message, progress) in work {
+        told = heard.does(0, &checkpoint);
+        wholes += documents(&told);
+        let d = &heard.docs[0].document;
+        assert_eq!((d.step.as_ref(), d.message.as_deref()), (Some(&step), Some(message)));
+        assert!((d.progress - progress).abs() < 1e-6, "{} for {progress} in {step}", d.progress);
+        assert_eq!(codes(&heard.docs[0]).len(), usize::from(d.progress > 5.0));
+    }
+    assert_eq!(steps(&told)[1..], [(Step::StoringMetadata, StepStatus::InProgress)]);
+    // Whatever it failed by before.
+    let d = &mut heard.docs[0].document;
+    (d.error, d.error_code, d.error_hint) =
+        (Some("It failed.".into()), Some("failed".into()), Some("Wait.".into()));
+    told = heard.does(0, &Checkpoint::Indexed);
+    let done =
+        [Step::StoringMetadata, Step::Finished, Step::Complete].map(|step| (step, StepStatus::Complete));
+    assert_eq!(steps(&told), done);
+    assert_eq!(wholes + documents(&told), 2, "as a whole it is told when it is begun and when it is ready");
+    let doc = &heard.docs[0];
+    let d = &doc.document;
+    assert_eq!((d.status, d.progress), (DocumentStatus::Ready, 100.0));
+    assert_eq!(d.step, Some(Step::Finished));
+    assert_eq!(d.message.as_deref(), Some("Done: 6 chunks ready to search"));
+    assert_eq!((&d.error, &d.error_code, &d.error_hint), (&None, &None, &None));
+    assert_eq!((codes(doc), d.stale), (vec!["little_text"], false));
+    assert_eq!(d.metadata["title"], "A title");
+    let print = config(true).fingerprint(true);
+    assert_eq!((&d.indexed_with, &doc.indexed), (&print.indexed_with(), &Some(print.clone())));
+    assert_eq!((doc.live, doc.live_chunks, doc.found_since), (doc.generation, 6, Some(1)));
+}
+
+#[test]
+fn what_was_left_to_the_rules_is_said_as_it_was_last() {
+    let mut heard = Heard::new(1, &config(true));
+    heard.reach(0, Stage::Indexing);
+    heard.docs[0].document.warnings =
+        vec![Warning { code: "little_text".into(), message: "There is little in it.".into() }];
+    let both = ["little_text", ingest::GRAPH_BY_RULES];
+    for (passages, expected) in [(2, &both[..]), (6, &both[..]), (0, &both[..1])] {
+        heard.does(0, &Checkpoint::ByRules { passages });
+        assert_eq!(codes(&heard.docs[0]), expected);
+    }
+}
+
+#[test]
+fn the_progress_of_a_document_is_told_at_most_twice_a_second() {
+    let (mut job, mut docs) = new_job(1, true);
+    to_embed(&mut job, &mut docs[0], 300);
+    let (mut told, vector) = (vec![], embedded(1));
+    for n in 0..100 {
+        let now = at(20).plus_micros(n * 10_000);
+        let events = ingest::advance(&mut job, &mut docs[0], &vector, &config(true), now).unwrap().events;
+        told.extend(events.iter().any(|e| matches!(e, Event::FileProgress(_))).then_some(now.micros()));
+    }
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1] - told[0] >= 500_000);
+    assert!(docs[0].held_back, "the last word was too soon");
 }
 
 #[test]

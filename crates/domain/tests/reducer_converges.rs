@@ -340,9 +340,10 @@ fn a_row_shows_the_newest_step_of_its_attempt_until_the_document_itself_says_mor
     };
     assert_eq!(shown(&store), (None, None, 10.0));
     store.apply(&said(1, 1, 1, 30.0, 2));
-    assert_eq!(shown(&store), (Some(Step::KNOWN[1].clone()), Some("step 1".into()), 30.0));
+    assert_eq!(shown(&store), (Some(Step::KNOWN[1].clone()), Some("step 1".to_owned()), 30.0));
     store.apply(&said(2, 1, 2, 5.0, 3));
-    assert_eq!(shown(&store), (Some(Step::KNOWN[2].clone()), Some("step 2".into()), 10.0), "not less than the document");
+    let second = (Some(Step::KNOWN[2].clone()), Some("step 2".to_owned()), 10.0);
+    assert_eq!(shown(&store), second, "not less than the document");
     document.set_rev(4);
     store.apply(&document);
     assert_eq!(shown(&store), (None, None, 10.0), "it is newer");

@@ -325,6 +325,8 @@ pub(super) fn end_badly(
     let stopped_at = std::mem::replace(&mut doc.stage, Stage::Done);
     doc.reached = if doc.live > 0 { Stage::Loading } else { stopped_at };
     control::forget(doc);
+    stall::forget(doc);
+    interrupt::forget(doc);
     if doc.live > 0 {
         keep_serving(doc, stopped_at, failure, wanted)?;
     } else {

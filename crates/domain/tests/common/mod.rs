@@ -5,13 +5,16 @@ use domain::{
     event::{Event, StepStatus},
     graph::ChunkGraph,
     ids::{ChunkId, DocumentId, JobId, UserId, WorkspaceId},
-    ingest::{self, DocumentState, JobState, NewChunk, Told, Upload},
+    ingest::{self, Checkpoint, DocumentState, Failure, JobState, NewChunk, Stage, Told, Upload},
+    message::Facts,
     rag::RagConfig,
     reducer::Store,
     resource::{Document, INTERRUPTED, Job, PAUSED, RETRYING, STALLED, STOPPING, WAITING},
     status::{DocumentStatus, JobKind},
+    step::Step,
     timestamp::Timestamp,
 };
+use std::fmt::Debug;
 use uuid::Uuid;
 
 /// A job that was just made, with so many documents.
@@ -134,4 +137,118 @@ fn fate(document: &Document) -> Document {
     (document.metadata, document.rev) = (serde_json::Value::Null, 0);
     document.updated_at = Timestamp::default();
     document
+}
+
+/// A job whose documents are worked on in the hearing of a client. Each change comes a second after the one before.
+#[derive(Clone)]
+pub struct Heard {
+    pub job: JobState,
+    pub docs: Vec<DocumentState>,
+    /// What the workspace asks for by now.
+    pub wanted: RagConfig,
+    listener: Listener,
+    clock: i64,
+}
+
+impl Heard {
+    pub fn new(documents: u32, config: &RagConfig) -> Self {
+        let (job, docs) = new_job(documents, config, Timestamp::default());
+        let listener = Listener::of(&job, &docs);
+        Self { job, docs, wanted: config.clone(), listener, clock: 0 }
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp::default().plus_seconds(self.clock)
+    }
+
+    pub fn wait(&mut self, seconds: i64) {
+        self.clock += seconds;
+    }
+
+    /// A change that has to be possible.
+    pub fn change<E: Debug>(
+        &mut self,
+        change: impl FnOnce(&mut JobState, &mut [DocumentState], Timestamp) -> Result<Told, E>,
+    ) -> Told {
+        self.wait(1);
+        let now = self.now();
+        let before = self.docs.clone();
+        let told = change(&mut self.job, &mut self.docs[..], now).unwrap();
+        self.listener.attend(&before, (&self.job, &self.docs[..]), &told, now);
+        told
+    }
+
+    /// Goes on with another job, which was just made.
+    pub fn go_on_with(&mut self, (job, told): (JobState, Told)) {
+        self.job = job;
+        let now = self.now();
+        self.listener.hear(&told, now);
+    }
+
+    pub fn start(&mut self, i: usize) -> Told {
+        self.change(|job, docs, now| ingest::start(job, &mut docs[i], now))
+    }
+
+    pub fn does(&mut self, i: usize, checkpoint: &Checkpoint) -> Told {
+        let wanted = self.wanted.clone();
+        self.change(|job, docs, now| ingest::advance(job, &mut docs[i], checkpoint, &wanted, now))
+    }
+
+    /// Takes a document where nobody has it, and works on it up to a stage. Each has six passages.
+    pub fn reach(&mut self, i: usize, stage: Stage) {
+        if self.docs[i].document.status != DocumentStatus::Processing {
+            self.start(i);
+        }
+        while self.docs[i].stage != stage {
+            let doc = &self.docs[i];
+            let left = (doc.document.chunk_count - doc.embedded.min(doc.document.chunk_count)) as u32;
+            let (step, checkpoint) = match doc.stage {
+                Stage::Loading => (Step::ExtractingText, loaded()),
+                Stage::Chunking => (Step::ChunkingText, Checkpoint::Chunked { chunks: chunks(6) }),
+                Stage::Embedding => (Step::CreatingEmbeddings, embedded(left)),
+                Stage::Indexing | Stage::Done => (Step::StoringMetadata, Checkpoint::Indexed),
+            };
+            if doc.document.step.as_ref() != Some(&step) {
+                self.does(i, &begins(step));
+            }
+            self.does(i, &checkpoint);
+        }
+    }
+}
+
+pub fn begins(step: Step) -> Checkpoint {
+    Checkpoint::Step { step, facts: Facts::default() }
+}
+
+pub fn loaded() -> Checkpoint {
+    Checkpoint::Loaded { pages: Some(2), characters: 9, title: None, warnings: vec![] }
+}
+
+/// So many passages get their vectors.
+pub fn embedded(n: u32) -> Checkpoint {
+    Checkpoint::Embedded { vectors: chunks(n).into_iter().map(|c| (c.id, vec![1.0])).collect() }
+}
+
+pub fn fails(message: &str, retryable: bool) -> Checkpoint {
+    let (code, hint) = ("unreadable".to_owned(), Some("Try another file.".to_owned()));
+    Checkpoint::Failed(Failure { code, message: message.to_owned(), hint, retryable })
+}
+
+/// The codes of a document's warnings.
+pub fn codes(doc: &DocumentState) -> Vec<&str> {
+    doc.document.warnings.iter().map(|w| w.code.as_str()).collect()
+}
+
+/// What was told of steps.
+pub fn steps(told: &Told) -> Vec<(Step, StepStatus)> {
+    let step = |event: &Event| match event {
+        Event::FileProgress(told) => Some((told.step.clone(), told.status)),
+        _ => None,
+    };
+    told.events.iter().filter_map(step).collect()
+}
+
+/// How often a document as a whole was told.
+pub fn documents(told: &Told) -> usize {
+    told.events.iter().filter(|event| matches!(event, Event::DocumentStatus(_))).count()
 }

@@ -318,6 +318,39 @@ fn a_retry_asks_for_what_failed_and_a_cancelled_crawl_can_go_on() {
     assert!(nothing.is_err(), "nothing failed");
 }
 
+#[test]
+fn a_retry_asks_for_the_pages_that_it_names_and_leaves_the_others_failed() {
+    let mut job = begun();
+    let (mut doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));
+    ingest::page_done(&mut job, &PageOutcome::Taken(Change::New, 10), found(2), at(2)).unwrap();
+    for n in 3..5 {
+        ingest::page_done(&mut job, &PageOutcome::Failed("it is away".into()), found(0), at(n)).unwrap();
+    }
+    ingest::start(&mut job, &mut doc, at(5)).unwrap();
+    ingest::advance(&mut job, &mut doc, &failure(), &config(), at(6)).unwrap();
+    assert_eq!(job.job.status, JobStatus::Failed);
+    let page = Retry::page("https://example.org/a".into(), None);
+    // Pages that failed and that wait, the attempt of the document, and how much there is to read.
+    let table = [
+        (Retry::document(doc.document.id), (2, 0), (2, 1)),
+        (page.clone(), (1, 1), (1, 1)),
+        (Retry::failed(), (0, 2), (2, 3)),
+    ];
+    for (wanted, pages, begun) in table {
+        let (mut job, mut doc) = (job.clone(), doc.clone());
+        let told = control::retry(&mut job, std::slice::from_mut(&mut doc), &wanted, at(7)).unwrap();
+        assert!(told.is_some(), "{wanted:?}");
+        let m = job.job.metrics;
+        assert_eq!((m.pages_failed, m.pages_waiting()), pages, "{wanted:?}");
+        assert_eq!((doc.document.attempt, job.job.phase_details[0].items_total), begun, "{wanted:?}");
+        assert!(!job.job.crawl.unwrap().rests, "no page is left to rest");
+    }
+    // Asked for once more: a store leaves none of these pages, since it failed in the attempt before.
+    control::retry(&mut job, &mut [], &page, at(7)).unwrap().expect("an attempt");
+    let again = Retry { pages: vec![], ..page };
+    assert_eq!(control::retry(&mut job, &mut [], &again, at(8)), Ok(None));
+}
+
 /// A crawl that was cancelled with two pages to ask for and a document that failed.
 fn cancelled() -> (JobState, DocumentState) {
     let mut job = begun();

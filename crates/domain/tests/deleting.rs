@@ -4,17 +4,18 @@
 
 mod common;
 
-use common::chunks;
+use common::{begins, chunks, codes, fails};
 use domain::{
     Event,
     ids::{JobId, UserId, WorkspaceId},
     ingest::{
-        self, Checkpoint, DocumentState, JobState, Stage, control,
+        self, Checkpoint, DocumentState, JobState, Stage,
+        control::{self, Asked, Retry},
         deletion::{self, UNDO_OVER},
     },
     message::Facts,
     rag::RagConfig,
-    status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseStatus},
+    status::{DocumentStatus, JobKind, JobRequest, JobStatus, PhaseName, PhaseStatus, Priority},
     step::Step,
     timestamp::Timestamp,
 };
@@ -105,6 +106,7 @@ proptest! {
                 let told = control::withdraw(&mut job, &doc, at(clock)).unwrap();
                 prop_assert!(!told.counts_changed);
                 prop_assert!(job.job.progress >= before);
+                prop_assert!(matches!(told.events.last(), Some(Event::JobUpdate(j) | Event::JobComplete(j)) if *j == job.job));
                 gone.push(doc);
             } else {
                 work(&mut job, &mut docs[i], at(clock));
@@ -130,13 +132,27 @@ proptest! {
             let (mut own, told) =
                 control::bring_back(job_id(10 + n as u128), &job, &mut doc, at(clock)).unwrap();
             prop_assert!(told.counts_changed);
+            let told = &told.events[..];
+            prop_assert!(matches!(told, [Event::DocumentStatus(d), Event::JobUpdate(j)] if *d == doc.document && *j == own.job));
             prop_assert_eq!(doc.stage, stage, "it goes on where it was");
+            let phase = match stage {
+                Stage::Loading => PhaseName::Loading,
+                Stage::Chunking => PhaseName::Chunking,
+                Stage::Embedding => PhaseName::Embedding,
+                Stage::Indexing | Stage::Done => PhaseName::Indexing,
+            };
+            prop_assert_eq!((own.job.kind, own.job.phase), (JobKind::Upload, phase));
+            prop_assert_eq!(own.job.progress > 0.0, stage != Stage::Loading);
+            let d = &doc.document;
+            prop_assert!(d.step.is_none() && d.message.is_none());
+            prop_assert_eq!((d.updated_at, doc.paused), (at(clock), false));
             prop_assert_eq!(doc.document.job_id, Some(own.job.job_id));
             prop_assert_eq!((doc.document.attempt, doc.document.status), (attempt + 1, DocumentStatus::Pending));
             while work(&mut own, &mut doc, at(clock)) {
                 clock += 1;
             }
             prop_assert_eq!(own.job.status, JobStatus::Completed);
+            prop_assert!(doc.live > 0);
             check_end(&own, 1);
         }
     }
@@ -156,8 +172,10 @@ fn a_document_that_a_re_index_only_lists_leaves_it_and_is_listed_again_by_a_job_
     assert_eq!(again.job.message, "Waiting to start with 1 document");
 
     let chunks = doc.document.chunk_count;
-    let (own, _) = control::bring_back(job_id(6), &again, &mut doc, at(4)).unwrap();
+    let (own, told) = control::bring_back(job_id(6), &again, &mut doc, at(4)).unwrap();
+    assert!(matches!(told.events.last(), Some(Event::JobUpdate(job)) if *job == own.job));
     assert_eq!((own.job.kind, own.job.metrics.documents_total), (JobKind::Reindex, 1));
+    assert_eq!((own.job.priority, own.turn_at), (Priority::Normal, at(4)), "somebody waits for it");
     assert_eq!((doc.stage, doc.document.chunk_count), (Stage::Loading, chunks), "it is found as before");
     assert_eq!(doc.live, 1);
 }
@@ -178,6 +196,74 @@ fn what_stood_stands_when_it_is_brought_back() {
         control::bring_back(job_id(7), &job, &mut doc, at(4)).unwrap();
         assert!(doc.paused && doc.document.is_paused(), "{:?}", doc.document.warnings);
     }
+}
+
+#[test]
+fn a_re_index_keeps_the_pages_that_it_read_when_a_document_leaves_that_it_only_lists() {
+    let (mut first, mut docs) = create(2);
+    for doc in &mut docs {
+        while work(&mut first, doc, at(1)) {}
+    }
+    let (user, place) = (docs[0].document.user_id, docs[0].document.workspace_id);
+    let (mut again, _) = ingest::reindex(job_id(5), user, place, (2, 20), &RagConfig::default(), at(2));
+    ingest::start(&mut again, &mut docs[0], at(3)).unwrap();
+    work(&mut again, &mut docs[0], at(4));
+    control::withdraw(&mut again, &docs[1], at(5)).unwrap();
+    assert_eq!((again.job.metrics.pages_found, again.job.metrics.documents_total), (2, 1));
+}
+
+#[test]
+fn what_was_said_of_a_document_in_its_old_job_is_over_when_it_is_brought_back() {
+    let wanted = RagConfig::default();
+    for what in ["stalled", "interrupted", "stopping", "retrying"] {
+        let (mut job, mut docs) = create(2);
+        let doc = &mut docs[0];
+        work(&mut job, doc, at(1));
+        let step = begins(Step::ChunkingText);
+        ingest::advance(&mut job, doc, &step, &wanted, at(2)).unwrap();
+        match what {
+            "stalled" => ingest::stall(&mut job, doc, (300, 1), &wanted, at(3)).unwrap(),
+            "interrupted" => ingest::interrupt(&mut job, doc, at(3)),
+            "stopping" => control::ask_document(&job, doc, Asked::Pause, at(3)).unwrap().unwrap(),
+            _ => ingest::advance(&mut job, doc, &fails("It broke off.", true), &wanted, at(3)).unwrap(),
+        };
+        assert_eq!(codes(doc), [what]);
+        control::withdraw(&mut job, doc, at(4)).unwrap();
+        control::bring_back(job_id(7), &job, doc, at(5)).unwrap();
+        assert_eq!((codes(doc).len(), doc.paused, doc.requested), (0, false, None));
+        assert!(doc.failures.is_empty(), "it has all its tries");
+        // The step that it was in begins anew.
+        assert!((doc.document.progress - 10.0).abs() < 1e-6, "{}", doc.document.progress);
+    }
+}
+
+#[test]
+fn a_document_whose_job_left_the_embedding_out_is_embedded_when_it_is_brought_back() {
+    let (mut job, mut docs) = create(2);
+    ingest::start(&mut job, &mut docs[0], at(1)).unwrap();
+    control::skip_embedding(&mut job, &mut docs, at(2)).unwrap();
+    assert!(!docs[0].embeds);
+    let mut doc = docs.remove(0);
+    control::withdraw(&mut job, &doc, at(3)).unwrap();
+    let (own, _) = control::bring_back(job_id(7), &job, &mut doc, at(4)).unwrap();
+    assert!(doc.embeds);
+    assert_eq!(own.job.phase_details[2].status, PhaseStatus::Pending);
+}
+
+#[test]
+fn a_later_attempt_that_a_document_leaves_before_it_begins_waits_for_the_others() {
+    let (mut job, mut docs) = create(3);
+    for doc in &mut docs[..2] {
+        work(&mut job, doc, at(1));
+        let broken = fails("It is broken.", false);
+        ingest::advance(&mut job, doc, &broken, &RagConfig::default(), at(2)).unwrap();
+    }
+    while work(&mut job, &mut docs[2], at(3)) {}
+    control::retry(&mut job, &mut docs, &Retry::failed(), at(4)).unwrap().expect("an attempt");
+    control::withdraw(&mut job, &docs[0], at(5)).unwrap();
+    assert_eq!(job.job.message, "Waiting to retry 1 document");
+    let loading = &job.job.phase_details[0];
+    assert_eq!((loading.items_processed, loading.items_reused, loading.items_total), (1, 1, 1));
 }
 
 #[test]

@@ -215,6 +215,15 @@ mod tests {
     }
 
     #[test]
+    fn a_worker_that_says_the_first_step_is_not_taken_to_read_again() {
+        let (_, mut doc) = new();
+        let d = &mut doc.document;
+        d.status = DocumentStatus::Processing;
+        (d.step, d.progress) = (Some(Step::Validating), 10.0);
+        assert_eq!(fixed_step(d), Step::Validating);
+    }
+
+    #[test]
     fn a_page_is_told_by_the_steps_of_a_crawl_from_the_beginning() {
         let (_, mut doc) = new();
         let d = &mut doc.document;

@@ -398,15 +398,21 @@ fn an_attempt_embeds_what_the_one_before_left_out_when_it_was_not_cut_yet() {
 
 #[test]
 fn a_job_that_stood_when_it_was_cancelled_does_not_stand_in_its_next_attempt() {
-    let mut heard = new(1);
-    heard.start(0);
-    let wanted = heard.wanted.clone();
-    heard.change(|job, docs, now| ingest::stall(job, &mut docs[0], (300, 1), &wanted, now));
-    assert_eq!(heard.job.job.halted, Some(Halt::Stalled));
-    cancel(&mut heard, true);
-    assert!(codes(&heard.docs[0]).is_empty(), "neither does the document");
-    retry(&mut heard, &Retry::failed());
-    assert_eq!((heard.job.job.halted, heard.job.job.message.as_str()), (None, "Waiting to retry 1 document"));
+    for halt in [Halt::Stalled, Halt::Interrupted] {
+        let mut heard = new(1);
+        heard.start(0);
+        let wanted = heard.wanted.clone();
+        heard.change(|job, docs, now| match halt {
+            Halt::Stalled => ingest::stall(job, &mut docs[0], (300, 1), &wanted, now),
+            _ => Ok(ingest::interrupt(job, &mut docs[0], now)),
+        });
+        assert_eq!((heard.job.job.halted, codes(&heard.docs[0]).len()), (Some(halt), 1));
+        cancel(&mut heard, true);
+        assert!(codes(&heard.docs[0]).is_empty(), "neither does the document");
+        retry(&mut heard, &Retry::failed());
+        let job = &heard.job.job;
+        assert_eq!((job.halted, job.message.as_str()), (None, "Waiting to retry 1 document"));
+    }
 }
 
 fn pause(heard: &mut Heard) {

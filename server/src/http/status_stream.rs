@@ -97,6 +97,7 @@ fn peek(frame: &[u8]) -> Option<Peek> {
 /// The live stream as server-sent events; the first message is the welcome. `Last-Event-ID` goes before the parameters.
 #[utoipa::path(get, path = "/api/status/events", tag = "status",
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query, description = "seq of the last event that was seen"),
+        ("user_id" = Option<String>, Query, description = "whose stream is meant: one's own id, or `me`; any other is 403 `foreign_stream`"),
         ("Last-Event-ID" = Option<String>, Header, description = "`<epoch>.<seq>`")),
     responses((status = 200, description = "frames as in docs/PROTOCOL.md", content_type = "text/event-stream", body = String),
         (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
@@ -264,7 +265,8 @@ async fn news(
 
 /// Long polling: what changed since `after`, or, when nothing did, what changes within `wait` seconds.
 #[utoipa::path(get, path = "/api/status/changes", tag = "status",
-    params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25")),
+    params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25"),
+        ("user_id" = Option<String>, Query, description = "whose stream is meant: one's own id, or `me`; any other is 403 `foreign_stream`")),
     responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn changes(
     State(app): State<AppState>,

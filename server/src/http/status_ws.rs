@@ -41,6 +41,7 @@ const GATHERED: usize = 64 * 1024;
 /// The live stream, as `docs/PROTOCOL.md` describes it. A socket without a valid session is accepted and closed with
 /// 4401, since a browser cannot see why an upgrade failed; with an API key that is not valid there is no upgrade.
 #[utoipa::path(get, path = "/api/status/ws", tag = "status",
+    params(("user_id" = Option<String>, Query, description = "whose stream is meant: one's own id, or `me`; with any other the socket is closed with 1008")),
     responses((status = 101, description = "the stream begins"), (status = 401, body = Problem, description = "an API key that is not valid"), (status = 403, body = Problem, description = "a foreign origin, or an API key without the scope"), (status = 426, body = Problem)))]
 pub async fn socket(
     State(app): State<AppState>,

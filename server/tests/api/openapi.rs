@@ -247,6 +247,19 @@ async fn every_operation_that_makes_something_takes_an_idempotency_key() {
     sign_up().await.problem(409, "username_taken");
 }
 
+/// Each of the three takes the name of whose stream is meant, so each of them tells of it.
+#[tokio::test]
+async fn every_live_stream_tells_that_it_takes_the_id_of_its_user() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    for stream in ["ws", "events", "changes"] {
+        let path = format!("/api/status/{stream}");
+        let parameters = api["paths"][path.as_str()]["get"]["parameters"].as_array().cloned();
+        let takes = |p: &Value| p["name"] == "user_id" && p["in"] == "query" && p["required"] == false;
+        assert!(parameters.as_ref().is_some_and(|all| all.iter().any(takes)), "{path}: {parameters:?}");
+    }
+}
+
 #[tokio::test]
 async fn the_interface_is_a_page_that_needs_no_script_and_nothing_from_elsewhere() {
     let server = Server::start().await;

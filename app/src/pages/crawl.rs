@@ -2,9 +2,11 @@
 //! be had or were left out, with the reason.
 
 use crate::{
+    activity::job_shown,
     components::{Button, Each, key_of},
     effect::effect,
     forms::Deed,
+    live::Live,
     server_fns::jobs::{RetryJob, RetryPage, list_pages},
     view,
     wire::Wire,
@@ -14,6 +16,7 @@ use domain::{
     crawl::{CrawlPage, PageState},
     message::{count, number},
     resource::{Metrics, Page},
+    shown::Shown,
 };
 use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
 use serde_json::Value;
@@ -32,10 +35,10 @@ pub fn CrawlProgress(
 #[component]
 fn Site(id: JobId, job: RwSignal<Option<Job>>, retries: bool) -> impl IntoView {
     let facts = Memo::new(move |_| job.with(|j| j.as_ref().map(|j| facts(&j.metrics)).unwrap_or_default()));
+    let (shown, is_lost) = (job_shown(job), Live::expect().is_lost());
     let current = Memo::new(move |_| {
-        job.with(|j| {
-            j.as_ref().filter(|j| j.status == JobStatus::Running)?.crawl.as_ref()?.current_url.clone()
-        })
+        let known = !is_lost.get();
+        job.with(|j| shown.with(|shown| asked_for(j.as_ref()?, shown, known)))
     });
     view! {
         <div class="stack" data-crawl="">
@@ -65,6 +68,14 @@ fn Site(id: JobId, job: RwSignal<Option<Job>>, retries: bool) -> impl IntoView {
             <LeftOut id job state=PageState::Removed words="gone from the site" />
         </div>
     }
+}
+
+/// The page that is asked for just now. There is none while nobody is at the crawl, and none in a workspace that is being
+/// deleted, whatever the row says; a crawl that is being stopped ends the page that it is at. Where `known` is false, what is
+/// on screen may be old, and nobody knows.
+fn asked_for(job: &Job, shown: &Shown, known: bool) -> Option<String> {
+    let is_at_it = job.halted.is_none() && matches!(shown, Shown::Processing { .. } | Shown::Stopping { .. });
+    job.crawl.as_ref().filter(|_| known && is_at_it)?.current_url.clone()
 }
 
 /// What is counted of a site. Of what a first crawl cannot have, nothing is said.
@@ -256,6 +267,10 @@ fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
 mod tests {
     use super::*;
     use crate::samples::{job, site};
+    use domain::{
+        crawl::Crawl,
+        status::{Halt, JobRequest},
+    };
 
     #[test]
     fn a_crawl_that_was_cancelled_can_go_on_with_what_it_never_asked_for() {
@@ -267,6 +282,28 @@ mod tests {
         assert_eq!(left(&Some(crawl.clone())), Some((place, 1, 3, true)));
         crawl.status = JobStatus::Running;
         assert_eq!(left(&Some(crawl)), None);
+    }
+
+    #[test]
+    fn a_page_is_asked_for_only_while_somebody_is_at_the_crawl_and_that_is_known() {
+        let url = "https://example.org/now".to_owned();
+        let at_it = Crawl { current_url: Some(url.clone()), ..site() };
+        let crawl = |status, halted| Job { crawl: Some(at_it.clone()), halted, ..job(1, 5, status) };
+        let told = |job: &Job, known| asked_for(job, &Shown::of_job(job), known);
+        let mut running = crawl(JobStatus::Running, None);
+        assert_eq!(told(&running, true), Some(url.clone()));
+        assert_eq!(told(&running, false), None, "the link is down");
+        assert_eq!(asked_for(&running, &Shown::of_job(&running).in_doomed_workspace(), true), None);
+        running.requested = Some(JobRequest::Pause);
+        assert_eq!(told(&running, true), Some(url), "it ends the page that it is at");
+        running.halted = Some(Halt::Interrupted);
+        assert_eq!(told(&running, true), None, "nobody is there to end it");
+        for halt in [Halt::Stalled, Halt::Interrupted, Halt::Waiting] {
+            assert_eq!(told(&crawl(JobStatus::Running, Some(halt)), true), None, "{halt:?}");
+        }
+        for status in [JobStatus::Pending, JobStatus::Paused, JobStatus::Completed, JobStatus::Cancelled] {
+            assert_eq!(told(&crawl(status, None), true), None, "{status:?}");
+        }
     }
 
     #[test]

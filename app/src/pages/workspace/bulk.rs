@@ -6,8 +6,8 @@ use super::{
     selection::{Chosen, Selection},
 };
 use crate::{
-    components::{Button, ButtonKind, Dialog, Field, IconButton, IconName, Reason, words},
-    effect::effect,
+    components::{Button, ButtonKind, Dialog, Each, Field, IconButton, IconName, Reason, words},
+    effect::{effect, effect_after},
     server_fns::workspaces::begin_bulk,
     stores::Stores,
     undo::{Deleted, Undo},
@@ -321,11 +321,11 @@ pub fn BulkProgress(
         bulk.filter(|bulk| shows(bulk, begun.get()))
     });
     let running = move || told.with(|b| b.as_ref().is_some_and(|b| b.status == BulkStatus::Running));
-    move || {
+    let panel = move || {
         told.with(Option::is_some).then(|| {
             view! {
                 <div class="panel row" data-bulk=move || told.with(|b| b.as_ref().map(|b| b.status.as_str()))>
-                    <p class="grow num" role="status">{move || told.with(|b| b.as_ref().map(Bulk::words))}</p>
+                    <p class="grow num">{move || told.with(|b| b.as_ref().map(Bulk::words))}</p>
                     <progress
                         class="bar"
                         hidden=move || !running()
@@ -341,7 +341,54 @@ pub fn BulkProgress(
                 </div>
             }
         })
+    };
+    view! {
+        <Spoken told />
+        {panel}
     }
+}
+
+/// What was said of an action: which it is, and the quarters that it had through by then.
+type Quarter = (BulkId, u8);
+
+/// What a screen reader hears of the action: its start, each quarter and its end. The region is there from the beginning:
+/// what comes into the page together with its words is not heard everywhere.
+#[component]
+fn Spoken(told: Memo<Option<Bulk>>) -> impl IntoView {
+    let words = RwSignal::new(None::<(Quarter, String)>);
+    effect_after(move |before: Option<Option<Quarter>>| {
+        let is_first = before.is_none();
+        let mut heard = before.flatten();
+        let fresh = told.with(|bulk| bulk.as_ref().and_then(|bulk| news(bulk, &mut heard)));
+        // What was under way when the page came is no news.
+        if !is_first && let (Some(quarter), Some(text)) = (heard, fresh) {
+            words.set(Some((quarter, text)));
+        }
+        heard
+    });
+    view! {
+        <div class="sr-only" role="status" data-bulk-said="">
+            // A line of its own each time: the same words twice are two sentences.
+            <Each
+                each=move || words.get().into_iter().collect()
+                key=|((id, quarter), _): &(Quarter, String)| id.uuid().as_u128().wrapping_add((*quarter).into())
+                show=|(_, text)| view! { <p>{text}</p> }
+            />
+        </div>
+    }
+}
+
+/// What is new about an action, if it is to be said.
+fn news(bulk: &Bulk, heard: &mut Option<Quarter>) -> Option<String> {
+    let quarter = match bulk.status {
+        BulkStatus::Running => (bulk.counted().saturating_mul(4) / bulk.total.max(1)).min(3) as u8,
+        BulkStatus::Completed => 4,
+    };
+    let is_new = heard.is_none_or(|(id, said)| id != bulk.id || said < quarter);
+    is_new.then(|| {
+        *heard = Some((bulk.id, quarter));
+        bulk.words()
+    })
 }
 
 fn shows(bulk: &Bulk, begun: Option<BulkId>) -> bool {
@@ -351,7 +398,35 @@ fn shows(bulk: &Bulk, begun: Option<BulkId>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::document;
+    use crate::samples::{at, document, id};
+
+    #[test]
+    fn an_action_is_said_at_its_start_each_quarter_and_its_end() {
+        let mut heard = None;
+        let action = |n: u64, done: u64| Bulk {
+            id: id(n),
+            workspace_id: id(1),
+            action: BulkAction::Delete,
+            status: if done == 40 { BulkStatus::Completed } else { BulkStatus::Running },
+            total: 40,
+            done,
+            failed: 0,
+            refused: 0,
+            created_at: at(1),
+            completed_at: None,
+        };
+        let mut say = |n, done| news(&action(n, done), &mut heard);
+        let all: Vec<String> = (0..=40).filter_map(|done| say(7, done)).collect();
+        let of = |done: u64| format!("Deleting {done} of 40");
+        assert_eq!(all, [of(0), of(10), of(20), of(30), "40 deleted".to_owned()]);
+        // It is told again with each change of its workspace.
+        assert_eq!(say(7, 40), None);
+        // The next one may be through, or on its way, before anything is heard of it.
+        assert_eq!(say(8, 12), Some(of(12)));
+        assert_eq!(say(8, 11), None, "what comes late says nothing");
+        assert_eq!(say(8, 13), None);
+        assert_eq!(say(9, 40).as_deref(), Some("40 deleted"));
+    }
 
     #[test]
     fn an_action_is_offered_where_it_would_change_something() {

@@ -1,7 +1,7 @@
 // What goes on is told on every page: the tray, the browser's tab, the notice at the end, and to a screen reader.
 import type { Page, Route } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, allReady, completed, elsewhere, external, firstWorkspace, lines, live, looks, more, signIn, signUp, upload } from "./support";
+import { FILES, allReady, completed, countLoads, elsewhere, external, firstWorkspace, lines, live, looks, more, signIn, signUp, upload } from "./support";
 
 test("a running job stands in the tray on every page, in the tab, and its end is told once", async ({ page, context }) => {
   await signUp(page);
@@ -336,6 +336,51 @@ test("the list of jobs says how long one took as soon as it is over", async ({ p
   await scans.report(id!, { status: "ready", chunk_count: 1 });
   await expect(line.locator("[data-status]")).toHaveAttribute("data-status", "completed");
   await expect(line.locator("td").last()).toHaveText(/\d (ms|s)$/);
+});
+
+test("a job that begins while the list of jobs is open stands first, and the row under the pointer stays", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const rows = page.locator("tr[data-job-id]");
+  const jobOf = async (document: string): Promise<string> =>
+    (await (await page.request.get(`/api/documents/${document}`)).json()).job_id;
+  await page.goto(`/w/${scans.id}/jobs`);
+  await live(page);
+  await expect(page.getByText("No jobs yet")).toBeVisible();
+  const loads = countLoads(page);
+  const [first] = await scans.add(["0.txt"]);
+  const oldest = await jobOf(first!);
+  await expect(rows).toHaveCount(1);
+  await expect(rows).toHaveAttribute("data-job-id", oldest);
+  await expect(rows.getByRole("link")).toHaveText("Upload of 1 file");
+  expect(loads()).toBe(0);
+
+  // Two more than a page of the list has.
+  const [second] = await scans.add(["1.txt"]);
+  const next = await jobOf(second!);
+  for (let n = 2; n < 52; n++) await scans.add([`${n}.txt`]);
+  await page.goto(`/w/${scans.id}/jobs`);
+  await live(page);
+  await expect(rows).toHaveCount(50);
+  await rows.nth(20).hover();
+  const id = await rows.nth(20).getAttribute("data-job-id");
+  const pointed = page.locator(`tr[data-job-id="${id}"]`);
+  const before = (await pointed.boundingBox())!.y;
+  const [fresh] = await scans.add(["new.txt"]);
+  const begun = await jobOf(fresh!);
+  await expect(rows.first()).toHaveAttribute("data-job-id", begun);
+  await expect(rows).toHaveCount(51);
+  // What keeps the row in its place does so before the next picture is drawn.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  // It is scrolled by whole pixels, whatever the height of a row is.
+  expect(Math.abs((await pointed.boundingBox())!.y - before)).toBeLessThan(1);
+  // It is followed as the others are, and the list goes on behind what it had.
+  await scans.end(fresh!, { status: "ready", chunk_count: 1 });
+  await expect(rows.first().locator("[data-status]")).toHaveAttribute("data-status", "completed");
+  await page.getByRole("link", { name: "Older jobs" }).click();
+  await expect(rows).toHaveCount(2);
+  await expect(rows.first()).toHaveAttribute("data-job-id", next);
+  await expect(rows.last()).toHaveAttribute("data-job-id", oldest);
 });
 
 test("only what somebody wants to be told is told", async ({ page }) => {

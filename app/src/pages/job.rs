@@ -3,6 +3,7 @@
 
 use super::{
     crawl::CrawlProgress,
+    in_place::{keep_in_place, pointer_leaves, pointer_moves},
     loaded::{loaded, read},
     not_found::{Missing, no_such},
 };
@@ -10,18 +11,19 @@ use crate::{
     activity::{at_present, job_shown, job_title, shown_now},
     clock::WorkClock,
     components::{
-        BadgeSize, EmptyState, Exactly, IconName, JobWaterfall, LinkButton, PageHeader, PhaseTimeline,
+        BadgeSize, Each, EmptyState, Exactly, IconName, JobWaterfall, LinkButton, PageHeader, PhaseTimeline,
         RowsSkeleton, StatusBadge, TabTitle, words,
     },
+    effect::effect,
     live::{Live, Screen},
     paths,
     server_fns::workspaces::{list_jobs, read_job},
     stores::Stores,
     view,
-    wire::page_data,
+    wire::{Wire, page_data},
 };
 use domain::{
-    Job, JobId, WorkspaceId,
+    Job, JobId, Timestamp, WorkspaceId,
     event::FileProgress,
     message::number,
     pages::{DRAWN, JobPage as Read, JobsPage as Part},
@@ -40,8 +42,9 @@ pub fn JobsPage() -> impl IntoView {
     let page = page_data(
         move || (id.get(), after.get(), anew.get()),
         move |(id, after, _)| async move {
+            let is_newest = after.is_none();
             match id {
-                Some(id) => list_jobs(id, after).await,
+                Some(id) => list_jobs(id, after).await.map(|Wire(part)| Wire((is_newest, part))),
                 None => Err(no_such("workspace")),
             }
         },
@@ -49,64 +52,121 @@ pub fn JobsPage() -> impl IntoView {
     );
     view! {
         <TabTitle text="Jobs" />
-        {loaded(page, "workspace", |part| view! { <All part /> })}
+        {loaded(page, "workspace", |(is_newest, part)| view! { <All is_newest part /> })}
     }
 }
 
+/// `is_newest`: of the pages of the list it is the first one.
 #[component]
-fn All(part: Part) -> impl IntoView {
+fn All(is_newest: bool, part: Part) -> impl IntoView {
     let Part { workspace, jobs } = part;
     let id = workspace.id;
+    let has_older = jobs.next.is_some();
     let older = jobs.next.map(|next| format!("{}?after={}", paths::jobs(id), paths::encode(&next)));
-    let is_empty = jobs.items.is_empty();
-    let lines = jobs.items.into_iter().map(|job| view! { <Line job /> }).collect_view();
+    let rows = RwSignal::new(jobs.items);
+    if is_newest {
+        follow(id, rows, has_older);
+    }
+    let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     view! {
         <PageHeader title="Jobs" note=format!("of {}", workspace.name)>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
-        {if is_empty {
-            view! {
-                <EmptyState
-                    icon=IconName::Activity
-                    title="No jobs yet"
-                    text="Each upload is a job, and stands here with how it went."
-                />
+        {move || {
+            if is_empty.get() {
+                view! {
+                    <EmptyState
+                        icon=IconName::Activity
+                        title="No jobs yet"
+                        text="Each upload is a job, and stands here with how it went."
+                    />
+                }
+            } else {
+                view! {
+                    <table class="history">
+                        <thead>
+                            <tr>
+                                <th scope="col">"Begun"</th>
+                                <th scope="col">"Job"</th>
+                                <th scope="col">"State"</th>
+                                <th scope="col">"Took"</th>
+                            </tr>
+                        </thead>
+                        <tbody
+                            on:pointermove=move |ev| pointer_moves(&ev)
+                            on:pointerleave=move |_| pointer_leaves()
+                        >
+                            <Each
+                                each=move || rows.get()
+                                key=|job: &Job| job.job_id.uuid().as_u128()
+                                show=|job| view! { <Line job /> }
+                            />
+                        </tbody>
+                    </table>
+                }
             }
-                .into_any()
-        } else {
-            view! {
-                <table class="history">
-                    <thead>
-                        <tr>
-                            <th scope="col">"Begun"</th>
-                            <th scope="col">"Job"</th>
-                            <th scope="col">"State"</th>
-                            <th scope="col">"Took"</th>
-                        </tr>
-                    </thead>
-                    <tbody>{lines}</tbody>
-                </table>
-            }
-                .into_any()
         }}
         {older.map(|href| view! { <div class="row justify-center"><LinkButton href>"Older jobs"</LinkButton></div> })}
+    }
+}
+
+/// Lets jobs that are made while the list is looked at come in at their places.
+fn follow(id: WorkspaceId, rows: RwSignal<Vec<Job>>, has_older: bool) {
+    let stores = Stores::expect();
+    let known = RwSignal::from(stores.jobs_of(id));
+    effect(move || {
+        let fresh = known.with(|known| rows.with_untracked(|rows| unlisted(known, rows, has_older)));
+        let fresh: Vec<Job> = fresh.into_iter().filter_map(|id| stores.job(id).get_untracked()).collect();
+        if !fresh.is_empty() {
+            rows.update(|rows| put(rows, fresh));
+        }
+    });
+    keep_in_place(move || {
+        rows.track();
+        false
+    });
+}
+
+/// What decides the place of a job in the list, as of the server's: the newest comes first.
+fn place(job: &Job) -> (Timestamp, JobId) {
+    (job.created_at, job.job_id)
+}
+
+/// The known jobs that belong into the list and are not there. Where there are older ones than it has, those stand on the
+/// next pages.
+fn unlisted(known: &[(Timestamp, JobId)], rows: &[Job], has_older: bool) -> Vec<JobId> {
+    let last = rows.last().map(place).filter(|_| has_older);
+    let belongs = |known: &&(Timestamp, JobId)| {
+        last.is_none_or(|last| **known > last) && rows.iter().all(|row| row.job_id != known.1)
+    };
+    known.iter().filter(belongs).map(|(_, id)| *id).collect()
+}
+
+/// Puts jobs into the list, each at its place.
+fn put(rows: &mut Vec<Job>, fresh: Vec<Job>) {
+    for job in fresh {
+        let at = rows.partition_point(|row| place(row) > place(&job));
+        rows.insert(at, job);
     }
 }
 
 #[component]
 fn Line(job: Job) -> impl IntoView {
     let stores = Stores::expect();
-    let known = RwSignal::from(stores.job(job.job_id));
-    let (first, before) = (job.clone(), job.clone());
-    let shown = Memo::new(move |_| known.with(|j| shown_now(stores, j.as_ref().unwrap_or(&first))));
-    let time = move || known.with(|j| took(j.as_ref().unwrap_or(&before)));
+    let (id, workspace, begun) = (job.job_id, job.kb_id, job.created_at);
+    let known = RwSignal::from(stores.job(id));
+    let now = Memo::new(move |_| known.get().unwrap_or_else(|| job.clone()));
+    let shown = Memo::new(move |_| now.with(|job| shown_now(stores, job)));
+    // How many files it has is known once all of them are there.
+    let title = Memo::new(move |_| now.with(job_title));
+    let time = Memo::new(move |_| now.with(took));
     view! {
-        <tr data-job-id=job.job_id.to_string()>
+        <tr data-job-id=id.to_string()>
             <td>
-                <Exactly at=job.created_at />
+                <Exactly at=begun />
             </td>
             <td>
-                <a class="link" href=paths::job(job.kb_id, job.job_id)>{job_title(&job)}</a>
+                <a class="link" href=paths::job(workspace, id)>{title}</a>
             </td>
             <td>
                 <StatusBadge shown />
@@ -271,8 +331,22 @@ fn facts(job: &Job) -> Vec<(&'static str, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{at, job};
+    use crate::samples::{at, id, job};
     use domain::JobStatus;
+
+    #[test]
+    fn a_job_that_is_made_meanwhile_stands_at_its_place_and_older_ones_where_the_list_goes_on() {
+        let made = |n| job(n, 5, JobStatus::Running);
+        let mut rows = vec![made(9), made(7)];
+        let known = [3, 9, 12, 8, 10].map(|n| place(&made(n)));
+        let ids = |ns: &[u64]| ns.iter().map(|n| id(*n)).collect::<Vec<JobId>>();
+        assert_eq!(unlisted(&known, &rows, true), ids(&[12, 8, 10]));
+        assert_eq!(unlisted(&known, &rows, false), ids(&[3, 12, 8, 10]), "all are here, so all are listed");
+        assert_eq!(unlisted(&known, &[], false).len(), known.len());
+        put(&mut rows, [12, 8, 10].map(made).into());
+        assert_eq!(rows.iter().map(|job| job.job_id).collect::<Vec<_>>(), ids(&[12, 10, 9, 8, 7]));
+        assert!(unlisted(&known, &rows, true).is_empty());
+    }
 
     #[test]
     fn what_a_job_took_is_told_once_it_is_over() {

@@ -14,6 +14,7 @@ mod document_content;
 mod errors;
 mod history;
 mod home;
+mod in_place;
 mod job;
 mod loaded;
 mod not_found;

@@ -191,25 +191,33 @@ impl Inner {
         let Some(job) = self.known.job(id).cloned() else {
             return;
         };
-        let workspace = job.kb_id;
+        let (workspace, place) = (job.kb_id, (job.created_at, id));
         let state = self.job_states.watch(id, || None);
         if !state.with_untracked(|s| s.as_ref().is_some_and(|s| s.same_as(&job))) {
             state.set(Some(JobState(job.clone())));
         }
         self.jobs.put(id, Some(job));
         self.panels.put(workspace, self.known.panel_job(workspace));
+        if let Some(list) = self.job_lists.get(&workspace)
+            && list.with_untracked(|places| !places.contains(&place))
+        {
+            list.update(|places| places.push(place));
+        }
         set_if_new(&self.active, self.known.unfinished());
     }
 
     /// After everything was replaced: what is not known any more is told so too.
     pub(super) fn tell_all(&mut self) {
-        let Inner { known, documents, steps, workspaces, jobs, job_states, panels, .. } = self;
+        let Inner { known, documents, steps, workspaces, jobs, job_states, panels, job_lists, .. } = self;
         documents.retell(|id| known.live_document(*id));
         steps.retell(|id| known.known_steps(*id));
         workspaces.retell(|id| known.workspace(*id).cloned());
         jobs.retell(|id| known.job(*id).cloned());
         job_states.retell(|id| known.job(*id).cloned().map(JobState));
         panels.retell(|id| known.panel_job(*id));
+        for (id, list) in job_lists.iter() {
+            set_if_new(list, known.jobs_of(*id));
+        }
         set_if_new(&self.workspace_ids, self.known.newest_workspaces());
         set_if_new(&self.active, self.known.unfinished());
     }

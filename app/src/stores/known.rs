@@ -2,13 +2,15 @@
 //! in which order.
 
 use domain::{
-    DocumentId, DocumentStatus, Job, JobId, JobStatus, WorkspaceId, event::FileProgress, reducer::Store,
+    DocumentId, DocumentStatus, Job, JobId, JobStatus, Timestamp, WorkspaceId, event::FileProgress,
+    reducer::Store,
 };
 
 /// Questions that the pages put to what the reducer keeps.
 pub(super) trait Known {
     fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>>;
     fn panel_job(&self, id: WorkspaceId) -> Option<JobId>;
+    fn jobs_of(&self, id: WorkspaceId) -> Vec<(Timestamp, JobId)>;
     fn newest_workspaces(&self) -> Vec<WorkspaceId>;
     fn unfinished(&self) -> Vec<JobId>;
     fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId>;
@@ -28,6 +30,10 @@ impl Known for Store {
         };
         let here = self.jobs().filter(|job| job.kb_id == id);
         here.max_by_key(|job| (urgency(job), job.created_at, job.job_id)).map(|job| job.job_id)
+    }
+
+    fn jobs_of(&self, id: WorkspaceId) -> Vec<(Timestamp, JobId)> {
+        self.jobs().filter(|job| job.kb_id == id).map(|job| (job.created_at, job.job_id)).collect()
     }
 
     fn newest_workspaces(&self) -> Vec<WorkspaceId> {

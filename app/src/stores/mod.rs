@@ -9,8 +9,8 @@ mod shelf;
 pub use shelf::Watched;
 
 use domain::{
-    Document, DocumentId, DocumentStatus, Event, Export, Job, JobId, JobStatus, User, UserId, Workspace,
-    WorkspaceId,
+    Document, DocumentId, DocumentStatus, Event, Export, Job, JobId, JobStatus, Timestamp, User, UserId,
+    Workspace, WorkspaceId,
     chat::ConversationId,
     event::FileProgress,
     pages::{DocumentPage, JobPage, Shell, WorkspacePage},
@@ -59,6 +59,8 @@ struct Inner {
     job_states: Shelf<JobId, JobState>,
     /// The job that a workspace's panel shows.
     panels: Shelf<WorkspaceId, JobId>,
+    /// The jobs of workspaces whose list somebody looked at.
+    job_lists: LiteMap<WorkspaceId, ArcRwSignal<Vec<(Timestamp, JobId)>>>,
     listings: LiteMap<WorkspaceId, Listing>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     /// Jobs that have not ended, oldest first.
@@ -159,6 +161,14 @@ impl Stores {
     /// The job to show for a workspace: the one that runs, else one that will, else the newest.
     pub fn panel_job(self, id: WorkspaceId) -> Watched<JobId> {
         self.change(|s| Some(s.panels.watch(id, || s.known.panel_job(id)))).unwrap_or_default()
+    }
+
+    /// The jobs of a workspace that are known here, each with the moment at which it was made; in no order.
+    pub fn jobs_of(self, id: WorkspaceId) -> ArcRwSignal<Vec<(Timestamp, JobId)>> {
+        self.change(|s| {
+            let list = s.job_lists.entry(id).or_insert_with(|| ArcRwSignal::new(s.known.jobs_of(id)));
+            list.clone()
+        })
     }
 
     /// Ids of the listed documents, newest first.

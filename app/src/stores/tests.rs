@@ -119,6 +119,24 @@ fn the_panel_shows_the_running_job_then_a_waiting_one_then_the_newest() {
 }
 
 #[test]
+fn whoever_shows_the_jobs_of_a_workspace_is_told_of_each_new_one_and_of_nothing_else() {
+    with(|stores| {
+        stores.apply(Event::JobComplete(job(50, 1, JobStatus::Completed)));
+        let list = stores.jobs_of(id(1));
+        let place = |n: u64| (crate::samples::at(n), id::<JobId>(n));
+        assert_eq!(list.get_untracked(), [place(50)]);
+        let told = count_changes(list.clone());
+        stores.apply(Event::JobUpdate(job(51, 2, JobStatus::Pending)));
+        assert_eq!((list.get_untracked(), told.get_untracked()), (vec![place(50), place(51)], 1));
+        stores.apply(Event::JobUpdate(job(51, 3, JobStatus::Running)));
+        stores.apply(Event::JobUpdate(Job { kb_id: id(2), ..job(52, 4, JobStatus::Running) }));
+        assert_eq!(told.get_untracked(), 1, "known already, and of another workspace");
+        stores.replace(&Snapshot::default());
+        assert!(list.with_untracked(Vec::is_empty));
+    });
+}
+
+#[test]
 fn a_fresh_snapshot_replaces_all_and_loses_no_event_that_came_meanwhile() {
     with(|stores| {
         use DocumentStatus::{Processing, Ready};

@@ -1,4 +1,6 @@
-//! The reader's time. The first render knows none, on the server and in the browser alike; it starts after mount.
+//! The present, by which everything on screen says how long ago something was and how long it takes. It is the server's, as
+//! the times are that it is held against: the clock of a device may be wrong. Only the zone is the reader's. The first render
+//! knows none of it, on the server and in the browser alike; it starts after mount.
 
 use crate::{components::Now, effect::effect, live::Live};
 use domain::{Timestamp, shown::Shown};
@@ -33,10 +35,11 @@ pub fn provide_clocks(live: Live) {
     let now = crate::components::provide_now();
     let work = Now { at: RwSignal::new(None), zone: now.zone };
     provide_context(WorkClock(work));
-    let is_open = live.is_open();
+    let (is_open, ahead) = (live.is_open(), live.server_ahead());
+    // By the device's clock until the server has told its time.
+    let present = move || device().plus_micros(ahead.get_untracked());
     effect(move || {
         now.zone.set(Some(offset));
-        now.at.set(Some(present()));
         let _ = set_interval_with_handle(move || now.at.set(Some(present())), COARSE);
         let tick = move || {
             if is_open.get_untracked() {
@@ -46,6 +49,11 @@ pub fn provide_clocks(live: Live) {
         let _ = set_interval_with_handle(tick, FINE);
     });
     effect(move || {
+        ahead.track();
+        now.at.set(Some(present()));
+    });
+    effect(move || {
+        ahead.track();
         if is_open.get() {
             work.at.set(Some(present()));
         }
@@ -57,6 +65,7 @@ fn offset(at: Timestamp) -> i32 {
     -date.get_timezone_offset() as i32
 }
 
-fn present() -> Timestamp {
+/// What the clock of this device shows.
+fn device() -> Timestamp {
     Timestamp::from_micros((js_sys::Date::now() * 1_000.0) as i64)
 }

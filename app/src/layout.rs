@@ -232,9 +232,11 @@ fn Connection() -> impl IntoView {
     let live = Live::expect();
     let status = live.status();
     let link = Memo::new(move |_| link_of(status.get().link));
+    let ahead = live.server_ahead();
     let since = Memo::new(move |_| {
-        let lost = status.get().lost?;
-        Some(Timestamp::from_micros(i64::try_from(lost).ok()?.saturating_mul(1_000)))
+        // The link goes by the device's clock, which nothing sets meanwhile as a rule; what is shown by the server's.
+        let lost = Timestamp::from_micros(i64::try_from(status.get().lost?).ok()?.saturating_mul(1_000));
+        Some(lost.plus_micros(ahead.get()))
     });
     let way = Memo::new(move |_| match status.get().transport {
         Transport::Socket => None,

@@ -5,6 +5,26 @@ import type { BrowserContext, Page } from "@playwright/test";
 
 const transport = (page: Page) => page.locator("html");
 
+for (const hours of [3, -3]) {
+  test(`what is shown goes by the server's time where the device's clock is ${Math.abs(hours)} hours ${hours > 0 ? "fast" : "slow"}`, async ({ page }) => {
+    await signUp(page);
+    const scans = await external(page.request);
+    const [id] = await scans.add(["a.txt"]);
+    await page.clock.install({ time: Date.now() + hours * 3_600_000 });
+    await page.goto(`/w/${scans.id}`);
+    await live(page);
+    const off = (await page.evaluate(() => Date.now())) - Date.now();
+    expect(Math.round(off / 3_600_000), "the device's clock is wrong").toBe(hours);
+    await expect(page.locator(`.doc-row[data-document-id="${id}"] .doc-when`)).toHaveText("just now");
+    await scans.report(id!, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10…" });
+    await page.goto(`/d/${id}`);
+    await live(page);
+    // What runs goes on by the second, and began a moment ago.
+    const took = page.locator('.step[data-status="in_progress"] .step-took').last();
+    await expect(took).toHaveText(/^([1-9]\.\d|[1-5]\d) s$/);
+  });
+}
+
 /** Takes the sockets away from every page of the context, as a proxy does that knows no upgrade. */
 async function withoutSockets(context: BrowserContext) {
   await context.addInitScript(() => {

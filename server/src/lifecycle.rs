@@ -172,7 +172,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         rag_configs: whole.clone(),
         file_types: Arc::new(ByContent),
         fetcher: Arc::new(fetcher),
-        hub: Hub::new(whole.clone(), bus.clone(), config.limits.streams),
+        hub: Hub::new(whole.clone(), bus.clone(), config.limits.streams, clock.clone()),
         bus,
         clock,
         ids,

@@ -6,7 +6,7 @@ use super::{
     machine::{Input, Millis},
 };
 use crate::wire;
-use domain::{Epoch, ServerFrame, event::close, pages::Since};
+use domain::{Epoch, ServerFrame, Timestamp, event::close, pages::Since};
 use gloo_net::http::Request;
 use js_sys::{Array, JSON, Reflect};
 use leptos::{prelude::set_timeout, task::spawn_local};
@@ -178,6 +178,8 @@ impl Answer {
             epoch: Epoch(of("epoch")?.as_string().ok_or_else(wrong)?),
             seq: of("seq")?.as_f64().ok_or_else(wrong)? as u64,
             resumed: of("resumed")?.as_bool().ok_or_else(wrong)?,
+            // Not every server tells it.
+            at: of("at")?.as_string().and_then(|at| Timestamp::parse(&at)),
         };
         let events = of("events")?.dyn_into::<Array>()?;
         let events = events.iter().filter_map(|event| JSON::stringify(&event).ok()?.as_string()).collect();

@@ -9,7 +9,7 @@ use super::{
     message::TabMessage,
 };
 use domain::{
-    ClientFrame, Epoch, Event, EventFrame, ServerFrame, UserId, backoff,
+    ClientFrame, Epoch, Event, EventFrame, ServerFrame, Timestamp, UserId, backoff,
     event::{SILENCE_SECONDS, close},
     pages::Since,
 };
@@ -233,6 +233,20 @@ impl Machine {
         self.visible
     }
 
+    /// The server's time, where what happens tells it: with the first word of a link, or with the answer to what a tab that
+    /// follows asked. A later word over a link may have waited behind others, and would make the server's clock slow.
+    pub fn time_told(&self, input: &Input) -> Option<Timestamp> {
+        let told = |frame: &ServerFrame| match frame {
+            ServerFrame::Welcome { at, .. } => *at,
+            _ => None,
+        };
+        match input {
+            Input::Frame(frame) if !matches!(self.link, Link::Open { .. }) => told(frame),
+            Input::CaughtUp(Some(answers)) => answers.iter().rev().find_map(told),
+            _ => None,
+        }
+    }
+
     /// Takes what happened at `now`; `unit` is a random number in `[0, 1)`.
     pub fn on(&mut self, input: Input, now: Millis, unit: f64) -> Vec<Action> {
         if self.link == Link::Ended {
@@ -348,7 +362,7 @@ impl Machine {
 
     fn frame(&mut self, frame: ServerFrame, now: Millis) -> Vec<Action> {
         match frame {
-            ServerFrame::Welcome { epoch, seq, resumed } => {
+            ServerFrame::Welcome { epoch, seq, resumed, .. } => {
                 // Of a new link the server says next where they do. One that is open is welcomed again by each answer
                 // of a long poll, which tells it at its end.
                 if !matches!(self.link, Link::Open { .. }) {

@@ -25,7 +25,7 @@ use crate::{
     wire::{self, Wire},
 };
 use domain::{
-    DocumentId, Event, Job, JobId, UserId, WorkspaceId, backoff,
+    DocumentId, Event, Job, JobId, Timestamp, UserId, WorkspaceId, backoff,
     pages::{Since, WorkspacePage},
 };
 pub use ladder::Transport;
@@ -79,6 +79,8 @@ pub struct Live {
     parked: StoredValue<Vec<Event>>,
     started: StoredValue<bool>,
     status: RwSignal<LinkStatus>,
+    /// How far the server's clock is before this device's, in microseconds.
+    ahead: RwSignal<i64>,
     stores: Stores,
 }
 
@@ -98,6 +100,7 @@ impl Live {
                 paused: false,
                 next_try: 0,
             }),
+            ahead: RwSignal::new(0),
             stores,
         }
     }
@@ -121,6 +124,12 @@ impl Live {
     pub fn is_lost(self) -> Signal<bool> {
         let status = self.status;
         Signal::derive(move || status.with(|s| s.lost.is_some()))
+    }
+
+    /// How far the server's clock is before this device's, in microseconds, as the server told it last; 0 until it has. What
+    /// shows times goes by the server's, since that is whose times they are.
+    pub fn server_ahead(self) -> ReadSignal<i64> {
+        self.ahead.read_only()
     }
 
     /// Why nothing may be steered now: what is on screen may be old. `None` while it is current, for the moment that a
@@ -224,6 +233,9 @@ impl Live {
     fn act(self, input: Input, text: Option<&str>) {
         let now = js_sys::Date::now() as Millis;
         let unit = js_sys::Math::random();
+        if let Some(told) = self.machine.try_with_value(|m| m.time_told(&input)).flatten() {
+            self.ahead.try_set(ahead(told, now));
+        }
         let Some(actions) = self.machine.try_update_value(|m| m.on(input, now, unit)) else {
             return;
         };
@@ -375,6 +387,14 @@ async fn as_listed(id: WorkspaceId, listed: usize) -> Result<Wire<WorkspacePage>
         page.jobs.extend(part.jobs);
     }
     Ok(Wire(page))
+}
+
+/// How far a clock that shows `told` is before one that shows `now`. Less than a second is as likely the time that the word
+/// was on its way, and as good as nothing.
+fn ahead(told: Timestamp, now: Millis) -> i64 {
+    let now = i64::try_from(now).unwrap_or(i64::MAX).saturating_mul(1_000);
+    let ahead = told.micros().saturating_sub(now);
+    if ahead.abs() < 1_000_000 { 0 } else { ahead }
 }
 
 /// What is gone is no error here: the page then says that it is gone.

@@ -16,7 +16,7 @@ fn since(epoch: &str, seq: u64) -> Since {
 }
 
 fn welcome(epoch: &str, seq: u64, resumed: bool) -> Input {
-    Input::Frame(ServerFrame::Welcome { epoch: Epoch(epoch.into()), seq, resumed })
+    Input::Frame(ServerFrame::Welcome { epoch: Epoch(epoch.into()), seq, resumed, at: None })
 }
 
 fn deleted(seq: u64) -> Event {
@@ -129,7 +129,7 @@ fn a_tab_that_follows_is_not_behind_for_what_it_cannot_read() {
     let mut m = Machine::default();
     m.on(Input::Rendered(since("e", 10)), 0, 0.0);
     m.on(Input::Follow, 0, 0.0);
-    let greeting = ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 11, resumed: true };
+    let greeting = ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 11, resumed: true, at: None };
     m.on(Input::CaughtUp(Some(vec![greeting, ServerFrame::Unknown { seq: 11 }])), 1, 0.0);
     let beat = TabMessage::Beat {
         since: Some(since("e", 11)),
@@ -139,6 +139,36 @@ fn a_tab_that_follows_is_not_behind_for_what_it_cannot_read() {
         late: false,
     };
     assert_eq!(m.on(Input::Heard(beat), 2, 0.0), []);
+}
+
+#[test]
+fn the_servers_time_is_taken_from_the_first_word_of_a_link_and_from_what_a_follower_asks() {
+    let told = |n: i64| Some(Timestamp::from_micros(n));
+    let says = |at| ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 10, resumed: true, at };
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 10)), 0, 0.0);
+    m.on(Input::Start, 0, 0.0);
+    let first = Input::Frame(says(told(7)));
+    assert_eq!(m.time_told(&first), told(7));
+    m.on(first, 1, 0.0);
+    // What comes later over the same line may have waited for a long time.
+    assert_eq!(m.time_told(&Input::Frame(says(told(9)))), None);
+    assert_eq!(m.time_told(&event(11)), None, "an event tells when it was, not how late it is");
+    m.on(Input::Closed(1006), 2, 0.0);
+    assert_eq!(m.time_told(&Input::Frame(says(told(11)))), told(11));
+    assert_eq!(m.time_told(&Input::Frame(says(None))), None, "a server of the version before");
+    // The last of the answers is the newest.
+    let answers = vec![says(told(12)), ServerFrame::Unknown { seq: 11 }, says(told(13))];
+    assert_eq!(m.time_told(&Input::CaughtUp(Some(answers))), told(13));
+    assert_eq!(m.time_told(&Input::CaughtUp(None)), None);
+}
+
+#[test]
+fn a_clock_that_differs_by_less_than_a_second_is_right() {
+    for (by, ahead) in [(0, 0), (-999, 0), (999, 0), (-1_000, -1_000_000), (10_800_000, 10_800_000_000)] {
+        let told = Timestamp::from_micros((1_764_403_200_000 + by) * 1_000);
+        assert_eq!(super::ahead(told, 1_764_403_200_000), ahead, "{by}");
+    }
 }
 
 #[test]

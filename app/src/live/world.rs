@@ -53,7 +53,8 @@ impl Server {
         let from = since
             .filter(|s| s.epoch == self.epoch() && (self.floor..=self.head()).contains(&s.seq))
             .map(|s| s.seq);
-        let welcome = ServerFrame::Welcome { epoch: self.epoch(), seq: self.head(), resumed: from.is_some() };
+        let (epoch, seq) = (self.epoch(), self.head());
+        let welcome = ServerFrame::Welcome { epoch, seq, resumed: from.is_some(), at: None };
         let missed = from.map(|from| from + 1..=self.head()).into_iter().flatten();
         [welcome].into_iter().chain(missed.map(|seq| self.frame(seq))).collect()
     }

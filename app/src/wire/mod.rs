@@ -135,6 +135,8 @@ pub fn frame(text: &str) -> Option<ServerFrame> {
             epoch: Epoch::from_json(frame.get("epoch")?)?,
             seq: frame.get("seq")?.as_u64()?,
             resumed: frame.get("resumed")?.as_bool()?,
+            // Not every server tells it.
+            at: frame.get("at").and_then(Timestamp::from_json),
         },
         "event" => {
             let (seq, at) = (frame.get("seq")?.as_u64()?, Timestamp::from_json(frame.get("at")?)?);
@@ -213,7 +215,13 @@ mod tests {
         let event =
             |event| ServerFrame::Event(EventFrame { seq: 9, at: Timestamp::from_micros(5_000_000), event });
         let others = [
-            ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 12, resumed: false },
+            ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 12, resumed: false, at: None },
+            ServerFrame::Welcome {
+                epoch: Epoch("e".into()),
+                seq: 12,
+                resumed: true,
+                at: Some(Timestamp::from_micros(5_000_001)),
+            },
             ServerFrame::Ping { late: false },
             ServerFrame::Ping { late: true },
         ];

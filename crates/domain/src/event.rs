@@ -315,6 +315,9 @@ pub enum ServerFrame {
         epoch: Epoch,
         seq: u64,
         resumed: bool,
+        /// The server's time when it said so. Servers did not always tell it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<Timestamp>,
     },
     Event(EventFrame),
     /// The link is there.
@@ -385,11 +388,13 @@ mod tests {
         let hello: ClientFrame =
             serde_json::from_str(r#"{"type":"hello","epoch":null,"last_seq":null}"#).unwrap();
         assert_eq!(hello, ClientFrame::Hello { epoch: None, last_seq: None, gather_ms: None, user_id: None });
-        let welcome = ServerFrame::Welcome { epoch: Epoch("e1".into()), seq: 1050, resumed: true };
-        assert_eq!(
-            serde_json::to_string(&welcome).unwrap(),
-            r#"{"type":"welcome","epoch":"e1","seq":1050,"resumed":true}"#
-        );
+        let told = Timestamp::from_micros(1_764_403_200_000_000);
+        for (at, more) in [(None, ""), (Some(told), r#","at":"2025-11-29T08:00:00Z""#)] {
+            let welcome = ServerFrame::Welcome { epoch: Epoch("e1".into()), seq: 1050, resumed: true, at };
+            let text = format!(r#"{{"type":"welcome","epoch":"e1","seq":1050,"resumed":true{more}}}"#);
+            assert_eq!(serde_json::to_string(&welcome).unwrap(), text);
+            assert_eq!(serde_json::from_str::<ServerFrame>(&text).unwrap(), welcome);
+        }
         for (late, text) in [(false, r#"{"type":"ping"}"#), (true, r#"{"type":"ping","late":true}"#)] {
             let ping = ServerFrame::Ping { late };
             assert_eq!(serde_json::to_string(&ping).unwrap(), text);

@@ -129,7 +129,8 @@ fn a_version_that_fails_leaves_what_was_found_and_is_tried_again_from_its_beginn
     assert!(is_as_before(doc), "{doc:?}");
     assert_eq!((d.status, d.next_version, d.stale), (DocumentStatus::Ready, Some(2), false));
     assert_eq!(codes(doc), ["little_first", "replace_failed"]);
-    let said = "Version 2 could not be processed, and version 1 is found as before. It is broken. Try another file.";
+    let said =
+        "Version 2 could not be processed, and version 1 is found as before. It is broken. Try another file.";
     assert_eq!(d.warnings[1].message, said);
     let told = control::attempt_of(&heard.job.job, &heard.docs);
     let error = &told.errors[0];

@@ -13,7 +13,7 @@ use axum::{
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use domain::{Epoch, Problem, UserId, event::PING_SECONDS};
+use domain::{Epoch, Problem, Timestamp, UserId, event::PING_SECONDS};
 use futures::stream;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -226,6 +226,8 @@ pub struct Changes {
     seq: u64,
     /// False: refetch what is on screen, and go on from `seq`.
     resumed: bool,
+    /// The server's time.
+    at: Timestamp,
     /// Only when so: what is changed at other servers comes up to a second late just now.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     late: bool,
@@ -308,12 +310,12 @@ pub async fn changes(
         }
         events.put_slice(frame);
     }
-    let epoch = app.services().events.epoch();
+    let (epoch, at) = (app.services().events.epoch(), app.services().clock.now());
     let mut body = BytesMut::new();
     let late = if app.services().hub.is_late() { "\"late\":true," } else { "" };
     let more = if connection.is_behind() { "\"more\":true," } else { "" };
     let head = format!(
-        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},{late}{more}\"events\":[",
+        "{{\"epoch\":{},\"seq\":{seq},\"resumed\":{resumed},\"at\":\"{at}\",{late}{more}\"events\":[",
         serde_json::Value::from(epoch.0)
     );
     body.put_slice(head.as_bytes());

@@ -306,6 +306,32 @@ async fn what_is_not_of_the_protocol_ends_the_link() {
 }
 
 #[tokio::test]
+async fn a_welcome_and_the_answer_of_a_poll_tell_the_time_of_the_server() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let mut socket = client.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let mut told = vec![];
+    client.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    let before = socket.frame().await;
+    told.push(before["at"].clone());
+    // Whether it begins from now or asks for a place that nobody knows, and though nothing happened since.
+    for (epoch, seq) in [(Value::Null, Value::Null), (json!("another"), json!(1))] {
+        let mut later = client.socket().await;
+        told.push(later.hello(epoch, seq).await["at"].clone());
+    }
+    told.push(client.read("/api/status/changes").await["at"].clone());
+    client.patch("/api/auth/preferences", json!({ "theme": "light" })).await;
+    told.push(socket.frame().await["at"].clone());
+    let times: Vec<Timestamp> = told
+        .iter()
+        .map(|at| Timestamp::parse(at.as_str().expect("a time")).expect("as RFC 3339 has it"))
+        .collect();
+    assert!(times.is_sorted(), "{told:?}");
+    assert!(times[0] < times[1], "the time of the word, not of the last event: {told:?}");
+}
+
+#[tokio::test]
 async fn who_asks_for_a_stream_by_name_gets_no_other_than_its_own() {
     let server = Server::start().await;
     let (client, eve) = (server.user("ada").await, server.user("eve").await);

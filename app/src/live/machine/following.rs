@@ -101,7 +101,9 @@ impl Machine {
         let mut actions = vec![];
         for frame in missed {
             actions.extend(match frame {
-                ServerFrame::Welcome { epoch, seq, resumed } => self.welcomed(Since { epoch, seq }, resumed),
+                ServerFrame::Welcome { epoch, seq, resumed, .. } => {
+                    self.welcomed(Since { epoch, seq }, resumed)
+                }
                 ServerFrame::Event(event) => self.event(event),
                 ServerFrame::Unknown { seq } => self.passed_over(seq),
                 ServerFrame::Ping { .. } => vec![],

@@ -1,7 +1,7 @@
 //! A broker of its own that is killed, restarted and wiped while nodes write and people watch.
 
 use crate::{
-    node::{Installation, Node, Observer},
+    node::{Installation, Node, Observer, RealClock},
     soon,
 };
 use domain::{DocumentStatus, SessionId, UserId};
@@ -24,7 +24,8 @@ pub struct Watcher {
 
 impl Watcher {
     pub async fn at(node: &Node, user: UserId) -> Self {
-        let hub = Hub::new(Arc::new(node.store.clone()), node.bus.clone(), 8);
+        let clock = Arc::new(RealClock);
+        let hub = Hub::new(Arc::new(node.store.clone()), node.bus.clone(), 8, clock);
         tokio::spawn(hub.run());
         let session = SessionId::new(crate::node::id());
         let mut stream = hub.connect(user, session, Resume::default()).await.unwrap();

@@ -105,11 +105,7 @@ impl Connection {
                 if let Some(seq) = state.overrun.take_if(|_| ready) {
                     (self.sent, self.until) = (seq, seq);
                     let epoch = self.hub.log.epoch();
-                    return Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome {
-                        epoch,
-                        seq,
-                        resumed: false,
-                    })]));
+                    return Ok(Outgoing::Frames(vec![self.hub.welcome(epoch, seq, false)]));
                 }
                 let is_behind = self.sent < self.until;
                 let mut events = state.queue.take(if ready && !is_behind { BURST } else { 0 });
@@ -156,10 +152,10 @@ impl Connection {
         match start {
             Start::Fresh { epoch, seq } => {
                 (self.sent, self.written) = (seq, seq);
-                Ok(Outgoing::Frames(vec![encode(&ServerFrame::Welcome { epoch, seq, resumed: false })]))
+                Ok(Outgoing::Frames(vec![self.hub.welcome(epoch, seq, false)]))
             }
             Start::Resumed { epoch, after, until } => {
-                let mut frames = vec![encode(&ServerFrame::Welcome { epoch, seq: until, resumed: true })];
+                let mut frames = vec![self.hub.welcome(epoch, until, true)];
                 (self.sent, self.written, self.until) = (after, after, until);
                 if self.is_behind() {
                     frames.extend(self.missed().await?);
@@ -176,7 +172,7 @@ impl Connection {
         if self.hub.log.floor(self.room.user).await? > self.sent {
             self.sent = self.until;
             let epoch = self.hub.log.epoch();
-            return Ok(vec![encode(&ServerFrame::Welcome { epoch, seq: self.until, resumed: false })]);
+            return Ok(vec![self.hub.welcome(epoch, self.until, false)]);
         }
         match missed.last() {
             Some(last) => self.sent = last.seq,

@@ -7,9 +7,9 @@ use super::{
     places::{Place, Places},
     room::{Mailbox, MailboxState, Room, RoomState, lock},
 };
-use crate::ports::{Bus, EventLog, LoggedEvent, Signal};
+use crate::ports::{Bus, Clock, EventLog, LoggedEvent, Signal};
 use bytes::Bytes;
-use domain::{ServerFrame, UserId};
+use domain::{Epoch, ServerFrame, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -32,6 +32,7 @@ const BUS_LOOK: Duration = Duration::from_millis(500);
 pub struct Hub {
     pub(super) log: Arc<dyn EventLog>,
     bus: Arc<dyn Bus>,
+    clock: Arc<dyn Clock>,
     rooms: Mutex<HashMap<UserId, Arc<Room>>>,
     closing: AtomicBool,
     next_id: AtomicU64,
@@ -46,10 +47,11 @@ pub struct Hub {
 }
 
 impl Hub {
-    pub fn new(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, most: usize) -> Arc<Self> {
+    pub fn new(log: Arc<dyn EventLog>, bus: Arc<dyn Bus>, most: usize, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self {
             log,
             bus,
+            clock,
             rooms: Mutex::default(),
             closing: AtomicBool::new(false),
             next_id: AtomicU64::new(1),
@@ -122,6 +124,12 @@ impl Hub {
                 }
             }
         }
+    }
+
+    /// The first word of a stream, or where it goes on after a gap. It tells the time here, by which a page shows how long
+    /// ago something was: the clock of its device may be wrong.
+    pub(super) fn welcome(&self, epoch: Epoch, seq: u64, resumed: bool) -> Bytes {
+        encode(&ServerFrame::Welcome { epoch, seq, resumed, at: Some(self.clock.now()) })
     }
 
     /// The sign of life of a stream.

@@ -1,6 +1,6 @@
 //! What the bus carries and what it loses: nothing of it is missed, and each event goes out as it was encoded.
 
-use crate::world::{USER, World, epoch, frames, seqs_until};
+use crate::world::{USER, World, frames, seqs_until, welcome};
 use domain::ServerFrame;
 use services::{
     live::Outgoing,
@@ -41,7 +41,7 @@ async fn an_event_of_a_newer_build_goes_out_as_it_is_and_the_stream_goes_on() {
     let mut returning = world.connect(Some(1)).await;
     let mut live = world.connect(None).await;
     let first = frames(&mut live).await;
-    assert_eq!(first, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    assert_eq!(first, [welcome(3, false)]);
     let Outgoing::Frames(missed) = returning.next().await.unwrap() else { panic!("no frames") };
     assert_eq!(missed[1..], [frame(2), frame(3)]);
     let newer = LoggedEvent::stored(USER, frame(4).into()).unwrap();
@@ -90,7 +90,7 @@ async fn what_another_server_wrote_is_known_to_all_as_soon_as_anybody_connects()
     frames(&mut first).await;
     world.commit(2).await;
     let mut second = world.connect(None).await;
-    assert_eq!(frames(&mut second).await, [ServerFrame::Welcome { epoch: epoch(), seq: 5, resumed: false }]);
+    assert_eq!(frames(&mut second).await, [welcome(5, false)]);
     assert_eq!(seqs_until(&mut first, 5).await, [4, 5]);
     // Who starts from now is not told of what was before.
     let new = world.commit(1).await;

@@ -1,7 +1,7 @@
 //! From which place a stream goes on: what was missed comes in parts, and who cannot be resumed is told to refetch.
 
-use crate::world::{SESSION, USER, World, epoch, frames, seqs_of, seqs_until};
-use domain::{Epoch, ServerFrame};
+use crate::world::{SESSION, USER, World, epoch, frames, seqs_of, seqs_until, welcome};
+use domain::Epoch;
 use futures::poll;
 use services::live::{BOUND, Resume};
 use std::{pin::pin, sync::atomic::Ordering};
@@ -21,7 +21,7 @@ async fn a_fresh_client_starts_from_now() {
     let world = World::new(64);
     world.commit(3).await;
     let mut c = world.connect(None).await;
-    assert_eq!(frames(&mut c).await, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+    assert_eq!(frames(&mut c).await, [welcome(3, false)]);
     let new = world.commit(1).await;
     world.tell(&new[0]);
     assert_eq!(seqs_until(&mut c, 4).await, [4]);
@@ -33,7 +33,7 @@ async fn a_returning_client_gets_what_it_missed_then_live() {
     world.commit(1_200).await;
     let mut c = world.connect(Some(7)).await;
     let first = frames(&mut c).await;
-    assert_eq!(first[0], ServerFrame::Welcome { epoch: epoch(), seq: 1_200, resumed: true });
+    assert_eq!(first[0], welcome(1_200, true));
     let mut seqs = seqs_of(&first);
     seqs.extend(seqs_until(&mut c, 1_200).await);
     assert_eq!(seqs, (8..=1_200).collect::<Vec<_>>());
@@ -101,13 +101,12 @@ async fn who_is_still_behind_when_its_mailbox_overruns_or_the_log_is_cut_off_is_
         world.tell(&event);
     }
     seqs_until(&mut steady, total).await;
-    let welcome = |seq| ServerFrame::Welcome { epoch: epoch(), seq, resumed: false };
-    assert_eq!(frames(&mut slow).await, [welcome(total)]);
+    assert_eq!(frames(&mut slow).await, [welcome(total, false)]);
     // And one that has come to 1,000 when all up to 1,500 is removed.
     let mut slower = world.connect(Some(500)).await;
     assert_eq!(seqs_of(&frames(&mut slower).await).last(), Some(&1_000));
     world.log.1.store(1_500, Ordering::SeqCst);
-    assert_eq!(frames(&mut slower).await, [welcome(total)]);
+    assert_eq!(frames(&mut slower).await, [welcome(total, false)]);
     let new = world.commit(1).await;
     world.tell(&new[0]);
     for c in [&mut slow, &mut slower] {
@@ -125,7 +124,7 @@ async fn another_epoch_or_a_seq_beyond_the_log_is_never_resumed() {
         Resume { epoch: None, last_seq: Some(2) },
     ] {
         let mut c = world.hub.connect(USER, SESSION, resume).await.unwrap();
-        assert_eq!(frames(&mut c).await, [ServerFrame::Welcome { epoch: epoch(), seq: 3, resumed: false }]);
+        assert_eq!(frames(&mut c).await, [welcome(3, false)]);
     }
 }
 
@@ -135,11 +134,10 @@ async fn at_the_floor_of_the_log_a_client_is_resumed_and_below_it_told_to_refetc
     world.commit(9).await;
     world.log.1.store(5, Ordering::SeqCst);
     let mut above = world.connect(Some(5)).await;
-    let welcome = |resumed| ServerFrame::Welcome { epoch: epoch(), seq: 9, resumed };
     let told = frames(&mut above).await;
-    assert_eq!((&told[0], told.len()), (&welcome(true), 1 + 4), "from the floor on nothing is missing");
+    assert_eq!((&told[0], told.len()), (&welcome(9, true), 1 + 4), "from the floor on nothing is missing");
     let mut below = world.connect(Some(4)).await;
-    assert_eq!(frames(&mut below).await, [welcome(false)], "what it missed is not there any more");
+    assert_eq!(frames(&mut below).await, [welcome(9, false)], "what it missed is not there any more");
     // From there it goes on as everybody does.
     let new = world.commit(1).await;
     world.tell(&new[0]);
@@ -158,8 +156,7 @@ async fn a_connection_whose_mailbox_overran_is_told_to_refetch_and_goes_on_from_
     }
     // One that reads has them all; by then the other one's mailbox had them all as well.
     assert_eq!(seqs_until(&mut steady, total as u64).await.len(), total);
-    let welcome = ServerFrame::Welcome { epoch: epoch(), seq: total as u64, resumed: false };
-    assert_eq!(frames(&mut slow).await, [welcome], "and nothing of what came before");
+    assert_eq!(frames(&mut slow).await, [welcome(total as u64, false)], "and nothing of what came before");
     let new = world.commit(2).await;
     new.iter().for_each(|event| world.tell(event));
     let last = total as u64 + 2;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use domain::{Epoch, Event, ServerFrame, SessionId, Timestamp, UserId, WorkspaceId, event::WorkspaceDeleted};
 use services::{
     live::{Connection, Hub, Outgoing, Resume},
-    ports::{Bus, BusReceiver, EventLog, LoggedEvent, Signal, StoreError},
+    ports::{Bus, BusReceiver, Clock, EventLog, LoggedEvent, Signal, StoreError},
 };
 use std::sync::{
     Arc, Mutex,
@@ -19,6 +19,20 @@ pub(super) const SESSION: SessionId = SessionId::new(Uuid::from_u128(2));
 
 pub(super) fn epoch() -> Epoch {
     Epoch("first".into())
+}
+
+/// A clock that stands.
+struct Still;
+
+impl Clock for Still {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(7_000_000)
+    }
+}
+
+/// The welcome of the world's hub.
+pub(super) fn welcome(seq: u64, resumed: bool) -> ServerFrame {
+    ServerFrame::Welcome { epoch: epoch(), seq, resumed, at: Some(Still.now()) }
 }
 
 /// The events, the seq below which nothing can be resumed, and how often it was read.
@@ -90,7 +104,7 @@ impl World {
         let log = Arc::new(Log::default());
         let signals = broadcast::Sender::new(bus_capacity);
         let bus = Arc::new(TestBus { signals, is_away: AtomicBool::new(false) });
-        let hub = Hub::new(log.clone(), bus.clone(), services::live::MAX_CONNECTIONS);
+        let hub = Hub::new(log.clone(), bus.clone(), services::live::MAX_CONNECTIONS, Arc::new(Still));
         tokio::spawn(hub.run());
         Self { log, bus, hub }
     }

@@ -206,7 +206,7 @@ fn upload(bytes: &[u8]) -> Result<bool, String> {
     let text = String::from_utf8_lossy(bytes);
     let (length, rest) = text.split_once('\n').unwrap_or(("", &*text));
     let mut read = false;
-    match tus::announced(Some(length), rest) {
+    match tus::announced(Some(length), Some(rest)) {
         Ok(announced) => {
             let is_digest = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
             if !announced.sha256.as_ref().is_none_or(is_digest) {

@@ -34,6 +34,8 @@ pub struct Announced {
     pub alone: bool,
     /// What becomes of it then, where the workspace has the same already.
     pub on_duplicate: OnDuplicate,
+    /// All that the sender said, in its own notation: it is given back as it is.
+    pub metadata: Option<String>,
 }
 
 /// The next bytes of a file.
@@ -149,6 +151,7 @@ impl Services {
             alone: announced.alone,
             on_duplicate: announced.on_duplicate,
             blob_key: keys::document(user, id),
+            metadata: announced.metadata,
             updated_at: self.clock.now(),
         };
         let kept = self.partial_files.announce_file(new, command_id).await.map_err(|e| match e {
@@ -169,6 +172,14 @@ impl Services {
             Some(file) => self.on_its_own(|services| async move { services.make_whole(file).await }).await,
             None => self.on_its_own(|services| async move { services.whole_standing(user, id).await }).await,
         }
+    }
+
+    /// What the sender said of the file when it announced it, in its own notation.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn upload_metadata(&self, user: UserId, id: DocumentId) -> Result<Option<String>> {
+        Ok(self.partial_files.announced_metadata(user, id).await?)
     }
 
     /// Takes the next part of a file. What came of it is durable when this returns, also when the body broke off; the

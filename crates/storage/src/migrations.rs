@@ -64,6 +64,7 @@ const CHANGES: &[Change] = changes![
     42 "0042_model_dims",
     43 "0043_found_since",
     44 "0044_served",
+    45 "0045_upload_metadata",
 ];
 
 /// Names the schema of this version.

@@ -13,7 +13,7 @@ use domain::{DocumentId, Timestamp, UserId};
 use services::ports::{NewDocument, PartialFile, PartialFiles, StoreError, WholeFile};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-const FILE: &str = "id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, alone, on_duplicate, blob_key, updated_at";
+const FILE: &str = "id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, alone, on_duplicate, blob_key, metadata, updated_at";
 
 fn file_of(row: &AnyRow) -> Result<PartialFile, Fault> {
     Ok(PartialFile {
@@ -27,6 +27,7 @@ fn file_of(row: &AnyRow) -> Result<PartialFile, Fault> {
         alone: row.try_get::<i64, _>("alone")? != 0,
         on_duplicate: parsed(row, "on_duplicate")?,
         blob_key: row.try_get("blob_key")?,
+        metadata: row.try_get("metadata")?,
         updated_at: Timestamp::from_micros(row.try_get("updated_at")?),
     })
 }
@@ -40,8 +41,8 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
     commands::note(tx, new.user_id, command_id, Some(&print)).await?;
     let kept = sqlx::query(
         "INSERT INTO partial_files (id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, \
-         alone, blob_key, command_id, updated_at, on_duplicate) \
-         SELECT $1, w.user_id, w.id, $4, $5, $6, $7, $8, $9, $10, $11, $12 FROM workspaces w \
+         alone, blob_key, command_id, updated_at, on_duplicate, metadata) \
+         SELECT $1, w.user_id, w.id, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13 FROM workspaces w \
          WHERE w.id = $3 AND w.user_id = $2 \
          AND EXISTS (SELECT 1 FROM users u WHERE u.id = $2 AND u.deleting_at IS NULL) \
          ON CONFLICT (user_id, command_id) DO NOTHING",
@@ -58,6 +59,7 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
     .bind(command_id.map(str::to_owned))
     .bind(new.updated_at.micros())
     .bind(new.on_duplicate.as_str())
+    .bind(new.metadata.clone())
     .execute(&mut tx.conn)
     .await?;
     if kept.rows_affected() > 0 {
@@ -74,7 +76,8 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
 
 async fn complete(tx: &mut Tx, user: UserId, whole: &NewDocument, now: Timestamp) -> Result<(), Fault> {
     let taken = sqlx::query(
-        "DELETE FROM partial_files WHERE id = $1 AND user_id = $2 RETURNING workspace_id, alone, on_duplicate",
+        "DELETE FROM partial_files WHERE id = $1 AND user_id = $2 \
+         RETURNING workspace_id, alone, on_duplicate, metadata",
     )
     .bind(whole.id.to_string())
     .bind(user.to_string())
@@ -83,7 +86,8 @@ async fn complete(tx: &mut Tx, user: UserId, whole: &NewDocument, now: Timestamp
     .ok_or(StoreError::NotFound)?;
     sqlx::query(
         "INSERT INTO sent_files (id, user_id, workspace_id, filename, mime_type, size_bytes, content_hash, blob_key, \
-         command_id, created_at, alone, on_duplicate) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         command_id, created_at, alone, on_duplicate, metadata) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(whole.id.to_string())
     .bind(user.to_string())
@@ -97,6 +101,7 @@ async fn complete(tx: &mut Tx, user: UserId, whole: &NewDocument, now: Timestamp
     .bind(now.micros())
     .bind(taken.try_get::<i64, _>("alone")?)
     .bind(taken.try_get::<String, _>("on_duplicate")?)
+    .bind(taken.try_get::<Option<String>, _>("metadata")?)
     .execute(&mut tx.conn)
     .await?;
     Ok(())
@@ -111,6 +116,7 @@ impl PartialFiles for Store {
     ) -> Result<PartialFile, StoreError> {
         clean_option(&mut command_id);
         clean_option(&mut new.content_hash);
+        clean_option(&mut new.metadata);
         new.filename.retain(|c| c != '\0');
         let written = self
             .writer()
@@ -198,6 +204,21 @@ impl PartialFiles for Store {
             })
             .await?;
         Ok(())
+    }
+
+    async fn announced_metadata(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {
+        let told: Option<String> = sqlx::query_scalar(
+            "SELECT metadata FROM partial_files WHERE id = $1 AND user_id = $2 AND metadata IS NOT NULL \
+             UNION ALL SELECT metadata FROM sent_files WHERE id = $1 AND user_id = $2 AND metadata IS NOT NULL \
+             UNION ALL SELECT upload_metadata FROM documents \
+                 WHERE id = $1 AND user_id = $2 AND upload_metadata IS NOT NULL",
+        )
+        .bind(id.to_string())
+        .bind(user.to_string())
+        .fetch_optional(self.readers())
+        .await
+        .map_err(Fault::from)?;
+        Ok(told)
     }
 
     async fn whole_file(&self, user: UserId, id: DocumentId) -> Result<Option<WholeFile>, StoreError> {

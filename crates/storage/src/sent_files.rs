@@ -71,25 +71,34 @@ async fn keep(tx: &mut Tx, new: &SentFile) -> Result<NewDocument, Fault> {
 }
 
 /// The files go to documents in this transaction. The row of one that becomes a document of its own goes; that of any
-/// other says for a while which document has it.
+/// other says for a while which document has it. Answers what the senders of those that go said of them, for
+/// [`note_metadata`].
 pub(crate) async fn take(
     tx: &mut Tx,
     user: UserId,
     documents: &[NewDocument],
     taken: &[(DocumentId, DocumentId, Taken)],
-) -> Result<(), Fault> {
+) -> Result<Vec<(String, String)>, Fault> {
     let sent: BTreeSet<DocumentId> = documents.iter().filter(|d| d.sent_ahead).map(|d| d.id).collect();
     let of = taken.iter().filter(|(file, _, _)| sent.contains(file));
     let (own, others): (Vec<_>, Vec<_>) = of.partition(|(_, _, taken)| *taken == Taken::Added);
+    let mut told = vec![];
     for part in bulk::parts(&own, IDS) {
         let sql = format!(
-            "DELETE FROM sent_files WHERE user_id = $1 AND became IS NULL AND id IN ({})",
+            "DELETE FROM sent_files WHERE user_id = $1 AND became IS NULL AND id IN ({}) RETURNING id, metadata",
             bulk::list(2, part.len())
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(user.to_string());
         let query = part.iter().fold(query, |query, (file, _, _)| query.bind(file.to_string()));
-        if query.execute(&mut tx.conn).await?.rows_affected() < part.len() as u64 {
+        let gone = query.fetch_all(&mut tx.conn).await?;
+        if gone.len() < part.len() {
             return Err(StoreError::from(TAKEN).into());
+        }
+        for row in gone {
+            let metadata: Option<String> = row.try_get("metadata")?;
+            if let Some(metadata) = metadata {
+                told.push((row.try_get("id")?, metadata));
+            }
         }
     }
     for (file, document, taken) in others {
@@ -105,6 +114,25 @@ pub(crate) async fn take(
         if went.rows_affected() == 0 {
             return Err(StoreError::from(TAKEN).into());
         }
+    }
+    Ok(told)
+}
+
+/// The documents are there by now: each keeps what the sender of its file said.
+pub(crate) async fn note_metadata(tx: &mut Tx, told: &[(String, String)]) -> Result<(), Fault> {
+    for part in bulk::parts(told, IDS / 2) {
+        let ids = (0..part.len()).map(|n| format!("${}", 2 * n + 1)).collect::<Vec<_>>();
+        let when = ids.iter().enumerate().map(|(n, id)| format!(" WHEN {id} THEN ${}", 2 * n + 2));
+        let sql = format!(
+            "UPDATE documents SET upload_metadata = CASE id{} END WHERE id IN ({})",
+            when.collect::<String>(),
+            ids.join(", ")
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql));
+        for (id, metadata) in part {
+            query = query.bind(id.clone()).bind(metadata.clone());
+        }
+        query.execute(&mut tx.conn).await?;
     }
     Ok(())
 }

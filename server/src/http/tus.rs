@@ -29,7 +29,7 @@ pub fn number(text: &str) -> Option<u64> {
 ///
 /// # Errors
 /// What of it is wrong.
-pub fn announced(length: Option<&str>, metadata: &str) -> Result<Announced, Refused> {
+pub fn announced(length: Option<&str>, metadata: Option<&str>) -> Result<Announced, Refused> {
     let mut errors = FieldErrors::default();
     let size = length.and_then(number);
     if size.is_none() {
@@ -42,8 +42,9 @@ pub fn announced(length: Option<&str>, metadata: &str) -> Result<Announced, Refu
         sha256: None,
         alone: true,
         on_duplicate: OnDuplicate::default(),
+        metadata: metadata.map(str::to_owned),
     };
-    for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+    for pair in metadata.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
         let value = BASE64.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let Some(value) = value else {

@@ -14,7 +14,6 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use bytes::Bytes;
 use domain::{DocumentId, Problem, Timestamp};
 use futures::{StreamExt, stream::BoxStream};
@@ -118,7 +117,7 @@ pub async fn create(
 
 /// How far an upload is. `HEAD` answers the same in headers alone.
 #[utoipa::path(get, path = "/api/uploads/{id}", tag = "documents", params(("id" = String, Path)),
-    responses((status = 200, body = UploadStandingBody, description = "with Upload-Offset, Upload-Length and Upload-Expires"),
+    responses((status = 200, body = UploadStandingBody, description = "with Upload-Offset, Upload-Length, Upload-Metadata and Upload-Expires"),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 415, body = Problem), (status = 460, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
@@ -128,13 +127,15 @@ pub async fn read(
 ) -> ApiResult<Response> {
     spoken_to(&headers)?;
     let standing = app.services().upload_standing(who.user.id, id).await?;
+    let metadata = app.services().upload_metadata(who.user.id, id).await?;
     let mut response = told(Json(()).into_response(), &standing);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(UPLOAD_LENGTH, HeaderValue::from(standing.size_bytes));
-    if let Ok(name) = HeaderValue::from_str(&format!("filename {}", BASE64.encode(&standing.filename))) {
-        headers.insert(UPLOAD_METADATA, name);
+    // As its sender wrote it, and nothing where it said nothing.
+    if let Some(metadata) = metadata.and_then(|told| HeaderValue::from_str(&told).ok()) {
+        headers.insert(UPLOAD_METADATA, metadata);
     }
     // Plain data: encoding it cannot fail.
     let body = serde_json::to_vec(&UploadStandingBody::from(standing)).unwrap_or_default();
@@ -263,8 +264,8 @@ fn announced(headers: &HeaderMap) -> ApiResult<Announced> {
             "Send each file whole: pieces are not put together here.",
         ));
     }
-    let metadata = text(headers, &UPLOAD_METADATA).unwrap_or_default();
-    tus::announced(text(headers, &UPLOAD_LENGTH), metadata).map_err(|refused| match refused {
+    let (length, metadata) = (text(headers, &UPLOAD_LENGTH), text(headers, &UPLOAD_METADATA));
+    tus::announced(length, metadata).map_err(|refused| match refused {
         Refused::Fields(errors) => errors.into(),
         Refused::NoWorkspace => Problem::not_found("workspace").into(),
     })
@@ -306,6 +307,7 @@ fn checksum(value: &HeaderValue) -> ApiResult<(&'static digest::Algorithm, Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         pairs

@@ -119,6 +119,39 @@ async fn a_file_that_comes_in_parts_becomes_a_document() {
 }
 
 #[tokio::test]
+async fn what_was_said_of_a_file_is_given_back_as_it_was_said() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let text = prose(2, 60);
+    let announce = async |said: Option<&str>| {
+        let request = tus(&client, "POST", "/api/uploads").header("upload-length", text.len());
+        let request = said.into_iter().fold(request, |request, said| request.header("upload-metadata", said));
+        let answer = client.send(request).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.header("location").to_owned()
+    };
+    // Keys that mean nothing here, one without a value, and spaces where this server would write none.
+    let (kind, name) = (BASE64.encode("text/plain"), BASE64.encode("../a.txt"));
+    let said = format!("filetype {kind}, is_confidential,filename {name}");
+    let path = announce(Some(&said)).await;
+    let check = async |when: &str| {
+        let answer = client.send(tus(&client, "HEAD", &path)).await;
+        assert_eq!((answer.status, answer.header("upload-metadata")), (200, &*said), "{when}: {answer:?}");
+    };
+    check("announced").await;
+    assert_eq!(extend(&client, &path, 0, &text[..100]).await.status, 204);
+    check("begun").await;
+    assert_eq!(extend(&client, &path, 100, &text[100..]).await.status, 204);
+    check("whole").await;
+    assert_eq!(client.settled(id(&path)).await["filename"], "a.txt");
+    check("a document").await;
+    // Nothing is made up for who said nothing.
+    let path = announce(None).await;
+    let answer = client.send(tus(&client, "HEAD", &path)).await;
+    assert_eq!((answer.status, answer.headers.contains_key("upload-metadata")), (200, false), "{answer:?}");
+}
+
+#[tokio::test]
 async fn files_in_parts_may_wait_for_the_upload_that_makes_one_job_of_them() {
     let server = Server::start().await;
     let client = server.user("ada").await;

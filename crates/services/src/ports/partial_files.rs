@@ -22,6 +22,8 @@ pub struct PartialFile {
     /// What becomes of it then, where the workspace has the same already.
     pub on_duplicate: OnDuplicate,
     pub blob_key: String,
+    /// What the sender said of it, in its own notation.
+    pub metadata: Option<String>,
     /// When the last part came.
     pub updated_at: Timestamp,
 }
@@ -73,6 +75,10 @@ pub trait PartialFiles: Send + Sync {
     /// `NotFound` when it is not here any more.
     async fn complete_file(&self, user: UserId, whole: NewDocument, now: Timestamp)
     -> Result<(), StoreError>;
+
+    /// What the sender said of the file when it announced it, for as long as the file is here, or a document that came of
+    /// it. `None` where it said nothing.
+    async fn announced_metadata(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError>;
 
     /// The file, where it is whole and no document yet.
     async fn whole_file(&self, user: UserId, id: DocumentId) -> Result<Option<WholeFile>, StoreError>;

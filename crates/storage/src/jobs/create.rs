@@ -37,7 +37,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
     let fates = fates(tx, new, on_duplicate).await?;
     let sorted = Sorted::of(&new.documents, &fates);
     let mut made = Made { job: None, files: sorted.taken(new, &fates), buried: vec![] };
-    sent_files::take(tx, new.user_id, &new.documents, &made.files).await?;
+    let metadata = sent_files::take(tx, new.user_id, &new.documents, &made.files).await?;
     if sorted.work.is_empty() {
         return Ok(made);
     }
@@ -67,6 +67,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
     let keyed: Vec<_> =
         documents.iter().zip(&sorted.added).map(|(state, d)| (state, d.blob_key.as_str())).collect();
     rows::insert_documents(&mut tx.conn, &keyed).await?;
+    sent_files::note_metadata(tx, &metadata).await?;
     for (id, file) in &sorted.replaced {
         made.buried.extend(withdraw::set_free(tx, *id, new.created_at).await?);
         let (state, _) = lock_document(tx, *id).await?.ok_or(StoreError::NotFound)?;

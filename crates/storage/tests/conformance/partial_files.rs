@@ -22,6 +22,7 @@ pub fn file(s: &Database, user_id: UserId, workspace_id: WorkspaceId) -> Partial
         on_duplicate: OnDuplicate::KeepBoth,
         alone: true,
         blob_key: format!("users/{user_id}/documents/{id}"),
+        metadata: Some("filename cGFydC50eHQ=,of  its own".to_owned()),
         updated_at: s.world().now(),
     }
 }
@@ -54,6 +55,8 @@ async fn a_file_is_extended_from_where_it_stands_and_from_nowhere_else(
     let found = s.store.partial_file(ada, kept.id).await.unwrap().unwrap();
     assert_eq!((found.received_bytes, found.updated_at), (40, now));
     assert_eq!(s.store.partial_file(bob, kept.id).await.unwrap(), None);
+    assert_eq!(s.store.announced_metadata(ada, kept.id).await.unwrap(), new.metadata);
+    assert_eq!(s.store.announced_metadata(bob, kept.id).await.unwrap(), None);
     assert!(s.store.existing(&[kept.id]).await.unwrap().contains(&kept.id), "its file is no orphan");
 }
 
@@ -107,6 +110,7 @@ async fn a_whole_file_waits_for_its_upload_and_knows_whether_it_is_alone(
         assert_eq!(s.store.partial_file(ada, kept.id).await.unwrap(), None);
         let found = s.store.whole_file(ada, kept.id).await.unwrap().unwrap();
         assert_eq!((found.document.id, found.workspace_id, found.alone), (kept.id, papers, alone));
+        assert_eq!(s.store.announced_metadata(ada, kept.id).await.unwrap(), kept.metadata, "it went along");
         let named = s.store.sent_files(ada, papers, &[kept.id]).await.unwrap();
         assert_eq!(named.len(), 1, "an upload may name it");
     }

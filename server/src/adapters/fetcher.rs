@@ -132,7 +132,7 @@ impl WebFetcher {
             ..Fetched::default()
         };
         if response.status().is_success() {
-            fetched.body = body(response, request.most_bytes).await?.freeze();
+            fetched.body = body(response, request.most_bytes, request.in_part).await?.freeze();
         }
         Ok(fetched)
     }
@@ -146,15 +146,21 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     (text.len() <= 4_096).then_some(text)
 }
 
-/// The body, unpacked, as long as it is not too large: a small one may unpack to any size.
-async fn body(mut response: Response, most: u64) -> Result<BytesMut, FetchError> {
-    if response.content_length().is_some_and(|length| length > most) {
+/// The body, unpacked, as long as it is not too large: a small one may unpack to any size. `in_part`: what is too large ends
+/// there.
+async fn body(mut response: Response, most: u64, in_part: bool) -> Result<BytesMut, FetchError> {
+    if !in_part && response.content_length().is_some_and(|length| length > most) {
         return Err(FetchError::TooLarge);
     }
     let mut body = BytesMut::new();
     while let Some(part) = response.chunk().await.map_err(|e| fault(&e))? {
-        if (body.len() + part.len()) as u64 > most {
-            return Err(FetchError::TooLarge);
+        let room = most - body.len() as u64;
+        if part.len() as u64 > room {
+            if !in_part {
+                return Err(FetchError::TooLarge);
+            }
+            body.extend_from_slice(&part[..room as usize]);
+            break;
         }
         body.extend_from_slice(&part);
     }

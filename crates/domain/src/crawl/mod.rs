@@ -35,8 +35,8 @@ pub const MOST_HOPS: u32 = 10;
 pub const PAGE_BYTES: u64 = 20 << 20;
 /// What one crawl takes in all, in bytes.
 pub const CRAWL_BYTES: u64 = 2 << 30;
-/// What a robots.txt is read to; search engines stop there as well.
-pub const ROBOTS_BYTES: usize = 500 * 1024;
+/// What a robots.txt is read to, in bytes: RFC 9309 wants 500 KiB at least, and search engines stop there as well.
+pub const ROBOTS_BYTES: u64 = 512 << 10;
 /// Links that are taken out of one page, at most.
 pub const MOST_LINKS: usize = 2_000;
 /// Site maps that are read, at most.

@@ -19,7 +19,8 @@ impl Rules {
 
     /// A text that cannot be understood asks for nothing.
     pub(super) fn of(text: &str) -> Self {
-        Self(Robot::new(AGENT, text.as_bytes()).ok())
+        let robot = Robot::new(AGENT, text.as_bytes());
+        Self(robot.or_else(|_| Robot::new(AGENT, understood(text).as_bytes())).ok())
     }
 
     pub(super) fn allow(&self, url: &Url) -> bool {
@@ -35,6 +36,14 @@ impl Rules {
     pub(super) fn sitemaps(&self) -> &[String] {
         self.0.as_ref().map_or(&[], |robot| &robot.sitemaps)
     }
+}
+
+/// The text without the rules that the library makes nothing of, each of which would take all others along. Those are patterns
+/// with an end that are too large for it.
+fn understood(text: &str) -> String {
+    let lines = text.split(['\n', '\r', '\0']);
+    let fine = lines.filter(|line| !line.contains('$') || Robot::new(AGENT, line.as_bytes()).is_ok());
+    fine.collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -74,6 +83,20 @@ mod tests {
         for (rules, seconds) in [("Crawl-delay: 1000", 30), ("Crawl-delay: -1", 0), ("Crawl-delay: x", 0)] {
             let rules = format!("User-agent: *\n{rules}");
             assert_eq!(Rules::of(&rules).delay(), Duration::from_secs(seconds), "{rules}");
+        }
+    }
+
+    #[test]
+    fn a_rule_that_is_too_much_takes_no_other_along() {
+        let much = format!("Disallow: /{}$", "*a".repeat(5_000));
+        for end in ["\n", "\r\n", "\r"] {
+            let rules = ["User-agent: *", "Disallow: /before", &*much, "Disallow: /*.pdf$", "Crawl-delay: 3"];
+            let rules = rules.join(end);
+            assert!(Robot::new(AGENT, rules.as_bytes()).is_err(), "the library takes it: {end:?}");
+            for (path, allowed) in [("/before", false), ("/x.pdf", false), ("/after", true)] {
+                assert_eq!(allow(&rules, path), allowed, "{path} {end:?}");
+            }
+            assert_eq!(Rules::of(&rules).delay(), Duration::from_secs(3));
         }
     }
 }

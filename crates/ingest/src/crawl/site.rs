@@ -64,8 +64,6 @@ impl From<StoreError> for Stop {
 const ASKED_GRACE: Duration = Duration::from_millis(1_500);
 /// Redirects on the way to a robots.txt or a site map.
 const HOPS: u32 = 5;
-/// Of the answer about robots.txt, more is not looked at.
-const ROBOTS_ANSWER: u64 = 5 << 20;
 
 pub(super) async fn read(context: Arc<Context>, claim: CrawlClaim, halt: Halt) -> Result<Ended, StoreError> {
     let mut site = Site { context: &context, rules: None, claim, halt };
@@ -197,19 +195,23 @@ impl Site<'_> {
     }
 
     /// Asks for something of the site that is no page, and follows where it leads within the site.
-    async fn ask_on(&self, url: Url, most_bytes: u64) -> Result<Result<Fetched, FetchError>, Stop> {
-        let mut url = url;
+    async fn ask_on(
+        &self,
+        url: Url,
+        most_bytes: u64,
+        in_part: bool,
+    ) -> Result<Result<Fetched, FetchError>, Stop> {
+        let mut request = FetchRequest { url, etag: None, last_modified: None, most_bytes, in_part };
         for _ in 0..=HOPS {
-            let request = FetchRequest { url: url.clone(), etag: None, last_modified: None, most_bytes };
-            let fetched = match self.ask(request).await? {
+            let fetched = match self.ask(request.clone()).await? {
                 Ok(fetched) => fetched,
                 Err(e) => return Ok(Err(e)),
             };
             if !is_redirect(fetched.status) {
                 return Ok(Ok(fetched));
             }
-            match fetched.location.as_deref().and_then(|to| address::join(&url, to).ok()) {
-                Some(target) => url = target,
+            match fetched.location.as_deref().and_then(|to| address::join(&request.url, to).ok()) {
+                Some(target) => request.url = target,
                 None => break,
             }
         }
@@ -241,16 +243,15 @@ impl Site<'_> {
         let Some(url) = self.root().and_then(|root| address::join(&root, "/robots.txt").ok()) else {
             return Ok(Ok(String::new()));
         };
-        Ok(match self.ask_on(url, ROBOTS_ANSWER).await? {
+        Ok(match self.ask_on(url, ROBOTS_BYTES, true).await? {
             Ok(fetched) if (200..300).contains(&fetched.status) => {
-                let part = &fetched.body[..fetched.body.len().min(ROBOTS_BYTES)];
-                Ok(String::from_utf8_lossy(part).into_owned())
+                Ok(String::from_utf8_lossy(whole_lines(&fetched.body)).into_owned())
             }
             // A site that is in trouble is left alone; one that has no rules has none.
             Ok(fetched) if fetched.status >= 500 || fetched.status == 429 => {
                 Err(PageFault::RobotsUnreachable)
             }
-            Ok(_) | Err(FetchError::TooLarge) => Ok(String::new()),
+            Ok(_) => Ok(String::new()),
             Err(e) => Err(fault_of(&e)),
         })
     }
@@ -283,7 +284,7 @@ impl Site<'_> {
         if let Ok(url) = address::parse(&due.url)
             && self.context.services.fetcher.check(&url).is_ok()
         {
-            match self.ask_on(url.clone(), PAGE_BYTES).await? {
+            match self.ask_on(url.clone(), PAGE_BYTES, false).await? {
                 Ok(fetched) if (200..300).contains(&fetched.status) => {
                     let (crawl, rules) = (self.claim.crawl.clone(), self.rules.clone());
                     let found = apart(move || {
@@ -322,6 +323,7 @@ impl Site<'_> {
             etag: kept.as_ref().and_then(|(known, _)| known.etag.clone()),
             last_modified: kept.as_ref().and_then(|(known, _)| known.last_modified.clone()),
             most_bytes: PAGE_BYTES.min(services.limits.file_bytes),
+            in_part: false,
         };
         let fetched = match self.ask(request).await? {
             Ok(fetched) => fetched,
@@ -462,6 +464,15 @@ impl Site<'_> {
     }
 }
 
+/// What counts of a robots.txt of which no more was read than its beginning: half of a rule would be another rule.
+fn whole_lines(body: &[u8]) -> &[u8] {
+    if (body.len() as u64) < ROBOTS_BYTES {
+        return body;
+    }
+    let end = body.iter().rposition(|byte| matches!(*byte, b'\n' | b'\r'));
+    &body[..end.unwrap_or(body.len())]
+}
+
 fn is_page(body: &[u8], url: &Url) -> bool {
     crate::extract::detect(body, &address::filename(url, true)) == Ok(FileKind::Html)
 }
@@ -517,6 +528,16 @@ fn fault_of(error: &FetchError) -> PageFault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_rules_that_were_cut_off_only_whole_ones_count() {
+        let short = b"User-agent: *\nDisallow: /pri";
+        assert_eq!(whole_lines(short), short);
+        let filler = b"# So it goes on.\n".repeat(ROBOTS_BYTES as usize / 17 + 1);
+        let cut = [b"Disallow: /a\n".as_slice(), filler.as_slice()].concat();
+        let left = whole_lines(&cut[..ROBOTS_BYTES as usize]);
+        assert!(left.ends_with(b"goes on.") && left.len() + 17 > ROBOTS_BYTES as usize);
+    }
 
     #[tokio::test]
     async fn what_panics_while_a_page_is_read_ends_that_page_alone() {

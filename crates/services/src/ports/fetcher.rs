@@ -14,6 +14,8 @@ pub struct FetchRequest {
     pub last_modified: Option<String>,
     /// More than that is not taken, unpacked.
     pub most_bytes: u64,
+    /// Of what is longer its beginning is an answer.
+    pub in_part: bool,
 }
 
 /// What a site answered. A redirect is an answer: nobody follows it here.

@@ -69,7 +69,13 @@ fn resolving(
 }
 
 fn request(url: &str) -> FetchRequest {
-    FetchRequest { url: Url::parse(url).expect(url), etag: None, last_modified: None, most_bytes: 1 << 20 }
+    FetchRequest {
+        url: Url::parse(url).expect(url),
+        etag: None,
+        last_modified: None,
+        most_bytes: 1 << 20,
+        in_part: false,
+    }
 }
 
 #[tokio::test]
@@ -178,6 +184,11 @@ async fn what_unpacks_to_more_than_is_taken_is_left() {
     assert!(matches!(refused, Err(FetchError::TooLarge)), "{refused:?}");
     let refused = fetcher.fetch(url(&long)).await;
     assert!(matches!(refused, Err(FetchError::TooLarge)), "{refused:?}");
+    for large in [&site, &long] {
+        let begun = fetcher.fetch(FetchRequest { in_part: true, ..url(large) }).await.expect("its beginning");
+        assert_eq!(begun.body.len(), 1 << 20);
+        assert!(begun.body.iter().all(|byte| *byte == b'a'));
+    }
     let fetched = fetcher.fetch(url(&small)).await.expect("a small one");
     assert_eq!(fetched.body.len(), 1_000);
     assert_eq!(fetched.content_type.as_deref(), Some("text/html"));

@@ -265,6 +265,23 @@ async fn a_site_in_trouble_is_left_alone_and_one_without_rules_is_not() {
 }
 
 #[tokio::test]
+async fn the_beginning_of_endless_rules_is_kept() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &["/secret"]));
+    site.set("/secret", Reply::page("Secret", &[]));
+    let endless = "# Nobody reads on to the end of this.\n".repeat(160_000);
+    let rules = format!("User-agent: *\nDisallow: /secret\n{endless}");
+    assert!(rules.len() > 5 << 20);
+    site.set("/robots.txt", Reply::new(200).body(rules));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    ended(&ada, &id).await;
+    assert_eq!(pages(&ada, &id, &site).await["/secret"]["code"], "blocked_by_robots");
+    assert_eq!((site.times("/"), site.times("/secret")), (1, 0));
+}
+
+#[tokio::test]
 async fn the_counts_move_live_and_no_bar_goes_back() {
     let site = Site::start().await;
     let server = setup().start().await;

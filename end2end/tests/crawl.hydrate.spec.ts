@@ -32,6 +32,8 @@ class Docs {
       const body = path === "/docs/broken" && !this.broken ? html("Mended", []) : pages[path];
       response.statusCode = body ? 200 : path === "/docs/broken" ? 500 : 404;
       response.setHeader("content-type", "text/html");
+      // It may be asked again at once, so that nobody waits for the tries.
+      if (response.statusCode === 500) response.setHeader("retry-after", "0");
       response.end(body ?? "nothing");
     });
   }

@@ -6,7 +6,7 @@
 mod common;
 
 use domain::{
-    crawl::{Change, Crawl, SkipReason},
+    crawl::{Change, Crawl, PageFault, SkipReason},
     event::Event,
     ids::{DocumentId, JobId, UserId, WorkspaceId},
     ingest::{
@@ -20,6 +20,7 @@ use domain::{
     timestamp::Timestamp,
 };
 use proptest::prelude::*;
+use std::time::Duration;
 use uuid::Uuid;
 
 fn at(n: i64) -> Timestamp {
@@ -37,6 +38,7 @@ fn bounds() -> Crawl {
         max_pages: 100,
         max_depth: 5,
         current_url: None,
+        waits_until: None,
         rests: false,
     }
 }
@@ -402,4 +404,54 @@ fn a_retry_of_one_document_of_a_cancelled_crawl_leaves_its_pages_until_the_crawl
     let again = Retry::failed();
     control::retry(&mut job, std::slice::from_mut(&mut doc), &again, at(20)).unwrap().expect("an attempt");
     assert_eq!((job.job.goes_on_finding(), job.job.phase_details[0].items_total), (true, 2));
+}
+
+#[test]
+fn a_page_is_asked_for_three_times_where_that_may_help_and_else_once() {
+    let now = at(9);
+    let put_off = |url: &str, fault: &PageFault, earlier: &[String], wish: Option<u64>| {
+        ingest::put_off_page((url, fault), earlier, wish.map(Duration::from_secs), now)
+    };
+    let (away, slow) = (PageFault::Http(503), PageFault::TookTooLong);
+    let first = put_off("https://example.org/a", &away, &[], None).unwrap();
+    let millis = |until: Timestamp| (until.micros() - now.micros()) / 1_000;
+    assert!((1_500..=2_500).contains(&millis(first.until)), "{first:?}");
+    assert!(first.message.starts_with("Retry 2 of 3 in "), "{first:?}");
+    let second = put_off("https://example.org/a", &slow, &first.failures, None).unwrap();
+    assert!((6_000..=10_000).contains(&millis(second.until)), "the pause grows: {second:?}");
+    let why = put_off("https://example.org/a", &away, &second.failures, None).unwrap_err();
+    assert!(why.starts_with(&away.sentence()) && why.contains("It was tried 3 times; before: "), "{why}");
+    let other = put_off("https://example.org/b", &away, &[], None).unwrap();
+    assert_ne!(other.until, first.until, "they do not come back together");
+    // The site says when it wants to be asked again, and is believed up to some minutes.
+    for (wish, seconds) in [(0, 0), (7, 7), (86_400, 300), (u64::MAX, 300)] {
+        let waits = put_off("https://example.org/a", &away, &[], Some(wish)).unwrap();
+        assert_eq!(waits.until, now.plus_seconds(seconds));
+    }
+    use PageFault::*;
+    let heals = [Http(408), Http(425), Http(429), Http(500), Http(502), Http(504), Unreachable, Broken];
+    for fault in heals.into_iter().chain([RobotsUnreachable]) {
+        assert!(put_off("https://example.org/", &fault, &[], None).is_ok(), "{fault:?}");
+    }
+    let stays = [Http(404), Http(403), Http(501), NotAllowed, NoCertificates, TooLarge, BadRedirect];
+    for fault in stays.into_iter().chain([TooManyRedirects, Busy, NotKept, Internal]) {
+        assert_eq!(put_off("https://example.org/", &fault, &[], Some(1)), Err(fault.sentence()));
+    }
+}
+
+#[test]
+fn a_crawl_says_until_when_it_waits_and_only_as_long_as_it_does() {
+    let mut job = begun();
+    let waits = |job: &JobState| job.job.crawl.as_ref().unwrap().waits_until;
+    ingest::page_begins(&mut job, Some("https://example.org/"), at(2));
+    ingest::crawl_waits(&mut job, at(40), at(3));
+    assert_eq!(waits(&job), Some(at(40)));
+    assert_eq!(job.job.crawl.as_ref().unwrap().current_url, None);
+    assert!(job.job.message.ends_with("It is asked again at 00:00:12 UTC."), "{}", job.job.message);
+    ingest::page_begins(&mut job, Some("https://example.org/"), at(40));
+    assert_eq!((waits(&job), job.job.message.as_str()), (None, "Reading the site: 0 of 1 page so far"));
+    ingest::crawl_waits(&mut job, at(80), at(41));
+    control::ask(&mut job, JobRequest::Cancel, true).unwrap();
+    control::honour(&mut job, &mut [], &config(), at(42)).unwrap();
+    assert_eq!((job.job.status, waits(&job)), (JobStatus::Cancelled, None));
 }

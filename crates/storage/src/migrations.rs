@@ -65,6 +65,7 @@ const CHANGES: &[Change] = changes![
     43 "0043_found_since",
     44 "0044_served",
     45 "0045_upload_metadata",
+    46 "0046_page_tries",
 ];
 
 /// Names the schema of this version.

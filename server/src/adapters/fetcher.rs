@@ -129,6 +129,7 @@ impl WebFetcher {
             content_type: text(headers, header::CONTENT_TYPE),
             etag: text(headers, header::ETAG),
             last_modified: text(headers, header::LAST_MODIFIED),
+            retry_after: wish(headers),
             ..Fetched::default()
         };
         if response.status().is_success() {
@@ -144,6 +145,17 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     // Addresses are sent as they are typed now and then.
     let text = String::from_utf8_lossy(value.as_bytes()).into_owned();
     (text.len() <= 4_096).then_some(text)
+}
+
+/// For how long the site wants to be left alone. Where it names a moment, its own clock says how far off that is.
+fn wish(headers: &HeaderMap) -> Option<Duration> {
+    let wish = text(headers, header::RETRY_AFTER)?;
+    if let Ok(seconds) = wish.trim().parse() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let date = |text: &str| httpdate::parse_http_date(text.trim()).ok();
+    let (until, now) = (date(&wish)?, date(&text(headers, header::DATE)?)?);
+    Some(until.duration_since(now).unwrap_or_default())
 }
 
 /// The body, unpacked, as long as it is not too large: a small one may unpack to any size. `in_part`: what is too large ends

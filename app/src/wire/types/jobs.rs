@@ -92,7 +92,7 @@ objects! {
     Attempt { attempt, status, message, error, metrics, phase_details, started_at, completed_at, errors }
     DocumentError { document_id, filename, error, error_code, error_hint, tries }
 
-    Crawl { url, prefix, max_pages, max_depth, current_url, rests or false }
+    Crawl { url, prefix, max_pages, max_depth, current_url, waits_until, rests or false }
     CrawlPage {
         url,
         state,

@@ -139,6 +139,7 @@ fn told_job() -> Job {
             max_pages: 100,
             max_depth: 3,
             current_url: Some("https://example.org/docs/a".into()),
+            waits_until: Some(moment(8)),
             rests: true,
         }),
         ..job(1, 9, JobStatus::Running)

@@ -56,6 +56,8 @@ pub struct Crawl {
     pub max_depth: u32,
     /// The page that is asked for just now.
     pub current_url: Option<String>,
+    /// All pages that are left could not be had just now, and are asked for again: the first of them at this moment.
+    pub waits_until: Option<Timestamp>,
     /// It was cancelled, and documents of it alone are retried: the pages that wait go on waiting until the job itself is.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(required))]
@@ -108,7 +110,7 @@ pub struct CrawlPage {
     pub depth: u32,
     /// What the site answered, where it was asked.
     pub http_status: Option<u16>,
-    /// Stable word for programs: why it failed or was skipped.
+    /// Stable word for programs: why it failed, was skipped, or waits to be asked for again.
     pub code: Option<String>,
     /// The same as a sentence.
     pub message: Option<String>,
@@ -173,6 +175,22 @@ impl PageFault {
             Self::Internal => "internal",
         }
         .to_owned()
+    }
+
+    /// Whether the page may be had a little later. What its site or this server decided stays as it is.
+    pub const fn may_heal(&self) -> bool {
+        match self {
+            Self::Http(status) => matches!(*status, 408 | 425 | 429 | 500 | 502 | 503 | 504),
+            Self::Unreachable | Self::TookTooLong | Self::Broken | Self::RobotsUnreachable => true,
+            Self::NotAllowed
+            | Self::NoCertificates
+            | Self::TooLarge
+            | Self::TooManyRedirects
+            | Self::BadRedirect
+            | Self::Busy
+            | Self::NotKept
+            | Self::Internal => false,
+        }
     }
 
     /// As a sentence.

@@ -4,10 +4,12 @@
 use super::{
     advance::run_phase,
     job::{message, settle, tell, tell_job},
-    stall::{estimate_nothing, nothing_moves},
+    retry_later::{all_of, pause_of},
+    stall::{TRIES, estimate_nothing, nothing_moves},
     *,
 };
-use crate::crawl::{Change, Crawl, SkipReason};
+use crate::crawl::{Change, Crawl, PageFault, SkipReason};
+use std::time::Duration;
 
 /// Where a document of a crawl keeps its address, in its metadata.
 pub(super) const SOURCE: &str = "source_url";
@@ -32,6 +34,47 @@ pub enum PageOutcome {
     /// The sentence tells why, with the address.
     Failed(String),
     Skipped(SkipReason),
+}
+
+/// A page, or a site map, that waits for its next try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutOff {
+    /// What its tries failed by, the last one last.
+    pub failures: Vec<String>,
+    /// Says why it waits, and for how long.
+    pub message: String,
+    pub until: Timestamp,
+}
+
+/// So long at most a site is left alone that says itself when it wants to be asked again.
+const LONGEST_WISH: Duration = Duration::from_secs(300);
+
+/// What becomes of a page that could not be had by `fault`, and before that by what `earlier` says: it waits for its next try,
+/// as long as its site wishes where that says so.
+///
+/// # Errors
+/// The sentence that it fails by, where nothing heals it, or where it was tried often enough.
+pub fn put_off_page(
+    (url, fault): (&str, &PageFault),
+    earlier: &[String],
+    wish: Option<Duration>,
+    now: Timestamp,
+) -> Result<PutOff, String> {
+    let why = fault.sentence();
+    let failures: Vec<String> = earlier.iter().chain([&why]).cloned().collect();
+    let tries = failures.len() as u32;
+    if !fault.may_heal() || tries >= TRIES {
+        return Err(all_of(&failures));
+    }
+    // Pages that failed together do not come back together: each has a pause of its own, drawn from its address (FNV-1a).
+    let bits = url.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |bits, byte| {
+        (bits ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    let own = Duration::from_millis(pause_of(bits, failures.len()));
+    let pause = wish.map_or(own, |wish| wish.min(LONGEST_WISH)).as_millis() as u64;
+    let seconds = pause.div_ceil(1_000);
+    let message = say(WRITTEN, &Sentence::RetryIn { next: tries + 1, of: TRIES, seconds, why: &why });
+    Ok(PutOff { failures, message, until: now.plus_micros(pause as i64 * 1_000) })
 }
 
 /// A new crawl. Its first page waits.
@@ -71,6 +114,7 @@ pub fn start_crawl(job: &mut JobState, now: Timestamp) -> Result<Told, IllegalMo
         job.job.status = job.job.status.go(JobStatus::Running)?;
         job.job.started_at.get_or_insert(now);
     }
+    waits_no_more(&mut job.job);
     run_phase(&mut job.job, PhaseName::Loading, now)?;
     Ok(told(job, &before, now))
 }
@@ -85,10 +129,27 @@ pub fn found_first(job: &mut JobState, found: Discovered, now: Timestamp) -> Tol
 /// A page is asked for; `None`: none is just now.
 pub fn page_begins(job: &mut JobState, url: Option<&str>, now: Timestamp) -> Told {
     let before = job.job.clone();
+    waits_no_more(&mut job.job);
     if let Some(crawl) = &mut job.job.crawl {
         crawl.current_url = url.map(str::to_owned);
     }
     told(job, &before, now)
+}
+
+/// Nothing is asked for before that moment: all pages that are left wait for their next try.
+pub fn crawl_waits(job: &mut JobState, until: Timestamp, now: Timestamp) -> Told {
+    let before = job.job.clone();
+    if let Some(crawl) = &mut job.job.crawl {
+        crawl.current_url = None;
+        crawl.waits_until = Some(until);
+    }
+    told(job, &before, now)
+}
+
+pub(super) fn waits_no_more(job: &mut Job) {
+    if let Some(crawl) = &mut job.crawl {
+        crawl.waits_until = None;
+    }
 }
 
 fn told(job: &mut JobState, before: &Job, now: Timestamp) -> Told {
@@ -110,6 +171,7 @@ pub fn interrupt_crawl(job: &mut JobState, now: Timestamp) -> Told {
         return Told::default();
     }
     job.job.halted = Some(Halt::Interrupted);
+    waits_no_more(&mut job.job);
     if let Some(crawl) = &mut job.job.crawl {
         crawl.current_url = None;
     }
@@ -213,7 +275,8 @@ pub(super) fn at_work(job: &Job) -> Option<Sentence<'static>> {
     let m = job.metrics;
     let reads = job.goes_on_finding() && job.phase == PhaseName::Loading;
     let (done, of) = (m.pages_fetched + m.pages_failed, m.pages_found - m.pages_skipped.min(m.pages_found));
-    reads.then_some(Sentence::Crawling { done, of })
+    let until = job.crawl.as_ref().and_then(|crawl| crawl.waits_until);
+    reads.then_some(Sentence::Crawling { done, of, until })
 }
 
 /// What is said of one that is through.

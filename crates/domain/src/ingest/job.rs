@@ -121,6 +121,7 @@ fn rest_again(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
 pub(super) fn end_job(job: &mut Job, why: &Sentence<'_>, now: Timestamp) -> Result<(), IllegalMove> {
     reach(job, JobStatus::Cancelled)?;
     cancel_phases(job, now)?;
+    crawl::waits_no_more(job);
     job.requested = None;
     job.completed_at = Some(now);
     job.phase = progress::current_phase(&job.phase_details);

@@ -36,8 +36,8 @@ mod version;
 
 pub use advance::{advance, start};
 pub use crawl::{
-    Discovered, PageOutcome, create_crawl, found_first, interrupt_crawl, new_page, page_begins, page_done,
-    removed, start_crawl,
+    Discovered, PageOutcome, PutOff, crawl_waits, create_crawl, found_first, interrupt_crawl, new_page,
+    page_begins, page_done, put_off_page, removed, start_crawl,
 };
 pub use fixed_step::fixed_step;
 pub use held_back::{DOCUMENT_EVERY_MICROS, JOB_EVERY_MICROS, tell_document_rest, tell_job_rest};

@@ -18,11 +18,16 @@ pub fn retries_at(doc: &DocumentState, now: Timestamp) -> Timestamp {
 }
 
 fn pause_ms(doc: &DocumentState) -> u64 {
-    let tries = doc.failures.len().clamp(1, PAUSES.len());
+    // The last bits of an id are random.
+    pause_of(doc.document.id.uuid().as_u128() as u64, doc.failures.len())
+}
+
+/// The pause after so many tries of what has those bits to its name.
+pub(super) fn pause_of(bits: u64, tries: usize) -> u64 {
+    let tries = tries.clamp(1, PAUSES.len());
     let pause = PAUSES[tries - 1];
-    // The last bits of an id are random; Fibonacci hashing spreads them also where they are not.
-    let bits = doc.document.id.uuid().as_u128() as u64 ^ tries as u64;
-    let spread = bits.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+    // Fibonacci hashing spreads them also where they are not random.
+    let spread = (bits ^ tries as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     pause * 3 / 4 + ((pause / 2 * spread) >> 32)
 }
 
@@ -49,7 +54,7 @@ pub(super) fn put_off(
 }
 
 /// The last message, and the ones before it where there were some.
-fn all_of(failures: &[String]) -> String {
+pub(super) fn all_of(failures: &[String]) -> String {
     let Some((last, earlier)) = failures.split_last() else { return String::new() };
     match earlier {
         [] => last.clone(),

@@ -240,8 +240,14 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             count(documents, "document", "documents")
         ),
         Sentence::WaitingToCrawl => "Waiting to start with the site".into(),
-        Sentence::Crawling { done, of } => {
-            format!("Reading the site: {} of {} so far", number(done), count(of, "page", "pages"))
+        Sentence::Crawling { done, of, until } => {
+            let (done, of) = (number(done), count(of, "page", "pages"));
+            match until {
+                Some(at) => {
+                    format!("Reading the site: {done} of {of} so far. It is asked again at {}.", clock(at))
+                }
+                None => format!("Reading the site: {done} of {of} so far"),
+            }
         }
         Sentence::SiteRead { ready, unchanged, failed, cancelled, skipped, removed } => {
             let others =

@@ -227,10 +227,11 @@ pub enum Sentence<'a> {
         pages: u64,
     },
     WaitingToCrawl,
-    /// `of` may grow.
+    /// `of` may grow. `until`: what is left is asked for again then, where nothing else is to be asked for.
     Crawling {
         done: u64,
         of: u64,
+        until: Option<Timestamp>,
     },
     /// `failed`: pages and documents.
     SiteRead {

@@ -162,7 +162,14 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
         (Sentence::WaitingToRetry { documents: 1, pages: 0 }, "Waiting to retry 1 document"),
         (Sentence::WaitingToRetry { documents: 0, pages: 2 }, "Waiting to retry 2 pages"),
         (Sentence::WaitingToRetry { documents: 2, pages: 1 }, "Waiting to retry 1 page and 2 documents"),
-        (Sentence::Crawling { done: 3, of: 1_200 }, "Reading the site: 3 of 1,200 pages so far"),
+        (
+            Sentence::Crawling { done: 3, of: 12_000, until: None },
+            "Reading the site: 3 of 12,000 pages so far",
+        ),
+        (
+            Sentence::Crawling { done: 0, of: 1, until: Some(Timestamp::from_micros(3_723_000_000)) },
+            "Reading the site: 0 of 1 page so far. It is asked again at 01:02:03 UTC.",
+        ),
         (
             Sentence::SiteRead { ready: 1, unchanged: 2, failed: 3, cancelled: 0, skipped: 4, removed: 0 },
             "1 page ready, 2 unchanged, 3 failed, 4 skipped",

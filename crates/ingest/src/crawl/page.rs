@@ -191,6 +191,7 @@ mod tests {
             max_pages: 3,
             max_depth: 2,
             current_url: None,
+            waits_until: None,
             rests: false,
         }
     }

@@ -59,6 +59,9 @@ impl From<StoreError> for Stop {
     }
 }
 
+/// Why something could not be had, and for how long its site wants to be left alone.
+type Trouble = (PageFault, Option<Duration>);
+
 /// How long a page in hand may still take when somebody pauses or cancels: most come to their end, and are not asked for
 /// again.
 const ASKED_GRACE: Duration = Duration::from_millis(1_500);
@@ -94,22 +97,20 @@ impl Site<'_> {
         let correlation_id = self.claim.job_id;
         loop {
             self.gate()?;
-            // First of all: the site maps that they name go before the first page, or nobody would wait for them.
-            let fault = if self.rules.is_none() {
-                self.read_robots().instrument(debug_span!("robots", %correlation_id)).await?
-            } else {
-                None
-            };
             let services = &self.context.services;
             let Some(due) = services.crawls.next_page(&self.claim, services.clock.now()).await? else {
                 return Ok(());
             };
-            if let Some(fault) = fault {
-                // Without its rules nothing of a site is asked for.
-                self.commit(end(&due, PageEnd::Failed(fault))).await?;
+            if self.rules.is_some() {
+                self.unit(&due).await?;
                 continue;
             }
-            self.unit(&due).await?;
+            // First of all: the site maps that they name go before the first page, or nobody would wait for them.
+            let robots = self.read_robots().instrument(debug_span!("robots", %correlation_id));
+            if let Some((fault, retry_after)) = robots.await? {
+                // Without its rules nothing of a site is asked for.
+                self.commit(PageDone { retry_after, ..end(&due, PageEnd::Failed(fault)) }).await?;
+            }
         }
     }
 
@@ -220,12 +221,12 @@ impl Site<'_> {
     }
 
     /// Reads the rules of the site, once: later claims find them kept. Answers why they cannot be had.
-    async fn read_robots(&mut self) -> Result<Option<PageFault>, Stop> {
+    async fn read_robots(&mut self) -> Result<Option<Trouble>, Stop> {
         let text = match self.claim.robots.clone() {
             Some(text) => text,
             None => match self.fetch_robots().await? {
                 Ok(text) => text,
-                Err(fault) => return Ok(Some(fault)),
+                Err(trouble) => return Ok(Some(trouble)),
             },
         };
         let rules = Rules::read(text.clone()).await;
@@ -239,7 +240,7 @@ impl Site<'_> {
         Ok(None)
     }
 
-    async fn fetch_robots(&self) -> Result<Result<String, PageFault>, Stop> {
+    async fn fetch_robots(&self) -> Result<Result<String, Trouble>, Stop> {
         let Some(url) = self.root().and_then(|root| address::join(&root, "/robots.txt").ok()) else {
             return Ok(Ok(String::new()));
         };
@@ -248,11 +249,11 @@ impl Site<'_> {
                 Ok(String::from_utf8_lossy(whole_lines(&fetched.body)).into_owned())
             }
             // A site that is in trouble is left alone; one that has no rules has none.
-            Ok(fetched) if fetched.status >= 500 || fetched.status == 429 => {
-                Err(PageFault::RobotsUnreachable)
+            Ok(fetched) if in_trouble(fetched.status) => {
+                Err((PageFault::RobotsUnreachable, fetched.retry_after))
             }
             Ok(_) => Ok(String::new()),
-            Err(e) => Err(fault_of(&e)),
+            Err(e) => Err((fault_of(&e), None)),
         })
     }
 
@@ -293,8 +294,9 @@ impl Site<'_> {
                     });
                     done.found = found.await?;
                 }
-                Ok(fetched) if fetched.status >= 500 || fetched.status == 429 => {
+                Ok(fetched) if in_trouble(fetched.status) => {
                     done.end = PageEnd::Failed(PageFault::Http(fetched.status));
+                    done.retry_after = fetched.retry_after;
                 }
                 Ok(_) => {}
                 Err(e) => done.end = PageEnd::Failed(fault_of(&e)),
@@ -332,13 +334,13 @@ impl Site<'_> {
                 return self.commit(end(due, PageEnd::Failed(fault_of(&e)))).await;
             }
         };
-        let status = fetched.status;
+        let (status, retry_after) = (fetched.status, fetched.retry_after);
         Span::current().record("status", status);
         let mut done = match (status, &kept) {
             (304, Some((known, body))) => self.as_it_was(due, &url, known, body),
             (200..=299, _) => self.take(due, &url, fetched).await?,
             _ if is_redirect(status) => self.lead_on(due, &url, &fetched),
-            _ => end(due, PageEnd::Failed(PageFault::Http(status))),
+            _ => PageDone { retry_after, ..end(due, PageEnd::Failed(PageFault::Http(status))) },
         };
         done.http_status = Some(status);
         let goes_on = done.prefix.clone();
@@ -481,6 +483,11 @@ const fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
+/// What a site answers that may answer otherwise in a while: it says nothing of what was asked for.
+const fn in_trouble(status: u16) -> bool {
+    status >= 500 || matches!(status, 408 | 425 | 429)
+}
+
 async fn after(token: &CancellationToken, grace: Duration) {
     token.cancelled().await;
     tokio::time::sleep(grace).await;
@@ -511,6 +518,7 @@ fn end(due: &DuePage, end: PageEnd) -> PageDone {
         last_modified: None,
         found: vec![],
         prefix: None,
+        retry_after: None,
     }
 }
 

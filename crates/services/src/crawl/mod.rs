@@ -54,6 +54,7 @@ impl Services {
             max_pages: form.max_pages.unwrap_or(PAGES),
             max_depth: form.max_depth.unwrap_or(DEPTH),
             current_url: None,
+            waits_until: None,
             rests: false,
         };
         let bounds = [crawl.max_pages.to_string(), crawl.max_depth.to_string()];

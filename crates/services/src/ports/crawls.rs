@@ -7,6 +7,7 @@ use domain::{
     crawl::{Crawl, CrawlPage, PageFault, PageState, SkipReason},
     resource::Page,
 };
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct NewCrawl {
@@ -81,9 +82,10 @@ pub enum PageEnd {
     Taken(NewDocument),
     /// As it was, by what the site says or by its content.
     Unchanged(DocumentId),
+    /// It could not be had. Where that may heal it goes on waiting, for its next try.
     Failed(PageFault),
     Skipped(SkipReason),
-    /// A site map is read, or there is none. One that could not be had is `Failed`, and not asked for again.
+    /// A site map is read, or there is none. One that could not be had is `Failed`.
     SiteMap,
 }
 
@@ -99,6 +101,8 @@ pub struct PageDone {
     pub found: Vec<FoundPage>,
     /// The crawl goes on there: its first page led on to another site.
     pub prefix: Option<String>,
+    /// Of one that could not be had: for how long the site wants to be left alone.
+    pub retry_after: Option<Duration>,
 }
 
 /// The frontier of each crawl, under a lease as documents are. A crawl is claimed as a whole; what a page brings (its
@@ -111,7 +115,7 @@ pub trait CrawlStore: Send + Sync {
     /// `NotFound` also when the workspace is somebody else's; `OtherCommand`.
     async fn create_crawl(&self, new: NewCrawl) -> Result<Job, StoreError>;
 
-    /// Takes at most `limit` crawls with something to ask for that nobody holds: of a pending or running job without a
+    /// Takes at most `limit` crawls with something to ask for by now that nobody holds: of a pending or running job without a
     /// request, in a ready workspace. Fair: the user with the fewest goes first, then the oldest, and nobody has more than
     /// two at a time. Starts the job where it is pending.
     async fn claim_crawls(
@@ -147,16 +151,19 @@ pub trait CrawlStore: Send + Sync {
     ) -> Result<(), StoreError>;
 
     /// The next page to ask for, site maps first, then in the order in which they were found; tells that it is asked for.
-    /// `None` when there is none.
+    /// `None` when there is none, or none whose moment has come. No page goes before a site map that waits for its next try:
+    /// the last one that is known would end the crawl.
     async fn next_page(&self, claim: &CrawlClaim, now: Timestamp) -> Result<Option<DuePage>, StoreError>;
 
-    /// Commits what became of a page. Emits `job_update`, and for a document `document_status` and `workspace_status`; the
+    /// Commits what became of a page; of one that could not be had, that it is asked for again later, or that it failed,
+    /// which `ingest::put_off_page` decides. Emits `job_update`, and for a document `document_status` and `workspace_status`; the
     /// last page of a job whose documents are through ends the job. False when a page was taken of which another crawl has
     /// made or renewed the document since it was asked for: its file is nobody's.
     async fn page_done(&self, claim: &CrawlClaim, done: PageDone, now: Timestamp)
     -> Result<bool, StoreError>;
 
-    /// Gives the crawl back. What was asked of the job is honoured with it, when nothing of it is in hand any more.
+    /// Gives the crawl back, and says until when it waits where all that is left does. What was asked of the job is honoured
+    /// with it, when nothing of it is in hand any more.
     async fn release_crawl(&self, claim: &CrawlClaim, now: Timestamp) -> Result<(), StoreError>;
 
     /// The pages of a job in the order in which they were found; `None` when the user has no such job.

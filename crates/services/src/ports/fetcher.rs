@@ -3,6 +3,7 @@
 use crate::crawl::address::AddressError;
 use async_trait::async_trait;
 use bytes::Bytes;
+use std::time::Duration;
 use url::Url;
 
 /// What is asked for.
@@ -26,6 +27,8 @@ pub struct Fetched {
     pub content_type: Option<String>,
     pub etag: Option<String>,
     pub last_modified: Option<String>,
+    /// For how long the site wants to be left alone.
+    pub retry_after: Option<Duration>,
     pub body: Bytes,
 }
 

@@ -226,6 +226,9 @@ async fn next_attempt(
         let these = (retry.scope == RetryScope::Pages).then_some(retry.pages.as_slice());
         crawl::ask_again(tx, job, these, now).await?;
     }
+    if job.job.crawl.is_some() {
+        crawl::begin_anew(tx, job).await?;
+    }
     requests::write_changed(tx, job, &before, &documents).await?;
     let ahead = queue::ahead_of_new(tx, job).await?;
     queue::note_told(tx, job.job.job_id, ahead).await?;

@@ -207,3 +207,22 @@ async fn what_is_damaged_or_away_is_told_apart() {
     let nobody = fetcher.fetch(request(&format!("http://{away}/"))).await;
     assert!(matches!(nobody, Err(FetchError::Unreachable(_))), "{nobody:?}");
 }
+
+#[tokio::test]
+async fn a_site_says_for_how_long_it_wants_to_be_left_alone() {
+    let fetcher = fetcher("127.0.0.0/8");
+    let date = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    for (head, seconds) in [
+        ("retry-after: 7\r\n".to_owned(), Some(7)),
+        (format!("{date}retry-after: Sun, 06 Nov 1994 08:50:07 GMT\r\n"), Some(30)),
+        (format!("{date}retry-after: Sun, 06 Nov 1994 08:00:00 GMT\r\n"), Some(0)),
+        ("retry-after: Sun, 06 Nov 1994 08:50:07 GMT\r\n".to_owned(), None),
+        ("retry-after: soon\r\n".to_owned(), None),
+        ("retry-after: -1\r\n".to_owned(), None),
+        (String::new(), None),
+    ] {
+        let site = Site::at("127.0.0.1", answer(&head, b"later"));
+        let fetched = fetcher.fetch(request(&format!("http://{}/", site.addr))).await.expect(&head);
+        assert_eq!(fetched.retry_after, seconds.map(Duration::from_secs), "{head}");
+    }
+}

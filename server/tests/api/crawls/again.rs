@@ -7,7 +7,7 @@ async fn what_failed_is_asked_for_again_and_nothing_else() {
     let site = Site::start().await;
     site.set("/", Reply::page("Start", &["/a", "/broken", "/gone"]));
     site.set("/a", Reply::page("Page a", &[]));
-    site.set("/broken", Reply::new(503).body("later"));
+    site.set("/broken", Reply::away(503).body("later"));
     let server = setup().start().await;
     let (ada, home) = somebody(&server, "ada").await;
     let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
@@ -137,14 +137,14 @@ async fn a_site_that_does_not_answer_has_lost_nothing_and_a_retry_reads_all_of_i
     ended(&ada, &begin(&ada, &home, body.clone()).await).await;
     let counts = |job: &Value| ["pages_unchanged", "pages_failed", "pages_removed"].map(|n| metric(job, n));
 
-    site.set("/", Reply::new(503).body("later"));
+    site.set("/", Reply::away(503).body("later"));
     let id = begin(&ada, &home, body.clone()).await;
     let down = ended(&ada, &id).await;
     assert_eq!((&down["status"], counts(&down)), (&json!("failed"), [0, 1, 0]), "{down}");
     assert_eq!(pages(&ada, &id, &site).await.len(), 1);
     // The same with a page in the middle: what is behind it nobody can tell.
     site.set("/", Reply::page("Start", &["/a", "/b"]));
-    site.set("/a", Reply::new(503).body("later"));
+    site.set("/a", Reply::away(503).body("later"));
     control(&ada, &id, "retry", json!({})).await;
     let half = ended(&ada, &id).await;
     assert_eq!(counts(&half), [2, 1, 0], "{half}");
@@ -156,7 +156,7 @@ async fn a_site_that_does_not_answer_has_lost_nothing_and_a_retry_reads_all_of_i
 
     // What was told to be gone is there again once a page that could not be had leads to it.
     site.set("/", Reply::page("Start", &["/a", "/new"]));
-    site.set("/new", Reply::new(503).body("later"));
+    site.set("/new", Reply::away(503).body("later"));
     let id = begin(&ada, &home, body).await;
     let first = ended(&ada, &id).await;
     assert_eq!(counts(&first), [2, 1, 1], "{first}");
@@ -182,7 +182,7 @@ async fn what_only_a_site_map_names_is_not_gone_while_that_cannot_be_had() {
     let body = json!({ "url": site.url("/") });
     let crawled = async || ended(&ada, &begin(&ada, &home, body.clone()).await).await;
     assert_eq!(metric(&crawled().await, "pages_new"), 2);
-    site.set("/sitemap.xml", Reply::new(503));
+    site.set("/sitemap.xml", Reply::away(503));
     let away = crawled().await;
     assert_eq!((metric(&away, "pages_unchanged"), metric(&away, "pages_removed")), (1, 0), "{away}");
     site.remove("/sitemap.xml");

@@ -121,3 +121,43 @@ async fn a_page_that_comes_when_its_crawl_is_no_longer_its_workers_leaves_no_fil
     assert_eq!((&done["status"], site.times("/")), (&json!("completed"), 2), "{done}");
     assert_eq!((documents(&ada, &home).await.len(), server.files("documents")), (1, 1));
 }
+
+#[tokio::test]
+async fn a_page_that_waits_for_its_next_try_waits_over_a_pause_and_a_kill() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &["/later"]));
+    site.set("/later", Reply::new(429).header("retry-after", "86400"));
+    let mut server = setup().start().await;
+    let (mut ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    let until = eventually("it waits", async || {
+        let now = job(&ada, &id).await;
+        let until = now["crawl"]["waits_until"].as_str().map(str::to_owned);
+        until.filter(|_| metric(&now, "documents_done") == 1)
+    })
+    .await;
+    // Nobody has it in hand, so nobody has to be waited for.
+    control(&ada, &id, "pause", json!({})).await;
+    assert_eq!(job(&ada, &id).await["status"], "paused");
+    server.kill();
+    server = restarted(server, &mut ada).await;
+    control(&ada, &id, "resume", json!({})).await;
+    let note = ada.upload_one(&home, "note.txt", &prose(3, 60)).await;
+    ada.settled(&note).await;
+    let waits = job(&ada, &id).await;
+    assert_eq!(
+        (&waits["status"], &waits["crawl"]["waits_until"]),
+        (&json!("running"), &json!(until)),
+        "{waits}"
+    );
+    assert_eq!(site.times("/later"), 1);
+
+    control(&ada, &id, "cancel", json!({})).await;
+    assert_eq!(ended(&ada, &id).await["status"], "cancelled");
+    site.set("/later", Reply::page("Later", &[]));
+    control(&ada, &id, "retry", json!({})).await;
+    let done = ended(&ada, &id).await;
+    assert_eq!((&done["status"], metric(&done, "pages_fetched")), (&json!("completed"), 2), "{done}");
+    assert_eq!((site.times("/"), site.times("/later")), (1, 2), "a retry waits for nothing");
+    drop(server);
+}

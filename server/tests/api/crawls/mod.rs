@@ -101,7 +101,7 @@ async fn a_site_becomes_documents_and_every_page_is_told() {
     );
     site.set("/docs/a", Reply::page("Page a", &["./", "b", "a#part"]));
     site.set("/docs/b", Reply::page("Page b", &["a", "https://example.org/", "mailto:ada@example.org"]));
-    site.set("/docs/broken", Reply::new(500).body("oh"));
+    site.set("/docs/broken", Reply::away(500).body("oh"));
     site.set("/docs/old", Reply::to("new"));
     site.set("/docs/new", Reply::page("New page", &[]));
     site.set("/docs/mapped", Reply::page("Mapped page", &[]));
@@ -140,7 +140,8 @@ async fn a_site_becomes_documents_and_every_page_is_told() {
         assert_eq!(pages[fetched]["change"], "new");
     }
     assert_eq!(told("/docs/broken"), ("failed", "http_500", Some(500)));
-    assert!(pages["/docs/broken"]["message"].as_str().is_some_and(|m| m.contains("500")), "{pages:?}");
+    let why = pages["/docs/broken"]["message"].as_str().unwrap_or_default();
+    assert!(why.contains("500") && why.ends_with("It was tried 3 times."), "{why}");
     assert_eq!(pages["/docs/broken"]["found_on"], site.url("/docs/"));
     assert_eq!(told("/docs/old"), ("skipped", "moved", Some(302)));
     assert_eq!(told("/elsewhere"), ("skipped", "out_of_scope", None));
@@ -150,7 +151,7 @@ async fn a_site_becomes_documents_and_every_page_is_told() {
     assert_eq!(pages.len(), 12, "{:?}", pages.keys());
     assert_eq!(metric(&job, "pages_blocked"), 1);
     assert_eq!(metric(&job, "pages_new"), 6);
-    assert_eq!(site.repeated(), 0, "{:?}", site.log());
+    assert_eq!((site.times("/docs/broken"), site.repeated()), (3, 2), "{:?}", site.log());
     assert!(
         !site.log().iter().any(|p| p.contains("secret") || p.contains("elsewhere") || p.contains("logo"))
     );
@@ -248,20 +249,52 @@ async fn a_site_that_turns_in_circles_or_leads_elsewhere_comes_to_an_end() {
 async fn a_site_in_trouble_is_left_alone_and_one_without_rules_is_not() {
     let site = Site::start().await;
     site.set("/", Reply::page("Start", &[]));
-    site.set("/robots.txt", Reply::new(503));
+    site.set("/robots.txt", Reply::away(503));
     let server = setup().start().await;
     let (ada, home) = somebody(&server, "ada").await;
     let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
     let done = ended(&ada, &id).await;
     assert_eq!(done["status"], "failed", "{done}");
     assert_eq!(pages(&ada, &id, &site).await["/"]["code"], "robots_unreachable");
-    assert_eq!(site.times("/"), 0);
+    assert_eq!((site.times("/"), site.times("/robots.txt")), (0, 3));
 
     site.remove("/robots.txt");
     control(&ada, &id, "retry", json!({})).await;
     let done = ended(&ada, &id).await;
     assert_eq!((&done["status"], &done["attempt"]), (&json!("completed"), &json!(2)), "{done}");
     assert_eq!(site.times("/"), 1);
+}
+
+#[tokio::test]
+async fn a_page_that_may_be_had_later_is_asked_for_again_while_the_others_go_on() {
+    let site = Site::start().await;
+    site.set("/docs/", Reply::page("Start", &["later", "gone", "other"]));
+    site.set("/docs/later", Reply::new(503));
+    site.set("/docs/other", Reply::page("Other", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/docs/") })).await;
+    let waits = eventually("the others are through, and one waits", async || {
+        let pages = pages(&ada, &id, &site).await;
+        let is_through = pages.get("/docs/other").is_some_and(|page| page["state"] == "fetched");
+        pages.get("/docs/later").filter(|page| is_through && page["code"] == "http_503").cloned()
+    })
+    .await;
+    assert_eq!((&waits["state"], &waits["http_status"]), (&json!("waiting"), &json!(503)), "{waits}");
+    assert!(waits["message"].as_str().is_some_and(|m| m.contains(" of 3 in ")), "{waits}");
+    eventually("the crawl says until when it waits", async || {
+        let job = job(&ada, &id).await;
+        let says = job["message"].as_str().is_some_and(|m| m.contains("It is asked again at "));
+        (says && job["crawl"]["waits_until"].is_string()).then_some(())
+    })
+    .await;
+    site.set("/docs/later", Reply::page("Later", &[]));
+    let done = ended(&ada, &id).await;
+    assert_eq!((&done["status"], &done["crawl"]["waits_until"]), (&json!("completed"), &Value::Null));
+    check_sums(&done, &pages(&ada, &id, &site).await);
+    assert_eq!((metric(&done, "pages_fetched"), metric(&done, "pages_failed")), (3, 1), "{done}");
+    assert_eq!((site.times("/docs/gone"), site.times("/docs/other")), (1, 1), "nothing heals these");
+    assert!((2..=3).contains(&site.times("/docs/later")), "{:?}", site.log());
 }
 
 #[tokio::test]
@@ -368,8 +401,8 @@ async fn a_cancelled_crawl_asks_for_nothing_more_and_can_go_on_later() {
 async fn one_page_that_failed_is_asked_for_again_and_no_other() {
     let site = Site::start().await;
     site.set("/docs/", Reply::page("Start", &["one", "two", "three"]));
-    site.set("/docs/one", Reply::new(500));
-    site.set("/docs/two", Reply::new(500));
+    site.set("/docs/one", Reply::away(500));
+    site.set("/docs/two", Reply::away(500));
     site.set("/docs/three", Reply::page("Page three", &[]));
     let server = setup().start().await;
     let (ada, home) = somebody(&server, "ada").await;

@@ -40,6 +40,11 @@ impl Reply {
         Self::new(200).header("content-type", "text/html; charset=utf-8").body(html)
     }
 
+    /// In trouble for the moment: it may be asked again at once.
+    pub fn away(status: u16) -> Self {
+        Self::new(status).header("retry-after", "0")
+    }
+
     pub fn to(location: impl Into<String>) -> Self {
         Self::new(302).header("location", location)
     }

@@ -3,7 +3,7 @@
 
 use super::{
     again::{known, note_removed},
-    held,
+    due, held,
 };
 use crate::{
     bulk,
@@ -14,7 +14,7 @@ use crate::{
 use domain::{
     DocumentId, DocumentStatus, JobId, Timestamp,
     crawl::{Change, MOST_SITEMAPS, MOST_SKIPPED, PageFault, SkipReason, room},
-    ingest::{self, Discovered, JobState, PageOutcome, Told, Upload},
+    ingest::{self, Discovered, JobState, PageOutcome, PutOff, Told, Upload},
     status::{IllegalMove, Processor},
 };
 use services::ports::{
@@ -201,15 +201,18 @@ async fn add_sitemaps(tx: &mut Tx, job: &JobState, sitemaps: &[String], now: Tim
 pub(super) async fn next(tx: &mut Tx, claim: &CrawlClaim, now: Timestamp) -> Result<Option<DuePage>, Fault> {
     let mut job = held(tx, claim).await?;
     // In a workspace that is paused, or about to go, no page is begun.
-    let row = sqlx::query(
-        "SELECT url, kind, depth, hops FROM crawl_pages WHERE job_id = $1 AND state = 'waiting' \
+    let sql = format!(
+        "SELECT p.url, p.kind, p.depth, p.hops FROM crawl_pages p WHERE p.job_id = $1 AND {} \
          AND EXISTS (SELECT 1 FROM crawls c JOIN workspaces w ON w.id = c.workspace_id \
              WHERE c.job_id = $1 AND w.status = 'ready' AND w.paused = 0) \
-         ORDER BY kind DESC, place LIMIT 1",
-    )
-    .bind(claim.job_id.to_string())
-    .fetch_optional(&mut tx.conn)
-    .await?;
+         ORDER BY p.kind DESC, p.place LIMIT 1",
+        due("$2")
+    );
+    let row = sqlx::query(AssertSqlSafe(sql))
+        .bind(claim.job_id.to_string())
+        .bind(now.micros())
+        .fetch_optional(&mut tx.conn)
+        .await?;
     let Some(row) = row else { return Ok(None) };
     let url: String = row.try_get("url")?;
     let is_sitemap = row.try_get::<&str, _>("kind")? == "sitemap";
@@ -238,13 +241,24 @@ pub(super) async fn done(
 ) -> Result<bool, Fault> {
     let mut job = held(tx, claim).await?;
     let row = sqlx::query(
-        "SELECT kind, place FROM crawl_pages WHERE job_id = $1 AND url = $2 AND state = 'waiting'",
+        "SELECT kind, place, failures FROM crawl_pages WHERE job_id = $1 AND url = $2 AND state = 'waiting'",
     )
     .bind(claim.job_id.to_string())
     .bind(done.url.as_str())
     .fetch_optional(&mut tx.conn)
     .await?;
     let Some(row) = row else { return Err(StoreError::Fenced.into()) };
+    let mut why = None;
+    if let PageEnd::Failed(fault) = &done.end {
+        let earlier: Vec<String> = serde_json::from_str(row.try_get("failures")?)?;
+        match ingest::put_off_page((done.url.as_str(), fault), &earlier, done.retry_after, now) {
+            Ok(waits) => {
+                put_off(tx, claim, &mut job, (done, fault, &waits), now).await?;
+                return Ok(true);
+            }
+            Err(sentence) => why = Some(sentence),
+        }
+    }
     let before = job.held_back;
     if let Some(prefix) = &done.prefix {
         move_on(tx, &mut job, prefix).await?;
@@ -272,12 +286,13 @@ pub(super) async fn done(
         }
         PageEnd::Unchanged(document) => (PageOutcome::Unchanged, Some(Change::Unchanged), Some(*document)),
         PageEnd::Failed(fault) => {
-            (PageOutcome::Failed(format!("{}: {}", done.url, fault.sentence())), None, None)
+            let why = why.get_or_insert_with(|| fault.sentence());
+            (PageOutcome::Failed(format!("{}: {why}", done.url)), None, None)
         }
         PageEnd::Skipped(reason) => (PageOutcome::Skipped(*reason), None, None),
         PageEnd::SiteMap => return Err(Fault::corrupt("a page that is a site map")),
     };
-    settle_row(tx, claim.job_id, done, change, document, now).await?;
+    settle_row(tx, claim.job_id, (done, why), change, document, now).await?;
     if job.job.metrics.pages_waiting() + found.waiting <= 1 {
         let gone = note_removed(tx, &job, now).await?;
         ingest::removed(&mut job, gone);
@@ -422,18 +437,48 @@ async fn take(
     Ok(change)
 }
 
-/// Writes what became of the page into its row.
+/// The page goes on waiting, for its next try.
+async fn put_off(
+    tx: &mut Tx,
+    claim: &CrawlClaim,
+    job: &mut JobState,
+    (done, fault, waits): (&PageDone, &PageFault, &PutOff),
+    now: Timestamp,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE crawl_pages SET failures = $3, not_before = $4, http_status = $5, code = $6, message = $7, \
+         updated_at = $8 WHERE job_id = $1 AND url = $2",
+    )
+    .bind(claim.job_id.to_string())
+    .bind(done.url.as_str())
+    .bind(serde_json::to_string(&waits.failures)?)
+    .bind(waits.until.micros())
+    .bind(done.http_status.map(i64::from))
+    .bind(fault.code())
+    .bind(waits.message.as_str())
+    .bind(now.micros())
+    .execute(&mut tx.conn)
+    .await?;
+    let before = job.held_back;
+    let told = ingest::page_begins(job, None, now);
+    rest::note(tx, (before, job.held_back), (false, false));
+    rows::update_job(&mut tx.conn, job).await?;
+    tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+    Ok(())
+}
+
+/// Writes what became of the page into its row, of one that failed with the sentence that says why.
 async fn settle_row(
     tx: &mut Tx,
     job: JobId,
-    done: &PageDone,
+    (done, why): (&PageDone, Option<String>),
     change: Option<Change>,
     document: Option<DocumentId>,
     now: Timestamp,
 ) -> Result<(), Fault> {
     let (state, code, message) = match &done.end {
         PageEnd::Taken(_) | PageEnd::Unchanged(_) | PageEnd::SiteMap => ("fetched", None, None),
-        PageEnd::Failed(fault) => ("failed", Some(fault.code()), Some(fault.sentence())),
+        PageEnd::Failed(fault) => ("failed", Some(fault.code()), why),
         PageEnd::Skipped(reason) => ("skipped", Some(reason.to_string()), Some(reason.sentence())),
     };
     sqlx::query(
@@ -481,6 +526,18 @@ pub(crate) async fn ask_again(
             .execute(&mut tx.conn)
             .await?;
     }
+    Ok(())
+}
+
+/// The next attempt begins anew with what waits: nothing of it was tried, and it is asked for at once.
+pub(crate) async fn begin_anew(tx: &mut Tx, job: &JobState) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE crawl_pages SET failures = '[]', not_before = 0, http_status = NULL, code = NULL, message = NULL \
+         WHERE job_id = $1 AND state = 'waiting' AND failures <> '[]'",
+    )
+    .bind(job.job.job_id.to_string())
+    .execute(&mut tx.conn)
+    .await?;
     Ok(())
 }
 

@@ -4,9 +4,9 @@
 mod again;
 mod frontier;
 
-pub(super) use frontier::{ask_again, failed_of};
+pub(super) use frontier::{ask_again, begin_anew, failed_of};
 
-use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rows, tell};
+use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rest, rows, tell};
 use crate::{
     bulk, commands,
     fault::Fault,
@@ -65,15 +65,26 @@ async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
     Ok(new.id)
 }
 
-/// A crawl `c` that may be worked on, and that nobody holds. One that rests has documents to do alone; in an address the
-/// quotes would be escaped.
-fn free(now: &str) -> String {
+/// A page or site map `p` that waits, and whose turn it can be. While a site map waits no page goes before it: the crawl would
+/// be at its end with the last page that it knows.
+const WAITS: &str = "p.state = 'waiting' AND (p.kind = 'sitemap' OR NOT EXISTS (SELECT 1 FROM crawl_pages m \
+    WHERE m.job_id = p.job_id AND m.kind = 'sitemap' AND m.state = 'waiting'))";
+
+/// One that may be asked for at that moment, which is a parameter of the statement.
+fn due(now: &str) -> String {
+    format!("{WAITS} AND p.not_before <= {now}")
+}
+
+/// A crawl `c` that may be worked on at that moment, and that nobody holds. Leases go by the clock of the database, which `clock`
+/// reads. One that rests has documents to do alone; in an address the quotes would be escaped.
+fn free(clock: &str, now: &str) -> String {
     format!(
-        "(c.owner IS NULL OR c.lease_until <= {now}) \
-         AND EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = c.job_id AND p.state = 'waiting') \
+        "(c.owner IS NULL OR c.lease_until <= {clock}) \
+         AND EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = c.job_id AND {}) \
          AND EXISTS (SELECT 1 FROM jobs j JOIN workspaces w ON w.id = j.workspace_id WHERE j.id = c.job_id \
              AND j.status IN ('pending', 'running') AND j.requested IS NULL \
-             AND COALESCE(j.crawl, '') NOT LIKE '%\"rests\":true%' AND w.status = 'ready' AND w.paused = 0)"
+             AND COALESCE(j.crawl, '') NOT LIKE '%\"rests\":true%' AND w.status = 'ready' AND w.paused = 0)",
+        due(now)
     )
 }
 
@@ -82,20 +93,21 @@ const AT_ONCE: i64 = 2;
 
 /// Those of whoever has the fewest in hand first, then of whoever got one longest ago, as with documents. The looking is
 /// done by a reader, so that writers wait only for the rows that change.
-async fn waiting(store: &Store, limit: u32) -> Result<Vec<(UserId, JobId)>, Fault> {
-    let now = store.engine().now_micros();
+async fn waiting(store: &Store, limit: u32, now: Timestamp) -> Result<Vec<(UserId, JobId)>, Fault> {
+    let clock = store.engine().now_micros();
     let sql = format!(
         "SELECT user_id, job_id FROM (SELECT c.user_id, c.job_id, \
              (SELECT j.turn_at FROM jobs j WHERE j.id = c.job_id) AS turn, \
              (SELECT COUNT(*) FROM crawls h WHERE h.user_id = c.user_id AND h.owner IS NOT NULL \
-                 AND h.lease_until > {now}) AS held, \
+                 AND h.lease_until > {clock}) AS held, \
              (SELECT MAX(h.claimed_at) FROM crawls h WHERE h.user_id = c.user_id) AS served \
          FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, served, turn, job_id LIMIT $2",
-        free(now)
+        free(clock, "$3")
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(AT_ONCE)
         .bind(i64::from(limit))
+        .bind(now.micros())
         .fetch_all(store.readers())
         .await?;
     rows.iter().map(|row| Ok((parsed(row, "user_id")?, parsed(row, "job_id")?))).collect()
@@ -118,7 +130,7 @@ async fn claim(
          (SELECT c.job_id FROM crawls c WHERE c.job_id = $1 AND {} AND (SELECT COUNT(*) FROM crawls h \
              WHERE h.user_id = $4 AND h.owner IS NOT NULL AND h.lease_until > {clock}) < $5) \
          RETURNING fence, own_prefix, robots",
-        free(clock)
+        free(clock, "$6")
     );
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
@@ -126,6 +138,7 @@ async fn claim(
         .bind(lease)
         .bind(user.to_string())
         .bind(AT_ONCE)
+        .bind(now.micros())
         .fetch_optional(&mut tx.conn)
         .await?;
     let Some(row) = row else { return Ok(None) };
@@ -181,7 +194,8 @@ pub(super) async fn void_leases(tx: &mut Tx) -> Result<u64, Fault> {
     Ok(sqlx::query(sql).execute(&mut tx.conn).await?.rows_affected())
 }
 
-/// Crawls that were begun, of which nothing was told since that moment, and that nobody holds.
+/// Crawls that were begun, that had something to ask for at that moment and of which nothing was told since, and that nobody
+/// holds.
 pub(super) async fn unheld(
     store: &Store,
     before: Timestamp,
@@ -191,7 +205,7 @@ pub(super) async fn unheld(
         "SELECT c.user_id, c.job_id FROM crawls c JOIN jobs j ON j.id = c.job_id WHERE {} \
          AND j.status = 'running' AND j.event_at <= $1 AND j.estimate NOT LIKE '%\"halted\":\"%' \
          ORDER BY c.job_id LIMIT $2",
-        free(store.engine().now_micros())
+        free(store.engine().now_micros(), "$1")
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
         .bind(before.micros())
@@ -231,11 +245,24 @@ async fn release(tx: &mut Tx, held: &CrawlClaim, now: Timestamp) -> Result<Vec<d
     tx.signal(Signal::WorkReady);
     let Some(mut job) = lock_job(tx, held.job_id).await? else { return Ok(vec![]) };
     if job.job.status == JobStatus::Running {
-        let told = ingest::page_begins(&mut job, None, now);
+        let before = job.held_back;
+        let told = match next_moment(tx, held.job_id).await?.filter(|at| *at > now) {
+            Some(until) => ingest::crawl_waits(&mut job, until, now),
+            None => ingest::page_begins(&mut job, None, now),
+        };
+        rest::note(tx, (before, job.held_back), (false, false));
         rows::update_job(&mut tx.conn, &job).await?;
         tell(tx, held.user_id, held.workspace_id, told, now).await?;
     }
     requests::honour_job(tx, &mut job, now).await
+}
+
+/// When the first of the pages that wait may be asked for; `None` when none waits.
+async fn next_moment(tx: &mut Tx, job: JobId) -> Result<Option<Timestamp>, Fault> {
+    let sql = format!("SELECT MIN(p.not_before) FROM crawl_pages p WHERE p.job_id = $1 AND {WAITS}");
+    let first: Option<i64> =
+        sqlx::query_scalar(AssertSqlSafe(sql)).bind(job.to_string()).fetch_one(&mut tx.conn).await?;
+    Ok(first.map(Timestamp::from_micros))
 }
 
 async fn extend(tx: &mut Tx, worker: &str, in_hand: &[JobId], lease: i64) -> Result<Vec<JobId>, Fault> {
@@ -324,7 +351,7 @@ impl CrawlStore for Store {
         now: Timestamp,
     ) -> Result<Vec<CrawlClaim>, StoreError> {
         let mut claims = vec![];
-        for (user, job) in waiting(self, limit).await? {
+        for (user, job) in waiting(self, limit, now).await? {
             let argument = (user, job, worker.0.clone(), lease_micros(lease_seconds), now);
             let written = self
                 .writer()

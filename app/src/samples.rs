@@ -120,6 +120,7 @@ pub fn site() -> Crawl {
         max_pages: 100,
         max_depth: 3,
         current_url: None,
+        waits_until: None,
         rests: false,
     }
 }

@@ -556,9 +556,10 @@ test("the phases of a job that gets nowhere do not turn, whatever they say of th
   // That of the badge, and that of the phase.
   await expect.poll(turning).toBe(2);
   stalls = true;
-  await scans.report(id, { status: "processing", step: "extracting_text", progress: 60 });
+  // How far a document is says nothing new about its job. That another phase begins does.
+  await scans.report(id, { status: "processing", step: "chunking_text", progress: 60 });
   await expect(panel).toHaveAttribute("data-status", "stalled");
-  await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(1);
+  await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(2);
   await expect.poll(turning).toBe(0);
 });
 

@@ -85,7 +85,8 @@ pub async fn socket(
 #[derive(Debug, PartialEq)]
 enum Ending {
     Close(u16, &'static str),
-    /// The client sent what the protocol does not have, such as a wish for somebody else's stream: no page of ours does.
+    /// The client sent what the protocol does not have, or wants somebody else's stream. Of our pages one does so alone that
+    /// comes back when another person is signed in by then.
     Foul(&'static str),
     /// The client is gone, or has closed.
     Gone,

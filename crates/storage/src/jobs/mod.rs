@@ -141,14 +141,22 @@ impl Store {
         Ok(self.shown_jobs(row.map_or(&[], std::slice::from_ref)).await?.pop())
     }
 
-    async fn read_job(&self, user: UserId, id: JobId) -> Result<Option<Job>, Fault> {
+    async fn row_of_job(&self, user: UserId, id: JobId) -> Result<Option<AnyRow>, Fault> {
         let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2");
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(id.to_string())
-            .bind(user.to_string())
-            .fetch_optional(self.readers())
-            .await?;
-        self.shown_job(row.as_ref()).await
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).bind(user.to_string());
+        Ok(row.fetch_optional(self.readers()).await?)
+    }
+
+    async fn read_job(&self, user: UserId, id: JobId) -> Result<Option<Job>, Fault> {
+        self.shown_job(self.row_of_job(user, id).await?.as_ref()).await
+    }
+
+    /// With that place, while it waits.
+    async fn read_job_at(&self, user: UserId, id: JobId, place: Option<u64>) -> Result<Option<Job>, Fault> {
+        let Some(row) = self.row_of_job(user, id).await? else { return Ok(None) };
+        let mut job = rows::job(&row)?.job;
+        job.queue_position = place.filter(|_| job.status == JobStatus::Pending);
+        Ok(Some(job))
     }
 
     async fn read_jobs_by_id(&self, user: UserId, ids: &[JobId]) -> Result<Vec<Job>, Fault> {
@@ -270,13 +278,17 @@ impl JobStore for Store {
                 Box::pin(create::create(tx, new, *on_duplicate))
             })
             .await?;
-        let Made { job, mut files, buried } = written.value;
+        let Made { job, told, mut files, buried } = written.value;
         parts::drop_all_dead(self, user, &buried).await;
         // Read back: only what is committed has its revs, and a job that was made before has gone on since.
         let (job, mut documents) = match job {
             Some(id) => {
-                let job = self.read_job(user, id).await?.ok_or(StoreError::NotFound)?;
-                (Some(job), self.documents_of_job(id).await?)
+                let job = match told {
+                    // Its place was looked for already.
+                    Some(place) => self.read_job_at(user, id, place).await?,
+                    None => self.read_job(user, id).await?,
+                };
+                (Some(job.ok_or(StoreError::NotFound)?), self.documents_of_job(id).await?)
             }
             None => (None, vec![]),
         };

@@ -56,7 +56,12 @@ const OF_NEW: &str = concat!(
     "SELECT place FROM queue WHERE id = $3"
 );
 
-/// Jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker.
+/// With more jobs than that in line the place of a new one is not looked for where it is made: that goes over all of them
+/// while everybody else waits for the writer. [`tell`] says it a moment later.
+const SHORT: i64 = 200;
+
+/// Jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker, and when
+/// the line is long.
 pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option<u64>, Fault> {
     let job = &state.job;
     let external: i64 =
@@ -65,6 +70,15 @@ pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option
             .fetch_one(&mut tx.conn)
             .await?;
     if external > 0 {
+        return Ok(None);
+    }
+    let line: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (SELECT 1 AS one FROM jobs WHERE status IN ('pending', 'running', 'paused') LIMIT $1) line",
+    )
+    .bind(SHORT + 1)
+    .fetch_one(&mut tx.conn)
+    .await?;
+    if line > SHORT {
         return Ok(None);
     }
     let ahead: i64 = sqlx::query_scalar(OF_NEW)

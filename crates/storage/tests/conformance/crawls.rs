@@ -530,7 +530,11 @@ async fn a_page_that_may_be_had_later_waits_for_its_next_try(s: impl JobSubject 
     let first = home.next(&claim).await.expect("a page");
     home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
     let a = home.next(&claim).await.expect("a page");
-    home.end(&claim, &a, PageEnd::Failed(PageFault::Http(503)), vec![]).await;
+    let away = PageDone {
+        retry_after: Some(Duration::from_secs(60)),
+        ..done(&a, PageEnd::Failed(PageFault::Http(503)), vec![])
+    };
+    home.store().page_done(&claim, away, home.desk.now()).await.unwrap();
     let page = listed("/a").await;
     assert_eq!((page.state, page.code.as_deref()), (PageState::Waiting, Some("http_503")));
     assert!(page.message.as_deref().is_some_and(|m| m.starts_with("Retry 2 of 3 in ")), "{page:?}");
@@ -550,7 +554,7 @@ async fn a_page_that_may_be_had_later_waits_for_its_next_try(s: impl JobSubject 
     let soon = home.desk.now().plus_seconds(9);
     assert_eq!(home.desk.jobs.tell_interrupted(8, 9, soon).await.unwrap(), 0, "nobody has left it");
 
-    for (fault, seconds) in [(PageFault::TookTooLong, 3), (PageFault::Http(503), 11)] {
+    for (fault, seconds) in [(PageFault::TookTooLong, 60), (PageFault::Http(503), 11)] {
         home.desk.s.world().clock.advance_seconds(seconds);
         let claim = home.claim("w").await.expect("its moment has come");
         assert_eq!(home.job(job.job_id).await.crawl.unwrap().waits_until, None);
@@ -625,9 +629,9 @@ async fn no_page_goes_before_a_site_map_that_may_come_later(s: impl JobSubject +
     home.end(&claim, &other, PageEnd::SiteMap, vec![]).await;
     assert!(home.next(&claim).await.is_none(), "the first page would be the last one");
     home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
-    home.desk.s.world().clock.advance_seconds(59);
+    // Each look takes a second of this clock.
+    home.desk.s.world().clock.advance_seconds(54);
     assert!(home.claim("w").await.is_none(), "as long as the site wishes");
-    home.desk.s.world().clock.advance_seconds(1);
     let claim = home.claim("w").await.expect("its moment has come");
     let map = home.next(&claim).await.expect("the site map");
     home.end(&claim, &map, PageEnd::SiteMap, vec![link("mapped")]).await;

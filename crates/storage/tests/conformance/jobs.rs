@@ -293,6 +293,23 @@ async fn what_is_not_begun_keeps_nobody_waiting(s: impl JobSubject) {
     assert_eq!(place(third.job_id).await, Some(1), "it goes first again");
 }
 
+async fn behind_many_a_place_is_told_a_moment_later(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    for _ in 0..201 {
+        d.upload(user, workspace, &["a.txt"]).await;
+    }
+    let before = d.head(user).await;
+    let (late, _) = d.upload(user, workspace, &["b.txt"]).await;
+    while d.jobs.tell_queue(100, d.now()).await.unwrap() > 0 {}
+    let told = d.events_after(user, before).await.into_iter().rev().find_map(|event| match event {
+        Event::JobUpdate(job) if job.job_id == late.job_id => Some(job),
+        _ => None,
+    });
+    let now = d.job(user, late.job_id).await;
+    assert_eq!((now.queue_position, told), (Some(201), Some(now.clone())));
+}
+
 fn with_command<S: JobSubject>(d: &Desk<S>, user: UserId, workspace: domain::WorkspaceId) -> NewJob {
     NewJob { command_id: Some("upload-1".into()), ..d.new_job(user, workspace, &["a.txt", "b.txt"]) }
 }
@@ -413,6 +430,7 @@ on_every_store!(
     those_who_wait_are_told_when_their_place_falls,
     a_place_in_the_queue_is_the_one_that_claims_give,
     what_is_not_begun_keeps_nobody_waiting,
+    behind_many_a_place_is_told_a_moment_later,
     the_same_command_makes_one_job,
     a_command_for_something_else_is_refused_and_changes_nothing,
     the_same_command_at_the_same_time_makes_one_job,

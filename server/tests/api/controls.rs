@@ -158,7 +158,9 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back_and_a_retry_does_the_rest
         assert_eq!(embedded(&job(&ada, &id).await), embedded(&cancelled), "it stands");
         if keep {
             let retried = control(&ada, &id, "retry", json!({ "scope": "failed", "attempt": 1 })).await;
-            assert_eq!((&retried["attempt"], &retried["status"]), (&json!(2), &json!("pending")));
+            // It is read back once it is committed, and a worker may have begun by then.
+            let (attempt, status) = (&retried["attempt"], retried["status"].as_str());
+            assert!(*attempt == 2 && matches!(status, Some("pending" | "running")), "{retried}");
             assert_eq!(retried["phase_details"][0]["items_reused"], 1, "{retried}");
             assert_eq!(control(&ada, &id, "retry", json!({ "attempt": 1 })).await["attempt"], 2);
             let done = turns(&ada, &id, "completed").await;

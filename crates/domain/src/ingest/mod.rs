@@ -167,7 +167,7 @@ pub struct JobState {
     pub event_at: Timestamp,
     /// It changed since, too soon after that event: see [`tell_job_rest`].
     pub held_back: bool,
-    /// The cancel that is requested also takes back what the job made.
+    /// The cancel that is requested, or that was honoured, also takes back what the job made.
     pub cancel_removes: bool,
     /// Its place in the queue: of a person's jobs the one with the earliest goes first.
     pub turn_at: Timestamp,

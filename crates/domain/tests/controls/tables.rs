@@ -135,7 +135,7 @@ fn every_state_of_a_job_answers_every_command_as_its_table_says() {
         ("completed", ["!", "!", "!", "!", "!", "!", "!"]),
         ("partly", ["!", "!", "!", "!", "!", "pending#2", "!"]),
         ("failed", ["!", "!", "!", "!", "!", "pending#2", "!"]),
-        ("cancelled", ["!", "!", "=", "=", "!", "pending#2", "!"]),
+        ("cancelled", ["!", "!", "=", "!", "!", "pending#2", "!"]),
     ];
     let states = states();
     assert_eq!(states.len(), table.len());

@@ -145,6 +145,14 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back(s: impl JobSubject) {
         let before = d.head(user).await;
         d.control(user, job.job_id, control).await;
         assert_eq!(d.head(user).await, before, "a second click does nothing");
+        // What it kept is not taken back by a later cancel, and that is not told as if it were.
+        let later = d.jobs.control(user, job.job_id, REMOVE, d.now()).await;
+        assert_eq!(matches!(later, Err(StoreError::Illegal(_))), left > 0, "{later:?}");
+        assert_eq!(
+            d.jobs.control(user, job.job_id, KEEP, d.now()).await.unwrap().status,
+            JobStatus::Cancelled
+        );
+        assert_eq!(d.head(user).await, before);
         let refused = d.jobs.control(user, job.job_id, Control::Resume, d.now()).await;
         assert!(matches!(refused, Err(StoreError::Illegal(e)) if e.allowed.is_empty()));
     }

@@ -12,7 +12,8 @@ use crate::ingest::{
 /// once when nobody has a document of the job in hand, and tells it otherwise ([`tell_asked`]).
 ///
 /// # Errors
-/// When the table does not have the move, or a cancel is under way.
+/// When the table does not have the move, or a cancel is under way, or the results of a job that was cancelled and kept them
+/// are to be taken back.
 pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Result<bool, IllegalMove> {
     if request == JobRequest::Cancel
         && state.job.requested == Some(request)
@@ -28,6 +29,10 @@ pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Res
         JobRequest::Cancel => (JobStatus::Cancelled, Sentence::Cancelling),
     };
     if job.status == wanted || job.requested == Some(request) {
+        if job.status == JobStatus::Cancelled && !keep_results && !state.cancel_removes {
+            // It kept its results and is over: nobody is told that they were taken back.
+            job.status.go(wanted)?;
+        }
         return Ok(false);
     }
     not_being_cancelled(job, wanted)?;
@@ -70,7 +75,7 @@ pub fn honour(
         None => return Ok(told),
         Some(JobRequest::Pause) => pause(&mut state.job)?,
         Some(JobRequest::Cancel) => {
-            let removes = std::mem::take(&mut state.cancel_removes);
+            let removes = state.cancel_removes;
             let id = state.job.job_id;
             for doc in documents.iter_mut().filter(|d| d.document.job_id == Some(id)) {
                 cancel_document(state, doc, removes, wanted, now, &mut told)?;

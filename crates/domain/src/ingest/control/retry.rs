@@ -131,6 +131,7 @@ pub fn retry(
     }
     job.phase_details = phases;
     job.attempt += 1;
+    state.cancel_removes = false;
     // A new attempt begins where the table of an attempt begins.
     job.status = JobStatus::Pending;
     job.requested = None;

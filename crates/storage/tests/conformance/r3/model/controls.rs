@@ -30,6 +30,8 @@ impl Model {
         let wanted = if cancels { JobStatus::Cancelled } else { JobStatus::Paused };
         if cancels && job.asked == Some(request) && !keep_results && !job.removes {
             job.removes = true;
+        } else if job.status == JobStatus::Cancelled && cancels && !keep_results && !job.removes {
+            return Answer::Illegal;
         } else if job.status == wanted || job.asked == Some(request) {
             return Answer::Done;
         } else if job.asked == Some(JobRequest::Cancel) || is_final(job.status) {
@@ -151,6 +153,7 @@ impl Model {
         }
         let job = self.job(id);
         job.attempt += 1;
+        job.removes = false;
         (job.status, job.asked) = (JobStatus::Pending, None);
         Answer::Done
     }

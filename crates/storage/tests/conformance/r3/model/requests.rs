@@ -49,7 +49,7 @@ impl Model {
             Some(JobRequest::Pause) => job.status = JobStatus::Paused,
             Some(JobRequest::Cancel) => {
                 job.status = JobStatus::Cancelled;
-                let removes = std::mem::take(&mut job.removes);
+                let removes = job.removes;
                 let keeps_old = job.kind == JobKind::Reindex;
                 let all: Vec<DocumentId> = self.members(id).map(|(id, _)| *id).collect();
                 for document in all {

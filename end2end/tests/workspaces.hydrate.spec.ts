@@ -1,10 +1,10 @@
-// A workspace on its way to being ready, what is locked meanwhile, and its name.
+// The list of workspaces; a workspace on its way to being ready, what is locked meanwhile, and its name.
 import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Page } from "@playwright/test";
 import { Server, expect, test } from "../fixtures";
-import { external, firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
+import { elsewhere, external, firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
 
 /** Makes the workspace "Papers" in the dialog and opens it. */
 async function makePapers(page: Page): Promise<void> {
@@ -211,4 +211,43 @@ test("a dialog that is given up keeps nothing, and the way back closes it", asyn
   await expect(page).toHaveURL(/\?q=harbour$/);
   await page.goBack();
   await expect(box).toHaveValue("lantern");
+});
+
+test("workspaces are narrowed by status, words and order, in the address and without a script", async ({
+  page,
+  browser,
+  baseURL,
+}) => {
+  const who = await signUp(page);
+  for (const name of ["Harbour", "Cranes of the harbour", "Archive"]) {
+    const made = await page.request.post("/api/workspaces", { data: { name } });
+    expect(made.status()).toBe(201);
+  }
+  await page.goto("/");
+  await live(page);
+  const cards = page.getByRole("main").locator("article h2");
+  await expect(page.locator('[data-filter="ready"]')).toHaveText(/Ready 4/);
+  await page.getByRole("searchbox", { name: "Search workspaces" }).fill("harbour");
+  await expect(cards).toHaveText(["Cranes of the harbour", "Harbour"]);
+  await expect(page).toHaveURL(/\?q=harbour$/);
+  await page.getByLabel("Order").selectOption("name");
+  await expect(page).toHaveURL(/\?q=harbour&sort=name$/);
+  await page.locator('[data-filter="ready"]').click();
+  await expect(page).toHaveURL(/status=ready&q=harbour&sort=name$/);
+  await page.reload();
+  await expect(cards).toHaveText(["Cranes of the harbour", "Harbour"]);
+  // What the controls say is what is shown, also when a link took it all back.
+  await live(page);
+  await page.getByRole("searchbox", { name: "Search workspaces" }).fill("quay");
+  await page.getByRole("link", { name: "Show all" }).click();
+  await expect(page).toHaveURL(/\/$/);
+  await expect(cards).toHaveCount(4);
+  await expect(page.getByRole("searchbox", { name: "Search workspaces" })).toHaveValue("");
+  await expect(page.getByLabel("Order")).toHaveValue("newest");
+  await page.goto("/?status=error");
+  await expect(page.getByText("No workspace matches")).toBeVisible();
+  const plain = await elsewhere(browser, baseURL, who);
+  await plain.goto("/?q=archive&sort=name");
+  await expect(plain.getByRole("main").locator("article h2")).toHaveText(["Archive"]);
+  await plain.context().close();
 });

@@ -11,6 +11,7 @@ mod deleting;
 mod document;
 mod document_about;
 mod document_content;
+mod document_passages;
 mod errors;
 mod history;
 mod home;

@@ -331,19 +331,20 @@ fn a_retry_asks_for_the_pages_that_it_names_and_leaves_the_others_failed() {
     ingest::start(&mut job, &mut doc, at(5)).unwrap();
     ingest::advance(&mut job, &mut doc, &failure(), &config(), at(6)).unwrap();
     assert_eq!(job.job.status, JobStatus::Failed);
+    ingest::removed(&mut job, 4);
     let page = Retry::page("https://example.org/a".into(), None);
-    // Pages that failed and that wait, the attempt of the document, and how much there is to read.
+    // Pages that failed, that wait and that are gone, the attempt of the document, and how much there is to read.
     let table = [
-        (Retry::document(doc.document.id), (2, 0), (2, 1)),
-        (page.clone(), (1, 1), (1, 1)),
-        (Retry::failed(), (0, 2), (2, 3)),
+        (Retry::document(doc.document.id), (2, 0, 4), (2, 1)),
+        (page.clone(), (1, 1, 0), (1, 1)),
+        (Retry::failed(), (0, 2, 0), (2, 3)),
     ];
     for (wanted, pages, begun) in table {
         let (mut job, mut doc) = (job.clone(), doc.clone());
         let told = control::retry(&mut job, std::slice::from_mut(&mut doc), &wanted, at(7)).unwrap();
         assert!(told.is_some(), "{wanted:?}");
         let m = job.job.metrics;
-        assert_eq!((m.pages_failed, m.pages_waiting()), pages, "{wanted:?}");
+        assert_eq!((m.pages_failed, m.pages_waiting(), m.pages_removed), pages, "{wanted:?}");
         assert_eq!((doc.document.attempt, job.job.phase_details[0].items_total), begun, "{wanted:?}");
         assert!(!job.job.crawl.unwrap().rests, "no page is left to rest");
     }

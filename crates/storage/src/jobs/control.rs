@@ -193,11 +193,6 @@ async fn next_attempt(
     let mut documents = requests::documents_of(tx, job, false).await?;
     let before = documents.clone();
     let wanted = workspaces::config(tx, ended.kb_id).await?;
-    let asks = matches!(retry.scope, RetryScope::Failed | RetryScope::All | RetryScope::Pages);
-    if asks && ended.metrics.pages_failed > 0 {
-        // Which pages are gone from the site its next end tells.
-        ingest::removed(job, 0);
-    }
     let renewed = control::renew(job, &mut documents, &wanted);
     let Some(mut told) = control::retry(job, &mut documents, &retry, now).map_err(told_error)? else {
         return Ok(vec![]);

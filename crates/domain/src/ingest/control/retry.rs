@@ -127,7 +127,12 @@ pub fn retry(
     let job = &mut state.job;
     if pages > 0 {
         let asked = if retry.scope == RetryScope::Pages { retry.pages.len() as u64 } else { u64::MAX };
-        job.metrics.pages_failed = job.metrics.pages_failed.saturating_sub(asked);
+        let stay = job.metrics.pages_failed.saturating_sub(asked);
+        if stay < job.metrics.pages_failed {
+            // What is gone from the site may be found on them: the end of this attempt tells.
+            job.metrics.pages_removed = 0;
+        }
+        job.metrics.pages_failed = stay;
     }
     job.phase_details = phases;
     job.attempt += 1;

@@ -126,6 +126,16 @@ pub(crate) async fn config(tx: &mut Tx, id: WorkspaceId) -> Result<RagConfig, Fa
     Ok(serde_json::from_str(&text.ok_or(StoreError::NotFound)?)?)
 }
 
+/// Whether outside workers do the work of the workspace; no when it is not there any more.
+pub(crate) async fn is_external(tx: &mut Tx, id: WorkspaceId) -> Result<bool, Fault> {
+    let external: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND processor = 'external'")
+            .bind(id.to_string())
+            .fetch_one(&mut tx.conn)
+            .await?;
+    Ok(external > 0)
+}
+
 async fn load(conn: &mut AnyConnection, id: WorkspaceId) -> Result<Option<Workspace>, Fault> {
     let row = sqlx::query(select("w.id = $1", "")).bind(id.to_string()).fetch_optional(conn).await?;
     row.map(|row| workspace_of(&row)).transpose()

@@ -131,14 +131,8 @@ async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<D
 
 /// Whatever an outside worker said while it stood was refused, and it hears of a document only once.
 async fn tell_outside(tx: &mut Tx, job: &JobState) -> Result<(), Fault> {
-    let workspace = job.job.kb_id;
-    let external: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND processor = 'external'")
-            .bind(workspace.to_string())
-            .fetch_one(&mut tx.conn)
-            .await?;
-    if external > 0 {
-        tx.signal(Signal::Untold(workspace));
+    if workspaces::is_external(tx, job.job.kb_id).await? {
+        tx.signal(Signal::Untold(job.job.kb_id));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The place of a waiting job in the queue: told at its making, and again whenever it turned out to be another.
 
 use super::{lock_job, parsed, rows};
-use crate::{bulk, fault::Fault, open::Store, writer::Tx};
+use crate::{bulk, fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{Event, Job, JobId, JobKind, JobStatus, Timestamp, UserId, ingest::JobState};
 use futures::future::try_join_all;
 use services::ports::StoreError;
@@ -64,12 +64,7 @@ const SHORT: i64 = 200;
 /// the line is long.
 pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option<u64>, Fault> {
     let job = &state.job;
-    let external: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM workspaces WHERE id = $1 AND processor = 'external'")
-            .bind(job.kb_id.to_string())
-            .fetch_one(&mut tx.conn)
-            .await?;
-    if external > 0 {
+    if workspaces::is_external(tx, job.kb_id).await? {
         return Ok(None);
     }
     let line: i64 = sqlx::query_scalar(

@@ -484,8 +484,8 @@ const fn is_redirect(status: u16) -> bool {
 }
 
 /// What a site answers that may answer otherwise in a while: it says nothing of what was asked for.
-const fn in_trouble(status: u16) -> bool {
-    status >= 500 || matches!(status, 408 | 425 | 429)
+fn in_trouble(status: u16) -> bool {
+    status >= 500 || PageFault::Http(status).may_heal()
 }
 
 async fn after(token: &CancellationToken, grace: Duration) {

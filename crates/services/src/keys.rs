@@ -1,6 +1,7 @@
 //! Where files lie: everything of a user in one folder, so that it can be taken away whole, also what no row names yet.
 
 use domain::{DocumentId, ExportId, UserId};
+use std::fmt::Display;
 
 /// The folder of all that belongs to the user.
 pub fn folder(user: UserId) -> String {
@@ -26,6 +27,14 @@ pub fn texts(user: UserId, id: DocumentId) -> String {
 /// The text of one version of a document.
 pub fn text(user: UserId, id: DocumentId, version: u32) -> String {
     format!("{}/{version}", texts(user, id))
+}
+
+/// Where the place for files is tried out, by writing a file and removing it.
+pub const PROBES: &str = "probes/";
+
+/// A file of such a trial.
+pub fn probe(name: impl Display) -> String {
+    format!("{PROBES}{name}")
 }
 
 /// The file of an export, as the maker with that fence writes it.

@@ -2,7 +2,7 @@
 //! goes on with the first step that is not through. A step may run twice, also on two servers at once.
 
 use crate::{
-    Error, Result, Services,
+    Error, Result, Services, keys,
     ports::{BlobError, EmbedError, Signal, StoreError, heard},
 };
 use bytes::Bytes;
@@ -132,7 +132,7 @@ impl Services {
 
     /// Writes a file to where documents will lie, reads it and removes it.
     async fn try_storage(&self, workspace: WorkspaceId) -> Outcome {
-        let key = format!("probes/{workspace}");
+        let key = keys::probe(workspace);
         let probe = Bytes::from(workspace.to_string());
         let tried = async {
             self.blobs.put(&key, probe.clone()).await?;

@@ -20,9 +20,6 @@ const ROUND: Duration = Duration::from_secs(3_600);
 /// that is left, and it may have been put back by mistake.
 const KEPT: i64 = 7 * 86_400;
 
-/// Where the place for files is tried out, by writing a file and removing it.
-const PROBES: &str = "probes/";
-
 /// The files that uploads of this process hold, and that no row names yet.
 #[derive(Default)]
 pub struct Uploads(Mutex<BTreeMap<String, watch::Sender<bool>>>);
@@ -142,7 +139,7 @@ impl Services {
             let keys = keys?;
             if remove {
                 // Whoever wrote it was killed, or gave up waiting, before it could remove it.
-                for probe in keys.iter().filter(|key| key.starts_with(PROBES)) {
+                for probe in keys.iter().filter(|key| key.starts_with(keys::PROBES)) {
                     self.blobs.delete(probe).await?;
                 }
             }

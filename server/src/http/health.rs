@@ -8,7 +8,7 @@ use axum::{
 use domain::{UserId, rag::ModelState};
 use http::StatusCode;
 use serde::Serialize;
-use services::ports::BlobError;
+use services::{keys, ports::BlobError};
 use std::time::Duration;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -104,7 +104,7 @@ async fn database(app: &AppState) -> Result<(), String> {
 }
 
 async fn files(app: &AppState) -> Result<(), String> {
-    let key = format!("probes/{}", app.services().ids.uuid());
+    let key = keys::probe(app.services().ids.uuid());
     let blobs = &app.services().blobs;
     let tried = async {
         blobs.put(&key, bytes::Bytes::from_static(b"ok")).await?;

@@ -1,7 +1,11 @@
 //! What is read out of what a site answered: what kind of document it is, and where it leads. Pure.
 
 use super::rules::Rules;
-use crate::extract::{FileKind, decode::declared_in_markup, detect};
+use crate::extract::{
+    FileKind,
+    decode::{declared_in_markup, says_nothing},
+    detect,
+};
 use bytes::Bytes;
 use domain::crawl::{
     Crawl, MOST_HOPS, MOST_SITEMAPS, PAGE_BYTES, PageFault, SiteMap, SkipReason, is_no_text, links, sitemap,
@@ -80,10 +84,8 @@ fn told_encoding(kind_told: &str, body: &[u8]) -> Option<&'static Encoding> {
     let mut parameters = kind_told.split(';').skip(1);
     let label = parameters.find_map(|parameter| parameter.trim().strip_prefix("charset="))?;
     let encoding = Encoding::for_label_no_replacement(label.trim_matches(['"', '\'']).as_bytes())?;
-    let says_itself = Encoding::for_bom(body).is_some()
-        || str::from_utf8(body).is_ok()
-        || declared_in_markup(body).is_some();
-    (!says_itself && ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding)).then_some(encoding)
+    let is_another = ![UTF_8, UTF_16LE, UTF_16BE].contains(&encoding);
+    (is_another && says_nothing(body, declared_in_markup(body))).then_some(encoding)
 }
 
 /// The addresses that a web page leads to.
@@ -244,6 +246,7 @@ mod tests {
             assert_eq!(page.hash, hash);
             page.body.to_vec()
         };
+        let wide: Vec<u8> = "<html><p>été</p></html>".encode_utf16().flat_map(u16::to_le_bytes).collect();
         let cyrillic = &b"<html><p>\xcf\xf0\xe8\xe2\xe5\xf2</p></html>"[..];
         for told in [
             "text/html; charset=windows-1251",
@@ -258,6 +261,8 @@ mod tests {
             ("text/html; charset=utf-8", cyrillic),
             ("text/html; charset=windows-1251", &b"<html><meta charset=koi8-r>\xf0\xd2\xc9</html>"[..]),
             ("text/html; charset=windows-1251", "<html><p>Привет</p></html>".as_bytes()),
+            // Its zeros say that it is UTF-16.
+            ("text/html; charset=windows-1251", &wide[..]),
             // Many servers say that of whatever they do not know.
             ("text/plain; charset=iso-8859-1", &b"%PDF-1.4\n%\xe2\xe3\xcf\xd3\n"[..]),
         ] {

@@ -41,7 +41,8 @@ fn decode_with(bytes: &[u8], declared: Option<&'static Encoding>, separator: cha
     Some(Decoded { text: tidy(&text, separator), replaced, doubtful })
 }
 
-fn says_nothing(bytes: &[u8], declared: Option<&'static Encoding>) -> bool {
+/// Whether neither a text itself nor a declaration in it says what it is written in.
+pub(crate) fn says_nothing(bytes: &[u8], declared: Option<&'static Encoding>) -> bool {
     declared.is_none()
         && Encoding::for_bom(bytes).is_none()
         && !bytes.contains(&0)

@@ -116,8 +116,8 @@ pub trait CrawlStore: Send + Sync {
     async fn create_crawl(&self, new: NewCrawl) -> Result<Job, StoreError>;
 
     /// Takes at most `limit` crawls with something to ask for by now that nobody holds: of a pending or running job without a
-    /// request, in a ready workspace. Fair: the user with the fewest goes first, then the oldest, and nobody has more than
-    /// two at a time. Starts the job where it is pending.
+    /// request, in a ready workspace. Fair: the user with the fewest goes first, then whoever got one longest ago, then the
+    /// oldest, and nobody has more than two at a time. Starts the job where it is pending.
     async fn claim_crawls(
         &self,
         worker: &WorkerId,

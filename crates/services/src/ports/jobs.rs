@@ -304,9 +304,9 @@ pub trait JobStore: Send + Sync {
 
     /// Takes at most `limit` documents whose turn it is: waiting, or leased by a worker whose lease ran out; of a
     /// pending or running job without a request, in a ready workspace that the built-in workers process; or one that they
-    /// began, whoever processes the workspace by now. Fair: the
-    /// user with the fewest leased documents goes first, then the oldest job, then the document's place in it.
-    /// Each claim raises the fence. Starts the job and the document where they are pending.
+    /// began, whoever processes the workspace by now. Fair: the user with the fewest leased documents goes first, then whoever
+    /// got one longest ago, then the oldest job, then the document's place in it. Each claim raises the fence.
+    /// Starts the job and the document where they are pending.
     async fn claim(
         &self,
         worker: &WorkerId,

@@ -3,12 +3,12 @@
 
 use super::{
     again::{known, note_removed},
-    due, held,
+    due, held, write_job,
 };
 use crate::{
     bulk,
     fault::Fault,
-    jobs::{lock_document, rest, rows, tell, versions},
+    jobs::{lock_document, rows, versions},
     writer::Tx,
 };
 use domain::{
@@ -226,9 +226,7 @@ pub(super) async fn next(tx: &mut Tx, claim: &CrawlClaim, now: Timestamp) -> Res
     };
     let before = job.held_back;
     let told = ingest::page_begins(&mut job, Some(&due.url), now);
-    rest::note(tx, (before, job.held_back), (false, false));
-    rows::update_job(&mut tx.conn, &job).await?;
-    tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+    write_job(tx, before, &job, told, now).await?;
     Ok(Some(due))
 }
 
@@ -253,7 +251,7 @@ pub(super) async fn done(
         let earlier: Vec<String> = serde_json::from_str(row.try_get("failures")?)?;
         match ingest::put_off_page((done.url.as_str(), fault), &earlier, done.retry_after, now) {
             Ok(waits) => {
-                put_off(tx, claim, &mut job, (done, fault, &waits), now).await?;
+                put_off(tx, &mut job, (done, fault, &waits), now).await?;
                 return Ok(true);
             }
             Err(sentence) => why = Some(sentence),
@@ -265,9 +263,7 @@ pub(super) async fn done(
     }
     if row.try_get::<&str, _>("kind")? == "sitemap" {
         let told = sitemap_done(tx, &mut job, done, now).await?;
-        rest::note(tx, (before, job.held_back), (false, false));
-        rows::update_job(&mut tx.conn, &job).await?;
-        tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+        write_job(tx, before, &job, told, now).await?;
         return Ok(true);
     }
     // What leads on to an address that led on before goes in a circle.
@@ -300,10 +296,8 @@ pub(super) async fn done(
     let counted = ingest::page_done(&mut job, &outcome, found, now).map_err(StoreError::from)?;
     told.events.extend(counted.events);
     told.counts_changed |= counted.counts_changed;
-    rest::note(tx, (before, job.held_back), (false, false));
-    rows::update_job(&mut tx.conn, &job).await?;
     tx.signal(Signal::WorkReady);
-    tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
+    write_job(tx, before, &job, told, now).await?;
     Ok(theirs.is_none())
 }
 
@@ -440,7 +434,6 @@ async fn take(
 /// The page goes on waiting, for its next try.
 async fn put_off(
     tx: &mut Tx,
-    claim: &CrawlClaim,
     job: &mut JobState,
     (done, fault, waits): (&PageDone, &PageFault, &PutOff),
     now: Timestamp,
@@ -449,7 +442,7 @@ async fn put_off(
         "UPDATE crawl_pages SET failures = $3, not_before = $4, http_status = $5, code = $6, message = $7, \
          updated_at = $8 WHERE job_id = $1 AND url = $2",
     )
-    .bind(claim.job_id.to_string())
+    .bind(job.job.job_id.to_string())
     .bind(done.url.as_str())
     .bind(serde_json::to_string(&waits.failures)?)
     .bind(waits.until.micros())
@@ -461,10 +454,7 @@ async fn put_off(
     .await?;
     let before = job.held_back;
     let told = ingest::page_begins(job, None, now);
-    rest::note(tx, (before, job.held_back), (false, false));
-    rows::update_job(&mut tx.conn, job).await?;
-    tell(tx, claim.user_id, claim.workspace_id, told, now).await?;
-    Ok(())
+    write_job(tx, before, job, told, now).await
 }
 
 /// Writes what became of the page into its row, of one that failed with the sentence that says why.

@@ -18,7 +18,7 @@ use async_trait::async_trait;
 use domain::{
     Job, JobId, JobStatus, Timestamp, UserId,
     crawl::{CrawlPage, PageState},
-    ingest::{self, JobState},
+    ingest::{self, JobState, Told},
     resource::Page,
 };
 use services::ports::{
@@ -151,10 +151,23 @@ async fn claim(
         has_own_prefix: row.try_get::<i64, _>("own_prefix")? != 0,
         robots: row.try_get("robots")?,
     };
+    let before = job.held_back;
     let told = ingest::start_crawl(&mut job, now).map_err(StoreError::from)?;
-    rows::update_job(&mut tx.conn, &job).await?;
-    tell(tx, user, job.job.kb_id, told, now).await?;
+    write_job(tx, before, &job, told, now).await?;
     Ok(Some(claim))
+}
+
+/// Writes the job of a crawl after a change, with what that tells. `before`: it held a word back by then.
+async fn write_job(
+    tx: &mut Tx,
+    before: bool,
+    job: &JobState,
+    told: Told,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    rest::note(tx, (before, job.held_back), (false, false));
+    rows::update_job(&mut tx.conn, job).await?;
+    tell(tx, job.job.user_id, job.job.kb_id, told, now).await
 }
 
 /// The job of a claim that holds, kept from everybody else until the transaction ends.
@@ -250,9 +263,7 @@ async fn release(tx: &mut Tx, held: &CrawlClaim, now: Timestamp) -> Result<Vec<d
             Some(until) => ingest::crawl_waits(&mut job, until, now),
             None => ingest::page_begins(&mut job, None, now),
         };
-        rest::note(tx, (before, job.held_back), (false, false));
-        rows::update_job(&mut tx.conn, &job).await?;
-        tell(tx, held.user_id, held.workspace_id, told, now).await?;
+        write_job(tx, before, &job, told, now).await?;
     }
     requests::honour_job(tx, &mut job, now).await
 }

@@ -46,7 +46,7 @@ fn work(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> bool {
         ingest::start(job, doc, now).unwrap();
     }
     let checkpoint = match doc.stage {
-        Stage::Loading => Checkpoint::Loaded { pages: Some(2), characters: 9, title: None, warnings: vec![] },
+        Stage::Loading => common::loaded(),
         Stage::Chunking => Checkpoint::Chunked { chunks: chunks(CHUNKS) },
         Stage::Embedding if doc.document.step != Some(Step::CreatingEmbeddings) => {
             Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }

@@ -49,7 +49,7 @@ fn next(doc: &DocumentState, chunk_count: u32) -> Checkpoint {
         Stage::Loading if doc.document.step.is_none() => {
             Checkpoint::Step { step: Step::ExtractingText, facts: Facts::default() }
         }
-        Stage::Loading => Checkpoint::Loaded { pages: Some(2), characters: 9, title: None, warnings: vec![] },
+        Stage::Loading => common::loaded(),
         Stage::Chunking if doc.document.step != Some(Step::ChunkingText) => {
             Checkpoint::Step { step: Step::ChunkingText, facts: Facts::default() }
         }

@@ -81,9 +81,7 @@ impl Bench {
         let doc = &self.docs[i];
         let checkpoint = match (fails, doc.stage) {
             (Some(retryable), _) => failure(retryable),
-            (None, Stage::Loading) => {
-                Checkpoint::Loaded { pages: Some(2), characters: 9, title: None, warnings: vec![] }
-            }
+            (None, Stage::Loading) => common::loaded(),
             (None, Stage::Chunking) => Checkpoint::Chunked { chunks: chunks(7) },
             (None, Stage::Embedding) if doc.document.step != Some(Step::CreatingEmbeddings) => {
                 Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }

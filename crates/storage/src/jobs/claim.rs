@@ -153,7 +153,7 @@ async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
     let users = users_in_turn(tx, wanted).await?;
     // From here on nobody else changes what these users have: what is found free below stays so.
     tx.lock_users(&users.iter().map(|waiting| waiting.user).collect()).await?;
-    let mut newest = users.iter().map(|waiting| waiting.newest).max().unwrap_or_default();
+    let mut last_served = users.iter().map(|waiting| waiting.last_served).max().unwrap_or_default();
     let mut served = BTreeMap::new();
     let mut queue = vec![];
     for waiting in users {
@@ -174,9 +174,9 @@ async fn take(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Taken>, Fault> {
                 document: next.document.parse().map_err(Fault::corrupt)?,
                 fence,
             });
-            newest += 1;
-            had = (next.leased + 1, newest);
-            served.insert(next.user, newest);
+            last_served += 1;
+            had = (next.leased + 1, last_served);
+            served.insert(next.user, last_served);
         }
         // Not taken: another server extends that very lease. Either way the user's next one stands in line now.
         queue.extend(next_of_user(tx, next.user, had, Some(&next), wanted.now).await?);
@@ -192,8 +192,8 @@ struct Waiting {
     user: UserId,
     leased: i64,
     served: i64,
-    /// No earlier than the database's clock, and than whoever was served last: a clock counts no finer than it does.
-    newest: i64,
+    /// When anybody was served last; no earlier than now by the database's clock, which counts no finer than it does.
+    last_served: i64,
 }
 
 /// The users who have something to do, those with the fewest leases first, then those who were served longest ago; as many
@@ -220,19 +220,19 @@ async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Waiting>, Fau
                  COALESCE((SELECT s.served_at FROM user_seq s WHERE s.user_id = u.user_id), 0) AS served \
              FROM u WHERE u.user_id IS NOT NULL \
          ) \
-         SELECT user_id, leased, served, {now} AS now, (SELECT COALESCE(MAX(served_at), 0) FROM user_seq) AS newest \
+         SELECT user_id, leased, served, {now} AS now, (SELECT COALESCE(MAX(served_at), 0) FROM user_seq) AS last_served \
          FROM waiting WHERE job_id IS NOT NULL ORDER BY leased, served, turn_at, job_id LIMIT $1",
         created_at = first("turn_at"),
         job_id = first("job_id"),
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(wanted.limit)).fetch_all(&mut tx.conn).await?;
     let waiting = |row: &AnyRow| {
-        let (newest, now): (i64, i64) = (row.try_get("newest")?, row.try_get("now")?);
+        let (last_served, now): (i64, i64) = (row.try_get("last_served")?, row.try_get("now")?);
         Ok(Waiting {
             user: parsed(row, "user_id")?,
             leased: row.try_get("leased")?,
             served: row.try_get("served")?,
-            newest: newest.max(now),
+            last_served: last_served.max(now),
         })
     };
     rows.iter().map(waiting).collect()

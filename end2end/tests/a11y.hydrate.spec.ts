@@ -310,14 +310,19 @@ test("a page without its live link violates no accessibility rule", async ({ pag
   await scans.report(id, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
   await page.goto(`/w/${scans.id}`);
   await live(page);
-  const head = () => page.locator(".page-actions").first().getByRole("link", { name: "RAG config" }).boundingBox();
-  const before = await head();
+  const head = page.locator(".page-actions").first();
+  const menu = head.locator("details.menu > summary");
+  const places = () => Promise.all([head.getByRole("link", { name: "RAG config" }).boundingBox(), menu.boundingBox()]);
+  const before = await places();
   await wire.cut();
   await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
-  await expect(page.locator(".page-actions [data-paused]")).toContainText("Live updates are paused");
+  const reason = page.locator(".page-actions [data-paused]");
+  await expect(reason).toContainText("Live updates are paused");
   await expect(page.getByRole("button", { name: "Pause" })).toBeDisabled();
-  // The reason has a place of its own: what was there stays where it was.
-  expect(await head()).toEqual(before);
+  // The reason has a place of its own below all the buttons: what was there stays where it was.
+  expect(await places()).toEqual(before);
+  const { y, height } = (await menu.boundingBox())!;
+  expect((await reason.boundingBox())!.y).toBeGreaterThanOrEqual(y + height);
   await check(page, "a workspace without its link");
   await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
   // The rest of the server answers: its pages can be read.

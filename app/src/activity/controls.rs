@@ -9,7 +9,7 @@ use crate::{
     view,
 };
 use domain::{
-    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, WorkspaceId, WorkspaceStatus,
+    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, Workspace, WorkspaceId,
     message::count,
     status::{JobRequest, Priority, Processor},
 };
@@ -80,8 +80,7 @@ pub fn Controls(
     let is_ours =
         Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(|w| w.processor == Processor::Builtin)));
     // What it is taken away with cannot be steered.
-    let is_doomed =
-        Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting)));
+    let is_doomed = Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(Workspace::is_deleting)));
     let can = Memo::new(move |_| {
         if is_doomed.get() {
             return Can::default();

@@ -9,7 +9,7 @@ mod tab;
 mod tray;
 
 use crate::{live::Live, stores::Stores};
-use domain::{Job, JobId, JobKind, JobStatus, Workspace, WorkspaceStatus, message::count, shown::Shown};
+use domain::{Job, JobId, JobKind, JobStatus, Workspace, message::count, shown::Shown};
 use leptos::prelude::*;
 
 pub use announcer::Announcer;
@@ -62,8 +62,8 @@ fn running(stores: Stores, job: Option<&Job>) -> Option<f64> {
 
 /// Whether the workspace of a job is being deleted: nothing of it is worked on then, whatever its row says.
 fn is_doomed(stores: Stores, job: &Job) -> bool {
-    let deletes = |w: &Option<Workspace>| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting);
-    job.kind != JobKind::Delete && stores.workspace(job.kb_id).with(deletes)
+    let is_deleting = |w: &Option<Workspace>| w.as_ref().is_some_and(Workspace::is_deleting);
+    job.kind != JobKind::Delete && stores.workspace(job.kb_id).with(is_deleting)
 }
 
 /// What the badge of a job shows as things are now.
@@ -125,7 +125,7 @@ pub fn job_title(job: &Job) -> String {
 mod tests {
     use super::*;
     use crate::samples::{job, workspace};
-    use domain::Event;
+    use domain::{Event, WorkspaceStatus};
 
     #[test]
     fn in_a_workspace_that_is_being_deleted_only_the_job_that_deletes_is_worked_on() {

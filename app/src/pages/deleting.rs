@@ -15,8 +15,8 @@ use crate::{
     view,
 };
 use domain::{
-    Document, DocumentId, JobKind, JobStatus, Workspace, WorkspaceId, WorkspaceStatus,
-    ingest::deletion::UNDO_SECONDS, message::count, provision,
+    Document, DocumentId, JobKind, JobStatus, Workspace, WorkspaceId, ingest::deletion::UNDO_SECONDS,
+    message::count, provision,
 };
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
@@ -164,9 +164,7 @@ pub fn DeleteWorkspace(
 pub fn BeingDeleted(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> impl IntoView {
     let stores = Stores::expect();
     let active = RwSignal::from(stores.active());
-    let is_deleting = Memo::new(move |_| {
-        workspace.with(|w| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting))
-    });
+    let is_deleting = Memo::new(move |_| workspace.with(|w| w.as_ref().is_some_and(Workspace::is_deleting)));
     // Its job waits as long as it can be undone.
     let can_be_undone = Memo::new(move |_| {
         let waits = |job| {

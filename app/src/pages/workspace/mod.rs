@@ -40,7 +40,7 @@ use crate::{
     wire::{PageData, Wire, page_data},
 };
 use documents::Documents;
-use domain::{Workspace as Held, WorkspaceId, WorkspaceStatus, provision::WorkspaceAction};
+use domain::{Workspace as Held, WorkspaceId, provision::WorkspaceAction};
 use doubled::Doubled;
 use drop::{DropOverlay, Picker};
 use job_panel::JobPanel;
@@ -138,7 +138,7 @@ fn Workspace(
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let is_there = Memo::new(move |_| workspace.with(Option::is_some));
     let shown = workspace_shown(id);
-    let is_doomed = |w: &Option<Held>| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting);
+    let is_doomed = |w: &Option<Held>| w.as_ref().is_some_and(Held::is_deleting);
     provide_context(Doomed(Memo::new(move |_| workspace.with(is_doomed))));
     let name = Signal::derive(move || text(workspace, |w| &w.name));
     let note = Signal::derive(move || Some(text(workspace, |w| &w.description)));

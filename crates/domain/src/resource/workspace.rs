@@ -76,6 +76,11 @@ impl Workspace {
     pub fn last_activity(&self) -> Timestamp {
         self.last_activity_at.max(self.updated_at)
     }
+
+    /// Somebody deleted it, and it is still there: for as long as that can be undone, and until all that it holds is gone.
+    pub const fn is_deleting(&self) -> bool {
+        matches!(self.status, WorkspaceStatus::Deleting)
+    }
 }
 
 /// Of a workspace about which nothing was told.

@@ -38,6 +38,29 @@ async function withoutSockets(context: BrowserContext) {
   });
 }
 
+/**
+ * The page of a workspace, live over a line that turns half-open once it `swallows`: as with a cable that was pulled, it
+ * stays up and carries nothing, in either direction. Those that are opened after it carry everything.
+ */
+async function halfOpen(page: Page) {
+  const line = { opened: 0, swallows: false };
+  await page.routeWebSocket(/\/api\/status\/ws$/, (socket) => {
+    const isFirst = ++line.opened === 1;
+    const server = socket.connectToServer();
+    const passes = () => !(isFirst && line.swallows);
+    server.onMessage((message) => passes() && socket.send(message));
+    socket.onMessage((message) => passes() && server.send(message));
+  });
+  await signUp(page);
+  await live(page);
+  const scans = await external(page.request);
+  line.opened = 0;
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  await expect.poll(() => line.opened).toBe(1);
+  return { scans, line };
+}
+
 for (const [name, attribute] of [
   ["server-sent events", "sse"],
   ["long polling", "poll"],
@@ -207,23 +230,8 @@ test("a proxy that doubles and delays frames changes nothing", async ({ page }) 
 test("a line that swallows everything is found out, and the next one brings what was missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   await page.clock.install();
-  const lines = { open: 0, swallows: false };
-  await page.routeWebSocket(/\/api\/status\/ws$/, (socket) => {
-    // The first line turns half-open: it stays up and carries nothing, in either direction.
-    const isFirst = ++lines.open === 1;
-    const server = socket.connectToServer();
-    const passes = () => !(isFirst && lines.swallows);
-    server.onMessage((message) => passes() && socket.send(message));
-    socket.onMessage((message) => passes() && server.send(message));
-  });
-  await signUp(page);
-  await live(page);
-  const scans = await external(page.request);
-  lines.open = 0;
-  await page.goto(`/w/${scans.id}`);
-  await live(page);
-  await expect.poll(() => lines.open).toBe(1);
-  lines.swallows = true;
+  const { scans, line } = await halfOpen(page);
+  line.swallows = true;
   const [id] = await scans.add(["a.txt"]);
   await scans.report(id, { status: "processing" });
   await scans.report(id, { status: "ready", chunk_count: 1 });
@@ -236,27 +244,13 @@ test("a line that swallows everything is found out, and the next one brings what
     })
     .toBe("ready");
   await live(page);
-  expect(lines.open).toBeGreaterThan(1);
+  expect(line.opened).toBeGreaterThan(1);
 });
 
 test("a network that is gone is found out at once, and nothing pretends to be live until then", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
-  const lines = { open: 0, swallows: false };
-  await page.routeWebSocket(/\/api\/status\/ws$/, (socket) => {
-    // As with a cable that was pulled, the first line carries nothing any more, and does not say so.
-    const isFirst = ++lines.open === 1;
-    const server = socket.connectToServer();
-    const passes = () => !(isFirst && lines.swallows);
-    server.onMessage((message) => passes() && socket.send(message));
-    socket.onMessage((message) => passes() && server.send(message));
-  });
-  await signUp(page);
-  await live(page);
-  const scans = await external(page.request);
-  lines.open = 0;
-  await page.goto(`/w/${scans.id}`);
-  await live(page);
-  lines.swallows = true;
+  const { scans, line } = await halfOpen(page);
+  line.swallows = true;
   const [id] = await scans.add(["a.txt"]);
   await page.evaluate(() => {
     const seen: string[] = [];
@@ -269,7 +263,7 @@ test("a network that is gone is found out at once, and nothing pretends to be li
   await live(page);
   const seen = await page.evaluate(() => (window as unknown as { seen: string[] }).seen);
   expect([seen[0], seen.at(-1)]).toEqual(["closed", "open"]);
-  expect(lines.open).toBe(2);
+  expect(line.opened).toBe(2);
 });
 
 test("two people who upload at once each see their own and hear nothing of the other", async ({ page, browser, baseURL, complaints }) => {

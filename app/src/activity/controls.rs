@@ -39,10 +39,6 @@ impl Can {
             return Self::default();
         }
         let goes_on = matches!(job.status, JobStatus::Pending | JobStatus::Running);
-        let failed = job.metrics.documents_failed + job.metrics.pages_failed;
-        // A crawl that was cancelled goes on with the pages that it found and never asked for.
-        let waiting = if job.crawl.is_some() { job.metrics.pages_waiting() } else { 0 };
-        let is_short = matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) && waiting > 0;
         let embedding = job.phase_details.get(PhaseName::Embedding.index());
         let is_behind = match job.status {
             JobStatus::Pending => job.queue_position.is_some_and(|ahead| ahead > 0),
@@ -56,13 +52,23 @@ impl Can {
             skip_embedding: !job.status.is_final()
                 && job.requested != Some(JobRequest::Cancel)
                 && embedding.is_some_and(|e| matches!(e.status, PhaseStatus::Running | PhaseStatus::Paused)),
-            retry: (job.status.is_final() && failed > 0 || is_short).then_some((
-                failed + waiting,
-                job.attempt,
-                failed > job.metrics.documents_cancelled,
-            )),
+            retry: left_to_retry(job),
         }
     }
+}
+
+/// What a retry would take up of a job that has ended: so many documents and pages would run again, after this attempt;
+/// whether some of them failed.
+pub fn left_to_retry(job: &Job) -> Option<(u64, u32, bool)> {
+    let failed = job.metrics.documents_failed + job.metrics.pages_failed;
+    // A crawl that was cancelled goes on with the pages that it found and never asked for.
+    let waiting = if job.crawl.is_some() { job.metrics.pages_waiting() } else { 0 };
+    let is_short = matches!(job.status, JobStatus::Failed | JobStatus::Cancelled) && waiting > 0;
+    (job.status.is_final() && failed > 0 || is_short).then_some((
+        failed + waiting,
+        job.attempt,
+        failed > job.metrics.documents_cancelled,
+    ))
 }
 
 /// `named`: the buttons say which job is meant, since those of others stand beside them.
@@ -187,5 +193,11 @@ mod tests {
         assert_eq!(Can::of(&crawl), Can { retry: Some((3, 1, false)), ..Can::default() });
         crawl.status = JobStatus::Completed;
         assert_eq!(Can::of(&crawl), Can::default());
+        // Of another one a page could not be had, and a document of a page that was had failed.
+        (crawl.metrics.pages_failed, crawl.metrics.documents_failed) = (1, 1);
+        crawl.status = JobStatus::Cancelled;
+        assert_eq!(left_to_retry(&crawl), Some((4, 1, true)));
+        crawl.status = JobStatus::Running;
+        assert_eq!(left_to_retry(&crawl), None);
     }
 }

@@ -13,7 +13,7 @@ use domain::{Job, JobId, JobKind, JobStatus, Workspace, message::count, shown::S
 use leptos::prelude::*;
 
 pub use announcer::Announcer;
-pub use controls::Controls;
+pub use controls::{Controls, left_to_retry};
 pub use notices::Notices;
 #[cfg(not(feature = "ssr"))]
 pub use tab::titled;

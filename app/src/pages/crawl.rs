@@ -2,7 +2,7 @@
 //! be had or were left out, with the reason.
 
 use crate::{
-    activity::job_shown,
+    activity::{job_shown, left_to_retry},
     components::{Button, Each, key_of},
     effect::effect,
     forms::Deed,
@@ -12,7 +12,7 @@ use crate::{
     wire::Wire,
 };
 use domain::{
-    Job, JobId, JobStatus, WorkspaceId,
+    Job, JobId, WorkspaceId,
     crawl::{CrawlPage, PageState},
     message::{count, number},
     resource::{Metrics, Page},
@@ -235,25 +235,12 @@ fn retry_fields(id: JobId, workspace: WorkspaceId, attempt: u32) -> Vec<(&'stati
     vec![("id", id.to_string()), ("workspace", workspace.to_string()), ("attempt", attempt.to_string())]
 }
 
-/// The workspace, the attempt, how many pages a next one would ask for, and whether some of them failed: also those of a
-/// crawl that was cancelled which it never asked for.
-fn left(job: &Option<Job>) -> Option<(WorkspaceId, u32, u64, bool)> {
-    let job = job.as_ref()?;
-    let (failed, waiting) = (job.metrics.pages_failed, job.metrics.pages_waiting());
-    let may = match job.status {
-        JobStatus::Failed | JobStatus::Cancelled => failed + waiting > 0,
-        JobStatus::Completed => failed > 0,
-        JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
-    };
-    may.then_some((job.kb_id, job.attempt, failed + waiting, failed > 0))
-}
-
-/// Asks for the pages again that failed, once the job has ended.
+/// Asks again for what is left of the crawl, once it has ended, as the buttons of its job do elsewhere.
 #[component]
 fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let may = Memo::new(move |_| job.with(left));
+    let left = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| Some((j.kb_id, left_to_retry(j)?)))));
     move || {
-        may.get().map(|(workspace, attempt, pages, some_failed): (WorkspaceId, u32, u64, bool)| {
+        left.get().map(|(workspace, (pages, attempt, some_failed))| {
             let fields = retry_fields(id, workspace, attempt);
             let words = if some_failed { "Retry failed" } else { "Retry" };
             let name = Some(format!("{words}: {}", count(pages, "page", "pages")));
@@ -268,21 +255,10 @@ mod tests {
     use super::*;
     use crate::samples::{job, site};
     use domain::{
+        JobStatus,
         crawl::Crawl,
         status::{Halt, JobRequest},
     };
-
-    #[test]
-    fn a_crawl_that_was_cancelled_can_go_on_with_what_it_never_asked_for() {
-        let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Cancelled) };
-        let place = crawl.kb_id;
-        (crawl.metrics.pages_found, crawl.metrics.pages_fetched) = (5, 2);
-        assert_eq!(left(&Some(crawl.clone())), Some((place, 1, 3, false)));
-        crawl.metrics.pages_failed = 1;
-        assert_eq!(left(&Some(crawl.clone())), Some((place, 1, 3, true)));
-        crawl.status = JobStatus::Running;
-        assert_eq!(left(&Some(crawl)), None);
-    }
 
     #[test]
     fn a_page_is_asked_for_only_while_somebody_is_at_the_crawl_and_that_is_known() {

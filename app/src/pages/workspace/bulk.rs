@@ -349,20 +349,20 @@ pub fn BulkProgress(
 }
 
 /// What was said of an action: which it is, and the quarters that it had through by then.
-type Quarter = (BulkId, u8);
+type Said = (BulkId, u8);
 
 /// What a screen reader hears of the action: its start, each quarter and its end. The region is there from the beginning:
 /// what comes into the page together with its words is not heard everywhere.
 #[component]
 fn Spoken(told: Memo<Option<Bulk>>) -> impl IntoView {
-    let words = RwSignal::new(None::<(Quarter, String)>);
-    effect_after(move |before: Option<Option<Quarter>>| {
+    let words = RwSignal::new(None::<(Said, String)>);
+    effect_after(move |before: Option<Option<Said>>| {
         let is_first = before.is_none();
         let mut heard = before.flatten();
         let fresh = told.with(|bulk| bulk.as_ref().and_then(|bulk| news(bulk, &mut heard)));
         // What was under way when the page came is no news.
-        if !is_first && let (Some(quarter), Some(text)) = (heard, fresh) {
-            words.set(Some((quarter, text)));
+        if !is_first && let (Some(said), Some(text)) = (heard, fresh) {
+            words.set(Some((said, text)));
         }
         heard
     });
@@ -371,7 +371,7 @@ fn Spoken(told: Memo<Option<Bulk>>) -> impl IntoView {
             // A line of its own each time: the same words twice are two sentences.
             <Each
                 each=move || words.get().into_iter().collect()
-                key=|((id, quarter), _): &(Quarter, String)| id.uuid().as_u128().wrapping_add((*quarter).into())
+                key=|((id, quarter), _): &(Said, String)| id.uuid().as_u128().wrapping_add((*quarter).into())
                 show=|(_, text)| view! { <p>{text}</p> }
             />
         </div>
@@ -379,7 +379,7 @@ fn Spoken(told: Memo<Option<Bulk>>) -> impl IntoView {
 }
 
 /// What is new about an action, if it is to be said.
-fn news(bulk: &Bulk, heard: &mut Option<Quarter>) -> Option<String> {
+fn news(bulk: &Bulk, heard: &mut Option<Said>) -> Option<String> {
     let quarter = match bulk.status {
         BulkStatus::Running => (bulk.counted().saturating_mul(4) / bulk.total.max(1)).min(3) as u8,
         BulkStatus::Completed => 4,

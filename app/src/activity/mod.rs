@@ -61,7 +61,7 @@ fn running(stores: Stores, job: Option<&Job>) -> Option<f64> {
 }
 
 /// Whether the workspace of a job is being deleted: nothing of it is worked on then, whatever its row says.
-fn is_doomed(stores: Stores, job: &Job) -> bool {
+pub fn is_doomed(stores: Stores, job: &Job) -> bool {
     let is_deleting = |w: &Option<Workspace>| w.as_ref().is_some_and(Workspace::is_deleting);
     job.kind != JobKind::Delete && stores.workspace(job.kb_id).with(is_deleting)
 }

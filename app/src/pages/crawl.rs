@@ -2,12 +2,13 @@
 //! be had or were left out, with the reason.
 
 use crate::{
-    activity::{job_shown, left_to_retry},
+    activity::{is_doomed, job_shown, left_to_retry},
     components::{Button, Each, key_of},
     effect::effect,
     forms::Deed,
     live::Live,
     server_fns::jobs::{RetryJob, RetryPage, list_pages},
+    stores::Stores,
     view,
     wire::Wire,
 };
@@ -125,7 +126,10 @@ fn Lines(
     many: Memo<u64>,
     words: Signal<String>,
 ) -> impl IntoView {
-    let again = Memo::new(move |_| if state == PageState::Failed { job.with(may_retry) } else { None });
+    let stores = Stores::expect();
+    let again = Memo::new(move |_| {
+        if state == PageState::Failed { job.with(|job| may_retry(stores, job)) } else { None }
+    });
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
     let pages = RwSignal::new(Vec::<CrawlPage>::new());
@@ -226,9 +230,15 @@ fn Line(id: JobId, page: CrawlPage, again: Again) -> impl IntoView {
 type Again = Memo<Option<(WorkspaceId, u32, u64)>>;
 
 /// The workspace, the attempt and how many pages failed in it, once it has ended.
-fn may_retry(job: &Option<Job>) -> Option<(WorkspaceId, u32, u64)> {
+fn may_retry(stores: Stores, job: &Option<Job>) -> Option<(WorkspaceId, u32, u64)> {
     let job = job.as_ref().filter(|j| j.status.is_final() && j.metrics.pages_failed > 0)?;
-    Some((job.kb_id, job.attempt, job.metrics.pages_failed))
+    (!is_doomed(stores, job)).then_some((job.kb_id, job.attempt, job.metrics.pages_failed))
+}
+
+/// The workspace, and what a retry would take up of all that the crawl was to do.
+fn left(stores: Stores, job: &Option<Job>) -> Option<(WorkspaceId, (u64, u32, bool))> {
+    let job = job.as_ref().filter(|job| !is_doomed(stores, job))?;
+    Some((job.kb_id, left_to_retry(job)?))
 }
 
 fn retry_fields(id: JobId, workspace: WorkspaceId, attempt: u32) -> Vec<(&'static str, String)> {
@@ -238,7 +248,8 @@ fn retry_fields(id: JobId, workspace: WorkspaceId, attempt: u32) -> Vec<(&'stati
 /// Asks again for what is left of the crawl, once it has ended, as the buttons of its job do elsewhere.
 #[component]
 fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let left = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| Some((j.kb_id, left_to_retry(j)?)))));
+    let stores = Stores::expect();
+    let left = Memo::new(move |_| job.with(|job| left(stores, job)));
     move || {
         left.get().map(|(workspace, (pages, attempt, some_failed))| {
             let fields = retry_fields(id, workspace, attempt);
@@ -253,12 +264,30 @@ fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{job, site};
+    use crate::samples::{job, site, workspace};
     use domain::{
-        JobStatus,
+        Event, JobStatus, Workspace, WorkspaceStatus,
         crawl::Crawl,
         status::{Halt, JobRequest},
     };
+
+    #[test]
+    fn a_retry_is_offered_unless_the_workspace_is_being_deleted() {
+        Owner::new().with(|| {
+            let stores = Stores::new();
+            let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Completed) };
+            crawl.metrics.pages_failed = 2;
+            let place = crawl.kb_id;
+            let crawl = Some(crawl);
+            assert_eq!(left(stores, &crawl), Some((place, (2, 1, true))));
+            assert_eq!(may_retry(stores, &crawl), Some((place, 1, 2)));
+            stores.apply(Event::WorkspaceStatus(Workspace {
+                status: WorkspaceStatus::Deleting,
+                ..workspace(1, 6)
+            }));
+            assert_eq!((left(stores, &crawl), may_retry(stores, &crawl)), (None, None));
+        });
+    }
 
     #[test]
     fn a_page_is_asked_for_only_while_somebody_is_at_the_crawl_and_that_is_known() {

@@ -30,8 +30,10 @@ impl OutsideWork for Store {
     ) -> Result<Vec<Document>, StoreError> {
         let (these, there, workspace) = match which {
             Untold::Waiting => ("= 'pending'", "", None),
-            Untold::Begun => ("IN ('pending', 'processing')", "", None),
-            Untold::Of(workspace) => ("IN ('pending', 'processing')", " AND w.id = $3", Some(workspace)),
+            Untold::Unfinished => ("IN ('pending', 'processing')", "", None),
+            Untold::UnfinishedIn(workspace) => {
+                ("IN ('pending', 'processing')", " AND w.id = $3", Some(workspace))
+            }
         };
         // By the jobs that are not through, which are few: this is asked after every upload that no outside worker has a queue
         // for. What a built-in worker has begun it finishes.

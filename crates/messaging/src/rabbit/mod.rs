@@ -226,7 +226,7 @@ impl RabbitBus {
         if empty {
             tracing::warn!("the broker was empty; it is filled again from the database");
             // What outside workers had in hand went with their queues, and so did what they had said.
-            self.owed.set(Untold::Begun);
+            self.owed.set(Untold::Unfinished);
             self.work.call();
         }
         self.came_up(house);
@@ -316,7 +316,7 @@ impl Bus for RabbitBus {
             | Signal::AccountClosed { .. }
             | Signal::Requested => self.send_out(signal.clone()),
             Signal::WorkReady => self.work.call(),
-            Signal::Untold(workspace) => self.owed.set(Untold::Of(*workspace)),
+            Signal::Untold(workspace) => self.owed.set(Untold::UnfinishedIn(*workspace)),
             // Every node that serves people looks by itself for what is held back, and knows what it missed.
             Signal::HeldBack | Signal::Missed => {}
         }

@@ -102,8 +102,8 @@ impl OutsideWork for Rest {
         let waiting = self.waiting.lock().unwrap();
         let these = waiting.iter().filter(|d| match which {
             Untold::Waiting => d.status == DocumentStatus::Pending,
-            Untold::Begun => true,
-            Untold::Of(workspace) => d.workspace_id == workspace,
+            Untold::Unfinished => true,
+            Untold::UnfinishedIn(workspace) => d.workspace_id == workspace,
         });
         let behind = these.filter(|d| after.is_none_or(|after| d.id > after));
         Ok(behind.take(limit as usize).cloned().collect())

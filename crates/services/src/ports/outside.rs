@@ -14,9 +14,9 @@ pub enum Untold {
     /// All that wait.
     Waiting,
     /// Also all that they have begun: what they were told, or said themselves, may be lost.
-    Begun,
+    Unfinished,
     /// The same in one workspace.
-    Of(WorkspaceId),
+    UnfinishedIn(WorkspaceId),
 }
 
 #[async_trait]

@@ -214,7 +214,7 @@ async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Waiting>, Fau
                      WHERE t.status IN ('pending', 'running') AND t.user_id > u.user_id) \
              FROM u WHERE u.user_id IS NOT NULL \
          ), waiting AS ( \
-             SELECT u.user_id, {created_at} AS turn_at, {job_id} AS job_id, \
+             SELECT u.user_id, {turn_at} AS turn_at, {job_id} AS job_id, \
                  (SELECT COUNT(*) FROM tasks t WHERE t.user_id = u.user_id AND t.status = 'running' \
                   AND t.lease_until > {now}) AS leased, \
                  COALESCE((SELECT s.served_at FROM user_seq s WHERE s.user_id = u.user_id), 0) AS served \
@@ -222,7 +222,7 @@ async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Waiting>, Fau
          ) \
          SELECT user_id, leased, served, {now} AS now, (SELECT COALESCE(MAX(served_at), 0) FROM user_seq) AS last_served \
          FROM waiting WHERE job_id IS NOT NULL ORDER BY leased, served, turn_at, job_id LIMIT $1",
-        created_at = first("turn_at"),
+        turn_at = first("turn_at"),
         job_id = first("job_id"),
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(wanted.limit)).fetch_all(&mut tx.conn).await?;
@@ -262,10 +262,10 @@ async fn next_of_user(
          ORDER BY t.turn_at, t.job_id, t.place LIMIT 1",
         free(tx.engine, now)
     );
-    let (created_at, job, place) = after.map_or((i64::MIN, "", -1), |n| (n.turn_at, n.job.as_str(), n.place));
+    let (turn_at, job, place) = after.map_or((i64::MIN, "", -1), |n| (n.turn_at, n.job.as_str(), n.place));
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(user.to_string())
-        .bind(created_at)
+        .bind(turn_at)
         .bind(job)
         .bind(place)
         .fetch_optional(&mut tx.conn)

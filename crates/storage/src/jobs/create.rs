@@ -21,8 +21,9 @@ use sqlx::AssertSqlSafe;
 pub(super) struct Made {
     /// The first one's, when the same command made one before; none, when nothing was taken.
     pub(super) job: Option<JobId>,
-    /// Of a job that was made now: its place in the queue as it was told.
-    pub(super) told: Option<Option<u64>>,
+    /// Whether that one was made now, and its place in the queue as it was told.
+    pub(super) is_new: bool,
+    pub(super) place: Option<u64>,
     /// Each file with the document that has it now; none of a job that was made before.
     pub(super) files: Vec<(DocumentId, DocumentId, Taken)>,
     /// Documents of which chunks are dead by this.
@@ -32,13 +33,14 @@ pub(super) struct Made {
 pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate) -> Result<Made, Fault> {
     commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
     if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
-        return Ok(Made { job: Some(known), told: None, files: vec![], buried: vec![] });
+        return Ok(Made { job: Some(known), is_new: false, place: None, files: vec![], buried: vec![] });
     }
     let config = rag_config(tx, new.user_id, new.workspace_id).await?;
     let processor = still_there(tx, new.workspace_id).await?;
     let fates = fates(tx, new, on_duplicate).await?;
     let sorted = Sorted::of(&new.documents, &fates);
-    let mut made = Made { job: None, told: None, files: sorted.taken(new, &fates), buried: vec![] };
+    let mut made =
+        Made { job: None, is_new: false, place: None, files: sorted.taken(new, &fates), buried: vec![] };
     let metadata = sent_files::take(tx, new.user_id, &new.documents, &made.files).await?;
     if sorted.work.is_empty() {
         return Ok(made);
@@ -58,7 +60,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
         let before = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
         let before = before.ok_or_else(|| Fault::corrupt("a job's command"))?;
-        return Ok(Made { job: Some(before), told: None, files: vec![], buried: vec![] });
+        return Ok(Made { job: Some(before), is_new: false, place: None, files: vec![], buried: vec![] });
     }
     let word_of_job = told.events.pop();
     for (document, same) in documents.iter_mut().zip(&sorted.same) {
@@ -84,7 +86,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
-    (made.job, made.told) = (Some(new.id), Some(ahead));
+    (made.job, made.is_new, made.place) = (Some(new.id), true, ahead);
     Ok(made)
 }
 

@@ -126,15 +126,15 @@ impl JobStore for Store {
                 Box::pin(create::create(tx, new, *on_duplicate))
             })
             .await?;
-        let Made { job, told, mut files, buried } = written.value;
+        let Made { job, is_new, place, mut files, buried } = written.value;
         parts::drop_all_dead(self, user, &buried).await;
         // Read back: only what is committed has its revs, and a job that was made before has gone on since.
         let (job, mut documents) = match job {
             Some(id) => {
-                let job = match told {
+                let job = match is_new {
                     // Its place was looked for already.
-                    Some(place) => self.read_job_at(user, id, place).await?,
-                    None => self.read_job(user, id).await?,
+                    true => self.read_job_at(user, id, place).await?,
+                    false => self.read_job(user, id).await?,
                 };
                 (Some(job.ok_or(StoreError::NotFound)?), self.documents_of_job(id).await?)
             }

@@ -75,9 +75,14 @@ async fn what_outside_workers_have_begun_is_told_to_them_again_where_that_may_be
         documents.into_iter().map(|document| document.id).collect()
     };
     assert_eq!(told(Untold::Waiting).await, [waits[0].id]);
-    assert_eq!(told(Untold::Begun).await, [begun[0].id, waits[0].id], "{} is the built-in's", inside[0].id);
-    assert_eq!(told(Untold::Of(first)).await, [begun[0].id]);
-    assert_eq!(told(Untold::Of(second)).await, [waits[0].id]);
+    assert_eq!(
+        told(Untold::Unfinished).await,
+        [begun[0].id, waits[0].id],
+        "{} is the built-in's",
+        inside[0].id
+    );
+    assert_eq!(told(Untold::UnfinishedIn(first)).await, [begun[0].id]);
+    assert_eq!(told(Untold::UnfinishedIn(second)).await, [waits[0].id]);
 }
 
 async fn what_was_refused_to_outside_workers_is_told_to_them_again_as_soon_as_it_is_theirs(
@@ -98,7 +103,8 @@ async fn what_was_refused_to_outside_workers_is_told_to_them_again_as_soon_as_it
     assert_eq!(owed(), 1);
 
     let store = &desk.s.store;
-    let waiting = async || store.awaiting_outside(Untold::Of(workspace), None, 10).await.unwrap().len();
+    let waiting =
+        async || store.awaiting_outside(Untold::UnfinishedIn(workspace), None, 10).await.unwrap().len();
     assert_eq!(waiting().await, 2);
     desk.jobs.control(user, job.job_id, Control::Pause, desk.now()).await.unwrap();
     assert_eq!((waiting().await, owed()), (0, 1), "nobody works on it now");

@@ -1,6 +1,6 @@
 // Lists, numbers, histories and charts follow what happens while somebody looks at them.
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, external, firstWorkspace, lines, live, more, signUp, upload } from "./support";
+import { FILES, allReady, countLoads, external, firstWorkspace, lines, live, more, signUp, turning, upload } from "./support";
 
 test("counts of the list and how much of a workspace is ready follow what happens", async ({ page, context }) => {
   await signUp(page);
@@ -107,21 +107,16 @@ test("the phases of a job that gets nowhere do not turn, whatever they say of th
   await page.goto(`/w/${scans.id}`);
   await live(page);
   const panel = page.getByRole("region", { name: "Latest job" });
-  const turning = () =>
-    panel.evaluate((panel) => {
-      const endless = (moving: Animation) => moving.effect?.getTiming().iterations === Infinity;
-      return panel.getAnimations({ subtree: true }).filter(endless).length;
-    });
   await scans.report(id, { status: "processing", step: "extracting_text", progress: 20 });
   await expect(panel).toHaveAttribute("data-status", "processing");
   // That of the badge, and that of the phase.
-  await expect.poll(turning).toBe(2);
+  await expect.poll(() => turning(panel)).toBe(2);
   stalls = true;
   // How far a document is says nothing new about its job. That another phase begins does.
   await scans.report(id, { status: "processing", step: "chunking_text", progress: 60 });
   await expect(panel).toHaveAttribute("data-status", "stalled");
   await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(2);
-  await expect.poll(turning).toBe(0);
+  await expect.poll(() => turning(panel)).toBe(0);
 });
 
 test("a history that was read a moment too early is read once more", async ({ page }) => {

@@ -161,11 +161,12 @@ export function countLoads(page: Page): () => number {
   return () => loads;
 }
 
-/** How much on the page moves without an end: rings that turn, spinners. */
-export function turning(page: Page): Promise<number> {
-  return page.evaluate(() => {
+/** How much moves there without an end: rings that turn, spinners. */
+export function turning(where: Page | Locator): Promise<number> {
+  const root = "goto" in where ? where.locator("html") : where;
+  return root.evaluate((root) => {
     const endless = (moving: Animation) => moving.playState === "running" && moving.effect?.getTiming().iterations === Infinity;
-    return document.getAnimations().filter(endless).length;
+    return root.getAnimations({ subtree: true }).filter(endless).length;
   });
 }
 

@@ -127,9 +127,12 @@ fn Lines(
     words: Signal<String>,
 ) -> impl IntoView {
     let stores = Stores::expect();
-    let again = Memo::new(move |_| {
-        if state == PageState::Failed { job.with(|job| may_retry(stores, job)) } else { None }
-    });
+    let again =
+        Memo::new(
+            move |_| {
+                if state == PageState::Failed { job.with(|job| may_retry(stores, job)) } else { None }
+            },
+        );
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
     let pages = RwSignal::new(Vec::<CrawlPage>::new());

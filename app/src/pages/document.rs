@@ -28,7 +28,7 @@ use crate::{
     wire::{Wire, page_data},
 };
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, Step, Workspace, WorkspaceStatus,
+    Chunk, Document, DocumentId, DocumentStatus, Step, Workspace,
     event::FileProgress,
     ingest::{REINDEX_CANCELLED, REINDEX_FAILED, REPLACE_CANCELLED, REPLACE_FAILED},
     message::{count, number},
@@ -93,7 +93,7 @@ fn OneDocument(
     let place = workspace.id;
     let around = RwSignal::from(Stores::expect().workspace(place));
     provide_context(Doomed(Memo::new(move |_| {
-        around.with(|w| w.as_ref().is_some_and(|w| w.status == WorkspaceStatus::Deleting))
+        around.with(|w| w.as_ref().is_some_and(Workspace::is_deleting))
     })));
     view! {
         {move || {

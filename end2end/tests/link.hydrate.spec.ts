@@ -121,6 +121,30 @@ test("five tabs share one socket, and the next one leads when the leader goes", 
   }
 });
 
+test("a tab that follows asks once more for what it missed when no answer comes", async ({ page, context }) => {
+  await signUp(page);
+  const workspace = await firstWorkspace(page.request);
+  await page.goto(`/w/${workspace}`);
+  await live(page);
+  const tab = await context.newPage();
+  // Whoever waits for ten seconds waits for half a second here.
+  await tab.addInitScript(() => {
+    const real = window.setTimeout.bind(window);
+    const short = (run: TimerHandler, time = 0, ...rest: unknown[]) => real(run, time >= 10_000 ? time / 20 : time, ...rest);
+    Object.assign(window, { setTimeout: short });
+  });
+  const asked = { times: 0 };
+  await tab.route(/\/api\/status\/changes/, async (route) => {
+    // As over a line that is dead: the first question is never answered.
+    if (++asked.times > 1) await route.continue();
+  });
+  await tab.goto(`/w/${workspace}`);
+  await live(tab);
+  expect(asked.times).toBeGreaterThan(1);
+  await upload(page.request, workspace, [FILES[3]]);
+  await allReady(tab, [FILES[3]]);
+});
+
 test("all tabs go to sign-in when the session ends in one", async ({ page, context }) => {
   await signUp(page);
   const other = await context.newPage();

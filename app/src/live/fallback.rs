@@ -5,8 +5,12 @@ use super::{
     BROKEN, Live,
     machine::{Input, Millis},
 };
-use crate::wire;
-use domain::{Epoch, ServerFrame, Timestamp, event::close, pages::Since};
+use crate::{error::AppError, wire};
+use domain::{
+    Epoch, ServerFrame, Timestamp,
+    event::{FOREIGN_STREAM, close},
+    pages::Since,
+};
 use gloo_net::http::Request;
 use js_sys::{Array, JSON, Reflect};
 use leptos::{prelude::set_timeout, task::spawn_local};
@@ -18,6 +22,8 @@ use web_sys::{AbortController, EventSource, MessageEvent};
 const WAIT: u32 = 25;
 /// An answer that takes longer than this will not come.
 const PATIENCE: Millis = 40_000;
+/// The same of a question that is answered at once.
+const PROMPT: Millis = 10_000;
 
 /// `?user_id=…&epoch=…&after=…`: whose stream is meant, and from which place in the log on.
 fn place(live: Live, since: Option<&Since>) -> String {
@@ -107,7 +113,7 @@ pub fn poll(live: Live, since: Option<Since>, is_first: bool) {
         let wait = if is_first { 0 } else { WAIT };
         let giving_up = mine.clone();
         set_timeout(move || giving_up.abort(), Duration::from_millis(PATIENCE));
-        let answer = ask(live, since.as_ref(), wait, Some(&mine.signal())).await;
+        let answer = ask(live, since.as_ref(), wait, &mine.signal()).await;
         // The link was dropped meanwhile, or asks something else by now.
         let current = POLL.with_borrow(|now| now.as_ref().is_some_and(|q| q.0 == mine));
         if !current {
@@ -133,8 +139,11 @@ pub fn catch_up(live: Live, mut since: Option<Since>) {
     spawn_local(async move {
         let mut frames = vec![];
         loop {
-            let answer = ask(live, since.as_ref(), 0, None).await;
-            match answer {
+            let Ok(abort) = AbortController::new() else { break live.feed(Input::CaughtUp(None)) };
+            let signal = abort.signal();
+            // Over a line that is dead no answer comes, nor any word of that.
+            set_timeout(move || abort.abort(), Duration::from_millis(PROMPT));
+            match ask(live, since.as_ref(), 0, &signal).await {
                 Ok(Answer { welcome, more, events, .. }) => {
                     if let ServerFrame::Welcome { epoch, seq, .. } = &welcome {
                         since = Some(Since { epoch: epoch.clone(), seq: *seq });
@@ -195,17 +204,38 @@ async fn ask(
     live: Live,
     since: Option<&Since>,
     wait: u32,
-    signal: Option<&web_sys::AbortSignal>,
+    signal: &web_sys::AbortSignal,
 ) -> Result<Answer, u16> {
     let request = Request::get(&format!("/api/status/changes?wait={wait}&{}", place(live, since)));
-    let answer = request.abort_signal(signal).send().await.map_err(|_| 0u16)?;
+    let answer = request.abort_signal(Some(signal)).send().await.map_err(|_| 0u16)?;
     if !answer.ok() {
         let status = answer.status();
-        // A proxy may answer 403 as well, which says nothing of anybody.
-        let is_anothers =
-            status == 403 && answer.text().await.is_ok_and(|problem| problem.contains("foreign_stream"));
+        let is_anothers = status == 403 && answer.text().await.is_ok_and(|text| tells_of_another(&text));
         return Err(if is_anothers { 401 } else { status });
     }
     let text = answer.text().await.map_err(|_| 0u16)?;
     Answer::parse(&text).map_err(|_| 0)
+}
+
+/// Whether a refusal says that the stream is another person's. A proxy may answer 403 as well, which says nothing of anybody.
+fn tells_of_another(refusal: &str) -> bool {
+    wire::from_json::<AppError>(refusal).is_some_and(|error| error.0.code == FOREIGN_STREAM)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::Problem;
+
+    #[test]
+    fn only_the_servers_own_refusal_says_that_somebody_else_is_signed_in() {
+        let says = |code: &str| {
+            serde_json::to_string(&Problem::new(403, code, "Leave it out.")).expect("a problem is JSON")
+        };
+        assert!(tells_of_another(&says(FOREIGN_STREAM)));
+        assert!(!tells_of_another(&says("forbidden")));
+        for page in ["", "<h1>403</h1> foreign_stream", r#"{"detail":"foreign_stream"}"#] {
+            assert!(!tells_of_another(page), "{page}");
+        }
+    }
 }

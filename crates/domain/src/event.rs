@@ -369,6 +369,9 @@ pub mod close {
     pub const TOO_MANY: u16 = 4429;
 }
 
+/// Code of the refusal of a stream that belongs to somebody else.
+pub const FOREIGN_STREAM: &str = "foreign_stream";
+
 /// Seconds between two pings.
 pub const PING_SECONDS: u64 = 20;
 /// Seconds of silence after which either side calls the link dead.

@@ -13,7 +13,10 @@ use axum::{
     response::Response,
 };
 use bytes::{BufMut, Bytes, BytesMut};
-use domain::{Epoch, Problem, Timestamp, UserId, event::PING_SECONDS};
+use domain::{
+    Epoch, Problem, Timestamp, UserId,
+    event::{FOREIGN_STREAM, PING_SECONDS},
+};
 use futures::stream;
 use http::HeaderMap;
 use serde::{Deserialize, Serialize};
@@ -39,7 +42,7 @@ fn refuse_anothers(params: &Params, who: &Caller) -> ApiResult<()> {
         return Ok(());
     }
     tracing::info!(user_id = %who.user.id, "refused a live stream of somebody else");
-    Err(ApiError::new(403, "foreign_stream", "A stream is that of whoever opens it; leave `user_id` out."))
+    Err(ApiError::new(403, FOREIGN_STREAM, "A stream is that of whoever opens it; leave `user_id` out."))
 }
 
 /// Where the client left off, from `?epoch=&after=`. One without the other says nothing.

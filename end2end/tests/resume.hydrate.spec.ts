@@ -101,6 +101,48 @@ test("after a gap that the log does not reach back over, the page reads anew wha
   expect(loads()).toBe(0);
 });
 
+test("after such a gap a page that cannot be read anew does not claim to be live, and steers nothing", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)|_fn\/shell\/read|Failed to load resource/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  const [first] = await scans.add(["a.txt"]);
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const reading = { refused: 0, refuses: true };
+  await page.route("**/_fn/shell/read", async (route) => {
+    if (!reading.refuses) return route.continue();
+    reading.refused++;
+    await route.abort();
+  });
+  await wire.cut();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  await scans.end(first, { status: "ready", chunk_count: 2 });
+  // From here on every state of the link is noted.
+  await page.evaluate(() => {
+    const seen: string[] = [];
+    Object.assign(window, { seen });
+    const root = document.documentElement;
+    new MutationObserver(() => seen.push(root.dataset.live!)).observe(root, { attributeFilter: ["data-live"] });
+  });
+  const before = wire.frames.length;
+  wire.forgets = true;
+  wire.mend();
+  // The link is there; what it would show is not.
+  await expect.poll(() => reading.refused).toBeGreaterThan(1);
+  expect(wire.frames[before]).toMatchObject({ type: "welcome", resumed: false });
+  await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  await expect(page.locator("input[type=file]").first()).toBeDisabled();
+  const row = page.locator(`.doc-row[data-document-id="${first}"]`);
+  await expect(row).toHaveAttribute("data-status", "pending");
+  expect(await page.evaluate(() => (window as unknown as { seen: string[] }).seen)).not.toContain("open");
+  reading.refuses = false;
+  await live(page);
+  await expect(row).toHaveAttribute("data-status", "ready");
+  await expect(page.getByText(/Live updates paused since/)).toHaveCount(0);
+});
+
 test("after such a gap a long list is as long as it was, and whoever looks far down stays there", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   const wire = new Wire();

@@ -80,6 +80,8 @@ pub enum Input {
     Visible(bool),
     /// The session ended, as another answer of the server said.
     SignedOut,
+    /// What is on screen was read anew.
+    Renewed,
 }
 
 /// What is to be done.
@@ -170,6 +172,8 @@ pub struct Machine {
     heard: Millis,
     /// The link is not open since then: it was lost, or tried for the first time and not had.
     lost: Option<Millis>,
+    /// What is on screen has to be read anew, and is old since then. What the link brings meanwhile is not shown yet.
+    renewing: Option<Millis>,
     /// What is changed at other servers comes late, as the server said last.
     late: bool,
     visible: bool,
@@ -189,6 +193,7 @@ impl Default for Machine {
             attempt: 0,
             heard: 0,
             lost: None,
+            renewing: None,
             late: false,
             visible: true,
         }
@@ -196,8 +201,12 @@ impl Default for Machine {
 }
 
 impl Machine {
+    /// Until what is on screen was read anew, a link that is open is as good as none.
     pub fn link(&self) -> Link {
-        self.link
+        match (self.link, self.renewing) {
+            (Link::Open { .. }, Some(began)) => Link::Connecting { began },
+            (link, _) => link,
+        }
     }
 
     pub fn transport(&self) -> Transport {
@@ -216,7 +225,7 @@ impl Machine {
 
     /// Since when what is on screen may be old.
     pub fn lost(&self) -> Option<Millis> {
-        self.lost
+        self.lost.into_iter().chain(self.renewing).min()
     }
 
     /// Whether what is changed at other servers of the installation comes late.
@@ -226,7 +235,7 @@ impl Machine {
 
     /// Whether what is on screen may be so old that nothing is to be steered by it.
     pub fn is_paused(&self, now: Millis) -> bool {
-        self.lost.is_some_and(|at| now.saturating_sub(at) >= BRIEF)
+        self.lost().is_some_and(|at| now.saturating_sub(at) >= BRIEF)
     }
 
     pub fn is_visible(&self) -> bool {
@@ -313,6 +322,7 @@ impl Machine {
                 self.late = late;
                 return vec![Action::Poll(self.since.clone())];
             }
+            Input::Renewed => self.renewing = None,
             Input::Closed(close::SESSION_ENDED) | Input::SignedOut => return self.end(),
             Input::Closed(code) => return self.closed(code, now, unit),
             Input::ProbeOpened => return vec![Action::SendProbe(self.hello())],
@@ -369,8 +379,9 @@ impl Machine {
                     self.late = false;
                 }
                 self.ladder.held(now);
+                let actions = self.welcomed(Since { epoch, seq }, resumed, now);
                 self.opened(now);
-                self.welcomed(Since { epoch, seq }, resumed)
+                actions
             }
             ServerFrame::Event(event) => self.event(event),
             ServerFrame::Unknown { seq } => self.passed_over(seq),
@@ -382,11 +393,15 @@ impl Machine {
     }
 
     /// When it resumes, what was missed follows, each event with its own seq.
-    fn welcomed(&mut self, since: Since, resumed: bool) -> Vec<Action> {
+    fn welcomed(&mut self, since: Since, resumed: bool, now: Millis) -> Vec<Action> {
         if !resumed || self.since.is_none() {
             self.since = Some(since);
         }
-        if resumed { vec![] } else { vec![Action::Resync] }
+        if resumed {
+            return vec![];
+        }
+        self.renewing = self.lost().or(Some(now));
+        vec![Action::Resync]
     }
 
     fn opened(&mut self, now: Millis) {
@@ -476,8 +491,11 @@ impl Machine {
             Link::Off | Link::Waiting { .. } | Link::Ended => false,
         };
         if dead {
+            // Nothing came since it was heard last, though nobody knew it: a tab may have slept for hours.
+            let silent = matches!(self.link, Link::Open { .. }).then_some(self.heard);
             let mut actions = vec![Action::Hangup];
             actions.extend(self.closed(1006, now, unit));
+            self.lost = silent.or(self.lost);
             return actions;
         }
         match (self.link, self.probe) {

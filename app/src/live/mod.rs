@@ -340,7 +340,10 @@ impl Live {
             match read {
                 // Somebody went to another page meanwhile: that one has to be in it.
                 Ok(_) if self.screen.try_get_value() != Some(screen) => self.read_anew(turn, 0),
-                Ok(snapshot) => self.stores.replace(&snapshot),
+                Ok(snapshot) => {
+                    self.stores.replace(&snapshot);
+                    self.feed(Input::Renewed);
+                }
                 Err(e) if e.status() == 401 => self.signed_out(),
                 Err(_) => {
                     let delay = backoff::delay_ms(attempt, js_sys::Math::random());

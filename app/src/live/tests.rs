@@ -184,6 +184,59 @@ fn a_log_that_cannot_resume_makes_the_client_read_anew_and_go_on_from_there() {
 }
 
 #[test]
+fn until_what_is_on_screen_was_read_anew_the_link_is_as_good_as_none() {
+    let mut m = open(0);
+    m.on(Input::Closed(1006), 1_000, 0.0);
+    m.on(Input::Hurry, 1_100, 0.0);
+    assert_eq!(m.on(welcome("f", 3, false), 1_200, 0.0), [Action::Resync]);
+    // What comes over it waits, and the reading may fail for as long as it likes.
+    m.on(event(4), 60_000, 0.0);
+    assert_eq!((m.link(), m.lost()), (Link::Connecting { began: 1_000 }, Some(1_000)));
+    assert!(m.is_paused(60_000));
+    // That it is lost once more makes it no younger.
+    m.on(Input::Closed(1006), 61_000, 0.0);
+    m.on(Input::Hurry, 61_100, 0.0);
+    assert_eq!(m.on(welcome("f", 9, true), 61_200, 0.0), []);
+    assert_eq!(m.lost(), Some(1_000));
+    m.on(Input::Renewed, 62_000, 0.0);
+    assert_eq!((m.link(), m.lost()), (Link::Open { since: 61_200 }, None));
+    assert!(!m.is_paused(62_000));
+}
+
+#[test]
+fn a_page_that_was_drawn_from_another_life_of_the_log_is_old_until_it_was_read_anew() {
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 10)), 0, 0.0);
+    m.on(Input::Start, 100, 0.0);
+    assert_eq!(m.on(welcome("f", 3, false), 200, 0.0), [Action::Resync]);
+    assert_eq!((m.lost(), m.is_paused(1_699), m.is_paused(1_700)), (Some(200), false, true));
+    m.on(Input::Renewed, 2_000, 0.0);
+    assert_eq!((m.link(), m.lost()), (Link::Open { since: 200 }, None));
+}
+
+#[test]
+fn a_tab_that_follows_and_never_caught_up_is_without_updates_since_it_first_asked() {
+    let mut m = Machine::default();
+    m.on(Input::Rendered(since("e", 10)), 0, 0.0);
+    m.on(Input::Follow, 1_000, 0.0);
+    assert_eq!((m.link(), m.lost()), (Link::Connecting { began: 1_000 }, None), "nothing has failed yet");
+    m.on(Input::CaughtUp(None), 1_200, 0.0);
+    assert_eq!((m.lost(), m.is_paused(2_499), m.is_paused(2_500)), (Some(1_000), false, true));
+    assert_eq!(m.on(Input::Tick, 2_600, 0.0), [Action::CatchUp(Some(since("e", 10)))]);
+    let greeting = ServerFrame::Welcome { epoch: Epoch("e".into()), seq: 10, resumed: true, at: None };
+    m.on(Input::CaughtUp(Some(vec![greeting])), 2_700, 0.0);
+    let beat = TabMessage::Beat {
+        since: Some(since("e", 10)),
+        link: LeaderLink::Open,
+        transport: Default::default(),
+        lost: None,
+        late: false,
+    };
+    m.on(Input::Heard(beat), 2_800, 0.0);
+    assert_eq!((m.link(), m.lost()), (Link::Open { since: 2_800 }, None));
+}
+
+#[test]
 fn a_ping_is_answered_and_silence_is_death() {
     let mut m = open(0);
     for late in [true, false] {
@@ -194,6 +247,7 @@ fn a_ping_is_answered_and_silence_is_death() {
     assert_eq!(m.on(Input::Tick, 64_999, 0.0), []);
     assert_eq!(m.on(Input::Tick, 65_000, 0.5), [Action::Hangup]);
     assert!(matches!(m.link(), Link::Waiting { .. }));
+    assert_eq!(m.lost(), Some(20_000), "nothing came since the last ping");
 }
 
 #[test]
@@ -260,6 +314,7 @@ fn a_tab_that_slept_through_the_silence_notices_when_it_wakes() {
     let mut m = open(0);
     assert_eq!(m.on(Input::Hurry, 10_000, 0.0), []);
     assert_eq!(m.on(Input::Hurry, 3_600_000, 0.0), [Action::Hangup]);
+    assert_eq!((m.lost(), m.is_paused(3_600_000)), (Some(0), true), "not only since it woke");
     assert!(connects(&m.on(Input::Hurry, 3_600_001, 0.0)));
 }
 
@@ -302,7 +357,7 @@ fn a_link_that_never_came_up_locks_as_one_that_was_lost_from_its_first_try_on() 
         assert_eq!(m.lost(), Some(1_000));
     }
     m.on(Input::Hurry, 30_000, 0.0);
-    m.on(welcome("e", 10, false), 30_100, 0.0);
+    m.on(welcome("e", 10, true), 30_100, 0.0);
     assert_eq!((m.lost(), m.is_paused(40_000)), (None, false));
 }
 
@@ -350,6 +405,7 @@ fn any_input() -> impl Strategy<Value = Input> {
         Just(Input::Tick),
         Just(Input::Hurry),
         Just(Input::Offline),
+        Just(Input::Renewed),
         (0..40u64).prop_map(event),
         (0..40u64, any::<bool>()).prop_map(|(seq, resumed)| welcome("e", seq, resumed)),
         prop_oneof![Just(1001), Just(1006), Just(4408), Just(4429)].prop_map(Input::Closed),

@@ -252,6 +252,7 @@ impl World {
             }
             Action::Resync => {
                 self.tabs[tab].store = self.server.snapshot();
+                self.put(tab, Input::Renewed);
             }
             Action::SignIn => panic!("nobody's session ended"),
         }

@@ -229,6 +229,7 @@ impl Tab {
                 // What comes meanwhile waits in the socket, and is applied to what was read.
                 self.store = self.account.read_anew().await?;
                 self.looks.resyncs += 1;
+                return Ok(Some(Input::Renewed));
             }
             Action::SignIn => return Err("the session ended".into()),
             Action::SendProbe(_)

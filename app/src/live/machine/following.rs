@@ -93,8 +93,11 @@ impl Machine {
         following.behind = missed.is_none();
         let Some(missed) = missed else {
             // What is on screen may be old, whatever the leader has.
-            if let Link::Open { .. } = self.link {
-                (self.link, self.lost) = (Link::Connecting { began: now }, Some(now));
+            match self.link {
+                Link::Open { .. } => (self.link, self.lost) = (Link::Connecting { began: now }, Some(now)),
+                // It never was up to date.
+                Link::Connecting { began } => self.lost = self.lost.or(Some(began)),
+                Link::Off | Link::Waiting { .. } | Link::Ended => {}
             }
             return vec![];
         };
@@ -102,7 +105,7 @@ impl Machine {
         for frame in missed {
             actions.extend(match frame {
                 ServerFrame::Welcome { epoch, seq, resumed, .. } => {
-                    self.welcomed(Since { epoch, seq }, resumed)
+                    self.welcomed(Since { epoch, seq }, resumed, now)
                 }
                 ServerFrame::Event(event) => self.event(event),
                 ServerFrame::Unknown { seq } => self.passed_over(seq),

@@ -235,6 +235,32 @@ test("a job's phases and documents are drawn over time", async ({ page }) => {
   expect(steps).toBeGreaterThanOrEqual(4 + 2 * 4);
 });
 
+test("the page of a job draws its documents as they begin and end, without being loaded anew", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [one, two, three] = await scans.add(["a.txt", "b.txt", "c.txt"]);
+  const begins = (id: string) => scans.report(id, { status: "processing", step: "reading_pages", progress: 20 });
+  await begins(one);
+  const { job_id } = await (await page.request.get(`/api/documents/${one}`)).json();
+  await page.goto(`/w/${scans.id}/jobs/${job_id}`);
+  await live(page);
+  const line = (name: string) => page.locator(".waterfall .chart-text").filter({ hasText: `${name} · ` });
+  await expect(line("a.txt")).toHaveCount(1);
+  const head = page.getByRole("heading", { level: 1 });
+  await head.evaluate((element) => Object.assign(element, { stays: true }));
+  await begins(two);
+  await scans.report(one, { status: "ready", chunk_count: 1 });
+  // The job goes on, and with it the document that is in work. What has ended does not grow any more.
+  await expect(line("b.txt")).toHaveCount(1);
+  const [ended, grows] = [await line("a.txt").textContent(), await line("b.txt").textContent()];
+  await expect(line("b.txt")).not.toHaveText(grows!);
+  expect(await line("a.txt").textContent()).toBe(ended);
+  await scans.report(two, { status: "ready", chunk_count: 1 });
+  await scans.end(three, { status: "ready", chunk_count: 1 });
+  await expect(line("c.txt")).toHaveCount(1);
+  expect(await head.evaluate((element) => "stays" in element), "the page stayed as it was").toBe(true);
+});
+
 test("of ten thousand rows only those near the screen are there, and the row under the pointer stays", async ({ page }) => {
   test.setTimeout(300_000);
   await signUp(page);

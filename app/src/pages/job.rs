@@ -6,13 +6,14 @@ use super::{
     in_place::{keep_in_place, pointer_leaves, pointer_moves},
     loaded::{loaded, read},
     not_found::{Missing, no_such},
+    over_time::{OverTime, Through, through},
 };
 use crate::{
     activity::{at_present, job_shown, job_title, shown_now},
     clock::WorkClock,
     components::{
-        BadgeSize, Each, EmptyState, Exactly, IconName, JobWaterfall, LinkButton, PageHeader, PhaseTimeline,
-        RowsSkeleton, StatusBadge, TabTitle, words,
+        BadgeSize, Each, EmptyState, Exactly, IconName, LinkButton, PageHeader, PhaseTimeline, RowsSkeleton,
+        StatusBadge, TabTitle, words,
     },
     effect::effect,
     live::{Live, Screen},
@@ -26,7 +27,7 @@ use domain::{
     Job, JobId, Timestamp, WorkspaceId,
     event::FileProgress,
     message::number,
-    pages::{DRAWN, JobPage as Read, JobsPage as Part},
+    pages::{JobPage as Read, JobsPage as Part},
     status::Priority,
 };
 use leptos::{context::Provider, prelude::*};
@@ -208,33 +209,25 @@ pub fn JobPage() -> impl IntoView {
     view! {
         <TabTitle text="Job" />
         <div class="page">
-            {read(page, || async {}, "job", skeleton, keep, |page, (), again| view! { <One page again /> })}
+            {read(page, || async {}, "job", skeleton, keep, |page, (), _| view! { <One page /> })}
         </div>
     }
 }
 
 #[component]
-fn One(page: Read, again: Callback<()>) -> impl IntoView {
+fn One(page: Read) -> impl IntoView {
     let Read { workspace, job, steps, .. } = page;
     let (id, place) = (job.job_id, job.kb_id);
+    let known = (through(&job), steps);
     let job = RwSignal::from(Stores::expect().job(id));
     let is_there = Memo::new(move |_| job.with(Option::is_some));
-    let ended = move || job.with(|j| j.as_ref().map(|j| (j.attempt, j.status.is_final())));
-    // The steps are those of the moment of reading; they are whole once the job has ended.
-    crate::effect::effect_after(move |before: Option<Option<(u32, bool)>>| {
-        let now = ended();
-        if before.is_some_and(|before| before != now) {
-            again.run(());
-        }
-        now
-    });
     let name = workspace.name;
     move || {
         if !is_there.get() {
             return view! { <Missing what="job" /> };
         }
         view! {
-            <Whole id place job steps=steps.clone() name=name.clone() />
+            <Whole id place job known=known.clone() name=name.clone() />
         }
     }
 }
@@ -244,7 +237,7 @@ fn Whole(
     id: JobId,
     place: WorkspaceId,
     job: RwSignal<Option<Job>>,
-    steps: Vec<FileProgress>,
+    known: (Through, Vec<FileProgress>),
     name: String,
 ) -> impl IntoView {
     let is_lost = Live::expect().is_lost();
@@ -258,8 +251,6 @@ fn Whole(
     });
     let facts = move || job.with(|j| j.as_ref().map(facts).unwrap_or_default());
     let error = Memo::new(move |_| job.with(|j| j.as_ref().and_then(|j| j.error.clone())));
-    let total = Memo::new(move |_| job.with(|j| j.as_ref().map_or(0, |j| j.metrics.documents_total)));
-    let most = u64::from(DRAWN);
     view! {
         <PageHeader
             title
@@ -294,16 +285,8 @@ fn Whole(
             <Provider value=clock>
                 <PhaseTimeline phases />
                 <h2 class="section-title">"Over time"</h2>
-                <JobWaterfall phases steps=Signal::stored(steps) />
+                <OverTime id job phases known />
             </Provider>
-            {move || {
-                (total.get() > most)
-                    .then(|| view! {
-                        <p class="meta" data-part="">
-                            {format!("{most} of {} documents shown: those that began first", number(total.get()))}
-                        </p>
-                    })
-            }}
         </section>
     }
 }

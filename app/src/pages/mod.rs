@@ -19,6 +19,7 @@ mod in_place;
 mod job;
 mod loaded;
 mod not_found;
+mod over_time;
 mod parts;
 mod passage;
 mod problem;

@@ -2,30 +2,27 @@
 //! time.
 
 use crate::{
-    AppError,
     activity::{Controls, at_present, job_shown, job_title},
     clock::WorkClock,
-    components::{BadgeSize, Boundary, Button, JobWaterfall, PhaseTimeline, StatusBadge, words},
-    effect::effect,
+    components::{BadgeSize, PhaseTimeline, StatusBadge, words},
     live::Live,
     pages::{
         attempts::{EarlierAttempts, Read, Reading},
         crawl::CrawlProgress,
+        over_time::OverTime,
     },
     paths,
-    server_fns::{jobs::list_attempts, workspaces::job_steps},
+    server_fns::jobs::list_attempts,
     stores::Stores,
     view,
     wire::Wire,
 };
 use domain::{
     Job, JobId, JobStatus, PhaseDetail, WorkspaceId,
-    event::FileProgress,
     message::{count, number},
-    pages::DRAWN,
     resource::{Attempt, Metrics},
 };
-use leptos::{context::Provider, html, prelude::*, task::spawn_local};
+use leptos::{context::Provider, html, prelude::*};
 
 #[component]
 pub fn JobPanel(id: WorkspaceId) -> impl IntoView {
@@ -71,7 +68,7 @@ fn Panel(id: JobId) -> impl IntoView {
                 <CrawlProgress id job />
                 <Provider value=clock>
                     <PhaseTimeline phases />
-                    <OverTime id job phases />
+                    <Bars id job phases />
                 </Provider>
                 {move || error.get().map(|text| view! { <p class="text-status-failed">{text}</p> })}
                 <EarlierAttempts attempt read=attempts number=number_of show=told />
@@ -102,49 +99,11 @@ fn told(one: Attempt) -> AnyView {
     .into_any()
 }
 
-/// The phases and the documents as bars. The steps of the documents are read when somebody looks, and again with each
-/// document that comes to its end.
+/// The phases and the documents as bars, drawn when somebody looks.
 #[component]
-fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>>) -> impl IntoView {
+fn Bars(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>>) -> impl IntoView {
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
-    let steps = RwSignal::new(Vec::<FileProgress>::new());
-    let failed = RwSignal::new(None::<AppError>);
-    let again = Trigger::new();
-    let through = Memo::new(move |_| {
-        job.with(|j| j.as_ref().map(|j| (j.attempt, j.metrics.documents_done + j.metrics.documents_failed)))
-    });
-    let part = move || {
-        let total = job.with(|j| j.as_ref().map_or(0, |j| j.metrics.documents_total));
-        (total > u64::from(DRAWN)).then(|| format!("{DRAWN} of {} documents shown", number(total)))
-    };
-    // One question at a time; what changes meanwhile is asked for after it.
-    let busy = RwSignal::new(false);
-    effect(move || {
-        through.track();
-        again.track();
-        if !is_open.get() || busy.get() {
-            return;
-        }
-        busy.set(true);
-        spawn_local(async move {
-            let asked = through.try_get_untracked();
-            match job_steps(id).await {
-                Ok(Wire(read)) => {
-                    failed.try_set(None);
-                    steps.try_set(read);
-                }
-                Err(error) => {
-                    failed.try_set(Some(error));
-                }
-            }
-            if through.try_get_untracked() == asked {
-                busy.try_update_untracked(|busy| *busy = false);
-            } else {
-                busy.try_set(false);
-            }
-        });
-    });
     view! {
         <details
             class="details"
@@ -153,20 +112,7 @@ fn OverTime(id: JobId, job: RwSignal<Option<Job>>, phases: Memo<Vec<PhaseDetail>
             on:toggle=move |_| is_open.set(node.get_untracked().is_some_and(|details| details.open()))
         >
             <summary class="meta">"Over time"</summary>
-            {move || {
-                is_open.get().then(|| view! {
-                    <Boundary
-                        title="The steps of the documents could not be read"
-                        actions=move || view! { <Button busy on:click=move |_| again.notify()>"Try again"</Button> }
-                    >
-                        {move || match failed.get() {
-                            Some(error) => Err(error),
-                            None => Ok(view! { <JobWaterfall phases steps /> }),
-                        }}
-                    </Boundary>
-                    {move || part().map(|text| view! { <p class="meta" data-part="">{text}</p> })}
-                })
-            }}
+            {move || is_open.get().then(|| view! { <OverTime id job phases /> })}
         </details>
     }
 }

@@ -11,9 +11,10 @@ const html = (title: string, links: string[]) => {
   return `<!doctype html><html><head><title>${title}</title></head><body><main><h1>${title}</h1>${text}</main><ul>${list}</ul></body></html>`;
 };
 
-/** A site of seven pages, of which one is broken until it is mended. */
+/** A site of seven pages, of which one is broken until it is mended, or away for some minutes. */
 class Docs {
   broken = true;
+  away = false;
   asked: string[] = [];
   private readonly site: Site;
 
@@ -30,10 +31,11 @@ class Docs {
       this.asked.push(path);
       if (path === "/robots.txt") return response.end("User-agent: *\nDisallow: /docs/private");
       const body = path === "/docs/broken" && !this.broken ? html("Mended", []) : pages[path];
-      response.statusCode = body ? 200 : path === "/docs/broken" ? 500 : 404;
+      response.statusCode = body ? 200 : path !== "/docs/broken" ? 404 : this.away ? 503 : 500;
       response.setHeader("content-type", "text/html");
       // It may be asked again at once, so that nobody waits for the tries.
       if (response.statusCode === 500) response.setHeader("retry-after", "0");
+      if (response.statusCode === 503) response.setHeader("retry-after", "300");
       response.end(body ?? "nothing");
     });
   }
@@ -118,6 +120,36 @@ test("a site is crawled, its broken page is told with its code, and is had after
     await expect(fact(page, "Fetched")).toHaveText("6");
     await page.getByText("3 pages skipped").click();
     await expect(page.locator(`[data-url="${url}private"]`)).toBeVisible();
+  } finally {
+    await server.remove();
+    await docs.stop();
+  }
+});
+
+test("a page that waits for its next try is listed with the moment of that, as long as it is asked for", async ({ page }) => {
+  const docs = new Docs();
+  docs.away = true;
+  const url = await docs.start();
+  const server = await Server.make({ INSIGHTHUB_CRAWL_ALLOW: "127.0.0.1/32" });
+  await server.start();
+  try {
+    await signUp(page, undefined, server.url);
+    const workspace = await openFirst(page);
+    const begun = await page.request.post(`${server.url}/api/workspaces/${workspace}/crawls`, { data: { url } });
+    expect(begun.status(), await begun.text()).toBe(202);
+    await expect(fact(page, "Fetched")).toHaveText("5", { timeout: 90_000 });
+    const waiting = panel(page).locator('[data-pages="waiting"]');
+    await waiting.getByText("1 page waiting").click();
+    const line = waiting.locator(`[data-url="${url}broken"]`);
+    await expect(line.locator("[data-http-status]")).toHaveText("503");
+    await expect(line).toContainText(/Retry 2 of 3/);
+    await expect(line.locator("[data-waits-until]")).toHaveText(/^Next try at \d+ \w+ \d{4}, \d\d:\d\d:\d\d/);
+    await looks(page, "crawl-waiting");
+    await panel(page).getByText("Cancel…").click();
+    await panel(page).getByRole("button", { name: "Keep what is ready" }).click();
+    await expect(panel(page)).toHaveAttribute("data-status", "cancelled");
+    await expect(waiting.locator("summary")).toHaveText("1 page not fetched");
+    await expect(line.locator("[data-waits-until]")).toBeHidden();
   } finally {
     await server.remove();
     await docs.stop();

@@ -1,9 +1,10 @@
-//! How a crawl goes: what was found of its site so far, the page that is asked for just now, and the pages that could not
+//! How a crawl goes: what was found of its site so far, the page that is asked for just now, and the pages that wait, could not
 //! be had or were left out, with the reason.
 
 use crate::{
+    AppError,
     activity::{is_doomed, job_shown, left_to_retry},
-    components::{Button, Each, key_of},
+    components::{Button, Each, Exactly, key_of},
     effect::effect,
     forms::Deed,
     live::Live,
@@ -13,7 +14,7 @@ use crate::{
     wire::Wire,
 };
 use domain::{
-    Job, JobId, WorkspaceId,
+    Job, JobId, JobStatus, Timestamp, WorkspaceId,
     crawl::{CrawlPage, PageState},
     message::{count, number},
     resource::{Metrics, Page},
@@ -63,10 +64,11 @@ fn Site(id: JobId, job: RwSignal<Option<Job>>, retries: bool) -> impl IntoView {
                     view! { <p class="meta trunc" data-current-url="" title=title>"Asking for " {url}</p> }
                 })
             }}
-            <LeftOut id job state=PageState::Failed words="failed" />
+            <LeftOut id job state=PageState::Waiting />
+            <LeftOut id job state=PageState::Failed />
             {retries.then(|| view! { <Retry id job /> })}
-            <LeftOut id job state=PageState::Skipped words="skipped" />
-            <LeftOut id job state=PageState::Removed words="gone from the site" />
+            <LeftOut id job state=PageState::Skipped />
+            <LeftOut id job state=PageState::Removed />
         </div>
     }
 }
@@ -105,27 +107,61 @@ fn how_many(m: &Metrics, state: PageState) -> u64 {
         PageState::Failed => m.pages_failed,
         PageState::Skipped => m.pages_skipped,
         PageState::Removed => m.pages_removed,
-        PageState::Waiting | PageState::Fetched => 0,
+        PageState::Waiting => m.pages_waiting(),
+        PageState::Fetched => 0,
     }
 }
 
-/// The pages in one state, read when somebody looks, and again when there are more.
+/// Whether what waits is asked for by itself, as things are.
+fn goes_on(job: &Job) -> bool {
+    matches!(job.status, JobStatus::Pending | JobStatus::Running) && job.goes_on_finding()
+}
+
+/// "3 pages failed"
+fn headline(job: &Job, state: PageState) -> String {
+    let words = match state {
+        PageState::Failed => "failed",
+        PageState::Skipped => "skipped",
+        PageState::Removed => "gone from the site",
+        PageState::Waiting if job.status.is_final() || !job.goes_on_finding() => "not fetched",
+        PageState::Waiting => "waiting",
+        PageState::Fetched => "fetched",
+    };
+    format!("{} {words}", count(how_many(&job.metrics, state), "page", "pages"))
+}
+
+/// What the list of the pages in that state goes by. One that could not be had just now goes on waiting: then it is seen by the
+/// page that is asked for next, or by the moment until which all wait.
+type GoesBy = (u64, Option<String>, Option<Timestamp>);
+
+fn goes_by(job: &Job, state: PageState) -> GoesBy {
+    let crawl = job.crawl.as_ref().filter(|_| state == PageState::Waiting);
+    let (current, until) = crawl.map(|c| (c.current_url.clone(), c.waits_until)).unwrap_or_default();
+    (how_many(&job.metrics, state), current, until)
+}
+
+/// The pages in one state, read when somebody looks, and again when there are others.
 #[component]
-fn LeftOut(id: JobId, job: RwSignal<Option<Job>>, state: PageState, words: &'static str) -> impl IntoView {
-    let many = Memo::new(move |_| job.with(|j| j.as_ref().map_or(0, |j| how_many(&j.metrics, state))));
-    let any = Memo::new(move |_| many.get() > 0);
-    let of = move || format!("{} {words}", count(many.get(), "page", "pages"));
-    move || any.get().then(|| view! { <Lines id job state many words=Signal::derive(of) /> })
+fn LeftOut(id: JobId, job: RwSignal<Option<Job>>, state: PageState) -> impl IntoView {
+    let any = Memo::new(move |_| job.with(|j| j.as_ref().is_some_and(|j| how_many(&j.metrics, state) > 0)));
+    move || any.get().then(|| view! { <Lines id job state /> })
+}
+
+/// The first pages in that state, and as many as are on screen: whoever has read on stays there.
+async fn as_listed(id: JobId, state: PageState, listed: usize) -> Result<Page<CrawlPage>, AppError> {
+    let Wire(mut all) = list_pages(id, Some(state), None).await?;
+    while all.items.len() < listed
+        && let Some(after) = all.next.take()
+    {
+        let Wire(part) = list_pages(id, Some(state), Some(after)).await?;
+        all.items.extend(part.items);
+        all.next = part.next;
+    }
+    Ok(all)
 }
 
 #[component]
-fn Lines(
-    id: JobId,
-    job: RwSignal<Option<Job>>,
-    state: PageState,
-    many: Memo<u64>,
-    words: Signal<String>,
-) -> impl IntoView {
+fn Lines(id: JobId, job: RwSignal<Option<Job>>, state: PageState) -> impl IntoView {
     let stores = Stores::expect();
     let again =
         Memo::new(
@@ -133,51 +169,46 @@ fn Lines(
                 if state == PageState::Failed { job.with(|job| may_retry(stores, job)) } else { None }
             },
         );
+    let asks = Memo::new(move |_| job.with(|j| j.as_ref().is_some_and(goes_on)));
+    let words = move || job.with(|j| j.as_ref().map(|j| headline(j, state)));
+    let seen = Memo::new(move |_| job.with(|j| j.as_ref().map(|j| goes_by(j, state))));
     let node = NodeRef::<html::Details>::new();
     let is_open = RwSignal::new(false);
     let pages = RwSignal::new(Vec::<CrawlPage>::new());
     let next = RwSignal::new(None::<String>);
     let failed = RwSignal::new(None::<String>);
-    // One question at a time; what changes meanwhile is asked for after it.
-    let busy = RwSignal::new(false);
-    let read = move |after: Option<String>| {
-        busy.set(true);
-        spawn_local(async move {
-            let asked = many.try_get_untracked();
-            let goes_on = after.is_some();
-            match list_pages(id, Some(state), after).await {
-                Ok(Wire(Page { items, next: more })) => {
-                    failed.try_set(None);
-                    pages.try_update(|known| {
-                        if !goes_on {
-                            known.clear();
-                        }
-                        known.extend(items);
-                    });
-                    next.try_set(more);
-                }
-                Err(error) => {
-                    failed.try_set(Some(error.0.detail));
-                }
-            }
-            if many.try_get_untracked() == asked {
-                busy.try_update_untracked(|busy| *busy = false);
-            } else {
-                busy.try_set(false);
-            }
-        });
-    };
+    // So many are to be listed, where there are as many.
+    let wanted = RwSignal::new(0_usize);
+    let busy = StoredValue::new(false);
     effect(move || {
-        many.track();
-        if is_open.get() && !busy.get() {
-            read(None);
+        seen.track();
+        wanted.track();
+        if !is_open.get() || busy.try_update_value(|busy| std::mem::replace(busy, true)).unwrap_or(true) {
+            return;
         }
+        spawn_local(async move {
+            // One question at a time; what changes meanwhile is asked for after it.
+            loop {
+                let asked = (seen.try_get_untracked(), wanted.try_get_untracked());
+                match as_listed(id, state, asked.1.unwrap_or_default()).await {
+                    Ok(Page { items, next: rest }) => {
+                        failed.try_set(None);
+                        pages.try_set(items);
+                        next.try_set(rest);
+                    }
+                    Err(error) => {
+                        failed.try_set(Some(error.0.detail));
+                    }
+                }
+                let now = (seen.try_get_untracked(), wanted.try_get_untracked());
+                if now.0.is_none() || now == asked {
+                    break;
+                }
+            }
+            busy.try_set_value(false);
+        });
     });
-    let more = move |_: leptos::ev::MouseEvent| {
-        if let Some(after) = next.get_untracked() {
-            read(Some(after));
-        }
-    };
+    let more = move |_: leptos::ev::MouseEvent| wanted.set(pages.with_untracked(Vec::len) + 1);
     view! {
         <details
             class="details"
@@ -192,9 +223,9 @@ fn Lines(
             <summary class="meta">{words}</summary>
             <ul class="stack">
                 <Each
-                    each=move || pages.get().into_iter().map(|page| (id, page, again)).collect()
-                    key=|(_, page, _): &(JobId, CrawlPage, Again)| key_of(page.updated_at.micros().unsigned_abs(), &page.url)
-                    show=|(id, page, again)| view! { <Line id page again /> }
+                    each=move || pages.get().into_iter().map(|page| (id, page, again, asks)).collect()
+                    key=|(_, page, ..): &(JobId, CrawlPage, Again, Memo<bool>)| key_of(told_at(page), &page.url)
+                    show=|(id, page, again, asks)| view! { <Line id page again asks /> }
                 />
             </ul>
             {move || next.get().map(|_| view! { <Button on:click=more>"Show more"</Button> })}
@@ -203,10 +234,16 @@ fn Lines(
     }
 }
 
-/// A page of the site, which is somebody else's: whoever follows the link tells nobody where from.
+/// Changes with all that a line says of a page.
+fn told_at(page: &CrawlPage) -> u64 {
+    let until = page.waits_until.map_or(0, Timestamp::micros);
+    page.updated_at.micros().wrapping_add(until).unsigned_abs()
+}
+
+/// A page of the site, which is somebody else's: whoever follows the link tells nobody where from. `asks`: what waits is asked for.
 #[component]
-fn Line(id: JobId, page: CrawlPage, again: Again) -> impl IntoView {
-    let CrawlPage { url, http_status, message, found_on, .. } = page;
+fn Line(id: JobId, page: CrawlPage, again: Again, asks: Memo<bool>) -> impl IntoView {
+    let CrawlPage { url, http_status, message, waits_until, found_on, .. } = page;
     let (known_by, href, page) = (url.clone(), url.clone(), url.clone());
     let retry = move || {
         again.get().map(|(workspace, attempt, _)| {
@@ -225,6 +262,9 @@ fn Line(id: JobId, page: CrawlPage, again: Again) -> impl IntoView {
                 {retry}
             </p>
             <p class="meta">{message} {found_on.map(|on| format!(" Found on {on}"))}</p>
+            {waits_until.map(|at| view! {
+                <p class="meta" data-waits-until="" hidden=move || !asks.get()>"Next try at " <Exactly at /></p>
+            })}
         </li>
     }
 }
@@ -269,7 +309,7 @@ mod tests {
     use super::*;
     use crate::samples::{job, site, workspace};
     use domain::{
-        Event, JobStatus, Workspace, WorkspaceStatus,
+        Event, Workspace, WorkspaceStatus,
         crawl::Crawl,
         status::{Halt, JobRequest},
     };
@@ -290,6 +330,35 @@ mod tests {
             }));
             assert_eq!((left(stores, &crawl), may_retry(stores, &crawl)), (None, None));
         });
+    }
+
+    #[test]
+    fn what_waits_is_listed_as_what_is_asked_for_again_only_while_it_is() {
+        let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Running) };
+        (crawl.metrics.pages_found, crawl.metrics.pages_fetched, crawl.metrics.pages_failed) = (6, 2, 1);
+        let of = |job: &Job| (headline(job, PageState::Waiting), goes_on(job));
+        assert_eq!(of(&crawl), ("3 pages waiting".to_owned(), true));
+        assert_eq!(headline(&crawl, PageState::Failed), "1 page failed");
+        // It stands, and goes on one day.
+        crawl.status = JobStatus::Paused;
+        assert_eq!(of(&crawl), ("3 pages waiting".to_owned(), false));
+        crawl.status = JobStatus::Cancelled;
+        assert_eq!(of(&crawl), ("3 pages not fetched".to_owned(), false));
+        // Documents of it alone are retried.
+        crawl.status = JobStatus::Running;
+        crawl.crawl = Some(Crawl { rests: true, ..site() });
+        assert_eq!(of(&crawl), ("3 pages not fetched".to_owned(), false));
+    }
+
+    #[test]
+    fn the_list_of_what_waits_is_read_again_when_a_page_waits_on_for_its_next_try() {
+        let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Running) };
+        (crawl.metrics.pages_found, crawl.metrics.pages_fetched) = (6, 2);
+        let before = [PageState::Waiting, PageState::Failed].map(|state| goes_by(&crawl, state));
+        crawl.crawl = Some(Crawl { current_url: Some("https://example.org/next".into()), ..site() });
+        let after = [PageState::Waiting, PageState::Failed].map(|state| goes_by(&crawl, state));
+        assert_ne!(before[0], after[0]);
+        assert_eq!(before[1], after[1], "it says nothing of those that failed");
     }
 
     #[test]

@@ -100,6 +100,7 @@ objects! {
         http_status,
         code,
         message,
+        waits_until,
         change,
         document_id,
         found_on,

@@ -242,6 +242,7 @@ fn answers_of_server_functions_read_back() {
         http_status: Some(404),
         code: Some("http_404".into()),
         message: Some("The site answered 404 (not found).".into()),
+        waits_until: Some(moment(5)),
         change: Some(Change::New),
         document_id: Some(id(3)),
         found_on: None,

@@ -309,8 +309,8 @@ impl Store {
         let from = Cursor::behind(&page)?;
         let limit = limit_of(&page);
         let rows = sqlx::query(
-            "SELECT url, place, state, depth, http_status, code, message, change, document_id, found_on, updated_at \
-             FROM crawl_pages WHERE job_id = $1 AND kind = 'page' AND ($2 = '' OR state = $2) AND place > $3 \
+            "SELECT url, place, state, depth, http_status, code, message, not_before, change, document_id, found_on, \
+             updated_at FROM crawl_pages WHERE job_id = $1 AND kind = 'page' AND ($2 = '' OR state = $2) AND place > $3 \
              ORDER BY place LIMIT $4",
         )
         .bind(job.to_string())
@@ -329,13 +329,17 @@ impl Store {
 }
 
 fn shown_page(row: &AnyRow) -> Result<CrawlPage, Fault> {
+    let state: PageState = parsed(row, "state")?;
+    let not_before: i64 = row.try_get("not_before")?;
+    let is_put_off = state == PageState::Waiting && not_before > 0;
     Ok(CrawlPage {
         url: row.try_get("url")?,
-        state: parsed(row, "state")?,
+        state,
         depth: rows::number(row, "depth")?,
         http_status: rows::maybe_number(row, "http_status")?,
         code: row.try_get("code")?,
         message: row.try_get("message")?,
+        waits_until: is_put_off.then(|| Timestamp::from_micros(not_before)),
         change: rows::maybe_parsed(row, "change")?,
         document_id: rows::maybe_parsed(row, "document_id")?,
         found_on: row.try_get("found_on")?,

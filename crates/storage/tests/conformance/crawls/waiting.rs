@@ -29,6 +29,8 @@ async fn a_page_that_may_be_had_later_waits_for_its_next_try(s: impl JobSubject 
     let page = listed("/a").await;
     assert_eq!((page.state, page.code.as_deref()), (PageState::Waiting, Some("http_503")));
     assert!(page.message.as_deref().is_some_and(|m| m.starts_with("Retry 2 of 3 in ")), "{page:?}");
+    assert!(page.waits_until.is_some_and(|at| at > home.desk.now()), "{page:?}");
+    assert_eq!(listed("/b").await.waits_until, None, "nobody asked for it yet");
     // The others go on meanwhile.
     let b = home.next(&claim).await.expect("another page");
     assert_eq!(b.url, format!("{START}b"));
@@ -59,7 +61,7 @@ async fn a_page_that_may_be_had_later_waits_for_its_next_try(s: impl JobSubject 
     assert_eq!((ended.status, m.pages_fetched, m.pages_failed), (JobStatus::Completed, 2, 1));
     let page = listed("/a").await;
     let why = page.message.as_deref().unwrap_or_default();
-    assert_eq!(page.state, PageState::Failed);
+    assert_eq!((page.state, page.waits_until), (PageState::Failed, None));
     assert!(why.contains("It was tried 3 times; before: "), "{why}");
 }
 

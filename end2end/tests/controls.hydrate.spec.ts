@@ -45,6 +45,24 @@ test("a job is paused, resumed and cancelled, and a retry does the rest", async 
   await expect(row(page, "short.txt")).toHaveAttribute("data-status", "cancelled");
 });
 
+test("a job is steered from its own page as well", async ({ page }) => {
+  await signUp(page);
+  await openFirst(page);
+  await atWork(page);
+  await panel(page).getByRole("link", { name: "Details" }).click();
+  const job = page.getByRole("region", { name: "Job", exact: true });
+  await job.getByRole("button", { name: "Pause" }).click();
+  await expect(job).toHaveAttribute("data-status", "paused", { timeout: 4_000 });
+  await job.getByRole("button", { name: "Resume" }).click();
+  await expect(job).toHaveAttribute("data-status", "processing");
+  await looks(page, "job-steered");
+  await job.getByText("Cancel…").click();
+  await job.getByRole("button", { name: "Keep what is ready" }).click();
+  await expect(job).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+  await job.getByRole("button", { name: "Retry: 1 document" }).click();
+  await expect(job).toHaveAttribute("data-status", "processing");
+});
+
 test("embedding is skipped by one click, of a document and of all the rest, and a search says so", async ({ page }) => {
   await signUp(page);
   await openFirst(page);

@@ -1,9 +1,12 @@
-//! What a screen reader hears of running work: the start, each quarter and the end, once in each tab. The regions are there
-//! from the beginning: what comes into the page together with its words is not heard everywhere. They say the end of every
-//! job, also where the person wants no notice of it, or has it in another tab.
+//! What a screen reader hears of running work: the start, each quarter and the end, once in each tab. The end of every job is
+//! said, also where the person wants no notice of it, or has it in another tab.
 
-use super::{Activity, job_title, notices::outcome};
-use crate::components::{Each, Tone};
+use super::{
+    Activity, job_title,
+    notices::outcome,
+    spoken::{Sentences, Spoken},
+};
+use crate::components::Tone;
 use crate::effect::effect_after;
 use crate::stores::Stores;
 use crate::view;
@@ -14,22 +17,17 @@ use litemap::LiteMap;
 /// Quarters that were said of each job.
 type Said = LiteMap<JobId, u8>;
 
-/// A sentence in the region, and what it is known by: the same words twice are two sentences.
-type Words = (u64, String);
-
 /// An attempt of a job, whose end is said once.
 type Ended = (JobId, u32);
 
 /// So many ends are known to be said.
 const REMEMBERED: usize = 50;
-/// Sentences that stay in a region. A screen reader takes what is new in it; what is old only fills the page.
-const KEPT: usize = 8;
 
 #[component]
 pub fn Announcer() -> impl IntoView {
     let stores = Stores::expect();
     let Activity { jobs, .. } = Activity::expect();
-    let words = RwSignal::new(Vec::<Words>::new());
+    let politely = Sentences::new();
     effect_after(move |before: Option<Said>| {
         let is_first = before.is_none();
         let mut said = before.unwrap_or_default();
@@ -38,12 +36,12 @@ pub fn Announcer() -> impl IntoView {
         for id in &ids {
             stores.job(*id).with(|job| fresh.extend(job.as_ref().and_then(|job| news(job, &mut said))));
         }
-        if !is_first && !fresh.is_empty() {
-            words.update(|words| put(words, fresh));
+        if !is_first {
+            politely.say(fresh);
         }
         said.into_iter().filter(|(id, _)| ids.contains(id)).collect()
     });
-    let at_once = RwSignal::new(Vec::<Words>::new());
+    let at_once = Sentences::new();
     let ends = RwSignal::from(stores.ends());
     effect_after(move |before: Option<Vec<Ended>>| {
         let mut said = before.unwrap_or_default();
@@ -52,40 +50,16 @@ pub fn Announcer() -> impl IntoView {
         }
         for job in ends.try_update(std::mem::take).unwrap_or_default() {
             if let Some((tone, text)) = end(&job, &mut said) {
-                let region = if tone == Tone::Failed { at_once } else { words };
-                region.update(|words| put(words, vec![text]));
+                let region = if tone == Tone::Failed { at_once } else { politely };
+                region.say(vec![text]);
             }
         }
         said
     });
     view! {
-        <div class="sr-only" role="status" aria-live="polite" aria-atomic="false" data-said="">
-            <Sentences words />
-        </div>
-        <div class="sr-only" aria-live="assertive" aria-atomic="false" data-said-at-once="">
-            <Sentences words=at_once />
-        </div>
+        <Spoken sentences=politely attr:data-said="" />
+        <Spoken sentences=at_once at_once=true attr:data-said-at-once="" />
     }
-}
-
-#[component]
-fn Sentences(words: RwSignal<Vec<Words>>) -> impl IntoView {
-    view! {
-        <Each
-            each=move || words.get()
-            key=|(n, _): &Words| u128::from(*n)
-            show=|(_, text)| view! { <p>{text}</p> }
-        />
-    }
-}
-
-/// Puts sentences behind those that are there, each as one of its own.
-fn put(words: &mut Vec<Words>, fresh: Vec<String>) {
-    for text in fresh {
-        let next = words.last().map_or(0, |(n, _)| n + 1);
-        words.push((next, text));
-    }
-    words.drain(..words.len().saturating_sub(KEPT));
 }
 
 /// What is new about a job, if it is to be said.
@@ -160,23 +134,5 @@ mod tests {
         assert_eq!(heard(&ended(3, 1, JobStatus::Cancelled)), of(Tone::Warning, ": cancelled."));
         assert_eq!(heard(&ended(2, 2, JobStatus::Completed)), of(Tone::Done, ": done."));
         assert_eq!(heard(&ended(4, 1, JobStatus::Running)), None);
-    }
-
-    #[test]
-    fn what_two_jobs_say_at_once_are_two_sentences_also_in_the_same_words() {
-        let mut words = vec![];
-        put(&mut words, vec!["Upload of 1 file has started.".into(); 2]);
-        put(&mut words, vec!["Upload of 1 file: 25 percent.".into()]);
-        put(&mut words, vec!["Upload of 1 file: 25 percent.".into()]);
-        let keys: Vec<u64> = words.iter().map(|(n, _)| *n).collect();
-        assert_eq!(keys, [0, 1, 2, 3], "each is a line of its own, so each is read");
-        assert_eq!(
-            (words[0].1.as_str(), words[3].1.as_str()),
-            ("Upload of 1 file has started.", "Upload of 1 file: 25 percent.")
-        );
-        for n in 0..20 {
-            put(&mut words, vec![format!("{n}")]);
-        }
-        assert_eq!((words.len(), words[0].0, words[KEPT - 1].1.as_str()), (KEPT, 16, "19"));
     }
 }

@@ -59,7 +59,7 @@ impl Can {
 
 /// What a retry would take up of a job that has ended: so many documents and pages would run again, after this attempt;
 /// whether some of them failed.
-pub fn left_to_retry(job: &Job) -> Option<(u64, u32, bool)> {
+fn left_to_retry(job: &Job) -> Option<(u64, u32, bool)> {
     let failed = job.metrics.documents_failed + job.metrics.pages_failed;
     // A crawl that was cancelled goes on with the pages that it found and never asked for.
     let waiting = if job.crawl.is_some() { job.metrics.pages_waiting() } else { 0 };

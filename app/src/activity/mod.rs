@@ -5,6 +5,7 @@ mod announcer;
 mod controls;
 pub mod desktop;
 mod notices;
+mod spoken;
 mod tab;
 mod tray;
 
@@ -13,8 +14,9 @@ use domain::{Job, JobId, JobKind, JobStatus, Workspace, message::count, shown::S
 use leptos::prelude::*;
 
 pub use announcer::Announcer;
-pub use controls::{Controls, left_to_retry};
+pub use controls::Controls;
 pub use notices::Notices;
+pub use spoken::{Sentences, Spoken};
 #[cfg(not(feature = "ssr"))]
 pub use tab::titled;
 pub use tray::Tray;

@@ -3,12 +3,12 @@
 
 use crate::{
     AppError,
-    activity::{is_doomed, job_shown, left_to_retry},
+    activity::{is_doomed, job_shown},
     components::{Button, Each, Exactly, key_of},
     effect::effect,
     forms::Deed,
     live::Live,
-    server_fns::jobs::{RetryJob, RetryPage, list_pages},
+    server_fns::jobs::{RetryPage, list_pages},
     stores::Stores,
     view,
     wire::Wire,
@@ -23,19 +23,15 @@ use domain::{
 use leptos::{html, prelude::*, server_fn::ServerFn, task::spawn_local};
 use serde_json::Value;
 
-/// Nothing for a job that is no crawl. `retries`: the button stands here, since it does nowhere else.
+/// Nothing for a job that is no crawl.
 #[component]
-pub fn CrawlProgress(
-    id: JobId,
-    job: RwSignal<Option<Job>>,
-    #[prop(optional)] retries: bool,
-) -> impl IntoView {
+pub fn CrawlProgress(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
     let is_crawl = Memo::new(move |_| job.with(|j| j.as_ref().is_some_and(|j| j.crawl.is_some())));
-    move || is_crawl.get().then(|| view! { <Site id job retries /> })
+    move || is_crawl.get().then(|| view! { <Site id job /> })
 }
 
 #[component]
-fn Site(id: JobId, job: RwSignal<Option<Job>>, retries: bool) -> impl IntoView {
+fn Site(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
     let facts = Memo::new(move |_| job.with(|j| j.as_ref().map(|j| facts(&j.metrics)).unwrap_or_default()));
     let (shown, is_lost) = (job_shown(job), Live::expect().is_lost());
     let current = Memo::new(move |_| {
@@ -66,7 +62,6 @@ fn Site(id: JobId, job: RwSignal<Option<Job>>, retries: bool) -> impl IntoView {
             }}
             <LeftOut id job state=PageState::Waiting />
             <LeftOut id job state=PageState::Failed />
-            {retries.then(|| view! { <Retry id job /> })}
             <LeftOut id job state=PageState::Skipped />
             <LeftOut id job state=PageState::Removed />
         </div>
@@ -247,8 +242,12 @@ fn Line(id: JobId, page: CrawlPage, again: Again, asks: Memo<bool>) -> impl Into
     let (known_by, href, page) = (url.clone(), url.clone(), url.clone());
     let retry = move || {
         again.get().map(|(workspace, attempt, _)| {
-            let mut fields = retry_fields(id, workspace, attempt);
-            fields.push(("page", page.clone()));
+            let fields = vec![
+                ("id", id.to_string()),
+                ("workspace", workspace.to_string()),
+                ("attempt", attempt.to_string()),
+                ("page", page.clone()),
+            ];
             let name = Some(format!("Retry: {page}"));
             let done = Callback::new(|_: Value| {});
             view! { <Deed action=RetryPage::url() words="Retry" fields name steers=true done /> }
@@ -278,32 +277,6 @@ fn may_retry(stores: Stores, job: &Option<Job>) -> Option<(WorkspaceId, u32, u64
     (!is_doomed(stores, job)).then_some((job.kb_id, job.attempt, job.metrics.pages_failed))
 }
 
-/// The workspace, and what a retry would take up of all that the crawl was to do.
-fn left(stores: Stores, job: &Option<Job>) -> Option<(WorkspaceId, (u64, u32, bool))> {
-    let job = job.as_ref().filter(|job| !is_doomed(stores, job))?;
-    Some((job.kb_id, left_to_retry(job)?))
-}
-
-fn retry_fields(id: JobId, workspace: WorkspaceId, attempt: u32) -> Vec<(&'static str, String)> {
-    vec![("id", id.to_string()), ("workspace", workspace.to_string()), ("attempt", attempt.to_string())]
-}
-
-/// Asks again for what is left of the crawl, once it has ended, as the buttons of its job do elsewhere.
-#[component]
-fn Retry(id: JobId, job: RwSignal<Option<Job>>) -> impl IntoView {
-    let stores = Stores::expect();
-    let left = Memo::new(move |_| job.with(|job| left(stores, job)));
-    move || {
-        left.get().map(|(workspace, (pages, attempt, some_failed))| {
-            let fields = retry_fields(id, workspace, attempt);
-            let words = if some_failed { "Retry failed" } else { "Retry" };
-            let name = Some(format!("{words}: {}", count(pages, "page", "pages")));
-            let done = Callback::new(|_: Value| {});
-            view! { <Deed action=RetryJob::url() words fields name steers=true done /> }
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -315,20 +288,19 @@ mod tests {
     };
 
     #[test]
-    fn a_retry_is_offered_unless_the_workspace_is_being_deleted() {
+    fn a_retry_of_a_page_is_offered_unless_the_workspace_is_being_deleted() {
         Owner::new().with(|| {
             let stores = Stores::new();
             let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Completed) };
             crawl.metrics.pages_failed = 2;
             let place = crawl.kb_id;
             let crawl = Some(crawl);
-            assert_eq!(left(stores, &crawl), Some((place, (2, 1, true))));
             assert_eq!(may_retry(stores, &crawl), Some((place, 1, 2)));
             stores.apply(Event::WorkspaceStatus(Workspace {
                 status: WorkspaceStatus::Deleting,
                 ..workspace(1, 6)
             }));
-            assert_eq!((left(stores, &crawl), may_retry(stores, &crawl)), (None, None));
+            assert_eq!(may_retry(stores, &crawl), None);
         });
     }
 

@@ -9,7 +9,7 @@ use super::{
     over_time::{OverTime, Through, through},
 };
 use crate::{
-    activity::{at_present, job_shown, job_title, shown_now},
+    activity::{Controls, at_present, job_shown, job_title, shown_now},
     clock::WorkClock,
     components::{
         BadgeSize, Each, EmptyState, Exactly, IconName, LinkButton, PageHeader, PhaseTimeline, RowsSkeleton,
@@ -281,7 +281,8 @@ fn Whole(
                         .collect_view()
                 }}
             </dl>
-            <CrawlProgress id job retries=true />
+            <Controls id workspace=place job />
+            <CrawlProgress id job />
             <Provider value=clock>
                 <PhaseTimeline phases />
                 <h2 class="section-title">"Over time"</h2>

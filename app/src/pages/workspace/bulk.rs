@@ -6,7 +6,8 @@ use super::{
     selection::{Chosen, Selection},
 };
 use crate::{
-    components::{Button, ButtonKind, Dialog, Each, Field, IconButton, IconName, Reason, words},
+    activity::{Sentences, Spoken},
+    components::{Button, ButtonKind, Dialog, Field, IconButton, IconName, Reason, words},
     effect::{effect, effect_after},
     server_fns::workspaces::begin_bulk,
     stores::Stores,
@@ -342,41 +343,26 @@ pub fn BulkProgress(
             }
         })
     };
+    // A screen reader hears the start of the action, each quarter and the end.
+    let sentences = Sentences::new();
+    effect_after(move |before: Option<Option<Said>>| {
+        let is_first = before.is_none();
+        let mut heard = before.flatten();
+        let fresh = told.with(|bulk| bulk.as_ref().and_then(|bulk| news(bulk, &mut heard)));
+        // What was under way when the page came is no news.
+        if !is_first {
+            sentences.say(fresh.into_iter().collect());
+        }
+        heard
+    });
     view! {
-        <Spoken told />
+        <Spoken sentences attr:data-bulk-said="" />
         {panel}
     }
 }
 
 /// What was said of an action: which it is, and the quarters that it had through by then.
 type Said = (BulkId, u8);
-
-/// What a screen reader hears of the action: its start, each quarter and its end. The region is there from the beginning:
-/// what comes into the page together with its words is not heard everywhere.
-#[component]
-fn Spoken(told: Memo<Option<Bulk>>) -> impl IntoView {
-    let words = RwSignal::new(None::<(Said, String)>);
-    effect_after(move |before: Option<Option<Said>>| {
-        let is_first = before.is_none();
-        let mut heard = before.flatten();
-        let fresh = told.with(|bulk| bulk.as_ref().and_then(|bulk| news(bulk, &mut heard)));
-        // What was under way when the page came is no news.
-        if !is_first && let (Some(said), Some(text)) = (heard, fresh) {
-            words.set(Some((said, text)));
-        }
-        heard
-    });
-    view! {
-        <div class="sr-only" role="status" data-bulk-said="">
-            // A line of its own each time: the same words twice are two sentences.
-            <Each
-                each=move || words.get().into_iter().collect()
-                key=|((id, quarter), _): &(Said, String)| id.uuid().as_u128().wrapping_add((*quarter).into())
-                show=|(_, text)| view! { <p>{text}</p> }
-            />
-        </div>
-    }
-}
 
 /// What is new about an action, if it is to be said.
 fn news(bulk: &Bulk, heard: &mut Option<Said>) -> Option<String> {

@@ -189,7 +189,17 @@ test("the numbers of a workspace, its history and its figures follow what happen
   await expect(page.locator(".chart")).toHaveCount(3);
   const figures = await (await page.request.get(`/api/workspaces/${workspace}/analytics?days=7`)).json();
   expect([figures.ready, figures.failed, figures.days.length]).toEqual([3, 0, 7]);
-  await expect(page.getByRole("main").locator(".facts")).toContainText("Ready3");
+  const facts = page.getByRole("main").locator(".facts");
+  await expect(facts).toContainText("Ready3");
+  // They follow what happens, and what is open stays open.
+  await live(page);
+  const table = page.getByRole("region", { name: "Documents per day" }).locator("details");
+  await table.locator("summary").click();
+  await upload(page.request, workspace, [FILES[0]]);
+  await expect(facts).toContainText("Ready4", { timeout: 30_000 });
+  await expect(table.locator("tbody tr td").last()).toHaveText("0");
+  await expect(table.locator("tbody tr td:nth-child(3)")).toHaveText("4");
+  await expect(table).toHaveAttribute("open", "");
 });
 
 test("a document's steps are drawn over time", async ({ page }) => {

@@ -1,8 +1,10 @@
-//! How the documents of a workspace went: charts that the server drew, each with its figures as a table.
+//! How the documents of a workspace went: charts that the server drew, each with its figures as a table. They follow what
+//! happens; what is open stays open.
 
 use super::{loaded::loaded, not_found::no_such};
 use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
+    effect::effect_after,
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
     stores::Stores,
@@ -10,10 +12,15 @@ use crate::{
     wire::{Wire, page_data},
 };
 use domain::WorkspaceId;
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
+use std::time::Duration;
 
 const CHOICES: [u32; 3] = [7, 30, 90];
+/// What happens within this time is read at once.
+const GATHERED: Duration = Duration::from_secs(2);
+/// What could not be read is asked for again so much later.
+const AGAIN: Duration = Duration::from_secs(5);
 
 #[component]
 pub fn AnalyticsPage() -> impl IntoView {
@@ -40,8 +47,11 @@ pub fn AnalyticsPage() -> impl IntoView {
 
 #[component]
 fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
-    let Figures { name, days, facts, charts, is_part } = figures;
-    let is_empty = charts.iter().all(|chart| chart.rows.is_empty());
+    let (days, name, many) = (figures.days, figures.name.clone(), figures.charts.len());
+    let figures = RwSignal::new(figures);
+    follow(id, days, figures);
+    let is_empty = Memo::new(move |_| figures.with(|f| f.charts.iter().all(|chart| chart.rows.is_empty())));
+    let is_part = Memo::new(move |_| figures.with(|f| f.is_part));
     let choice = move |choice: u32| {
         let href = format!("{}/analytics?days={choice}", paths::workspace(id));
         view! {
@@ -50,42 +60,110 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
             </a>
         }
     };
-    let charts = move || charts.iter().cloned().map(|chart| view! { <Drawn chart /> }).collect_view();
+    let chart = move |n: usize| {
+        Signal::derive(move || figures.with(|f| f.charts.get(n).cloned()).unwrap_or_default())
+    };
+    let charts = move || (0..many).map(|n| view! { <Drawn chart=chart(n) /> }).collect_view();
     view! {
         <PageHeader title="Analytics" note=format!("of {name}")>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
         <nav class="chips" aria-label="How far back">{CHOICES.map(choice).collect_view()}</nav>
         <dl class="facts">
-            {facts
-                .into_iter()
-                .map(|(name, value)| view! {
-                    <div>
-                        <dt>{name}</dt>
-                        <dd>{value}</dd>
-                    </div>
-                })
-                .collect_view()}
+            {move || {
+                figures
+                    .with(|f| f.facts.clone())
+                    .into_iter()
+                    .map(|(name, value)| view! {
+                        <div>
+                            <dt>{name}</dt>
+                            <dd>{value}</dd>
+                        </div>
+                    })
+                    .collect_view()
+            }}
         </dl>
-        {is_part.then(|| view! { <p class="muted">"So much happened that only the newest part of it is counted here."</p> })}
-        {if is_empty {
-            view! {
-                <EmptyState
-                    icon=IconName::Activity
-                    title="No documents in these days"
-                    text="As soon as documents were processed, their numbers and times stand here."
-                />
+        {move || is_part.get().then(|| view! { <p class="muted">"So much happened that only the newest part of it is counted here."</p> })}
+        {move || {
+            if is_empty.get() {
+                view! {
+                    <EmptyState
+                        icon=IconName::Activity
+                        title="No documents in these days"
+                        text="As soon as documents were processed, their numbers and times stand here."
+                    />
+                }
+                    .into_any()
+            } else {
+                charts().into_any()
             }
-                .into_any()
-        } else {
-            charts().into_any()
         }}
     }
 }
 
+/// Reads the figures again when documents came, went or ended, and puts them in the place of those that are there.
+fn follow(id: WorkspaceId, days: u32, figures: RwSignal<Figures>) {
+    let workspace = RwSignal::from(Stores::expect().workspace(id));
+    let counted = Memo::new(move |_| {
+        workspace.with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.ready, w.counts.failed)))
+    });
+    let follower = Follower { id, days, figures, counted, waiting: StoredValue::new(false) };
+    effect_after(move |before: Option<Option<Counted>>| {
+        let now = counted.get();
+        if before.is_some_and(|before| before != now) {
+            follower.read_in(GATHERED);
+        }
+        now
+    });
+}
+
+/// Documents of the workspace: all, those that are ready, those that failed.
+type Counted = (u64, u64, u64);
+
+#[derive(Clone, Copy)]
+struct Follower {
+    id: WorkspaceId,
+    days: u32,
+    figures: RwSignal<Figures>,
+    counted: Memo<Option<Counted>>,
+    /// A reading is about to come, or under way.
+    waiting: StoredValue<bool>,
+}
+
+impl Follower {
+    fn read_in(self, time: Duration) {
+        // Once the page is left there is nothing to wait for.
+        if !self.waiting.try_update_value(|waiting| std::mem::replace(waiting, true)).unwrap_or(true) {
+            set_timeout(move || self.read(), time);
+        }
+    }
+
+    fn read(self) {
+        let Some(asked) = self.counted.try_get_untracked() else { return };
+        spawn_local(async move {
+            let read = read_analytics(self.id, self.days).await;
+            self.waiting.try_set_value(false);
+            match read {
+                Ok(Wire(read)) => {
+                    self.figures.try_set(read);
+                    // What changed meanwhile is counted with the next reading.
+                    if self.counted.try_get_untracked().is_some_and(|now| now != asked) {
+                        self.read_in(GATHERED);
+                    }
+                }
+                Err(e) if e.may_pass() => self.read_in(AGAIN),
+                // What is gone does not come back by asking.
+                Err(_) => {}
+            }
+        });
+    }
+}
+
 #[component]
-pub fn Drawn(chart: Chart) -> impl IntoView {
-    let Chart { title, about, svg, legend, columns, rows } = chart;
+pub fn Drawn(chart: Signal<Chart>) -> impl IntoView {
+    let Chart { title, about, legend, columns, .. } = chart.get_untracked();
+    let svg = Memo::new(move |_| chart.with(|c| c.svg.clone()));
+    let rows = Memo::new(move |_| chart.with(|c| c.rows.clone()));
     let (label, caption) = (title.clone(), title.clone());
     view! {
         <section class="card" aria-label=label>
@@ -107,7 +185,7 @@ pub fn Drawn(chart: Chart) -> impl IntoView {
                 </ul>
             </div>
             <div class="card-body stack">
-                <div class="chart-box" inner_html=svg></div>
+                <div class="chart-box" inner_html=move || svg.get()></div>
                 <details class="details">
                     <summary class="meta">"The figures as a table"</summary>
                     <table class="history">
@@ -118,14 +196,16 @@ pub fn Drawn(chart: Chart) -> impl IntoView {
                             </tr>
                         </thead>
                         <tbody>
-                            {rows
-                                .into_iter()
-                                .map(|row| view! {
-                                    <tr>
-                                        {row.into_iter().map(|cell| view! { <td>{cell}</td> }).collect_view()}
-                                    </tr>
-                                })
-                                .collect_view()}
+                            {move || {
+                                rows.get()
+                                    .into_iter()
+                                    .map(|row| view! {
+                                        <tr>
+                                            {row.into_iter().map(|cell| view! { <td>{cell}</td> }).collect_view()}
+                                        </tr>
+                                    })
+                                    .collect_view()
+                            }}
                         </tbody>
                     </table>
                 </details>

@@ -80,7 +80,7 @@ pub fn Work() -> impl IntoView {
                         </Part>
                     </Provider>
                     <Part title="Charts" sample="Drawn">
-                        {sample_charts().into_iter().map(|chart| view! { <Drawn chart /> }).collect_view()}
+                        {sample_charts().into_iter().map(|chart| view! { <Drawn chart=Signal::stored(chart) /> }).collect_view()}
                     </Part>
                 </Provider>
             </Provider>

@@ -228,13 +228,26 @@ pub fn BulkBar(
             >
                 <Field label="Tag" name="bulk-tag" error=failed autocomplete="off" maxlength=40 node=tag />
                 <div class="form-actions">
-                    <Button kind=ButtonKind::Quiet busy on:click=move |_| untrack(|| begin(BulkAction::Untag))>
+                    <Button
+                        kind=ButtonKind::Quiet
+                        busy
+                        disabled=Signal::derive(move || locked.get().is_some())
+                        on:click=move |_| untrack(|| begin(BulkAction::Untag))
+                        title=locked
+                    >
                         "Remove tag"
                     </Button>
-                    <Button kind=ButtonKind::Primary submit=true busy>
+                    <Button
+                        kind=ButtonKind::Primary
+                        submit=true
+                        busy
+                        disabled=Signal::derive(move || locked.get().is_some())
+                        title=locked
+                    >
                         "Add tag"
                     </Button>
                 </div>
+                <Reason text=Signal::derive(move || locked.get()) />
             </form>
         </Dialog>
         <Dialog id="delete-documents" title="Delete these documents?" open=asks>

@@ -2,7 +2,7 @@
 import { type Page } from "@playwright/test";
 import { readFile } from "node:fs/promises";
 import { expect, test } from "../fixtures";
-import { Wire, allReady, live, long, looks, openFirst, path, row, signUp } from "./support";
+import { Wire, allReady, external, live, long, looks, openFirst, path, row, signUp } from "./support";
 
 const panel = (page: Page) => page.getByRole("region", { name: "Latest job" });
 
@@ -136,6 +136,27 @@ test("buttons that were drawn anew wait while the link is down, and come back wi
   await panel(page).getByText("Cancel…").click();
   await panel(page).getByRole("button", { name: "Keep what is ready" }).click();
   await expect(panel(page)).toHaveAttribute("data-status", "cancelled", { timeout: 4_000 });
+});
+
+test("the keyboard goes on from what comes in the place of a button, and what is open stays open", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [one] = await scans.add(["a.txt"]);
+  await scans.report(one, { status: "processing" });
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  const button = (name: string) => panel(page).getByRole("button", { name });
+  await button("Pause").focus();
+  await page.keyboard.press("Enter");
+  await expect(button("Resume")).toBeFocused();
+  await page.keyboard.press("Enter");
+  await expect(button("Pause")).toBeFocused();
+  await panel(page).getByText("Cancel…").click();
+  await expect(button("Keep what is ready")).toBeVisible();
+  // Another job waits by now, so that this one could go before it.
+  await scans.add(["b.txt"]);
+  await expect(button("Do this first")).toBeVisible();
+  await expect(button("Keep what is ready")).toBeVisible();
 });
 
 test("a double click is one action, and one that is refused says why and can be tried again", async ({ page, complaints }) => {

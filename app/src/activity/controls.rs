@@ -2,7 +2,8 @@
 
 use super::job_title;
 use crate::{
-    components::ButtonKind,
+    components::{ButtonKind, focus_if_lost},
+    effect::effect_after,
     forms::Deed,
     server_fns::jobs::{CancelJob, PauseJob, PutJobFirst, ResumeJob, RetryJob, SkipEmbeddingOfJob},
     stores::Stores,
@@ -13,8 +14,9 @@ use domain::{
     message::count,
     status::{JobRequest, Priority, Processor},
 };
-use leptos::{prelude::*, server_fn::ServerFn};
+use leptos::{html, prelude::*, server_fn::ServerFn, web_sys};
 use serde_json::Value;
+use wasm_bindgen::JsCast;
 
 const WITHOUT_VECTORS: &str = "What is not embedded yet becomes ready now, and is found by its words alone";
 
@@ -98,61 +100,83 @@ pub fn Controls(
             ..can
         }
     });
+    // Each by itself: one that comes or goes leaves the others as they are, with the focus, and with what is open.
+    let has = move |part: fn(&Can) -> bool| Memo::new(move |_| can.with(part));
+    let (first, pause, resume) = (has(|can| can.first), has(|can| can.pause), has(|can| can.resume));
+    let (skip, cancel) = (has(|can| can.skip_embedding), has(|can| can.cancel));
+    let retry = Memo::new(move |_| can.with(|can| can.retry));
     let fields = move || vec![("id", id.to_string()), ("workspace", workspace.to_string())];
-    let cancel = move |keep: bool| {
+    let cancels = move |keep: bool| {
         let mut fields = fields();
         fields.push(("keep_results", keep.to_string()));
         fields
     };
-    // The stream tells what came of it.
-    let done = Callback::new(|_: Value| {});
-    move || {
-        let can = can.get();
-        let title = job.with_untracked(|j| j.as_ref().filter(|_| named).map(job_title));
-        let name = move |words: &str| title.as_ref().map(|title| format!("{words}: {title}"));
-        view! {
-            <div class="row" data-controls="">
-                {can.first.then(|| view! { <Deed action=PutJobFirst::url() words="Do this first" fields=fields() name=name("Do this first") steers=true done /> })}
-                {can.pause.then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() name=name("Pause") steers=true done /> })}
-                {can.resume.then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() name=name("Resume") steers=true done /> })}
-                {can.skip_embedding.then(|| view! {
-                    <Deed
-                        action=SkipEmbeddingOfJob::url()
-                        words="Skip embedding"
-                        fields=fields()
-                        hint=WITHOUT_VECTORS
-                        steers=true
-                        done
-                    />
-                })}
-                {can.retry.map(|(failed, attempt, some_failed)| {
-                    let mut fields = fields();
-                    fields.push(("attempt", attempt.to_string()));
-                    let words = if some_failed { "Retry failed" } else { "Retry" };
-                    let is_crawl = job.with_untracked(|j| j.as_ref().is_some_and(|j| j.crawl.is_some()));
-                    let (one, many) = if is_crawl { ("page", "pages") } else { ("document", "documents") };
-                    let name = format!("{words}: {}", count(failed, one, many));
-                    view! { <Deed action=RetryJob::url() words fields name steers=true done /> }
-                })}
-                {can.cancel.then(|| view! {
-                    <details class="details">
-                        <summary aria-label=name("Cancel")>"Cancel…"</summary>
-                        <div class="row">
-                            <Deed action=CancelJob::url() words="Keep what is ready" fields=cancel(true) steers=true done />
-                            <Deed
-                                action=CancelJob::url()
-                                words="Remove what it made"
-                                fields=cancel(false)
-                                kind=ButtonKind::Danger
-                                steers=true
-                                done
-                            />
-                        </div>
-                    </details>
-                })}
-            </div>
+    let name = move |words: &str| {
+        job.with_untracked(|j| j.as_ref().filter(|_| named).map(|j| format!("{words}: {}", job_title(j))))
+    };
+    let row = NodeRef::<html::Div>::new();
+    // Where what was pressed goes with its deed, the keyboard goes on from what is left. The stream tells what came of the
+    // deed, before or after the answer to it.
+    let go_on = move || focus_if_lost(move || first_button(row));
+    let pressed = StoredValue::new(false);
+    let done = Callback::new(move |_: Value| {
+        pressed.try_set_value(true);
+        go_on();
+    });
+    effect_after(move |before: Option<()>| {
+        can.track();
+        if before.is_some() && pressed.try_update_value(std::mem::take).unwrap_or_default() {
+            go_on();
         }
+    });
+    view! {
+        <div class="row" data-controls="" node_ref=row>
+            {move || first.get().then(|| view! { <Deed action=PutJobFirst::url() words="Do this first" fields=fields() name=name("Do this first") steers=true done /> })}
+            {move || pause.get().then(|| view! { <Deed action=PauseJob::url() words="Pause" fields=fields() name=name("Pause") steers=true done /> })}
+            {move || resume.get().then(|| view! { <Deed action=ResumeJob::url() words="Resume" fields=fields() name=name("Resume") steers=true done /> })}
+            {move || skip.get().then(|| view! {
+                <Deed
+                    action=SkipEmbeddingOfJob::url()
+                    words="Skip embedding"
+                    fields=fields()
+                    hint=WITHOUT_VECTORS
+                    steers=true
+                    done
+                />
+            })}
+            {move || retry.get().map(|(failed, attempt, some_failed)| {
+                let mut fields = fields();
+                fields.push(("attempt", attempt.to_string()));
+                let words = if some_failed { "Retry failed" } else { "Retry" };
+                let is_crawl = job.with_untracked(|j| j.as_ref().is_some_and(|j| j.crawl.is_some()));
+                let (one, many) = if is_crawl { ("page", "pages") } else { ("document", "documents") };
+                let name = format!("{words}: {}", count(failed, one, many));
+                view! { <Deed action=RetryJob::url() words fields name steers=true done /> }
+            })}
+            {move || cancel.get().then(|| view! {
+                <details class="details">
+                    <summary aria-label=name("Cancel")>"Cancel…"</summary>
+                    <div class="row">
+                        <Deed action=CancelJob::url() words="Keep what is ready" fields=cancels(true) steers=true done />
+                        <Deed
+                            action=CancelJob::url()
+                            words="Remove what it made"
+                            fields=cancels(false)
+                            kind=ButtonKind::Danger
+                            steers=true
+                            done
+                        />
+                    </div>
+                </details>
+            })}
+        </div>
     }
+}
+
+/// What in the row can be pressed first.
+fn first_button(row: NodeRef<html::Div>) -> Option<web_sys::HtmlElement> {
+    let row = row.try_get_untracked().flatten()?;
+    row.query_selector("button:enabled, summary").ok()??.dyn_into().ok()
 }
 
 #[cfg(test)]

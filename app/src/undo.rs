@@ -59,7 +59,8 @@ impl Undo {
     pub fn offer(self, what: Deleted, text: String) {
         let left = ArcRwSignal::new(UNDO_SECONDS.unsigned_abs());
         let number = self.show(Some(what), text, left.clone());
-        self.count_down(number, left);
+        let ends = js_sys::Date::now() + UNDO_SECONDS as f64 * 1_000.0;
+        self.count_down(number, left, ends);
     }
 
     fn show(self, what: Option<Deleted>, text: String, left: ArcRwSignal<u64>) -> u64 {
@@ -78,12 +79,12 @@ impl Undo {
         number
     }
 
-    fn count_down(self, number: u64, left: ArcRwSignal<u64>) {
+    fn count_down(self, number: u64, left: ArcRwSignal<u64>, ends: f64) {
         set_timeout(
             move || {
-                let now = left.get_untracked().saturating_sub(1);
+                let now = after_a_second(left.get_untracked(), ends - js_sys::Date::now());
                 left.set(now);
-                if now == 0 { self.close(number) } else { self.count_down(number, left) }
+                if now == 0 { self.close(number) } else { self.count_down(number, left, ends) }
             },
             SECOND,
         );
@@ -110,6 +111,12 @@ impl Undo {
             }
         });
     }
+}
+
+/// Seconds that are left, a second or more after there were `before`, by a clock that has `millis` to go. A tab that is hidden
+/// or sleeps gets its turn late, and the server waits for nobody; the clock itself may be set back.
+fn after_a_second(before: u64, millis: f64) -> u64 {
+    ((millis / 1_000.0).round().max(0.0) as u64).min(before.saturating_sub(1))
 }
 
 /// The toasts, among the others.
@@ -151,5 +158,20 @@ fn Shown(offer: Offer, undo: Undo) -> impl IntoView {
                 </Button>
             })}
         </Toast>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_goes_by_the_clock_also_where_the_tab_got_no_turn_and_never_grows() {
+        assert_eq!(after_a_second(8, 6_998.0), 7);
+        assert_eq!(after_a_second(8, 7_000.6), 7);
+        assert_eq!(after_a_second(7, 2_100.0), 2, "it slept for some seconds");
+        assert_eq!(after_a_second(7, -3_600_000.0), 0, "and for an hour");
+        assert_eq!(after_a_second(7, 3_600_000.0), 6, "somebody set the clock");
+        assert_eq!(after_a_second(0, 100.0), 0);
     }
 }

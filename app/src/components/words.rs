@@ -1,6 +1,6 @@
 //! Figures as people read them: percentages, durations, sizes, times of day. Pure; no clock and no locale is asked.
 
-use domain::{Civil, Timestamp};
+use domain::{Civil, Timestamp, message::number};
 
 /// Within 0–100.
 pub fn bounded(percent: f64) -> f64 {
@@ -77,7 +77,7 @@ pub fn rate(a_second: f64, unit: &str) -> String {
 
 /// Whole from `whole` on, and with a tenth below.
 fn short(n: f64, whole: f64) -> String {
-    if n >= whole { rounded(n).to_string() } else { with_tenth(rounded(n * 10.0)) }
+    if n >= whole { number(rounded(n)) } else { with_tenth(rounded(n * 10.0)) }
 }
 
 /// "512 B", "1.4 MB": powers of 1000, as file managers and drives count.
@@ -100,7 +100,7 @@ pub fn bytes(n: u64) -> String {
 pub fn ago(at: Timestamp, now: Timestamp, offset_minutes: i32) -> String {
     match now.seconds_since(at) {
         0..45 => "just now".into(),
-        45..3_600 => format!("{} min ago", ((now.seconds_since(at) + 15) / 60).max(1)),
+        s @ 45..3_600 => format!("{} min ago", ((s + 15) / 60).clamp(1, 59)),
         s @ 3_600..86_400 => format!("{} h ago", s / 3_600),
         86_400..172_800 => "yesterday".into(),
         s @ 172_800..2_592_000 => format!("{} d ago", s / 86_400),
@@ -159,7 +159,7 @@ mod tests {
     #[test]
     fn a_rate_has_a_tenth_while_it_is_slow() {
         let words = [0.0, 0.84, 9.96, 31.5, 1_200.2].map(|n| rate(n, "chunks"));
-        assert_eq!(words, ["0.0 chunks/s", "0.8 chunks/s", "10.0 chunks/s", "32 chunks/s", "1200 chunks/s"]);
+        assert_eq!(words, ["0.0 chunks/s", "0.8 chunks/s", "10.0 chunks/s", "32 chunks/s", "1,200 chunks/s"]);
     }
 
     #[test]
@@ -195,9 +195,9 @@ mod tests {
     #[test]
     fn times_read_as_people_say_them() {
         let now = at("2025-01-24T10:30:45Z");
-        let words =
-            ["10:30:30", "10:28:40", "07:00:00"].map(|t| ago(at(&format!("2025-01-24T{t}Z")), now, 0));
-        assert_eq!(words, ["just now", "2 min ago", "3 h ago"]);
+        let times = ["10:30:30", "10:28:40", "09:30:50", "07:00:00"];
+        let words = times.map(|t| ago(at(&format!("2025-01-24T{t}Z")), now, 0));
+        assert_eq!(words, ["just now", "2 min ago", "59 min ago", "3 h ago"]);
         assert_eq!(ago(at("2025-01-23T09:00:00Z"), now, 0), "yesterday");
         assert_eq!(ago(at("2024-02-29T09:00:00Z"), now, 0), "29 Feb 2024");
         assert_eq!(ago(at("2025-01-24T10:31:00Z"), now, 0), "just now", "a clock that is ahead");

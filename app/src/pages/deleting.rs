@@ -184,7 +184,8 @@ pub fn BeingDeleted(id: WorkspaceId, workspace: RwSignal<Option<Workspace>>) -> 
             view! {
                 <div class="panel row" data-deleting="">
                     <Icon name=IconName::Trash />
-                    <p class="grow" role="status">
+                    // How far it is, its job says aloud at each quarter.
+                    <p class="grow">
                         <strong>"This workspace is being deleted"</strong>
                         ": "
                         {message}

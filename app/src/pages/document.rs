@@ -28,7 +28,7 @@ use crate::{
     wire::{Wire, page_data},
 };
 use domain::{
-    Chunk, Document, DocumentId, DocumentStatus, Step, Workspace,
+    Chunk, Document, DocumentId, DocumentStatus, Step, Timestamp, Workspace,
     event::FileProgress,
     ingest::{REINDEX_CANCELLED, REINDEX_FAILED, REPLACE_CANCELLED, REPLACE_FAILED},
     message::{count, number},
@@ -135,6 +135,10 @@ fn Body(
             as Reading<_>
     });
     let progress = Signal::derive(move || Some(of(document, |d| d.progress)));
+    let tenths = Memo::new(move |_| {
+        let now = clock.at.get();
+        steps.with(|steps| is_long(steps.as_deref().unwrap_or_default(), attempt.get(), now))
+    });
     let label =
         Signal::derive(move || of(document, |d| d.message.clone()).unwrap_or_else(|| "Progress".into()));
     view! {
@@ -154,7 +158,7 @@ fn Body(
                 <Refused left=refused />
                 <Facts document />
             </header>
-            {move || is_moving.get().then(|| view! { <ProgressBar value=progress label /> })}
+            {move || is_moving.get().then(|| view! { <ProgressBar value=progress label tenths /> })}
             <Trouble document />
             <Controls id document is_ours />
             <About id document />
@@ -193,6 +197,12 @@ fn Body(
             <PassageList chunks document />
         </div>
     }
+}
+
+/// Whether an attempt has been going on for a minute: then its percentage has tenths, so that it is seen to move.
+fn is_long(steps: &[FileProgress], attempt: u32, now: Option<Timestamp>) -> bool {
+    let began = steps.iter().filter(|step| step.attempt == attempt).map(|step| step.started_at).min();
+    began.zip(now).is_some_and(|(began, now)| now.seconds_since(began) >= 60)
 }
 
 /// An attempt that is over.
@@ -441,8 +451,23 @@ fn Trouble(document: RwSignal<Option<Document>>) -> impl IntoView {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::document;
+    use crate::samples::{document, step};
     use domain::resource::Warning;
+
+    #[test]
+    fn a_percentage_has_tenths_once_the_present_attempt_takes_more_than_a_minute() {
+        let of = |attempt, began| {
+            let mut step = step(1, 5, 10.0);
+            (step.attempt, step.started_at) = (attempt, Timestamp::from_micros(began * 1_000_000));
+            step
+        };
+        let steps = [of(1, 0), of(2, 120), of(2, 100)];
+        let now = |seconds: i64| Some(Timestamp::from_micros(seconds * 1_000_000));
+        assert!(!is_long(&steps, 2, now(159)));
+        assert!(is_long(&steps, 2, now(160)));
+        assert!(!is_long(&steps, 2, None), "it stands, or nobody knows");
+        assert!(!is_long(&steps, 3, now(900)), "the next attempt has not begun");
+    }
 
     #[test]
     fn what_failed_can_be_retried_and_so_can_what_is_found_as_before_since_its_last_run_failed() {

@@ -60,6 +60,31 @@ test("a running job stands in the tray on every page, in the tab, and its end is
   for (const icon of seen.icons) expect((await page.request.get(icon)).status()).toBe(200);
 });
 
+test("a line of the tray stays where it is as long as the mouse is over it, whatever ends before it", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [[one], [two]] = [await scans.add(["a.txt"]), await scans.add(["b.txt"])];
+  await page.goto("/settings/profile");
+  await live(page);
+  await page.locator(".tray-count").click();
+  const lines = page.locator(".tray-job");
+  await expect(lines).toHaveCount(2);
+  const second = lines.nth(1);
+  const job = await second.getAttribute("data-job-id");
+  await second.hover();
+  const before = await second.boundingBox();
+  await scans.end(one, { status: "ready", chunk_count: 1 });
+  await expect(page.locator(".tray-count")).toHaveAttribute("data-jobs", "1");
+  await expect(lines.first()).toHaveAttribute("data-status", "completed");
+  await expect(second).toHaveAttribute("data-job-id", job!);
+  expect((await second.boundingBox())!.y).toBeCloseTo(before!.y, 0);
+  await page.mouse.move(0, 0);
+  await expect(lines).toHaveCount(1);
+  await expect(lines).toHaveAttribute("data-job-id", job!);
+  await scans.end(two, { status: "ready", chunk_count: 1 });
+  await expect(page.locator(".tray")).toBeHidden();
+});
+
 test("a screen reader hears the start, each quarter and the end of every job once, and an error at once", async ({ page }) => {
   await signUp(page);
   const scans = await external(page.request);

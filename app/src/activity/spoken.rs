@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_region_that_has_nothing_to_say_yet_is_there_all_the_same() {
         for (at_once, live) in [(false, "polite"), (true, "assertive")] {
-            let html = Owner::new().with(|| view! { <Spoken sentences=Sentences::new() at_once /> }.to_html());
+            let drawn = || view! { <Spoken sentences=Sentences::new() at_once /> }.to_html();
+            let html = Owner::new().with(drawn);
             assert!(html.contains(&format!("aria-live=\"{live}\"")) && !html.contains("<p>"), "{html}");
             assert_eq!(html.contains("role=\"status\""), !at_once, "{html}");
         }

@@ -1,5 +1,5 @@
 //! The tray: a quiet number in the top bar while something runs, and a line a job. It works without a script, and never
-//! closes by itself.
+//! closes by itself. While a mouse is over the lines none of them moves away from under it.
 
 use super::{Controls, at_present, job_shown, job_title};
 use crate::{
@@ -19,8 +19,14 @@ use leptos::prelude::*;
 #[component]
 pub fn Tray() -> impl IntoView {
     // Of the stores around it: the server renders each part of a page with its own.
-    let jobs = RwSignal::from(Stores::expect().active());
-    let number = Memo::new(move |_| jobs.with(Vec::len));
+    let stores = Stores::expect();
+    let active = RwSignal::from(stores.active());
+    let number = Memo::new(move |_| active.with(Vec::len));
+    let pointed = RwSignal::new(false);
+    let lines = Memo::new(move |before: Option<&Vec<JobId>>| {
+        let known = |id: &JobId| stores.job(*id).with(Option::is_some);
+        lines(before.filter(|_| pointed.get()), active.get(), known)
+    });
     let is_busy = Memo::new(move |_| number.get() > 0);
     view! {
         <details class="tray" hidden=move || !is_busy.get()>
@@ -29,15 +35,31 @@ pub fn Tray() -> impl IntoView {
                 <span>{move || number.get()}</span>
                 <span class="sr-only">{move || format!("{} under way", count(number.get() as u64, "job", "jobs"))}</span>
             </summary>
-            <div class="tray-panel" role="group" aria-label="Jobs under way">
+            <div
+                class="tray-panel"
+                role="group"
+                aria-label="Jobs under way"
+                on:pointerenter=move |ev| pointed.set(ev.pointer_type() == "mouse")
+                on:pointerleave=move |_| pointed.set(false)
+            >
                 <Each
-                    each=move || jobs.get()
+                    each=move || lines.get()
                     key=|id: &JobId| id.uuid().as_u128()
                     show=|id| view! { <Line id /> }
                 />
             </div>
         </details>
     }
+}
+
+/// The jobs to show. While somebody points at those that were there `before`, one that ends among them stays for so long:
+/// its line would be taken by that of another, whose button is pressed instead. Nothing stays when nothing is under way.
+fn lines(before: Option<&Vec<JobId>>, active: Vec<JobId>, is_known: impl Fn(&JobId) -> bool) -> Vec<JobId> {
+    let Some(before) = before.filter(|_| !active.is_empty()) else { return active };
+    let stays = |id: &JobId| active.contains(id) || is_known(id);
+    let mut all: Vec<JobId> = before.iter().copied().filter(stays).collect();
+    all.extend(active.iter().filter(|id| !before.contains(id)));
+    all
 }
 
 #[component]
@@ -87,7 +109,19 @@ fn line(job: &Job) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::job;
+    use crate::samples::{id, job};
+
+    #[test]
+    fn a_line_that_somebody_points_at_stays_until_the_pointer_leaves_or_nothing_is_under_way() {
+        let ids = |ns: &[u64]| ns.iter().map(|n| id(*n)).collect::<Vec<JobId>>();
+        let before = ids(&[1, 2, 3]);
+        let shown = |before, active: &[u64]| lines(before, ids(active), |_| true);
+        assert_eq!(shown(Some(&before), &[2, 3, 4]), ids(&[1, 2, 3, 4]));
+        assert_eq!(shown(None, &[2, 3, 4]), ids(&[2, 3, 4]));
+        assert_eq!(shown(Some(&before), &[]), ids(&[]));
+        // All was read anew, and nobody knows any more what became of it.
+        assert_eq!(lines(Some(&before), ids(&[3]), |id| *id != before[0]), ids(&[2, 3]));
+    }
 
     #[test]
     fn large_numbers_have_their_separators() {

@@ -59,8 +59,8 @@ impl Passages {
     fn load(self, after: Option<String>) {
         self.busy.set(true);
         self.asked.set_value(after.clone());
+        let words = self.words.get_untracked();
         spawn_local(async move {
-            let words = self.words.get_untracked();
             match list_chunks(self.id, after.clone(), words.clone()).await {
                 // Somebody looks for something else by now.
                 Ok(_) if self.words.try_get_untracked().is_some_and(|now| now != words) => {}

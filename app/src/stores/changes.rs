@@ -34,7 +34,7 @@ impl Inner {
                 }
             }
             EntityKey::FileStep(id, _) => {
-                self.steps.put(id, self.known.known_steps(id));
+                self.steps.tell(id, || self.known.known_steps(id));
                 self.tell_document(id);
             }
             EntityKey::Workspace(id) => {
@@ -138,7 +138,7 @@ impl Inner {
         }
         for document in &page.documents.items {
             if self.known.put_document(document) {
-                self.documents.put(document.id, self.known.live_document(document.id));
+                self.documents.tell(document.id, || self.known.live_document(document.id));
             }
         }
         // What was deleted meanwhile is not listed.
@@ -160,7 +160,7 @@ impl Inner {
         for step in &page.steps {
             self.known.put_step(step);
         }
-        self.steps.put(id, self.known.known_steps(id));
+        self.steps.tell(id, || self.known.known_steps(id));
         self.tell_document(id);
     }
 
@@ -179,11 +179,11 @@ impl Inner {
             }
             None => self.listings.iter_mut().for_each(|(_, listing)| listing.remove(id)),
         }
-        self.documents.put(id, document);
+        self.documents.tell(id, || document);
     }
 
     fn tell_workspaces(&mut self, id: WorkspaceId) {
-        self.workspaces.put(id, self.known.workspace(id).cloned());
+        self.workspaces.tell(id, || self.known.workspace(id).cloned());
         set_if_new(&self.workspace_ids, self.known.newest_workspaces());
     }
 
@@ -196,8 +196,8 @@ impl Inner {
         if !state.with_untracked(|s| s.as_ref().is_some_and(|s| s.same_as(&job))) {
             state.set(Some(JobState(job.clone())));
         }
-        self.jobs.put(id, Some(job));
-        self.panels.put(workspace, self.known.panel_job(workspace));
+        self.jobs.tell(id, || Some(job));
+        self.panels.tell(workspace, || self.known.panel_job(workspace));
         if let Some(list) = self.job_lists.get(&workspace)
             && list.with_untracked(|places| !places.contains(&place))
         {

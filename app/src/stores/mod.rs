@@ -384,8 +384,8 @@ impl Stores {
     /// Takes a document off the screen. The next event about it brings it back.
     pub fn clear_document(self, id: DocumentId) {
         self.change(|s| {
-            s.documents.put(id, None);
-            s.steps.put(id, None);
+            s.documents.tell(id, || None);
+            s.steps.tell(id, || None);
             s.listings.iter_mut().for_each(|(_, listing)| listing.remove(id));
         });
     }

@@ -1,5 +1,6 @@
-//! One signal for each thing: whoever shows a thing watches its signal alone, so that a frame touches only the badge
-//! that changed. The signals are counted, not owned by a page, so none of them dies under a reader.
+//! One signal for each thing that is shown: whoever shows it watches its signal alone, so that a frame touches only the badge
+//! that changed. The signals are counted, not owned by a page, so none of them dies under a reader. Of what nobody ever
+//! showed there is none: the stream tells of all that a person has, for as long as a tab is open.
 
 use leptos::prelude::*;
 use litemap::LiteMap;
@@ -22,14 +23,11 @@ impl<K: Ord + Copy, V: Clone + PartialEq + Send + Sync + 'static> Shelf<K, V> {
         self.0.entry(key).or_insert_with(|| ArcRwSignal::new(now())).clone()
     }
 
-    /// Notes the value; watchers are told only when it differs.
-    pub fn put(&mut self, key: K, value: Option<V>) {
-        match self.0.get(&key) {
-            Some(signal) => set_if_new(signal, value),
-            None if value.is_some() => {
-                self.0.insert(key, ArcRwSignal::new(value));
-            }
-            None => {}
+    /// Tells those who watch it what it is `now`, where that is another value. Nobody is told of what nobody watches: whoever
+    /// comes to do so asks by himself.
+    pub fn tell(&self, key: K, now: impl FnOnce() -> Option<V>) {
+        if let Some(signal) = self.0.get(&key) {
+            set_if_new(signal, now());
         }
     }
 
@@ -69,11 +67,11 @@ mod tests {
                 |_, _| true,
             );
             assert_eq!(seen.get_untracked(), 1);
-            shelf.put(2, Some("other"));
-            assert_eq!(seen.get_untracked(), 1);
-            shelf.put(1, Some("new"));
+            shelf.tell(2, || panic!("nobody shows it"));
+            assert_eq!((seen.get_untracked(), shelf.0.len()), (1, 1));
+            shelf.tell(1, || Some("new"));
             assert_eq!((seen.get_untracked(), one.get_untracked()), (2, Some("new")));
-            shelf.put(1, Some("new"));
+            shelf.tell(1, || Some("new"));
             assert_eq!(seen.get_untracked(), 2);
             shelf.retell(|_| None);
             assert_eq!((seen.get_untracked(), one.get_untracked()), (3, None));

@@ -15,10 +15,13 @@ test("failures stand in groups that can be narrowed down, tried again and resolv
     const code = n < 2 ? "scan_blank" : "scan_torn";
     await place.report(id, { status: "failed", error: `The page is ${n < 2 ? "blank" : "torn"}.`, error_code: code });
   }
+  // The page does not go on to say that nothing has.
+  const groups = page.locator(".error-group");
+  await expect(groups).toHaveCount(2);
+  await expect(page.getByRole("heading", { name: "Nothing has failed" })).toHaveCount(0);
   await page.goto("/");
   await live(page);
   await page.getByRole("link", { name: "Errors" }).click();
-  const groups = page.locator(".error-group");
   await expect(groups).toHaveCount(2);
   await expect(page.getByText("3 documents failed", { exact: true })).toBeVisible();
   await expect(groups.first()).toContainText("The page is blank.");
@@ -44,6 +47,7 @@ test("failures stand in groups that can be narrowed down, tried again and resolv
     const { items } = (await answer.json()) as { items: { status: string }[] };
     return items.filter((document) => document.status === "pending").length;
   }).toBe(2);
+  await expect(page.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
   await page.reload();
   await expect(page.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
 });

@@ -1,10 +1,13 @@
 //! How the documents of a workspace went: charts that the server drew, each with its figures as a table. They follow what
 //! happens; what is open stays open.
 
-use super::{loaded::loaded, not_found::no_such};
+use super::{
+    following::{Follower, Reading},
+    loaded::loaded,
+    not_found::no_such,
+};
 use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
-    effect::effect_after,
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
     stores::Stores,
@@ -12,15 +15,10 @@ use crate::{
     wire::{Wire, page_data},
 };
 use domain::WorkspaceId;
-use leptos::{prelude::*, task::spawn_local};
+use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
-use std::time::Duration;
 
 const CHOICES: [u32; 3] = [7, 30, 90];
-/// What happens within this time is read at once.
-const GATHERED: Duration = Duration::from_secs(2);
-/// What could not be read is asked for again so much later.
-const AGAIN: Duration = Duration::from_secs(5);
 
 #[component]
 pub fn AnalyticsPage() -> impl IntoView {
@@ -101,62 +99,20 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
     }
 }
 
-/// Reads the figures again when documents came, went or ended, and puts them in the place of those that are there.
+/// Reads the figures again when documents came, went or ended.
 fn follow(id: WorkspaceId, days: u32, figures: RwSignal<Figures>) {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let counted = Memo::new(move |_| {
         workspace.with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.ready, w.counts.failed)))
     });
-    let follower = Follower { id, days, figures, counted, waiting: StoredValue::new(false) };
-    effect_after(move |before: Option<Option<Counted>>| {
-        let now = counted.get();
-        if before.is_some_and(|before| before != now) {
-            follower.read_in(GATHERED);
-        }
-        now
-    });
-}
-
-/// Documents of the workspace: all, those that are ready, those that failed.
-type Counted = (u64, u64, u64);
-
-#[derive(Clone, Copy)]
-struct Follower {
-    id: WorkspaceId,
-    days: u32,
-    figures: RwSignal<Figures>,
-    counted: Memo<Option<Counted>>,
-    /// A reading is about to come, or under way.
-    waiting: StoredValue<bool>,
-}
-
-impl Follower {
-    fn read_in(self, time: Duration) {
-        // Once the page is left there is nothing to wait for.
-        if !self.waiting.try_update_value(|waiting| std::mem::replace(waiting, true)).unwrap_or(true) {
-            set_timeout(move || self.read(), time);
-        }
-    }
-
-    fn read(self) {
-        let Some(asked) = self.counted.try_get_untracked() else { return };
-        spawn_local(async move {
-            let read = read_analytics(self.id, self.days).await;
-            self.waiting.try_set_value(false);
-            match read {
-                Ok(Wire(read)) => {
-                    self.figures.try_set(read);
-                    // What changed meanwhile is counted with the next reading.
-                    if self.counted.try_get_untracked().is_some_and(|now| now != asked) {
-                        self.read_in(GATHERED);
-                    }
-                }
-                Err(e) if e.may_pass() => self.read_in(AGAIN),
-                // What is gone does not come back by asking.
-                Err(_) => {}
-            }
-        });
-    }
+    let read = move |()| {
+        Box::pin(async move {
+            read_analytics(id, days).await.map(|Wire(read)| {
+                figures.try_set(read);
+            })
+        }) as Reading
+    };
+    Follower::new(Callback::new(read)).follow(counted);
 }
 
 #[component]

@@ -1,8 +1,13 @@
-//! What failed and was not seen to yet, by what it has in common: a group can be tried again as a whole, or resolved.
+//! What failed and was not seen to yet, by what it has in common: a group can be tried again as a whole, or resolved. The list
+//! follows what happens.
 
-use super::loaded::read;
+use super::{
+    following::{Follower, Reading},
+    in_place::{keep_in_place, pointer_leaves, pointer_moves},
+    loaded::read,
+};
 use crate::{
-    components::{EmptyState, Exactly, IconName, PageHeader, RowsSkeleton, TabTitle},
+    components::{Each, EmptyState, Exactly, IconName, PageHeader, RowsSkeleton, TabTitle, key_of},
     forms::{Deed, FormState, Refused},
     live::{Live, Screen},
     server_fns::errors::{
@@ -11,7 +16,7 @@ use crate::{
     },
     stores::Stores,
     view,
-    wire::page_data,
+    wire::{Wire, page_data},
 };
 use domain::{PhaseName, WorkspaceId};
 use leptos::{prelude::*, server_fn::ServerFn};
@@ -51,17 +56,15 @@ pub fn ErrorsPage() -> impl IntoView {
         <TabTitle text="Errors" />
         <div class="page">
             <Refused left=refused />
-            {read(page, || async {}, "list of errors", skeleton, keep, move |part, (), again| {
-                view! { <Whole part narrow=narrow.get_untracked() again /> }
+            {read(page, || async {}, "list of errors", skeleton, keep, move |part, (), _| {
+                view! { <Whole part narrow=narrow.get_untracked() /> }
             })}
         </div>
     }
 }
 
 #[component]
-fn Whole(part: Part, narrow: Narrow, again: Callback<()>) -> impl IntoView {
-    let Part { narrow: rows, lines, left, note } = part;
-    let (is_empty, has_left) = (lines.is_empty(), !left.is_empty());
+fn Whole(part: Part, narrow: Narrow) -> impl IntoView {
     let (title, text) = if narrow.4 {
         ("Nothing is resolved yet", "What you resolve is listed here until it is tried again.")
     } else {
@@ -70,22 +73,81 @@ fn Whole(part: Part, narrow: Narrow, again: Callback<()>) -> impl IntoView {
             "Documents that could not be processed are listed here by what they failed by.",
         )
     };
+    let part = RwSignal::new(part);
+    let again = follow(narrow.clone(), part);
+    let narrow = StoredValue::new(narrow);
+    let note = Signal::derive(move || Some(part.with(|p| p.note.clone())));
+    let rows = Memo::new(move |_| part.with(|p| p.narrow.clone()));
+    let lines = Memo::new(move |_| part.with(|p| p.lines.clone()));
+    let left = Memo::new(move |_| part.with(|p| p.left.clone()));
+    let is_empty = Memo::new(move |_| lines.with(Vec::is_empty));
+    let has_left = Memo::new(move |_| left.with(|left| !left.is_empty()));
+    keep_in_place(move || {
+        lines.track();
+        false
+    });
     view! {
         <PageHeader title="Errors" note />
-        {rows.into_iter().map(|row| view! { <Row row /> }).collect_view()}
-        {if is_empty {
-            (!has_left).then(|| view! { <EmptyState icon=IconName::CheckCircle title text /> }).into_any()
-        } else {
-            let lines = lines.into_iter().map(|line| view! { <Group line narrow=narrow.clone() again /> });
-            view! { <ul class="error-groups">{lines.collect_view()}</ul> }.into_any()
+        {move || rows.get().into_iter().map(|row| view! { <Row row /> }).collect_view()}
+        {move || {
+            if is_empty.get() {
+                (!has_left.get()).then(|| view! { <EmptyState icon=IconName::CheckCircle title text /> }).into_any()
+            } else {
+                view! {
+                    <ul
+                        class="error-groups"
+                        on:pointermove=move |ev| pointer_moves(&ev)
+                        on:pointerleave=move |_| pointer_leaves()
+                    >
+                        <Each
+                            each=move || lines.get().into_iter().map(|line| (line, narrow.get_value(), again)).collect()
+                            key=|(line, ..): &(ErrorLine, Narrow, Callback<()>)| known_by(line)
+                            show=|(line, narrow, again)| view! { <Group line narrow again /> }
+                        />
+                    </ul>
+                }
+                    .into_any()
+            }
         }}
-        {has_left.then(|| view! {
+        {move || has_left.get().then(|| view! {
             <section class="stack gap-2" aria-label="What is missing">
                 <h2 class="section-title">"What is missing"</h2>
-                <ul class="error-groups">{left.into_iter().map(missing).collect_view()}</ul>
+                <ul class="error-groups">{move || left.get().into_iter().map(missing).collect_view()}</ul>
             </section>
         })}
     }
+}
+
+/// Changes with all that is shown of a group, so that one of which nothing is new stays as it is.
+fn known_by(line: &ErrorLine) -> u128 {
+    let ErrorLine { code, phase, mime_type, count, message, newest_at, .. } = line;
+    let text = format!("{code}\n{phase}\n{mime_type}\n{count}\n{message}");
+    key_of(newest_at.micros().unsigned_abs(), &text)
+}
+
+/// Reads the list again when other documents have failed than before, or other jobs are under way: a crawl may have ended
+/// without some of its pages. What it answers reads it at once.
+fn follow(narrow: Narrow, part: RwSignal<Part>) -> Callback<()> {
+    let stores = Stores::expect();
+    let (workspaces, active) = (RwSignal::from(stores.workspace_ids()), RwSignal::from(stores.active()));
+    let failed = move |id: &WorkspaceId| {
+        stores.workspace(*id).with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.failed)))
+    };
+    let told = Memo::new(move |_| {
+        let failed: Vec<_> = workspaces.with(|ids| ids.iter().map(failed).collect());
+        (failed, active.get())
+    });
+    let read = move |()| {
+        let (workspace, phase, kind, days, resolved) = narrow.clone();
+        Box::pin(async move {
+            list_errors(workspace, phase, kind, days, resolved).await.map(|Wire(read)| {
+                part.try_set(read);
+            })
+        }) as Reading
+    };
+    let follower = Follower::new(Callback::new(read));
+    follower.follow(told);
+    Callback::new(move |()| follower.now())
 }
 
 /// It is seen to where it stands: a page of a crawl is asked for again there, a document tried again.

@@ -4,8 +4,8 @@ use crate::{document::caught, effect::effect};
 use leptos::{ev, prelude::*, web_sys};
 use std::cell::RefCell;
 
-/// The rows of the lists that do so: of documents, and of jobs.
-const ROWS: &str = "[data-document-id], tr[data-job-id]";
+/// The rows of the lists that do so: of documents, of jobs, and of failures.
+const ROWS: &str = "[data-document-id], tr[data-job-id], .error-group";
 
 /// The pointer over the list, and the row under it with the place where that stood. There may be none: the rows come a moment
 /// after a leap.

@@ -13,6 +13,7 @@ mod document_about;
 mod document_content;
 mod document_passages;
 mod errors;
+mod following;
 mod history;
 mod home;
 mod in_place;

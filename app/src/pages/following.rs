@@ -1,0 +1,74 @@
+//! Reading again what a page keeps for itself, when the stream tells that it is not so any more: what happens together is
+//! read at once, one question at a time, and what could not be read is asked for again.
+
+use crate::{AppError, effect::effect_after};
+use leptos::{prelude::*, task::spawn_local};
+use std::{future::Future, pin::Pin, time::Duration};
+
+/// What happens within this time is read at once.
+const GATHERED: Duration = Duration::from_secs(2);
+/// What could not be read is asked for again so much later.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Reads, and puts what was read in the place of what is there. The call is made in the browser alone, so it may stay on one
+/// thread.
+pub type Reading = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
+
+#[derive(Clone, Copy)]
+pub struct Follower {
+    read: Callback<(), Reading>,
+    /// Counts the changes that there were to see.
+    changes: StoredValue<u64>,
+    /// A reading is about to come, or under way.
+    waiting: StoredValue<bool>,
+}
+
+impl Follower {
+    pub fn new(read: Callback<(), Reading>) -> Self {
+        Self { read, changes: StoredValue::new(0), waiting: StoredValue::new(false) }
+    }
+
+    /// Reads again a moment after `key` changed.
+    pub fn follow<K: Clone + PartialEq + Send + Sync + 'static>(self, key: Memo<K>) {
+        effect_after(move |before: Option<K>| {
+            let now = key.get();
+            if before.is_some_and(|before| before != now) {
+                self.changed(GATHERED);
+            }
+            now
+        });
+    }
+
+    /// Reads again at once, for what was done on this very page.
+    pub fn now(self) {
+        self.changed(Duration::ZERO);
+    }
+
+    fn changed(self, time: Duration) {
+        self.changes.try_update_value(|n| *n += 1);
+        self.read_in(time);
+    }
+
+    fn read_in(self, time: Duration) {
+        // Once the page is left there is nothing to wait for.
+        if !self.waiting.try_update_value(|waiting| std::mem::replace(waiting, true)).unwrap_or(true) {
+            set_timeout(move || self.read(), time);
+        }
+    }
+
+    fn read(self) {
+        let (seen, reading) = (self.changes.try_get_value(), self.read.try_run(()));
+        let (Some(seen), Some(reading)) = (seen, reading) else { return };
+        spawn_local(async move {
+            let read = reading.await;
+            self.waiting.try_set_value(false);
+            match read {
+                // Something changed while it was read.
+                Ok(()) if self.changes.try_get_value() != Some(seen) => self.read_in(GATHERED),
+                Err(e) if e.may_pass() => self.read_in(AGAIN),
+                // All is there; and what is gone does not come back by asking.
+                Ok(()) | Err(_) => {}
+            }
+        });
+    }
+}

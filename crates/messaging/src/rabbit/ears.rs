@@ -5,7 +5,7 @@ use futures::StreamExt;
 use lapin::{Channel, Consumer, options::BasicPublishOptions};
 use services::ports::Signal;
 use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 /// The pause between two words to itself, and how long the broker may take to confirm one.
 const PULSE: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ impl RabbitBus {
             let properties = self.properties("pulse".to_owned(), "pulse").with_delivery_mode(1);
             let sent = channel.basic_publish("".into(), own, options, b"{}", properties);
             let answered = async { Ok::<_, Lost>(sent.await?.await?) };
-            timeout(ANSWER, answered).await.map_err(|_| Lost::Silent)??;
+            self.answered(ANSWER, answered).await?;
         }
     }
 
@@ -79,7 +79,8 @@ impl RabbitBus {
                 confirms.push(channel.basic_publish(exchange, key.into(), options, &body, properties).await?);
             }
             // A refusal is fine: of calls to work there are enough, and everything else is looked for now and then.
-            timeout(CONFIRM, futures::future::try_join_all(confirms)).await.map_err(|_| Lost::Silent)??;
+            let confirmed = async { Ok::<_, Lost>(futures::future::try_join_all(confirms).await?) };
+            self.answered(CONFIRM, confirmed).await?;
         }
     }
 

@@ -4,6 +4,7 @@
 
 pub mod body;
 mod ears;
+mod held_up;
 pub mod names;
 mod outside;
 mod pending;
@@ -21,7 +22,7 @@ use names::Names;
 use pending::Pending;
 use services::ports::{Bus, BusReceiver, Clock, Outbox, OutsideWork, Reports, Secrets, Signal, Untold};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -49,6 +50,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long the broker may take to confirm.
 const CONFIRM: Duration = Duration::from_secs(8);
+/// Causes that are told of one outage.
+const CAUSES: usize = 16;
 /// How long a stop waits until what was committed is with the broker.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -90,6 +93,8 @@ pub struct RabbitBus {
     owed: Owed,
     /// Another node told something that this one does not understand.
     unknown: AtomicBool,
+    /// The broker said that it takes nothing at present.
+    held_up: AtomicBool,
     /// That were made until now.
     connections: AtomicU64,
     health: Mutex<Health>,
@@ -134,10 +139,61 @@ impl Owed {
 }
 
 struct Health {
+    /// What is published goes out.
     up: bool,
+    /// There is a connection; over one that is held up nothing goes out.
+    connected: bool,
     /// When it turned so; `None` before the first connection was tried.
     since: Option<Timestamp>,
     why: String,
+    /// What was in the way since the last connection, as far as it was told.
+    causes: BTreeSet<String>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        let (up, connected, since, causes) = (false, false, None, BTreeSet::new());
+        Self { up, connected, since, why: "it was not reached yet".to_owned(), causes }
+    }
+}
+
+/// What there is to tell when a connection ended, or none came about.
+#[derive(Debug, PartialEq, Eq)]
+enum News {
+    /// The broker is away now.
+    Away,
+    /// It was away before, and something else is in the way now: it is there again and does not know the password, say.
+    OtherCause,
+    Nothing,
+}
+
+impl Health {
+    fn came_up(&mut self, now: Timestamp) -> Option<Timestamp> {
+        (self.up, self.connected) = (true, true);
+        self.causes.clear();
+        self.since.replace(now)
+    }
+
+    /// Answers what there is to tell, and whether a connection was lost.
+    fn went_down(&mut self, lost: &Lost, now: Timestamp) -> (News, bool) {
+        let was_connected = std::mem::take(&mut self.connected);
+        // An address has no place in what people read; the words of an error may name one, so they are for the log.
+        self.why = match lost {
+            Lost::Broker(_) => "the connection failed; the log says why".to_owned(),
+            Lost::Silent | Lost::Cancelled => lost.to_string(),
+        };
+        let is_new = self.causes.len() < CAUSES && self.causes.insert(lost.to_string());
+        let news = if self.up || self.since.is_none() {
+            self.up = false;
+            self.since = Some(now);
+            News::Away
+        } else if is_new {
+            News::OtherCause
+        } else {
+            News::Nothing
+        };
+        (news, was_connected)
+    }
 }
 
 /// Why a connection ended.
@@ -169,8 +225,9 @@ impl RabbitBus {
             work: work::Calls::default(),
             owed: Owed::default(),
             unknown: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
             connections: AtomicU64::new(0),
-            health: Mutex::new(Health { up: false, since: None, why: "it was not reached yet".to_owned() }),
+            health: Mutex::default(),
         })
     }
 
@@ -229,7 +286,8 @@ impl RabbitBus {
             self.owed.set(Untold::Unfinished);
             self.work.call();
         }
-        self.came_up(house);
+        let since = self.came_up(house);
+        tracing::info!(down_since = since.map(|at| at.to_string()), "connected to the broker");
 
         let working = async {
             tokio::try_join!(
@@ -240,6 +298,7 @@ impl RabbitBus {
                 self.take_reports(&connection, house),
                 self.hear_calls(&connection),
                 self.count(&connection),
+                self.watch(&connection, house),
             )
             .map(drop)
         };
@@ -268,34 +327,30 @@ impl RabbitBus {
         }
     }
 
-    fn came_up(&self, house: &House) {
+    /// Answers since when it was not so.
+    fn came_up(&self, house: &House) -> Option<Timestamp> {
         metrics::gauge!("insighthub_broker_up").set(1.0);
-        let mut health = lock(&self.health);
-        let since = health.since.replace(house.clock.now());
-        health.up = true;
-        tracing::info!(down_since = since.map(|at| at.to_string()), "connected to the broker");
-        drop(health);
+        let since = lock(&self.health).came_up(house.clock.now());
         self.pending.look();
         // What others told while this node was away.
         let _ = self.local.send(Signal::Missed);
+        since
     }
 
     fn went_down(&self, house: &House, lost: &Lost) {
         metrics::gauge!("insighthub_broker_up").set(0.0);
-        metrics::counter!("insighthub_broker_losses_total").increment(1);
-        let mut health = lock(&self.health);
-        // An address has no place in what people read; its words may name one, so they are for the log.
-        if health.up || health.since.is_none() {
-            health.up = false;
-            health.since = Some(house.clock.now());
-            tracing::warn!(error = %lost, "the broker is away: nothing is lost, but other servers hear of changes later");
-        } else {
-            tracing::debug!(error = %lost, "the broker is still away");
+        self.held_up.store(false, Ordering::SeqCst);
+        let (news, was_connected) = lock(&self.health).went_down(lost, house.clock.now());
+        if was_connected {
+            metrics::counter!("insighthub_broker_losses_total").increment(1);
         }
-        health.why = match lost {
-            Lost::Broker(_) => "the connection failed; the log says why".to_owned(),
-            Lost::Silent | Lost::Cancelled => lost.to_string(),
-        };
+        match news {
+            News::Away => {
+                tracing::warn!(error = %lost, "the broker is away: nothing is lost, but other servers hear of changes later");
+            }
+            News::OtherCause => tracing::warn!(error = %lost, "the broker is still away, for another cause"),
+            News::Nothing => tracing::debug!(error = %lost, "the broker is still away"),
+        }
     }
 
     /// Tells other nodes, unless too much waits already.
@@ -354,4 +409,24 @@ fn unit(secrets: &dyn Secrets) -> f64 {
 /// How an event is told from others in traces at the broker.
 fn message_id(user: UserId, seq: u64) -> String {
     format!("{user}.{seq}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tries_are_no_losses_and_each_cause_of_an_outage_is_told_once() {
+        let mut health = Health::default();
+        let at = Timestamp::from_micros;
+        assert_eq!(health.went_down(&Lost::Silent, at(1)), (News::Away, false), "there was nothing to lose");
+        assert_eq!(health.went_down(&Lost::Silent, at(2)), (News::Nothing, false));
+        assert_eq!(health.went_down(&Lost::Cancelled, at(3)), (News::OtherCause, false));
+        assert_eq!(health.went_down(&Lost::Silent, at(4)), (News::Nothing, false), "they may take turns");
+        assert_eq!(health.why, Lost::Silent.to_string(), "of now");
+        assert_eq!(health.came_up(at(5)), Some(at(1)));
+        assert_eq!(health.went_down(&Lost::Silent, at(6)), (News::Away, true));
+        assert_eq!(health.went_down(&Lost::Silent, at(7)), (News::Nothing, false));
+        assert_eq!(health.came_up(at(8)), Some(at(6)));
+    }
 }

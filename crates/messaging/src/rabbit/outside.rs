@@ -11,7 +11,7 @@ use lapin::{
 };
 use services::{Error, ports::Untold};
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{Instrument, field::Empty};
 
 /// Documents that are told of at once.
@@ -96,8 +96,8 @@ impl RabbitBus {
             let id = format!("{}.{}", document.id, document.rev);
             confirms.push(self.publish_upload(channel, document, id).await?);
         }
-        let answers =
-            timeout(CONFIRM, futures::future::try_join_all(confirms)).await.map_err(|_| Lost::Silent)??;
+        let confirmed = async { Ok::<_, Lost>(futures::future::try_join_all(confirms).await?) };
+        let answers = self.answered(CONFIRM, confirmed).await?;
         Ok(answers.iter().all(|answer| matches!(answer, Confirmation::Ack(None))))
     }
 
@@ -242,7 +242,7 @@ impl RabbitBus {
         let (exchange, key) = (self.names.dead().into(), delivery.routing_key.clone());
         let options = BasicPublishOptions::default();
         let confirm = channel.basic_publish(exchange, key, options, &delivery.data, properties).await?;
-        match timeout(CONFIRM, confirm).await.map_err(|_| Lost::Silent)?? {
+        match self.answered(CONFIRM, async { Ok::<_, Lost>(confirm.await?) }).await? {
             Confirmation::Nack(_) => Err(Lost::Silent),
             _ => Ok(()),
         }

@@ -8,7 +8,7 @@ use domain::{DocumentStatus, Event, Timestamp, UserId};
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
 use services::ports::{LoggedEvent, Signal, Unsent, Untold};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 /// Users, and events of them all, that are taken at once.
@@ -34,6 +34,8 @@ const STALE_MICROS: i64 = 24 * 3_600 * 1_000_000;
 const REFUSALS: u32 = 5;
 /// The pause between two of these tries.
 const REFUSED_TURN: Duration = Duration::from_secs(1);
+/// How soon it is noticed that the broker takes something again.
+const HELD_UP: Duration = Duration::from_millis(100);
 
 /// What a relay keeps in mind between two helpings.
 #[derive(Default)]
@@ -56,6 +58,14 @@ impl RabbitBus {
         let mut next_look = Instant::now();
         let mut last_words: Option<Instant> = None;
         loop {
+            if self.is_held_up() {
+                // Whatever was taken now would only wait with it. Another server sends it, or this one at its next start.
+                if stopping.is_cancelled() {
+                    return Ok(());
+                }
+                stopping.run_until_cancelled(sleep(HELD_UP)).await;
+                continue;
+            }
             self.bring_back(&mind);
             if self.pending.must_look() || next_look <= Instant::now() {
                 let begun = Instant::now();
@@ -110,7 +120,7 @@ impl RabbitBus {
             }
         }
         let sending = self.publish_all(channel, house, &held.users, &taken);
-        let outcome = timeout(CONFIRM, sending).await.unwrap_or(Err(Lost::Silent));
+        let outcome = self.answered(CONFIRM, sending).await;
         let sent: Vec<(UserId, u64)> = match &outcome {
             Ok(refused) => taken.iter().map(|unsent| (unsent.user_id, mind.came(unsent, refused))).collect(),
             // Nobody knows what of it arrived. Let go, so that another relay does not wait for the lease.

@@ -5,6 +5,7 @@
 mod both;
 mod broken;
 mod cut;
+mod held_up;
 mod node;
 mod outside;
 mod relay;

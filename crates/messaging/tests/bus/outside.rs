@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-async fn say(observer: &Observer, installation: &Installation, key: &str, body: &[u8]) {
+pub async fn say(observer: &Observer, installation: &Installation, key: &str, body: &[u8]) {
     let (exchange, key) = (installation.exchange.as_str().into(), key.into());
     let options = BasicPublishOptions::default();
     let sent = observer.channel.basic_publish(exchange, key, options, body, BasicProperties::default());
@@ -113,7 +113,7 @@ async fn reports_to_a_server_that_is_cut_off_from_the_store_are_taken_by_another
 }
 
 /// The progress that so many reports told of.
-async fn taken(rest: &Rest, n: usize) -> Vec<f64> {
+pub async fn taken(rest: &Rest, n: usize) -> Vec<f64> {
     soon("the reports are taken", async {
         while rest.reported.lock().unwrap().len() < n {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -33,6 +33,11 @@ const KEPT: Duration = Duration::from_secs(5);
 /// What was given back so often is kept: nobody reaches the store then, and the broker puts aside what comes back too often.
 const GIVEN_BACK: i64 = 5;
 
+/// The header in which the broker counts how often a message came back to it.
+pub(super) const COUNT: &str = "x-delivery-count";
+/// The header that says by which key a message first came.
+pub(super) const ROUTING_KEY: &str = "x-routing-key";
+
 /// A report as it was delivered, and what it says or what is wrong with it.
 type Taken = (Delivery, Result<Report, String>);
 
@@ -234,7 +239,7 @@ impl RabbitBus {
         for (name, value) in [
             ("x-reason-code", code),
             ("x-reason", why.as_str()),
-            ("x-routing-key", delivery.routing_key.as_str()),
+            (ROUTING_KEY, delivery.routing_key.as_str()),
         ] {
             headers.insert(name.into(), AMQPValue::LongString(value.into()));
         }
@@ -250,11 +255,12 @@ impl RabbitBus {
 }
 
 /// How often the message came back to the broker, as that counts it.
-fn given_back(delivery: &Delivery) -> i64 {
+pub(super) fn given_back(delivery: &Delivery) -> i64 {
     let headers = delivery.properties.headers().as_ref();
-    match headers.and_then(|headers| headers.inner().get("x-delivery-count")) {
+    match headers.and_then(|headers| headers.inner().get(COUNT)) {
         Some(AMQPValue::LongLongInt(times)) => *times,
         Some(AMQPValue::LongInt(times)) => i64::from(*times),
+        Some(AMQPValue::LongUInt(times)) => i64::from(*times),
         _ => 0,
     }
 }

@@ -1,10 +1,17 @@
 //! What lies in the durable queues, for an operator.
 
-use super::{Lost, PATIENCE, RabbitBus, Url, names::Names};
+use super::{
+    Lost, PATIENCE, RabbitBus, Url,
+    names::Names,
+    outside::{COUNT, ROUTING_KEY, given_back},
+};
 use lapin::{
-    Channel, Connection, ConnectionProperties,
+    Channel, Confirmation, Connection, ConnectionProperties,
     message::BasicGetMessage,
-    options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions},
+    options::{
+        BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions,
+        QueueDeleteOptions, QueuePurgeOptions,
+    },
     types::{AMQPValue, FieldTable},
 };
 use std::{convert::Infallible, time::Duration};
@@ -14,6 +21,9 @@ use tokio::time::{sleep, timeout};
 const EVERY: Duration = Duration::from_secs(15);
 /// Reasons that are told; with the line of how many there are in all, as many as `insighthub check` names of anything.
 const TOLD: usize = 19;
+/// A look is a delivery without an answer, and of those a broker bears 20 from version 4 on, whether anybody said so or not; then
+/// the message is gone. One that came back so often goes behind the others, as a message that never did.
+const LOOKS: i64 = 10;
 
 /// What an operator wants to know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +38,7 @@ pub struct Standing {
     pub reports: u32,
 }
 
-/// Looks at the broker once; changes nothing there.
+/// Looks at the broker once; nothing is lost by that, however often somebody looks.
 ///
 /// # Errors
 /// In words, when the broker cannot be reached. They hold no password.
@@ -42,10 +52,18 @@ pub async fn standing(url: Url, exchange: &str) -> Result<Standing, String> {
         let Ok(dead) = length(&channel, names.dead()).await else { return Ok(found) };
         found.dead = dead;
         found.reports = length(&channel, names.reports()).await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        let mut worn = vec![];
         while found.reasons.len() < TOLD {
             let taken = channel.basic_get(names.dead().into(), BasicGetOptions::default()).await?;
             let Some(letter) = taken else { break };
             found.reasons.push(reason(&letter));
+            if given_back(&letter) >= LOOKS {
+                worn.push(letter);
+            }
+        }
+        for letter in worn {
+            renew(&channel, names.dead(), &letter).await?;
         }
         // Without an answer all of them go back into their queue, to the places that they had.
         channel.close(200, "looked".into()).await?;
@@ -84,12 +102,33 @@ async fn in_time<T>(asking: impl Future<Output = lapin::Result<T>>) -> Result<T,
     }
 }
 
+/// Puts a copy behind the others, and takes the letter away once it is there. Cut off in between, there are two of it.
+async fn renew(channel: &Channel, queue: String, letter: &BasicGetMessage) -> lapin::Result<()> {
+    let mut headers = FieldTable::default();
+    for (name, value) in letter.properties.headers().iter().flatten() {
+        if name.as_str() != COUNT {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+    // Straight into its queue, past everybody else at that exchange; so this has to say what the key was.
+    if !headers.contains_key(ROUTING_KEY) {
+        headers.insert(ROUTING_KEY.into(), AMQPValue::LongString(letter.routing_key.as_str().into()));
+    }
+    let properties = letter.properties.clone().with_headers(headers).with_delivery_mode(2);
+    let options = BasicPublishOptions::default();
+    let sent = channel.basic_publish("".into(), queue.into(), options, &letter.data, properties).await?;
+    if let Confirmation::Ack(None) = sent.await? {
+        letter.ack(BasicAckOptions::default()).await?;
+    }
+    Ok(())
+}
+
 fn reason(letter: &BasicGetMessage) -> String {
     let header = |name: &str| match letter.properties.headers().as_ref()?.inner().get(name)? {
         AMQPValue::LongString(text) => Some(text.to_string()),
         _ => None,
     };
-    let key = header("x-routing-key").unwrap_or_else(|| letter.routing_key.to_string());
+    let key = header(ROUTING_KEY).unwrap_or_else(|| letter.routing_key.to_string());
     let why = header("x-reason").unwrap_or_else(|| "it was delivered too often without an answer".to_owned());
     format!("{key}: {why}")
 }

@@ -7,7 +7,11 @@ use crate::{
     soon,
 };
 use domain::{DocumentId, DocumentStatus, Event};
-use lapin::{BasicProperties, options::BasicPublishOptions, types::AMQPValue};
+use lapin::{
+    BasicProperties,
+    options::{BasicGetOptions, BasicPublishOptions},
+    types::AMQPValue,
+};
 use serde_json::{Value, json};
 use services::ports::{Bus, Clock, EventLog, Signal};
 use std::{
@@ -78,6 +82,51 @@ async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason
             reported.iter().filter(|(of, _)| of == id).map(|(_, r)| r.progress.unwrap()).collect();
         assert_eq!(of_one, (0..20).map(f64::from).collect::<Vec<_>>(), "in order, none missing");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_looks_at_the_dead_letters_does_not_use_them_up() {
+    let installation = Installation::at(broker());
+    let _node = installation.node().up().await;
+    let observer = Observer::of(&installation, &["nothing"]).await;
+    say(&observer, &installation, "document.status.report", b"no json at all").await;
+    // What the look before had in hand comes back when the broker notices that it is over.
+    let look = async || {
+        soon("it lies there", async {
+            loop {
+                let url = installation.url.parse().unwrap();
+                let standing = messaging::rabbit::standing(url, &installation.exchange).await.unwrap();
+                if let [reason] = &standing.reasons[..] {
+                    return reason.clone();
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await
+    };
+    // More often than a broker of version 4 delivers anything.
+    for _ in 0..25 {
+        let reason = look().await;
+        assert!(reason.starts_with("document.status.report: this is no JSON"), "{reason}");
+    }
+    let (queue, options) = (format!("{}.dead", installation.exchange), BasicGetOptions { no_ack: true });
+    let letter = soon("it is there", async {
+        loop {
+            if let Some(letter) = observer.channel.basic_get(queue.as_str().into(), options).await.unwrap() {
+                return letter;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let headers = letter.properties.headers().clone().unwrap();
+    let count = match headers.inner().get("x-delivery-count") {
+        Some(AMQPValue::LongLongInt(n)) => *n,
+        None => 0,
+        other => panic!("{other:?}"),
+    };
+    assert!(count <= 12, "it came back {count} times");
+    assert_eq!((letter.message_count, &letter.data[..]), (0, &b"no json at all"[..]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,7 @@
 //! The commands beside `serve`: each does one thing to an installation, and stops.
 
 use crate::{
+    adapters::{FilePlace, MARK, SharedFolder},
     backup::{database_file, refuse_half_restored},
     config::{BrokerServer, Config},
     lifecycle::{SHARED_ORPHAN_AGE, StartError, build, lock, make_data_dir},
@@ -15,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use storage::{FOLDER_MARK, Store};
 
 /// `insighthub migrate`.
 pub async fn migrate(config: Config) -> Result<(), StartError> {
@@ -63,13 +65,30 @@ pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
     // Without the lock servers may be running, and what they are just being sent has a file and no row yet.
     let age = if lock.is_some() { Duration::ZERO } else { SHARED_ORPHAN_AGE };
     let checked = built.services.check(&built.store, age, repair).await;
+    let apart = apart(&config, &built.store).await;
     built.store.close().await;
     let mut report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;
+    report.findings.extend(apart?);
     if let Some(broker) = config.broker {
         report.findings.extend(at_broker(broker).await);
     }
     println!("{report}");
     if report.is_good() { Ok(()) } else { Err(StartError::Unsound) }
+}
+
+/// Whether the files are looked for in another folder than that of the servers.
+async fn apart(config: &Config, store: &Store) -> Result<Option<Finding>, StartError> {
+    let FilePlace::Folder(folder) = &config.files else { return Ok(None) };
+    let kept = store.secret_kept(FOLDER_MARK).await;
+    let kept = kept.map_err(|e| StartError::Refused(format!("the database cannot be read: {e}")))?;
+    let Some(kept) = kept else { return Ok(None) };
+    let shared = SharedFolder::new(folder.clone(), kept);
+    let is_the_one = shared.is_the_one().map_err(|cause| StartError::Files { path: folder.clone(), cause })?;
+    Ok((!is_the_one).then(|| Finding {
+        what: "folders of files that are not that of the servers",
+        of: vec![format!("{}: its file {MARK} would have to say {}", folder.display(), shared.expected())],
+        done: Done::Advice("give all of them the same one; where this is the right one, write that into it"),
+    }))
 }
 
 /// What an operator has to know of the broker.

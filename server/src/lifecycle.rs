@@ -4,7 +4,8 @@
 use crate::{
     adapters::{
         Argon2Hasher, ByContent, ChatModel, FileBlobs, FilePlace, FormSeal, Models, Noting, ObjectBlobs,
-        OsSecrets, RemoteModel, RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
+        OsSecrets, RemoteModel, RemoteReranker, SharedFolder, SystemClock, TimeOrderedIds, WebFetcher,
+        mark_of,
     },
     backup::refuse_half_restored,
     cli::Role,
@@ -40,7 +41,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use storage::{Engine, FILES_KEY, OpenError, OpenOptions, Store};
+use storage::{Engine, FILES_KEY, FOLDER_MARK, OpenError, OpenOptions, Store};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -222,6 +223,35 @@ fn files(
     }
 }
 
+/// The folder of the files, where other servers may have the same database: they are to have the same folder, and the first of
+/// them says which that is. One that differs is told of here and where it is asked whether the server is ready.
+async fn shared_folder(
+    config: &Config,
+    store: &Store,
+    drawn: [u8; 32],
+) -> Result<Option<SharedFolder>, StartError> {
+    let FilePlace::Folder(folder) = &config.files else { return Ok(None) };
+    if store.engine() == Engine::Sqlite {
+        return Ok(None);
+    }
+    let marked = match mark_of(folder, drawn) {
+        Ok(marked) => marked,
+        Err(error) => {
+            tracing::warn!(%error, "whether the servers have one folder for the files cannot be told");
+            return Ok(None);
+        }
+    };
+    let kept = store.kept_secret(FOLDER_MARK, marked).await;
+    let kept = kept.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    if kept != marked {
+        tracing::warn!(
+            folder = %folder.display(),
+            "the folder of the files is not that of the other servers: each has only what it stored itself"
+        );
+    }
+    Ok(Some(SharedFolder::new(folder.clone(), kept)))
+}
+
 /// Removes what transfers of an earlier life left half-written. A store that is away just now is no reason not to start:
 /// people can read, and the sweeper comes later.
 async fn clear_unfinished(blobs: &dyn Blobs, age: Duration) -> Result<(), StartError> {
@@ -318,6 +348,7 @@ where
         None => InProcessBus::new(),
     };
     let Built { services, store, embedder, reader, forms } = build(&config, bus).await?;
+    let folder = shared_folder(&config, &store, services.secrets.bytes32()).await?;
     // Where other servers may share the files, only what nobody can be writing any more goes.
     let age = if lock.is_some() { Duration::ZERO } else { SHARED_ORPHAN_AGE };
     clear_unfinished(&*services.blobs, age).await?;
@@ -412,6 +443,7 @@ where
         site,
         proxies: config.trusted_proxies.clone(),
         forms,
+        folder,
         patience: config.patience,
     });
     let router = if role.serves_people() {

@@ -4,7 +4,7 @@
 use crate::{
     engine::{Engine, sqlite_url},
     fault::Fault,
-    kept::FILES_KEY,
+    kept::{FILES_KEY, FOLDER_MARK},
     migrations,
     open::{ALIVE, Store, connect_options, existing, hex},
     outbox,
@@ -131,6 +131,10 @@ impl Store {
                         .await?;
                     // Whoever says so knows what became of the files.
                     sqlx::query("DELETE FROM meta WHERE name = 'went_back_at'").execute(&mut tx.conn).await?;
+                    sqlx::query("DELETE FROM meta WHERE name = $1")
+                        .bind(FOLDER_MARK)
+                        .execute(&mut tx.conn)
+                        .await?;
                     sqlx::query("UPDATE meta SET value = $1 WHERE name = $2")
                         .bind(files_key.clone())
                         .bind(FILES_KEY)

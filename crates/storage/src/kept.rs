@@ -6,6 +6,9 @@ use services::ports::StoreError;
 /// Names the secret by which an installation marks the place of its files as its own. A database that begins anew gets
 /// another one: it may be a copy, and the installation that it is a copy of may live on beside it, with those files.
 pub const FILES_KEY: &str = "files_key";
+/// Names the mark of the folder in which the servers of a database have their files. A database that begins anew keeps none: whoever
+/// put it back may have put the files elsewhere.
+pub const FOLDER_MARK: &str = "folder_mark";
 
 impl Store {
     /// The secret of that name; `drawn`, when there was none yet.
@@ -29,6 +32,20 @@ impl Store {
             })
             .await?;
         Ok(written.value)
+    }
+
+    /// The same, where there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be read or what it keeps is no such secret.
+    pub async fn secret_kept(&self, name: &'static str) -> Result<Option<[u8; 32]>, StoreError> {
+        let kept: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
+            .bind(name)
+            .fetch_optional(self.readers())
+            .await
+            .map_err(Fault::from)?;
+        let read = |text: String| bytes(&text).ok_or_else(|| Fault::corrupt(format!("the secret {name}")));
+        Ok(kept.map(read).transpose()?)
     }
 }
 

@@ -53,6 +53,6 @@ mod writer;
 
 pub use backup::{Begun, Copied, CopyError, copy_database, newest_schema};
 pub use engine::{Engine, sqlite_url};
-pub use kept::FILES_KEY;
+pub use kept::{FILES_KEY, FOLDER_MARK};
 pub use moving::{MoveError, Moved, move_installation};
 pub use open::{OpenError, OpenOptions, Store, migrate};

@@ -72,6 +72,7 @@ pub async fn ready(State(app): State<AppState>) -> Response {
         Check::of("embedding_server", embedding_server(&app)),
         // Fine where there is none. People are served without it, so it is no reason to send them elsewhere.
         Check::of("broker", app.services().bus.outage().map_or(Ok(()), Err)),
+        Check::of("shared_files", shared_files(&app).await),
     ];
     let status = match (needed.iter().all(|c| c.ok), wanted.iter().all(|c| c.ok)) {
         (true, true) => "ready",
@@ -125,6 +126,20 @@ async fn files(app: &AppState) -> Result<(), String> {
             .into())
         }
         Err(_) => Err("What keeps the files did not answer in time.".into()),
+    }
+}
+
+/// Whether the other servers have their files in the same folder; fine where nobody else is to have them. People are served
+/// without them as far as that goes, and another server may have no more of them.
+async fn shared_files(app: &AppState) -> Result<(), String> {
+    let Some(folder) = app.folder().cloned() else { return Ok(()) };
+    let looked = tokio::task::spawn_blocking(move || folder.is_the_one());
+    match tokio::time::timeout(PATIENCE, looked).await {
+        Ok(Ok(Ok(false))) => Err("The folder of the files is not that of the other servers, so each has only what it stored itself: \
+             give all of them the same one, or a bucket in INSIGHTHUB_BLOB_URL. `insighthub check` says more."
+            .into()),
+        // Whether there are files at all is a check of its own.
+        _ => Ok(()),
     }
 }
 

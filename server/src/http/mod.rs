@@ -52,7 +52,10 @@ pub use security::CspNonce;
 pub use session::{Token, client_of, cookie, device_cookie, no_cookie};
 pub use site::Site;
 
-use crate::{adapters::FormSeal, config::PublicUrl};
+use crate::{
+    adapters::{FormSeal, SharedFolder},
+    config::PublicUrl,
+};
 use axum::{
     Router,
     extract::Request,
@@ -92,6 +95,8 @@ pub struct Shared {
     pub site: Site,
     pub proxies: Proxies,
     pub forms: FormSeal,
+    /// Where files lie, when other servers are to have them in the same folder.
+    pub folder: Option<SharedFolder>,
     /// How long the next piece of a request may take.
     pub patience: Duration,
 }
@@ -111,6 +116,10 @@ impl AppState {
 
     pub fn forms(&self) -> &FormSeal {
         &self.0.forms
+    }
+
+    pub fn folder(&self) -> Option<&SharedFolder> {
+        self.0.folder.as_ref()
     }
 
     pub fn leaving(&self) -> &CancellationToken {

@@ -12,7 +12,10 @@ async fn it_is_alive_and_tells_what_it_needs() {
     assert_eq!(ready["status"], "ready", "{ready}");
     let names: Vec<&str> =
         ready["checks"].as_array().expect("checks").iter().filter_map(|c| c["name"].as_str()).collect();
-    assert_eq!(names, ["database", "files", "running", "embedding_model", "embedding_server", "broker"]);
+    assert_eq!(
+        names,
+        ["database", "files", "running", "embedding_model", "embedding_server", "broker", "shared_files"]
+    );
 }
 
 #[tokio::test]

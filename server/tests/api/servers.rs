@@ -5,11 +5,12 @@
 pub mod database;
 
 use crate::{
-    common::{AT_ONCE, Client, Home, PASSWORD, Setup},
+    common::{AT_ONCE, Client, Home, PASSWORD, Server, Setup},
     sessions::{Streams, own_id},
 };
 use database::Place;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 #[tokio::test]
 async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
@@ -60,6 +61,55 @@ async fn what_is_done_at_one_server_is_told_at_the_other_without_a_broker() {
         let told = tokio::time::timeout(4 * AT_ONCE, told).await.expect("within a few seconds");
         assert_eq!(told.len(), 1, "once: {told:?}");
     }
+}
+
+/// Whether a server says that it has its files where the others have them.
+async fn shares_its_files(server: &Server) -> Value {
+    let ready = server.visitor().read("/health/ready").await;
+    let checks = ready["checks"].as_array().expect("checks");
+    let check = checks.iter().find(|check| check["name"] == "shared_files").expect("the check").clone();
+    assert!(check["ok"] == true || ready["status"] == "degraded", "{ready}");
+    check["ok"].clone()
+}
+
+#[tokio::test]
+async fn a_server_with_a_folder_of_its_own_says_so_until_it_has_that_of_the_others() {
+    let place = Place::postgres().await;
+    let (shared, own) = (Home::new(), Home::new());
+    let on = |dir: &Arc<Home>| Setup::new().dir(dir).env("DATABASE_URL", place.url());
+    // A command from elsewhere decides nothing.
+    let migrated = on(&own).args(&["migrate"]).command().output().expect("it runs");
+    assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
+    // All at once, as they are started after a power cut.
+    let (first, second, third) = tokio::join!(on(&shared).start(), on(&shared).start(), on(&shared).start());
+    for server in [&first, &second, &third] {
+        assert_eq!(shares_its_files(server).await, true);
+    }
+    let ada = first.user("ada").await;
+    let document = ada.upload_one(&ada.first_workspace().await, "a.txt", b"A gull sleeps.").await;
+
+    let apart = on(&own).start().await;
+    assert_eq!(shares_its_files(&apart).await, false);
+    assert!(apart.log().contains("is not that of the other servers"), "{}", apart.log());
+    let there = Client { base: apart.base.clone(), ..ada.clone() };
+    assert_ne!(there.get(&format!("/api/documents/{document}/content")).await.status, 200, "as it says");
+    let check = |dir: &Arc<Home>| {
+        let out = on(dir).args(&["check"]).command().output().expect("it runs");
+        String::from_utf8(out.stdout).expect("text")
+    };
+    assert!(!check(&shared).contains("not that of the servers"));
+    let said = check(&own);
+    assert!(said.contains("not that of the servers: 1"), "{said}");
+    // What it says of the right folder is true of that.
+    let mark = std::fs::read_to_string(shared.path().join("files/.folder")).expect("its mark");
+    assert!(said.contains(&format!("would have to say {mark}")), "{mark} in {said}");
+
+    // The share is mounted at last.
+    let (files, away) = (own.path().join("files"), own.path().join("aside"));
+    std::fs::rename(&files, away).expect("moved");
+    std::os::unix::fs::symlink(shared.path().join("files"), &files).expect("a link");
+    assert_eq!(shares_its_files(&apart).await, true);
+    assert_eq!(there.get(&format!("/api/documents/{document}/content")).await.status, 200);
 }
 
 #[tokio::test]

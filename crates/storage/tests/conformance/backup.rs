@@ -17,7 +17,7 @@ use std::{
     ops::{Deref, DerefMut},
     sync::Arc,
 };
-use storage::{CopyError, FILES_KEY, OpenOptions, Store, copy_database, sqlite_url};
+use storage::{CopyError, FILES_KEY, FOLDER_MARK, OpenOptions, Store, copy_database, sqlite_url};
 use tokio::sync::Notify;
 
 async fn rows(conn: &mut AnyConnection, table: &str) -> u64 {
@@ -64,9 +64,11 @@ async fn the_place_of_its_files_gets_another_mark_and_other_secrets_stay(
 ) {
     assert_eq!(s.store.kept_secret(FILES_KEY, [1; 32]).await.unwrap(), [1; 32]);
     assert_eq!(s.store.kept_secret("other", [2; 32]).await.unwrap(), [2; 32]);
+    assert_eq!(s.store.kept_secret(FOLDER_MARK, [5; 32]).await.unwrap(), [5; 32]);
     s.store.begin_anew([3; 32], false).await.unwrap().expect("nobody else has it open");
     assert_eq!(s.store.kept_secret(FILES_KEY, [4; 32]).await.unwrap(), [3; 32]);
     assert_eq!(s.store.kept_secret("other", [4; 32]).await.unwrap(), [2; 32]);
+    assert_eq!(s.store.secret_kept(FOLDER_MARK).await.unwrap(), None, "the files may lie elsewhere by now");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@
 mod bucket;
 mod folder;
 mod line;
+mod mark;
 mod pieces;
 mod place;
 mod scratch;
@@ -15,6 +16,8 @@ mod tests;
 pub use bucket::ObjectBlobs;
 pub use folder::FileBlobs;
 pub(crate) use folder::sync_dir;
+pub use mark::SharedFolder;
+pub(crate) use mark::{MARK, mark_of};
 pub use place::{BucketServer, Endpoint, FilePlace, Keys};
 
 use bytes::{Bytes, BytesMut};

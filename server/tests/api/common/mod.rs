@@ -190,12 +190,16 @@ impl Server {
         self.all_files().iter().filter(|f| f.components().any(|part| part.as_os_str() == folder)).count()
     }
 
-    /// All stored files, also what is half-written.
+    /// All stored files, also what is half-written. What begins with a dot is the store's own.
     pub fn all_files(&self) -> Vec<PathBuf> {
         fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
                 let path = entry.path();
-                if path.is_dir() { walk(&path, found) } else { found.push(path) }
+                if path.is_dir() {
+                    walk(&path, found);
+                } else if !entry.file_name().to_string_lossy().starts_with('.') {
+                    found.push(path);
+                }
             }
         }
         let mut found = vec![];

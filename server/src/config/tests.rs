@@ -150,11 +150,30 @@ fn a_setting_that_does_not_exist_is_refused() {
     assert!(Raw::read(env).expect_err("refused").to_string().contains("prot"));
 }
 
+const COMPOSE: &str = include_str!("../../../deploy/compose.yaml");
+const UNIT: &str = include_str!("../../../deploy/insighthub.service");
+
+/// What a server does besides when it stops: sends what it has for the broker, and traces, and closes the database.
+const AND_SOME: u64 = 20;
+
+#[test]
+fn whoever_stops_a_server_gives_it_as_long_as_that_may_take() {
+    let config = raw(&[]).check().expect("defaults");
+    let number = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(name).expect(name);
+        rest.chars().take_while(char::is_ascii_digit).collect::<String>().parse::<u64>().expect(name)
+    };
+    let takes = |drain: u64| drain + config.shutdown_seconds + AND_SOME;
+    let drain = number(COMPOSE, "\n    INSIGHTHUB_DRAIN_SECONDS: \"");
+    assert!(number(COMPOSE, "\n  stop_grace_period: ") >= takes(drain));
+    assert!(number(UNIT, "\nTimeoutStopSec=") >= takes(config.drain.as_secs()));
+}
+
 #[test]
 fn the_files_for_operators_name_no_setting_that_does_not_exist() {
     for (file, text) in [
-        ("compose.yaml", include_str!("../../../deploy/compose.yaml")),
-        ("insighthub.service", include_str!("../../../deploy/insighthub.service")),
+        ("compose.yaml", COMPOSE),
+        ("insighthub.service", UNIT),
         ("Caddyfile", include_str!("../../../deploy/Caddyfile")),
         ("OPERATIONS.md", include_str!("../../../docs/OPERATIONS.md")),
     ] {

@@ -15,6 +15,7 @@ mod chat;
 mod check;
 mod cli;
 mod common;
+mod composed;
 mod controls;
 mod crash;
 mod crawls;

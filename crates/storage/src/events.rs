@@ -80,7 +80,11 @@ impl EventLog for Store {
     }
 
     fn only_reads(&self) -> bool {
-        self.only_reads_now()
+        self.known().only_reads()
+    }
+
+    fn clocks_apart(&self) -> Option<Duration> {
+        self.known().clocks_apart()
     }
 
     async fn append(

@@ -22,10 +22,7 @@ use services::ports::{Bus, Clock, Secrets};
 use sqlx::{AnyConnection, Connection, any::install_default_drivers};
 use std::{
     path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Instant,
 };
 use tokio::{
@@ -92,8 +89,8 @@ struct Inner {
     standing: Arc<watch::Sender<i64>>,
     watcher: Option<JoinHandle<()>>,
     pulse: Option<JoinHandle<()>>,
-    /// As the pulse knows it.
-    only_reads: Arc<AtomicBool>,
+    /// What the pulse heard.
+    known: Arc<pulse::Known>,
 }
 
 impl Drop for Inner {
@@ -163,11 +160,11 @@ impl Store {
             tokio::spawn(keep_marking(marks, epoch.clone(), writer.total.clone(), shared))
         });
         let copies = copies_vectors.then(|| Copies::keep(url.clone(), readers.clone()));
-        let only_reads = Arc::new(AtomicBool::new(false));
+        let known = Arc::new(pulse::Known::default());
         // A file never is silent.
         let pulse = asks.map(|asks| {
             let all = vec![readers.clone(), unhurried.clone()];
-            tokio::spawn(pulse::keep_asking(url, asks, all, only_reads.clone()))
+            tokio::spawn(pulse::keep_asking(url, asks, all, known.clone(), options.clock.clone()))
         });
         Ok(Self {
             inner: Arc::new(Inner {
@@ -186,7 +183,7 @@ impl Store {
                 standing,
                 watcher,
                 pulse,
-                only_reads,
+                known,
             }),
         })
     }
@@ -261,9 +258,9 @@ impl Store {
         &self.inner.unhurried
     }
 
-    /// Whether the database could only be read when it was asked last.
-    pub(crate) fn only_reads_now(&self) -> bool {
-        self.inner.only_reads.load(Ordering::Relaxed)
+    /// What the database said of itself when it was asked last.
+    pub(crate) fn known(&self) -> &pulse::Known {
+        &self.inner.known
     }
 
     pub(crate) fn writer(&self) -> &Writer {

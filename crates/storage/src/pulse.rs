@@ -1,13 +1,15 @@
-//! Asks a PostgreSQL once a second, over a connection of its own, whether it is there, and whether it only reads. What is
-//! under way over other connections cannot be asked itself: a long read is as silent as a line on which everything is
-//! swallowed. So theirs have to be as young as that of the pulse, or younger: what it hears is true of them as well.
+//! Asks a PostgreSQL once a second, over a connection of its own, whether it is there, whether it only reads, and what time
+//! it has. What is under way over other connections cannot be asked itself: a long read is as silent as a line on which
+//! everything is swallowed. So theirs have to be as young as that of the pulse, or younger: what it hears is true of them as well.
 
-use crate::{connections::Connections, open::connect_options};
-use sqlx::{AnyConnection, Connection};
+use crate::{connections::Connections, engine::Engine, open::connect_options};
+use domain::Timestamp;
+use services::ports::Clock;
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -18,22 +20,68 @@ const BEAT: Duration = Duration::from_secs(1);
 /// it. Short enough for those who wait for that.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the database said.
+/// Milliseconds by which the clock of this process may differ from the database's before that is told. What goes by either
+/// clock goes by seconds.
+const APART: u64 = 2_000;
+
+/// What the database says of itself.
+struct Look {
+    only_reads: bool,
+    /// By so much its clock differs from that of this process, at least.
+    apart: Duration,
+}
+
+/// What was heard, and how.
 struct Heard {
     /// To be asked over again.
     conn: AnyConnection,
     /// Whether it is another one than before.
     is_new: bool,
-    only_reads: bool,
+    look: Look,
 }
 
-/// Tells all of those connections when the database has fallen silent, and notes whether it only reads. None of theirs is
+/// What the database said last.
+#[derive(Default)]
+pub(crate) struct Known {
+    only_reads: AtomicBool,
+    apart_millis: AtomicU64,
+}
+
+impl Known {
+    pub(crate) fn only_reads(&self) -> bool {
+        self.only_reads.load(Ordering::Relaxed)
+    }
+
+    /// By how much its clock differs, where that is too much.
+    pub(crate) fn clocks_apart(&self) -> Option<Duration> {
+        let millis = self.apart_millis.load(Ordering::Relaxed);
+        (millis > APART).then(|| Duration::from_millis(millis))
+    }
+
+    fn note(&self, look: &Look) {
+        if self.only_reads.swap(look.only_reads, Ordering::Relaxed) != look.only_reads {
+            tell(look.only_reads);
+        }
+        let millis = u64::try_from(look.apart.as_millis()).unwrap_or(u64::MAX);
+        match (self.apart_millis.swap(millis, Ordering::Relaxed) > APART, millis > APART) {
+            (false, true) => tracing::warn!(
+                apart_millis = millis,
+                "the clock of this server and that of the database differ; see to it that both keep the time"
+            ),
+            (true, false) => tracing::info!("the clock of this server and that of the database agree again"),
+            _ => {}
+        }
+    }
+}
+
+/// Tells all of those connections when the database has fallen silent, and notes what it says of itself. None of theirs is
 /// older than the one to begin with, which was there at that moment.
 pub(crate) async fn keep_asking(
     url: String,
     (conn, mut since): (AnyConnection, Instant),
     all: Vec<Arc<Connections>>,
-    only_reads: Arc<AtomicBool>,
+    known: Arc<Known>,
+    clock: Arc<dyn Clock>,
 ) {
     let mut beat = interval(BEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -41,11 +89,9 @@ pub(crate) async fn keep_asking(
     loop {
         beat.tick().await;
         let asked = Instant::now();
-        let lost_before = match timeout(PATIENCE, ask(&url, conn.take())).await {
+        let lost_before = match timeout(PATIENCE, ask(&url, conn.take(), &*clock)).await {
             Ok(Ok(heard)) => {
-                if only_reads.swap(heard.only_reads, Ordering::Relaxed) != heard.only_reads {
-                    tell(heard.only_reads);
-                }
+                known.note(&heard.look);
                 if heard.is_new {
                     all.iter().for_each(|connections| connections.begin_anew());
                     since = Instant::now();
@@ -80,39 +126,62 @@ fn tell(only_reads: bool) {
 }
 
 /// Over that connection, or over a new one. Dropped before the answer comes, it takes the connection along.
-async fn ask(url: &str, known: Option<AnyConnection>) -> sqlx::Result<Heard> {
+async fn ask(url: &str, known: Option<AnyConnection>, clock: &dyn Clock) -> sqlx::Result<Heard> {
     if let Some(mut conn) = known {
-        if !only_reads(&mut conn).await? {
-            return Ok(Heard { conn, is_new: false, only_reads: false });
+        let look = look_at(&mut conn, clock).await?;
+        if !look.only_reads {
+            return Ok(Heard { conn, is_new: false, look });
         }
         // By now the address may lead to a primary.
         let mut other = connect(url).await?;
-        let only_reads = only_reads(&mut other).await?;
-        let conn = if only_reads { conn } else { other };
-        return Ok(Heard { conn, is_new: !only_reads, only_reads });
+        let look = look_at(&mut other, clock).await?;
+        let conn = if look.only_reads { conn } else { other };
+        return Ok(Heard { conn, is_new: !look.only_reads, look });
     }
     let mut conn = connect(url).await?;
-    let only_reads = only_reads(&mut conn).await?;
-    Ok(Heard { conn, is_new: true, only_reads })
+    let look = look_at(&mut conn, clock).await?;
+    Ok(Heard { conn, is_new: true, look })
 }
 
 pub(crate) async fn connect(url: &str) -> sqlx::Result<AnyConnection> {
     AnyConnection::connect_with(&connect_options(url)?).await
 }
 
-/// A standby says so, whatever is set there.
-async fn only_reads(conn: &mut AnyConnection) -> sqlx::Result<bool> {
-    sqlx::query_scalar("SELECT current_setting('transaction_read_only') = 'on'").fetch_one(conn).await
+/// A standby says that it is one, whatever is set there.
+async fn look_at(conn: &mut AnyConnection, clock: &dyn Clock) -> sqlx::Result<Look> {
+    let now = Engine::Postgres.now_micros();
+    let sql = format!("SELECT current_setting('transaction_read_only') = 'on', {now}");
+    let before = clock.now();
+    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(conn).await?;
+    let apart = apart(before, row.try_get(1)?, clock.now());
+    Ok(Look { only_reads: row.try_get(0)?, apart })
+}
+
+/// A clock that showed something between the two moments may be the same as theirs, however long it took to ask.
+fn apart(before: Timestamp, there: i64, after: Timestamp) -> Duration {
+    let early = before.micros().saturating_sub(there);
+    let late = there.saturating_sub(after.micros());
+    Duration::from_micros(early.max(late).max(0).unsigned_abs())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::PATIENCE;
+    use super::{PATIENCE, apart};
     use crate::{
         open::{OpenOptions, Store},
         support::{Place, World},
     };
+    use domain::Timestamp;
     use sqlx::AssertSqlSafe;
+    use std::time::Duration;
+
+    #[test]
+    fn what_may_be_the_time_that_asking_took_is_no_difference() {
+        let told = |there: i64| apart(Timestamp::from_micros(10), there, Timestamp::from_micros(30));
+        for (there, micros) in [(10, 0), (17, 0), (30, 0), (3, 7), (42, 12)] {
+            assert_eq!(told(there), Duration::from_micros(micros), "{there}");
+        }
+    }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_read_takes_its_time_while_the_database_is_there() {

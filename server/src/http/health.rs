@@ -73,6 +73,7 @@ pub async fn ready(State(app): State<AppState>) -> Response {
         // Fine where there is none. People are served without it, so it is no reason to send them elsewhere.
         Check::of("broker", app.services().bus.outage().map_or(Ok(()), Err)),
         Check::of("shared_files", shared_files(&app).await),
+        Check::of("clock", clock(&app)),
     ];
     let status = match (needed.iter().all(|c| c.ok), wanted.iter().all(|c| c.ok)) {
         (true, true) => "ready",
@@ -141,6 +142,15 @@ async fn shared_files(app: &AppState) -> Result<(), String> {
         // Whether there are files at all is a check of its own.
         _ => Ok(()),
     }
+}
+
+/// Whether this server has the time that the database has, by which all of them agree.
+fn clock(app: &AppState) -> Result<(), String> {
+    let Some(apart) = app.services().events.clocks_apart() else { return Ok(()) };
+    Err(format!(
+        "The clocks of this server and of the database are {} seconds apart: see to it that both keep the time, as with NTP.",
+        apart.as_secs()
+    ))
 }
 
 async fn model(app: &AppState) -> Result<(), String> {

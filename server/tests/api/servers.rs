@@ -5,11 +5,12 @@
 pub mod database;
 
 use crate::{
-    common::{AT_ONCE, Client, Home, PASSWORD, Server, Setup},
+    common::{AT_ONCE, Client, Home, PASSWORD, Server, Setup, eventually},
     sessions::{Streams, own_id},
 };
 use database::Place;
 use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Executor, raw_sql};
 use std::sync::Arc;
 
 #[tokio::test]
@@ -63,13 +64,45 @@ async fn what_is_done_at_one_server_is_told_at_the_other_without_a_broker() {
     }
 }
 
-/// Whether a server says that it has its files where the others have them.
-async fn shares_its_files(server: &Server) -> Value {
+/// What a server says of something that it could be without, when it is asked whether it is ready.
+async fn says(server: &Server, name: &str) -> Value {
     let ready = server.visitor().read("/health/ready").await;
     let checks = ready["checks"].as_array().expect("checks");
-    let check = checks.iter().find(|check| check["name"] == "shared_files").expect("the check").clone();
+    let check = checks.iter().find(|check| check["name"] == name).expect("the check").clone();
     assert!(check["ok"] == true || ready["status"] == "degraded", "{ready}");
-    check["ok"].clone()
+    check
+}
+
+async fn shares_its_files(server: &Server) -> bool {
+    says(server, "shared_files").await["ok"].as_bool().expect("yes or no")
+}
+
+#[tokio::test]
+async fn a_server_whose_clock_differs_from_that_of_the_database_says_so() {
+    let place = Place::postgres().await;
+    let url = place.url();
+    let name = url.rsplit('/').next().expect("a name");
+    let mut conn = place.connect().await;
+    // As far as anybody can see who asks this database, it is so much later.
+    let later = |seconds: u32| {
+        format!(
+            "CREATE OR REPLACE FUNCTION public.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS \
+             'SELECT pg_catalog.clock_timestamp() + make_interval(secs => {seconds})'"
+        )
+    };
+    for sql in [later(30), format!("ALTER DATABASE {name} SET search_path = public, pg_catalog")] {
+        conn.execute(raw_sql(AssertSqlSafe(sql))).await.expect("done");
+    }
+    let server = Setup::new().env("DATABASE_URL", url.as_str()).start().await;
+    let told = eventually("it is told", async || {
+        Some(says(&server, "clock").await).filter(|check| check["ok"] == false)
+    })
+    .await;
+    let words = told["detail"].as_str().expect("words");
+    assert!(words.contains("30 seconds apart") || words.contains("29 seconds apart"), "{words}");
+    assert!(server.log().contains("that of the database differ"), "{}", server.log());
+    conn.execute(raw_sql(AssertSqlSafe(later(0)))).await.expect("done");
+    eventually("it is over", async || (says(&server, "clock").await["ok"] == true).then_some(())).await;
 }
 
 #[tokio::test]
@@ -83,13 +116,13 @@ async fn a_server_with_a_folder_of_its_own_says_so_until_it_has_that_of_the_othe
     // All at once, as they are started after a power cut.
     let (first, second, third) = tokio::join!(on(&shared).start(), on(&shared).start(), on(&shared).start());
     for server in [&first, &second, &third] {
-        assert_eq!(shares_its_files(server).await, true);
+        assert!(shares_its_files(server).await);
     }
     let ada = first.user("ada").await;
     let document = ada.upload_one(&ada.first_workspace().await, "a.txt", b"A gull sleeps.").await;
 
     let apart = on(&own).start().await;
-    assert_eq!(shares_its_files(&apart).await, false);
+    assert!(!shares_its_files(&apart).await);
     assert!(apart.log().contains("is not that of the other servers"), "{}", apart.log());
     let there = Client { base: apart.base.clone(), ..ada.clone() };
     assert_ne!(there.get(&format!("/api/documents/{document}/content")).await.status, 200, "as it says");
@@ -108,7 +141,7 @@ async fn a_server_with_a_folder_of_its_own_says_so_until_it_has_that_of_the_othe
     let (files, away) = (own.path().join("files"), own.path().join("aside"));
     std::fs::rename(&files, away).expect("moved");
     std::os::unix::fs::symlink(shared.path().join("files"), &files).expect("a link");
-    assert_eq!(shares_its_files(&apart).await, true);
+    assert!(shares_its_files(&apart).await);
     assert_eq!(there.get(&format!("/api/documents/{document}/content")).await.status, 200);
 }
 

@@ -137,6 +137,11 @@ pub trait EventLog: Send + Sync {
         false
     }
 
+    /// By how much the clocks of this process and of the database differ, where that is more than does no harm.
+    fn clocks_apart(&self) -> Option<Duration> {
+        None
+    }
+
     /// Commits events on their own, in one transaction, in order.
     async fn append(
         &self,

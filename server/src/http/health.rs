@@ -17,6 +17,9 @@ use uuid::Uuid;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Whoever has to wait longer for a change is better served elsewhere.
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const FOLDER_OF_ITS_OWN: &str = "The folder of the files is not that of the other servers, so each has only what it \
+                                 stored itself: give all of them the same one, or a bucket in INSIGHTHUB_BLOB_URL. \
+                                 `insighthub check` says more.";
 
 #[derive(Serialize, ToSchema)]
 pub struct Alive {
@@ -136,9 +139,7 @@ async fn shared_files(app: &AppState) -> Result<(), String> {
     let Some(folder) = app.folder().cloned() else { return Ok(()) };
     let looked = tokio::task::spawn_blocking(move || folder.is_the_one());
     match tokio::time::timeout(PATIENCE, looked).await {
-        Ok(Ok(Ok(false))) => Err("The folder of the files is not that of the other servers, so each has only what it stored itself: \
-             give all of them the same one, or a bucket in INSIGHTHUB_BLOB_URL. `insighthub check` says more."
-            .into()),
+        Ok(Ok(Ok(false))) => Err(FOLDER_OF_ITS_OWN.into()),
         // Whether there are files at all is a check of its own.
         _ => Ok(()),
     }

@@ -52,22 +52,43 @@ pub struct Broker {
     port: u16,
     epmd_port: u16,
     dist_port: u16,
+    tls: Option<Tls>,
     /// Erlang's register of names. A broker that finds none starts one that outlives it.
     epmd: Option<Child>,
     server: Option<Child>,
+}
+
+/// By which a broker also speaks TLS.
+struct Tls {
+    port: u16,
+    certificate: PathBuf,
+    key: PathBuf,
 }
 
 impl Broker {
     /// # Errors
     /// When there is no broker on this machine and none could be fetched, or it does not start.
     pub fn start() -> Result<Self, Failure> {
+        Self::start_with(None)
+    }
+
+    /// One that also speaks TLS, with that certificate and its key.
+    ///
+    /// # Errors
+    /// As those of [`start`](Self::start).
+    pub fn start_with_tls(certificate: &Path, key: &Path) -> Result<Self, Failure> {
+        let (certificate, key) = (certificate.to_owned(), key.to_owned());
+        Self::start_with(Some(Tls { port: free_port()?, certificate, key }))
+    }
+
+    fn start_with(tls: Option<Tls>) -> Result<Self, Failure> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let root = programs()?;
         remove_left_over(PREFIX);
         let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
         let dir = std::env::temp_dir().join(name);
         let (port, epmd_port, dist_port) = (free_port()?, free_port()?, free_port()?);
-        let mut broker = Self { dir, root, port, epmd_port, dist_port, epmd: None, server: None };
+        let mut broker = Self { dir, root, port, epmd_port, dist_port, tls, epmd: None, server: None };
         broker.furnish()?;
         broker.epmd = Some(broker.start_epmd()?);
         broker.begin()?;
@@ -80,6 +101,11 @@ impl Broker {
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Its address for those who want TLS, where it speaks that.
+    pub fn tls_url(&self) -> Option<String> {
+        self.tls.as_ref().map(|tls| format!("amqps://guest:guest@localhost:{}/%2f", tls.port))
     }
 
     /// Starts it again, on the same port and with what it has kept.
@@ -153,11 +179,19 @@ impl Broker {
         fs::write(bin.join("erl"), script)?;
         fs::set_permissions(bin.join("erl"), fs::Permissions::from_mode(0o755))?;
         fs::write(self.dir.join("plugins"), "[].\n")?;
-        let settings = format!(
+        let mut settings = format!(
             "listeners.tcp.default = 127.0.0.1:{}\nraft.wal_max_size_bytes = 67108864\nlog.console = false\n\
              log.file.level = warning\n",
             self.port
         );
+        if let Some(Tls { port, certificate, key }) = &self.tls {
+            settings += &format!(
+                "listeners.ssl.default = 127.0.0.1:{port}\nssl_options.certfile = {}\nssl_options.keyfile = {}\n\
+                 ssl_options.verify = verify_none\nssl_options.fail_if_no_peer_cert = false\n",
+                certificate.display(),
+                key.display()
+            );
+        }
         fs::write(self.dir.join("rabbitmq.conf"), settings)?;
         Ok(())
     }

@@ -7,10 +7,11 @@ use crate::{
 };
 use futures::StreamExt;
 use measure::{broker::Broker, peer};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use sqlx::Row;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::Arc,
     time::Duration,
@@ -226,6 +227,69 @@ async fn two_servers_and_two_workers_hear_of_each_other() {
     assert_eq!(ada_there.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
     let dark = |event: &Value| event["data"]["user"]["theme"] == "dark";
     tokio::time::timeout(Duration::from_secs(2), socket.events_until(dark)).await.expect("at once");
+}
+
+/// The files of an authority that nobody knows, and of what it signed for this machine.
+struct Certified {
+    authority: PathBuf,
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl Certified {
+    fn at(folder: &Path) -> Self {
+        let kept = |name: &str, text: String| {
+            let path = folder.join(name);
+            std::fs::write(&path, text).expect("a file");
+            path
+        };
+        let names = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            CertificateParams::new(names).expect("names")
+        };
+        let mut of_authority = names(&[]);
+        of_authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let signer = KeyPair::generate().expect("a key");
+        let authority = of_authority.self_signed(&signer).expect("signed by itself").pem();
+        let issuer = Issuer::from_params(&of_authority, signer);
+        let own = KeyPair::generate().expect("a key");
+        let signed = names(&["localhost"]).signed_by(&own, &issuer).expect("signed").pem();
+        Self {
+            authority: kept("authority.pem", authority),
+            certificate: kept("localhost.pem", signed),
+            key: kept("localhost.key", own.serialize_pem()),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_broker_is_reached_over_tls_by_servers_that_know_who_signed_its_certificate() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Certified { authority, certificate, key } = Certified::at(folder.path());
+    let start = move || Broker::start_with_tls(&certificate, &key).expect("a broker");
+    let broker = tokio::task::spawn_blocking(start).await.expect("started");
+    let installation = Installation::at(broker.tls_url().expect("an address")).await;
+    let authority = authority.display().to_string();
+    let knowing = |setup: Setup| setup.env("SSL_CERT_FILE", authority.as_str());
+    let (here, there) =
+        (installation.node_with("web", knowing).await, installation.node_with("web", knowing).await);
+    let ada = here.user("ada").await;
+    let mut socket = moved(&ada, &there).socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
+    let dark = |event: &Value| event["data"]["user"]["theme"] == "dark";
+    tokio::time::timeout(Duration::from_secs(2), socket.events_until(dark)).await.expect("over the broker");
+
+    // Whoever does not know that authority tells nobody a password there.
+    let stranger = installation.setup(&["serve", "--role", "web"]).start().await;
+    let away = eventually("it was tried", async || {
+        let check = broker_check(&stranger.visitor()).await;
+        let words = check["detail"].as_str().unwrap_or_default();
+        (check["ok"] == true || !words.contains("not reached yet")).then_some(check)
+    })
+    .await;
+    assert_eq!(away["ok"], false, "{away}");
+    assert_eq!(broker_check(&there.visitor()).await["ok"], true);
 }
 
 #[tokio::test]

@@ -22,18 +22,9 @@ pub const WORKSPACE_REPORT: &str = "workspace.status.report";
 pub const NODE_SIGNAL: &str = "node.signal";
 pub const WORK_READY: &str = "work.ready";
 
-/// What a node that serves people binds its queue to.
-pub const FOR_WEB: [&str; 9] = [
-    DOCUMENT_STATUS,
-    WORKSPACE_STATUS,
-    JOB_STATUS,
-    FILE_PROGRESS,
-    SETTINGS_CHANGED,
-    CONVERSATION,
-    SESSION_ENDED,
-    OTHER,
-    NODE_SIGNAL,
-];
+/// What a node that serves people binds its queue to. In an upgrade newer nodes tell of what this build has no key for, and it
+/// is to hear that at once as well: the key of a new event has to be one of these.
+pub const FOR_WEB: [&str; 4] = ["*.status.updated", "user.*.*", FILE_PROGRESS, NODE_SIGNAL];
 /// What a node binds its queue to that only works.
 pub const FOR_WORKERS: [&str; 1] = [NODE_SIGNAL];
 

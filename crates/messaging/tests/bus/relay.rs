@@ -3,11 +3,12 @@
 use crate::{
     broker,
     node::{Installation, Observer},
+    outside::say,
     soon,
 };
 use domain::UserId;
 use serde_json::Value;
-use services::ports::Outbox;
+use services::ports::{Bus, Outbox, Signal};
 use std::{collections::BTreeMap, time::Duration};
 
 /// The seqs of each user as they came, until each of them came so far.
@@ -52,6 +53,30 @@ async fn four_nodes_that_commit_for_the_same_users_send_everything_once_and_in_o
     let heard = heard_until(&mut observer, &heads).await;
     for (user, head) in heads {
         assert_eq!(heard[&user], (1..=head).collect::<Vec<_>>(), "once, and in order");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_newer_node_tells_by_a_key_of_its_own_is_heard_at_once() {
+    let installation = Installation::at(broker());
+    let here = installation.node().up().await;
+    let observer = Observer::of(&installation, &["nothing"]).await;
+    let mut heard = here.bus.subscribe();
+    let user = installation.user();
+    let body = format!(
+        r#"{{"user_id":"{user}","type":"event","seq":1,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{{}}}}"#
+    );
+    for key in ["moon.status.updated", "user.moon.rose"] {
+        say(&observer, &installation, key, body.as_bytes()).await;
+        let event = soon("it is heard", async {
+            loop {
+                if let Ok(Signal::Event(event)) = heard.recv().await {
+                    return event;
+                }
+            }
+        })
+        .await;
+        assert_eq!((event.user_id, event.told_name().as_str()), (user, "moon_rose"), "by {key}");
     }
 }
 

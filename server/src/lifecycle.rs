@@ -285,6 +285,7 @@ fn broker(config: &Config, role: Role) -> Option<Arc<RabbitBus>> {
 fn house(services: &Services, store: &Store) -> House {
     let whole = Arc::new(store.clone());
     House {
+        epoch: services.events.epoch(),
         outbox: whole.clone(),
         outside: whole.clone(),
         reports: Arc::new(HeardReports { services: services.clone(), outside: whole }),

@@ -244,6 +244,7 @@ async fn node(url: &str, database: &str) -> Result<(Node, Running), Failure> {
     })
     .await?;
     let house = House {
+        epoch: store.epoch(),
         outbox: Arc::new(store.clone()),
         outside: Arc::new(store.clone()),
         reports: Arc::new(Nobody),

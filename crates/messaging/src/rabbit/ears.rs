@@ -2,7 +2,7 @@
 
 use super::{CONFIRM, House, Lost, RabbitBus, body, body::NodeSignal, names};
 use futures::StreamExt;
-use lapin::{Channel, Consumer, options::BasicPublishOptions};
+use lapin::{BasicProperties, Channel, Consumer, options::BasicPublishOptions, types::AMQPValue};
 use services::ports::Signal;
 use std::{convert::Infallible, sync::atomic::Ordering, time::Duration};
 use tokio::time::sleep;
@@ -20,6 +20,10 @@ impl RabbitBus {
             let delivery = delivery?;
             let ours = delivery.properties.app_id().as_ref();
             if ours.is_some_and(|node| node.as_str() == self.options.node) {
+                continue;
+            }
+            if self.is_of_another_log(&delivery.properties) {
+                self.tell_of_others();
                 continue;
             }
             let signal = if delivery.routing_key.as_str() == names::NODE_SIGNAL {
@@ -40,6 +44,24 @@ impl RabbitBus {
             }
         }
         Err(Lost::Cancelled)
+    }
+
+    /// Whether it comes from another installation, or from a server that does not know yet that the log was put back.
+    fn is_of_another_log(&self, properties: &BasicProperties) -> bool {
+        let log = properties.headers().as_ref().and_then(|headers| headers.inner().get(names::LOG));
+        // Builds before this one say nothing of it.
+        let Some(AMQPValue::LongString(log)) = log else { return false };
+        self.log.get().is_some_and(|own| own.as_bytes() != log.as_bytes())
+    }
+
+    fn tell_of_others(&self) {
+        metrics::counter!("insighthub_broker_foreign_total").increment(1);
+        if !self.told_of_others.swap(true, Ordering::SeqCst) {
+            tracing::warn!(
+                exchange = %self.names.exchange,
+                "servers of another installation use this exchange; what they tell is not heard, but calls and reports are shared"
+            );
+        }
     }
 
     /// Sends this node's own queue a word now and then. A link that is dead without saying so, or a broker that takes

@@ -16,7 +16,7 @@ mod work;
 pub use lapin::uri::AMQPUri as Url;
 pub use standing::{Standing, forget_reports, standing};
 
-use domain::{Timestamp, UserId};
+use domain::{Epoch, Timestamp, UserId};
 use lapin::{Connection, ConnectionProperties};
 use names::Names;
 use pending::Pending;
@@ -24,7 +24,7 @@ use services::ports::{Bus, BusReceiver, Clock, Outbox, OutsideWork, Reports, Sec
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -72,6 +72,8 @@ pub struct Options {
 /// What the bus needs of the rest of the house, once that stands.
 #[derive(Clone)]
 pub struct House {
+    /// Of the log: what servers on another one tell is not for these.
+    pub epoch: Epoch,
     pub outbox: Arc<dyn Outbox>,
     pub outside: Arc<dyn OutsideWork>,
     /// Where reports of outside workers go.
@@ -93,6 +95,10 @@ pub struct RabbitBus {
     owed: Owed,
     /// Another node told something that this one does not understand.
     unknown: AtomicBool,
+    /// The epoch of the log that this node tells of, once it is known.
+    log: OnceLock<String>,
+    /// That somebody tells of another one was said.
+    told_of_others: AtomicBool,
     /// The broker said that it takes nothing at present.
     held_up: AtomicBool,
     /// That were made until now.
@@ -225,6 +231,8 @@ impl RabbitBus {
             work: work::Calls::default(),
             owed: Owed::default(),
             unknown: AtomicBool::new(false),
+            log: OnceLock::new(),
+            told_of_others: AtomicBool::new(false),
             held_up: AtomicBool::new(false),
             connections: AtomicU64::new(0),
             health: Mutex::default(),
@@ -233,6 +241,8 @@ impl RabbitBus {
 
     /// Keeps the connection to the broker, whatever happens to it, until `stopping`; then sends what is still to be sent.
     pub async fn run(self: Arc<Self>, house: House, stopping: CancellationToken) {
+        // Known from the start: a store that finds another epoch is opened anew, by another process.
+        let _ = self.log.set(house.epoch.0.clone());
         let begin = async {
             while let Err(error) = house.outbox.begin_outbox().await {
                 tracing::warn!(%error, "the outbox could not be begun; trying again");

@@ -22,6 +22,9 @@ pub const WORKSPACE_REPORT: &str = "workspace.status.report";
 pub const NODE_SIGNAL: &str = "node.signal";
 pub const WORK_READY: &str = "work.ready";
 
+/// The header that says of which log a message tells, by its epoch.
+pub const LOG: &str = "x-log";
+
 /// What a node that serves people binds its queue to. In an upgrade newer nodes tell of what this build has no key for, and it
 /// is to hear that at once as well: the key of a new event has to be one of these.
 pub const FOR_WEB: [&str; 4] = ["*.status.updated", "user.*.*", FILE_PROGRESS, NODE_SIGNAL];

@@ -5,7 +5,11 @@
 
 use super::{CONFIRM, House, LAST_WORDS, Lost, RabbitBus, body, message_id, names, pending::Pending};
 use domain::{DocumentStatus, Event, Timestamp, UserId};
-use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm, options::BasicPublishOptions};
+use lapin::{
+    BasicProperties, Channel, Confirmation, PublisherConfirm,
+    options::BasicPublishOptions,
+    types::{AMQPValue, FieldTable},
+};
 use services::ports::{LoggedEvent, Signal, Unsent, Untold};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep};
@@ -214,7 +218,12 @@ impl RabbitBus {
 
     /// What every message of ours says of itself. Persistent.
     pub(super) fn properties(&self, message_id: String, kind: &str) -> BasicProperties {
+        let mut headers = FieldTable::default();
+        if let Some(log) = self.log.get() {
+            headers.insert(names::LOG.into(), AMQPValue::LongString(log.as_str().into()));
+        }
         BasicProperties::default()
+            .with_headers(headers)
             .with_delivery_mode(2)
             .with_content_type("application/json".into())
             .with_app_id(self.options.node.as_str().into())

@@ -150,7 +150,12 @@ pub struct Node {
 
 impl Installation {
     pub fn at(url: String) -> Self {
-        let store = MemoryStore::new(Epoch("test".into()), InProcessBus::new(), Arc::new(RealClock));
+        Self::of_log("test", url)
+    }
+
+    /// One whose log has that epoch.
+    pub fn of_log(epoch: &str, url: String) -> Self {
+        let store = MemoryStore::new(Epoch(epoch.into()), InProcessBus::new(), Arc::new(RealClock));
         Self { url, exchange: format!("test-{}", id().simple()), store, rest: Arc::default() }
     }
 
@@ -180,6 +185,7 @@ impl Installation {
         let bus = RabbitBus::new(change(options));
         let store = self.store.beside(bus.clone());
         let house = House {
+            epoch: store.epoch(),
             outbox: Arc::new(store.clone()),
             outside: rest.clone(),
             reports: rest,

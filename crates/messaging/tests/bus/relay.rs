@@ -7,6 +7,7 @@ use crate::{
     soon,
 };
 use domain::UserId;
+use lapin::types::AMQPValue;
 use serde_json::Value;
 use services::ports::{Bus, Outbox, Signal};
 use std::{collections::BTreeMap, time::Duration};
@@ -54,6 +55,39 @@ async fn four_nodes_that_commit_for_the_same_users_send_everything_once_and_in_o
     for (user, head) in heads {
         assert_eq!(heard[&user], (1..=head).collect::<Vec<_>>(), "once, and in order");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_servers_of_another_installation_tell_at_the_same_exchange_is_not_heard() {
+    let installation = Installation::at(broker());
+    let (here, there) = (installation.node().up().await, installation.node().up().await);
+    // A copy to practise with: the same people, in a log that went on by itself.
+    let exchange = installation.exchange.clone();
+    let other = Installation { exchange, ..Installation::of_log("other", broker()) };
+    let user = installation.user();
+    other.store.add_user(user);
+    let foreign = other.node().up().await;
+    let mut observer = Observer::of(&installation, &["workspace.status.updated"]).await;
+    let mut heard = here.bus.subscribe();
+    foreign.commit(user, 1).await;
+    let message = observer.next().await;
+    let headers = message.properties.headers().clone().unwrap();
+    let log = headers.inner().get("x-log").cloned();
+    assert_eq!(log, Some(AMQPValue::LongString("other".into())), "whoever listens can tell them apart");
+    let told: Value = serde_json::from_slice(&message.data).unwrap();
+    // It lies in the queue of each node by now, before what comes next.
+    there.commit(user, 1).await;
+    let event = soon("their own is heard", async {
+        loop {
+            if let Ok(Signal::Event(event)) = heard.recv().await {
+                return event;
+            }
+        }
+    })
+    .await;
+    let first: Value = serde_json::from_slice(&event.frame).unwrap();
+    assert_eq!(first["seq"], told["seq"], "it would have taken its place");
+    assert_ne!(first["data"], told["data"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

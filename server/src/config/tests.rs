@@ -170,6 +170,22 @@ fn whoever_stops_a_server_gives_it_as_long_as_that_may_take() {
 }
 
 #[test]
+fn the_balancer_leaves_what_is_counted_to_those_who_run_it_and_looks_before_a_server_stops() {
+    let balancer = include_str!("../../../deploy/Caddyfile");
+    let line = |begins: &str| {
+        let mut lines = balancer.lines();
+        lines.find_map(|line| line.trim().strip_prefix(begins)).expect(begins)
+    };
+    assert_eq!(line("respond "), "/metrics 404");
+    assert_eq!(line("health_uri "), "/health/ready");
+    let seconds = |text: &str| text.strip_suffix('s').and_then(|n| n.parse::<u64>().ok()).expect("seconds");
+    // A question may be under way when the server begins to say no.
+    let (_, drain) = COMPOSE.split_once("\n    INSIGHTHUB_DRAIN_SECONDS: \"").expect("the setting");
+    let drain: u64 = drain.split('"').next().and_then(|n| n.parse().ok()).expect("seconds");
+    assert!(drain >= 2 * seconds(line("health_interval ")) + 1);
+}
+
+#[test]
 fn the_files_for_operators_name_no_setting_that_does_not_exist() {
     for (file, text) in [
         ("compose.yaml", COMPOSE),

@@ -434,7 +434,10 @@ async fn what_a_server_committed_before_it_stopped_or_was_killed_is_heard_at_the
     }
 }
 
-/// The example of the documentation. Ended when dropped.
+/// The example of the documentation.
+const EXAMPLE: &str = include_str!("../../../docs/examples/outside_worker.py");
+
+/// Runs it. Ended when dropped.
 struct Example(Child);
 
 impl Example {
@@ -474,6 +477,7 @@ async fn the_example_of_an_outside_worker_turns_documents_ready() {
     // Before there is any worker: it is told when it comes.
     let early = ada.upload_one(&workspace, "early.txt", b"One.\n\nTwo.\n\nThree.").await;
     let key = ada.new_key("reader", &["read"]).await;
+    assert!(EXAMPLE.lines().count() <= 80, "it is to be read at a glance");
     let _example = Example::start(&installation, &here, &key);
     let ready = ada.settled(&early).await;
     assert_eq!((&ready["status"], &ready["chunk_count"]), (&json!("ready"), &json!(3)), "{ready}");

@@ -67,6 +67,7 @@ impl RabbitBus {
                 if stopping.is_cancelled() {
                     return Ok(());
                 }
+                metrics::gauge!("insighthub_relay_waiting_users").set(self.pending.len() as f64);
                 stopping.run_until_cancelled(sleep(HELD_UP)).await;
                 continue;
             }

@@ -293,6 +293,27 @@ async fn a_broker_is_reached_over_tls_by_servers_that_know_who_signed_its_certif
 }
 
 #[tokio::test]
+async fn why_the_broker_cannot_be_used_is_in_the_log_and_no_password() {
+    let broker = broker_of_the_run();
+    let (before, behind) = broker.rsplit_once('@').expect("an address with a password");
+    let (user, _) = before.rsplit_once(':').expect("a password");
+    let installation = Installation::at(format!("{user}:of-yesterday@{behind}")).await;
+    let server = installation.setup(&["serve", "--role", "web"]).start().await;
+    let line = eventually("it was refused", async || {
+        server.log().lines().find(|line| line.contains("the broker is away")).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains("refused"), "{line}");
+    let check = broker_check(&server.visitor()).await;
+    assert_eq!(check["ok"], false, "{check}");
+    assert!(!server.log().contains("of-yesterday") && !check.to_string().contains("of-yesterday"), "{check}");
+    // It was never there, so it was not lost either.
+    let metrics = String::from_utf8(server.visitor().get("/metrics").await.body).expect("text");
+    assert!(metrics.contains("insighthub_broker_up 0"), "{metrics}");
+    assert!(!metrics.contains("insighthub_broker_losses_total"), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
     let mut broker =
         tokio::task::spawn_blocking(|| Broker::start().expect("a broker")).await.expect("started");

@@ -252,6 +252,19 @@ async fn shared_folder(
     Ok(Some(SharedFolder::new(folder.clone(), kept)))
 }
 
+/// Waits for the folder that all servers have. Whoever does not see what the others stored would only fail their documents.
+async fn common(folder: Option<SharedFolder>) {
+    if let Some(folder) = folder {
+        folder.found().await;
+    }
+}
+
+/// Begins with that when it is there: what is exported, deleted and swept are files of all.
+async fn with_files(folder: Option<SharedFolder>, work: impl Future<Output = ()>) {
+    common(folder).await;
+    work.await;
+}
+
 /// Removes what transfers of an earlier life left half-written. A store that is away just now is no reason not to start:
 /// people can read, and the sweeper comes later.
 async fn clear_unfinished(blobs: &dyn Blobs, age: Duration) -> Result<(), StartError> {
@@ -403,30 +416,36 @@ where
         }
         background.spawn(until(stopping.clone(), services.clone().run_provisioner()));
         background.spawn(until(stopping.clone(), services.clone().run_queue_herald()));
-        background.spawn(until(stopping.clone(), services.clone().run_exporter()));
-        background.spawn(until(stopping.clone(), services.clone().run_deleter()));
+        let (exporter, deleter) = (services.clone().run_exporter(), services.clone().run_deleter());
+        background.spawn(until(stopping.clone(), with_files(folder.clone(), exporter)));
+        background.spawn(until(stopping.clone(), with_files(folder.clone(), deleter)));
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
         background.spawn(until(stopping.clone(), services.clone().run_log_keeper()));
         background.spawn(until(stopping.clone(), services.clone().run_wordsmith()));
         background.spawn(until(stopping.clone(), services.clone().run_watchdog(config.stall_seconds)));
         let age = if lock.is_some() { ORPHAN_AGE } else { SHARED_ORPHAN_AGE };
-        background.spawn(until(stopping.clone(), services.clone().run_sweeper(age, store.went_back_at())));
+        let sweeper = services.clone().run_sweeper(age, store.went_back_at());
+        background.spawn(until(stopping.clone(), with_files(folder.clone(), sweeper)));
         let extractor =
             Extractor::this_program(ingest::extract::Limits::for_files(config.limits.file_bytes))?;
         let tools = Tools { extractor, tokenizers: embedder, reader };
         let options = WorkerOptions { documents: config.workers, ..WorkerOptions::default() };
         let worker_services = demo.as_ref().map_or_else(|| services.clone(), Demo::for_worker);
         let crawler_services = services.clone();
-        let (token, ended) = (stopping.clone(), ended_early.clone());
+        let (token, ended, found) = (stopping.clone(), ended_early.clone(), common(folder.clone()));
         background.spawn(async move {
             let _ended = ended.drop_guard();
-            crawl::run(crawler_services, CrawlerOptions::default(), token).await;
+            if token.run_until_cancelled(found).await.is_some() {
+                crawl::run(crawler_services, CrawlerOptions::default(), token).await;
+            }
         });
-        let (token, ended) = (stopping.clone(), ended_early.clone());
+        let (token, ended, found) = (stopping.clone(), ended_early.clone(), common(folder.clone()));
         background.spawn(async move {
             // A guard, so that a panic counts as well.
             let _ended = ended.drop_guard();
-            pipeline::run(worker_services, tools, options, token).await;
+            if token.run_until_cancelled(found).await.is_some() {
+                pipeline::run(worker_services, tools, options, token).await;
+            }
         });
     }
 

@@ -146,6 +146,33 @@ async fn a_server_with_a_folder_of_its_own_says_so_until_it_has_that_of_the_othe
 }
 
 #[tokio::test]
+async fn a_worker_takes_up_nothing_until_it_has_the_folder_of_the_others() {
+    let place = Place::postgres().await;
+    let (shared, own) = (Home::new(), Home::new());
+    let start = |dir: &Arc<Home>, role: &'static str| {
+        Setup::new().dir(dir).env("DATABASE_URL", place.url()).args(&["serve", "--role", role]).start()
+    };
+    let web = start(&shared, "web").await;
+    let worker = start(&own, "worker").await;
+    assert!(!shares_its_files(&worker).await);
+    let ada = web.user("ada").await;
+    let document = ada.upload_one(&ada.first_workspace().await, "a.txt", b"A gull sleeps.").await;
+    // It works on what needs none of their files, and would have come to the document before that.
+    let made = ada.post("/api/workspaces", json!({ "name": "Papers" })).await.json();
+    let path = format!("/api/workspaces/{}", made["id"].as_str().expect("an id"));
+    eventually("it is at work", async || (ada.read(&path).await["status"] == "ready").then_some(())).await;
+    assert_eq!(ada.read(&format!("/api/documents/{document}")).await["status"], "pending");
+    assert!(!worker.log().contains("a stored file could not be read"), "{}", worker.log());
+
+    // The share is mounted at last.
+    let files = own.path().join("files");
+    std::fs::rename(&files, own.path().join("aside")).expect("moved");
+    std::os::unix::fs::symlink(shared.path().join("files"), &files).expect("a link");
+    assert_eq!(ada.settled(&document).await["status"], "ready");
+    assert!(shares_its_files(&worker).await);
+}
+
+#[tokio::test]
 async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people() {
     let place = Place::postgres().await;
     let dir = Home::new();

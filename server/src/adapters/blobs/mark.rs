@@ -6,7 +6,11 @@ use std::{
     fs,
     io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
+
+/// How often whoever waits for the right folder looks whether it is there.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Its name begins with a dot, as that of no file does, and is not that of a bucket's mark: who moves files copies all of them.
 pub(crate) const MARK: &str = ".folder";
@@ -28,6 +32,17 @@ impl SharedFolder {
     /// Whether it is that of all servers. Blocking.
     pub(crate) fn is_the_one(&self) -> io::Result<bool> {
         Ok(read(&self.folder)? == Some(self.mark))
+    }
+
+    /// Waits until it is.
+    pub(crate) async fn found(self) {
+        loop {
+            let here = self.clone();
+            if let Ok(Ok(true)) = tokio::task::spawn_blocking(move || here.is_the_one()).await {
+                return;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// What stands in the mark of the right folder.

@@ -170,6 +170,29 @@ fn whoever_stops_a_server_gives_it_as_long_as_that_may_take() {
 }
 
 #[test]
+fn a_command_by_the_head_of_the_unit_has_the_settings_and_the_user_of_its_server() {
+    let mut commands = UNIT.lines().filter(|line| line.contains("systemd-run "));
+    let command = commands.next().expect("a command");
+    let said = |option: &str, value: &str| {
+        let option = format!(" {option}{value} ");
+        assert!(command.contains(&option), "{option} in {command}");
+    };
+    let (mut settings, mut programs) = (0, 0);
+    for line in UNIT.lines() {
+        if let Some(value) = line.strip_prefix("Environment=") {
+            settings += 1;
+            said("-E ", value);
+        } else if line.starts_with("EnvironmentFile=") || line.starts_with("User=") {
+            said("-p ", line);
+        } else if let Some(program) = line.strip_prefix("ExecStart=") {
+            programs += 1;
+            said("", program.split(' ').next().expect("a program"));
+        }
+    }
+    assert_eq!((settings, programs, commands.count()), (2, 1, 0));
+}
+
+#[test]
 fn the_balancer_leaves_what_is_counted_to_those_who_run_it_and_looks_before_a_server_stops() {
     let balancer = include_str!("../../../deploy/Caddyfile");
     let line = |begins: &str| {

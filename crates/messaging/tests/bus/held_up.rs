@@ -216,3 +216,21 @@ async fn a_report_whose_answer_the_broker_does_not_hear_for_a_while_is_taken_onc
     let reported = installation.rest.reported.lock().unwrap().len();
     assert_eq!((reported, between.connections.load(Ordering::SeqCst)), (3, 1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_node_stops_although_the_broker_takes_nothing_and_another_one_sends_what_it_left() {
+    let mut installation = Installation::at(broker());
+    let _there = installation.node().up().await;
+    let (between, here) = beyond(&mut installation).await;
+    let user = installation.user();
+    let mut observer = Observer::of(&installation, &["workspace.status.updated"]).await;
+    between.is_short.send(true).unwrap();
+    is_told_of(&here).await;
+    here.commit(user, 2).await;
+    here.stopping.cancel();
+    soon("it stops", here.running).await.unwrap();
+    for seq in [1, 2] {
+        let told: Value = serde_json::from_slice(&observer.next().await.data).unwrap();
+        assert_eq!((&told["user_id"], &told["seq"]), (&json!(user), &json!(seq)));
+    }
+}

@@ -61,6 +61,8 @@ const CARRIED: Duration = Duration::from_secs(5);
 /// with one it finds what the broker lost without a word, as when a server was too slow for its queue.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_BESIDE_BROKER: Duration = Duration::from_secs(10);
+/// How often is looked by what other servers hear of changes.
+const CARRIER: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of request times, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -307,6 +309,37 @@ fn house(services: &Services, store: &Store) -> House {
     }
 }
 
+/// By what a server hears of the others: the place at the broker, whichever of its machines is asked for it.
+fn carrier_of(config: &Config) -> String {
+    match &config.broker {
+        Some(broker) => format!("the exchange {} in {}", broker.exchange, broker.url.vhost),
+        None => "the database alone".to_owned(),
+    }
+}
+
+/// Tells when another server of this database, started later, hears of changes by something else. Nothing is lost by that, and
+/// nothing else would tell why each of them is seconds behind the other.
+async fn look_for_other_carriers(store: Store, own: String) {
+    while let Err(error) = store.note_carrier(own.clone()).await {
+        tracing::debug!(%error, "by what this server hears of others will be noted later");
+        tokio::time::sleep(CARRIER).await;
+    }
+    let mut is_told = false;
+    loop {
+        tokio::time::sleep(CARRIER).await;
+        let Ok(Some(theirs)) = store.carrier().await else { continue };
+        let differs = theirs != own;
+        if differs && !is_told {
+            tracing::warn!(
+                own,
+                theirs,
+                "another server hears of changes by something else, so each is seconds behind the other"
+            );
+        }
+        is_told = differs;
+    }
+}
+
 /// Other people's documents: for the owner's eyes only.
 pub(crate) fn make_data_dir(config: &Config) -> Result<(), StartError> {
     let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
@@ -395,6 +428,8 @@ where
         background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
         let period = if carried.is_some() { LOOK_BESIDE_BROKER } else { LOOK };
         background.spawn(until(stopping.clone(), services.hub.clone().look_every(period)));
+        let looking = look_for_other_carriers(store.clone(), carrier_of(&config));
+        background.spawn(until(stopping.clone(), looking));
     }
     // In every role: reports of outside workers come to those that serve people.
     background.spawn(until(stopping.clone(), services.clone().run_last_words()));

@@ -1,4 +1,5 @@
-//! Secrets that all servers of one database share, and that outlive each of them.
+//! What all servers of one database share beside its data, and that outlives each of them: secrets, and by what they hear of
+//! each other.
 
 use crate::{fault::Fault, open::Store};
 use services::ports::StoreError;
@@ -46,6 +47,31 @@ impl Store {
             .map_err(Fault::from)?;
         let read = |text: String| bytes(&text).ok_or_else(|| Fault::corrupt(format!("the secret {name}")));
         Ok(kept.map(read).transpose()?)
+    }
+
+    /// Says by what this process hears of others.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub async fn note_carrier(&self, carrier: String) -> Result<(), StoreError> {
+        let noted = self.writer().write("note the carrier", carrier, |tx, carrier| {
+            Box::pin(async move {
+                let sql = "INSERT INTO meta (name, value) VALUES ('carrier', $1) \
+                           ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+                sqlx::query(sql).bind(carrier.clone()).execute(&mut tx.conn).await?;
+                Ok(())
+            })
+        });
+        noted.await.map(drop)
+    }
+
+    /// What the process said that was the last to say so.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub async fn carrier(&self) -> Result<Option<String>, StoreError> {
+        let said = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'carrier'");
+        Ok(said.fetch_optional(self.readers()).await.map_err(Fault::from)?)
     }
 }
 

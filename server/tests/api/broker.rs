@@ -293,6 +293,29 @@ async fn a_broker_is_reached_over_tls_by_servers_that_know_who_signed_its_certif
 }
 
 #[tokio::test]
+async fn servers_that_would_hear_of_each_other_by_different_exchanges_say_so() {
+    const SAID: &str = "another server hears of changes by something else";
+    let installation = Installation::new().await;
+    let here = installation.node("web").await;
+    let _same = installation.node("web").await;
+    let ada = here.user("ada").await;
+    assert!(!here.log().contains(SAID));
+    let other = format!("{}-other", installation.exchange);
+    let there = installation.node_with("web", |setup| setup.env("RABBITMQ_EXCHANGE", other.as_str())).await;
+    let line = eventually("it is told", async || {
+        here.log().lines().find(|line| line.contains(SAID)).map(str::to_owned)
+    })
+    .await;
+    assert!(line.contains(&format!("the exchange {} in", installation.exchange)), "{line}");
+    assert!(line.contains(&format!("the exchange {other} in")), "{line}");
+    // Late, and not lost.
+    let mut socket = moved(&ada, &there).socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
+    socket.events_until(|event| event["data"]["user"]["theme"] == "dark").await;
+}
+
+#[tokio::test]
 async fn why_the_broker_cannot_be_used_is_in_the_log_and_no_password() {
     let broker = broker_of_the_run();
     let (before, behind) = broker.rsplit_once('@').expect("an address with a password");

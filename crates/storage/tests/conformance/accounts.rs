@@ -228,6 +228,14 @@ async fn a_kept_secret_is_drawn_once(mut s: impl Subject + DerefMut<Target = Dat
     assert_eq!(s.store.kept_secret("key", [8; 32]).await.unwrap(), [7; 32], "by every server, for good");
 }
 
+async fn the_last_word_about_the_carrier_holds(s: impl Subject + DerefMut<Target = Database>) {
+    assert_eq!(s.store.carrier().await.unwrap(), None);
+    for said in ["one", "another"] {
+        s.store.note_carrier(said.to_owned()).await.unwrap();
+        assert_eq!(s.store.carrier().await.unwrap().as_deref(), Some(said));
+    }
+}
+
 on_every_database!(
     a_new_user_reads_back_with_a_first_workspace,
     nobody_is_found_by_an_unknown_address_or_id,
@@ -239,4 +247,5 @@ on_every_database!(
     a_change_of_the_password_holds_for_the_hash_that_it_was_made_for,
     of_two_changes_of_one_password_one_holds,
     a_kept_secret_is_drawn_once,
+    the_last_word_about_the_carrier_holds,
 );

@@ -3,7 +3,7 @@
 use super::rules::Rules;
 use crate::extract::{
     FileKind,
-    decode::{declared_in_markup, says_nothing},
+    decode::{declared_in_markup, markup, says_nothing},
     detect,
 };
 use bytes::Bytes;
@@ -90,8 +90,7 @@ fn told_encoding(kind_told: &str, body: &[u8]) -> Option<&'static Encoding> {
 
 /// The addresses that a web page leads to.
 pub(super) fn links_of(url: &Url, depth: u32, body: &[u8], bounds: &Bounds<'_>) -> Vec<FoundPage> {
-    let html = String::from_utf8_lossy(body);
-    let links = links(&html);
+    let links = links(&markup(body));
     let base = links.base.and_then(|base| address::join(url, &base).ok());
     let base = base.as_ref().unwrap_or(url);
     let mut seen = BTreeSet::new();
@@ -230,6 +229,9 @@ mod tests {
             ("https://other.org/", 1, Some(SkipReason::OutOfScope)),
         ];
         assert_eq!(found, wanted);
+        let wide: Vec<u8> = html.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let read = links_of(&url("https://example.org/docs/"), 0, &wide, &bounds);
+        assert_eq!(read, page.found, "whatever it is written in");
         let deep = links_of(&url("https://example.org/docs/"), 2, html.as_bytes(), &bounds);
         assert_eq!(deep[0].skipped, Some(SkipReason::TooDeep));
     }

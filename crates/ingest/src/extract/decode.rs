@@ -1,7 +1,7 @@
-//! From bytes to text: byte-order marks, UTF-8, UTF-16, and windows-1252 for what is left.
+//! From bytes to text: byte-order marks, UTF-8, UTF-16, ISO-2022-JP, and windows-1252 for what is left.
 
 use domain::files::is_control;
-use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use std::{borrow::Cow, cmp::Ordering};
 
 /// Of a text in an unknown 8-bit encoding, at most one byte in this many may be a control character.
@@ -11,6 +11,11 @@ const CONTROL_SHARE: usize = 64;
 const MANY_FOREIGN: usize = 20;
 /// … and one of them for so many of ASCII.
 const FOREIGN_SHARE: usize = 2;
+
+/// Where ISO-2022-JP begins with kanji, or with katakana of half the width. No other text has these.
+const JAPANESE_ESCAPES: [&[u8]; 3] = [b"\x1b$B", b"\x1b$@", b"\x1b(I"];
+/// One character in this many may be wrong in a text that only its escapes tell to be ISO-2022-JP.
+const JAPANESE_FAULTS: usize = 64;
 
 /// Text that was decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +60,14 @@ fn is_foreign(text: &str) -> bool {
     others > MANY_FOREIGN && others * FOREIGN_SHARE > ascii
 }
 
+/// A page as it is looked through for what it leads to. What is no text is read as far as it is one.
+pub(crate) fn markup(bytes: &[u8]) -> Cow<'_, str> {
+    match decode_raw(bytes, declared_in_markup(bytes), false) {
+        Some((text, _)) => text,
+        None => String::from_utf8_lossy(bytes),
+    }
+}
+
 /// The text at the beginning of a file, cut anywhere. `None`: these bytes are no text.
 pub fn sniff(head: &[u8]) -> Option<String> {
     decode_raw(head, None, true).map(|(text, _)| text.into_owned())
@@ -78,6 +91,9 @@ fn decode_raw<'a>(
     if bytes.contains(&0) {
         return utf16_without_mark(bytes, cut).map(|text| (Cow::Owned(text), false));
     }
+    if let Some(read) = japanese(bytes, declared) {
+        return few_controls(bytes).then_some(read);
+    }
     match std::str::from_utf8(bytes) {
         Ok(text) => return few_controls(bytes).then_some((Cow::Borrowed(text), false)),
         Err(e) if cut && e.error_len().is_none() => {
@@ -89,6 +105,19 @@ fn decode_raw<'a>(
     // UTF-16 would have shown zeros; asked for by name it is a mistake in the file.
     let encoding = declared.filter(|e| ![UTF_16LE, UTF_16BE].contains(e)).unwrap_or(WINDOWS_1252);
     few_controls(bytes).then(|| encoding.decode_without_bom_handling(bytes))
+}
+
+/// ISO-2022-JP, whose bytes are all ASCII: told by its escapes, before it could be taken for UTF-8.
+fn japanese<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -> Option<(Cow<'a, str>, bool)> {
+    let escapes = bytes.is_ascii() && bytes.windows(3).any(|found| JAPANESE_ESCAPES.contains(&found));
+    if !escapes {
+        return None;
+    }
+    let (text, replaced) = ISO_2022_JP.decode_without_bom_handling(bytes);
+    // A file may be cut off, or put together out of several.
+    let faults = text.matches('\u{fffd}').count();
+    let sound = declared == Some(ISO_2022_JP) || faults * JAPANESE_FAULTS <= text.chars().count();
+    sound.then_some((text, replaced))
 }
 
 /// UTF-16 whose mark is missing, told by its zeros: spaces, line ends and Latin letters have one in each unit, nearly all of
@@ -168,7 +197,8 @@ pub fn declared_in_markup(bytes: &[u8]) -> Option<&'static Encoding> {
                 .split(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | ':' | '.')))
                 .next()
                 .unwrap_or_default();
-            if let Some(encoding) = Encoding::for_label(label.as_bytes()) {
+            // Of some old encodings nobody reads more than that there was something.
+            if let Some(encoding) = Encoding::for_label_no_replacement(label.as_bytes()) {
                 return Some(encoding);
             }
         }
@@ -247,6 +277,38 @@ mod tests {
     }
 
     #[test]
+    fn iso_2022_jp_is_told_by_its_escapes() {
+        let said = "橋の上に灯りがともる。\nThe bridge, 1987.\n";
+        let bytes = b"\x1b$B66$N>e$KEt$j$,$H$b$k!#\x1b(B\nThe bridge, 1987.\n";
+        let read = decode(bytes, None).expect("a text");
+        assert_eq!((read.text.as_str(), read.replaced, read.doubtful), (said, false, false));
+        let encoded = ISO_2022_JP.encode(said).0;
+        assert_eq!(text(&encoded).as_deref(), Some(said));
+        assert_eq!(decode(&encoded, Some(ISO_2022_JP)).map(|d| d.text).as_deref(), Some(said));
+        // Cut inside of a character, as the beginning of a long file.
+        let long = ISO_2022_JP.encode(&said.repeat(40)).0.into_owned();
+        for cut in 1..9 {
+            let seen = sniff(&long[..long.len() - 40 - cut]).expect("a text");
+            assert!(seen.starts_with("橋の上に"), "{seen}");
+        }
+        // Escapes that say something else, and none at all.
+        let colour = b"A \x1b[31mred\x1b[0m word, and $B all by itself.";
+        assert_eq!(text(colour).as_deref(), Some("A [31mred[0m word, and $B all by itself."));
+        let torn = b"\x1b$B\x1b$B\x1b$B short";
+        assert!(text(torn).is_some_and(|text| text.ends_with(" short")));
+    }
+
+    #[test]
+    fn a_page_is_looked_through_in_whatever_it_is_written() {
+        let page = "<html><meta charset=iso-2022-jp><a href=\"next\">灯り</a></html>";
+        assert_eq!(markup(&ISO_2022_JP.encode(page).0), page);
+        let wide: Vec<u8> = page.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(markup(&wide), page);
+        assert_eq!(markup(page.as_bytes()), page);
+        assert_eq!(markup(b"a \0 b"), "a \0 b");
+    }
+
+    #[test]
     fn zeros_and_control_characters_mean_that_it_is_no_text() {
         assert_eq!(text(b"a\0b"), None);
         assert_eq!(text(b"\xef\xbb\xbfa\0b"), None);
@@ -269,6 +331,8 @@ mod tests {
         let old = b"<meta http-equiv=Content-Type content='text/html; charset=shift_jis'>";
         assert_eq!(declared_in_markup(old).map(|e| e.name()), Some("Shift_JIS"));
         assert_eq!(declared_in_markup(b"<p>charset of doom, encoding = none"), None);
+        // Nobody reads it, so it says nothing.
+        assert_eq!(declared_in_markup(b"<meta charset=iso-2022-kr>"), None);
     }
 
     proptest! {

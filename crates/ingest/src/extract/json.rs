@@ -51,6 +51,9 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
     if let Some(text) = without_halves(&decoded.text) {
         (decoded.text, decoded.replaced) = (text, true);
     }
+    if let Some(text) = with_numbers_kept(&decoded.text) {
+        decoded.text = text;
+    }
     meter::stage();
     let mut writer = Writer { draft: Draft::new(most), stopped: None };
     let mut values = serde_json::Deserializer::from_str(&decoded.text);
@@ -90,6 +93,73 @@ fn without_halves(text: &str) -> Option<String> {
         }
     }
     out.map(|out| out + &text[copied..])
+}
+
+/// A text with quotation marks around each number that the parser would not keep as it stands: it refuses what is too large
+/// for it, takes the last digits from what is long, and makes 2.5 of 2.50. `None` when there is none.
+fn with_numbers_kept(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut out: Option<String> = None;
+    let (mut at, mut copied) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = behind_string(bytes, at),
+            b'-' | b'0'..=b'9' => {
+                let end = at + bytes[at..].iter().take_while(|b| may_be_of_number(**b)).count();
+                let number = &text[at..end];
+                if !is_short_integer(number) && is_number(number) {
+                    let out = out.get_or_insert_default();
+                    out.extend([&text[copied..at], "\"", number, "\""]);
+                    copied = end;
+                }
+                at = end;
+            }
+            _ => at += 1,
+        }
+    }
+    out.map(|out| out + &text[copied..])
+}
+
+/// What follows the string that begins there.
+fn behind_string(bytes: &[u8], begin: usize) -> usize {
+    let mut at = begin + 1;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => return at + 1,
+            b'\\' => at += 2,
+            _ => at += 1,
+        }
+    }
+    bytes.len()
+}
+
+const fn may_be_of_number(byte: u8) -> bool {
+    matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+fn is_short_integer(number: &str) -> bool {
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    digits.len() <= 18 && is_digits(digits)
+}
+
+fn is_number(number: &str) -> bool {
+    let number = number.strip_prefix('-').unwrap_or(number);
+    let (mantissa, exponent) = match number.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+        None => (number, None),
+    };
+    let (whole, fraction) = match mantissa.split_once('.') {
+        Some((whole, fraction)) => (whole, Some(fraction)),
+        None => (mantissa, None),
+    };
+    is_digits(whole)
+        && (whole == "0" || !whole.starts_with('0'))
+        && fraction.is_none_or(is_digits)
+        && exponent.is_none_or(|e| is_digits(e.strip_prefix(['+', '-']).unwrap_or(e)))
+}
+
+fn is_digits(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn code_of(error: &serde_json::Error) -> ExtractCode {
@@ -461,6 +531,20 @@ mod tests {
         assert_eq!(read(cut.as_bytes(), 1 << 20).unwrap().warnings[0].code, "replaced_characters");
         // What parts lines elsewhere may stand in a string.
         assert_eq!(text("{\"a\":\"one\u{2028}two\u{85}three\"}"), "- a: one two three");
+    }
+
+    #[test]
+    fn numbers_stay_as_they_are_written() {
+        let numbers = r#"{"a": 1e999, "b": 2.50, "c": -12345678901234567890123, "f": [0.10, -1E-400]}"#;
+        assert_eq!(look(numbers, false), Look::Whole);
+        assert_eq!(text(numbers), "- a: 1e999\n- b: 2.50\n- c: -12345678901234567890123\n- f: 0.10, -1E-400");
+        assert_eq!(text(r#"{"d": 7, "e": "say \" 1e999"}"#), "- d: 7\n- e: say \" 1e999");
+        assert_eq!(text("1e999\n-0\n18446744073709551616"), "1e999\n\n-0\n\n18446744073709551616");
+        for wrong in ["[1.]", "[01.5]", "[.5]", "[1e]", "[--1.5]", "[1.5.5]", "[-]", "[007]", "[1e+-2]"] {
+            assert_eq!(code(wrong), ExtractCode::Unreadable, "{wrong}");
+        }
+        assert_eq!(code("[\"1.5"), ExtractCode::Unreadable, "a string that nobody ends");
+        assert_eq!(code("[\"1.5\\"), ExtractCode::Unreadable);
     }
 
     #[test]

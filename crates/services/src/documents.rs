@@ -492,9 +492,9 @@ impl Services {
         let stored = self.chunker.text(stored).await?;
         let text: String = stored.chars().take(LONGEST_PREVIEW).collect();
         let whole = text.len() == stored.len();
-        let is_html = file.mime_type == FileKind::Markdown.mime();
-        let body = if is_html { self.file_types.markdown(&text) } else { text };
-        Ok(Preview { version, is_html, body, whole })
+        let kind = FileKind::of_mime(&file.mime_type);
+        let shown = kind.and_then(|kind| self.file_types.structure(kind, &text));
+        Ok(Preview { version, is_html: shown.is_some(), body: shown.unwrap_or(text), whole })
     }
 }
 

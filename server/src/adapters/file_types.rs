@@ -2,7 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use domain::files::{OLE_MARK, ZIP_MARK};
+use domain::{
+    FileKind,
+    files::{OLE_MARK, ZIP_MARK},
+};
 use services::ports::{FileTypes, LocalFile};
 
 pub struct ByContent;
@@ -28,7 +31,7 @@ impl FileTypes for ByContent {
         kind.map(|kind| kind.mime().to_owned()).map_err(|refused| refused.to_string())
     }
 
-    fn markdown(&self, text: &str) -> String {
-        ingest::show::markdown(text)
+    fn structure(&self, kind: FileKind, text: &str) -> Option<String> {
+        ingest::show::structure(kind, text)
     }
 }

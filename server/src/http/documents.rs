@@ -103,7 +103,8 @@ pub async fn versions(
 pub struct PreviewBody {
     /// Of its content.
     version: u32,
-    /// Its text, as it was read; of Markdown, as HTML that holds nothing but text and its structure.
+    /// Its text, as it was read. Of a plain text and of a PDF it is `text`; of all others `html`, which holds nothing but text
+    /// and its structure.
     #[schema(value_type = String, example = "text")]
     kind: &'static str,
     body: String,

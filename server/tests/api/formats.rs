@@ -137,6 +137,19 @@ async fn each_kind_of_document_becomes_ready_found_and_given_back_unchanged() {
         assert_eq!(content.header("x-content-type-options"), "nosniff");
         assert!(content.header("content-security-policy").contains("sandbox"));
 
+        // It is shown with its structure, where its text has one.
+        let preview = client.read(&format!("/api/documents/{id}/preview")).await;
+        let is_plain = ["application/pdf", "text/plain"].contains(mime);
+        assert_eq!(preview["kind"], if is_plain { "text" } else { "html" }, "{name}");
+        let shown = preview["body"].as_str().expect("a text");
+        for (of, part) in [
+            ("rules.docx", "<h3>Arrival</h3><p>Rule 0 of arrival: call the master.</p>"),
+            ("ports.xlsx", "<h3>Ports of the year</h3><ul><li>Port: Port 0; Remark: Open and deep; Tons: 0</li>"),
+            ("ports.csv", "<ul><li>Port: Port 0; Remark: Open and deep; Tons: 0</li><li>"),
+        ] {
+            assert!(name != of || shown.contains(part), "{name}: {shown}");
+        }
+
         // A passage, asked for by its own words, is found with its document.
         let passage = chunks[chunks.len() / 2]["text"].as_str().expect("text");
         let question: String = passage.split_whitespace().take(30).collect::<Vec<_>>().join(" ");

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use domain::FileKind;
 use futures::stream::BoxStream;
 use std::{
     error::Error,
@@ -182,6 +183,7 @@ pub trait FileTypes: Send + Sync {
     /// A sentence that names the types that are taken.
     async fn detect(&self, head: &Bytes, whole: Option<LocalFile>, filename: &str) -> Result<String, String>;
 
-    /// Markdown as HTML that holds nothing but text and its structure: no script, no address, no picture, no style.
-    fn markdown(&self, text: &str) -> String;
+    /// The text that was read of a document of that kind, as HTML that holds nothing but text and its structure: no script, no
+    /// address, no picture, no style. `None` where it has no structure to show.
+    fn structure(&self, kind: FileKind, text: &str) -> Option<String>;
 }

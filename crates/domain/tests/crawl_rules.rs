@@ -434,6 +434,16 @@ fn a_page_is_asked_for_three_times_where_that_may_help_and_else_once() {
     for fault in heals.into_iter().chain([RobotsUnreachable]) {
         assert!(put_off("https://example.org/", &fault, &[], None).is_ok(), "{fault:?}");
     }
+    // Some say that nothing of the site can be had.
+    for (fault, alone, with_a_wish) in [
+        (Http(429), true, true),
+        (RobotsUnreachable, true, true),
+        (Http(503), false, true),
+        (Http(502), false, false),
+        (Unreachable, false, false),
+    ] {
+        assert_eq!((fault.is_of_site(false), fault.is_of_site(true)), (alone, with_a_wish), "{fault:?}");
+    }
     let stays = [Http(404), Http(403), Http(501), NotAllowed, NoCertificates, TooLarge, BadRedirect];
     for fault in stays.into_iter().chain([TooManyRedirects, Busy, NotKept, Internal]) {
         assert_eq!(put_off("https://example.org/", &fault, &[], Some(1)), Err(fault.sentence()));

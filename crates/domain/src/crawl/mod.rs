@@ -195,6 +195,12 @@ impl PageFault {
         }
     }
 
+    /// Whether nothing of its site can be had just now, and not this page alone. `wishes`: the site says for how long it wants to
+    /// be left alone.
+    pub const fn is_of_site(&self, wishes: bool) -> bool {
+        matches!(self, Self::Http(429) | Self::RobotsUnreachable) || wishes && matches!(self, Self::Http(503))
+    }
+
     /// As a sentence.
     pub fn sentence(&self) -> String {
         say(WRITTEN, &Sentence::PageFailed(self))

@@ -298,6 +298,28 @@ async fn a_page_that_may_be_had_later_is_asked_for_again_while_the_others_go_on(
 }
 
 #[tokio::test]
+async fn a_site_that_has_too_much_to_do_is_left_alone() {
+    let site = Site::start().await;
+    site.set("/", Reply::page("Start", &["/a", "/b", "/c"]));
+    site.set("/a", Reply::new(429).header("retry-after", "2"));
+    site.set("/b", Reply::page("Page b", &[]));
+    site.set("/c", Reply::page("Page c", &[]));
+    let server = setup().start().await;
+    let (ada, home) = somebody(&server, "ada").await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    eventually("it is asked", async || (site.times("/a") > 0).then_some(())).await;
+    site.set("/a", Reply::page("Page a", &[]));
+    let done = ended(&ada, &id).await;
+    assert_eq!((&done["status"], metric(&done, "pages_fetched")), (&json!("completed"), 4), "{done}");
+    let log = site.log();
+    let asked: Vec<&str> =
+        log.iter().map(String::as_str).filter(|path| matches!(*path, "/a" | "/b" | "/c")).collect();
+    let (before, last) = asked.split_at(asked.len() - 2);
+    assert_eq!(last, ["/b", "/c"], "no other page meanwhile: {asked:?}");
+    assert!(before.iter().all(|path| *path == "/a"), "{asked:?}");
+}
+
+#[tokio::test]
 async fn the_beginning_of_endless_rules_is_kept() {
     let site = Site::start().await;
     site.set("/", Reply::page("Start", &["/secret"]));

@@ -251,6 +251,11 @@ pub(super) async fn done(
         let earlier: Vec<String> = serde_json::from_str(row.try_get("failures")?)?;
         match ingest::put_off_page((done.url.as_str(), fault), &earlier, done.retry_after, now) {
             Ok(waits) => {
+                let is_of_site = fault.is_of_site(done.retry_after.is_some());
+                // Where even waiting did not help a page, it is each page's own affair: the crawl would take days.
+                if is_of_site && !was_in_vain(tx, claim.job_id, fault).await? {
+                    leave_alone(tx, claim.job_id, waits.until).await?;
+                }
                 put_off(tx, &mut job, (done, fault, &waits), now).await?;
                 return Ok(true);
             }
@@ -431,6 +436,30 @@ async fn take(
     Ok(change)
 }
 
+/// Whether a page of the job failed by it, although it was asked for often enough.
+async fn was_in_vain(tx: &mut Tx, job: JobId, fault: &PageFault) -> Result<bool, Fault> {
+    let failed: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM crawl_pages WHERE job_id = $1 AND state = 'failed' AND code = $2",
+    )
+    .bind(job.to_string())
+    .bind(fault.code())
+    .fetch_one(&mut tx.conn)
+    .await?;
+    Ok(failed > 0)
+}
+
+/// Nothing that waits is asked for before that moment: the site has too much to do, or none of it may be asked for.
+async fn leave_alone(tx: &mut Tx, job: JobId, until: Timestamp) -> Result<(), Fault> {
+    sqlx::query(
+        "UPDATE crawl_pages SET not_before = $2 WHERE job_id = $1 AND state = 'waiting' AND not_before < $2",
+    )
+    .bind(job.to_string())
+    .bind(until.micros())
+    .execute(&mut tx.conn)
+    .await?;
+    Ok(())
+}
+
 /// The page goes on waiting, for its next try.
 async fn put_off(
     tx: &mut Tx,
@@ -523,7 +552,7 @@ pub(crate) async fn ask_again(
 pub(crate) async fn begin_anew(tx: &mut Tx, job: &JobState) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE crawl_pages SET failures = '[]', not_before = 0, http_status = NULL, code = NULL, message = NULL \
-         WHERE job_id = $1 AND state = 'waiting' AND failures <> '[]'",
+         WHERE job_id = $1 AND state = 'waiting' AND (failures <> '[]' OR not_before > 0)",
     )
     .bind(job.job.job_id.to_string())
     .execute(&mut tx.conn)

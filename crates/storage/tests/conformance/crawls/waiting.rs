@@ -23,11 +23,11 @@ async fn a_page_that_may_be_had_later_waits_for_its_next_try(s: impl JobSubject 
     let a = home.next(&claim).await.expect("a page");
     let away = PageDone {
         retry_after: Some(Duration::from_secs(60)),
-        ..done(&a, PageEnd::Failed(PageFault::Http(503)), vec![])
+        ..done(&a, PageEnd::Failed(PageFault::Http(502)), vec![])
     };
     home.store().page_done(&claim, away, home.desk.now()).await.unwrap();
     let page = listed("/a").await;
-    assert_eq!((page.state, page.code.as_deref()), (PageState::Waiting, Some("http_503")));
+    assert_eq!((page.state, page.code.as_deref()), (PageState::Waiting, Some("http_502")));
     assert!(page.message.as_deref().is_some_and(|m| m.starts_with("Retry 2 of 3 in ")), "{page:?}");
     assert!(page.waits_until.is_some_and(|at| at > home.desk.now()), "{page:?}");
     assert_eq!(listed("/b").await.waits_until, None, "nobody asked for it yet");
@@ -104,6 +104,58 @@ async fn what_is_asked_of_a_crawl_of_which_all_pages_wait_is_done_at_once(
     assert_eq!((ended.status, ended.metrics.pages_fetched), (JobStatus::Completed, 1));
 }
 
+async fn a_site_that_has_too_much_to_do_is_left_alone_by_all_pages(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let first = home.next(&claim).await.expect("a page");
+    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    let refused = async |claim: &CrawlClaim| {
+        let due = home.next(claim).await.expect("a page");
+        assert_eq!(due.url, format!("{START}a"));
+        let refused = PageDone {
+            retry_after: Some(Duration::from_secs(60)),
+            ..done(&due, PageEnd::Failed(PageFault::Http(429)), vec![])
+        };
+        home.store().page_done(claim, refused, home.desk.now()).await.unwrap();
+    };
+    refused(&claim).await;
+    assert!(home.next(&claim).await.is_none(), "nor is another page asked for");
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    home.work().await;
+    let waits = home.job(job.job_id).await;
+    assert!(waits.crawl.unwrap().waits_until.is_some_and(|at| at > home.desk.now()));
+    assert!(home.claim("w").await.is_none(), "as long as the site wishes");
+
+    // A retry waits for nothing.
+    let control = async |control: Control| {
+        home.desk.jobs.control(home.user, job.job_id, control, home.desk.now()).await.unwrap()
+    };
+    control(Control::Cancel { keep_results: true }).await;
+    control(Control::Retry(Retry::failed())).await;
+    let mut claim = home.claim("w").await.expect("a crawl");
+    for _ in 0..2 {
+        refused(&claim).await;
+        assert!(home.next(&claim).await.is_none(), "nor is another page asked for");
+        home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+        home.desk.s.world().clock.advance_seconds(61);
+        claim = home.claim("w").await.expect("its moment has come");
+    }
+    // The last try of the first one. That was in vain, and the others wait for the site no more than for themselves.
+    refused(&claim).await;
+    let b = home.next(&claim).await.expect("the other page");
+    home.end(&claim, &b, home.taken(&b), vec![link("c"), link("d")]).await;
+    let c = home.next(&claim).await.expect("a page");
+    home.end(&claim, &c, PageEnd::Failed(PageFault::Http(429)), vec![]).await;
+    let d = home.next(&claim).await.expect("another page");
+    assert_eq!((b.url, d.url), (format!("{START}b"), format!("{START}d")));
+    home.end(&claim, &d, home.taken(&d), vec![]).await;
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_fetched, m.pages_failed, m.pages_waiting()), (3, 1, 1));
+}
+
 async fn no_page_goes_before_a_site_map_that_may_come_later(s: impl JobSubject + Deref<Target = Database>) {
     let home = Home::new(s).await;
     let job = home.begin(10).await;
@@ -114,7 +166,7 @@ async fn no_page_goes_before_a_site_map_that_may_come_later(s: impl JobSubject +
     assert_eq!((map.is_sitemap, &map.url), (true, &maps[0]));
     let fails = PageDone {
         retry_after: Some(Duration::from_secs(60)),
-        ..done(&map, PageEnd::Failed(PageFault::Http(429)), vec![])
+        ..done(&map, PageEnd::Failed(PageFault::Http(502)), vec![])
     };
     home.store().page_done(&claim, fails, home.desk.now()).await.unwrap();
     let other = home.next(&claim).await.expect("another site map");
@@ -140,5 +192,6 @@ async fn no_page_goes_before_a_site_map_that_may_come_later(s: impl JobSubject +
 on_every_database!(
     a_page_that_may_be_had_later_waits_for_its_next_try,
     what_is_asked_of_a_crawl_of_which_all_pages_wait_is_done_at_once,
+    a_site_that_has_too_much_to_do_is_left_alone_by_all_pages,
     no_page_goes_before_a_site_map_that_may_come_later,
 );

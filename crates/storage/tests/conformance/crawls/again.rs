@@ -13,11 +13,9 @@ async fn a_later_crawl_knows_what_an_earlier_one_made(s: impl JobSubject + Deref
     let home = Home::new(s).await;
     home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    home.take_next(&claim, vec![link("a"), link("b")]).await;
     for _ in 0..2 {
-        let due = home.next(&claim).await.expect("a page");
-        home.end(&claim, &due, home.taken(&due), vec![]).await;
+        home.take_next(&claim, vec![]).await;
     }
     home.work().await;
 
@@ -78,8 +76,7 @@ async fn two_crawls_that_renew_one_page_renew_it_once(s: impl JobSubject + Deref
     let home = Home::new(s).await;
     home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
-    let due = home.next(&claim).await.expect("a page");
-    home.end(&claim, &due, home.taken(&due), vec![]).await;
+    home.take_next(&claim, vec![]).await;
     home.work().await;
     home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
 
@@ -121,10 +118,8 @@ async fn what_somebody_has_just_deleted_is_read_anew_by_a_later_crawl(
     let home = Home::new(s).await;
     home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a")]).await;
-    let a = home.next(&claim).await.expect("a page");
-    home.end(&claim, &a, home.taken(&a), vec![]).await;
+    home.take_next(&claim, vec![link("a")]).await;
+    home.take_next(&claim, vec![]).await;
     home.work().await;
     let documents = home.desk.documents.documents(home.user, home.workspace, None, PageQuery::first(9)).await;
     for document in documents.unwrap().items {

@@ -49,8 +49,7 @@ async fn what_is_asked_of_a_crawl_waits_for_its_worker(s: impl JobSubject + Dere
     assert_eq!(asked.status, JobStatus::Running, "a worker has it in hand");
     assert_eq!(home.store().asked_crawls(&worker("w")).await.unwrap(), [job.job_id]);
     assert_eq!(home.store().honour_requests(9, home.desk.now()).await.unwrap(), 0, "its lease holds");
-    let due = home.next(&claim).await.expect("the unit in hand comes to its end");
-    home.end(&claim, &due, home.taken(&due), vec![link("a")]).await;
+    home.take_next(&claim, vec![link("a")]).await;
     home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
     assert_eq!(home.job(job.job_id).await.status, JobStatus::Paused);
     assert!(home.claim("w").await.is_none(), "nobody takes it");

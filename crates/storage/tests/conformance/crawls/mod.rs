@@ -100,6 +100,13 @@ impl<S: JobSubject + Deref<Target = Database>> Home<S> {
         self.store().page_done(claim, done(due, end, found), self.desk.now()).await.unwrap();
     }
 
+    /// The next page is had, and leads to these.
+    async fn take_next(&self, claim: &CrawlClaim, found: Vec<FoundPage>) -> DuePage {
+        let due = self.next(claim).await.expect("a page");
+        self.end(claim, &due, self.taken(&due), found).await;
+        due
+    }
+
     fn taken(&self, due: &DuePage) -> PageEnd {
         let id = due.known.as_ref().map_or_else(|| self.desk.document_id(), |known| known.document_id);
         PageEnd::Taken(NewDocument {

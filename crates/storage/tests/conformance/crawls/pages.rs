@@ -27,8 +27,7 @@ async fn a_crawl_ends_with_its_last_page_and_its_last_document(
     home.end(&claim, &first, home.taken(&first), vec![link("a"), out, link("a"), link("b")]).await;
     home.work().await;
     assert_eq!(home.job(job.job_id).await.status, JobStatus::Running, "two pages wait");
-    let a = home.next(&claim).await.expect("a page");
-    home.end(&claim, &a, home.taken(&a), vec![link(""), link("b")]).await;
+    home.take_next(&claim, vec![link(""), link("b")]).await;
     let b = home.next(&claim).await.expect("a page");
     home.end(&claim, &b, PageEnd::Failed(PageFault::Http(403)), vec![]).await;
     assert!(home.next(&claim).await.is_none());
@@ -65,8 +64,7 @@ async fn a_retry_asks_for_the_failed_pages_alone(s: impl JobSubject + Deref<Targ
     let home = Home::new(s).await;
     let job = home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a")]).await;
+    home.take_next(&claim, vec![link("a")]).await;
     let a = home.next(&claim).await.expect("a page");
     home.end(&claim, &a, PageEnd::Failed(PageFault::TooLarge), vec![]).await;
     home.work().await;
@@ -94,8 +92,7 @@ async fn a_retry_of_one_document_of_a_cancelled_crawl_asks_for_no_page(
         home.desk.jobs.control(home.user, job.job_id, control, home.desk.now()).await.unwrap()
     };
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    home.take_next(&claim, vec![link("a"), link("b")]).await;
     home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
     let cancelled = control(Control::Cancel { keep_results: true }).await;
     assert_eq!((cancelled.status, cancelled.metrics.pages_waiting()), (JobStatus::Cancelled, 2));
@@ -114,8 +111,7 @@ async fn a_retry_of_one_document_of_a_cancelled_crawl_asks_for_no_page(
     control(Control::Retry(Retry::failed())).await;
     let claim = home.claim("w").await.expect("a crawl");
     for _ in 0..2 {
-        let due = home.next(&claim).await.expect("a page");
-        home.end(&claim, &due, home.taken(&due), vec![]).await;
+        home.take_next(&claim, vec![]).await;
     }
     home.work().await;
     let ended = home.job(job.job_id).await;
@@ -130,8 +126,7 @@ async fn pages_that_could_not_be_had_are_missing_until_a_later_crawl_asks_for_th
         async |workspace, since| home.store().left_over(home.user, workspace, since, 10).await.unwrap();
     let job = home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    home.take_next(&claim, vec![link("a"), link("b")]).await;
     for _ in 0..2 {
         let due = home.next(&claim).await.expect("a page");
         home.end(&claim, &due, PageEnd::Failed(PageFault::Http(403)), vec![]).await;

@@ -18,8 +18,7 @@ async fn a_page_that_may_be_had_later_waits_for_its_next_try(s: impl JobSubject 
         all.unwrap().unwrap().items.into_iter().find(|page| page.url.ends_with(url)).unwrap()
     };
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    home.take_next(&claim, vec![link("a"), link("b")]).await;
     let a = home.next(&claim).await.expect("a page");
     let away = PageDone {
         retry_after: Some(Duration::from_secs(60)),
@@ -97,8 +96,7 @@ async fn what_is_asked_of_a_crawl_of_which_all_pages_wait_is_done_at_once(
         home.desk.s.world().clock.advance_seconds(seconds);
     }
     let claim = home.claim("w").await.expect("its last try");
-    let due = home.next(&claim).await.expect("the page");
-    home.end(&claim, &due, home.taken(&due), vec![]).await;
+    home.take_next(&claim, vec![]).await;
     home.work().await;
     let ended = home.job(job.job_id).await;
     assert_eq!((ended.status, ended.metrics.pages_fetched), (JobStatus::Completed, 1));
@@ -110,8 +108,7 @@ async fn a_site_that_has_too_much_to_do_is_left_alone_by_all_pages(
     let home = Home::new(s).await;
     let job = home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
-    let first = home.next(&claim).await.expect("a page");
-    home.end(&claim, &first, home.taken(&first), vec![link("a"), link("b")]).await;
+    home.take_next(&claim, vec![link("a"), link("b")]).await;
     let refused = async |claim: &CrawlClaim| {
         let due = home.next(claim).await.expect("a page");
         assert_eq!(due.url, format!("{START}a"));
@@ -145,8 +142,7 @@ async fn a_site_that_has_too_much_to_do_is_left_alone_by_all_pages(
     }
     // The last try of the first one. That was in vain, and the others wait for the site no more than for themselves.
     refused(&claim).await;
-    let b = home.next(&claim).await.expect("the other page");
-    home.end(&claim, &b, home.taken(&b), vec![link("c"), link("d")]).await;
+    let b = home.take_next(&claim, vec![link("c"), link("d")]).await;
     let c = home.next(&claim).await.expect("a page");
     home.end(&claim, &c, PageEnd::Failed(PageFault::Http(429)), vec![]).await;
     let d = home.next(&claim).await.expect("another page");

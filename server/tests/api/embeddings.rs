@@ -12,7 +12,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering},
     },
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -39,8 +39,9 @@ pub struct How {
     pub asked: AtomicUsize,
     /// Texts that it has answered.
     pub texts: AtomicUsize,
-    /// Texts that it takes in one request; it refuses more with 413.
+    /// Texts that it takes in one request; it refuses more with this status.
     pub most: AtomicUsize,
+    pub refuses_more_with: AtomicU16,
     pub fault: Mutex<Option<Fault>>,
     /// It fails whenever a text has this word in it.
     pub chokes_at: Mutex<Option<&'static str>>,
@@ -54,6 +55,8 @@ pub enum Fault {
     Busy(u64),
     /// It breaks off in the middle of its answer.
     Cut,
+    /// Its answer, with that status, never ends.
+    Endless(u16),
 }
 
 impl Fault {
@@ -66,6 +69,12 @@ impl Fault {
             Fault::Cut => {
                 let parts = [Ok("{\"data\": ["), Err(std::io::Error::other("broken off"))];
                 axum::body::Body::from_stream(futures::stream::iter(parts)).into_response()
+            }
+            Fault::Endless(status) => {
+                let part = axum::body::Bytes::from(vec![b' '; 1 << 20]);
+                let parts = futures::stream::repeat_with(move || Ok::<_, std::io::Error>(part.clone()));
+                let status = StatusCode::from_u16(status).expect("a status");
+                (status, axum::body::Body::from_stream(parts)).into_response()
             }
         }
     }
@@ -84,6 +93,7 @@ impl Embeddings {
             asked: AtomicUsize::new(0),
             texts: AtomicUsize::new(0),
             most: AtomicUsize::new(usize::MAX),
+            refuses_more_with: AtomicU16::new(413),
             fault: Mutex::new(None),
             chokes_at: Mutex::new(None),
         });
@@ -152,7 +162,8 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
         return fault.answer();
     }
     if texts.len() > how.most.load(Ordering::SeqCst) {
-        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+        let status = how.refuses_more_with.load(Ordering::SeqCst);
+        return StatusCode::from_u16(status).expect("a status").into_response();
     }
     let chokes_at = *how.chokes_at.lock().expect("no panic");
     let has = |text: &Value, word: &str| text.as_str().is_some_and(|text| text.contains(word));

@@ -9,7 +9,7 @@ pub use address::EmbeddingServer;
 
 use crate::adapters::circuit::{Circuit, Way};
 use crate::adapters::openai;
-use answers::{Answer, Failed, Question, TOO_LARGE, refusal, unreachable, wrong_answer};
+use answers::{Answer, Failed, Question, REFUSED, TOO_LARGE, refusal, unreachable, whole, wrong_answer};
 use domain::rag::{EmbeddingModel, Outage};
 use reqwest::{Client, RequestBuilder};
 use services::ports::{Clock, EmbedError};
@@ -76,8 +76,10 @@ impl RemoteEmbedder {
             let left = &texts[vectors.len()..];
             let batch = &left[..left.len().min(most)];
             match self.ask(model, batch).await {
-                // It may take them when they are fewer.
-                Err(EmbedError::Refused { code: TOO_LARGE, .. }) if batch.len() > 1 => most = batch.len() / 2,
+                // It may take them when they are fewer: some say so, others refuse them like anything else that is wrong.
+                Err(EmbedError::Refused { code: TOO_LARGE | REFUSED, .. }) if batch.len() > 1 => {
+                    most = batch.len() / 2;
+                }
                 answer => vectors.extend(answer?),
             }
         }
@@ -178,14 +180,8 @@ impl RemoteEmbedder {
         if !response.status().is_success() {
             return Err(refusal(response, model).await);
         }
-        let answer: Answer = response.json().await.map_err(|e| {
-            // Broken off in the middle, or no such JSON.
-            if e.is_decode() {
-                wrong_answer("something that is not a list of vectors")
-            } else {
-                unreachable(&e)
-            }
-        })?;
+        let answer: Answer = serde_json::from_slice(&whole(response).await?)
+            .map_err(|_| wrong_answer("something that is not a list of vectors"))?;
         Ok(self.check(model, texts.len(), answer)?)
     }
 }

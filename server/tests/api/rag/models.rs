@@ -277,19 +277,39 @@ async fn a_text_that_its_embedding_server_always_fails_at_fails_its_document_alo
 async fn an_embedding_server_that_takes_few_texts_at_once_gets_few_at_once() {
     let (embeddings, _server, ada, workspace) = at_work().await;
     embeddings.how.most.store(1, Ordering::SeqCst);
-    let long: String = (0..400)
-        .map(|n| format!("Sentence {n} tells what lies behind lantern {n} on the long quay. "))
-        .collect();
-    let id = ada.upload_one(&workspace, "long.txt", long.as_bytes()).await;
-    let ready = ada.settled(&id).await;
-    assert_eq!(ready["status"], "ready", "{ready}");
-    assert!(ready["chunk_count"].as_u64().is_some_and(|n| n > 3), "{ready}");
+    for status in [413, 400, 422] {
+        embeddings.how.refuses_more_with.store(status, Ordering::SeqCst);
+        let long: String = (0..400)
+            .map(|n| format!("Sentence {n} of {status} tells what lies behind lantern {n} on the long quay. "))
+            .collect();
+        let id = ada.upload_one(&workspace, "long.txt", long.as_bytes()).await;
+        let ready = ada.settled(&id).await;
+        assert_eq!(ready["status"], "ready", "{status}: {ready}");
+        assert!(ready["chunk_count"].as_u64().is_some_and(|n| n > 3), "{ready}");
+    }
+    embeddings.how.refuses_more_with.store(413, Ordering::SeqCst);
     // What it does not take alone, it never takes.
     embeddings.how.most.store(0, Ordering::SeqCst);
     let id = ada.upload_one(&workspace, "large.txt", b"A passage that is too large.").await;
     let failed = ada.settled(&id).await;
     assert_eq!(failed["error_code"], "model_text_too_large", "{failed}");
     assert_eq!(failed["error"], "A passage of this document is larger than the embedding server takes.");
+}
+
+#[tokio::test]
+async fn an_answer_of_an_embedding_server_that_never_ends_is_left() {
+    use crate::embeddings::Fault;
+    let (embeddings, _server, ada, workspace) = at_work().await;
+    for (status, code) in [(200, "model_wrong_answer"), (400, "model_refused")] {
+        embeddings.fail(Some(Fault::Endless(status)));
+        let text = format!("The lantern keeper waits for {status}.");
+        let id = ada.upload_one(&workspace, &format!("{status}.txt"), text.as_bytes()).await;
+        let failed = ada.settled(&id).await;
+        assert_eq!(failed["error_code"], code, "{failed}");
+    }
+    embeddings.fail(None);
+    let id = ada.upload_one(&workspace, "fine.txt", b"The lantern keeper is back.").await;
+    assert_eq!(ada.settled(&id).await["status"], "ready");
 }
 
 #[tokio::test]

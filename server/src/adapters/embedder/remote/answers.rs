@@ -10,6 +10,13 @@ use std::time::Duration;
 /// Code of a request that is larger than the server takes.
 pub(super) const TOO_LARGE: &str = "model_text_too_large";
 
+/// Code of a request that the server refuses without saying more.
+pub(super) const REFUSED: &str = "model_refused";
+/// An answer is no longer than this, in bytes: what it was asked for, of the longest vectors that there are, is shorter.
+const LONGEST_ANSWER: usize = 32 << 20;
+/// Of why it refuses something so much is looked at, in bytes.
+const LONGEST_REASON: usize = 1_024;
+
 #[derive(Serialize)]
 pub(super) struct Question<'a> {
     pub(super) model: &'a str,
@@ -100,11 +107,29 @@ pub(super) fn unreachable(e: &reqwest::Error) -> EmbedError {
     EmbedError::Unreachable(sentence.to_owned())
 }
 
-pub(super) async fn refusal(response: Response, model: &str) -> Failed {
+/// The whole answer, as long as it is not too long: nobody says that it ever ends.
+pub(super) async fn whole(mut response: Response) -> Result<Vec<u8>, EmbedError> {
+    let mut whole: Vec<u8> = vec![];
+    // It may break off in the middle.
+    while let Some(part) = response.chunk().await.map_err(|e| unreachable(&e))? {
+        if whole.len() + part.len() > LONGEST_ANSWER {
+            return Err(wrong_answer("more than it was asked for"));
+        }
+        whole.extend_from_slice(&part);
+    }
+    Ok(whole)
+}
+
+pub(super) async fn refusal(mut response: Response, model: &str) -> Failed {
     let status = response.status();
     let wait = openai::wish(&response);
-    let text = response.text().await.unwrap_or_default();
-    let text: String = text.chars().take(300).collect();
+    let mut reason: Vec<u8> = vec![];
+    while reason.len() < LONGEST_REASON
+        && let Ok(Some(part)) = response.chunk().await
+    {
+        reason.extend_from_slice(&part);
+    }
+    let text: String = String::from_utf8_lossy(&reason).chars().take(300).collect();
     tracing::warn!(%status, model, text, "the embedding server refused");
     Failed { error: said_no(status, model), wait, busy: status == StatusCode::TOO_MANY_REQUESTS }
 }
@@ -133,7 +158,7 @@ pub(super) fn said_no(status: StatusCode, model: &str) -> EmbedError {
             EmbedError::Unreachable(format!("The embedding server fails with status {}.", status.as_u16()))
         }
         status => refused(
-            "model_refused",
+            REFUSED,
             format!("The embedding server refuses the request with status {}.", status.as_u16()),
         ),
     }
@@ -191,7 +216,7 @@ mod tests {
             assert!(said(status).may_heal(), "{status}");
         }
         for (status, code) in
-            [(400, "model_refused"), (401, "model_key_refused"), (404, "model_unknown"), (413, TOO_LARGE)]
+            [(400, REFUSED), (401, "model_key_refused"), (404, "model_unknown"), (413, TOO_LARGE)]
         {
             assert_eq!((said(status).code(), said(status).may_heal()), (code, false), "{status}");
         }

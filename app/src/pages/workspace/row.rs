@@ -167,6 +167,7 @@ mod tests {
             chunking_strategy: ChunkingStrategy::Token,
             chunk_size: 300,
             chunk_overlap: 30,
+            other_length: false,
         });
         old.chunk_count = 7;
         assert_eq!(what_happens(&old), "7 chunks");

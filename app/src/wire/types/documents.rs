@@ -45,7 +45,7 @@ objects! {
     }
     DocumentRef { id, filename, mime_type }
     Warning { code, message }
-    IndexedWith { embedding_model, chunking_strategy, chunk_size, chunk_overlap }
+    IndexedWith { embedding_model, chunking_strategy, chunk_size, chunk_overlap, other_length or false }
     DocumentDeleted { id, workspace_id, filename or String::new(), undo_until or Timestamp::default(), rev }
 
     Chunk {

@@ -60,6 +60,7 @@ fn told_document() -> Document {
             chunking_strategy: ChunkingStrategy::Markdown,
             chunk_size: 500,
             chunk_overlap: 20,
+            other_length: true,
         }),
         ..document(1, 9, DocumentStatus::Failed)
     }

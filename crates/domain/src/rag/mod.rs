@@ -223,6 +223,7 @@ impl Fingerprint {
             chunking_strategy: parts.next()?.parse().ok()?,
             chunk_size: parts.next()?.parse().ok()?,
             chunk_overlap: parts.next()?.parse().ok()?,
+            other_length: self.cut.ends_with(OTHER_LENGTH),
         })
     }
 }
@@ -236,6 +237,10 @@ pub struct IndexedWith {
     pub chunking_strategy: ChunkingStrategy,
     pub chunk_size: u32,
     pub chunk_overlap: u32,
+    /// Its vectors have another length than its model answers by now.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(required))]
+    pub other_length: bool,
 }
 
 impl IndexedWith {
@@ -249,6 +254,9 @@ impl IndexedWith {
             number(self.chunk_overlap)
         );
         match &self.embedding_model {
+            Some(model) if self.other_length => {
+                format!("embedded with {model}, which answers vectors of another length now, {cut}")
+            }
             Some(model) => format!("embedded with {model}, {cut}"),
             None => format!("not embedded, {cut}"),
         }
@@ -326,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn vectors_of_another_length_make_a_document_stale_that_tells_as_before_what_it_was_made_with() {
+    fn vectors_of_another_length_make_a_document_stale_that_tells_so() {
         for chunking_strategy in [ChunkingStrategy::Sentence, ChunkingStrategy::Semantic] {
             let config = RagConfig { chunking_strategy, ..RagConfig::default() };
             let mut indexed = config.fingerprint(true);
@@ -334,7 +342,14 @@ mod tests {
             assert!(told.is_some() && indexed.serves(&config));
             indexed.say_other_length();
             assert!(!indexed.serves(&config));
-            assert_eq!(indexed.indexed_with(), told);
+            assert_eq!(indexed.indexed_with(), told.map(|told| IndexedWith { other_length: true, ..told }));
+            assert_eq!(
+                indexed.indexed_with().unwrap().stale_words(),
+                format!(
+                    "Stale: embedded with all-MiniLM-L6-v2, which answers vectors of another length now, \
+                     {chunking_strategy} 1,000 / 200"
+                )
+            );
             let once = indexed.clone();
             indexed.say_other_length();
             assert_eq!(indexed, once);

@@ -51,6 +51,7 @@ fn shown(model: Option<&str>, chunk_size: u32, chunk_overlap: u32) -> Option<Ind
         chunking_strategy: RagConfig::default().chunking_strategy,
         chunk_size,
         chunk_overlap,
+        other_length: false,
     })
 }
 

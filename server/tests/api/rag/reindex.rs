@@ -69,7 +69,13 @@ async fn a_change_makes_documents_stale_and_one_call_indexes_just_those_anew() {
         assert_eq!((&document["stale"], &document["status"]), (&json!(true), &json!("ready")), "{document}");
         assert_eq!(
             document["indexed_with"],
-            json!({ "embedding_model": "all-MiniLM-L6-v2", "chunking_strategy": "sentence", "chunk_size": 1000, "chunk_overlap": 200 })
+            json!({
+                "embedding_model": "all-MiniLM-L6-v2",
+                "chunking_strategy": "sentence",
+                "chunk_size": 1000,
+                "chunk_overlap": 200,
+                "other_length": false,
+            })
         );
     }
     assert_eq!(ada.read(&base).await["counts"]["stale"], 5);

@@ -7,7 +7,7 @@ use super::{
     text::warnings_of,
 };
 use ::csv::{ReaderBuilder, StringRecord};
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 const DELIMITERS: [u8; 4] = *b",;\t|";
 /// How much of a text is looked at to find its delimiter, in bytes and in records.
@@ -15,6 +15,8 @@ const SAMPLE: usize = 64 * 1024;
 const SAMPLE_RECORDS: usize = 200;
 /// A cell with more lines than this began with a quotation mark that nobody closed.
 const CELL_LINES: usize = 1000;
+/// Where more of them are never closed than this, nothing is quoted.
+const OPEN_QUOTES: usize = 16;
 
 pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
     let decoded = decode::decode_values(bytes).ok_or(ExtractCode::Unreadable)?;
@@ -22,8 +24,8 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
     let delimiter = named.unwrap_or_else(|| sniff(text).delimiter);
     let mut draft = Draft::new(most);
     let mut table = Table::new(&mut draft);
-    let quoting = !has_open_quote(text, delimiter);
-    for record in records(text, delimiter, quoting) {
+    let closed = closed(text, delimiter);
+    for record in records(closed.as_deref().unwrap_or(text), delimiter, closed.is_some()) {
         table.row(cells(&record))?;
     }
     let size = table.finish()?;
@@ -106,9 +108,55 @@ fn records(text: &str, delimiter: u8, quoting: bool) -> impl Iterator<Item = Str
     })
 }
 
-fn has_open_quote(text: &str, delimiter: u8) -> bool {
-    records(text, delimiter, true)
-        .any(|r| r.iter().any(|c| c.matches('\n').take(CELL_LINES).count() == CELL_LINES))
+/// The text with a space before each quotation mark that begins a cell and is never closed, which makes it one like any other
+/// sign: all rows below would be one cell. `None`: there are too many of them.
+fn closed(text: &str, delimiter: u8) -> Option<Cow<'_, str>> {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..OPEN_QUOTES {
+        match open_quote(text.as_bytes(), delimiter) {
+            None => return Some(text),
+            Some(at) => text.to_mut().insert(at, ' '),
+        }
+    }
+    None
+}
+
+/// Where the first of them stands.
+fn open_quote(text: &[u8], delimiter: u8) -> Option<usize> {
+    let (mut at, mut begins_cell) = (0, true);
+    while let Some(&byte) = text.get(at) {
+        if byte == b'"' && begins_cell {
+            match behind_quoted(text, at, delimiter) {
+                Some(behind) => at = behind,
+                None => return Some(at),
+            }
+            begins_cell = false;
+        } else {
+            begins_cell = byte == delimiter || matches!(byte, b'\n' | b'\r');
+            at += 1;
+        }
+    }
+    None
+}
+
+/// What follows the mark that closes the one there. One with more of a cell behind it closes nothing that began on another
+/// line: it is the beginning of a cell itself.
+fn behind_quoted(text: &[u8], begin: usize, delimiter: u8) -> Option<usize> {
+    let (mut at, mut lines) = (begin + 1, 0);
+    while lines < CELL_LINES {
+        match (text.get(at)?, text.get(at + 1)) {
+            (b'"', Some(b'"')) => at += 2,
+            (b'"', next) => {
+                let ends = next.is_none_or(|b| *b == delimiter || b.is_ascii_whitespace());
+                return (ends || lines == 0).then_some(at + 1);
+            }
+            (byte, _) => {
+                lines += usize::from(*byte == b'\n');
+                at += 1;
+            }
+        }
+    }
+    None
 }
 
 fn cells(record: &StringRecord) -> Row {
@@ -160,6 +208,19 @@ mod tests {
         let rows: String = (0..2000).map(|i| format!("{i},row\n")).collect();
         let text = text(format!("No,Size\n1,\"27 inches\n{rows}").as_bytes());
         assert!(text.ends_with("- No: 1999; Size: row"), "{}", &text[text.len() - 80..]);
+    }
+
+    #[test]
+    fn nor_does_it_in_a_short_table_whose_other_cells_are_quoted() {
+        assert_eq!(
+            text(b"No,Size\n1,\"27 inches\n2,row\n3,\"a, b\"\n4,\"two\nlines\"\n5,\"say \"\"no\"\"\"\n"),
+            "- No: 1; Size: \"27 inches\n- No: 2; Size: row\n- No: 3; Size: a, b\n- No: 4; Size: two lines\n\
+             - No: 5; Size: say \"no\""
+        );
+        assert_eq!(text(b"No,Size\n1,\"a, b\"\n2,\"27 inches\n3,row\n").lines().count(), 3);
+        let many: String = (0..99).map(|i| format!("{i},\"{i} inches\n")).collect();
+        let read = text(format!("No,Size\n{many}").as_bytes());
+        assert_eq!((read.lines().count(), read.lines().last()), (99, Some("- No: 98; Size: \"98 inches")));
     }
 
     #[test]

@@ -35,7 +35,11 @@ pub fn look(text: &str, cut: bool) -> Look {
         return Look::Not;
     }
     let whole = without_halves(text);
-    let text = whole.as_deref().unwrap_or(text).trim_start_matches('\u{feff}');
+    let mut text = whole.as_deref().unwrap_or(text).trim_start_matches('\u{feff}');
+    if cut {
+        // A number that breaks off is a mistake to the parser, and not the end of what it has.
+        text = text.trim_end_matches(|c| u8::try_from(c).is_ok_and(may_be_of_number));
+    }
     for value in serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>() {
         match value {
             Ok(_) => {}
@@ -555,5 +559,9 @@ mod tests {
         assert_eq!(look("{ nothing of the kind }", false), Look::Not);
         assert_eq!(look("plain words", false), Look::Not);
         assert_eq!(look(r#"{"a": "\ud83d"}"#, false), Look::Whole);
+        let json = r#"[-1.5e+10, true, 0.25, {"a\u00e9\\": null, "b": [-0, 1E-7]}]"#;
+        for cut in 1..json.len() {
+            assert_eq!(look(&json[..cut], true), Look::Whole, "{}", &json[..cut]);
+        }
     }
 }

@@ -188,6 +188,9 @@ async fn tables_and_json_are_read_by_content_and_name() {
     assert_eq!(table.text, "- Name: Pear; Price: 2,50\n- Name: Fig; Price: 1,10");
     let json = read(br#"{"ports": [{"name": "North"}], "year": 2024}"#, "data.json").await.unwrap();
     assert_eq!(json.text, "- ports: (name: North)\n- year: 2024");
+    let log = read(b"{\"a\": 1}\n{\"a\": 2\n{\"a\": 3}\n", "log.jsonl").await.unwrap();
+    assert_eq!(log.text, "- a: 1\n- a: 3");
+    assert_eq!(log.warnings[0].code, "records_unreadable");
 }
 
 struct Words;

@@ -1,7 +1,7 @@
 //! JSON, and JSON Lines: values with their keys, one record a line, headings where a record is too large for that.
 
 use super::{
-    ExtractCode, ExtractedText, decode,
+    ExtractCode, ExtractedText, Warning, decode,
     draft::{Draft, one_line},
     meter,
     text::warnings_of,
@@ -24,7 +24,7 @@ const NAMES: [&str; 4] = ["name", "title", "label", "id"];
 pub enum Look {
     /// JSON as far as can be seen.
     Whole,
-    /// It begins like JSON and breaks off.
+    /// It begins like JSON and breaks off, or some of its lines are none.
     Broken,
     Not,
 }
@@ -35,6 +35,7 @@ pub fn look(text: &str, cut: bool) -> Look {
         return Look::Not;
     }
     let whole = without_halves(text);
+    let seen = whole.as_deref().unwrap_or(text);
     let mut text = whole.as_deref().unwrap_or(text).trim_start_matches('\u{feff}');
     if cut {
         // A number that breaks off is a mistake to the parser, and not the end of what it has.
@@ -44,7 +45,11 @@ pub fn look(text: &str, cut: bool) -> Look {
         match value {
             Ok(_) => {}
             Err(e) if e.is_eof() => return if cut { Look::Whole } else { Look::Broken },
-            Err(_) => return Look::Not,
+            Err(_) => {
+                // The last line may be cut off.
+                let lines = if cut { seen.rsplit_once('\n').map_or("", |(lines, _)| lines) } else { seen };
+                return if records(lines).is_some() { Look::Broken } else { Look::Not };
+            }
         }
     }
     Look::Whole
@@ -59,19 +64,54 @@ pub fn read(bytes: &[u8], most: usize) -> Result<ExtractedText, ExtractCode> {
         decoded.text = text;
     }
     meter::stage();
-    let mut writer = Writer { draft: Draft::new(most), stopped: None };
-    let mut values = serde_json::Deserializer::from_str(&decoded.text);
-    // Several values one after another are JSON Lines.
-    let mut end = values.end();
-    while end.is_err() {
-        let result = Values(&mut writer).deserialize(&mut values);
-        if let Some(code) = writer.stopped {
-            return Err(code);
+    let mut warnings = warnings_of(&decoded);
+    let draft = match written([decoded.text.as_str()], most) {
+        // A log whose server was killed in the middle of a line.
+        Err(ExtractCode::Unreadable) => {
+            meter::stage();
+            let (lines, left_out) = records(&decoded.text).ok_or(ExtractCode::Unreadable)?;
+            warnings.push(Warning::new("records_unreadable", left_out_words(left_out)));
+            written(lines, most)?
         }
-        result.map_err(|e| code_of(&e))?;
-        end = values.end();
+        whole => whole?,
+    };
+    Ok(draft.finish(None, warnings))
+}
+
+/// The values of all parts. Several values one after another are JSON Lines.
+fn written<'t>(parts: impl IntoIterator<Item = &'t str>, most: usize) -> Result<Draft, ExtractCode> {
+    let mut writer = Writer { draft: Draft::new(most), stopped: None };
+    for part in parts {
+        let mut values = serde_json::Deserializer::from_str(part);
+        let mut end = values.end();
+        while end.is_err() {
+            let result = Values(&mut writer).deserialize(&mut values);
+            if let Some(code) = writer.stopped {
+                return Err(code);
+            }
+            result.map_err(|e| code_of(&e))?;
+            end = values.end();
+        }
     }
-    Ok(writer.draft.finish(None, warnings_of(&decoded)))
+    Ok(writer.draft)
+}
+
+/// The lines of a text that are records, each by itself, and how many others there are. `None`: it has no such lines, or too
+/// few of them.
+fn records(text: &str) -> Option<(Vec<&str>, usize)> {
+    let is_record = |line: &&str| {
+        line.trim_start().starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(line).is_ok()
+    };
+    let (records, others): (Vec<&str>, Vec<&str>) =
+        text.lines().filter(|line| !line.trim().is_empty()).partition(is_record);
+    (records.len() > others.len()).then_some((records, others.len()))
+}
+
+fn left_out_words(lines: usize) -> String {
+    match lines {
+        1 => "1 line of this file is no JSON and was left out.".to_owned(),
+        n => format!("{n} lines of this file are no JSON and were left out."),
+    }
 }
 
 /// A text with U+FFFD in place of each half of a pair of surrogates, as programs leave them that cut texts anywhere: they mean
@@ -124,12 +164,13 @@ fn with_numbers_kept(text: &str) -> Option<String> {
     out.map(|out| out + &text[copied..])
 }
 
-/// What follows the string that begins there.
+/// What follows the string that begins there. No line ends within one: what is left open is wrong in its own line alone.
 fn behind_string(bytes: &[u8], begin: usize) -> usize {
     let mut at = begin + 1;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => return at + 1,
+            b'\n' => return at,
             b'\\' => at += 2,
             _ => at += 1,
         }
@@ -549,6 +590,26 @@ mod tests {
         }
         assert_eq!(code("[\"1.5"), ExtractCode::Unreadable, "a string that nobody ends");
         assert_eq!(code("[\"1.5\\"), ExtractCode::Unreadable);
+    }
+
+    #[test]
+    fn of_json_lines_only_those_that_are_broken_are_left_out() {
+        let lines = "{\"a\": 1}\n{\"a\": \"2\n{\"a\": \"3.50\"}\n\n{\"a\": 1e999}\n{\"a\": 4,";
+        let read = read(lines.as_bytes(), 1 << 20).unwrap();
+        assert_eq!(read.text, "- a: 1\n- a: 3.50\n- a: 1e999");
+        let warnings: Vec<_> =
+            read.warnings.iter().map(|w| (w.code.as_str(), w.message.as_str())).collect();
+        let message = "2 lines of this file are no JSON and were left out.";
+        assert_eq!(warnings, [("records_unreadable", message)]);
+        assert_eq!(look(lines, false), Look::Broken);
+        assert_eq!(look(&lines[..lines.len() - 9], true), Look::Broken);
+        // What is broken beyond that is no table of records.
+        for json in
+            ["{\"a\": 1}\nnone\n", "{\n  \"a\": 1,\n  \"b\": [1, 2}\n}", "[\n  [1],\n  [2]\n  [3]\n]"]
+        {
+            assert_eq!(code(json), ExtractCode::Unreadable, "{json}");
+            assert_eq!(look(json, false), Look::Not, "{json}");
+        }
     }
 
     #[test]

@@ -86,7 +86,7 @@ pub struct Span {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
     /// Stable, for programs: `pages_unreadable`, `pages_without_text`, `sheets_unreadable`, `damaged`,
-    /// `replaced_characters`, `encoding_unknown`.
+    /// `replaced_characters`, `encoding_unknown`, `records_unreadable`.
     pub code: String,
     pub message: String,
 }

@@ -3,7 +3,7 @@
 
 use super::{CHUNK, checkpoint, chunk, lock_document, rows, tell};
 use crate::{
-    containing,
+    containing, dims,
     fault::Fault,
     graph, index,
     open::Store,
@@ -28,6 +28,11 @@ const BUSY: Refusal = Refusal {
 const OTHER_MODEL: Refusal = Refusal {
     code: "document_changed",
     sentence: "This document was embedded with another model in the meantime. Try again.",
+};
+
+const OTHER_LENGTH: Refusal = Refusal {
+    code: "document_stale",
+    sentence: "The embedding model answers vectors of another length by now. Index this document anew first.",
 };
 
 /// The passages of the document $1 of the user $2 that searches find, or would.
@@ -97,6 +102,13 @@ async fn commit(tx: &mut Tx, change: &ChunkChange) -> Result<(), Fault> {
         || (change.words.is_some() && !model.is_empty() && change.vector.is_none())
     {
         return Err(StoreError::Refused(OTHER_MODEL).into());
+    }
+    // One that cannot be compared with the others would hide the passage.
+    if let Some((_, vector)) = &change.vector
+        && let Some(dim) = dims::of_run(tx, change.document, state.live).await?
+        && dim as usize != vector.len()
+    {
+        return Err(StoreError::Refused(OTHER_LENGTH).into());
     }
     let words = change.words.as_ref().filter(|words| words.content_hash != before.content_hash);
     let enabled = change.enabled.unwrap_or(before.chunk.enabled);

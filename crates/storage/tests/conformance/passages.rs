@@ -94,6 +94,14 @@ async fn other_words_are_found_and_the_former_are_not<S: Kept>(s: S) {
     let other = Some(("another".to_owned(), vec![1.0]));
     let other = ChunkChange { vector: other, ..change(&d, user, document, ids[0]) };
     assert!(matches!(store.change_passage(other).await, Err(StoreError::Refused(_))));
+    // Nor is it found beside the others by a vector of another length.
+    let longer = Some((RagConfig::default().embedding_model, vec![0.5; 4]));
+    let longer = ChunkChange { words: written("y"), vector: longer, ..change(&d, user, document, ids[0]) };
+    let Err(StoreError::Refused(refusal)) = store.change_passage(longer).await else {
+        panic!("it was taken over");
+    };
+    assert_eq!(refusal.code, "document_stale");
+    assert_eq!(found(&d, workspace, "apples").await, [ids[0]]);
 }
 
 async fn one_that_is_switched_off_is_not_found_and_comes_back<S: Kept>(s: S) {

@@ -185,6 +185,13 @@ async fn what_was_embedded_before_a_model_changed_its_dimensions_is_stale_and_em
         (&stale["indexed_with"]["embedding_model"], &stale["indexed_with"]["other_length"]),
         (&json!("words-embed"), &json!(true))
     );
+    // Other words of a passage would get a vector that nobody can compare with the others.
+    let chunks = ada.read(&format!("/api/documents/{before}/chunks")).await;
+    let id = chunks["items"][0]["id"].as_str().expect("an id");
+    let passage = format!("/api/documents/{before}/chunks/{id}");
+    let edit = json!({ "text": "The lantern keeper sleeps." });
+    ada.patch(&passage, edit).await.problem(409, "document_stale");
+    ada.post(&format!("{passage}/embed"), json!({})).await.problem(409, "document_stale");
     // The same words are embedded anew, and not copied.
     let asked = embeddings.how.texts.load(Ordering::SeqCst);
     let after = ada.upload_one(&workspace, "after.txt", b"The lantern keeper writes the ledger.\n").await;

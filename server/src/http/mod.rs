@@ -19,6 +19,7 @@ mod download;
 mod errors;
 mod event_stream;
 mod extract;
+mod filename;
 mod health;
 mod held_files;
 mod history;

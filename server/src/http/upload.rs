@@ -4,6 +4,7 @@
 use super::{
     AppState,
     extract::{CommandId, Json},
+    filename,
     problem::{ApiError, ApiResult},
     session::{Allowed, SignedIn},
 };
@@ -281,11 +282,12 @@ impl<'a> Upload<'a> {
         if field.name() != Some("file") {
             return Ok(());
         }
-        let filename = field.file_name().unwrap_or_default().to_owned();
-        // A form without a chosen file sends an empty one without a name.
-        if filename.is_empty() && field.content_type().is_some() {
+        let said = filename::extended(field.headers()).or_else(|| field.file_name().map(str::to_owned));
+        // A form without a chosen file sends an empty one with an empty name.
+        if said.as_deref() == Some("") && field.content_type().is_some() {
             return Ok(());
         }
+        let filename = said.unwrap_or_default();
         let most = self.services.limits.files;
         if self.files.len() + self.rejected.len() >= most {
             // Told once: the list of refusals must not grow with whatever is sent.

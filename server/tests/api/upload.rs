@@ -82,6 +82,33 @@ async fn a_body_that_is_no_form_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_is_called_what_its_part_says_in_either_notation() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let path = format!("/api/workspaces/{}/documents", client.first_workspace().await);
+    let part = |disposition: &str, text: &str| {
+        format!(
+            "--x\r\nContent-Disposition: form-data; {disposition}\r\nContent-Type: text/plain\r\n\r\n\
+             {text}\r\n"
+        )
+    };
+    let body = [
+        part("name=\"file\"; filename=\"plain.txt\"", "A lantern."),
+        part("name=\"file\"; filename*=utf-8''na%C3%AFve.txt", "A gull."),
+        part("name=\"file\"", "Nobody says what this is called."),
+        part("name=\"file\"; filename=\"\"", ""),
+        "--x--\r\n".to_owned(),
+    ];
+    let form = client.request("POST", &path).header("content-type", "multipart/form-data; boundary=x");
+    let answer = client.send(form.body(body.concat())).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    let answer = answer.json();
+    let documents = answer["documents"].as_array().expect("documents").iter();
+    let names: Vec<&str> = documents.filter_map(|d| d["filename"].as_str()).collect();
+    assert_eq!((names, &answer["rejected"]), (vec!["plain.txt", "naïve.txt", "untitled"], &json!([])));
+}
+
+#[tokio::test]
 async fn more_files_than_the_limit_are_left_out_and_told_once() {
     let server = Setup::new().env("INSIGHTHUB_MAX_FILES", "3").start().await;
     let client = server.user("ada").await;

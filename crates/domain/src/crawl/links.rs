@@ -30,6 +30,7 @@ pub fn links(html: &str) -> Links {
             "a" | "area" => ("href", true),
             "frame" | "iframe" => ("src", true),
             "base" => ("href", false),
+            "meta" => ("content", true),
             "script" | "style" | "textarea" | "title" => {
                 rest = behind(tail, &name);
                 continue;
@@ -39,7 +40,7 @@ pub fn links(html: &str) -> Links {
                 continue;
             }
         };
-        let (value, tail) = attribute_of(tail, attribute);
+        let (value, tail) = if name == "meta" { refresh_of(tail) } else { attribute_of(tail, attribute) };
         rest = tail;
         let Some(value) = value else { continue };
         let value = unescape(value.trim());
@@ -109,6 +110,21 @@ fn attribute_of<'a>(tag: &'a str, wanted: &str) -> (Option<&'a str>, &'a str) {
     }
 }
 
+/// Where a page sends its reader on by itself: `<meta http-equiv="refresh" content="0; url=next.html">`.
+fn refresh_of(tag: &str) -> (Option<&str>, &str) {
+    let (kind, tail) = attribute_of(tag, "http-equiv");
+    let is_refresh = kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case("refresh"));
+    let (content, _) = attribute_of(tag, "content");
+    let rest = content.filter(|_| is_refresh).and_then(|content| content.split_once([';', ',']));
+    let target = rest.map(|(_, rest)| {
+        let rest = rest.trim_start();
+        let named = rest.get(..3).filter(|name| name.eq_ignore_ascii_case("url"));
+        let named = named.and_then(|_| rest[3..].trim_start().strip_prefix('='));
+        named.unwrap_or(rest).trim().trim_matches(['"', '\''])
+    });
+    (target, tail)
+}
+
 /// The few escapes that stand in addresses.
 pub(super) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -170,6 +186,15 @@ mod tests {
             <abbr href="no"></abbr><a href="">none</a>"#;
         assert_eq!(links(html).base.as_deref(), Some("/docs/"));
         assert_eq!(hrefs(html), ["a.html", "b.html", "c.html?x=1&y=2", "d.html", "e.html", "f.html"]);
+    }
+
+    #[test]
+    fn where_a_page_sends_its_reader_on_is_a_link() {
+        let html = r#"<meta charset="utf-8"><meta http-equiv="Refresh" content="0; URL='stable/'">
+            <META CONTENT="5,url = next.html?a=1&amp;b=2" HTTP-EQUIV=refresh><meta http-equiv=refresh content="3;bare.html">
+            <meta http-equiv="refresh" content="30"><meta name="description" content="0; url=no1">
+            <meta http-equiv="Content-Type" content="text/html; charset=utf-8"><a href="yes">y</a>"#;
+        assert_eq!(hrefs(html), ["stable/", "next.html?a=1&b=2", "bare.html", "yes"]);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub enum Algorithm {
     Sha256,
 }
 
+/// The keys that mean something here. A client may send others, with whatever bytes.
+const KEYS: [&str; 6] = ["filename", "name", "workspace_id", "sha256", "wait", "on_duplicate"];
+
 pub fn number(text: &str) -> Option<u64> {
     text.trim().parse().ok()
 }
@@ -46,6 +49,9 @@ pub fn announced(length: Option<&str>, metadata: Option<&str>) -> Result<Announc
     };
     for pair in metadata.unwrap_or_default().split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
+        if !KEYS.contains(&key) {
+            continue;
+        }
         let value = BASE64.decode(value.trim()).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let Some(value) = value else {
             errors.add("Upload-Metadata", format!("The value of {key:?} is no Base64 of a text."));

@@ -130,9 +130,10 @@ async fn what_was_said_of_a_file_is_given_back_as_it_was_said() {
         assert_eq!(answer.status, 201, "{answer:?}");
         answer.header("location").to_owned()
     };
-    // Keys that mean nothing here, one without a value, and spaces where this server would write none.
+    // Keys that mean nothing here, one without a value and one whose value is no text; and spaces where this server would
+    // write none.
     let (kind, name) = (BASE64.encode("text/plain"), BASE64.encode("../a.txt"));
-    let said = format!("filetype {kind}, is_confidential,filename {name}");
+    let said = format!("filetype {kind}, is_confidential,thumb {},filename {name}", BASE64.encode([0xff_u8, 0]));
     let path = announce(Some(&said)).await;
     let check = async |when: &str| {
         let answer = client.send(tus(&client, "HEAD", &path)).await;

@@ -3,6 +3,7 @@
 use super::{
     ExtractCode, ExtractedText, decode,
     draft::Draft,
+    meter,
     rows::{self, Row, Table},
     text::warnings_of,
 };
@@ -113,6 +114,7 @@ fn records(text: &str, delimiter: u8, quoting: bool) -> impl Iterator<Item = Str
 fn closed(text: &str, delimiter: u8) -> Option<Cow<'_, str>> {
     let mut text = Cow::Borrowed(text);
     for _ in 0..OPEN_QUOTES {
+        meter::stage();
         match open_quote(text.as_bytes(), delimiter) {
             None => return Some(text),
             Some(at) => text.to_mut().insert(at, ' '),

@@ -109,8 +109,11 @@ fn decode_raw<'a>(
 
 /// ISO-2022-JP, whose bytes are all ASCII: told by its escapes, before it could be taken for UTF-8.
 fn japanese<'a>(bytes: &'a [u8], declared: Option<&'static Encoding>) -> Option<(Cow<'a, str>, bool)> {
-    let escapes = bytes.is_ascii() && bytes.windows(3).any(|found| JAPANESE_ESCAPES.contains(&found));
-    if !escapes {
+    // Hardly any text has an escape, and looking for one costs nothing.
+    let has_escapes = bytes.contains(&b'\x1b')
+        && bytes.is_ascii()
+        && bytes.windows(3).any(|found| JAPANESE_ESCAPES.contains(&found));
+    if !has_escapes {
         return None;
     }
     let (text, replaced) = ISO_2022_JP.decode_without_bom_handling(bytes);

@@ -152,7 +152,7 @@ fn with_numbers_kept(text: &str) -> Option<String> {
                 let end = at + bytes[at..].iter().take_while(|b| may_be_of_number(**b)).count();
                 let number = &text[at..end];
                 if !is_short_integer(number) && is_number(number) {
-                    let out = out.get_or_insert_default();
+                    let out = out.get_or_insert_with(|| String::with_capacity(text.len() + text.len() / 8));
                     out.extend([&text[copied..at], "\"", number, "\""]);
                     copied = end;
                 }

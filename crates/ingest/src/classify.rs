@@ -169,7 +169,7 @@ fn has(text: &str, mark: &str) -> bool {
 }
 
 /// What stands in the name of a program, and what people call it; the first that fits.
-const PROGRAMS: [(&str, &str); 27] = [
+const PROGRAMS: [(&str, &str); 28] = [
     ("google docs", "Google Docs"),
     ("google sheets", "Google Sheets"),
     ("microsoft word", "Microsoft Word"),
@@ -179,6 +179,7 @@ const PROGRAMS: [(&str, &str); 27] = [
     ("microsoft", "Microsoft Office"),
     ("libreoffice", "LibreOffice"),
     ("openoffice", "OpenOffice"),
+    ("wps", "WPS Office"),
     ("writer", "LibreOffice Writer"),
     ("indesign", "Adobe InDesign"),
     ("acrobat", "Adobe Acrobat"),
@@ -202,7 +203,17 @@ const PROGRAMS: [(&str, &str); 27] = [
 /// Where a file comes from; `None` when its program is none of the known ones.
 pub fn origin_of(made_with: &str) -> Option<&'static str> {
     let program = made_with.to_lowercase();
-    PROGRAMS.iter().find(|(mark, _)| program.contains(mark)).map(|(_, name)| *name)
+    PROGRAMS.iter().find(|(mark, _)| is_named(&program, mark)).map(|(_, name)| *name)
+}
+
+/// Whether the mark stands in the name. Short ones are parts of the names of others, such as iText, PDFWriter and TextEdit.
+fn is_named(program: &str, mark: &str) -> bool {
+    let mut words = program.split(|c: char| !c.is_alphanumeric());
+    match mark {
+        "tex" | "latex" => words.any(|word| word.ends_with(mark)),
+        "wps" | "writer" | "pages" | "numbers" => words.any(|word| word == mark),
+        _ => program.contains(mark),
+    }
 }
 
 #[cfg(test)]
@@ -247,6 +258,13 @@ mod tests {
             ("Writer", Some("LibreOffice Writer")),
             ("LaTeX with hyperref", Some("LaTeX")),
             ("pdfTeX-1.40.24", Some("TeX")),
+            ("XeTeX 0.999995", Some("TeX")),
+            ("iText 2.1.7 by 1T3XT", None),
+            ("TextEdit", None),
+            ("OpenText Output Server", None),
+            ("Acrobat PDFWriter 3.02 for Windows", Some("Adobe Acrobat")),
+            ("WPS Writer", Some("WPS Office")),
+            ("Homepages Export", None),
             ("WordPress 6.4.2", Some("WordPress")),
             ("Mozilla/5.0 (X11) Chrome/120", Some("a web browser")),
             ("somebody's own script", None),

@@ -1,10 +1,12 @@
-//! Crawls: their making, the lease under which a worker reads a site, and the frontier (`frontier`). The documents that
-//! come of it are tasks like any others.
+//! Crawls: their making, the lease under which a worker reads a site, the frontier (`frontier`) and what becomes of each page
+//! (`done`). The documents that come of it are tasks like any others.
 
 mod again;
+mod done;
 mod frontier;
+mod retry;
 
-pub(super) use frontier::{ask_again, begin_anew, failed_of};
+pub(super) use retry::{ask_again, begin_anew, failed_of};
 
 use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rest, rows, tell};
 use crate::{
@@ -449,7 +451,7 @@ impl CrawlStore for Store {
         let written = self
             .writer()
             .write_for(claim.user_id, "page done", (claim.clone(), done, now), |tx, (claim, done, now)| {
-                Box::pin(frontier::done(tx, claim, done, *now))
+                Box::pin(done::done(tx, claim, done, *now))
             })
             .await?;
         Ok(written.value)

@@ -1,8 +1,12 @@
-//! Property: however the checkpoints of several documents interleave, the job's numbers stay true.
+//! Property: however the checkpoints of several documents interleave, the job's numbers stay true. And what a document and its
+//! job say of each piece of work.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 
+#[path = "../common/mod.rs"]
 mod common;
+mod known;
+mod pace;
 
 use common::{Heard, begins, chunks, codes, documents, embedded, steps};
 use domain::{
@@ -12,9 +16,8 @@ use domain::{
     message::{Facts, WRITTEN, friendly},
     rag::{RagConfig, RetrieverType},
     report::DocumentReport,
-    resource::{PhaseDetail, Warning},
-    shown::Shown,
-    status::{DocumentStatus, Halt, JobStatus, PhaseStatus},
+    resource::Warning,
+    status::{DocumentStatus, JobStatus, PhaseStatus},
     step::Step,
     timestamp::Timestamp,
 };
@@ -66,6 +69,15 @@ fn next(doc: &DocumentState, chunk_count: u32) -> Checkpoint {
             Checkpoint::Step { step: Step::StoringMetadata, facts: Facts::default() }
         }
         Stage::Indexing | Stage::Done => Checkpoint::Indexed,
+    }
+}
+
+/// The document, worked on until it is to be embedded.
+fn to_embed(job: &mut JobState, doc: &mut DocumentState, chunk_count: u32) {
+    ingest::start(job, doc, at(1)).unwrap();
+    while doc.stage != Stage::Embedding {
+        let checkpoint = next(doc, chunk_count);
+        ingest::advance(job, doc, &checkpoint, &config(true), at(2)).unwrap();
     }
 }
 
@@ -202,21 +214,6 @@ fn what_was_left_to_the_rules_is_said_as_it_was_last() {
 }
 
 #[test]
-fn the_progress_of_a_document_is_told_at_most_twice_a_second() {
-    let (mut job, mut docs) = new_job(1, true);
-    to_embed(&mut job, &mut docs[0], 300);
-    let (mut told, vector) = (vec![], embedded(1));
-    for n in 0..100 {
-        let now = at(20).plus_micros(n * 10_000);
-        let events = ingest::advance(&mut job, &mut docs[0], &vector, &config(true), now).unwrap().events;
-        told.extend(events.iter().any(|e| matches!(e, Event::FileProgress(_))).then_some(now.micros()));
-    }
-    assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[1] - told[0] >= 500_000);
-    assert!(docs[0].held_back, "the last word was too soon");
-}
-
-#[test]
 fn a_checkpoint_made_from_an_older_state_is_refused() {
     let (mut job, mut docs) = new_job(1, true);
     let doc = &mut docs[0];
@@ -294,47 +291,6 @@ fn a_document_that_fails_while_it_is_read_counts_what_was_read_and_waits_for_no_
 }
 
 #[test]
-fn progress_of_a_job_is_told_at_most_five_times_a_second_but_its_end_at_once() {
-    let (mut job, mut docs) = new_job(1, true);
-    let doc = &mut docs[0];
-    let mut told = vec![];
-    let mut micros = 0;
-    while doc.stage != Stage::Done {
-        micros += 10_000;
-        let now = Timestamp::from_micros(micros);
-        if doc.document.status == DocumentStatus::Pending {
-            ingest::start(&mut job, doc, now).unwrap();
-        }
-        let checkpoint = next(doc, 300);
-        let phase = job.job.phase;
-        for event in ingest::advance(&mut job, doc, &checkpoint, &config(true), now).unwrap().events {
-            match event {
-                Event::JobUpdate(j) if j.phase == phase => told.push(micros),
-                Event::JobComplete(_) => assert_eq!(doc.stage, Stage::Done),
-                _ => {}
-            }
-        }
-    }
-    assert!(told.len() > 2);
-    assert!(told.windows(2).all(|w| w[1] - w[0] >= 200_000), "{told:?}");
-    assert_eq!(job.job.status, JobStatus::Completed);
-}
-
-#[test]
-fn a_job_goes_on_by_documents_where_nobody_says_how_many_chunks_there_are() {
-    let (mut job, mut docs) = new_job(4, true);
-    let mut shown = vec![];
-    for (n, doc) in docs.iter_mut().enumerate() {
-        for status in [DocumentStatus::Processing, DocumentStatus::Ready] {
-            let report = DocumentReport::of(status);
-            ingest::report(&mut job, doc, &report, &config(true), None, at(10 * (n as i64 + 1))).unwrap();
-        }
-        shown.push(job.job.progress.round());
-    }
-    assert_eq!(shown, [25.0, 50.0, 75.0, 100.0]);
-}
-
-#[test]
 fn a_report_of_a_known_step_is_told_with_what_came_beside_it() {
     use serde_json::json;
     let (mut job, mut docs) = new_job(1, true);
@@ -379,69 +335,6 @@ fn a_report_of_a_known_step_is_told_with_what_came_beside_it() {
     }
 }
 
-/// Seconds that a piece of work takes.
-fn cost(checkpoint: &Checkpoint) -> f64 {
-    match checkpoint {
-        Checkpoint::Loaded { .. } => 0.6,
-        Checkpoint::Chunked { .. } => 0.2,
-        Checkpoint::Embedded { .. } => 0.9,
-        Checkpoint::Step { .. }
-        | Checkpoint::Known { .. }
-        | Checkpoint::Compared { .. }
-        | Checkpoint::Read { .. }
-        | Checkpoint::ByRules { .. }
-        | Checkpoint::Indexed
-        | Checkpoint::Waits(_)
-        | Checkpoint::Failed(_) => 0.05,
-    }
-}
-
-/// When the phase began; the present of one that did not.
-fn began(phase: &PhaseDetail, clock: f64) -> f64 {
-    phase.started_at.map_or(clock, |at| at.micros() as f64 / 1e6)
-}
-
-/// What becomes of a job whose documents get nowhere, of which there are so many.
-fn halted(documents: u32, moves: bool) -> (JobState, Vec<DocumentState>) {
-    let (mut job, mut docs) = new_job(documents, true);
-    let at = |second: i64| Timestamp::from_micros(second * 1_000_000);
-    for doc in &mut docs {
-        ingest::start(&mut job, doc, at(1)).unwrap();
-    }
-    if moves {
-        let checkpoint = Checkpoint::Loaded { pages: None, characters: 10, title: None, warnings: vec![] };
-        ingest::advance(&mut job, &mut docs[1], &checkpoint, &config(true), at(299)).unwrap();
-    }
-    ingest::stall(&mut job, &mut docs[0], (300, 1), &config(true), at(301)).unwrap();
-    (job, docs)
-}
-
-#[test]
-fn a_job_of_which_nothing_moves_says_so_until_something_does() {
-    for documents in [1, 3] {
-        let (mut job, mut docs) = halted(documents, false);
-        assert_eq!(job.job.halted, Some(Halt::Stalled), "of {documents}");
-        assert_eq!((job.job.status, Shown::of_job(&job.job)), (JobStatus::Running, Shown::Stalled));
-        let last = docs.last_mut().unwrap();
-        let checkpoint = Checkpoint::Loaded { pages: None, characters: 10, title: None, warnings: vec![] };
-        ingest::advance(&mut job, last, &checkpoint, &config(true), Timestamp::from_micros(302_000_000))
-            .unwrap();
-        assert_eq!(job.job.halted, None);
-        assert!(matches!(Shown::of_job(&job.job), Shown::Processing { .. }));
-    }
-    let (job, docs) = halted(3, true);
-    assert!(docs[0].document.stalled().is_some());
-    assert_eq!(job.job.halted, None, "another document of it gets on");
-    assert!(matches!(Shown::of_job(&job.job), Shown::Processing { .. }));
-
-    let (mut job, mut docs) = new_job(1, true);
-    ingest::start(&mut job, &mut docs[0], Timestamp::from_micros(1)).unwrap();
-    ingest::interrupt(&mut job, &mut docs[0], Timestamp::from_micros(9_000_000));
-    assert_eq!(Shown::of_job(&job.job), Shown::Interrupted);
-    ingest::start(&mut job, &mut docs[0], Timestamp::from_micros(9_500_000)).unwrap();
-    assert_eq!(job.job.halted, None, "somebody took it");
-}
-
 #[test]
 fn what_a_sentence_was_made_of_goes_along_with_it() {
     let (mut job, mut docs) = new_job(1, true);
@@ -467,148 +360,4 @@ fn what_a_sentence_was_made_of_goes_along_with_it() {
         (Some(7), Some(0.87), Some("an invoice"))
     );
     assert_eq!(step.extra["phase"], "loading");
-}
-
-#[test]
-fn the_time_left_of_files_alike_is_told_after_the_warm_up_and_right_within_a_quarter_after_the_first_fifth() {
-    for (embeds, seed) in [(true, 7u32), (true, 11), (false, 7)] {
-        let (mut job, mut docs) = new_job(24, embeds);
-        let (mut clock, mut told, mut paced) = (0.0, vec![], vec![]);
-        for (n, doc) in docs.iter_mut().enumerate() {
-            // What is not read yet is taken to be like what was, so that is what they are, give or take a half.
-            let chunks = 12 + (n as u32 * seed) % 7;
-            ingest::start(&mut job, doc, Timestamp::from_micros((clock * 1e6) as i64)).unwrap();
-            while doc.stage != Stage::Done {
-                let checkpoint = next(doc, chunks);
-                clock += cost(&checkpoint);
-                let now = Timestamp::from_micros((clock * 1e6) as i64);
-                ingest::advance(&mut job, doc, &checkpoint, &config(embeds), now).unwrap();
-                told.push((clock, job.job.eta_seconds, job.job.rate));
-                for phase in &job.job.phase_details {
-                    paced.push((phase.status, clock - began(phase, clock), phase.rate, phase.eta_seconds));
-                }
-            }
-        }
-        let whole = clock;
-        assert!(
-            told.iter()
-                .take_while(|(at, ..)| *at < 3.0)
-                .all(|(_, eta, rate)| eta.is_none() && rate.is_none())
-        );
-        for (at, eta, rate) in told.iter().filter(|(at, ..)| *at > whole / 5.0 && *at < whole - 0.5) {
-            let (eta, left) = (eta.expect("it is known by now") as f64, whole - at);
-            assert!(
-                (eta - left).abs() <= left * 0.25 + 2.0,
-                "{eta} s were told and {left} s were left, of {whole}"
-            );
-            assert_eq!(rate.is_some(), embeds);
-        }
-        assert_eq!((job.job.eta_seconds, job.job.rate), (None, None), "nothing is left");
-        for (status, ran, rate, eta) in &paced {
-            assert_eq!(rate.is_some(), eta.is_some());
-            assert!(
-                rate.is_none() || *status == PhaseStatus::Running && *ran >= 2.99,
-                "{status} {ran} {rate:?}"
-            );
-        }
-        assert!(paced.iter().filter(|(.., rate, _)| rate.is_some_and(|rate| rate > 0.0)).count() > 20);
-        assert!(job.job.phase_details.iter().all(|p| (p.rate, p.eta_seconds) == (None, None)));
-    }
-}
-
-/// The document, worked on until it is to be embedded.
-fn to_embed(job: &mut JobState, doc: &mut DocumentState, chunk_count: u32) {
-    ingest::start(job, doc, at(1)).unwrap();
-    while doc.stage != Stage::Embedding {
-        let checkpoint = next(doc, chunk_count);
-        ingest::advance(job, doc, &checkpoint, &config(true), at(2)).unwrap();
-    }
-}
-
-fn known(n: usize) -> Checkpoint {
-    Checkpoint::Known { passages: chunks(9)[..n].iter().map(|c| (c.id, c.id)).collect() }
-}
-
-fn step() -> Checkpoint {
-    Checkpoint::Step { step: Step::CreatingEmbeddings, facts: Facts::default() }
-}
-
-#[test]
-fn passages_that_are_known_count_as_embedded_and_as_skipped() {
-    let (mut job, mut docs) = new_job(1, true);
-    to_embed(&mut job, &mut docs[0], 9);
-    for (checkpoint, embedded, skipped) in [(known(2), 2, 2), (known(4), 6, 6), (step(), 6, 6)] {
-        ingest::advance(&mut job, &mut docs[0], &checkpoint, &config(true), at(3)).unwrap();
-        let m = job.job.metrics;
-        assert_eq!((docs[0].embedded, m.chunks_embedded, m.chunks_skipped), (embedded, embedded, skipped));
-        assert_eq!(docs[0].document.metadata["known_chunks"], skipped);
-    }
-    let rest = Checkpoint::Embedded { vectors: chunks(3).into_iter().map(|c| (c.id, vec![1.0])).collect() };
-    ingest::advance(&mut job, &mut docs[0], &rest, &config(true), at(4)).unwrap();
-    assert_eq!(docs[0].stage, Stage::Indexing);
-    assert_eq!((job.job.metrics.chunks_embedded, job.job.metrics.chunks_skipped), (9, 6));
-}
-
-#[test]
-fn when_all_passages_are_known_nothing_is_left_to_embed() {
-    let (mut job, mut docs) = new_job(1, true);
-    to_embed(&mut job, &mut docs[0], 9);
-    ingest::advance(&mut job, &mut docs[0], &known(9), &config(true), at(3)).unwrap();
-    assert_eq!(docs[0].stage, Stage::Indexing);
-}
-
-#[test]
-fn a_likeness_is_told_from_half_on_and_what_a_step_finds_out_stays() {
-    use serde_json::json;
-    let like = |shared| Checkpoint::Compared {
-        with: DocumentId::new(Uuid::from_u128(77)),
-        filename: "old.txt".into(),
-        shared,
-    };
-    let (mut job, mut docs) = new_job(1, true);
-    to_embed(&mut job, &mut docs[0], 9);
-    // Less than half is told in passing, and not kept.
-    let told = ingest::advance(&mut job, &mut docs[0], &like(4), &config(true), at(3)).unwrap();
-    let step = told.events.iter().find_map(|e| match e {
-        Event::FileProgress(step) if step.step == Step::ContentDuplicateFound => Some(step),
-        _ => None,
-    });
-    let step = step.unwrap();
-    assert_eq!(
-        (&step.extra["duplicate_info"]["filename"], &step.extra["duplicate_info"]["shared_chunks"]),
-        (&json!("old.txt"), &json!(4))
-    );
-    assert!(docs[0].document.metadata.get("similar_name").is_none());
-    let none = ingest::advance(&mut job, &mut docs[0], &like(0), &config(true), at(3)).unwrap();
-    assert!(!none.events.iter().any(|e| matches!(e, Event::FileProgress(_))), "{none:?}");
-    let told = ingest::advance(&mut job, &mut docs[0], &like(7), &config(true), at(4)).unwrap();
-    let document = &docs[0].document;
-    assert_eq!(document.step, Some(Step::NearDuplicateFound));
-    // Whoever reads the stream alone has all of it, and may word it anew.
-    let mut steps = told.events.iter().filter_map(|e| match e {
-        Event::FileProgress(step) if step.step == Step::NearDuplicateFound => Some(step),
-        _ => None,
-    });
-    let step = steps.next_back().unwrap();
-    let info = json!({
-        "document_id": DocumentId::new(Uuid::from_u128(77)), "filename": "old.txt",
-        "similarity_score": 7.0 / 9.0, "shared_chunks": 7, "new_chunks": 2,
-    });
-    assert_eq!((&step.extra["filename"], &step.extra["duplicate_info"]), (&json!(step.filename), &info));
-    let facts = Facts::of_extra(&step.filename, &step.extra);
-    assert_eq!(friendly(WRITTEN, &step.step, &facts), step.message);
-    assert_eq!(document.message.as_deref(), Some("Found a 78 % match with old.txt: 2 new parts, 7 known"));
-    assert_eq!(
-        (&document.metadata["shared_chunks"], &document.metadata["new_chunks"]),
-        (&7.into(), &2.into())
-    );
-    let facts = Facts { kind: Some("a recipe".into()), ..Facts::default() };
-    let step = Checkpoint::Step { step: Step::DocumentClassification, facts };
-    ingest::advance(&mut job, &mut docs[0], &step, &config(true), at(5)).unwrap();
-    let document = &docs[0].document;
-    assert_eq!(document.message.as_deref(), Some("This looks like a recipe"));
-    assert_eq!(
-        (&document.metadata["kind"], &document.metadata["similar_name"]),
-        (&"a recipe".into(), &"old.txt".into())
-    );
 }

@@ -39,7 +39,7 @@ pub struct How {
     pub asked: AtomicUsize,
     /// Texts that it has answered.
     pub texts: AtomicUsize,
-    /// Texts that it takes in one request; it refuses more with this status.
+    /// Texts that it takes in one request; it refuses more with this status, and says why with 400.
     pub most: AtomicUsize,
     pub refuses_more_with: AtomicU16,
     pub fault: Mutex<Option<Fault>>,
@@ -163,7 +163,8 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     }
     if texts.len() > how.most.load(Ordering::SeqCst) {
         let status = how.refuses_more_with.load(Ordering::SeqCst);
-        return StatusCode::from_u16(status).expect("a status").into_response();
+        let reason = if status == 400 { "This model's maximum context length is 512 tokens." } else { "" };
+        return (StatusCode::from_u16(status).expect("a status"), reason).into_response();
     }
     let chokes_at = *how.chokes_at.lock().expect("no panic");
     let has = |text: &Value, word: &str| text.as_str().is_some_and(|text| text.contains(word));

@@ -297,13 +297,20 @@ async fn an_embedding_server_that_takes_few_texts_at_once_gets_few_at_once() {
         assert_eq!(ready["status"], "ready", "{status}: {ready}");
         assert!(ready["chunk_count"].as_u64().is_some_and(|n| n > 3), "{ready}");
     }
-    embeddings.how.refuses_more_with.store(413, Ordering::SeqCst);
     // What it does not take alone, it never takes.
     embeddings.how.most.store(0, Ordering::SeqCst);
-    let id = ada.upload_one(&workspace, "large.txt", b"A passage that is too large.").await;
-    let failed = ada.settled(&id).await;
-    assert_eq!(failed["error_code"], "model_text_too_large", "{failed}");
-    assert_eq!(failed["error"], "A passage of this document is larger than the embedding server takes.");
+    for status in [413, 400] {
+        embeddings.how.refuses_more_with.store(status, Ordering::SeqCst);
+        let text = format!("A passage that is too large for {status}.");
+        let id = ada.upload_one(&workspace, "large.txt", text.as_bytes()).await;
+        let failed = ada.settled(&id).await;
+        assert_eq!(failed["error_code"], "model_text_too_large", "{status}: {failed}");
+        assert_eq!(failed["error"], "A passage of this document is larger than the embedding server takes.");
+        assert_eq!(failed["error_hint"], "Choose a smaller chunk size, or another embedding model.");
+    }
+    embeddings.how.refuses_more_with.store(422, Ordering::SeqCst);
+    let id = ada.upload_one(&workspace, "odd.txt", b"A passage that it does not like.").await;
+    assert_eq!(ada.settled(&id).await["error_code"], "model_refused");
 }
 
 #[tokio::test]

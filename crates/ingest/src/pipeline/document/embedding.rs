@@ -136,7 +136,10 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
         EmbedError::Refused { code, sentence } => Failure {
             code: (*code).into(),
             message: sentence.clone(),
-            hint: Some("Ask the operator, or choose another embedding model.".into()),
+            hint: Some(match *code {
+                "model_text_too_large" => "Choose a smaller chunk size, or another embedding model.".into(),
+                _ => "Ask the operator, or choose another embedding model.".into(),
+            }),
             retryable: false,
         },
         EmbedError::Failed(reason) => Failure {

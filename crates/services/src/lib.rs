@@ -63,7 +63,7 @@ pub use resumable::{Announced, Part, Standing as UploadStanding};
 pub use retrieval_cases::CaseForm;
 pub use search::Tried;
 pub use sweep::Uploads;
-pub use text::composed;
+pub use text::{composed, is_composed};
 pub use throttle::Door;
 pub use wording::Wording;
 pub use workspaces::{EditWorkspaceForm, NewWorkspaceForm};

@@ -80,7 +80,8 @@ impl Services {
         words: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Chunk>> {
-        let words = words.map(str::trim).filter(|words| !words.is_empty());
+        let words = words.map(|words| crate::composed(words.trim().to_owned()));
+        let words = words.filter(|words| !words.is_empty());
         if words.is_some() && version.is_some() {
             let sentence = "Leave out the version: only the present one is looked through.";
             return Err(Error::Invalid(FieldErrors::one("q", sentence)));
@@ -90,7 +91,7 @@ impl Services {
             Some(words) => {
                 let found = self.documents.document(user, document).await?;
                 found.ok_or(Error::NotFound("document"))?;
-                Ok(self.passages.passages_with(user, document, words, page).await?)
+                Ok(self.passages.passages_with(user, document, &words, page).await?)
             }
         }
     }

@@ -2,7 +2,7 @@
 //! other once it is whole. What was acknowledged is durable; whoever comes back asks how much that is.
 
 use crate::{
-    Error, Rejected, Result, Services, command,
+    Error, Rejected, Result, Services, command, composed,
     documents::refusal,
     keys,
     ports::{BlobError, NewDocument, PartialFile, StoreError, WholeFile},
@@ -118,7 +118,7 @@ impl Services {
             None => self.first_workspace(user).await?,
         };
         self.may_upload(user, workspace).await?;
-        let filename = kept_name(&announced.filename);
+        let filename = kept_name(&composed(announced.filename));
         if let Some(refused) = upload::refused_size(announced.size_bytes, self.limits.file_bytes) {
             return Err(rejected(&filename, refused.status, refused.code, refused.sentence));
         }

@@ -2,7 +2,7 @@
 //! business of the port [`crate::ports::Retriever`].
 
 use crate::{
-    Error, Result, Services,
+    Error, Result, Services, composed,
     ports::{Question, RetrieveError, Retrieved},
 };
 use domain::{
@@ -77,13 +77,13 @@ impl Services {
 
 /// A question that somebody typed; what is wrong with it is told at `field`.
 pub(crate) fn question(text: &str, field: &str, errors: &mut FieldErrors) -> String {
-    let text = text.trim();
+    let text = composed(text.trim().to_owned());
     if text.is_empty() {
         errors.add(field, "Enter what to look for.");
     } else if text.chars().count() > MAX_QUERY {
         errors.add(field, format!("Use at most {MAX_QUERY} characters."));
     }
-    text.to_owned()
+    text
 }
 
 impl From<RetrieveError> for Error {

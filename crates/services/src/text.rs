@@ -5,10 +5,12 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 /// The text with each letter and its marks as one character where there is one (NFC). Some systems send "é" as one
 /// character and some as "e" and an accent: a name would be two names, and a password right on one machine alone.
 pub fn composed(text: String) -> String {
-    match is_nfc_quick(text.chars()) {
-        IsNormalized::Yes => text,
-        _ => text.nfc().collect(),
-    }
+    if is_composed(&text) { text } else { text.nfc().collect() }
+}
+
+/// Whether it surely has that form already.
+pub fn is_composed(text: &str) -> bool {
+    text.is_ascii() || is_nfc_quick(text.chars()) == IsNormalized::Yes
 }
 
 #[cfg(test)]

@@ -29,6 +29,32 @@ fn outcomes(answer: &Value) -> Vec<(&str, &str)> {
 }
 
 #[tokio::test]
+async fn a_name_and_a_word_are_found_however_their_marks_were_written() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    // As macOS names files, and some programs write.
+    let text = "The cafe\u{301} on the quay keeps a lantern.";
+    let id = ada.upload_one(&workspace, "Zoe\u{308}.txt", text.as_bytes()).await;
+    assert_eq!(ada.settled(&id).await["filename"], "Zo\u{eb}.txt");
+    for typed in ["caf%C3%A9", "cafe%CC%81"] {
+        let search = format!("/api/workspaces/{workspace}/search?q={typed}&retriever_type=keyword");
+        let found = ada.read(&search).await;
+        assert_eq!(found["items"].as_array().map(Vec::len), Some(1), "{typed}: {found}");
+        assert!(
+            found["items"][0]["chunk"]["text"].as_str().is_some_and(|text| text.contains("caf\u{e9}")),
+            "{found}"
+        );
+        let looked = ada.read(&format!("/api/documents/{id}/chunks?q={typed}")).await;
+        assert_eq!(looked["items"].as_array().map(Vec::len), Some(1), "{typed}: {looked}");
+    }
+    let replaced = send(&ada, &workspace, &[("Zo\u{eb}.txt", b"Another lantern.")], "replace").await.json();
+    assert_eq!(outcomes(&replaced), [("Zo\u{eb}.txt", "replaced")]);
+    let edited = ada.patch(&format!("/api/documents/{id}"), json!({ "add_tags": ["cafe\u{301}"] })).await;
+    assert_eq!(edited.json()["tags"], json!(["caf\u{e9}"]), "{edited:?}");
+}
+
+#[tokio::test]
 async fn an_upload_says_what_becomes_of_what_is_here_already() {
     let server = Server::start().await;
     let ada = server.user("ada").await;

@@ -142,6 +142,8 @@ fn read(bytes: Vec<u8>, request: &Request, confined: &Confined) -> Result<Extrac
     if result.text.contains('\0') {
         result.text = result.text.replace('\0', " ");
     }
+    meter::stage();
+    result.compose();
     if result.text.len() > max {
         return Err(ExtractCode::TooLargeInside);
     }

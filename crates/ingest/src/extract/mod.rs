@@ -104,6 +104,29 @@ impl ExtractedText {
         after.checked_sub(1).and_then(|i| self.spans.get(i))
     }
 
+    /// Brings all of it into the form in which questions are asked: each letter and its marks are one character where there is
+    /// one. Some programs write them apart, and no search would find the one by the other.
+    pub fn compose(&mut self) {
+        if services::is_composed(&self.text) {
+            return;
+        }
+        // Stretch by stretch, so that it is known where each span begins and ends then.
+        let mut text = String::with_capacity(self.text.len());
+        let mut at = 0;
+        let mut up_to = |to: usize| {
+            text.push_str(&services::composed(self.text[at..to].to_owned()));
+            at = to;
+            text.len()
+        };
+        for span in &mut self.spans {
+            (span.start, span.end) = (up_to(span.start), up_to(span.end));
+            span.heading = span.heading.take().map(services::composed);
+        }
+        up_to(self.text.len());
+        self.text = text;
+        self.title = self.title.take().map(services::composed);
+    }
+
     /// Whether there is nothing in it that could be found.
     pub fn is_blank(&self) -> bool {
         !self.text.chars().any(char::is_alphanumeric)

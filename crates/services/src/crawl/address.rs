@@ -133,6 +133,7 @@ pub fn filename(url: &Url, is_page: bool) -> String {
     if let Some(query) = url.query() {
         name = format!("{name}?{}", percent_decoded(query));
     }
+    let name = crate::composed(name);
     let name: String = name.chars().filter(|c| !c.is_control() && !turns_text(*c)).take(190).collect();
     let ends = name.to_ascii_lowercase();
     if is_page && ![".html", ".htm", ".xhtml"].iter().any(|ending| ends.ends_with(ending)) {

@@ -138,6 +138,9 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
             message: sentence.clone(),
             hint: Some(match *code {
                 "model_text_too_large" => "Choose a smaller chunk size, or another embedding model.".into(),
+                "model_wrong_dimension" => "If the model was changed on purpose, the operator restarts this server. Its \
+                    documents are then offered to be indexed anew."
+                    .into(),
                 _ => "Ask the operator, or choose another embedding model.".into(),
             }),
             retryable: false,

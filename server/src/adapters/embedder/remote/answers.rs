@@ -75,9 +75,12 @@ impl RemoteEmbedder {
         let vectors: Option<Vec<Vec<f32>>> = vectors.into_iter().collect();
         let vectors = vectors.ok_or_else(|| wrong_answer("fewer vectors than it was asked for"))?;
         let Some(dim) = vectors.first().and_then(|v| u32::try_from(v.len()).ok()) else { return Ok(vectors) };
-        let known = *self.dims().entry(model.to_owned()).or_insert(dim);
+        let known = self.dims().get(model).copied().unwrap_or(dim);
         match vectors.iter().find(|v| v.len() != known as usize) {
-            None => Ok(vectors),
+            None => {
+                self.dims().insert(model.to_owned(), known);
+                Ok(vectors)
+            }
             Some(other) => Err(refused(
                 "model_wrong_dimension",
                 format!("{model} answered vectors with {} dimensions instead of {known}.", other.len()),
@@ -221,6 +224,7 @@ mod tests {
         assert_eq!(other.code(), "model_wrong_dimension");
         let mixed = e.check("n", 2, answer(&[(0, &[1.0]), (1, &[1.0, 0.0])])).expect_err("refused");
         assert_eq!(mixed.code(), "model_wrong_dimension");
+        e.check("n", 1, answer(&[(0, &[1.0, 0.0])])).expect("that said nothing of the model");
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub(super) async fn commit(
         // The model changed since they were made, and whoever marked such documents did not find this one yet.
         if let Some(indexed) = &mut document.indexed {
             indexed.say_other_length();
+            document.document.indexed_with = indexed.indexed_with();
         }
         told.events.extend(ingest::compare(&mut document, &wanted, Processor::Builtin, now));
     }

@@ -144,7 +144,10 @@ async fn each_kind_of_document_becomes_ready_found_and_given_back_unchanged() {
         let shown = preview["body"].as_str().expect("a text");
         for (of, part) in [
             ("rules.docx", "<h3>Arrival</h3><p>Rule 0 of arrival: call the master.</p>"),
-            ("ports.xlsx", "<h3>Ports of the year</h3><ul><li>Port: Port 0; Remark: Open and deep; Tons: 0</li>"),
+            (
+                "ports.xlsx",
+                "<h3>Ports of the year</h3><ul><li>Port: Port 0; Remark: Open and deep; Tons: 0</li>",
+            ),
             ("ports.csv", "<ul><li>Port: Port 0; Remark: Open and deep; Tons: 0</li><li>"),
         ] {
             assert!(name != of || shown.contains(part), "{name}: {shown}");

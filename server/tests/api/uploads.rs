@@ -133,7 +133,8 @@ async fn what_was_said_of_a_file_is_given_back_as_it_was_said() {
     // Keys that mean nothing here, one without a value and one whose value is no text; and spaces where this server would
     // write none.
     let (kind, name) = (BASE64.encode("text/plain"), BASE64.encode("../a.txt"));
-    let said = format!("filetype {kind}, is_confidential,thumb {},filename {name}", BASE64.encode([0xff_u8, 0]));
+    let thumb = BASE64.encode([0xff_u8, 0]);
+    let said = format!("filetype {kind}, is_confidential,thumb {thumb},filename {name}");
     let path = announce(Some(&said)).await;
     let check = async |when: &str| {
         let answer = client.send(tus(&client, "HEAD", &path)).await;

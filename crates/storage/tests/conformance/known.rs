@@ -157,12 +157,18 @@ mod of_another_length {
 
         answers(&d, workspace, dim + 1).await;
         let stale = d.document(user, a).await;
-        assert!(stale.stale && stale.indexed_with.as_ref().is_some_and(|with| with.other_length), "{stale:?}");
+        assert!(
+            stale.stale && stale.indexed_with.as_ref().is_some_and(|with| with.other_length),
+            "{stale:?}"
+        );
         assert_eq!(d.jobs.known(&second, 10).await.unwrap(), []);
         // One that is not found yet is stale from its first moment on.
         let b = d.finish(&second).await;
         let stale = d.document(user, b).await;
-        assert!(stale.stale && stale.indexed_with.as_ref().is_some_and(|with| with.other_length), "{stale:?}");
+        assert!(
+            stale.stale && stale.indexed_with.as_ref().is_some_and(|with| with.other_length),
+            "{stale:?}"
+        );
         d.assert_that_the_stream_told_the_truth(user).await;
         let wanted = RagConfig::default();
         let found = d.s.store.stale_documents(user, workspace, &wanted).await.unwrap();

@@ -20,6 +20,10 @@ const KNOWN_AT_ONCE: usize = 500;
 const KNOWN_ASKED: u32 = 20_000;
 const BATCH: std::ops::RangeInclusive<usize> = 4..=64;
 
+/// What helps where a model answers vectors of another length than before.
+const CHANGED_MODEL: &str = "If the model was changed on purpose, the operator restarts this server. Its documents are \
+    then offered to be indexed anew.";
+
 impl Work<'_> {
     pub(super) async fn embed(&mut self) -> Result<Stage, Stop> {
         let services = &self.context.services;
@@ -138,9 +142,7 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
             message: sentence.clone(),
             hint: Some(match *code {
                 "model_text_too_large" => "Choose a smaller chunk size, or another embedding model.".into(),
-                "model_wrong_dimension" => "If the model was changed on purpose, the operator restarts this server. Its \
-                    documents are then offered to be indexed anew."
-                    .into(),
+                "model_wrong_dimension" => CHANGED_MODEL.into(),
                 _ => "Ask the operator, or choose another embedding model.".into(),
             }),
             retryable: false,

@@ -158,7 +158,12 @@ pub(super) async fn robots_read(
     add_sitemaps(tx, &job, sitemaps, now).await
 }
 
-pub(super) async fn add_sitemaps(tx: &mut Tx, job: &JobState, sitemaps: &[String], now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn add_sitemaps(
+    tx: &mut Tx,
+    job: &JobState,
+    sitemaps: &[String],
+    now: Timestamp,
+) -> Result<(), Fault> {
     let id = job.job.job_id;
     let known: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM crawl_pages WHERE job_id = $1 AND kind = 'sitemap'")

@@ -12,6 +12,10 @@ const MANY_FOREIGN: usize = 20;
 /// … and one of them for so many of ASCII.
 const FOREIGN_SHARE: usize = 2;
 
+/// A text is UTF-8 in spite of some damage when for each sequence that is wrong it has more than this many beyond ASCII that
+/// are right.
+const RIGHT_SHARE: usize = 4;
+
 /// Where ISO-2022-JP begins with kanji, or with katakana of half the width. No other text has these.
 const JAPANESE_ESCAPES: [&[u8]; 3] = [b"\x1b$B", b"\x1b$@", b"\x1b(I"];
 /// One character in this many may be wrong in a text that only its escapes tell to be ISO-2022-JP.
@@ -52,6 +56,7 @@ pub(crate) fn says_nothing(bytes: &[u8], declared: Option<&'static Encoding>) ->
         && Encoding::for_bom(bytes).is_none()
         && !bytes.contains(&0)
         && std::str::from_utf8(bytes).is_err()
+        && !is_damaged_utf8(bytes)
 }
 
 fn is_foreign(text: &str) -> bool {
@@ -102,9 +107,24 @@ fn decode_raw<'a>(
         }
         Err(_) => {}
     }
+    if declared.is_none() && is_damaged_utf8(bytes) {
+        return few_controls(bytes).then(|| (String::from_utf8_lossy(bytes), true));
+    }
     // UTF-16 would have shown zeros; asked for by name it is a mistake in the file.
     let encoding = declared.filter(|e| ![UTF_16LE, UTF_16BE].contains(e)).unwrap_or(WINDOWS_1252);
     few_controls(bytes).then(|| encoding.decode_without_bom_handling(bytes))
+}
+
+/// Whether what is no valid UTF-8 is UTF-8 all the same: cut off within a character, or put together with something else. A
+/// text in another encoding has hardly ever a sequence that is right.
+fn is_damaged_utf8(bytes: &[u8]) -> bool {
+    let (mut right, mut wrong) = (0, 0);
+    for chunk in bytes.utf8_chunks() {
+        right += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        wrong += usize::from(!chunk.invalid().is_empty());
+    }
+    let is_cut_off = || std::str::from_utf8(bytes).is_err_and(|e| e.error_len().is_none());
+    wrong > 0 && (right > wrong * RIGHT_SHARE || right > 0 && is_cut_off())
 }
 
 /// ISO-2022-JP, whose bytes are all ASCII: told by its escapes, before it could be taken for UTF-8.
@@ -277,6 +297,20 @@ mod tests {
             let bytes = WINDOWS_1252.encode(latin).0.repeat(9);
             assert_eq!(decode(&bytes, None).map(|d| (d.text, d.doubtful)), Some((latin.repeat(9), false)));
         }
+    }
+
+    #[test]
+    fn utf8_with_some_damage_stays_utf8() {
+        let read = |bytes: &[u8]| decode(bytes, None).map(|d| (d.text, d.replaced, d.doubtful)).expect("a text");
+        let whole = "Фонарь на мосту";
+        let cut = &whole.as_bytes()[..whole.len() - 1];
+        assert_eq!(read(cut), ("Фонарь на мост\u{fffd}".to_owned(), true, false));
+        assert_eq!(read("Grüße…".as_bytes().split_at(9).0), ("Grüße\u{fffd}".to_owned(), true, false));
+        let joined = [whole.as_bytes(), b" \xff ", whole.as_bytes()].concat();
+        assert_eq!(read(&joined), (format!("{whole} \u{fffd} {whole}"), true, false));
+        assert!(!says_nothing(&joined, None));
+        // Two letters of Windows-1252 that are one of UTF-8 by chance do not make a text UTF-8.
+        assert_eq!(text(b"\xc3\xa9t\xe9 \xe0 l'\xe9cole").unwrap(), "Ã©té à l'école");
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub fn look(text: &str, cut: bool) -> Look {
     }
     let whole = without_halves(text);
     let seen = whole.as_deref().unwrap_or(text);
-    let mut text = whole.as_deref().unwrap_or(text).trim_start_matches('\u{feff}');
+    let kept = with_numbers_kept(seen);
+    let seen = kept.as_deref().unwrap_or(seen);
+    let mut text = seen.trim_start_matches('\u{feff}');
     if cut {
         // A number that breaks off is a mistake to the parser, and not the end of what it has.
         text = text.trim_end_matches(|c| u8::try_from(c).is_ok_and(may_be_of_number));
@@ -139,8 +141,11 @@ fn without_halves(text: &str) -> Option<String> {
     out.map(|out| out + &text[copied..])
 }
 
-/// A text with quotation marks around each number that the parser would not keep as it stands: it refuses what is too large
-/// for it, takes the last digits from what is long, and makes 2.5 of 2.50. `None` when there is none.
+/// What some programs write where a number is none.
+const NO_NUMBERS: [&str; 3] = ["NaN", "Infinity", "-Infinity"];
+
+/// A text with quotation marks around each number that the parser would not keep as it stands: it refuses what is none or too
+/// large for it, takes the last digits from what is long, and makes 2.5 of 2.50. `None` when there is no such number.
 fn with_numbers_kept(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut out: Option<String> = None;
@@ -148,15 +153,17 @@ fn with_numbers_kept(text: &str) -> Option<String> {
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => at = behind_string(bytes, at),
-            b'-' | b'0'..=b'9' => {
-                let end = at + bytes[at..].iter().take_while(|b| may_be_of_number(**b)).count();
-                let number = &text[at..end];
-                if !is_short_integer(number) && is_number(number) {
+            b'-' | b'0'..=b'9' | b'N' | b'I' => {
+                let rest = &text[at..];
+                let number = &rest[..rest.bytes().take_while(|b| may_be_of_number(*b)).count()];
+                let changed = Some(number).filter(|number| !is_short_integer(number) && is_number(number));
+                let value = NO_NUMBERS.into_iter().find(|word| rest.starts_with(word)).or(changed);
+                if let Some(value) = value {
                     let out = out.get_or_insert_with(|| String::with_capacity(text.len() + text.len() / 8));
-                    out.extend([&text[copied..at], "\"", number, "\""]);
-                    copied = end;
+                    out.extend([&text[copied..at], "\"", value, "\""]);
+                    copied = at + value.len();
                 }
-                at = end;
+                at += value.unwrap_or(number).len().max(1);
             }
             _ => at += 1,
         }
@@ -584,8 +591,13 @@ mod tests {
         assert_eq!(look(numbers, false), Look::Whole);
         assert_eq!(text(numbers), "- a: 1e999\n- b: 2.50\n- c: -12345678901234567890123\n- f: 0.10, -1E-400");
         assert_eq!(text(r#"{"d": 7, "e": "say \" 1e999"}"#), "- d: 7\n- e: say \" 1e999");
+        let none = r#"{"a": NaN, "b": -Infinity, "c": [Infinity, "Infinity"]}"#;
+        assert_eq!(look(none, false), Look::Whole);
+        assert_eq!(text(none), "- a: NaN\n- b: -Infinity\n- c: Infinity, Infinity");
         assert_eq!(text("1e999\n-0\n18446744073709551616"), "1e999\n\n-0\n\n18446744073709551616");
-        for wrong in ["[1.]", "[01.5]", "[.5]", "[1e]", "[--1.5]", "[1.5.5]", "[-]", "[007]", "[1e+-2]"] {
+        for wrong in
+            ["[1.]", "[01.5]", "[.5]", "[1e]", "[--1.5]", "[1.5.5]", "[-]", "[007]", "[1e+-2]", "[NaNs]", "[nan]"]
+        {
             assert_eq!(code(wrong), ExtractCode::Unreadable, "{wrong}");
         }
         assert_eq!(code("[\"1.5"), ExtractCode::Unreadable, "a string that nobody ends");

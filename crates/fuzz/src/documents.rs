@@ -119,9 +119,25 @@ pub static TARGETS: [Target; 11] = [
             vec![
                 br#"{"items":[{"name":"Lamp","price":12.5},{"name":"Boot"}],"more":{"a":[1,null,true]}}"#
                     .to_vec(),
+                b"{\"a\": 1}\n{\"a\": \"2\n{\"a\": [3, NaN]}\n".to_vec(),
             ]
         },
-        words: &["{", "}", "[", "]", "\"", "\\u0000", "\\ud800", "1e999", "null", ":", "[[[[[[[["],
+        words: &[
+            "{",
+            "}",
+            "[",
+            "]",
+            "\"",
+            "\\u0000",
+            "\\ud800",
+            "1e999",
+            "-Infinity",
+            "NaN",
+            "null",
+            ":",
+            "\n",
+            "[[[[[[[[",
+        ],
         run: |bytes| sound(json::read(bytes, MOST)),
         may: May::Nothing,
     },

@@ -38,7 +38,8 @@ pub static TARGETS: [Target; 4] = [
             vec![
                 document("questions.html"),
                 b"<base href='/docs/'><a href=\"one?a=1&amp;b=2#x\">1</a><!-- <a href=no> --><area href=two>\
-                  <script>'<a href=3>'</script><iframe src='//example.org/4'></iframe>"
+                  <script>'<a href=3>'</script><iframe src='//example.org/4'></iframe>\
+                  <meta http-equiv=refresh content='0; url=five'>"
                     .to_vec(),
             ]
         },
@@ -52,6 +53,8 @@ pub static TARGETS: [Target; 4] = [
             "<!--",
             "-->",
             "<base href=",
+            "<meta http-equiv=refresh content=",
+            ";url=",
             "//",
             "javascript:",
             ">",

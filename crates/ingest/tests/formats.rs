@@ -207,6 +207,10 @@ async fn letters_and_their_marks_become_one_character_and_places_stay_true() {
             (Some("Two"), "## Two\n\nEnd.\n")
         ]
     );
+    // Where a word may be parted, nobody looks for it in pieces.
+    let page = b"<html><body><p>The Donau&shy;dampf&shy;schiff lies at the quay.</p></body></html>";
+    let page = read(page, "page.html").await.unwrap();
+    assert!(page.text.contains("The Donaudampfschiff lies"), "{}", page.text);
     let whole: String = parts.iter().map(|(_, part)| *part).collect();
     assert_eq!((doc.text.as_str(), doc.title.as_deref()), (whole.as_str(), Some("Caf\u{e9}")));
 }

@@ -105,30 +105,38 @@ impl ExtractedText {
     }
 
     /// Brings all of it into the form in which questions are asked: each letter and its marks are one character where there is
-    /// one. Some programs write them apart, and no search would find the one by the other.
+    /// one, and nothing stands within a word that nobody sees. Some programs write them apart, and pages say where a word may
+    /// be parted; no search would find the one by the other.
     pub fn compose(&mut self) {
-        if services::is_composed(&self.text) {
+        if services::is_composed(&self.text) && !self.text.contains(UNSEEN) {
             return;
         }
         // Stretch by stretch, so that it is known where each span begins and ends then.
         let mut text = String::with_capacity(self.text.len());
         let mut at = 0;
         let mut up_to = |to: usize| {
-            text.push_str(&services::composed(self.text[at..to].to_owned()));
+            text.push_str(&as_asked(&self.text[at..to]));
             at = to;
             text.len()
         };
         for span in &mut self.spans {
             (span.start, span.end) = (up_to(span.start), up_to(span.end));
-            span.heading = span.heading.take().map(services::composed);
+            span.heading = span.heading.take().map(|heading| as_asked(&heading));
         }
         up_to(self.text.len());
         self.text = text;
-        self.title = self.title.take().map(services::composed);
+        self.title = self.title.take().map(|title| as_asked(&title));
     }
 
     /// Whether there is nothing in it that could be found.
     pub fn is_blank(&self) -> bool {
         !self.text.chars().any(char::is_alphanumeric)
     }
+}
+
+/// A place where a word may be parted, and two by which it may not.
+const UNSEEN: [char; 3] = ['\u{ad}', '\u{2060}', '\u{feff}'];
+
+fn as_asked(text: &str) -> String {
+    services::composed(text.replace(UNSEEN, ""))
 }

@@ -30,7 +30,8 @@ pub struct CancelBody {
 pub struct CancelJobBody {
     /// What is ready stays, which is also meant when this is absent; `false` takes back what the job made.
     keep_results: Option<bool>,
-    /// Only this phase: `embedding` is skipped then. Without any other phase there is no job, so its cancel is the job's.
+    /// Only this phase: `embedding` is skipped then. Without any other phase there is no job, so its cancel is the job's, and
+    /// `keep_results` holds for that.
     #[schema(example = "embedding")]
     phase: Option<String>,
 }
@@ -103,8 +104,9 @@ pub async fn cancel_job(
 ) -> ApiResult<Response> {
     let (keep, phase) = body.map_or((None, None), |b| (b.keep_results, b.phase));
     let control = match phase.map(|phase| phase.parse::<PhaseName>()) {
-        None => Control::Cancel { keep_results: keep.unwrap_or(true) },
-        Some(Ok(phase)) => Control::CancelPhase(phase),
+        Some(Ok(PhaseName::Embedding)) => Control::CancelPhase(PhaseName::Embedding),
+        // Without any other phase there is no job, and its results stay or go with it.
+        None | Some(Ok(_)) => Control::Cancel { keep_results: keep.unwrap_or(true) },
         Some(Err(_)) => {
             let names = one_of(PhaseName::ALL.iter().map(|p| p.as_str()));
             return Err(ApiError::from(Problem::invalid(FieldErrors::one("phase", names))));

@@ -281,6 +281,23 @@ async fn what_failed_in_one_phase_is_retried_alone_and_a_job_does_without_its_em
     assert_eq!(found["items"][0]["document"]["id"], **a, "{found}");
 }
 
+/// Without any other phase there is no job, so its cancel is the job's, with what is said of the results.
+#[tokio::test]
+async fn a_cancel_of_a_phase_that_no_job_does_without_takes_back_what_it_is_told_to() {
+    let (_embeddings, _server, ada, workspace) = at_a_model_that_hangs().await;
+    let files: [(&str, &[u8]); 2] = [("a.txt", b"A lantern."), ("b.txt", b"A bridge.")];
+    let (id, documents) = upload(&ada, &workspace, &files).await;
+    let a = &documents[0];
+    let skipped = command(&ada, &format!("/api/documents/{a}/skip-embedding"), json!({})).await;
+    assert_eq!(skipped.status, 202, "{skipped:?}");
+    assert_eq!(ada.settled(a).await["status"], "ready");
+    control(&ada, &id, "cancel", json!({ "phase": "indexing", "keep_results": false })).await;
+    turns(&ada, &id, "cancelled").await;
+    let gone = ada.read(&format!("/api/documents/{a}")).await;
+    assert_eq!((&gone["status"], &gone["error_code"]), (&json!("failed"), &json!("cancelled")), "{gone}");
+    assert_eq!(gone["chunk_count"], 0, "{gone}");
+}
+
 #[tokio::test]
 async fn only_what_failed_is_retried() {
     let server = Server::start().await;

@@ -136,14 +136,16 @@ pub struct Held {
     pub same_size: bool,
 }
 
-/// The print of an upload: the names of all files, and the contents of those that were taken. None, when one was not
-/// taken for want of room: it may be, when the same is sent again.
-pub(crate) fn print(files: &[ReceivedFile], rejected: &[Rejected]) -> Option<String> {
+/// The print of an upload: the names of all files, the contents of those that were taken, and where it goes, as far as
+/// the address of the command does not say that. None, when a file was not taken for want of room: it may be, when the
+/// same is sent again.
+pub(crate) fn print(files: &[ReceivedFile], rejected: &[Rejected], place: Option<&str>) -> Option<String> {
     if rejected.iter().any(|r| r.status == upload::no_room().status) {
         return None;
     }
     let taken = files.iter().flat_map(|f| [&*f.document.filename, &*f.document.content_hash]);
-    Some(command::print(taken.chain(["refused"]).chain(rejected.iter().map(|r| &*r.filename))))
+    let refused = rejected.iter().map(|r| &*r.filename);
+    Some(command::print(taken.chain(["refused"]).chain(refused).chain(place)))
 }
 
 /// What an upload is answered of which nothing was taken: the first reason, with those of all under `file`.
@@ -291,7 +293,9 @@ impl Services {
         if files.is_empty() {
             return Err(refusal(&rejected));
         }
-        let command_print = print(&files, &rejected);
+        let place = workspace.to_string();
+        let is_unnamed = command_id.as_deref().is_some_and(|command| !command.contains(&place));
+        let command_print = print(&files, &rejected, is_unnamed.then_some(place.as_str()));
         let (documents, files): (Vec<NewDocument>, Vec<Kept>) =
             files.into_iter().map(|f| (f.document, f.file)).unzip();
         let received: Vec<(DocumentId, Option<String>)> =

@@ -54,12 +54,15 @@ pub struct Standing {
     pub id: DocumentId,
     /// The document that has it, once it is whole: one of its own, where that has its id.
     pub document_id: DocumentId,
+    pub workspace_id: WorkspaceId,
     pub filename: String,
     pub size_bytes: u64,
     /// What is durable of it.
     pub received_bytes: u64,
     /// When it is forgotten, unless a part of it comes; `None` when it is whole.
     pub expires_at: Option<Timestamp>,
+    /// What its sender said of it; of one that is whole [`Services::upload_metadata`] knows.
+    metadata: Option<String>,
 }
 
 impl Standing {
@@ -67,21 +70,25 @@ impl Standing {
         Self {
             id: file.id,
             document_id: file.id,
+            workspace_id: file.workspace_id,
             filename: file.filename.clone(),
             size_bytes: file.size_bytes,
             received_bytes: file.received_bytes,
             expires_at: Some(file.updated_at.plus_seconds(KEPT_SECONDS)),
+            metadata: file.metadata.clone(),
         }
     }
 
-    fn of_whole(document: &NewDocument) -> Self {
+    fn of_whole(document: &NewDocument, workspace_id: WorkspaceId) -> Self {
         Self {
             id: document.id,
             document_id: document.id,
+            workspace_id,
             filename: document.filename.clone(),
             size_bytes: document.size_bytes,
             received_bytes: document.size_bytes,
             expires_at: None,
+            metadata: None,
         }
     }
 
@@ -132,7 +139,10 @@ impl Services {
         };
         if command_id.is_some() {
             match self.upload_standing(user, id).await {
-                Ok(known) if known.size_bytes == announced.size_bytes && known.filename == filename => {
+                Ok(known)
+                    if (known.size_bytes, known.workspace_id) == (announced.size_bytes, workspace)
+                        && known.filename == filename =>
+                {
                     return Ok(known);
                 }
                 Ok(_) => return Err(StoreError::OtherCommand.into()),
@@ -178,8 +188,11 @@ impl Services {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn upload_metadata(&self, user: UserId, id: DocumentId) -> Result<Option<String>> {
-        Ok(self.partial_files.announced_metadata(user, id).await?)
+    pub async fn upload_metadata(&self, user: UserId, standing: &Standing) -> Result<Option<String>> {
+        if !standing.is_whole() {
+            return Ok(standing.metadata.clone());
+        }
+        Ok(self.partial_files.announced_metadata(user, standing.id).await?)
     }
 
     /// Takes the next part of a file. What came of it is durable when this returns, also when the body broke off; the
@@ -350,7 +363,7 @@ impl Services {
         if let Some(WholeFile { document, workspace_id, alone, on_duplicate }) =
             self.partial_files.whole_file(user, id).await?
         {
-            let mut standing = Standing::of_whole(&document);
+            let mut standing = Standing::of_whole(&document, workspace_id);
             if alone {
                 let made = self.start_upload_of(user, workspace_id, &[id], on_duplicate, None).await?;
                 standing.document_id = made.documents.first().map_or(id, |d| d.document_id);
@@ -362,10 +375,12 @@ impl Services {
         Ok(Standing {
             id,
             document_id: went,
+            workspace_id: document.workspace_id,
             filename: document.filename,
             size_bytes: document.size_bytes,
             received_bytes: document.size_bytes,
             expires_at: None,
+            metadata: None,
         })
     }
 

@@ -35,7 +35,7 @@ impl Services {
         command_id: Option<String>,
     ) -> Result<NewDocument> {
         let received = received.map_err(|rejected| refusal(&[rejected]))?;
-        let command_print = print(std::slice::from_ref(&received), &[]);
+        let command_print = print(std::slice::from_ref(&received), &[], None);
         let (document, file) = received.into_parts();
         let new = SentFile {
             document,

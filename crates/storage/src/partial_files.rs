@@ -71,7 +71,12 @@ async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> R
         .bind(command_id.map(str::to_owned))
         .fetch_optional(&mut tx.conn)
         .await?;
-    file_of(&before.ok_or(StoreError::NotFound)?)
+    let before = file_of(&before.ok_or(StoreError::NotFound)?)?;
+    // The address of the command is the same for every workspace.
+    if before.workspace_id != new.workspace_id {
+        return Err(StoreError::OtherCommand.into());
+    }
+    Ok(before)
 }
 
 async fn complete(tx: &mut Tx, user: UserId, whole: &NewDocument, now: Timestamp) -> Result<(), Fault> {

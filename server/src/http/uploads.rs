@@ -127,7 +127,7 @@ pub async fn read(
 ) -> ApiResult<Response> {
     spoken_to(&headers)?;
     let standing = app.services().upload_standing(who.user.id, id).await?;
-    let metadata = app.services().upload_metadata(who.user.id, id).await?;
+    let metadata = app.services().upload_metadata(who.user.id, &standing).await?;
     let mut response = told(Json(()).into_response(), &standing);
     let headers = response.headers_mut();
     headers.remove(header::CONTENT_LENGTH);

@@ -199,6 +199,25 @@ async fn a_key_that_was_used_for_something_else_is_refused() {
     }
 }
 
+/// The address of older clients names no workspace, so it is the same for all of them.
+#[tokio::test]
+async fn one_key_does_not_stand_for_uploads_into_two_workspaces() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let first = client.first_workspace().await;
+    let made = client.post("/api/workspaces", json!({ "name": "Papers" })).await.json();
+    let second = made["id"].as_str().expect("an id");
+    let upload = |workspace: &str| {
+        let form = form(&[("a.txt", b"A lantern.")]).text("workspace_id", workspace.to_owned());
+        client.send(client.request("POST", "/v1/documents/").header("idempotency-key", "k").multipart(form))
+    };
+    let taken = upload(&first).await;
+    assert_eq!(taken.status, 202, "{taken:?}");
+    assert_eq!(upload(&first).await.json()["job_id"], taken.json()["job_id"]);
+    upload(second).await.problem(422, "idempotency_key_reused");
+    assert_eq!(client.read(&format!("/api/workspaces/{second}/documents")).await["items"], json!([]));
+}
+
 #[tokio::test]
 async fn the_server_needs_little_memory_for_a_large_upload() {
     // Without a worker, so that only the upload is measured.

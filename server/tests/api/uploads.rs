@@ -325,6 +325,28 @@ async fn what_is_refused_or_given_up_leaves_nothing() {
     assert_eq!(client.read("/api/jobs").await["items"].as_array().map(Vec::len), Some(1));
 }
 
+#[tokio::test]
+async fn one_key_does_not_stand_for_a_file_of_two_workspaces() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let first = client.first_workspace().await;
+    let made = client.post("/api/workspaces", json!({ "name": "Papers" })).await.json();
+    let second = made["id"].as_str().expect("an id");
+    let create = |workspace: &str| {
+        let pairs = metadata(&[("filename", "a.txt"), ("workspace_id", workspace)]);
+        let request = tus(&client, "POST", "/api/uploads").header("idempotency-key", "k");
+        client.send(request.header("upload-length", "10").header("upload-metadata", pairs))
+    };
+    let made = create(&first).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    create(second).await.problem(422, "idempotency_key_reused");
+    // Also once it is a document.
+    let path = made.header("location");
+    assert_eq!(extend(&client, path, 0, b"A lantern.").await.status, 204);
+    create(second).await.problem(422, "idempotency_key_reused");
+    assert_eq!(create(&first).await.header("location"), path);
+}
+
 /// Kills the server at the end of three uploads, of which it told nobody: two files are whole, and of one the last bytes
 /// are there. More than a day ago, and their sender asks no more. `past_it` leads to its database. Answers where they are
 /// and what they say.

@@ -5,7 +5,7 @@ use crate::{
     on_every_database,
     subject::Database,
 };
-use domain::{DocumentId, OnDuplicate, UserId, WorkspaceId};
+use domain::{DocumentId, OnDuplicate, UserId, WorkspaceId, rag::RagConfig};
 use services::ports::{Documents, NewDocument, PartialFile, PartialFiles, SentFiles, StoreError};
 use std::{collections::BTreeSet, ops::Deref};
 
@@ -91,6 +91,9 @@ async fn the_same_command_announces_one_file(s: impl JobSubject + Deref<Target =
     let other = PartialFile { size_bytes: 7, ..file(s, ada, papers) };
     let other = s.store.announce_file(other, key()).await;
     assert!(matches!(other, Err(StoreError::OtherCommand)), "{other:?}");
+    let notes = desk.s.workspace(ada, RagConfig::default()).await;
+    let elsewhere = s.store.announce_file(file(s, ada, notes), key()).await;
+    assert!(matches!(elsewhere, Err(StoreError::OtherCommand)), "{elsewhere:?}");
     let not_his = s.store.announce_file(file(s, bob, papers), None).await;
     assert!(matches!(not_his, Err(StoreError::NotFound)), "{not_his:?}");
 }

@@ -3,7 +3,7 @@
 use crate::{
     bulk, commands, containing,
     fault::Fault,
-    jobs::{self, Of, parsed},
+    jobs::{self, Of, clean_option, parsed},
     open::Store,
     workspaces,
     writer::Tx,
@@ -323,7 +323,10 @@ async fn go_on(
 
 #[async_trait]
 impl Bulks for Store {
-    async fn begin_bulk(&self, new: NewBulk) -> Result<Bulk, StoreError> {
+    async fn begin_bulk(&self, mut new: NewBulk) -> Result<Bulk, StoreError> {
+        if let Chosen::Matching { name, .. } = &mut new.chosen {
+            clean_option(name);
+        }
         let user = new.user_id;
         let written =
             self.writer().write_for(user, "begin bulk", new, |tx, new| Box::pin(begin(tx, new))).await?;

@@ -3,7 +3,7 @@
 
 use crate::{
     fault::Fault,
-    jobs::{number, parsed},
+    jobs::{clean_option, number, parsed},
     open::Store,
 };
 use async_trait::async_trait;
@@ -41,14 +41,19 @@ fn bind<'q>(
     // The last stage has two names, and one phase.
     let phase = filter.phase.map_or("", PhaseName::as_str);
     let or = if filter.phase == Some(PhaseName::Indexing) { Stage::Done.as_str() } else { phase };
+    let asked = |text: &Option<String>| {
+        let mut text = text.clone();
+        clean_option(&mut text);
+        text.unwrap_or_default()
+    };
     query
         .bind(user.to_string())
         .bind(CANCELLED)
         .bind(filter.workspace.map(|id| id.to_string()).unwrap_or_default())
-        .bind(filter.code.clone().unwrap_or_default())
+        .bind(asked(&filter.code))
         .bind(phase)
         .bind(or)
-        .bind(filter.mime_type.clone().unwrap_or_default())
+        .bind(asked(&filter.mime_type))
         .bind(filter.since.map_or(0, Timestamp::micros))
         .bind(i64::from(filter.resolved))
 }

@@ -91,6 +91,29 @@ async fn wrong_parameters_are_named_all_at_once() {
     assert_eq!(messages(&problem, "q").len(), 1);
 }
 
+/// PostgreSQL takes no text with a NUL in it, not even one that is looked for.
+#[tokio::test]
+async fn a_nul_in_what_is_looked_for_finds_nothing_and_is_no_error_of_the_server() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let document = client.upload_one(&workspace, "a.txt", b"A lantern.").await;
+    let job = client.settled(&document).await["job_id"].as_str().expect("a job").to_owned();
+    let many = json!({ "action": "disable", "filter": { "q": "a\0" } });
+    let begun = client.post(&format!("/api/workspaces/{workspace}/bulk"), many).await;
+    assert_eq!((begun.status, &begun.json()["total"]), (202, &json!(0)), "{begun:?}");
+    for query in ["code=%00", "type=%00"] {
+        assert_eq!(client.read(&format!("/api/errors?{query}")).await["items"], json!([]), "{query}");
+    }
+    let failures = json!({ "code": "\0", "type": "\0" });
+    let retried = client.post("/api/errors/retry", failures.clone()).await;
+    assert_eq!((retried.status, &retried.json()["actions"]), (202, &json!([])), "{retried:?}");
+    let resolved = client.post("/api/errors/resolve", failures).await;
+    assert_eq!((resolved.status, &resolved.json()["resolved"]), (200, &json!(0)), "{resolved:?}");
+    let pages = json!({ "scope": "pages", "pages": ["\0"] });
+    client.post(&format!("/api/jobs/{job}/retry"), pages).await.problem(409, "illegal_move");
+}
+
 #[tokio::test]
 async fn answers_carry_the_security_headers_and_are_kept_by_no_cache() {
     let server = Server::start().await;

@@ -45,7 +45,8 @@ pub(crate) async fn begin_anew(tx: &mut Tx, job: &JobState) -> Result<(), Fault>
 /// Those of the addresses that the job could not have, each once.
 pub(crate) async fn failed_of(tx: &mut Tx, job: &JobState, urls: &[String]) -> Result<Vec<String>, Fault> {
     let mut failed: Vec<String> = vec![];
-    for url in urls {
+    // No address has a NUL, which PostgreSQL would not even look for.
+    for url in urls.iter().filter(|url| !url.contains('\0')) {
         let found: Option<String> = sqlx::query_scalar(
             "SELECT url FROM crawl_pages WHERE job_id = $1 AND url = $2 AND kind = 'page' AND state = 'failed'",
         )

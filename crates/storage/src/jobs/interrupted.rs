@@ -36,9 +36,14 @@ pub(super) async fn report(
     Ok(told)
 }
 
-/// Task `t` is in nobody's hands.
+/// Task `t` is in nobody's hands, and a free worker would take it: in a workspace that is about to go, or that stands, nobody
+/// is to be at it.
 fn unheld(store_now: &str) -> String {
-    format!("(t.status = 'pending' OR t.status = 'running' AND t.lease_until <= {store_now})")
+    format!(
+        "(t.status = 'pending' OR t.status = 'running' AND t.lease_until <= {store_now}) \
+         AND EXISTS (SELECT 1 FROM jobs o JOIN workspaces w ON w.id = o.workspace_id \
+             WHERE o.id = t.job_id AND w.status = 'ready' AND w.paused = 0)"
+    )
 }
 
 async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>, Fault> {
@@ -62,7 +67,7 @@ async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>
     rows.iter().map(Seen::of).collect()
 }
 
-/// False when somebody took it since it was found.
+/// False when somebody took it since it was found, or nobody is to take it any more.
 async fn tell_one(tx: &mut Tx, left: Seen, now: Timestamp) -> Result<bool, Fault> {
     // Task, job, document: always in this order.
     let sql = format!(

@@ -39,6 +39,7 @@ async fn a_workspace_that_is_being_deleted_stands_still_and_is_what_it_was_when_
     assert_eq!(store.workspace(user, workspace).await.unwrap().unwrap().status, WorkspaceStatus::Deleting);
     assert!(matches!(d.check(&held, loaded()).await, Err(StoreError::Fenced)));
     assert_eq!(d.claim("w", 10).await.len(), 0);
+    assert_eq!(d.jobs.tell_interrupted(0, 10, d.now()).await.unwrap(), 0, "nobody is to be at it");
     refused(d.jobs.create_job(d.new_job(user, workspace, &["late.txt"])).await, "workspace_deleting");
     refused(store.delete_document(user, held.document_id, d.now()).await, "workspace_deleting");
     let deletes = d.job(user, id).await;
@@ -51,6 +52,7 @@ async fn a_workspace_that_is_being_deleted_stands_still_and_is_what_it_was_when_
     let back = store.restore_workspace(user, workspace, now, d.now()).await.unwrap();
     assert_eq!((back.status, &back.status_message), (before.status, &before.status_message));
     assert_eq!(d.job(user, id).await.status, JobStatus::Cancelled);
+    assert_eq!(d.jobs.tell_interrupted(0, 10, d.now()).await.unwrap(), 1, "somebody may take it again");
     assert_eq!(d.claim("w", 10).await.len(), 2, "the work goes on");
     assert!(!store.tell_deletion(&deletion, d.now()).await.unwrap(), "whoever had found it leaves it alone");
     d.assert_that_the_stream_told_the_truth(user).await;
@@ -196,8 +198,24 @@ async fn in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with
     }
 }
 
+async fn what_was_begun_in_a_workspace_that_stands_is_not_told_to_be_interrupted(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    d.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let claims = d.claim("w", 2).await;
+    // One is given back, and the other one is still being finished.
+    d.jobs.release(&claims[0], d.now()).await.unwrap();
+    d.s.store.pause_workspace(user, workspace, Stop::FinishRunning, d.now()).await.unwrap();
+    assert_eq!(d.jobs.tell_interrupted(0, 10, d.now()).await.unwrap(), 0, "nobody is to be at it");
+    d.s.store.resume_workspace(user, workspace, d.now()).await.unwrap();
+    assert_eq!(d.jobs.tell_interrupted(0, 10, d.now()).await.unwrap(), 1, "somebody may take it again");
+}
+
 on_every_database!(
     a_workspace_that_is_being_deleted_stands_still_and_is_what_it_was_when_that_is_undone,
     a_workspace_goes_document_by_document_and_nothing_of_it_is_left,
     in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with_it,
+    what_was_begun_in_a_workspace_that_stands_is_not_told_to_be_interrupted,
 );

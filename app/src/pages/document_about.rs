@@ -1,6 +1,6 @@
 //! What a person does with a document beside its content: its name, its tags, whether it is found, and its file.
 
-use super::workspace_dialog::opened_by_address;
+use super::{document::of, workspace_dialog::opened_by_address};
 use crate::{
     AppError,
     components::{Button, ButtonKind, Dialog, Field, Icon, IconName, LinkButton},
@@ -58,10 +58,6 @@ pub fn About(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoV
         </div>
         <EditDialog id document />
     }
-}
-
-fn of<R: Default>(document: RwSignal<Option<Document>>, part: impl FnOnce(&Document) -> R) -> R {
-    document.with(|d| d.as_ref().map(part).unwrap_or_default())
 }
 
 #[component]

@@ -137,7 +137,7 @@ impl Services {
     async fn go_on(&self, bulk: &RunningBulk) -> Result<bool> {
         match self.take_next(bulk, AT_ONCE).await {
             Ok(left) => return Ok(left),
-            Err(error) if takes_nothing(&error) => return Err(error.into()),
+            Err(error) if error.takes_nothing() => return Err(error),
             Err(error) => {
                 tracing::warn!(bulk_id = %bulk.id, %error, "documents of an action are taken one by one")
             }
@@ -148,7 +148,7 @@ impl Services {
             match self.take_next(bulk, 1).await {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
-                Err(error) if takes_nothing(&error) => return Err(error.into()),
+                Err(error) if error.takes_nothing() => return Err(error),
                 Err(error) => {
                     tracing::error!(bulk_id = %bulk.id, %error, "a document of an action was passed over");
                     let (counted, now) = (before.counted(), self.clock.now());
@@ -159,11 +159,11 @@ impl Services {
         Ok(true)
     }
 
-    async fn take_next(&self, bulk: &RunningBulk, documents: usize) -> std::result::Result<bool, StoreError> {
+    async fn take_next(&self, bulk: &RunningBulk, documents: usize) -> Result<bool> {
         let now = self.clock.now();
         let since = now.plus_seconds(-(UNDO_SECONDS + LATE_SECONDS));
         let jobs = (0..documents).map(|_| JobId::new(self.ids.uuid())).collect();
-        self.bulks.go_on_bulk(bulk.user_id, bulk.id, jobs, since, now).await
+        Ok(self.bulks.go_on_bulk(bulk.user_id, bulk.id, jobs, since, now).await?)
     }
 
     /// Carries out actions for as long as the future is polled: woken by the bus, with a slow look in case a wake-up was
@@ -181,11 +181,6 @@ impl Services {
             let _ = tokio::time::timeout(LOOK, wake).await;
         }
     }
-}
-
-/// Whether it is the store that can do nothing just now, whatever document it is.
-const fn takes_nothing(error: &StoreError) -> bool {
-    matches!(error, StoreError::Away(_) | StoreError::Full(_))
 }
 
 fn print(action: BulkAction, tag: Option<&str>, chosen: &Chosen) -> String {
@@ -211,18 +206,5 @@ fn missing(e: StoreError, what: &'static str) -> Error {
     match e {
         StoreError::NotFound => Error::NotFound(what),
         other => other.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_document_is_passed_over_for_a_store_that_takes_nothing() {
-        for error in [StoreError::Away("it does not answer".into()), StoreError::Full("no room".into())] {
-            assert!(takes_nothing(&error), "{error}");
-        }
-        assert!(!takes_nothing(&StoreError::backend("the row is damaged")));
     }
 }

@@ -8,6 +8,10 @@ use domain::{FieldErrors, Problem, provision::Refusal, status::IllegalMove};
 
 /// Seconds after which a database that was away may be back.
 const RETRY_AFTER: u64 = 2;
+/// Code of a database that cannot be reached.
+const AWAY: &str = "unavailable";
+/// Code of a disk, or of a place for files, that is full.
+const NO_ROOM: &str = "storage_full";
 
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -30,6 +34,12 @@ pub enum Error {
 impl Error {
     pub fn problem(status: u16, code: &str, detail: impl Into<String>) -> Self {
         Self::Problem(Box::new(Problem::new(status, code, detail)))
+    }
+
+    /// Whether the store can do nothing just now, whatever is asked of it: what was asked is not to blame, and helps when it
+    /// is asked again.
+    pub fn takes_nothing(&self) -> bool {
+        matches!(self, Self::Problem(problem) if [AWAY, NO_ROOM].contains(&problem.code.as_str()))
     }
 
     /// What the client is told. An internal error is logged on the way.
@@ -111,7 +121,7 @@ fn no_room(cause: &(dyn std::error::Error + 'static)) -> Error {
     tracing::error!(error = format!("{cause:?}"), "the disk is full");
     Error::problem(
         507,
-        "storage_full",
+        NO_ROOM,
         "The server has no room left to keep this. Tell its operator, or try again later.",
     )
 }
@@ -122,7 +132,7 @@ fn away(cause: &(dyn std::error::Error + 'static)) -> Error {
     let detail = "The server cannot reach its database now. Try again in a moment.";
     Error::Problem(Box::new(Problem {
         retry_after: Some(RETRY_AFTER),
-        ..Problem::new(503, "unavailable", detail)
+        ..Problem::new(503, AWAY, detail)
     }))
 }
 
@@ -156,5 +166,16 @@ mod tests {
         };
         assert_eq!(told(StoreError::Away("refused".into())), (503, "unavailable".to_owned(), true));
         assert_eq!(told(StoreError::backend("damaged")), (500, "internal".to_owned(), false));
+    }
+
+    #[test]
+    fn nothing_that_is_asked_is_to_blame_for_a_store_that_takes_nothing() {
+        for error in [StoreError::Away("it only reads".into()), StoreError::Full("no room".into())] {
+            assert!(Error::from(error).takes_nothing());
+        }
+        for error in [StoreError::backend("the row is damaged"), StoreError::NotFound, StoreError::BadCursor] {
+            let error = Error::from(error);
+            assert!(!error.takes_nothing(), "{error}");
+        }
     }
 }

@@ -9,7 +9,7 @@ use lapin::{
     options::{BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions},
     types::{AMQPValue, FieldTable},
 };
-use services::{Error, ports::Untold};
+use services::ports::Untold;
 use std::{collections::BTreeMap, convert::Infallible, time::Duration};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument, field::Empty};
@@ -265,11 +265,6 @@ pub(super) fn given_back(delivery: &Delivery) -> i64 {
     }
 }
 
-/// Whether a failure of that status may be the report's own. A store that is away, or full, takes nothing of anybody.
-const fn may_be_its_own(status: u16) -> bool {
-    !matches!(status, 503 | 507)
-}
-
 /// Applies a report by the use case of the REST routes. A store that cannot is no reason to refuse, so that is tried until it
 /// can; but where it can do other things and never this, the report does not hold up all that come after it. `goes_back`: where
 /// this server alone does not reach the store, another one may take it.
@@ -282,17 +277,18 @@ async fn apply(house: &House, report: Report, goes_back: bool) -> Applied {
             Report::Document(id, report) => house.reports.document_report(*id, report.clone()).await,
             Report::Workspace(id, report) => house.reports.workspace_report(*id, report.clone()).await,
         };
-        let problem = match applied {
+        let error = match applied {
             Ok(()) => return Applied::Taken,
-            Err(error) => Error::to_problem(&error),
+            Err(error) => error,
         };
+        let problem = error.to_problem();
         if problem.status < 500 {
             let fields = problem.errors.iter().flat_map(|(field, all)| all.iter().map(move |m| (field, m)));
             let why = fields.fold(problem.detail.clone(), |text, (field, m)| format!("{text} {field}: {m}"));
             return Applied::Refused("refused", format!("{}: {why}", problem.code));
         }
         let answers = house.outside.awaiting_outside(Untold::Waiting, None, 1).await.is_ok();
-        if answers && may_be_its_own(problem.status) {
+        if answers && !error.takes_nothing() {
             in_vain += 1;
             if in_vain >= TRIES {
                 return Applied::Refused("failed", format!("{}: {}", problem.code, problem.detail));
@@ -304,20 +300,5 @@ async fn apply(house: &House, report: Report, goes_back: bool) -> Applied {
         tracing::warn!(code = problem.code, "a report could not be stored; trying again");
         sleep(pause).await;
         pause = (pause * 2).min(LAST_RETRY);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use services::ports::StoreError;
-
-    #[test]
-    fn a_report_is_not_to_blame_for_a_store_that_takes_nothing() {
-        let status = |error: StoreError| Error::from(error).to_problem().status;
-        assert!(may_be_its_own(status(StoreError::backend("damaged"))));
-        for error in [StoreError::Away("it only reads".into()), StoreError::Full("no room".into())] {
-            assert!(!may_be_its_own(status(error)));
-        }
     }
 }

@@ -1,7 +1,11 @@
 //! What people ask of jobs and documents: noted, or done at once where nobody has them in hand. The rules are
 //! `domain::ingest::control`.
 
-use super::{crawl, lock_document, lock_job, parsed, queue, requests, rows, tell};
+use super::{
+    crawl, lock_document, lock_job, parsed,
+    queue::{self, Place},
+    requests, rows, tell,
+};
 use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{
     DocumentId, JobId, JobKind, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
@@ -17,14 +21,33 @@ use services::ports::{Signal, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 
-/// Answers the documents of which chunks are dead by this.
+/// What became of a job that somebody steered.
+#[derive(Default)]
+pub(super) struct Steered {
+    /// Documents of which chunks are dead by this.
+    pub(super) buried: Vec<DocumentId>,
+    pub(super) place: Place,
+}
+
+impl From<Vec<DocumentId>> for Steered {
+    fn from(buried: Vec<DocumentId>) -> Self {
+        Self { buried, ..Self::default() }
+    }
+}
+
+impl From<Place> for Steered {
+    fn from(place: Place) -> Self {
+        Self { place, ..Self::default() }
+    }
+}
+
 pub(super) async fn job(
     tx: &mut Tx,
     user: UserId,
     id: JobId,
     wanted: &Control,
     now: Timestamp,
-) -> Result<Vec<DocumentId>, Fault> {
+) -> Result<Steered, Fault> {
     let job = lock_job(tx, id).await?.filter(|job| job.job.user_id == user);
     let mut job = job.ok_or(StoreError::NotFound)?;
     if job.job.kind == JobKind::Delete {
@@ -33,15 +56,16 @@ pub(super) async fn job(
     if *wanted == Control::Resume {
         goes_on(tx, job.job.kb_id).await?;
     }
-    match wanted {
-        Control::Pause => ask(tx, &mut job, JobRequest::Pause, true, now).await,
-        Control::Cancel { keep_results } => ask(tx, &mut job, JobRequest::Cancel, *keep_results, now).await,
-        Control::CancelPhase(PhaseName::Embedding) => skip(tx, &mut job, now).await,
-        Control::CancelPhase(_) => ask(tx, &mut job, JobRequest::Cancel, true, now).await,
-        Control::Resume => resume(tx, &mut job, now).await,
-        Control::Retry(retry) => next_attempt(tx, &mut job, retry, now).await,
-        Control::First => put_first(tx, &mut job, now).await,
-    }
+    let buried = match wanted {
+        Control::Pause => ask(tx, &mut job, JobRequest::Pause, true, now).await?,
+        Control::Cancel { keep_results } => ask(tx, &mut job, JobRequest::Cancel, *keep_results, now).await?,
+        Control::CancelPhase(PhaseName::Embedding) => skip(tx, &mut job, now).await?,
+        Control::CancelPhase(_) => ask(tx, &mut job, JobRequest::Cancel, true, now).await?,
+        Control::Resume => resume(tx, &mut job, now).await?,
+        Control::Retry(retry) => return Ok(next_attempt(tx, &mut job, retry, now).await?.into()),
+        Control::First => return Ok(put_first(tx, &mut job, now).await?.into()),
+    };
+    Ok(buried.into())
 }
 
 /// In a workspace that stands nothing goes on by itself.
@@ -82,7 +106,7 @@ async fn write(tx: &mut Tx, job: &JobState, told: Told, signal: Signal, now: Tim
 }
 
 /// Before all other jobs of the same person that are not through.
-async fn put_first(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
+async fn put_first(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Place, Fault> {
     let id = job.job.job_id.to_string();
     let earliest: Option<i64> = sqlx::query_scalar(
         "SELECT MIN(turn_at) FROM jobs WHERE user_id = $1 AND id <> $2 AND kind <> 'delete' \
@@ -93,7 +117,7 @@ async fn put_first(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Ve
     .fetch_one(&mut tx.conn)
     .await?;
     let told = ingest::put_first(job, earliest.map(Timestamp::from_micros), now).map_err(StoreError::from)?;
-    let Some(mut told) = told else { return Ok(vec![]) };
+    let Some(mut told) = told else { return Ok(Place::Unknown) };
     sqlx::query("UPDATE jobs SET turn_at = $2, priority = $3 WHERE id = $1")
         .bind(id.as_str())
         .bind(job.turn_at.micros())
@@ -105,13 +129,15 @@ async fn put_first(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Ve
         .bind(job.turn_at.micros())
         .execute(&mut tx.conn)
         .await?;
+    let mut place = Place::Unknown;
     if job.job.status == JobStatus::Pending {
         let ahead = queue::ahead_of_new(tx, job).await?;
         queue::note_told(tx, job.job.job_id, ahead).await?;
         told.set_queue_position(ahead);
+        place = Place::Told(ahead);
     }
     write(tx, job, told, Signal::WorkReady, now).await?;
-    Ok(vec![])
+    Ok(place)
 }
 
 async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<DocumentId>, Fault> {
@@ -178,7 +204,7 @@ async fn next_attempt(
     job: &mut JobState,
     retry: &Retry,
     now: Timestamp,
-) -> Result<Vec<DocumentId>, Fault> {
+) -> Result<Place, Fault> {
     let ended = job.job.clone();
     let mut retry = retry.clone();
     if retry.scope == RetryScope::Pages {
@@ -189,7 +215,7 @@ async fn next_attempt(
     let wanted = workspaces::config(tx, ended.kb_id).await?;
     let renewed = control::renew(job, &mut documents, &wanted);
     let Some(mut told) = control::retry(job, &mut documents, &retry, now).map_err(told_error)? else {
-        return Ok(vec![]);
+        return Ok(Place::Unknown);
     };
     told.events = renewed.into_iter().chain(std::mem::take(&mut told.events)).collect();
     sqlx::query("UPDATE jobs SET rag_config = $2 WHERE id = $1")
@@ -223,7 +249,7 @@ async fn next_attempt(
     queue::note_told(tx, job.job.job_id, ahead).await?;
     told.set_queue_position(ahead);
     write(tx, job, told, Signal::WorkReady, now).await?;
-    Ok(vec![])
+    Ok(Place::Told(ahead))
 }
 
 fn told_error(error: ReportError) -> StoreError {

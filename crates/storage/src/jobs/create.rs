@@ -2,7 +2,9 @@
 
 use super::{
     input::{Sorted, sent, upload},
-    lock_document, queue, rows, stale, tell, versions, withdraw,
+    lock_document,
+    queue::{self, Place},
+    rows, stale, tell, versions, withdraw,
 };
 use crate::{commands, fault::Fault, sent_files, workspaces, writer::Tx};
 use domain::{
@@ -21,9 +23,7 @@ use sqlx::AssertSqlSafe;
 pub(super) struct Made {
     /// The first one's, when the same command made one before; none, when nothing was taken.
     pub(super) job: Option<JobId>,
-    /// Whether that one was made now, and its place in the queue as it was told.
-    pub(super) is_new: bool,
-    pub(super) place: Option<u64>,
+    pub(super) place: Place,
     /// Each file with the document that has it now; none of a job that was made before.
     pub(super) files: Vec<(DocumentId, DocumentId, Taken)>,
     /// Documents of which chunks are dead by this.
@@ -33,14 +33,14 @@ pub(super) struct Made {
 pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate) -> Result<Made, Fault> {
     commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
     if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
-        return Ok(Made { job: Some(known), is_new: false, place: None, files: vec![], buried: vec![] });
+        return Ok(Made { job: Some(known), place: Place::Unknown, files: vec![], buried: vec![] });
     }
     let config = rag_config(tx, new.user_id, new.workspace_id).await?;
     let processor = still_there(tx, new.workspace_id).await?;
     let fates = fates(tx, new, on_duplicate).await?;
     let sorted = Sorted::of(&new.documents, &fates);
     let mut made =
-        Made { job: None, is_new: false, place: None, files: sorted.taken(new, &fates), buried: vec![] };
+        Made { job: None, place: Place::Unknown, files: sorted.taken(new, &fates), buried: vec![] };
     let metadata = sent_files::take(tx, new.user_id, &new.documents, &made.files).await?;
     if sorted.work.is_empty() {
         return Ok(made);
@@ -60,7 +60,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
         let before = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
         let before = before.ok_or_else(|| Fault::corrupt("a job's command"))?;
-        return Ok(Made { job: Some(before), is_new: false, place: None, files: vec![], buried: vec![] });
+        return Ok(Made { job: Some(before), place: Place::Unknown, files: vec![], buried: vec![] });
     }
     let word_of_job = told.events.pop();
     for (document, same) in documents.iter_mut().zip(&sorted.same) {
@@ -86,7 +86,7 @@ pub(super) async fn create(tx: &mut Tx, new: &NewJob, on_duplicate: OnDuplicate)
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
-    (made.job, made.is_new, made.place) = (Some(new.id), true, ahead);
+    (made.job, made.place) = (Some(new.id), Place::Told(ahead));
     Ok(made)
 }
 
@@ -145,11 +145,11 @@ pub(super) async fn rag_config(
     Ok(serde_json::from_str(&config.ok_or(StoreError::NotFound)?)?)
 }
 
-/// A job of the workspace's stale documents; `None` when there is none. They are only listed here, in one statement
+/// A job of the workspace's stale documents, and its place; `None` when there is none. They are only listed here, in one statement
 /// however many they are; `stale::requeue` or a claim takes them one by one.
-pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobId>, Fault> {
+pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<(JobId, Place)>, Fault> {
     if let Some(known) = made_before(tx, new.user_id, new.command_id.as_deref()).await? {
-        return Ok(Some(known));
+        return Ok(Some((known, Place::Unknown)));
     }
     let workspace = workspaces::load_locked(tx, new.workspace_id).await?;
     let workspace = workspace.filter(|w| w.user_id == new.user_id).ok_or(StoreError::NotFound)?;
@@ -176,7 +176,8 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
         ingest::reindex(new.id, new.user_id, new.workspace_id, size, &config, new.created_at);
     let ahead = queue::ahead_of_new(tx, &job).await?;
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
-        return made_before(tx, new.user_id, new.command_id.as_deref()).await;
+        let known = made_before(tx, new.user_id, new.command_id.as_deref()).await?;
+        return Ok(known.map(|known| (known, Place::Unknown)));
     }
     let sql = format!(
         "INSERT INTO tasks (job_id, attempt, document_id, place, user_id, turn_at, status, owner, \
@@ -194,5 +195,5 @@ pub(super) async fn reindex(tx: &mut Tx, new: &NewReindex) -> Result<Option<JobI
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
-    Ok(Some(new.id))
+    Ok(Some((new.id, Place::Told(ahead))))
 }

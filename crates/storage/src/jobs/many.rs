@@ -169,7 +169,7 @@ async fn retry(
     let document_ids = meant.iter().map(|(_, id)| *id).collect();
     let wanted = Retry { scope: RetryScope::Documents, document_ids, ..Retry::failed() };
     let done = control::job(tx, of.user, job, &Control::Retry(wanted), now).await;
-    let whole = outcome_of(done.map(|buried| carried.buried.extend(buried)))?;
+    let whole = outcome_of(done.map(|steered| carried.buried.extend(steered.buried)))?;
     let after = tried(tx, job).await?;
     for (place, id) in meant {
         // Of a job that is retried only those run again that had failed.

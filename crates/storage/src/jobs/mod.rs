@@ -41,6 +41,7 @@ pub(crate) use words::reword;
 
 use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
 use async_trait::async_trait;
+use control::Steered;
 use create::Made;
 use domain::{
     Chunk, ChunkId, Document, DocumentId, EntityKey, Event, Job, JobId, JobStatus, OnDuplicate, Timestamp,
@@ -126,16 +127,12 @@ impl JobStore for Store {
                 Box::pin(create::create(tx, new, *on_duplicate))
             })
             .await?;
-        let Made { job, is_new, place, mut files, buried } = written.value;
+        let Made { job, place, mut files, buried } = written.value;
         parts::drop_all_dead(self, user, &buried).await;
         // Read back: only what is committed has its revs, and a job that was made before has gone on since.
         let (job, mut documents) = match job {
             Some(id) => {
-                let job = match is_new {
-                    // Its place was looked for already.
-                    true => self.read_job_at(user, id, place).await?,
-                    false => self.read_job(user, id).await?,
-                };
+                let job = self.read_job_at(user, id, place).await?;
                 (Some(job.ok_or(StoreError::NotFound)?), self.documents_of_job(id).await?)
             }
             None => (None, vec![]),
@@ -183,7 +180,7 @@ impl JobStore for Store {
             .write_for(user, "reindex", new, |tx, new| Box::pin(create::reindex(tx, new)))
             .await?;
         match written.value {
-            Some(id) => Ok(self.read_job(user, id).await?),
+            Some((id, place)) => Ok(self.read_job_at(user, id, place).await?),
             None => Ok(None),
         }
     }
@@ -352,8 +349,9 @@ impl JobStore for Store {
                 Box::pin(control::job(tx, *user, *job, control, *now))
             })
             .await?;
-        parts::drop_all_dead(self, user, &written.value).await;
-        Ok(self.read_job(user, job).await?.ok_or(StoreError::NotFound)?)
+        let Steered { buried, place } = written.value;
+        parts::drop_all_dead(self, user, &buried).await;
+        Ok(self.read_job_at(user, job, place).await?.ok_or(StoreError::NotFound)?)
     }
 
     async fn control_document(

@@ -60,6 +60,16 @@ const OF_NEW: &str = concat!(
 /// while everybody else waits for the writer. [`tell`] says it a moment later.
 const SHORT: i64 = 200;
 
+/// The place of a job that a transaction brought into the line, or moved in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Place {
+    /// It was not looked for.
+    #[default]
+    Unknown,
+    /// As it was told; nothing of a long line.
+    Told(Option<u64>),
+}
+
 /// Jobs of all users that go before this one, which is about to wait; `None` when it waits for an outside worker, and when
 /// the line is long.
 pub(super) async fn ahead_of_new(tx: &mut Tx, state: &JobState) -> Result<Option<u64>, Fault> {

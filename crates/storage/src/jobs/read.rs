@@ -1,7 +1,8 @@
 //! What is read of jobs and of their documents. Jobs are read as they are shown, with their places in the queue.
 
 use super::{
-    CHUNK, DOCUMENT, chunk, document, queue,
+    CHUNK, DOCUMENT, chunk, document,
+    queue::{self, Place},
     rows::{self, JOB},
 };
 use crate::{
@@ -34,7 +35,7 @@ impl Store {
         Ok(self.shown_jobs(row.map_or(&[], std::slice::from_ref)).await?.pop())
     }
 
-    async fn row_of_job(&self, user: UserId, id: JobId) -> Result<Option<AnyRow>, Fault> {
+    pub(super) async fn row_of_job(&self, user: UserId, id: JobId) -> Result<Option<AnyRow>, Fault> {
         let sql = format!("SELECT {JOB} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2");
         let row = sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).bind(user.to_string());
         Ok(row.fetch_optional(self.readers()).await?)
@@ -44,13 +45,14 @@ impl Store {
         self.shown_job(self.row_of_job(user, id).await?.as_ref()).await
     }
 
-    /// With that place, while it waits.
+    /// After a transaction that told its place: that is looked for once.
     pub(super) async fn read_job_at(
         &self,
         user: UserId,
         id: JobId,
-        place: Option<u64>,
+        place: Place,
     ) -> Result<Option<Job>, Fault> {
+        let Place::Told(place) = place else { return self.read_job(user, id).await };
         let Some(row) = self.row_of_job(user, id).await? else { return Ok(None) };
         let mut job = rows::job(&row)?.job;
         job.queue_position = place.filter(|_| job.status == JobStatus::Pending);

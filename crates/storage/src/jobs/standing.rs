@@ -47,7 +47,7 @@ async fn stand(
         return Ok(vec![]);
     }
     mark(tx, id, true).await?;
-    control::job(tx, user, id, &Control::Pause, now).await
+    Ok(control::job(tx, user, id, &Control::Pause, now).await?.buried)
 }
 
 async fn mark(tx: &mut Tx, job: JobId, stands: bool) -> Result<(), Fault> {
@@ -76,7 +76,7 @@ pub(crate) async fn resume(
         mark(tx, id, false).await?;
         let Some(job) = lock_job(tx, id).await? else { continue };
         if job.job.status == JobStatus::Paused || job.job.requested == Some(JobRequest::Pause) {
-            buried.extend(control::job(tx, user, id, &Control::Resume, now).await?);
+            buried.extend(control::job(tx, user, id, &Control::Resume, now).await?.buried);
         }
     }
     Ok(buried)

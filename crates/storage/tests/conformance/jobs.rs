@@ -6,7 +6,8 @@ use crate::{
 };
 use domain::{
     DocumentStatus, Event, Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId,
-    ingest::control::Control, resource::Page,
+    ingest::control::{Control, Retry},
+    resource::Page,
 };
 use services::ports::{NewJob, PageQuery, StoreError};
 use std::sync::Arc;
@@ -296,18 +297,29 @@ async fn what_is_not_begun_keeps_nobody_waiting(s: impl JobSubject) {
 async fn behind_many_a_place_is_told_a_moment_later(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
+    let (early, _) = d.upload(user, workspace, &["early.txt"]).await;
+    let cancel = Control::Cancel { keep_results: true };
+    d.jobs.control(user, early.job_id, cancel, d.now()).await.unwrap();
     for _ in 0..201 {
         d.upload(user, workspace, &["a.txt"]).await;
     }
+    let told_since = async |id: JobId, before: u64| {
+        d.events_after(user, before).await.into_iter().rev().find_map(|event| match event {
+            Event::JobUpdate(job) if job.job_id == id => Some(job),
+            _ => None,
+        })
+    };
     let before = d.head(user).await;
     let (late, _) = d.upload(user, workspace, &["b.txt"]).await;
     while d.jobs.tell_queue(100, d.now()).await.unwrap() > 0 {}
-    let told = d.events_after(user, before).await.into_iter().rev().find_map(|event| match event {
-        Event::JobUpdate(job) if job.job_id == late.job_id => Some(job),
-        _ => None,
-    });
     let now = d.job(user, late.job_id).await;
-    assert_eq!((now.queue_position, told), (Some(201), Some(now.clone())));
+    assert_eq!((now.queue_position, told_since(late.job_id, before).await), (Some(201), Some(now.clone())));
+    // One that is tried again is answered as it was told, and nobody looks for its place once more.
+    let before = d.head(user).await;
+    let retry = Control::Retry(Retry::failed());
+    let retried = d.jobs.control(user, early.job_id, retry, d.now()).await.unwrap();
+    assert_eq!(retried.status, JobStatus::Pending);
+    assert_eq!(told_since(early.job_id, before).await, Some(retried));
 }
 
 fn with_command<S: JobSubject>(d: &Desk<S>, user: UserId, workspace: domain::WorkspaceId) -> NewJob {

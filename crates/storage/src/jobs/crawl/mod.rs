@@ -8,7 +8,11 @@ mod retry;
 
 pub(super) use retry::{ask_again, begin_anew, failed_of};
 
-use super::{clean_option, create, lease_micros, lock_job, parsed, queue, requests, rest, rows, tell};
+use super::{
+    clean_option, create, lease_micros, lock_job, parsed,
+    queue::{self, Place},
+    requests, rest, rows, tell,
+};
 use crate::{
     bulk, commands,
     fault::Fault,
@@ -28,11 +32,11 @@ use services::ports::{
 };
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
-/// Answers the id of the job: the first one's, when the same command made one before.
-async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
+/// Answers the id of the job, the first one's, when the same command made one before; and its place.
+async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<(JobId, Place), Fault> {
     commands::note(tx, new.user_id, new.command_id.as_deref(), new.command_print.as_deref()).await?;
     if let Some(known) = create::made_before(tx, new.user_id, new.command_id.as_deref()).await? {
-        return Ok(known);
+        return Ok((known, Place::Unknown));
     }
     let config = create::rag_config(tx, new.user_id, new.workspace_id).await?;
     let (job, mut told) = ingest::create_crawl(
@@ -47,7 +51,7 @@ async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
     if !rows::insert_job(&mut tx.conn, &job, new.command_id.as_deref()).await? {
         // Another server was faster with the same command; its job is committed, or the insert would still wait.
         let made = create::made_before(tx, new.user_id, new.command_id.as_deref()).await?;
-        return made.ok_or_else(|| Fault::corrupt("a job's command"));
+        return Ok((made.ok_or_else(|| Fault::corrupt("a job's command"))?, Place::Unknown));
     }
     sqlx::query(
         "INSERT INTO crawls (job_id, user_id, workspace_id, own_prefix, robots, places, owner, lease_until, fence) \
@@ -64,7 +68,7 @@ async fn create(tx: &mut Tx, new: &NewCrawl) -> Result<JobId, Fault> {
     told.set_queue_position(ahead);
     tell(tx, new.user_id, new.workspace_id, told, new.created_at).await?;
     tx.signal(Signal::WorkReady);
-    Ok(new.id)
+    Ok((new.id, Place::Told(ahead)))
 }
 
 /// A page or site map `p` that waits, and whose turn it can be. While a site map waits no page goes before it: the crawl would
@@ -305,7 +309,7 @@ impl Store {
         state: Option<PageState>,
         page: PageQuery,
     ) -> Result<Option<Page<CrawlPage>>, Fault> {
-        if self.read_job(user, job).await?.is_none() {
+        if self.row_of_job(user, job).await?.is_none() {
             return Ok(None);
         }
         let from = Cursor::behind(&page)?;
@@ -356,8 +360,9 @@ impl CrawlStore for Store {
         let user = new.user_id;
         let written =
             self.writer().write_for(user, "create crawl", new, |tx, new| Box::pin(create(tx, new))).await?;
+        let (id, place) = written.value;
         // Read back: only what is committed has its rev.
-        Ok(self.read_job(user, written.value).await?.ok_or(StoreError::NotFound)?)
+        Ok(self.read_job_at(user, id, place).await?.ok_or(StoreError::NotFound)?)
     }
 
     async fn claim_crawls(

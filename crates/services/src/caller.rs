@@ -94,12 +94,29 @@ impl Services {
         match self.standing(caller, token).await {
             Ok(Standing::Good | Standing::Renewed) => {}
             Ok(Standing::Ended) => return Err(ConnectError::Ended),
-            Err(e) => return Err(ConnectError::Store(StoreError::backend(e))),
+            Err(e) => return Err(ConnectError::Store(not_asked(e))),
         }
         if let Pass::Key { expires_at: Some(at), .. } = caller.pass {
             let left = at.micros().saturating_sub(self.clock.now().micros());
             connection.end_in(Duration::from_micros(u64::try_from(left).unwrap_or(0)));
         }
         Ok(connection)
+    }
+}
+
+/// The session could not be looked up. A database that is away stays one: whoever asks is told that it passes.
+fn not_asked(e: Error) -> StoreError {
+    if e.takes_nothing() { StoreError::Away(Box::new(e)) } else { StoreError::backend(e) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_that_a_lost_database_keeps_from_opening_is_no_fault_of_the_server() {
+        let told = |e: StoreError| Error::from(not_asked(Error::from(e))).to_problem().status;
+        assert_eq!(told(StoreError::Away("cut off".into())), 503);
+        assert_eq!(told(StoreError::backend("damaged")), 500);
     }
 }

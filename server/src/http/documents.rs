@@ -159,7 +159,9 @@ pub async fn restore(
 #[utoipa::path(get, path = "/api/documents/{id}/content", tag = "documents",
     params(("id" = String, Path), ("version" = Option<u32>, Query, description = "the current one when absent")),
     responses((status = 200, description = "the bytes", content_type = "application/octet-stream"), (status = 206, description = "a range of them"),
-        (status = 401, body = Problem), (status = 404, body = Problem)))]
+        (status = 304, description = "it is no newer than `If-Modified-Since`"), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 412, body = Problem, description = "it is newer than `If-Unmodified-Since`"),
+        (status = 416, body = Problem, description = "nothing of it lies in the range"), (status = 422, body = Problem)))]
 pub async fn content(
     State(app): State<AppState>,
     Allowed(who): Allowed,

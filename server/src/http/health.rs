@@ -56,7 +56,7 @@ pub async fn live() -> Json<Alive> {
 
 /// The database answers, files can be written, the model is there. 503 tells a load balancer to send people elsewhere.
 #[utoipa::path(get, path = "/health/ready", tag = "operations",
-    responses((status = 200, body = Readiness), (status = 503, body = Readiness)))]
+    responses((status = 200, body = Readiness), (status = 503, body = Readiness, description = "it is not; `checks` says what is wrong")))]
 pub async fn ready(State(app): State<AppState>) -> Response {
     let needed = [
         Check::of("database", database(&app).await),

@@ -1,18 +1,24 @@
 //! The OpenAPI document, made from the code: each handler describes itself beside its body.
 
-use super::{access, bytes, problem::PROBLEM_JSON};
+use super::{
+    access::{self, Access},
+    bytes,
+    problem::PROBLEM_JSON,
+};
 use axum::response::Response;
 use bytes::Bytes;
 use domain::{
-    Problem,
+    Problem, Scope,
     event::FileProgress,
     resource::{Document, Job, Workspace},
 };
+use http::Method;
 use std::sync::OnceLock;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
         self, Content, Info, License, OpenApi, Ref, RefOr, Schema,
+        path::Operation,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::Tag,
     },
@@ -97,24 +103,40 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
         }
     }
     access::tell(&mut api);
-    tell_errors(&mut api);
+    tell_answers(&mut api);
     api
 }
 
 const JSON: &str = "application/json";
+const FORM: &str = "multipart/form-data";
 
-/// Says at each operation what is wrong about requests of its kind, and that every error is a problem.
-fn tell_errors(api: &mut OpenApi) {
+fn takes(operation: &Operation, kind: &str) -> bool {
+    let body = operation.request_body.as_ref();
+    body.is_some_and(|body| matches!(body, RefOr::T(body) if body.content.contains_key(kind)))
+}
+
+fn takes_a_key(operation: &Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|named| matches!(named, RefOr::T(named) if named.name == "Idempotency-Key"))
+}
+
+/// Says at each operation what is wrong about requests of its kind, and that every error is a problem; and of each answer
+/// what it means, without which the document would be none for those who check it.
+fn tell_answers(api: &mut OpenApi) {
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in access::operations(item) {
             operation.operation_id = Some(operation_id(method.as_str(), path));
-            let reads_json = operation
-                .request_body
-                .as_ref()
-                .is_some_and(|body| matches!(body, RefOr::T(body) if body.content.contains_key(JSON)));
+            let access = access::of(&method, path);
+            let changes = !matches!(method, Method::GET | Method::OPTIONS);
             let mut usual = vec![];
-            if reads_json {
+            if takes(operation, JSON) {
                 usual.extend(["400", "408", "413", "415", "422"]);
+            }
+            if takes(operation, FORM) {
+                usual.push("400");
+            }
+            if takes_a_key(operation) {
+                usual.push("422");
             }
             if path.contains("{id}") {
                 usual.push("404");
@@ -122,17 +144,27 @@ fn tell_errors(api: &mut OpenApi) {
             if path.starts_with("/api/") || path.starts_with("/v1/") {
                 usual.push("500");
             }
+            // Whoever asks somebody looks into the database first, and so does the way in.
+            if access != Access::Public || path.starts_with("/api/auth/") {
+                usual.push("503");
+                if changes {
+                    usual.push("403");
+                }
+                if changes && access != Access::Scope(Scope::Read) {
+                    usual.push("507");
+                }
+            }
             let responses = &mut operation.responses.responses;
             for status in usual {
                 responses.entry(status.to_owned()).or_insert_with(|| problem().into());
             }
             for (status, response) in responses {
                 let RefOr::T(response) = response else { continue };
-                if status.as_str() < "400" {
-                    continue;
-                }
                 if response.description.is_empty() {
                     meaning(status).clone_into(&mut response.description);
+                }
+                if status.as_str() < "400" {
+                    continue;
                 }
                 let content = std::mem::take(&mut response.content);
                 response.content = content
@@ -168,10 +200,15 @@ fn problem() -> openapi::Response {
     openapi::ResponseBuilder::new().content(PROBLEM_JSON, schema).build()
 }
 
-/// What an error means where its route says nothing of its own.
+/// What an answer means where its route says nothing of its own.
 fn meaning(status: &str) -> &'static str {
     match status {
-        "400" => "`bad_json`, `bad_query`, `broken_off`: it could not be read",
+        "200" => "As it is now",
+        "201" => "It was made",
+        "202" => "It was taken; what is left to do goes on by itself",
+        "204" => "It is done, and there is nothing to tell",
+        "304" => "Nothing changed since the tag that was sent",
+        "400" => "`bad_json`, `bad_form`, `bad_query`, `broken_off`: it could not be read",
         "401" => "`unauthorized`, `key_expired`: nobody is signed in, or the key is not valid",
         "403" => "`missing_scope`, `session_required`, `foreign_origin`",
         "404" => "`not_found`: it is not there, or not yours",
@@ -179,11 +216,19 @@ fn meaning(status: &str) -> &'static str {
         "409" => {
             "What it is about does not allow it now; `code` says why, and `allowed` what would be possible"
         }
+        "412" => "`unsupported_version`: `Tus-Resumable` names another version",
         "413" => "`too_large`",
         "415" => "`unsupported_media_type`",
         "422" => "`invalid`: the messages stand under `errors`, by field",
+        "423" => "`upload_locked`: another request is sending a part of it",
+        "426" => "`upgrade_required`: this address speaks WebSocket only",
         "429" => "Too often; `retry_after` says when to try again",
+        "460" => "`damaged_in_transfer`: what came is not what was sent",
         "500" => "`internal`: a fault of the server; `correlation_id` finds its log lines",
+        "503" => {
+            "`unavailable`: the server cannot reach its database, `retry_after` says when to try again; or what else it \
+             needs does not answer, as `code` says"
+        }
         "507" => "`storage_full`: the server has no room left",
         _ => "The server cannot do this now",
     }

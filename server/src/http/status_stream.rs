@@ -103,7 +103,8 @@ fn peek(frame: &[u8]) -> Option<Peek> {
         ("user_id" = Option<String>, Query, description = "whose stream is meant: one's own id, or `me`; any other is 403 `foreign_stream`"),
         ("Last-Event-ID" = Option<String>, Header, description = "`<epoch>.<seq>`")),
     responses((status = 200, description = "frames as in docs/PROTOCOL.md", content_type = "text/event-stream", body = String),
-        (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+        (status = 401, body = Problem), (status = 403, body = Problem, description = "`foreign_stream`, or `missing_scope` of an API key"),
+        (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn events(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -272,7 +273,9 @@ async fn news(
 #[utoipa::path(get, path = "/api/status/changes", tag = "status",
     params(("epoch" = Option<String>, Query), ("after" = Option<u64>, Query), ("wait" = Option<u32>, Query, description = "seconds, at most 25"),
         ("user_id" = Option<String>, Query, description = "whose stream is meant: one's own id, or `me`; any other is 403 `foreign_stream`")),
-    responses((status = 200, body = Changes), (status = 401, body = Problem), (status = 422, body = Problem), (status = 429, body = Problem)))]
+    responses((status = 200, body = Changes), (status = 401, body = Problem),
+        (status = 403, body = Problem, description = "`foreign_stream`, or `missing_scope` of an API key"),
+        (status = 422, body = Problem), (status = 429, body = Problem)))]
 pub async fn changes(
     State(app): State<AppState>,
     Allowed(who): Allowed,

@@ -118,7 +118,8 @@ pub async fn create(
 /// How far an upload is. `HEAD` answers the same in headers alone.
 #[utoipa::path(get, path = "/api/uploads/{id}", tag = "documents", params(("id" = String, Path)),
     responses((status = 200, body = UploadStandingBody, description = "with Upload-Offset, Upload-Length, Upload-Metadata and Upload-Expires"),
-        (status = 401, body = Problem), (status = 404, body = Problem), (status = 415, body = Problem), (status = 460, body = Problem)))]
+        (status = 401, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem), (status = 415, body = Problem),
+        (status = 460, body = Problem)))]
 pub async fn read(
     State(app): State<AppState>,
     Allowed(who): Allowed,

@@ -1,6 +1,10 @@
 //! Pausing, resuming, cancelling and retrying jobs and documents.
 
-use crate::{Error, Result, Services, ports::StoreError, spans};
+use crate::{
+    Error, Result, Services, command,
+    ports::{Command, StoreError},
+    spans,
+};
 use domain::{
     DocumentId, FieldErrors, Job, JobId, PhaseName, UserId, Workspace, WorkspaceId,
     ingest::control::{Control, DocumentControl, Retry, RetryScope, Stop},
@@ -65,14 +69,41 @@ impl Services {
         }
     }
 
+    /// The next attempt of a job. Sent again under the same key it is that very attempt, also when it has ended by then.
+    ///
+    /// # Errors
+    /// As for any other control; 422 when the key was sent before with something else.
+    pub async fn retry_job(
+        &self,
+        user: UserId,
+        id: JobId,
+        retry: Retry,
+        command_id: Option<String>,
+    ) -> Result<Job> {
+        let Some(command_id) = command_id else {
+            return self.control_job(user, id, Control::Retry(retry)).await;
+        };
+        check(&retry)?;
+        let command = Command { id: command_id, print: print(&retry) };
+        let job = self.jobs.retry_under(user, id, retry, command, self.clock.now()).await;
+        let job = job.map_err(|e| missing(e, "job"))?;
+        spans::concerns(job.job_id);
+        Ok(job)
+    }
+
     /// Runs one document again: an attempt of its job with nothing else in it.
     ///
     /// # Errors
     /// As for a job.
-    pub async fn retry_document(&self, user: UserId, id: DocumentId) -> Result<Job> {
+    pub async fn retry_document(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        command_id: Option<String>,
+    ) -> Result<Job> {
         let document = self.document(user, id).await?;
         let job = document.job_id.ok_or(Error::NotFound("job"))?;
-        self.control_job(user, job, Control::Retry(Retry::document(id))).await
+        self.retry_job(user, job, Retry::document(id), command_id).await
     }
 
     /// Pauses all work of a workspace: what is in hand is finished before, or stops as well. What is uploaded meanwhile
@@ -117,6 +148,17 @@ fn missing(e: StoreError, what: &'static str) -> Error {
         StoreError::NotFound => Error::NotFound(what),
         other => other.into(),
     }
+}
+
+fn print(retry: &Retry) -> String {
+    let Retry { scope, phase, document_ids, pages, attempt } = retry;
+    let phase = phase.map_or("", PhaseName::as_str);
+    let attempt = attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
+    let ids: Vec<String> = document_ids.iter().map(ToString::to_string).collect();
+    let begin = [scope.as_str(), phase, attempt.as_str()];
+    let documents = ids.iter().map(String::as_str);
+    let pages = pages.iter().map(String::as_str);
+    command::print(begin.into_iter().chain(documents).chain(["pages"]).chain(pages))
 }
 
 fn check(retry: &Retry) -> Result<()> {

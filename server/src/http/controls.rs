@@ -3,7 +3,7 @@
 
 use super::{
     AppState,
-    extract::{Json, MaybeJson, PathId},
+    extract::{CommandId, Json, MaybeJson, PathId},
     problem::{ApiError, ApiResult},
     session::Allowed,
 };
@@ -116,16 +116,18 @@ pub async fn cancel_job(
 }
 
 /// Run again what failed or was cancelled: the next attempt of the same job.
-#[utoipa::path(post, path = "/api/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)), request_body = Option<RetryBody>,
+#[utoipa::path(post, path = "/api/jobs/{id}/retry", tag = "jobs", request_body = Option<RetryBody>,
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key begins nothing more")),
     responses((status = 202, body = Job), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub async fn retry_job(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<JobId>,
+    CommandId(command_id): CommandId,
     MaybeJson(body): MaybeJson<RetryBody>,
 ) -> ApiResult<Response> {
     let retry = retry_of(body)?;
-    Ok(accepted(app.services().control_job(who.user.id, id, Control::Retry(retry)).await?))
+    Ok(accepted(app.services().retry_job(who.user.id, id, retry, command_id).await?))
 }
 
 fn retry_of(body: Option<RetryBody>) -> Result<Retry, ApiError> {
@@ -216,14 +218,16 @@ pub async fn cancel_document(
 }
 
 /// Run one document again that failed or was cancelled.
-#[utoipa::path(post, path = "/api/documents/{id}/retry", tag = "documents", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/api/documents/{id}/retry", tag = "documents",
+    params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key begins nothing more")),
     responses((status = 202, body = Job), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub async fn retry_document(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
+    CommandId(command_id): CommandId,
 ) -> ApiResult<Response> {
-    Ok(accepted(app.services().retry_document(who.user.id, id).await?))
+    Ok(accepted(app.services().retry_document(who.user.id, id, command_id).await?))
 }
 
 /// Leave out the embedding of one document: it is found by its words alone.

@@ -281,6 +281,30 @@ async fn what_failed_in_one_phase_is_retried_alone_and_a_job_does_without_its_em
     assert_eq!(found["items"][0]["document"]["id"], **a, "{found}");
 }
 
+/// A file that cannot be read fails at once, so an attempt is over before its answer could be lost and asked for again.
+#[tokio::test]
+async fn a_retry_under_the_same_key_is_one_attempt_however_soon_that_ends() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let (id, documents) = upload(&ada, &workspace, &[("bad.pdf", b"%PDF-1.4 broken")]).await;
+    turns(&ada, &id, "failed").await;
+    let paths = [format!("/api/jobs/{id}/retry"), format!("/api/documents/{}/retry", documents[0])];
+    for (path, attempt) in paths.iter().zip(2..) {
+        let retry = async |body: Value| {
+            ada.send(ada.request("POST", path).header("idempotency-key", "k").json(&body)).await
+        };
+        let first = retry(json!({})).await;
+        assert_eq!((first.status, &first.json()["attempt"]), (202, &json!(attempt)), "{first:?}");
+        turns(&ada, &id, "failed").await;
+        let again = retry(json!({})).await;
+        assert_eq!((again.status, &again.json()["attempt"]), (202, &json!(attempt)), "{again:?}");
+    }
+    let other = ada.request("POST", &paths[0]).header("idempotency-key", "k");
+    ada.send(other.json(&json!({ "scope": "all" }))).await.problem(422, "idempotency_key_reused");
+    assert_eq!(job(&ada, &id).await["attempt"], 3);
+}
+
 /// Without any other phase there is no job, so its cancel is the job's, with what is said of the results.
 #[tokio::test]
 async fn a_cancel_of_a_phase_that_no_job_does_without_takes_back_what_it_is_told_to() {

@@ -10,7 +10,7 @@ use domain::{
     event::FileProgress,
     ingest::{
         Checkpoint, ChunkMark, Stage,
-        control::{Control, DocumentControl},
+        control::{Control, DocumentControl, Retry},
     },
     labels::Edit,
     rag::RagConfig,
@@ -96,6 +96,15 @@ pub struct NewReindex {
     /// The client's `Idempotency-Key`: a second creation with the same key answers the first one's job.
     pub command_id: Option<String>,
     pub created_at: Timestamp,
+}
+
+/// What was sent under an `Idempotency-Key`.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The key, with the address that it was sent to.
+    pub id: String,
+    /// Of what was sent: with another print the key is refused.
+    pub print: String,
 }
 
 /// One life of one worker process.
@@ -386,6 +395,20 @@ pub trait JobStore: Send + Sync {
         user: UserId,
         job: JobId,
         control: Control,
+        now: Timestamp,
+    ) -> Result<Job, StoreError>;
+
+    /// The same of a retry that came under a key. Where it was begun under that before, nothing more is, however that
+    /// attempt ended since. One that is refused leaves the key as it was.
+    ///
+    /// # Errors
+    /// As [`JobStore::control`]; `OtherCommand`.
+    async fn retry_under(
+        &self,
+        user: UserId,
+        job: JobId,
+        retry: Retry,
+        command: Command,
         now: Timestamp,
     ) -> Result<Job, StoreError>;
 

@@ -52,8 +52,8 @@ pub use fetcher::{FetchError, FetchRequest, Fetched, Fetcher};
 pub use history::{History, HistoryOf, HistoryQuery};
 pub use index::{Corpus, GraphEdge, GraphEntity, GraphMention, Index, KeywordHit, Outline, StoredVector};
 pub use jobs::{
-    Alike, Claim, Documents, FileOf, JobStore, NewDocument, NewJob, NewReindex, TakenFile, TakenFiles,
-    Unread, UnreadPassage, VersionFile, WorkerId,
+    Alike, Claim, Command, Documents, FileOf, JobStore, NewDocument, NewJob, NewReindex, TakenFile,
+    TakenFiles, Unread, UnreadPassage, VersionFile, WorkerId,
 };
 pub use outbox::{Outbox, Unsent};
 pub use outside::{OutsideWork, Reports, Untold};

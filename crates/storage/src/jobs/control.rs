@@ -6,7 +6,7 @@ use super::{
     queue::{self, Place},
     requests, rows, tell,
 };
-use crate::{fault::Fault, open::Store, workspaces, writer::Tx};
+use crate::{commands, fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{
     DocumentId, JobId, JobKind, JobStatus, PhaseName, Timestamp, UserId, WorkspaceId,
     ingest::{
@@ -17,7 +17,7 @@ use domain::{
     resource::Attempt,
     status::JobRequest,
 };
-use services::ports::{Signal, StoreError};
+use services::ports::{Command, Signal, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 
@@ -66,6 +66,21 @@ pub(super) async fn job(
         Control::First => return Ok(put_first(tx, &mut job, now).await?.into()),
     };
     Ok(buried.into())
+}
+
+/// A retry that came under a key, unless it was begun under that before.
+pub(super) async fn retry_under(
+    tx: &mut Tx,
+    user: UserId,
+    id: JobId,
+    retry: &Retry,
+    command: &Command,
+    now: Timestamp,
+) -> Result<Steered, Fault> {
+    if !commands::note(tx, user, Some(&command.id), Some(&command.print)).await? {
+        return Ok(Steered::default());
+    }
+    job(tx, user, id, &Control::Retry(retry.clone()), now).await
 }
 
 /// In a workspace that stands nothing goes on by itself.

@@ -50,15 +50,15 @@ use domain::{
     duplicates::{Known, Taken},
     ingest::{
         Checkpoint, ChunkMark, DocumentState, JobState, Told,
-        control::{Control, DocumentControl},
+        control::{Control, DocumentControl, Retry},
     },
     report::DocumentReport,
     resource::{Attempt, Page},
 };
 use rows::JOB;
 use services::ports::{
-    Alike, Claim, JobStore, NewJob, NewReindex, PageQuery, StoreError, TakenFile, TakenFiles, Unread,
-    WorkerId,
+    Alike, Claim, Command, JobStore, NewJob, NewReindex, PageQuery, StoreError, TakenFile, TakenFiles,
+    Unread, WorkerId,
 };
 use sqlx::{AssertSqlSafe, Row};
 use std::{
@@ -347,6 +347,27 @@ impl JobStore for Store {
             .writer()
             .write_for(user, "control job", (user, job, control, now), |tx, (user, job, control, now)| {
                 Box::pin(control::job(tx, *user, *job, control, *now))
+            })
+            .await?;
+        let Steered { buried, place } = written.value;
+        parts::drop_all_dead(self, user, &buried).await;
+        Ok(self.read_job_at(user, job, place).await?.ok_or(StoreError::NotFound)?)
+    }
+
+    async fn retry_under(
+        &self,
+        user: UserId,
+        job: JobId,
+        retry: Retry,
+        mut command: Command,
+        now: Timestamp,
+    ) -> Result<Job, StoreError> {
+        clean(&mut command.id);
+        let argument = (user, job, retry, command, now);
+        let written = self
+            .writer()
+            .write_for(user, "retry job", argument, |tx, (user, job, retry, command, now)| {
+                Box::pin(control::retry_under(tx, *user, *job, retry, command, *now))
             })
             .await?;
         let Steered { buried, place } = written.value;

@@ -13,7 +13,7 @@ use domain::{
     duplicates::{Known, Taken},
     ingest::{
         self, Checkpoint, ChunkMark, Told,
-        control::{self, Control, DocumentControl},
+        control::{self, Control, DocumentControl, Retry},
     },
     provision::WorkspaceAction,
     report::{self, DocumentReport},
@@ -21,8 +21,8 @@ use domain::{
     status::Processor,
 };
 use services::ports::{
-    Alike, Claim, JobStore, LoggedEvent, NewJob, NewReindex, PageQuery, Signal, StoreError, TakenFile,
-    TakenFiles, Unread, WorkerId,
+    Alike, Claim, Command, JobStore, LoggedEvent, NewJob, NewReindex, PageQuery, Signal, StoreError,
+    TakenFile, TakenFiles, Unread, WorkerId,
 };
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -371,6 +371,30 @@ impl JobStore for MemoryStore {
         self.bus.publish(Signal::Requested);
         self.publish(logged);
         state.jobs.get(&job).map(|row| state.shown(row)).ok_or(StoreError::NotFound)
+    }
+
+    async fn retry_under(
+        &self,
+        user: UserId,
+        job: JobId,
+        retry: Retry,
+        command: Command,
+        now: Timestamp,
+    ) -> Result<Job, StoreError> {
+        let mut state = self.lock();
+        match state.commands.get(&(user, command.id.clone())) {
+            Some(known) if *known != command.print => return Err(StoreError::OtherCommand),
+            Some(_) => {}
+            None => {
+                let control = Control::Retry(retry);
+                let logged = state.control(user, job, &control, (self.clock.now(), now))?;
+                state.commands.insert((user, command.id), command.print);
+                self.bus.publish(Signal::Requested);
+                self.publish(logged);
+            }
+        }
+        let row = state.jobs.get(&job).filter(|row| row.state.job.user_id == user);
+        row.map(|row| state.shown(row)).ok_or(StoreError::NotFound)
     }
 
     async fn control_document(

@@ -15,7 +15,7 @@ use domain::{
     resource::CANCELLED,
     status::JobRequest,
 };
-use services::ports::StoreError;
+use services::ports::{Command, StoreError};
 
 const KEEP: Control = Control::Cancel { keep_results: true };
 const REMOVE: Control = Control::Cancel { keep_results: false };
@@ -217,6 +217,37 @@ async fn a_retry_runs_what_failed_and_the_first_attempt_stays_readable(s: impl J
     d.assert_that_the_stream_told_the_truth(user).await;
 }
 
+async fn a_retry_under_the_same_key_is_begun_once(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (job, _) = d.upload(user, workspace, &["a.txt"]).await;
+    let id = job.job_id;
+    let under = async |who: UserId, key: &str, print: &str| {
+        let command = Command { id: key.to_owned(), print: print.to_owned() };
+        d.jobs.retry_under(who, id, Retry::failed(), command, d.now()).await
+    };
+    let fails = async || {
+        let claim = d.claim_one("w").await;
+        d.check(&claim, failed("It broke.")).await.unwrap();
+    };
+    // What is refused leaves the key as it was.
+    assert!(matches!(under(user, "one", "a").await, Err(StoreError::Illegal(_))), "it still goes on");
+    fails().await;
+    let second = under(user, "one", "a").await.unwrap();
+    assert_eq!((second.attempt, second.status), (2, JobStatus::Pending));
+    fails().await;
+    let before = d.head(user).await;
+    let again = under(user, "one", "a").await.unwrap();
+    assert_eq!((again.attempt, again.status), (2, JobStatus::Failed), "that attempt is what it was sent for");
+    let other = under(user, "one", "b").await;
+    assert!(matches!(other, Err(StoreError::OtherCommand)), "{other:?}");
+    let stranger = d.s.user().await;
+    assert!(matches!(under(stranger, "one", "a").await, Err(StoreError::NotFound)));
+    assert_eq!(d.head(user).await, before);
+    assert_eq!(under(user, "two", "a").await.unwrap().attempt, 3);
+    d.assert_that_the_stream_told_the_truth(user).await;
+}
+
 async fn one_document_is_paused_and_cancelled_while_the_others_go_on(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -330,6 +361,7 @@ on_every_store!(
     a_request_outlives_the_worker_that_should_have_honoured_it,
     a_cancel_keeps_what_is_ready_or_takes_it_back,
     a_retry_runs_what_failed_and_the_first_attempt_stays_readable,
+    a_retry_under_the_same_key_is_begun_once,
     one_document_is_paused_and_cancelled_while_the_others_go_on,
     the_embedding_is_skipped_in_the_middle,
     what_may_heal_waits_for_its_next_try_and_tells_all_messages_in_the_end,

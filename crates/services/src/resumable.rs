@@ -251,7 +251,21 @@ impl Services {
         Ok(self.partial_files.forget_old_files(self.clock.now().plus_seconds(-KEPT_SECONDS)).await?)
     }
 
-    async fn take_part(&self, mut file: PartialFile, part: Part) -> Result<Standing> {
+    /// Somebody may give the upload up while a part of it comes, and the part makes its file anew then: nothing of that
+    /// stays either.
+    async fn take_part(&self, file: PartialFile, part: Part) -> Result<Standing> {
+        let (user, id, key) = (file.user_id, file.id, file.blob_key.clone());
+        let taken = self.put_part(file, part).await;
+        if taken.is_err()
+            && matches!(self.partial_files.partial_file(user, id).await, Ok(None))
+            && let Err(error) = self.give_up_file(&key, id).await
+        {
+            tracing::warn!(%error, document_id = %id, "a part of an upload that was given up stays behind");
+        }
+        taken
+    }
+
+    async fn put_part(&self, mut file: PartialFile, part: Part) -> Result<Standing> {
         // A sender that comes back has a new line; the old one may look alive for a while yet.
         let Some(turn) = self.uploads.begin_alone(&file.blob_key).await else {
             return Err(Error::problem(

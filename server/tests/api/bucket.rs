@@ -132,6 +132,29 @@ async fn a_killed_server_goes_on_from_the_last_acknowledged_byte() {
     assert_eq!(s3.keys("/.parts/"), [""; 0], "the pieces became one file");
 }
 
+/// Its last bytes are on their way when the upload is given up, and come to lie in the bucket after it was cleared.
+#[tokio::test]
+async fn of_an_upload_that_is_given_up_while_a_part_comes_nothing_stays() {
+    let s3 = S3::start().await;
+    let server = setup(&s3).env("INSIGHTHUB_PATIENCE_SECONDS", "1").start().await;
+    let ada = server.user("ada").await;
+    let text = prose(2, 20_000);
+    let path = announce(&ada, text.len(), &[("filename", "long.txt")]).await;
+    let half = text.len() / 2;
+    assert_eq!(extend(&ada, &path, 0, &text[..half]).await.status, 204);
+    s3.asked();
+    let sending = tokio::spawn(part(&ada, &path, half).body(stuck(text[half..half + 5_000].to_vec())).send());
+    eventually("the part is being taken", async || {
+        s3.asked().iter().any(|asked| asked.contains("start-after=")).then_some(())
+    })
+    .await;
+    assert_eq!(ada.delete(&path).await.status, 204);
+    // Nothing more comes, so the server gives the part up, and does not answer before nothing of it is left.
+    let _ = sending.await;
+    assert_eq!(s3.keys(id(&path)), [""; 0]);
+    ada.get(&path).await.problem(404, "not_found");
+}
+
 /// A start clears away what is left at once where nobody else can be writing it. Elsewhere a day has to be over.
 mod on_sqlite {
     use super::*;

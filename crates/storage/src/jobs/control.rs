@@ -4,7 +4,7 @@
 use super::{
     crawl, lock_document, lock_job, parsed,
     queue::{self, Place},
-    requests, rows, tell,
+    requests, rows, tell, withdraw,
 };
 use crate::{commands, fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{
@@ -53,8 +53,11 @@ pub(super) async fn job(
     if job.job.kind == JobKind::Delete {
         return Err(StoreError::from(DELETES).into());
     }
-    if *wanted == Control::Resume {
-        goes_on(tx, job.job.kb_id).await?;
+    match wanted {
+        Control::Resume => goes_on(tx, job.job.kb_id).await?,
+        // Its jobs may have ended with the workspace already, and then nobody would tell the end of another attempt.
+        Control::Retry(_) => withdraw::changeable(tx, job.job.kb_id).await?,
+        _ => {}
     }
     let buried = match wanted {
         Control::Pause => ask(tx, &mut job, JobRequest::Pause, true, now).await?,
@@ -83,8 +86,9 @@ pub(super) async fn retry_under(
     job(tx, user, id, &Control::Retry(retry.clone()), now).await
 }
 
-/// In a workspace that stands nothing goes on by itself.
+/// In a workspace that stands nothing goes on by itself, and in one that is being deleted nothing at all.
 async fn goes_on(tx: &mut Tx, workspace: WorkspaceId) -> Result<(), Fault> {
+    withdraw::changeable(tx, workspace).await?;
     let paused: Option<i64> = sqlx::query_scalar("SELECT paused FROM workspaces WHERE id = $1")
         .bind(workspace.to_string())
         .fetch_optional(&mut tx.conn)

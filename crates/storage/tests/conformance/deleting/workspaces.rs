@@ -10,7 +10,7 @@ use domain::{
     Event, JobStatus, WorkspaceStatus,
     bulk::BulkAction,
     ingest::{
-        control::{Control, Stop},
+        control::{Control, DocumentControl, Retry, Stop},
         deletion::UNDO_OVER,
     },
 };
@@ -45,6 +45,11 @@ async fn a_workspace_that_is_being_deleted_stands_still_and_is_what_it_was_when_
     let deletes = d.job(user, id).await;
     assert_eq!((deletes.status, deletes.metrics.documents_total), (JobStatus::Pending, 2));
     refused(d.jobs.control(user, id, Control::Pause, d.now()).await, "job_deletes");
+    for begins in [Control::Resume, Control::Retry(Retry::failed())] {
+        refused(d.jobs.control(user, job.job_id, begins, d.now()).await, "workspace_deleting");
+    }
+    let resume = DocumentControl::Resume;
+    refused(d.jobs.control_document(user, held.document_id, resume, d.now()).await, "workspace_deleting");
     assert_eq!(d.job(user, job.job_id).await.queue_position, None, "it runs");
     assert_eq!(store.deletions(now, 10).await.unwrap(), [], "there is time");
 

@@ -361,7 +361,9 @@ impl Bulks for Store {
 
     async fn running_bulks(&self, limit: u32) -> Result<Vec<RunningBulk>, StoreError> {
         let rows = sqlx::query(
-            "SELECT id, user_id, actor FROM bulk_actions WHERE status = 'running' ORDER BY created_at, id LIMIT $1",
+            "SELECT id, user_id, actor FROM (SELECT id, user_id, actor, created_at, \
+                 ROW_NUMBER() OVER (PARTITION BY user_id ORDER BY created_at, id) AS nth \
+             FROM bulk_actions WHERE status = 'running') AS running ORDER BY nth, created_at, id LIMIT $1",
         )
         .bind(i64::from(limit))
         .fetch_all(self.readers())

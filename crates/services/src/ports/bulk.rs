@@ -69,7 +69,8 @@ pub trait Bulks: Send + Sync {
     /// `None` also when it is somebody else's.
     async fn bulk(&self, user: UserId, id: BulkId) -> Result<Option<Bulk>, StoreError>;
 
-    /// Those that are not through, oldest first; after a restart the work goes on from here.
+    /// Those that are not through, the oldest of each person first and then the next ones, so that nobody's many keep others
+    /// waiting; after a restart the work goes on from here.
     async fn running_bulks(&self, limit: u32) -> Result<Vec<RunningBulk>, StoreError>;
 
     /// Carries an action out for its next documents, as many as there are `jobs`: ids of jobs that may come of it. What

@@ -170,10 +170,29 @@ async fn what_is_chosen_is_indexed_anew_in_one_job(s: impl JobSubject + DerefMut
     assert_eq!(d.hits(workspace).await, 12);
 }
 
+async fn the_actions_of_one_person_keep_nobody_elses_waiting(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let mut begun = vec![];
+    for actions in [3, 1] {
+        let (user, workspace) = d.home().await;
+        let (_, documents) = mixed(&d, user, workspace).await;
+        for _ in 0..actions {
+            let new = d.new_bulk(user, workspace, BulkAction::Disable, Chosen::These(vec![documents[0].id]));
+            begun.push(d.s.store.begin_bulk(new).await.unwrap().id);
+        }
+    }
+    let running = d.s.store.running_bulks(3).await.unwrap();
+    let ids: Vec<BulkId> = running.iter().map(|action| action.id).collect();
+    assert_eq!(ids, [begun[0], begun[3], begun[1]], "each person's first, then the others");
+}
+
 on_every_database!(
     an_action_takes_each_document_once_and_survives_a_stop_anywhere,
     a_document_of_an_action_is_passed_over_once_however_many_servers_failed_at_it,
     a_retry_takes_what_failed_into_one_attempt_and_refuses_the_rest,
     a_retry_takes_all_that_failed_of_a_large_job,
     what_is_chosen_is_indexed_anew_in_one_job,
+    the_actions_of_one_person_keep_nobody_elses_waiting,
 );

@@ -1,6 +1,6 @@
 //! Deleting a conversation: the mark, the way back, and the end. While the mark is there nobody reads it or its turns.
 
-use super::{end, rows::LIVE, tell};
+use super::{making::tell, rows::LIVE, turns::end};
 use crate::{fault::Fault, jobs::parsed, open::Store, workspaces, writer::Tx};
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId,

@@ -9,7 +9,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::FutureExt;
-use http::{Request, Response};
+use http::{Request, Response, header};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::{
@@ -30,6 +30,8 @@ use tower::ServiceExt;
 /// How long a stopping server keeps a connection on which nothing is under way: for an answer that is on its way out,
 /// and a request that is on its way in.
 const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long it keeps an event stream, which the stop ends, for a client that does not take that end.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// Serves until `stopping`, and then until all connections ended. The head of a request has to come within `patience`;
 /// so long an idle connection is kept, too.
@@ -60,13 +62,14 @@ async fn connection(
     patience: Duration,
     stopping: CancellationToken,
 ) {
-    let (under_way, mut watched) = watch::channel(0usize);
+    let (under_way, mut watched) = watch::channel(UnderWay::default());
     let service = service_fn(move |mut request: Request<Incoming>| {
         let turn = Turn::begin(&under_way);
         request.extensions_mut().insert(ConnectInfo(peer));
         let answer = router.clone().oneshot(request.map(Body::new));
         answer.map(|answer| {
             let Ok::<_, Infallible>(answer) = answer;
+            let turn = if is_stream(&answer) { turn.of_stream() } else { turn };
             Ok::<_, Infallible>(Response::map(answer, |body| Answer { body, _turn: turn }))
         })
     });
@@ -94,29 +97,59 @@ async fn connection(
 }
 
 /// Waits until no request was under way for a moment.
-async fn nothing_under_way(watched: &mut watch::Receiver<usize>) {
+async fn nothing_under_way(watched: &mut watch::Receiver<UnderWay>) {
+    // Each is told its end. One that is not read never comes to it, and is no reason to wait for it.
+    let _ = timeout(FAREWELL, watched.wait_for(|now| now.streams == 0)).await;
     loop {
         // An error says that the connection is gone with its service: then nothing is under way either.
-        let _ = watched.wait_for(|requests| *requests == 0).await;
-        if timeout(LAST_WORDS, watched.wait_for(|requests| *requests > 0)).await.is_err() {
+        let _ = watched.wait_for(|now| now.requests == 0).await;
+        if timeout(LAST_WORDS, watched.wait_for(|now| now.requests > 0)).await.is_err() {
             return;
         }
     }
 }
 
+/// What is under way on a connection.
+#[derive(Clone, Copy, Debug, Default)]
+struct UnderWay {
+    requests: usize,
+    /// Those of which the answer is a stream of events, and has no end of its own.
+    streams: usize,
+}
+
+fn is_stream(answer: &Response<Body>) -> bool {
+    let kind = answer.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
+}
+
 /// A request, from its head to the end of its answer.
-struct Turn(watch::Sender<usize>);
+struct Turn {
+    under_way: watch::Sender<UnderWay>,
+    is_stream: bool,
+}
 
 impl Turn {
-    fn begin(under_way: &watch::Sender<usize>) -> Self {
-        under_way.send_modify(|requests| *requests += 1);
-        Self(under_way.clone())
+    fn begin(under_way: &watch::Sender<UnderWay>) -> Self {
+        under_way.send_modify(|now| now.requests += 1);
+        Self { under_way: under_way.clone(), is_stream: false }
+    }
+
+    fn of_stream(mut self) -> Self {
+        self.is_stream = true;
+        self.under_way.send_modify(|now| {
+            now.requests -= 1;
+            now.streams += 1;
+        });
+        self
     }
 }
 
 impl Drop for Turn {
     fn drop(&mut self) {
-        self.0.send_modify(|requests| *requests -= 1);
+        self.under_way.send_modify(|now| {
+            let those = if self.is_stream { &mut now.streams } else { &mut now.requests };
+            *those -= 1;
+        });
     }
 }
 

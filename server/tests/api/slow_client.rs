@@ -178,6 +178,18 @@ impl Events {
 }
 
 #[tokio::test]
+async fn an_event_stream_that_is_not_read_does_not_keep_the_server_from_ending() {
+    let mut server = Server::start().await;
+    let scans = Scans::new(&server).await;
+    let mut slow = Events::open(&scans.ada).await;
+    assert_eq!(slow.frame().await["type"], "welcome");
+    scans.fill(None).await;
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+    assert!(!server.log().contains("not everything ended in time"), "{}", server.log());
+}
+
+#[tokio::test]
 async fn an_event_stream_that_is_not_read_is_told_to_refetch_and_goes_on() {
     let server = Server::start().await;
     let scans = Scans::new(&server).await;

@@ -487,7 +487,7 @@ impl Workspaces for Store {
             .write_for(user, "resume workspace", (user, id, now), |tx, (user, id, now)| {
                 Box::pin(async move {
                     let workspace = set_paused(tx, *user, *id, false, *now).await?;
-                    standing::resume(tx, *user, *id, *now).await?;
+                    standing::resume(tx, *id, *now).await?;
                     update(tx, &workspace, *now).await?;
                     tx.signal(Signal::WorkReady);
                     Ok(workspace)

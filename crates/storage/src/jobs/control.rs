@@ -174,6 +174,21 @@ async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<D
     Ok(vec![])
 }
 
+/// The job stood with its workspace. Documents that somebody paused by themselves still do, and so does a job of which
+/// nothing else is left.
+pub(super) async fn go_on_with_workspace(
+    tx: &mut Tx,
+    job: &mut JobState,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    if !job.job.goes_on_finding() && requests::only_paused(tx, job).await? {
+        return Ok(());
+    }
+    let Some(told) = control::resume(job, &mut [], now).map_err(StoreError::from)? else { return Ok(()) };
+    write(tx, job, told, Signal::WorkReady, now).await?;
+    tell_outside(tx, job).await
+}
+
 /// Whatever an outside worker said while it stood was refused, and it hears of a document only once.
 async fn tell_outside(tx: &mut Tx, job: &JobState) -> Result<(), Fault> {
     if workspaces::is_external(tx, job.job.kb_id).await? {

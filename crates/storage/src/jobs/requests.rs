@@ -182,7 +182,8 @@ pub(super) async fn honour_job(
     Ok(buried)
 }
 
-async fn only_paused(tx: &mut Tx, job: &JobState) -> Result<bool, Fault> {
+/// Whether all that is left of the job are documents that somebody paused by themselves.
+pub(super) async fn only_paused(tx: &mut Tx, job: &JobState) -> Result<bool, Fault> {
     let paused: i64 = sqlx::query_scalar(
         "SELECT COUNT(*) FROM tasks WHERE job_id = $1 AND attempt = $2 AND status = 'paused' \
          AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.job_id = $1 AND t.attempt = $2 \

@@ -59,27 +59,21 @@ async fn mark(tx: &mut Tx, job: JobId, stands: bool) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Those that stand because of their workspace go on; what somebody paused by itself does not.
-pub(crate) async fn resume(
-    tx: &mut Tx,
-    user: UserId,
-    workspace: WorkspaceId,
-    now: Timestamp,
-) -> Result<Vec<DocumentId>, Fault> {
+/// Those that stand because of their workspace go on; what somebody paused by itself does not, be it a job or a document.
+pub(crate) async fn resume(tx: &mut Tx, workspace: WorkspaceId, now: Timestamp) -> Result<(), Fault> {
     let rows = sqlx::query("SELECT id FROM jobs WHERE workspace_id = $1 AND stands = 1 ORDER BY id")
         .bind(workspace.to_string())
         .fetch_all(&mut tx.conn)
         .await?;
-    let mut buried = vec![];
     for row in &rows {
         let id: JobId = parsed(row, "id")?;
         mark(tx, id, false).await?;
-        let Some(job) = lock_job(tx, id).await? else { continue };
+        let Some(mut job) = lock_job(tx, id).await? else { continue };
         if job.job.status == JobStatus::Paused || job.job.requested == Some(JobRequest::Pause) {
-            buried.extend(control::job(tx, user, id, &Control::Resume, now).await?.buried);
+            control::go_on_with_workspace(tx, &mut job, now).await?;
         }
     }
-    Ok(buried)
+    Ok(())
 }
 
 /// Has the jobs stand of which the last document was finished since, and those that were made since. Answers how many.

@@ -10,6 +10,7 @@ use domain::{
     Event, JobStatus, WorkspaceStatus,
     bulk::BulkAction,
     ingest::{
+        Checkpoint, Stage,
         control::{Control, DocumentControl, Retry, Stop},
         deletion::UNDO_OVER,
     },
@@ -218,9 +219,37 @@ async fn what_was_begun_in_a_workspace_that_stands_is_not_told_to_be_interrupted
     assert_eq!(d.jobs.tell_interrupted(0, 10, d.now()).await.unwrap(), 1, "somebody may take it again");
 }
 
+async fn a_document_that_was_paused_by_itself_still_stands_when_its_workspace_goes_on(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (job, documents) = d.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let [a, b] = [documents[0].id, documents[1].id];
+    d.jobs.control_document(user, a, DocumentControl::Pause, d.now()).await.unwrap();
+    d.s.store.pause_workspace(user, workspace, Stop::Now, d.now()).await.unwrap();
+    assert_eq!(d.job(user, job.job_id).await.status, JobStatus::Paused);
+    d.s.store.resume_workspace(user, workspace, d.now()).await.unwrap();
+    assert_eq!(d.job(user, job.job_id).await.status, JobStatus::Running);
+    assert!(d.document(user, a).await.is_paused());
+    let claims = d.claim("w", 10).await;
+    assert_eq!(claims.iter().map(|claim| claim.document_id).collect::<Vec<_>>(), [b]);
+    // The other one comes to its end while all of them are to stop, and nothing else is left.
+    d.work_until(&claims[0], 2, Stage::Indexing).await;
+    d.s.store.pause_workspace(user, workspace, Stop::Now, d.now()).await.unwrap();
+    d.check(&claims[0], Checkpoint::Indexed).await.unwrap();
+    d.s.store.resume_workspace(user, workspace, d.now()).await.unwrap();
+    assert_eq!(d.job(user, job.job_id).await.status, JobStatus::Paused);
+    assert!(d.document(user, a).await.is_paused());
+    d.jobs.control(user, job.job_id, Control::Resume, d.now()).await.unwrap();
+    assert_eq!(d.claim_one("w").await.document_id, a);
+    d.assert_that_the_stream_told_the_truth(user).await;
+}
+
 on_every_database!(
     a_workspace_that_is_being_deleted_stands_still_and_is_what_it_was_when_that_is_undone,
     a_workspace_goes_document_by_document_and_nothing_of_it_is_left,
     in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with_it,
     what_was_begun_in_a_workspace_that_stands_is_not_told_to_be_interrupted,
+    a_document_that_was_paused_by_itself_still_stands_when_its_workspace_goes_on,
 );

@@ -59,6 +59,15 @@ async fn mark(tx: &mut Tx, job: JobId, stands: bool) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Whether the job stands, or is to, because of its workspace, and goes on with it.
+pub(super) async fn is_standing(tx: &mut Tx, job: JobId) -> Result<bool, Fault> {
+    let stands: Option<i64> = sqlx::query_scalar("SELECT stands FROM jobs WHERE id = $1")
+        .bind(job.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    Ok(stands == Some(1))
+}
+
 /// Those that stand because of their workspace go on; what somebody paused by itself does not, be it a job or a document.
 pub(crate) async fn resume(tx: &mut Tx, workspace: WorkspaceId, now: Timestamp) -> Result<(), Fault> {
     let rows = sqlx::query("SELECT id FROM jobs WHERE workspace_id = $1 AND stands = 1 ORDER BY id")

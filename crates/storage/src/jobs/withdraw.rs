@@ -1,7 +1,7 @@
 //! A document that somebody deletes: out of view and out of its jobs at once, with all its rows as they were, so that it
 //! can be brought back. Taking the rows away is `deletions`.
 
-use super::{DOCUMENT, document, lock_document, lock_job, parsed, queue, requests, rest, rows, tell};
+use super::{DOCUMENT, document, lock_document, lock_job, parsed, queue, requests, rest, rows, standing, tell};
 use crate::{fault::Fault, index, writer::Tx};
 use domain::{
     DocumentId, Event, JobId, Timestamp, UserId, WorkspaceId, WorkspaceStatus,
@@ -54,7 +54,8 @@ pub(super) async fn take_out(
     let mut buried = vec![];
     for job in jobs {
         let Some(job) = lock_job(tx, job).await? else { continue };
-        if from == Some(job.job.job_id) && stands(&job) {
+        let is_own = from == Some(job.job.job_id);
+        if is_own && stands(&job) && !standing::is_standing(tx, job.job.job_id).await? {
             // Its job may have ended by the time it is brought back.
             sqlx::query("UPDATE documents SET paused = 1 WHERE id = $1")
                 .bind(id.to_string())
@@ -200,10 +201,14 @@ pub(super) async fn put_back(
         Some(from) => lock_job(tx, from).await?,
         None => None,
     };
-    let Some(from) = from else {
+    let Some(mut from) = from else {
         tx.emit(user, Event::DocumentStatus(state.document), now);
         return Ok(Some(workspace));
     };
+    if standing::is_standing(tx, from.job.job_id).await? {
+        // The new one is had to stand with its workspace as well, and goes on with it.
+        (from.job.status, from.job.requested) = (JobStatus::Running, None);
+    }
     let (mut new, mut told) = control::bring_back(job, &from, &mut state, now)?;
     let ahead = queue::ahead_of_new(tx, &new).await?;
     if !rows::insert_job(&mut tx.conn, &new, None).await? {

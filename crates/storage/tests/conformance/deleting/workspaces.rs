@@ -246,10 +246,35 @@ async fn a_document_that_was_paused_by_itself_still_stands_when_its_workspace_go
     d.assert_that_the_stream_told_the_truth(user).await;
 }
 
+async fn a_document_that_is_brought_back_goes_on_with_the_workspace_it_stood_with(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (_, documents) = d.upload(user, workspace, &["a.txt", "b.txt", "c.txt"]).await;
+    let [a, b, c] = [documents[0].id, documents[1].id, documents[2].id];
+    d.jobs.control_document(user, c, DocumentControl::Pause, d.now()).await.unwrap();
+    d.s.store.pause_workspace(user, workspace, Stop::Now, d.now()).await.unwrap();
+    // One is back while all stand, one only when its workspace goes on again.
+    for document in [a, c] {
+        let deleted_at = d.delete(user, document).await;
+        d.restore(user, document, deleted_at).await.unwrap();
+    }
+    let deleted_at = d.delete(user, b).await;
+    assert_eq!(d.claim("w", 10).await.len(), 0);
+    d.s.store.resume_workspace(user, workspace, d.now()).await.unwrap();
+    d.restore(user, b, deleted_at).await.unwrap();
+    let claimed: Vec<_> = d.claim("w", 10).await.iter().map(|claim| claim.document_id).collect();
+    assert!(claimed.len() == 2 && claimed.contains(&a) && claimed.contains(&b), "{claimed:?}");
+    assert!(d.document(user, c).await.is_paused(), "somebody paused it by itself");
+    d.assert_that_the_stream_told_the_truth(user).await;
+}
+
 on_every_database!(
     a_workspace_that_is_being_deleted_stands_still_and_is_what_it_was_when_that_is_undone,
     a_workspace_goes_document_by_document_and_nothing_of_it_is_left,
     in_a_workspace_that_stands_nothing_is_begun_and_what_stood_goes_on_with_it,
     what_was_begun_in_a_workspace_that_stands_is_not_told_to_be_interrupted,
     a_document_that_was_paused_by_itself_still_stands_when_its_workspace_goes_on,
+    a_document_that_is_brought_back_goes_on_with_the_workspace_it_stood_with,
 );

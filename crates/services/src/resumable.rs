@@ -137,15 +137,15 @@ impl Services {
             }
             None => DocumentId::new(self.ids.uuid()),
         };
-        if command_id.is_some() {
+        if let Some(command) = &command_id {
             match self.upload_standing(user, id).await {
-                Ok(known)
-                    if (known.size_bytes, known.workspace_id) == (announced.size_bytes, workspace)
-                        && known.filename == filename =>
-                {
-                    return Ok(known);
+                // What came of it may have another name by now, or be another document, which had the same already.
+                Ok(known) => {
+                    let (files, size) = (&self.partial_files, announced.size_bytes);
+                    let is_same = known.workspace_id == workspace
+                        && files.has_announced(user, command, &filename, size).await?;
+                    return if is_same { Ok(known) } else { Err(StoreError::OtherCommand.into()) };
                 }
-                Ok(_) => return Err(StoreError::OtherCommand.into()),
                 Err(Error::NotFound(_)) => {}
                 Err(e) => return Err(e),
             }

@@ -3,7 +3,7 @@
 use crate::{
     commands,
     fault::Fault,
-    jobs::{clean_document, clean_option, number, parsed},
+    jobs::{clean, clean_document, clean_option, number, parsed},
     open::Store,
     sent_files,
     writer::Tx,
@@ -36,9 +36,17 @@ fn int(bytes: u64) -> Result<i64, Fault> {
     i64::try_from(bytes).map_err(Fault::corrupt)
 }
 
+fn without_nul(filename: &mut String) {
+    filename.retain(|c| c != '\0');
+}
+
+/// Of what a command announced.
+fn print(filename: &str, size_bytes: u64) -> String {
+    format!("{size_bytes} {filename}")
+}
+
 async fn announce(tx: &mut Tx, new: &PartialFile, command_id: Option<&str>) -> Result<PartialFile, Fault> {
-    let print = format!("{} {}", new.size_bytes, new.filename);
-    commands::note(tx, new.user_id, command_id, Some(&print)).await?;
+    commands::note(tx, new.user_id, command_id, Some(&print(&new.filename, new.size_bytes))).await?;
     let kept = sqlx::query(
         "INSERT INTO partial_files (id, user_id, workspace_id, filename, size_bytes, received_bytes, content_hash, \
          alone, blob_key, command_id, updated_at, on_duplicate, metadata) \
@@ -122,7 +130,7 @@ impl PartialFiles for Store {
         clean_option(&mut command_id);
         clean_option(&mut new.content_hash);
         clean_option(&mut new.metadata);
-        new.filename.retain(|c| c != '\0');
+        without_nul(&mut new.filename);
         let written = self
             .writer()
             .write_for(new.user_id, "announce file", (new, command_id), |tx, (new, command_id)| {
@@ -130,6 +138,26 @@ impl PartialFiles for Store {
             })
             .await?;
         Ok(written.value)
+    }
+
+    async fn has_announced(
+        &self,
+        user: UserId,
+        command_id: &str,
+        filename: &str,
+        size_bytes: u64,
+    ) -> Result<bool, StoreError> {
+        let (mut command, mut filename) = (command_id.to_owned(), filename.to_owned());
+        clean(&mut command);
+        without_nul(&mut filename);
+        let known: Option<String> =
+            sqlx::query_scalar("SELECT print FROM commands WHERE user_id = $1 AND command_id = $2")
+                .bind(user.to_string())
+                .bind(command)
+                .fetch_optional(self.readers())
+                .await
+                .map_err(Fault::from)?;
+        Ok(known.is_some_and(|known| known == print(&filename, size_bytes)))
     }
 
     async fn partial_file(&self, user: UserId, id: DocumentId) -> Result<Option<PartialFile>, StoreError> {

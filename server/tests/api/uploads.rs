@@ -347,6 +347,37 @@ async fn one_key_does_not_stand_for_a_file_of_two_workspaces() {
     assert_eq!(create(&first).await.header("location"), path);
 }
 
+/// Its name is the person's to change, and where the workspace had the file already it is the document that has it.
+#[tokio::test]
+async fn a_key_answers_the_same_upload_whatever_became_of_it() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let had = client.upload_one(&workspace, "had.txt", b"A bridge.").await;
+    client.settled(&had).await;
+    for (key, text, way) in [("one", "A lantern.", "keep_both"), ("two", "A bridge.", "skip")] {
+        let create = |name: &str| {
+            let pairs = metadata(&[("filename", name), ("on_duplicate", way)]);
+            let request = tus(&client, "POST", "/api/uploads").header("idempotency-key", key);
+            client.send(request.header("upload-length", text.len()).header("upload-metadata", pairs))
+        };
+        let made = create("sent.txt").await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let path = made.header("location");
+        assert_eq!(extend(&client, path, 0, text.as_bytes()).await.status, 204);
+        let standing = client.read(path).await;
+        let document = standing["document_id"].as_str().expect("a document");
+        assert_eq!(document == had, way == "skip", "{standing}");
+        client.settled(document).await;
+        let name = json!({ "filename": "new.txt" });
+        let renamed = client.patch(&format!("/api/documents/{document}"), name).await;
+        assert_eq!(renamed.status, 200, "{renamed:?}");
+        let again = create("sent.txt").await;
+        assert_eq!((again.status, again.header("location")), (201, path), "{again:?}");
+        create("new.txt").await.problem(422, "idempotency_key_reused");
+    }
+}
+
 /// Kills the server at the end of three uploads, of which it told nobody: two files are whole, and of one the last bytes
 /// are there. More than a day ago, and their sender asks no more. `past_it` leads to its database. Answers where they are
 /// and what they say.

@@ -51,6 +51,15 @@ pub trait PartialFiles: Send + Sync {
         command_id: Option<String>,
     ) -> Result<PartialFile, StoreError>;
 
+    /// Whether the command announced a file of that name and size, whatever became of that since.
+    async fn has_announced(
+        &self,
+        user: UserId,
+        command_id: &str,
+        filename: &str,
+        size_bytes: u64,
+    ) -> Result<bool, StoreError>;
+
     async fn partial_file(&self, user: UserId, id: DocumentId) -> Result<Option<PartialFile>, StoreError>;
 
     /// Begins a turn at a file that stands at `at`, and so ends the one before, whichever server has it: what was behind

@@ -88,6 +88,10 @@ async fn the_same_command_announces_one_file(s: impl JobSubject + Deref<Target =
     let first = s.store.announce_file(file(s, ada, papers), key()).await.unwrap();
     let again = s.store.announce_file(file(s, ada, papers), key()).await.unwrap();
     assert_eq!(again, first);
+    let all = first.size_bytes;
+    for (person, size, known) in [(ada, all, true), (ada, 7, false), (bob, all, false)] {
+        assert_eq!(s.store.has_announced(person, "key", &first.filename, size).await.unwrap(), known);
+    }
     let other = PartialFile { size_bytes: 7, ..file(s, ada, papers) };
     let other = s.store.announce_file(other, key()).await;
     assert!(matches!(other, Err(StoreError::OtherCommand)), "{other:?}");

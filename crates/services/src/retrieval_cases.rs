@@ -1,6 +1,10 @@
 //! Test cases of a workspace: questions with what has to be found for them, and trying them all.
 
-use crate::{Error, Result, Services, ports::StoreError, search::question};
+use crate::{
+    Error, Result, Services, command,
+    ports::{Command, StoreError},
+    search::question,
+};
 use domain::{
     CaseId, ChunkId, DocumentId, FieldErrors, UserId, WorkspaceId,
     rag::RagForm,
@@ -30,7 +34,7 @@ impl Services {
     /// Keeps a question with what has to be found for it.
     ///
     /// # Errors
-    /// `Invalid` by field; 409 when there are too many.
+    /// `Invalid` by field; 409 when there are too many; 422 when the key was sent before with something else.
     pub async fn add_retrieval_case(
         &self,
         user: UserId,
@@ -61,6 +65,10 @@ impl Services {
             _ => None,
         };
         errors.check()?;
+        let chunk = form.chunk_id.map(|id| id.to_string()).unwrap_or_default();
+        let named = [form.document_id.to_string(), chunk];
+        let command = command_id
+            .map(|id| Command { id, print: command::print([question.as_str(), &named[0], &named[1]]) });
         let case = RetrievalCase {
             id: CaseId::new(self.ids.uuid()),
             workspace_id: workspace,
@@ -70,7 +78,7 @@ impl Services {
             passage,
             created_at: self.clock.now(),
         };
-        self.cases.add_case(user, case, command_id).await.map_err(|e| match e {
+        self.cases.add_case(user, case, command).await.map_err(|e| match e {
             StoreError::NotFound => Error::NotFound("workspace"),
             other => other.into(),
         })

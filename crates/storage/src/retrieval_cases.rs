@@ -1,8 +1,9 @@
 //! Questions that workspaces are tried with.
 
 use crate::{
+    commands,
     fault::Fault,
-    jobs::{clean, clean_option, parsed},
+    jobs::{clean, parsed},
     open::Store,
     writer::Tx,
 };
@@ -12,7 +13,7 @@ use domain::{
     provision::Refusal,
     retrieval::{CasePassage, RetrievalCase},
 };
-use services::ports::{RetrievalCases, StoreError};
+use services::ports::{Command, RetrievalCases, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 /// Cases of one workspace: each is a search when all of them are tried.
@@ -52,7 +53,7 @@ async fn add(
     tx: &mut Tx,
     user: UserId,
     new: &RetrievalCase,
-    command_id: Option<&str>,
+    command: Option<&Command>,
 ) -> Result<CaseId, Fault> {
     let of_user: Option<i64> = sqlx::query_scalar(
         "SELECT (SELECT COUNT(*) FROM retrieval_cases WHERE workspace_id = workspaces.id) FROM workspaces \
@@ -63,10 +64,11 @@ async fn add(
     .fetch_optional(&mut tx.conn)
     .await?;
     let there = of_user.ok_or(StoreError::NotFound)?;
-    if let Some(command) = command_id {
+    if let Some(command) = command {
+        commands::note(tx, user, Some(&command.id), Some(&command.print)).await?;
         let made = sqlx::query("SELECT id FROM retrieval_cases WHERE user_id = $1 AND command_id = $2")
             .bind(user.to_string())
-            .bind(command)
+            .bind(command.id.as_str())
             .fetch_optional(&mut tx.conn)
             .await?;
         if let Some(row) = made {
@@ -90,7 +92,7 @@ async fn add(
     .bind(new.passage.as_ref().map(|p| int(p.char_start)))
     .bind(new.passage.as_ref().map(|p| int(p.char_end)))
     .bind(new.passage.as_ref().map(|p| p.excerpt.clone()))
-    .bind(command_id)
+    .bind(command.map(|command| command.id.as_str()))
     .bind(new.created_at.micros())
     .execute(&mut tx.conn)
     .await?;
@@ -117,18 +119,20 @@ impl RetrievalCases for Store {
         &self,
         user: UserId,
         mut case: RetrievalCase,
-        mut command_id: Option<String>,
+        mut command: Option<Command>,
     ) -> Result<RetrievalCase, StoreError> {
         clean(&mut case.question);
-        clean_option(&mut command_id);
+        if let Some(command) = &mut command {
+            clean(&mut command.id);
+        }
         if let Some(passage) = &mut case.passage {
             clean(&mut passage.excerpt);
         }
         let workspace = case.workspace_id;
         let written = self
             .writer()
-            .write_for(user, "add a case", (user, case, command_id), |tx, (user, case, command)| {
-                Box::pin(add(tx, *user, case, command.as_deref()))
+            .write_for(user, "add a case", (user, case, command), |tx, (user, case, command)| {
+                Box::pin(add(tx, *user, case, command.as_ref()))
             })
             .await?;
         let all = self.read_cases(user, workspace).await?;

@@ -291,7 +291,14 @@ async fn test_cases_tell_what_retrieval_finds_and_outlive_a_reindex() {
     assert_eq!(add("Who founded Norvik Marine?", Some(&founder)).await.status, 201);
     // Nobody who asks that wants the founder.
     let wrong = add("When is there fish?", Some(&founder)).await.json();
-    assert_eq!(add("Anything?", None).await.status, 201);
+    let under_a_key = async |question: &str| {
+        let new = json!({ "question": question, "document_id": document, "chunk_id": null });
+        ada.send(ada.request("POST", &cases).header("idempotency-key", "k").json(&new)).await
+    };
+    let anything = under_a_key("Anything?").await;
+    assert_eq!(anything.status, 201, "{anything:?}");
+    assert_eq!(under_a_key("Anything?").await.json()["id"], anything.json()["id"]);
+    under_a_key("Something else?").await.problem(422, "idempotency_key_reused");
     let tried = ada.post(&run, json!({ "top_k": 1 })).await.json();
     let passed: Vec<&Value> =
         tried["results"].as_array().expect("results").iter().map(|r| &r["passed"]).collect();

@@ -1,21 +1,21 @@
 //! Questions that a workspace is tried with.
 
-use super::StoreError;
+use super::{Command, StoreError};
 use async_trait::async_trait;
 use domain::{CaseId, UserId, WorkspaceId, retrieval::RetrievalCase};
 
 #[async_trait]
 pub trait RetrievalCases: Send + Sync {
-    /// Keeps a case of the user's workspace. With a `command_id` that made one before, that one is answered.
+    /// Keeps a case of the user's workspace. With a command that made one before, that one is answered.
     ///
     /// # Errors
     /// `NotFound` when the workspace is not there, also when it is somebody else's; `Refused` when it has as many cases as
-    /// it may have.
+    /// it may have; `OtherCommand`.
     async fn add_case(
         &self,
         user: UserId,
         case: RetrievalCase,
-        command_id: Option<String>,
+        command: Option<Command>,
     ) -> Result<RetrievalCase, StoreError>;
 
     /// Those of a workspace, the oldest first.

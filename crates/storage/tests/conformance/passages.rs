@@ -12,7 +12,8 @@ use domain::{
     rag::RagConfig,
 };
 use services::ports::{
-    ChunkChange, Claim, Index, JobStore, NewReindex, PageQuery, Passages, RetrievalCases, StoreError, Written,
+    ChunkChange, Claim, Command, Index, JobStore, NewReindex, PageQuery, Passages, RetrievalCases, StoreError,
+    Written,
 };
 use std::ops::Deref;
 
@@ -243,11 +244,14 @@ async fn cases_are_kept_with_their_workspace<S: Kept>(s: S) {
         created_at: d.now(),
     };
     let passage = CasePassage { char_start: 3, char_end: 9, excerpt: "apples".into() };
-    let key = Some("POST /cases key".to_owned());
-    let first = store.add_case(user, case(workspace, Some(passage)), key.clone()).await.unwrap();
+    let command = |print: &str| Some(Command { id: "POST /cases key".to_owned(), print: print.to_owned() });
+    let first = store.add_case(user, case(workspace, Some(passage)), command("a")).await.unwrap();
     assert_eq!(first.question, "Where do apples\u{fffd} grow?");
     let second = store.add_case(user, case(workspace, None), None).await.unwrap();
-    assert_eq!(store.add_case(user, case(workspace, None), key).await.unwrap(), first, "the same command");
+    let again = store.add_case(user, case(workspace, None), command("a")).await;
+    assert_eq!(again.unwrap(), first, "the same command");
+    let reused = store.add_case(user, case(workspace, None), command("b")).await;
+    assert!(matches!(reused, Err(StoreError::OtherCommand)), "{reused:?}");
     assert_eq!(store.cases(user, workspace).await.unwrap(), [first.clone(), second.clone()]);
     assert!(store.cases(other, workspace).await.unwrap().is_empty());
     assert!(matches!(store.add_case(other, case(workspace, None), None).await, Err(StoreError::NotFound)));

@@ -392,11 +392,12 @@ async fn others_waiting(tx: &mut Tx, job: &JobState) -> Result<i64, Fault> {
 
 /// What [`services::ports::JobStore::attempts`] answers.
 pub(super) async fn attempts(store: &Store, user: UserId, id: JobId) -> Result<Option<Vec<Attempt>>, Fault> {
+    let mut tx = store.readers().begin_with(store.engine().begin_read()).await?;
     let sql = format!("SELECT {} FROM jobs WHERE jobs.id = $1 AND jobs.user_id = $2", rows::JOB);
     let row = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .bind(user.to_string())
-        .fetch_optional(store.readers())
+        .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(None) };
     let job = rows::job(&row)?.job;
@@ -404,7 +405,7 @@ pub(super) async fn attempts(store: &Store, user: UserId, id: JobId) -> Result<O
         sqlx::query("SELECT data FROM job_attempts WHERE job_id = $1 AND attempt < $2 ORDER BY attempt")
             .bind(id.to_string())
             .bind(i64::from(job.attempt))
-            .fetch_all(store.readers())
+            .fetch_all(&mut *tx)
             .await?;
     let mut attempts: Vec<Attempt> = earlier
         .iter()
@@ -418,7 +419,7 @@ pub(super) async fn attempts(store: &Store, user: UserId, id: JobId) -> Result<O
     let documents = sqlx::query(AssertSqlSafe(sql))
         .bind(id.to_string())
         .bind(i64::from(job.attempt))
-        .fetch_all(store.readers())
+        .fetch_all(&mut *tx)
         .await?;
     let documents: Vec<DocumentState> = documents.iter().map(rows::document).collect::<Result<_, _>>()?;
     attempts.push(control::attempt_of(&job, &documents));

@@ -16,6 +16,7 @@ use domain::{
     status::JobRequest,
 };
 use services::ports::{Command, StoreError};
+use std::cell::Cell;
 
 const KEEP: Control = Control::Cancel { keep_results: true };
 const REMOVE: Control = Control::Cancel { keep_results: false };
@@ -217,6 +218,31 @@ async fn a_retry_runs_what_failed_and_the_first_attempt_stays_readable(s: impl J
     d.assert_that_the_stream_told_the_truth(user).await;
 }
 
+async fn attempts_are_read_as_they_are_at_one_moment(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let (job, _) = d.upload(user, workspace, &["a.txt"]).await;
+    let id = job.job_id;
+    let goes_on = Cell::new(true);
+    let tries = async {
+        for _ in 0..20 {
+            let claim = d.claim_one("w").await;
+            d.check(&claim, failed("It broke.")).await.unwrap();
+            d.jobs.control(user, id, Control::Retry(Retry::failed()), d.now()).await.unwrap();
+        }
+        goes_on.set(false);
+    };
+    let reads = async {
+        while goes_on.get() {
+            for attempt in d.jobs.attempts(user, id).await.unwrap().unwrap() {
+                let is_failed = attempt.status == JobStatus::Failed;
+                assert_eq!(!attempt.errors.is_empty(), is_failed, "{attempt:?}");
+            }
+        }
+    };
+    futures::join!(tries, reads);
+}
+
 async fn a_retry_under_the_same_key_is_begun_once(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -361,6 +387,7 @@ on_every_store!(
     a_request_outlives_the_worker_that_should_have_honoured_it,
     a_cancel_keeps_what_is_ready_or_takes_it_back,
     a_retry_runs_what_failed_and_the_first_attempt_stays_readable,
+    attempts_are_read_as_they_are_at_one_moment,
     a_retry_under_the_same_key_is_begun_once,
     one_document_is_paused_and_cancelled_while_the_others_go_on,
     the_embedding_is_skipped_in_the_middle,

@@ -136,16 +136,19 @@ pub struct Held {
     pub same_size: bool,
 }
 
-/// The print of an upload: the names of all files, the contents of those that were taken, and where it goes, as far as
-/// the address of the command does not say that. None, when a file was not taken for want of room: it may be, when the
-/// same is sent again.
-pub(crate) fn print(files: &[ReceivedFile], rejected: &[Rejected], place: Option<&str>) -> Option<String> {
+/// The print of an upload: the names of all files, the contents of those that were taken, and what else was said. None,
+/// when a file was not taken for want of room: it may be, when the same is sent again.
+pub(crate) fn print<'a>(
+    files: &'a [ReceivedFile],
+    rejected: &'a [Rejected],
+    said: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
     if rejected.iter().any(|r| r.status == upload::no_room().status) {
         return None;
     }
     let taken = files.iter().flat_map(|f| [&*f.document.filename, &*f.document.content_hash]);
     let refused = rejected.iter().map(|r| &*r.filename);
-    Some(command::print(taken.chain(["refused"]).chain(refused).chain(place)))
+    Some(command::print(taken.chain(["refused"]).chain(refused).chain(said)))
 }
 
 /// What an upload is answered of which nothing was taken: the first reason, with those of all under `file`.
@@ -294,8 +297,11 @@ impl Services {
             return Err(refusal(&rejected));
         }
         let place = workspace.to_string();
+        // Where the address of the command says it, it cannot be another one.
         let is_unnamed = command_id.as_deref().is_some_and(|command| !command.contains(&place));
-        let command_print = print(&files, &rejected, is_unnamed.then_some(place.as_str()));
+        let way = (on_duplicate != OnDuplicate::default()).then(|| on_duplicate.as_str());
+        let said = is_unnamed.then_some(place.as_str()).into_iter().chain(way);
+        let command_print = print(&files, &rejected, said);
         let (documents, files): (Vec<NewDocument>, Vec<Kept>) =
             files.into_iter().map(|f| (f.document, f.file)).unzip();
         let received: Vec<(DocumentId, Option<String>)> =

@@ -219,6 +219,22 @@ async fn one_key_does_not_stand_for_uploads_into_two_workspaces() {
 }
 
 #[tokio::test]
+async fn one_key_does_not_stand_for_uploads_that_do_otherwise_with_duplicates() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let path = format!("/api/workspaces/{}/documents", client.first_workspace().await);
+    let upload = |way: &str| {
+        let form = form(&[("a.txt", b"A lantern.")]).text("on_duplicate", way.to_owned());
+        client.send(client.request("POST", &path).header("idempotency-key", "k").multipart(form))
+    };
+    let taken = upload("replace").await;
+    assert_eq!(taken.status, 202, "{taken:?}");
+    assert_eq!(upload("replace").await.json()["job_id"], taken.json()["job_id"]);
+    upload("keep_both").await.problem(422, "idempotency_key_reused");
+    upload("skip").await.problem(422, "idempotency_key_reused");
+}
+
+#[tokio::test]
 async fn the_server_needs_little_memory_for_a_large_upload() {
     // Without a worker, so that only the upload is measured.
     let server = Setup::new().args(&["serve", "--role", "web"]).start().await;

@@ -83,7 +83,8 @@ async fn apart(config: &Config, store: &Store) -> Result<Option<Finding>, StartE
     let kept = kept.map_err(|e| StartError::Refused(format!("the database cannot be read: {e}")))?;
     let Some(kept) = kept else { return Ok(None) };
     let shared = SharedFolder::new(folder.clone(), kept);
-    let is_the_one = shared.is_the_one().map_err(|cause| StartError::Files { path: folder.clone(), cause })?;
+    let is_the_one =
+        shared.is_the_one().map_err(|cause| StartError::Files { path: folder.clone(), cause })?;
     Ok((!is_the_one).then(|| Finding {
         what: "folders of files that are not that of the servers",
         of: vec![format!("{}: its file {MARK} would have to say {}", folder.display(), shared.expected())],

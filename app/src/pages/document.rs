@@ -456,7 +456,7 @@ mod tests {
 
     #[test]
     fn a_percentage_has_tenths_once_the_present_attempt_takes_more_than_a_minute() {
-        let of = |attempt, began| {
+        let of = |attempt, began: i64| {
             let mut step = step(1, 5, 10.0);
             (step.attempt, step.started_at) = (attempt, Timestamp::from_micros(began * 1_000_000));
             step

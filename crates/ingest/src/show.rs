@@ -221,9 +221,7 @@ mod tests {
 
     #[test]
     fn the_structure_is_kept() {
-        let shown = markdown(
-            "# One\n\nA **b** and `c`.\n\n- d\n- e\n\n| f | g |\n|---|---|\n| h | i |\n",
-        );
+        let shown = markdown("# One\n\nA **b** and `c`.\n\n- d\n- e\n\n| f | g |\n|---|---|\n| h | i |\n");
         assert_eq!(
             shown,
             "<h3>One</h3><p>A <strong>b</strong> and <code>c</code>.</p><ul><li>d</li><li>e</li></ul>\

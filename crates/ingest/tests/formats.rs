@@ -197,8 +197,7 @@ async fn tables_and_json_are_read_by_content_and_name() {
 async fn letters_and_their_marks_become_one_character_and_places_stay_true() {
     let apart = "Zoe\u{308} first\n\n# Cafe\u{301}\n\nOpen a\u{300} six.\n\n## Two\n\nEnd.\n";
     let doc = read(apart.as_bytes(), "apart.md").await.unwrap();
-    let parts: Vec<_> =
-        doc.spans.iter().map(|s| (s.heading.as_deref(), &doc.text[s.start..s.end])).collect();
+    let parts: Vec<_> = doc.spans.iter().map(|s| (s.heading.as_deref(), &doc.text[s.start..s.end])).collect();
     assert_eq!(
         parts,
         [

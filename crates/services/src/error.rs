@@ -130,10 +130,7 @@ fn no_room(cause: &(dyn std::error::Error + 'static)) -> Error {
 fn away(cause: &(dyn std::error::Error + 'static)) -> Error {
     tracing::warn!(error = format!("{cause:?}"), "the database cannot be reached");
     let detail = "The server cannot reach its database now. Try again in a moment.";
-    Error::Problem(Box::new(Problem {
-        retry_after: Some(RETRY_AFTER),
-        ..Problem::new(503, AWAY, detail)
-    }))
+    Error::Problem(Box::new(Problem { retry_after: Some(RETRY_AFTER), ..Problem::new(503, AWAY, detail) }))
 }
 
 impl From<CutError> for Error {
@@ -173,7 +170,8 @@ mod tests {
         for error in [StoreError::Away("it only reads".into()), StoreError::Full("no room".into())] {
             assert!(Error::from(error).takes_nothing());
         }
-        for error in [StoreError::backend("the row is damaged"), StoreError::NotFound, StoreError::BadCursor] {
+        for error in [StoreError::backend("the row is damaged"), StoreError::NotFound, StoreError::BadCursor]
+        {
             let error = Error::from(error);
             assert!(!error.takes_nothing(), "{error}");
         }

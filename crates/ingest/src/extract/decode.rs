@@ -301,7 +301,8 @@ mod tests {
 
     #[test]
     fn utf8_with_some_damage_stays_utf8() {
-        let read = |bytes: &[u8]| decode(bytes, None).map(|d| (d.text, d.replaced, d.doubtful)).expect("a text");
+        let read =
+            |bytes: &[u8]| decode(bytes, None).map(|d| (d.text, d.replaced, d.doubtful)).expect("a text");
         let whole = "Фонарь на мосту";
         let cut = &whole.as_bytes()[..whole.len() - 1];
         assert_eq!(read(cut), ("Фонарь на мост\u{fffd}".to_owned(), true, false));

@@ -595,9 +595,10 @@ mod tests {
         assert_eq!(look(none, false), Look::Whole);
         assert_eq!(text(none), "- a: NaN\n- b: -Infinity\n- c: Infinity, Infinity");
         assert_eq!(text("1e999\n-0\n18446744073709551616"), "1e999\n\n-0\n\n18446744073709551616");
-        for wrong in
-            ["[1.]", "[01.5]", "[.5]", "[1e]", "[--1.5]", "[1.5.5]", "[-]", "[007]", "[1e+-2]", "[NaNs]", "[nan]"]
-        {
+        for wrong in [
+            "[1.]", "[01.5]", "[.5]", "[1e]", "[--1.5]", "[1.5.5]", "[-]", "[007]", "[1e+-2]", "[NaNs]",
+            "[nan]",
+        ] {
             assert_eq!(code(wrong), ExtractCode::Unreadable, "{wrong}");
         }
         assert_eq!(code("[\"1.5"), ExtractCode::Unreadable, "a string that nobody ends");
@@ -609,15 +610,13 @@ mod tests {
         let lines = "{\"a\": 1}\n{\"a\": \"2\n{\"a\": \"3.50\"}\n\n{\"a\": 1e999}\n{\"a\": 4,";
         let read = read(lines.as_bytes(), 1 << 20).unwrap();
         assert_eq!(read.text, "- a: 1\n- a: 3.50\n- a: 1e999");
-        let warnings: Vec<_> =
-            read.warnings.iter().map(|w| (w.code.as_str(), w.message.as_str())).collect();
+        let warnings: Vec<_> = read.warnings.iter().map(|w| (w.code.as_str(), w.message.as_str())).collect();
         let message = "2 lines of this file are no JSON and were left out.";
         assert_eq!(warnings, [("records_unreadable", message)]);
         assert_eq!(look(lines, false), Look::Broken);
         assert_eq!(look(&lines[..lines.len() - 9], true), Look::Broken);
         // What is broken beyond that is no table of records.
-        for json in
-            ["{\"a\": 1}\nnone\n", "{\n  \"a\": 1,\n  \"b\": [1, 2}\n}", "[\n  [1],\n  [2]\n  [3]\n]"]
+        for json in ["{\"a\": 1}\nnone\n", "{\n  \"a\": 1,\n  \"b\": [1, 2}\n}", "[\n  [1],\n  [2]\n  [3]\n]"]
         {
             assert_eq!(code(json), ExtractCode::Unreadable, "{json}");
             assert_eq!(look(json, false), Look::Not, "{json}");

@@ -124,10 +124,8 @@ async fn beyond(installation: &mut Installation) -> (Between, Node) {
     let between = Between::to(&url).await;
     let who = &url.authority.userinfo;
     // A broker that is short itself would not wait for the heartbeat of the node.
-    let beyond = format!(
-        "amqp://{}:{}@127.0.0.1:{}/%2f?heartbeat=120",
-        who.username, who.password, between.port
-    );
+    let beyond =
+        format!("amqp://{}:{}@127.0.0.1:{}/%2f?heartbeat=120", who.username, who.password, between.port);
     let direct = std::mem::replace(&mut installation.url, beyond);
     let node = installation.node().up().await;
     installation.url = direct;

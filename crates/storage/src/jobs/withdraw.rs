@@ -1,7 +1,9 @@
 //! A document that somebody deletes: out of view and out of its jobs at once, with all its rows as they were, so that it
 //! can be brought back. Taking the rows away is `deletions`.
 
-use super::{DOCUMENT, document, lock_document, lock_job, parsed, queue, requests, rest, rows, standing, tell};
+use super::{
+    DOCUMENT, document, lock_document, lock_job, parsed, queue, requests, rest, rows, standing, tell,
+};
 use crate::{fault::Fault, index, writer::Tx};
 use domain::{
     DocumentId, Event, JobId, Timestamp, UserId, WorkspaceId, WorkspaceStatus,

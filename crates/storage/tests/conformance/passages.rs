@@ -12,8 +12,8 @@ use domain::{
     rag::RagConfig,
 };
 use services::ports::{
-    ChunkChange, Claim, Command, Index, JobStore, NewReindex, PageQuery, Passages, RetrievalCases, StoreError,
-    Written,
+    ChunkChange, Claim, Command, Index, JobStore, NewReindex, PageQuery, Passages, RetrievalCases,
+    StoreError, Written,
 };
 use std::ops::Deref;
 

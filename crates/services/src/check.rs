@@ -100,6 +100,17 @@ impl Services {
         }
         let written = mended(repair, "written anew");
         report.note("documents whose words are not all found", found, written);
+        let found = checks.miscounted().await?;
+        if repair {
+            for id in &found {
+                checks.count_anew(*id, self.clock.now()).await?;
+            }
+        }
+        report.note(
+            "workspaces that count other documents than they have",
+            found,
+            mended(repair, "counted anew"),
+        );
         let advice = Done::Advice("cancel them, and retry");
         report.note("jobs that have nothing left to do and do not end", checks.idle_jobs().await?, advice);
         self.check_files(checks, repair, &mut report).await?;

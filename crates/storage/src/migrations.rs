@@ -66,6 +66,7 @@ const CHANGES: &[Change] = changes![
     44 "0044_served",
     45 "0045_upload_metadata",
     46 "0046_page_tries",
+    47 "0047_workspace_counts",
 ];
 
 /// Names the schema of this version.

@@ -22,8 +22,9 @@ use std::collections::{BTreeMap, BTreeSet};
 const ROWS: usize = 256;
 const VALUES: usize = 32_768;
 /// What is not carried over: what the migrations did, who writes just now, the words of the passages, which each
-/// engine keeps in its own way and are made anew, and copies of the vectors, which the first server makes.
-const LEFT: [&str; 4] = ["_sqlx_migrations", "writers", WORDS, "searchable_vectors"];
+/// engine keeps in its own way and are made anew, copies of the vectors, which the first server makes, and the counts of a
+/// workspace, which come about with its documents.
+const LEFT: [&str; 5] = ["_sqlx_migrations", "writers", WORDS, "searchable_vectors", "workspace_counts"];
 const WORDS: &str = "chunk_text";
 /// By this number SQLite's full text knows a passage.
 const PLACE: (&str, &str) = ("chunks", "place");

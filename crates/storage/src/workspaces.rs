@@ -24,21 +24,16 @@ use services::ports::{NewWorkspace, PageQuery, Signal, StoreError, WorkspaceEdit
 use sqlx::{AnyConnection, AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
-/// A workspace with its counts, where `condition` (on `w`) holds.
+/// A workspace with its counts, which triggers keep (`migrations/*/0047_workspace_counts.sql`), where `condition` (on `w`) holds.
 fn select(condition: &str, rest: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "SELECT w.id, w.user_id, w.name, w.description, w.status, w.status_message, w.processor, w.rev, \
-         w.created_at, w.updated_at, w.provisioning, w.metadata, COUNT(d.id), \
-         COUNT(CASE WHEN d.status = 'ready' THEN 1 END), \
-         COUNT(CASE WHEN d.status IN ('pending', 'processing') THEN 1 END), \
-         COUNT(CASE WHEN d.status = 'failed' THEN 1 END), \
-         CAST(COALESCE(SUM(d.chunk_count), 0) AS BIGINT), CAST(COALESCE(SUM(d.size_bytes), 0) AS BIGINT), \
-         COUNT(CASE WHEN d.status = 'ready' AND d.stale = 1 THEN 1 END), w.paused, w.bulk, w.last_activity_at, \
+         w.created_at, w.updated_at, w.provisioning, w.metadata, n.documents, n.ready, n.processing, n.failed, \
+         n.chunks, n.bytes, n.stale, w.paused, w.bulk, w.last_activity_at, \
          (SELECT COUNT(*) FROM conversations c WHERE c.workspace_id = w.id AND c.deleted_at IS NULL), \
          CAST((SELECT COALESCE(SUM(c.turns), 0) FROM conversations c \
              WHERE c.workspace_id = w.id AND c.deleted_at IS NULL) AS BIGINT) \
-         FROM workspaces w LEFT JOIN documents d ON d.workspace_id = w.id AND d.deleted_at IS NULL \
-         WHERE {condition} GROUP BY w.id {rest}"
+         FROM workspaces w JOIN workspace_counts n ON n.workspace_id = w.id WHERE {condition} {rest}"
     ))
 }
 
@@ -237,6 +232,12 @@ async fn set_paused(
 
 /// The workspace, kept from others until this transaction ends, by an item that did not know beforehand whose it is.
 pub(crate) async fn lock_with_owner(tx: &mut Tx, id: WorkspaceId) -> Result<Workspace, Fault> {
+    lock_owner(tx, id).await?;
+    Ok(load_locked(tx, id).await?.ok_or(StoreError::NotFound)?)
+}
+
+/// All that is its owner's, kept from others in the same way.
+pub(crate) async fn lock_owner(tx: &mut Tx, id: WorkspaceId) -> Result<(), Fault> {
     // SQLite has one writer at a time: nothing is to be locked there, and nobody has to be asked for it.
     if tx.engine == Engine::Postgres {
         let owner: Option<String> = sqlx::query_scalar("SELECT user_id FROM workspaces WHERE id = $1")
@@ -246,7 +247,7 @@ pub(crate) async fn lock_with_owner(tx: &mut Tx, id: WorkspaceId) -> Result<Work
         let owner = owner.ok_or(StoreError::NotFound)?.parse().map_err(Fault::corrupt)?;
         tx.lock_users(&BTreeSet::from([owner])).await?;
     }
-    Ok(load_locked(tx, id).await?.ok_or(StoreError::NotFound)?)
+    Ok(())
 }
 
 /// The workspace with the seq of the event that was just emitted, when one was.

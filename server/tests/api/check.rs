@@ -64,6 +64,8 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
         }
     };
     sqlx::query(unsaid).bind(&ids[1]).execute(&mut rows).await.expect("words less");
+    let miscounted = "UPDATE workspace_counts SET ready = ready + 1, stale = 7 WHERE workspace_id = $1";
+    sqlx::query(miscounted).bind(&workspace).execute(&mut rows).await.expect("counts that are wrong");
     rows.close().await.expect("closed");
     let file = server.all_files().into_iter().find(|path| path.ends_with(&ids[2])).expect("its file");
     std::fs::remove_file(&file).expect("removed");
@@ -75,6 +77,7 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
     for line in [
         "documents whose passages lack vectors: 1; `insighthub check --repair` mends it",
         "documents whose words are not all found: 1; `insighthub check --repair` mends it",
+        "workspaces that count other documents than they have: 1; `insighthub check --repair` mends it",
         "documents whose file is gone: 1; upload them again",
         "files that belong to nothing: 1; `insighthub check --repair` mends it",
         "not all of it is as it should be",
@@ -90,12 +93,16 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
     // The vector is to be made anew, and a file cannot be.
     let (_, said) = run(&dir, &["check"]);
     assert!(said.contains("lack vectors: 1") && said.contains("file is gone: 1"), "{said}");
-    assert!(!said.contains("words are not") && !said.contains("belong to nothing"), "{said}");
+    for mended in ["words are not", "belong to nothing", "count other documents"] {
+        assert!(!said.contains(mended), "{said}");
+    }
 
     let mut server = Setup::new().dir(&dir).start().await;
     let ada = Client { base: server.base.clone(), ..ada };
     let hits = ada.read(&format!("/api/workspaces/{workspace}/search?q=gull")).await;
     assert!(hits.to_string().contains("gull.txt"), "{hits}");
+    let counts = &ada.read(&format!("/api/workspaces/{workspace}")).await["counts"];
+    assert_eq!([&counts["documents"], &counts["ready"], &counts["stale"]], [3, 3, 1], "{counts}");
     assert_eq!(ada.read(&format!("/api/documents/{}", ids[0])).await["stale"], true);
     let started = ada.post(&format!("/api/workspaces/{workspace}/reindex"), json!({})).await;
     assert_eq!((started.status, started.json()["documents"].clone()), (202, json!(1)), "{started:?}");

@@ -3,7 +3,7 @@
 
 use super::StoreError;
 use async_trait::async_trait;
-use domain::{DocumentId, JobId, Timestamp, UserId};
+use domain::{DocumentId, JobId, Timestamp, UserId, WorkspaceId};
 
 /// How a document that searches find may not be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,4 +65,10 @@ pub trait Checks: Send + Sync {
 
     /// Writes the full text of a document's passages anew, where it is still there.
     async fn write_words(&self, document: DocumentId) -> Result<(), StoreError>;
+
+    /// Workspaces that count other documents than they have.
+    async fn miscounted(&self) -> Result<Vec<WorkspaceId>, StoreError>;
+
+    /// Counts the documents of a workspace anew, where it is still there. Emits `workspace_status`.
+    async fn count_anew(&self, workspace: WorkspaceId, now: Timestamp) -> Result<(), StoreError>;
 }

@@ -4,7 +4,7 @@ use super::{lock_document, parsed, rows, tell};
 use crate::{engine::Engine, fault::Fault, index, open::Store, workspaces};
 use async_trait::async_trait;
 use domain::{
-    DocumentId, JobId, Timestamp,
+    DocumentId, JobId, Timestamp, WorkspaceId,
     ingest::{self, DocumentState, Told},
 };
 use services::ports::{Checks, Misfit, StoreError, StoredFile, StoredVersion};
@@ -24,6 +24,24 @@ const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', '
     AND NOT EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = j.id AND p.state = 'waiting') AND NOT EXISTS \
     (SELECT 1 FROM tasks t WHERE t.job_id = j.id AND t.attempt = j.attempt \
      AND t.status IN ('pending', 'running', 'paused')) ORDER BY j.id";
+
+/// What there is to count of the documents of workspace `w`, and what is counted of it.
+const COUNTED: [(&str, &str); 7] = [
+    ("documents", "COUNT(*)"),
+    ("ready", "COUNT(CASE WHEN status = 'ready' THEN 1 END)"),
+    ("processing", "COUNT(CASE WHEN status IN ('pending', 'processing') THEN 1 END)"),
+    ("failed", "COUNT(CASE WHEN status = 'failed' THEN 1 END)"),
+    ("chunks", "CAST(COALESCE(SUM(chunk_count), 0) AS BIGINT)"),
+    ("bytes", "CAST(COALESCE(SUM(size_bytes), 0) AS BIGINT)"),
+    ("stale", "COUNT(CASE WHEN status = 'ready' AND stale = 1 THEN 1 END)"),
+];
+
+/// The names of what is counted, and how it is counted anew.
+fn counted() -> (String, String) {
+    let names: Vec<&str> = COUNTED.iter().map(|(name, _)| *name).collect();
+    let sums: Vec<&str> = COUNTED.iter().map(|(_, sum)| *sum).collect();
+    (names.join(", "), sums.join(", "))
+}
 
 /// A document of which a passage is in no row of the full text.
 fn words(engine: Engine) -> String {
@@ -170,5 +188,40 @@ impl Checks for Store {
             })
             .await?;
         Ok(())
+    }
+
+    async fn miscounted(&self) -> Result<Vec<WorkspaceId>, StoreError> {
+        let (names, sums) = counted();
+        let sql = format!(
+            "SELECT w.id FROM workspaces w WHERE NOT EXISTS (SELECT {names} FROM workspace_counts \
+                 WHERE workspace_id = w.id \
+                 INTERSECT SELECT {sums} FROM documents WHERE workspace_id = w.id AND deleted_at IS NULL) ORDER BY w.id"
+        );
+        Ok(self.ids(sql).await?)
+    }
+
+    async fn count_anew(&self, workspace: WorkspaceId, now: Timestamp) -> Result<(), StoreError> {
+        let counted = self.writer().write("count anew", (workspace, now), |tx, (workspace, now)| {
+            Box::pin(async move {
+                workspaces::lock_owner(tx, *workspace).await?;
+                let (names, sums) = counted();
+                let renewed: Vec<String> =
+                    COUNTED.iter().map(|(name, _)| format!("{name} = excluded.{name}")).collect();
+                let sql = format!(
+                    "INSERT INTO workspace_counts (workspace_id, {names}) \
+                     SELECT w.id, n.* FROM workspaces w CROSS JOIN (SELECT {sums} FROM documents \
+                         WHERE workspace_id = $1 AND deleted_at IS NULL) AS n WHERE w.id = $1 \
+                     ON CONFLICT (workspace_id) DO UPDATE SET {}",
+                    renewed.join(", ")
+                );
+                sqlx::query(AssertSqlSafe(sql)).bind(workspace.to_string()).execute(&mut tx.conn).await?;
+                workspaces::tell_counts(tx, *workspace, *now).await
+            })
+        });
+        match counted.await {
+            // Somebody deleted it meanwhile.
+            Ok(_) | Err(StoreError::NotFound) => Ok(()),
+            Err(e) => Err(e),
+        }
     }
 }

@@ -28,7 +28,7 @@ const LIKE: &str = "SELECT d.id AS id, d.filename AS filename, d.content_hash AS
     FROM documents d WHERE d.workspace_id = $1 AND d.deleted_at IS NULL AND d.";
 const ON_ITS_WAY: &str = "SELECT d.id AS id, d.filename AS filename, v.content_hash AS content_hash, d.created_at AS created_at \
     FROM documents d JOIN document_versions v ON v.document_id = d.id AND v.version = d.next_version \
-    WHERE d.workspace_id = $1 AND d.deleted_at IS NULL";
+    WHERE d.workspace_id = $1 AND d.deleted_at IS NULL AND d.next_version IS NOT NULL";
 
 fn known(row: &AnyRow) -> Result<(i64, Known), Fault> {
     let found = Known {

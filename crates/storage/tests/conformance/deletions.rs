@@ -65,6 +65,7 @@ const TABLES: &[(&str, &str)] = &[
     ("turns", "user_id = $1"),
     ("user_seq", "user_id = $1"),
     ("users", "id = $1"),
+    ("workspace_counts", "workspace_id IN (SELECT id FROM workspaces WHERE user_id = $1)"),
     ("workspaces", "user_id = $1"),
 ];
 /// Tables that belong to nobody, or that outlive what is deleted.

@@ -11,6 +11,7 @@ pub mod demo;
 pub mod http;
 pub mod lifecycle;
 pub mod logging;
+mod neighbours;
 pub mod pages;
 pub mod traces;
 

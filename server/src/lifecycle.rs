@@ -4,8 +4,7 @@
 use crate::{
     adapters::{
         Argon2Hasher, ByContent, ChatModel, FileBlobs, FilePlace, FormSeal, Models, Noting, ObjectBlobs,
-        OsSecrets, RemoteModel, RemoteReranker, SharedFolder, SystemClock, TimeOrderedIds, WebFetcher,
-        mark_of,
+        OsSecrets, RemoteModel, RemoteReranker, SystemClock, TimeOrderedIds, WebFetcher,
     },
     backup::refuse_half_restored,
     cli::Role,
@@ -13,6 +12,7 @@ use crate::{
     connections,
     demo::{self, Demo},
     http::{self, AppState, Shared, Site},
+    neighbours::{carrier_of, common, look_for_other_carriers, shared_folder, with_files},
     pages,
 };
 use chat::{Answers, Retrieval};
@@ -41,7 +41,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use storage::{Engine, FILES_KEY, FOLDER_MARK, OpenError, OpenOptions, Store};
+use storage::{Engine, FILES_KEY, OpenError, OpenOptions, Store};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -61,8 +61,6 @@ const CARRIED: Duration = Duration::from_secs(5);
 /// with one it finds what the broker lost without a word, as when a server was too slow for its queue.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_BESIDE_BROKER: Duration = Duration::from_secs(10);
-/// How often is looked by what other servers hear of changes.
-const CARRIER: Duration = Duration::from_secs(5);
 /// Upper bounds of the buckets of request times, in seconds.
 const BUCKETS: [f64; 9] = [0.001, 0.005, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
 
@@ -225,48 +223,6 @@ fn files(
     }
 }
 
-/// The folder of the files, where other servers may have the same database: they are to have the same folder, and the first of
-/// them says which that is. One that differs is told of here and where it is asked whether the server is ready.
-async fn shared_folder(
-    config: &Config,
-    store: &Store,
-    drawn: [u8; 32],
-) -> Result<Option<SharedFolder>, StartError> {
-    let FilePlace::Folder(folder) = &config.files else { return Ok(None) };
-    if store.engine() == Engine::Sqlite {
-        return Ok(None);
-    }
-    let marked = match mark_of(folder, drawn) {
-        Ok(marked) => marked,
-        Err(error) => {
-            tracing::warn!(%error, "whether the servers have one folder for the files cannot be told");
-            return Ok(None);
-        }
-    };
-    let kept = store.kept_secret(FOLDER_MARK, marked).await;
-    let kept = kept.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
-    if kept != marked {
-        tracing::warn!(
-            folder = %folder.display(),
-            "the folder of the files is not that of the other servers: each has only what it stored itself"
-        );
-    }
-    Ok(Some(SharedFolder::new(folder.clone(), kept)))
-}
-
-/// Waits for the folder that all servers have. Whoever does not see what the others stored would only fail their documents.
-async fn common(folder: Option<SharedFolder>) {
-    if let Some(folder) = folder {
-        folder.found().await;
-    }
-}
-
-/// Begins with that when it is there: what is exported, deleted and swept are files of all.
-async fn with_files(folder: Option<SharedFolder>, work: impl Future<Output = ()>) {
-    common(folder).await;
-    work.await;
-}
-
 /// Removes what transfers of an earlier life left half-written. A store that is away just now is no reason not to start:
 /// people can read, and the sweeper comes later.
 async fn clear_unfinished(blobs: &dyn Blobs, age: Duration) -> Result<(), StartError> {
@@ -306,37 +262,6 @@ fn house(services: &Services, store: &Store) -> House {
         reports: Arc::new(HeardReports { services: services.clone(), outside: whole }),
         clock: services.clock.clone(),
         secrets: services.secrets.clone(),
-    }
-}
-
-/// By what a server hears of the others: the place at the broker, whichever of its machines is asked for it.
-fn carrier_of(config: &Config) -> String {
-    match &config.broker {
-        Some(broker) => format!("the exchange {} in {}", broker.exchange, broker.url.vhost),
-        None => "the database alone".to_owned(),
-    }
-}
-
-/// Tells when another server of this database, started later, hears of changes by something else. Nothing is lost by that, and
-/// nothing else would tell why each of them is seconds behind the other.
-async fn look_for_other_carriers(store: Store, own: String) {
-    while let Err(error) = store.note_carrier(own.clone()).await {
-        tracing::debug!(%error, "by what this server hears of others will be noted later");
-        tokio::time::sleep(CARRIER).await;
-    }
-    let mut is_told = false;
-    loop {
-        tokio::time::sleep(CARRIER).await;
-        let Ok(Some(theirs)) = store.carrier().await else { continue };
-        let differs = theirs != own;
-        if differs && !is_told {
-            tracing::warn!(
-                own,
-                theirs,
-                "another server hears of changes by something else, so each is seconds behind the other"
-            );
-        }
-        is_told = differs;
     }
 }
 

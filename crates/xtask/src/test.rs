@@ -143,7 +143,7 @@ const NOT_AGAIN: [&str; 8] = [
     // Backup and restore are for such a file as well; that a PostgreSQL was put back is tested on databases of its own.
     "backup::",
     // These name their databases themselves, so that they were on PostgreSQL the first time (`servers::` is also the end of
-    // `two_servers::`).
+    // `two_servers::`, and `broker::` that of `way_to_broker::`).
     "on_postgres::",
     "away::",
     "broker::",

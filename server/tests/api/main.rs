@@ -76,6 +76,7 @@ mod turns;
 mod upload;
 mod uploads;
 mod versions;
+mod way_to_broker;
 mod with_pgvector;
 mod wording;
 mod workspaces;

@@ -127,6 +127,7 @@ pub fn BulkBar(
             all.or(one)
         }),
     });
+    let is_locked = Signal::derive(move || locked.get().is_some());
     let busy = RwSignal::new(false);
     let failed = RwSignal::new(None::<String>);
     let asks = RwSignal::new(false);
@@ -231,7 +232,7 @@ pub fn BulkBar(
                     <Button
                         kind=ButtonKind::Quiet
                         busy
-                        disabled=Signal::derive(move || locked.get().is_some())
+                        disabled=is_locked
                         on:click=move |_| untrack(|| begin(BulkAction::Untag))
                         title=locked
                     >
@@ -241,7 +242,7 @@ pub fn BulkBar(
                         kind=ButtonKind::Primary
                         submit=true
                         busy
-                        disabled=Signal::derive(move || locked.get().is_some())
+                        disabled=is_locked
                         title=locked
                     >
                         "Add tag"
@@ -260,7 +261,7 @@ pub fn BulkBar(
                 <Button
                     kind=ButtonKind::Danger
                     busy
-                    disabled=Signal::derive(move || locked.get().is_some())
+                    disabled=is_locked
                     on:click=move |_| untrack(|| begin(BulkAction::Delete))
                     title=locked
                 >

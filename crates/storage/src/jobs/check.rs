@@ -25,7 +25,7 @@ const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', '
     (SELECT 1 FROM tasks t WHERE t.job_id = j.id AND t.attempt = j.attempt \
      AND t.status IN ('pending', 'running', 'paused')) ORDER BY j.id";
 
-/// What there is to count of the documents of workspace `w`, and what is counted of it.
+/// What is counted of the documents of a workspace, each with how that is found out anew.
 const COUNTED: [(&str, &str); 7] = [
     ("documents", "COUNT(*)"),
     ("ready", "COUNT(CASE WHEN status = 'ready' THEN 1 END)"),
@@ -36,7 +36,7 @@ const COUNTED: [(&str, &str); 7] = [
     ("stale", "COUNT(CASE WHEN status = 'ready' AND stale = 1 THEN 1 END)"),
 ];
 
-/// The names of what is counted, and how it is counted anew.
+/// All the names, and all the sums.
 fn counted() -> (String, String) {
     let names: Vec<&str> = COUNTED.iter().map(|(name, _)| *name).collect();
     let sums: Vec<&str> = COUNTED.iter().map(|(_, sum)| *sum).collect();

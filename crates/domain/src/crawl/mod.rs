@@ -114,7 +114,7 @@ pub struct CrawlPage {
     pub code: Option<String>,
     /// The same as a sentence.
     pub message: Option<String>,
-    /// Of one that could not be had just now: it is asked for again from this moment on.
+    /// Of one that waits since it, or its whole site, could not be had just now: it is asked for from this moment on.
     pub waits_until: Option<Timestamp>,
     /// Of a fetched one: what it is, compared with an earlier crawl.
     pub change: Option<Change>,

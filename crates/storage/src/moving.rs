@@ -21,9 +21,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Rows in one statement, and values in it: PostgreSQL takes 65 535 of them.
 const ROWS: usize = 256;
 const VALUES: usize = 32_768;
-/// What is not carried over: what the migrations did, who writes just now, the words of the passages, which each
-/// engine keeps in its own way and are made anew, copies of the vectors, which the first server makes, and the counts of a
-/// workspace, which come about with its documents.
+/// What is not carried over: what the migrations did, who writes just now, the words of the passages, which each engine
+/// keeps in its own way and are made anew, copies of the vectors, which the first server makes, and what is counted of the
+/// documents of a workspace, which comes about with these.
 const LEFT: [&str; 5] = ["_sqlx_migrations", "writers", WORDS, "searchable_vectors", "workspace_counts"];
 const WORDS: &str = "chunk_text";
 /// By this number SQLite's full text knows a passage.

@@ -1,6 +1,7 @@
 //! Workspaces, on both databases.
 
 use crate::{
+    desk::{Desk, JobSubject, failed},
     on_every_database,
     subject::{Database, Subject},
 };
@@ -12,7 +13,10 @@ use domain::{
     resource::Counts,
     validate::{Description, WorkspaceName},
 };
-use services::ports::{EventLog, Index, NewWorkspace, PageQuery, StoreError, WorkspaceEdit, Workspaces};
+use services::ports::{
+    Deletions, EventLog, Index, NewWorkspace, PageQuery, StoreError, WorkspaceEdit, Workspaces,
+};
+use sqlx::{AssertSqlSafe, Executor, raw_sql};
 use std::ops::DerefMut;
 
 async fn a_new_workspace_reads_back_and_is_told(s: impl Subject + DerefMut<Target = Database>) {
@@ -270,6 +274,50 @@ async fn what_still_has_to_be_made_ready_is_found_oldest_first(
     assert_eq!(s.store.provisioning(2).await.unwrap(), waiting[..2]);
 }
 
+async fn what_an_older_database_has_is_counted_when_it_is_opened(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let mut d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let empty = d.s.workspace(user, RagConfig::default()).await;
+    let (_, documents) = d.upload(user, workspace, &["a.txt", "b.txt", "c.txt", "d.txt"]).await;
+    let claims = d.claim("w", 2).await;
+    d.work(&claims[0], 5).await;
+    d.check(&claims[1], failed("It broke.")).await.unwrap();
+    let others = documents.iter().map(|document| document.id);
+    let waiting: Vec<_> = others.filter(|id| claims.iter().all(|claim| claim.document_id != *id)).collect();
+    d.s.store.delete_document(user, waiting[0], d.now()).await.unwrap();
+    let before = d.s.store.workspace(user, workspace).await.unwrap().unwrap().counts;
+    assert_eq!((before.documents, before.ready, before.processing, before.failed), (3, 1, 1, 1));
+    assert!(before.chunks > 0 && before.bytes > 0, "{before:?}");
+
+    // As the version before the counts left it.
+    let triggers = if d.s.place.url().starts_with("sqlite") {
+        "DROP TRIGGER workspace_is_counted; DROP TRIGGER document_came; DROP TRIGGER document_went; \
+         DROP TRIGGER document_changed"
+    } else {
+        "DROP FUNCTION count_workspace, count_documents_that_came, count_documents_that_went, \
+             count_documents_that_changed CASCADE; DROP FUNCTION change_workspace_counts"
+    };
+    let older = format!(
+        "{triggers}; DROP TABLE workspace_counts; DROP INDEX documents_on_their_way; \
+         DELETE FROM _sqlx_migrations WHERE version = 47"
+    );
+    let mut conn = d.s.place.connect().await;
+    conn.execute(raw_sql(AssertSqlSafe(older))).await.unwrap();
+    drop(conn);
+    d.s.reopen().await;
+
+    let store = &d.s.store;
+    assert_eq!(store.workspace(user, workspace).await.unwrap().unwrap().counts, before);
+    assert_eq!(store.workspace(user, empty).await.unwrap().unwrap().counts, Counts::default());
+    // And from then on with each change.
+    store.delete_document(user, waiting[1], d.now()).await.unwrap();
+    let after = store.workspace(user, workspace).await.unwrap().unwrap().counts;
+    assert_eq!((after.documents, after.ready, after.processing, after.failed), (2, 1, 0, 1));
+    assert_eq!((after.chunks, after.bytes < before.bytes), (before.chunks, true));
+}
+
 on_every_database!(
     a_new_workspace_reads_back_and_is_told,
     what_is_somebody_elses_is_not_there,
@@ -283,4 +331,5 @@ on_every_database!(
     a_failed_step_keeps_its_reason_until_the_retry,
     making_place_in_the_index_twice_changes_nothing,
     what_still_has_to_be_made_ready_is_found_oldest_first,
+    what_an_older_database_has_is_counted_when_it_is_opened,
 );

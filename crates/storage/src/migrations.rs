@@ -67,6 +67,7 @@ const CHANGES: &[Change] = changes![
     45 "0045_upload_metadata",
     46 "0046_page_tries",
     47 "0047_workspace_counts",
+    48 "0048_what_has_ended",
 ];
 
 /// Names the schema of this version.

@@ -129,7 +129,7 @@ async fn put_first(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Pl
     let id = job.job.job_id.to_string();
     let earliest: Option<i64> = sqlx::query_scalar(
         "SELECT MIN(turn_at) FROM jobs WHERE user_id = $1 AND id <> $2 AND kind <> 'delete' \
-         AND status IN ('pending', 'running', 'paused')",
+         AND status <> 'completed' AND status IN ('pending', 'running', 'paused')",
     )
     .bind(job.job.user_id.to_string())
     .bind(id.as_str())

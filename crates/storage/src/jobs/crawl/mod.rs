@@ -81,6 +81,11 @@ fn due(now: &str) -> String {
     format!("{WAITS} AND p.not_before <= {now}")
 }
 
+/// The crawls `c` of which the job `o` has not ended: SQLite goes over what is on the left of a cross join first, so none
+/// that was through long ago is looked at.
+const UNFINISHED: &str = "jobs o CROSS JOIN crawls c \
+    WHERE c.job_id = o.id AND o.status IN ('pending', 'running', 'paused')";
+
 /// A crawl `c` that may be worked on at that moment, and that nobody holds. Leases go by the clock of the database, which `clock`
 /// reads. One that rests has documents to do alone; in an address the quotes would be escaped.
 fn free(clock: &str, now: &str) -> String {
@@ -107,7 +112,7 @@ async fn waiting(store: &Store, limit: u32, now: Timestamp) -> Result<Vec<(UserI
              (SELECT COUNT(*) FROM crawls h WHERE h.user_id = c.user_id AND h.owner IS NOT NULL \
                  AND h.lease_until > {clock}) AS held, \
              (SELECT MAX(h.claimed_at) FROM crawls h WHERE h.user_id = c.user_id) AS served \
-         FROM crawls c WHERE {}) AS free WHERE held < $1 ORDER BY held, served, turn, job_id LIMIT $2",
+         FROM {UNFINISHED} AND {}) AS free WHERE held < $1 ORDER BY held, served, turn, job_id LIMIT $2",
         free(clock, "$3")
     );
     let rows = sqlx::query(AssertSqlSafe(sql))
@@ -221,8 +226,8 @@ pub(super) async fn unheld(
     limit: u32,
 ) -> Result<Vec<(UserId, JobId)>, Fault> {
     let sql = format!(
-        "SELECT c.user_id, c.job_id FROM crawls c JOIN jobs j ON j.id = c.job_id WHERE {} \
-         AND j.status = 'running' AND j.event_at <= $1 AND j.estimate NOT LIKE '%\"halted\":\"%' \
+        "SELECT c.user_id, c.job_id FROM {UNFINISHED} AND {} \
+         AND o.status = 'running' AND o.event_at <= $1 AND o.estimate NOT LIKE '%\"halted\":\"%' \
          ORDER BY c.job_id LIMIT $2",
         free(store.engine().now_micros(), "$1")
     );

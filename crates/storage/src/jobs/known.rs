@@ -82,9 +82,10 @@ pub(super) async fn namesake(store: &Store, claim: &Claim) -> Result<Option<(Doc
     if let Some(version) = own {
         return Ok(Some((claim.document_id, u32::try_from(version).map_err(Fault::corrupt)?)));
     }
+    // The sum keeps SQLite from going over all documents of the workspace in the order of their making.
     let row = sqlx::query(
         "SELECT id, version FROM documents WHERE workspace_id = $1 AND filename = $2 AND id <> $3 \
-         AND status = 'ready' AND live > 0 AND deleted_at IS NULL ORDER BY created_at DESC, id DESC LIMIT 1",
+         AND status = 'ready' AND live > 0 AND deleted_at IS NULL ORDER BY created_at + 0 DESC, id DESC LIMIT 1",
     )
     .bind(claim.workspace_id.to_string())
     .bind(claim.filename.as_str())

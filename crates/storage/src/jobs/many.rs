@@ -2,7 +2,7 @@
 //! of one of them stops none of the others.
 
 use super::{control, edit, parsed, queue, rows, tell, withdraw};
-use crate::{fault::Fault, workspaces, writer::Tx};
+use crate::{bulk, fault::Fault, workspaces, writer::Tx};
 use domain::{
     BulkId, DocumentId, JobId, Timestamp, UserId, WorkspaceId,
     bulk::{BulkAction, Outcome},
@@ -18,6 +18,9 @@ use domain::{
 use services::ports::{Signal, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
+
+/// Ids in one statement.
+const IDS: usize = 256;
 
 /// Of one document the state says whether a retry took it: its status, and its attempt.
 type Tried = BTreeMap<DocumentId, (String, i64)>;
@@ -152,9 +155,10 @@ async fn retry(
     };
     let job: JobId = job.parse().map_err(Fault::corrupt)?;
     let rows = sqlx::query(
-        "SELECT i.place, i.document_id FROM bulk_items i JOIN documents d ON d.id = i.document_id \
-         WHERE i.bulk_id = $1 AND i.outcome IS NULL AND d.job_id = $2 AND d.workspace_id = $3 \
-         AND d.deleted_at IS NULL ORDER BY i.place",
+        "SELECT i.place, i.document_id FROM (SELECT DISTINCT document_id FROM tasks WHERE job_id = $2) t \
+         CROSS JOIN bulk_items i JOIN documents d ON d.id = i.document_id \
+         WHERE i.bulk_id = $1 AND i.document_id = t.document_id AND i.outcome IS NULL \
+         AND d.job_id = $2 AND d.workspace_id = $3 AND d.deleted_at IS NULL ORDER BY i.place",
     )
     .bind(of.bulk.to_string())
     .bind(job.to_string())
@@ -165,12 +169,13 @@ async fn retry(
     for row in &rows {
         meant.push((row.try_get::<i64, _>("place")?, parsed::<DocumentId>(row, "document_id")?));
     }
-    let before = tried(tx, job).await?;
-    let document_ids = meant.iter().map(|(_, id)| *id).collect();
-    let wanted = Retry { scope: RetryScope::Documents, document_ids, ..Retry::failed() };
+    let document_ids: Vec<DocumentId> = meant.iter().map(|(_, id)| *id).collect();
+    let before = tried(tx, &document_ids).await?;
+    let wanted =
+        Retry { scope: RetryScope::Documents, document_ids: document_ids.clone(), ..Retry::failed() };
     let done = control::job(tx, of.user, job, &Control::Retry(wanted), now).await;
     let whole = outcome_of(done.map(|steered| carried.buried.extend(steered.buried)))?;
-    let after = tried(tx, job).await?;
+    let after = tried(tx, &document_ids).await?;
     for (place, id) in meant {
         // Of a job that is retried only those run again that had failed.
         let runs = whole == Outcome::Done && before.get(&id) != after.get(&id);
@@ -179,14 +184,17 @@ async fn retry(
     Ok(())
 }
 
-async fn tried(tx: &mut Tx, job: JobId) -> Result<Tried, Fault> {
-    let rows = sqlx::query("SELECT id, status, attempt FROM documents WHERE job_id = $1")
-        .bind(job.to_string())
-        .fetch_all(&mut tx.conn)
-        .await?;
-    rows.iter()
-        .map(|row| Ok((parsed(row, "id")?, (row.try_get("status")?, row.try_get("attempt")?))))
-        .collect()
+async fn tried(tx: &mut Tx, documents: &[DocumentId]) -> Result<Tried, Fault> {
+    let mut tried = Tried::new();
+    for part in bulk::parts(documents, IDS) {
+        let sql =
+            format!("SELECT id, status, attempt FROM documents WHERE id IN ({})", bulk::list(1, part.len()));
+        let query = part.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id.to_string()));
+        for row in query.fetch_all(&mut tx.conn).await? {
+            tried.insert(parsed(&row, "id")?, (row.try_get("status")?, row.try_get("attempt")?));
+        }
+    }
+    Ok(tried)
 }
 
 /// A document of the action $1 whose turn has not come: ready, and in no job's hands.

@@ -102,7 +102,7 @@ pub(super) async fn read_sizes(
                  AND d.deleted_at IS NULL AND d.size_bytes IN ({these}) \
              UNION SELECT v.size_bytes FROM documents d JOIN document_versions v ON v.document_id = d.id \
                  AND v.version = d.next_version WHERE d.workspace_id = $1 AND d.user_id = $2 \
-                 AND d.deleted_at IS NULL AND v.size_bytes IN ({these})"
+                 AND d.deleted_at IS NULL AND d.next_version IS NOT NULL AND v.size_bytes IN ({these})"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(workspace.to_string()).bind(user.to_string());
         let query = part.iter().fold(query, |query, size| query.bind(rows::int(*size)));

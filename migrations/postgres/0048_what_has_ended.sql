@@ -6,6 +6,8 @@ CREATE INDEX jobs_not_completed ON jobs (user_id, status, created_at, id) WHERE 
 -- The jobs of a workspace that go on, and those that stand with it.
 CREATE INDEX jobs_unfinished_by_workspace ON jobs (workspace_id, id) WHERE status IN ('pending', 'running', 'paused');
 CREATE INDEX jobs_standing ON jobs (workspace_id, id) WHERE stands = 1;
+-- Those that are paused, of which no task is to be claimed.
+CREATE INDEX jobs_paused ON jobs (user_id, status, id) WHERE status = 'paused';
 -- Once a second somebody looks for workspaces that are paused.
 CREATE INDEX workspaces_paused ON workspaces (id) WHERE paused = 1;
 

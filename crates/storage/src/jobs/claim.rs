@@ -36,6 +36,12 @@ const OPEN: &str = "(SELECT 1 FROM jobs j, workspaces w, documents d WHERE j.id 
     AND d.id = t.document_id AND d.requested IS NULL AND d.deleted_at IS NULL \
     AND w.id = j.workspace_id AND w.status = 'ready' AND w.paused = 0 AND (w.processor = 'builtin' OR t.fence > 0)) = 1";
 
+/// The job of task `t` is not paused, which [`OPEN`] says as well: a paused job may have very many tasks, and these are
+/// passed over by what the index has of them, without a look at any other row. `whose` jobs are meant is a condition on `s`.
+fn not_paused(whose: &str) -> String {
+    format!("t.job_id NOT IN (SELECT s.id FROM jobs s WHERE s.status = 'paused'{whose})")
+}
+
 /// The task of a user that is next, with what decides whose turn it is.
 struct Next {
     /// Documents of the user that are leased now.
@@ -200,9 +206,10 @@ struct Waiting {
 /// as may get something. Goes from user to user through the index, however much each has waiting.
 async fn users_in_turn(tx: &mut Tx, wanted: &Wanted) -> Result<Vec<Waiting>, Fault> {
     let (free, now) = (free(tx.engine, wanted.now), tx.engine.now_micros());
+    let not_paused = not_paused("");
     let first = |column: &str| {
         format!(
-            "(SELECT t.{column} FROM tasks t WHERE t.user_id = u.user_id AND {free} AND {OPEN} \
+            "(SELECT t.{column} FROM tasks t WHERE t.user_id = u.user_id AND {not_paused} AND {free} AND {OPEN} \
              ORDER BY t.turn_at, t.job_id, t.place LIMIT 1)"
         )
     };
@@ -258,8 +265,9 @@ async fn next_of_user(
 ) -> Result<Option<Next>, Fault> {
     let sql = format!(
         "SELECT t.turn_at, t.job_id, t.place, t.attempt, t.document_id FROM tasks t \
-         WHERE t.user_id = $1 AND (t.turn_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {OPEN} \
+         WHERE t.user_id = $1 AND (t.turn_at, t.job_id, t.place) > ($2, $3, $4) AND {} AND {} AND {OPEN} \
          ORDER BY t.turn_at, t.job_id, t.place LIMIT 1",
+        not_paused(" AND s.user_id = $1"),
         free(tx.engine, now)
     );
     let (turn_at, job, place) = after.map_or((i64::MIN, "", -1), |n| (n.turn_at, n.job.as_str(), n.place));

@@ -23,6 +23,9 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Ids in one statement.
 const IDS: usize = 256;
 
+/// Steps in one statement, of those that are looked through for the documents that began first.
+const PIECE: usize = 1_000;
+
 /// Of all that was told about a document's steps: the last state of each step, in the order in which they began, attempt
 /// by attempt. `told` comes in the order of the log.
 fn steps_by_attempt(told: impl Iterator<Item = FileProgress>) -> Vec<Vec<FileProgress>> {
@@ -165,23 +168,52 @@ impl Store {
         job: JobId,
         most: u32,
     ) -> Result<Vec<FileProgress>, Fault> {
-        // By the log, not by the documents: one that was indexed anew since is in another job by now, or gone.
-        let rows = sqlx::query(
-            "SELECT events.document_id, events.data FROM events JOIN ( \
-                 SELECT document_id, MIN(seq) AS began FROM events \
-                 WHERE job_id = $1 AND user_id = $2 AND name = 'file_progress' \
-                 GROUP BY document_id ORDER BY MIN(seq) LIMIT $3 \
-             ) AS drawn ON drawn.document_id = events.document_id \
-             WHERE events.job_id = $1 AND events.user_id = $2 AND events.name = 'file_progress' \
-             ORDER BY drawn.began, events.seq",
-        )
-        .bind(job.to_string())
-        .bind(user.to_string())
-        .bind(i64::from(most))
-        .fetch_all(self.readers())
-        .await?;
-        let told = rows.into_iter().map(|row| step(user, row.try_get("data")?));
-        Ok(steps_by_document(told.collect::<Result<Vec<_>, Fault>>()?))
+        let begun = self.begun_in_job(user, job, most as usize).await?;
+        let mut told = BTreeMap::<DocumentId, Vec<FileProgress>>::new();
+        for part in bulk::parts(&begun, IDS) {
+            // Put together with nothing, neither the job nor the user is what SQLite goes by: they have very many events.
+            let sql = format!(
+                "SELECT data FROM events WHERE document_id IN ({}) AND job_id || '' = $1 AND user_id || '' = $2 \
+                 AND name = 'file_progress' ORDER BY document_id, seq",
+                bulk::list(3, part.len())
+            );
+            let query = sqlx::query(AssertSqlSafe(sql)).bind(job.to_string()).bind(user.to_string());
+            let query = part.iter().fold(query, |query, id| query.bind(id.to_string()));
+            for row in query.fetch_all(self.readers()).await? {
+                let step = step(user, row.try_get("data")?)?;
+                told.entry(step.document_id).or_default().push(step);
+            }
+        }
+        Ok(steps_by_document(begun.iter().filter_map(|id| told.remove(id)).flatten().collect()))
+    }
+
+    /// The documents that began first in a job, in that order. By the log, not by the documents: one that was indexed anew
+    /// since is in another job by now, or gone.
+    async fn begun_in_job(&self, user: UserId, job: JobId, most: usize) -> Result<Vec<DocumentId>, Fault> {
+        let mut begun: Vec<DocumentId> = vec![];
+        let mut after = 0i64;
+        // A piece at a time, since very many may come behind those that are wanted.
+        while begun.len() < most {
+            let rows = sqlx::query(
+                "SELECT document_id, seq FROM events WHERE job_id = $1 AND user_id = $2 AND seq > $3 \
+                 AND name = 'file_progress' ORDER BY seq LIMIT $4",
+            )
+            .bind(job.to_string())
+            .bind(user.to_string())
+            .bind(after)
+            .bind(PIECE as i64)
+            .fetch_all(self.readers())
+            .await?;
+            for row in &rows {
+                let id = parsed(row, "document_id")?;
+                if begun.len() < most && !begun.contains(&id) {
+                    begun.push(id);
+                }
+            }
+            let Some(last) = rows.last().filter(|_| rows.len() == PIECE) else { break };
+            after = last.try_get("seq")?;
+        }
+        Ok(begun)
     }
 
     /// What [`Documents::kept_files`] answers: by the files that rows name, and by the versions that there are.

@@ -12,9 +12,12 @@ CREATE INDEX jobs_paused ON jobs (user_id, status, id) WHERE status = 'paused';
 CREATE INDEX workspaces_paused ON workspaces (id) WHERE paused = 1;
 
 -- At the end of each document its job is asked for what is left of it.
-CREATE INDEX tasks_by_status ON tasks (job_id, attempt, status);
+CREATE INDEX tasks_by_status ON tasks (job_id, attempt, status, place);
 -- Tasks that were begun and are not through: those that may be in nobody's hands.
 CREATE INDEX tasks_begun ON tasks (job_id, attempt) WHERE status IN ('pending', 'running') AND fence > 0;
+
+-- Documents that are ready and have something to say, which is looked for among a person's errors.
+CREATE INDEX documents_warned ON documents (user_id, updated_at) WHERE status = 'ready' AND warnings <> '[]';
 
 -- When a person was given a crawl last, and anybody.
 CREATE INDEX crawls_by_user ON crawls (user_id, claimed_at);

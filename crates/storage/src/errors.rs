@@ -119,10 +119,11 @@ impl Store {
         since: Timestamp,
     ) -> Result<Vec<LeftOver>, Fault> {
         let warned = |code: &str| format!(r#"%"code":"{code}"%"#);
+        // Most have no warning; the others have an index.
         let rows = sqlx::query(
             "SELECT workspace_id, COUNT(*) AS documents, MAX(updated_at) AS newest FROM documents \
-             WHERE user_id = $1 AND status = 'ready' AND deleted_at IS NULL AND ($2 = '' OR workspace_id = $2) \
-             AND updated_at >= $3 AND (warnings LIKE $4 OR warnings LIKE $5) AND EXISTS \
+             WHERE user_id = $1 AND status = 'ready' AND warnings <> '[]' AND deleted_at IS NULL \
+             AND ($2 = '' OR workspace_id = $2) AND updated_at >= $3 AND (warnings LIKE $4 OR warnings LIKE $5) AND EXISTS \
              (SELECT 1 FROM workspaces w WHERE w.id = documents.workspace_id AND w.status <> 'deleting') \
              GROUP BY workspace_id",
         )

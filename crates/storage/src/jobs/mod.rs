@@ -192,23 +192,11 @@ impl JobStore for Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<usize, StoreError> {
-        let written = self
-            .writer()
-            .write_for(user, "requeue", (job, limit, now), |tx, (job, limit, now)| {
-                Box::pin(stale::requeue(tx, *job, *limit, *now))
-            })
-            .await?;
-        Ok(written.value)
+        stale::requeue(self, user, job, limit, now).await
     }
 
     async fn compare(&self, workspace: WorkspaceId, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
-        let written = self
-            .writer()
-            .write("compare documents", (workspace, limit, now), |tx, (workspace, limit, now)| {
-                Box::pin(stale::compare(tx, *workspace, *limit, *now))
-            })
-            .await?;
-        Ok(written.value)
+        stale::compare(self, workspace, limit, now).await
     }
 
     async fn job(&self, user: UserId, id: JobId) -> Result<Option<Job>, StoreError> {

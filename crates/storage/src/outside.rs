@@ -36,12 +36,12 @@ impl OutsideWork for Store {
             }
         };
         // By the jobs that are not through, which are few: this is asked after every upload that no outside worker has a queue
-        // for. What a built-in worker has begun it finishes.
+        // for. Their status is asked for as the index has it. What a built-in worker has begun it finishes.
         let sql = format!(
             "WITH left_over (id, job_id) AS MATERIALIZED ( \
                  SELECT t.document_id, j.id FROM jobs j JOIN workspaces w ON w.id = j.workspace_id \
                  JOIN tasks t ON t.job_id = j.id AND t.attempt = j.attempt \
-                 WHERE j.status IN ('pending', 'running') AND j.requested IS NULL \
+                 WHERE j.status IN ('pending', 'running', 'paused') AND j.status <> 'paused' AND j.requested IS NULL \
                  AND w.processor = 'external' AND w.status <> 'deleting'{there} \
                  AND t.status = 'pending' AND t.fence = 0 AND t.document_id > $1 \
              ) \

@@ -19,7 +19,8 @@ CREATE INDEX tasks_begun ON tasks (job_id, attempt) WHERE status IN ('pending', 
 -- Documents that are ready and have something to say, which is looked for among a person's errors.
 CREATE INDEX documents_warned ON documents (user_id, updated_at) WHERE status = 'ready' AND warnings <> '[]';
 
--- When a person was given a crawl last, and anybody.
+-- The crawls that a person has in hand, and when they, and anybody, were given one last.
+CREATE INDEX crawls_held ON crawls (user_id, lease_until) WHERE owner IS NOT NULL;
 CREATE INDEX crawls_by_user ON crawls (user_id, claimed_at);
 CREATE INDEX crawls_by_claim ON crawls (claimed_at);
 -- Whether a page could not be had by the same fault, which is asked before all others are put off by it.

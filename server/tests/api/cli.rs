@@ -1,8 +1,13 @@
 //! The command line and the configuration.
 
-use crate::common::{Home, PASSWORD, Server, Setup, engine};
+use crate::common::{Home, PASSWORD, Server, Setup, engine, eventually};
 use serde_json::json;
-use std::{io::Write, path::Path, process::Stdio};
+use std::{
+    fs::{DirEntry, File},
+    io::{self, BufRead, BufReader, Write},
+    path::Path,
+    process::Stdio,
+};
 use storage::Engine;
 
 #[tokio::test]
@@ -110,5 +115,31 @@ mod on_sqlite {
         let out = Setup::new().dir(&server.dir).command().output().expect("it runs");
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert!(!out.status.success() && said.contains("another insighthub"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn a_server_waits_for_a_lock_that_outlives_whoever_was_killed_by_a_moment() {
+        let dir = Home::new();
+        let path = dir.path().join("lock");
+        let held = File::create(&path).expect("a file");
+        held.lock().expect("locked");
+        let mut command = Setup::new().dir(&dir).command();
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("it starts");
+        let files = format!("/proc/{}/fd", child.id());
+        let is_path = |entry: io::Result<DirEntry>| {
+            entry.is_ok_and(|file| std::fs::read_link(file.path()).is_ok_and(|to| to == path))
+        };
+        eventually("it wants the lock", async || {
+            std::fs::read_dir(&files).is_ok_and(|mut all| all.any(is_path)).then_some(())
+        })
+        .await;
+        drop(held);
+        let out = child.stdout.take().expect("standard output");
+        let line = tokio::task::spawn_blocking(move || BufReader::new(out).lines().next());
+        let line = line.await.expect("read");
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        let line = line.expect("a line").expect("text");
+        assert!(line.starts_with("listening on "), "{line}");
     }
 }

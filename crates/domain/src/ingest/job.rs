@@ -233,7 +233,13 @@ fn estimate(state: &mut JobState, now: Timestamp) {
     if job.metrics.chunks_embedded > 0 {
         job.rate = Some((rate * 10.0).round() / 10.0);
     }
-    job.eta_seconds = Some(((all - done).max(0.0) / rate).ceil() as u64);
+    let left = ((all - done).max(0.0) / rate).ceil() as u64;
+    job.eta_seconds = Some(left);
+    // A phase gets what the ones before it have done, so its own pace may only say for how long it had nothing to do: the passages
+    // of a long document are indexed when the last of them is embedded. None takes longer than the whole.
+    for phase in &mut job.phase_details {
+        phase.eta_seconds = phase.eta_seconds.map(|own| own.min(left));
+    }
 }
 
 fn estimate_phases(phases: &mut [PhaseDetail], pace: &Pace, since: impl Fn(Timestamp) -> f64) {

@@ -146,6 +146,8 @@ fn the_time_left_of_files_alike_is_told_after_the_warm_up_and_right_within_a_qua
                 ingest::advance(&mut job, doc, &checkpoint, &config(embeds), now).unwrap();
                 told.push((clock, job.job.eta_seconds, job.job.rate));
                 for phase in &job.job.phase_details {
+                    let is_within = |left| phase.eta_seconds.is_none_or(|own| own <= left);
+                    assert!(job.job.eta_seconds.is_none_or(is_within), "{:?}", job.job);
                     paced.push((phase.status, clock - began(phase, clock), phase.rate, phase.eta_seconds));
                 }
             }

@@ -6,7 +6,6 @@ use crate::{
 };
 use domain::{
     DocumentStatus, Event, JobStatus, PhaseName, PhaseStatus, Step,
-    event::StepStatus,
     ingest::{Checkpoint, Stage},
     resource::{Metrics, Warning},
 };
@@ -428,36 +427,6 @@ async fn chunks_are_listed_in_their_order_page_by_page(s: impl JobSubject) {
     assert_eq!(ordinals, (0..23).collect::<Vec<_>>());
 }
 
-async fn the_steps_of_a_document_are_those_that_it_went_through(s: impl JobSubject) {
-    let d = Desk::new(s);
-    let (user, workspace) = d.home().await;
-    let (_, documents) = d.upload(user, workspace, &["a.txt", "b.txt"]).await;
-    assert!(d.steps(user, documents[0].id).await.is_empty());
-    let claims = d.claim("w", 2).await;
-    d.work_until(&claims[0], 5, Stage::Embedding).await;
-    d.check(&claims[0], step(Step::CreatingEmbeddings)).await.unwrap();
-    d.work(&claims[1], 2).await;
-    let steps = d.steps(user, documents[0].id).await;
-    let seen: Vec<_> = steps.iter().map(|s| (s.step.clone(), s.status)).collect();
-    assert_eq!(
-        seen,
-        [
-            (Step::ExtractingText, StepStatus::Complete),
-            (Step::ChunkingText, StepStatus::Complete),
-            (Step::DuplicateCheck, StepStatus::Complete),
-            (Step::CreatingEmbeddings, StepStatus::InProgress),
-        ]
-    );
-    assert!(steps.windows(2).all(|w| w[0].started_at < w[1].started_at && w[0].timestamp <= w[1].started_at));
-    assert!(steps.iter().all(|s| s.document_id == documents[0].id && s.rev > 0));
-    d.check(&claims[0], failed("It broke.")).await.unwrap();
-    let last = d.steps(user, documents[0].id).await.pop().unwrap();
-    assert_eq!(
-        (last.step, last.status, last.message.as_str()),
-        (Step::CreatingEmbeddings, StepStatus::Error, "It broke.")
-    );
-}
-
 on_every_store!(
     a_full_run_tells_every_step_and_ends_with_exact_numbers,
     what_is_published_is_what_is_logged_in_the_same_order,
@@ -472,5 +441,4 @@ on_every_store!(
     a_document_without_text_becomes_ready_with_a_warning,
     documents_are_listed_newest_first_page_by_page,
     chunks_are_listed_in_their_order_page_by_page,
-    the_steps_of_a_document_are_those_that_it_went_through,
 );

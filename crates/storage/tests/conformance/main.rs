@@ -39,6 +39,7 @@ mod sentences;
 mod sessions;
 mod stalls;
 mod starts;
+mod steps;
 mod subject;
 #[path = "../support/mod.rs"]
 mod support;

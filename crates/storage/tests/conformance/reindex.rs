@@ -9,8 +9,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use domain::{
-    DocumentId, DocumentStatus, Event, Job, JobId, JobKind, JobStatus, Step, UserId, WorkspaceId,
-    event::{FileProgress, StepStatus},
+    DocumentId, DocumentStatus, Event, Job, JobId, JobKind, JobStatus, UserId, WorkspaceId,
     ingest::{
         REINDEX_FAILED, Stage,
         control::{Control, Retry},
@@ -298,53 +297,6 @@ async fn the_stale_documents_are_indexed_anew_and_found_as_before_until_then(s: 
     d.assert_that_the_stream_told_the_truth(user).await;
 }
 
-async fn documents_that_began_first_are_drawn_however_much_was_told_of_them(s: impl Configured) {
-    let d = Desk::new(s);
-    let (user, workspace_id) = d.home().await;
-    let world = d.s.world();
-    let (job, other) = (JobId::new(world.uuid()), JobId::new(world.uuid()));
-    let ids: Vec<DocumentId> = (0..3).map(|_| DocumentId::new(world.uuid())).collect();
-    let now = d.now();
-    let told = |document_id: DocumentId, job: JobId, step: &str| {
-        Event::FileProgress(FileProgress {
-            document_id,
-            workspace_id,
-            job_id: Some(job),
-            attempt: 1,
-            filename: "long.txt".to_owned(),
-            step: Step::from(step),
-            message: String::new(),
-            status: StepStatus::InProgress,
-            progress: 1.0,
-            timestamp: now,
-            started_at: now,
-            extra: serde_json::Value::Null,
-            rev: 0,
-            file_id: document_id,
-        })
-    };
-    // More than are read at a time; what is told in another job is none of them.
-    let mut events = vec![told(ids[0], other, "loading")];
-    events.extend((0..1_050).map(|n| told(ids[1], job, &format!("part_{}", n % 3))));
-    events.push(told(ids[0], job, "loading"));
-    events.push(told(ids[2], job, "loading"));
-    events.push(told(ids[1], job, "part_last"));
-    d.log.append(user, events, now).await.unwrap();
-
-    let drawn = async |most: u32| {
-        let steps = d.documents.steps_of_job(user, job, most).await.unwrap();
-        let mut documents: Vec<_> = steps.iter().map(|s| s.document_id).collect();
-        documents.dedup();
-        assert!(steps.iter().all(|s| s.job_id == Some(job)));
-        let first = steps.iter().filter(|s| s.document_id == ids[1]).map(|s| s.step.as_str().to_owned());
-        (documents, first.collect::<Vec<_>>())
-    };
-    let all = ["part_0", "part_1", "part_2", "part_last"].map(str::to_owned).to_vec();
-    assert_eq!(drawn(1).await, (vec![ids[1]], all.clone()));
-    assert_eq!(drawn(2).await, (vec![ids[1], ids[0]], all.clone()));
-    assert_eq!(drawn(50).await, (vec![ids[1], ids[0], ids[2]], all));
-}
-
 async fn one_that_cannot_be_indexed_anew_stays_ready_with_its_passages_and_a_warning(s: impl Configured) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
@@ -433,7 +385,6 @@ on_every_store!(
     a_job_keeps_the_configuration_it_was_made_with,
     a_retry_goes_by_what_the_workspace_asks_for_by_now,
     the_stale_documents_are_indexed_anew_and_found_as_before_until_then,
-    documents_that_began_first_are_drawn_however_much_was_told_of_them,
     one_that_cannot_be_indexed_anew_stays_ready_with_its_passages_and_a_warning,
     a_repeated_command_answers_the_first_ones_job,
     a_document_that_two_jobs_list_is_done_by_one_of_them_and_both_end,

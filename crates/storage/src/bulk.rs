@@ -2,6 +2,9 @@
 
 use std::fmt::Write;
 
+/// Ids in one statement.
+pub(crate) const IDS: usize = 256;
+
 /// Cuts into parts of at most `max` rows whose lengths are powers of two, the largest first: so that few different
 /// statements are kept prepared.
 pub(crate) fn parts<T>(mut rest: &[T], max: usize) -> Vec<&[T]> {

@@ -20,9 +20,6 @@ use services::ports::{Documents, FileOf, LoggedEvent, PageQuery, StoreError, Ver
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Ids in one statement.
-const IDS: usize = 256;
-
 /// Steps in one statement, of those that are looked through for the documents that began first.
 const PIECE: usize = 1_000;
 
@@ -170,7 +167,7 @@ impl Store {
     ) -> Result<Vec<FileProgress>, Fault> {
         let begun = self.begun_in_job(user, job, most as usize).await?;
         let mut told = BTreeMap::<DocumentId, Vec<FileProgress>>::new();
-        for part in bulk::parts(&begun, IDS) {
+        for part in bulk::parts(&begun, bulk::IDS) {
             // Put together with nothing, neither the job nor the user is what SQLite goes by: they have very many events.
             let sql = format!(
                 "SELECT data FROM events WHERE document_id IN ({}) AND job_id || '' = $1 AND user_id || '' = $2 \
@@ -220,7 +217,7 @@ impl Store {
     async fn read_kept_files(&self, files: &[FileOf]) -> Result<BTreeSet<FileOf>, Fault> {
         let mut keys = BTreeSet::<String>::new();
         let mut texts = BTreeSet::<(DocumentId, u32)>::new();
-        for part in bulk::parts(files, IDS) {
+        for part in bulk::parts(files, bulk::IDS) {
             let these = bulk::list(1, part.len());
             let sql = format!(
                 "SELECT d.id AS id, d.version AS version, d.blob_key AS blob_key FROM documents d WHERE d.id IN ({these}) \
@@ -271,7 +268,7 @@ impl Store {
 impl Documents for Store {
     async fn existing(&self, ids: &[DocumentId]) -> Result<BTreeSet<DocumentId>, StoreError> {
         let mut found = BTreeSet::new();
-        for part in bulk::parts(ids, IDS) {
+        for part in bulk::parts(ids, bulk::IDS) {
             let these = bulk::list(1, part.len());
             let sql = format!(
                 "SELECT id FROM documents WHERE id IN ({these}) \

@@ -26,8 +26,6 @@ use std::{
 const MAX_WORDS: usize = 32;
 /// No word that means anything is longer, in characters.
 const MAX_WORD: usize = 64;
-/// Ids in one statement.
-pub(crate) const IDS: usize = 256;
 
 /// What PostgreSQL's parser would take for parts of addresses, paths and numbers. They part words, as they do on
 /// SQLite.
@@ -267,7 +265,7 @@ impl Store {
 
     async fn read_hits(&self, user: UserId, ids: &[ChunkId]) -> Result<Vec<(Chunk, DocumentRef)>, Fault> {
         let mut found = BTreeMap::new();
-        for part in bulk::parts(ids, IDS) {
+        for part in bulk::parts(ids, bulk::IDS) {
             let sql = format!(
                 "SELECT {CHUNK}, documents.filename, documents.mime_type FROM chunks \
                  JOIN documents ON documents.id = chunks.document_id AND documents.live = chunks.generation \

@@ -16,8 +16,6 @@ use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeSet;
 
 pub(crate) const FILE: &str = "id, filename, mime_type, size_bytes, content_hash, blob_key";
-/// Ids in one statement.
-const IDS: usize = 256;
 /// Two uploads named the same file at the same moment.
 const TAKEN: Refusal = Refusal {
     code: "file_taken",
@@ -83,7 +81,7 @@ pub(crate) async fn take(
     let of = taken.iter().filter(|(file, _, _)| sent.contains(file));
     let (own, others): (Vec<_>, Vec<_>) = of.partition(|(_, _, taken)| *taken == Taken::Added);
     let mut told = vec![];
-    for part in bulk::parts(&own, IDS) {
+    for part in bulk::parts(&own, bulk::IDS) {
         let sql = format!(
             "DELETE FROM sent_files WHERE user_id = $1 AND became IS NULL AND id IN ({}) RETURNING id, metadata",
             bulk::list(2, part.len())
@@ -120,7 +118,7 @@ pub(crate) async fn take(
 
 /// The documents are there by now: each keeps what the sender of its file said.
 pub(crate) async fn note_metadata(tx: &mut Tx, told: &[(String, String)]) -> Result<(), Fault> {
-    for part in bulk::parts(told, IDS / 2) {
+    for part in bulk::parts(told, bulk::IDS / 2) {
         let ids = (0..part.len()).map(|n| format!("${}", 2 * n + 1)).collect::<Vec<_>>();
         let when = ids.iter().enumerate().map(|(n, id)| format!(" WHEN {id} THEN ${}", 2 * n + 2));
         let sql = format!(
@@ -154,7 +152,7 @@ impl SentFiles for Store {
         ids: &[DocumentId],
     ) -> Result<Vec<NewDocument>, StoreError> {
         let mut found = vec![];
-        for part in bulk::parts(ids, IDS) {
+        for part in bulk::parts(ids, bulk::IDS) {
             let sql = format!(
                 "SELECT {FILE} FROM sent_files WHERE user_id = $1 AND workspace_id = $2 AND became IS NULL \
                  AND id IN ({})",

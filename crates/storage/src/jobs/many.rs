@@ -19,9 +19,6 @@ use services::ports::{Signal, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
 
-/// Ids in one statement.
-const IDS: usize = 256;
-
 /// Of one document the state says whether a retry took it: its status, and its attempt.
 type Tried = BTreeMap<DocumentId, (String, i64)>;
 
@@ -186,7 +183,7 @@ async fn retry(
 
 async fn tried(tx: &mut Tx, documents: &[DocumentId]) -> Result<Tried, Fault> {
     let mut tried = Tried::new();
-    for part in bulk::parts(documents, IDS) {
+    for part in bulk::parts(documents, bulk::IDS) {
         let sql =
             format!("SELECT id, status, attempt FROM documents WHERE id IN ({})", bulk::list(1, part.len()));
         let query = part.iter().fold(sqlx::query(AssertSqlSafe(sql)), |query, id| query.bind(id.to_string()));

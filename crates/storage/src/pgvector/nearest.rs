@@ -4,7 +4,7 @@ use super::copies::text_of;
 use crate::{
     bulk,
     fault::Fault,
-    index::{IDS, vector_of, version},
+    index::{vector_of, version},
     jobs::{number, parsed},
     open::Store,
 };
@@ -191,7 +191,7 @@ impl Store {
 
     pub(crate) async fn read_without_vectors(&self, ids: &[ChunkId]) -> Result<Vec<ChunkId>, Fault> {
         let mut with = HashSet::new();
-        for part in bulk::parts(ids, IDS) {
+        for part in bulk::parts(ids, bulk::IDS) {
             let sql = format!(
                 "SELECT chunk_id FROM chunk_vectors WHERE chunk_id IN ({})",
                 bulk::list(1, part.len())
@@ -216,7 +216,7 @@ async fn vectors_of(
 ) -> Result<Vec<StoredVector>, Fault> {
     let model: Arc<str> = model.into();
     let mut vectors = Vec::with_capacity(ids.len());
-    for part in bulk::parts(ids, IDS) {
+    for part in bulk::parts(ids, bulk::IDS) {
         let sql = format!(
             "SELECT chunk_id, vector FROM chunk_vectors WHERE chunk_id IN ({})",
             bulk::list(1, part.len())

@@ -60,7 +60,7 @@ async fn mark(tx: &mut Tx, job: JobId, stands: bool) -> Result<(), Fault> {
 }
 
 /// Whether the job stands, or is to, because of its workspace, and goes on with it.
-pub(super) async fn is_standing(tx: &mut Tx, job: JobId) -> Result<bool, Fault> {
+pub(super) async fn stands_with_workspace(tx: &mut Tx, job: JobId) -> Result<bool, Fault> {
     let stands: Option<i64> = sqlx::query_scalar("SELECT stands FROM jobs WHERE id = $1")
         .bind(job.to_string())
         .fetch_optional(&mut tx.conn)

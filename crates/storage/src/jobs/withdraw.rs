@@ -57,7 +57,7 @@ pub(super) async fn take_out(
     for job in jobs {
         let Some(job) = lock_job(tx, job).await? else { continue };
         let is_own = from == Some(job.job.job_id);
-        if is_own && stands(&job) && !standing::is_standing(tx, job.job.job_id).await? {
+        if is_own && stands(&job) && !standing::stands_with_workspace(tx, job.job.job_id).await? {
             // Its job may have ended by the time it is brought back.
             sqlx::query("UPDATE documents SET paused = 1 WHERE id = $1")
                 .bind(id.to_string())
@@ -207,7 +207,7 @@ pub(super) async fn put_back(
         tx.emit(user, Event::DocumentStatus(state.document), now);
         return Ok(Some(workspace));
     };
-    if standing::is_standing(tx, from.job.job_id).await? {
+    if standing::stands_with_workspace(tx, from.job.job_id).await? {
         // The new one is had to stand with its workspace as well, and goes on with it.
         (from.job.status, from.job.requested) = (JobStatus::Running, None);
     }

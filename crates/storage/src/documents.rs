@@ -50,11 +50,9 @@ pub(crate) fn earlier_steps(told: impl Iterator<Item = FileProgress>) -> Vec<Fil
     attempts.concat()
 }
 
-/// The same of several documents, one after the other as they come.
-pub(crate) fn steps_by_document(told: Vec<FileProgress>) -> Vec<FileProgress> {
-    told.chunk_by(|a, b| a.document_id == b.document_id)
-        .flat_map(|of_one| newest_steps(of_one.iter().cloned()))
-        .collect()
+/// The newest of several documents, one document after the other. `told` has all that was told of each.
+pub(crate) fn steps_by_document(told: impl IntoIterator<Item = Vec<FileProgress>>) -> Vec<FileProgress> {
+    told.into_iter().flat_map(|of_one| newest_steps(of_one.into_iter())).collect()
 }
 
 /// A step as the log keeps it.
@@ -181,7 +179,7 @@ impl Store {
                 told.entry(step.document_id).or_default().push(step);
             }
         }
-        Ok(steps_by_document(begun.iter().filter_map(|id| told.remove(id)).flatten().collect()))
+        Ok(steps_by_document(begun.iter().filter_map(|id| told.remove(id))))
     }
 
     /// The documents that began first in a job, in that order. By the log, not by the documents: one that was indexed anew

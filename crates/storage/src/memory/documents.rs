@@ -211,7 +211,7 @@ impl Documents for MemoryStore {
             }
         }
         by_document.truncate(most as usize);
-        Ok(crate::documents::steps_by_document(by_document.concat()))
+        Ok(crate::documents::steps_by_document(by_document))
     }
 
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {

@@ -58,7 +58,7 @@ impl Services {
     /// with the sentence of a workspace that is not ready; 429 `too_many_turns`.
     pub async fn ask(&self, user: UserId, form: AskForm, command_id: Option<String>) -> Result<Turn> {
         let mut errors = FieldErrors::default();
-        let query = check_query(&crate::composed(form.query.clone()), &mut errors);
+        let query = check_query(&crate::composed(form.query), &mut errors);
         let conversation = match form.session_id.as_deref().filter(|id| !id.is_empty()) {
             None => None,
             Some(text) => match text.parse::<ConversationId>() {

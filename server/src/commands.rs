@@ -79,7 +79,7 @@ pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
 /// Whether the files are looked for in another folder than that of the servers.
 async fn apart(config: &Config, store: &Store) -> Result<Option<Finding>, StartError> {
     let FilePlace::Folder(folder) = &config.files else { return Ok(None) };
-    let kept = store.secret_kept(FOLDER_MARK).await;
+    let kept = store.known_secret(FOLDER_MARK).await;
     let kept = kept.map_err(|e| StartError::Refused(format!("the database cannot be read: {e}")))?;
     let Some(kept) = kept else { return Ok(None) };
     let shared = SharedFolder::new(folder.clone(), kept);

@@ -35,11 +35,11 @@ impl Store {
         Ok(written.value)
     }
 
-    /// The same, where there is one.
+    /// The secret of that name, where there is one: none is drawn.
     ///
     /// # Errors
     /// When the database cannot be read or what it keeps is no such secret.
-    pub async fn secret_kept(&self, name: &'static str) -> Result<Option<[u8; 32]>, StoreError> {
+    pub async fn known_secret(&self, name: &'static str) -> Result<Option<[u8; 32]>, StoreError> {
         let kept: Option<String> = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
             .bind(name)
             .fetch_optional(self.readers())

@@ -220,9 +220,9 @@ async fn of_two_changes_of_one_password_one_holds(s: impl Subject + DerefMut<Tar
 }
 
 async fn a_kept_secret_is_drawn_once(mut s: impl Subject + DerefMut<Target = Database>) {
-    assert_eq!(s.store.secret_kept("key").await.unwrap(), None);
+    assert_eq!(s.store.known_secret("key").await.unwrap(), None);
     assert_eq!(s.store.kept_secret("key", [7; 32]).await.unwrap(), [7; 32]);
-    assert_eq!(s.store.secret_kept("key").await.unwrap(), Some([7; 32]));
+    assert_eq!(s.store.known_secret("key").await.unwrap(), Some([7; 32]));
     assert_eq!(s.store.kept_secret("other", [9; 32]).await.unwrap(), [9; 32]);
     s.reopen().await;
     assert_eq!(s.store.kept_secret("key", [8; 32]).await.unwrap(), [7; 32], "by every server, for good");

@@ -68,7 +68,7 @@ async fn the_place_of_its_files_gets_another_mark_and_other_secrets_stay(
     s.store.begin_anew([3; 32], false).await.unwrap().expect("nobody else has it open");
     assert_eq!(s.store.kept_secret(FILES_KEY, [4; 32]).await.unwrap(), [3; 32]);
     assert_eq!(s.store.kept_secret("other", [4; 32]).await.unwrap(), [2; 32]);
-    assert_eq!(s.store.secret_kept(FOLDER_MARK).await.unwrap(), None, "the files may lie elsewhere by now");
+    assert_eq!(s.store.known_secret(FOLDER_MARK).await.unwrap(), None, "the files may lie elsewhere by now");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,7 +11,8 @@ mod placing;
 use crate::{
     adapters::{FilePlace, SystemClock, sync_dir},
     config::{BrokerServer, Config},
-    lifecycle::{Built, StartError, build, lock, make_data_dir},
+    data_dir::{lock, make_data_dir},
+    lifecycle::{Built, StartError, build},
 };
 use copying::{copy_file, copy_folder, counted, moment, sha256_of};
 use domain::message::count;

@@ -4,7 +4,8 @@ use crate::{
     adapters::{FilePlace, MARK, SharedFolder},
     backup::{database_file, refuse_half_restored},
     config::{BrokerServer, Config},
-    lifecycle::{SHARED_ORPHAN_AGE, StartError, build, lock, make_data_dir},
+    data_dir::{lock, make_data_dir},
+    lifecycle::{SHARED_ORPHAN_AGE, StartError, build},
 };
 use messaging::{InProcessBus, rabbit};
 use services::{

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod commands;
 pub mod config;
 mod connections;
+mod data_dir;
 pub mod demo;
 pub mod http;
 pub mod lifecycle;

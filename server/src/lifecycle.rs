@@ -10,6 +10,7 @@ use crate::{
     cli::Role,
     config::{self, Config},
     connections,
+    data_dir::{lock, make_data_dir},
     demo::{self, Demo},
     http::{self, AppState, Shared, Site},
     neighbours::{carrier_of, common, look_for_other_carriers, shared_folder, with_files},
@@ -33,10 +34,8 @@ use services::{
     ports::{BlobError, Blobs, Bus, Clock, CrossEncoder, Embedder, Ids, LanguageModel, Secrets, Wordsmith},
 };
 use std::{
-    fs::{self, File, TryLockError},
     io::{self, Write},
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt,
     path::PathBuf,
     sync::Arc,
     time::Duration,
@@ -55,11 +54,6 @@ const READERS: u32 = 8;
 /// any upload takes.
 const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 pub(crate) const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
-/// How long somebody else may have the lock of the data folder: a program that a killed server was just starting has it for a
-/// moment longer.
-const LET_GO: Duration = Duration::from_secs(3);
-/// How often is looked meanwhile.
-const LOOK_AT_LOCK: Duration = Duration::from_millis(20);
 /// How long a stop waits until the broker has what was committed.
 const CARRIED: Duration = Duration::from_secs(5);
 /// Servers that share a database look into it so often for events of others: without a broker that is how they hear of them;
@@ -267,33 +261,6 @@ fn house(services: &Services, store: &Store) -> House {
         reports: Arc::new(HeardReports { services: services.clone(), outside: whole }),
         clock: services.clock.clone(),
         secrets: services.secrets.clone(),
-    }
-}
-
-/// Other people's documents: for the owner's eyes only.
-pub(crate) fn make_data_dir(config: &Config) -> Result<(), StartError> {
-    let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&config.data_dir);
-    made.map_err(|cause| StartError::DataDir { path: config.data_dir.clone(), cause })
-}
-
-/// With SQLite and an in-process bus a second server would show stale pages and take leases that are held: it is
-/// refused. The lock goes with the process, however that ends, and with what it was just starting.
-pub(crate) fn lock(config: &Config) -> Result<Option<File>, StartError> {
-    if Engine::of_url(&config.database_url) != Some(Engine::Sqlite) {
-        return Ok(None);
-    }
-    let path = config.data_dir.join("lock");
-    let data = |cause| StartError::DataDir { path: config.data_dir.clone(), cause };
-    let file = File::options().create(true).truncate(false).write(true).open(path).map_err(data)?;
-    let begun = Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(Some(file)),
-            // Nothing else is to be done yet, by anybody.
-            Err(TryLockError::WouldBlock) if begun.elapsed() < LET_GO => std::thread::sleep(LOOK_AT_LOCK),
-            Err(TryLockError::WouldBlock) => return Err(StartError::InUse { path: config.data_dir.clone() }),
-            Err(TryLockError::Error(cause)) => return Err(data(cause)),
-        }
     }
 }
 

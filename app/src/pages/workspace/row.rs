@@ -3,6 +3,7 @@ use super::selection::{Chosen, Selection};
 use crate::{
     components::{Ago, DocumentProgress, FileName, FileTypeIcon, IconButton, IconName, StatusBadge, words},
     kept::kept,
+    pages::document::of,
     stores::{JobState, Stores},
     view,
 };
@@ -90,11 +91,6 @@ fn drawn(id: DocumentId) -> AnyView {
             <DocumentProgress value=Signal::derive(move || of(document, |d| d.progress)) />
         </div>
     }
-}
-
-/// A part of a document that may be gone.
-fn of<R: Default>(document: RwSignal<Option<Document>>, part: impl FnOnce(&Document) -> R) -> R {
-    document.with(|d| d.as_ref().map(part).unwrap_or_default())
 }
 
 /// Whether the workspace around is being deleted; it says so to its rows, which listen to nothing else of it.

@@ -1,4 +1,5 @@
 // The link is cut, the server dies, the session ends: the page tells the truth and recovers by itself.
+import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
 import {
   FILES,
@@ -18,6 +19,18 @@ import {
   turning,
   upload,
 } from "./support";
+
+/** Somebody looks at a workspace of an outside worker with one document, over a link that can be cut. */
+async function followed(page: Page) {
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  const [first] = await scans.add(["a.txt"]);
+  await page.goto(`/w/${scans.id}`);
+  await live(page);
+  return { wire, scans, first };
+}
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
@@ -69,13 +82,7 @@ test("the socket is cut in the middle and no step is missed", async ({ page, com
 
 test("after a gap that the log does not reach back over, the page reads anew what it shows, by itself", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
-  const wire = new Wire();
-  await wire.install(page);
-  await signUp(page);
-  const scans = await external(page.request);
-  const [first] = await scans.add(["a.txt"]);
-  await page.goto(`/w/${scans.id}`);
-  await live(page);
+  const { wire, scans, first } = await followed(page);
   const shown = (id: string) => page.locator(`.doc-row[data-document-id="${id}"]`);
   await expect(shown(first)).toHaveAttribute("data-status", "pending");
   const loads = countLoads(page);
@@ -103,13 +110,7 @@ test("after a gap that the log does not reach back over, the page reads anew wha
 
 test("after such a gap a page that cannot be read anew does not claim to be live, and steers nothing", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)|_fn\/shell\/read|Failed to load resource/);
-  const wire = new Wire();
-  await wire.install(page);
-  await signUp(page);
-  const scans = await external(page.request);
-  const [first] = await scans.add(["a.txt"]);
-  await page.goto(`/w/${scans.id}`);
-  await live(page);
+  const { wire, scans, first } = await followed(page);
   const reading = { refused: 0, refuses: true };
   await page.route("**/_fn/shell/read", async (route) => {
     if (!reading.refuses) return route.continue();

@@ -124,18 +124,12 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let store = Store::open(options)
         .await
         .map_err(|e| StartError::Database(e, config::masked(&config.database_url)))?;
-    let device_key = store.kept_secret("device_key", secrets.bytes32()).await;
-    let device_key =
-        device_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let device_key = kept_secret(&store, "device_key", secrets.bytes32()).await?;
     // Marks were made of the other one at first, so where there is none yet it is that.
-    let files_key = store.kept_secret(FILES_KEY, device_key).await;
-    let files_key =
-        files_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let files_key = kept_secret(&store, FILES_KEY, device_key).await?;
     let blobs = files(config, &files_key, &clock, &ids)?;
     let seals = Arc::new(Seals::new(device_key, secrets.bytes32()));
-    let form_key = store.kept_secret("form_key", secrets.bytes32()).await;
-    let form_key =
-        form_key.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let form_key = kept_secret(&store, "form_key", secrets.bytes32()).await?;
     let forms = FormSeal::new(&form_key, secrets.clone())
         .ok_or_else(|| StartError::Refused("the key of the forms is of no use".to_owned()))?;
     let whole = Arc::new(store.clone());
@@ -200,6 +194,16 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
     let reader = reader.transpose().map_err(StartError::Refused)?;
     let reader = reader.map(|model| Arc::new(model) as Arc<dyn LanguageModel>);
     Ok(Built { services, store, embedder, reader, forms })
+}
+
+/// What all servers of the database keep under that name; `drawn`, when there was nothing yet.
+pub(crate) async fn kept_secret(
+    store: &Store,
+    name: &'static str,
+    drawn: [u8; 32],
+) -> Result<[u8; 32], StartError> {
+    let kept = store.kept_secret(name, drawn).await;
+    kept.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))
 }
 
 /// Where files lie. Two servers on one database are one installation, and share them.

@@ -4,7 +4,7 @@
 use crate::{
     adapters::{FilePlace, SharedFolder, mark_of},
     config::Config,
-    lifecycle::StartError,
+    lifecycle::{StartError, kept_secret},
 };
 use std::time::Duration;
 use storage::{Engine, FOLDER_MARK, Store};
@@ -30,8 +30,7 @@ pub(crate) async fn shared_folder(
             return Ok(None);
         }
     };
-    let kept = store.kept_secret(FOLDER_MARK, marked).await;
-    let kept = kept.map_err(|e| StartError::Refused(format!("the database cannot be written: {e}")))?;
+    let kept = kept_secret(store, FOLDER_MARK, marked).await?;
     if kept != marked {
         tracing::warn!(
             folder = %folder.display(),

@@ -8,6 +8,14 @@ use services::ports::StoreError;
 use sqlx::{AssertSqlSafe, Row};
 use std::{collections::BTreeMap, iter};
 
+/// In what order the round goes.
+macro_rules! keys {
+    () => {
+        "t.own, COALESCE(p.waits, t.waits), COALESCE(p.moment, t.moment), COALESCE(p.turn_at, t.turn_at), \
+         COALESCE(p.id, t.id), t.turn_at, t.id"
+    };
+}
+
 /// The jobs that wait or run, each with its place. What is asked to stop, what an outside worker does, and whatever is in a
 /// workspace that nothing is begun in, keeps nobody waiting (`goes`).
 ///
@@ -15,6 +23,9 @@ use std::{collections::BTreeMap, iter};
 /// one more of whoever gets a turn earlier. Those whose job runs already began the round in that order; of those who still
 /// wait for their first, whoever was served longest ago goes first, as [`super::claim`] does it. Both moments stand still
 /// while a job waits, so that no place goes up and down with each document of somebody else.
+///
+/// A job keeps itself not waiting. One that does not go is no step of its person's round either: the next job of the same
+/// person then has as many before it, and must not be counted where it runs already.
 macro_rules! queue {
     ($but:literal, $new:literal) => {
         concat!(
@@ -36,8 +47,11 @@ macro_rules! queue {
              SELECT user_id, waits, moment, turn_at, id FROM turns WHERE goes = 1 AND own = 0 \
          ), queue AS ( \
              SELECT t.id, t.user_id, t.status, t.queue_told, t.turn_at, CASE WHEN t.processor = 'external' THEN -1 ELSE \
-                 SUM(t.goes) OVER (ORDER BY t.own, COALESCE(p.waits, t.waits), COALESCE(p.moment, t.moment), \
-                     COALESCE(p.turn_at, t.turn_at), COALESCE(p.id, t.id), t.turn_at, t.id) - t.goes END AS place \
+                 SUM(t.goes) OVER (ORDER BY ",
+            keys!(),
+            ") - SUM(t.goes) OVER (PARTITION BY t.user_id, t.own ORDER BY ",
+            keys!(),
+            ") END AS place \
              FROM turns t LEFT JOIN people p ON t.own > 0 AND p.user_id = t.user_id \
          ) "
         )

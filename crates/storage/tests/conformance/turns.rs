@@ -3,7 +3,9 @@
 
 use crate::{desk::Desk, on_every_store, reindex::Configured};
 use domain::{
-    DocumentId, Event, Job, JobId, JobStatus, UserId, WorkspaceId, ingest::control::Control, rag::RagConfig,
+    DocumentId, Event, Job, JobId, JobStatus, UserId, WorkspaceId,
+    ingest::control::{Control, Retry, RetryScope},
+    rag::RagConfig,
     status::Priority,
 };
 use services::ports::{NewReindex, StoreError};
@@ -168,7 +170,22 @@ async fn a_place_in_the_queue_knows_who_was_served_longest_ago(s: impl Configure
     }
 }
 
+async fn a_job_that_is_retried_does_not_wait_for_a_later_one_of_the_same_person(s: impl Configured) {
+    let d = Desk::new(s);
+    let (ada, papers) = d.home().await;
+    let (earlier, _) = d.upload(ada, papers, &["1.txt"]).await;
+    d.jobs.control(ada, earlier.job_id, Control::Cancel { keep_results: true }, d.now()).await.unwrap();
+    let (later, _) = d.upload(ada, papers, &["2.txt"]).await;
+    assert_eq!(d.claim_one("w").await.job_id, later.job_id);
+    let retry = Control::Retry(Retry { scope: RetryScope::All, ..Retry::failed() });
+    let again = d.jobs.control(ada, earlier.job_id, retry, d.now()).await.unwrap();
+    // The later one runs already, and its next document goes after those of the earlier one all the same.
+    assert_eq!((again.status, again.queue_position), (JobStatus::Pending, Some(0)));
+    assert_eq!(d.job(ada, earlier.job_id).await.queue_position, Some(0));
+}
+
 on_every_store!(
+    a_job_that_is_retried_does_not_wait_for_a_later_one_of_the_same_person,
     of_those_with_equally_few_in_hand_whoever_was_served_longest_ago_goes_first,
     a_place_in_the_queue_knows_who_was_served_longest_ago,
     what_a_person_waits_for_goes_before_the_background_for_some_minutes,

@@ -72,14 +72,22 @@ fn says_nothing(headers: &http::HeaderMap) -> bool {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
+    // Derived code takes a list for a struct, its fields by their places. No body of ours is a list.
+    if bytes.trim_ascii_start().starts_with(b"[") && is_json(bytes) {
+        return Err(ApiError::field("body", "Send a JSON object, not a list."));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|e| {
         let path = e.path().to_string();
         let cause = e.into_inner();
-        if !cause.is_data() {
+        // What is no text where one of some words is wanted looks to the reader like broken JSON.
+        if !cause.is_data() && !is_json(bytes) {
             return ApiError::new(400, "bad_json", format!("The body is no valid JSON: {cause}."));
         }
-        let text = without_place(&cause.to_string());
+        let text = match cause.is_data() {
+            true => without_place(&cause.to_string()),
+            false => "it has a wrong type".to_owned(),
+        };
         match text.strip_prefix("missing field `").and_then(|t| t.strip_suffix('`')) {
             Some(field) if path == "." => ApiError::field(field, "This field is required."),
             Some(field) => ApiError::field(&format!("{path}.{field}"), "This field is required."),
@@ -89,6 +97,10 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
     })?;
     reader.end().map_err(|e| ApiError::new(400, "bad_json", format!("The body is no valid JSON: {e}.")))?;
     Ok(parsed)
+}
+
+fn is_json(bytes: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
 }
 
 /// serde_json's message without " at line 1 column 2".

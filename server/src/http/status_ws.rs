@@ -88,7 +88,9 @@ enum Ending {
     /// The client sent what the protocol does not have, or wants somebody else's stream. Of our pages one does so alone that
     /// comes back when another person is signed in by then.
     Foul(&'static str),
-    /// The client is gone, or has closed.
+    /// The client said goodbye, and is answered.
+    Closed,
+    /// The client is gone.
     Gone,
 }
 
@@ -380,7 +382,7 @@ impl Link {
                 }
                 // Answered by the library; heard all the same.
                 Message::Ping(_) | Message::Pong(_) => {}
-                Message::Close(_) => return Progress::Ended(Ending::Gone),
+                Message::Close(_) => return Progress::Ended(Ending::Closed),
             }
         }
     }
@@ -391,6 +393,13 @@ impl Link {
         let (code, reason) = match ending {
             Ending::Close(code, reason) => (code, reason),
             Ending::Foul(reason) => (close::POLICY, reason),
+            Ending::Closed => {
+                // The library has its answer ready, and sends it when it is asked for more. Without it a browser takes the link
+                // for one that broke.
+                let answered = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+                let _ = timeout(GOODBYE, answered).await;
+                return;
+            }
             Ending::Gone => return,
         };
         let goodbye = async {

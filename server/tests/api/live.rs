@@ -260,6 +260,18 @@ async fn closes_with(client: &Client, code: u16, speak: impl AsyncFnOnce(&mut So
 }
 
 #[tokio::test]
+async fn a_client_that_says_goodbye_is_answered() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    closes_with(&client, 1000, async |s| s.say_goodbye(1000).await).await;
+    closes_with(&client, 1001, async |s| {
+        s.hello(Value::Null, Value::Null).await;
+        s.say_goodbye(1001).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_is_not_of_the_protocol_ends_the_link() {
     let server = Server::start().await;
     let client = server.user("ada").await;

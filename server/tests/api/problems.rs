@@ -40,6 +40,17 @@ async fn a_body_that_is_no_json_is_told_apart_from_one_that_is_wrong() {
     assert_eq!(messages(&problem, "name").len(), 1, "{problem}");
     let problem = post("[]", "application/json; charset=utf-8").await.problem(422, "invalid");
     assert!(problem["errors"].as_object().is_some_and(|e| !e.is_empty()), "{problem}");
+    // A list has no names: nobody is to guess which field is meant.
+    let problem = post("[\"Papers\",null,null]", "application/json").await.problem(422, "invalid");
+    assert_eq!(messages(&problem, "body"), ["Send a JSON object, not a list."]);
+    post("[\"Papers\"", "application/json").await.problem(400, "bad_json");
+    // One of some words is wanted there.
+    for wrong in ["5", "[]", "true", "[5]"] {
+        let body = format!("{{\"name\":\"Papers\",\"processor\":{wrong}}}");
+        let request = client.request("POST", "/api/workspaces").header("content-type", "application/json");
+        let problem = client.send(request.body(body)).await.problem(422, "invalid");
+        assert_eq!(messages(&problem, "processor").len(), 1, "{wrong}: {problem}");
+    }
     let answer = post("{\"name\":\"Papers\",\"colour\":\"red\"}", "application/json").await;
     assert_eq!(answer.status, 201, "unknown fields are ignored");
     let large = format!("{{\"name\":\"{}\"}}", "a".repeat(2 << 20));

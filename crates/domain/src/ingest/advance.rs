@@ -3,7 +3,7 @@
 use super::{
     fixed_step::CHARACTERS,
     held_back::{is_due, tell_document},
-    job::{drop_from_totals, settle, tell_job},
+    job::{drop_from_totals, say_how_far, settle, tell_job},
     *,
 };
 use crate::resource::CANCELLED;
@@ -36,6 +36,7 @@ pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Res
         doc.document.updated_at = now;
         tell_document(doc, &mut events);
     }
+    say_how_far(&mut job.job);
     tell_job(job, &before, now, &mut events);
     Ok(Told { events, counts_changed })
 }
@@ -462,10 +463,10 @@ pub(super) fn end_step(
     now: Timestamp,
     events: &mut Vec<Event>,
 ) {
-    if doc.document.step.is_none() {
-        return;
-    }
-    if let Some(message) = message {
+    // What was said while it waited is over, too.
+    if let Some(message) = message
+        && (doc.document.step.is_some() || doc.document.message.is_some())
+    {
         doc.document.message = Some(message.to_owned());
     }
     tell_step(doc, status, now, events);

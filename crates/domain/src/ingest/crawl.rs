@@ -3,7 +3,7 @@
 
 use super::{
     advance::run_phase,
-    job::{message, settle, tell, tell_job},
+    job::{message, say_how_far, settle, tell, tell_job},
     retry_later::{all_of, pause_of},
     stall::{TRIES, estimate_nothing, nothing_moves},
     *,
@@ -116,6 +116,7 @@ pub fn start_crawl(job: &mut JobState, now: Timestamp) -> Result<Told, IllegalMo
     }
     waits_no_more(&mut job.job);
     run_phase(&mut job.job, PhaseName::Loading, now)?;
+    say_how_far(&mut job.job);
     Ok(told(job, &before, now))
 }
 

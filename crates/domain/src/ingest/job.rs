@@ -63,11 +63,7 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
     } else {
         job.progress = job.progress.max(progress::of_job(&job.phase_details));
         job.phase = progress::current_phase(&job.phase_details);
-        // What waits, stands or is asked to says that.
-        let waits = job.halted == Some(Halt::Waiting);
-        if job.requested.is_none() && job.status == JobStatus::Running && !waits {
-            job.message = message(job);
-        }
+        say_how_far(job);
     }
     estimate(state, now);
     if goes_on_finding {
@@ -76,6 +72,14 @@ pub(super) fn settle(state: &mut JobState, now: Timestamp) -> Result<(), Illegal
         state.job.phase_details.iter_mut().for_each(|phase| phase.eta_seconds = None);
     }
     Ok(())
+}
+
+/// What waits, stands or is asked to says that instead.
+pub(super) fn say_how_far(job: &mut Job) {
+    let waits = job.halted == Some(Halt::Waiting);
+    if job.requested.is_none() && job.status == JobStatus::Running && !waits {
+        job.message = message(job);
+    }
 }
 
 /// Moves the job to its end, also from where it stands: what stands is resumed for it.

@@ -102,6 +102,10 @@ pub fn report(
     if from != to {
         events.retain(|e| !matches!(e, Event::DocumentStatus(_)));
         tell_document(doc, &mut events);
+    } else if doc.document.metadata != before.metadata {
+        // The events of steps do not have it.
+        doc.event_at = now;
+        tell_document(doc, &mut events);
     } else if events.is_empty() {
         tell_when_due(doc, now, &mut events);
     }

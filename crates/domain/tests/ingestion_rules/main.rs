@@ -336,6 +336,51 @@ fn a_report_of_a_known_step_is_told_with_what_came_beside_it() {
 }
 
 #[test]
+fn a_job_that_begins_does_not_say_any_more_that_it_waits() {
+    let (mut job, mut docs) = new_job(2, true);
+    assert_eq!(job.job.message, "Waiting to start with 2 documents");
+    let told = ingest::start(&mut job, &mut docs[0], at(1)).unwrap();
+    assert_eq!(job.job.status, JobStatus::Running);
+    assert!(!job.job.message.starts_with("Waiting"), "{}", job.job.message);
+    let said = told.events.iter().find_map(|event| match event {
+        Event::JobUpdate(job) => Some(job.message.as_str()),
+        _ => None,
+    });
+    assert_eq!(said, Some(job.job.message.as_str()));
+}
+
+#[test]
+fn what_a_worker_tells_beside_its_step_is_in_the_stream_with_the_document() {
+    use serde_json::json;
+    let (mut job, mut docs) = new_job(1, true);
+    let mut report = |metadata: serde_json::Value, now: i64| {
+        let report =
+            DocumentReport { metadata: Some(metadata), ..DocumentReport::of(DocumentStatus::Processing) };
+        ingest::report(&mut job, &mut docs[0], &report, &config(true), None, at(now)).unwrap().events
+    };
+    report(json!({ "pages": 1 }), 1);
+    let told = report(json!({ "pages": 2 }), 1);
+    let [Event::DocumentStatus(document)] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(document.metadata["pages"], 2);
+    assert_eq!(report(json!({ "pages": 2 }), 1), []);
+}
+
+#[test]
+fn a_document_that_fails_after_it_was_given_back_does_not_say_that_it_waits() {
+    let (mut job, mut docs) = new_job(1, true);
+    for status in [DocumentStatus::Processing, DocumentStatus::Pending, DocumentStatus::Failed] {
+        let report =
+            DocumentReport { error: Some("The page is empty.".into()), ..DocumentReport::of(status) };
+        ingest::report(&mut job, &mut docs[0], &report, &config(true), None, at(1)).unwrap();
+    }
+    let document = &docs[0].document;
+    assert_eq!(
+        (document.status, document.message.as_deref()),
+        (DocumentStatus::Failed, Some("The page is empty."))
+    );
+}
+
+#[test]
 fn what_a_sentence_was_made_of_goes_along_with_it() {
     let (mut job, mut docs) = new_job(1, true);
     let metadata = serde_json::json!({ "rows": 1_198, "kind": "an invoice", "similarity_score": 0.87 });

@@ -4,7 +4,10 @@ use super::PATIENCE;
 use futures::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
-use tokio_tungstenite::{WebSocketStream, tungstenite::Message};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Message, protocol::CloseFrame},
+};
 
 pub struct Socket {
     stream: WebSocketStream<TcpStream>,
@@ -124,6 +127,12 @@ impl Socket {
                 return seen;
             }
         }
+    }
+
+    /// Says that the link ends, as a browser does that leaves the page.
+    pub async fn say_goodbye(&mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        self.stream.send(Message::Close(Some(frame))).await.expect("sent");
     }
 
     /// Reads on until the server closes; answers its code.

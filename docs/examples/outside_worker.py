@@ -66,7 +66,7 @@ def main():
     connection = pika.BlockingConnection(pika.URLParameters(os.environ["RABBITMQ_URL"]))
     channel = connection.channel()
     channel.confirm_delivery()
-    channel.exchange_declare(EXCHANGE, "topic", durable=True)
+    channel.exchange_declare(EXCHANGE, passive=True)  # a server makes it; a worker needs no right to
     channel.queue_declare(QUEUE, durable=True)
     channel.queue_bind(QUEUE, EXCHANGE, "document.uploaded")
     channel.basic_qos(prefetch_count=1)

@@ -198,6 +198,11 @@ fn a_retry_runs_what_it_means_and_nothing_else() {
     }
     // What that attempt does not have is not lost without a word.
     let mut heard = partly.clone();
+    retry(&mut heard, &Retry::failed());
+    for more in [all(), document(0)] {
+        assert!(matches!(refused(&heard, &more), Err(ReportError::Illegal(_))), "{more:?}");
+    }
+    let mut heard = partly.clone();
     retry(&mut heard, &document(2));
     assert!(matches!(refused(&heard, &Retry::failed()), Err(ReportError::Illegal(_))));
     // One that another job has by now is left to that.

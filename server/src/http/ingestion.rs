@@ -117,6 +117,8 @@ fn said(d: &Document, job: Option<&Job>) -> Option<String> {
         .or_else(behind)
         .or_else(|| d.error.clone())
         .or_else(|| d.message.clone())
+        // Its worker need not say at what it is.
+        .or_else(|| (d.status == DocumentStatus::Processing).then(|| "It is being processed.".to_owned()))
 }
 
 const fn default_message(status: ProcessingStatus) -> &'static str {
@@ -236,6 +238,9 @@ mod tests {
         d.message = Some("Reading the text of a.txt…".into());
         job.status = JobStatus::Running;
         assert_eq!(told(&d, &job), "Reading the text of a.txt…");
+        let said = d.message.take();
+        assert_eq!(told(&d, &job), "It is being processed.");
+        d.message = said;
         // From what is said last to what is said first.
         for code in [STOPPING, WAITING, RETRYING, INTERRUPTED, STALLED, PAUSED] {
             d.warnings.push(Warning { code: code.to_owned(), message: format!("It is {code}.") });

@@ -86,10 +86,16 @@ pub fn retry(
     let pages = pages_again(job, retry);
     let named: BTreeSet<DocumentId> = retry.document_ids.iter().copied().collect();
     let means = |d: &DocumentState| d.document.job_id == Some(id) && retry.means(d, &named);
+    let of_job = |d: &&DocumentState| d.document.job_id == Some(id);
+    let waits = |d: &DocumentState| d.document.is_unfinished();
     let left = match retry.scope {
-        RetryScope::All => false,
+        RetryScope::All => documents.iter().filter(of_job).any(|d| !waits(d)),
         RetryScope::Pages => pages > 0,
-        _ => documents.iter().any(means),
+        RetryScope::Documents => {
+            let mut meant = documents.iter().filter(of_job).filter(|d| named.contains(&d.document.id));
+            documents.iter().any(means) || !meant.any(waits)
+        }
+        RetryScope::Failed | RetryScope::Phase => documents.iter().any(means),
     };
     if retry.attempt.is_some_and(|meant| meant < job.attempt)
         || job.status == JobStatus::Pending && job.attempt > 1 && !left

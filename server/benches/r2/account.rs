@@ -288,7 +288,9 @@ pub fn difference(shown: &Store, truth: &Truth) -> Option<String> {
     let counts = (shown.workspaces().count(), shown.documents().count());
     if counts != (truth.workspaces.len(), truth.documents.len()) {
         let wanted = (truth.workspaces.len(), truth.documents.len());
-        return Some(format!("{counts:?} workspaces and documents instead of {wanted:?}"));
+        let missing: Vec<_> =
+            truth.workspaces.iter().filter(|wanted| shown.workspace(wanted.id).is_none()).collect();
+        return Some(format!("{counts:?} workspaces and documents instead of {wanted:?}; without {missing:?}"));
     }
     for wanted in &truth.workspaces {
         match shown.workspace(wanted.id) {

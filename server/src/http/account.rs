@@ -35,7 +35,7 @@ pub struct Deleting {
 /// tokens and keys are not in it.
 #[utoipa::path(post, path = "/api/auth/export", tag = "account",
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's export")),
-    responses((status = 202, body = Export), (status = 401, body = Problem)))]
+    responses((status = 202, body = Export, headers(("Location" = String, description = "of the export"))), (status = 401, body = Problem)))]
 pub async fn start_export(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,
@@ -54,9 +54,12 @@ pub async fn export(State(app): State<AppState>, SignedIn(who): SignedIn) -> Api
 
 /// The file of the newest export.
 #[utoipa::path(get, path = "/api/auth/export/content", tag = "account",
-    responses((status = 200, description = "the file", content_type = "application/json"), (status = 206, description = "a range of it"),
-        (status = 401, body = Problem), (status = 404, body = Problem, description = "`no_export`"),
-        (status = 409, body = Problem, description = "`export_not_ready`")))]
+    responses((status = 200, description = "the file", content_type = "application/json", headers(("Last-Modified" = String))),
+        (status = 206, description = "a range of it", content_type = "application/json", headers(("Last-Modified" = String), ("Content-Range" = String))),
+        (status = 304, description = "it is no newer than `If-Modified-Since`"), (status = 401, body = Problem),
+        (status = 404, body = Problem, description = "`no_export`"), (status = 409, body = Problem, description = "`export_not_ready`"),
+        (status = 412, body = Problem, description = "it is newer than `If-Unmodified-Since`"),
+        (status = 416, body = Problem, description = "nothing of it lies in the range")))]
 pub async fn export_content(
     State(app): State<AppState>,
     SignedIn(who): SignedIn,

@@ -62,7 +62,8 @@ pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiRe
 /// `secret` of null; if the first answer was lost, revoke that key and make another.
 #[utoipa::path(post, path = "/api/auth/api-keys", tag = "account", request_body = NewApiKeyBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's API key, without its secret")),
-    responses((status = 201, body = NewApiKeyAnswer), (status = 200, body = NewApiKeyAnswer, description = "made before; `secret` is null"),
+    responses((status = 201, body = NewApiKeyAnswer, headers(("Location" = String, description = "of the API key"))),
+        (status = 200, body = NewApiKeyAnswer, description = "made before; `secret` is null", headers(("Location" = String, description = "of the API key"))),
         (status = 401, body = Problem),
         (status = 409, body = Problem, description = "`name_taken` at `name`; `too_many_keys`"), (status = 422, body = Problem)))]
 pub async fn create(

@@ -48,7 +48,8 @@ pub struct BulkFilter {
 /// takes each document once. `workspace_status` tells its counts.
 #[utoipa::path(post, path = "/api/workspaces/{id}/bulk", tag = "documents", request_body = BulkBody,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's handle")),
-    responses((status = 202, body = Bulk), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`workspace_deleting`"), (status = 422, body = Problem)))]
+    responses((status = 202, body = Bulk, headers(("Location" = String, description = "of the handle"))), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "`workspace_deleting`"), (status = 422, body = Problem)))]
 pub async fn begin(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -111,7 +112,8 @@ pub async fn read(
 /// Bring back what an action deleted, as far as it was within the last 8 seconds: a further action, with a handle of its
 /// own. What the first one had not come to stays where it is.
 #[utoipa::path(post, path = "/api/bulk/{id}/undo", tag = "documents", params(("id" = String, Path)),
-    responses((status = 202, body = Bulk), (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`nothing_to_undo`")))]
+    responses((status = 202, body = Bulk, headers(("Location" = String, description = "of the handle"))), (status = 401, body = Problem), (status = 404, body = Problem),
+        (status = 409, body = Problem, description = "`nothing_to_undo`")))]
 pub async fn undo(
     State(app): State<AppState>,
     Allowed(who): Allowed,

@@ -79,9 +79,10 @@ fn wants_events(headers: &HeaderMap, stream: Option<bool>) -> bool {
 /// `complete`, or `error`; as JSON the answer once it is whole. It is made whoever listens.
 #[utoipa::path(post, path = "/v1/chat/", tag = "chat", request_body = Question,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key follows the first one's answer")),
-    responses((status = 200, description = "`Accept: text/event-stream`: messages of the schema TurnMessage, each with an `id:`", body = Answered),
+    responses((status = 200, description = "The whole answer as JSON; as server-sent events messages of the schema TurnMessage, each with an `id:`",
+            content((Answered = "application/json"), (TurnMessage = "text/event-stream"))),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem, description = "`other_workspace`, `workspace_provisioning`, `workspace_error`, `workspace_deleting`"),
-        (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_turns`"),
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_turns`", headers(("Retry-After" = u64, description = "seconds"))),
         (status = 502, body = Problem, description = "the language model refused"),
         (status = 503, body = Problem, description = "a model does not answer; trying again may help")))]
 pub async fn ask(
@@ -105,9 +106,11 @@ pub async fn ask(
 /// Ask the question of a turn that has ended once more. The new turn takes the place of the old one, which stays.
 #[utoipa::path(post, path = "/v1/chat/turns/{id}/retry", tag = "chat", request_body = Again,
     params(("id" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 200, description = "as of `POST /v1/chat/`", body = Answered), (status = 401, body = Problem),
+    responses((status = 200, description = "as of `POST /v1/chat/`", content((Answered = "application/json"), (TurnMessage = "text/event-stream"))),
+        (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 409, body = Problem, description = "`turn_running`, `asked_again`, `workspace_provisioning`, `workspace_error`, `workspace_deleting`"),
-        (status = 422, body = Problem), (status = 429, body = Problem), (status = 502, body = Problem), (status = 503, body = Problem)))]
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_turns`", headers(("Retry-After" = u64, description = "seconds"))),
+        (status = 502, body = Problem), (status = 503, body = Problem)))]
 pub async fn retry(
     State(app): State<AppState>,
     Allowed(who): Allowed,

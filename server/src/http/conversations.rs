@@ -178,7 +178,7 @@ pub async fn status(
 #[utoipa::path(get, path = "/v1/chat/conversations/{user_id}/{conversation_id}/export", tag = "chat",
     params(("user_id" = String, Path), ("conversation_id" = String, Path),
         ("format" = Option<String>, Query, description = "`md` (when absent) or `json`")),
-    responses((status = 200, description = "Markdown, or JSON", content_type = "text/markdown", body = String),
+    responses((status = 200, description = "Markdown, or JSON", content((String = "text/markdown"), ("application/json"))),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn export(
     State(app): State<AppState>,

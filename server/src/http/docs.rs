@@ -139,7 +139,8 @@ fn operation_of(html: &mut String, method: &str, path: &str, operation: &Value) 
         html.push_str("</tbody></table>");
     }
     for (kind, body) in entries(&operation["requestBody"]["content"]) {
-        push(html, format_args!("<p>Body: {} as <code>{}</code></p>", shape(&body["schema"]), escape(kind)));
+        let shape = if body["schema"].is_null() { "bytes".to_owned() } else { shape(&body["schema"]) };
+        push(html, format_args!("<p>Body: {shape} as <code>{}</code></p>", escape(kind)));
     }
     html.push_str("<table><caption>Answers</caption><tbody>");
     for (status, answer) in entries(&operation["responses"]) {

@@ -158,7 +158,8 @@ pub async fn restore(
 /// script.
 #[utoipa::path(get, path = "/api/documents/{id}/content", tag = "documents",
     params(("id" = String, Path), ("version" = Option<u32>, Query, description = "the current one when absent")),
-    responses((status = 200, description = "the bytes", content_type = "application/octet-stream"), (status = 206, description = "a range of them"),
+    responses((status = 200, description = "the bytes, as the type that the file is of", content_type = "*/*", headers(("Last-Modified" = String))),
+        (status = 206, description = "a range of them", content_type = "*/*", headers(("Last-Modified" = String), ("Content-Range" = String))),
         (status = 304, description = "it is no newer than `If-Modified-Since`"), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 412, body = Problem, description = "it is newer than `If-Unmodified-Since`"),
         (status = 416, body = Problem, description = "nothing of it lies in the range"), (status = 422, body = Problem)))]

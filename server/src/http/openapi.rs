@@ -8,7 +8,7 @@ use super::{
 use axum::response::Response;
 use bytes::Bytes;
 use domain::{
-    Problem, Scope,
+    HistoryEntry, Problem, Scope,
     event::FileProgress,
     resource::{Document, Job, Workspace},
 };
@@ -17,7 +17,8 @@ use std::sync::OnceLock;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        self, Content, Info, License, OpenApi, Ref, RefOr, Schema,
+        self, Array, Components, Content, Header, HeaderBuilder, Info, License, OneOfBuilder, OpenApi, Ref,
+        RefOr, Schema,
         path::Operation,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
         tag::Tag,
@@ -102,13 +103,64 @@ pub fn complete(mut api: OpenApi) -> OpenApi {
             }
         }
     }
+    refer_to_items(components);
     access::tell(&mut api);
+    tell_whole_histories(&mut api);
     tell_answers(&mut api);
     api
 }
 
 const JSON: &str = "application/json";
 const FORM: &str = "multipart/form-data";
+/// A part of a file that comes in parts.
+const PART: &str = "application/offset+octet-stream";
+/// How the name of a page begins; the name of what it has follows.
+const PAGE: &str = "Page_";
+
+/// The items of a list are the resource itself, with its second names. The derived schema of a page spells out what the
+/// code has, which knows none of them.
+fn refer_to_items(components: &mut Components) {
+    let names: Vec<String> = components.schemas.keys().cloned().collect();
+    for name in &names {
+        let Some(item) = name.strip_prefix(PAGE).filter(|item| names.iter().any(|name| name == item)) else {
+            continue;
+        };
+        if let Some(RefOr::T(Schema::Object(page))) = components.schemas.get_mut(name)
+            && let Some(RefOr::T(Schema::Array(list))) = page.properties.get_mut("items")
+        {
+            list.items = Ref::from_schema_name(item).into();
+        }
+    }
+}
+
+/// A history as a file is the bare list of its entries. It has the media type that a page of them has, and a handler can
+/// name one schema for each.
+fn tell_whole_histories(api: &mut OpenApi) {
+    for (path, item) in &mut api.paths.paths {
+        let Some(operation) = item.get.as_mut().filter(|_| path.ends_with("/history")) else { continue };
+        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut("200")
+            && let Some(RefOr::T(content)) = response.content.get_mut(JSON)
+            && let Some(page) = content.schema.take()
+        {
+            let whole = Array::new(Ref::from_schema_name(HistoryEntry::name()));
+            content.schema = Some(OneOfBuilder::new().item(page).item(whole).into());
+        }
+    }
+}
+
+/// Says that these answers of the operation carry a header.
+fn tell_header(operation: &mut Operation, statuses: &[&str], name: &str, header: &Header) {
+    for status in statuses {
+        if let Some(RefOr::T(response)) = operation.responses.responses.get_mut(*status) {
+            response.headers.entry(name.to_owned()).or_insert_with(|| RefOr::T(header.clone()));
+        }
+    }
+}
+
+fn takes_a_tag(operation: &Operation) -> bool {
+    let mut parameters = operation.parameters.iter().flatten();
+    parameters.any(|named| matches!(named, RefOr::T(named) if named.name == "If-None-Match"))
+}
 
 fn takes(operation: &Operation, kind: &str) -> bool {
     let body = operation.request_body.as_ref();
@@ -123,6 +175,9 @@ fn takes_a_key(operation: &Operation) -> bool {
 /// Says at each operation what is wrong about requests of its kind, and that every error is a problem; and of each answer
 /// what it means, without which the document would be none for those who check it.
 fn tell_answers(api: &mut OpenApi) {
+    let seconds = HeaderBuilder::new().schema(Some(u64::schema())).description(Some("seconds")).build();
+    let tag =
+        HeaderBuilder::new().schema(Some(String::schema())).description(Some("for `If-None-Match`")).build();
     for (path, item) in &mut api.paths.paths {
         for (method, operation) in access::operations(item) {
             operation.operation_id = Some(operation_id(method.as_str(), path));
@@ -145,7 +200,8 @@ fn tell_answers(api: &mut OpenApi) {
                 usual.push("500");
             }
             // Whoever asks somebody looks into the database first, and so does the way in.
-            if access != Access::Public || path.starts_with("/api/auth/") {
+            let needs_database = access != Access::Public || path.starts_with("/api/auth/");
+            if needs_database {
                 usual.push("503");
                 if changes {
                     usual.push("403");
@@ -158,7 +214,19 @@ fn tell_answers(api: &mut OpenApi) {
             for status in usual {
                 responses.entry(status.to_owned()).or_insert_with(|| problem().into());
             }
-            for (status, response) in responses {
+            if needs_database {
+                tell_header(operation, &["503"], "Retry-After", &seconds);
+            }
+            if takes_a_tag(operation) {
+                tell_header(operation, &["200", "304"], "ETag", &tag);
+            }
+            // Bytes have no schema: that of the code is a list of numbers.
+            if let Some(RefOr::T(body)) = &mut operation.request_body
+                && let Some(RefOr::T(part)) = body.content.get_mut(PART)
+            {
+                part.schema = None;
+            }
+            for (status, response) in &mut operation.responses.responses {
                 let RefOr::T(response) = response else { continue };
                 if response.description.is_empty() {
                     meaning(status).clone_into(&mut response.description);

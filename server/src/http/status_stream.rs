@@ -104,7 +104,7 @@ fn peek(frame: &[u8]) -> Option<Peek> {
         ("Last-Event-ID" = Option<String>, Header, description = "`<epoch>.<seq>`")),
     responses((status = 200, description = "frames as in docs/PROTOCOL.md", content_type = "text/event-stream", body = String),
         (status = 401, body = Problem), (status = 403, body = Problem, description = "`foreign_stream`, or `missing_scope` of an API key"),
-        (status = 422, body = Problem), (status = 429, body = Problem)))]
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_connections`")))]
 pub async fn events(
     State(app): State<AppState>,
     Allowed(who): Allowed,
@@ -275,7 +275,7 @@ async fn news(
         ("user_id" = Option<String>, Query, description = "whose stream is meant: one's own id, or `me`; any other is 403 `foreign_stream`")),
     responses((status = 200, body = Changes), (status = 401, body = Problem),
         (status = 403, body = Problem, description = "`foreign_stream`, or `missing_scope` of an API key"),
-        (status = 422, body = Problem), (status = 429, body = Problem)))]
+        (status = 422, body = Problem), (status = 429, body = Problem, description = "`too_many_connections`")))]
 pub async fn changes(
     State(app): State<AppState>,
     Allowed(who): Allowed,

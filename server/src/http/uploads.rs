@@ -69,7 +69,8 @@ impl From<UploadStanding> for UploadStandingBody {
 
 /// What this server can do of the tus protocol.
 #[utoipa::path(options, path = "/api/uploads", tag = "documents",
-    responses((status = 204, description = "Tus-Version, Tus-Extension, Tus-Max-Size and Tus-Checksum-Algorithm")))]
+    responses((status = 204, description = "What it can do stands in the headers", headers(("Tus-Version" = String), ("Tus-Extension" = String),
+        ("Tus-Max-Size" = u64, description = "bytes"), ("Tus-Checksum-Algorithm" = String)))))]
 pub async fn capabilities(State(app): State<AppState>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
@@ -86,9 +87,12 @@ pub async fn capabilities(State(app): State<AppState>) -> Response {
 /// of one that does). With the content type
 /// `application/offset+octet-stream` the body is its first part.
 #[utoipa::path(post, path = "/api/uploads", tag = "documents",
-    params(("Tus-Resumable" = Option<String>, Header), ("Upload-Length" = u64, Header), ("Upload-Metadata" = String, Header),
+    request_body(content = Option<Vec<u8>>, content_type = "application/offset+octet-stream"),
+    params(("Tus-Resumable" = Option<String>, Header), ("Upload-Length" = u64, Header), ("Upload-Metadata" = Option<String>, Header),
         ("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's upload")),
-    responses((status = 201, description = "`Location` names the upload; its last part is the id of the document that it becomes"),
+    responses((status = 201, description = "`Location` names the upload; its last part is the id of the document that it becomes",
+            headers(("Location" = String, description = "of the upload"), ("Upload-Offset" = u64, description = "how far it is"),
+            ("Upload-Expires" = String, description = "when it is forgotten; absent once it is whole"))),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 460, body = Problem),
         (status = 507, body = Problem)))]
@@ -117,7 +121,9 @@ pub async fn create(
 
 /// How far an upload is. `HEAD` answers the same in headers alone.
 #[utoipa::path(get, path = "/api/uploads/{id}", tag = "documents", params(("id" = String, Path)),
-    responses((status = 200, body = UploadStandingBody, description = "with Upload-Offset, Upload-Length, Upload-Metadata and Upload-Expires"),
+    responses((status = 200, body = UploadStandingBody, headers(("Upload-Offset" = u64, description = "how far it is"),
+            ("Upload-Expires" = String, description = "when it is forgotten; absent once it is whole"),
+            ("Upload-Length" = u64, description = "bytes of the whole file"), ("Upload-Metadata" = String, description = "as it was sent"))),
         (status = 401, body = Problem), (status = 404, body = Problem), (status = 412, body = Problem), (status = 415, body = Problem),
         (status = 460, body = Problem)))]
 pub async fn read(
@@ -150,7 +156,9 @@ pub async fn read(
     request_body(content = Vec<u8>, content_type = "application/offset+octet-stream"),
     params(("id" = String, Path), ("Tus-Resumable" = Option<String>, Header), ("Upload-Offset" = u64, Header),
         ("Upload-Checksum" = Option<String>, Header, description = "`sha1` or `sha256`, a space, and the digest in Base64")),
-    responses((status = 204, description = "`Upload-Offset` says how far it is"), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 204, description = "`Upload-Offset` says how far it is", headers(("Upload-Offset" = u64, description = "how far it is"),
+            ("Upload-Expires" = String, description = "when it is forgotten; absent once it is whole"))),
+        (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 408, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 423, body = Problem),
         (status = 460, body = Problem), (status = 507, body = Problem)))]
@@ -194,7 +202,9 @@ pub async fn give_up(
     params(("id" = String, Path), ("X-HTTP-Method-Override" = String, Header, description = "`PATCH` or `DELETE`"),
         ("Tus-Resumable" = Option<String>, Header), ("Upload-Offset" = Option<u64>, Header, description = "of a part"),
         ("Upload-Checksum" = Option<String>, Header, description = "of a part")),
-    responses((status = 204, description = "as of that method"), (status = 400, body = Problem), (status = 401, body = Problem),
+    responses((status = 204, description = "as of that method; the headers of a part", headers(("Upload-Offset" = u64, description = "how far it is"),
+            ("Upload-Expires" = String, description = "when it is forgotten; absent once it is whole"))),
+        (status = 400, body = Problem), (status = 401, body = Problem),
         (status = 404, body = Problem), (status = 408, body = Problem), (status = 409, body = Problem), (status = 412, body = Problem),
         (status = 413, body = Problem), (status = 415, body = Problem), (status = 422, body = Problem), (status = 423, body = Problem),
         (status = 460, body = Problem), (status = 507, body = Problem)))]

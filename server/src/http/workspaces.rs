@@ -61,7 +61,8 @@ pub async fn list(
 /// Make a workspace; it turns ready by itself.
 #[utoipa::path(post, path = "/api/workspaces", tag = "workspaces", request_body = NewWorkspaceBody,
     params(("Idempotency-Key" = Option<String>, Header, description = "a second request with the same key answers the first one's workspace")),
-    responses((status = 201, body = Workspace), (status = 401, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 201, body = Workspace, headers(("Location" = String, description = "of the workspace"))), (status = 401, body = Problem),
+        (status = 422, body = Problem)))]
 pub async fn create(
     State(app): State<AppState>,
     Allowed(who): Allowed,

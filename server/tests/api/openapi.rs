@@ -1,7 +1,7 @@
 //! The OpenAPI document and the routes are one thing.
 
-use crate::common::Server;
-use serde_json::Value;
+use crate::common::{Answer, Server, prose};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// What the interface promises today.
@@ -308,6 +308,9 @@ async fn every_operation_tells_its_answers_and_each_of_its_errors_is_a_problem()
         }
         if parameters.iter().any(|p| p["name"] == "If-None-Match") {
             needed.push("304");
+            for status in ["200", "304"] {
+                assert!(responses[status]["headers"]["ETag"].is_object(), "{name} {status} tells of no tag");
+            }
         }
         if path.starts_with("/api/status/documents") || path.starts_with("/api/status/workspaces") {
             needed.push("409");
@@ -331,4 +334,129 @@ async fn every_operation_tells_its_answers_and_each_of_its_errors_is_a_problem()
             );
         }
     }
+}
+
+/// What a reference leads to.
+fn followed<'a>(api: &'a Value, reference: &Value) -> &'a Value {
+    let pointer = reference["$ref"].as_str().and_then(|r| r.strip_prefix('#'));
+    pointer.and_then(|pointer| api.pointer(pointer)).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+}
+
+/// What is answered as JSON with 200 at that address.
+fn told<'a>(api: &'a Value, path: &str) -> &'a Value {
+    &api["paths"][path]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+}
+
+/// A program whose types are made from the document knows every field that lists send.
+#[tokio::test]
+async fn items_of_lists_are_what_the_document_tells_of_one_of_them() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    // Ready, and failed: either has what the other has not.
+    for (name, bytes) in [("a.txt", &prose(1, 60)[..]), ("b.pdf", &b"%PDF-1.7\nthis is no real PDF"[..])] {
+        ada.settled(&ada.upload_one(&workspace, name, bytes).await).await;
+    }
+    let api = server.visitor().read("/api/openapi.json").await;
+    for (list, one, least, second) in [
+        ("/api/workspaces", "/api/workspaces/{id}", 1, "message"),
+        ("/api/workspaces/{id}/documents", "/api/documents/{id}", 2, "correlation_id"),
+        ("/api/jobs", "/api/jobs/{id}", 2, "workspace_id"),
+    ] {
+        let page = followed(&api, told(&api, list));
+        let item = &page["properties"]["items"]["items"];
+        assert_eq!(item["$ref"], told(&api, one)["$ref"], "{list}");
+        let item = followed(&api, item);
+        let answered = ada.read(&list.replace("{id}", &workspace)).await;
+        let items = answered["items"].as_array().expect("items");
+        assert!(items.len() >= least, "{list}: {answered}");
+        for (value, schema) in items.iter().map(|value| (value, item)).chain([(&answered, page)]) {
+            let sent = value.as_object().expect("an object");
+            for field in sent.keys() {
+                assert!(schema["properties"].get(field).is_some(), "{list}: nothing is told of {field}");
+            }
+            for field in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+                assert!(sent.contains_key(field), "{list}: {field} is promised, and not sent");
+            }
+        }
+        assert!(items.iter().all(|item| item.get(second).is_some()), "{list}: {second} is not sent");
+    }
+    // No other list spells its items out either.
+    for (name, schema) in api["components"]["schemas"].as_object().expect("schemas") {
+        if name.starts_with("Page_") {
+            assert!(schema["properties"]["items"]["items"]["$ref"].is_string(), "{name}: {schema}");
+        }
+    }
+}
+
+/// Where the kind of an answer is for the client to choose, each kind is told.
+#[tokio::test]
+async fn each_kind_of_an_answer_is_told() {
+    let server = Server::start().await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let kinds = |method: &str, path: &str, status: &str| -> Vec<String> {
+        let content = &api["paths"][path][method]["responses"][status]["content"];
+        let mut kinds: Vec<String> = content.as_object().expect("content").keys().cloned().collect();
+        kinds.sort();
+        kinds
+    };
+    for path in ["/v1/chat/", "/v1/chat/turns/{id}/retry"] {
+        assert_eq!(kinds("post", path, "200"), ["application/json", "text/event-stream"], "{path}");
+    }
+    let export = "/v1/chat/conversations/{user_id}/{conversation_id}/export";
+    assert_eq!(kinds("get", export, "200"), ["application/json", "text/markdown"]);
+    for status in ["200", "206"] {
+        assert_eq!(kinds("get", "/api/documents/{id}/content", status), ["*/*"], "{status}");
+    }
+    for of in ["documents", "jobs", "workspaces"] {
+        let path = format!("/api/{of}/{{id}}/history");
+        assert_eq!(kinds("get", &path, "200"), ["application/json", "text/csv"], "{path}");
+        let entry = json!({ "$ref": "#/components/schemas/HistoryEntry" });
+        let page = json!({ "$ref": "#/components/schemas/Page_HistoryEntry" });
+        let either = json!([page, { "type": "array", "items": entry }]);
+        assert_eq!(told(&api, &path)["oneOf"], either, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn headers_that_are_sent_are_told() {
+    let server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let document = ada.upload_one(&workspace, "a.txt", &prose(1, 60)).await;
+    let api = server.visitor().read("/api/openapi.json").await;
+    let check = |method: &str, path: &str, answer: &Answer, names: &[&str]| {
+        let status = answer.status.to_string();
+        let headers = &api["paths"][path][method]["responses"][status.as_str()]["headers"];
+        for name in names {
+            assert!(!answer.header(name).is_empty(), "{method} {path} sends no {name}: {answer:?}");
+            assert!(headers[*name].is_object(), "{method} {path} {status} tells of no {name}: {headers}");
+        }
+    };
+    let path = format!("/api/documents/{document}");
+    let answer = ada.get(&path).await;
+    check("get", "/api/documents/{id}", &answer, &["ETag"]);
+    let content = format!("{path}/content");
+    let part = ada.send(ada.request("GET", &content).header("range", "bytes=0-3")).await;
+    assert_eq!(part.status, 206, "{part:?}");
+    check("get", "/api/documents/{id}/content", &part, &["Content-Range", "Last-Modified"]);
+    let made = ada.post("/api/workspaces", json!({ "name": "Papers" })).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    check("post", "/api/workspaces", &made, &["Location"]);
+
+    // Of a file that comes in parts nothing but its length has to be said.
+    let parameters = api["paths"]["/api/uploads"]["post"]["parameters"].as_array().expect("parameters");
+    let needed = parameters.iter().filter(|p| p["required"] == true).map(|p| &p["name"]);
+    assert_eq!(needed.collect::<Vec<_>>(), ["Upload-Length"]);
+    let begun = ada.send(ada.request("POST", "/api/uploads").header("upload-length", 10)).await;
+    assert_eq!(begun.status, 201, "{begun:?}");
+    check("post", "/api/uploads", &begun, &["Location", "Upload-Offset", "Upload-Expires"]);
+    let upload = begun.header("location").to_owned();
+    let standing = ada.get(&upload).await;
+    check("get", "/api/uploads/{id}", &standing, &["Upload-Offset", "Upload-Expires", "Upload-Length"]);
+    let request = ada.request("PATCH", &upload).header("upload-offset", 0);
+    let request = request.header("content-type", "application/offset+octet-stream");
+    let extended = ada.send(request.body("A lan")).await;
+    assert_eq!(extended.status, 204, "{extended:?}");
+    check("patch", "/api/uploads/{id}", &extended, &["Upload-Offset", "Upload-Expires"]);
 }

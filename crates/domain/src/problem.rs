@@ -107,19 +107,40 @@ impl std::error::Error for Problem {}
 
 const fn title(status: u16) -> &'static str {
     match status {
-        400 => "Bad request",
         401 => "Not signed in",
         403 => "Not allowed",
         404 => "Not found",
         405 => "Method not allowed",
         408 => "Took too long",
         409 => "Conflict",
+        412 => "Unsupported version",
         413 => "Too large",
         415 => "Unsupported type",
+        416 => "No such part",
         422 => "Not valid",
+        423 => "Locked",
+        426 => "Upgrade required",
         429 => "Too many requests",
+        460 => "Damaged in transfer",
+        // 400, and what else the framework refuses.
+        400..=499 => "Bad request",
         503 => "Not available",
         507 => "No room left",
         _ => "Server error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mistake_of_the_client_is_not_titled_one_of_the_server() {
+        for status in 400..500 {
+            assert_ne!(Problem::new(status, "x", "").title, "Server error", "{status}");
+        }
+        let titles = [412, 426, 460].map(|status| Problem::new(status, "x", "").title);
+        assert_eq!(titles, ["Unsupported version", "Upgrade required", "Damaged in transfer"]);
+        assert_eq!(Problem::internal().title, "Server error");
     }
 }

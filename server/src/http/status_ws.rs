@@ -16,6 +16,7 @@ use domain::{
     event::{MAX_CLIENT_FRAME, MAX_GATHER_MS, PING_SECONDS, SILENCE_SECONDS, close},
 };
 use futures::{Sink, Stream};
+use http::header;
 use services::{
     Caller, Standing,
     live::{ConnectError, Connection, Outgoing, Resume},
@@ -51,7 +52,7 @@ pub async fn socket(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response {
     let Ok(upgrade) = upgrade else {
-        return ApiError::new(426, "upgrade_required", "This address speaks WebSocket only.").into_response();
+        return not_a_socket();
     };
     let asked = who.zip(token).map(|(Extension(who), Extension(token))| (who, token));
     let is_anothers = asked.as_ref().is_some_and(|(who, _)| is_anothers(params.text("user_id"), who));
@@ -79,6 +80,13 @@ pub async fn socket(
             };
             link.end(ending).await;
         })
+}
+
+/// RFC 9110 wants a 426 to name what to upgrade to.
+fn not_a_socket() -> Response {
+    let problem = ApiError::new(426, "upgrade_required", "This address speaks WebSocket only.");
+    let names = [(header::UPGRADE, "websocket"), (header::CONNECTION, "Upgrade")];
+    (names, problem).into_response()
 }
 
 /// Why a socket ends.

@@ -250,7 +250,9 @@ async fn a_foreign_page_gets_no_upgrade() {
             Ok(_) => panic!("{headers:?}: accepted"),
         }
     }
-    client.get("/api/status/ws").await.problem(426, "upgrade_required");
+    let plain = client.get("/api/status/ws").await;
+    assert_eq!((plain.header("upgrade"), plain.header("connection")), ("websocket", "Upgrade"));
+    assert_eq!(plain.problem(426, "upgrade_required")["title"], "Upgrade required");
 }
 
 async fn closes_with(client: &Client, code: u16, speak: impl AsyncFnOnce(&mut Socket)) {

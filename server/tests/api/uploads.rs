@@ -261,7 +261,8 @@ async fn what_was_damaged_in_transfer_is_not_taken() {
         let request = part(&client, &path, 0).header("upload-checksum", sum);
         client.send(request.body(bytes.to_vec())).await
     };
-    send(b"A lantern", sum(b"A lanterm")).await.problem(460, "damaged_in_transfer");
+    let problem = send(b"A lantern", sum(b"A lanterm")).await.problem(460, "damaged_in_transfer");
+    assert_eq!(problem["title"], "Damaged in transfer");
     assert_eq!(offset(&client, &path).await, 0, "the part does not count");
     send(b"A lantern", "md5 x".into()).await.problem(400, "bad_checksum");
     assert_eq!(send(b"A lantern", sum(b"A lantern")).await.status, 204);

@@ -213,7 +213,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CommandId {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> ApiResult<Self> {
         let Some(key) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
         let key = key.to_str().unwrap_or_default().trim();
-        if key.is_empty() || key.len() > MAX_KEY {
+        if key.is_empty() || key.len() > MAX_KEY || !key.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(ApiError::field(
                 "Idempotency-Key",
                 format!("Use 1 to {MAX_KEY} visible characters."),

@@ -55,8 +55,10 @@ async fn the_same_key_makes_one_workspace() {
     assert_eq!((again.status, &again.json()["id"]), (201, &first["id"]));
     assert_ne!(send("two".into()).await.json()["id"], first["id"]);
     assert_eq!(client.read("/api/workspaces").await["items"].as_array().map(Vec::len), Some(3));
-    let problem = send("k".repeat(201)).await.problem(422, "invalid");
-    assert_eq!(messages(&problem, "Idempotency-Key").len(), 1);
+    for key in ["k".repeat(201), "a b".into(), "a\tb".into()] {
+        let problem = send(key).await.problem(422, "invalid");
+        assert_eq!(messages(&problem, "Idempotency-Key"), ["Use 1 to 200 visible characters."]);
+    }
     // The key is the client's own: somebody else's is another.
     let bob = server.user("bob").await;
     let request = bob.request("POST", "/api/workspaces").json(&json!({ "name": "Papers" }));

@@ -33,7 +33,9 @@ pub struct BulkBody {
     filter: Option<BulkFilter>,
 }
 
+// A name that is not known may have been meant as a bound, without which more documents would be taken.
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct BulkFilter {
     /// `pending`, `processing`, `ready` or `failed`.
     #[schema(example = "failed")]

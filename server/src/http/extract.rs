@@ -88,6 +88,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
             true => without_place(&cause.to_string()),
             false => "it has a wrong type".to_owned(),
         };
+        if let Some((field, message)) = unknown_key(&path, &text) {
+            return ApiError::field(&field, message);
+        }
         match text.strip_prefix("missing field `").and_then(|t| t.strip_suffix('`')) {
             Some(field) if path == "." => ApiError::field(field, "This field is required."),
             Some(field) => ApiError::field(&format!("{path}.{field}"), "This field is required."),
@@ -101,6 +104,15 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> ApiResult<T> {
 
 fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok()
+}
+
+/// Where a body may have no unknown keys: the field that has one (at the top, the key itself), and what to say of it.
+fn unknown_key(path: &str, text: &str) -> Option<(String, String)> {
+    let (key, expected) = text.strip_prefix("unknown field `")?.split_once('`')?;
+    let within = path.strip_suffix(key).or_else(|| path.strip_suffix('?')).unwrap_or(path);
+    let within = within.trim_end_matches('.');
+    let field = if within.is_empty() { key } else { within };
+    Some((field.to_owned(), format!("Nothing here is called `{key}`{expected}.")))
 }
 
 /// serde_json's message without " at line 1 column 2".
@@ -242,6 +254,29 @@ mod tests {
         count: u32,
     }
 
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[allow(dead_code)]
+    struct Strict {
+        status: Option<String>,
+        inside: Option<Box<Strict>>,
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_where_none_may_be() {
+        for (text, field, key) in [
+            (r#"{"stauts":"a"}"#, "stauts", "stauts"),
+            (r#"{"inside":{"stauts":"a"}}"#, "inside", "stauts"),
+            (r#"{"inside":{"inside":{"":1}}}"#, "inside.inside", ""),
+        ] {
+            let problem = parse::<Strict>(text.as_bytes()).expect_err(text).problem().clone();
+            let message = format!("Nothing here is called `{key}`, expected `status` or `inside`.");
+            assert_eq!(problem.status, 422, "{text}: {problem:?}");
+            assert_eq!(problem.errors.of(field), [message], "{text}: {problem:?}");
+        }
+        assert!(parse::<Strict>(br#"{"inside":{"status":"a"}}"#).is_ok());
+    }
+
     fn fails(text: &str) -> Problem {
         parse::<Body>(text.as_bytes()).expect_err(text).problem().clone()
     }
@@ -257,7 +292,7 @@ mod tests {
             (r#"{"name":null}"#, 422, "name"),
             (r#"{"name":"a","inner":{"count":-1}}"#, 422, "inner.count"),
             (r#"{"name":"a","inner":{}}"#, 422, "inner.count"),
-            (r#"[1]"#, 422, "[0]"),
+            (r#"[1]"#, 422, "body"),
             (r#""a""#, 422, "body"),
         ] {
             let problem = fails(text);

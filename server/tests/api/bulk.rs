@@ -148,10 +148,17 @@ async fn a_request_says_what_is_meant_and_is_carried_out_once() {
         (json!({ "action": "retry", "ids": ["x"] }), "ids"),
         (json!({ "action": "retry", "ids": [workspace], "filter": {} }), "filter"),
         (json!({ "action": "retry", "filter": { "status": "done" } }), "filter.status"),
+        (json!({ "action": "delete", "filter": { "stauts": "failed" } }), "filter"),
     ] {
         let problem = ada.post(&path, body.clone()).await.problem(422, "invalid");
         assert!(!messages(&problem, field).is_empty(), "{body}: {problem}");
     }
+    let misspelt = json!({ "action": "delete", "filter": { "stauts": "failed" } });
+    let problem = ada.post(&path, misspelt).await.problem(422, "invalid");
+    assert_eq!(
+        messages(&problem, "filter"),
+        ["Nothing here is called `stauts`, expected one of `status`, `q`, `tag`."]
+    );
     let send = async |body: Value| {
         ada.send(ada.request("POST", &path).header("idempotency-key", "press-1").json(&body)).await
     };

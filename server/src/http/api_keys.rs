@@ -22,6 +22,8 @@ use utoipa::ToSchema;
 #[derive(Serialize, ToSchema)]
 pub struct ApiKeys {
     items: Vec<ApiKey>,
+    /// Always null: all are answered at once, and no page follows.
+    next: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -54,7 +56,7 @@ pub struct NewApiKeyAnswer {
 #[utoipa::path(get, path = "/api/auth/api-keys", tag = "account",
     responses((status = 200, body = ApiKeys), (status = 401, body = Problem)))]
 pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiResult<Json<ApiKeys>> {
-    Ok(Json(ApiKeys { items: app.services().list_keys(who.user.id).await? }))
+    Ok(Json(ApiKeys { items: app.services().list_keys(who.user.id).await?, next: None }))
 }
 
 /// Make an API key. `secret` is the key: send it as `Authorization: Bearer <secret>`. It is shown this once and kept

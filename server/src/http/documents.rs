@@ -85,6 +85,8 @@ pub async fn edit(
 pub struct VersionsBody {
     /// The newest first.
     items: Vec<Version>,
+    /// Always null: all are answered at once, and no page follows.
+    next: Option<String>,
 }
 
 /// The versions of a document's content. One is the current one; a replacement that is under way, or did not get through,
@@ -96,7 +98,7 @@ pub async fn versions(
     Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
 ) -> ApiResult<Json<VersionsBody>> {
-    Ok(Json(VersionsBody { items: app.services().versions(who.user.id, id).await? }))
+    Ok(Json(VersionsBody { items: app.services().versions(who.user.id, id).await?, next: None }))
 }
 
 #[derive(Serialize, ToSchema)]

@@ -39,6 +39,8 @@ pub struct ErrorsBody {
 pub struct ErrorGroups {
     /// The largest first, at most 200.
     items: Vec<ErrorGroup>,
+    /// Always null: no page follows.
+    next: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -113,7 +115,7 @@ pub async fn list(
     };
     params.check()?;
     let filter = ErrorFilter { resolved, ..filter_of(Some(body), services.clock.now())? };
-    Ok(Json(ErrorGroups { items: services.errors(who.user.id, &filter).await? }))
+    Ok(Json(ErrorGroups { items: services.errors(who.user.id, &filter).await?, next: None }))
 }
 
 /// Try the documents of a group again, or of all groups: an action over many documents in each workspace. Asked twice, the

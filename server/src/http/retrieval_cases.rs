@@ -24,6 +24,8 @@ use utoipa::ToSchema;
 pub struct Cases {
     /// The oldest first.
     items: Vec<RetrievalCase>,
+    /// Always null: all are answered at once, and no page follows.
+    next: Option<String>,
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -54,7 +56,7 @@ pub async fn list(
     Allowed(who): Allowed,
     PathId(id): PathId<WorkspaceId>,
 ) -> ApiResult<Json<Cases>> {
-    Ok(Json(Cases { items: app.services().retrieval_cases(who.user.id, id).await? }))
+    Ok(Json(Cases { items: app.services().retrieval_cases(who.user.id, id).await?, next: None }))
 }
 
 /// Keep a question with the document, or the passage, that has to be found for it.

@@ -65,6 +65,24 @@ async fn documents_are_listed_newest_first_page_by_page() {
 }
 
 #[tokio::test]
+async fn a_list_that_answers_all_at_once_says_that_no_page_follows() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let document = client.upload_one(&workspace, "a.txt", b"a lantern").await;
+    for list in [
+        "/api/auth/api-keys".to_owned(),
+        format!("/api/documents/{document}/versions"),
+        format!("/api/workspaces/{workspace}/retrieval-cases"),
+        "/api/errors".to_owned(),
+    ] {
+        let answer = client.read(&list).await;
+        assert!(answer["items"].is_array(), "{list}: {answer}");
+        assert_eq!(answer.get("next"), Some(&json!(null)), "{list}: {answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_part_of_the_file_can_be_asked_for() {
     let server = Server::start().await;
     let client = server.user("ada").await;

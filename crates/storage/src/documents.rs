@@ -6,7 +6,7 @@ use crate::{
     fault::Fault,
     jobs::{self, CHUNK, DOCUMENT, chunk, clean_option, document, number, parsed},
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
 };
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -88,7 +88,7 @@ impl Store {
         tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>, Fault> {
-        let from = Cursor::before(&page)?;
+        let from = List::Documents.before(&page)?;
         let limit = limit_of(&page);
         let sql = format!(
             "SELECT {DOCUMENT} FROM documents WHERE documents.workspace_id = $1 AND documents.user_id = $2 \
@@ -107,7 +107,7 @@ impl Store {
             .await?;
         let documents: Vec<Document> =
             rows.iter().map(|row| Ok(document(row)?.document)).collect::<Result<_, Fault>>()?;
-        Ok(paged(documents, limit, |d| Cursor::new(d.created_at.micros(), d.id)))
+        Ok(paged(List::Documents, documents, limit, |d| Cursor::new(d.created_at.micros(), d.id)))
     }
 
     async fn read_chunks(
@@ -117,14 +117,14 @@ impl Store {
         version: Option<u32>,
         page: PageQuery,
     ) -> Result<Page<Chunk>, Fault> {
-        let from = Cursor::behind(&page)?;
+        let from = List::Chunks.behind(&page)?;
         let limit = limit_of(&page);
         if let Some(version) = version {
             let present = self.read_document(user, id).await?.map(|d| d.version);
             if Some(version) != present {
                 let chunks =
                     self.read_old_chunks((user, id, version), from.number, i64::from(limit) + 1).await?;
-                return Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)));
+                return Ok(paged(List::Chunks, chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)));
             }
         }
         let sql = format!(
@@ -142,7 +142,7 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         let chunks: Vec<Chunk> = rows.iter().map(chunk).collect::<Result<_, _>>()?;
-        Ok(paged(chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)))
+        Ok(paged(List::Chunks, chunks, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)))
     }
 
     /// All that was told about its steps, in the order of the log.

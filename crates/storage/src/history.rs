@@ -5,7 +5,7 @@ use crate::{
     fault::Fault,
     jobs::{number, parsed},
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
     writer::Tx,
 };
 use async_trait::async_trait;
@@ -49,13 +49,13 @@ fn entry(row: &AnyRow) -> Result<HistoryEntry, Fault> {
 /// The place behind which a page begins.
 pub(crate) fn begin(query: &HistoryQuery) -> Result<i64, StoreError> {
     let page = PageQuery { limit: query.limit, after: query.after.clone() };
-    let place = if query.newest_first { Cursor::before(&page) } else { Cursor::behind(&page) };
+    let place = if query.newest_first { List::History.before(&page) } else { List::History.behind(&page) };
     place.map(|cursor| cursor.number)
 }
 
 /// The page of entries of which one more than was asked for was read.
 pub(crate) fn page_of(entries: Vec<HistoryEntry>, query: &HistoryQuery) -> Page<HistoryEntry> {
-    paged(entries, limit(query), |e| Cursor::new(e.seq as i64, "seq"))
+    paged(List::History, entries, limit(query), |e| Cursor::new(e.seq as i64, "seq"))
 }
 
 pub(crate) fn limit(query: &HistoryQuery) -> u32 {

@@ -5,6 +5,20 @@ use domain::resource::Page;
 use services::ports::{PageQuery, StoreError};
 use std::fmt::Display;
 
+/// What a list is of. A place in one is none in another, even where both are sorted by a moment and an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum List {
+    Chunks,
+    Conversations,
+    Documents,
+    History,
+    Jobs,
+    Pages,
+    Sessions,
+    Turns,
+    Workspaces,
+}
+
 /// The place of a row in its list: the number that the list is sorted by (a moment, an ordinal), then the id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cursor {
@@ -16,39 +30,75 @@ impl Cursor {
     pub(crate) fn new(number: i64, id: impl Display) -> Self {
         Self { number, id: id.to_string() }
     }
+}
 
-    /// What the list gave out as `next`.
-    ///
-    /// # Errors
-    /// `BadCursor` when it is not of that form.
-    pub(crate) fn parse(text: &str) -> Result<Self, StoreError> {
-        let (number, id) = text.split_once('.').ok_or(StoreError::BadCursor)?;
-        let number = number.parse().map_err(|_| StoreError::BadCursor)?;
-        if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
-            return Err(StoreError::BadCursor);
+impl List {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Chunks => "chunks",
+            Self::Conversations => "conversations",
+            Self::Documents => "documents",
+            Self::History => "history",
+            Self::Jobs => "jobs",
+            Self::Pages => "pages",
+            Self::Sessions => "sessions",
+            Self::Turns => "turns",
+            Self::Workspaces => "workspaces",
         }
-        Ok(Self { number, id: id.to_owned() })
     }
 
     /// Where a page of a list that falls (newest first) begins: right behind the page before, or above every row.
-    pub(crate) fn before(page: &PageQuery) -> Result<Self, StoreError> {
+    pub(crate) fn before(self, page: &PageQuery) -> Result<Cursor, StoreError> {
         match &page.after {
-            Some(text) => Self::parse(text),
-            None => Ok(Self { number: i64::MAX, id: String::new() }),
+            Some(text) => self.parse(text),
+            None => Ok(Cursor::new(i64::MAX, "")),
         }
     }
 
     /// Where a page of a list that rises begins: right behind the page before, or below every row.
-    pub(crate) fn behind(page: &PageQuery) -> Result<Self, StoreError> {
+    pub(crate) fn behind(self, page: &PageQuery) -> Result<Cursor, StoreError> {
         match &page.after {
-            Some(text) => Self::parse(text),
-            None => Ok(Self { number: -1, id: String::new() }),
+            Some(text) => self.parse(text),
+            None => Ok(Cursor::new(-1, "")),
         }
     }
 
-    fn text(&self) -> String {
-        format!("{}.{}", self.number, self.id)
+    /// What the list gave out as `next`.
+    ///
+    /// # Errors
+    /// `BadCursor` when it is of another list, damaged on its way, or of another form.
+    fn parse(self, text: &str) -> Result<Cursor, StoreError> {
+        let mut parts = text.split('.').skip(1);
+        let (Some(number), Some(id)) = (parts.next(), parts.next()) else {
+            return Err(StoreError::BadCursor);
+        };
+        let number = number.parse().map_err(|_| StoreError::BadCursor)?;
+        if id.is_empty() || !id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-') {
+            return Err(StoreError::BadCursor);
+        }
+        let cursor = Cursor::new(number, id);
+        // Written again it is the same, with its list and its sum, or it was never given out.
+        if self.text(&cursor) == text { Ok(cursor) } else { Err(StoreError::BadCursor) }
     }
+
+    fn text(self, cursor: &Cursor) -> String {
+        let place = format!("{}.{}.{}", self.name(), cursor.number, cursor.id);
+        let sum = crc32(place.as_bytes());
+        format!("{place}.{sum:08x}")
+    }
+}
+
+/// CRC-32 as zip files have it. It tells what was damaged by accident; what a client makes up on purpose shows it no more
+/// than its own list.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut sum = u32::MAX;
+    for byte in bytes {
+        sum ^= u32::from(*byte);
+        for _ in 0..8 {
+            sum = if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+        }
+    }
+    !sum
 }
 
 /// How many rows are wanted, within the bounds.
@@ -57,11 +107,11 @@ pub(crate) fn limit_of(page: &PageQuery) -> u32 {
 }
 
 /// Makes a page of rows of which one more than `limit` was asked for: the extra one only tells that there is more.
-pub(crate) fn paged<T>(mut rows: Vec<T>, limit: u32, place: impl Fn(&T) -> Cursor) -> Page<T> {
+pub(crate) fn paged<T>(list: List, mut rows: Vec<T>, limit: u32, place: impl Fn(&T) -> Cursor) -> Page<T> {
     let limit = limit as usize;
     let more = rows.len() > limit;
     rows.truncate(limit);
-    let next = if more { rows.last().map(|row| place(row).text()) } else { None };
+    let next = if more { rows.last().map(|row| list.text(&place(row))) } else { None };
     Page { items: rows, next }
 }
 
@@ -69,24 +119,68 @@ pub(crate) fn paged<T>(mut rows: Vec<T>, limit: u32, place: impl Fn(&T) -> Curso
 mod tests {
     use super::*;
 
+    const ALL: [List; 9] = [
+        List::Chunks,
+        List::Conversations,
+        List::Documents,
+        List::History,
+        List::Jobs,
+        List::Pages,
+        List::Sessions,
+        List::Turns,
+        List::Workspaces,
+    ];
+
     #[test]
-    fn a_cursor_reads_back_and_needs_no_escaping_in_a_url() {
+    fn a_cursor_reads_back_in_its_own_list_alone_and_needs_no_escaping_in_a_url() {
         let cursor = Cursor::new(-5, "0190a1b2-0000-7000-8000-000000000001");
-        assert_eq!(Cursor::parse(&cursor.text()).unwrap(), cursor);
-        assert!(cursor.text().bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)));
+        for list in ALL {
+            let text = list.text(&cursor);
+            assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b)), "{text}");
+            for other in ALL {
+                let read = other.parse(&text);
+                assert_eq!(read.ok(), (other == list).then(|| cursor.clone()), "{other:?}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_sum_is_the_one_of_zip_files() {
+        assert_eq!(crc32(b"123456789"), 0xcbf4_3926);
+    }
+
+    #[test]
+    fn a_damaged_cursor_is_no_place_in_a_list() {
+        let place = Cursor::new(1_700_000_000_000_000, "0190a1b2-0000-7000-8000-000000000001");
+        let whole = List::Jobs.text(&place);
+        let is_refused = |text: &str| matches!(List::Jobs.parse(text), Err(StoreError::BadCursor));
+        for at in 0..whole.len() {
+            assert!(is_refused(&whole[..at]) && is_refused(&whole[at + 1..]), "cut at {at}");
+            for other in ["0", "a", "-", ".", ""] {
+                let text = format!("{}{other}{}", &whole[..at], &whole[at + 1..]);
+                assert!(text == whole || is_refused(&text), "{text}");
+            }
+        }
+        for more in ["0", "a", ".", "A", " "] {
+            assert!(is_refused(&format!("{whole}{more}")) && is_refused(&format!("{more}{whole}")), "{more}");
+        }
+        assert!(is_refused(&whole.to_uppercase()));
     }
 
     #[test]
     fn a_cursor_of_another_form_is_no_place_in_a_list() {
-        for text in ["", "1", "x.y", "1.", "1.' OR 1=1", "99999999999999999999.a", "1.\u{e9}"] {
-            assert!(matches!(Cursor::parse(text), Err(StoreError::BadCursor)), "{text}");
+        let odd = ["jobs.1.", "jobs.1.' OR 1=1", "jobs.99999999999999999999.a", "jobs.1.\u{e9}", "jobs.1.a"];
+        for text in ["", "1", "x.y", "1.", "1.a"].into_iter().chain(odd) {
+            assert!(matches!(List::Jobs.parse(text), Err(StoreError::BadCursor)), "{text}");
         }
     }
 
     #[test]
     fn only_a_page_with_more_behind_it_names_a_next_one() {
         let place = |n: &i64| Cursor::new(*n, "a");
-        assert_eq!(paged(vec![1, 2], 2, place), Page { items: vec![1, 2], next: None });
-        assert_eq!(paged(vec![1, 2, 3], 2, place), Page { items: vec![1, 2], next: Some("2.a".into()) });
+        let page = |rows| paged(List::Jobs, rows, 2, place);
+        assert_eq!(page(vec![1, 2]), Page { items: vec![1, 2], next: None });
+        let next = List::Jobs.text(&Cursor::new(2, "a"));
+        assert_eq!(page(vec![1, 2, 3]), Page { items: vec![1, 2], next: Some(next) });
     }
 }

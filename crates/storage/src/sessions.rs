@@ -7,7 +7,7 @@ use crate::{
     fault::Fault,
     jobs::parsed,
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
     writer::Tx,
 };
 use async_trait::async_trait;
@@ -199,7 +199,7 @@ impl Sessions for Store {
         page: PageQuery,
         now: Timestamp,
     ) -> Result<Page<SessionInfo>, StoreError> {
-        let (place, limit) = (Cursor::before(&page)?, limit_of(&page));
+        let (place, limit) = (List::Sessions.before(&page)?, limit_of(&page));
         let sql = format!(
             "SELECT {SESSION} FROM sessions s WHERE s.user_id = $1 AND s.expires_at > $2 \
              AND (s.created_at < $3 OR (s.created_at = $3 AND s.id < $4)) \
@@ -215,7 +215,7 @@ impl Sessions for Store {
             .await
             .map_err(Fault::from)?;
         let sessions = rows.iter().map(session_of).collect::<Result<Vec<_>, _>>()?;
-        Ok(paged(sessions, limit, |s| Cursor::new(s.created_at.micros(), s.id)))
+        Ok(paged(List::Sessions, sessions, limit, |s| Cursor::new(s.created_at.micros(), s.id)))
     }
 
     async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError> {

@@ -6,7 +6,7 @@ use crate::{
     fault::Fault,
     jobs::standing,
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
     writer::Tx,
 };
 use async_trait::async_trait;
@@ -308,10 +308,7 @@ impl Workspaces for Store {
 
     async fn workspaces(&self, user: UserId, page: PageQuery) -> Result<Page<Workspace>, StoreError> {
         let limit = limit_of(&page);
-        let after = match &page.after {
-            Some(text) => Cursor::parse(text)?,
-            None => Cursor::new(i64::MAX, ""),
-        };
+        let after = List::Workspaces.before(&page)?;
         let sql = select(
             "w.user_id = $1 AND (w.created_at, w.id) < ($2, $3)",
             "ORDER BY w.created_at DESC, w.id DESC LIMIT $4",
@@ -325,7 +322,7 @@ impl Workspaces for Store {
             .await
             .map_err(Fault::from)?;
         let rows = rows.iter().map(workspace_of).collect::<Result<Vec<_>, Fault>>()?;
-        Ok(paged(rows, limit, |w| Cursor::new(w.created_at.micros(), w.id)))
+        Ok(paged(List::Workspaces, rows, limit, |w| Cursor::new(w.created_at.micros(), w.id)))
     }
 
     async fn rag_config(&self, user: UserId, id: WorkspaceId) -> Result<Option<RagConfig>, StoreError> {

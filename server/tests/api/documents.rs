@@ -1,6 +1,6 @@
 //! Documents: their lists, their parts, what pollers see of them, and what is told of one that failed.
 
-use crate::common::{Server, prose};
+use crate::common::{Server, messages, prose};
 use serde_json::json;
 
 #[tokio::test]
@@ -59,9 +59,44 @@ async fn documents_are_listed_newest_first_page_by_page() {
     ] {
         for after in ["nonsense", "%00", "1.%27"] {
             let problem = client.get(&format!("{list}?after={after}")).await.problem(422, "invalid");
-            assert_eq!(crate::common::messages(&problem, "after"), ["This is no place in the list."]);
+            assert_eq!(messages(&problem, "after"), ["This is no place in the list."]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_place_in_a_list_is_none_in_another_and_none_when_it_is_damaged() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let workspace = client.first_workspace().await;
+    let document = client.upload_one(&workspace, "a.txt", b"a lantern").await;
+    client.settled(&document).await;
+    client.upload_one(&workspace, "b.txt", b"a lantern on the bridge").await;
+    let list = format!("/api/workspaces/{workspace}/documents");
+    let next = client.read(&format!("{list}?limit=1")).await["next"].as_str().expect("more").to_owned();
+    let rest = client.read(&format!("{list}?after={next}")).await;
+    assert_eq!(rest["items"].as_array().map(Vec::len), Some(1), "{rest}");
+    for other in [
+        "/api/workspaces".to_owned(),
+        "/api/jobs".to_owned(),
+        "/api/auth/sessions".to_owned(),
+        "/v1/chat/conversations".to_owned(),
+        format!("/api/documents/{document}/chunks"),
+        format!("/api/documents/{document}/history"),
+        format!("/api/workspaces/{workspace}/history"),
+    ] {
+        let problem = client.get(&format!("{other}?after={next}")).await.problem(422, "invalid");
+        assert_eq!(messages(&problem, "after"), ["This is no place in the list."], "{other}");
+    }
+    for damaged in [format!("{next}0"), next[..next.len() - 1].to_owned(), next[1..].to_owned()] {
+        let problem = client.get(&format!("{list}?after={damaged}")).await.problem(422, "invalid");
+        assert_eq!(messages(&problem, "after"), ["This is no place in the list."], "{damaged}");
+    }
+    let history = format!("/api/documents/{document}/history");
+    let of_history = client.read(&format!("{history}?limit=1")).await;
+    let next = of_history["next"].as_str().expect("more").to_owned();
+    assert_eq!(client.get(&format!("{history}?after={next}")).await.status, 200);
+    client.get(&format!("{list}?after={next}")).await.problem(422, "invalid");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use crate::{
     fault::Fault,
     jobs::{number, parsed},
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
 };
 use domain::{
     Timestamp, UserId,
@@ -71,7 +71,7 @@ impl Store {
         page: PageQuery,
     ) -> Result<Page<Conversation>, Fault> {
         let limit = limit_of(&page);
-        let behind = Cursor::before(&page)?;
+        let behind = List::Conversations.before(&page)?;
         let behind_id = if page.after.is_some() { id_of(&behind)? } else { String::new() };
         let workspace = filter.workspace.map_or("", |_| " AND c.workspace_id = $5");
         let search = filter.search.as_ref().map_or_else(String::new, |_| {
@@ -105,7 +105,7 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         let all: Vec<Conversation> = rows.iter().map(conversation).collect::<Result<_, _>>()?;
-        Ok(paged(all, limit, place))
+        Ok(paged(List::Conversations, all, limit, place))
     }
 
     /// The newest, the oldest of them first.
@@ -116,7 +116,7 @@ impl Store {
         page: PageQuery,
     ) -> Result<Page<Turn>, Fault> {
         let limit = limit_of(&page);
-        let behind = Cursor::before(&page)?;
+        let behind = List::Turns.before(&page)?;
         let sql = format!(
             "SELECT {TURN} FROM turns WHERE user_id = $1 AND conversation_id = $2 AND {LIVE} \
              AND (created_at < $3 OR (created_at = $3 AND id < $4)) ORDER BY created_at DESC, id DESC LIMIT $5"
@@ -138,7 +138,7 @@ impl Store {
             }
             turns.push(turn);
         }
-        let mut page = paged(turns, limit, |turn| Cursor::new(turn.created_at.micros(), turn.turn_id));
+        let mut page = paged(List::Turns, turns, limit, |t| Cursor::new(t.created_at.micros(), t.turn_id));
         page.items.reverse();
         Ok(page)
     }

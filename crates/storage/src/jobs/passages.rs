@@ -7,7 +7,7 @@ use crate::{
     fault::Fault,
     graph, index,
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
     writer::Tx,
 };
 use async_trait::async_trait;
@@ -229,7 +229,7 @@ impl Store {
         words: &str,
         page: PageQuery,
     ) -> Result<Page<Chunk>, Fault> {
-        let from = Cursor::behind(&page)?;
+        let from = List::Chunks.behind(&page)?;
         let limit = limit_of(&page);
         let text = "(COALESCE(chunks.heading, '') || ' ' || chunks.text)";
         let contains = containing::condition(self.engine(), text, 4);
@@ -246,7 +246,7 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         let found: Vec<Chunk> = found.iter().map(chunk).collect::<Result<_, _>>()?;
-        Ok(paged(found, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)))
+        Ok(paged(List::Chunks, found, limit, |c| Cursor::new(i64::from(c.ordinal), c.id)))
     }
 }
 

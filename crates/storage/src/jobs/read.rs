@@ -9,7 +9,7 @@ use crate::{
     bulk,
     fault::Fault,
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
 };
 use domain::{Chunk, Document, DocumentId, Job, JobId, JobStatus, UserId, WorkspaceId, resource::Page};
 use services::ports::PageQuery;
@@ -97,7 +97,7 @@ impl Store {
         status: Option<JobStatus>,
         page: PageQuery,
     ) -> Result<Page<Job>, Fault> {
-        let from = Cursor::before(&page)?;
+        let from = List::Jobs.before(&page)?;
         let limit = limit_of(&page);
         // Every parameter stands in the text, whatever is asked for.
         let only = match status {
@@ -119,7 +119,7 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         let jobs = self.shown_jobs(&rows).await?;
-        Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
+        Ok(paged(List::Jobs, jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
     }
 
     pub(super) async fn read_jobs_of(
@@ -128,7 +128,7 @@ impl Store {
         workspace: WorkspaceId,
         page: PageQuery,
     ) -> Result<Page<Job>, Fault> {
-        let from = Cursor::before(&page)?;
+        let from = List::Jobs.before(&page)?;
         let limit = limit_of(&page);
         let sql = format!(
             "SELECT {JOB} FROM jobs WHERE jobs.workspace_id = $1 AND jobs.user_id = $2 \
@@ -143,7 +143,7 @@ impl Store {
             .fetch_all(self.readers())
             .await?;
         let jobs = self.shown_jobs(&rows).await?;
-        Ok(paged(jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
+        Ok(paged(List::Jobs, jobs, limit, |j| Cursor::new(j.created_at.micros(), j.job_id)))
     }
 
     pub(super) async fn read_newest_job(

@@ -1,7 +1,7 @@
 //! Conversations and turns, in memory.
 
 use super::{MemoryStore, State};
-use crate::page::{Cursor, limit_of, paged};
+use crate::page::{Cursor, List, limit_of, paged};
 use async_trait::async_trait;
 use domain::{
     Timestamp, TurnId, UserId, WorkspaceId,
@@ -336,7 +336,7 @@ impl Chats for MemoryStore {
         conversation: &ConversationId,
         page: PageQuery,
     ) -> Result<Page<Turn>, StoreError> {
-        let (behind, limit) = (Cursor::before(&page)?, limit_of(&page));
+        let (behind, limit) = (List::Turns.before(&page)?, limit_of(&page));
         let state = self.lock();
         let key = |turn: &Turn| (turn.created_at.micros(), turn.turn_id.to_string());
         let mut turns: Vec<Turn> = state
@@ -350,7 +350,7 @@ impl Chats for MemoryStore {
             .collect();
         turns.sort_by_key(|turn| std::cmp::Reverse(key(turn)));
         turns.truncate(limit as usize + 1);
-        let mut page = paged(turns, limit, |turn| Cursor::new(turn.created_at.micros(), turn.turn_id));
+        let mut page = paged(List::Turns, turns, limit, |t| Cursor::new(t.created_at.micros(), t.turn_id));
         page.items.reverse();
         Ok(page)
     }
@@ -401,7 +401,7 @@ impl Chats for MemoryStore {
         filter: &ConversationFilter,
         page: PageQuery,
     ) -> Result<Page<Conversation>, StoreError> {
-        let (behind, limit) = (Cursor::before(&page)?, limit_of(&page));
+        let (behind, limit) = (List::Conversations.before(&page)?, limit_of(&page));
         let state = self.lock();
         let words = filter.search.as_ref().map(|words| words.to_lowercase());
         let has = |text: &str| words.as_ref().is_none_or(|words| text.to_lowercase().contains(words));
@@ -426,7 +426,7 @@ impl Chats for MemoryStore {
             .collect();
         found.sort_by_key(|c| std::cmp::Reverse(key(c)));
         found.truncate(limit as usize + 1);
-        Ok(paged(found, limit, place))
+        Ok(paged(List::Conversations, found, limit, place))
     }
 
     async fn rename_conversation(

@@ -3,7 +3,7 @@
 use super::{MemoryStore, State};
 use crate::{
     jobs::clean_option,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
 };
 use async_trait::async_trait;
 use domain::{
@@ -57,7 +57,7 @@ impl Documents for MemoryStore {
         tag: Option<&str>,
         page: PageQuery,
     ) -> Result<Page<Document>, StoreError> {
-        let after = Cursor::before(&page)?;
+        let after = List::Documents.before(&page)?;
         let limit = limit_of(&page);
         let state = self.lock();
         let place = |d: &Document| (d.created_at.micros(), d.id.to_string());
@@ -71,7 +71,7 @@ impl Documents for MemoryStore {
             .collect();
         documents.sort_by_key(|d| std::cmp::Reverse(place(d)));
         let rows = documents.into_iter().take(limit as usize + 1).cloned().collect();
-        Ok(paged(rows, limit, |d: &Document| Cursor::new(d.created_at.micros(), d.id)))
+        Ok(paged(List::Documents, rows, limit, |d: &Document| Cursor::new(d.created_at.micros(), d.id)))
     }
 
     async fn chunks(
@@ -81,7 +81,7 @@ impl Documents for MemoryStore {
         version: Option<u32>,
         page: PageQuery,
     ) -> Result<Page<Chunk>, StoreError> {
-        let after = Cursor::behind(&page)?.number;
+        let after = List::Chunks.behind(&page)?.number;
         let limit = limit_of(&page);
         let state = self.lock();
         let mut of = 1;
@@ -103,7 +103,7 @@ impl Documents for MemoryStore {
             .take(limit as usize + 1)
             .map(|c| chunk_of(id, of, c))
             .collect();
-        Ok(paged(rows, limit, |c: &Chunk| Cursor::new(i64::from(c.ordinal), c.id)))
+        Ok(paged(List::Chunks, rows, limit, |c: &Chunk| Cursor::new(i64::from(c.ordinal), c.id)))
     }
 
     async fn versions(&self, user: UserId, id: DocumentId) -> Result<Option<Vec<Version>>, StoreError> {

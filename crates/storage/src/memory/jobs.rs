@@ -3,7 +3,7 @@
 use super::{JobRow, MemoryStore, Task, TaskStatus};
 use crate::{
     jobs::{clean_checkpoint, clean_job, clean_option, lease_micros, taken_before},
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
 };
 use async_trait::async_trait;
 use domain::{
@@ -29,7 +29,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 impl MemoryStore {
     /// Newest first.
     fn jobs_where(&self, page: PageQuery, wanted: impl Fn(&Job) -> bool) -> Result<Page<Job>, StoreError> {
-        let after = Cursor::before(&page)?;
+        let after = List::Jobs.before(&page)?;
         let limit = limit_of(&page);
         let state = self.lock();
         let place = |j: &Job| (j.created_at.micros(), j.job_id.to_string());
@@ -41,7 +41,7 @@ impl MemoryStore {
             .collect();
         rows.sort_by_key(|row| std::cmp::Reverse(place(&row.state.job)));
         let jobs = rows.into_iter().take(limit as usize + 1).map(|row| state.shown(row)).collect();
-        Ok(paged(jobs, limit, |j: &Job| Cursor::new(j.created_at.micros(), j.job_id)))
+        Ok(paged(List::Jobs, jobs, limit, |j: &Job| Cursor::new(j.created_at.micros(), j.job_id)))
     }
 
     /// Called under the lock, as [`publish`](Self::publish) is.

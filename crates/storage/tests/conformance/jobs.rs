@@ -164,7 +164,13 @@ async fn jobs_under_way_come_by_what_they_do_and_jobs_by_their_ids(s: impl JobSu
 async fn a_cursor_that_no_list_gave_out_is_no_page(s: impl JobSubject) {
     let d = Desk::new(s);
     let (user, workspace) = d.home().await;
-    for cursor in ["", "x", "12", "'; DROP TABLE jobs; --", "1.\u{0}"] {
+    d.upload(user, workspace, &["a.txt", "b.txt"]).await;
+    let documents = d.documents.documents(user, workspace, None, PageQuery::first(1)).await.unwrap();
+    let of_documents = documents.next.unwrap();
+    let page = PageQuery { limit: 2, after: Some(of_documents.clone()) };
+    assert!(matches!(d.jobs.jobs(user, None, page).await, Err(StoreError::BadCursor)), "{of_documents}");
+    let damaged = format!("{of_documents}0");
+    for cursor in ["", "x", "12", "'; DROP TABLE jobs; --", "1.\u{0}", damaged.as_str()] {
         let page = || PageQuery { limit: 2, after: Some(cursor.to_owned()) };
         assert!(matches!(d.jobs.jobs(user, None, page()).await, Err(StoreError::BadCursor)), "{cursor}");
         let documents = d.documents.documents(user, workspace, None, page()).await;

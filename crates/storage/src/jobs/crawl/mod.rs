@@ -17,7 +17,7 @@ use crate::{
     bulk, commands,
     fault::Fault,
     open::Store,
-    page::{Cursor, limit_of, paged},
+    page::{Cursor, List, limit_of, paged},
     writer::Tx,
 };
 use async_trait::async_trait;
@@ -317,7 +317,7 @@ impl Store {
         if self.row_of_job(user, job).await?.is_none() {
             return Ok(None);
         }
-        let from = Cursor::behind(&page)?;
+        let from = List::Pages.behind(&page)?;
         let limit = limit_of(&page);
         let rows = sqlx::query(
             "SELECT url, place, state, depth, http_status, code, message, not_before, change, document_id, found_on, \
@@ -334,7 +334,7 @@ impl Store {
             .iter()
             .map(|row| Ok((row.try_get("place")?, shown_page(row)?)))
             .collect::<Result<_, Fault>>()?;
-        let Page { items, next } = paged(pages, limit, |(place, _)| Cursor::new(*place, job));
+        let Page { items, next } = paged(List::Pages, pages, limit, |(place, _)| Cursor::new(*place, job));
         Ok(Some(Page { items: items.into_iter().map(|(_, page)| page).collect(), next }))
     }
 }

@@ -7,6 +7,7 @@ use axum::{
 };
 use domain::{
     ApiKeyId, BulkId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, TurnId, WorkspaceId,
+    chat::MAX_CONVERSATION_ID,
 };
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,6 +16,8 @@ use std::{fmt::Display, str::FromStr};
 
 /// Largest JSON body, in bytes.
 const MAX_JSON: usize = 1024 * 1024;
+/// Longest place in a list, in bytes. That of a conversation has each byte of the client's own id as two digits.
+const MAX_CURSOR: usize = 100 + MAX_CONVERSATION_ID * 4 * 2;
 
 /// A JSON body, both ways. Coming in: not JSON at all is 400, a wrong or missing field is 422 at that field.
 pub struct Json<T>(pub T);
@@ -201,8 +204,8 @@ impl Params {
     pub fn page(&mut self) -> PageQuery {
         let limit = self.number("limit", 1, PageQuery::MAX).unwrap_or(50);
         let after = self.text("after").map(str::to_owned);
-        // A cursor is short; whatever is longer was never ours.
-        if after.as_ref().is_some_and(|a| a.len() > 500) {
+        // Whatever is longer was never ours.
+        if after.as_ref().is_some_and(|a| a.len() > MAX_CURSOR) {
             self.errors.add("after", "This is no place in the list.");
         }
         PageQuery { limit, after }

@@ -268,6 +268,20 @@ async fn a_new_conversation_is_called_by_its_first_question() {
 }
 
 #[tokio::test]
+async fn the_list_goes_on_behind_the_longest_id_that_a_client_may_choose() {
+    let desk = Desk::new(Setup::new()).await;
+    for (title, id) in [("First", "short".to_owned()), ("Second", "\u{1d11e}".repeat(200))] {
+        let named = json!({ "title": title, "session_id": id });
+        let made = desk.ada.post("/v1/chat/conversations", named).await;
+        assert_eq!((made.status, &made.json()["title"]), (201, &json!(title)), "{made:?}");
+    }
+    let page = desk.ada.read("/v1/chat/conversations?limit=1").await;
+    let next = page["next"].as_str().expect("more");
+    assert_eq!(titles(&desk.ada, &format!("?limit=1&after={next}")).await, ["First"]);
+    desk.ada.get(&format!("/v1/chat/conversations?after={next}0")).await.problem(422, "invalid");
+}
+
+#[tokio::test]
 async fn the_numbers_of_a_workspace_have_its_chats_and_questions_are_activity() {
     let desk = Desk::new(Setup::new()).await;
     let path = format!("/api/workspaces/{}", desk.workspace);

@@ -290,7 +290,9 @@ pub fn difference(shown: &Store, truth: &Truth) -> Option<String> {
         let wanted = (truth.workspaces.len(), truth.documents.len());
         let missing: Vec<_> =
             truth.workspaces.iter().filter(|wanted| shown.workspace(wanted.id).is_none()).collect();
-        return Some(format!("{counts:?} workspaces and documents instead of {wanted:?}; without {missing:?}"));
+        return Some(format!(
+            "{counts:?} workspaces and documents instead of {wanted:?}; without {missing:?}"
+        ));
     }
     for wanted in &truth.workspaces {
         match shown.workspace(wanted.id) {

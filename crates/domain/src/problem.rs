@@ -5,6 +5,9 @@ use crate::{provision::Refusal, status::IllegalMove, validate::FieldErrors};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
+/// Largest body of JSON that anybody may send, in bytes.
+pub const MAX_JSON: usize = 1024 * 1024;
+
 /// `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -63,6 +66,11 @@ impl Problem {
 
     pub fn unauthorized() -> Self {
         Self::new(401, "unauthorized", "Sign in first.")
+    }
+
+    /// 413: a body of JSON that is larger than [`MAX_JSON`].
+    pub fn too_much_json() -> Self {
+        Self::new(413, "too_large", "The body is larger than 1 MB.")
     }
 
     /// 429: too often; `seconds` tells when it may be tried again.

@@ -8,14 +8,13 @@ use axum::{
 use domain::{
     ApiKeyId, BulkId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, TurnId, WorkspaceId,
     chat::MAX_CONVERSATION_ID,
+    problem::MAX_JSON,
 };
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};
 use services::ports::PageQuery;
 use std::{fmt::Display, str::FromStr};
 
-/// Largest JSON body, in bytes.
-const MAX_JSON: usize = 1024 * 1024;
 /// Longest place in a list, in bytes. That of a conversation has each byte of the client's own id as two digits.
 const MAX_CURSOR: usize = 100 + MAX_CONVERSATION_ID * 4 * 2;
 
@@ -41,7 +40,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         }
         let bytes = axum::body::to_bytes(request.into_body(), MAX_JSON).await.map_err(|e| {
             if std::error::Error::source(&e).is_some_and(|s| s.to_string().contains("length limit")) {
-                ApiError::new(413, "too_large", "The body is larger than 1 MB.")
+                ApiError::from(Problem::too_much_json())
             } else {
                 ApiError::new(400, "broken_off", "The body broke off before its end.")
             }

@@ -1,7 +1,7 @@
 //! Workers of somebody's own: what they are told of documents that wait, and what they report.
 
 use super::{CONFIRM, House, Lost, RabbitBus, body, body::Report, names};
-use domain::{Document, DocumentId};
+use domain::{Document, DocumentId, Problem, problem::MAX_JSON};
 use futures::{FutureExt, StreamExt, future::join_all};
 use lapin::{
     Channel, Confirmation, Connection, PublisherConfirm,
@@ -38,8 +38,8 @@ pub(super) const COUNT: &str = "x-delivery-count";
 /// The header that says by which key a message first came.
 pub(super) const ROUTING_KEY: &str = "x-routing-key";
 
-/// A report as it was delivered, and what it says or what is wrong with it.
-type Taken = (Delivery, Result<Report, String>);
+/// What a delivery says, or a code and a sentence for what is wrong with it.
+type Said = Result<Report, (&'static str, String)>;
 
 /// What became of a report.
 enum Applied {
@@ -151,12 +151,9 @@ impl RabbitBus {
                 batch.push(next?);
             }
             // What is about different things goes side by side into the same commit; what is about one stays in order.
-            let mut by_thing: BTreeMap<String, Vec<Taken>> = BTreeMap::new();
+            let mut by_thing: BTreeMap<String, Vec<(Delivery, Said)>> = BTreeMap::new();
             for delivery in batch {
-                let report = match delivery.routing_key.as_str() {
-                    names::WORKSPACE_REPORT => Report::workspace(&delivery.data),
-                    _ => Report::document(&delivery.data),
-                };
+                let report = read(delivery.routing_key.as_str(), &delivery.data);
                 let about = report.as_ref().map_or_else(|_| String::new(), Report::about);
                 by_thing.entry(about).or_default().push((delivery, report));
             }
@@ -187,7 +184,7 @@ impl RabbitBus {
         channel: &Channel,
         house: &House,
         delivery: Delivery,
-        report: Result<Report, String>,
+        report: Said,
     ) -> Result<bool, Lost> {
         let (document_id, workspace_id) = match &report {
             Ok(Report::Document(id, _)) => (Some(id.to_string()), None),
@@ -207,7 +204,7 @@ impl RabbitBus {
         );
         let goes_back = given_back(&delivery) < GIVEN_BACK;
         let applied = match report {
-            Err(why) => Applied::Refused("malformed", why),
+            Err((code, why)) => Applied::Refused(code, why),
             Ok(report) => apply(house, report, goes_back).instrument(span.clone()).await,
         };
         let refused = match applied {
@@ -252,6 +249,19 @@ impl RabbitBus {
             _ => Ok(()),
         }
     }
+}
+
+/// What came by that key. A body that the REST routes would not read is not read here either.
+fn read(key: &str, body: &[u8]) -> Said {
+    if body.len() > MAX_JSON {
+        let problem = Problem::too_much_json();
+        return Err(("refused", format!("{}: {}", problem.code, problem.detail)));
+    }
+    let report = match key {
+        names::WORKSPACE_REPORT => Report::workspace(body),
+        _ => Report::document(body),
+    };
+    report.map_err(|why| ("malformed", why))
 }
 
 /// How often the message came back to the broker, as that counts it.
@@ -300,5 +310,30 @@ async fn apply(house: &House, report: Report, goes_back: bool) -> Applied {
         tracing::warn!(code = problem.code, "a report could not be stored; trying again");
         sleep(pause).await;
         pause = (pause * 2).min(LAST_RETRY);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_report_is_as_large_as_a_body_of_the_routes_at_most() {
+        let with_junk = |n: usize| {
+            let id = "01930000-0000-7000-8000-000000000002";
+            json!({ "document_id": id, "status": "ready", "junk": "x".repeat(n) }).to_string()
+        };
+        let room = MAX_JSON - with_junk(0).len();
+        let taken = read(names::DOCUMENT_REPORT, with_junk(room).as_bytes());
+        assert!(matches!(taken, Ok(Report::Document(..))), "{taken:?}");
+        let too_large = ("refused", "too_large: The body is larger than 1 MB.".to_owned());
+        let refused = read(names::DOCUMENT_REPORT, with_junk(room + 1).as_bytes());
+        assert_eq!(refused.unwrap_err(), too_large);
+        // Nobody looks into it.
+        let refused = read(names::WORKSPACE_REPORT, "x".repeat(MAX_JSON + 1).as_bytes());
+        assert_eq!(refused.unwrap_err(), too_large);
+        assert_eq!(read(names::WORKSPACE_REPORT, b"x").unwrap_err().0, "malformed");
     }
 }

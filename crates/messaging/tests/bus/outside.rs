@@ -35,6 +35,7 @@ async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason
     let observer = Observer::of(&installation, &["nothing"]).await;
     let mut dead = Observer::named(&installation, &format!("{}.dead", installation.exchange), &[]).await;
     let ids: Vec<DocumentId> = (0..5).map(|_| DocumentId::new(id())).collect();
+    let junk = "x".repeat(1 << 20);
     installation.rest.failing.store(2, Ordering::SeqCst);
     for n in 0..20 {
         for id in &ids {
@@ -51,6 +52,10 @@ async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason
                     "document.status.report",
                     json!({ "document_id": ids[0], "status": "processing", "progress": 101 }).to_string(),
                 ),
+                (
+                    "document.status.report",
+                    json!({ "document_id": ids[0], "status": "ready", "junk": junk }).to_string(),
+                ),
                 ("workspace.status.report", json!({ "workspace_id": id(), "status": "error" }).to_string()),
             ] {
                 say(&observer, &installation, key, body.as_bytes()).await;
@@ -58,7 +63,7 @@ async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason
         }
     }
     let mut reasons = vec![];
-    for _ in 0..6 {
+    for _ in 0..7 {
         let letter = dead.next().await;
         let headers = letter.properties.headers().clone().unwrap();
         let Some(AMQPValue::LongString(why)) = headers.inner().get("x-reason") else {
@@ -66,8 +71,15 @@ async fn reports_are_taken_in_order_and_bad_ones_are_put_aside_with_their_reason
         };
         reasons.push(why.to_string());
     }
-    for part in ["no JSON", "`document_id` is missing", "has to be a string", "fine", "progress", "not_found"]
-    {
+    for part in [
+        "no JSON",
+        "`document_id` is missing",
+        "has to be a string",
+        "fine",
+        "progress",
+        "too_large: The body is larger than 1 MB.",
+        "not_found",
+    ] {
         assert!(reasons.iter().any(|why| why.contains(part)), "{part} in {reasons:?}");
     }
     soon("all good reports are taken", async {

@@ -6,8 +6,8 @@ use crate::{
     bulk,
     engine::Engine,
     fault::{Meaning, meaning},
-    index,
-    open::{OpenError, connect_migrated, existing},
+    index, migrations,
+    open::{OpenError, connect_migrated, connect_writer, existing, migrated},
 };
 use futures::{StreamExt, TryStreamExt};
 use sqlx::{
@@ -24,7 +24,8 @@ const VALUES: usize = 32_768;
 /// What is not carried over: what the migrations did, who writes just now, the words of the passages, which each engine
 /// keeps in its own way and are made anew, copies of the vectors, which the first server makes, and what is counted of the
 /// documents of a workspace, which comes about with these.
-const LEFT: [&str; 5] = ["_sqlx_migrations", "writers", WORDS, "searchable_vectors", "workspace_counts"];
+const LEFT: [&str; 5] = [CHANGES, "writers", WORDS, "searchable_vectors", "workspace_counts"];
+const CHANGES: &str = "_sqlx_migrations";
 const WORDS: &str = "chunk_text";
 /// By this number SQLite's full text knows a passage.
 const PLACE: (&str, &str) = ("chunks", "place");
@@ -35,8 +36,10 @@ pub enum MoveError {
     Engines,
     #[error("{0}")]
     Open(#[from] OpenError),
-    #[error("the new database has accounts in it; name an empty one")]
+    #[error("the new database is not empty: InsightHub was used there already; name an empty one")]
     NotEmpty,
+    #[error("the new database is not empty: its table {0} is none of InsightHub's; name an empty one")]
+    Foreign(String),
     #[error("{0}")]
     Schema(String),
     #[error("{table} is not the same on both sides ({why}); nothing was changed")]
@@ -61,14 +64,17 @@ pub struct Moved(pub Vec<(String, u64)>);
 /// A new database that has exactly the same in it already is where a move has come to whose commit got no answer: that is well.
 ///
 /// # Errors
-/// As above. Whatever goes wrong, the new database is as empty as it was, but where the commit got no answer.
+/// As above. Whatever goes wrong, there are no rows in the new database that were not there before, but where the commit got no
+/// answer. Where it was not refused at first sight, it may have the tables from then on.
 pub async fn move_installation(from: &str, to: &str) -> Result<Moved, MoveError> {
     install_default_drivers();
     if (Engine::of_url(from), Engine::of_url(to)) != (Some(Engine::Sqlite), Some(Engine::Postgres)) {
         return Err(MoveError::Engines);
     }
     let mut old = connect_migrated(&existing(from), Engine::Sqlite).await?;
-    let mut new = connect_migrated(to, Engine::Postgres).await?;
+    let mut new = connect_writer(to, Engine::Postgres).await.map_err(OpenError::Connect)?;
+    look(&mut old, &mut new).await?;
+    let mut new = migrated(new, Engine::Postgres).await?;
     old.execute(Engine::Sqlite.begin_write()).await?;
     // It waits for the other side now and then.
     new.execute("SET idle_in_transaction_session_timeout = 0").await?;
@@ -124,6 +130,48 @@ async fn mark(old: &mut AnyConnection) -> sqlx::Result<()> {
     old.execute("INSERT INTO meta (name, value) VALUES ('moved', 'to PostgreSQL')").await?;
     old.execute("COMMIT").await?;
     Ok(())
+}
+
+/// Looks before anything is made there: what somebody else keeps in it, or an installation of another version that is in use,
+/// stays as it is.
+async fn look(old: &mut AnyConnection, new: &mut AnyConnection) -> Result<(), MoveError> {
+    let there = new
+        .fetch_all(
+            "SELECT CAST(c.relname AS TEXT) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+             WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p', 'f')",
+        )
+        .await?;
+    let there = names(&there)?;
+    let ours = names(&old.fetch_all("SELECT name FROM sqlite_master WHERE type = 'table'").await?)?;
+    // The migrations make this one before any other.
+    let foreign = if there.contains(CHANGES) {
+        there.iter().find(|table| !ours.contains(*table) && !LEFT.contains(&table.as_str()))
+    } else {
+        there.first()
+    };
+    if let Some(table) = foreign {
+        return Err(MoveError::Foreign(table.clone()));
+    }
+    // A move that was cut off may have come no further.
+    if !there.contains("users") || !there.contains("events") {
+        return Ok(());
+    }
+    let version = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
+    let version: i64 = new.fetch_one(version).await?.try_get(0)?;
+    // One of this version may be where a move has come to whose commit got no answer.
+    if version != migrations::newest() && is_used(new).await? {
+        return Err(MoveError::NotEmpty);
+    }
+    Ok(())
+}
+
+fn names(rows: &[AnyRow]) -> sqlx::Result<BTreeSet<String>> {
+    rows.iter().map(|row| text(row, 0)).collect()
+}
+
+async fn is_used(new: &mut AnyConnection) -> sqlx::Result<bool> {
+    let rows = "SELECT CAST((SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM events) AS BIGINT)";
+    Ok(new.fetch_one(rows).await?.try_get::<i64, _>(0)? > 0)
 }
 
 /// A type that both engines have.
@@ -251,8 +299,7 @@ async fn empty(new: &mut AnyConnection, tables: &[Table]) -> Result<bool, MoveEr
     let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
     let lock = format!("LOCK TABLE {} IN EXCLUSIVE MODE", names.join(", "));
     new.execute(raw_sql(AssertSqlSafe(lock))).await?;
-    let used = "SELECT CAST((SELECT COUNT(*) FROM users) + (SELECT COUNT(*) FROM events) AS BIGINT)";
-    if new.fetch_one(used).await?.try_get::<i64, _>(0)? > 0 {
+    if is_used(new).await? {
         return Ok(false);
     }
     for name in names.iter().rev() {

@@ -3,7 +3,7 @@
 mod connecting;
 mod put_back;
 
-pub(crate) use connecting::{ALIVE, connect_migrated, connect_options, connect_writer, existing};
+pub(crate) use connecting::{ALIVE, connect_migrated, connect_options, connect_writer, existing, migrated};
 
 use crate::{
     connections::Connections,

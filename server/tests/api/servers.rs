@@ -221,6 +221,29 @@ async fn an_installation_that_is_moved_from_sqlite_is_the_same_one_to_its_people
 }
 
 #[tokio::test]
+async fn an_installation_is_not_moved_to_where_somebody_else_keeps_something() {
+    let (place, dir) = (Place::postgres().await, Home::new());
+    let from = format!("sqlite:{}", dir.path().join("insighthub.db").display());
+    let mut command = Setup::new().dir(&dir).env("DATABASE_URL", from.as_str()).args(&["migrate"]).command();
+    let made = command.output().expect("it runs");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let moved = || {
+        let mut command = Setup::new().dir(&dir).args(&["migrate"]).command();
+        command.args(["--from", from.as_str(), "--to", place.url().as_str()]).output().expect("it runs")
+    };
+    let mut rows = place.connect().await;
+    sqlx::query("CREATE TABLE theirs (a INT)").execute(&mut rows).await.expect("a table");
+    let refused = moved();
+    let said = String::from_utf8_lossy(&refused.stderr);
+    let sentence =
+        "the new database is not empty: its table theirs is none of InsightHub's; name an empty one";
+    assert!(!refused.status.success() && said.contains(sentence), "{said}");
+    sqlx::query("DROP TABLE theirs").execute(&mut rows).await.expect("dropped");
+    let done = moved();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[tokio::test]
 async fn an_installation_is_not_moved_under_a_server_whose_database_lies_outside_of_its_data_folder() {
     let (place, outside) = (Place::postgres().await, tempfile::tempdir().expect("a folder"));
     let dir = Home::new();

@@ -21,7 +21,12 @@ const UNHURRIED: u32 = 2;
 pub(crate) const ALIVE: i64 = 1_768_846_185;
 
 pub(crate) async fn connect_migrated(url: &str, engine: Engine) -> Result<AnyConnection, OpenError> {
-    let mut conn = connect_writer(url, engine).await.map_err(OpenError::Connect)?;
+    let conn = connect_writer(url, engine).await.map_err(OpenError::Connect)?;
+    migrated(conn, engine).await
+}
+
+/// The same connection, to a database that has the schema of this version then.
+pub(crate) async fn migrated(mut conn: AnyConnection, engine: Engine) -> Result<AnyConnection, OpenError> {
     // `run` would do the same, but its future is not known to be Send: "`Acquire` is not general enough".
     migrations::of(engine).run_direct(None, &mut conn, false).await?;
     if moving::was_moved(&mut conn).await.map_err(OpenError::Prepare)? {

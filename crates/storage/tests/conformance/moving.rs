@@ -9,9 +9,9 @@ use crate::{
 };
 use domain::{DocumentStatus, ingest::Stage};
 use services::ports::{EventLog, Index, KeywordHit};
-use sqlx::{Executor, raw_sql};
+use sqlx::{AnyConnection, AssertSqlSafe, Executor, raw_sql};
 use std::collections::BTreeSet;
-use storage::{MoveError, OpenError, Store, move_installation};
+use storage::{MoveError, OpenError, Store, migrate, move_installation};
 
 /// Tables that have no rows in the installation that is moved.
 const OFTEN_EMPTY: [&str; 3] = ["deletions", "model_dims", "step_sentences"];
@@ -82,6 +82,15 @@ async fn nothing_is_moved_into_a_database_that_is_in_use_or_out_of_one_that_is_n
     let refused = move_installation(&desk.s.place.url(), &used.s.place.url()).await;
     assert!(matches!(refused, Err(MoveError::NotEmpty)), "{refused:?}");
     assert_eq!(used.head(user).await, head);
+    // One of an older version is not even brought to this one.
+    let mut there = used.s.place.connect().await;
+    let newest = "DELETE FROM _sqlx_migrations WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)";
+    there.execute(raw_sql(newest)).await.unwrap();
+    let versions = "SELECT COUNT(*) FROM _sqlx_migrations";
+    let before = number(&mut there, versions).await;
+    let refused = move_installation(&desk.s.place.url(), &used.s.place.url()).await;
+    assert!(matches!(refused, Err(MoveError::NotEmpty)), "{refused:?}");
+    assert_eq!(number(&mut there, versions).await, before);
     let refused = move_installation(&used.s.place.url(), &desk.s.place.url()).await;
     assert!(matches!(refused, Err(MoveError::Engines)), "{refused:?}");
 
@@ -90,6 +99,39 @@ async fn nothing_is_moved_into_a_database_that_is_in_use_or_out_of_one_that_is_n
     let refused = move_installation(&storage::sqlite_url(&missing), &empty.url()).await;
     assert!(matches!(refused, Err(MoveError::Open(_))), "{refused:?}");
     assert!(!missing.exists(), "a mistake makes no file");
+}
+
+async fn number(conn: &mut AnyConnection, sql: &'static str) -> i64 {
+    sqlx::query_scalar(sql).fetch_one(conn).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_made_in_a_database_that_has_tables_of_somebody_else() {
+    let desk = Desk::new(Sqlite::fresh().await);
+    desk.home().await;
+    let place = Place::postgres().await;
+    let (from, to) = (desk.s.place.url(), place.url());
+    let mut new = place.connect().await;
+    let tables = "SELECT COUNT(*) FROM pg_tables WHERE schemaname = 'public'";
+    // Also one that is named as one of ours.
+    for theirs in ["x", "users"] {
+        let alone =
+            format!("DROP SCHEMA public CASCADE; CREATE SCHEMA public; CREATE TABLE {theirs} (a INT)");
+        new.execute(raw_sql(AssertSqlSafe(alone))).await.unwrap();
+        let refused = move_installation(&from, &to).await;
+        assert!(matches!(&refused, Err(MoveError::Foreign(table)) if table == theirs), "{refused:?}");
+        assert_eq!(number(&mut new, tables).await, 1);
+    }
+
+    // And one beside ours.
+    new.execute(raw_sql("DROP TABLE users")).await.unwrap();
+    migrate(&to).await.unwrap();
+    new.execute(raw_sql("CREATE TABLE x (a INT)")).await.unwrap();
+    let refused = move_installation(&from, &to).await;
+    assert!(matches!(&refused, Err(MoveError::Foreign(table)) if table == "x"), "{refused:?}");
+    new.execute(raw_sql("DROP TABLE x; DROP SCHEMA public CASCADE; CREATE SCHEMA public")).await.unwrap();
+    let moved = move_installation(&from, &to).await.unwrap();
+    assert!(moved.0.contains(&("users".to_owned(), 1)), "{moved:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -89,6 +89,7 @@ async fn apart(config: &Config, store: &Store) -> Result<Option<Finding>, StartE
     Ok((!is_the_one).then(|| Finding {
         what: "folders of files that are not that of the servers",
         of: vec![format!("{}: its file {MARK} would have to say {}", folder.display(), shared.expected())],
+        more: 0,
         done: Done::Advice("give all of them the same one; where this is the right one, write that into it"),
     }))
 }
@@ -99,16 +100,17 @@ async fn at_broker(broker: BrokerServer) -> Option<Finding> {
         Ok(standing) => standing,
         Err(why) => {
             let done = Done::Advice("see to it, and to RABBITMQ_URL");
-            return Some(Finding { what: "brokers that cannot be asked", of: vec![why], done });
+            return Some(Finding { what: "brokers that cannot be asked", of: vec![why], more: 0, done });
         }
     };
     if standing.dead == 0 {
         return None;
     }
-    let mut of = standing.reasons;
-    of.push(format!("{} in all, in the queue {}", standing.dead, standing.dead_queue));
+    let queue = standing.dead_queue;
+    let of: Vec<String> = standing.reasons.iter().map(|reason| format!("in {queue}, {reason}")).collect();
+    let more = (standing.dead as usize).saturating_sub(of.len());
     let done = Done::Advice("mend who sent them, and empty that queue");
-    Some(Finding { what: "reasons of messages to the broker that nobody could use", of, done })
+    Some(Finding { what: "messages to the broker that nobody could use", of, more, done })
 }
 
 /// `insighthub user add`.

@@ -19,6 +19,8 @@ pub struct Finding {
     pub what: &'static str,
     /// Ids of what it is about, or keys of files.
     pub of: Vec<String>,
+    /// How many there are besides, of which only that is known.
+    pub more: usize,
     /// What was done about it, or what somebody has to do.
     pub done: Done,
 }
@@ -54,11 +56,12 @@ impl fmt::Display for Report {
                 Done::Repairable => "`insighthub check --repair` mends it",
                 Done::Advice(what) => what,
             };
-            writeln!(f, "{}: {}; {done}", finding.what, finding.of.len())?;
+            writeln!(f, "{}: {}; {done}", finding.what, finding.of.len() + finding.more)?;
             for id in finding.of.iter().take(NAMED) {
                 writeln!(f, "  {id}")?;
             }
-            if let Some(more) = finding.of.len().checked_sub(NAMED).filter(|more| *more > 0) {
+            let more = finding.of.len().saturating_sub(NAMED) + finding.more;
+            if more > 0 {
                 writeln!(f, "  and {more} more")?;
             }
         }
@@ -202,7 +205,7 @@ impl Report {
     fn note(&mut self, what: &'static str, of: Vec<impl ToString>, done: Done) {
         if !of.is_empty() {
             let of = of.iter().map(ToString::to_string).collect();
-            self.findings.push(Finding { what, of, done });
+            self.findings.push(Finding { what, of, more: 0, done });
         }
     }
 }
@@ -229,5 +232,9 @@ mod tests {
         let text = report.to_string();
         assert!(text.contains("documents whose words are not all found: 1; written anew\n  a\n"), "{text}");
         assert!(text.contains("  19\n  and 10 more\nnot all of it is as it should be"), "{text}");
+        let done = Done::Advice("read them");
+        report.findings.push(Finding { what: "letters", of: vec!["b".to_owned()], more: 2, done });
+        let text = report.to_string();
+        assert!(text.contains("letters: 3; read them\n  b\n  and 2 more\n"), "{text}");
     }
 }

@@ -19,8 +19,8 @@ use tokio::time::{sleep, timeout};
 
 /// How often the queues are counted for the metrics.
 const EVERY: Duration = Duration::from_secs(15);
-/// Reasons that are told; with the line of how many there are in all, as many as `insighthub check` names of anything.
-const TOLD: usize = 19;
+/// Reasons that are told: as many as `insighthub check` names of anything.
+const TOLD: usize = 20;
 /// A look is a delivery without an answer, and of those a broker bears 20 from version 4 on, whether anybody said so or not; then
 /// the message is gone. One that came back so often goes behind the others, as a message that never did.
 const LOOKS: i64 = 10;

@@ -7,8 +7,7 @@ use axum::{
 };
 use domain::{
     ApiKeyId, BulkId, ChunkId, DocumentId, FieldErrors, JobId, Problem, SessionId, TurnId, WorkspaceId,
-    chat::MAX_CONVERSATION_ID,
-    problem::MAX_JSON,
+    chat::MAX_CONVERSATION_ID, problem::MAX_JSON,
 };
 use http::{header, request::Parts};
 use serde::{Serialize, de::DeserializeOwned};

@@ -105,6 +105,9 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
         };
         let (met, unlike) = world.round(kind).await?;
         differed += unlike;
+        if unlike > 0 {
+            eprintln!("{unlike} differed in round {round}: {kind:?}");
+        }
         idle = if met.is_empty() { idle + 1 } else { 0 };
         if idle >= IDLE_ROUNDS {
             return Err(format!("nothing happened to anybody in {idle} rounds").into());
@@ -280,7 +283,7 @@ impl World {
                     truth = account.truth().await?;
                 };
                 if let Some(difference) = account::difference(&shown, &truth) {
-                    eprintln!("a client of {} differs: {difference}", account.name);
+                    eprintln!("a client of {} differs: {difference}; {:?}", account.name, client.looks());
                     differed += 1;
                 }
             }

@@ -41,6 +41,8 @@ struct World {
     /// One that was sent ahead.
     file: String,
     job: String,
+    /// A place in a list of documents.
+    place: String,
     /// An action over many documents.
     bulk: String,
     session: String,
@@ -101,6 +103,11 @@ impl World {
         let path = format!("/api/workspaces/{workspace}/bulk");
         let begun = owner.post(&path, json!({ "action": "pause", "ids": [document] })).await;
         let bulk = text(&begun.json()["id"]);
+        let form = json!({ "name": "Theirs", "processor": "external" });
+        let theirs = text(&other.post("/api/workspaces", form).await.json()["id"]);
+        other.upload(&theirs, &[("1.txt", b"One."), ("2.txt", b"Two.")]).await;
+        let listed = other.read(&format!("/api/workspaces/{theirs}/documents?limit=1")).await;
+        let place = text(&listed["next"]);
         let conversation = format!("talk-{number}");
         let question = json!({ "query": "Where is the lantern?", "session_id": conversation });
         let turn = text(&owner.post("/v1/chat/", question).await.json()["turn_id"]);
@@ -129,6 +136,7 @@ impl World {
             expired,
             revoked,
             job,
+            place,
             bulk,
             workspace,
             document,

@@ -346,7 +346,7 @@ pub(super) fn screens() -> Vec<Row> {
             .fields(|w| vec![("id", w.workspace.clone()), ("name", "Renamed".into())]),
         of_owner("POST", "/_fn/workspaces/retry", Session, 409).fields(|w| vec![("id", w.workspace.clone())]),
         of_owner("POST", "/_fn/workspaces/documents", Session, 200)
-            .fields(|w| vec![("id", w.workspace.clone()), ("after", format!("9.{}", w.document))]),
+            .fields(|w| vec![("id", w.workspace.clone()), ("after", w.place.clone())]),
         of_owner("POST", "/_fn/workspaces/search", Session, 200)
             .fields(|w| vec![("workspace", w.workspace.clone()), ("query", "lantern".into())]),
         function("/_fn/settings/save_profile", 200)

@@ -19,15 +19,10 @@ use std::{
     sync::{PoisonError, RwLock},
     time::{Duration, Instant},
 };
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::{sync::watch, time::timeout};
 
 /// How long a connection is waited for.
 pub(crate) const WAIT: Duration = Duration::from_secs(10);
-/// Between two tries to get one.
-const AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 pub(crate) struct Connections {
@@ -48,12 +43,6 @@ impl Connections {
                 match self.pool().acquire().await {
                     // Another one took its place meanwhile.
                     Err(sqlx::Error::PoolClosed) if !self.pool().is_closed() => {}
-                    // What stands before a database that is away may take connections and end them: that is waited for as
-                    // long as a port at which nobody is, with which the pool does so by itself.
-                    Err(sqlx::Error::Io(error)) => {
-                        tracing::debug!(%error, "no connection to the database yet");
-                        sleep(AGAIN).await;
-                    }
                     acquired => return acquired,
                 }
             }

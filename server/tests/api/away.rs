@@ -144,27 +144,6 @@ async fn a_server_that_is_cut_off_from_the_database_says_so_and_the_others_go_on
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_waits_for_a_database_before_which_connections_are_taken_and_ended() {
-    let place = Place::postgres().await;
-    let line = Line::to(port_of(&place.url())).await;
-    let setup = Setup::new().env("DATABASE_URL", line.over(&place.url()));
-    let here = setup.args(&["serve", "--role", "web"]).start().await;
-    let ada = here.user("ada").await;
-    line.is_now(State::Cut);
-    // Those that there were are found broken first; whoever asks then finds no other.
-    says_no(&here).await;
-    let before = line.cut_off();
-    let asked = tokio::spawn({
-        let ada = ada.clone();
-        async move { ada.get("/api/workspaces").await }
-    });
-    eventually("it was tried again and again", async || (line.cut_off() > before + 3).then_some(())).await;
-    line.is_now(State::Well);
-    assert_eq!(asked.await.expect("answered").status, 200);
-    says_yes(&here).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fail_over_that_leaves_the_old_connections_silent_costs_seconds_and_nothing_else() {
     let installation = Installation::new().await;
     let line = Line::to(port_of(installation.database())).await;

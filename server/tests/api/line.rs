@@ -1,13 +1,7 @@
 //! A line over which a server reaches what it stands on, as a network between machines is one: it can be cut, made to swallow
 //! everything without a word, and mended.
 
-use std::{
-    net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::net::Ipv4Addr;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -29,7 +23,6 @@ pub enum State {
 pub struct Line {
     port: u16,
     state: watch::Sender<State>,
-    cut: Arc<AtomicU64>,
     _serving: AbortOnDropHandle<()>,
 }
 
@@ -39,19 +32,12 @@ impl Line {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port");
         let own = listener.local_addr().expect("an address").port();
         let (state, watched) = watch::channel(State::Well);
-        let cut = Arc::new(AtomicU64::new(0));
-        let counted = cut.clone();
         let serving = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(carry(near, port, watched.clone(), counted.clone()));
+                tokio::spawn(carry(near, port, watched.clone()));
             }
         });
-        Self { port: own, state, cut, _serving: AbortOnDropHandle::new(serving) }
-    }
-
-    /// How many connections it has cut off so far.
-    pub fn cut_off(&self) -> u64 {
-        self.cut.load(Ordering::SeqCst)
+        Self { port: own, state, _serving: AbortOnDropHandle::new(serving) }
     }
 
     /// The address that leads there over this line, of one that leads there directly.
@@ -74,7 +60,7 @@ pub fn port_of(url: &str) -> u16 {
     digits.parse().expect("a port")
 }
 
-async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>, cut: Arc<AtomicU64>) {
+async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>) {
     // What is cut off or breaks ends here, which is what this is for.
     let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
     let (mut up, mut down) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
@@ -86,7 +72,6 @@ async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>
         if now == State::Cut || (now == State::Well && has_lost) {
             // Both ends find it broken, and not closed.
             let _ = (near.set_zero_linger(), far.set_zero_linger());
-            cut.fetch_add(1, Ordering::SeqCst);
             return;
         }
         tokio::select! {

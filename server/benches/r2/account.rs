@@ -164,7 +164,7 @@ impl Account {
     }
 
     /// Up to where the log goes.
-    async fn head(&self) -> Result<Since, Failure> {
+    pub async fn head(&self) -> Result<Since, Failure> {
         let Changes { epoch, seq } = self.read("/api/status/changes").await?;
         Ok(Since { epoch, seq })
     }

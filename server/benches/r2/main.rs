@@ -276,7 +276,10 @@ impl World {
                     let all = "had all that was told";
                     client.until(all, |looks| looks.open && looks.has(&truth.since)).await?;
                     let shown = client.shown().await?;
-                    if client.looks().since.as_ref() == Some(&truth.since) {
+                    // What it read anew may be of a later moment than the log as far as it was told; so both are looked at
+                    // while nothing is added to that.
+                    let is_there = client.looks().since.as_ref() == Some(&truth.since);
+                    if is_there && account.head().await? == truth.since {
                         break shown;
                     }
                     // What was under way when nobody was to write any more has come since.

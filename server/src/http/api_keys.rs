@@ -13,18 +13,11 @@ use axum::{
 use domain::{
     ApiKey, ApiKeyId, Problem,
     api_key::{ApiKeyForm, NewApiKey},
+    resource::Page,
 };
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// A list that is never long: at most 50.
-#[derive(Serialize, ToSchema)]
-pub struct ApiKeys {
-    items: Vec<ApiKey>,
-    /// Always null: all are answered at once, and no page follows.
-    next: Option<String>,
-}
 
 #[derive(Deserialize, ToSchema)]
 pub struct NewApiKeyBody {
@@ -54,9 +47,9 @@ pub struct NewApiKeyAnswer {
 
 /// Your API keys, newest first, without their secrets. Expired ones stay until they are revoked.
 #[utoipa::path(get, path = "/api/auth/api-keys", tag = "account",
-    responses((status = 200, body = ApiKeys), (status = 401, body = Problem)))]
-pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiResult<Json<ApiKeys>> {
-    Ok(Json(ApiKeys { items: app.services().list_keys(who.user.id).await?, next: None }))
+    responses((status = 200, body = Page<ApiKey>), (status = 401, body = Problem)))]
+pub async fn list(State(app): State<AppState>, SignedIn(who): SignedIn) -> ApiResult<Json<Page<ApiKey>>> {
+    Ok(Json(Page { items: app.services().list_keys(who.user.id).await?, next: None }))
 }
 
 /// Make an API key. `secret` is the key: send it as `Authorization: Bearer <secret>`. It is shown this once and kept

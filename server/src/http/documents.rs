@@ -81,24 +81,16 @@ pub async fn edit(
     Ok(Json(app.services().edit_document(who.user.id, id, edit).await?))
 }
 
-#[derive(Serialize, ToSchema)]
-pub struct VersionsBody {
-    /// The newest first.
-    items: Vec<Version>,
-    /// Always null: all are answered at once, and no page follows.
-    next: Option<String>,
-}
-
-/// The versions of a document's content. One is the current one; a replacement that is under way, or did not get through,
+/// The versions of a document's content, the newest first and all at once. One is the current one; a replacement that is under way, or did not get through,
 /// is listed as well.
 #[utoipa::path(get, path = "/api/documents/{id}/versions", tag = "documents", params(("id" = String, Path)),
-    responses((status = 200, body = VersionsBody), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Page<Version>), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn versions(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<DocumentId>,
-) -> ApiResult<Json<VersionsBody>> {
-    Ok(Json(VersionsBody { items: app.services().versions(who.user.id, id).await?, next: None }))
+) -> ApiResult<Json<Page<Version>>> {
+    Ok(Json(Page { items: app.services().versions(who.user.id, id).await?, next: None }))
 }
 
 #[derive(Serialize, ToSchema)]

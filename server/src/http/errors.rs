@@ -10,7 +10,7 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
-use domain::{FieldErrors, PhaseName, Problem, Timestamp, bulk::Bulk, errors::ErrorGroup};
+use domain::{FieldErrors, PhaseName, Problem, Timestamp, bulk::Bulk, errors::ErrorGroup, resource::Page};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use services::ports::ErrorFilter;
@@ -33,14 +33,6 @@ pub struct ErrorsBody {
     mime_type: Option<String>,
     /// Those of the last days alone, 1–3650.
     days: Option<u32>,
-}
-
-#[derive(Serialize, ToSchema)]
-pub struct ErrorGroups {
-    /// The largest first, at most 200.
-    items: Vec<ErrorGroup>,
-    /// Always null: no page follows.
-    next: Option<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -96,12 +88,12 @@ fn filter_of(body: Option<ErrorsBody>, now: Timestamp) -> Result<ErrorFilter, Ap
         ("type" = Option<String>, Query, description = "the type of the files, such as `application/pdf`"),
         ("days" = Option<u32>, Query, description = "those of the last days alone, 1–3650"),
         ("resolved" = Option<bool>, Query, description = "`true`: those that were put aside instead")),
-    responses((status = 200, body = ErrorGroups), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<ErrorGroup>), (status = 401, body = Problem), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     mut params: Params,
-) -> ApiResult<Json<ErrorGroups>> {
+) -> ApiResult<Json<Page<ErrorGroup>>> {
     let services = app.services();
     let days = params.number("days", 1, MOST_DAYS);
     let resolved = params.one_of("resolved", &[true, false]).unwrap_or(false);
@@ -115,7 +107,7 @@ pub async fn list(
     };
     params.check()?;
     let filter = ErrorFilter { resolved, ..filter_of(Some(body), services.clock.now())? };
-    Ok(Json(ErrorGroups { items: services.errors(who.user.id, &filter).await?, next: None }))
+    Ok(Json(Page { items: services.errors(who.user.id, &filter).await?, next: None }))
 }
 
 /// Try the documents of a group again, or of all groups: an action over many documents in each workspace. Asked twice, the

@@ -13,20 +13,13 @@ use axum::{
 use domain::{
     CaseId, ChunkId, DocumentId, Problem, WorkspaceId,
     rag::{RagForm, RerankModel, RetrieverType},
+    resource::Page,
     retrieval::{CaseRun, RetrievalCase},
 };
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use services::CaseForm;
 use utoipa::ToSchema;
-
-#[derive(Serialize, ToSchema)]
-pub struct Cases {
-    /// The oldest first.
-    items: Vec<RetrievalCase>,
-    /// Always null: all are answered at once, and no page follows.
-    next: Option<String>,
-}
 
 #[derive(Deserialize, ToSchema)]
 pub struct NewCase {
@@ -48,15 +41,15 @@ pub struct TryBody {
     top_k: Option<u32>,
 }
 
-/// The questions that a workspace is tried with.
+/// The questions that a workspace is tried with, the oldest first and all at once.
 #[utoipa::path(get, path = "/api/workspaces/{id}/retrieval-cases", tag = "search", params(("id" = String, Path)),
-    responses((status = 200, body = Cases), (status = 401, body = Problem), (status = 404, body = Problem)))]
+    responses((status = 200, body = Page<RetrievalCase>), (status = 401, body = Problem), (status = 404, body = Problem)))]
 pub async fn list(
     State(app): State<AppState>,
     Allowed(who): Allowed,
     PathId(id): PathId<WorkspaceId>,
-) -> ApiResult<Json<Cases>> {
-    Ok(Json(Cases { items: app.services().retrieval_cases(who.user.id, id).await?, next: None }))
+) -> ApiResult<Json<Page<RetrievalCase>>> {
+    Ok(Json(Page { items: app.services().retrieval_cases(who.user.id, id).await?, next: None }))
 }
 
 /// Keep a question with the document, or the passage, that has to be found for it.

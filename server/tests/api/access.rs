@@ -103,8 +103,8 @@ impl World {
         let path = format!("/api/workspaces/{workspace}/bulk");
         let begun = owner.post(&path, json!({ "action": "pause", "ids": [document] })).await;
         let bulk = text(&begun.json()["id"]);
-        let form = json!({ "name": "Theirs", "processor": "external" });
-        let theirs = text(&other.post("/api/workspaces", form).await.json()["id"]);
+        let new = json!({ "name": "Theirs", "processor": "external" });
+        let theirs = text(&other.post("/api/workspaces", new).await.json()["id"]);
         other.upload(&theirs, &[("1.txt", b"One."), ("2.txt", b"Two.")]).await;
         let listed = other.read(&format!("/api/workspaces/{theirs}/documents?limit=1")).await;
         let place = text(&listed["next"]);

@@ -8,8 +8,8 @@ use services::ports::StoreError;
 use sqlx::{AssertSqlSafe, Row};
 use std::{collections::BTreeMap, iter};
 
-/// In what order the round goes.
-macro_rules! keys {
+/// In what order claims go round, for a window of the queue.
+macro_rules! round_order {
     () => {
         "t.own, COALESCE(p.waits, t.waits), COALESCE(p.moment, t.moment), COALESCE(p.turn_at, t.turn_at), \
          COALESCE(p.id, t.id), t.turn_at, t.id"
@@ -24,8 +24,8 @@ macro_rules! keys {
 /// wait for their first, whoever was served longest ago goes first, as [`super::claim`] does it. Both moments stand still
 /// while a job waits, so that no place goes up and down with each document of somebody else.
 ///
-/// A job keeps itself not waiting. One that does not go is no step of its person's round either: the next job of the same
-/// person then has as many before it, and must not be counted where it runs already.
+/// Neither a job itself counts, nor the next one of the same person. That shares its step of the round with a job that does
+/// not go (a new one does not yet), and stands before it where it runs already.
 macro_rules! queue {
     ($but:literal, $new:literal) => {
         concat!(
@@ -48,9 +48,9 @@ macro_rules! queue {
          ), queue AS ( \
              SELECT t.id, t.user_id, t.status, t.queue_told, t.turn_at, CASE WHEN t.processor = 'external' THEN -1 ELSE \
                  SUM(t.goes) OVER (ORDER BY ",
-            keys!(),
+            round_order!(),
             ") - SUM(t.goes) OVER (PARTITION BY t.user_id, t.own ORDER BY ",
-            keys!(),
+            round_order!(),
             ") END AS place \
              FROM turns t LEFT JOIN people p ON t.own > 0 AND p.user_id = t.user_id \
          ) "

@@ -85,15 +85,15 @@ pub fn retry(
     // What is asked for and not in that attempt would be lost.
     let pages = pages_again(job, retry);
     let named: BTreeSet<DocumentId> = retry.document_ids.iter().copied().collect();
-    let means = |d: &DocumentState| d.document.job_id == Some(id) && retry.means(d, &named);
-    let of_job = |d: &&DocumentState| d.document.job_id == Some(id);
+    let is_its_own = |d: &DocumentState| d.document.job_id == Some(id);
+    let means = |d: &DocumentState| is_its_own(d) && retry.means(d, &named);
     let waits = |d: &DocumentState| d.document.is_unfinished();
     let left = match retry.scope {
-        RetryScope::All => documents.iter().filter(of_job).any(|d| !waits(d)),
+        RetryScope::All => documents.iter().any(|d| is_its_own(d) && !waits(d)),
         RetryScope::Pages => pages > 0,
         RetryScope::Documents => {
-            let mut meant = documents.iter().filter(of_job).filter(|d| named.contains(&d.document.id));
-            documents.iter().any(means) || !meant.any(waits)
+            let is_named = |d: &DocumentState| is_its_own(d) && named.contains(&d.document.id);
+            documents.iter().any(means) || !documents.iter().any(|d| is_named(d) && waits(d))
         }
         RetryScope::Failed | RetryScope::Phase => documents.iter().any(means),
     };

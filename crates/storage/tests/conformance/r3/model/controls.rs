@@ -1,6 +1,6 @@
 //! What people may ask of jobs and documents, and what is answered: pause, resume, cancel, leave out, try again, go first.
 
-use super::{Answer, Job, Model, State, Task};
+use super::{Answer, Doc, Job, Model, State, Task};
 use domain::{
     DocumentId, JobId, JobStatus, PhaseName, PhaseStatus,
     ingest::{
@@ -125,8 +125,17 @@ impl Model {
             .map(|(document, _)| *document)
             .collect();
         let all = retry.scope == RetryScope::All;
-        if job.status == JobStatus::Pending && job.attempt > 1 && (all || meant.is_empty()) {
-            // It is about to run already: a second click.
+        let waits = |(_, doc): &(&DocumentId, &Doc)| doc.deleted.is_none() && doc.state.is_unfinished();
+        let is_named = |(document, _): &(&DocumentId, &Doc)| retry.document_ids.contains(document);
+        let is_waited_for = match retry.scope {
+            RetryScope::All => self.members(id).all(|of| of.1.deleted.is_some() || waits(&of)),
+            RetryScope::Documents => {
+                meant.is_empty() && self.members(id).filter(is_named).any(|of| waits(&of))
+            }
+            RetryScope::Failed | RetryScope::Phase | RetryScope::Pages => meant.is_empty(),
+        };
+        if job.status == JobStatus::Pending && job.attempt > 1 && is_waited_for {
+            // All of it is about to run already: a second click.
             return Answer::Done;
         }
         let may = match job.status {

@@ -6,7 +6,7 @@ use crate::{
     ports::{BlobError, Checks, Misfit, StoredFile, StoredVersion},
 };
 use domain::{DocumentId, message::count};
-use std::{fmt, time::Duration};
+use std::{collections::BTreeSet, fmt, time::Duration};
 
 /// Files that are looked at before the next ones are asked for.
 const PART: u32 = 500;
@@ -83,17 +83,13 @@ impl Services {
     /// When the store or the disk fails.
     pub async fn check(&self, checks: &dyn Checks, age: Duration, repair: bool) -> Result<Report> {
         let mut report = Report::default();
+        let marked: BTreeSet<DocumentId> = checks.marked_stale().await?.into_iter().collect();
         for (misfit, what) in [
             (Misfit::Passages, "documents with other passages than they say"),
             (Misfit::Vectors, "documents whose passages lack vectors"),
         ] {
             let found = checks.misfits(misfit).await?;
-            if repair {
-                for id in &found {
-                    checks.mark_stale(*id, self.clock.now()).await?;
-                }
-            }
-            report.note(what, found, mended(repair, FOR_REINDEX));
+            self.mark(checks, &marked, repair, what, found, &mut report).await?;
         }
         let found = checks.misfits(Misfit::Words).await?;
         if repair {
@@ -116,14 +112,42 @@ impl Services {
         );
         let advice = Done::Advice("cancel them, and retry");
         report.note("jobs that have nothing left to do and do not end", checks.idle_jobs().await?, advice);
-        self.check_files(checks, repair, &mut report).await?;
+        self.check_files(checks, &marked, repair, &mut report).await?;
         self.check_versions(checks, &mut report).await?;
         let orphans = self.orphans(age, repair).await?;
         report.note("files that belong to nothing", orphans, mended(repair, "removed"));
         Ok(report)
     }
 
-    async fn check_files(&self, checks: &dyn Checks, repair: bool, report: &mut Report) -> Result<()> {
+    /// Tells of documents that have to be indexed anew, and with `repair` marks those that are not marked yet, so that it is
+    /// offered. More than that cannot be done for them here.
+    async fn mark(
+        &self,
+        checks: &dyn Checks,
+        marked: &BTreeSet<DocumentId>,
+        repair: bool,
+        what: &'static str,
+        found: Vec<DocumentId>,
+        report: &mut Report,
+    ) -> Result<()> {
+        let (left, new): (Vec<_>, Vec<_>) = found.into_iter().partition(|id| marked.contains(id));
+        if repair {
+            for id in &new {
+                checks.mark_stale(*id, self.clock.now()).await?;
+            }
+        }
+        report.note(what, new, mended(repair, FOR_REINDEX));
+        report.note(what, left, Done::Advice(FOR_REINDEX));
+        Ok(())
+    }
+
+    async fn check_files(
+        &self,
+        checks: &dyn Checks,
+        marked: &BTreeSet<DocumentId>,
+        repair: bool,
+        report: &mut Report,
+    ) -> Result<()> {
         let (mut gone, mut changed, mut textless) = (vec![], vec![], vec![]);
         let mut after: Option<DocumentId> = None;
         loop {
@@ -148,13 +172,7 @@ impl Services {
         let again = Done::Advice("upload them again; what was read of them is found as before");
         report.note("documents whose file is gone", gone, again);
         report.note("documents whose file has another size than it had", changed, again);
-        if repair {
-            for id in &textless {
-                checks.mark_stale(*id, self.clock.now()).await?;
-            }
-        }
-        report.note("documents whose text is gone", textless, mended(repair, FOR_REINDEX));
-        Ok(())
+        self.mark(checks, marked, repair, "documents whose text is gone", textless, report).await
     }
 
     /// The versions that documents had, and those that they are to have: nothing of them can be made again.

@@ -92,7 +92,9 @@ async fn what_does_not_agree_is_named_and_mended_as_far_as_it_can_be() {
     assert!(!orphan.exists());
     // The vector is to be made anew, and a file cannot be.
     let (_, said) = run(&dir, &["check"]);
-    assert!(said.contains("lack vectors: 1") && said.contains("file is gone: 1"), "{said}");
+    let left = "lack vectors: 1; marked as stale: index them anew";
+    assert!(said.contains(left) && said.contains("file is gone: 1"), "{said}");
+    assert!(!said.contains("--repair"), "it can do no more: {said}");
     for mended in ["words are not", "belong to nothing", "count other documents"] {
         assert!(!said.contains(mended), "{said}");
     }
@@ -171,6 +173,9 @@ async fn a_text_that_is_gone_is_read_anew_and_a_version_that_is_gone_is_told() {
 
     let (_, said) = run(&dir, &["check", "--repair"]);
     assert!(said.contains("documents whose text is gone: 1; marked as stale"), "{said}");
+    let (good, said) = run(&dir, &["check"]);
+    let left = "documents whose text is gone: 1; marked as stale: index them anew";
+    assert!(!good && said.contains(left) && !said.contains("--repair"), "{said}");
     let mut server = Setup::new().dir(&dir).start().await;
     let ada = Client { base: server.base.clone(), ..ada };
     let preview = format!("/api/documents/{notes}/preview");

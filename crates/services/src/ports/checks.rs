@@ -63,6 +63,9 @@ pub trait Checks: Send + Sync {
     /// for nobody's passages until then. Emits `document_status`. One that somebody has deleted since is left alone.
     async fn mark_stale(&self, document: DocumentId, now: Timestamp) -> Result<(), StoreError>;
 
+    /// Documents that were marked so and not indexed anew since.
+    async fn marked_stale(&self) -> Result<Vec<DocumentId>, StoreError>;
+
     /// Writes the full text of a document's passages anew, where it is still there.
     async fn write_words(&self, document: DocumentId) -> Result<(), StoreError>;
 

@@ -19,6 +19,10 @@ const VECTORS: &str = "SELECT d.id FROM documents d \
     WHERE d.live > 0 AND d.deleted_at IS NULL AND d.embedded_with <> '' GROUP BY d.id \
     HAVING COUNT(v.chunk_id) <> COUNT(*) OR MIN(LENGTH(v.vector)) <> MAX(LENGTH(v.vector)) ORDER BY d.id";
 
+/// See `mark_stale`.
+const MARKED: &str =
+    "SELECT id FROM documents WHERE live > 0 AND cut_with = '' AND deleted_at IS NULL ORDER BY id";
+
 /// A deletion has no tasks, and a crawl has none before its first page was read.
 const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', 'running') AND j.kind <> 'delete' \
     AND NOT EXISTS (SELECT 1 FROM crawl_pages p WHERE p.job_id = j.id AND p.state = 'waiting') AND NOT EXISTS \
@@ -175,6 +179,10 @@ impl Checks for Store {
             })
             .await?;
         Ok(())
+    }
+
+    async fn marked_stale(&self) -> Result<Vec<DocumentId>, StoreError> {
+        Ok(self.ids(MARKED.to_owned()).await?)
     }
 
     async fn write_words(&self, document: DocumentId) -> Result<(), StoreError> {

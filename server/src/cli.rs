@@ -31,11 +31,15 @@ pub enum Command {
         to: Option<String>,
     },
     /// Compare database, files and index, and say what does not agree. With SQLite the server has to be stopped; with PostgreSQL
-    /// files of the last day are not looked for among those that belong to nothing, since they may be uploads in hand.
+    /// files of the last day are not looked for among those that belong to nothing, since they may be uploads in hand. All files
+    /// are read, which takes its time where there are many.
     Check {
         /// Mend what can be mended.
         #[arg(long)]
         repair: bool,
+        /// Read no file: look only whether each is there, and originals as long as they were.
+        #[arg(long)]
+        quick: bool,
     },
     /// Copy database and files into a folder, while the server runs. SQLite only; PostgreSQL has pg_dump.
     Backup {

@@ -10,7 +10,7 @@ use crate::{
 use messaging::{InProcessBus, rabbit};
 use services::{
     Client, Error, SignUp,
-    check::{Done, Finding},
+    check::{Asked, Done, Finding, Look},
 };
 use std::{
     collections::BTreeSet,
@@ -59,13 +59,14 @@ fn folder_of(url: &str) -> Option<PathBuf> {
 }
 
 /// `insighthub check`. An error when something is left that is not as it should be.
-pub async fn check(config: Config, repair: bool) -> Result<(), StartError> {
+pub async fn check(config: Config, repair: bool, quick: bool) -> Result<(), StartError> {
     make_data_dir(&config)?;
     let lock = lock(&config)?;
     let built = build(&config, InProcessBus::new()).await?;
     // Without the lock servers may be running, and what they are just being sent has a file and no row yet.
     let age = if lock.is_some() { Duration::ZERO } else { SHARED_ORPHAN_AGE };
-    let checked = built.services.check(&built.store, age, repair).await;
+    let look = if quick { Look::Sizes } else { Look::Bytes };
+    let checked = built.services.check(&built.store, Asked { age, look, repair }).await;
     let apart = apart(&config, &built.store).await;
     built.store.close().await;
     let mut report = checked.map_err(|e| StartError::Refused(e.to_problem().detail))?;

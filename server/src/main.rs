@@ -47,7 +47,7 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             Command::Backup { to } => backup::backup(config, to).await,
             Command::Restore { from, revoke_keys } => backup::restore(config, from, revoke_keys).await,
             Command::Restored { revoke_keys } => backup::restored(config, revoke_keys).await,
-            Command::Check { repair } => commands::check(config, repair).await,
+            Command::Check { repair, quick } => commands::check(config, repair, quick).await,
             Command::User { command: UserCommand::Add { username, email, full_name } } => {
                 let mut password = String::new();
                 std::io::stdin().read_line(&mut password)?;

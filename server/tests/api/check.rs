@@ -8,7 +8,7 @@ use crate::{
 };
 use serde_json::json;
 use sqlx::Connection;
-use std::{process::Output, sync::Arc};
+use std::{path::Path, process::Output, sync::Arc};
 use storage::Engine;
 
 fn run(dir: &Arc<Home>, args: &[&'static str]) -> (bool, String) {
@@ -189,6 +189,109 @@ async fn a_text_that_is_gone_is_read_anew_and_a_version_that_is_gone_is_told() {
     let (good, said) = run(&dir, &["check"]);
     assert!(!good && !said.contains("documents whose text"), "{said}");
     assert!(told.iter().all(|(of, what)| said.contains(of) && said.contains(what)), "{said}");
+}
+
+/// One word in the place of another one that is as long.
+fn garble(file: &Path, word: &str, other: &str) {
+    let before = std::fs::read_to_string(file).expect("a text");
+    let after = before.replace(word, other);
+    assert!(after != before && after.len() == before.len(), "{before}");
+    std::fs::write(file, after).expect("written");
+}
+
+#[tokio::test]
+async fn bytes_that_changed_where_they_lie_are_told_and_a_text_is_read_anew_out_of_its_whole_file() {
+    let mut server = Server::start().await;
+    let ada = server.user("ada").await;
+    let workspace = ada.first_workspace().await;
+    let mut ids = vec![];
+    for (name, text) in [
+        ("lamp.txt", "Zo\u{eb} hangs a lamp \u{1f3ee} up."),
+        ("bridge.txt", "A bridge of stone."),
+        ("notes.txt", "Zo\u{eb} sees \u{1f426}: a gull sleeps."),
+        ("report.txt", "A report of a ledger."),
+        ("letter.txt", "A letter to the harbour."),
+    ] {
+        let id = ada.upload_one(&workspace, name, text.as_bytes()).await;
+        assert_eq!(ada.settled(&id).await["status"], "ready");
+        ids.push(id);
+    }
+    let [lamp, bridge, notes, report, letter] = &ids[..] else { unreachable!("five of them") };
+    // Words that somebody wrote in place of a passage's do not stand in its document's text.
+    for id in [lamp, bridge] {
+        let passages = ada.read(&format!("/api/documents/{id}/chunks")).await;
+        let passage = passages["items"][0]["id"].as_str().expect("an id");
+        let path = format!("/api/documents/{id}/chunks/{passage}");
+        let changed = ada.patch(&path, json!({ "text": "Other words." })).await;
+        assert_eq!(changed.status, 200, "{changed:?}");
+    }
+    for (id, name) in [(lamp, "lamp.txt"), (report, "report.txt"), (letter, "letter.txt")] {
+        replace(&ada, &workspace, name, b"Something else.").await;
+        assert_eq!(ada.settled(id).await["version"], 2);
+    }
+    let dir = server.dir.clone();
+    stopped(&mut server).await;
+    let (good, said) = run(&dir, &["check"]);
+    assert!(good && said.contains("0 faults"), "{said}");
+
+    let files = server.all_files();
+    let at = |end: String| {
+        let file = files.iter().find(|path| path.ends_with(&end));
+        file.unwrap_or_else(|| panic!("no {end} in {files:?}"))
+    };
+    let text = at(format!("texts/{notes}/1"));
+    garble(at(format!("documents/{bridge}")), "stone", "stony");
+    garble(text, "gull", "bull");
+    garble(at(format!("documents/{report}")), "ledger", "ladder");
+    garble(at(format!("texts/{letter}/1")), "harbour", "parlour");
+    let (good, said) = run(&dir, &["check", "--quick"]);
+    assert!(good && said.contains("5 documents looked at") && said.contains("0 faults"), "{said}");
+    let told = [
+        (
+            "documents whose file has other bytes than it had: 1; upload them again",
+            format!("{bridge} bridge.txt"),
+        ),
+        (
+            "documents whose text is not that of their passages: 1; `insighthub check --repair` mends it",
+            notes.clone(),
+        ),
+        (
+            "older versions whose file is gone, or not what it was: 1; they cannot be had",
+            format!("{report} report.txt, version 1"),
+        ),
+        (
+            "older versions whose text is not that of their passages: 1; what is shown",
+            format!("{letter} letter.txt, version 1"),
+        ),
+    ];
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good && !said.contains("lamp.txt"), "{said}");
+    for (what, of) in &told {
+        assert!(said.contains(what) && said.contains(of.as_str()), "{what}, {of}: {said}");
+    }
+    assert!(text.exists(), "nothing is changed unasked");
+
+    let (_, said) = run(&dir, &["check", "--repair"]);
+    let mended = "documents whose text is not that of their passages: 1; removed, and marked as stale";
+    assert!(said.contains(mended) && !text.exists(), "{said}");
+    let (_, said) = run(&dir, &["check"]);
+    let left = "documents whose text is gone: 1; marked as stale: index them anew";
+    assert!(said.contains(left) && !said.contains("--repair"), "{said}");
+
+    let mut server = Setup::new().dir(&dir).start().await;
+    let ada = Client { base: server.base.clone(), ..ada };
+    let started = ada.post(&format!("/api/workspaces/{workspace}/reindex"), json!({})).await;
+    assert_eq!((started.status, started.json()["documents"].clone()), (202, json!(1)), "{started:?}");
+    ada.settled(notes).await;
+    let shown = ada.read(&format!("/api/documents/{notes}/preview")).await;
+    assert!(shown["body"].as_str().is_some_and(|text| text.contains("a gull sleeps.")), "{shown}");
+    // As it is advised. The changed file is that of the version before then.
+    replace(&ada, &workspace, "bridge.txt", b"A bridge of stone.").await;
+    assert_eq!(ada.settled(bridge).await["version"], 2);
+    stopped(&mut server).await;
+    let (good, said) = run(&dir, &["check"]);
+    assert!(!good && !said.contains("documents whose"), "{said}");
+    assert!(said.contains("older versions whose file is gone, or not what it was: 2;"), "{said}");
 }
 
 #[tokio::test]

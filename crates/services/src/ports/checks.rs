@@ -25,6 +25,8 @@ pub struct StoredFile {
     pub filename: String,
     pub blob_key: String,
     pub size_bytes: u64,
+    /// SHA-256, hexadecimal.
+    pub content_hash: String,
     /// It is found, or was: its text has to lie beside it.
     pub is_read: bool,
 }
@@ -35,6 +37,24 @@ pub struct StoredVersion {
     pub file: StoredFile,
     /// It is on its way to be the document's, or failed at that; otherwise it was the document's.
     pub is_coming: bool,
+}
+
+/// Where a passage stands in the text that it was cut from, and what has to stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// In characters.
+    pub char_start: u64,
+    pub char_end: u64,
+    pub words: CutWords,
+}
+
+/// The words that were cut, also where somebody wrote others in their place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CutWords {
+    /// Their SHA-256, hexadecimal.
+    Hash(String),
+    /// Themselves, each NUL as the replacement character.
+    Text(String),
 }
 
 #[async_trait]
@@ -58,6 +78,10 @@ pub trait Checks: Send + Sync {
         after: Option<(DocumentId, u32)>,
         limit: u32,
     ) -> Result<Vec<StoredVersion>, StoreError>;
+
+    /// The passages that were cut from the text of that version of a document, in their order: those that searches find, or
+    /// those that are kept of a version that was replaced.
+    async fn cuts(&self, document: DocumentId, version: u32) -> Result<Vec<Cut>, StoreError>;
 
     /// Marks a document as stale, whatever it was indexed with, so that indexing it anew is offered; its vectors are taken
     /// for nobody's passages until then. Emits `document_status`. One that somebody has deleted since is left alone.

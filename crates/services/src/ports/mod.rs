@@ -41,7 +41,7 @@ pub use chat::{
     NewTurn, OTHER_WORKSPACE, Passage, PromptMessage, Role, STILL_ANSWERED, TOO_MANY_TURNS, ToAnswer, Token,
     Tokens, TurnWrite,
 };
-pub use checks::{Checks, Misfit, StoredFile, StoredVersion};
+pub use checks::{Checks, Cut, CutWords, Misfit, StoredFile, StoredVersion};
 pub use crawls::{CrawlClaim, CrawlStore, DuePage, FoundPage, KnownPage, NewCrawl, PageDone, PageEnd};
 pub use deletions::{Deletion, Deletions, Doomed, DoomedDocument};
 pub use embedder::{EmbedError, Embedder};

@@ -7,7 +7,7 @@ use domain::{
     DocumentId, JobId, Timestamp, WorkspaceId,
     ingest::{self, DocumentState, Told},
 };
-use services::ports::{Checks, Misfit, StoreError, StoredFile, StoredVersion};
+use services::ports::{Checks, Cut, CutWords, Misfit, StoreError, StoredFile, StoredVersion};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 const PASSAGES: &str = "SELECT d.id FROM documents d WHERE d.live > 0 AND d.deleted_at IS NULL AND d.live_chunks <> \
@@ -22,6 +22,16 @@ const VECTORS: &str = "SELECT d.id FROM documents d \
 /// See `mark_stale`.
 const MARKED: &str =
     "SELECT id FROM documents WHERE live > 0 AND cut_with = '' AND deleted_at IS NULL ORDER BY id";
+
+/// Those of a version that was replaced are moved part by part, so some may still lie where they were.
+const CUTS: &str = "SELECT c.ordinal AS ordinal, c.char_start AS char_start, c.char_end AS char_end, \
+        COALESCE(c.cut_hash, c.content_hash) AS hash, NULL AS words \
+    FROM chunks c JOIN documents d ON d.id = c.document_id \
+    WHERE c.document_id = $1 AND c.version = $2 AND (c.generation = d.live OR c.generation IN \
+        (SELECT x.generation FROM dead_chunks x WHERE x.document_id = $1 AND x.version = $2)) \
+    UNION ALL SELECT o.ordinal, o.char_start, o.char_end, o.cut_hash, \
+        CASE WHEN o.cut_hash IS NULL THEN o.text END \
+    FROM old_chunks o WHERE o.document_id = $1 AND o.version = $2 ORDER BY ordinal";
 
 /// A deletion has no tasks, and a crawl has none before its first page was read.
 const IDLE_JOBS: &str = "SELECT j.id FROM jobs j WHERE j.status IN ('pending', 'running') AND j.kind <> 'delete' \
@@ -76,8 +86,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<StoredFile>, Fault> {
         let found = sqlx::query(
-            "SELECT id, user_id, version, filename, blob_key, size_bytes, live AS was_read FROM documents \
-             WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2",
+            "SELECT id, user_id, version, filename, blob_key, size_bytes, content_hash, live AS was_read \
+             FROM documents WHERE id > $1 AND deleted_at IS NULL ORDER BY id LIMIT $2",
         )
         .bind(after.map(|id| id.to_string()).unwrap_or_default())
         .bind(i64::from(limit))
@@ -94,8 +104,8 @@ impl Store {
         // One that was replaced before it was found has no passages, and may never have been read.
         let found = sqlx::query(
             "SELECT v.document_id AS id, d.user_id AS user_id, v.version AS version, v.filename AS filename, \
-                 v.blob_key AS blob_key, v.size_bytes AS size_bytes, v.chunk_count AS was_read, \
-                 d.next_version AS next_version \
+                 v.blob_key AS blob_key, v.size_bytes AS size_bytes, v.content_hash AS content_hash, \
+                 v.chunk_count AS was_read, d.next_version AS next_version \
              FROM document_versions v JOIN documents d ON d.id = v.document_id \
              WHERE (v.document_id > $1 OR (v.document_id = $1 AND v.version > $2)) AND d.deleted_at IS NULL \
                  AND v.version <> d.version AND (v.served = 1 OR v.version = d.next_version) \
@@ -113,6 +123,26 @@ impl Store {
         };
         found.iter().map(version).collect()
     }
+
+    async fn read_cuts(&self, document: DocumentId, version: u32) -> Result<Vec<Cut>, Fault> {
+        let found = sqlx::query(CUTS)
+            .bind(document.to_string())
+            .bind(i64::from(version))
+            .fetch_all(self.readers())
+            .await?;
+        let cut = |row: &AnyRow| {
+            let words = match row.try_get::<Option<String>, _>("hash")? {
+                Some(hash) => CutWords::Hash(hash),
+                None => CutWords::Text(row.try_get("words")?),
+            };
+            Ok(Cut {
+                char_start: rows::number(row, "char_start")?,
+                char_end: rows::number(row, "char_end")?,
+                words,
+            })
+        };
+        found.iter().map(cut).collect()
+    }
 }
 
 fn stored(row: &AnyRow) -> Result<StoredFile, Fault> {
@@ -123,6 +153,7 @@ fn stored(row: &AnyRow) -> Result<StoredFile, Fault> {
         filename: row.try_get("filename")?,
         blob_key: row.try_get("blob_key")?,
         size_bytes: rows::number(row, "size_bytes")?,
+        content_hash: row.try_get("content_hash")?,
         is_read: row.try_get::<i64, _>("was_read")? > 0,
     })
 }
@@ -156,6 +187,10 @@ impl Checks for Store {
         limit: u32,
     ) -> Result<Vec<StoredVersion>, StoreError> {
         Ok(self.read_stored_versions(after, limit).await?)
+    }
+
+    async fn cuts(&self, document: DocumentId, version: u32) -> Result<Vec<Cut>, StoreError> {
+        Ok(self.read_cuts(document, version).await?)
     }
 
     async fn mark_stale(&self, document: DocumentId, now: Timestamp) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use super::*;
 use crate::subject::Database;
 use domain::Event;
-use services::ports::{Checks, Deletions, EventLog, Index, Workspaces};
+use services::ports::{Checks, Cut, CutWords, Deletions, EventLog, Index, Workspaces};
 use std::ops::DerefMut;
 
 async fn reopened<S: Configured + DerefMut<Target = Database>>(d: Desk<S>) -> Desk<S> {
@@ -92,6 +92,34 @@ async fn what_a_check_marked_is_embedded_anew(s: impl Configured + DerefMut<Targ
     assert!(!d.document(user, ids[0]).await.stale);
 }
 
+async fn a_check_is_told_where_the_passages_that_are_found_were_cut(
+    s: impl Configured + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let id = d.ready(user, workspace, &["a.txt"]).await[0];
+    let found = d.chunks(user, id).await;
+    let expected: Vec<Cut> = found
+        .iter()
+        .map(|c| Cut {
+            char_start: c.char_start,
+            char_end: c.char_end,
+            words: CutWords::Hash(format!("hash of {}", c.text)),
+        })
+        .collect();
+    assert_eq!(expected.len(), 2);
+    assert_eq!(d.s.store.cuts(id, 1).await.unwrap(), expected);
+    assert_eq!(d.s.store.cuts(id, 2).await.unwrap(), [], "of no other version");
+    // Those of a run that is under way are not found yet.
+    d.s.configure(user, workspace, short()).await;
+    d.reindex(user, workspace).await.expect("a job");
+    let claim = d.claim_one("w").await;
+    d.work_until(&claim, 5, Stage::Indexing).await;
+    assert_eq!(d.s.store.cuts(id, 1).await.unwrap(), expected);
+    d.work_until(&services::ports::Claim { stage: Stage::Indexing, ..claim }, 5, Stage::Done).await;
+    assert_eq!(d.s.store.cuts(id, 1).await.unwrap().len(), 5);
+}
+
 async fn somebody_elses_configuration_is_not_there(s: impl Configured + DerefMut<Target = Database>) {
     let (ada, bob) = (s.user().await, s.user().await);
     let workspace = s.workspace(ada, RagConfig::default()).await;
@@ -146,6 +174,7 @@ on_every_database!(
     a_default_is_kept_told_and_taken_back,
     what_was_not_told_before_a_stop_is_found_after_it,
     what_a_check_marked_is_embedded_anew,
+    a_check_is_told_where_the_passages_that_are_found_were_cut,
     somebody_elses_configuration_is_not_there,
     searches_find_the_earlier_passages_until_the_new_ones_are_through,
 );

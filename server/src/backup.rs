@@ -20,7 +20,10 @@ use messaging::{InProcessBus, rabbit};
 use percent_encoding::percent_decode_str;
 use placing::put_in_place;
 use serde::{Deserialize, Serialize};
-use services::ports::{Clock, StoreError};
+use services::{
+    check::Finding,
+    ports::{Clock, StoreError},
+};
 use std::{
     fmt,
     fs::{self, File},
@@ -131,8 +134,17 @@ pub async fn backup(config: Config, to: PathBuf) -> Result<(), StartError> {
     Ok(())
 }
 
+/// What somebody wants of a restore besides.
+#[derive(Clone, Copy)]
+pub struct Wishes {
+    /// All API keys end.
+    pub revoke_keys: bool,
+    /// Also a backup whose originals are not all what was uploaded is put back.
+    pub even_damaged: bool,
+}
+
 /// `insighthub restore`. Until everything is prepared, nothing of what is there is touched; and then it is moved aside.
-pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result<(), StartError> {
+pub async fn restore(config: Config, from: PathBuf, wishes: Wishes) -> Result<(), StartError> {
     let files = files_of(&config)?;
     let advice = "put PostgreSQL back with pg_restore into an empty database, and the files by hand; then run `insighthub restored`";
     only_sqlite(&config, advice)?;
@@ -152,7 +164,7 @@ pub async fn restore(config: Config, from: PathBuf, revoke_keys: bool) -> Result
     let data_dir = config.data_dir.canonicalize()?;
     let config = Config { files: FilePlace::Folder(data_dir.join(FILES)), data_dir, ..config };
     let staged = config.data_dir.join(STAGED);
-    let done = match prepare(&config, &from, &manifest, &staged, revoke_keys).await {
+    let done = match prepare(&config, &from, &manifest, &staged, wishes).await {
         Ok(done) => done,
         Err(e) => {
             // What cannot be removed now goes at the next restore.
@@ -241,7 +253,7 @@ async fn prepare(
     from: &Path,
     manifest: &Manifest,
     staged: &Path,
-    revoke_keys: bool,
+    wishes: Wishes,
 ) -> Result<Done, StartError> {
     let told =
         |e: io::Error| refused(format!("the backup could not be read, or there is no room for it: {e}"));
@@ -267,7 +279,31 @@ async fn prepare(
         broker: None,
         ..config.clone()
     };
-    begin_anew(&staged, revoke_keys).await
+    let built = build(&staged, InProcessBus::new()).await?;
+    let done = match damage(&built, from, wishes.even_damaged).await {
+        Ok(damage) => begin_anew_in(&built, wishes.revoke_keys).await.map(|done| Done { damage, ..done }),
+        Err(e) => Err(e),
+    };
+    built.store.close().await;
+    done
+}
+
+/// Originals of the backup that are not what was uploaded. They may have been so already when it was made, and then there may be
+/// no better one; so whoever says that they are accepted gets them.
+async fn damage(built: &Built, from: &Path, is_accepted: bool) -> Result<Vec<Finding>, StartError> {
+    let found = built.services.check_originals(&built.store).await;
+    let found = found.map_err(|e| refused(e.to_problem().detail))?;
+    if found.is_empty() || is_accepted {
+        return Ok(found);
+    }
+    let mut why = format!(
+        "the backup in {} is damaged: take another one, or put it back as it is with --even-damaged",
+        from.display()
+    );
+    for finding in &found {
+        why += &format!("\n{finding}");
+    }
+    Err(refused(why))
 }
 
 /// What was done to a database that was put back.
@@ -278,6 +314,8 @@ struct Done {
     in_hand: u64,
     /// Answers that nobody goes on with.
     turns: u64,
+    /// Originals that are not what was uploaded.
+    damage: Vec<Finding>,
 }
 
 impl fmt::Display for Done {
@@ -310,6 +348,9 @@ impl fmt::Display for Done {
                 count(self.turns, "unfinished answer", "unfinished answers")
             )?;
         }
+        for finding in &self.damage {
+            writeln!(f, "{finding}")?;
+        }
         Ok(())
     }
 }
@@ -331,7 +372,7 @@ async fn begin_anew_in(built: &Built, revoke_keys: bool) -> Result<Done, StartEr
     let jobs = services.jobs.void_leases().await.map_err(told)?;
     let exports = services.exports.void_export_leases().await.map_err(told)?;
     let turns = services.end_turns_of_before().await.map_err(|e| refused(e.to_problem().detail))?;
-    Ok(Done { begun, revoked_keys: revoke_keys, in_hand: jobs + exports, turns })
+    Ok(Done { begun, revoked_keys: revoke_keys, in_hand: jobs + exports, turns, damage: vec![] })
 }
 
 /// Where the files lie. The one place to say so for whoever copies them or puts them back.

@@ -47,7 +47,8 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         to: PathBuf,
     },
-    /// Put such a copy in the place of what is there, which is kept aside. The server has to be stopped.
+    /// Put such a copy in the place of what is there, which is kept aside. The server has to be stopped. Each original is
+    /// compared with what was uploaded.
     Restore {
         /// The folder of the copy.
         #[arg(long, value_name = "DIR")]
@@ -55,6 +56,9 @@ pub enum Command {
         /// End all API keys: one that was revoked since the backup would hold again.
         #[arg(long)]
         revoke_keys: bool,
+        /// Put it back although originals are gone or changed in it. It says which.
+        #[arg(long)]
+        even_damaged: bool,
     },
     /// Say that the database was put back by other means, such as pg_restore, before a server is started on it again.
     Restored {

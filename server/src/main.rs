@@ -3,7 +3,7 @@
 
 use clap::Parser;
 use server::{
-    backup,
+    backup::{self, Wishes},
     cli::{Cli, Command, Role, UserCommand},
     commands,
     config::Raw,
@@ -45,7 +45,9 @@ fn run(command: Command) -> Result<(), Box<dyn std::error::Error>> {
             }
             Command::Migrate { .. } => commands::migrate(config).await,
             Command::Backup { to } => backup::backup(config, to).await,
-            Command::Restore { from, revoke_keys } => backup::restore(config, from, revoke_keys).await,
+            Command::Restore { from, revoke_keys, even_damaged } => {
+                backup::restore(config, from, Wishes { revoke_keys, even_damaged }).await
+            }
             Command::Restored { revoke_keys } => backup::restored(config, revoke_keys).await,
             Command::Check { repair, quick } => commands::check(config, repair, quick).await,
             Command::User { command: UserCommand::Add { username, email, full_name } } => {

@@ -173,6 +173,17 @@ impl Services {
         Ok(())
     }
 
+    /// Compares the originals alone, of all documents and of their other versions, and changes nothing.
+    ///
+    /// # Errors
+    /// When the store or the disk fails.
+    pub async fn check_originals(&self, checks: &dyn Checks) -> Result<Vec<Finding>> {
+        let mut report = Report::default();
+        self.check_files(checks, Look::Originals, &mut report).await?;
+        self.check_versions(checks, Look::Originals, &mut report).await?;
+        Ok(report.findings)
+    }
+
     /// Tells of the files of documents, and answers of which of them the text is not as it should be.
     async fn check_files(&self, checks: &dyn Checks, look: Look, report: &mut Report) -> Result<BadTexts> {
         let (mut gone, mut resized, mut changed, mut unreadable) = (vec![], vec![], vec![], vec![]);

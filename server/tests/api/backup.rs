@@ -246,6 +246,31 @@ async fn what_is_no_whole_backup_is_not_put_back_and_nothing_is_touched() {
 }
 
 #[tokio::test]
+async fn a_backup_with_an_original_that_changed_is_put_back_only_where_that_is_accepted() {
+    let outside = tempfile::tempdir().expect("a folder");
+    let (dir, copy) = with_a_backup(outside.path()).await;
+    let users = std::fs::read_dir(copy.join("files/users")).expect("users");
+    let documents = users.flatten().next().expect("a user").path().join("documents");
+    let original = std::fs::read_dir(documents).expect("documents").flatten().next().expect("a file").path();
+    let words = std::fs::read_to_string(&original).expect("a text");
+    assert!(words.contains("gull"), "{words}");
+    std::fs::write(&original, words.replace("gull", "bull")).expect("written");
+    let changed = "documents whose file has other bytes than it had: 1; upload them again";
+
+    let (good, said) = run(&command(&dir), &["restore", "--from", text(&copy)]);
+    assert!(!good && said.contains("is damaged") && said.contains("--even-damaged"), "{said}");
+    assert!(said.contains(changed) && said.contains("gull.txt"), "{said}");
+    assert!(!dir.path().join("restoring").exists());
+    let said = done(&command(&dir), &["check"]);
+    assert!(said.contains("0 faults"), "nothing was touched: {said}");
+
+    let said = done(&command(&dir), &["restore", "--from", text(&copy), "--even-damaged"]);
+    assert!(said.contains("put back: the database of") && said.contains(changed), "{said}");
+    let (good, said) = run(&command(&dir), &["check"]);
+    assert!(!good && said.contains(changed) && said.contains("gull.txt"), "{said}");
+}
+
+#[tokio::test]
 async fn a_backup_comes_to_life_on_another_machine_and_a_restore_that_was_cut_off_is_done_again() {
     let outside = tempfile::tempdir().expect("a folder");
     let (first, copy) = with_a_backup(outside.path()).await;

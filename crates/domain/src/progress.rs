@@ -51,14 +51,11 @@ pub fn at_step(step: &Step) -> f64 {
     }
 }
 
-/// The phase that a job is said to be in: the first running one, else the first unfinished, else the last.
+/// The phase that a job is said to be in: the first running one, else the first unfinished, else the last. One that failed
+/// was never finished: a job that failed stays in it.
 pub fn current_phase(phases: &[PhaseDetail]) -> PhaseName {
-    let unfinished = |s: PhaseStatus| {
-        !matches!(
-            s,
-            PhaseStatus::Completed | PhaseStatus::Skipped | PhaseStatus::Failed | PhaseStatus::Cancelled
-        )
-    };
+    let unfinished =
+        |s: PhaseStatus| !matches!(s, PhaseStatus::Completed | PhaseStatus::Skipped | PhaseStatus::Cancelled);
     phases
         .iter()
         .find(|p| p.status == PhaseStatus::Running)
@@ -111,6 +108,9 @@ mod tests {
         assert_eq!(current_phase(&make([S::Completed, S::Pending, S::Pending, S::Pending])), Chunking);
         assert_eq!(current_phase(&make([S::Completed, S::Completed, S::Running, S::Running])), Embedding);
         assert_eq!(current_phase(&make([S::Completed; 4])), Indexing);
+        assert_eq!(current_phase(&make([S::Failed, S::Pending, S::Pending, S::Pending])), Loading);
+        assert_eq!(current_phase(&make([S::Completed, S::Skipped, S::Failed, S::Pending])), Embedding);
+        assert_eq!(current_phase(&make([S::Failed, S::Running, S::Pending, S::Pending])), Chunking);
     }
 
     #[test]

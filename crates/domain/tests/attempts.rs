@@ -140,6 +140,36 @@ fn an_attempt_counts_what_the_ones_before_did_and_goes_on_from_there() {
 }
 
 #[test]
+fn a_job_that_failed_or_was_cancelled_is_in_the_phase_in_which_it_ended() {
+    use PhaseName::{Chunking, Embedding, Indexing, Loading};
+    // Each phase is begun by its first step.
+    for (stage, step, name) in [
+        (Stage::Loading, Step::ExtractingText, Loading),
+        (Stage::Chunking, Step::ChunkingText, Chunking),
+        (Stage::Embedding, Step::CreatingEmbeddings, Embedding),
+        (Stage::Indexing, Step::StoringMetadata, Indexing),
+    ] {
+        let mut heard = new(1);
+        heard.reach(0, stage);
+        heard.does(0, &begins(step));
+        let mut stopped = heard.clone();
+        heard.does(0, &fails("It is broken.", false));
+        let job = &heard.job.job;
+        assert_eq!((job.status, job.phase), (JobStatus::Failed, name));
+        assert_eq!(job.phase_details[name.index()].status, PhaseStatus::Failed);
+        cancel(&mut stopped, true);
+        let job = &stopped.job.job;
+        assert_eq!((job.status, job.phase), (JobStatus::Cancelled, name));
+        assert_eq!(job.phase_details[name.index()].status, PhaseStatus::Cancelled);
+    }
+    // Of several, the first.
+    let mut heard = new(2);
+    fail_in(&mut heard, 0, Stage::Embedding, 3);
+    fail_in(&mut heard, 1, Stage::Loading, 0);
+    assert_eq!((heard.job.job.status, heard.job.job.phase), (JobStatus::Failed, Loading));
+}
+
+#[test]
 fn an_attempt_without_vectors_leaves_their_phase_out_and_one_with_some_does_not() {
     let keyword = RagConfig { retriever_type: RetrieverType::Keyword, ..RagConfig::default() };
     let mut heard = Heard::new(1, &keyword);

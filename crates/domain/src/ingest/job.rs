@@ -124,11 +124,12 @@ fn rest_again(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {
 /// The job ends with nothing left to do, for the reason that is said.
 pub(super) fn end_job(job: &mut Job, why: &Sentence<'_>, now: Timestamp) -> Result<(), IllegalMove> {
     reach(job, JobStatus::Cancelled)?;
+    // The one that it ends in: once all that was left is cancelled, none of them tells.
+    job.phase = progress::current_phase(&job.phase_details);
     cancel_phases(job, now)?;
     crawl::waits_no_more(job);
     job.requested = None;
     job.completed_at = Some(now);
-    job.phase = progress::current_phase(&job.phase_details);
     job.message = say(WRITTEN, why);
     estimate_nothing(job);
     Ok(())

@@ -58,7 +58,7 @@ fn tags(field: &str, all: Vec<String>, errors: &mut FieldErrors) -> Vec<String> 
 }
 
 /// The sentence has [`MOST_TAGS`].
-const TOO_MANY: Refusal = Refusal { code: "too_many_tags", sentence: "A document has at most 20 tags." };
+const TOO_MANY: Refusal = Refusal::new("too_many_tags", "A document has at most 20 tags.");
 
 impl Edit {
     /// The change in the form in which it is kept.

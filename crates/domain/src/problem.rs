@@ -24,7 +24,7 @@ pub struct Problem {
     /// Messages by field of the request.
     #[serde(default, skip_serializing_if = "FieldErrors::is_empty")]
     pub errors: FieldErrors,
-    /// After an illegal move: the statuses that would have been possible.
+    /// Of a 409 about the state of a job or a document, and after any other illegal move: what it may become now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub allowed: Option<Vec<String>>,
     /// Seconds after which trying again may help; also in the header `Retry-After`.
@@ -101,7 +101,8 @@ impl From<IllegalMove> for Problem {
 
 impl From<Refusal> for Problem {
     fn from(r: Refusal) -> Self {
-        Self::new(409, r.code, r.sentence)
+        let allowed = r.allowed.map(|allowed| allowed.iter().map(|s| (*s).to_owned()).collect());
+        Self { allowed, ..Self::new(409, r.code, r.sentence) }
     }
 }
 

@@ -273,6 +273,18 @@ named!(
 pub struct Refusal {
     pub code: &'static str,
     pub sentence: &'static str,
+    /// Where this is about the state of a job or a document: what may become of it now.
+    pub allowed: Option<&'static [&'static str]>,
+}
+
+impl Refusal {
+    pub const fn new(code: &'static str, sentence: &'static str) -> Self {
+        Self { code, sentence, allowed: None }
+    }
+
+    pub const fn allowing(self, allowed: &'static [&'static str]) -> Self {
+        Self { allowed: Some(allowed), ..self }
+    }
 }
 
 impl WorkspaceStatus {
@@ -300,7 +312,7 @@ impl WorkspaceStatus {
                 ("workspace_ready", "This workspace is ready; there is nothing to retry.")
             }
         };
-        Some(Refusal { code, sentence })
+        Some(Refusal::new(code, sentence))
     }
 }
 

@@ -228,35 +228,33 @@ pub fn of_workspace(
 /// Why a report is not for this workspace; `None` when it is.
 pub const fn refused(processor: Processor, status: WorkspaceStatus) -> Option<provision::Refusal> {
     match (processor, status) {
-        (_, WorkspaceStatus::Deleting) => Some(provision::Refusal {
-            code: "workspace_deleting",
-            sentence: "This workspace is being deleted.",
-        }),
-        (Processor::Builtin, _) => Some(provision::Refusal {
-            code: "not_external",
-            sentence: "The built-in workers process this workspace. Set its processor to `external` first.",
-        }),
+        (_, WorkspaceStatus::Deleting) => {
+            Some(provision::Refusal::new("workspace_deleting", "This workspace is being deleted."))
+        }
+        (Processor::Builtin, _) => Some(provision::Refusal::new(
+            "not_external",
+            "The built-in workers process this workspace. Set its processor to `external` first.",
+        )),
         (Processor::External, _) => None,
     }
 }
 
 /// Why there is nothing to leave out of an outside worker's work.
-pub const NOT_EMBEDDED_HERE: provision::Refusal = provision::Refusal {
-    code: "external_workspace",
-    sentence: "An outside worker processes this workspace; whether it embeds is its own business.",
-};
+pub const NOT_EMBEDDED_HERE: provision::Refusal = provision::Refusal::new(
+    "external_workspace",
+    "An outside worker processes this workspace; whether it embeds is its own business.",
+);
 
 /// Why documents of an external workspace are not indexed anew here.
-pub const NOT_INDEXED_HERE: provision::Refusal = provision::Refusal {
-    code: "external_workspace",
-    sentence: "An outside worker processes this workspace, so there is nothing to index anew here.",
-};
+pub const NOT_INDEXED_HERE: provision::Refusal = provision::Refusal::new(
+    "external_workspace",
+    "An outside worker processes this workspace, so there is nothing to index anew here.",
+);
 
 /// Why a report is not for a document that a built-in worker has begun.
-pub const BUILTIN_AT_WORK: provision::Refusal = provision::Refusal {
-    code: "builtin_at_work",
-    sentence: "A built-in worker has begun this document, and finishes it.",
-};
+pub const BUILTIN_AT_WORK: provision::Refusal =
+    provision::Refusal::new("builtin_at_work", "A built-in worker has begun this document, and finishes it.")
+        .allowing(&[]);
 
 #[cfg(test)]
 mod tests {

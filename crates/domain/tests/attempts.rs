@@ -223,9 +223,18 @@ fn a_retry_runs_what_it_means_and_nothing_else() {
         assert_eq!(refused(&heard, &wanted), Ok(None), "{wanted:?}");
     }
     let page = Retry::page("https://example.org/".into(), None);
+    let may = |answer: Result<Option<Told>, ReportError>| match answer {
+        Err(ReportError::Refused(nothing)) if nothing.code == "nothing_to_retry" => nothing.allowed,
+        other => panic!("{other:?}"),
+    };
     for nothing in [document(0), phase(PhaseName::Indexing), page] {
-        assert!(matches!(refused(&partly, &nothing), Err(ReportError::Refused(_))), "{nothing:?}");
+        let again: &[&str] = &["pending"];
+        assert_eq!(may(refused(&partly, &nothing)), Some(again), "{nothing:?}");
     }
+    // Whatever were asked for, others have all of it by now.
+    let mut gone = partly.clone();
+    gone.docs.iter_mut().for_each(|d| d.document.job_id = Some(JobId::new(Uuid::from_u128(9))));
+    assert_eq!(may(refused(&gone, &Retry::failed())).map(<[_]>::len), Some(0));
     // What that attempt does not have is not lost without a word.
     let mut heard = partly.clone();
     retry(&mut heard, &Retry::failed());
@@ -488,12 +497,20 @@ fn a_document_of_a_job_that_stands_goes_on_by_itself_only_where_it_is_all_that_i
     ask(&mut heard, 0, Asked::Pause);
     heard.change(|job, docs, now| control::honour_document(job, &mut docs[0], &wanted, now));
     pause(&mut heard);
+    let others: [&[&str]; 2] = [&["cancelled"], &["paused", "cancelled"]];
     for (i, alone, goes_on) in [(0, false, false), (1, true, false), (0, true, true)] {
         let mut heard = heard.clone();
         let now = heard.now();
         let answer = control::resume_document(&mut heard.job, &mut heard.docs[i], alone, now);
         assert_eq!(answer.is_ok(), goes_on, "{i} {alone}");
         assert_eq!(heard.job.job.status == JobStatus::Running, goes_on);
+        match answer {
+            Ok(_) => {}
+            Err(ReportError::Refused(refused)) => {
+                assert_eq!((refused.code, refused.allowed), ("job_paused", Some(others[i])));
+            }
+            Err(other) => panic!("{other}"),
+        }
     }
 }
 

@@ -24,7 +24,7 @@ const ROWS: usize = 64;
 
 /// Of an action that deletes nothing, or that is a restore itself.
 const NOTHING_TO_UNDO: Refusal =
-    Refusal { code: "nothing_to_undo", sentence: "This action deleted nothing that could be brought back." };
+    Refusal::new("nothing_to_undo", "This action deleted nothing that could be brought back.");
 
 fn bulk_of(row: &AnyRow) -> Result<Bulk, Fault> {
     let completed: Option<i64> = row.try_get("completed_at")?;

@@ -18,10 +18,10 @@ use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 /// Cases of one workspace: each is a search when all of them are tried.
 const MOST: i64 = 200;
-const TOO_MANY: Refusal = Refusal {
-    code: "too_many_cases",
-    sentence: "A workspace has at most 200 test cases. Delete one that you do not need any more.",
-};
+const TOO_MANY: Refusal = Refusal::new(
+    "too_many_cases",
+    "A workspace has at most 200 test cases. Delete one that you do not need any more.",
+);
 
 const CASE: &str =
     "id, workspace_id, question, document_id, filename, char_start, char_end, excerpt, created_at";

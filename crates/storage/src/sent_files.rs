@@ -17,10 +17,10 @@ use std::collections::BTreeSet;
 
 pub(crate) const FILE: &str = "id, filename, mime_type, size_bytes, content_hash, blob_key";
 /// Two uploads named the same file at the same moment.
-const TAKEN: Refusal = Refusal {
-    code: "file_taken",
-    sentence: "One of these files is being added by another request. Look at the list of documents.",
-};
+const TAKEN: Refusal = Refusal::new(
+    "file_taken",
+    "One of these files is being added by another request. Look at the list of documents.",
+);
 
 pub(crate) fn file_of(row: &AnyRow) -> Result<NewDocument, Fault> {
     Ok(NewDocument {

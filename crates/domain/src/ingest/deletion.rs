@@ -17,13 +17,14 @@ pub const REMOVED_SECONDS: i64 = 10;
 
 /// Said to whoever comes too late.
 pub const UNDO_OVER: Refusal =
-    Refusal { code: "undo_over", sentence: "The time to undo this is over: it is deleted for good." };
+    Refusal::new("undo_over", "The time to undo this is over: it is deleted for good.");
 
 /// Said of a job that deletes.
-pub const DELETES: Refusal = Refusal {
-    code: "job_deletes",
-    sentence: "This job deletes a workspace. It cannot be paused, cancelled or run again; in its first seconds it can be undone.",
-};
+pub const DELETES: Refusal = Refusal::new(
+    "job_deletes",
+    "This job deletes a workspace. It cannot be paused, cancelled or run again; in its first seconds it can be undone.",
+)
+.allowing(&[]);
 
 /// A new job that deletes a workspace with so many documents and bytes.
 pub fn delete(

@@ -82,6 +82,24 @@ pub(super) fn say_how_far(job: &mut Job) {
     }
 }
 
+/// Whether the job ended with something left to run again.
+pub(super) const fn may_be_retried(job: &Job) -> bool {
+    match job.status {
+        JobStatus::Failed | JobStatus::Cancelled => true,
+        JobStatus::Completed => job.metrics.documents_failed + job.metrics.pages_failed > 0,
+        JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
+    }
+}
+
+/// What may become of the job now: by its table, or by a retry, which begins another attempt.
+pub(super) fn moves_of(job: &Job) -> Vec<&'static str> {
+    if job.requested == Some(JobRequest::Cancel) {
+        return vec![JobStatus::Cancelled.as_str()];
+    }
+    let again = may_be_retried(job).then_some(JobStatus::Pending);
+    job.status.allowed().iter().copied().chain(again).map(JobStatus::as_str).collect()
+}
+
 /// Moves the job to its end, also from where it stands: what stands is resumed for it.
 fn reach(job: &mut Job, end: JobStatus) -> Result<(), IllegalMove> {
     if !job.status.may_become(end) {

@@ -133,7 +133,7 @@ fn stands(job: &Job, doc: &DocumentState) -> Option<Refusal> {
             ("job_ended", "The job of this document has ended.")
         }
     };
-    Some(Refusal { code, sentence })
+    Some(Refusal::new(code, sentence).allowing(&[]))
 }
 
 fn begin(job: &mut Job, now: Timestamp) -> Result<(), IllegalMove> {

@@ -2,7 +2,10 @@
 //! for has that of its making, other work a later one. So nothing starves: whatever is made after that moment goes behind.
 //! Between persons the number of documents in hand decides, whatever the moments of their jobs.
 
-use super::{job::tell, *};
+use super::{
+    job::{moves_of, tell},
+    *,
+};
 use crate::status::Priority;
 
 /// Documents of a job that nobody expects to see through at once.
@@ -31,7 +34,7 @@ pub fn put_first(
 ) -> Result<Option<Told>, IllegalMove> {
     let status = state.job.status;
     if status.is_final() {
-        let allowed = status.allowed().iter().map(|s| s.as_str()).collect();
+        let allowed = moves_of(&state.job);
         return Err(IllegalMove { what: "The job", from: status.as_str(), to: "first", allowed });
     }
     let Some(earliest) = earliest.filter(|earliest| *earliest <= state.turn_at) else { return Ok(None) };

@@ -162,7 +162,7 @@ impl Services {
         let turn = begun.map_err(|e: StoreError| match e {
             StoreError::NotFound => Error::NotFound("workspace"),
             StoreError::Refused(TOO_MANY_TURNS) => {
-                let Refusal { code, sentence } = TOO_MANY_TURNS;
+                let Refusal { code, sentence, .. } = TOO_MANY_TURNS;
                 Error::Problem(Box::new(domain::Problem::too_often(code, sentence, 1)))
             }
             other => other.into(),

@@ -63,19 +63,16 @@ pub struct ConversationFilter {
 }
 
 /// Why no turn was begun.
-pub const OTHER_WORKSPACE: Refusal = Refusal {
-    code: "other_workspace",
-    sentence: "This conversation belongs to another workspace. Ask in a new one.",
-};
+pub const OTHER_WORKSPACE: Refusal =
+    Refusal::new("other_workspace", "This conversation belongs to another workspace. Ask in a new one.");
 pub const STILL_ANSWERED: Refusal =
-    Refusal { code: "turn_running", sentence: "This question is still being answered. Stop it first." };
-pub const ASKED_AGAIN: Refusal =
-    Refusal { code: "asked_again", sentence: "This question was asked again already." };
+    Refusal::new("turn_running", "This question is still being answered. Stop it first.");
+pub const ASKED_AGAIN: Refusal = Refusal::new("asked_again", "This question was asked again already.");
 
-pub const TOO_MANY_TURNS: Refusal = Refusal {
-    code: "too_many_turns",
-    sentence: "Too many questions are being answered for this account. Wait until one is.",
-};
+pub const TOO_MANY_TURNS: Refusal = Refusal::new(
+    "too_many_turns",
+    "Too many questions are being answered for this account. Wait until one is.",
+);
 
 /// Whatever begins or ends a turn, and makes, names, deletes or brings back a conversation, emits `conversation_changed`
 /// with it. A conversation that is deleted is not there for anybody who reads, and neither are its turns, although they are

@@ -13,7 +13,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{
     Chunk, ChunkId, DocumentId, Event, UserId,
-    ingest::{ChunkMark, DocumentState, Told},
+    ingest::{ChunkMark, DocumentState, Told, control},
     provision::Refusal,
     resource::Page,
 };
@@ -21,19 +21,19 @@ use services::ports::{ChunkChange, PageQuery, Passages, StoreError};
 use sqlx::{AssertSqlSafe, Row};
 use std::sync::Arc;
 
-const BUSY: Refusal = Refusal {
-    code: "document_busy",
-    sentence: "This document is being worked on. Change its passages when that is through.",
-};
-const OTHER_MODEL: Refusal = Refusal {
-    code: "document_changed",
-    sentence: "This document was embedded with another model in the meantime. Try again.",
-};
+const BUSY: Refusal = Refusal::new(
+    "document_busy",
+    "This document is being worked on. Change its passages when that is through.",
+);
+const OTHER_MODEL: Refusal = Refusal::new(
+    "document_changed",
+    "This document was embedded with another model in the meantime. Try again.",
+);
 
-const OTHER_LENGTH: Refusal = Refusal {
-    code: "document_stale",
-    sentence: "The embedding model answers vectors of another length by now. Index this document anew first.",
-};
+const OTHER_LENGTH: Refusal = Refusal::new(
+    "document_stale",
+    "The embedding model answers vectors of another length by now. Index this document anew first.",
+);
 
 /// The passages of the document $1 of the user $2 that searches find, or would.
 const OF_DOCUMENT: &str = "chunks JOIN documents ON documents.id = chunks.document_id \
@@ -94,7 +94,8 @@ async fn commit(tx: &mut Tx, change: &ChunkChange) -> Result<(), Fault> {
         return Err(StoreError::NotFound.into());
     }
     if state.document.is_unfinished() {
-        return Err(StoreError::Refused(BUSY).into());
+        let busy = BUSY.allowing(control::moves_of_document(&state));
+        return Err(StoreError::Refused(busy).into());
     }
     let before = lying(tx, &state, change.chunk).await?;
     let model = state.indexed.as_ref().map(|indexed| indexed.model.clone()).unwrap_or_default();

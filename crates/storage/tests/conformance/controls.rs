@@ -155,7 +155,7 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back(s: impl JobSubject) {
         );
         assert_eq!(d.head(user).await, before);
         let refused = d.jobs.control(user, job.job_id, Control::Resume, d.now()).await;
-        assert!(matches!(refused, Err(StoreError::Illegal(e)) if e.allowed.is_empty()));
+        assert!(matches!(refused, Err(StoreError::Illegal(e)) if e.allowed == ["pending"]));
     }
     d.assert_that_the_stream_told_the_truth(user).await;
 }

@@ -21,16 +21,20 @@ fn word(doc: &DocumentState) -> &'static str {
     }
 }
 
+/// What people may make of it by itself now.
+pub fn moves_of_document(doc: &DocumentState) -> &'static [&'static str] {
+    match word(doc) {
+        _ if doc.requested.is_some_and(Asked::cancels) => &[CANCELLED],
+        "pending" | "processing" => &[PAUSED, CANCELLED],
+        PAUSED => &["processing", CANCELLED],
+        "failed" | CANCELLED => &["pending"],
+        _ => &[],
+    }
+}
+
 fn illegal(doc: &DocumentState, to: &'static str) -> IllegalMove {
-    let from = word(doc);
-    let allowed = match from {
-        _ if doc.requested.is_some_and(Asked::cancels) => vec![CANCELLED],
-        "pending" | "processing" => vec![PAUSED, CANCELLED],
-        PAUSED => vec!["processing", CANCELLED],
-        "failed" | CANCELLED => vec!["pending"],
-        _ => vec![],
-    };
-    IllegalMove { what: "The document", from, to, allowed }
+    let allowed = moves_of_document(doc).to_vec();
+    IllegalMove { what: "The document", from: word(doc), to, allowed }
 }
 
 /// The document can be controlled: it is not through, and this job has it.
@@ -110,8 +114,7 @@ pub fn honour_document(
 }
 
 /// Said of a document whose whole job stands.
-const JOB_PAUSED: Refusal =
-    Refusal { code: "job_paused", sentence: "The job of this document is paused. Resume the job." };
+const JOB_PAUSED: Refusal = Refusal::new("job_paused", "The job of this document is paused. Resume the job.");
 
 /// Lets the document go on where it stopped; a pause that is only asked for is taken back. `None` when it was going on.
 /// `alone` when no other document of the job waits: a job that stands because all of its documents do goes on with it.
@@ -130,7 +133,8 @@ pub fn resume_document(
     }
     let stands = state.job.status == JobStatus::Paused;
     if stands && !(doc.paused && alone) {
-        return Err(JOB_PAUSED.into());
+        let others: &[&str] = if doc.paused { &[CANCELLED] } else { &[PAUSED, CANCELLED] };
+        return Err(JOB_PAUSED.allowing(others).into());
     }
     if !doc.paused && doc.requested.is_none() {
         return Ok(None);

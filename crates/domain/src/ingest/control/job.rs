@@ -4,7 +4,7 @@ use super::*;
 use crate::ingest::{
     advance::{end_badly, run_phase},
     held_back::tell_document,
-    job::{finish_cancelled, message, pace_from, tell},
+    job::{finish_cancelled, message, moves_of, pace_from, tell},
     stall::estimate_nothing,
 };
 
@@ -31,12 +31,12 @@ pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Res
     if job.status == wanted || job.requested == Some(request) {
         if job.status == JobStatus::Cancelled && !keep_results && !state.cancel_removes {
             // It kept its results and is over: nobody is told that they were taken back.
-            job.status.go(wanted)?;
+            go(job, wanted)?;
         }
         return Ok(false);
     }
     not_being_cancelled(job, wanted)?;
-    job.status.go(wanted)?;
+    go(job, wanted)?;
     job.requested = Some(request);
     job.message = say(WRITTEN, &message);
     estimate_nothing(job);
@@ -44,12 +44,17 @@ pub fn ask(state: &mut JobState, request: JobRequest, keep_results: bool) -> Res
     Ok(true)
 }
 
+/// `to`, when the table has the move; else it is told what may become of the job.
+fn go(job: &Job, to: JobStatus) -> Result<JobStatus, IllegalMove> {
+    job.status.go(to).map_err(|e| IllegalMove { allowed: moves_of(job), ..e })
+}
+
 fn not_being_cancelled(job: &Job, to: JobStatus) -> Result<(), IllegalMove> {
     if job.requested != Some(JobRequest::Cancel) {
         return Ok(());
     }
-    let allowed = vec![JobStatus::Cancelled.as_str()];
-    Err(IllegalMove { what: "The job", from: job.status.as_str(), to: to.as_str(), allowed })
+    let (from, to) = (job.status.as_str(), to.as_str());
+    Err(IllegalMove { what: "The job", from, to, allowed: moves_of(job) })
 }
 
 /// Tells that something is asked of the job, which a worker will honour soon.
@@ -221,7 +226,7 @@ pub fn resume(
 /// From paused to running, with its phases.
 pub(super) fn go_on(state: &mut JobState, now: Timestamp) -> Result<(), IllegalMove> {
     let job = &mut state.job;
-    job.status = job.status.go(JobStatus::Running)?;
+    job.status = go(job, JobStatus::Running)?;
     job.started_at.get_or_insert(now);
     run_phase(job, PhaseName::Loading, now)?;
     for p in &mut job.phase_details {

@@ -9,7 +9,7 @@ mod retry;
 mod skip;
 mod withdraw;
 
-pub use document::{ask_document, honour_document, resume_document};
+pub use document::{ask_document, honour_document, moves_of_document, resume_document};
 pub use job::{ask, honour, resume, tell_asked};
 pub use retry::{Retry, RetryScope, attempt_of, renew, retry};
 pub(super) use skip::say_skipped;
@@ -76,10 +76,8 @@ named!(
 );
 
 /// Said of work that is to go on in a workspace that stands.
-pub const WORKSPACE_PAUSED: Refusal = Refusal {
-    code: "workspace_paused",
-    sentence: "Processing is paused in this workspace. Resume the workspace.",
-};
+pub const WORKSPACE_PAUSED: Refusal =
+    Refusal::new("workspace_paused", "Processing is paused in this workspace. Resume the workspace.");
 
 /// Takes back all that was asked and said of it by a control.
 pub(super) fn forget(doc: &mut DocumentState) {

@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     ingest::{
         held_back::tell_document,
-        job::{pace_from, tell},
+        job::{may_be_retried, moves_of, pace_from, tell},
     },
     provision::Refusal,
     resource::{Attempt, DocumentError},
@@ -64,10 +64,10 @@ impl Retry {
     }
 }
 
-const NOTHING: Refusal = Refusal {
-    code: "nothing_to_retry",
-    sentence: "Nothing of this job is left to retry: what was asked for is ready, or belongs to a newer job.",
-};
+const NOTHING: Refusal = Refusal::new(
+    "nothing_to_retry",
+    "Nothing of this job is left to retry: what was asked for is ready, or belongs to a newer job.",
+);
 
 /// Begins the next attempt of the job, which waits in the queue like a new one. `documents` are all that the job ever
 /// had; those that run again turn pending, and the others are left alone. `None` when the attempt was begun before.
@@ -102,21 +102,17 @@ pub fn retry(
     {
         return Ok(None);
     }
-    let may = match job.status {
-        JobStatus::Failed | JobStatus::Cancelled => true,
-        JobStatus::Completed => {
-            job.metrics.documents_failed + job.metrics.pages_failed > 0 || retry.scope == RetryScope::All
-        }
-        JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
-    };
+    let may = may_be_retried(job) || job.status == JobStatus::Completed && retry.scope == RetryScope::All;
     if !may {
-        let allowed = job.status.allowed().iter().map(|s| s.as_str()).collect();
         let (from, to) = (job.status.as_str(), JobStatus::Pending.as_str());
-        return Err(IllegalMove { what: "The job", from, to, allowed }.into());
+        return Err(IllegalMove { what: "The job", from, to, allowed: moves_of(job) }.into());
     }
+    // With another scope there may be something to do.
+    let is_left = documents.iter().any(is_its_own) || pages_again(job, &Retry::failed()) > 0;
     let mut meant: Vec<&mut DocumentState> = documents.iter_mut().filter(|d| means(d)).collect();
     if meant.is_empty() && pages == 0 {
-        return Err(NOTHING.into());
+        let others: &[&str] = if is_left { &["pending"] } else { &[] };
+        return Err(NOTHING.allowing(others).into());
     }
     let mut events = vec![];
     for doc in &mut meant {

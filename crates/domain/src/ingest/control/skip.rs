@@ -1,11 +1,14 @@
 //! Embedding is the one phase that can be left out: the documents are then found by their words alone.
 
-use super::{document::open, *};
+use super::{
+    document::{moves_of_document, open},
+    *,
+};
 use crate::{
     ingest::{
         advance::set_progress,
         held_back::tell_document,
-        job::{pace_from, settle, tell},
+        job::{moves_of, pace_from, settle, tell},
     },
     resource::EMBEDDING_SKIPPED,
 };
@@ -36,7 +39,7 @@ pub fn skip_embedding(
     }
     if job.status.is_final() || job.requested == Some(JobRequest::Cancel) {
         let (from, to) = (job.status.as_str(), PhaseStatus::Skipped.as_str());
-        return Err(IllegalMove { what: "The job", from, to, allowed: vec![] });
+        return Err(IllegalMove { what: "The job", from, to, allowed: moves_of(job) });
     }
     phase.status = phase.status.go(PhaseStatus::Skipped)?;
     phase.completed_at = Some(now);
@@ -72,7 +75,8 @@ pub fn skip_document(
         }
         Stage::Indexing | Stage::Done => {
             let (what, from) = ("The document", doc.stage.as_str());
-            return Err(IllegalMove { what, from, to: "skipped", allowed: vec![] });
+            let allowed = moves_of_document(doc).to_vec();
+            return Err(IllegalMove { what, from, to: "skipped", allowed });
         }
     }
     let mut events = vec![];

@@ -252,6 +252,17 @@ fn a_retry_runs_what_it_means_and_nothing_else() {
 }
 
 #[test]
+fn a_job_in_which_nothing_failed_is_not_retried_whatever_is_asked_for() {
+    let mut heard = new(1);
+    heard.reach(0, Stage::Done);
+    let document = Retry::document(heard.docs[0].document.id);
+    for wanted in [Retry::failed(), all(), phase(PhaseName::Embedding), document] {
+        let answer = refused(&heard, &wanted);
+        assert!(matches!(&answer, Err(ReportError::Illegal(e)) if e.allowed.is_empty()), "{answer:?}");
+    }
+}
+
+#[test]
 fn what_its_documents_failed_by_is_kept_of_an_attempt_and_each_of_several_tries() {
     let mut heard = new(2);
     for (i, tries) in [(0, 1), (1, 3)] {
@@ -296,10 +307,12 @@ fn everything_from_the_beginning_is_made_beside_what_is_found() {
     assert_eq!(counts(&heard.job), [12, 12, 12, 4, 2, 0]);
 }
 
-/// Two documents that are found and are to be made anew.
+/// Two documents that are found and are to be made anew. A third one failed, and was deleted since.
 fn anew() -> Heard {
-    let mut heard = new(2);
+    let mut heard = new(3);
     (0..2).for_each(|i| heard.reach(i, Stage::Done));
+    fail_in(&mut heard, 2, Stage::Loading, 0);
+    heard.docs.truncate(2);
     retry(&mut heard, &all());
     heard
 }
@@ -345,7 +358,7 @@ fn what_is_taken_back_is_counted_once_as_cancelled() {
         let d = &heard.docs[0].document;
         assert_eq!((&d.step, &d.message, d.progress), (&None, &None, 0.0));
         let m = heard.job.job.metrics;
-        assert_eq!((m.documents_done, m.documents_failed, m.documents_cancelled), (0, 2, 2));
+        assert_eq!((m.documents_done, m.documents_failed, m.documents_cancelled), (0, 3, 2));
     }
     // One that failed in an earlier attempt and was ready in this one.
     let mut heard = new(2);

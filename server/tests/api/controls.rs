@@ -109,8 +109,11 @@ async fn a_running_job_pauses_within_two_seconds_stays_so_over_a_restart_and_goe
     for document in &documents {
         assert_eq!(ada.read(&format!("/api/documents/{document}")).await["status"], "ready");
     }
-    let answer = command(&ada, &format!("/api/jobs/{id}/pause"), json!({})).await;
-    assert_eq!(answer.problem(409, "illegal_move")["allowed"], json!([]));
+    // It ended well: there is nothing to retry either, also not from the beginning.
+    for (what, body) in [("pause", json!({})), ("retry", json!({})), ("retry", json!({ "scope": "all" }))] {
+        let answer = command(&ada, &format!("/api/jobs/{id}/{what}"), body).await;
+        assert_eq!(answer.problem(409, "illegal_move")["allowed"], json!([]));
+    }
 }
 
 #[tokio::test]

@@ -102,8 +102,7 @@ pub fn retry(
     {
         return Ok(None);
     }
-    let may = may_be_retried(job) || job.status == JobStatus::Completed && retry.scope == RetryScope::All;
-    if !may {
+    if !may_be_retried(job) {
         let (from, to) = (job.status.as_str(), JobStatus::Pending.as_str());
         return Err(IllegalMove { what: "The job", from, to, allowed: moves_of(job) }.into());
     }

@@ -140,7 +140,7 @@ impl Model {
         }
         let may = match job.status {
             JobStatus::Failed | JobStatus::Cancelled => true,
-            JobStatus::Completed => all || self.totals(id).failed > 0,
+            JobStatus::Completed => self.totals(id).failed > 0,
             JobStatus::Pending | JobStatus::Running | JobStatus::Paused => false,
         };
         if !may {

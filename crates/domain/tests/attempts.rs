@@ -356,7 +356,7 @@ fn what_is_taken_back_is_counted_once_as_cancelled() {
         cancel(&mut heard, false);
         heard.docs.iter().for_each(is_gone);
         let d = &heard.docs[0].document;
-        assert_eq!((&d.step, &d.message, d.progress), (&None, &None, 0.0));
+        assert_eq!((&d.step, &d.message), (&Some(Step::Finished), &None));
         let m = heard.job.job.metrics;
         assert_eq!((m.documents_done, m.documents_failed, m.documents_cancelled), (0, 3, 2));
     }
@@ -369,6 +369,23 @@ fn what_is_taken_back_is_counted_once_as_cancelled() {
     cancel(&mut heard, false);
     is_gone(&heard.docs[0]);
     assert_eq!(counts(&heard.job)[..3], [0, 0, 0]);
+}
+
+#[test]
+fn what_is_taken_back_leaves_the_bar_where_it_was_until_the_next_attempt() {
+    let mut heard = new(2);
+    heard.reach(0, Stage::Done);
+    heard.reach(1, Stage::Embedding);
+    let bars = |heard: &Heard| heard.docs.iter().map(|d| d.document.progress).collect::<Vec<_>>();
+    let before = bars(&heard);
+    assert!(before[0] > 99.0 && before[1] > 0.0, "{before:?}");
+    cancel(&mut heard, false);
+    heard.docs.iter().for_each(is_gone);
+    assert_eq!(bars(&heard), before);
+    // Older clients are told as much.
+    assert_eq!(ingest::fixed_step(&heard.docs[0].document), Step::Finished);
+    retry(&mut heard, &Retry::failed());
+    assert_eq!(bars(&heard), [0.0, 0.0]);
 }
 
 #[test]

@@ -41,6 +41,7 @@ proptest! {
     ) {
         let mut b = Bench::new(documents);
         let mut last = (1, 0.0, vec![0.0; 4]);
+        let mut bars = vec![(1, 0.0); documents as usize];
         // What is found beside a run that begins anew is not counted twice: from then on the sums are others.
         let mut once = true;
         for act in acts {
@@ -116,7 +117,10 @@ proptest! {
                 prop_assert_eq!((m.chunks_created, m.tokens), (chunks, chunks));
                 prop_assert_eq!((m.chunks_embedded, m.chunks_skipped), (embedded, known));
             }
-            for d in &b.docs {
+            for (d, bar) in b.docs.iter().zip(&mut bars) {
+                let now = (d.document.attempt, d.document.progress);
+                prop_assert!(now.0 > bar.0 || now.1 >= bar.1, "a document went from {:?} to {:?}", bar, now);
+                *bar = now;
                 let warnings = &d.document.warnings;
                 let codes: BTreeSet<&str> = warnings.iter().map(|w| w.code.as_str()).collect();
                 prop_assert_eq!(codes.len(), warnings.len(), "{:?}", warnings);

@@ -165,7 +165,7 @@ pub(super) fn end_cancelled(
     Ok(())
 }
 
-/// A document that was ready is as if it had never been processed.
+/// Of a document that was ready nothing is left that its job made.
 fn take_back(state: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Result<(), IllegalMove> {
     match not_renewed(&doc.document) {
         None => {
@@ -190,7 +190,8 @@ fn take_back(state: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> R
     let Failure { code, message, hint, .. } = cancelled();
     (d.error, d.error_code, d.error_hint) = (Some(message), Some(code), hint);
     (d.stale, d.indexed_with) = (false, None);
-    (d.step, d.message, d.progress) = (None, None, 0.0);
+    // How far it had come in this attempt stays: no bar falls, whatever becomes of the results.
+    (d.step, d.message) = (Some(Step::Finished), None);
     d.warnings.clear();
     d.updated_at = now;
     Ok(())

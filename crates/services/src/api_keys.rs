@@ -2,8 +2,9 @@
 
 use crate::{
     Caller, Error, Pass, Result, Services,
-    accounts::{hex, token_hash},
+    accounts::token_hash,
     command,
+    hex::hex,
     ports::{KeyMade, NewKey, StoreError},
     text::composed,
 };

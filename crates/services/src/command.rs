@@ -1,6 +1,6 @@
 //! What a command was sent for: a print of its content, by which a repetition is told from another request.
 
-use crate::accounts::hex;
+use crate::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// The print of these parts, in their order.

@@ -17,6 +17,7 @@ mod documents;
 mod error;
 mod errors;
 mod export;
+pub mod hex;
 mod history;
 mod jobs;
 mod key_drafts;

@@ -6,12 +6,12 @@ use crate::{
     fault::Fault,
     kept::{FILES_KEY, FOLDER_MARK},
     migrations,
-    open::{ALIVE, Store, connect_options, existing, hex},
+    open::{ALIVE, Store, connect_options, existing},
     outbox,
     writer::Tx,
 };
 use domain::Epoch;
-use services::ports::StoreError;
+use services::{hex::hex, ports::StoreError};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row, any::install_default_drivers, raw_sql};
 use std::path::Path;
 

@@ -2,7 +2,10 @@
 //! each other.
 
 use crate::{fault::Fault, open::Store};
-use services::ports::StoreError;
+use services::{
+    hex::{hex, unhex_all},
+    ports::StoreError,
+};
 
 /// Names the secret by which an installation marks the place of its files as its own. A database that begins anew gets
 /// another one: it may be a copy, and the installation that it is a copy of may live on beside it, with those files.
@@ -21,14 +24,13 @@ impl Store {
             .writer()
             .write("keep a secret", (name, drawn), |tx, (name, drawn)| {
                 Box::pin(async move {
-                    let text: String = drawn.iter().map(|b| format!("{b:02x}")).collect();
                     let sql = "INSERT INTO meta (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
-                    sqlx::query(sql).bind(*name).bind(text).execute(&mut tx.conn).await?;
+                    sqlx::query(sql).bind(*name).bind(hex(drawn)).execute(&mut tx.conn).await?;
                     let kept: String = sqlx::query_scalar("SELECT value FROM meta WHERE name = $1")
                         .bind(*name)
                         .fetch_one(&mut tx.conn)
                         .await?;
-                    bytes(&kept).ok_or_else(|| Fault::corrupt(format!("the secret {name}")))
+                    unhex_all::<32>(&kept).ok_or_else(|| Fault::corrupt(format!("the secret {name}")))
                 })
             })
             .await?;
@@ -45,8 +47,8 @@ impl Store {
             .fetch_optional(self.readers())
             .await
             .map_err(Fault::from)?;
-        let read = |text: String| bytes(&text).ok_or_else(|| Fault::corrupt(format!("the secret {name}")));
-        Ok(kept.map(read).transpose()?)
+        let no_secret = || Fault::corrupt(format!("the secret {name}"));
+        Ok(kept.map(|text| unhex_all::<32>(&text).ok_or_else(no_secret)).transpose()?)
     }
 
     /// Says by what this process hears of others.
@@ -73,15 +75,4 @@ impl Store {
         let said = sqlx::query_scalar("SELECT value FROM meta WHERE name = 'carrier'");
         Ok(said.fetch_optional(self.readers()).await.map_err(Fault::from)?)
     }
-}
-
-fn bytes(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != bytes.len() * 2 {
-        return None;
-    }
-    for (at, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -18,7 +18,10 @@ use crate::{
 use connecting::{completed, connect_readers, open_unhurried};
 use domain::{Epoch, Timestamp};
 use put_back::{LAST_LOOK, TOTAL, appended, keep_marking, watch_standing, write_mark};
-use services::ports::{Bus, Clock, Secrets};
+use services::{
+    hex::hex,
+    ports::{Bus, Clock, Secrets},
+};
 use sqlx::{AnyConnection, Connection, any::install_default_drivers};
 use std::{
     path::PathBuf,
@@ -368,10 +371,6 @@ async fn searches_vectors(conn: &mut AnyConnection, wanted: bool) -> sqlx::Resul
             Ok(false)
         }
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 #[cfg(test)]

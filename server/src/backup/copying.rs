@@ -1,6 +1,7 @@
 //! Copying files: durably, a second time only what came or changed since the first, and never what is half-written.
 
-use crate::adapters::{INCOMING, hex, sync_dir};
+use crate::adapters::{INCOMING, sync_dir};
+use services::hex::hex;
 use sha2::{Digest, Sha256};
 use std::{
     fs::{self, File, Metadata},

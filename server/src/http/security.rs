@@ -2,17 +2,14 @@
 //! nonce, and the other headers.
 
 use super::{AppState, is_api, problem::ApiError, session};
-use crate::{
-    adapters::{hex, random},
-    config::PublicUrl,
-    pages::RELOAD_PORT,
-};
+use crate::{adapters::random, config::PublicUrl, pages::RELOAD_PORT};
 use axum::{
     extract::{Request, State},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use services::hex::hex;
 use std::sync::Arc;
 
 /// How a request relates to the site.

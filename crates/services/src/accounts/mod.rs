@@ -15,7 +15,7 @@ pub use seals::Seals;
 pub use sessions::Standing;
 pub use sign_in::{SignIn, SignUp};
 
-use crate::{Error, ports::StoreError};
+use crate::{Error, hex::hex, ports::StoreError};
 use domain::{Problem, SessionId, Timestamp, User, UserId};
 use sha2::{Digest, Sha256};
 use std::fmt;
@@ -85,14 +85,6 @@ fn taken(e: StoreError) -> Error {
 /// What is kept of a secret that a client holds.
 pub(crate) fn token_hash(token: &str) -> String {
     hex(&Sha256::digest(token.as_bytes()))
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
 }
 
 #[cfg(test)]

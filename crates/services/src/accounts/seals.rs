@@ -1,6 +1,6 @@
 //! What the server signs, so that a browser can hold it and nobody can make it up.
 
-use super::hex;
+use crate::hex::{hex, unhex};
 use hmac::{Hmac, KeyInit, Mac, digest::common::Key};
 use sha2::Sha256;
 
@@ -54,13 +54,6 @@ fn keyed(key: &[u8; 32], purpose: &[u8]) -> Hmac<Sha256> {
 
 fn device_mac(key: &[u8; 32], account: &str, drawn: &str) -> Hmac<Sha256> {
     keyed(key, b"device").chain_update(drawn).chain_update([0]).chain_update(account)
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    if !text.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
 #[cfg(test)]

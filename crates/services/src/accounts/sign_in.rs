@@ -1,9 +1,10 @@
 //! Signing up, in and out, and finding out who asks.
 
-use super::{Client, EMAIL_TAKEN, SignedIn, Who, device::device_name, hex, taken, token_hash};
+use super::{Client, EMAIL_TAKEN, SignedIn, Who, device::device_name, taken, token_hash};
 use crate::{
     Error, Result, Services,
     actor::acting,
+    hex::hex,
     ports::{NewSession, NewUser, NewWorkspace, StoreError},
     text::composed,
 };

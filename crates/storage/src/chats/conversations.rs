@@ -13,7 +13,10 @@ use domain::{
     chat::{Conversation, ConversationId, Turn},
     resource::Page,
 };
-use services::ports::{ConversationFilter, PageQuery, StoreError};
+use services::{
+    hex::{hex, unhex},
+    ports::{ConversationFilter, PageQuery, StoreError},
+};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 
 const CONVERSATION: &str = "user_id, id, workspace_id, title, turns, created_at, updated_at";
@@ -32,19 +35,13 @@ fn conversation(row: &AnyRow) -> Result<Conversation, Fault> {
 
 /// An id of the client's own may have any letters; in a cursor it stands by its bytes.
 fn place(conversation: &Conversation) -> Cursor {
-    let id: String = conversation.conversation_id.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+    let id = hex(conversation.conversation_id.as_str().as_bytes());
     Cursor::new(conversation.updated_at.micros(), id)
 }
 
 /// Back from that.
 fn id_of(cursor: &Cursor) -> Result<String, StoreError> {
-    let digits: Option<Vec<u8>> = cursor
-        .id
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| std::str::from_utf8(pair).ok().and_then(|pair| u8::from_str_radix(pair, 16).ok()))
-        .collect();
-    digits.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(StoreError::BadCursor)
+    unhex(&cursor.id).and_then(|bytes| String::from_utf8(bytes).ok()).ok_or(StoreError::BadCursor)
 }
 
 impl Store {

@@ -14,9 +14,12 @@ use domain::{
     provision::{Refusal, WorkspaceAction},
     resource::Page,
 };
-use services::ports::{
-    ASKED_AGAIN, Begun, Chats, ConversationFilter, NewTurn, OTHER_WORKSPACE, PageQuery, STILL_ANSWERED,
-    StoreError, TOO_MANY_TURNS, TurnWrite,
+use services::{
+    hex::hex,
+    ports::{
+        ASKED_AGAIN, Begun, Chats, ConversationFilter, NewTurn, OTHER_WORKSPACE, PageQuery, STILL_ANSWERED,
+        StoreError, TOO_MANY_TURNS, TurnWrite,
+    },
 };
 use std::collections::BTreeMap;
 
@@ -81,7 +84,7 @@ impl ChatState {
 }
 
 fn place(conversation: &Conversation) -> Cursor {
-    let id: String = conversation.conversation_id.as_str().bytes().map(|b| format!("{b:02x}")).collect();
+    let id = hex(conversation.conversation_id.as_str().as_bytes());
     Cursor::new(conversation.updated_at.micros(), id)
 }
 

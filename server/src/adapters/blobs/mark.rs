@@ -1,7 +1,8 @@
 //! Whether all servers of an installation have their files in one folder. Each folder has a mark, and the database keeps that of
 //! the first server's. One that finds another mark has a folder for itself: it sees nothing of what the others store.
 
-use super::{INCOMING, folder::sync_dir, hex};
+use super::{INCOMING, folder::sync_dir};
+use services::hex::{hex, unhex_all};
 use std::{
     fs,
     io::{self, ErrorKind, Write},
@@ -78,21 +79,10 @@ pub(crate) fn mark_of(folder: &Path, drawn: Mark) -> io::Result<Mark> {
 /// `None` where there is none, or something that is none.
 fn read(folder: &Path) -> io::Result<Option<Mark>> {
     match fs::read_to_string(folder.join(MARK)) {
-        Ok(text) => Ok(parsed(text.trim())),
+        Ok(text) => Ok(unhex_all(text.trim())),
         Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-fn parsed(text: &str) -> Option<Mark> {
-    let mut mark = Mark::default();
-    if text.len() != mark.len() * 2 {
-        return None;
-    }
-    for (at, byte) in mark.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(at * 2..at * 2 + 2)?, 16).ok()?;
-    }
-    Some(mark)
 }
 
 #[cfg(test)]

@@ -23,7 +23,10 @@ pub use place::{BucketServer, Endpoint, FilePlace, Keys};
 use bytes::{Bytes, BytesMut};
 use domain::files::HEAD;
 use futures::{StreamExt, stream::BoxStream};
-use services::ports::{Appended, BlobError, Received};
+use services::{
+    hex::hex,
+    ports::{Appended, BlobError, Received},
+};
 use sha2::{Digest, Sha256};
 use std::io;
 
@@ -120,14 +123,6 @@ impl<'b> Part<'b> {
     fn appended(self) -> Appended {
         Appended { end: self.at + self.came, more: self.more, broken_off: self.broken_off }
     }
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, b| {
-        let _ = write!(out, "{b:02x}");
-        out
-    })
 }
 
 /// The name by which an installation marks a bucket as its own: it is the same for all its servers, and tells nothing.

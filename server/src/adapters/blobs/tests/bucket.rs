@@ -5,10 +5,13 @@ use super::{
     s3::{BUCKET, Fault, KEY_ID, REGION, S3, SECRET},
     told,
 };
-use crate::adapters::blobs::{BucketServer, INCOMING, Keys, ObjectBlobs, hex};
+use crate::adapters::blobs::{BucketServer, INCOMING, Keys, ObjectBlobs};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use services::ports::{BlobError, Blobs};
+use services::{
+    hex::hex,
+    ports::{BlobError, Blobs},
+};
 use sha2::{Digest, Sha256};
 use std::{fs, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;

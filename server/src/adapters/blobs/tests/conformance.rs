@@ -1,11 +1,11 @@
 //! The suite. Each test is written once and run over both places.
 
 use super::{House, body, eventually, told};
-use crate::adapters::blobs::{KEYS, hex};
+use crate::adapters::blobs::KEYS;
 use bytes::Bytes;
 use domain::files::HEAD;
 use futures::{StreamExt, TryStreamExt, stream};
-use services::ports::BlobError;
+use services::{hex::hex, ports::BlobError};
 use sha2::{Digest, Sha256};
 use std::{
     io::Read,

@@ -1,6 +1,7 @@
 //! How a crawl goes: what was found of its site so far, the page that is asked for just now, and the pages that wait, could not
 //! be had or were left out, with the reason.
 
+use super::following::read_until_current;
 use crate::{
     AppError,
     activity::{is_doomed, job_shown},
@@ -181,25 +182,21 @@ fn Lines(id: JobId, job: RwSignal<Option<Job>>, state: PageState) -> impl IntoVi
         if !is_open.get() || busy.try_update_value(|busy| std::mem::replace(busy, true)).unwrap_or(true) {
             return;
         }
-        spawn_local(async move {
-            // One question at a time; what changes meanwhile is asked for after it.
-            loop {
-                let asked = (seen.try_get_untracked(), wanted.try_get_untracked());
-                match as_listed(id, state, asked.1.unwrap_or_default()).await {
-                    Ok(Page { items, next: rest }) => {
-                        failed.try_set(None);
-                        pages.try_set(items);
-                        next.try_set(rest);
-                    }
-                    Err(error) => {
-                        failed.try_set(Some(error.0.detail));
-                    }
+        let now = move || seen.try_get_untracked().zip(wanted.try_get_untracked());
+        let read = move |(_, listed): (Option<GoesBy>, usize)| async move {
+            match as_listed(id, state, listed).await {
+                Ok(Page { items, next: rest }) => {
+                    failed.try_set(None);
+                    pages.try_set(items);
+                    next.try_set(rest);
                 }
-                let now = (seen.try_get_untracked(), wanted.try_get_untracked());
-                if now.0.is_none() || now == asked {
-                    break;
+                Err(error) => {
+                    failed.try_set(Some(error.0.detail));
                 }
             }
+        };
+        spawn_local(async move {
+            read_until_current(now, read).await;
             busy.try_set_value(false);
         });
     });

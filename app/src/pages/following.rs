@@ -14,6 +14,19 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// thread.
 pub type Reading = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
 
+/// Reads what goes by `goes_by`, and again for as long as that changed meanwhile: one question at a time, and what changes
+/// while it is answered is asked for after it. `None`: the page was left.
+pub async fn read_until_current<K: Clone + PartialEq, F: Future<Output = ()>>(
+    goes_by: impl Fn() -> Option<K>,
+    read: impl Fn(K) -> F,
+) {
+    let mut asked = goes_by();
+    while let Some(key) = asked {
+        read(key.clone()).await;
+        asked = goes_by().filter(|now| *now != key);
+    }
+}
+
 #[derive(Clone, Copy)]
 pub struct Follower {
     read: Callback<(), Reading>,
@@ -70,5 +83,36 @@ impl Follower {
                 Ok(()) | Err(_) => {}
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{
+        cell::RefCell,
+        pin::pin,
+        task::{Context, Waker},
+    };
+
+    /// What is read, when the page goes by these, one after the other.
+    fn read_by(told: &[Option<u8>]) -> Vec<u8> {
+        let (told, read) = (RefCell::new(told.iter()), RefCell::new(vec![]));
+        let goes_by = || told.borrow_mut().next().copied().flatten();
+        let note = |key| {
+            read.borrow_mut().push(key);
+            std::future::ready(())
+        };
+        let mut reading = pin!(read_until_current(goes_by, note));
+        assert!(reading.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready());
+        read.take()
+    }
+
+    #[test]
+    fn what_changed_while_it_was_read_is_read_again_and_nothing_once_the_page_was_left() {
+        assert_eq!(read_by(&[Some(1), Some(1)]), [1]);
+        assert_eq!(read_by(&[Some(1), Some(2), Some(3), Some(3)]), [1, 2, 3]);
+        assert_eq!(read_by(&[Some(1), None]), [1]);
+        assert!(read_by(&[None]).is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! A job as bars over time: its phases, and below them its documents. The steps of the documents are read again with each of
 //! them that comes to its end: one that was under way at the last reading would grow on and on.
 
+use super::following::read_until_current;
 use crate::{
     AppError,
     components::{Boundary, Button, JobWaterfall},
@@ -43,24 +44,19 @@ pub fn OverTime(
             return;
         }
         busy.set(true);
-        spawn_local(async move {
-            // One question at a time; what changes meanwhile is asked for after it.
-            loop {
-                let asked = through.try_get_untracked();
-                match job_steps(id).await {
-                    Ok(Wire(read)) => {
-                        failed.try_set(None);
-                        steps.try_set(read);
-                    }
-                    Err(error) => {
-                        failed.try_set(Some(error));
-                    }
+        let read = move |_: Option<Through>| async move {
+            match job_steps(id).await {
+                Ok(Wire(read)) => {
+                    failed.try_set(None);
+                    steps.try_set(read);
                 }
-                let now = through.try_get_untracked();
-                if now.is_none() || now == asked {
-                    break;
+                Err(error) => {
+                    failed.try_set(Some(error));
                 }
             }
+        };
+        spawn_local(async move {
+            read_until_current(move || through.try_get_untracked(), read).await;
             busy.try_set(false);
         });
     });

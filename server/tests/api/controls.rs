@@ -147,6 +147,7 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back_and_a_retry_does_the_rest
         assert_eq!((&long_now["status"], &long_now["error_code"]), (&json!("failed"), &json!("cancelled")));
         let short_now = ada.read(&format!("/api/documents/{short}")).await;
         assert_eq!(short_now["status"], if keep { "ready" } else { "failed" });
+        assert_eq!(short_now["progress"], json!(100.0), "no bar falls within an attempt");
         if !keep {
             eventually("nothing is left", async || {
                 let mut left = 0;
@@ -292,7 +293,7 @@ async fn a_retry_under_the_same_key_is_one_attempt_however_soon_that_ends() {
     let ada = server.user("ada").await;
     let workspace = ada.first_workspace().await;
     let (id, documents) = upload(&ada, &workspace, &[("bad.pdf", b"%PDF-1.4 broken")]).await;
-    turns(&ada, &id, "failed").await;
+    assert_eq!(turns(&ada, &id, "failed").await["phase"], "loading");
     let paths = [format!("/api/jobs/{id}/retry"), format!("/api/documents/{}/retry", documents[0])];
     for (path, attempt) in paths.iter().zip(2..) {
         let retry = async |body: Value| {

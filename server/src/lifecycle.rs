@@ -363,7 +363,6 @@ where
         background.spawn(until(stopping.clone(), services.clone().run_stale_herald()));
         background.spawn(until(stopping.clone(), services.clone().run_log_keeper()));
         background.spawn(until(stopping.clone(), services.clone().run_wordsmith()));
-        background.spawn(until(stopping.clone(), services.clone().run_watchdog(config.stall_seconds)));
         let age = if lock.is_some() { ORPHAN_AGE } else { SHARED_ORPHAN_AGE };
         let sweeper = services.clone().run_sweeper(age, store.went_back_at());
         background.spawn(until(stopping.clone(), with_files(folder.clone(), sweeper)));
@@ -389,6 +388,9 @@ where
             }
         });
     }
+    // In every role as well, and after the leases of an earlier run were voided.
+    let watchdog = services.clone().run_watchdog(config.stall_seconds, role.works());
+    background.spawn(until(stopping.clone(), watchdog));
 
     let sockets = TaskTracker::new();
     let site = Site::open(config.site_root.clone(), &config::beside_the_executable("hash.txt"));

@@ -257,6 +257,16 @@ fn a_crawl_is_not_through_before_its_last_page() {
 }
 
 #[test]
+fn a_crawl_that_goes_on_finding_does_not_stand_when_nothing_is_heard_of_a_page() {
+    let mut job = begun();
+    let (_, mut docs) = common::new_job(1, &config(), at(0));
+    docs[0].document.status = DocumentStatus::Processing;
+    let told = ingest::unheard(&mut job, &mut docs[0], at(1), false, at(9));
+    assert!(docs[0].document.stalled().is_some());
+    assert_eq!((job.job.halted, told.events.len()), (None, 1), "pages are still asked for");
+}
+
+#[test]
 fn a_page_that_somebody_deletes_ends_no_crawl_that_has_others_to_ask_for() {
     let mut job = begun();
     let (mut doc, _) = ingest::new_page(&job, &upload(1), "https://example.org/", at(2));

@@ -9,7 +9,8 @@ use domain::{
     event::{Event, StepStatus},
     ingest::{self, Checkpoint, JobState, Stage, TRIES, Told, control},
     rag::{Outage, RagConfig},
-    resource::Warning,
+    report::DocumentReport,
+    resource::{Document, Warning},
     status::{DocumentStatus, Halt, JobRequest, JobStatus},
     step::Step,
 };
@@ -29,6 +30,18 @@ fn stall(heard: &mut Heard, i: usize, seconds: u64, tries: u32) -> Told {
 
 fn interrupt(heard: &mut Heard, i: usize) -> Told {
     heard.change(|job, docs, now| Ok::<_, ()>(ingest::interrupt(job, &mut docs[i], now)))
+}
+
+/// Nothing was reported of the document for a second.
+fn unheard(heard: &mut Heard, i: usize, others_move: bool) -> Told {
+    heard.change(|job, docs, now| {
+        Ok::<_, ()>(ingest::unheard(job, &mut docs[i], now.plus_seconds(-1), others_move, now))
+    })
+}
+
+fn report(heard: &mut Heard, i: usize, said: &DocumentReport) -> Told {
+    let wanted = heard.wanted.clone();
+    heard.change(|job, docs, now| ingest::report(job, &mut docs[i], said, &wanted, None, now))
 }
 
 /// How many rates and times are told.
@@ -102,6 +115,64 @@ fn a_job_is_said_to_stand_when_the_last_one_does_or_when_it_stood_already() {
     assert_eq!(heard.job.job.halted, Some(Halt::Interrupted));
     stall(&mut heard, 2, 300, 1);
     assert_eq!(heard.job.job.halted, Some(Halt::Stalled), "nothing moved meanwhile");
+}
+
+#[test]
+fn a_document_of_which_an_outside_worker_says_nothing_says_so_until_the_next_report() {
+    let begins = DocumentReport {
+        step: Some("extracting_text".into()),
+        progress: Some(40.0),
+        ..DocumentReport::of(DocumentStatus::Processing)
+    };
+    for next in [
+        // What was said already, and what says nothing, are words as well.
+        begins.clone(),
+        DocumentReport::of(DocumentStatus::Processing),
+        DocumentReport { step: Some("own_step".into()), ..begins.clone() },
+        DocumentReport::of(DocumentStatus::Pending),
+        DocumentReport::of(DocumentStatus::Ready),
+        DocumentReport::of(DocumentStatus::Failed),
+    ] {
+        let mut heard = Heard::new(2, &RagConfig::default());
+        assert_eq!(unheard(&mut heard, 0, true), Told::default(), "nobody has begun it");
+        report(&mut heard, 0, &begins);
+        let before = heard.docs[0].document.clone();
+        let told = unheard(&mut heard, 0, true);
+        assert_eq!((documents(&told), steps(&told), told.events.len()), (1, vec![], 1));
+        let d = &heard.docs[0].document;
+        assert_eq!(
+            d.stalled(),
+            Some(
+                "Nothing was heard of it from the outside worker since 1970-01-01, 00:00:02 UTC. \
+                 It goes on with the next report."
+            )
+        );
+        let stands = |d: &Document| (d.status, d.step.clone(), d.message.clone(), d.progress, d.attempt);
+        assert_eq!(stands(d), stands(&before), "its worker may be at it all the same");
+        assert_eq!(heard.job.job.halted, None, "another one moves");
+        assert_eq!(unheard(&mut heard, 0, true), Told::default(), "it is said already");
+        let told = report(&mut heard, 0, &next);
+        assert!(codes(&heard.docs[0]).is_empty(), "{next:?}");
+        assert_eq!(documents(&told), 1, "{told:?}");
+    }
+}
+
+#[test]
+fn a_job_of_whose_documents_in_work_nothing_is_heard_says_so_until_the_next_report() {
+    let mut heard = Heard::new(3, &RagConfig::default());
+    let goes_on = DocumentReport::of(DocumentStatus::Processing);
+    for i in [0, 1] {
+        report(&mut heard, i, &goes_on);
+    }
+    unheard(&mut heard, 0, true);
+    assert_eq!(heard.job.job.halted, None);
+    let told = unheard(&mut heard, 1, false);
+    assert_eq!((heard.job.job.halted, heard.job.job.status), (Some(Halt::Stalled), JobStatus::Running));
+    assert!(matches!(told.events.last(), Some(Event::JobUpdate(_))), "{told:?}");
+    let told = report(&mut heard, 0, &goes_on);
+    assert_eq!(heard.job.job.halted, None);
+    assert!(matches!(told.events.last(), Some(Event::JobUpdate(_))), "{told:?}");
+    assert_eq!(codes(&heard.docs[1]), ["stalled"], "of this one nothing was said");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use crate::{
     commands,
     engine::Engine,
     fault::Fault,
-    jobs::standing,
+    jobs::{self, standing},
     open::Store,
     page::{Cursor, List, limit_of, paged},
     writer::Tx,
@@ -365,6 +365,7 @@ impl Workspaces for Store {
                             tx.signal(Signal::WorkReady);
                             if processor == Processor::External {
                                 tx.signal(Signal::Untold(*id));
+                                jobs::workspace_is_theirs(tx, *id, *now).await?;
                             }
                             // What is ready by an outside worker is not found here, see `JobStore::compare`.
                             sqlx::query("UPDATE workspaces SET config_untold = 1 WHERE id = $1")

@@ -272,7 +272,7 @@ pub const SETTINGS: &[Setting] = &[
         "stall_seconds",
         "INSIGHTHUB_STALL_SECONDS",
         Default::Text("300"),
-        "how long a document in work may get nowhere before it is ended and tried again",
+        "how long a document in work may get nowhere before it is said to stall",
     ),
     setting(
         "shutdown_seconds",

@@ -1,7 +1,7 @@
 //! Workers of somebody's own: they report how far documents of an external workspace are, by the tables that hold for
 //! the built-in workers.
 
-use crate::common::{Client, Server, eventually, messages, prose};
+use crate::common::{Client, Server, Setup, eventually, messages, prose};
 use serde_json::{Value, json};
 
 /// An account with an external workspace and a worker that may report.
@@ -14,7 +14,11 @@ struct Outside {
 
 impl Outside {
     async fn new() -> Self {
-        let server = Server::start().await;
+        Self::with(Setup::new()).await
+    }
+
+    async fn with(setup: Setup) -> Self {
+        let server = setup.start().await;
         let ada = server.user("ada").await;
         let made = ada.post("/api/workspaces", json!({ "name": "Scans", "processor": "external" })).await;
         assert_eq!(made.status, 201, "{made:?}");
@@ -370,4 +374,38 @@ async fn the_last_word_comes_out_however_soon_it_came_after_another_and_however_
     let last = &told.last().expect("an event")["data"];
     assert_eq!(last["message"], "Reading page 20 of 40…");
     assert_eq!(last["rev"], o.ada.read(&format!("/api/documents/{document}")).await["rev"]);
+}
+
+#[tokio::test]
+async fn a_document_of_which_its_worker_says_nothing_more_is_told_as_stalled_until_the_next_report() {
+    let o = Outside::with(Setup::new().env("INSIGHTHUB_STALL_SECONDS", "5")).await;
+    let (job, ids) = o.upload(&["a.txt"]).await;
+    let document = &ids[0];
+    let mut socket = o.ada.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    let says = json!({ "status": "processing", "step": "reading_pages", "progress": 40 });
+    o.report(document, says.clone()).await;
+    let stalls =
+        |e: &Value| e["event"] == "document_status" && e["data"]["warnings"][0]["code"] == json!("stalled");
+    let told = socket.events_until(stalls).await;
+    let stalled = &told.last().expect("an event")["data"];
+    assert_eq!(
+        (&stalled["status"], &stalled["step"], &stalled["progress"], &stalled["attempt"]),
+        (&json!("processing"), &json!("reading_pages"), &json!(40.0), &json!(1)),
+        "nothing is done about it"
+    );
+    let why = stalled["warnings"][0]["message"].as_str().expect("a sentence");
+    assert!(why.starts_with("Nothing was heard of it from the outside worker since "), "{why}");
+    let halted = o.job(&job).await;
+    assert_eq!((&halted["status"], &halted["halted"]), (&json!("running"), &json!("stalled")));
+    let poll = o.ada.read(&format!("/v1/documents/{document}/status")).await;
+    assert_eq!(poll["status_message"].as_str(), Some(why));
+
+    // The very same report is a word, too.
+    let now = o.report(document, says).await;
+    assert_eq!((&now["status"], &now["warnings"]), (&json!("processing"), &json!([])));
+    assert_eq!(o.job(&job).await["halted"], Value::Null);
+    let ready = o.report(document, json!({ "status": "ready", "chunk_count": 3 })).await;
+    assert_eq!((&ready["status"], &ready["warnings"]), (&json!("ready"), &json!([])));
+    assert_eq!(o.job(&job).await["status"], "completed");
 }

@@ -45,7 +45,7 @@ pub use interrupt::interrupt;
 pub use model_away::waits_until;
 pub use report::{ReportError, report, reword};
 pub use retry_later::{retries_at, waits_for_retry};
-pub use stall::{TRIES, stall};
+pub use stall::{TRIES, stall, unheard};
 pub use turn::put_first;
 pub use version::{NextVersion, replace, say_duplicate};
 

@@ -21,9 +21,9 @@ pub enum ReportError {
     Refused(#[from] Refusal),
 }
 
-/// Applies a report. One that says what is so already changes nothing and tells nothing; so does the end of a document
-/// that is told again, whatever comes with it. `wanted` is what the workspace asks for by now, `sentence` what is kept of a
-/// model for a step that the catalogue does not know.
+/// Applies a report. One that says what is so already changes nothing and tells nothing, unless the document was said to be
+/// [`unheard`] of; so does the end of a document that is told again, whatever comes with it. `wanted` is what the workspace
+/// asks for by now, `sentence` what is kept of a model for a step that the catalogue does not know.
 ///
 /// # Errors
 /// When the table does not have the move, or the job stands still.
@@ -55,6 +55,8 @@ pub fn report(
     let (before, job_before) = (doc.document.clone(), job.job.clone());
     let mut events = vec![];
     let mut counts_changed = false;
+    // Whatever it says, it was heard of.
+    stall::forget(doc);
     begin(&mut job.job, now)?;
     merge(&mut doc.document.metadata, report.metadata.as_ref());
     if let Some(chunks) = report.chunk_count {
@@ -102,8 +104,8 @@ pub fn report(
     if from != to {
         events.retain(|e| !matches!(e, Event::DocumentStatus(_)));
         tell_document(doc, &mut events);
-    } else if doc.document.metadata != before.metadata {
-        // The events of steps do not have it.
+    } else if doc.document.metadata != before.metadata || doc.document.warnings != before.warnings {
+        // The events of steps have neither.
         doc.event_at = now;
         tell_document(doc, &mut events);
     } else if events.is_empty() {

@@ -1,4 +1,5 @@
-//! A document that a worker holds and that gets nowhere: its unit is ended and tried again, a few times.
+//! A document that a worker holds and that gets nowhere: its unit is ended and tried again, a few times. And one of an
+//! outside worker that says nothing more of it: that is only told.
 
 use super::{
     advance::{end_step, fail},
@@ -57,6 +58,36 @@ pub fn stall(
         tell(job, now, &mut events);
     }
     Ok(Told { events, counts_changed: fails })
+}
+
+/// Nothing was reported of the document since then: it says so until the next report. Nobody here can tell a slow worker
+/// from a dead one, so nothing is ended, failed or tried again, and step and message stay as the worker left them.
+/// `others_move`: another document of the job is in work and not held up.
+pub fn unheard(
+    job: &mut JobState,
+    doc: &mut DocumentState,
+    since: Timestamp,
+    others_move: bool,
+    now: Timestamp,
+) -> Told {
+    let d = &mut doc.document;
+    if d.status != DocumentStatus::Processing || d.stalled().is_some() {
+        return Told::default();
+    }
+    let before = job.job.clone();
+    let message = say(WRITTEN, &Sentence::Unheard { since });
+    d.warnings.push(Warning { code: STALLED.to_owned(), message });
+    d.updated_at = now;
+    let mut events = vec![];
+    tell_document(doc, &mut events);
+    estimate_nothing(&mut job.job);
+    if !others_move && !job.job.goes_on_finding() {
+        job.job.halted = Some(Halt::Stalled);
+    }
+    if job.job != before {
+        tell(job, now, &mut events);
+    }
+    Told { events, counts_changed: false }
 }
 
 /// Takes the word back; answers whether it was said.

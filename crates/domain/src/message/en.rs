@@ -41,6 +41,12 @@ fn clock(at: Timestamp) -> String {
     format!("{:02}:{:02}:{:02} UTC", civil.hour, civil.minute, civil.second)
 }
 
+/// The same with its day, of what may stand for days: "2026-01-31, 14:03:20 UTC".
+fn moment(at: Timestamp) -> String {
+    let civil = at.civil(0);
+    format!("{:04}-{:02}-{:02}, {}", civil.year, civil.month, civil.day, clock(at))
+}
+
 /// The sentence for a step.
 pub(super) fn step(step: &Step, facts: &Facts) -> String {
     let file = facts.filename.as_deref();
@@ -195,6 +201,10 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
             format!("{}, {tries} times in a row.", why(seconds, phase))
         }
         Sentence::StalledHint => "Try again later; if it happens once more, ask the operator.".into(),
+        Sentence::Unheard { since } => format!(
+            "Nothing was heard of it from the outside worker since {}. It goes on with the next report.",
+            moment(since)
+        ),
         Sentence::Interrupted => {
             "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it \
              stopped, as soon as a worker is free."

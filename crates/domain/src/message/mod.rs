@@ -199,6 +199,10 @@ pub enum Sentence<'a> {
         tries: u32,
     },
     StalledHint,
+    /// Its outside worker said nothing of it since then.
+    Unheard {
+        since: Timestamp,
+    },
     Interrupted,
     /// `busy`: it answers, and says that it has too much to do. `next_try`: when it is asked again, where that is told.
     ModelAway {

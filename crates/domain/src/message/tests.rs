@@ -198,6 +198,10 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
         ),
         (Sentence::StalledHint, "Try again later; if it happens once more, ask the operator."),
         (
+            Sentence::Unheard { since: Timestamp::from_micros(3_723_000_000) },
+            "Nothing was heard of it from the outside worker since 1970-01-01, 01:02:03 UTC. It goes on with the next report.",
+        ),
+        (
             Sentence::Interrupted,
             "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it \
              stopped, as soon as a worker is free.",

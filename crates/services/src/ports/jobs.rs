@@ -380,6 +380,12 @@ pub trait JobStore: Send + Sync {
     /// how many there were.
     async fn tell_interrupted(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
 
+    /// Says of documents that an outside worker has begun, and of which nothing was reported for `seconds`, that they are
+    /// unheard of (`domain::ingest::unheard`); at most `limit`. A report that says nothing new counts as well, and what
+    /// nobody could report of, since its job stood or its workspace was not left to outside workers, has its whole time
+    /// from when that is over. The next report takes the word back. Emits what changed and answers how many there were.
+    async fn tell_unheard(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
+
     /// Gives the document back, unfinished: the next claim goes on from its checkpoints. Fenced like a checkpoint. What
     /// was asked of the document is honoured with it, and what was asked of its job when no document of that is in hand
     /// any more.

@@ -4,7 +4,7 @@
 use super::{
     crawl, lock_document, lock_job, parsed,
     queue::{self, Place},
-    requests, rows, tell, withdraw,
+    requests, rows, tell, unheard, withdraw,
 };
 use crate::{commands, fault::Fault, open::Store, workspaces, writer::Tx};
 use domain::{
@@ -170,7 +170,7 @@ async fn resume(tx: &mut Tx, job: &mut JobState, now: Timestamp) -> Result<Vec<D
     }
     requests::write_changed(tx, job, &before, &paused).await?;
     write(tx, job, told, Signal::WorkReady, now).await?;
-    tell_outside(tx, job).await?;
+    goes_on_outside(tx, job, now).await?;
     Ok(vec![])
 }
 
@@ -186,6 +186,12 @@ pub(super) async fn go_on_with_workspace(
     }
     let Some(told) = control::resume(job, &mut [], now).map_err(StoreError::from)? else { return Ok(()) };
     write(tx, job, told, Signal::WorkReady, now).await?;
+    goes_on_outside(tx, job, now).await
+}
+
+/// What the job's outside worker had begun goes on with it.
+async fn goes_on_outside(tx: &mut Tx, job: &JobState, now: Timestamp) -> Result<(), Fault> {
+    unheard::job_goes_on(tx, job.job.job_id, now).await?;
     tell_outside(tx, job).await
 }
 

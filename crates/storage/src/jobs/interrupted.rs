@@ -46,15 +46,18 @@ fn unheld(store_now: &str) -> String {
     )
 }
 
+/// Document `d` does not say why nothing of it moves, though it was begun.
+pub(super) const NOT_HELD_UP: &str = "\
+    d.warnings NOT LIKE '%\"code\":\"interrupted\"%' AND d.warnings NOT LIKE '%\"code\":\"stalled\"%' \
+    AND d.warnings NOT LIKE '%\"code\":\"retrying\"%' AND d.warnings NOT LIKE '%\"code\":\"waiting\"%'";
+
 async fn found(store: &Store, before: Timestamp, limit: u32) -> Result<Vec<Seen>, Fault> {
     // What says so already, or says more, is left out.
     let sql = format!(
         "SELECT {} FROM tasks t \
          JOIN jobs j ON j.id = t.job_id AND j.attempt = t.attempt JOIN documents d ON d.id = t.document_id \
          WHERE t.status IN ('pending', 'running') AND {} AND t.fence > 0 AND t.progress_at BETWEEN 1 AND $1 \
-         AND j.status = 'running' AND d.status = 'processing' \
-         AND d.warnings NOT LIKE '%\"code\":\"interrupted\"%' AND d.warnings NOT LIKE '%\"code\":\"stalled\"%' \
-         AND d.warnings NOT LIKE '%\"code\":\"retrying\"%' AND d.warnings NOT LIKE '%\"code\":\"waiting\"%' \
+         AND j.status = 'running' AND d.status = 'processing' AND {NOT_HELD_UP} \
          ORDER BY t.progress_at, t.job_id, t.place LIMIT $2",
         Seen::COLUMNS,
         unheld(store.engine().now_micros())

@@ -23,6 +23,7 @@ mod rows;
 mod stale;
 mod stall;
 pub(crate) mod standing;
+mod unheard;
 mod unread;
 mod versions;
 mod withdraw;
@@ -36,6 +37,7 @@ pub(crate) use many::{Of, carry_out};
 pub(crate) use parts::drop_all_dead;
 pub(crate) use rows::{CHUNK, DOCUMENT, chunk, document, insert_job, number, parsed, update_job};
 pub(crate) use stale::find as stale_documents;
+pub(crate) use unheard::workspace_is_theirs;
 pub(crate) use withdraw::{delete, restore};
 pub(crate) use words::reword;
 
@@ -311,6 +313,10 @@ impl JobStore for Store {
 
     async fn tell_interrupted(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
         interrupted::report(self, seconds, limit, now).await
+    }
+
+    async fn tell_unheard(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        unheard::report(self, seconds, limit, now).await
     }
 
     async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 //! What an outside worker says of a document: the document, its job and its task, in one transaction.
 
-use super::{lock_document, lock_job, number, requests, rest, rows, tell};
+use super::{lock_document, lock_job, number, requests, rest, rows, tell, unheard};
 use crate::{fault::Fault, sentences, workspaces, writer::Tx};
 use domain::{
     DocumentId, DocumentStatus, Timestamp, UserId, ingest,
@@ -79,6 +79,8 @@ pub(super) async fn commit(
     }
     if document != before.1 {
         rows::update_document(&mut tx.conn, &document).await?;
+    } else if document.document.status == DocumentStatus::Processing {
+        unheard::heard_again(tx, job.job.job_id, job.job.attempt, id, now).await?;
     }
     tell(tx, user, workspace.id, told, now).await?;
     if document.stage == Stage::Done && before.1.stage != Stage::Done {

@@ -2,7 +2,7 @@
 
 use super::{State, TaskStatus, control::is_cancelled};
 use domain::{
-    DocumentId, Timestamp, UserId,
+    DocumentId, DocumentStatus, Timestamp, UserId,
     graph::{ChunkGraph, Mention},
     ingest::{self, Checkpoint, Stage},
     report::{self, DocumentReport},
@@ -151,13 +151,19 @@ impl State {
         if self.tasks.get(&key).is_some_and(|task| task.status != TaskStatus::Ended && task.fence > 0) {
             return Err(report::BUILTIN_AT_WORK.into());
         }
-        let was_done = document.stage == Stage::Done;
+        let (was_done, before) = (document.stage == Stage::Done, document.clone());
         let told = ingest::report(&mut job, &mut document, said, &wanted, None, now)?;
         let ends = document.stage == Stage::Done && !was_done;
         if document.stage == Stage::Done
             && let Some(task) = self.tasks.get_mut(&key)
         {
             task.status = TaskStatus::Ended;
+        }
+        if document == before
+            && document.document.status == DocumentStatus::Processing
+            && let Some(task) = self.tasks.get_mut(&key)
+        {
+            task.progress_at = now;
         }
         let held_back = job.held_back || document.held_back;
         if let Some(row) = self.jobs.get_mut(&job_id) {

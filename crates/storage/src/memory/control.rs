@@ -228,6 +228,8 @@ impl State {
             self.set_task(&job, document.document.id, TaskStatus::Pending);
         }
         self.write_documents(&before, paused);
+        let id = job.job.job_id;
+        self.begin_time_anew(now, |d| d.job_id == Some(id));
         self.finish_control(job, told, now)
     }
 

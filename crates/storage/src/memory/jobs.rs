@@ -350,6 +350,13 @@ impl JobStore for MemoryStore {
         Ok(told)
     }
 
+    async fn tell_unheard(&self, seconds: u32, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        let mut state = self.lock();
+        let (told, logged) = state.tell_unheard(seconds, limit, now)?;
+        self.publish(logged);
+        Ok(told)
+    }
+
     async fn release(&self, claim: &Claim, now: Timestamp) -> Result<(), StoreError> {
         let mut state = self.lock();
         state.give_back(claim)?;

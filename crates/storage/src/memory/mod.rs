@@ -229,6 +229,9 @@ impl MemoryStore {
         if workspace.processor != processor {
             workspace.processor = processor;
             workspace.updated_at = now;
+            if processor == Processor::External {
+                state.begin_time_anew(now, |d| d.workspace_id == id);
+            }
             let workspace = state.workspace(id).ok_or(StoreError::NotFound)?;
             let logged = state.emit(user, Event::WorkspaceStatus(workspace), now)?;
             self.publish(vec![logged]);

@@ -403,6 +403,79 @@ impl State {
         Ok((left.len(), logged))
     }
 
+    /// How many documents are told to be unheard of, with what that told.
+    pub(super) fn tell_unheard(
+        &mut self,
+        seconds: u32,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(usize, Vec<LoggedEvent>), StoreError> {
+        let before = now.plus_seconds(-i64::from(seconds));
+        let mut unheard: Vec<(Timestamp, JobId, usize, TaskKey)> = vec![];
+        for (key, task) in self.tasks.iter().filter(|(key, task)| self.is_outside(key, task)) {
+            let Some(d) = self.documents.get(&key.2).map(|row| &row.state.document) else { continue };
+            let is_in_work = d.status == DocumentStatus::Processing && d.job_id == Some(key.0);
+            let is_silent = d.updated_at <= before && task.progress_at <= before;
+            if is_in_work && is_silent && d.stalled().is_none() {
+                unheard.push((d.updated_at, key.0, task.place, *key));
+            }
+        }
+        unheard.sort_unstable();
+        unheard.truncate(limit as usize);
+        let mut logged = vec![];
+        for (updated_at, _, _, key) in &unheard {
+            let since = self.tasks.get(key).map_or(*updated_at, |task| task.progress_at.max(*updated_at));
+            let others_move = self.others_move(key);
+            let job = self.jobs.get_mut(&key.0).ok_or(StoreError::NotFound)?;
+            let document = self.documents.get_mut(&key.2).ok_or(StoreError::NotFound)?;
+            let (user, workspace) = (job.state.job.user_id, job.state.job.kb_id);
+            let told = ingest::unheard(&mut job.state, &mut document.state, since, others_move, now);
+            logged.extend(self.tell(user, workspace, told, now)?);
+        }
+        Ok((unheard.len(), logged))
+    }
+
+    /// Whether an outside worker may report of the task's document.
+    fn is_outside(&self, key: &TaskKey, task: &Task) -> bool {
+        let Some(job) = self.jobs.get(&key.0).map(|row| &row.state.job) else { return false };
+        let Some((workspace, _)) = self.workspaces.get(&job.kb_id) else { return false };
+        task.status == TaskStatus::Pending
+            && task.fence == 0
+            && key.1 == job.attempt
+            && job.status == JobStatus::Running
+            && job.requested.is_none()
+            && workspace.processor == Processor::External
+            && workspace.status != WorkspaceStatus::Deleting
+            && !workspace.paused
+    }
+
+    /// Whether another document of the job is in work and not held up.
+    fn others_move(&self, of: &TaskKey) -> bool {
+        let moves = |d: &Document| d.status == DocumentStatus::Processing && d.held_up().is_none();
+        self.tasks.iter().any(|(key, task)| {
+            let document = self.documents.get(&key.2).map(|row| &row.state.document);
+            (key.0, key.1) == (of.0, of.1)
+                && key.2 != of.2
+                && matches!(task.status, TaskStatus::Pending | TaskStatus::Running)
+                && document.is_some_and(|d| d.job_id == Some(key.0) && moves(d))
+        })
+    }
+
+    /// What outside workers have begun, in one job or in one workspace, has its whole time again before it is said to be
+    /// unheard of: what was reported until now was refused.
+    pub(super) fn begin_time_anew(&mut self, now: Timestamp, is_meant: impl Fn(&Document) -> bool) {
+        for (key, task) in &mut self.tasks {
+            let document = self.documents.get(&key.2).map(|row| &row.state.document);
+            let is_in_work = |d: &&Document| d.status == DocumentStatus::Processing && d.job_id == Some(key.0);
+            if task.status == TaskStatus::Pending
+                && task.fence == 0
+                && document.filter(is_in_work).is_some_and(&is_meant)
+            {
+                task.progress_at = now;
+            }
+        }
+    }
+
     /// Tells what was held back long enough.
     pub(super) fn tell_rest(&mut self, limit: u32, now: Timestamp) -> Result<Vec<LoggedEvent>, StoreError> {
         let is_due = |at: Timestamp, every: i64| !(0..every).contains(&(now.micros() - at.micros()));

@@ -323,6 +323,10 @@ impl<D: JobStore + Documents + EventLog + History + Accounts + Workspaces + RagC
                 let a = self.memory.tell_interrupted(seconds, limit, self.now).await;
                 same(a, self.database.tell_interrupted(seconds, limit, self.now).await)?;
             }
+            Command::TellUnheard { seconds, limit } => {
+                let a = self.memory.tell_unheard(seconds, limit, self.now).await;
+                same(a, self.database.tell_unheard(seconds, limit, self.now).await)?;
+            }
             Command::TellRest { limit } => {
                 let a = self.memory.tell_rest(limit, self.now).await;
                 same(a, self.database.tell_rest(limit, self.now).await)?;

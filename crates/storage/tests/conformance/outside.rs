@@ -7,10 +7,14 @@ use crate::{
 };
 use domain::{
     Document, DocumentId, DocumentStatus, UserId, WorkspaceId,
-    ingest::Stage,
+    ingest::{
+        Stage,
+        control::{Control, DocumentControl},
+    },
+    message::{Sentence, WRITTEN, say},
     rag::RagConfig,
     report::DocumentReport,
-    status::{JobStatus, PhaseStatus, Processor},
+    status::{Halt, JobStatus, PhaseStatus, Processor},
 };
 use services::ports::{NewReindex, StoreError};
 
@@ -32,6 +36,12 @@ impl<S: JobSubject> Desk<S> {
         report: DocumentReport,
     ) -> Result<Document, StoreError> {
         self.jobs.report_document(user, id, report, self.now()).await
+    }
+
+    /// So many seconds go by, and the watchdog looks for what was silent for five minutes.
+    async fn listen(&self, seconds: i64) -> usize {
+        self.s.world().clock.advance_seconds(seconds);
+        self.jobs.tell_unheard(300, 10, self.now()).await.unwrap()
     }
 }
 
@@ -224,6 +234,79 @@ async fn what_an_outside_worker_made_ready_is_stale_for_the_built_in_ones(s: imp
     desk.assert_that_the_stream_told_the_truth(user).await;
 }
 
+async fn a_document_of_which_nothing_is_reported_says_so_until_the_next_report(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.outside().await;
+    let (job, documents) = desk.upload(user, workspace, &["a.txt", "b.txt", "c.txt"]).await;
+    let (a, b, c) = (documents[0].id, documents[1].id, documents[2].id);
+    let first = desk.say(user, a, step("extracting_text", Some(40.0))).await.unwrap();
+    desk.say(user, b, step("own_step", None)).await.unwrap();
+    assert_eq!(desk.listen(290).await, 0, "it is not long enough");
+    // What says nothing new is a word as well.
+    desk.say(user, b, step("own_step", None)).await.unwrap();
+
+    let before = desk.head(user).await;
+    assert_eq!(desk.listen(20).await, 1);
+    assert_eq!(desk.words_after(user, before).await, ["a.txt processing"]);
+    let told = desk.document(user, a).await;
+    let why = say(WRITTEN, &Sentence::Unheard { since: first.updated_at });
+    assert_eq!(told.stalled(), Some(why.as_str()));
+    let stands = |d: &Document| (d.status, d.step.clone(), d.message.clone(), d.progress, d.attempt);
+    assert_eq!(stands(&told), stands(&first), "nothing is done about it");
+    assert_eq!(desk.job(user, job.job_id).await.halted, None, "of the other one something is heard");
+    assert_eq!(desk.listen(1).await, 0, "it is said once");
+    assert!(desk.claim("w", 10).await.is_empty());
+
+    let before = desk.head(user).await;
+    assert_eq!(desk.listen(300).await, 1);
+    assert_eq!(desk.words_after(user, before).await, ["b.txt processing", "job running"]);
+    assert_eq!(desk.job(user, job.job_id).await.halted, Some(Halt::Stalled), "nothing else is in work");
+    let before = desk.head(user).await;
+    let again = desk.say(user, a, step("extracting_text", Some(40.0))).await.unwrap();
+    assert_eq!((again.stalled(), again.warnings.len()), (None, 0));
+    assert_eq!(desk.job(user, job.job_id).await.halted, None);
+    assert_eq!(desk.words_after(user, before).await, ["a.txt processing", "job running"]);
+    let ready = desk.say(user, b, DocumentReport::of(Ready)).await.unwrap();
+    assert_eq!((ready.status, ready.warnings.len()), (Ready, 0));
+
+    assert_eq!(desk.listen(1_000_000).await, 1, "what is through and what waits is not looked at");
+    assert_eq!(desk.document(user, c).await.status, Pending);
+    assert!(desk.document(user, a).await.stalled().is_some());
+    desk.assert_that_the_stream_told_the_truth(user).await;
+}
+
+async fn what_nobody_could_report_of_has_its_whole_time_from_when_somebody_can(s: impl JobSubject) {
+    let desk = Desk::new(s);
+    let (user, workspace) = desk.outside().await;
+    let (job, documents) = desk.upload(user, workspace, &["a.txt"]).await;
+    let id = documents[0].id;
+    desk.say(user, id, step("extracting_text", None)).await.unwrap();
+    desk.jobs.control(user, job.job_id, Control::Pause, desk.now()).await.unwrap();
+    assert_eq!(desk.listen(1_000).await, 0, "its job stands");
+    desk.jobs.control(user, job.job_id, Control::Resume, desk.now()).await.unwrap();
+    assert_eq!(desk.listen(290).await, 0);
+
+    desk.jobs.control_document(user, id, DocumentControl::Pause, desk.now()).await.unwrap();
+    assert_eq!(desk.listen(1_000).await, 0, "it stands itself");
+    desk.jobs.control_document(user, id, DocumentControl::Resume, desk.now()).await.unwrap();
+    assert_eq!(desk.listen(290).await, 0);
+
+    desk.s.set_processor(user, workspace, Processor::Builtin).await;
+    assert_eq!(desk.listen(1_000).await, 0, "it is the built-in workers'");
+    desk.s.set_processor(user, workspace, Processor::External).await;
+    assert_eq!(desk.listen(290).await, 0);
+    assert_eq!(desk.listen(20).await, 1);
+    assert!(desk.document(user, id).await.stalled().is_some());
+
+    // Whoever takes it over and gets on takes the word back as well.
+    desk.s.set_processor(user, workspace, Processor::Builtin).await;
+    let claim = desk.claim_one("w").await;
+    desk.work(&claim, 3).await;
+    let ready = desk.document(user, id).await;
+    assert_eq!((ready.status, ready.warnings.len()), (Ready, 0));
+    desk.assert_that_the_stream_told_the_truth(user).await;
+}
+
 async fn jobs_of_external_workspaces_hold_nobody_up_in_the_queue(s: impl JobSubject) {
     let desk = Desk::new(s);
     let (user, outside) = desk.outside().await;
@@ -270,5 +353,7 @@ on_every_store!(
     what_a_built_in_worker_has_begun_it_finishes,
     turned_back_a_workspace_is_the_built_in_workers_again,
     what_an_outside_worker_made_ready_is_stale_for_the_built_in_ones,
+    a_document_of_which_nothing_is_reported_says_so_until_the_next_report,
+    what_nobody_could_report_of_has_its_whole_time_from_when_somebody_can,
     jobs_of_external_workspaces_hold_nobody_up_in_the_queue,
 );

@@ -92,6 +92,11 @@ pub enum Command {
         seconds: u32,
         limit: u32,
     },
+    /// Some of what nothing is reported of any more is told as such.
+    TellUnheard {
+        seconds: u32,
+        limit: u32,
+    },
     /// Some of what came too soon after other words is told.
     TellRest {
         limit: u32,
@@ -151,6 +156,7 @@ pub fn command() -> impl Strategy<Value = Command> {
         1 => (1..4u32).prop_map(|limit| Command::TellQueue { limit }),
         2 => (0..3u32, 1..4u32)
             .prop_map(|(seconds, limit)| Command::TellInterrupted { seconds, limit }),
+        2 => (0..3u32, 1..4u32).prop_map(|(seconds, limit)| Command::TellUnheard { seconds, limit }),
         8 => (claim(), 0..10u8).prop_map(|(job, which)| Command::Control { job, which }),
         6 => (claim(), 0..6u8)
             .prop_map(|(document, which)| Command::ControlDocument { document, which }),

@@ -112,7 +112,7 @@ test("the phases of a job that gets nowhere do not turn, whatever they say of th
   // That of the badge, and that of the phase.
   await expect.poll(() => turning(panel)).toBe(2);
   stalls = true;
-  // How far a document is says nothing new about its job. That another phase begins does.
+  // That its document gets on, and that another phase begins, is news of the job.
   await scans.report(id, { status: "processing", step: "chunking_text", progress: 60 });
   await expect(panel).toHaveAttribute("data-status", "stalled");
   await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(2);

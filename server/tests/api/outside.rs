@@ -89,6 +89,9 @@ async fn an_outside_worker_takes_a_document_from_its_first_step_to_its_end() {
     assert_eq!((&now["progress"], &now["chunk_count"]), (&json!(60.0), &json!(7)));
     assert_eq!(now["metadata"]["engine"], "quill");
     assert_eq!(now["message"], "Reading page 3 of 12…");
+    // The last word about its job, of which that document is a half.
+    let half = |e: &Value| e["event"] == "job_update" && e["data"]["progress"] == json!(30.0);
+    let mut told = socket.events_until(half).await;
     let head = o.head().await;
     assert_eq!(o.report(document, more).await, now, "said twice is said once");
     let fallen = o.report(document, json!({ "status": "processing", "progress": 10 })).await;
@@ -136,7 +139,7 @@ async fn an_outside_worker_takes_a_document_from_its_first_step_to_its_end() {
     let counts = o.ada.read(&format!("/api/workspaces/{}", o.workspace)).await["counts"].clone();
     assert_eq!((&counts["ready"], &counts["failed"], &counts["chunks"]), (&json!(1), &json!(1), &json!(12)));
 
-    let told = socket.events_until(|e| e["event"] == "job_complete").await;
+    told.extend(socket.events_until(|e| e["event"] == "job_complete").await);
     let steps: Vec<String> = told
         .iter()
         .filter(|e| e["event"] == "file_progress" && e["data"]["document_id"] == **document)

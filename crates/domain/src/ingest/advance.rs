@@ -36,6 +36,8 @@ pub fn start(job: &mut JobState, doc: &mut DocumentState, now: Timestamp) -> Res
         doc.document.updated_at = now;
         tell_document(doc, &mut events);
     }
+    // An outside worker that had the document before may have been at a later one.
+    job.job.phase = progress::current_phase(&job.job.phase_details);
     say_how_far(&mut job.job);
     tell_job(job, &before, now, &mut events);
     Ok(Told { events, counts_changed })

@@ -112,12 +112,46 @@ pub fn report(
         tell_when_due(doc, now, &mut events);
     }
     job.job.halted = None;
+    move_bar(&mut job.job, &doc.document, before.progress);
     settle(job, now)?;
-    // How far a document is says nothing new about its job until it is through.
+    follow_last(&mut job.job, &doc.document, job_before.phase);
     if job.job != job_before {
         tell_job(job, &job_before, now, &mut events);
     }
     Ok(Told { events, counts_changed })
+}
+
+/// The bar of the job moves with its documents, each of which is the same part of the whole. Its counts do not: a document
+/// is through with no phase before it is ready.
+fn move_bar(job: &mut Job, document: &Document, before: f64) {
+    let raised = document.progress - before;
+    let all = job.phase_details[0].items_total as f64;
+    // Nobody knows how many pages a site has.
+    if raised <= 0.0 || all < 1.0 || job.crawl.is_some() {
+        return;
+    }
+    // So far it is when all others are through. Documents that were taken out of the job have moved it as well.
+    let most = 100.0 - (100.0 - document.progress) / all;
+    job.progress = job.progress.max((job.progress + raised / all).min(most));
+}
+
+/// Where one document is left, the job is where that is, and says what that says of its step. Of several, each may be
+/// somewhere else, so then the counts speak. A step of which nothing is known leaves the phase, `before`, as it was.
+fn follow_last(job: &mut Job, document: &Document, before: PhaseName) {
+    let Metrics { documents_total, documents_done, documents_failed, .. } = job.metrics;
+    let is_last = !job.goes_on_finding() && documents_done + documents_failed + 1 == documents_total;
+    let Some(step) = document.step.as_ref().filter(|_| is_last) else { return };
+    if document.status != DocumentStatus::Processing {
+        return;
+    }
+    let phase = step.phase().unwrap_or(before);
+    // One that is skipped here is nothing to be in.
+    if job.phase_details[phase.index()].status == PhaseStatus::Running {
+        job.phase = phase;
+    }
+    if let Some(message) = &document.message {
+        job.message.clone_from(message);
+    }
 }
 
 /// Why nobody works on the job's documents now.

@@ -3,11 +3,11 @@
 use super::{at, common::embedded, config, new_job, next, to_embed};
 use domain::{
     event::Event,
-    ingest::{self, Checkpoint, DocumentState, JobState, Stage},
+    ingest::{self, Checkpoint, DocumentState, JobState, Stage, control},
     report::DocumentReport,
     resource::PhaseDetail,
     shown::Shown,
-    status::{DocumentStatus, Halt, JobStatus, PhaseStatus},
+    status::{DocumentStatus, Halt, JobStatus, PhaseName, PhaseStatus},
     timestamp::Timestamp,
 };
 
@@ -102,6 +102,103 @@ fn a_job_goes_on_by_documents_where_nobody_says_how_many_chunks_there_are() {
         shown.push(job.job.progress.round());
     }
     assert_eq!(shown, [25.0, 50.0, 75.0, 100.0]);
+}
+
+/// What an outside worker says of a document that it has in work.
+fn at_work(step: Option<&str>, progress: Option<f64>) -> DocumentReport {
+    DocumentReport {
+        step: step.map(str::to_owned),
+        progress,
+        ..DocumentReport::of(DocumentStatus::Processing)
+    }
+}
+
+#[test]
+fn the_bar_of_a_job_moves_with_what_is_reported_of_its_documents_and_its_counts_do_not() {
+    let (mut job, mut docs) = new_job(4, true);
+    let mut shown = vec![];
+    for (n, (which, report)) in [
+        (0, at_work(Some("extracting_text"), Some(40.0))),
+        // It never falls.
+        (0, at_work(Some("own_step"), Some(20.0))),
+        (1, at_work(None, Some(80.0))),
+        (0, DocumentReport::of(DocumentStatus::Ready)),
+        (1, DocumentReport::of(DocumentStatus::Ready)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let now = at(10 * (n as i64 + 1));
+        ingest::report(&mut job, &mut docs[which], &report, &config(true), None, now).unwrap();
+        let counted = job.job.phase_details[0].items_processed;
+        shown.push((job.job.progress.round(), counted));
+        assert_eq!(job.job.message, format!("Reading: {counted} of 4 documents"));
+        assert_eq!(job.job.phase, PhaseName::Loading, "the others were not begun");
+    }
+    assert_eq!(shown, [(10.0, 0), (10.0, 0), (30.0, 0), (45.0, 1), (50.0, 2)]);
+}
+
+#[test]
+fn a_document_that_is_taken_out_of_a_job_does_not_move_its_bar_for_the_others() {
+    let (mut job, mut docs) = new_job(2, true);
+    ingest::report(&mut job, &mut docs[0], &at_work(None, Some(90.0)), &config(true), None, at(10)).unwrap();
+    control::withdraw(&mut job, &docs[0], at(20)).unwrap();
+    ingest::report(&mut job, &mut docs[1], &at_work(None, Some(60.0)), &config(true), None, at(30)).unwrap();
+    assert_eq!(job.job.progress.round(), 60.0, "there is no other");
+}
+
+#[test]
+fn a_job_of_which_one_document_is_left_is_where_that_is_and_says_what_that_says() {
+    use PhaseName::{Chunking, Embedding, Loading};
+    let (mut job, mut docs) = new_job(2, true);
+    for status in [DocumentStatus::Processing, DocumentStatus::Ready] {
+        let report = DocumentReport::of(status);
+        ingest::report(&mut job, &mut docs[0], &report, &config(true), None, at(1)).unwrap();
+    }
+    for (n, (step, phase)) in [
+        ("extracting_text", Loading),
+        ("creating_embeddings", Embedding),
+        // Nothing is known of it.
+        ("own_step", Embedding),
+        ("chunking_text", Chunking),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let now = at(10 * (n as i64 + 1));
+        ingest::report(&mut job, &mut docs[1], &at_work(Some(step), None), &config(true), None, now).unwrap();
+        assert_eq!(job.job.phase, phase, "{step}");
+        assert_eq!(Some(&job.job.message), docs[1].document.message.as_ref(), "{step}");
+    }
+    let given_back = DocumentReport::of(DocumentStatus::Pending);
+    ingest::report(&mut job, &mut docs[1], &given_back, &config(true), None, at(90)).unwrap();
+    assert_eq!((job.job.phase, job.job.message.as_str()), (Loading, "Reading: 1 of 2 documents"));
+
+    // A built-in worker that takes it over begins at its beginning.
+    let report = at_work(Some("creating_embeddings"), None);
+    ingest::report(&mut job, &mut docs[1], &report, &config(true), None, at(100)).unwrap();
+    assert_eq!(job.job.phase, Embedding);
+    ingest::start(&mut job, &mut docs[1], at(110)).unwrap();
+    assert_eq!((job.job.phase, job.job.message.as_str()), (Loading, "Reading: 1 of 2 documents"));
+
+    // Where nothing is embedded, nothing is in that phase.
+    let (mut job, mut docs) = new_job(1, false);
+    let report = at_work(Some("creating_embeddings"), None);
+    ingest::report(&mut job, &mut docs[0], &report, &config(false), None, at(1)).unwrap();
+    assert_eq!(job.job.phase, Loading);
+}
+
+#[test]
+fn a_job_of_an_outside_worker_that_reports_very_often_is_told_four_times_a_second() {
+    let (mut job, mut docs) = new_job(2, true);
+    let mut told = vec![];
+    for n in 1..=40 {
+        let (now, report) = (Timestamp::from_micros(n * 50_000), at_work(None, Some(n as f64)));
+        let events =
+            ingest::report(&mut job, &mut docs[0], &report, &config(true), None, now).unwrap().events;
+        told.extend(events.iter().filter(|e| matches!(e, Event::JobUpdate(_))).map(|_| now.micros()));
+    }
+    assert!(told.len() > 5 && told.windows(2).all(|w| w[1] - w[0] >= 250_000), "{told:?}");
 }
 
 #[test]

@@ -61,6 +61,7 @@ async fn reports_take_a_job_to_its_end_with_totals_that_fit(s: impl JobSubject) 
     let told = desk.say(user, a, step("extracting_text", None)).await.unwrap();
     assert_eq!((told.status, told.progress), (Processing, 25.0));
     desk.say(user, a, step("extracting_text", Some(40.0))).await.unwrap();
+    assert_eq!(desk.job(user, job.job_id).await.progress.round(), 20.0);
     desk.say(user, a, step("own_step", Some(30.0))).await.unwrap();
     let done = DocumentReport { chunk_count: Some(9), ..DocumentReport::of(Ready) };
     let ready = desk.say(user, a, done).await.unwrap();
@@ -77,6 +78,7 @@ async fn reports_take_a_job_to_its_end_with_totals_that_fit(s: impl JobSubject) 
             "a.txt processing",
             "job running",
             "a.txt extracting_text in_progress",
+            "job running",
             "a.txt extracting_text complete",
             "a.txt own_step in_progress",
             "a.txt own_step complete",

@@ -275,7 +275,8 @@ impl Services {
         report.note("older versions whose file is gone, or not what it was", older, stays);
         let shown = Done::Advice("they cannot be shown any more; their files are there");
         report.note("older versions whose text is gone", textless, shown);
-        let misread = Done::Advice("what is shown of them is wrong; their files are there, and their passages");
+        let misread =
+            Done::Advice("what is shown of them is wrong; their files are there, and their passages");
         report.note("older versions whose text is not that of their passages", damaged, misread);
         let again = Done::Advice("upload them again; the versions before are found as they are");
         report.note("coming versions whose file is gone, or not what it was", coming, again);

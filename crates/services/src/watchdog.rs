@@ -47,7 +47,9 @@ impl Services {
                     Ok(documents) => {
                         tracing::warn!(documents, seconds, "documents got nowhere and were ended")
                     }
-                    Err(error) => tracing::warn!(%error, "documents that get nowhere will be looked for later"),
+                    Err(error) => {
+                        tracing::warn!(%error, "documents that get nowhere will be looked for later")
+                    }
                 }
             }
             if listens_since.elapsed() < Duration::from_secs(seconds.into()) {
@@ -55,7 +57,9 @@ impl Services {
             }
             match self.jobs.tell_unheard(seconds, AT_ONCE, self.clock.now()).await {
                 Ok(0) => {}
-                Ok(documents) => tracing::warn!(documents, seconds, "outside workers said nothing of documents"),
+                Ok(documents) => {
+                    tracing::warn!(documents, seconds, "outside workers said nothing of documents")
+                }
                 Err(error) => {
                     tracing::warn!(%error, "documents that nothing is heard of will be looked for later");
                     listens_since = tokio::time::Instant::now();

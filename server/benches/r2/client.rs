@@ -37,6 +37,8 @@ pub struct Looks {
     pub welcomes: u64,
     /// How often everything was read anew.
     pub resyncs: u64,
+    /// What it waits for, when it is not for the server or its clock.
+    pub doing: Option<&'static str>,
     pub broken: Option<String>,
 }
 
@@ -79,8 +81,9 @@ impl Client {
             put_forward: 0,
             dice,
             looks: Looks::default(),
+            told,
         };
-        let running = tokio::spawn(tab.run(received, told));
+        let running = tokio::spawn(tab.run(received));
         Ok(Self { line, account: account.clone(), looks, orders, running })
     }
 
@@ -131,10 +134,11 @@ struct Tab {
     put_forward: Millis,
     dice: Dice,
     looks: Looks,
+    told: watch::Sender<Looks>,
 }
 
 impl Tab {
-    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>, told: watch::Sender<Looks>) {
+    async fn run(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut input = Input::Start;
         loop {
             if let Err(why) = self.take(input).await {
@@ -142,7 +146,7 @@ impl Tab {
             }
             self.looks.open = matches!(self.machine.link(), Link::Open { .. });
             self.looks.since = self.machine.since().cloned();
-            told.send_replace(self.looks.clone());
+            self.told.send_replace(self.looks.clone());
             if self.looks.broken.is_some() {
                 return;
             }
@@ -181,6 +185,13 @@ impl Tab {
             }
             let (now, unit) = (self.now(), self.dice.unit());
             for action in self.machine.on(input, now, unit) {
+                let doing = match &action {
+                    Action::Connect(..) => Some("connects"),
+                    Action::Send(_) => Some("sends"),
+                    Action::Resync => Some("reads anew"),
+                    _ => None,
+                };
+                self.told.send_modify(|looks| looks.doing = doing);
                 if let Some(next) = self.carry_out(action).await? {
                     inputs.push_back(next);
                 }

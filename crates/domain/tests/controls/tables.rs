@@ -121,15 +121,7 @@ fn every_state_of_a_job_answers_every_command_as_its_table_says() {
         // That nothing is to be kept may still be said.
         (
             "cancelling",
-            [
-                "!cancelled",
-                "!cancelled",
-                "=",
-                "running+cancel",
-                "!cancelled",
-                "!cancelled",
-                "running+cancel",
-            ],
+            ["!cancelled", "!cancelled", "=", "running+cancel", "!cancelled", "!cancelled", "running+cancel"],
         ),
         ("paused", ["=", "running", "cancelled", "cancelled", "paused", "!running,cancelled", "paused"]),
         ("completed", ["!", "!", "!", "!", "!", "!", "!"]),

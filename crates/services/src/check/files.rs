@@ -2,7 +2,7 @@
 
 use crate::{
     Result, Services,
-    accounts::hex,
+    hex::hex,
     keys,
     ports::{BlobError, Checks, Cut, CutWords, StoredFile},
 };

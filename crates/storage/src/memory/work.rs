@@ -466,7 +466,8 @@ impl State {
     pub(super) fn begin_time_anew(&mut self, now: Timestamp, is_meant: impl Fn(&Document) -> bool) {
         for (key, task) in &mut self.tasks {
             let document = self.documents.get(&key.2).map(|row| &row.state.document);
-            let is_in_work = |d: &&Document| d.status == DocumentStatus::Processing && d.job_id == Some(key.0);
+            let is_in_work =
+                |d: &&Document| d.status == DocumentStatus::Processing && d.job_id == Some(key.0);
             if task.status == TaskStatus::Pending
                 && task.fence == 0
                 && document.filter(is_in_work).is_some_and(&is_meant)

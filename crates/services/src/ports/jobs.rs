@@ -461,7 +461,8 @@ pub trait JobStore: Send + Sync {
     async fn void_leases(&self) -> Result<u64, StoreError>;
 
     /// Tells waiting jobs their new place in the queue, where it is not what was told last; the nearest first, at most
-    /// `limit`. Jobs of external workspaces have none, and count for none. Emits `job_update` for each and answers how many there were.
+    /// `limit`. Jobs of external workspaces have none, and count for none. Emits `job_update` for each and answers how many
+    /// were told. However many servers do so at once, a place is told by one of them.
     async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError>;
 
     /// Tells of jobs and documents what was held back because it came too soon after another word, where nothing newer

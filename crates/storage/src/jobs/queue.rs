@@ -148,34 +148,44 @@ pub(super) async fn note_told(tx: &mut Tx, job: JobId, position: Option<u64>) ->
 /// The looking is done by a reader, so that a long queue does not keep writers waiting; what changes in between is
 /// told in the next round.
 pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
-    let moved = moved(store, limit).await?;
-    let found = moved.values().map(Vec::len).sum();
-    let told = moved.into_iter().map(|(user, jobs)| {
+    let told = moved(store, limit).await?.into_iter().map(|(user, jobs)| {
         let argument = (jobs, now);
         store.writer().write_for(user, "tell queue", argument, |tx, (jobs, now)| {
             Box::pin(async move {
-                for (id, position) in jobs {
-                    tell_one(tx, *id, *position, *now).await?;
+                let mut told = 0;
+                for moved in jobs {
+                    told += usize::from(tell_one(tx, *moved, *now).await?);
                 }
-                Ok(())
+                Ok(told)
             })
         })
     });
-    try_join_all(told).await?;
-    Ok(found)
+    Ok(try_join_all(told).await?.into_iter().map(|written| written.value).sum())
 }
 
-/// Waiting jobs whose place is not what was told last, by their users.
-async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId, Option<u64>)>>, Fault> {
+/// A waiting job whose place is not what was told last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Moved {
+    id: JobId,
+    /// What was told last, when it was looked at.
+    told: i64,
+    place: i64,
+}
+
+/// Those that moved, by their users.
+async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<Moved>>, Fault> {
     let sql = format!(
-        "{QUEUE}SELECT id, user_id, place FROM queue \
+        "{QUEUE}SELECT id, user_id, queue_told, place FROM queue \
          WHERE status = 'pending' AND queue_told <> place ORDER BY place, turn_at, id LIMIT $1"
     );
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(store.readers()).await?;
-    let mut moved = BTreeMap::<UserId, Vec<(JobId, Option<u64>)>>::new();
+    let mut moved = BTreeMap::<UserId, Vec<Moved>>::new();
     for row in &rows {
-        let place: i64 = row.try_get("place")?;
-        let job = (parsed(row, "id")?, u64::try_from(place).ok());
+        let job = Moved {
+            id: parsed(row, "id")?,
+            told: row.try_get("queue_told")?,
+            place: row.try_get("place")?,
+        };
         moved.entry(parsed(row, "user_id")?).or_default().push(job);
     }
     // Everybody locks a user's jobs in this order.
@@ -183,12 +193,23 @@ async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<(JobId,
     Ok(moved)
 }
 
-async fn tell_one(tx: &mut Tx, id: JobId, position: Option<u64>, now: Timestamp) -> Result<(), Fault> {
-    let Some(state) = lock_job(tx, id).await? else { return Ok(()) };
+/// False when it waits no more, or when another server told of a place since it was looked at: each server looks for
+/// itself, and what the slower one found is told already, or is not so any more.
+async fn tell_one(tx: &mut Tx, moved: Moved, now: Timestamp) -> Result<bool, Fault> {
+    let Some(state) = lock_job(tx, moved.id).await? else { return Ok(false) };
     if state.job.status != JobStatus::Pending {
-        return Ok(());
+        return Ok(false);
     }
-    note_told(tx, id, position).await?;
-    tx.emit(state.job.user_id, Event::JobUpdate(Job { queue_position: position, ..state.job }), now);
-    Ok(())
+    let noted = sqlx::query("UPDATE jobs SET queue_told = $1 WHERE id = $2 AND queue_told = $3")
+        .bind(moved.place)
+        .bind(moved.id.to_string())
+        .bind(moved.told)
+        .execute(&mut tx.conn)
+        .await?;
+    if noted.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let queue_position = u64::try_from(moved.place).ok();
+    tx.emit(state.job.user_id, Event::JobUpdate(Job { queue_position, ..state.job }), now);
+    Ok(true)
 }

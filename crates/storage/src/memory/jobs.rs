@@ -465,6 +465,7 @@ impl JobStore for MemoryStore {
     }
 
     async fn tell_queue(&self, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        // Held from the look to the telling, so that of two who look at once the second finds nothing left.
         let mut guard = self.lock();
         let state = &mut *guard;
         let mut moved: Vec<(Timestamp, Job)> = state

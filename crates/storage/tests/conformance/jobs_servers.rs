@@ -265,8 +265,46 @@ async fn servers_that_keep_the_log_at_once_forget_what_one_would(
     close(servers, &d).await;
 }
 
+/// Each server has a herald, and all of them hear at the same moment that the queue moved.
+async fn servers_that_look_at_the_queue_at_once_tell_a_place_once(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    const JOBS: usize = 10;
+    let servers = servers(&s).await;
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    let mut waiting = BTreeSet::new();
+    for _ in 0..JOBS {
+        waiting.insert(d.upload(user, workspace, &["a.txt"]).await.0.job_id);
+    }
+    while waiting.len() > 1 {
+        let claim = d.claim_one("w").await;
+        d.work(&claim, CHUNKS).await;
+        waiting.remove(&claim.job_id);
+        let (before, now) = (d.head(user).await, d.now());
+        let telling = servers.iter().map(|server| async move { server.tell_queue(100, now).await.unwrap() });
+        let told: usize = join_all(telling).await.into_iter().sum();
+        assert_eq!(told, waiting.len(), "all the others go up by one");
+        let mut places = vec![];
+        for event in d.events_after(user, before).await {
+            match event {
+                Event::JobUpdate(job) => places.push((job.job_id, job.queue_position)),
+                other => panic!("only places were told: {other:?}"),
+            }
+        }
+        places.sort_unstable();
+        let mut shown = vec![];
+        for &id in &waiting {
+            shown.push((id, d.job(user, id).await.queue_position));
+        }
+        assert_eq!(places, shown, "each is told once, and what is shown");
+    }
+    close(servers, &d).await;
+}
+
 on_every_database!(
     servers_that_keep_the_log_at_once_forget_what_one_would,
     claims_of_several_servers_never_share_a_document,
+    servers_that_look_at_the_queue_at_once_tell_a_place_once,
     servers_that_take_one_anothers_work_bring_each_document_to_its_end_once,
 );

@@ -1,7 +1,7 @@
 //! Where files lie: everything of a user in one folder, so that it can be taken away whole, also what no row names yet.
 
 use domain::{DocumentId, ExportId, UserId};
-use std::fmt::Display;
+use uuid::Uuid;
 
 /// The folder of all that belongs to the user.
 pub fn folder(user: UserId) -> String {
@@ -32,9 +32,9 @@ pub fn text(user: UserId, id: DocumentId, version: u32) -> String {
 /// Where the place for files is tried out, by writing a file and removing it.
 pub const PROBES: &str = "probes/";
 
-/// A file of such a trial.
-pub fn probe(name: impl Display) -> String {
-    format!("{PROBES}{name}")
+/// The file of one such trial, and of no other.
+pub fn probe(trial: Uuid) -> String {
+    format!("{PROBES}{trial}")
 }
 
 /// The file of an export, as the maker with that fence writes it.

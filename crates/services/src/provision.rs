@@ -94,7 +94,7 @@ impl Services {
                 Outcome::Skipped
             }
             ProvisionStep::Settings => self.check_settings(&config).await,
-            ProvisionStep::Storage => self.try_storage(workspace.id).await,
+            ProvisionStep::Storage => self.try_storage().await,
             ProvisionStep::Model => self.try_model(&config).await,
             ProvisionStep::Index => {
                 self.index.prepare(workspace.user_id, workspace.id).await?;
@@ -130,15 +130,16 @@ impl Services {
         }
     }
 
-    /// Writes a file to where documents will lie, reads it and removes it.
-    async fn try_storage(&self, workspace: WorkspaceId) -> Outcome {
-        let key = keys::probe(workspace);
-        let probe = Bytes::from(workspace.to_string());
+    /// Writes a file to where documents will lie, reads it and removes it. Each trial has a file of its own: another server
+    /// that is at the same step would remove this one's before it is read.
+    async fn try_storage(&self) -> Outcome {
+        let trial = self.ids.uuid();
+        let (key, probe) = (keys::probe(trial), Bytes::from(trial.to_string()));
         let tried = async {
             self.blobs.put(&key, probe.clone()).await?;
-            let read = self.blobs.get(&key).await?;
+            let read = self.blobs.get(&key).await;
             self.blobs.delete(&key).await?;
-            Ok::<_, BlobError>(read == probe)
+            Ok::<_, BlobError>(read? == probe)
         };
         let hint = "Check free space and permissions of the server's data directory, then retry.";
         match tried.await {

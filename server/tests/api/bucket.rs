@@ -286,6 +286,30 @@ mod on_postgres {
     }
 }
 
+/// Two servers may be at the same step of the same workspace.
+#[tokio::test]
+async fn no_trial_of_the_place_for_files_meets_the_file_of_another() {
+    let s3 = S3::start().await;
+    let server = setup(&s3).start().await;
+    let ada = server.user("ada").await;
+    s3.asked();
+    // As if somebody else had removed it.
+    s3.fail("GET /files/hub/probes", Fault::Refused(404, "NoSuchKey"), 1);
+    let made = ada.post("/api/workspaces", json!({ "name": "Papers" })).await.json();
+    let path = format!("/api/workspaces/{}", made["id"].as_str().expect("an id"));
+    let becomes = async |status: &str| {
+        eventually(status, async || (ada.read(&path).await["status"] == status).then_some(())).await;
+    };
+    becomes("error").await;
+    assert_eq!(s3.keys("probes/"), [""; 0], "also of a trial that failed nothing is left");
+    assert_eq!(ada.post(&format!("{path}/retry"), json!({})).await.status, 202);
+    becomes("ready").await;
+    let asked = s3.asked();
+    let written: Vec<_> = asked.iter().filter(|asked| asked.starts_with("PUT /files/hub/probes")).collect();
+    assert!(written.len() == 2 && written[0] != written[1], "{written:?}");
+    assert_eq!(s3.keys("probes/"), [""; 0]);
+}
+
 #[tokio::test]
 async fn a_copy_of_the_database_keeps_off_the_files_until_it_is_told_that_they_are_its_own() {
     let s3 = S3::start().await;

@@ -2,6 +2,7 @@
 
 use crate::{
     Error, Result, Services, Standing, Who,
+    accounts::token_hash,
     live::{ConnectError, Connection, Opener, Resume},
     ports::StoreError,
 };
@@ -91,8 +92,17 @@ impl Services {
         resume: Resume,
     ) -> std::result::Result<Connection, ConnectError> {
         let mut connection = self.hub.connect(caller.user.id, caller.opener(), resume).await?;
+        if let Pass::Session(_) = caller.pass {
+            connection.opened_with(&token_hash(token));
+        }
         match self.standing(caller, token).await {
-            Ok(Standing::Good | Standing::Renewed) => {}
+            Ok(Standing::Good) => {}
+            // A moment ago: its browser may not have the new token yet, and is sent back when it has.
+            Ok(Standing::Renewed) => {
+                if let Pass::Session(id) = caller.pass {
+                    self.hub.doubt_renewed(caller.user.id, id);
+                }
+            }
             Ok(Standing::Ended) => return Err(ConnectError::Ended),
             Err(e) => return Err(ConnectError::Store(not_asked(e))),
         }

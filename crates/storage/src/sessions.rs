@@ -16,7 +16,9 @@ use domain::{
     event::{SessionsChanged, SettingsChanged},
     resource::Page,
 };
-use services::ports::{NewSession, PageQuery, PasswordChange, SessionInfo, Sessions, Signal, StoreError};
+use services::ports::{
+    LiveSession, NewSession, PageQuery, PasswordChange, SessionInfo, Sessions, Signal, StoreError,
+};
 use sqlx::{Row, any::AnyRow};
 use std::collections::BTreeSet;
 
@@ -179,9 +181,9 @@ impl Sessions for Store {
         Ok(row.map(|row| session_of(&row)).transpose()?)
     }
 
-    async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<SessionId>, StoreError> {
+    async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<LiveSession>, StoreError> {
         let sql = format!(
-            "SELECT s.id FROM sessions s JOIN users ON users.id = s.user_id \
+            "SELECT s.id, s.token_hash, s.renewed_at FROM sessions s JOIN users ON users.id = s.user_id \
              WHERE s.expires_at > $1 AND users.deleting_at IS NULL AND s.id IN ({})",
             bulk::list(2, ids.len())
         );
@@ -190,7 +192,14 @@ impl Sessions for Store {
             query = query.bind(id.to_string());
         }
         let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
-        Ok(rows.iter().map(|row| parsed(row, "id")).collect::<Result<_, Fault>>()?)
+        let live = |row: &AnyRow| {
+            Ok::<_, Fault>(LiveSession {
+                id: parsed(row, "id")?,
+                token_hash: row.try_get("token_hash")?,
+                renewed_at: row.try_get::<Option<i64>, _>("renewed_at")?.map(Timestamp::from_micros),
+            })
+        };
+        Ok(rows.iter().map(live).collect::<Result<_, Fault>>()?)
     }
 
     async fn sessions(

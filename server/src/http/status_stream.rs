@@ -22,10 +22,10 @@ use http::HeaderMap;
 use serde::{Deserialize, Serialize};
 use services::{
     Caller, Standing,
-    live::{ConnectError, Connection, Outgoing, Resume},
+    live::{ConnectError, Connection, Outgoing, RENEWAL_TAKES, Resume},
 };
 use std::{convert::Infallible, time::Duration};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use utoipa::ToSchema;
 
 const PING: Duration = Duration::from_secs(PING_SECONDS);
@@ -71,11 +71,12 @@ async fn connect(app: &AppState, who: &Caller, token: &Token, resume: Resume) ->
     })
 }
 
-/// A new token does not end what an old one has begun a moment ago.
-async fn still_allowed(app: &AppState, who: &Caller, token: &Token) -> ApiResult<()> {
+/// Whether a long poll is still told something. One of an old token is not; its browser asks again with the new one.
+async fn still_told(app: &AppState, who: &Caller, token: &Token) -> ApiResult<bool> {
     match app.services().standing(who, &token.0).await? {
+        Standing::Good => Ok(true),
+        Standing::Renewed => Ok(false),
         Standing::Ended => Err(Problem::unauthorized().into()),
-        Standing::Good | Standing::Renewed => Ok(()),
     }
 }
 
@@ -243,7 +244,8 @@ pub struct Changes {
     events: Vec<serde_json::Value>,
 }
 
-/// The next frames of a long poll, save pings, which are no news; none when the server goes away.
+/// The next frames of a long poll, save pings, which are no news; none when it has to be asked again, since the server goes
+/// away or the session has a new token.
 async fn news(
     app: &AppState,
     who: &Caller,
@@ -259,12 +261,20 @@ async fn news(
                     continue;
                 }
                 // The end of a session and what is told of it are one commit: whoever reads the one can see the other.
-                still_allowed(app, who, token).await?;
-                return Ok(frames);
+                if still_told(app, who, token).await? {
+                    return Ok(frames);
+                }
+                // Its browser may not have the new token yet, and would come back with the old one.
+                sleep(RENEWAL_TAKES).await;
+                return Ok(vec![]);
             }
             Outgoing::GoingAway => return Ok(vec![]),
             Outgoing::SessionEnded => return Err(Problem::unauthorized().into()),
-            Outgoing::Unsure => still_allowed(app, who, token).await?,
+            Outgoing::Unsure => {
+                if !still_told(app, who, token).await? {
+                    return Ok(vec![]);
+                }
+            }
         }
     }
 }

@@ -48,6 +48,32 @@ async fn what_ends_at_one_server_is_out_at_the_other_within_a_second() {
 }
 
 #[tokio::test]
+async fn a_copy_of_a_token_that_one_server_renewed_is_out_at_the_other_within_a_second() {
+    let place = Place::postgres().await;
+    let start = || Setup::new().env("DATABASE_URL", place.url()).start();
+    let (here, there) = (start().await, start().await);
+    let mut own = here.user("ada").await;
+    let renew = async |own: &mut Client, from: &str, to: &str| {
+        let thief = Client { base: there.base.clone(), ..own.clone() };
+        let mut stolen = Streams::open(&thief).await;
+        let form = json!({ "current_password": from, "new_password": to });
+        let answer = own.post("/api/auth/change-password", form).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        own.cookie = answer.session_cookie();
+        stolen.all_are_sent_back().await;
+        thief.get("/api/status/changes").await.problem(401, "unauthorized");
+    };
+    renew(&mut own, PASSWORD, "Better2horses").await;
+    // What has the token of now goes on, and the next new one ends that as well.
+    let mut socket = Client { base: there.base.clone(), ..own.clone() }.socket().await;
+    socket.hello(Value::Null, Value::Null).await;
+    own.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    socket.events_until(|event| event["data"]["user"]["theme"] == "dark").await;
+    renew(&mut own, "Better2horses", "Another3horses").await;
+    assert_eq!(socket.close_code().await, 1001);
+}
+
+#[tokio::test]
 async fn what_is_done_at_one_server_is_told_at_the_other_without_a_broker() {
     let place = Place::postgres().await;
     let start = || Setup::new().env("DATABASE_URL", place.url()).start();

@@ -36,6 +36,18 @@ impl Streams {
         tokio::time::timeout(AT_ONCE, self.ends()).await.expect("all ended within a second");
     }
 
+    /// Waits until each was sent away by the server, to come back with the new token of its session, which has to be at
+    /// once. A long poll is told nothing any more.
+    pub async fn all_are_sent_back(&mut self) {
+        let sent_back = async {
+            assert_eq!(self.socket.close_code().await, 1001);
+            while self.events.next().await.is_some() {}
+            let answer = (&mut self.poll).await.expect("an answer");
+            assert_eq!((answer.status, &answer.json()["events"]), (200, &json!([])));
+        };
+        tokio::time::timeout(AT_ONCE, sent_back).await.expect("all were sent back within a second");
+    }
+
     async fn ends(&mut self) {
         assert_eq!(self.socket.close_code().await, 4401);
         while self.events.next().await.is_some() {}

@@ -1,7 +1,7 @@
 //! Profile, preferences and password.
 
 use crate::{
-    common::{Answer, Client, PASSWORD, Server, messages},
+    common::{AT_ONCE, Answer, Client, PASSWORD, Server, messages},
     sessions::Streams,
 };
 use serde_json::{Value, json};
@@ -267,6 +267,31 @@ async fn a_socket_of_the_old_token_has_to_come_back_with_the_new_one() {
     let resumed = again.hello(welcome["epoch"].clone(), welcome["seq"].clone()).await;
     assert_eq!(resumed["resumed"], true);
     assert_eq!(thief.socket().await.close_code().await, 4401);
+}
+
+#[tokio::test]
+async fn a_socket_that_says_hello_after_its_token_was_renewed_is_sent_back_as_well() {
+    let server = Server::start().await;
+    let mut own = server.user("ada").await;
+    let (mut open, mut late) = (own.socket().await, own.socket().await);
+    open.hello(Value::Null, Value::Null).await;
+    own.cookie = change(&own, PASSWORD, NEW).await.session_cookie();
+    assert_eq!(open.close_code().await, 1001, "all that was open then has been looked at");
+    late.hello(Value::Null, Value::Null).await;
+    let code = tokio::time::timeout(AT_ONCE, late.close_code()).await;
+    assert_eq!(code.expect("within a second"), 1001);
+}
+
+#[tokio::test]
+async fn streams_of_the_old_token_end_and_a_long_poll_of_it_is_told_nothing_more() {
+    let server = Server::start().await;
+    let mut own = server.user("ada").await;
+    let thief = own.clone();
+    let mut stolen = Streams::open(&thief).await;
+    own.cookie = change(&own, PASSWORD, NEW).await.session_cookie();
+    assert_eq!(own.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
+    stolen.all_are_sent_back().await;
+    thief.get("/api/status/changes").await.problem(401, "unauthorized");
 }
 
 #[tokio::test]

@@ -62,6 +62,11 @@ impl Connection {
         self.ends_at = Instant::now().checked_add(time);
     }
 
+    /// Notes with which token of its session the stream was opened: it goes on for as long as the session has that one.
+    pub fn opened_with(&self, token_hash: &str) {
+        lock(&self.mailbox.state).token_hash = Some(token_hash.into());
+    }
+
     /// Whether there is more of what was missed than was handed out yet.
     pub fn is_behind(&self) -> bool {
         self.sent < self.until

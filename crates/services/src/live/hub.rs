@@ -7,9 +7,9 @@ use super::{
     places::{Place, Places},
     room::{Mailbox, MailboxState, Room, RoomState, lock},
 };
-use crate::ports::{Bus, Clock, EventLog, LoggedEvent, Signal};
+use crate::ports::{Bus, Clock, EventLog, LiveSession, LoggedEvent, Signal};
 use bytes::Bytes;
-use domain::{Epoch, ServerFrame, UserId};
+use domain::{Epoch, ServerFrame, SessionId, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -22,8 +22,8 @@ use tokio::sync::{Notify, broadcast::error::RecvError};
 
 /// Open connections that one user may have on this node, unless the operator says otherwise.
 pub const MAX_CONNECTIONS: usize = 64;
-/// By then the answer with the new token is with its browser, which comes back with it.
-const RENEWAL_TAKES: Duration = Duration::from_millis(400);
+/// So long after a session got a new token the answer with it is with its browser, which comes back with it.
+pub const RENEWAL_TAKES: Duration = Duration::from_millis(400);
 /// Events read from the log at once, and handed out of what a client missed.
 pub(super) const PAGE: u32 = 500;
 /// How often it is looked at whether the bus reaches the others.
@@ -75,11 +75,7 @@ impl Hub {
                         hub.end(user_id, |opener| opener == Opener::Session(session_id));
                     }
                     Ok(Signal::SessionRenewed { user_id, session_id }) => {
-                        let hub = hub.clone();
-                        tokio::spawn(async move {
-                            tokio::time::sleep(RENEWAL_TAKES).await;
-                            hub.doubt(user_id, |opener| opener == Opener::Session(session_id));
-                        });
+                        hub.doubt_renewed(user_id, session_id);
                     }
                     Ok(Signal::KeyRevoked { user_id, key_id }) => {
                         hub.end(user_id, |opener| opener == Opener::Key(key_id));
@@ -258,6 +254,28 @@ impl Hub {
         for mailbox in lock(&room.state).mailboxes.values().filter(|m| which(m.opener)) {
             lock(&mailbox.state).unsure = true;
             mailbox.wake.notify_one();
+        }
+    }
+
+    /// Has the streams of a session that got a new token a moment ago look whether they may go on, when its browser has that.
+    pub(crate) fn doubt_renewed(self: &Arc<Self>, user: UserId, session: SessionId) {
+        let hub = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(RENEWAL_TAKES).await;
+            hub.doubt(user, |opener| opener == Opener::Session(session));
+        });
+    }
+
+    /// Has those of the session's streams look whether they may go on that another token of it opened.
+    pub(super) fn doubt_older(&self, user: UserId, session: &LiveSession) {
+        let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
+        let opener = Opener::Session(session.id);
+        for mailbox in lock(&room.state).mailboxes.values().filter(|m| m.opener == opener) {
+            let mut state = lock(&mailbox.state);
+            if state.token_hash.as_deref().is_some_and(|hash| hash != session.token_hash) {
+                state.unsure = true;
+                mailbox.wake.notify_one();
+            }
         }
     }
 

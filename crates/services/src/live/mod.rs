@@ -10,7 +10,7 @@ mod room;
 mod watch;
 
 pub use connection::{Connection, Outgoing};
-pub use hub::{Hub, MAX_CONNECTIONS};
+pub use hub::{Hub, MAX_CONNECTIONS, RENEWAL_TAKES};
 pub use opening::{ConnectError, Opener, Resume};
 pub use places::Place;
 pub use queue::BOUND;

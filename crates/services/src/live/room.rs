@@ -40,6 +40,8 @@ pub(super) struct MailboxState {
     pub(super) ended: bool,
     pub(super) going_away: bool,
     pub(super) unsure: bool,
+    /// Hash of the token that it was opened with, where that is a session's.
+    pub(super) token_hash: Option<Box<str>>,
     /// Whether changes come late is to be told.
     pub(super) tells_late: bool,
 }

@@ -1,12 +1,13 @@
 //! What streams have to learn from the database, because no bus told of it. Where several servers share one, a session that
-//! ends at one of them has streams at others, so each server asks again and again which of those are still there that it has
-//! streams of; and a bus may miss events, or be none that reaches the others, so the log is looked into for all at once.
+//! ends at one of them, or gets a new token there, has streams at others, so each server asks again and again which of those
+//! are still there that it has streams of, and with which token; and a bus may miss events, or be none that reaches the
+//! others, so the log is looked into for all at once.
 
-use super::{Hub, Opener};
-use crate::{Result, Services};
-use domain::{ApiKeyId, SessionId, UserId};
+use super::{Hub, Opener, RENEWAL_TAKES};
+use crate::{Result, Services, ports::LiveSession};
+use domain::{ApiKeyId, SessionId, Timestamp, UserId};
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -23,7 +24,8 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 const SHARE: u32 = 4;
 
 impl Services {
-    /// Has streams of sessions and keys that ended elsewhere look whether they may go on, for as long as it is polled.
+    /// Has streams of sessions and keys that ended elsewhere, and those of old tokens, look whether they may go on, for as long
+    /// as it is polled.
     pub async fn run_end_watch(self) {
         let mut every = tokio::time::interval(EVERY);
         every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -41,10 +43,14 @@ impl Services {
     async fn doubt_the_ended(&self, open: &[(UserId, Opener)]) -> Result<()> {
         let sessions: Vec<SessionId> = open.iter().filter_map(|(_, opener)| opener.session()).collect();
         let keys: Vec<ApiKeyId> = open.iter().filter_map(|(_, opener)| opener.key()).collect();
-        let mut left = HashSet::new();
+        let (mut left, mut renewed) = (HashSet::new(), HashMap::new());
         if !sessions.is_empty() {
-            let found = self.sessions.live_among(&sessions, self.clock.now()).await?;
-            left.extend(found.into_iter().map(Opener::Session));
+            for session in self.sessions.live_among(&sessions, self.clock.now()).await? {
+                left.insert(Opener::Session(session.id));
+                if let Some(at) = session.renewed_at {
+                    renewed.insert(Opener::Session(session.id), (at, session));
+                }
+            }
         }
         if !keys.is_empty() {
             let found = self.api_keys.left_among(&keys).await?;
@@ -53,7 +59,28 @@ impl Services {
         for (user, ended) in open.iter().filter(|(_, opener)| !left.contains(opener)) {
             self.hub.doubt(*user, |opener| opener == *ended);
         }
+        for (user, opener) in open {
+            if let Some((at, session)) = renewed.remove(opener) {
+                self.doubt_older(*user, session, at);
+            }
+        }
         Ok(())
+    }
+
+    /// Has streams of an older token look whether they may go on, as soon as the browser has its new one.
+    fn doubt_older(&self, user: UserId, session: LiveSession, renewed_at: Timestamp) {
+        let since = self.clock.now().micros().saturating_sub(renewed_at.micros());
+        let since = Duration::from_micros(u64::try_from(since).unwrap_or(0));
+        let left = RENEWAL_TAKES.saturating_sub(since);
+        if left.is_zero() {
+            self.hub.doubt_older(user, &session);
+            return;
+        }
+        let hub = self.hub.clone();
+        tokio::spawn(async move {
+            sleep(left).await;
+            hub.doubt_older(user, &session);
+        });
     }
 }
 

@@ -64,7 +64,7 @@ pub use retrieval::{CrossEncoder, Question, RerankError, RetrieveError, Retrieve
 pub use retrieval_cases::RetrievalCases;
 pub use sent_files::{SentFile, SentFiles};
 pub use sentences::{Asked, Sentences, Wordless, Wordsmith};
-pub use sessions::{NewSession, SessionInfo, Sessions};
+pub use sessions::{LiveSession, NewSession, SessionInfo, Sessions};
 pub use workspaces::{NewWorkspace, WorkspaceEdit, Workspaces};
 pub use world::{Clock, Ids, PasswordHasher, Secrets};
 

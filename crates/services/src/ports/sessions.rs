@@ -33,6 +33,16 @@ pub struct SessionInfo {
     pub renewed_at: Option<Timestamp>,
 }
 
+/// A live session, and which token it has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveSession {
+    pub id: SessionId,
+    /// SHA-256 of the token, hexadecimal.
+    pub token_hash: String,
+    /// When it got that, if it is not its first one.
+    pub renewed_at: Option<Timestamp>,
+}
+
 #[async_trait]
 pub trait Sessions: Send + Sync {
     async fn create_session(&self, session: NewSession) -> Result<(), StoreError>;
@@ -60,8 +70,8 @@ pub trait Sessions: Send + Sync {
         now: Timestamp,
     ) -> Result<Page<SessionInfo>, StoreError>;
 
-    /// Which of these are live, whosever they are.
-    async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<SessionId>, StoreError>;
+    /// Those of them that are live, whosever they are.
+    async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<LiveSession>, StoreError>;
 
     /// Notes that the session was used; called at most once a minute for each.
     async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;

@@ -11,8 +11,8 @@ use domain::{
     validate::{Email, FullName},
 };
 use services::ports::{
-    Accounts, EventLog, NewSession, NewUser, NotificationsEdit, PageQuery, PasswordChange, Sessions,
-    StoreError, UserEdit, Workspaces,
+    Accounts, EventLog, LiveSession, NewSession, NewUser, NotificationsEdit, PageQuery, PasswordChange,
+    Sessions, StoreError, UserEdit, Workspaces,
 };
 use std::ops::DerefMut;
 
@@ -171,6 +171,9 @@ async fn a_change_of_the_password_holds_for_the_hash_that_it_was_made_for(
     }
     let (info, _) = s.store.session("own2", now).await.unwrap().unwrap();
     assert_eq!((info.id, info.renewed_at, info.expires_at), (own.id, Some(now), now.plus_seconds(600)));
+    let live = s.store.live_among(&[own.id, other.id], now).await.unwrap();
+    let renewed = LiveSession { id: own.id, token_hash: "own2".into(), renewed_at: Some(now) };
+    assert_eq!(live, [renewed], "by which others see that an old token is worth nothing any more");
     let mut ended = s.world().bus.ended(user);
     ended.sort();
     assert_eq!(ended, [other.id, expired.id], "the streams of the others end");

@@ -8,7 +8,7 @@ use domain::{
     Event, SessionId, Timestamp, UserId,
     event::{SessionsChanged, SettingsChanged},
 };
-use services::ports::{EventLog, NewSession, PageQuery, Sessions, StoreError};
+use services::ports::{EventLog, LiveSession, NewSession, PageQuery, Sessions, StoreError};
 use std::ops::DerefMut;
 
 pub fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
@@ -82,7 +82,8 @@ async fn a_session_is_found_by_its_id_for_its_user_only(s: impl Subject + DerefM
     // Among others, and whosever it is.
     let stranger = SessionId::new(s.world().uuid());
     let among = async |ids: &[SessionId], now| s.store.live_among(ids, now).await.unwrap();
-    assert_eq!(among(&[stranger, new.id], new.created_at).await, [new.id]);
+    let live = LiveSession { id: new.id, token_hash: "aa".into(), renewed_at: None };
+    assert_eq!(among(&[stranger, new.id], new.created_at).await, [live]);
     assert!(among(&[stranger], new.created_at).await.is_empty());
     assert!(among(&[new.id], new.expires_at).await.is_empty(), "expired");
     assert!(s.store.end_session(ada, new.id, new.created_at).await.unwrap());

@@ -233,6 +233,119 @@ mod tests {
         );
     }
 
+    /// A whole message.
+    #[derive(Deserialize)]
+    struct Sample {
+        routing_key: String,
+        body: Value,
+    }
+
+    macro_rules! files {
+        ($($event:literal),+ $(,)?) => {
+            [$(($event, include_str!(concat!("../../tests/samples/", $event, ".json")))),+]
+        };
+    }
+
+    /// What lies in `tests/samples`: of each event some, which together have all that it may carry.
+    fn samples() -> Vec<(&'static str, Vec<Sample>)> {
+        let files = files![
+            "document_status",
+            "workspace_status",
+            "job_update",
+            "file_progress",
+            "job_complete",
+            "job_error",
+            "document_deleted",
+            "workspace_deleted",
+            "settings_changed",
+            "conversation_changed",
+            "session_ended",
+        ];
+        files.into_iter().map(|(event, text)| (event, serde_json::from_str(text).unwrap())).collect()
+    }
+
+    #[test]
+    fn each_event_is_read_from_its_samples_and_written_back_as_it_was() {
+        let samples = samples();
+        assert_eq!(samples.iter().map(|(event, _)| *event).collect::<Vec<_>>(), Event::NAMES);
+        for (event, samples) in samples {
+            assert!(!samples.is_empty(), "{event}");
+            for Sample { routing_key, body } in samples {
+                assert_eq!(names::key_of(event), Some(routing_key.as_str()));
+                assert_eq!((&body["event"], &body["user_id"]), (&json!(event), &json!(USER)));
+                let mut frame = body.clone();
+                frame.as_object_mut().unwrap().remove("user_id");
+                let read = LoggedEvent::stored(user(), Bytes::from(frame.to_string())).unwrap();
+                let written = match read.event().unwrap() {
+                    Event::SessionEnded { session_id } => of_session_end(user(), session_id, read.at),
+                    told => of_event(&LoggedEvent::new(user(), read.seq, read.at, told)),
+                };
+                assert_eq!(as_json(&written), body, "{event}");
+                match to_signal(written.to_vec()) {
+                    Some(Signal::Event(heard)) => assert_eq!(heard.event(), read.event()),
+                    Some(Signal::SessionEnded { user_id, session_id }) => {
+                        assert_eq!(user_id, user());
+                        assert_eq!(read.event(), Some(Event::SessionEnded { session_id }));
+                    }
+                    other => panic!("{event} is heard as {other:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn clients_of_older_status_apis_find_their_fields_in_the_samples() {
+        const JOB: &[&str] = &[
+            "job_id",
+            "kb_id",
+            "status",
+            "phase",
+            "progress",
+            "message",
+            "error",
+            "metrics",
+            "started_at",
+            "completed_at",
+            "phase_details/3/name",
+            "phase_details/3/status",
+            "phase_details/3/progress",
+            "phase_details/3/items_processed",
+            "phase_details/3/items_total",
+            "phase_details/3/started_at",
+            "phase_details/3/completed_at",
+            "phase_details/3/error",
+        ];
+        for (event, samples) in samples() {
+            let fields: &[&str] = match event {
+                "document_status" => &[
+                    "document_id",
+                    "user_id",
+                    "workspace_id",
+                    "status",
+                    "error",
+                    "processing_status",
+                    "processing_error",
+                    "chunk_count",
+                    "metadata",
+                ],
+                "workspace_status" => {
+                    &["workspace_id", "user_id", "status", "status_message", "message", "metadata"]
+                }
+                "job_update" | "job_complete" | "job_error" => JOB,
+                "file_progress" => {
+                    &["fileId", "filename", "step", "message", "status", "progress", "timestamp", "extra"]
+                }
+                _ => &[],
+            };
+            for sample in samples {
+                for field in fields {
+                    let place = format!("/data/{field}");
+                    assert!(sample.body.pointer(&place).is_some(), "{event} lacks {field}");
+                }
+            }
+        }
+    }
+
     #[test]
     fn an_event_is_the_frame_of_the_stream_and_the_user() {
         let deleted = WorkspaceDeleted { id: THING.parse().unwrap(), rev: 0 };

@@ -53,7 +53,7 @@ struct Load {
 }
 
 const LOAD: Load =
-    Load { rounds: 7, together: 20_000, each: 2_000, users: 100, rate: 3_000, warm: 3, seconds: 15 };
+    Load { rounds: 7, together: 20_000, each: 2_000, users: 100, rate: 3_000, warm: 5, seconds: 20 };
 const SMOKE_LOAD: Load =
     Load { rounds: 1, together: 500, each: 50, users: 5, rate: 100, warm: 1, seconds: 1 };
 
@@ -138,7 +138,7 @@ async fn way(url: &str, database: &str, load: &Load) -> Result<String, Failure> 
         users.push(make_user(&here.store, n).await?);
     }
     let mut rounds = vec![];
-    for _ in 0..load.rounds.min(3) {
+    for _ in 0..load.rounds {
         rounds.push(round(&here, &there, &users, load).await?);
     }
     for (stop, running) in [stop_here, stop_there] {

@@ -181,11 +181,8 @@ async fn moved(store: &Store, limit: u32) -> Result<BTreeMap<UserId, Vec<Moved>>
     let rows = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(limit)).fetch_all(store.readers()).await?;
     let mut moved = BTreeMap::<UserId, Vec<Moved>>::new();
     for row in &rows {
-        let job = Moved {
-            id: parsed(row, "id")?,
-            told: row.try_get("queue_told")?,
-            place: row.try_get("place")?,
-        };
+        let job =
+            Moved { id: parsed(row, "id")?, told: row.try_get("queue_told")?, place: row.try_get("place")? };
         moved.entry(parsed(row, "user_id")?).or_default().push(job);
     }
     // Everybody locks a user's jobs in this order.

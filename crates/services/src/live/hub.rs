@@ -229,11 +229,15 @@ impl Hub {
     fn hear(self: &Arc<Self>, event: Arc<LoggedEvent>) {
         let Some(room) = lock(&self.rooms).get(&event.user_id).cloned() else { return };
         let mut state = lock(&room.state);
+        let was_expected = event.seq <= state.heard;
         state.heard = state.heard.max(event.seq);
         match state.last {
             Some(last) if event.seq <= last => {}
             Some(last) if event.seq == last + 1 && !state.filling => state.deliver(event),
-            Some(_) => self.fill(&room, &mut state),
+            Some(_) => {
+                state.asked |= was_expected;
+                self.fill(&room, &mut state);
+            }
             // The head is being read; whoever reads it sees `heard`.
             None => {}
         }
@@ -294,13 +298,13 @@ impl Hub {
     pub(super) fn catch_up(self: &Arc<Self>, user: UserId) {
         let Some(room) = lock(&self.rooms).get(&user).cloned() else { return };
         let mut state = lock(&room.state);
-        if let Some(last) = state.last {
-            state.heard = state.heard.max(last + 1);
+        if state.last.is_some() {
+            state.asked = true;
             self.fill(&room, &mut state);
         }
     }
 
-    /// Starts a task that reads the log from the room's last seq up to what was heard.
+    /// Starts a task that reads the log from the room's last seq up to what was heard, unless one is at it.
     fn fill(self: &Arc<Self>, room: &Arc<Room>, state: &mut RoomState) {
         if std::mem::replace(&mut state.filling, true) {
             return;
@@ -309,7 +313,12 @@ impl Hub {
         tokio::spawn(async move {
             let mut delay = Duration::from_millis(50);
             loop {
-                let after = lock(&room.state).last.unwrap_or(0);
+                let (after, heard) = {
+                    let mut state = lock(&room.state);
+                    // What is told from here on this read may not see.
+                    state.asked = false;
+                    (state.last.unwrap_or(0), state.heard)
+                };
                 match hub.log.after(room.user, after, PAGE).await {
                     Ok(events) => {
                         let full = events.len() == PAGE as usize;
@@ -319,13 +328,13 @@ impl Hub {
                                 state.deliver(Arc::new(event));
                             }
                         }
-                        let empty = state.last.unwrap_or(0) == after;
+                        let last = state.last.unwrap_or(0);
                         // What was heard but is not in the log was told before its commit was visible here (a
-                        // replica) or never existed; an empty read ends the search, the next event starts it again.
-                        if (!full && state.heard <= state.last.unwrap_or(0))
-                            || empty
-                            || state.mailboxes.is_empty()
-                        {
+                        // replica) or never existed; an empty read ends the search, if nobody told of anything meanwhile,
+                        // and the next event starts it again.
+                        let in_vain = last == after && state.heard == heard;
+                        let is_through = in_vain || (!full && state.heard <= last);
+                        if (is_through && !state.asked) || state.mailboxes.is_empty() {
                             state.filling = false;
                             return;
                         }
@@ -334,8 +343,9 @@ impl Hub {
                         tracing::warn!(error = %e, "the event log could not be read; trying again");
                         tokio::time::sleep(delay).await;
                         delay = (delay * 2).min(Duration::from_secs(5));
-                        if lock(&room.state).mailboxes.is_empty() {
-                            lock(&room.state).filling = false;
+                        let mut state = lock(&room.state);
+                        if state.mailboxes.is_empty() {
+                            state.filling = false;
                             return;
                         }
                     }

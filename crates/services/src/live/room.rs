@@ -23,6 +23,8 @@ pub(super) struct RoomState {
     pub(super) heard: u64,
     /// A task reads the log to close a gap.
     pub(super) filling: bool,
+    /// Since that task began its last read, something was told that does not show in `heard`.
+    pub(super) asked: bool,
     pub(super) mailboxes: HashMap<u64, Arc<Mailbox>>,
 }
 

@@ -1,12 +1,13 @@
 //! What the bus carries and what it loses: nothing of it is missed, and each event goes out as it was encoded.
 
 use crate::world::{USER, World, frames, seqs_until, welcome};
-use domain::ServerFrame;
+use domain::{ServerFrame, SessionId};
 use services::{
-    live::Outgoing,
+    live::{Outgoing, Resume},
     ports::{Bus, LoggedEvent, Signal},
 };
 use std::sync::atomic::Ordering;
+use uuid::Uuid;
 
 #[tokio::test]
 async fn that_other_servers_are_heard_late_is_told_and_so_is_its_end() {
@@ -36,7 +37,7 @@ async fn an_event_of_a_newer_build_goes_out_as_it_is_and_the_stream_goes_on() {
     // Two about the same thing: nothing is known of them, so neither takes the place of the other.
     for seq in [2, 3] {
         let newer = LoggedEvent::stored(USER, frame(seq).into()).unwrap();
-        world.log.0.lock().unwrap().push(newer);
+        world.log.events.lock().unwrap().push(newer);
     }
     let mut returning = world.connect(Some(1)).await;
     let mut live = world.connect(None).await;
@@ -45,7 +46,7 @@ async fn an_event_of_a_newer_build_goes_out_as_it_is_and_the_stream_goes_on() {
     let Outgoing::Frames(missed) = returning.next().await.unwrap() else { panic!("no frames") };
     assert_eq!(missed[1..], [frame(2), frame(3)]);
     let newer = LoggedEvent::stored(USER, frame(4).into()).unwrap();
-    world.log.0.lock().unwrap().push(newer.clone());
+    world.log.events.lock().unwrap().push(newer.clone());
     world.tell(&newer);
     let Outgoing::Frames(told) = live.next().await.unwrap() else { panic!("no frames") };
     assert_eq!(told, [frame(4)]);
@@ -112,4 +113,28 @@ async fn what_the_bus_says_that_it_missed_is_read_from_the_log() {
     let events = world.commit(1).await;
     world.tell(&events[0]);
     assert_eq!(seqs_until(&mut connection, 4).await, [4]);
+}
+
+#[tokio::test]
+async fn what_is_told_while_an_empty_answer_of_the_log_is_under_way_is_read_at_once() {
+    let events = World::new(64).commit(3).await;
+    for told_last in [0, 2] {
+        let world = World::new(64);
+        let mut c = world.connect(Some(0)).await;
+        let other = SessionId::new(Uuid::from_u128(3));
+        let mut others = world.hub.connect(USER, other, Resume::default()).await.unwrap();
+        frames(&mut c).await;
+        frames(&mut others).await;
+        let (asked, let_go) = world.log.hold();
+        // The second is told before any is to be seen here, as on a replica: the log is asked, and has nothing.
+        world.tell(&events[1]);
+        asked.await.unwrap();
+        // Before its answer is there all of them are, and one that is older or newer is told.
+        world.log.events.lock().unwrap().extend(events.iter().cloned());
+        world.tell(&events[told_last]);
+        world.bus.publish(Signal::SessionEnded { user_id: USER, session_id: other });
+        assert_eq!(others.next().await.unwrap(), Outgoing::SessionEnded, "all before it was heard");
+        let_go.send(()).unwrap();
+        assert_eq!(seqs_until(&mut c, 3).await, [1, 2, 3]);
+    }
 }

@@ -50,7 +50,7 @@ async fn of_what_was_missed_no_more_is_read_than_the_transport_is_ready_for() {
     let mut c = world.connect(Some(0)).await;
     let mut seqs = seqs_of(&frames(&mut c).await);
     assert!((1..=500).contains(&seqs.len()), "{}", seqs.len());
-    let read = || world.log.2.load(Ordering::SeqCst);
+    let read = || world.log.reads.load(Ordering::SeqCst);
     let before = read();
     // New things happen while the client takes what it has.
     for e in world.commit(3).await {
@@ -105,7 +105,7 @@ async fn who_is_still_behind_when_its_mailbox_overruns_or_the_log_is_cut_off_is_
     // And one that has come to 1,000 when all up to 1,500 is removed.
     let mut slower = world.connect(Some(500)).await;
     assert_eq!(seqs_of(&frames(&mut slower).await).last(), Some(&1_000));
-    world.log.1.store(1_500, Ordering::SeqCst);
+    world.log.floor.store(1_500, Ordering::SeqCst);
     assert_eq!(frames(&mut slower).await, [welcome(total, false)]);
     let new = world.commit(1).await;
     world.tell(&new[0]);
@@ -132,7 +132,7 @@ async fn another_epoch_or_a_seq_beyond_the_log_is_never_resumed() {
 async fn at_the_floor_of_the_log_a_client_is_resumed_and_below_it_told_to_refetch() {
     let world = World::new(64);
     world.commit(9).await;
-    world.log.1.store(5, Ordering::SeqCst);
+    world.log.floor.store(5, Ordering::SeqCst);
     let mut above = world.connect(Some(5)).await;
     let told = frames(&mut above).await;
     assert_eq!((&told[0], told.len()), (&welcome(9, true), 1 + 4), "from the floor on nothing is missing");

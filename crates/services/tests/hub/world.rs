@@ -11,7 +11,7 @@ use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 use uuid::Uuid;
 
 pub(super) const USER: UserId = UserId::new(Uuid::from_u128(1));
@@ -35,9 +35,26 @@ pub(super) fn welcome(seq: u64, resumed: bool) -> ServerFrame {
     ServerFrame::Welcome { epoch: epoch(), seq, resumed, at: Some(Still.now()) }
 }
 
-/// The events, the seq below which nothing can be resumed, and how often it was read.
+/// A log that can be made to answer late.
 #[derive(Default)]
-pub(super) struct Log(pub(super) Mutex<Vec<LoggedEvent>>, pub(super) AtomicU64, pub(super) AtomicU64);
+pub(super) struct Log {
+    pub(super) events: Mutex<Vec<LoggedEvent>>,
+    /// The seq below which nothing can be resumed.
+    pub(super) floor: AtomicU64,
+    /// How often it was read.
+    pub(super) reads: AtomicU64,
+    held: Mutex<Option<(oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+}
+
+impl Log {
+    /// The next answer is held back: it is what the log had when it was asked. The first end hears that it was, and by the
+    /// other one the answer is let go.
+    pub(super) fn hold(&self) -> (oneshot::Receiver<()>, oneshot::Sender<()>) {
+        let ((asked, hears), (lets_go, go)) = (oneshot::channel(), oneshot::channel());
+        *self.held.lock().unwrap() = Some((asked, go));
+        (hears, lets_go)
+    }
+}
 
 #[async_trait]
 impl EventLog for Log {
@@ -46,16 +63,25 @@ impl EventLog for Log {
     }
 
     async fn head(&self, _: UserId) -> Result<u64, StoreError> {
-        Ok(self.0.lock().unwrap().len() as u64)
+        Ok(self.events.lock().unwrap().len() as u64)
     }
 
     async fn floor(&self, _: UserId) -> Result<u64, StoreError> {
-        Ok(self.1.load(Ordering::SeqCst))
+        Ok(self.floor.load(Ordering::SeqCst))
     }
 
     async fn after(&self, _: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
-        self.2.fetch_add(1, Ordering::SeqCst);
-        Ok(self.0.lock().unwrap().iter().filter(|e| e.seq > after).take(limit as usize).cloned().collect())
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let found: Vec<LoggedEvent> = {
+            let events = self.events.lock().unwrap();
+            events.iter().filter(|e| e.seq > after).take(limit as usize).cloned().collect()
+        };
+        let held = self.held.lock().unwrap().take();
+        if let Some((asked, go)) = held {
+            let _ = asked.send(());
+            let _ = go.await;
+        }
+        Ok(found)
     }
 
     async fn append(
@@ -64,7 +90,7 @@ impl EventLog for Log {
         events: Vec<Event>,
         at: Timestamp,
     ) -> Result<Vec<LoggedEvent>, StoreError> {
-        let mut log = self.0.lock().unwrap();
+        let mut log = self.events.lock().unwrap();
         let start = log.len();
         for event in events {
             let seq = log.len() as u64 + 1;

@@ -55,11 +55,14 @@ pub(crate) fn steps_by_document(told: impl IntoIterator<Item = Vec<FileProgress>
     told.into_iter().flat_map(|of_one| newest_steps(of_one.into_iter())).collect()
 }
 
-/// A step as the log keeps it.
-fn step(user: UserId, data: String) -> Result<FileProgress, Fault> {
+/// A step as the log keeps it. `None` for one that cannot be read, as of a newer build: it hides no other.
+fn step(user: UserId, data: String) -> Option<FileProgress> {
     match LoggedEvent::stored(user, Bytes::from(data)).and_then(|logged| logged.event()) {
-        Some(Event::FileProgress(step)) => Ok(step),
-        _ => Err(Fault::corrupt("an event")),
+        Some(Event::FileProgress(step)) => Some(step),
+        _ => {
+            tracing::error!(user_id = %user, "a step in the log cannot be read; it is left out");
+            None
+        }
     }
 }
 
@@ -154,7 +157,11 @@ impl Store {
         .bind(user.to_string())
         .fetch_all(self.readers())
         .await?;
-        rows.into_iter().map(|row| step(user, row.try_get("data")?)).collect()
+        let mut told = vec![];
+        for row in rows {
+            told.extend(step(user, row.try_get("data")?));
+        }
+        Ok(told)
     }
 
     async fn read_steps_of_job(
@@ -175,8 +182,9 @@ impl Store {
             let query = sqlx::query(AssertSqlSafe(sql)).bind(job.to_string()).bind(user.to_string());
             let query = part.iter().fold(query, |query, id| query.bind(id.to_string()));
             for row in query.fetch_all(self.readers()).await? {
-                let step = step(user, row.try_get("data")?)?;
-                told.entry(step.document_id).or_default().push(step);
+                if let Some(step) = step(user, row.try_get("data")?) {
+                    told.entry(step.document_id).or_default().push(step);
+                }
             }
         }
         Ok(steps_by_document(begun.iter().filter_map(|id| told.remove(id))))
@@ -359,5 +367,16 @@ impl Documents for Store {
 
     async fn blob_key(&self, user: UserId, id: DocumentId) -> Result<Option<String>, StoreError> {
         Ok(self.read_blob_key(user, id).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    #[test]
+    fn a_step_that_cannot_be_read_is_left_out() {
+        assert!(step(UserId::new(Uuid::nil()), "nonsense".to_owned()).is_none());
     }
 }

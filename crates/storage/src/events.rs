@@ -58,7 +58,7 @@ impl EventLog for Store {
 
     async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError> {
         let rows =
-            sqlx::query("SELECT data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+            sqlx::query("SELECT seq, data FROM events WHERE user_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
                 .bind(user.to_string())
                 .bind(i64::try_from(after).unwrap_or(i64::MAX))
                 .bind(i64::from(limit))
@@ -68,8 +68,10 @@ impl EventLog for Store {
         let events: Result<Vec<LoggedEvent>, Fault> = rows
             .iter()
             .map(|row| {
-                let data: String = row.try_get(0)?;
-                LoggedEvent::stored(user, Bytes::from(data)).ok_or_else(|| Fault::corrupt("an event"))
+                let seq: i64 = row.try_get(0)?;
+                let frame = Bytes::from(row.try_get::<String, _>(1)?);
+                let stored = LoggedEvent::stored(user, frame.clone());
+                Ok(stored.unwrap_or_else(|| LoggedEvent::unreadable(user, seq as u64, frame)))
             })
             .collect();
         Ok(events?)

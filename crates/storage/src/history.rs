@@ -11,6 +11,7 @@ use crate::{
 use async_trait::async_trait;
 use domain::{HistoryEntry, Timestamp, UserId, resource::Page};
 use serde::Deserialize;
+use serde_json::json;
 use services::ports::{History, HistoryOf, HistoryQuery, PageQuery, StoreError};
 use sqlx::{AssertSqlSafe, Row, any::AnyRow};
 use std::collections::BTreeMap;
@@ -33,16 +34,23 @@ fn entry(row: &AnyRow) -> Result<HistoryEntry, Fault> {
     struct Frame {
         data: serde_json::Value,
     }
-    let frame: Frame = serde_json::from_str(row.try_get("data")?)?;
+    let seq: u64 = number(row, "seq")?;
+    // One that cannot be read, or is of a newer build, hides neither the others nor what stands beside it.
+    let unreadable = |error: &serde_json::Error| {
+        tracing::error!(seq, %error, "an event of the log cannot be read; its history has what stands beside it");
+    };
+    let frame: Result<Frame, _> = serde_json::from_str(row.try_get("data")?);
+    let data = frame.inspect_err(unreadable).map_or_else(|_| json!({}), |frame| frame.data);
     let actor: Option<String> = row.try_get("actor")?;
+    let actor = actor.and_then(|text| serde_json::from_str(&text).inspect_err(unreadable).ok());
     Ok(HistoryEntry {
-        seq: number(row, "seq")?,
+        seq,
         at: Timestamp::from_micros(row.try_get("at")?),
         event: row.try_get("name")?,
         from: row.try_get("status_from")?,
         to: row.try_get("status_to")?,
-        actor: actor.map(|text| serde_json::from_str(&text)).transpose()?,
-        data: frame.data,
+        actor,
+        data,
     })
 }
 

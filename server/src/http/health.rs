@@ -177,5 +177,6 @@ fn embedding_server(app: &AppState) -> Result<(), String> {
     responses((status = 200, description = "the text format of Prometheus", content_type = "text/plain", body = String)))]
 pub async fn metrics(State(app): State<AppState>) -> Response {
     metrics::gauge!("insighthub_live_connections").set(app.services().hub.connections() as f64);
+    metrics::counter!("insighthub_unreadable_events_total").absolute(app.services().hub.unreadable());
     bytes("text/plain; version=0.0.4; charset=utf-8", app.0.metrics.render().into())
 }

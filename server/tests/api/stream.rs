@@ -142,3 +142,37 @@ async fn a_long_poll_answers_what_was_missed_or_waits_for_what_comes() {
     client.get("/api/status/changes?wait=26").await.problem(422, "invalid");
     client.get("/api/status/changes?after=x").await.problem(422, "invalid");
 }
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_freezes_no_stream_and_is_counted() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let start = client.read("/api/status/changes").await;
+    let epoch = start["epoch"].as_str().expect("text");
+    client.patch("/api/auth/preferences", json!({ "theme": "dark" })).await;
+    let broken = start["seq"].as_u64().expect("a number") + 1;
+    let mut database = server.dir.connect().await;
+    sqlx::query("UPDATE events SET data = 'nonsense' WHERE seq = $1")
+        .bind(broken as i64)
+        .execute(&mut database)
+        .await
+        .expect("broken");
+
+    let from_before_it = format!("epoch={epoch}&after={}", start["seq"]);
+    let changes = client.read(&format!("/api/status/changes?{from_before_it}")).await;
+    assert_eq!(
+        (&changes["resumed"], &changes["seq"], &changes["events"]),
+        (&json!(false), &json!(broken), &json!([])),
+        "{changes}"
+    );
+    let mut events = Events::open(&client, &format!("/api/status/events?{from_before_it}"), None).await;
+    events.next().await.expect("the welcome");
+    let (id, again) = events.next().await.expect("another one");
+    assert_eq!((id, &again["type"]), (Some(format!("{epoch}.{broken}")), &json!("welcome")));
+    assert_eq!(again["resumed"], false, "it is not there to be had");
+    client.patch("/api/auth/preferences", json!({ "theme": "light" })).await;
+    let (_, next) = events.next().await.expect("a message");
+    assert_eq!(next["seq"].as_u64(), Some(broken + 1));
+    let metrics = String::from_utf8(client.get("/metrics").await.body).expect("text");
+    assert!(metrics.contains("insighthub_unreadable_events_total 2"), "{metrics}");
+}

@@ -107,7 +107,8 @@ impl Connection {
                 if ready && std::mem::take(&mut state.tells_late) {
                     return Ok(Outgoing::Frames(vec![self.hub.ping()]));
                 }
-                if let Some(seq) = state.overrun.take_if(|_| ready) {
+                // What was read from the log meanwhile may reach beyond it.
+                if let Some(seq) = state.overrun.take_if(|_| ready).filter(|&seq| seq > self.sent) {
                     (self.sent, self.until) = (seq, seq);
                     let epoch = self.hub.log.epoch();
                     return Ok(Outgoing::Frames(vec![self.hub.welcome(epoch, seq, false)]));
@@ -174,10 +175,17 @@ impl Connection {
     async fn missed(&mut self) -> Result<Vec<Bytes>, StoreError> {
         let missed = self.hub.log.after(self.room.user, self.sent, PAGE).await?;
         // A slow client takes its time, and what it has not come to may be removed meanwhile.
-        if self.hub.log.floor(self.room.user).await? > self.sent {
-            self.sent = self.until;
+        let is_cut_off = self.hub.log.floor(self.room.user).await? > self.sent;
+        let unreadable = missed.iter().rfind(|event| event.is_unreadable()).map(|event| event.seq);
+        if is_cut_off || unreadable.is_some() {
+            for event in missed.iter().filter(|event| event.is_unreadable()) {
+                self.hub.note_unreadable(self.room.user, event.seq);
+            }
+            // What is fetched now is newer than all of that.
+            let seq = unreadable.map_or(self.until, |seq| seq.max(self.until));
+            (self.sent, self.until) = (seq, seq);
             let epoch = self.hub.log.epoch();
-            return Ok(vec![self.hub.welcome(epoch, self.until, false)]);
+            return Ok(vec![self.hub.welcome(epoch, seq, false)]);
         }
         match missed.last() {
             Some(last) => self.sent = last.seq,

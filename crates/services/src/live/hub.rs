@@ -44,6 +44,8 @@ pub struct Hub {
     pub(super) missed: Notify,
     /// What other servers tell does not get through.
     late: AtomicBool,
+    /// How often streams stepped over an event that cannot be read.
+    unreadable: AtomicU64,
 }
 
 impl Hub {
@@ -59,6 +61,7 @@ impl Hub {
             places: Places::default(),
             missed: Notify::new(),
             late: AtomicBool::new(false),
+            unreadable: AtomicU64::new(0),
         })
     }
 
@@ -215,6 +218,17 @@ impl Hub {
         lock(&self.rooms).values().map(|r| lock(&r.state).mailboxes.len()).sum()
     }
 
+    /// How often streams stepped over an event that cannot be read, for the metrics.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable.load(Ordering::Relaxed)
+    }
+
+    /// Notes that streams step over an event that cannot be read, for whoever can do something about it.
+    pub(super) fn note_unreadable(&self, user: UserId, seq: u64) {
+        self.unreadable.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(user_id = %user, seq, "an event of the log cannot be read; streams step over it and refetch");
+    }
+
     /// What the open streams were opened with, each once.
     pub(super) fn openers(&self) -> HashSet<(UserId, Opener)> {
         let rooms = lock(&self.rooms);
@@ -325,6 +339,9 @@ impl Hub {
                         let mut state = lock(&room.state);
                         for event in events {
                             if event.seq > state.last.unwrap_or(0) {
+                                if event.is_unreadable() {
+                                    hub.note_unreadable(room.user, event.seq);
+                                }
                                 state.deliver(Arc::new(event));
                             }
                         }

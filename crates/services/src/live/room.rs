@@ -37,7 +37,8 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 pub(super) struct MailboxState {
     pub(super) queue: Queue,
-    /// The queue outgrew its bound; the client has to refetch, and goes on from the room's last seq.
+    /// The queue outgrew its bound, or an event cannot be read; the client has to refetch, and goes on from the room's last
+    /// seq.
     pub(super) overrun: Option<u64>,
     pub(super) ended: bool,
     pub(super) going_away: bool,
@@ -58,7 +59,9 @@ impl RoomState {
         for mailbox in self.mailboxes.values() {
             let mut state = lock(&mailbox.state);
             let seq = event.seq;
-            if !state.queue.push(event.clone()) || state.overrun.is_some() {
+            // Of one that cannot be read nobody knows what it told: whoever would have had it has to refetch.
+            let is_kept = !event.is_unreadable() && state.queue.push(event.clone());
+            if !is_kept || state.overrun.is_some() {
                 state.queue.clear();
                 state.overrun = Some(seq);
             }

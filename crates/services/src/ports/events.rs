@@ -14,7 +14,8 @@ pub struct LoggedEvent {
     /// The user's next number: gap-free, from 1.
     pub seq: u64,
     pub at: Timestamp,
-    /// Name on the wire; [`UNKNOWN`](Self::UNKNOWN) for one that this build does not know.
+    /// Name on the wire; [`UNKNOWN`](Self::UNKNOWN) for one that this build does not know, [`UNREADABLE`](Self::UNREADABLE)
+    /// for one that it cannot read.
     pub name: &'static str,
     /// Equal for events about the same thing; progress of one replaces older progress of the same.
     pub key: u64,
@@ -29,6 +30,8 @@ pub struct LoggedEvent {
 impl LoggedEvent {
     /// What stands for the name of an event that a newer build wrote, and this one does not know.
     pub const UNKNOWN: &str = "unknown";
+    /// What stands for the name of an event that cannot be read.
+    pub const UNREADABLE: &str = "unreadable";
 
     /// Stamps `event` with its seq and encodes it.
     pub fn new(user_id: UserId, seq: u64, at: Timestamp, mut event: Event) -> Self {
@@ -62,6 +65,17 @@ impl LoggedEvent {
         Some(Self { user_id, seq, at, name: Self::UNKNOWN, key: seq, progress: false, turning: None, frame })
     }
 
+    /// The place of an event that is stored and cannot be read: it is broken, or a newer build wrote of a thing that this one
+    /// knows what it does not know. Nobody is to be sent it, and nobody may read on as if nothing had been there.
+    pub fn unreadable(user_id: UserId, seq: u64, frame: Bytes) -> Self {
+        let (at, name) = (Timestamp::default(), Self::UNREADABLE);
+        Self { user_id, seq, at, name, key: seq, progress: false, turning: None, frame }
+    }
+
+    pub fn is_unreadable(&self) -> bool {
+        self.name == Self::UNREADABLE
+    }
+
     /// The name that the frame has: the same as `name`, also where this build does not know it.
     pub fn told_name(&self) -> String {
         if self.name != Self::UNKNOWN {
@@ -71,7 +85,7 @@ impl LoggedEvent {
             .map_or_else(|_| Self::UNKNOWN.to_owned(), |told: Outline| told.event)
     }
 
-    /// `None` for one of a name that this build does not know.
+    /// `None` for one of a name that this build does not know, and for one that it cannot read.
     pub fn event(&self) -> Option<Event> {
         match serde_json::from_slice(&self.frame) {
             Ok(ServerFrame::Event(f)) => Some(f.event),
@@ -123,7 +137,8 @@ pub trait EventLog: Send + Sync {
     /// A client whose `last_seq` is at or above it can resume; below, an event that nothing superseded is gone.
     async fn floor(&self, user: UserId) -> Result<u64, StoreError>;
 
-    /// Events with a seq above `after`, in order, at most `limit`. Superseded ones that were removed are simply absent.
+    /// Events with a seq above `after`, in order, at most `limit`. Superseded ones that were removed are simply absent; one
+    /// that cannot be read is there as [`LoggedEvent::unreadable`].
     async fn after(&self, user: UserId, after: u64, limit: u32) -> Result<Vec<LoggedEvent>, StoreError>;
 
     /// How long the oldest change, of whatever kind, has been waiting to be committed with its events; nothing where none
@@ -184,6 +199,15 @@ mod tests {
         ] {
             assert_eq!(stored(frame), None, "{frame}");
         }
+    }
+
+    #[test]
+    fn one_that_cannot_be_read_keeps_its_place_and_says_so() {
+        let frame = Bytes::from_static(b"nonsense");
+        let event = LoggedEvent::unreadable(UserId::new(Uuid::from_u128(1)), 7, frame.clone());
+        assert_eq!((event.seq, event.is_unreadable(), event.event(), &event.frame), (7, true, None, &frame));
+        let newer = r#"{"type":"event","seq":7,"at":"2026-11-29T08:00:00Z","event":"moon_rose","data":{}}"#;
+        assert!(stored(newer).is_some_and(|event| !event.is_unreadable()));
     }
 
     #[test]

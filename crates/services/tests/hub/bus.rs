@@ -1,12 +1,14 @@
 //! What the bus carries and what it loses: nothing of it is missed, and each event goes out as it was encoded.
 
 use crate::world::{USER, World, frames, seqs_until, welcome};
+use bytes::Bytes;
 use domain::{ServerFrame, SessionId};
+use futures::poll;
 use services::{
     live::{Outgoing, Resume},
     ports::{Bus, LoggedEvent, Signal},
 };
-use std::sync::atomic::Ordering;
+use std::{pin::pin, sync::atomic::Ordering};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -136,5 +138,51 @@ async fn what_is_told_while_an_empty_answer_of_the_log_is_under_way_is_read_at_o
         assert_eq!(others.next().await.unwrap(), Outgoing::SessionEnded, "all before it was heard");
         let_go.send(()).unwrap();
         assert_eq!(seqs_until(&mut c, 3).await, [1, 2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_read_is_stepped_over_and_nobody_believes_to_have_it() {
+    let world = World::new(64);
+    let mut live = world.connect(Some(0)).await;
+    frames(&mut live).await;
+    let events = world.commit(3).await;
+    world.log.events.lock().unwrap()[1] = LoggedEvent::unreadable(USER, 2, Bytes::new());
+    // What is said of the second by the bus is not understood here, either.
+    world.tell(&events[0]);
+    world.tell(&events[2]);
+    let mut told = frames(&mut live).await;
+    while matches!(told[..], [ServerFrame::Event(_), ..]) {
+        told = frames(&mut live).await;
+    }
+    assert_eq!(told, [welcome(3, false)]);
+    assert_eq!(world.hub.unreadable(), 1);
+    // Whoever comes back from before it learns that it cannot have all.
+    let mut returning = world.connect(Some(0)).await;
+    assert_eq!(frames(&mut returning).await, [welcome(3, true), welcome(3, false)]);
+    assert_eq!(world.hub.unreadable(), 2);
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    for c in [&mut live, &mut returning] {
+        assert_eq!(seqs_until(c, 4).await, [4]);
+    }
+}
+
+#[tokio::test]
+async fn who_was_led_beyond_an_event_that_cannot_be_read_is_not_led_there_again() {
+    let world = World::new(64);
+    let mut first = world.connect(Some(0)).await;
+    frames(&mut first).await;
+    // Nobody told of these; the room reads them for all who are in it, and the newcomer reads them for itself.
+    world.commit(3).await;
+    world.log.events.lock().unwrap()[1] = LoggedEvent::unreadable(USER, 2, Bytes::new());
+    let mut second = world.connect(Some(0)).await;
+    assert_eq!(frames(&mut second).await, [welcome(3, true), welcome(3, false)]);
+    assert_eq!(frames(&mut first).await, [welcome(3, false)]);
+    assert!(poll!(pin!(second.next())).is_pending());
+    let new = world.commit(1).await;
+    world.tell(&new[0]);
+    for c in [&mut first, &mut second] {
+        assert_eq!(seqs_until(c, 4).await, [4]);
     }
 }

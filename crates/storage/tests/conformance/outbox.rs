@@ -180,6 +180,7 @@ on_every_store!(
 /// The store in memory keeps events and no text, so there is nothing that could not be read.
 mod unreadable {
     use super::*;
+    use services::ports::{History, HistoryOf, HistoryQuery, PageQuery};
 
     async fn an_event_that_cannot_be_read_holds_up_nobody<S: Subject + Deref<Target = Database>>(s: S) {
         let ((a, from_a), (b, from_b)) = (settled(&s).await, settled(&s).await);
@@ -227,18 +228,46 @@ mod unreadable {
     ) {
         let (user, from) = settled(&s).await;
         append(&s, user, 2).await;
+        let before = s.log().after(user, from, ALL).await.unwrap();
         let mut conn = s.place.connect().await;
         let sql = format!(
             r#"UPDATE events SET data = REPLACE(data, '"id":', '"idea":') WHERE user_id = '{user}' AND seq = {}"#,
             from + 1
         );
         sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
-        s.log().after(user, from, ALL).await.expect_err("who reads on would not know that there is a gap");
+        let read = s.log().after(user, from, ALL).await.unwrap();
+        assert!(read[0].is_unreadable(), "who reads on has to know that there is a gap");
+        assert_eq!((read[0].seq, &read[1..]), (from + 1, &before[1..]));
         assert_eq!(seqs(&s.outbox().take_unsent("r", &[user], LEASE, ALL).await.unwrap()[0]), [from + 2]);
+    }
+
+    async fn a_history_has_what_stands_beside_an_event_that_cannot_be_read<
+        S: Subject + Deref<Target = Database>,
+    >(
+        s: S,
+    ) {
+        let (user, from) = settled(&s).await;
+        append(&s, user, 1).await;
+        let told = s.log().after(user, from, ALL).await.unwrap();
+        let Some(Event::WorkspaceDeleted(deleted)) = told[0].event() else {
+            panic!("another event: {told:?}")
+        };
+        let mut conn = s.place.connect().await;
+        let sql = format!(
+            "UPDATE events SET data = 'nonsense', actor = 'nobody' WHERE user_id = '{user}' AND seq = {}",
+            from + 1
+        );
+        sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut conn).await.unwrap();
+        let query =
+            HistoryQuery { limit: PageQuery::MAX, after: None, newest_first: false, transitions: false };
+        let page = s.store.history(user, HistoryOf::Workspace(deleted.id), query).await.unwrap();
+        let all: Vec<_> = page.items.iter().map(|e| (e.seq, e.event.as_str(), &e.data, &e.actor)).collect();
+        assert_eq!(all, [(from + 1, "workspace_deleted", &serde_json::json!({}), &None)]);
     }
 
     on_every_database!(
         an_event_that_cannot_be_read_holds_up_nobody,
+        a_history_has_what_stands_beside_an_event_that_cannot_be_read,
         an_event_of_a_newer_build_is_read_and_sent_like_any_other,
         a_broken_event_of_a_known_name_is_not_passed_over_in_silence,
     );

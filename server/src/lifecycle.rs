@@ -180,6 +180,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         turns,
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
+        seen: Arc::default(),
         uploads: Arc::default(),
         key_drafts: Arc::default(),
         wording,
@@ -330,6 +331,7 @@ where
     let carrying = CancellationToken::new();
     let carried = broker.map(|broker| tokio::spawn(broker.run(house(&services, &store), carrying.clone())));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
+    background.spawn(until(stopping.clone(), services.clone().run_seen_keeper()));
     if store.engine() == Engine::Postgres {
         background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
         let period = if carried.is_some() { LOOK_BESIDE_BROKER } else { LOOK };

@@ -44,7 +44,7 @@ mod wording;
 mod workspaces;
 
 pub use accounts::{
-    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals,
+    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals, Seen,
     SignIn, SignUp, SignedIn, Standing, Who,
 };
 pub use bulk::{BulkForm, Matching};
@@ -149,6 +149,7 @@ pub struct Services {
     pub turns: Arc<Turns>,
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
+    pub seen: Arc<Seen>,
     pub uploads: Arc<Uploads>,
     pub key_drafts: Arc<KeyDrafts>,
     pub wording: Arc<Wording>,

@@ -266,3 +266,21 @@ async fn signing_in_ends_the_session_that_the_browser_had() {
     second.get("/api/auth/me").await.problem(401, "unauthorized");
     eve.read("/api/auth/me").await;
 }
+
+#[tokio::test]
+async fn when_a_session_was_used_last_is_noted_a_little_later() {
+    let server = Server::start().await;
+    let own = server.user("ada").await;
+    let mut database = server.dir.connect().await;
+    sqlx::query("UPDATE sessions SET last_seen_at = created_at - 3600000000")
+        .execute(&mut database)
+        .await
+        .expect("an hour ago");
+    eventually("it is seen again", async || {
+        let now = list(&own).await.remove(0);
+        // Up to the hour.
+        let hour = |field: &str| now[field].as_str().expect("a moment")[..13].to_owned();
+        (hour("last_seen_at") >= hour("created_at")).then_some(())
+    })
+    .await;
+}

@@ -5,6 +5,7 @@ mod password;
 mod preferences;
 mod profile;
 mod seals;
+mod seen;
 mod sessions;
 mod sign_in;
 
@@ -12,6 +13,7 @@ pub use password::{ChangePassword, PasswordChanged};
 pub use preferences::PreferencesForm;
 pub use profile::{ProfileChanged, ProfileForm};
 pub use seals::Seals;
+pub use seen::Seen;
 pub use sessions::Standing;
 pub use sign_in::{SignIn, SignUp};
 

@@ -175,7 +175,7 @@ impl Services {
             return Ok(None);
         };
         if now.seconds_since(session.last_seen_at) >= 60 {
-            self.sessions.touch_session(session.id, now).await?;
+            self.seen.note(session.id, now);
         }
         Ok(Some(Who { user, session_id: session.id }))
     }

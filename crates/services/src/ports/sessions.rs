@@ -73,8 +73,9 @@ pub trait Sessions: Send + Sync {
     /// Those of them that are live, whosever they are.
     async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<LiveSession>, StoreError>;
 
-    /// Notes that the session was used; called at most once a minute for each.
-    async fn touch_session(&self, id: SessionId, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes that these sessions were used at that moment, or a little later. None of it has to survive a crash, and one that
+    /// somebody is changing just now may be left out: its next use is noted.
+    async fn touch_sessions(&self, ids: &[SessionId], at: Timestamp) -> Result<(), StoreError>;
 
     /// Ends it; answers whether it was there.
     async fn end_session(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError>;

@@ -14,7 +14,7 @@ use sqlx::{
 };
 use std::str::FromStr;
 
-/// Connections of the outbox: one that takes, one that settles.
+/// Connections of the outbox: one that takes, one that settles. What else there is to write past the writer comes in between.
 const UNHURRIED: u32 = 2;
 
 /// The advisory lock that whoever may write to a PostgreSQL shares with all others who may.

@@ -9,7 +9,9 @@ use domain::{
     event::{SessionsChanged, SettingsChanged},
 };
 use services::ports::{EventLog, LiveSession, NewSession, PageQuery, Sessions, StoreError};
+use sqlx::Connection;
 use std::ops::DerefMut;
+use storage::Engine;
 
 pub fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
     NewSession {
@@ -46,10 +48,40 @@ async fn a_session_that_is_used_remembers_when_last(s: impl Subject + DerefMut<T
         async move { store.session("aa", at).await.unwrap().unwrap().0.last_seen_at }
     };
     let later = new.created_at.plus_seconds(30);
-    s.store.touch_session(new.id, later).await.unwrap();
+    s.store.touch_sessions(&[SessionId::new(s.world().uuid()), new.id], later).await.unwrap();
     assert_eq!(seen(later).await, later);
-    s.store.touch_session(new.id, new.created_at).await.unwrap();
+    s.store.touch_sessions(&[new.id], new.created_at).await.unwrap();
     assert_eq!(seen(later).await, later, "a late note of an earlier use changes nothing");
+    s.store.touch_sessions(&[], later).await.unwrap();
+}
+
+/// On SQLite everything goes through the writer, and there is one.
+async fn notes_of_use_on_postgresql_go_past_the_writer_and_wait_for_nobody(
+    s: impl Subject + DerefMut<Target = Database>,
+) {
+    if s.store.engine() == Engine::Sqlite {
+        return;
+    }
+    let user = s.user().await;
+    let all = ["aa", "bb", "cc"].map(|token_hash| session(&s, user, token_hash));
+    for new in &all {
+        s.store.create_session(new.clone()).await.unwrap();
+    }
+    let mut conn = s.place.connect().await;
+    let commits = "SELECT CAST(SUM(batch) AS BIGINT) FROM writers";
+    let before: i64 = sqlx::query_scalar(commits).fetch_one(&mut conn).await.unwrap();
+    let mut changing = conn.begin().await.unwrap();
+    let sql = format!("SELECT id FROM sessions WHERE id = '{}' FOR UPDATE", all[1].id);
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *changing).await.unwrap();
+    let later = all[0].created_at.plus_seconds(30);
+    s.store.touch_sessions(&all.each_ref().map(|new| new.id), later).await.unwrap();
+    changing.rollback().await.unwrap();
+    for (new, seen) in [(&all[0], later), (&all[1], all[1].created_at), (&all[2], later)] {
+        let (info, _) = s.store.session(&new.token_hash, later).await.unwrap().unwrap();
+        assert_eq!(info.last_seen_at, seen, "{}", new.token_hash);
+    }
+    let after: i64 = sqlx::query_scalar(commits).fetch_one(&mut conn).await.unwrap();
+    assert_eq!(after, before, "none of it is a commit that waits for the disk");
 }
 
 async fn only_its_user_ends_a_session_and_only_once(s: impl Subject + DerefMut<Target = Database>) {
@@ -208,6 +240,7 @@ on_every_database!(
     a_change_of_the_list_is_told_to_those_who_could_see_it,
     a_session_lives_until_it_expires,
     a_session_that_is_used_remembers_when_last,
+    notes_of_use_on_postgresql_go_past_the_writer_and_wait_for_nobody,
     only_its_user_ends_a_session_and_only_once,
     a_session_of_nobody_is_refused,
     a_session_is_found_by_its_id_for_its_user_only,

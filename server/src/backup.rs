@@ -9,7 +9,7 @@ mod copying;
 mod placing;
 
 use crate::{
-    adapters::{FilePlace, SystemClock, sync_dir},
+    adapters::{FilePlace, SystemClock, lies_below, sync_dir},
     config::{BrokerServer, Config},
     data_dir::{lock, make_data_dir},
     lifecycle::{Built, StartError, build},
@@ -104,7 +104,7 @@ pub async fn backup(config: Config, to: PathBuf) -> Result<(), StartError> {
         let copied = copy_database(&config.database_url, &database).await.map_err(refused)?;
         copy_folder(&files, &copies, Some(began)).map_err(told)?;
         let missing: Vec<String> =
-            copied.files.iter().filter(|key| !copies.join(key).is_file()).cloned().collect();
+            copied.files.iter().filter(|key| !lies_below(&copies, key)).cloned().collect();
         if missing.is_empty() || tries == TRIES {
             break (copied, missing);
         }

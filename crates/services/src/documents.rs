@@ -44,6 +44,12 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
+    /// One that is about to be stored.
+    pub(crate) fn begin(services: &Services, key: &str) -> Self {
+        let underway = services.uploads.begin(key);
+        Self { blobs: services.blobs.clone(), key: Some(key.to_owned()), _underway: Some(underway) }
+    }
+
     pub(crate) fn keep(mut self) {
         self.key = None;
     }

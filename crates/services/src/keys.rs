@@ -19,6 +19,12 @@ pub fn version(user: UserId, id: DocumentId, version: u32) -> String {
     format!("{}.{version}", document(user, id))
 }
 
+/// The parts of a file that comes in parts, and the file that is made of them: each time under a name that was never used
+/// before. So nobody can write to it who was late with something of another time.
+pub fn drawn(user: UserId, id: DocumentId, drawn: Uuid) -> String {
+    format!("{}.{drawn}", document(user, id))
+}
+
 /// The folder of the texts that were extracted from a document.
 pub fn texts(user: UserId, id: DocumentId) -> String {
     format!("users/{user}/texts/{id}")

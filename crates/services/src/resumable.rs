@@ -3,7 +3,7 @@
 
 use crate::{
     Error, Rejected, Result, Services, command, composed,
-    documents::refusal,
+    documents::{Kept, refusal},
     keys,
     ports::{BlobError, NewDocument, PartialFile, StoreError, WholeFile},
 };
@@ -160,7 +160,7 @@ impl Services {
             content_hash: announced.sha256.map(|hash| hash.to_ascii_lowercase()),
             alone: announced.alone,
             on_duplicate: announced.on_duplicate,
-            blob_key: keys::document(user, id),
+            blob_key: keys::drawn(user, id, self.ids.uuid()),
             metadata: announced.metadata,
             updated_at: self.clock.now(),
         };
@@ -251,8 +251,8 @@ impl Services {
         Ok(self.partial_files.forget_old_files(self.clock.now().plus_seconds(-KEPT_SECONDS)).await?)
     }
 
-    /// Somebody may give the upload up while a part of it comes, and the part makes its file anew then: nothing of that
-    /// stays either.
+    /// Somebody may give the upload up while a part of it comes, or be through with it, and the part comes to lie there
+    /// after the others went: nothing of that stays either.
     async fn take_part(&self, file: PartialFile, part: Part) -> Result<Standing> {
         let (user, id, key) = (file.user_id, file.id, file.blob_key.clone());
         let taken = self.put_part(file, part).await;
@@ -274,36 +274,26 @@ impl Services {
                 "Another request is sending a part of this file.",
             ));
         };
-        // Whoever had the turn before may have moved it on. At another server that one may still be sending: nothing of
-        // that is noted from now on, since it is cut off here.
-        let Some(number) = self.partial_files.begin_part(file.user_id, file.id, part.offset).await? else {
-            return match self.partial_files.partial_file(file.user_id, file.id).await? {
-                Some(now) => Err(stands_elsewhere(now.received_bytes)),
-                None => {
-                    let whole = self.whole_standing(file.user_id, file.id).await?;
-                    Err(stands_elsewhere(whole.size_bytes))
-                }
-            };
-        };
+        // Whoever had the turn before may have moved it on. At another server that one may still be sending, and may wake
+        // up at any time: nothing of that is noted from now on, and all that it can still write is parts of its own turn.
+        let (offset, now) = (part.offset, self.clock.now());
+        let begun = self.partial_files.begin_part(file.user_id, file.id, offset, now).await?;
+        let Some(number) = begun else { return self.moved_on(&file).await };
         let Part { body, verify, .. } = part;
         let mut body = body.take_until(turn.wanted()).boxed();
         let mut broken_off = None;
         let enough = if verify.is_some() { u64::MAX } else { ACKNOWLEDGED_EVERY };
         let mut verify = verify;
         loop {
-            let room = file.size_bytes - file.received_bytes;
-            let came = self.blobs.append(&file.blob_key, file.received_bytes, &mut body, enough, room).await;
+            let (at, room) = (file.received_bytes, file.size_bytes - file.received_bytes);
+            let came = self.blobs.append(&file.blob_key, number, at, &mut body, enough, room).await;
             let came = match came {
                 Ok(came) => came,
                 Err(BlobError::TooLarge { .. }) => {
                     let detail = "More bytes came than the file was said to have.";
                     return Err(Error::problem(413, "too_long", detail));
                 }
-                // The file is gone from where it lay: nothing can be put behind it any more.
-                Err(BlobError::NotFound) => {
-                    self.give_up_upload(file.user_id, file.id).await?;
-                    return Err(Error::NotFound("upload"));
-                }
+                Err(BlobError::NotFound) => return self.lost(&file, number).await,
                 Err(e) => return Err(e.into()),
             };
             if let Some(verify) = verify.take() {
@@ -317,9 +307,7 @@ impl Services {
             let (from, now) = (file.received_bytes, self.clock.now());
             let noted = self.partial_files.extend_file(file.user_id, file.id, number, from, came.end, now);
             if !noted.await? {
-                let standing = self.partial_files.partial_file(file.user_id, file.id).await?;
-                let standing = standing.ok_or(Error::NotFound("upload"))?;
-                return Err(stands_elsewhere(standing.received_bytes));
+                return self.moved_on(&file).await;
             }
             (file.received_bytes, file.updated_at) = (came.end, now);
             broken_off = came.broken_off.or(broken_off);
@@ -336,24 +324,68 @@ impl Services {
         Ok(Standing::of_part(&file))
     }
 
-    /// All bytes are here: looks at the file as at any other, and hands it on.
-    async fn make_whole(&self, file: PartialFile) -> Result<Standing> {
-        let found = self.blobs.examine(&file.blob_key).await?;
-        let given_up = async |error: Error| match self.give_up_upload(file.user_id, file.id).await {
-            // Another request has just come to the same end.
-            Ok(()) | Err(Error::NotFound(_)) => error,
-            Err(failed) => failed,
+    /// Somebody else has gone on with the file: tells where it stands.
+    async fn moved_on(&self, file: &PartialFile) -> Result<Standing> {
+        let at = match self.partial_files.partial_file(file.user_id, file.id).await? {
+            Some(now) => now.received_bytes,
+            None => self.whole_standing(file.user_id, file.id).await?.size_bytes,
         };
-        if found.size != file.size_bytes
-            || file.content_hash.as_ref().is_some_and(|hash| *hash != found.sha256)
-        {
-            return Err(given_up(damaged()).await);
+        Err(stands_elsewhere(at))
+    }
+
+    /// What came before is not there any more. Where the turn is over, it may be so because the file is whole; otherwise
+    /// nothing can be put behind it, and the sender has to begin anew.
+    async fn lost(&self, file: &PartialFile, turn: u64) -> Result<Standing> {
+        let (at, now) = (file.received_bytes, self.clock.now());
+        if !self.partial_files.extend_file(file.user_id, file.id, turn, at, at, now).await? {
+            return self.moved_on(file).await;
         }
-        let mime_type = match self.kind_of(&file.blob_key, &found.head, &file.filename).await? {
+        self.refuse(file, Error::NotFound("upload")).await
+    }
+
+    /// The file can become nothing: it is forgotten, and its sender is told why. Unless another request has made something
+    /// of it: this one then looked at parts that were on their way out.
+    async fn refuse(&self, file: &PartialFile, why: Error) -> Result<Standing> {
+        match self.partial_files.forget_file(file.user_id, file.id).await {
+            Ok(key) => {
+                self.blobs.delete(&key).await?;
+                Err(why)
+            }
+            Err(StoreError::NotFound) => match self.whole_standing(file.user_id, file.id).await {
+                // Another request has just come to the same end.
+                Err(Error::NotFound(_)) => Err(why),
+                standing => standing,
+            },
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// All bytes are here: makes one file of them under a key of its own, looks at it as at any other, and hands it on. Two
+    /// may do so at once; the one whose file gets the row wins, and only then the parts go.
+    async fn make_whole(&self, file: PartialFile) -> Result<Standing> {
+        let key = keys::drawn(file.user_id, file.id, self.ids.uuid());
+        let made = Kept::begin(self, &key);
+        let found = match self.blobs.put_together(&file.blob_key, file.size_bytes, &key).await {
+            Ok(found) => found,
+            Err(BlobError::NotFound) => {
+                if self.partial_files.partial_file(file.user_id, file.id).await?.is_some() {
+                    return Err(BlobError::NotFound.into());
+                }
+                self.drop_parts(&file).await;
+                return self.whole_standing(file.user_id, file.id).await;
+            }
+            Err(e) => return Err(e.into()),
+        };
+        if file.content_hash.as_ref().is_some_and(|hash| *hash != found.sha256) {
+            made.remove().await?;
+            return self.refuse(&file, damaged()).await;
+        }
+        let mime_type = match self.kind_of(&key, &found.head, &file.filename).await? {
             Ok(mime_type) => mime_type,
             Err(sentence) => {
                 let refused = rejected(&file.filename, 415, "unsupported_type", sentence);
-                return Err(given_up(refused).await);
+                made.remove().await?;
+                return self.refuse(&file, refused).await;
             }
         };
         let document = NewDocument {
@@ -362,13 +394,35 @@ impl Services {
             mime_type,
             size_bytes: found.size,
             content_hash: found.sha256,
-            blob_key: file.blob_key.clone(),
+            blob_key: key,
             sent_ahead: true,
         };
         match self.partial_files.complete_file(file.user_id, document, self.clock.now()).await {
+            Ok(()) => {
+                made.keep();
+                self.drop_parts(&file).await;
+            }
             // By another request; what became of it is there to be read.
-            Ok(()) | Err(StoreError::NotFound) => self.whole_standing(file.user_id, file.id).await,
-            Err(e) => Err(e.into()),
+            Err(StoreError::NotFound) => {
+                if let Err(error) = made.remove().await {
+                    tracing::warn!(%error, document_id = %file.id, "a second file of an upload stays behind");
+                }
+            }
+            Err(e) => {
+                // The row may be there all the same, and then its file has to stay. That of none the sweep finds.
+                if !e.wrote_nothing() {
+                    made.keep();
+                }
+                return Err(e.into());
+            }
+        }
+        self.whole_standing(file.user_id, file.id).await
+    }
+
+    /// No row names the parts any more, so the sweep finds what stays of them.
+    async fn drop_parts(&self, file: &PartialFile) {
+        if let Err(error) = self.blobs.delete(&file.blob_key).await {
+            tracing::warn!(%error, document_id = %file.id, "the parts of an upload stay behind");
         }
     }
 

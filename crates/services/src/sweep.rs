@@ -93,13 +93,16 @@ fn file_of(key: &str) -> Option<FileOf> {
     let mut parts = key.split('/');
     let ("users", user) = (parts.next()?, parts.next()?.parse::<UserId>().ok()?) else { return None };
     let (kind, name) = (parts.next()?, parts.next()?);
-    // The file of a page that changed may have the number of its version behind the id: see [`keys::version`].
+    // Behind the id there may be the number of a version or what was drawn: see [`keys::version`] and [`keys::drawn`].
     let (id, version) = name.split_once('.').map_or((name, None), |(id, version)| (id, Some(version)));
     let id = id.parse().ok()?;
     let (made, text_of) = match (kind, parts.next()) {
         ("documents", None) => match version {
             None => (keys::document(user, id), None),
-            Some(version) => (keys::version(user, id, version.parse().ok()?), None),
+            Some(version) => match version.parse() {
+                Ok(version) => (keys::version(user, id, version), None),
+                Err(_) => (keys::drawn(user, id, version.parse().ok()?), None),
+            },
         },
         ("texts", Some(version)) => {
             let version = version.parse().ok()?;
@@ -216,6 +219,7 @@ mod tests {
             (keys::document(user, id), None),
             (keys::text(user, id, 3), Some(3)),
             (keys::version(user, id, 2), None),
+            (keys::drawn(user, id, Uuid::from_u128(9)), None),
         ] {
             assert_eq!(file_of(&key), Some(FileOf { key: key.clone(), document: id, text_of }));
         }
@@ -224,6 +228,7 @@ mod tests {
             keys::texts(user, id),
             format!("users/{user}/notes/{id}"),
             format!("users/{user}/documents/{id}/more"),
+            format!("users/{user}/documents/{id}.more"),
             format!("users/me/documents/{id}"),
             "probes/x".to_owned(),
             String::new(),

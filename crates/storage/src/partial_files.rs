@@ -171,17 +171,25 @@ impl PartialFiles for Store {
         Ok(row.as_ref().map(file_of).transpose()?)
     }
 
-    async fn begin_part(&self, user: UserId, id: DocumentId, at: u64) -> Result<Option<u64>, StoreError> {
+    async fn begin_part(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        at: u64,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError> {
         let written = self
             .writer()
-            .write_for(user, "begin part", (user, id, int(at)?), |tx, (user, id, at)| {
+            .write_for(user, "begin part", (user, id, int(at)?, now), |tx, (user, id, at, now)| {
                 Box::pin(async move {
-                    let sql = "UPDATE partial_files SET turn = turn + 1 \
+                    // A moment, since parts of turns that are not in the database any more may still lie there.
+                    let sql = "UPDATE partial_files SET turn = CASE WHEN turn < $4 THEN $4 ELSE turn + 1 END \
                         WHERE id = $1 AND user_id = $2 AND received_bytes = $3 RETURNING turn";
                     let turn: Option<i64> = sqlx::query_scalar(sql)
                         .bind(id.to_string())
                         .bind(user.to_string())
                         .bind(*at)
+                        .bind(now.micros())
                         .fetch_optional(&mut tx.conn)
                         .await?;
                     Ok(turn.map(|turn| turn as u64))

@@ -18,7 +18,7 @@ mod secrets;
 pub(crate) mod tls;
 
 pub use blobs::{BucketServer, Endpoint, FileBlobs, FilePlace, Keys, ObjectBlobs, SharedFolder};
-pub(crate) use blobs::{INCOMING, MARK, mark_of, sync_dir};
+pub(crate) use blobs::{INCOMING, MARK, lies_below, mark_of, sync_dir};
 pub use chat::{ChatModel, ChatServer};
 pub use clock::SystemClock;
 pub use embedder::{EmbeddingServer, Models, Noting};

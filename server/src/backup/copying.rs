@@ -43,7 +43,7 @@ fn copy_below(from: &Path, to: &Path, since: Option<SystemTime>, but: Option<&st
     sync_dir(to)
 }
 
-/// A file that comes in parts grows, and what nobody was told to be safe of it is written over.
+/// Files come into being whole. One that comes in parts may have grown, though, if a server of a version before took them.
 fn is_wanted(source: &Metadata, target: &Path, since: Option<SystemTime>) -> io::Result<bool> {
     let Some(since) = since else { return Ok(true) };
     match fs::metadata(target) {

@@ -11,6 +11,7 @@ use reqwest::RequestBuilder;
 use ring::digest;
 use serde_json::json;
 use sqlx::{AnyConnection, Connection};
+use std::path::PathBuf;
 
 const PART: &str = "application/offset+octet-stream";
 
@@ -49,6 +50,12 @@ pub(crate) async fn offset(client: &Client, path: &str) -> usize {
 
 pub(crate) fn id(path: &str) -> &str {
     path.rsplit('/').next().expect("an id")
+}
+
+/// What is being written just now.
+fn coming(server: &Server) -> Vec<PathBuf> {
+    let is_coming = |file: &PathBuf| file.parent().is_some_and(|above| above.ends_with("incoming"));
+    server.all_files().into_iter().filter(is_coming).collect()
 }
 
 /// A body of which a piece comes, and then nothing any more.
@@ -191,9 +198,9 @@ async fn a_killed_server_goes_on_from_the_last_acknowledged_byte() {
     // One that is killed while a part comes: the part is lost at most from its last acknowledged piece on.
     let piece = text[half..half + 300_000].to_vec();
     let sending = tokio::spawn(part(&client, &path, half).body(stuck(piece)).send());
-    let file = server.all_files().into_iter().find(|f| f.ends_with(id(&path))).expect("its file");
     eventually("a piece lies on the disk", async || {
-        (std::fs::metadata(&file).ok()?.len() > half as u64).then_some(())
+        let mut lengths = coming(&server).into_iter().filter_map(|f| Some(std::fs::metadata(f).ok()?.len()));
+        lengths.any(|length| length > 0).then_some(())
     })
     .await;
     server.kill();
@@ -228,10 +235,7 @@ async fn a_sender_that_comes_back_on_a_new_line_need_not_wait_for_the_old_one() 
     let text = prose(3, 2_000);
     let path = announce(&client, text.len(), &[("filename", "a.txt")]).await;
     let sending = tokio::spawn(part(&client, &path, 0).body(stuck(text[..5_000].to_vec())).send());
-    eventually("it is under way", async || {
-        server.all_files().iter().any(|f| f.ends_with(id(&path))).then_some(())
-    })
-    .await;
+    eventually("it is under way", async || (!coming(&server).is_empty()).then_some(())).await;
     // The old line is still open, but nothing comes there any more. Where it ends the new one learns, and goes on.
     let other = extend(&client, &path, 0, &text).await;
     if other.status == 409 {
@@ -400,8 +404,13 @@ async fn left_behind(
     }
     server.kill();
     let (path, text) = &left[2];
-    let file = server.all_files().into_iter().find(|f| f.ends_with(id(path))).expect("its file");
-    std::fs::write(file, text).expect("the rest of it");
+    let folder = format!("/.parts/{}.", id(path));
+    let is_of = |file: &PathBuf| file.to_string_lossy().contains(&folder);
+    let piece = server.all_files().into_iter().find(is_of).expect("its first part");
+    let name = piece.file_name().expect("a name").to_string_lossy();
+    let (half, turn) = (text.len() / 2, name.rsplit('-').next().expect("a turn"));
+    let rest = piece.with_file_name(format!("{:016x}-{half:016x}-{turn}", text.len()));
+    std::fs::write(rest, &text[half..]).expect("the rest of it");
     for (sql, rows) in [
         ("UPDATE sent_files SET alone = 1, created_at = created_at - 90000000000", 2),
         ("UPDATE partial_files SET received_bytes = size_bytes, updated_at = updated_at - 90000000000", 1),
@@ -458,8 +467,8 @@ mod two_servers {
     use super::*;
     use crate::broker::{Installation, moved};
 
-    /// Waits until that many have begun to send a part of the only file there is.
-    async fn have_begun(installation: &Installation, turns: i64) {
+    /// Waits until somebody else than in that turn has begun to send a part of the only file there is; answers the new turn.
+    async fn has_begun(installation: &Installation, before: i64) -> i64 {
         sqlx::any::install_default_drivers();
         let mut conn = AnyConnection::connect(installation.database()).await.expect("a database");
         eventually("a part is taken", async || {
@@ -467,9 +476,9 @@ mod two_servers {
                 .fetch_one(&mut conn)
                 .await
                 .expect("a file of which a part came");
-            (turn == turns).then_some(())
+            (turn != before).then_some(turn)
         })
-        .await;
+        .await
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -486,15 +495,15 @@ mod two_servers {
             (bytes, tokio::spawn(request.send()))
         };
         let (old, old_answer) = begin(&ada);
-        have_begun(&installation, 1).await;
+        let first = has_begun(&installation, 0).await;
         // The line broke, and the client comes back over another one before the first server knows.
         let (new, new_answer) = begin(&moved(&ada, &there));
-        have_begun(&installation, 2).await;
+        has_begun(&installation, first).await;
 
         old.unbounded_send(Ok(text[10..1_000].to_vec())).expect("sent");
         drop(old);
         let refused = old_answer.await.expect("joined").expect("an answer");
-        assert_eq!(refused.status(), 409, "the other one may have cut that off");
+        assert_eq!(refused.status(), 409, "the other one goes on with it");
         assert_eq!(offset(&ada, &path).await, 0);
         new.unbounded_send(Ok(text[10..].to_vec())).expect("sent");
         drop(new);

@@ -115,26 +115,33 @@ pub trait Blobs: Send + Sync {
         limit: u64,
     ) -> Result<Received, BlobError>;
 
-    /// Puts the next bytes of a body behind the first `at` bytes of a file, in place of whatever was there; makes the
-    /// file where `at` is 0, and otherwise `at` is where an earlier call ended. Ends with the body, when at least `enough`
-    /// bytes came, or when it breaks off, which is an end like any other here: what came is kept. Takes at most `room`
-    /// bytes. Durable when it returns. Nobody reads the file before [`Blobs::examine`] was asked of it.
+    /// Keeps the next bytes of a body as those of a file that comes in parts, behind its first `at` bytes: they are a part
+    /// of that turn, beside whatever other turns kept. `at` is where the turn began or what it has kept ends, so what earlier
+    /// turns kept behind it counts for nothing, and may go. Nothing else that any turn kept is touched by it, however late
+    /// it comes. Ends with the body, when at least `enough` bytes came, or when it breaks off, which is an end like any other here:
+    /// what came is kept. Takes at most `room` bytes. Durable when it returns. Nobody reads the file under this key; see
+    /// [`Blobs::put_together`].
     ///
     /// # Errors
-    /// `NotFound` when there are fewer than `at` bytes; `TooLarge` when more came than there is room for, and then the
-    /// file ends at `at`.
+    /// `NotFound` when no call ended at `at`; `TooLarge` when more came than there is room for, and then nothing of it is
+    /// kept.
     async fn append(
         &self,
         key: &str,
+        turn: u64,
         at: u64,
         body: &mut BoxStream<'static, Result<Bytes, BlobError>>,
         enough: u64,
         room: u64,
     ) -> Result<Appended, BlobError>;
 
-    /// What [`Blobs::receive`] answers, of a file that is there. One that came in parts is put together here, and is a file
-    /// like any other from then on.
-    async fn examine(&self, key: &str) -> Result<Received, BlobError>;
+    /// Makes a file of `size` bytes of the parts that came for another key, and answers what [`Blobs::receive`] does; durable
+    /// when it returns. A later turn began where the ones before it had come to, so what it kept is taken before what
+    /// they did. The parts stay, until their own key is deleted.
+    ///
+    /// # Errors
+    /// `NotFound` when the parts do not reach from the beginning to `size`.
+    async fn put_together(&self, parts_of: &str, size: u64, key: &str) -> Result<Received, BlobError>;
 
     /// Writes a small thing whole, replacing what was there; durable when it returns.
     async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError>;

@@ -13,7 +13,7 @@ pub struct PartialFile {
     pub filename: String,
     /// Of the whole file.
     pub size_bytes: u64,
-    /// How much of it is durable. The file may be longer: what is behind that was never acknowledged.
+    /// How much of it is durable. There may be more of it: what is behind that was never acknowledged.
     pub received_bytes: u64,
     /// SHA-256 of the whole file, hexadecimal, where the sender told it.
     pub content_hash: Option<String>,
@@ -21,6 +21,7 @@ pub struct PartialFile {
     pub alone: bool,
     /// What becomes of it then, where the workspace has the same already.
     pub on_duplicate: OnDuplicate,
+    /// Of its parts: the whole file gets a key of its own.
     pub blob_key: String,
     /// What the sender said of it, in its own notation.
     pub metadata: Option<String>,
@@ -62,9 +63,16 @@ pub trait PartialFiles: Send + Sync {
 
     async fn partial_file(&self, user: UserId, id: DocumentId) -> Result<Option<PartialFile>, StoreError>;
 
-    /// Begins a turn at a file that stands at `at`, and so ends the one before, whichever server has it: what was behind
-    /// `at` may be cut off from now on. Answers its number; `None` when the file stands elsewhere, or is not here any more.
-    async fn begin_part(&self, user: UserId, id: DocumentId, at: u64) -> Result<Option<u64>, StoreError>;
+    /// Begins a turn at a file that stands at `at`, and so ends the one before, whichever server has it: nothing of that is
+    /// noted from now on. Answers its number, which is higher than that of any turn before, also of those that a database
+    /// which was put back does not know any more; `None` when the file stands elsewhere, or is not here any more.
+    async fn begin_part(
+        &self,
+        user: UserId,
+        id: DocumentId,
+        at: u64,
+        now: Timestamp,
+    ) -> Result<Option<u64>, StoreError>;
 
     /// Notes that the bytes from `from` up to `to` are durable, which came in that turn. False when the turn is over, or the
     /// file does not stand at `from` any more: somebody else goes on with it.

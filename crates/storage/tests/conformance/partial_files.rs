@@ -47,7 +47,7 @@ async fn a_file_is_extended_from_where_it_stands_and_from_nowhere_else(
     let kept = s.store.announce_file(new.clone(), None).await.unwrap();
     assert_eq!(kept, new);
     let now = s.world().now();
-    let turn = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+    let turn = s.store.begin_part(ada, kept.id, 0, now).await.unwrap().unwrap();
     assert!(s.store.extend_file(ada, kept.id, turn, 0, 40, now).await.unwrap());
     assert!(!s.store.extend_file(ada, kept.id, turn, 0, 60, now).await.unwrap(), "somebody was faster");
     assert!(!s.store.extend_file(ada, kept.id, turn, 40, 101, now).await.unwrap(), "it has 100 bytes");
@@ -66,17 +66,24 @@ async fn of_two_who_send_at_once_only_the_later_one_goes_on(s: impl JobSubject +
     let (ada, papers) = desk.home().await;
     let (bob, _) = desk.home().await;
     let (kept, now) = (s.store.announce_file(file(s, ada, papers), None).await.unwrap(), s.world().now());
-    let first = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
-    assert_eq!(s.store.begin_part(bob, kept.id, 0).await.unwrap(), None, "it is somebody else's");
-    assert_eq!(s.store.begin_part(ada, kept.id, 1).await.unwrap(), None, "it does not stand there");
-    let second = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+    let first = s.store.begin_part(ada, kept.id, 0, now).await.unwrap().unwrap();
+    assert_eq!(s.store.begin_part(bob, kept.id, 0, now).await.unwrap(), None, "it is somebody else's");
+    assert_eq!(s.store.begin_part(ada, kept.id, 1, now).await.unwrap(), None, "it does not stand there");
+    let second = s.store.begin_part(ada, kept.id, 0, now).await.unwrap().unwrap();
+    assert!(second > first, "{second} after {first}");
     assert!(
         !s.store.extend_file(ada, kept.id, first, 0, 40, now).await.unwrap(),
-        "that may be cut off by now"
+        "somebody else goes on from there"
     );
     assert!(s.store.extend_file(ada, kept.id, second, 0, 20, now).await.unwrap());
     assert!(s.store.extend_file(ada, kept.id, second, 20, 40, now).await.unwrap(), "the turn goes on");
-    assert_eq!(s.store.begin_part(ada, kept.id, 0).await.unwrap(), None, "nobody cuts that off");
+    assert_eq!(s.store.begin_part(ada, kept.id, 0, now).await.unwrap(), None, "that was noted");
+    // Where the database was put back meanwhile, turns that it forgot have kept parts as well.
+    let later = now.plus_seconds(60);
+    let third = s.store.begin_part(ada, kept.id, 40, later).await.unwrap().unwrap();
+    assert_eq!(third, later.micros() as u64, "later than whatever began before");
+    let fourth = s.store.begin_part(ada, kept.id, 40, now).await.unwrap().unwrap();
+    assert!(fourth > third, "the clock of another server is behind");
 }
 
 async fn the_same_command_announces_one_file(s: impl JobSubject + Deref<Target = Database>) {
@@ -137,7 +144,7 @@ async fn a_file_that_came_whole_and_became_nothing_is_found_and_no_other(
     {
         let announced = PartialFile { alone, updated_at: now, ..file(s, ada, papers) };
         let kept = s.store.announce_file(announced, None).await.unwrap();
-        let turn = s.store.begin_part(ada, kept.id, 0).await.unwrap().unwrap();
+        let turn = s.store.begin_part(ada, kept.id, 0, now).await.unwrap().unwrap();
         assert!(s.store.extend_file(ada, kept.id, turn, 0, came, now).await.unwrap());
         if is_whole {
             s.store.complete_file(ada, whole(&kept), now).await.unwrap();
@@ -168,7 +175,7 @@ async fn what_nobody_goes_on_with_is_forgotten(s: impl JobSubject + Deref<Target
     assert!(matches!(not_his, Err(StoreError::NotFound)), "{not_his:?}");
     assert_eq!(s.store.forget_file(ada, given_up.id).await.unwrap(), given_up.blob_key);
     let later = s.world().now().plus_seconds(3_600);
-    let turn = s.store.begin_part(ada, fresh.id, 0).await.unwrap().unwrap();
+    let turn = s.store.begin_part(ada, fresh.id, 0, later).await.unwrap().unwrap();
     assert!(s.store.extend_file(ada, fresh.id, turn, 0, 10, later).await.unwrap());
     assert_eq!(s.store.forget_old_files(later).await.unwrap(), 1);
     assert_eq!(s.store.partial_file(ada, old.id).await.unwrap(), None);

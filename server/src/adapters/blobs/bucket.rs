@@ -164,7 +164,7 @@ impl ObjectBlobs {
     }
 
     /// The pieces of a file that end at `at` or behind it.
-    async fn pieces(&self, key: &str, at: u64) -> Result<Vec<Piece>, BlobError> {
+    async fn pieces(&self, key: &str, at: u64) -> Result<Vec<Piece<Path>>, BlobError> {
         let folder = self.bucket.at(&pieces::folder_of(key));
         let listed = match at {
             0 => self.bucket.store.list(Some(&folder)),
@@ -174,63 +174,45 @@ impl ObjectBlobs {
             }
         };
         let found = listed.map_err(fault_of_store).try_filter_map(|meta| {
-            let stretch = meta.location.filename().and_then(pieces::stretch_of);
-            let piece = stretch.map(|(begin, end)| Piece { begin, end, place: meta.location });
-            future::ready(Ok(piece))
+            let name = meta.location.filename().map(str::to_owned);
+            future::ready(Ok(name.and_then(|name| pieces::piece_of(&name, meta.location))))
         });
         found.try_collect().await
     }
 
-    /// Removes what lies behind the first `at` bytes of a file, of which there have to be as many.
-    async fn cut_off(&self, key: &str, at: u64) -> Result<(), BlobError> {
-        let whole = self.place(key)?;
+    /// Looks whether as many bytes of a file came as that, before a turn goes on from there. What earlier turns left behind
+    /// it goes.
+    async fn go_on(&self, key: &str, at: u64, turn: u64) -> Result<(), BlobError> {
+        let place = self.place(key)?;
         let pieces = self.pieces(key, at).await?;
-        if at > 0 && pieces.iter().all(|piece| piece.end != at) && self.about(&whole).await?.size != at {
+        let is_there = at == 0 || pieces.iter().any(|piece| piece.end == at);
+        if !is_there && self.about(&place).await?.size < at {
             return Err(BlobError::NotFound);
         }
-        let mut gone: Vec<Path> = pieces.into_iter().filter(|p| p.end > at).map(|p| p.place).collect();
-        if at == 0 {
-            gone.push(whole);
-        }
-        self.remove(gone).await
+        let left = pieces.into_iter().filter(|piece| piece.is_left(at, turn));
+        self.remove(left.map(|piece| piece.place).collect()).await
     }
 
-    async fn put_piece(&self, key: &str, begin: u64, bytes: Bytes) -> Result<(), BlobError> {
-        let name = pieces::name_of(begin, begin + bytes.len() as u64);
-        self.bucket.put(&self.bucket.at(&format!("{}/{name}", pieces::folder_of(key))), bytes).await
-    }
-
-    /// Makes one object of the pieces, where there is none yet that has as much.
-    async fn put_together(&self, place: &Path, mut pieces: Vec<Piece>) -> Result<Received, BlobError> {
-        match self.about(place).await {
-            Ok(meta) => pieces.push(Piece { begin: 0, end: meta.size, place: place.clone() }),
-            Err(BlobError::NotFound) => {}
-            Err(e) => return Err(e),
-        }
-        let chain = chain(pieces);
-        if let [only] = &chain[..]
-            && only.place == *place
-        {
-            return self.look_through(place).await;
-        }
-        let (mut seen, mut writing) = (Seen::default(), Writing::new(self.bucket.clone(), place.clone()));
-        for piece in &chain {
+    /// Writes the bytes of pieces one after the other.
+    async fn copy(
+        &self,
+        pieces: &[Piece<Path>],
+        seen: &mut Seen,
+        writing: &mut Writing,
+    ) -> Result<(), BlobError> {
+        for piece in pieces {
             let mut bytes = self.flow(&piece.place).await?;
-            while let Some(some) = bytes.try_next().await? {
+            let mut left = piece.end - piece.begin;
+            while left > 0 {
+                // It was there, and is shorter than what was put there.
+                let mut some = bytes.try_next().await?.ok_or(BlobError::NotFound)?;
+                some.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+                left -= some.len() as u64;
                 seen.take(&some);
                 writing.write(&some).await?;
             }
         }
-        writing.finish().await?;
-        Ok(seen.received())
-    }
-
-    async fn look_through(&self, place: &Path) -> Result<Received, BlobError> {
-        let (mut seen, mut bytes) = (Seen::default(), self.flow(place).await?);
-        while let Some(some) = bytes.try_next().await? {
-            seen.take(&some);
-        }
-        Ok(seen.received())
+        Ok(())
     }
 
     async fn remove(&self, places: Vec<Path>) -> Result<(), BlobError> {
@@ -297,52 +279,60 @@ impl Blobs for ObjectBlobs {
     async fn append(
         &self,
         key: &str,
+        turn: u64,
         at: u64,
         body: &mut BoxStream<'static, Result<Bytes, BlobError>>,
         enough: u64,
         room: u64,
     ) -> Result<Appended, BlobError> {
-        self.cut_off(key, at).await?;
+        self.go_on(key, at, turn).await?;
+        let folder = self.bucket.at(&pieces::folder_of(key));
+        let place_of = |begin, end| Path::from(format!("{folder}/{}", pieces::name_of(begin, end, turn)));
         let mut part = Part::new(body, at, enough, room);
-        let (mut buffer, mut begin) = (BytesMut::new(), at);
+        let (mut buffer, mut begin, mut kept) = (BytesMut::new(), at, vec![]);
         loop {
             let chunk = match part.next().await {
                 Ok(Some(chunk)) => chunk,
                 Ok(None) => break,
                 Err(e) => {
-                    self.cut_off(key, at).await?;
+                    self.remove(kept).await?;
                     return Err(e);
                 }
             };
             buffer.extend_from_slice(&chunk);
             while buffer.len() >= PART {
-                self.put_piece(key, begin, buffer.split_to(PART).freeze()).await?;
+                let place = place_of(begin, begin + PART as u64);
+                self.bucket.put(&place, buffer.split_to(PART).freeze()).await?;
+                kept.push(place);
                 begin += PART as u64;
             }
         }
         let appended = part.appended();
-        // A file without any bytes is one, too.
-        if !buffer.is_empty() || appended.end == 0 {
-            self.put_piece(key, begin, buffer.freeze()).await?;
+        if !buffer.is_empty() {
+            self.bucket.put(&place_of(begin, appended.end), buffer.freeze()).await?;
         }
         Ok(appended)
     }
 
-    async fn examine(&self, key: &str) -> Result<Received, BlobError> {
-        let place = self.place(key)?;
-        let pieces = self.pieces(key, 0).await?;
-        if pieces.is_empty() {
-            return self.look_through(&place).await;
+    async fn put_together(&self, parts_of: &str, size: u64, key: &str) -> Result<Received, BlobError> {
+        let (base, place) = (self.place(parts_of)?, self.place(key)?);
+        let mut pieces = self.pieces(parts_of, 0).await?;
+        match self.about(&base).await {
+            Ok(meta) => pieces::add_base(&mut pieces, meta.size, &base, size),
+            Err(BlobError::NotFound) => {}
+            Err(e) => return Err(e),
         }
-        let gone = pieces.iter().map(|piece| piece.place.clone()).collect();
-        match self.put_together(&place, pieces).await {
-            Ok(received) => {
-                self.remove(gone).await?;
-                Ok(received)
+        let chain = chain(pieces, size).ok_or(BlobError::NotFound)?;
+        let (mut seen, mut writing) = (Seen::default(), Writing::new(self.bucket.clone(), place));
+        match self.copy(&chain, &mut seen, &mut writing).await {
+            Ok(()) => {
+                writing.finish().await?;
+                Ok(seen.received())
             }
-            // Somebody else has just done so, and removed the pieces.
-            Err(BlobError::NotFound) => self.look_through(&place).await,
-            Err(e) => Err(e),
+            Err(e) => {
+                writing.give_up().await;
+                Err(e)
+            }
         }
     }
 

@@ -1,7 +1,10 @@
 //! Files in the data directory. A file comes into being whole and durable, or not at all: it is written under
 //! `incoming/`, synced, and renamed to its place.
 
-use super::{INCOMING, KEYS, Part, Seen, check_key};
+use super::{
+    INCOMING, KEYS, Part, Seen, check_key,
+    pieces::{self, Piece, chain},
+};
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{
@@ -11,12 +14,12 @@ use futures::{
 use services::ports::{Appended, BlobError, Blobs, Ids, LocalFile, Received, Stored};
 use std::{
     fs,
-    io::{self, Read, Seek},
+    io::{self, Read, Seek, Write},
     ops::Range,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio_util::io::ReaderStream;
@@ -48,6 +51,12 @@ impl FileBlobs {
     fn place(&self, key: &str) -> Result<PathBuf, BlobError> {
         check_key(key)?;
         Ok(self.root.join(key))
+    }
+
+    fn parts(&self, key: &str) -> Result<Parts, BlobError> {
+        let (base, folder) = (self.place(key)?, self.root.join(pieces::folder_of(key)));
+        let probe = folder.join(format!("probe-{}", self.ids.uuid()));
+        Ok(Parts { folder, base, probe })
     }
 
     fn new_incoming(&self) -> Incoming {
@@ -104,22 +113,126 @@ pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     fs::File::open(dir)?.sync_all()
 }
 
-/// Opens a file for writing behind its first `at` bytes; what was there is cut off. Makes it, durably, for the first one.
-fn open_at(place: &Path, at: u64) -> io::Result<fs::File> {
-    let is_new = at == 0 && !place.exists();
-    if is_new {
-        make_dir(place.parent().ok_or_else(|| io::Error::other("a key without a folder"))?)?;
+/// What there is of a file that comes in parts.
+struct Parts {
+    /// Where its pieces lie.
+    folder: PathBuf,
+    /// Where servers of versions before let it grow.
+    base: PathBuf,
+    /// A name in the folder that nothing else has.
+    probe: PathBuf,
+}
+
+impl Parts {
+    fn pieces(&self) -> io::Result<Vec<Piece<PathBuf>>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries?,
+        };
+        let mut found = vec![];
+        for entry in entries {
+            let entry = entry?;
+            found.extend(entry.file_name().to_str().and_then(|name| pieces::piece_of(name, entry.path())));
+        }
+        Ok(found)
     }
-    let mut file = fs::OpenOptions::new().write(true).create(is_new).open(place)?;
-    if file.metadata()?.len() < at {
-        return Err(io::ErrorKind::NotFound.into());
+
+    /// The same as it is by now. Of a folder that lies on another machine a server may go on listing what it saw a while
+    /// ago, until it changes something there itself.
+    fn pieces_by_now(&self) -> io::Result<Vec<Piece<PathBuf>>> {
+        make_dir(&self.folder)?;
+        fs::File::create_new(&self.probe)?;
+        fs::remove_file(&self.probe)?;
+        self.pieces()
     }
-    file.set_len(at)?;
-    file.seek(io::SeekFrom::Start(at))?;
-    if let (true, Some(dir)) = (is_new, place.parent()) {
-        sync_dir(dir)?;
+
+    /// How many bytes lie where it grew.
+    fn held(&self) -> io::Result<u64> {
+        // Opening asks the machine where it lies how long it is.
+        match fs::File::open(&self.base) {
+            Ok(file) => Ok(file.metadata()?.len()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(e) => Err(e),
+        }
     }
-    Ok(file)
+
+    /// Looks whether as many bytes came as that, before a turn goes on from there. What earlier turns left behind it goes.
+    fn go_on(&self, at: u64, turn: u64) -> io::Result<()> {
+        let comes_to = |pieces: &[Piece<PathBuf>]| at == 0 || pieces.iter().any(|piece| piece.end == at);
+        let mut pieces = self.pieces()?;
+        if !comes_to(&pieces) && self.held()? < at {
+            pieces = self.pieces_by_now()?;
+            if !comes_to(&pieces) {
+                return Err(io::ErrorKind::NotFound.into());
+            }
+        }
+        for piece in pieces.iter().filter(|piece| piece.is_left(at, turn)) {
+            gone(fs::remove_file(&piece.place))?;
+        }
+        Ok(())
+    }
+
+    /// Makes a file at `path` of the first `size` bytes. Blocking.
+    fn put_together(&self, size: u64, path: &Path) -> io::Result<Received> {
+        let mut pieces = self.pieces_by_now()?;
+        pieces::add_base(&mut pieces, self.held()?, &self.base, size);
+        let chain = chain(pieces, size).ok_or(io::ErrorKind::NotFound)?;
+        // A piece is never written to again, so one that is all of the file need not be copied. There are disks without
+        // links.
+        if let [only] = &chain[..]
+            && only.place != self.base
+            && fs::hard_link(&only.place, path).is_ok()
+        {
+            let mut file = fs::File::open(path)?;
+            // It comes into being now.
+            file.set_modified(SystemTime::now())?;
+            let mut seen = Seen::default();
+            copy(&mut file, only.end, &mut seen, &mut io::sink())?;
+            return Ok(seen.received());
+        }
+        let (mut seen, mut whole) = (Seen::default(), fs::File::create_new(path)?);
+        for piece in &chain {
+            copy(&mut fs::File::open(&piece.place)?, piece.end - piece.begin, &mut seen, &mut whole)?;
+        }
+        whole.sync_all()?;
+        Ok(seen.received())
+    }
+}
+
+/// Copies so many bytes, which have to be there.
+fn copy(from: &mut fs::File, bytes: u64, seen: &mut Seen, to: &mut impl Write) -> io::Result<()> {
+    let (mut from, mut buffer) = (from.take(bytes), vec![0; BUFFER]);
+    loop {
+        let n = from.read(&mut buffer)?;
+        if n == 0 {
+            break;
+        }
+        seen.take(&buffer[..n]);
+        to.write_all(&buffer[..n])?;
+    }
+    if from.limit() > 0 { Err(io::ErrorKind::NotFound.into()) } else { Ok(()) }
+}
+
+/// Whether below the folder there is a file of that key, or are parts of it.
+pub(crate) fn lies_below(root: &Path, key: &str) -> bool {
+    root.join(key).is_file() || root.join(pieces::folder_of(key)).is_dir()
+}
+
+/// Removes a folder. Once more where something has just come into it, as a part does that is late.
+fn remove_all(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => fs::remove_dir_all(folder),
+        other => other,
+    }
+}
+
+/// Whether something was removed; what was not there is fine.
+fn gone(removed: io::Result<()>) -> io::Result<bool> {
+    match removed {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Shows all files below the folder, until `show` answers false. What goes meanwhile is not there.
@@ -186,44 +299,40 @@ impl Blobs for FileBlobs {
     async fn append(
         &self,
         key: &str,
+        turn: u64,
         at: u64,
         body: &mut BoxStream<'static, Result<Bytes, BlobError>>,
         enough: u64,
         room: u64,
     ) -> Result<Appended, BlobError> {
-        let place = self.place(key)?;
-        let file = blocking(move || open_at(&place, at)).await?;
-        let mut file = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(file));
+        let parts = self.parts(key)?;
+        let folder = parts.folder.clone();
+        blocking(move || parts.go_on(at, turn)).await?;
+        let incoming = self.new_incoming();
+        let file = tokio::fs::File::create_new(incoming.path()?).await?;
+        let mut file = BufWriter::with_capacity(BUFFER, file);
         let mut part = Part::new(body, at, enough, room);
-        loop {
-            let chunk = match part.next().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(e) => {
-                    // What is still in the buffer is dropped with it.
-                    file.get_ref().set_len(at).await?;
-                    return Err(e);
-                }
-            };
+        while let Some(chunk) = part.next().await? {
             file.write_all(&chunk).await?;
         }
         file.flush().await?;
-        file.get_ref().sync_all().await?;
-        Ok(part.appended())
+        let appended = part.appended();
+        if appended.end > at {
+            file.get_ref().sync_all().await?;
+            // From here on nobody writes to it.
+            drop(file);
+            let piece = folder.join(pieces::name_of(at, appended.end, turn));
+            blocking(move || incoming.settle(&piece)).await?;
+        }
+        Ok(appended)
     }
 
-    async fn examine(&self, key: &str) -> Result<Received, BlobError> {
-        let place = self.place(key)?;
+    async fn put_together(&self, parts_of: &str, size: u64, key: &str) -> Result<Received, BlobError> {
+        let (parts, place, incoming) = (self.parts(parts_of)?, self.place(key)?, self.new_incoming());
         blocking(move || {
-            let mut file = fs::File::open(place)?;
-            let (mut seen, mut buffer) = (Seen::default(), vec![0; BUFFER]);
-            loop {
-                let n = file.read(&mut buffer)?;
-                if n == 0 {
-                    return Ok(seen.received());
-                }
-                seen.take(&buffer[..n]);
-            }
+            let received = parts.put_together(size, incoming.path()?)?;
+            incoming.settle(&place)?;
+            Ok(received)
         })
         .await
     }
@@ -232,7 +341,7 @@ impl Blobs for FileBlobs {
         let (place, incoming) = (self.place(key)?, self.new_incoming());
         blocking(move || {
             let mut file = fs::File::create_new(incoming.path()?)?;
-            io::Write::write_all(&mut file, &bytes)?;
+            file.write_all(&bytes)?;
             file.sync_all()?;
             incoming.settle(&place)
         })
@@ -279,27 +388,36 @@ impl Blobs for FileBlobs {
     }
 
     async fn delete(&self, key: &str) -> Result<(), BlobError> {
-        let place = self.place(key)?;
-        let gone = blocking(move || {
-            fs::remove_file(&place)?;
-            place.parent().map_or(Ok(()), sync_dir)
-        });
-        match gone.await {
-            Err(BlobError::NotFound) => Ok(()),
-            other => other,
-        }
+        let Parts { folder, base, .. } = self.parts(key)?;
+        blocking(move || {
+            for (was_there, place) in
+                [(gone(fs::remove_file(&base))?, &base), (gone(remove_all(&folder))?, &folder)]
+            {
+                if let (true, Some(above)) = (was_there, place.parent()) {
+                    sync_dir(above)?;
+                }
+            }
+            Ok(())
+        })
+        .await
     }
 
     fn older_than(&self, age: Duration) -> BoxStream<'static, Result<Vec<String>, BlobError>> {
         let (root, incoming) = (self.root.clone(), self.incoming.clone());
         let (found, finds) = tokio::sync::mpsc::channel(1);
         tokio::task::spawn_blocking(move || {
-            let mut some = vec![];
+            let (mut some, mut last) = (vec![], None);
             let walked = walk(&root, &mut |path| {
                 if path.starts_with(&incoming) || !is_older(path, age)? {
                     return Ok(true);
                 }
-                some.extend(path.strip_prefix(&root).ok().and_then(Path::to_str).map(str::to_owned));
+                let key = path.strip_prefix(&root).ok().and_then(Path::to_str);
+                let key = key.map(|key| pieces::file_of(key).unwrap_or_else(|| key.to_owned()));
+                // The pieces of one file lie in one folder.
+                if key != last {
+                    some.extend(key.clone());
+                    last = key;
+                }
                 Ok(some.len() < KEYS || found.blocking_send(Ok(std::mem::take(&mut some))).is_ok())
             });
             let rest = walked.map(|_| some).map_err(BlobError::from);

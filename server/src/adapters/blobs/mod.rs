@@ -15,7 +15,7 @@ mod tests;
 
 pub use bucket::ObjectBlobs;
 pub use folder::FileBlobs;
-pub(crate) use folder::sync_dir;
+pub(crate) use folder::{lies_below, sync_dir};
 pub use mark::SharedFolder;
 pub(crate) use mark::{MARK, mark_of};
 pub use place::{BucketServer, Endpoint, FilePlace, Keys};

@@ -101,35 +101,37 @@ async fn any_server_takes_the_next_part_and_any_other_puts_them_together() {
     let (key, long) = ("users/a/documents/1", long());
     let first = long.slice(..10 << 20);
     let came =
-        here.append(key, 0, &mut body(in_chunks(&first)), u64::MAX, LONG as u64).await.expect("a part");
+        here.append(key, 1, 0, &mut body(in_chunks(&first)), u64::MAX, LONG as u64).await.expect("a part");
     assert_eq!(came.end, 10 << 20);
     let rest = long.slice(10 << 20..);
-    let came = there.append(key, came.end, &mut body(in_chunks(&rest)), u64::MAX, LONG as u64).await;
+    let came = there.append(key, 2, came.end, &mut body(in_chunks(&rest)), u64::MAX, LONG as u64).await;
     assert_eq!(came.expect("a part").end, LONG as u64);
-    let found = elsewhere.examine(key).await.expect("there");
+    let whole = "users/a/documents/2";
+    let found = elsewhere.put_together(key, LONG as u64, whole).await.expect("put together");
     assert_eq!((found.size, &*found.sha256), (LONG as u64, &*hex(&Sha256::digest(&long))));
-    assert_eq!(here.get(key).await.expect("there"), long);
-    assert_eq!(s3.keys(""), ["hub/users/a/documents/1"], "no piece is left");
+    assert_eq!(here.get(whole).await.expect("there"), long);
     assert_eq!(s3.unfinished(), (0, 0));
+    here.delete(key).await.expect("gone");
+    assert_eq!(s3.keys(""), ["hub/users/a/documents/2"], "no piece is left");
 }
 
+/// Servers of versions before named no turns, and put a file together under its own key.
 #[tokio::test]
-async fn two_who_put_a_file_together_come_to_the_same() {
-    let (s3, dir, here) = store().await;
-    let there = at(&s3, 1, dir.path());
-    let key = "users/a/documents/1";
-    for (n, text) in ["A lantern", " on the", " bridge."].into_iter().enumerate() {
-        let at = ["", "A lantern", "A lantern on the"][n].len() as u64;
-        here.append(key, at, &mut body(vec![Ok(text.into())]), 99, 99).await.expect("a part");
-    }
-    let (one, other) = tokio::join!(here.examine(key), there.examine(key));
-    assert_eq!(one.expect("there"), other.expect("there"));
-    assert_eq!(s3.object("hub/users/a/documents/1").expect("there"), "A lantern on the bridge.");
-    // One that was killed between the last two steps left the pieces, which the next one removes.
-    let piece = "hub/users/a/documents/.parts/1/0000000000000009-0000000000000000";
-    s3.put(piece, "A lantern");
-    assert_eq!(here.examine(key).await.expect("there").size, 24);
-    assert_eq!(s3.keys(""), ["hub/users/a/documents/1"]);
+async fn an_upload_that_an_earlier_version_began_is_gone_on_with() {
+    let (s3, _dir, blobs) = store().await;
+    let (key, whole) = ("users/a/documents/1", "users/a/documents/2");
+    let pieces = "hub/users/a/documents/.parts/1/";
+    s3.put(&format!("{pieces}0000000000000009-0000000000000000"), "A lantern");
+    s3.put(&format!("{pieces}0000000000000010-0000000000000009"), " in the");
+    let came = blobs.append(key, 1, 9, &mut body(vec![Ok(" on the bridge.".into())]), 99, 15).await;
+    assert_eq!(came.expect("a part").end, 24);
+    assert_eq!(blobs.put_together(key, 24, whole).await.expect("put together").size, 24);
+    assert_eq!(s3.object("hub/users/a/documents/2").expect("there"), "A lantern on the bridge.");
+    blobs.delete(key).await.expect("gone");
+    assert_eq!(s3.keys(""), ["hub/users/a/documents/2"]);
+    s3.put("hub/users/a/documents/1", "A bridge.");
+    assert_eq!(blobs.put_together(key, 9, whole).await.expect("put together").size, 9);
+    assert_eq!(s3.object("hub/users/a/documents/2").expect("there"), "A bridge.");
 }
 
 #[tokio::test]
@@ -173,9 +175,10 @@ async fn a_full_store_one_that_refuses_and_one_that_is_gone_are_told_apart() {
     s3.take_bucket_away(true);
     assert!(matches!(blobs.get(key).await, Err(BlobError::Refused(_))));
     assert!(matches!(blobs.look(key).await, Err(BlobError::Refused(_))));
-    assert!(matches!(blobs.examine(key).await, Err(BlobError::Refused(_))));
+    let whole = blobs.put_together(key, 3, "users/a/documents/2").await;
+    assert!(matches!(whole, Err(BlobError::Refused(_))));
     assert!(matches!(blobs.open(key).await, Err(BlobError::Refused(_))));
-    let part = blobs.append(key, 3, &mut body(vec![Ok("x".into())]), 99, 99).await;
+    let part = blobs.append(key, 1, 3, &mut body(vec![Ok("x".into())]), 99, 99).await;
     assert!(matches!(part, Err(BlobError::Refused(_))));
     assert!(matches!(blobs.delete(key).await, Err(BlobError::Refused(_))));
     s3.take_bucket_away(false);

@@ -3,6 +3,7 @@
 mod bucket;
 mod conformance;
 mod folder;
+mod overtaken;
 #[allow(dead_code, reason = "it is a part of tests, of which each uses its own part")]
 #[path = "../../../../tests/support/s3.rs"]
 mod s3;

@@ -143,10 +143,8 @@ impl Tab {
         loop {
             if let Err(why) = self.take(input).await {
                 self.looks.broken = Some(why.to_string());
+                self.show();
             }
-            self.looks.open = matches!(self.machine.link(), Link::Open { .. });
-            self.looks.since = self.machine.since().cloned();
-            self.told.send_replace(self.looks.clone());
             if self.looks.broken.is_some() {
                 return;
             }
@@ -173,6 +171,13 @@ impl Tab {
         }
     }
 
+    /// Tells whoever looks on what it looks like now.
+    fn show(&mut self) {
+        self.looks.open = matches!(self.machine.link(), Link::Open { .. });
+        self.looks.since = self.machine.since().cloned();
+        self.told.send_replace(self.looks.clone());
+    }
+
     fn now(&self) -> Millis {
         self.began.elapsed().as_millis() as Millis + self.put_forward
     }
@@ -191,11 +196,16 @@ impl Tab {
                     Action::Resync => Some("reads anew"),
                     _ => None,
                 };
-                self.told.send_modify(|looks| looks.doing = doing);
+                if doing.is_some() {
+                    self.looks.doing = doing;
+                    self.show();
+                }
                 if let Some(next) = self.carry_out(action).await? {
                     inputs.push_back(next);
                 }
             }
+            self.looks.doing = None;
+            self.show();
             // Nobody waits for a pause between two tries.
             if let Link::Waiting { until } = self.machine.link()
                 && inputs.is_empty()

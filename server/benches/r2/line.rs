@@ -15,8 +15,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// What the proxy keeps of what comes from the server: little, so that a client that does not read is felt there soon.
-const RECEIVED: u32 = 8 * 1024;
+/// What the proxy keeps of what comes from the server: little, so that a client that does not read is felt there soon; and
+/// more than a segment of the loopback device. Into less than one, TCP sends by its timers alone, which grow while nobody
+/// reads: what waits then came minutes after the client read again.
+const RECEIVED: u32 = 128 * 1024;
 /// A link that is to be reset within the next bytes is reset after this at the latest.
 const RESET_WAITS: Duration = Duration::from_millis(150);
 

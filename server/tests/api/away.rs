@@ -183,20 +183,29 @@ async fn reads_that_are_under_way_when_the_line_falls_silent_are_refused_and_hol
                 tokio::spawn(async move { ada.get("/api/workspaces").await })
             })
             .collect();
-        eventually("every connection that reads is under way", async || {
-            let sql = "SELECT COUNT(*) FROM pg_stat_activity \
-                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(sql).fetch_one(&mut looks).await.expect("counted");
-            (waiting >= READERS as i64).then_some(())
+        // What the server looks for by itself reads over the same connections. A request that it keeps waiting is not under way.
+        let under_way = eventually("every connection that reads is under way", async || {
+            let sql = "SELECT SUM(n)::BIGINT, MAX(n) FROM (SELECT COUNT(*) AS n FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock' GROUP BY query) AS waiting";
+            let waiting: (Option<i64>, Option<i64>) =
+                sqlx::query_as(sql).fetch_one(&mut looks).await.expect("counted");
+            waiting.1.filter(|_| waiting.0 >= Some(READERS as i64))
         })
         .await;
+        assert!(under_way > READERS as i64 / 2, "{under_way} requests are under way");
         line.is_now(state);
         holds.execute(raw_sql("ROLLBACK")).await.expect("free again");
 
         let answers = tokio::time::timeout(REFUSED, join_all(asked)).await.expect("nobody waits for ever");
+        let mut refused = 0;
         for answer in answers {
-            answer.expect("answered").problem(503, "unavailable");
+            let answer = answer.expect("answered");
+            if answer.status != 200 {
+                answer.problem(503, "unavailable");
+                refused += 1;
+            }
         }
+        assert!(refused >= under_way, "{refused} of {under_way} were refused");
         if state == State::Swallows {
             assert_eq!(readiness(&here).await, 503);
             line.is_now(State::Well);

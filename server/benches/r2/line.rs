@@ -2,6 +2,7 @@
 
 use crate::place::Place;
 use measure::Failure;
+use socket2::SockRef;
 use std::{
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
@@ -15,10 +16,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// What the proxy keeps of what comes from the server: little, so that a client that does not read is felt there soon; and
-/// more than a segment of the loopback device. Into less than one, TCP sends by its timers alone, which grow while nobody
-/// reads: what waits then came minutes after the client read again.
-const RECEIVED: u32 = 128 * 1024;
+/// What the proxy keeps of what comes from the server: little, so that a client that does not read is felt there soon.
+const RECEIVED: u32 = 16 * 1024;
+/// The size of a segment, as on most networks. That of the loopback device is larger than all that the proxy keeps, and then
+/// TCP sends by its timers alone, which grow while nobody reads: what waits would come minutes after the client reads again.
+const SEGMENT: u32 = 1_400;
 /// A link that is to be reset within the next bytes is reset after this at the latest.
 const RESET_WAITS: Duration = Duration::from_millis(150);
 
@@ -117,6 +119,7 @@ async fn connect(place: &Place, leads: &Mutex<Leads>, nth: u64) -> std::io::Resu
     let address = base.trim_start_matches("http://").parse().map_err(std::io::Error::other)?;
     let socket = TcpSocket::new_v4()?;
     socket.set_recv_buffer_size(RECEIVED)?;
+    SockRef::from(&socket).set_tcp_mss(SEGMENT)?;
     socket.connect(address).await
 }
 

@@ -14,27 +14,6 @@ use std::{
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-macro_rules! over_both {
-    ($($test:ident),* $(,)?) => {
-        mod in_a_folder {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(&super::super::folder::house()).await;
-                }
-            )*
-        }
-        mod in_a_bucket {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(&super::super::bucket::house().await).await;
-                }
-            )*
-        }
-    };
-}
-
 over_both!(
     a_received_file_is_whole_and_hashed,
     a_broken_or_oversized_transfer_leaves_nothing,

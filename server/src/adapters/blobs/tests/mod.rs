@@ -1,5 +1,27 @@
 //! What a place for files has to do: one suite over a folder and over a bucket, and what is a matter of one of them alone.
 
+/// Each test is written once and run over both places.
+macro_rules! over_both {
+    ($($test:ident),* $(,)?) => {
+        mod in_a_folder {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&super::super::folder::house()).await;
+                }
+            )*
+        }
+        mod in_a_bucket {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(&super::super::bucket::house().await).await;
+                }
+            )*
+        }
+    };
+}
+
 mod bucket;
 mod conformance;
 mod folder;

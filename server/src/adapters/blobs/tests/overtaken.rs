@@ -34,27 +34,6 @@ const HALF: usize = TEXT.len() / 2;
 /// Longer than anything here takes.
 const LIMIT: Duration = Duration::from_secs(60);
 
-macro_rules! over_both {
-    ($($test:ident),* $(,)?) => {
-        mod in_a_folder {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(&super::super::folder::house()).await;
-                }
-            )*
-        }
-        mod in_a_bucket {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(&super::super::bucket::house().await).await;
-                }
-            )*
-        }
-    };
-}
-
 over_both!(
     a_document_that_another_server_finished_is_not_cut_off,
     what_another_server_acknowledged_is_not_cut_off,

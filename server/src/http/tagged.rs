@@ -5,12 +5,13 @@ use axum::response::{IntoResponse, Response};
 use domain::Problem;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use services::hex::hex;
 use sha2::{Digest, Sha256};
 
 /// The value as JSON with a weak tag over it, or 304 without a body when that is what the client has.
 pub fn tagged(headers: &HeaderMap, value: &impl Serialize) -> ApiResult<Response> {
     let body = serde_json::to_vec(value).map_err(|_| ApiError::from(Problem::internal()))?;
-    let digest: String = Sha256::digest(&body)[..16].iter().map(|b| format!("{b:02x}")).collect();
+    let digest = hex(&Sha256::digest(&body)[..16]);
     let mut response = if is_known(headers, &digest) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {

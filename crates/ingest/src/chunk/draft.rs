@@ -2,8 +2,9 @@
 
 use super::{tokens::TokenIndex, trimmed};
 use crate::extract::ExtractedText;
+use services::hex::hex;
 use sha2::{Digest, Sha256};
-use std::{fmt::Write, ops::Range};
+use std::ops::Range;
 
 /// A passage that is not stored yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,9 +77,5 @@ impl<'t> CharCursor<'t> {
 }
 
 pub(super) fn sha256_hex(text: &str) -> String {
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(text.as_bytes()))
 }

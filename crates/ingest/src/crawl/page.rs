@@ -14,6 +14,7 @@ use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
 use services::{
     crawl::address,
+    hex::hex,
     ports::{Fetched, FoundPage},
 };
 use sha2::{Digest, Sha256};
@@ -74,7 +75,7 @@ pub(super) fn understand(url: &Url, depth: u32, fetched: &Fetched, bounds: &Boun
         Some(FileKind::Html) => links_of(url, depth, &body, bounds),
         _ => vec![],
     };
-    let hash = Sha256::digest(&body).iter().map(|b| format!("{b:02x}")).collect();
+    let hash = hex(&Sha256::digest(&body));
     Page { body, hash, kind, filename, found }
 }
 
@@ -244,8 +245,7 @@ mod tests {
             let (content_type, body) = (Some(content_type.to_owned()), Bytes::copy_from_slice(body));
             let fetched = Fetched { content_type, body, ..Fetched::default() };
             let page = understand(&url("https://example.org/docs/x"), 0, &fetched, &bounds);
-            let hash: String = Sha256::digest(&page.body).iter().map(|b| format!("{b:02x}")).collect();
-            assert_eq!(page.hash, hash);
+            assert_eq!(page.hash, hex(&Sha256::digest(&page.body)));
             page.body.to_vec()
         };
         let wide: Vec<u8> = "<html><p>été</p></html>".encode_utf16().flat_map(u16::to_le_bytes).collect();

@@ -44,8 +44,8 @@ mod wording;
 mod workspaces;
 
 pub use accounts::{
-    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals, Seen,
-    SignIn, SignUp, SignedIn, Standing, Who,
+    ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals,
+    SeenSessions, SignIn, SignUp, SignedIn, Standing, Who,
 };
 pub use bulk::{BulkForm, Matching};
 pub use caller::{Caller, Pass};
@@ -149,7 +149,7 @@ pub struct Services {
     pub turns: Arc<Turns>,
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
-    pub seen: Arc<Seen>,
+    pub seen: Arc<SeenSessions>,
     pub uploads: Arc<Uploads>,
     pub key_drafts: Arc<KeyDrafts>,
     pub wording: Arc<Wording>,

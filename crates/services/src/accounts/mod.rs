@@ -13,7 +13,7 @@ pub use password::{ChangePassword, PasswordChanged};
 pub use preferences::PreferencesForm;
 pub use profile::{ProfileChanged, ProfileForm};
 pub use seals::Seals;
-pub use seen::Seen;
+pub use seen::SeenSessions;
 pub use sessions::Standing;
 pub use sign_in::{SignIn, SignUp};
 

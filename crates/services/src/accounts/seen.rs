@@ -17,9 +17,9 @@ const EVERY: Duration = Duration::from_secs(5);
 
 /// Sessions whose use is not written yet, and since when.
 #[derive(Default)]
-pub struct Seen(Mutex<BTreeMap<SessionId, Timestamp>>);
+pub struct SeenSessions(Mutex<BTreeMap<SessionId, Timestamp>>);
 
-impl Seen {
+impl SeenSessions {
     pub(super) fn note(&self, id: SessionId, at: Timestamp) {
         self.lock().entry(id).or_insert(at);
     }
@@ -72,7 +72,7 @@ mod tests {
     }
 
     /// What is handed over, where the database does not fail.
-    async fn written(seen: &Seen) -> Option<(Vec<SessionId>, Timestamp)> {
+    async fn written(seen: &SeenSessions) -> Option<(Vec<SessionId>, Timestamp)> {
         let mut all = None;
         let write = |ids, at| {
             all = Some((ids, at));
@@ -84,7 +84,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_session_is_written_once_and_none_as_used_later_than_it_was() {
-        let seen = Seen::default();
+        let seen = SeenSessions::default();
         for (n, seconds) in [(1, 71), (2, 70), (1, 74)] {
             seen.note(id(n), at(seconds));
         }
@@ -94,7 +94,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_could_not_be_written_is_written_the_next_time() {
-        let seen = Seen::default();
+        let seen = SeenSessions::default();
         seen.note(id(1), at(70));
         let away = |_, _| async { Err(StoreError::backend("the database is away")) };
         seen.write(away).await.unwrap_err();

@@ -242,6 +242,9 @@ test("a key is made, shown once, used and revoked", async ({ page, playwright, b
   const program = await playwright.request.newContext({ baseURL, extraHTTPHeaders: { authorization: `Bearer ${secret}` } });
   expect((await program.get("/api/workspaces")).status()).toBe(200);
   expect((await program.post("/api/workspaces", { data: { name: "Not allowed" } })).status()).toBe(403);
+  // It is written a few seconds later.
+  const keys = async () => (await (await page.request.get("/api/auth/api-keys")).json()).items;
+  await expect.poll(async () => (await keys())[0].last_used_at).not.toBeNull();
   await page.reload();
   await expect(line).toContainText("last used");
   await expect(page.locator(".secret")).toHaveCount(0);

@@ -56,6 +56,8 @@ const ORPHAN_AGE: Duration = Duration::from_secs(3_600);
 pub(crate) const SHARED_ORPHAN_AGE: Duration = Duration::from_secs(86_400);
 /// How long a stop waits until the broker has what was committed.
 const CARRIED: Duration = Duration::from_secs(5);
+/// How long a stop waits until it is written what was used last.
+const USES: Duration = Duration::from_secs(2);
 /// Servers that share a database look into it so often for events of others: without a broker that is how they hear of them;
 /// with one it finds what the broker lost without a word, as when a server was too slow for its queue.
 const LOOK: Duration = Duration::from_secs(1);
@@ -180,7 +182,7 @@ pub(crate) async fn build(config: &Config, bus: Arc<dyn Bus>) -> Result<Built, S
         turns,
         door: Arc::new(Door::new(config.limits.bad_sign_ins, config.limits.sign_ups)),
         seals,
-        seen: Arc::default(),
+        in_use: Arc::default(),
         uploads: Arc::default(),
         key_drafts: Arc::default(),
         wording,
@@ -331,7 +333,7 @@ where
     let carrying = CancellationToken::new();
     let carried = broker.map(|broker| tokio::spawn(broker.run(house(&services, &store), carrying.clone())));
     background.spawn(until(stopping.clone(), services.clone().run_session_sweeper()));
-    background.spawn(until(stopping.clone(), services.clone().run_seen_keeper()));
+    background.spawn(until(stopping.clone(), services.clone().run_use_keeper()));
     if store.engine() == Engine::Postgres {
         background.spawn(until(stopping.clone(), services.clone().run_end_watch()));
         let period = if carried.is_some() { LOOK_BESIDE_BROKER } else { LOOK };
@@ -452,6 +454,10 @@ where
         Err(_) => {
             tracing::warn!("not everything ended in time; what is unfinished goes on at the next start")
         }
+    }
+    // Into a database that was put back this server writes nothing.
+    if !put_back && timeout(USES, services.write_uses()).await.is_err() {
+        tracing::warn!("when some sessions and API keys were used last was not written");
     }
     carrying.cancel();
     if let Some(carried) = carried

@@ -13,9 +13,6 @@ use domain::{
     api_key::{ApiKeyForm, KEY_PREFIX, MOST_KEYS, NewApiKey, VISIBLE},
 };
 
-/// Seconds between two notes of a key's use.
-const NOTED_EVERY: i64 = 60;
-
 /// What came of making one.
 struct Made {
     key: ApiKey,
@@ -138,9 +135,7 @@ impl Services {
         if key.expires_at.is_some_and(|at| at <= now) {
             return Err(Error::problem(401, "key_expired", "This API key has expired."));
         }
-        if key.last_used_at.is_none_or(|at| now.seconds_since(at) >= NOTED_EVERY) {
-            self.api_keys.touch_key(key.id, now).await?;
-        }
+        self.in_use.keys.note(key.id, key.last_used_at, now);
         let pass = Pass::Key { id: key.id, name: key.name, scopes: key.scopes, expires_at: key.expires_at };
         Ok(Caller { user, pass })
     }

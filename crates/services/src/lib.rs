@@ -19,6 +19,7 @@ mod errors;
 mod export;
 pub mod hex;
 mod history;
+mod in_use;
 mod jobs;
 mod key_drafts;
 pub mod keys;
@@ -45,7 +46,7 @@ mod workspaces;
 
 pub use accounts::{
     ChangePassword, Client, Held, PasswordChanged, PreferencesForm, ProfileChanged, ProfileForm, Seals,
-    SeenSessions, SignIn, SignUp, SignedIn, Standing, Who,
+    SignIn, SignUp, SignedIn, Standing, Who,
 };
 pub use bulk::{BulkForm, Matching};
 pub use caller::{Caller, Pass};
@@ -56,6 +57,7 @@ pub use documents::{
 };
 pub use error::Error;
 pub use history::Pages;
+pub use in_use::InUse;
 pub use key_drafts::KeyDrafts;
 pub use passages::{InText, PassageForm};
 pub use rag::{ChunkPreview, PreviewedChunk, Reindexing};
@@ -149,7 +151,7 @@ pub struct Services {
     pub turns: Arc<Turns>,
     pub door: Arc<Door>,
     pub seals: Arc<Seals>,
-    pub seen: Arc<SeenSessions>,
+    pub in_use: Arc<InUse>,
     pub uploads: Arc<Uploads>,
     pub key_drafts: Arc<KeyDrafts>,
     pub wording: Arc<Wording>,

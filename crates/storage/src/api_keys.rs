@@ -4,6 +4,7 @@ use crate::{
     accounts::{USER, user_of},
     bulk, commands,
     fault::Fault,
+    in_use::KEYS,
     jobs::parsed,
     open::Store,
 };
@@ -122,23 +123,8 @@ impl ApiKeys for Store {
         Ok(self.read_key(secret_hash).await?)
     }
 
-    async fn touch_key(&self, id: ApiKeyId, now: Timestamp) -> Result<(), StoreError> {
-        self.writer()
-            .write("touch key", (id, now), |tx, (id, now)| {
-                Box::pin(async move {
-                    sqlx::query(
-                        "UPDATE api_keys SET last_used_at = $1 \
-                         WHERE id = $2 AND COALESCE(last_used_at, 0) < $1",
-                    )
-                    .bind(now.micros())
-                    .bind(id.to_string())
-                    .execute(&mut tx.conn)
-                    .await?;
-                    Ok(())
-                })
-            })
-            .await?;
-        Ok(())
+    async fn touch_keys(&self, ids: &[ApiKeyId], at: Timestamp) -> Result<(), StoreError> {
+        self.note_use(&KEYS, ids, at).await
     }
 
     async fn left_among(&self, ids: &[ApiKeyId]) -> Result<Vec<ApiKeyId>, StoreError> {

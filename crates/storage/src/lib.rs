@@ -25,6 +25,7 @@ mod fault;
 mod graph;
 mod high_water;
 mod history;
+mod in_use;
 mod index;
 mod jobs;
 mod kept;

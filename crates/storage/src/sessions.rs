@@ -4,8 +4,8 @@
 use crate::{
     accounts::{self, USER, user_of},
     bulk,
-    engine::Engine,
     fault::Fault,
+    in_use::SESSIONS,
     jobs::parsed,
     open::Store,
     page::{Cursor, List, limit_of, paged},
@@ -20,7 +20,7 @@ use domain::{
 use services::ports::{
     LiveSession, NewSession, PageQuery, PasswordChange, SessionInfo, Sessions, Signal, StoreError,
 };
-use sqlx::{AnyConnection, Row, any::AnyRow};
+use sqlx::{Row, any::AnyRow};
 use std::collections::BTreeSet;
 
 const SESSION: &str =
@@ -29,8 +29,6 @@ const SESSION: &str =
 const SESSION_COLUMNS: usize = 8;
 /// Users whose expired sessions are removed in one transaction.
 const SWEPT_USERS: u32 = 200;
-/// Sessions whose use is noted in one statement: more than a server with 10,000 open pages has in some seconds.
-const TOUCHED: usize = 1_000;
 
 /// Reads the columns of [`SESSION`], in that order.
 fn session_of(row: &AnyRow) -> Result<SessionInfo, Fault> {
@@ -115,33 +113,6 @@ pub(crate) async fn end_others(
         tell(tx, user_id, None, None, now).await?;
     }
     Ok(alive)
-}
-
-/// Past the writer nobody's counter is locked, so a session that somebody else is changing is not waited for: two could wait
-/// for one another.
-async fn touch(
-    conn: &mut AnyConnection,
-    engine: Engine,
-    ids: &[SessionId],
-    at: Timestamp,
-) -> Result<(), Fault> {
-    let lock = match engine {
-        Engine::Sqlite => "",
-        Engine::Postgres => " FOR NO KEY UPDATE SKIP LOCKED",
-    };
-    for part in ids.chunks(TOUCHED) {
-        // Ids are hexadecimal digits and hyphens, so they may stand in the text.
-        let ids: Vec<String> = part.iter().map(|id| format!("'{id}'")).collect();
-        let sql = format!(
-            "UPDATE sessions SET last_seen_at = $1 WHERE id IN \
-             (SELECT id FROM sessions WHERE id IN ({}) AND last_seen_at < $1{lock})",
-            ids.join(", ")
-        );
-        // Another text each time, and so not worth being remembered.
-        let touched = sqlx::query(sqlx::AssertSqlSafe(sql)).persistent(false).bind(at.micros());
-        touched.execute(&mut *conn).await?;
-    }
-    Ok(())
 }
 
 #[async_trait]
@@ -258,17 +229,7 @@ impl Sessions for Store {
     }
 
     async fn touch_sessions(&self, ids: &[SessionId], at: Timestamp) -> Result<(), StoreError> {
-        if self.engine() == Engine::Sqlite {
-            let touched = self.writer().write("touch sessions", (ids.to_vec(), at), |tx, (ids, at)| {
-                Box::pin(async move { touch(&mut tx.conn, tx.engine, ids, *at).await })
-            });
-            return touched.await.map(drop);
-        }
-        let touched = async {
-            let mut conn = self.unhurried().acquire().await?;
-            touch(&mut conn, self.engine(), ids, at).await
-        };
-        Ok(self.unhurried().unless_lost(touched).await?)
+        self.note_use(&SESSIONS, ids, at).await
     }
 
     async fn end_session(&self, user: UserId, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {

@@ -39,7 +39,11 @@ async fn a_key_is_shown_once_and_kept_nowhere() {
     assert_eq!(listed, key);
     let program = ada.program(&key);
     assert_eq!(program.read("/api/workspaces").await["items"].as_array().map(Vec::len), Some(1));
-    assert!(ada.read(KEYS).await["items"][0]["last_used_at"].is_string());
+    let used = async || {
+        let key = ada.read(KEYS).await["items"][0].clone();
+        key["last_used_at"].is_string().then_some(())
+    };
+    eventually("it is told that it was used", used).await;
     assert!(!server.log().contains(&secret[4..]), "the key stands in the log");
     for entry in std::fs::read_dir(server.dir.path()).expect("a folder").flatten() {
         let bytes = std::fs::read(entry.path()).unwrap_or_default();

@@ -147,6 +147,21 @@ async fn a_stop_finishes_the_batch_in_hand_and_begins_no_other() {
 }
 
 #[tokio::test]
+async fn a_stop_writes_which_keys_were_used_a_moment_ago() {
+    let mut server = Server::start().await;
+    let ada = server.user("ada").await;
+    let key = ada.new_key("nightly", &["read"]).await;
+    ada.program(&key).read("/api/workspaces").await;
+    server.terminate();
+    assert!(server.ended().await.success(), "{}", server.log());
+    let again = Setup::new().dir(&server.dir).start().await;
+    let back = Client { base: again.base.clone(), ..ada };
+    let listed = back.read("/api/auth/api-keys").await["items"][0].clone();
+    assert_eq!(listed["id"], key["id"]);
+    assert!(listed["last_used_at"].is_string(), "{listed}");
+}
+
+#[tokio::test]
 async fn a_second_signal_ends_it_at_once() {
     let mut server = Server::start().await;
     let client = server.user("ada").await;

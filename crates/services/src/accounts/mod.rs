@@ -5,7 +5,6 @@ mod password;
 mod preferences;
 mod profile;
 mod seals;
-mod seen;
 mod sessions;
 mod sign_in;
 
@@ -13,7 +12,6 @@ pub use password::{ChangePassword, PasswordChanged};
 pub use preferences::PreferencesForm;
 pub use profile::{ProfileChanged, ProfileForm};
 pub use seals::Seals;
-pub use seen::SeenSessions;
 pub use sessions::Standing;
 pub use sign_in::{SignIn, SignUp};
 

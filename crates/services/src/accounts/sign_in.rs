@@ -174,9 +174,7 @@ impl Services {
         let Some((session, user)) = self.sessions.session(&token_hash(token), now).await? else {
             return Ok(None);
         };
-        if now.seconds_since(session.last_seen_at) >= 60 {
-            self.seen.note(session.id, now);
-        }
+        self.in_use.sessions.note(session.id, Some(session.last_seen_at), now);
         Ok(Some(Who { user, session_id: session.id }))
     }
 

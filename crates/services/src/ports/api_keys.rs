@@ -44,8 +44,8 @@ pub trait ApiKeys: Send + Sync {
     /// Which of these were not revoked, whosever they are; also expired ones.
     async fn left_among(&self, ids: &[ApiKeyId]) -> Result<Vec<ApiKeyId>, StoreError>;
 
-    /// Notes that the key was used; called at most once a minute for each.
-    async fn touch_key(&self, id: ApiKeyId, now: Timestamp) -> Result<(), StoreError>;
+    /// Notes that these keys were used at that moment, or a little later, on the terms of `Sessions::touch_sessions`.
+    async fn touch_keys(&self, ids: &[ApiKeyId], at: Timestamp) -> Result<(), StoreError>;
 
     /// Revokes it and tells the bus, so that its streams end; answers whether it was there.
     async fn revoke_key(&self, user: UserId, id: ApiKeyId) -> Result<bool, StoreError>;

@@ -9,7 +9,9 @@ use domain::{
     api_key::{ApiKeyForm, ValidApiKey},
 };
 use services::ports::{ApiKeys, KeyMade, NewKey, Signal, StoreError};
+use sqlx::Connection;
 use std::ops::DerefMut;
+use storage::Engine;
 
 fn valid(s: &Database, name: &str, days: Option<i64>) -> ValidApiKey {
     let scopes = vec!["status:write".to_owned(), "read".to_owned()];
@@ -108,11 +110,47 @@ async fn a_key_remembers_when_it_was_used_last(s: impl Subject + DerefMut<Target
     let user = s.user().await;
     let key = make(&s, new(&s, user, "x")).await;
     assert_eq!(key.last_used_at, None);
+    let used = async || s.store.keys(user).await.unwrap()[0].last_used_at;
+    // Noted together with what was used before there was this one.
+    s.store.touch_keys(&[key.id], key.created_at.plus_seconds(-3)).await.unwrap();
+    assert_eq!(used().await, Some(key.created_at));
     let later = s.world().now().plus_seconds(90);
-    s.store.touch_key(key.id, later).await.unwrap();
+    s.store.touch_keys(&[ApiKeyId::new(s.world().uuid()), key.id], later).await.unwrap();
+    assert_eq!(used().await, Some(later));
     // A note that comes late does not set it back.
-    s.store.touch_key(key.id, s.world().now()).await.unwrap();
-    assert_eq!(s.store.keys(user).await.unwrap()[0].last_used_at, Some(later));
+    s.store.touch_keys(&[key.id], s.world().now()).await.unwrap();
+    assert_eq!(used().await, Some(later));
+    s.store.touch_keys(&[], later.plus_seconds(90)).await.unwrap();
+    assert_eq!(used().await, Some(later));
+}
+
+/// On SQLite everything goes through the writer, and there is one.
+async fn notes_of_use_on_postgresql_go_past_the_writer_and_wait_for_nobody(
+    s: impl Subject + DerefMut<Target = Database>,
+) {
+    if s.store.engine() == Engine::Sqlite {
+        return;
+    }
+    let user = s.user().await;
+    let mut all = vec![];
+    for name in ["one", "two", "three"] {
+        all.push(make(&s, new(&s, user, name)).await.id);
+    }
+    let mut conn = s.place.connect().await;
+    let commits = "SELECT CAST(SUM(batch) AS BIGINT) FROM writers";
+    let before: i64 = sqlx::query_scalar(commits).fetch_one(&mut conn).await.unwrap();
+    let mut changing = conn.begin().await.unwrap();
+    let sql = format!("SELECT id FROM api_keys WHERE id = '{}' FOR UPDATE", all[1]);
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *changing).await.unwrap();
+    let later = s.world().now().plus_seconds(30);
+    s.store.touch_keys(&all, later).await.unwrap();
+    changing.rollback().await.unwrap();
+    for key in s.store.keys(user).await.unwrap() {
+        let used = (key.id != all[1]).then_some(later);
+        assert_eq!(key.last_used_at, used, "{}", key.name);
+    }
+    let after: i64 = sqlx::query_scalar(commits).fetch_one(&mut conn).await.unwrap();
+    assert_eq!(after, before, "none of it is a commit that waits for the disk");
 }
 
 async fn only_its_user_revokes_a_key_and_the_bus_is_told_once(s: impl Subject + DerefMut<Target = Database>) {
@@ -146,6 +184,7 @@ on_every_database!(
     there_are_at_most_so_many_keys_also_when_they_come_at_once,
     the_same_command_makes_one_key,
     a_key_remembers_when_it_was_used_last,
+    notes_of_use_on_postgresql_go_past_the_writer_and_wait_for_nobody,
     only_its_user_revokes_a_key_and_the_bus_is_told_once,
     a_key_of_nobody_is_refused,
 );

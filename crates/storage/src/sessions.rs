@@ -21,7 +21,7 @@ use services::ports::{
     LiveSession, NewSession, PageQuery, PasswordChange, SessionInfo, Sessions, Signal, StoreError,
 };
 use sqlx::{Row, any::AnyRow};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 const SESSION: &str =
     "s.id, s.user_id, s.user_agent, s.ip, s.created_at, s.last_seen_at, s.expires_at, s.renewed_at";
@@ -46,17 +46,20 @@ fn session_of(row: &AnyRow) -> Result<SessionInfo, Fault> {
 
 /// Gives the session that changes the password its new token.
 pub(crate) async fn renew(tx: &mut Tx, change: &PasswordChange) -> Result<(), Fault> {
-    let renewed = sqlx::query(
-        "UPDATE sessions SET token_hash = $1, renewed_at = $2, expires_at = $3 \
-         WHERE id = $4 AND user_id = $5 AND expires_at > $2",
-    )
-    .bind(change.token_hash.as_str())
-    .bind(change.now.micros())
-    .bind(change.expires_at.micros())
-    .bind(change.session_id.to_string())
-    .bind(change.user_id.to_string())
-    .execute(&mut tx.conn)
-    .await?;
+    // By the database's clock, since every server asks how long ago that was.
+    let sql = format!(
+        "UPDATE sessions SET token_hash = $1, renewed_at = {}, expires_at = $2 \
+         WHERE id = $3 AND user_id = $4 AND expires_at > $5",
+        tx.engine.now_micros()
+    );
+    let renewed = sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(change.token_hash.as_str())
+        .bind(change.expires_at.micros())
+        .bind(change.session_id.to_string())
+        .bind(change.user_id.to_string())
+        .bind(change.now.micros())
+        .execute(&mut tx.conn)
+        .await?;
     if renewed.rows_affected() == 0 {
         return Err(StoreError::NotFound.into());
     }
@@ -184,8 +187,10 @@ impl Sessions for Store {
 
     async fn live_among(&self, ids: &[SessionId], now: Timestamp) -> Result<Vec<LiveSession>, StoreError> {
         let sql = format!(
-            "SELECT s.id, s.token_hash, s.renewed_at FROM sessions s JOIN users ON users.id = s.user_id \
+            "SELECT s.id, s.token_hash, {} - s.renewed_at AS renewed_ago \
+             FROM sessions s JOIN users ON users.id = s.user_id \
              WHERE s.expires_at > $1 AND users.deleting_at IS NULL AND s.id IN ({})",
+            self.engine().now_micros(),
             bulk::list(2, ids.len())
         );
         let mut query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.micros());
@@ -193,11 +198,13 @@ impl Sessions for Store {
             query = query.bind(id.to_string());
         }
         let rows = query.fetch_all(self.readers()).await.map_err(Fault::from)?;
+        // A clock may be put back.
+        let passed = |micros: i64| Duration::from_micros(u64::try_from(micros).unwrap_or(0));
         let live = |row: &AnyRow| {
             Ok::<_, Fault>(LiveSession {
                 id: parsed(row, "id")?,
                 token_hash: row.try_get("token_hash")?,
-                renewed_at: row.try_get::<Option<i64>, _>("renewed_at")?.map(Timestamp::from_micros),
+                renewed_ago: row.try_get::<Option<i64>, _>("renewed_ago")?.map(passed),
             })
         };
         Ok(rows.iter().map(live).collect::<Result<_, Fault>>()?)

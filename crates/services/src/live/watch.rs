@@ -5,7 +5,7 @@
 
 use super::{Hub, Opener, RENEWAL_TAKES};
 use crate::{Result, Services, ports::LiveSession};
-use domain::{ApiKeyId, SessionId, Timestamp, UserId};
+use domain::{ApiKeyId, SessionId, UserId};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -47,8 +47,8 @@ impl Services {
         if !sessions.is_empty() {
             for session in self.sessions.live_among(&sessions, self.clock.now()).await? {
                 left.insert(Opener::Session(session.id));
-                if let Some(at) = session.renewed_at {
-                    renewed.insert(Opener::Session(session.id), (at, session));
+                if let Some(ago) = session.renewed_ago {
+                    renewed.insert(Opener::Session(session.id), (ago, session));
                 }
             }
         }
@@ -60,18 +60,16 @@ impl Services {
             self.hub.doubt(*user, |opener| opener == *ended);
         }
         for (user, opener) in open {
-            if let Some((at, session)) = renewed.remove(opener) {
-                self.doubt_older(*user, session, at);
+            if let Some((ago, session)) = renewed.remove(opener) {
+                self.doubt_older(*user, session, ago);
             }
         }
         Ok(())
     }
 
     /// Has streams of an older token look whether they may go on, as soon as the browser has its new one.
-    fn doubt_older(&self, user: UserId, session: LiveSession, renewed_at: Timestamp) {
-        let since = self.clock.now().micros().saturating_sub(renewed_at.micros());
-        let since = Duration::from_micros(u64::try_from(since).unwrap_or(0));
-        let left = RENEWAL_TAKES.saturating_sub(since);
+    fn doubt_older(&self, user: UserId, session: LiveSession, renewed_ago: Duration) {
+        let left = RENEWAL_TAKES.saturating_sub(renewed_ago);
         if left.is_zero() {
             self.hub.doubt_older(user, &session);
             return;

@@ -5,6 +5,7 @@
 use super::{PageQuery, StoreError};
 use async_trait::async_trait;
 use domain::{SessionId, Timestamp, User, UserId, resource::Page};
+use std::time::Duration;
 
 #[derive(Clone, Debug)]
 pub struct NewSession {
@@ -29,7 +30,7 @@ pub struct SessionInfo {
     pub created_at: Timestamp,
     pub last_seen_at: Timestamp,
     pub expires_at: Timestamp,
-    /// When it got its present token, if that is not its first one.
+    /// When it got its present token, if that is not its first one; by the database's clock.
     pub renewed_at: Option<Timestamp>,
 }
 
@@ -39,8 +40,9 @@ pub struct LiveSession {
     pub id: SessionId,
     /// SHA-256 of the token, hexadecimal.
     pub token_hash: String,
-    /// When it got that, if it is not its first one.
-    pub renewed_at: Option<Timestamp>,
+    /// How long ago it got that, if it is not its first one; by the database's clock, since it may have been another server that
+    /// gave it.
+    pub renewed_ago: Option<Duration>,
 }
 
 #[async_trait]

@@ -114,7 +114,7 @@ async fn a_session_is_found_by_its_id_for_its_user_only(s: impl Subject + DerefM
     // Among others, and whosever it is.
     let stranger = SessionId::new(s.world().uuid());
     let among = async |ids: &[SessionId], now| s.store.live_among(ids, now).await.unwrap();
-    let live = LiveSession { id: new.id, token_hash: "aa".into(), renewed_at: None };
+    let live = LiveSession { id: new.id, token_hash: "aa".into(), renewed_ago: None };
     assert_eq!(among(&[stranger, new.id], new.created_at).await, [live]);
     assert!(among(&[stranger], new.created_at).await.is_empty());
     assert!(among(&[new.id], new.expires_at).await.is_empty(), "expired");

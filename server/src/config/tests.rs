@@ -193,6 +193,18 @@ fn a_command_by_the_head_of_the_unit_has_the_settings_and_the_user_of_its_server
 }
 
 #[test]
+fn a_command_by_the_head_of_the_compose_file_is_run_as_one_of_its_servers() {
+    let mut commands = COMPOSE.lines().filter_map(|line| line.split_once("docker compose run --rm "));
+    let (_, command) = commands.next().expect("a command");
+    let words: Vec<&str> = command.split(' ').collect();
+    let [service, program, ..] = words.as_slice() else { panic!("{command}") };
+    assert!(COMPOSE.contains(&format!("\n  {service}: ")), "{service} is none of its services");
+    let serves = format!("command: [\"{program}\", \"serve\", ");
+    assert!(COMPOSE.contains(&serves), "{program} is not what they run");
+    assert!(commands.next().is_none());
+}
+
+#[test]
 fn the_balancer_leaves_what_is_counted_to_those_who_run_it_and_looks_before_a_server_stops() {
     let balancer = include_str!("../../../deploy/Caddyfile");
     let line = |begins: &str| {

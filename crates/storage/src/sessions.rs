@@ -303,13 +303,16 @@ impl Sessions for Store {
                         .bind(now.micros())
                         .fetch_all(&mut tx.conn)
                         .await?;
+                    // Another server may have removed those of the others meanwhile, and told of it.
+                    let mut swept: BTreeSet<UserId> = BTreeSet::new();
                     for row in &rows {
                         let session_id = row.try_get::<&str, _>(0)?.parse().map_err(Fault::corrupt)?;
                         let user_id = row.try_get::<&str, _>(1)?.parse().map_err(Fault::corrupt)?;
+                        swept.insert(user_id);
                         tx.signal(Signal::SessionEnded { user_id, session_id });
                     }
-                    for user in users {
-                        tell(tx, *user, None, None, *now).await?;
+                    for user in swept {
+                        tell(tx, user, None, None, *now).await?;
                     }
                     Ok(rows.len() as u64)
                 })

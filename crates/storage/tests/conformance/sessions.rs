@@ -10,8 +10,9 @@ use domain::{
 };
 use services::ports::{EventLog, LiveSession, NewSession, PageQuery, Sessions, StoreError};
 use sqlx::Connection;
-use std::ops::DerefMut;
+use std::{ops::DerefMut, time::Duration};
 use storage::Engine;
+use tokio::time::timeout;
 
 pub fn session(s: &Database, user_id: UserId, token_hash: &str) -> NewSession {
     NewSession {
@@ -182,6 +183,41 @@ async fn expired_sessions_are_swept_and_no_others(s: impl Subject + DerefMut<Tar
     assert_eq!((s.world().bus.ended(ada).len(), s.world().bus.ended(bob).len()), (1, 2), "their streams end");
 }
 
+/// On SQLite there is one server.
+async fn what_two_servers_sweep_at_once_is_told_once(s: impl Subject + DerefMut<Target = Database>) {
+    if s.store.engine() == Engine::Sqlite {
+        return;
+    }
+    let ada = s.user().await;
+    s.store.create_session(session(&s, ada, "old")).await.unwrap();
+    s.world().clock.advance_seconds(40);
+    s.store.create_session(session(&s, ada, "late")).await.unwrap();
+    s.world().clock.advance_seconds(20);
+    let (now, base) = (s.world().now(), s.store.head(ada).await.unwrap());
+    let other = s.open_another().await;
+    // Both have found it, and wait for whoever changes something of hers.
+    let (mut conn, mut looking) = (s.place.connect().await, s.place.connect().await);
+    let mut changing = conn.begin().await.unwrap();
+    let sql = format!("SELECT user_id FROM user_seq WHERE user_id = '{ada}' FOR UPDATE");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *changing).await.unwrap();
+    let sweeps = [s.store.clone(), other.clone()]
+        .map(|store| tokio::spawn(async move { store.sweep_sessions(now).await.unwrap() }));
+    let both_wait = async {
+        let sql = "SELECT COUNT(*) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut looking).await.unwrap() < 2 {}
+    };
+    timeout(Duration::from_secs(10), both_wait).await.expect("both wait");
+    changing.rollback().await.unwrap();
+    let mut removed = 0;
+    for sweep in sweeps {
+        removed += sweep.await.unwrap();
+    }
+    assert_eq!(removed, 1);
+    assert_eq!(told(&s, ada, base).await, [None], "once");
+    other.close().await;
+}
+
 /// What the log tells of the browsers that are signed in, after `base`.
 async fn told(s: &Database, user: UserId, base: u64) -> Vec<Option<String>> {
     let log = s.store.after(user, base, 50).await.unwrap();
@@ -247,4 +283,5 @@ on_every_database!(
     live_sessions_are_listed_page_by_page_newest_first,
     all_other_sessions_end_at_once,
     expired_sessions_are_swept_and_no_others,
+    what_two_servers_sweep_at_once_is_told_once,
 );

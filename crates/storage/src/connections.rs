@@ -186,7 +186,7 @@ mod tests {
     #[tokio::test]
     async fn what_began_before_it_is_lost_with_its_connection_and_what_began_after_it_goes_on() {
         install_default_drivers();
-        let place = Place::sqlite();
+        let place = Place::empty();
         let url = format!("{}?mode=rwc", place.url());
         let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
         let connections = Arc::new(Connections::new(pool));
@@ -220,7 +220,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_under_way_outlives_new_connections() {
         install_default_drivers();
-        let place = Place::sqlite();
+        let place = Place::empty();
         let url = format!("{}?mode=rwc", place.url());
         let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await.unwrap();
         let connections = Connections::new(pool);

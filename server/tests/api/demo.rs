@@ -35,7 +35,7 @@ async fn documents(client: &Client, workspace: &str) -> Vec<Value> {
 async fn a_newcomer_finds_documents_a_failure_and_a_job_under_way() {
     // Bad tries while the account is being made must not count against the visitor.
     let setup = || Setup::new().args(&["serve", "--demo"]).env("INSIGHTHUB_MAX_BAD_SIGN_INS", "0");
-    let mut server = setup().start().await;
+    let mut server = setup().in_an_empty_folder().start().await;
     let client = visitor_of(&server).await;
     let harbour = workspace(&client, "Harbour office").await;
     let settled = eventually("the small library is through", async || {

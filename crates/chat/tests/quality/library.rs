@@ -140,7 +140,7 @@ pub struct Library {
 
 impl Library {
     pub async fn open() -> Self {
-        let (place, world) = (Place::sqlite(), World::new());
+        let (place, world) = (Place::sqlite().await, World::new());
         let options = OpenOptions {
             url: place.url(),
             bus: world.bus.clone(),

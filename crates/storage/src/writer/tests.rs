@@ -344,7 +344,7 @@ macro_rules! on_both {
         mod sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $case() {
-                super::$case(super::Rig::at(super::Place::sqlite()).await).await;
+                super::$case(super::Rig::at(super::Place::sqlite().await).await).await;
             })+
         }
         mod postgres {

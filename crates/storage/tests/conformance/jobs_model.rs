@@ -487,7 +487,7 @@ fn holds_for(cases: u32, place: impl Fn(&tokio::runtime::Runtime) -> Place) {
 
 #[test]
 fn sqlite_does_what_the_memory_does() {
-    holds_for(48, |_| Place::sqlite());
+    holds_for(48, |runtime| runtime.block_on(Place::sqlite()));
 }
 
 #[test]

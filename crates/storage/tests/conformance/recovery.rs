@@ -85,7 +85,7 @@ async fn a_database_whose_path_has_odd_characters_is_opened_there_and_nowhere_el
 }
 
 async fn two_databases_have_different_epochs(s: impl Subject + DerefMut<Target = Database>) {
-    let place = crate::support::Place::sqlite();
+    let place = crate::support::Place::sqlite().await;
     let other = open(&place, &World::new()).await;
     assert_ne!(s.store.epoch(), other.epoch());
 }

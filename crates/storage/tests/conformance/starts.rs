@@ -1,8 +1,8 @@
-//! Servers of one installation that start at once, before anybody made its tables.
+//! Starts where nobody has made the tables yet: of one server, and of all servers of an installation at once.
 
 use crate::{
     recovery::event,
-    subject::Database,
+    subject::{Database, open},
     support::{Place, World},
 };
 use futures::future::join_all;
@@ -11,6 +11,19 @@ use sqlx::{Executor, raw_sql};
 use storage::{OpenOptions, Store};
 
 const SERVERS: usize = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_was_not_there_gets_the_tables_that_the_other_tests_find() {
+    let mut found: Vec<Vec<String>> = vec![];
+    for place in [Place::empty(), Place::sqlite().await] {
+        open(&place, &World::new()).await.close().await;
+        let mut conn = place.connect().await;
+        let sql = "SELECT name || ' ' || COALESCE(sql, '') FROM sqlite_master ORDER BY name";
+        found.push(sqlx::query_scalar(sql).fetch_all(&mut conn).await.unwrap());
+    }
+    assert!(found[0].len() > 100, "{found:?}");
+    assert_eq!(found[0], found[1]);
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_servers_that_start_at_once_on_an_empty_database_all_serve_the_same_log() {

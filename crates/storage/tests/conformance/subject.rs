@@ -222,5 +222,5 @@ macro_rules! database {
     };
 }
 
-database!(Sqlite, Place::sqlite());
+database!(Sqlite, Place::sqlite().await);
 database!(Postgres, Place::postgres().await);

@@ -1,11 +1,15 @@
 //! A database for one test: a file in a folder of its own, or a database of its own on the PostgreSQL that the test
-//! run started. Gone when it is dropped, also after a panic.
+//! run started. Gone when it is dropped, also after a panic. Both are copies of one that was migrated and never used, since
+//! migrating takes longer than most tests.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, any::install_default_drivers, raw_sql};
 use std::{
-    path::PathBuf,
+    ffi::OsString,
+    fs, io,
+    path::{Path, PathBuf},
     process,
     sync::atomic::{AtomicU32, Ordering},
+    time::SystemTime,
 };
 use tempfile::TempDir;
 
@@ -15,7 +19,14 @@ pub struct Place {
 }
 
 impl Place {
-    pub fn sqlite() -> Self {
+    pub async fn sqlite() -> Self {
+        let place = Self::empty();
+        fs::copy(migrated_file().await, place.file()).unwrap();
+        place
+    }
+
+    /// Where the file is not there yet: whoever opens it makes it, and its tables.
+    pub fn empty() -> Self {
         Self { folder: tempfile::tempdir().unwrap(), postgres: None }
     }
 
@@ -26,8 +37,12 @@ impl Place {
     pub fn url(&self) -> String {
         match &self.postgres {
             Some(p) => p.url.clone(),
-            None => format!("sqlite://{}", self.folder.path().join("test.db").display()),
+            None => format!("sqlite://{}", self.file().display()),
         }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("test.db")
     }
 
     /// Where the high-water mark of the event log is kept.
@@ -42,6 +57,30 @@ impl Place {
     }
 }
 
+/// A file of SQLite with the tables of this version and nothing else: not even the epoch is drawn, so each copy of it begins a
+/// log of its own. It lies beside this program and is made by it; one that is older than the program may have other tables,
+/// and is made anew.
+pub async fn migrated_file() -> PathBuf {
+    fn changed(path: &Path) -> io::Result<SystemTime> {
+        fs::metadata(path).and_then(|file| file.modified())
+    }
+    let program = std::env::current_exe().unwrap();
+    let mut path = OsString::from(&program);
+    path.push(".db");
+    let path = PathBuf::from(path);
+    let built = changed(&program).unwrap();
+    if changed(&path).is_ok_and(|made| made > built) {
+        return path;
+    }
+    // Each test is a process of its own, and several may come here at once: the file of the last one stays, and all are whole.
+    let folder = tempfile::tempdir_in(program.parent().unwrap()).unwrap();
+    let new = folder.path().join("new.db");
+    crate::migrate(&format!("sqlite://{}", new.display())).await.unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "all of it is in the file");
+    fs::rename(&new, &path).unwrap();
+    path
+}
+
 struct Postgres {
     server: String,
     name: String,
@@ -51,15 +90,14 @@ struct Postgres {
 /// Names the database that all others are copied from: by what is in the migrations, since a server may have seen other ones.
 /// Migrating takes ten times as long as copying.
 fn template() -> String {
-    let above = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+    let above = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
     let dir = above.map(|dir| dir.join("migrations/postgres")).find(|dir| dir.is_dir()).unwrap();
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     // FNV-1a: the same in every process.
     let digest = files
         .iter()
-        .flat_map(|file| std::fs::read(file).unwrap())
+        .flat_map(|file| fs::read(file).unwrap())
         .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });

@@ -1,9 +1,10 @@
 //! Where the servers of an installation keep what they keep: a folder, and on PostgreSQL a database that belongs to it.
 
-use crate::servers::database::Place;
+use crate::servers::database::{Place, migrated_file};
 use sqlx::{AnyConnection, Connection, any::install_default_drivers};
 use std::{
     env::{self, VarError},
+    fs,
     path::Path,
     sync::{Arc, OnceLock},
     thread,
@@ -43,6 +44,17 @@ impl Home {
         match engine() {
             Engine::Sqlite => None,
             Engine::Postgres => Some(self.database.get_or_init(database).url()),
+        }
+    }
+
+    /// Brings the tables on SQLite, where no server has been yet: making them takes longer than many a test. A database on
+    /// PostgreSQL comes with them.
+    pub async fn furnish(&self) {
+        let file = self.path().join("insighthub.db");
+        // Where a test took the file away, the mark of the log is still there, and the next server begins with nothing.
+        let was_used = file.exists() || self.path().join("high-water").exists();
+        if engine() == Engine::Sqlite && !was_used {
+            fs::copy(migrated_file().await, file).expect("copied");
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Setup {
     env: Vec<(&'static str, String)>,
     args: Vec<&'static str>,
     longest_file: Option<u64>,
+    /// Whether the first server finds its tables.
+    furnished: bool,
 }
 
 impl Setup {
@@ -57,6 +59,7 @@ impl Setup {
             env: vec![],
             args: vec!["serve"],
             longest_file: None,
+            furnished: true,
         }
     }
 
@@ -80,6 +83,12 @@ impl Setup {
     /// No file of the server may become longer than this: what a full disk does to an upload, a limit does, too.
     pub fn longest_file(mut self, bytes: u64) -> Self {
         self.longest_file = Some(bytes);
+        self
+    }
+
+    /// The server finds an empty folder, as a newcomer's does, and makes its tables itself.
+    pub fn in_an_empty_folder(mut self) -> Self {
+        self.furnished = false;
         self
     }
 
@@ -109,15 +118,21 @@ impl Setup {
         }
         command.env("INSIGHTHUB_ADDR", "127.0.0.1:0").env("INSIGHTHUB_DATA_DIR", self.dir.path());
         command.env("INSIGHTHUB_LOG", "info,server=debug,services=debug,ingest=debug,storage=debug");
-        let names_its_own = self.env.iter().any(|(name, _)| *name == "DATABASE_URL");
-        if !names_its_own && let Some(url) = self.dir.database_url() {
+        if !self.names_a_database() && let Some(url) = self.dir.database_url() {
             command.env("DATABASE_URL", url);
         }
         command.envs(self.env.iter().map(|(k, v)| (k, v))).current_dir(self.dir.path());
         command
     }
 
+    fn names_a_database(&self) -> bool {
+        self.env.iter().any(|(name, _)| *name == "DATABASE_URL")
+    }
+
     pub async fn start(self) -> Server {
+        if self.furnished && !self.names_a_database() {
+            self.dir.furnish().await;
+        }
         let log = File::options().create(true).append(true).open(self.dir.path().join("log")).expect("a log");
         let mut child = self.command().stdout(Stdio::piped()).stderr(log).spawn().expect("the server starts");
         let out = child.stdout.take().expect("standard output");

@@ -54,18 +54,18 @@ struct World {
 const SCOPES: [&str; 4] = ["read", "write", "chat", "status:write"];
 
 impl World {
-    async fn new(server: &Server, number: usize) -> Self {
+    async fn new(server: &Server, number: usize, first: Option<&World>) -> Self {
         let owner = server.user(&format!("owner-{number}")).await;
         let other = server.user(&format!("other-{number}")).await;
-        let mut ended = server.visitor();
-        let sign_in = json!({ "email": format!("owner-{number}@example.org"), "password": PASSWORD });
-        ended.cookie = ended.post("/api/auth/login", sign_in).await.session_cookie();
-        assert_eq!(ended.post("/api/auth/logout", json!({})).await.status, 204);
-
-        let lapsed = match number {
-            0 => lapsed(server, &format!("owner-{number}")).await,
-            // Only who is let in gets a world of its own.
-            _ => server.visitor(),
+        let Past { ended, lapsed, expired, revoked } = match first {
+            None => Past::of(server, &owner, &format!("owner-{number}")).await,
+            // Whose time is over is let in nowhere for it, and so is the same everywhere.
+            Some(first) => Past {
+                ended: first.ended.clone(),
+                lapsed: first.lapsed.clone(),
+                expired: first.expired.clone(),
+                revoked: first.revoked.clone(),
+            },
         };
         let stranger = other.program(&other.new_key("everything", &SCOPES).await);
 
@@ -76,11 +76,6 @@ impl World {
             keys.push((scope, owner.program(&made)));
             key = made["id"].as_str().expect("an id").to_owned();
         }
-        let revoked = owner.new_key("revoked", &SCOPES).await;
-        let id = revoked["id"].as_str().expect("an id");
-        assert_eq!(owner.delete(&format!("/api/auth/api-keys/{id}")).await.status, 204);
-        let expired = owner.program(&owner.new_short_key("expired", &SCOPES, 200).await);
-        let revoked = owner.program(&revoked);
 
         let workspace = owner.first_workspace().await;
         let uploaded = owner.upload(&workspace, &[("notes.txt", &prose(1, 100))]).await.json();
@@ -120,10 +115,6 @@ impl World {
             [&workspace, &document, &chunk, &case, &turn, &conversation, &file, &job, &bulk, &session, &key]
                 .map(String::clone),
         );
-        eventually("the key has expired", async || {
-            (expired.get("/api/jobs").await.status == 401).then_some(())
-        })
-        .await;
         Self {
             number,
             nobody: server.visitor(),
@@ -238,6 +229,32 @@ impl World {
     }
 }
 
+/// Who may do nothing any more.
+struct Past {
+    ended: Client,
+    lapsed: Client,
+    expired: Client,
+    revoked: Client,
+}
+
+impl Past {
+    /// All of the account of that name.
+    async fn of(server: &Server, owner: &Client, name: &str) -> Self {
+        let ended = server.sign_in(name, PASSWORD).await;
+        assert_eq!(ended.post("/api/auth/logout", json!({})).await.status, 204);
+        let lapsed = lapsed(server, name).await;
+        let revoked = owner.new_key("revoked", &SCOPES).await;
+        let id = revoked["id"].as_str().expect("an id");
+        assert_eq!(owner.delete(&format!("/api/auth/api-keys/{id}")).await.status, 204);
+        let expired = owner.program(&owner.new_short_key("expired", &SCOPES, 200).await);
+        eventually("the key has expired", async || {
+            (expired.get("/api/jobs").await.status == 401).then_some(())
+        })
+        .await;
+        Self { ended, lapsed, expired, revoked: owner.program(&revoked) }
+    }
+}
+
 /// A browser whose session's time is over: its end is set into the past.
 async fn lapsed(server: &Server, name: &str) -> Client {
     let client = server.sign_in(name, PASSWORD).await;
@@ -296,13 +313,13 @@ async fn check(rows: Vec<Row>, known: Vec<(Method, String)>) {
 
     let server = Server::start().await;
     let (mut worlds, mut wrong, mut asked) = (1, vec![], 0);
-    let shared = World::new(&server, 0).await;
+    let shared = World::new(&server, 0, None).await;
     for row in &rows {
         for n in 0..shared.callers().len() {
             let (wanted, why) = expected(row, shared.callers()[n].0);
             let own;
             let world = if row.fresh && wanted < 400 {
-                own = World::new(&server, worlds).await;
+                own = World::new(&server, worlds, Some(&shared)).await;
                 worlds += 1;
                 &own
             } else {
@@ -343,7 +360,7 @@ async fn every_page_and_server_function_answers_everybody_as_it_should() {
 #[tokio::test]
 async fn a_socket_tells_nothing_to_those_who_may_not_read() {
     let server = Server::start().await;
-    let world = World::new(&server, 0).await;
+    let world = World::new(&server, 0, None).await;
     for (caller, client) in world.callers() {
         let origin = client.base.clone();
         let headers = [("origin", origin.as_str())];

@@ -1,5 +1,5 @@
-//! A PostgreSQL for a run: on a free loopback port, in a folder of its own, with fsync on as in production, and gone when the
-//! run ends, however it ends. It has to be on the machine already.
+//! A PostgreSQL for a run: on a free loopback port, in a folder of its own, with fsync on as in production unless it is a hasty
+//! one, and gone when the run ends, however it ends. It has to be on the machine already.
 
 use crate::{
     Failure,
@@ -34,6 +34,8 @@ pub struct Postgres {
     /// The folder of its programs.
     bin: PathBuf,
     pgvector: bool,
+    /// Whether a commit waits for the disk.
+    fsync: bool,
     port: u16,
     /// PostgreSQL refuses to run as root, so root lends it to a user who owns nothing else that matters here.
     user: Option<&'static str>,
@@ -55,6 +57,19 @@ impl Postgres {
     /// # Errors
     /// When it does not start.
     pub fn of(programs: &Programs) -> Result<Self, Failure> {
+        Self::new(programs, true)
+    }
+
+    /// One that leaves it to the system when to write: for tests that make hundreds of databases in it, crash none and measure
+    /// nothing. What it has committed outlives a server of ours that is killed all the same.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn hasty(programs: &Programs) -> Result<Self, Failure> {
+        Self::new(programs, false)
+    }
+
+    fn new(programs: &Programs, fsync: bool) -> Result<Self, Failure> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         remove_left_over(PREFIX);
         let name = format!("{PREFIX}{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
@@ -68,6 +83,7 @@ impl Postgres {
             dir,
             bin: programs.bin.clone(),
             pgvector: programs.has_pgvector(),
+            fsync,
             port: free_port()?,
             user: None,
             server: None,
@@ -129,11 +145,11 @@ impl Postgres {
         let mut command = ended_with_us("INT", &self.bin.join("postgres"), self.user);
         command.current_dir(&self.dir).arg("-D").arg(self.data()).arg("-k").arg(&self.dir);
         command.args(["-p", &self.port.to_string()]);
-        // fsync stays on: what commits is measured and crashed against as in production. A server of ours has about 13
-        // connections, and as many tests run at once as the machine has cores and half as many more.
-        for setting in
-            ["listen_addresses=127.0.0.1", "fsync=on", "max_connections=500", "log_min_messages=warning"]
-        {
+        // What commits is measured and crashed against as in production.
+        command.args(["-c", if self.fsync { "fsync=on" } else { "fsync=off" }]);
+        // A server of ours has about 13 connections, and as many tests run at once as the machine has cores and half as many
+        // more.
+        for setting in ["listen_addresses=127.0.0.1", "max_connections=500", "log_min_messages=warning"] {
             command.args(["-c", setting]);
         }
         command.stdin(Stdio::null()).stdout(output).stderr(also);

@@ -1,5 +1,6 @@
 //! One PostgreSQL for a run (`measure::postgres`), installed or fetched first where it is missing and that is possible.
 
+use measure::Failure;
 use measure::postgres::{Postgres, Programs};
 
 use crate::problem::{Done, Problem};
@@ -16,29 +17,37 @@ const FOLDERS: [&str; 4] =
 
 /// Starts a server as most people have it, for measuring.
 pub fn start(project: &Project) -> Done<Postgres> {
-    begin(&ordinary(project)?)
+    begin(&ordinary(project)?, Postgres::of)
 }
 
-/// Starts one for tests: with pgvector, where one can be had.
+/// Starts one that is measured with pgvector, where one can be had.
+pub fn with_pgvector(project: &Project) -> Done<Postgres> {
+    begin(&of_tests(project)?, Postgres::of)
+}
+
+/// Starts one for tests: with pgvector, where one can be had. Those that crash a server have their own.
 pub fn for_tests(project: &Project) -> Done<Postgres> {
+    begin(&of_tests(project)?, Postgres::hasty)
+}
+
+fn begin(programs: &Programs, how: fn(&Programs) -> Result<Postgres, Failure>) -> Done<Postgres> {
+    shell::timed("starting PostgreSQL for the tests", || {
+        how(programs).map_err(|why| Problem::new(why.to_string()))
+    })
+}
+
+/// With pgvector, where that can be had.
+fn of_tests(project: &Project) -> Done<Programs> {
     // Tests that crash a server of their own take the system's.
     let ordinary = ordinary(project)?;
     if ordinary.has_pgvector() {
-        return begin(&ordinary);
+        return Ok(ordinary);
     }
-    match carried(project) {
-        Ok(programs) => begin(&programs),
-        Err(why) => {
-            shell::say(format!("no PostgreSQL with pgvector can be had here: {why}"));
-            begin(&ordinary)
-        }
+    let carried = carried(project);
+    if let Err(why) = &carried {
+        shell::say(format!("no PostgreSQL with pgvector can be had here: {why}"));
     }
-}
-
-fn begin(programs: &Programs) -> Done<Postgres> {
-    shell::timed("starting PostgreSQL for the tests", || {
-        Postgres::of(programs).map_err(|why| Problem::new(why.to_string()))
-    })
+    Ok(carried.unwrap_or(ordinary))
 }
 
 /// The system's own, installing it when it is missing and that is possible.

@@ -409,7 +409,7 @@ fn run_whole(project: &Project, toolchain: &Toolchain, bench: &Whole, smoke: boo
     let postgres = match bench.postgres {
         Database::None => None,
         Database::Ordinary => Some(postgres::start(project)?),
-        Database::OfTests => Some(postgres::for_tests(project)?),
+        Database::OfTests => Some(postgres::with_pgvector(project)?),
     };
     if let Some(postgres) = &postgres {
         command.env("INSIGHTHUB_BENCH_POSTGRES_URL", postgres.url());

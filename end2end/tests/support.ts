@@ -115,7 +115,7 @@ export async function upload(request: APIRequestContext, workspace: string, name
 /** The job has come to its end, and well. */
 export async function completed(request: APIRequestContext, job: string): Promise<void> {
   const status = async () => (await (await request.get(`/api/jobs/${job}`)).json()).status;
-  await expect.poll(status, { timeout: 60_000 }).toBe("completed");
+  await expect.poll(status, { intervals: [50], timeout: 60_000 }).toBe("completed");
 }
 
 /** A workspace whose documents a worker of somebody's own processes: the test says what becomes of them, at once. */
@@ -261,7 +261,7 @@ export async function failedDocument(request: APIRequestContext, workspace: stri
   expect(answer.status()).toBe(202);
   const { document_id } = (await answer.json()).documents[0];
   const status = async () => (await (await request.get(`/api/documents/${document_id}`)).json()).status;
-  await expect.poll(status, { timeout: 30_000 }).toBe("failed");
+  await expect.poll(status, { intervals: [50], timeout: 30_000 }).toBe("failed");
   return document_id;
 }
 
@@ -292,7 +292,7 @@ export async function unready(page: Page) {
     };
     const failed = await make("Not made");
     const status = async () => (await (await page.request.get(`${server.url}/api/workspaces/${failed}`)).json()).status;
-    await expect.poll(status).toBe("error");
+    await expect.poll(status, { intervals: [50] }).toBe("error");
     const address = `${server.url}/api/auth/default-rag-config`;
     const config = await (await page.request.get(address)).json();
     const saved = await page.request.put(address, { data: { ...config, embedding_model: "slow-embed" } });

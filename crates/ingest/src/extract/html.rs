@@ -1,5 +1,7 @@
 //! Web pages: the main text, as Markdown with its headings.
 
+mod table;
+
 use super::{ExtractCode, ExtractedText, decode, meter, nesting, outline, text::warnings_of};
 use dom_smoothie::{Config, Readability};
 use htmd::{Element, HtmlToMarkdown, Node, element_handler::Handlers};
@@ -35,6 +37,7 @@ pub fn read(bytes: &[u8]) -> Result<ExtractedText, ExtractCode> {
         .add_handler(vec!["pre"], |_: &dyn Handlers, element: Element<'_>| {
             Some(code_block(element.node).into())
         })
+        .add_handler(vec!["table"], table::written)
         .build();
     meter::stage();
     let whole = converter.convert(&html).map_err(|_| ExtractCode::Unreadable)?;
@@ -109,8 +112,10 @@ fn code_block(pre: &Rc<Node>) -> String {
     let mut code = String::new();
     let mut stack = vec![Rc::clone(pre)];
     while let Some(node) = stack.pop() {
-        if let NodeData::Text { contents } = &node.data {
-            code.push_str(&contents.borrow());
+        match &node.data {
+            NodeData::Text { contents } => code.push_str(&contents.borrow()),
+            NodeData::Element { name, .. } if name.local.as_ref() == "br" => code.push('\n'),
+            _ => {}
         }
         stack.extend(node.children.borrow().iter().rev().cloned());
     }
@@ -177,6 +182,33 @@ mod tests {
             (0..50).all(|i| doc.text.contains(&format!("setting\\_{i}"))
                 || doc.text.contains(&format!("setting_{i}")))
         );
+    }
+
+    #[test]
+    fn the_rows_of_a_table_keep_their_names() {
+        let rows = "<tr><th>High</th><td>06:10</td></tr><tr><th>Low</th><td>12:25</td></tr>";
+        let page = PAGE.replace("<pre>", &format!("<table>{rows}</table><pre>"));
+        let doc = read(page.as_bytes()).unwrap();
+        assert!(doc.text.contains("| High | 06:10 |\n| --- | --- |\n| Low | 12:25 |"), "{}", doc.text);
+    }
+
+    #[test]
+    fn questions_that_unfold_their_answers_are_kept() {
+        let asked = |i: u32| format!("Why are there {i} tides a day?");
+        let said = "The sea rises and falls, as tables show, and no harbour master doubts it.";
+        let faq: String = (0..9)
+            .map(|i| format!("<h3><button>{}</button></h3><div><p>{said}</p></div>", asked(i)))
+            .collect();
+        let page = format!("<html><body><main>{faq}<button>Share this</button></main></body></html>");
+        let doc = read(page.as_bytes()).unwrap();
+        assert!((0..9).all(|i| doc.text.contains(&format!("### {}", asked(i)))), "{}", doc.text);
+        assert!(!doc.text.contains("Share this"), "{}", doc.text);
+    }
+
+    #[test]
+    fn lines_of_code_that_tags_part_stay_lines() {
+        let doc = read(b"<body><p>Said.</p><pre>first<br>second<br/><b>third</b></pre>").unwrap();
+        assert!(doc.text.contains("```\nfirst\nsecond\nthird\n```"), "{}", doc.text);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //!
 //! The cost of parsing and reading a page grows with the square of its depth, so a page of a megabyte can keep a
 //! processor busy for minutes. Browsers stop nesting at some depth too. Tags beyond it are left out; all words stay.
+//! So are those of buttons within headings: pages of questions unfold their answers by them, and what stands on other buttons
+//! is no text.
 
 use std::{borrow::Cow, collections::HashMap};
 
@@ -29,6 +31,7 @@ const MARKS: [&str; 24] = [
     "a", "b", "i", "u", "s", "em", "strong", "small", "big", "tt", "font", "span", "code", "strike", "nobr",
     "sub", "sup", "abbr", "cite", "q", "mark", "kbd", "var", "label",
 ];
+const HEADINGS: [&str; 6] = ["h1", "h2", "h3", "h4", "h5", "h6"];
 /// Elements whose content is text whatever it looks like.
 const RAW: [&str; 8] = ["script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes"];
 
@@ -157,6 +160,10 @@ impl Open {
         if VOID.contains(&name) || IMPLIED.contains(&name) || RAW.contains(&name) {
             return true;
         }
+        if name == "button" && self.blocks.iter().any(|open| HEADINGS.contains(&open.as_str())) {
+            *self.left_out.entry(name.to_owned()).or_default() += 1;
+            return false;
+        }
         let (open, most) = self.of(name);
         if open.len() < most {
             open.push(name.to_owned());
@@ -167,6 +174,10 @@ impl Open {
     }
 
     fn closes(&mut self, name: &str) -> bool {
+        if HEADINGS.contains(&name) {
+            // A button that was not closed ends with its heading, and the end of the next one is its own.
+            self.left_out.remove("button");
+        }
         if let Some(count) = self.left_out.get_mut(name).filter(|n| **n > 0) {
             *count -= 1;
             return false;
@@ -204,6 +215,18 @@ mod tests {
         // Marks that nobody closes cost no headings.
         let marks = format!("{}<h2>Title</h2>", "<font>x".repeat(500));
         assert!(flattened(&marks).ends_with("x<h2>Title</h2>"));
+    }
+
+    #[test]
+    fn a_heading_that_is_a_button_stays_a_heading() {
+        assert_eq!(
+            flattened("<h3 id=a><button type='button'>Why?</button></h3><button>Share</button>"),
+            "<h3 id=a>Why?</h3><button>Share</button>"
+        );
+        assert_eq!(
+            flattened("<h3><button>Why?</h3><button>Share</button>"),
+            "<h3>Why?</h3><button>Share</button>"
+        );
     }
 
     #[test]

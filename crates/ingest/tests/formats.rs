@@ -115,6 +115,25 @@ async fn a_long_table_of_a_word_document_can_be_read_row_by_row() {
 }
 
 #[tokio::test]
+async fn a_cell_that_was_part_of_another_one_before_a_tracked_change_keeps_its_words() {
+    let was = r#"<w:tcPrChange w:id="1" w:author="Ada"><w:tcPr><w:vMerge/></w:tcPr></w:tcPrChange>"#;
+    let parted = format!("<w:tc><w:tcPr>{was}</w:tcPr>{}</w:tc>", p("", "Ketch"));
+    let rows = format!("<w:tr>{}{}</w:tr><w:tr>{parted}{}</w:tr>", cell("Ship"), cell("Fee"), cell("12"));
+    let doc = read(&docx(&format!("<w:tbl>{rows}</w:tbl>")), "a.docx").await.unwrap();
+    assert_eq!(doc.text, "| Ship | Fee |\n| --- | --- |\n| Ketch | 12 |");
+}
+
+#[tokio::test]
+async fn what_a_line_end_or_a_tab_parts_in_a_note_stays_apart() {
+    let body = "<w:p><w:r><w:t>Said</w:t></w:r><w:r><w:footnoteReference w:id=\"2\"/></w:r></w:p>";
+    let notes = r#"<w:footnotes xmlns:w="w"><w:footnote w:id="2"><w:p><w:r><w:t>Smith</w:t><w:tab/><w:t>p. 3</w:t></w:r>
+        <w:r><w:br/></w:r><w:r><w:t>e</w:t><w:noBreakHyphen/><w:t>mail</w:t></w:r></w:p></w:footnote></w:footnotes>"#;
+    let bytes = docx_of(Body::Text(&format!("{DOCUMENT}{body}{DOCUMENT_END}")), &[("footnotes", notes)]);
+    let doc = read(&bytes, "a.docx").await.unwrap();
+    assert_eq!(doc.text, "Said[^1]\n\n[^1]: Smith p. 3 e-mail");
+}
+
+#[tokio::test]
 async fn a_table_that_only_arranges_the_page_is_taken_apart() {
     let layout = format!(
         "<w:tbl><w:tr><w:tc>{}{}</w:tc></w:tr><w:tr>{}</w:tr></w:tbl>",

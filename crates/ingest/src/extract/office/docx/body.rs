@@ -13,7 +13,7 @@ use crate::extract::{
 
 /// Text that a reader of the document does not see: deleted, moved away, formulas of fields, how things looked before
 /// a change, and the second form of what stands there twice.
-pub const SKIPPED: [&str; 10] = [
+pub const SKIPPED: [&str; 12] = [
     "del",
     "moveFrom",
     "instrText",
@@ -22,6 +22,8 @@ pub const SKIPPED: [&str; 10] = [
     "pPrChange",
     "rPrChange",
     "tblPrChange",
+    "trPrChange",
+    "tcPrChange",
     "sectPrChange",
     "rt",
 ];

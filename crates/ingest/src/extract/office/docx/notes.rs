@@ -36,7 +36,17 @@ pub fn read(text: &str, element: &str) -> Result<Vec<Note>, ExtractCode> {
                 note.text = one_line(&note.text);
                 note
             })),
-            Piece::Open(name, _) => inside = name == "t",
+            Piece::Open(name, _) => {
+                inside = name == "t";
+                let sign = match name {
+                    "tab" | "ptab" | "br" | "cr" => Some(' '),
+                    "noBreakHyphen" => Some('-'),
+                    _ => None,
+                };
+                if let (Some(sign), Some(note)) = (sign, &mut open) {
+                    note.text.push(sign);
+                }
+            }
             Piece::Close(name) => {
                 inside = false;
                 if let ("p", Some(note)) = (name, &mut open) {

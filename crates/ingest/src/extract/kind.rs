@@ -41,9 +41,10 @@ fn decide<R: Read + Seek>(
     if head.starts_with(OLE_MARK) {
         return container::ole_kind(file, filename);
     }
+    // A text may begin like something else, but nothing else is free of control characters.
     if let Some(found) = infer::get(head)
         && found.matcher_type() != infer::MatcherType::Text
-        && !files::is_prose(head)
+        && head.iter().any(|b| files::is_control(*b))
     {
         return Ok(Err(Refused::unsupported(format!("This is {}.", describe(found)))));
     }
@@ -188,6 +189,17 @@ mod tests {
         assert_eq!(unknown.code, "unsupported_type");
         assert_eq!(detect(b"", "a.txt").unwrap_err().code, "empty_file");
         assert_eq!(detect(b"text with a \0 in it", "a.txt").unwrap_err().code, "unsupported_type");
+    }
+
+    #[test]
+    fn a_text_that_begins_like_a_picture_or_a_program_is_a_text_in_every_encoding() {
+        for text in ["BMI;Größe\n22;1,80\n", "MZ-Nr;Größe\n7;1,80\n", "ID3;Größe\n7;1,80\n"] {
+            for bytes in [text.as_bytes(), &*encoding_rs::WINDOWS_1252.encode(text).0] {
+                assert_eq!(detect(bytes, "a.csv"), Ok(FileKind::Csv), "{text}");
+            }
+        }
+        let refused = detect(b"BM\x46\0\0\0\0\0\0\0\x36\0\0\0\xff\xff", "a.csv").unwrap_err();
+        assert_eq!(refused.sentence, "This is a BMP picture.");
     }
 
     #[test]

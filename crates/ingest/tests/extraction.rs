@@ -149,6 +149,43 @@ async fn a_page_that_cannot_be_read_is_a_warning() {
 }
 
 #[tokio::test]
+async fn what_was_typed_into_the_fields_of_a_form_and_remarks_are_read_with_their_page() {
+    let mut form = pdf::Pdf::default();
+    let (catalog, tree) = (form.reserve(), form.reserve());
+    let font = form.add("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>");
+    let content = form.stream("", &pdf::page_content(&[pdf::Line::body("Application")]));
+    let whole = form.add("<< /FT /Tx /T (Ship) /V (Ketch Marie) >>");
+    let place = format!("<< /Subtype /Widget /Parent {whole} 0 R /Rect [0 0 9 9] >>");
+    let annotations = [
+        // One field in two places.
+        place.as_str(),
+        place.as_str(),
+        "<< /Subtype /Widget /FT /Tx /T (Text1) /TU (Home port) /V <FEFF004B00F6006C006E> >>",
+        "<< /Subtype /Widget /FT /Ch /T (Colours) /V [(Blue) (White)] >>",
+        "<< /Subtype /Widget /FT /Tx /T (Empty) /V () >>",
+        "<< /Subtype /Widget /FT /Tx /Ff 8192 /T (Secret) /V (not to be shown) >>",
+        "<< /Subtype /FreeText /T (Ada) /Contents (Arrives\\nat night) >>",
+        "<< /Subtype /Text /T (Ada) /Contents (Still true?) >>",
+        "<< /Subtype /Text /F 2 /T (Ada) /Contents (Nobody sees this) >>",
+        "<< /Subtype /Link /Contents (A link) >>",
+    ];
+    let numbers: String = annotations.iter().map(|a| format!("{} 0 R ", form.add(*a))).collect();
+    let page = form.add(format!(
+        "<< /Type /Page /Parent {tree} 0 R /MediaBox [0 0 595 842] /Contents {content} 0 R \
+         /Resources << /Font << /F1 {font} 0 R >> >> /Annots [{numbers}] >>"
+    ));
+    form.set(tree, format!("<< /Type /Pages /Count 1 /Kids [{page} 0 R] >>"));
+    form.set(catalog, format!("<< /Type /Catalog /Pages {tree} 0 R >>"));
+    let doc = read(&form.finish(&format!("/Root {catalog} 0 R")), FileKind::Pdf).await.unwrap();
+    assert_eq!(
+        doc.text,
+        "Application\n\nShip: Ketch Marie\nHome port: K\u{f6}ln\nColours: Blue, White\nArrives at night\n\
+         Ada: Still true?"
+    );
+    assert_eq!(doc.spans.iter().map(|s| s.page).collect::<Vec<_>>(), [Some(1)]);
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_there_is_the_servers_fault() {
     let extractor = Extractor::new("/nonexistent/insighthub", Limits::default());
     let error = extractor.extract_bytes(b"x", FileKind::Text, |_| {}).await.unwrap_err();

@@ -7,6 +7,7 @@ mod clean;
 mod contents;
 mod fonts;
 mod rebuild;
+mod typed;
 
 use super::{ExtractCode, ExtractedText, Span, Warning, meter};
 use pdf_extract::{
@@ -42,8 +43,16 @@ pub fn read(
     // What is half done when this fails is still a document.
     let _ = caught(|| fonts::lighten(&mut document));
     for (i, page) in pages.iter().enumerate() {
-        let text = page_text(&mut document, *page, left)?;
+        let mut text = page_text(&mut document, *page, left)?;
         left -= text.as_ref().map_or(0, String::len).min(left);
+        if let Some(text) = &mut text {
+            let typed = caught(|| typed::on_page(&document, *page, left)).unwrap_or_default();
+            left = left.checked_sub(typed.len()).ok_or(ExtractCode::TooLargeInside)?;
+            if !typed.is_empty() {
+                text.push_str("\n\n");
+                text.push_str(&typed);
+            }
+        }
         raw.push(text);
         page_done(i as u32 + 1, total);
     }

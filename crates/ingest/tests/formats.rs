@@ -172,6 +172,21 @@ async fn dates_shares_and_shared_words_of_a_workbook_are_shown_as_in_excel() {
 }
 
 #[tokio::test]
+async fn an_error_of_a_formula_that_nobody_here_knows_costs_its_own_cell_alone() {
+    let text = |place: &str, text: &str| format!(r#"<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>"#);
+    let rows = [
+        format!(r#"<row r="1">{}{}</row>"#, text("A1", "Port"), text("B1", "Tons")),
+        format!(r#"<row r="2">{}<c r="B2" t="e"><v>#GETTING_DATA</v></c></row>"#, text("A2", "North")),
+        r#"<row r="3"><c r="A3" t="e"><v>#SPILL!</v></c><c r="B3"><v>5</v></c></row>"#.to_owned(),
+        format!(r#"<row r="4">{}<c r="B4"><v>7</v></c></row>"#, text("A4", "South")),
+    ];
+    let sheet = sheet(&[]).replace("</sheetData>", &format!("{}</sheetData>", rows.concat()));
+    let doc = read(&xlsx_of(vec![("S", Body::Text(&sheet))], None, ""), "a.xlsx").await.unwrap();
+    assert_eq!(doc.text, "# S\n\n- Port: North\n- Tons: 5\n- Port: South; Tons: 7");
+    assert_eq!(doc.warnings, []);
+}
+
+#[tokio::test]
 async fn the_cells_of_a_row_may_stand_in_any_order() {
     let row = |n: u32, cells: [(&str, &str); 2]| {
         let cell = |(column, text): (&str, &str)| {

@@ -79,6 +79,8 @@ fn sheet(
         let (cell, style) = match reader.next_cell_with_style_id() {
             Ok(Some(found)) => found,
             Ok(None) => break true,
+            // An error of a formula that the library has no name for, such as #GETTING_DATA: that cell says nothing, the others do.
+            Err(XlsxError::CellError(_)) => continue,
             Err(_) => break false,
         };
         meter::done(32);

@@ -144,6 +144,21 @@ test("a history that was read a moment too early is read once more", async ({ pa
   expect(held).toBe(1);
 });
 
+test("the history of a workspace follows a document of a job that the panel does not show", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [old] = await scans.add(["old.txt"]);
+  const [young] = await scans.add(["young.txt"]);
+  await scans.report(young, { status: "processing" });
+  await page.goto(`/w/${scans.id}/history`);
+  await live(page);
+  const begun = (name: string) =>
+    page.locator("table.history tbody tr").filter({ hasText: name }).filter({ hasText: "pending → processing" });
+  await expect(begun("young.txt")).toHaveCount(1);
+  await scans.report(old, { status: "processing" });
+  await expect(begun("old.txt")).toHaveCount(1);
+});
+
 test("the numbers of a workspace, its history and its figures follow what happens", async ({ page }) => {
   const who = await signUp(page);
   const workspace = await firstWorkspace(page.request);

@@ -66,16 +66,13 @@ impl Of {
         format!("/api/{kind}/{id}/history?format={format}{turns}")
     }
 
-    /// Changes with everything that happens to it; with the progress of a document only where that is shown as well.
+    /// Changes with everything that happens to it, and to what is in a workspace, whichever job has it; with the progress of a
+    /// document only where that is shown as well.
     fn rev(self, stores: Stores, all: bool) -> Signal<Option<u64>> {
         match self {
             Of::Workspace(id) => {
-                let workspace = stores.workspace(id);
-                let panel = stores.panel_job(id);
-                Signal::derive(move || {
-                    let job = panel.get().and_then(|job| stores.job(job).with(|j| j.as_ref().map(|j| j.rev)));
-                    workspace.with(|w| w.as_ref().map(|w| w.rev)).max(job)
-                })
+                let newest = stores.newest_in(id, all);
+                Signal::derive(move || Some(newest.get()).filter(|rev| *rev > 0))
             }
             Of::Document(id) => {
                 let document = stores.document(id);
@@ -342,8 +339,11 @@ fn More(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::samples::{at, document, id, step};
-    use domain::{DocumentStatus, Event};
+    use crate::{
+        samples::{at, document, id, job, step, workspace},
+        stores::Snapshot,
+    };
+    use domain::{DocumentStatus, Event, Job, JobStatus};
 
     fn lines(seqs: &[u64]) -> Vec<HistoryLine> {
         let line = |&seq: &u64| HistoryLine {
@@ -388,6 +388,31 @@ mod tests {
             stores.apply(Event::FileProgress(step(1, 6, 25.0)));
             stores.apply(Event::FileProgress(step(1, 7, 50.0)));
             assert_eq!((turns.get_untracked(), all.get_untracked()), (Some(5), Some(7)));
+        });
+    }
+
+    #[test]
+    fn the_history_of_a_workspace_follows_all_of_its_jobs_and_documents_also_those_of_which_no_panel_tells() {
+        Owner::new().with(|| {
+            let stores = Stores::new();
+            stores.apply(Event::WorkspaceStatus(workspace(1, 3)));
+            stores.apply(Event::JobUpdate(job(50, 4, JobStatus::Running)));
+            let [turns, all] = [false, true].map(|all| Of::Workspace(id(1)).rev(stores, all));
+            let now = || (turns.get_untracked(), all.get_untracked());
+            assert_eq!(now(), (Some(4), Some(4)));
+            stores.apply(Event::JobUpdate(job(49, 5, JobStatus::Paused)));
+            assert_eq!(now(), (Some(5), Some(5)), "the panel shows the job that runs");
+            stores.apply(Event::DocumentStatus(document(1, 6, DocumentStatus::Processing)));
+            assert_eq!(now(), (Some(6), Some(6)));
+            stores.apply(Event::FileProgress(step(1, 7, 25.0)));
+            assert_eq!(now(), (Some(6), Some(7)));
+            stores.apply(Event::JobUpdate(Job { kb_id: id(2), ..job(52, 8, JobStatus::Running) }));
+            stores.apply(Event::JobUpdate(job(49, 5, JobStatus::Paused)));
+            assert_eq!(now(), (Some(6), Some(7)), "of another workspace, and told already");
+            // Another life of the log has lower numbers.
+            let ended = vec![job(50, 2, JobStatus::Completed)];
+            stores.replace(&Snapshot { ended, ..Snapshot::default() });
+            assert_eq!(now(), (Some(2), Some(2)));
         });
     }
 }

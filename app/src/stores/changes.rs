@@ -23,6 +23,7 @@ impl Inner {
         let Some(changed) = self.known.apply(event) else {
             return;
         };
+        self.tell_newest(event);
         match changed {
             EntityKey::Document(id) => {
                 self.tell_document(id);
@@ -87,6 +88,18 @@ impl Inner {
                 self.talks_of.insert(id, at);
             }
             EntityKey::Session(_) => {}
+        }
+    }
+
+    /// Tells whoever looks at the history of a workspace that there is more of it.
+    fn tell_newest(&self, event: &Event) {
+        let (place, rev) = (event.about().workspace, event.rev());
+        let is_step = matches!(event, Event::FileProgress(_));
+        for ((id, with_steps), newest) in self.newest.iter() {
+            let is_meant = place == Some(*id) && (*with_steps || !is_step);
+            if is_meant && newest.get_untracked() < rev {
+                newest.set(rev);
+            }
         }
     }
 
@@ -208,6 +221,9 @@ impl Inner {
 
     /// After everything was replaced: what is not known any more is told so too.
     pub(super) fn tell_all(&mut self) {
+        for ((id, with_steps), newest) in self.newest.iter() {
+            set_if_new(newest, self.known.newest_in(*id, *with_steps));
+        }
         let Inner { known, documents, steps, workspaces, jobs, job_states, panels, job_lists, .. } = self;
         documents.retell(|id| known.live_document(*id));
         steps.retell(|id| known.known_steps(*id));

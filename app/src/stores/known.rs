@@ -11,6 +11,7 @@ pub(super) trait Known {
     fn known_steps(&self, id: DocumentId) -> Option<Vec<FileProgress>>;
     fn panel_job(&self, id: WorkspaceId) -> Option<JobId>;
     fn jobs_of(&self, id: WorkspaceId) -> Vec<(Timestamp, JobId)>;
+    fn newest_in(&self, id: WorkspaceId, with_steps: bool) -> u64;
     fn newest_workspaces(&self) -> Vec<WorkspaceId>;
     fn unfinished(&self) -> Vec<JobId>;
     fn documents_with(&self, id: WorkspaceId, wanted: impl Fn(DocumentStatus) -> bool) -> Vec<DocumentId>;
@@ -34,6 +35,16 @@ impl Known for Store {
 
     fn jobs_of(&self, id: WorkspaceId) -> Vec<(Timestamp, JobId)> {
         self.jobs().filter(|job| job.kb_id == id).map(|job| (job.created_at, job.job_id)).collect()
+    }
+
+    fn newest_in(&self, id: WorkspaceId, with_steps: bool) -> u64 {
+        let own = self.workspace(id).map(|w| w.rev);
+        let jobs = self.jobs().filter(|job| job.kb_id == id).map(|job| job.rev);
+        let documents = self.documents().filter(|d| d.workspace_id == id).flat_map(|d| {
+            let steps = if with_steps { self.steps(d.id) } else { vec![] };
+            steps.into_iter().map(|step| step.rev).chain([d.rev])
+        });
+        own.into_iter().chain(jobs).chain(documents).max().unwrap_or_default()
     }
 
     fn newest_workspaces(&self) -> Vec<WorkspaceId> {

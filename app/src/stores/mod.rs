@@ -62,6 +62,8 @@ struct Inner {
     /// The jobs of workspaces whose list somebody looked at.
     job_lists: LiteMap<WorkspaceId, ArcRwSignal<Vec<(Timestamp, JobId)>>>,
     listings: LiteMap<WorkspaceId, Listing>,
+    /// Seq of what was told last in workspaces whose history somebody looked at; also by the steps of their documents, or not.
+    newest: LiteMap<(WorkspaceId, bool), ArcRwSignal<u64>>,
     workspace_ids: ArcRwSignal<Vec<WorkspaceId>>,
     /// Jobs that have not ended, oldest first.
     active: ArcRwSignal<Vec<JobId>>,
@@ -168,6 +170,18 @@ impl Stores {
         self.change(|s| {
             let list = s.job_lists.entry(id).or_insert_with(|| ArcRwSignal::new(s.known.jobs_of(id)));
             list.clone()
+        })
+    }
+
+    /// Seq of the newest that is known of a workspace, its jobs and its documents, `with_steps` of these or without. It rises
+    /// with each change of any of them.
+    pub fn newest_in(self, id: WorkspaceId, with_steps: bool) -> ArcRwSignal<u64> {
+        self.change(|s| {
+            let newest = s
+                .newest
+                .entry((id, with_steps))
+                .or_insert_with(|| ArcRwSignal::new(s.known.newest_in(id, with_steps)));
+            newest.clone()
         })
     }
 

@@ -276,6 +276,21 @@ impl Event {
         About { document, job, workspace }
     }
 
+    /// The seq of the change; 0 where it stands in no log.
+    pub const fn rev(&self) -> u64 {
+        match self {
+            Event::DocumentStatus(d) => d.rev,
+            Event::WorkspaceStatus(w) => w.rev,
+            Event::JobUpdate(j) | Event::JobComplete(j) | Event::JobError(j) => j.rev,
+            Event::FileProgress(p) => p.rev,
+            Event::DocumentDeleted(d) => d.rev,
+            Event::WorkspaceDeleted(w) => w.rev,
+            Event::SettingsChanged(s) => s.rev,
+            Event::ConversationChanged(c) => c.rev,
+            Event::SessionEnded { .. } => 0,
+        }
+    }
+
     /// Stamps the change with its seq.
     pub fn set_rev(&mut self, seq: u64) {
         match self {

@@ -103,3 +103,20 @@ test("a passage is found in its document, shown in the text, changed and switche
   await expect(page.getByRole("button", { name: "Re-embed" })).toBeEnabled();
   await expect(page.locator(".deed-note")).toHaveCount(0);
 });
+
+test("a passage that is changed elsewhere is shown with its new words where its document is open", async ({ page }) => {
+  await signUp(page);
+  const { document } = await library(page);
+  await page.goto(`/d/${document}`);
+  await live(page);
+  const chunk = page.locator(".hit[data-chunk-id]").filter({ hasText: "fish" });
+  const id = await chunk.getAttribute("data-chunk-id");
+  const changed = await page.request.patch(`/api/documents/${document}/chunks/${id}`, {
+    data: { text: "On Fridays there is soup." },
+  });
+  expect(changed.status(), await changed.text()).toBe(200);
+  const shown = page.locator(`.hit[data-chunk-id="${id}"]`);
+  await expect(shown).toContainText("On Fridays there is soup.");
+  await expect(shown).toContainText("edited");
+  await expect(page.locator(".hit[data-chunk-id]")).toHaveCount(3);
+});

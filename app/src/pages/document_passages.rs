@@ -3,7 +3,7 @@
 use super::document::of;
 use crate::{
     AppError,
-    components::{Boundary, Button, Each, SearchField},
+    components::{Boundary, Button, Each, SearchField, key_of},
     effect::effect_after,
     paths,
     server_fns::documents::list_chunks,
@@ -16,6 +16,9 @@ use domain::{
     resource::Page as List,
 };
 use leptos::{ev::SubmitEvent, html, prelude::*, task::spawn_local};
+
+/// What passages a document has: whether it is ready, its version, its attempt, and how many they are.
+type Edition = (bool, u32, u32, u64);
 
 /// The passages that were read so far.
 #[derive(Clone, Copy)]
@@ -31,7 +34,8 @@ pub struct Passages {
 }
 
 impl Passages {
-    /// Starts with what the page brought, and reads anew when the document has other passages than before.
+    /// Starts with what the page brought, and reads anew when the document has other passages than before, or one of them may
+    /// have been changed.
     pub fn new(id: DocumentId, document: RwSignal<Option<Document>>, first: List<Chunk>) -> Self {
         let passages = Self {
             id,
@@ -42,29 +46,41 @@ impl Passages {
             words: RwSignal::new(String::new()),
         };
         let edition = Memo::new(move |_| {
-            of(document, |d| Some((d.status == DocumentStatus::Ready, d.version, d.attempt, d.chunk_count)))
+            of(document, |d| {
+                let is_ready = d.status == DocumentStatus::Ready;
+                Some(((is_ready, d.version, d.attempt, d.chunk_count), d.rev))
+            })
         });
-        effect_after(move |before: Option<Option<(bool, u32, u32, u64)>>| {
+        effect_after(move |before: Option<Option<(Edition, u64)>>| {
             let now = edition.get();
-            let is_ready = now.is_some_and(|(ready, ..)| ready);
-            if before.is_some_and(|before| before != now) && is_ready {
-                passages.load(None);
+            if let (Some(before), Some((edition @ (true, ..), _))) = (before, now)
+                && before != now
+            {
+                // What was changed by hand is told as a change of its document, which has as many passages as before.
+                let is_same = before.is_some_and(|(before, _)| before == edition);
+                let listed = if is_same { passages.read.with_untracked(|all| all.items.len()) } else { 0 };
+                passages.load(None, listed);
             }
             now
         });
         passages
     }
 
-    /// Reads the part after `after`, or the first one in place of all.
-    fn load(self, after: Option<String>) {
+    /// Reads the part after `after`, or in place of all the first one, and as many as are `listed`: whoever has read on stays
+    /// there.
+    fn load(self, after: Option<String>, listed: usize) {
         self.busy.set(true);
         self.asked.set_value(after.clone());
         let words = self.words.get_untracked();
         spawn_local(async move {
-            match list_chunks(self.id, after.clone(), words.clone()).await {
+            let read = match &after {
+                Some(_) => list_chunks(self.id, after.clone(), words.clone()).await.map(|Wire(part)| part),
+                None => as_listed(self.id, &words, listed).await,
+            };
+            match read {
                 // Somebody looks for something else by now.
                 Ok(_) if self.words.try_get_untracked().is_some_and(|now| now != words) => {}
-                Ok(Wire(mut part)) => {
+                Ok(mut part) => {
                     self.failed.try_set(None);
                     self.read.try_update(|all| {
                         if after.is_some() {
@@ -84,6 +100,25 @@ impl Passages {
     }
 }
 
+/// The first passages with these words, and as many as are listed.
+async fn as_listed(id: DocumentId, words: &str, listed: usize) -> Result<List<Chunk>, AppError> {
+    let Wire(mut all) = list_chunks(id, None, words.to_owned()).await?;
+    while all.items.len() < listed
+        && let Some(after) = all.next.take()
+    {
+        let Wire(part) = list_chunks(id, Some(after), words.to_owned()).await?;
+        all.items.extend(part.items);
+        all.next = part.next;
+    }
+    Ok(all)
+}
+
+/// Changes with all that is shown of a passage: one that was changed keeps its id.
+fn known_by(chunk: &Chunk) -> u128 {
+    let switches = u64::from(chunk.enabled) + 2 * u64::from(chunk.edited);
+    key_of(switches, &format!("{} {}", chunk.id, chunk.text))
+}
+
 #[component]
 pub fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> impl IntoView {
     let Passages { read, busy, failed, words, .. } = chunks;
@@ -100,7 +135,7 @@ pub fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> im
                 <form class="toolbar" role="search" on:submit=move |ev: SubmitEvent| {
                     ev.prevent_default();
                     words.set(input.get_untracked().map(|input| input.value()).unwrap_or_default().trim().to_owned());
-                    chunks.load(None);
+                    chunks.load(None, 0);
                 }>
                     <SearchField label="Search in these chunks" name="chunks" value="" maxlength=200 node=input />
                     <Button submit=true busy>"Search"</Button>
@@ -121,7 +156,7 @@ pub fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> im
                         <ol class="hits">
                             <Each
                                 each=move || read.with(|list| list.items.clone())
-                                key=|chunk: &Chunk| chunk.id.uuid().as_u128()
+                                key=known_by
                                 show=|chunk| view! { <Passage chunk /> }
                             />
                         </ol>
@@ -131,7 +166,7 @@ pub fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> im
             <div class="row justify-center">
                 {move || {
                     (has_more.get() && failed.with(Option::is_none)).then(|| view! {
-                        <Button busy on:click=move |_| chunks.load(read.with_untracked(|list| list.next.clone()))>
+                        <Button busy on:click=move |_| chunks.load(read.with_untracked(|list| list.next.clone()), 0)>
                             "Load more"
                         </Button>
                     })
@@ -140,7 +175,7 @@ pub fn PassageList(chunks: Passages, document: RwSignal<Option<Document>>) -> im
             <Boundary
                 title="The chunks could not be read"
                 actions=move || view! {
-                    <Button busy on:click=move |_| chunks.load(chunks.asked.get_value())>"Try again"</Button>
+                    <Button busy on:click=move |_| chunks.load(chunks.asked.get_value(), 0)>"Try again"</Button>
                 }
             >
                 {move || failed.get().map_or(Ok(()), Err)}

@@ -208,6 +208,14 @@ fn SidebarWorkspace(id: WorkspaceId) -> impl IntoView {
     }
 }
 
+/// The name of a workspace as it is now; the one that came with the page where the stores know none.
+pub fn workspace_name(id: WorkspaceId, read: String) -> Signal<String> {
+    let workspace = Stores::expect().workspace(id);
+    Signal::derive(move || {
+        workspace.with(|w| w.as_ref().map(|w| w.name.clone())).unwrap_or_else(|| read.clone())
+    })
+}
+
 /// What a workspace's badge shows: its own state, or what its running job does.
 pub fn workspace_shown(id: WorkspaceId) -> Memo<Shown> {
     let stores = Stores::expect();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Page } from "@playwright/test";
 import { Server, expect, test } from "../fixtures";
-import { elsewhere, external, firstWorkspace, live, more, patientModels, signUp, tabTo } from "./support";
+import { FILES, elsewhere, external, firstWorkspace, live, more, patientModels, signUp, tabTo, upload } from "./support";
 
 /** Makes the workspace "Papers" in the dialog and opens it. */
 async function makePapers(page: Page): Promise<void> {
@@ -127,6 +127,13 @@ test("a renamed workspace is renamed in every tab", async ({ page, context }) =>
   const other = await context.newPage();
   await other.goto("/");
   await live(other);
+  // Pages that name it beside what they show.
+  const [{ document_id }] = (await upload(page.request, workspace, [FILES[3]])).documents;
+  const [history, document] = [await context.newPage(), await context.newPage()];
+  await history.goto(`/w/${workspace}/history`);
+  await live(history);
+  await document.goto(`/d/${document_id}`);
+  await live(document);
   await page.goto(`/w/${workspace}`);
   await live(page);
   await more(page, "Edit");
@@ -143,6 +150,8 @@ test("a renamed workspace is renamed in every tab", async ({ page, context }) =>
   await expect(page.locator(".page-note")).toHaveText("What was seen on the way.");
   await expect(other.getByRole("article")).toContainText("Field notes");
   await expect(other.locator(`nav a[data-workspace-id="${workspace}"]`)).toContainText("Field notes");
+  await expect(history.locator(".page-note")).toHaveText("of Field notes");
+  await expect(document.getByRole("navigation", { name: "Where this is" })).toContainText("Field notes");
 });
 
 test("from one workspace straight to another, and back", async ({ page }) => {

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
+    layout::workspace_name,
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
     stores::Stores,
@@ -45,7 +46,8 @@ pub fn AnalyticsPage() -> impl IntoView {
 
 #[component]
 fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
-    let (days, name, many) = (figures.days, figures.name.clone(), figures.charts.len());
+    let (days, many) = (figures.days, figures.charts.len());
+    let name = workspace_name(id, figures.name.clone());
     let figures = RwSignal::new(figures);
     follow(id, days, figures);
     let is_empty = Memo::new(move |_| figures.with(|f| f.charts.iter().all(|chart| chart.rows.is_empty())));
@@ -63,7 +65,7 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
     };
     let charts = move || (0..many).map(|n| view! { <Drawn chart=chart(n) /> }).collect_view();
     view! {
-        <PageHeader title="Analytics" note=format!("of {name}")>
+        <PageHeader title="Analytics" note=Signal::derive(move || Some(format!("of {}", name.get())))>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
         <nav class="chips" aria-label="How far back">{CHOICES.map(choice).collect_view()}</nav>

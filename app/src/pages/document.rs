@@ -18,6 +18,7 @@ use crate::{
         Now, ProgressBar, RowsSkeleton, StatusBadge, StepTimeline, TabTitle, Waterfall, use_now, words,
     },
     forms::{Deed, FormState, Refused},
+    layout::workspace_name,
     live::{Live, Screen},
     server_fns::documents::{
         CancelDocument, PauseDocument, ResumeDocument, RetryDocument, SkipEmbedding, list_earlier_steps,
@@ -117,6 +118,7 @@ fn Body(
 ) -> impl IntoView {
     let steps = RwSignal::from(Stores::expect().steps(id));
     let is_ours = workspace.processor == Processor::Builtin;
+    let place = workspace_name(workspace.id, workspace.name);
     let paused = Live::expect().paused_reason();
     let shown = document_shown(id);
     let clock = expect_context::<WorkClock>().of(shown);
@@ -148,7 +150,7 @@ fn Body(
                 <nav class="crumbs" aria-label="Where this is">
                     <a href="/">"Workspaces"</a>
                     <Icon name=IconName::ChevronRight />
-                    <a href=format!("/w/{}", workspace.id)>{workspace.name}</a>
+                    <a href=format!("/w/{}", workspace.id)>{move || place.get()}</a>
                 </nav>
                 <h1 class="page-title">
                     <FileTypeIcon mime=Signal::derive(move || of(document, |d| d.mime_type.clone())) size=20 />

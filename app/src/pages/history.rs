@@ -6,6 +6,7 @@ use crate::{
     AppError,
     components::{Button, Each, EmptyState, Exactly, IconName, LinkButton, PageHeader, TabTitle},
     effect::effect_after,
+    layout::workspace_name,
     server_fns::history::{HistoryLine, HistoryPage as Part, document_history, workspace_history},
     stores::Stores,
     view,
@@ -47,6 +48,19 @@ impl Of {
         match self {
             Of::Workspace(id) => workspace_history(id, after, all).await,
             Of::Document(id) => document_history(id, after, all).await,
+        }
+    }
+
+    /// Its name as it is now; the one that was read where the stores know none.
+    fn name(self, read: String) -> Signal<String> {
+        match self {
+            Of::Workspace(id) => workspace_name(id, read),
+            Of::Document(id) => {
+                let document = Stores::expect().document(id);
+                Signal::derive(move || {
+                    document.with(|d| d.as_ref().map(|d| d.filename.clone())).unwrap_or_else(|| read.clone())
+                })
+            }
         }
     }
 
@@ -129,12 +143,13 @@ fn History(of: Memo<Option<Of>>, what: &'static str) -> impl IntoView {
 fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
     let lines = RwSignal::new(read.lines.items);
     let next = RwSignal::new(read.lines.next);
+    let name = of.name(read.name);
     follow(of, all, lines, next);
     let here = format!("{}/history", of.page());
     let (turns, everything) = (here.clone(), format!("{here}?all"));
     let current = move |is: bool| is.then_some("page");
     view! {
-        <PageHeader title="History" note=format!("of {}", read.name)>
+        <PageHeader title="History" note=Signal::derive(move || Some(format!("of {}", name.get())))>
             <LinkButton href=of.file("csv", all) icon=IconName::Download attr:download="" attr:rel="external">
                 "CSV"
             </LinkButton>

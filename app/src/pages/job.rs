@@ -16,6 +16,7 @@ use crate::{
         StatusBadge, TabTitle, words,
     },
     effect::effect,
+    layout::workspace_name,
     live::{Live, Screen},
     paths,
     server_fns::workspaces::{list_jobs, read_job},
@@ -62,6 +63,7 @@ pub fn JobsPage() -> impl IntoView {
 fn All(is_newest: bool, part: Part) -> impl IntoView {
     let Part { workspace, jobs } = part;
     let id = workspace.id;
+    let name = workspace_name(id, workspace.name);
     let has_older = jobs.next.is_some();
     let older = jobs.next.map(|next| format!("{}?after={}", paths::jobs(id), paths::encode(&next)));
     let rows = RwSignal::new(jobs.items);
@@ -70,7 +72,7 @@ fn All(is_newest: bool, part: Part) -> impl IntoView {
     }
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     view! {
-        <PageHeader title="Jobs" note=format!("of {}", workspace.name)>
+        <PageHeader title="Jobs" note=Signal::derive(move || Some(format!("of {}", name.get())))>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
         {move || {
@@ -221,13 +223,13 @@ fn One(page: Read) -> impl IntoView {
     let known = (through(&job), steps);
     let job = RwSignal::from(Stores::expect().job(id));
     let is_there = Memo::new(move |_| job.with(Option::is_some));
-    let name = workspace.name;
+    let name = workspace_name(workspace.id, workspace.name);
     move || {
         if !is_there.get() {
             return view! { <Missing what="job" /> };
         }
         view! {
-            <Whole id place job known=known.clone() name=name.clone() />
+            <Whole id place job known=known.clone() name />
         }
     }
 }
@@ -238,7 +240,7 @@ fn Whole(
     place: WorkspaceId,
     job: RwSignal<Option<Job>>,
     known: (Through, Vec<FileProgress>),
-    name: String,
+    name: Signal<String>,
 ) -> impl IntoView {
     let is_lost = Live::expect().is_lost();
     let of = move |part: fn(&Job) -> String| job.with(|j| j.as_ref().map(part).unwrap_or_default());
@@ -254,7 +256,7 @@ fn Whole(
     view! {
         <PageHeader
             title
-            note=format!("in {name}")
+            note=Signal::derive(move || Some(format!("in {}", name.get())))
             beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
         >
             <LinkButton href=paths::workspace(place)>"Workspace"</LinkButton>

@@ -9,6 +9,7 @@ use crate::{
         SelectOption, TabTitle,
     },
     forms::{Deed, FormState, Refused},
+    layout::workspace_name,
     live::{Live, Screen},
     paths,
     server_fns::retrieval::{
@@ -87,13 +88,14 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
         cases,
         verdict,
     } = read;
+    let name = workspace_name(id, name);
     let here = paths::retrieval(id);
     let is_asked = !question.is_empty();
     let of_question = question.clone();
     let mut anew = vec![SelectOption::new(NONE, "No")];
     anew.extend(choices(reranks));
     view! {
-        <PageHeader title="Retrieval test" note=format!("of {name}")>
+        <PageHeader title="Retrieval test" note=Signal::derive(move || Some(format!("of {}", name.get())))>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
             <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings>"RAG config"</LinkButton>
         </PageHeader>

@@ -12,6 +12,7 @@ use crate::{
     components::{Each, EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle, key_of},
     effect::effect,
     forms::FormState,
+    layout::workspace_name,
     live::{Live, Screen},
     paths,
     server_fns::chat::{Asked, ChatPage as Read, ShownTurn, TalkLine, read_chat},
@@ -195,6 +196,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u6
     let whole = paths::chat(id, &conversation);
     let earlier = (!earlier.is_empty()).then(|| format!("{whole}&before={earlier}"));
     let rows: Vec<Row> = turns.into_iter().map(|turn| (turn.id.clone(), RwSignal::new(turn))).collect();
+    let name = workspace_name(id, name);
     let workspace = Stores::expect().workspace(id);
     let refused = Memo::new(move |_| {
         let refusal = workspace.with(|w| w.as_ref().and_then(|w| w.status.refuses(WorkspaceAction::Chat)));
@@ -245,7 +247,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u6
     });
     let is_empty = Memo::new(move |_| here.rows.with(Vec::is_empty));
     view! {
-        <PageHeader title=shown note=format!("Chat of {name}")>
+        <PageHeader title=shown note=Signal::derive(move || Some(format!("Chat of {}", name.get())))>
             <LinkButton href=paths::workspace(id) icon=IconName::Workspace>"Workspace"</LinkButton>
             // Loaded anew: the router does not know that the conversation got an address since.
             <LinkButton href=paths::chat(id, "") icon=IconName::Plus attr:rel="external">

@@ -9,6 +9,7 @@ use crate::{
     components::{Button, Icon, IconName, PageHeader, RowsSkeleton, TabTitle},
     effect::effect_after,
     forms::{Deed, FormState, Hooks, SaveForm, Typed},
+    layout::workspace_name,
     live::{Live, Screen},
     paths,
     server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, estimate_reindex, read_rag},
@@ -204,10 +205,13 @@ fn Config(
     let reset_words = if workspace.is_some() { "Reset to my default" } else { "Back to InsightHub's own" };
     let fields = workspace.map(|id| ("workspace", id.to_string())).into_iter().collect::<Vec<_>>();
     view! {
-        {read.workspace.clone().map(|workspace| view! {
-            <PageHeader title="RAG config" note=format!("of {}", workspace.name)>
-                <a class="link" href=paths::workspace(workspace.id)>"Back to the documents"</a>
-            </PageHeader>
+        {read.workspace.clone().map(|workspace| {
+            let name = workspace_name(workspace.id, workspace.name);
+            view! {
+                <PageHeader title="RAG config" note=Signal::derive(move || Some(format!("of {}", name.get())))>
+                    <a class="link" href=paths::workspace(workspace.id)>"Back to the documents"</a>
+                </PageHeader>
+            }
         })}
         <div class="settings">
             {workspace.map(|id| view! { <Stale id told=told.clone() /> })}

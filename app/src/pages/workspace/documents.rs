@@ -47,6 +47,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
         let all = if tag.with(Option::is_some) { listed } else { there.max(listed) };
         1 + uploads.with(Vec::len) + all
     });
+    let listed = Memo::new(move |_| tag.with(Option::is_some).then(|| ids.get()));
     let unsteered = Memo::new(move |_| unchangeable.get().or(paused.get()));
     view! {
         <section class="section" aria-label="Documents">
@@ -65,7 +66,7 @@ pub fn Documents(id: WorkspaceId, locked: Locked) -> impl IntoView {
                             aria-rowcount=move || row_count.get().to_string()
                             data-selecting=move || (!selection.is_empty()).then_some("")
                         >
-                            <Head selection listed=move || tag.get_untracked().map(|_| ids.get_untracked()) />
+                            <Head selection listed />
                             <Each
                                 each=move || uploads.get()
                                 key=|key: &u64| u128::from(*key)
@@ -123,21 +124,27 @@ fn NotBegun() -> impl IntoView {
     }
 }
 
-/// `listed`: the documents that are shown, where those are not all.
-#[component]
-fn Head(
-    selection: Selection,
-    listed: impl Fn() -> Option<Vec<DocumentId>> + Copy + Send + Sync + 'static,
-) -> impl IntoView {
-    let all = move || match listed() {
+/// What the box above the list selects: all, or those that are `listed`, where these are not all.
+fn all_of(listed: Option<Vec<DocumentId>>) -> Chosen {
+    match listed {
         Some(ids) if ids.is_empty() => Chosen::Nothing,
         Some(ids) => Chosen::These(ids),
         None => Chosen::All(None),
-    };
-    let is_all = Memo::new(move |_| {
+    }
+}
+
+/// Whether that is what is selected. Both change: others may be listed than were when somebody selected them.
+fn is_all(selection: Selection, listed: Memo<Option<Vec<DocumentId>>>) -> Memo<bool> {
+    Memo::new(move |_| {
         let chosen = selection.get();
-        chosen != Chosen::Nothing && chosen == all()
-    });
+        chosen != Chosen::Nothing && chosen == all_of(listed.get())
+    })
+}
+
+/// `listed`: the documents that are shown, where those are not all.
+#[component]
+fn Head(selection: Selection, listed: Memo<Option<Vec<DocumentId>>>) -> impl IntoView {
+    let is_all = is_all(selection, listed);
     view! {
         <div class="doc-row doc-head" role="row">
             <span class="doc-icon" role="columnheader">
@@ -150,7 +157,8 @@ fn Head(
                     aria-label="Select all documents"
                     prop:checked=move || is_all.get()
                     on:change=move |ev| {
-                        selection.set(if event_target_checked(&ev) { all() } else { Chosen::Nothing });
+                        let is_on = event_target_checked(&ev);
+                        selection.set(if is_on { all_of(listed.get_untracked()) } else { Chosen::Nothing });
                     }
                 />
             </span>
@@ -230,5 +238,36 @@ fn More(id: WorkspaceId, near_end: Trigger, whole: Signal<bool>) -> impl IntoVie
                 </div>
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::id;
+
+    #[test]
+    fn the_box_above_the_list_is_ticked_while_all_that_are_listed_are_selected() {
+        Owner::new().with(|| {
+            let selection = Selection::provide();
+            let ids = |ns: &[u64]| ns.iter().map(|n| id(*n)).collect::<Vec<DocumentId>>();
+            let shown = RwSignal::new(Some(ids(&[2, 1])));
+            let listed = Memo::new(move |_| shown.get());
+            let ticked = is_all(selection, listed);
+            assert!(!ticked.get_untracked());
+            selection.set(all_of(listed.get_untracked()));
+            assert!(ticked.get_untracked());
+            shown.set(Some(ids(&[3, 2, 1])));
+            assert!(!ticked.get_untracked(), "another one has the tag by now");
+            shown.set(Some(ids(&[2, 1])));
+            assert!(ticked.get_untracked());
+            shown.set(None);
+            assert!(!ticked.get_untracked(), "all are shown again, and some are selected");
+            selection.set(all_of(listed.get_untracked()));
+            assert!(ticked.get_untracked());
+            shown.set(Some(vec![]));
+            selection.set(Chosen::Nothing);
+            assert!(!ticked.get_untracked(), "nothing is not all");
+        });
     }
 }

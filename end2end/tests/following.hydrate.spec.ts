@@ -1,6 +1,6 @@
 // Lists, numbers, histories and charts follow what happens while somebody looks at them.
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, external, firstWorkspace, lines, live, more, signUp, turning, upload } from "./support";
+import { FILES, allReady, countLoads, external, firstWorkspace, lines, live, more, row, signUp, turning, upload } from "./support";
 
 test("counts of the list and how much of a workspace is ready follow what happens", async ({ page, context }) => {
   await signUp(page);
@@ -141,6 +141,33 @@ test("a history that was read a moment too early is read once more", async ({ pa
   );
   await page.getByRole("link", { name: "History" }).click();
   await expect(page.locator("table.history")).toContainText("processing → ready");
+  expect(held).toBe(1);
+});
+
+test("a document that comes while the list of its workspace is on its way stands in it", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  await scans.add(["a.txt"]);
+  await page.goto("/");
+  await live(page);
+  const count = page.locator(`nav a[data-workspace-id="${scans.id}"] .nav-count`);
+  await expect(count).toHaveText("1");
+  let held = 0;
+  await page.route(
+    "**/_fn/workspaces/read",
+    async (route) => {
+      const response = await route.fetch();
+      await scans.add(["b.txt"]);
+      // The page has heard of it, and the list that it waits for does not have it. Nothing more is told of it.
+      await expect(count).toHaveText("2");
+      held++;
+      await route.fulfill({ response });
+    },
+    { times: 1 },
+  );
+  await page.getByRole("main").getByRole("link", { name: "Scans" }).click();
+  await expect(row(page, "a.txt")).toBeVisible();
+  await expect(row(page, "b.txt")).toHaveAttribute("data-status", "pending");
   expect(held).toBe(1);
 });
 

@@ -157,10 +157,15 @@ impl Inner {
         // What was deleted meanwhile is not listed.
         let alive = page.documents.items.iter().filter(|d| self.known.document(d.id).is_some());
         let places: Vec<_> = alive.map(place).collect();
-        self.listings
-            .entry(page.workspace.id)
-            .or_default()
-            .extend(places.into_iter(), page.documents.next.clone());
+        let id = page.workspace.id;
+        let is_first = !self.listings.contains_key(&id);
+        let listing = self.listings.entry(id).or_default();
+        listing.extend(places.into_iter(), page.documents.next.clone());
+        // What was told between the reading of the page and now came before there was a list that it could come into.
+        if is_first {
+            let known = self.known.documents().filter(|d| d.workspace_id == id);
+            known.map(place).for_each(|place| listing.add(place));
+        }
     }
 
     pub(super) fn put_document_page(&mut self, page: &DocumentPage) {

@@ -89,6 +89,19 @@ fn new_documents_are_listed_first_and_deleted_ones_leave() {
 }
 
 #[test]
+fn a_document_that_is_told_while_the_first_page_of_its_list_is_on_its_way_is_listed() {
+    with(|stores| {
+        use DocumentStatus::{Pending, Ready};
+        // The page was read before these were told, and nobody has looked at the list yet.
+        stores.apply(Event::DocumentStatus(document(9, 12, Pending)));
+        stores.apply(Event::DocumentStatus(document(3, 13, Ready)));
+        stores.apply(Event::DocumentStatus(Document { workspace_id: id(2), ..document(8, 14, Pending) }));
+        stores.put_workspace_page(&page(vec![document(7, 2, Ready)], Some("7")));
+        assert_eq!(ids(stores), [id::<DocumentId>(9), id(7)], "an older one stands in the next part");
+    });
+}
+
+#[test]
 fn a_jobs_counters_do_not_wake_the_badges_of_its_documents() {
     with(|stores| {
         stores.put_workspace_page(&page(vec![], None));

@@ -176,20 +176,23 @@ pub async fn document_statuses(
     headers: HeaderMap,
     params: Params,
 ) -> ApiResult<Response> {
-    let mut ids: Vec<&str> =
+    let ids: Vec<&str> =
         params.text("ids").unwrap_or_default().split(',').map(str::trim).filter(|s| !s.is_empty()).collect();
     if ids.is_empty() || ids.len() > MAX_IDS {
         return Err(ApiError::field("ids", format!("Name 1 to {MAX_IDS} documents.")));
     }
-    // Asked for twice, told once.
-    let mut seen = BTreeSet::new();
-    ids.retain(|id| seen.insert(*id));
+    // Asked for twice, told once, however the id is written.
+    let (mut seen, mut seen_texts) = (BTreeSet::new(), BTreeSet::new());
     let mut answer = DocumentsProgress { items: vec![], missing: vec![] };
     let mut jobs = BTreeMap::new();
     for text in ids {
-        let found = match text.parse() {
-            Ok(id) => progress_of(&app, who.user.id, id, &mut jobs).await,
-            Err(_) => Err(services::Error::NotFound("document")),
+        let id = text.parse::<DocumentId>().ok();
+        if !id.map_or_else(|| seen_texts.insert(text), |id| seen.insert(id)) {
+            continue;
+        }
+        let found = match id {
+            Some(id) => progress_of(&app, who.user.id, id, &mut jobs).await,
+            None => Err(services::Error::NotFound("document")),
         };
         match found {
             Ok(progress) => answer.items.push(progress),

@@ -314,8 +314,11 @@ async fn many_documents_are_asked_for_at_once_and_only_when_something_changed() 
         (&json!("chunking_text"), &json!(50))
     );
 
-    let twice = client.read(&format!("/v1/documents/status?ids={0},{0}", ids[0])).await;
-    assert_eq!(twice["items"].as_array().map(Vec::len), Some(1), "asked for twice, told once");
+    let (upper, bare, strange) = (ids[0].to_uppercase(), ids[0].replace('-', ""), foreign.to_uppercase());
+    let often = format!("{0},{0},{upper},{bare},{foreign},{strange},nonsense,nonsense", ids[0]);
+    let often = client.read(&format!("/v1/documents/status?ids={often}")).await;
+    assert_eq!(often["items"].as_array().map(Vec::len), Some(1), "asked for often, told once");
+    assert_eq!(often["missing"], json!([foreign, "nonsense"]));
     client.get(&format!("{path},{}", ids[0])).await.problem(422, "invalid");
     client.get("/v1/documents/status").await.problem(422, "invalid");
 }

@@ -329,6 +329,7 @@ test("a page without its live link violates no accessibility rule", async ({ pag
   await row(page, "a.txt").getByRole("link").click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("a.txt");
   await expect(page.getByText(/Live updates paused since \d\d:\d\d/)).toBeVisible();
+  await expect(page.locator("[data-about] [data-paused]")).toContainText("Live updates are paused");
   await check(page, "a document without its link");
   wire.mend();
   await live(page);

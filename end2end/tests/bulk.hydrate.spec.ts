@@ -27,6 +27,14 @@ test("all that failed is selected by one click and tried again, and the counts a
   for (const action of ["Pause", "Resume", "Cancel", "Retry"]) {
     await expect(bar(page).getByRole("button", { name: action, exact: true })).toBeDisabled();
   }
+  // Why is said where keys and fingers reach it, since no title of a button that is disabled does.
+  await bar(page).getByText("Why some are disabled").click();
+  await expect(bar(page).locator("[data-refused] li")).toHaveText([
+    "Pause, Cancel: None of them is in work.",
+    "Resume: None of them is paused.",
+    "Retry: None of them has failed.",
+    "Enable: None of them is disabled.",
+  ]);
   await bar(page).getByRole("button", { name: "Select all 37" }).click();
   await expect(bar(page)).toContainText("37 selected");
   await bar(page).getByRole("button", { name: "Failed 12" }).click();

@@ -128,10 +128,12 @@ test("buttons that were drawn anew wait while the link is down, and come back wi
   await wire.cut();
   await expect(resume).toBeDisabled({ timeout: 30_000 });
   await expect(resume).toHaveAttribute("title", /Live updates are paused/);
+  await expect(panel(page).locator("[data-paused]")).toContainText("Live updates are paused");
   wire.mend();
   await live(page);
   await expect(resume).toBeEnabled();
   await expect(resume).not.toHaveAttribute("title");
+  await expect(panel(page).locator("[data-paused]")).toHaveCount(0);
   // Not to go on: it would take the processor from the tests behind this one.
   await panel(page).getByText("Cancel…").click();
   await panel(page).getByRole("button", { name: "Keep what is ready" }).click();

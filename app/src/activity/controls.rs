@@ -2,9 +2,10 @@
 
 use super::job_title;
 use crate::{
-    components::{ButtonKind, focus_if_lost},
+    components::{ButtonKind, Reason, focus_if_lost},
     effect::effect_after,
     forms::Deed,
+    live::Live,
     server_fns::jobs::{CancelJob, PauseJob, PutJobFirst, ResumeJob, RetryJob, SkipEmbeddingOfJob},
     stores::Stores,
     view,
@@ -100,6 +101,10 @@ pub fn Controls(
             ..can
         }
     });
+    // A button that is disabled is reached by no key and no finger, so what stands in its title has to stand beside it as well.
+    // In the tray the badge of the link is near enough.
+    let paused = Live::expect().paused_reason();
+    let why = Memo::new(move |_| paused.get().filter(|_| !named && can.with(|can| *can != Can::default())));
     // Each by itself: one that comes or goes leaves the others as they are, with the focus, and with what is open.
     let has = move |part: fn(&Can) -> bool| Memo::new(move |_| can.with(part));
     let (first, pause, resume) = (has(|can| can.first), has(|can| can.pause), has(|can| can.resume));
@@ -169,6 +174,7 @@ pub fn Controls(
                     </div>
                 </details>
             })}
+            <Reason text=Signal::derive(move || why.get()) />
         </div>
     }
 }

@@ -3,7 +3,7 @@
 use super::{document::of, workspace_dialog::opened_by_address};
 use crate::{
     AppError,
-    components::{Button, ButtonKind, Dialog, Field, Icon, IconName, LinkButton},
+    components::{Button, ButtonKind, Dialog, Field, Icon, IconName, LinkButton, Reason},
     effect::effect,
     forms::Deed,
     live::Live,
@@ -55,6 +55,8 @@ pub fn About(id: DocumentId, document: RwSignal<Option<Document>>) -> impl IntoV
                 <Deed action=EditDocument::url() words="Enable" fields=fields(true) steers=true done />
             })}
             <p class="meta" hidden=move || !is_disabled.get()>"No search finds it until you enable it."</p>
+            // For all that can be pressed on the page: the title of a button that is disabled is out of reach of many.
+            <Reason text=paused />
         </div>
         <EditDialog id document />
     }

@@ -101,6 +101,19 @@ impl Are {
     }
 }
 
+/// Why some of the actions would change nothing: a line a reason, with the actions that it stands against.
+fn refusals(are: Are) -> Vec<String> {
+    let mut lines: Vec<(&str, Vec<&str>)> = vec![];
+    for (action, words) in ACTIONS {
+        let Some(why) = are.refuses(action) else { continue };
+        match lines.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, actions)) => actions.push(words),
+            None => lines.push((why, vec![words])),
+        }
+    }
+    lines.into_iter().map(|(why, actions)| format!("{}: {why}", actions.join(", "))).collect()
+}
+
 /// `all`: the table shows all documents, so that all that match are what is seen.
 #[component]
 pub fn BulkBar(
@@ -128,6 +141,9 @@ pub fn BulkBar(
         }),
     });
     let is_locked = Signal::derive(move || locked.get().is_some());
+    // What locks all of them is said by itself.
+    let refused = Memo::new(move |_| if is_locked.get() { vec![] } else { refusals(are.get()) });
+    let is_refused = Memo::new(move |_| refused.with(|lines| !lines.is_empty()));
     let busy = RwSignal::new(false);
     let failed = RwSignal::new(None::<String>);
     let asks = RwSignal::new(false);
@@ -211,6 +227,13 @@ pub fn BulkBar(
                         />
                     </div>
                     <Reason text=Signal::derive(move || locked.get()) />
+                    // The title of a button that is disabled is reached by no key and no finger.
+                    {move || is_refused.get().then(|| view! {
+                        <details class="details meta" data-refused="">
+                            <summary>"Why some are disabled"</summary>
+                            <ul>{move || refused.get().into_iter().map(|line| view! { <li>{line}</li> }).collect_view()}</ul>
+                        </details>
+                    })}
                     {move || {
                         // An open dialog tells it itself.
                         let told = failed.get().filter(|_| !tags.get());
@@ -268,6 +291,7 @@ pub fn BulkBar(
                     "Delete"
                 </Button>
             </div>
+            <Reason text=Signal::derive(move || locked.get()) />
         </Dialog>
     }
 }
@@ -426,6 +450,23 @@ mod tests {
         assert_eq!(say(8, 11), None, "what comes late says nothing");
         assert_eq!(say(8, 13), None);
         assert_eq!(say(9, 40).as_deref(), Some("40 deleted"));
+    }
+
+    #[test]
+    fn why_an_action_is_not_offered_is_told_once_for_all_that_it_stands_against() {
+        let of = |status| refusals(Are::of(&document(1, 1, status)));
+        assert_eq!(
+            of(DocumentStatus::Ready),
+            [
+                "Pause, Cancel: None of them is in work.",
+                "Resume: None of them is paused.",
+                "Retry: None of them has failed.",
+                "Enable: None of them is disabled.",
+            ]
+        );
+        let all =
+            Are { in_work: true, paused: true, failed: true, ready: true, enabled: true, disabled: true };
+        assert!(refusals(all).is_empty());
     }
 
     #[test]

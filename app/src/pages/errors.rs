@@ -2,7 +2,7 @@
 //! follows what happens.
 
 use super::{
-    following::{Follower, Reading},
+    following::{Follower, Reading, rests_at},
     in_place::{keep_in_place, pointer_leaves, pointer_moves},
     loaded::read,
 };
@@ -131,7 +131,7 @@ fn follow(narrow: Narrow, part: RwSignal<Part>) -> Callback<()> {
     let stores = Stores::expect();
     let (workspaces, active) = (RwSignal::from(stores.workspace_ids()), RwSignal::from(stores.active()));
     let failed = move |id: &WorkspaceId| {
-        stores.workspace(*id).with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.failed)))
+        stores.workspace(*id).with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.failed, rests_at(w))))
     };
     let told = Memo::new(move |_| {
         let failed: Vec<_> = workspaces.with(|ids| ids.iter().map(failed).collect());

@@ -2,6 +2,7 @@
 //! read at once, one question at a time, and what could not be read is asked for again.
 
 use crate::{AppError, effect::effect_after};
+use domain::Workspace;
 use leptos::{prelude::*, task::spawn_local};
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -13,6 +14,13 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Reads, and puts what was read in the place of what is there. The call is made in the browser alone, so it may stay on one
 /// thread.
 pub type Reading = Pin<Box<dyn Future<Output = Result<(), AppError>>>>;
+
+/// Where in the log a workspace was told of last, while nothing is in work there. What a page reads by counts goes by this as
+/// well: a tab that nobody looks at takes together what happens, and a document that was tried again and ended as it was before
+/// leaves every count as it was.
+pub fn rests_at(workspace: &Workspace) -> Option<u64> {
+    (workspace.counts.processing == 0).then_some(workspace.rev)
+}
 
 /// Reads what goes by `goes_by`, and again for as long as that changed meanwhile: one question at a time, and what changes
 /// while it is answered is asked for after it. `None`: the page was left.
@@ -89,6 +97,8 @@ impl Follower {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::samples::workspace;
+    use domain::resource::Counts;
     use std::{
         cell::RefCell,
         pin::pin,
@@ -114,5 +124,16 @@ mod tests {
         assert_eq!(read_by(&[Some(1), Some(2), Some(3), Some(3)]), [1, 2, 3]);
         assert_eq!(read_by(&[Some(1), None]), [1]);
         assert!(read_by(&[None]).is_empty());
+    }
+
+    #[test]
+    fn what_ended_as_it_was_before_is_seen_by_when_that_was_told_and_what_is_in_work_by_its_counts() {
+        let told = |rev, failed, processing| {
+            let counts = Counts { documents: 1, failed, processing, ..Counts::default() };
+            rests_at(&Workspace { counts, ..workspace(1, rev) })
+        };
+        let (before, meanwhile, after) = (told(5, 1, 0), told(6, 0, 1), told(7, 1, 0));
+        assert_ne!(before, after);
+        assert_eq!(meanwhile, None);
     }
 }

@@ -72,6 +72,37 @@ async fn an_event_stream_welcomes_then_tells_what_changes_and_resumes_by_its_las
 }
 
 #[tokio::test]
+async fn an_id_that_is_none_or_of_another_log_or_beyond_it_is_never_resumed() {
+    let server = Server::start().await;
+    let client = server.user("ada").await;
+    let place = client.read("/api/status/changes").await;
+    let (epoch, seq) = (place["epoch"].as_str().expect("text"), place["seq"].as_u64().expect("a number"));
+    let beyond = seq + 1_000;
+    let ids = [
+        "nonsense".to_owned(),
+        ".".to_owned(),
+        format!("{epoch}."),
+        format!("{epoch}.-1"),
+        format!("{epoch}.99999999999999999999"),
+        format!("another.{seq}"),
+        format!("{epoch}.{beyond}"),
+    ];
+    for id in ids {
+        let mut events = Events::open(&client, "/api/status/events", Some(&id)).await;
+        let (at, welcome) = events.next().await.expect("a message");
+        assert_eq!((&welcome["resumed"], &welcome["seq"]), (&json!(false), &json!(seq)), "{id}");
+        assert_eq!(at, Some(format!("{epoch}.{seq}")), "{id}: it goes on from there");
+    }
+    // Where the header says nothing, the address does.
+    let path = format!("/api/status/events?epoch={epoch}&after={seq}");
+    let (_, welcome) = Events::open(&client, &path, Some("nonsense")).await.next().await.expect("a message");
+    assert_eq!(welcome["resumed"], true);
+    let poll = format!("/api/status/changes?epoch={epoch}&after={beyond}&wait=25");
+    let answer = client.read(&poll).await;
+    assert_eq!((&answer["resumed"], &answer["seq"]), (&json!(false), &json!(seq)), "and it does not wait");
+}
+
+#[tokio::test]
 async fn signing_out_ends_the_event_stream_and_a_long_poll() {
     let server = Server::start().await;
     let client = server.user("ada").await;

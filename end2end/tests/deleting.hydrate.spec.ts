@@ -49,6 +49,11 @@ test("the toast goes when its time is over, and the page of what is gone says so
   const other = await page.context().newPage();
   await other.goto((await row(page, "glossary.txt").getByRole("link").getAttribute("href"))!);
   await live(other);
+  const past = await page.context().newPage();
+  await past.goto(other.url());
+  await live(past);
+  await past.getByRole("link", { name: "History" }).click();
+  await expect(past.locator("table.history")).toContainText("glossary.txt");
   await row(page, "glossary.txt").hover();
   await row(page, "glossary.txt").getByRole("button", { name: "Actions for glossary.txt" }).click();
   const bar = page.getByRole("group", { name: "Selected documents" });
@@ -61,6 +66,7 @@ test("the toast goes when its time is over, and the page of what is gone says so
   await dialog.getByRole("button", { name: "Delete" }).click();
   await expect(row(page, "glossary.txt")).toHaveCount(0);
   await expect(other.getByRole("heading", { name: "There is no such document" })).toBeVisible();
+  await expect(past.locator("[data-gone]")).toHaveText("This document was deleted. What stands here is as it was before.");
   await expect(undo(page)).toBeVisible();
   await expect(undo(page)).toHaveCount(0, { timeout: 12_000 });
 });
@@ -97,6 +103,17 @@ test("a workspace is deleted after its name was typed, undone, and deleted again
   const line = reader.locator(".tray-job").filter({ hasText: "Upload of 2 files" });
   for (const shown of [read, line]) await expect(shown).toHaveAttribute("data-status", "processing");
 
+  // And others look at what was done in it.
+  const pasts = await Promise.all(
+    ["history", "jobs", "analytics"].map(async (part) => {
+      const past = await page.context().newPage();
+      await past.goto(`${new URL(page.url()).pathname}/${part}`);
+      await live(past);
+      await expect(past.locator("[data-gone]")).toBeHidden();
+      return past;
+    }),
+  );
+
   const dialog = await start();
   await looks(page, "delete-workspace");
   await dialog.getByRole("button", { name: "Delete workspace" }).click();
@@ -120,5 +137,6 @@ test("a workspace is deleted after its name was typed, undone, and deleted again
   await expect(card).toHaveAttribute("data-status", "deleting");
   await expect(card).toHaveCount(0, { timeout: 30_000 });
   await expect(page.getByRole("heading", { name: "There is no such workspace" })).toBeVisible();
+  for (const past of pasts) await expect(past.locator("[data-gone]")).toContainText("This workspace was deleted.");
   await expect(home.getByRole("navigation", { name: "Workspaces" }).getByText("My documents")).toHaveCount(0);
 });

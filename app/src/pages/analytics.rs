@@ -4,7 +4,7 @@
 use super::{
     following::{Follower, Reading, rests_at},
     loaded::loaded,
-    not_found::no_such,
+    not_found::{WorkspaceDeleted, no_such},
 };
 use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
@@ -68,6 +68,7 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
         <PageHeader title="Analytics" note=Signal::derive(move || Some(format!("of {}", name.get())))>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
+        <WorkspaceDeleted id />
         <nav class="chips" aria-label="How far back">{CHOICES.map(choice).collect_view()}</nav>
         <dl class="facts">
             {move || {

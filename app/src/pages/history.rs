@@ -1,7 +1,10 @@
 //! The history of a workspace or a document: what happened, when, by whom and from which status. It follows the stream,
 //! and can be taken away as a file.
 
-use super::{loaded::loaded, not_found::no_such};
+use super::{
+    loaded::loaded,
+    not_found::{Deleted, WorkspaceDeleted, no_such},
+};
 use crate::{
     AppError,
     components::{Button, Each, EmptyState, Exactly, IconName, LinkButton, PageHeader, TabTitle},
@@ -158,6 +161,13 @@ fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
             </LinkButton>
             <LinkButton href=of.page()>"Back"</LinkButton>
         </PageHeader>
+        {match of {
+            Of::Workspace(id) => view! { <WorkspaceDeleted id /> },
+            Of::Document(id) => {
+                let document = RwSignal::from(Stores::expect().document(id));
+                view! { <Deleted what="document" is_there=Signal::derive(move || document.with(Option::is_some)) /> }
+            }
+        }}
         <nav class="chips" aria-label="What is shown">
             <a class="chip" href=turns aria-current=current(!all)>"Changes of status"</a>
             <a class="chip" href=everything aria-current=current(all)>"Progress too"</a>

@@ -5,7 +5,7 @@ use super::{
     crawl::CrawlProgress,
     in_place::{keep_in_place, pointer_leaves, pointer_moves},
     loaded::{loaded, read},
-    not_found::{Missing, no_such},
+    not_found::{Missing, WorkspaceDeleted, no_such},
     over_time::{OverTime, Through, through},
 };
 use crate::{
@@ -75,6 +75,7 @@ fn All(is_newest: bool, part: Part) -> impl IntoView {
         <PageHeader title="Jobs" note=Signal::derive(move || Some(format!("of {}", name.get())))>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
+        <WorkspaceDeleted id />
         {move || {
             if is_empty.get() {
                 view! {
@@ -262,6 +263,7 @@ fn Whole(
             <LinkButton href=paths::workspace(place)>"Workspace"</LinkButton>
             <LinkButton href=paths::jobs(place)>"All jobs"</LinkButton>
         </PageHeader>
+        <WorkspaceDeleted id=place />
         <section
             class="stack"
             aria-label="Job"

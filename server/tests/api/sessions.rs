@@ -33,7 +33,7 @@ impl Streams {
 
     /// Waits until each was ended by the server, in its own way, which has to be at once.
     pub async fn all_end(&mut self) {
-        tokio::time::timeout(AT_ONCE, self.ends()).await.expect("all ended within a second");
+        tokio::time::timeout(AT_ONCE, self.ends()).await.expect("all ended at once");
     }
 
     /// Waits until each was sent away by the server, to come back with the new token of its session, which has to be at
@@ -45,7 +45,7 @@ impl Streams {
             let answer = (&mut self.poll).await.expect("an answer");
             assert_eq!((answer.status, &answer.json()["events"]), (200, &json!([])));
         };
-        tokio::time::timeout(AT_ONCE, sent_back).await.expect("all were sent back within a second");
+        tokio::time::timeout(AT_ONCE, sent_back).await.expect("all were sent back at once");
     }
 
     async fn ends(&mut self) {

@@ -279,7 +279,7 @@ async fn a_socket_that_says_hello_after_its_token_was_renewed_is_sent_back_as_we
     assert_eq!(open.close_code().await, 1001, "all that was open then has been looked at");
     late.hello(Value::Null, Value::Null).await;
     let code = tokio::time::timeout(AT_ONCE, late.close_code()).await;
-    assert_eq!(code.expect("within a second"), 1001);
+    assert_eq!(code.expect("at once"), 1001);
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use super::{Desk, Stream, check_ids, text_of};
 use crate::{
     broker::Installation,
     chat::model::{Model, Piece, say},
-    common::{AT_ONCE, Client, eventually},
+    common::{Client, eventually},
     servers::database::Place,
 };
 use serde_json::{Value, json};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const QUESTION: &str = "Where does the lantern hang?";
 
@@ -66,16 +66,19 @@ async fn whoever_follows_an_answer_sees_at_once_that_it_was_stopped_at_another_s
     assert_eq!(ada.settled(&document).await["status"], "ready");
     let other = Client { base: there.base.clone(), ..ada.clone() };
     // The model is silent, so the server that listens to it has nothing to write and learns of the end by the broker. A
-    // look at the leases would find it within three seconds, so once might be luck.
-    for _ in 0..4 {
+    // look at the leases would find it within three seconds: a second is enough for that by luck, but not nine times out of
+    // twelve. A machine that stands still for a moment makes some of them late.
+    let mut late = vec![];
+    for _ in 0..12 {
         let (mut stream, mut told, turn) = begun(&ada).await;
         let stopped = Instant::now();
         other.post(&format!("/v1/chat/turns/{turn}/stop"), json!({})).await;
         told.extend(stream.rest().await);
-        assert!(stopped.elapsed() < AT_ONCE, "it took {:?}", stopped.elapsed());
+        late.extend(Some(stopped.elapsed()).filter(|took| *took >= Duration::from_secs(1)));
         check_ids(&told, 0);
         let last = &told.last().expect("a message").1;
         assert_eq!((&last["type"], &last["metadata"]["status"]), (&json!("complete"), &json!("stopped")));
     }
-    eventually("the model is not listened to any more", async || (model.ended() == 4).then_some(())).await;
+    assert!(late.len() <= 3, "these took {late:?}");
+    eventually("the model is not listened to any more", async || (model.ended() == 12).then_some(())).await;
 }

@@ -2,7 +2,6 @@
 
 use crate::common::{Client, Server, Setup, eventually, messages, prose};
 use serde_json::{Value, json};
-use std::time::Duration;
 
 async fn begin(client: &Client, workspace: &str, body: Value) -> Value {
     let answer = client.post(&format!("/api/workspaces/{workspace}/bulk"), body).await;
@@ -189,10 +188,9 @@ async fn a_paused_workspace_takes_files_and_begins_nothing_also_after_a_restart(
     ada.post(&format!("{place}/pause"), json!({ "stop": "later" })).await.problem(422, "invalid");
     let job = ada.read(&path).await["job_id"].as_str().expect("an id").to_owned();
     let job_path = format!("/api/jobs/{job}");
-    crate::common::within(Duration::from_secs(3), "its job stands", async || {
-        (ada.read(&job_path).await["status"] == "paused").then_some(())
-    })
-    .await;
+    eventually("its job stands", async || (ada.read(&job_path).await["status"] == "paused").then_some(()))
+        .await;
+    assert_ne!(ada.read(&path).await["status"], "ready", "in the middle of it");
     let late = ada.upload_one(&workspace, "late.txt", b"A lantern.").await;
     let late_path = format!("/api/documents/{late}");
     let late_job = ada.read(&late_path).await["job_id"].as_str().expect("an id").to_owned();

@@ -1,7 +1,7 @@
 //! `kill -9` in the middle of an ingestion: the next start goes on by itself, and in the end the chunks are those of an
 //! undisturbed run.
 
-use crate::common::{Client, Server, Setup, engine, eventually, fixture, form, within};
+use crate::common::{Client, Server, Setup, engine, eventually, fixture, form};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,6 @@ use std::{
 };
 use storage::Engine;
 
-/// How soon after a start the work has to move again by itself.
-const SOON: Duration = Duration::from_secs(10);
 const FILES: [&str; 5] =
     ["handbook.pdf", "how-it-works.pdf", "first-steps.md", "questions.html", "glossary.txt"];
 
@@ -170,11 +168,11 @@ async fn after_any_kill_the_job_goes_on_and_the_chunks_are_those_of_an_undisturb
         let dir = server.dir.clone();
         server = Setup::new().dir(&dir).start().await;
         client.base.clone_from(&server.base);
-        // It moves again by itself, and what was reached is not lost. It moves from where this start found it: what the
+        // It moves again by itself, how soon is measured by R1, and what was reached is not lost. It moves from where this start found it: what the
         // server did between the look above and its end is no sign of life.
         let reached = before["progress"].as_f64().expect("a number");
         let found = job(&client, &upload).await;
-        within(SOON, "the job moves again", async || {
+        eventually("the job moves again", async || {
             let now = job(&client, &upload).await;
             assert!(now["progress"].as_f64().expect("a number") >= reached, "{before} fell to {now}");
             (is_over(&now) || now["rev"].as_u64() > found["rev"].as_u64()).then_some(())

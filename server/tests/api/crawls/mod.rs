@@ -376,7 +376,7 @@ async fn the_crawl_of_one_person_holds_up_nobody_elses_upload() {
     let server = setup().env("INSIGHTHUB_WORKERS", "1").start().await;
     let (ada, home) = somebody(&server, "ada").await;
     let (bob, other) = somebody(&server, "bob").await;
-    let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": 60 })).await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": 600 })).await;
     eventually("the crawl is under way", async || {
         (metric(&job(&ada, &id).await, "pages_fetched") > 3).then_some(())
     })
@@ -394,7 +394,7 @@ async fn a_cancelled_crawl_asks_for_nothing_more_and_can_go_on_later() {
     let site = Site::start().await;
     let server = setup().start().await;
     let (ada, home) = somebody(&server, "ada").await;
-    let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": 14 })).await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/endless/0"), "max_pages": 40 })).await;
     eventually("the crawl is under way", async || {
         (metric(&job(&ada, &id).await, "pages_fetched") > 2).then_some(())
     })
@@ -414,9 +414,9 @@ async fn a_cancelled_crawl_asks_for_nothing_more_and_can_go_on_later() {
     let done = ended(&ada, &id).await;
     assert_eq!(done["status"], "completed", "{done}");
     check_sums(&done, &pages(&ada, &id, &site).await);
-    assert_eq!(metric(&done, "pages_fetched"), 14);
+    assert_eq!(metric(&done, "pages_fetched"), 40);
     let endless: Vec<String> = site.log().into_iter().filter(|path| path.starts_with("/endless/")).collect();
-    assert_eq!(endless.len(), 14, "{endless:?}");
+    assert_eq!(endless.len(), 40, "{endless:?}");
 }
 
 #[tokio::test]

@@ -4,7 +4,10 @@ use super::{
     Desk, Stream,
     model::{Model, Piece, say},
 };
-use crate::common::{Client, Setup, Socket, eventually, form_of, messages};
+use crate::{
+    common::{Client, Setup, Socket, eventually, form_of, messages},
+    deleting::leave_time_for_undo,
+};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row};
 
@@ -89,6 +92,7 @@ async fn a_deleted_conversation_is_nowhere_at_once_and_undo_brings_all_of_it_bac
 
     let answer = ada.delete(path).await;
     assert_eq!(answer.status, 202, "{answer:?}");
+    leave_time_for_undo(&desk.server).await;
     let deleted = answer.json();
     assert_eq!(
         (&deleted["conversation_id"], &deleted["workspace_id"], &deleted["title"]),
@@ -135,6 +139,7 @@ async fn what_is_being_answered_in_a_deleted_conversation_is_stopped_and_undo_br
     stream.until(|m| m["type"] == "chunk").await;
     let path = "/v1/chat/conversations/me/s";
     assert_eq!(desk.ada.delete(path).await.status, 202);
+    leave_time_for_undo(&desk.server).await;
     eventually("the model is not listened to any more", async || (model.ended() == 1).then_some(())).await;
     model.open(1);
     // Whoever followed it is told nothing more of it.
@@ -203,6 +208,7 @@ async fn without_a_script_a_form_deletes_a_conversation_and_leads_to_the_chat() 
     let fields = [("id", &*desk.workspace), ("conversation", "s")];
     let answer = desk.ada.post_form(action, &fields).await;
     assert_eq!((answer.status, answer.header("location")), (302, &*page), "{answer:?}");
+    leave_time_for_undo(&desk.server).await;
     let html = desk.ada.page_after(&page, None).await;
     assert!(html.contains("No conversation yet."), "{html}");
     assert_eq!(desk.ada.submit("/_fn/chat/restore", &fields).await.status, 200);

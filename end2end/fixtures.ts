@@ -218,9 +218,10 @@ export function person(prefix = "reader") {
 
 /** Looks in every frame whether it is there. `expect` looks twice a second after its first tries, which adds up over all that
  * nearly every test waits for; it has the last word, and the better words when something is never there. */
-export async function soon(page: Page, selector: string, timeout = 20_000): Promise<void> {
-  await page.waitForFunction((what) => document.querySelector(what) !== null, selector, { timeout }).catch(() => {});
-  await expect(page.locator(selector).first()).toBeAttached({ timeout: 1_000 });
+export async function soon(page: Page, selector: string, timeout = 30_000): Promise<void> {
+  const look = page.waitForFunction((what) => document.querySelector(what) !== null, selector, { timeout });
+  const isThere = await look.then(() => true, () => false);
+  if (!isThere) await expect(page.locator(selector).first()).toBeAttached({ timeout: 1_000 });
 }
 
 /** Waits until the WASM has taken the page over: before that, a click may reach nobody. */
@@ -228,13 +229,26 @@ export async function hydrated(page: Page): Promise<void> {
   await soon(page, "html[data-hydrated]");
 }
 
+/** Ports that this worker gave out: a server that is down comes back to its own. */
+const given = new Set<number>();
+
+/** A port below those that the system hands out, to whoever listens or connects: one of these might be taken while its server
+ * is down for a moment. Each worker has a range of its own. */
 async function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+  const first = 20_000 + 1_000 * Number(process.env.TEST_PARALLEL_INDEX ?? 0);
+  for (let tries = 0; tries < 1_000; tries++) {
+    const port = first + Math.floor(Math.random() * 1_000);
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
+  }
+  throw new Error("no port");
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      probe.close(() => (address && typeof address === "object" ? resolve(address.port) : reject(new Error("no port"))));
-    });
+    probe.once("error", () => resolve(false));
+    probe.listen(port, "127.0.0.1", () => probe.close(() => resolve(true)));
   });
 }

@@ -2,9 +2,9 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Locator, type Page, type Request } from "@playwright/test";
+import { type Locator, type Page, type Request, type Route } from "@playwright/test";
 import { Server, expect, test } from "../fixtures";
-import { allReady, live, openFirst, signUp, slow } from "./support";
+import { allReady, live, openFirst, signUp, throttle } from "./support";
 
 const PART = 4 * 1024 * 1024;
 /** Two parts and a half, and little in them to work on. */
@@ -35,6 +35,29 @@ function parts(page: Page): { from: number; acknowledged: number }[] {
   return seen;
 }
 
+/** The first part of so many files gets through, and with their second ones the line becomes so slow that these stay under way,
+ * however long the test takes, until it is made fast again. Before, so many second ones arrive as something else. */
+async function stall(page: Page, { files = 1, damaged = 0 } = {}): Promise<{ underWay: Promise<void>; fast: () => Promise<void> }> {
+  const line = await throttle(page);
+  await line.to(3_000_000);
+  const held: Route[] = [];
+  let damages = damaged;
+  let told = () => {};
+  const underWay = new Promise<void>((go) => (told = go));
+  await page.route("**/api/uploads/*", async (route) => {
+    const request = route.request();
+    const isSecond = request.method() === "PATCH" && request.headers()["upload-offset"] === `${PART}`;
+    if (!isSecond || held.length === files) return route.continue();
+    if (damages-- > 0) return route.continue({ postData: Buffer.alloc(PART, "x") });
+    held.push(route);
+    if (held.length < files) return;
+    await line.to(50_000);
+    await Promise.all(held.map((one) => one.continue()));
+    told();
+  });
+  return { underWay, fast: line.end };
+}
+
 async function only(page: Page, name: string): Promise<void> {
   const workspace = new URL(page.url()).pathname.split("/").pop();
   const list = await (await page.request.get(`/api/workspaces/${workspace}/documents`)).json();
@@ -50,11 +73,12 @@ test("a server that is killed in the middle of an upload gets the rest when it i
     await signUp(page, undefined, server.url);
     await openFirst(page);
     const sent = parts(page);
-    const fast = await slow(page, 1_500_000);
+    const { underWay, fast } = await stall(page);
     await give(page, chosen.path("long.txt"));
     const row = sending(page, "long.txt");
     // The first part is there, the second under way.
-    await expect.poll(() => sent.length).toBe(2);
+    await underWay;
+    expect(sent).toHaveLength(2);
     await server.kill();
     await expect(row).toContainText("Interrupted · 40 %");
     await expect(row).toContainText("Goes on by itself.");
@@ -78,9 +102,10 @@ test("after a reload a row asks for the file again, and only the rest is sent", 
     await openFirst(page);
     page.on("dialog", (dialog) => void dialog.accept());
     const sent = parts(page);
-    const fast = await slow(page, 1_500_000);
+    const { underWay, fast } = await stall(page);
     await give(page, chosen.path("long.txt"));
-    await expect.poll(() => sent.length).toBe(2);
+    await underWay;
+    expect(sent).toHaveLength(2);
     await page.reload();
     const row = sending(page, "long.txt");
     await expect(row).toContainText("Interrupted · 40 %");
@@ -111,9 +136,10 @@ test("after a reload the same file, added like any other, goes on as well, and o
     await openFirst(page);
     page.on("dialog", (dialog) => void dialog.accept());
     const sent = parts(page);
-    const fast = await slow(page, 3_000_000);
+    const { underWay, fast } = await stall(page, { files: 2 });
     await page.locator("input[type=file]").first().setInputFiles([chosen.path("long.txt"), chosen.path("unwanted.txt")]);
-    await expect.poll(() => sent.length).toBe(4);
+    await underWay;
+    expect(sent).toHaveLength(4);
     await page.reload();
     for (const name of ["long.txt", "unwanted.txt"]) await expect(sending(page, name)).toContainText("Choose the file again.");
     await sending(page, "unwanted.txt").getByRole("button", { name: "Cancel upload" }).click();
@@ -139,15 +165,11 @@ test("an upload can be paused and resumed, and one that comes damaged is sent ag
     await openFirst(page);
     const sent = parts(page);
     // The second part is another one on its way than it was.
-    await page.route("**/api/uploads/*", async (route) => {
-      const request = route.request();
-      const isSecond = request.method() === "PATCH" && request.headers()["upload-offset"] === `${PART}` && sent.length === 2;
-      await (isSecond ? route.continue({ postData: Buffer.alloc(PART, "x") }) : route.continue());
-    });
-    const fast = await slow(page, 1_500_000);
+    const { underWay, fast } = await stall(page, { damaged: 1 });
     await give(page, chosen.path("long.txt"));
     const row = sending(page, "long.txt");
-    await expect.poll(() => sent.length).toBe(3);
+    await underWay;
+    expect(sent).toHaveLength(3);
     await row.getByRole("button", { name: "Pause upload" }).click();
     await expect(row).toContainText("Paused · 40 %");
     await expect(row).toHaveAttribute("data-status", "paused");

@@ -49,9 +49,10 @@ export async function elsewhere(browser: Browser, baseURL: string | undefined, w
   return page;
 }
 
-/** The live link is up: what happens from here on is seen. */
+/** The live link is up: what happens from here on is seen. One that was lost is tried again every half a minute, at the
+ * latest. */
 export async function live(page: Page): Promise<void> {
-  await soon(page, 'html[data-hydrated][data-live="open"]');
+  await soon(page, 'html[data-hydrated][data-live="open"]', 60_000);
 }
 
 /** Opens the first workspace and waits for the live link. */
@@ -98,7 +99,7 @@ export async function drop(page: Page, names: string[]): Promise<void> {
 
 export async function allReady(page: Page, names: string[]): Promise<void> {
   for (const name of names) {
-    await soon(page, `.doc-row[data-document-id][data-status="ready"] [title="${name}"]`, 60_000);
+    await soon(page, `.doc-row[data-document-id][data-status="ready"] [title="${name}"]`, 120_000);
     await expect(row(page, name)).toHaveAttribute("data-status", "ready");
   }
 }
@@ -115,7 +116,7 @@ export async function upload(request: APIRequestContext, workspace: string, name
 /** The job has come to its end, and well. */
 export async function completed(request: APIRequestContext, job: string): Promise<void> {
   const status = async () => (await (await request.get(`/api/jobs/${job}`)).json()).status;
-  await expect.poll(status, { intervals: [50], timeout: 60_000 }).toBe("completed");
+  await expect.poll(status, { intervals: [50], timeout: 120_000 }).toBe("completed");
 }
 
 /** A workspace whose documents a worker of somebody's own processes: the test says what becomes of them, at once. */
@@ -154,10 +155,13 @@ export async function firstWorkspace(request: APIRequestContext): Promise<string
   return list.items.at(-1).id;
 }
 
-/** Counts full page loads from here on: a page that moves by itself makes none. */
+/** Counts full page loads from here on, by what asks for them: the page that is there may still be loading pictures. A page
+ * that moves by itself makes none. */
 export function countLoads(page: Page): () => number {
   let loads = 0;
-  page.on("load", () => loads++);
+  page.on("request", (request) => {
+    if (request.isNavigationRequest() && request.frame() === page.mainFrame()) loads++;
+  });
   return () => loads;
 }
 
@@ -170,16 +174,22 @@ export function turning(where: Page | Locator): Promise<number> {
   });
 }
 
-/** Presses Tab until the focused element's name matches. */
+/** Presses Tab until the focused element's name matches; before, waits until there is one to lead to. */
 export async function tabTo(page: Page, name: RegExp): Promise<void> {
+  const names = (of: "all" | "focused") =>
+    page.evaluate((of) => {
+      const all = document.querySelectorAll<HTMLElement>("a[href], button, input, select, textarea, summary, [tabindex]");
+      const seen = [...all].filter((e) => !e.matches(":disabled") && e.checkVisibility());
+      const focused = document.activeElement as HTMLElement | null;
+      return (of === "all" ? seen : focused && focused !== document.body ? [focused] : []).map((e) => {
+        const label = (e as HTMLInputElement).labels?.[0]?.textContent ?? "";
+        return `${e.getAttribute("aria-label") ?? ""} ${label} ${e.textContent ?? ""}`.trim();
+      });
+    }, of);
+  const isThere = async () => (await names("all").catch(() => [])).some((one) => name.test(one));
+  await expect.poll(isThere, `something is named ${name}`).toBe(true);
   for (let i = 0; i < 60; i++) {
-    const focused = await page.evaluate(() => {
-      const e = document.activeElement as HTMLElement | null;
-      if (!e || e === document.body) return "";
-      const label = (e as HTMLInputElement).labels?.[0]?.textContent ?? "";
-      return `${e.getAttribute("aria-label") ?? ""} ${label} ${e.textContent ?? ""}`.trim();
-    });
-    if (name.test(focused)) return;
+    if ((await names("focused")).some((one) => name.test(one))) return;
     await page.keyboard.press("Tab");
   }
   throw new Error(`Tab does not lead to ${name}`);
@@ -373,16 +383,23 @@ export class Wire {
   }
 }
 
+/** The line of a page, which can be made slow, in bytes a second and however often, and fast again. */
+export async function throttle(page: Page) {
+  const session = await page.context().newCDPSession(page);
+  return {
+    to: async (bytes: number): Promise<void> => {
+      const conditions = { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytes };
+      await session.send("Network.emulateNetworkConditions", conditions);
+    },
+    end: (): Promise<void> => session.detach(),
+  };
+}
+
 /** Makes the line slow, in bytes a second; answers what makes it fast again. */
 export async function slow(page: Page, bytes: number): Promise<() => Promise<void>> {
-  const session = await page.context().newCDPSession(page);
-  await session.send("Network.emulateNetworkConditions", {
-    offline: false,
-    latency: 0,
-    downloadThroughput: -1,
-    uploadThroughput: bytes,
-  });
-  return () => session.detach();
+  const line = await throttle(page);
+  await line.to(bytes);
+  return line.end;
 }
 
 /** A PDF of four pages: one with words, one that has no size, so that the parser trips over it, one that is empty, and one

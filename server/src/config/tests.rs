@@ -153,7 +153,8 @@ fn a_setting_that_does_not_exist_is_refused() {
 const COMPOSE: &str = include_str!("../../../deploy/compose.yaml");
 const UNIT: &str = include_str!("../../../deploy/insighthub.service");
 
-/// What a server does besides when it stops: sends what it has for the broker, and traces, and closes the database.
+/// What a server does besides when it stops: notes what was used last, sends what it has for the broker, and traces, and
+/// closes the database.
 const AND_SOME: u64 = 20;
 
 #[test]

@@ -282,6 +282,7 @@ async fn a_text_that_its_embedding_server_always_fails_at_fails_its_document_alo
         (&json!("failed"), &json!("embedding_failed")),
         "{failed}"
     );
+    assert!(failed["error_hint"].as_str().is_some_and(|hint| hint.starts_with("Try again;")), "{failed}");
     assert_eq!(embedding_server(&ada).await["ok"], true, "it answers whatever else it is asked");
 }
 

@@ -57,7 +57,7 @@ impl Work<'_> {
             return Err(Stop::Failed(Failure {
                 code: "no_text".into(),
                 message: "No text was found in this file.".into(),
-                hint: None,
+                hint: Some("Check the original; pictures in it are not read.".into()),
                 retryable: false,
             }));
         }
@@ -148,7 +148,26 @@ fn failure_of_cut(e: &ChunkError) -> Failure {
     Failure {
         code: "chunking_failed".into(),
         message: format!("The text could not be cut: {e}."),
-        hint: None,
+        hint: Some("Choose another chunking strategy in the workspace's settings, and try again.".into()),
         retryable: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_has_a_text_that_cannot_be_cut_is_told_what_helps() {
+        let all = [
+            ChunkError::Settings,
+            ChunkError::NoEmbedder,
+            ChunkError::Vectors(1, 2),
+            ChunkError::TooMany(100_001),
+        ];
+        for e in all {
+            let failure = failure_of_cut(&e);
+            assert!(failure.hint.is_some_and(|hint| hint.ends_with('.')), "{e}");
+        }
     }
 }

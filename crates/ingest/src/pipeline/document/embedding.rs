@@ -55,7 +55,7 @@ impl Work<'_> {
                 return Err(Stop::Failed(Failure {
                     code: "embedding_failed".into(),
                     message: "The embedding model answered with the wrong number of vectors.".into(),
-                    hint: None,
+                    hint: Some("Try again; if it happens once more, ask the operator.".into()),
                     retryable: true,
                 }));
             }
@@ -150,7 +150,10 @@ fn failure_of_embedding(e: &EmbedError) -> Failure {
         EmbedError::Failed(reason) => Failure {
             code: "embedding_failed".into(),
             message: "The embedding model could not process this text.".into(),
-            hint: Some(reason.clone()),
+            hint: Some(format!(
+                "Try again; if it fails once more, ask the operator. What was said: {}.",
+                reason.trim_end_matches('.')
+            )),
             retryable: true,
         },
     }

@@ -162,6 +162,8 @@ async fn what_was_typed_into_the_fields_of_a_form_and_remarks_are_read_with_thei
         place.as_str(),
         "<< /Subtype /Widget /FT /Tx /T (Text1) /TU (Home port) /V <FEFF004B00F6006C006E> >>",
         "<< /Subtype /Widget /FT /Ch /T (Colours) /V [(Blue) (White)] >>",
+        "<< /Subtype /Widget /FT /Btn /T (Insured) /V /Yes /AS /Yes >>",
+        "<< /Subtype /Widget /FT /Btn /T (Sunk) /V /Off /AS /Off >>",
         "<< /Subtype /Widget /FT /Tx /T (Empty) /V () >>",
         "<< /Subtype /Widget /FT /Tx /Ff 8192 /T (Secret) /V (not to be shown) >>",
         "<< /Subtype /FreeText /T (Ada) /Contents (Arrives\\nat night) >>",
@@ -179,8 +181,8 @@ async fn what_was_typed_into_the_fields_of_a_form_and_remarks_are_read_with_thei
     let doc = read(&form.finish(&format!("/Root {catalog} 0 R")), FileKind::Pdf).await.unwrap();
     assert_eq!(
         doc.text,
-        "Application\n\nShip: Ketch Marie\nHome port: K\u{f6}ln\nColours: Blue, White\nArrives at night\n\
-         Ada: Still true?"
+        "Application\n\nShip: Ketch Marie\nHome port: K\u{f6}ln\nColours: Blue, White\nInsured: Yes\n\
+         Arrives at night\nAda: Still true?"
     );
     assert_eq!(doc.spans.iter().map(|s| s.page).collect::<Vec<_>>(), [Some(1)]);
 }

@@ -64,11 +64,13 @@ fn line(document: &Document, annotation: &Dictionary) -> Option<String> {
 fn field(document: &Document, widget: &Dictionary) -> Option<String> {
     let kind = inherited(document, widget, b"FT")?.as_name().ok()?;
     let flags = inherited(document, widget, b"Ff").and_then(|f| f.as_i64().ok()).unwrap_or_default();
-    if !matches!(kind, b"Tx" | b"Ch") || flags & PASSWORD != 0 {
+    if !matches!(kind, b"Tx" | b"Ch" | b"Btn") || flags & PASSWORD != 0 {
         return None;
     }
     let value = match inherited(document, widget, b"V")? {
         Object::Array(chosen) => chosen.iter().filter_map(words_of).collect::<Vec<_>>().join(", "),
+        // A box that was ticked, or the button of a group that was chosen.
+        Object::Name(state) if state != b"Off" => one_line(&String::from_utf8_lossy(state)),
         one => words_of(one)?,
     };
     // The name for people before the one for programs.

@@ -3,6 +3,7 @@
 
 use domain::{
     crawl::{Allowed, LONGEST_URL},
+    files::{FileKind, extension},
     validate::turns_text,
 };
 use std::net::IpAddr;
@@ -125,7 +126,8 @@ pub fn same_site(a: &Url, b: &Url) -> bool {
     a.host() == b.host() && a.port() == b.port()
 }
 
-/// A name for the file of a page: host and path, with the ending of a web page where it is one and says so nowhere.
+/// A name for the file of a page: host and path, with the ending of a web page where it is one and says so nowhere. The ending
+/// of any other file stays the end of its name, since it tells between kinds of text.
 pub fn filename(url: &Url, is_page: bool) -> String {
     let host = url.host_str().unwrap_or_default();
     let path = percent_decoded(url.path().trim_matches('/'));
@@ -138,6 +140,11 @@ pub fn filename(url: &Url, is_page: bool) -> String {
     let ends = name.to_ascii_lowercase();
     if is_page && ![".html", ".htm", ".xhtml"].iter().any(|ending| ends.ends_with(ending)) {
         return format!("{name}.html");
+    }
+    // A query may stand behind it, and of a long address the end is cut off.
+    let kind = FileKind::of_name(url.path()).filter(|_| !is_page);
+    if kind.is_some() && FileKind::of_name(&name) != kind {
+        return format!("{name}.{}", extension(url.path()));
     }
     name
 }

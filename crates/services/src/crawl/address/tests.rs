@@ -443,9 +443,16 @@ fn a_page_gets_a_name_that_tells_where_it_is_from() {
         ("https://example.org/docs/intro", true, "example.org/docs/intro.html"),
         ("https://example.org/docs/a.HTML", true, "example.org/docs/a.HTML"),
         ("https://example.org/a.pdf", false, "example.org/a.pdf"),
+        ("https://example.org/ports.csv?v=1.2", false, "example.org/ports.csv?v=1.2.csv"),
+        ("https://example.org/ports.csv?of=all.CSV", false, "example.org/ports.csv?of=all.CSV"),
+        ("https://example.org/read.md?raw=1", false, "example.org/read.md?raw=1.md"),
+        ("https://example.org/read.md?raw=1", true, "example.org/read.md?raw=1.html"),
         ("https://example.org/%C3%A4?p=%201", true, "example.org/ä?p= 1.html"),
         ("https://example.org/%ff%00", false, "example.org/%ff%00"),
     ] {
         assert_eq!(filename(&parse(text).expect(text), is_page), name);
     }
+    let long = format!("https://example.org/{}.md", "a".repeat(300));
+    let name = filename(&parse(&long).expect("an address"), false);
+    assert!(name.ends_with("aaa.md") && name.chars().count() <= 200, "{name}");
 }

@@ -114,7 +114,12 @@ fn code_block(pre: &Rc<Node>) -> String {
     while let Some(node) = stack.pop() {
         match &node.data {
             NodeData::Text { contents } => code.push_str(&contents.borrow()),
-            NodeData::Element { name, .. } if name.local.as_ref() == "br" => code.push('\n'),
+            NodeData::Element { name, .. } => match name.local.as_ref() {
+                "br" => code.push('\n'),
+                // Some pages make a block of each line.
+                "div" | "p" | "li" | "tr" if !code.is_empty() && !code.ends_with('\n') => code.push('\n'),
+                _ => {}
+            },
             _ => {}
         }
         stack.extend(node.children.borrow().iter().rev().cloned());
@@ -207,8 +212,19 @@ mod tests {
 
     #[test]
     fn lines_of_code_that_tags_part_stay_lines() {
-        let doc = read(b"<body><p>Said.</p><pre>first<br>second<br/><b>third</b></pre>").unwrap();
-        assert!(doc.text.contains("```\nfirst\nsecond\nthird\n```"), "{}", doc.text);
+        let converter = HtmlToMarkdown::builder()
+            .add_handler(vec!["pre"], |_: &dyn Handlers, element: Element<'_>| {
+                Some(code_block(element.node).into())
+            })
+            .build();
+        for lines in [
+            "first<br>second<br/><b>third</b>",
+            "<code><span>first<br></span><span>second<br></span><span>third</span></code>",
+            "<code><div>first</div><div>second</div><div>third</div></code>",
+        ] {
+            let text = converter.convert(&format!("<p>Said.</p><pre>{lines}</pre>")).unwrap();
+            assert_eq!(text, "Said.\n\n```\nfirst\nsecond\nthird\n```", "{lines}");
+        }
     }
 
     #[test]

@@ -202,6 +202,29 @@ test("after such a gap a list of jobs and a history are read anew", async ({ pag
   }
 });
 
+test("after such a gap the documents of a job are drawn anew", async ({ page, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  const wire = new Wire();
+  await wire.install(page);
+  await signUp(page);
+  const scans = await external(page.request);
+  const [one, two] = await scans.add(["a.txt", "b.txt"]);
+  const begins = (id: string) => scans.report(id, { status: "processing", step: "reading_pages", progress: 20 });
+  await begins(one!);
+  const { job_id } = await (await page.request.get(`/api/documents/${one}`)).json();
+  await page.goto(`/w/${scans.id}/jobs/${job_id}`);
+  await live(page);
+  const line = (name: string) => page.locator(".waterfall .chart-text").filter({ hasText: `${name} · ` });
+  await expect(line("a.txt")).toHaveCount(1);
+  await wire.cut();
+  await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+  await begins(two!);
+  wire.forgets = true;
+  wire.mend();
+  await live(page);
+  await expect(line("b.txt")).toHaveCount(1);
+});
+
 test("while the link is down nothing pretends to move", async ({ page, complaints }) => {
   complaints.allow(/WebSocket|api\/status\/(events|changes)/);
   const wire = new Wire();

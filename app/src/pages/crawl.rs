@@ -176,9 +176,11 @@ fn Lines(id: JobId, job: RwSignal<Option<Job>>, state: PageState) -> impl IntoVi
     // So many are to be listed, where there are as many.
     let wanted = RwSignal::new(0_usize);
     let busy = StoredValue::new(false);
+    let anew = stores.anew();
     effect(move || {
         seen.track();
         wanted.track();
+        anew.track();
         if !is_open.get() || busy.try_update_value(|busy| std::mem::replace(busy, true)).unwrap_or(true) {
             return;
         }

@@ -1,5 +1,6 @@
 //! A job as bars over time: its phases, and below them its documents. The steps of the documents are read again with each of
-//! them that comes to its end: one that was under way at the last reading would grow on and on.
+//! them that comes to its end: one that was under way at the last reading would grow on and on. So they are after a gap of which
+//! the stream could not tell.
 
 use super::following::read_until_current;
 use crate::{
@@ -7,6 +8,7 @@ use crate::{
     components::{Boundary, Button, JobWaterfall},
     effect::effect_after,
     server_fns::workspaces::job_steps,
+    stores::Stores,
     view,
     wire::Wire,
 };
@@ -36,8 +38,10 @@ pub fn OverTime(
     let through = Memo::new(move |_| job.with(|j| j.as_ref().map(through)));
     let total = Memo::new(move |_| job.with(|j| j.as_ref().map_or(0, |j| j.metrics.documents_total)));
     let busy = RwSignal::new(false);
+    let anew = Stores::expect().anew();
     effect_after(move |before: Option<()>| {
         again.track();
+        anew.track();
         let now = through.get();
         let is_known = before.is_none() && now.is_some() && now == known_at;
         if is_known || busy.get_untracked() {

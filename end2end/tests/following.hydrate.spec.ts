@@ -313,6 +313,19 @@ test("the page of a job draws its documents as they begin and end, without being
   expect(await head.evaluate((element) => "stays" in element), "the page stayed as it was").toBe(true);
 });
 
+test("the page of a job of one document draws it as soon as it begins", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [one] = await scans.add(["a.txt"]);
+  const { job_id } = await (await page.request.get(`/api/documents/${one}`)).json();
+  await page.goto(`/w/${scans.id}/jobs/${job_id}`);
+  await live(page);
+  const line = page.locator(".waterfall .chart-text").filter({ hasText: "a.txt · " });
+  await expect(line).toHaveCount(0);
+  await scans.report(one, { status: "processing", step: "extracting_text", progress: 20 });
+  await expect(line).toHaveCount(1);
+});
+
 test("of ten thousand rows only those near the screen are there, and the row under the pointer stays", async ({ page }) => {
   test.setTimeout(300_000);
   await signUp(page);

@@ -1,6 +1,6 @@
 //! A job as bars over time: its phases, and below them its documents. The steps of the documents are read again with each of
-//! them that comes to its end: one that was under way at the last reading would grow on and on. So they are after a gap of which
-//! the stream could not tell.
+//! them that comes to its end: one that was under way at the last reading would grow on and on. So they are with each phase that
+//! turns, since a job of one document has no other end to go by, and after a gap of which the stream could not tell.
 
 use super::following::read_until_current;
 use crate::{
@@ -12,15 +12,17 @@ use crate::{
     view,
     wire::Wire,
 };
-use domain::{Job, JobId, PhaseDetail, event::FileProgress, message::number, pages::DRAWN};
+use domain::{Job, JobId, PhaseDetail, PhaseStatus, event::FileProgress, message::number, pages::DRAWN};
 use leptos::{prelude::*, task::spawn_local};
 
-/// How far the documents of a job are: in which attempt, how many came to their end, and whether all is over.
-pub type Through = (u32, u64, bool);
+/// How far the documents of a job are: in which attempt, how many came to their end, whether all is over, and how its phases
+/// stand.
+pub type Through = (u32, u64, bool, Vec<PhaseStatus>);
 
 pub fn through(job: &Job) -> Through {
     let ended = job.metrics.documents_done + job.metrics.documents_failed;
-    (job.attempt, ended, job.status.is_final())
+    let phases = job.phase_details.iter().map(|phase| phase.status).collect();
+    (job.attempt, ended, job.status.is_final(), phases)
 }
 
 /// `known`: the steps that came with the page, and how far the job was then; without them they are read at once.
@@ -91,7 +93,7 @@ mod tests {
     use domain::JobStatus;
 
     #[test]
-    fn the_steps_are_read_again_with_each_document_that_ends_and_at_the_end_of_each_attempt() {
+    fn the_steps_are_read_again_with_each_phase_that_turns_and_each_document_or_attempt_that_ends() {
         let mut one = job(1, 5, JobStatus::Running);
         let mut seen = vec![through(&one)];
         let mut is_new = |job: &Job| {
@@ -100,6 +102,9 @@ mod tests {
             seen.push(now);
             is_new
         };
+        // The first document was begun.
+        one.phase_details[0].status = PhaseStatus::Running;
+        assert!(is_new(&one));
         one.progress = 40.0;
         assert!(!is_new(&one), "how far its documents are changes all the time");
         one.metrics.documents_done = 1;

@@ -186,6 +186,40 @@ test("the history of a workspace follows a document of a job that the panel does
   await expect(begun("old.txt")).toHaveCount(1);
 });
 
+test("an answer that a later one overtook takes no line out of a history", async ({ page }) => {
+  await signUp(page);
+  const scans = await external(page.request);
+  const [one, two] = await scans.add(["a.txt", "b.txt"]);
+  await page.goto(`/w/${scans.id}/history`);
+  await live(page);
+  const begun = (name: string) =>
+    page.locator("table.history tbody tr").filter({ hasText: name }).filter({ hasText: "pending → processing" });
+  let [read, release, arrived] = [() => {}, () => {}, () => {}];
+  const isRead = new Promise<void>((done) => (read = done));
+  const isReleased = new Promise<void>((done) => (release = done));
+  const hasArrived = new Promise<void>((done) => (arrived = done));
+  await page.route(
+    "**/_fn/history/workspace",
+    async (route) => {
+      const response = await route.fetch();
+      read();
+      await isReleased;
+      await route.fulfill({ response });
+      arrived();
+    },
+    { times: 1 },
+  );
+  await scans.report(one, { status: "processing" });
+  await isRead;
+  await scans.report(two, { status: "processing" });
+  for (const name of ["a.txt", "b.txt"]) await expect(begun(name)).toHaveCount(1);
+  release();
+  await hasArrived;
+  // It is taken, or not, before the next picture but one.
+  await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+  for (const name of ["a.txt", "b.txt"]) expect(await begun(name).count()).toBe(1);
+});
+
 test("the numbers of a workspace, its history and its figures follow what happens", async ({ page }) => {
   const who = await signUp(page);
   const workspace = await firstWorkspace(page.request);

@@ -243,7 +243,15 @@ fn plain(status: &str) -> String {
 fn follow(of: Of, all: bool, lines: RwSignal<Vec<HistoryLine>>, next: RwSignal<Option<String>>) {
     let rev = of.rev(Stores::expect(), all);
     let anew = Stores::expect().anew();
-    let follower = Follower { of, all, lines, next, waiting: StoredValue::new(None) };
+    let follower = Follower {
+        of,
+        all,
+        lines,
+        next,
+        waiting: StoredValue::new(None),
+        asked: StoredValue::new(0),
+        answered: StoredValue::new(0),
+    };
     effect_after(move |before: Option<(Option<u64>, u32)>| {
         let now = (rev.get(), anew.get());
         let is_behind = match before {
@@ -270,6 +278,9 @@ struct Follower {
     next: RwSignal<Option<String>>,
     /// A reading is about to come.
     waiting: StoredValue<Option<TimeoutHandle>>,
+    /// How often was read, and which reading it was whose answer is shown.
+    asked: StoredValue<u32>,
+    answered: StoredValue<u32>,
 }
 
 impl Follower {
@@ -282,9 +293,18 @@ impl Follower {
 
     fn read(self) {
         self.waiting.try_set_value(None);
+        let turn = self.asked.try_update_value(|asked| {
+            *asked += 1;
+            *asked
+        });
         spawn_local(async move {
             match self.of.read(None, self.all).await {
-                Ok(Wire(newest)) => self.take(newest.lines),
+                // A later one was answered before it, and has all of this and more: it would take lines out.
+                Ok(_) if self.answered.try_get_value() > turn => {}
+                Ok(Wire(newest)) => {
+                    self.answered.try_set_value(turn.unwrap_or_default());
+                    self.take(newest.lines);
+                }
                 Err(e) if e.may_pass() => self.read_in(AGAIN),
                 // What is gone does not come back by asking.
                 Err(_) => {}

@@ -27,8 +27,9 @@ pub struct Passages {
     read: RwSignal<List<Chunk>>,
     busy: RwSignal<bool>,
     failed: RwSignal<Option<AppError>>,
-    /// After which of them was asked last.
+    /// After which of them was asked last, and how often was asked: only the answer to the last question counts.
     asked: StoredValue<Option<String>>,
+    turn: StoredValue<u32>,
     /// Only those that have these words; empty: all.
     words: RwSignal<String>,
 }
@@ -43,6 +44,7 @@ impl Passages {
             busy: RwSignal::new(false),
             failed: RwSignal::new(None),
             asked: StoredValue::new(None),
+            turn: StoredValue::new(0),
             words: RwSignal::new(String::new()),
         };
         let edition = Memo::new(move |_| {
@@ -71,15 +73,21 @@ impl Passages {
     fn load(self, after: Option<String>, listed: usize) {
         self.busy.set(true);
         self.asked.set_value(after.clone());
+        let turn = self.turn.try_update_value(|turn| {
+            *turn += 1;
+            *turn
+        });
         let words = self.words.get_untracked();
         spawn_local(async move {
             let read = match &after {
                 Some(_) => list_chunks(self.id, after.clone(), words.clone()).await.map(|Wire(part)| part),
                 None => as_listed(self.id, &words, listed).await,
             };
+            // Somebody looks for something else by now, or the document changed once more.
+            if self.turn.try_get_value() != turn {
+                return;
+            }
             match read {
-                // Somebody looks for something else by now.
-                Ok(_) if self.words.try_get_untracked().is_some_and(|now| now != words) => {}
                 Ok(mut part) => {
                     self.failed.try_set(None);
                     self.read.try_update(|all| {

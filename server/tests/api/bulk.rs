@@ -177,7 +177,7 @@ async fn a_paused_workspace_takes_files_and_begins_nothing_also_after_a_restart(
     let mut ada = server.user("ada").await;
     let workspace = ada.first_workspace().await;
     let place = format!("/api/workspaces/{workspace}");
-    let long = ada.upload_one(&workspace, "long.txt", &prose(1, 60_000)).await;
+    let long = ada.upload_one(&workspace, "long.txt", &prose(1, 30_000)).await;
     let path = format!("/api/documents/{long}");
     eventually("it is in work", async || {
         (ada.read(&path).await["step"] == "creating_embeddings").then_some(())

@@ -55,7 +55,7 @@ async fn upload(client: &Client, workspace: &str, files: &[(&str, &[u8])]) -> (S
 /// word, so each of its jobs needs another `seed`.
 async fn at_work(client: &Client, seed: usize) -> (String, Vec<String>) {
     let workspace = client.first_workspace().await;
-    let (long, short) = (prose(seed, 60_000), prose(seed + 1, 400));
+    let (long, short) = (prose(seed, 30_000), prose(seed + 1, 400));
     let (id, documents) = upload(client, &workspace, &[("short.txt", &short), ("long.txt", &long)]).await;
     eventually("the long one is being embedded", async || {
         let short = client.read(&format!("/api/documents/{}", documents[0])).await;

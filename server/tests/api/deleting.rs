@@ -121,7 +121,7 @@ async fn a_document_in_work_stops_its_job_ends_and_after_a_crash_undo_lets_it_go
     let mut server = Server::start().await;
     let mut ada = server.user("ada").await;
     let workspace = ada.first_workspace().await;
-    let files = [("short.txt", prose(2, 400)), ("long.txt", prose(1, 60_000))];
+    let files = [("short.txt", prose(2, 400)), ("long.txt", prose(1, 30_000))];
     let parts: Vec<(&str, &[u8])> = files.iter().map(|(name, text)| (*name, text.as_slice())).collect();
     let upload = ada.upload(&workspace, &parts).await.json();
     let job = format!("/api/jobs/{}", upload["job_id"].as_str().expect("an id"));
@@ -291,7 +291,7 @@ async fn the_deletion_of_a_workspace_is_undone_within_its_time_and_its_work_goes
     let mut server = Server::start().await;
     let mut ada = server.user("ada").await;
     let workspace = ada.first_workspace().await;
-    let long = ada.upload_one(&workspace, "long.txt", &prose(1, 40_000)).await;
+    let long = ada.upload_one(&workspace, "long.txt", &prose(1, 20_000)).await;
     let path = format!("/api/documents/{long}");
     eventually("it is in work", async || (ada.read(&path).await["status"] == "processing").then_some(()))
         .await;

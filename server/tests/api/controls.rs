@@ -79,7 +79,10 @@ async fn a_running_job_pauses_in_the_middle_stays_so_over_a_restart_and_goes_on_
     control(&ada, &id, "pause", json!({})).await;
     // How soon that is, `cargo xtask bench r8` measures.
     let paused = turns(&ada, &id, "paused").await;
-    assert!(Some(embedded(&paused)) < paused["metrics"]["chunks_created"].as_u64(), "in the middle: {paused}");
+    assert!(
+        Some(embedded(&paused)) < paused["metrics"]["chunks_created"].as_u64(),
+        "in the middle: {paused}"
+    );
     assert_eq!((&paused["requested"], &paused["eta_seconds"]), (&Value::Null, &Value::Null));
     assert_eq!(paused["phase_details"][2]["status"], "paused");
     let answer = command(&ada, &format!("/api/jobs/{id}/retry"), json!({})).await;

@@ -168,8 +168,8 @@ async fn after_any_kill_the_job_goes_on_and_the_chunks_are_those_of_an_undisturb
         let dir = server.dir.clone();
         server = Setup::new().dir(&dir).start().await;
         client.base.clone_from(&server.base);
-        // It moves again by itself, how soon is measured by R1, and what was reached is not lost. It moves from where this start found it: what the
-        // server did between the look above and its end is no sign of life.
+        // It moves again by itself, and what was reached is not lost. It moves from where this start found it: what the
+        // server did between the look above and its end is no sign of life. How soon that is, R1 and P7 measure.
         let reached = before["progress"].as_f64().expect("a number");
         let found = job(&client, &upload).await;
         eventually("the job moves again", async || {

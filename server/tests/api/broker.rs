@@ -2,7 +2,8 @@
 //! own hear and report over the broker, and a broker that goes away costs nothing but time.
 
 use crate::{
-    common::{Client, Home, PASSWORD, PATIENCE, Server, Setup, Socket, eventually, prose, within},
+    common::{Client, Home, PASSWORD, PATIENCE, Server, Setup, Socket, eventually, prose},
+    embeddings::{Embeddings, choose},
     servers::database::Place,
 };
 use futures::StreamExt;
@@ -173,6 +174,18 @@ pub(crate) async fn broker_check(client: &Client) -> Value {
     checks.iter().find(|check| check["name"] == "broker").expect("the check").clone()
 }
 
+/// That what somebody changes comes to a stream at another server over the broker. A look into the log, of which there is one
+/// in ten seconds, would tell of six changes that wait for one another in fifty at the earliest.
+pub(crate) async fn is_heard_over_the_broker(client: &Client, socket: &mut Socket) {
+    let changes = async {
+        for theme in ["dark", "light", "dark", "light", "dark", "light"] {
+            assert_eq!(client.patch("/api/auth/preferences", json!({ "theme": theme })).await.status, 200);
+            socket.events_until(|event| event["data"]["user"]["theme"] == theme).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), changes).await.expect("over the broker");
+}
+
 /// The next sign of life of a stream.
 async fn ping(socket: &mut Socket) -> Value {
     loop {
@@ -226,10 +239,8 @@ async fn two_servers_and_two_workers_hear_of_each_other() {
     let leads = |line: &str| line.contains(&request) && line.contains(&format!("correlation_id={document}"));
     assert!(here.log().lines().any(leads), "{request} to {document}");
 
-    // And the other way round, at once.
-    assert_eq!(ada_there.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
-    let dark = |event: &Value| event["data"]["user"]["theme"] == "dark";
-    tokio::time::timeout(Duration::from_secs(2), socket.events_until(dark)).await.expect("at once");
+    // And the other way round.
+    is_heard_over_the_broker(&ada_there, &mut socket).await;
 }
 
 #[tokio::test]
@@ -274,7 +285,7 @@ async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
     })
     .await
     .expect("started");
-    within(Duration::from_secs(10), "it is connected again", async || {
+    eventually("it is connected again", async || {
         broker_check(&ada_there).await["ok"].as_bool().filter(|ok| *ok)
     })
     .await;
@@ -337,18 +348,23 @@ async fn hold(installation: &Installation, document: &str) -> (bool, i64) {
 #[tokio::test]
 async fn the_work_of_a_worker_that_is_killed_is_taken_over_by_another() {
     let installation = Installation::new().await;
-    let web = installation.node("web").await;
-    let mut first = installation.node("worker").await;
+    let embeddings = Embeddings::start().await;
+    let node = |role| installation.node_with(role, |setup| embeddings.told_to(setup));
+    let (web, mut first) = (node("web").await, node("worker").await);
     let ada = web.user("ada").await;
     let workspace = ada.first_workspace().await;
-    let document = ada.upload_one(&workspace, "long.txt", &prose(7, 15_000)).await;
+    choose(&ada, &workspace).await;
+    embeddings.hold(Some("lantern"));
+    let document = ada.upload_one(&workspace, "held.txt", b"A lantern on the bridge.").await;
     let taken = async || hold(&installation, &document).await.0.then_some(());
     eventually("it is in the hands of the first", taken).await;
-    let _second = installation.node("worker").await;
+    let _second = node("worker").await;
     assert_eq!(hold(&installation, &document).await, (true, 1), "in the middle of it");
     first.kill();
-    let taken = async || (hold(&installation, &document).await.1 == 2).then_some(());
-    within(Duration::from_secs(6), "the second has taken it", taken).await;
+    // How soon that is, `cargo xtask bench p7` measures.
+    let taken = async || (hold(&installation, &document).await.1 > 1).then_some(());
+    eventually("the second has taken it", taken).await;
+    embeddings.hold(None);
     assert_eq!(ada.settled(&document).await["status"], "ready");
 }
 

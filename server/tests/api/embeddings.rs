@@ -1,5 +1,6 @@
 //! An embedding server for the tests: it speaks the interface of OpenAI, and does as it is told.
 
+use crate::common::{Client, Setup};
 use axum::{
     Json, Router,
     extract::State,
@@ -31,6 +32,8 @@ pub struct How {
     pub overloaded: AtomicBool,
     /// It takes what comes, and does not answer before this is over.
     pub hangs: AtomicBool,
+    /// The same for those who ask for a text with this word in it.
+    pub hangs_at: Mutex<Option<&'static str>>,
     /// Milliseconds that each answer takes.
     pub takes: AtomicUsize,
     /// Microseconds that each text of it takes besides.
@@ -88,6 +91,7 @@ impl Embeddings {
             dim: AtomicUsize::new(64),
             overloaded: AtomicBool::new(false),
             hangs: AtomicBool::new(false),
+            hangs_at: Mutex::new(None),
             takes: AtomicUsize::new(0),
             takes_each: AtomicUsize::new(0),
             asked: AtomicUsize::new(0),
@@ -117,8 +121,18 @@ impl Embeddings {
         *self.how.fault.lock().expect("no panic") = fault;
     }
 
+    /// From now on whoever asks for a text with that word waits, or nobody any more.
+    pub fn hold(&self, word: Option<&'static str>) {
+        *self.how.hangs_at.lock().expect("no panic") = word;
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// That server asks this one.
+    pub fn told_to(&self, setup: Setup) -> Setup {
+        setup.env("EMBEDDINGS_URL", self.url()).env("EMBEDDINGS_KEY", KEY)
     }
 
     /// Nobody listens there any more.
@@ -133,6 +147,14 @@ impl Embeddings {
         let listener = TcpListener::bind(self.address).await.expect("the same port");
         self.serve(listener);
     }
+}
+
+/// From now on the workspace has its vectors from the embedding server.
+pub async fn choose(client: &Client, workspace: &str) {
+    let path = format!("/api/workspaces/{workspace}/rag-config");
+    let config = json!({ "embedding_model": "words-embed" });
+    let saved = client.send(client.request("PUT", &path).json(&config)).await;
+    assert_eq!(saved.status, 200, "{saved:?}");
 }
 
 fn allowed(headers: &HeaderMap) -> bool {
@@ -171,7 +193,11 @@ async fn embeddings(State(how): State<Arc<How>>, headers: HeaderMap, Json(body):
     if chokes_at.is_some_and(|word| texts.iter().any(|text| has(text, word))) {
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
-    while how.hangs.load(Ordering::SeqCst) {
+    let hangs = || {
+        let word = *how.hangs_at.lock().expect("no panic");
+        how.hangs.load(Ordering::SeqCst) || word.is_some_and(|word| texts.iter().any(|text| has(text, word)))
+    };
+    while hangs() {
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
     let each = how.takes_each.load(Ordering::SeqCst) * texts.len();

@@ -333,13 +333,19 @@ async fn test_cases_tell_what_retrieval_finds_and_outlive_a_reindex() {
 
 #[tokio::test]
 async fn documents_that_are_ready_answer_while_others_are_worked_on() {
-    let server = Server::start().await;
+    let embeddings = Embeddings::start().await;
+    let server = embeddings.told_to(Setup::new()).start().await;
     let ada = server.user("ada").await;
     let (workspace, _) = library(&ada, passage_config("hybrid")).await;
-    let long = crate::common::prose(7, 60_000);
-    let uploaded = ada.upload(&workspace, &[("long.txt", &long)]).await.json();
+    // Another one is at its model until the end.
+    let mut other = passage_config("hybrid");
+    other["embedding_model"] = "words-embed".into();
+    let config = format!("/api/workspaces/{workspace}/rag-config");
+    assert_eq!(ada.send(ada.request("PUT", &config).json(&other)).await.status, 200);
+    embeddings.hold(Some("zeppelin"));
+    let uploaded = ada.upload(&workspace, &[("held.txt", b"A zeppelin over the harbour.")]).await.json();
     let job = uploaded["job_id"].as_str().expect("an id").to_owned();
-    eventually("the long one is worked on", async || {
+    eventually("the other one is worked on", async || {
         (ada.read(&format!("/api/jobs/{job}")).await["status"] == "running").then_some(())
     })
     .await;

@@ -1,16 +1,13 @@
 //! How servers come to their broker: over TLS, all of them to one exchange, and what is said where they cannot.
 
 use crate::{
-    broker::{Installation, broker_check, broker_of_the_run, moved},
+    broker::{Installation, broker_check, broker_of_the_run, is_heard_over_the_broker, moved},
     common::{Setup, eventually},
 };
 use measure::broker::Broker;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::path::{Path, PathBuf};
 
 /// The files of an authority that nobody knows, and of what it signed for this machine.
 struct Certified {
@@ -59,9 +56,7 @@ async fn a_broker_is_reached_over_tls_by_servers_that_know_who_signed_its_certif
     let ada = here.user("ada").await;
     let mut socket = moved(&ada, &there).socket().await;
     socket.hello(Value::Null, Value::Null).await;
-    assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
-    let dark = |event: &Value| event["data"]["user"]["theme"] == "dark";
-    tokio::time::timeout(Duration::from_secs(2), socket.events_until(dark)).await.expect("over the broker");
+    is_heard_over_the_broker(&ada, &mut socket).await;
 
     // Whoever does not know that authority tells nobody a password there.
     let stranger = installation.setup(&["serve", "--role", "web"]).start().await;

@@ -3,7 +3,6 @@
 use crate::common::{Server, eventually, prose};
 use files::Hostile;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 #[path = "../../../crates/ingest/tests/hostile/files.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "it is a part of tests, of which each uses its own part")]
@@ -23,11 +22,8 @@ const SOME: [&str; 10] = [
     "lists within lists",
 ];
 
-/// All of them together on a busy machine; a single one takes a few seconds at most.
-const SOON: Duration = Duration::from_secs(90);
-
 #[tokio::test]
-async fn hostile_files_of_a_batch_fail_soon_with_a_reason_each_and_a_good_one_beside_them_is_ready() {
+async fn hostile_files_of_a_batch_fail_with_a_reason_each_and_a_good_one_beside_them_is_ready() {
     let all = [files::pdfs(), files::word_documents(), files::workbooks(), files::texts()];
     let bad: Vec<Hostile> = all.into_iter().flatten().filter(|file| SOME.contains(&file.what)).collect();
     assert_eq!(bad.len(), SOME.len());
@@ -41,7 +37,6 @@ async fn hostile_files_of_a_batch_fail_soon_with_a_reason_each_and_a_good_one_be
     let server = Server::start().await;
     let client = server.user("ada").await;
     let workspace = client.first_workspace().await;
-    let begun = Instant::now();
     let answer = client.upload(&workspace, &batch).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     let sent = answer.json();
@@ -64,8 +59,6 @@ async fn hostile_files_of_a_batch_fail_soon_with_a_reason_each_and_a_good_one_be
             assert!(failed["error_hint"].as_str().is_some_and(|hint| hint.contains("OCR")), "{failed}");
         }
     }
-    let took = begun.elapsed();
-    assert!(took < SOON, "{took:?}");
     assert_eq!(client.settled(&id(bad.len())).await["status"], "ready");
     // The job is through, and counts them.
     let job = format!("/api/jobs/{}", sent["job_id"].as_str().expect("an id"));

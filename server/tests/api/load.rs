@@ -2,7 +2,7 @@
 //! uploads, and a page looks on. Whatever is refused is sent again as it was, so that in the end all of it has to be there, and
 //! nothing of it twice.
 
-use crate::common::{Client, form, prose, within};
+use crate::common::{Client, PATIENCE, eventually, form, prose};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::{
@@ -11,15 +11,11 @@ use std::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::task::JoinHandle;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// How soon pages are live again when all is well again.
-const LIVE_AGAIN: Duration = Duration::from_secs(5);
-/// How soon everything has come to its end then.
-const END: Duration = Duration::from_secs(60);
 /// Before something that was refused is sent again.
 const AGAIN: Duration = Duration::from_millis(50);
 /// Between two uploads.
@@ -102,11 +98,11 @@ impl Load {
         let (told, stop) = (Arc::new(Told::default()), CancellationToken::new());
         let page = tokio::spawn(page(at[0].clone(), told.clone()));
         // Of what was changed before, a page that has just come hears nothing.
-        within(END, "the page is open", async || told.is_open.load(Ordering::SeqCst).then_some(())).await;
+        eventually("the page is open", async || told.is_open.load(Ordering::SeqCst).then_some(())).await;
         let changing = tokio::spawn(change(at.clone(), told.clone(), stop.clone()));
         let sending = tokio::spawn(send(at.clone(), workspace.clone(), told.clone(), stop.clone()));
         let load = Self { at, workspace, told, stop, changing, sending, _page: AbortOnDropHandle::new(page) };
-        within(END, "the page hears of changes and of finished jobs", async || {
+        eventually("the page hears of changes and of finished jobs", async || {
             let heard = load.told.heard();
             (heard.names.len() > 10 && !heard.jobs.is_empty()).then_some(())
         })
@@ -124,14 +120,13 @@ impl Load {
         self.told.names.load(Ordering::SeqCst)
     }
 
-    /// All is well again: what is done from now on is soon seen.
+    /// All is well again: what is done from now on is seen. Says how soon.
     pub async fn is_live_again(&self) {
         // The one in hand may have been made before.
-        let next = name(self.changes() + 1);
-        within(LIVE_AGAIN, "pages are live again", async || {
-            self.told.heard().names.contains(&next).then_some(())
-        })
-        .await;
+        let (next, begun) = (name(self.changes() + 1), Instant::now());
+        eventually("pages are live again", async || self.told.heard().names.contains(&next).then_some(()))
+            .await;
+        println!("R6: pages were live again after {:?}", begun.elapsed());
     }
 
     /// Stops, and looks whether everything is there that was taken.
@@ -139,7 +134,7 @@ impl Load {
         let Self { at, workspace, told, stop, changing, sending, _page } = self;
         stop.cancel();
         let begun = async { (changing.await.expect("joined"), sending.await.expect("joined")) };
-        let seen_through = tokio::time::timeout(END, begun).await.is_ok();
+        let seen_through = tokio::time::timeout(PATIENCE, begun).await.is_ok();
         assert_eq!(*told.wrong.lock().expect("whole"), Vec::<String>::new());
         assert!(seen_through, "what was begun is refused again and again");
         let names: BTreeSet<String> = (0..told.names.load(Ordering::SeqCst)).map(name).collect();
@@ -155,7 +150,7 @@ impl Load {
                 tokio::time::sleep(AGAIN).await;
             }
         };
-        if tokio::time::timeout(END, heard_of_all).await.is_err() {
+        if tokio::time::timeout(PATIENCE, heard_of_all).await.is_err() {
             // What the database has of it says whether the work stands still, or the page was not told.
             let (mut missing, unheard) = (vec![], told.heard().jobs.clone());
             for (job, documents) in jobs.iter().filter(|(job, _)| !unheard.contains(*job)) {

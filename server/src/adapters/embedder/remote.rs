@@ -189,23 +189,35 @@ impl RemoteEmbedder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::adapters::SystemClock;
-    use domain::rag::ModelState;
+    use domain::{Timestamp, rag::ModelState};
+    use std::net::TcpListener;
+
+    /// So that nothing is tried again, however long that takes.
+    struct StandsStill;
+
+    impl Clock for StandsStill {
+        fn now(&self) -> Timestamp {
+            Timestamp::from_micros(1_700_000_000_000_000)
+        }
+    }
 
     #[tokio::test]
     async fn where_nobody_listens_the_models_are_unreachable() {
-        let mut server: EmbeddingServer = "http://127.0.0.1:9".parse().expect("an address");
+        // At an address of this machine that nothing else uses.
+        let address = TcpListener::bind("127.0.0.9:0").and_then(|free| free.local_addr()).expect("a port");
+        let mut server: EmbeddingServer = format!("http://{address}").parse().expect("an address");
         server.models = vec!["one".to_owned()];
         crate::install_cryptography();
-        let e = RemoteEmbedder::new(server, Arc::new(SystemClock)).expect("a client");
+        let e = RemoteEmbedder::new(server, Arc::new(StandsStill)).expect("a client");
         let models = e.models().await;
         assert_eq!((models[0].name.as_str(), models[0].state), ("one", ModelState::Unreachable));
         let said = e.embed("one", &["text".to_owned()]).await.expect_err("nobody answers");
         assert_eq!((said.code(), said.may_heal()), ("model_unreachable", true));
         assert!(matches!(said, EmbedError::Away(_)), "three tries in a row came to nothing");
         assert!(e.outage().is_some());
-        let (began, said) =
-            (Instant::now(), e.embed("one", &["text".to_owned()]).await.expect_err("left alone"));
-        assert!(matches!(said, EmbedError::Away(_)) && began.elapsed() < PAUSE, "nothing is asked");
+        let listens = TcpListener::bind(address).expect("the same port");
+        listens.set_nonblocking(true).expect("a socket");
+        let said = e.embed("one", &["text".to_owned()]).await.expect_err("left alone");
+        assert!(matches!(said, EmbedError::Away(_)) && listens.accept().is_err(), "nothing is asked");
     }
 }

@@ -63,13 +63,29 @@ impl Asking {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_time_of_each_question_is_counted_and_no_other() {
+        let (asking, took) = (Asking::default(), Duration::from_millis(5));
+        for _ in 0..2 {
+            let (before, began) = (asking.spent(), Instant::now());
+            let during = asking.asks(|| {
+                std::thread::sleep(took);
+                asking.spent()
+            });
+            let after = asking.spent();
+            assert!(during >= before + took && after >= during && after <= before + began.elapsed());
+            std::thread::sleep(took);
+            assert_eq!(asking.spent(), after, "nobody is asked");
+        }
+    }
+
     #[tokio::test]
     async fn only_what_was_not_spent_on_asking_counts() {
         let asking = Asking::default();
-        let asks = asking.clone();
-        let slow = move || asks.asks(|| std::thread::sleep(Duration::from_millis(900)));
-        let work = tokio::task::spawn_blocking(slow);
-        assert!(asking.within(Duration::from_millis(600), work).await.is_some());
+        // More than any machine takes for what follows.
+        asking.asked().before = Duration::from_secs(3_600);
+        let work = tokio::time::sleep(3 * LOOK);
+        assert!(asking.within(Duration::from_millis(1), work).await.is_some(), "it was looked at meanwhile");
         let never = std::future::pending::<()>();
         assert!(Asking::default().within(Duration::from_millis(50), never).await.is_none());
     }

@@ -12,6 +12,7 @@ use measure::{
     Failure,
     report::{self, Goal},
 };
+use std::time::Duration;
 
 pub struct Shape {
     name: &'static str,
@@ -78,7 +79,8 @@ pub async fn compare(shape: &Shape, smoke: bool) -> Result<String, Failure> {
 /// A little of everything; what was delivered a second.
 async fn once(server: &mut Server, shape: &Shape) -> Result<f64, Failure> {
     let rooms = shape.rooms.min(20);
-    let step = Step { sockets: 20, rooms, rate: 5.0 * rooms as f64, warm: 0.2, seconds: 1.0 };
+    let rate = 5.0 * rooms as f64;
+    let step = Step { sockets: 20, rooms, rate, warm: 0.2, seconds: 1.0, grace: Duration::from_secs(60) };
     let outcome = step.run(server).await?;
     eprintln!("{:?}: {}", server.side, outcome.line());
     if outcome.incomplete > 0 {
@@ -102,7 +104,8 @@ pub async fn most(
             Some(server) => server,
             None => start().await?,
         };
-        let step = Step { sockets, rooms, rate: deliveries / each, warm, seconds };
+        let (rate, grace) = (deliveries / each, Duration::from_secs(5));
+        let step = Step { sockets, rooms, rate, warm, seconds, grace };
         let outcome = step.run(&mut server).await?;
         eprintln!("{:?}: {}", server.side, outcome.line());
         if outcome.holds() {

@@ -47,7 +47,7 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
             rate: 200.0,
             warm: 0.2,
             seconds: 1.0,
-            grace: Duration::from_secs(10),
+            grace: Duration::from_secs(60),
         }
     } else {
         let start = async || Server::start(Side::Peer, 1).await;

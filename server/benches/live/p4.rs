@@ -26,12 +26,26 @@ struct Load {
     rate: f64,
     warm: f64,
     seconds: f64,
+    /// How long a change may be under way before it counts as lost.
+    grace: Duration,
 }
 
-const LOAD: Load = Load { watchers: 200, documents: 50, rate: 500.0, warm: 5.0, seconds: 20.0 };
-const SMOKE: Load = Load { watchers: 10, documents: 5, rate: 40.0, warm: 0.5, seconds: 1.5 };
-/// How long a change may be under way before it counts as lost.
-const GRACE: Duration = Duration::from_secs(10);
+const LOAD: Load = Load {
+    watchers: 200,
+    documents: 50,
+    rate: 500.0,
+    warm: 5.0,
+    seconds: 20.0,
+    grace: Duration::from_secs(10),
+};
+const SMOKE: Load = Load {
+    watchers: 10,
+    documents: 5,
+    rate: 40.0,
+    warm: 0.5,
+    seconds: 1.5,
+    grace: Duration::from_secs(60),
+};
 
 pub async fn measure(smoke: bool) -> Result<String, Failure> {
     let (load, rounds) = if smoke { (SMOKE, 1) } else { (LOAD, turns::ROUNDS) };
@@ -105,7 +119,7 @@ async fn round(side: Side, load: &Load) -> Result<Found, Failure> {
     let start = plan::now() + 200_000_000;
     let plan = Plan { start, rate: load.rate, count, rooms: 1, entities: 0, kept: false };
     let first = (load.warm * load.rate) as u64;
-    let end = Instant::now() + Duration::from_nanos(plan.end().saturating_sub(plan::now())) + GRACE;
+    let end = Instant::now() + Duration::from_nanos(plan.end().saturating_sub(plan::now())) + load.grace;
     let found = Found { latency: step::histogram()?, least: usize::MAX, most: 0 };
     let found = Rc::new(RefCell::new(found));
     let watching: Vec<_> = wires

@@ -28,8 +28,9 @@ const DOCUMENTS: usize = 50;
 const BEGIN: f64 = 100.0;
 /// Requests under way at once, at most; later ones wait for their turn, and their time runs.
 const AT_ONCE: usize = 128;
-/// How long after the last request was due an answer may come.
+/// How long after the last request was due an answer may come, and in a short run, which checks no time.
 const GRACE: Duration = Duration::from_secs(5);
+const GRACE_OF_SMOKE: Duration = Duration::from_secs(60);
 /// Renders after which the memory is looked at: when the allocator has what it needs, and at the end.
 const WARM_RENDERS: u64 = 100_000;
 const RENDERS: u64 = 1_000_000;
@@ -46,7 +47,7 @@ const fn allowed_ms(side: Side) -> f64 {
 pub async fn measure(smoke: bool) -> Result<String, Failure> {
     let mut place = Place::prepare().await?;
     if smoke {
-        let outcome = place.page().offered(20.0, 0.2, 1.0).await?;
+        let outcome = place.page().offered(20.0, 0.2, 1.0, GRACE_OF_SMOKE).await?;
         eprintln!("{:?}: {}", Side::Ours, outcome.line());
         outcome.whole()?;
         place.server.stop().await?;
@@ -64,7 +65,7 @@ pub async fn measure(smoke: bool) -> Result<String, Failure> {
         }
         let begin = &mut begin[usize::from(side == Side::Peer)];
         let most = search::most(*begin, async |rate, warm, seconds| {
-            let outcome = page.offered(rate, warm, seconds).await?;
+            let outcome = page.offered(rate, warm, seconds, GRACE).await?;
             eprintln!("{side:?}: {}", outcome.line());
             Ok(outcome.holds(allowed_ms(side)).then_some(outcome))
         });
@@ -181,7 +182,13 @@ impl Page {
     }
 
     /// Asks for so many pages a second, by a schedule that waits for no answer.
-    async fn offered(self: &Rc<Self>, rate: f64, warm: f64, seconds: f64) -> Result<Outcome, Failure> {
+    async fn offered(
+        self: &Rc<Self>,
+        rate: f64,
+        warm: f64,
+        seconds: f64,
+        grace: Duration,
+    ) -> Result<Outcome, Failure> {
         let start = plan::now() + 50_000_000;
         let count = ((warm + seconds) * rate).ceil() as u64;
         let plan = Plan { start, rate, count, rooms: 1, entities: 0, kept: false };
@@ -215,7 +222,7 @@ impl Page {
             }
             Ok::<_, Failure>(())
         };
-        match timeout(GRACE, all).await {
+        match timeout(grace, all).await {
             Ok(answered) => answered?,
             Err(_) => answers.iter().for_each(|answer| answer.abort()),
         }

@@ -22,6 +22,8 @@ pub struct Step {
     /// Seconds before the measured ones, and these.
     pub warm: f64,
     pub seconds: f64,
+    /// After the last change, so long nothing may be heard of it before it counts as lost.
+    pub grace: Duration,
 }
 
 /// What became of it.
@@ -66,9 +68,6 @@ pub fn histogram() -> Result<Histogram<u64>, Failure> {
     Ok(Histogram::new_with_bounds(1, 600_000_000, 3)?)
 }
 
-/// After the last change, so long nothing may be heard of it before it counts as lost.
-const GRACE: Duration = Duration::from_secs(5);
-
 impl Step {
     pub async fn run(&self, server: &mut Server) -> Result<Outcome, Failure> {
         let wires = open(server, self.sockets, self.rooms).await?;
@@ -83,7 +82,7 @@ impl Step {
         let first = (self.warm * self.rate) as u64;
         let seen = Rc::new(RefCell::new(Seen { latency: histogram()?, last: plan.start }));
         server.tell(&plan).await?;
-        let end = Instant::now() + Duration::from_nanos(plan.end().saturating_sub(plan::now())) + GRACE;
+        let end = Instant::now() + Duration::from_nanos(plan.end().saturating_sub(plan::now())) + self.grace;
         let watching: Vec<_> = wires
             .into_iter()
             .map(|(room, wire, base)| {

@@ -150,7 +150,7 @@ async fn swept(place: &Place, database: &mut AnyConnection, upload: &Upload) -> 
         + (SELECT count(*) FROM chunks c JOIN documents d ON d.id = c.document_id \
            WHERE d.job_id = $1 AND d.status = 'ready' AND c.generation <> d.live)";
     place
-        .until("what was replaced is removed", SWEPT, async |_| {
+        .until("what was replaced is removed", SWEPT * place.slack, async |_| {
             let left: i64 = sqlx::query_scalar(LEFT).bind(&upload.job).fetch_one(&mut *database).await?;
             Ok((left == 0).then_some(()))
         })

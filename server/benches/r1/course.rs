@@ -174,7 +174,7 @@ impl Course<'_> {
         };
         let path = self.upload.path();
         self.place
-            .until(what, DONE, async |place| {
+            .until(what, DONE * self.place.slack, async |place| {
                 let job = place.read(&path).await?;
                 // What had nothing left to do when the pause came has ended instead.
                 let ended = self.wanted == Wanted::Paused && job["status"] == "completed";
@@ -201,7 +201,8 @@ impl Course<'_> {
                 (rev, moved) = (job["rev"].clone(), Instant::now());
             }
             let patience = if self.waits_for_the_model().await? { PUT_OFF } else { STUCK };
-            if moved.elapsed() > patience || began.elapsed() > END {
+            let slack = self.place.slack;
+            if moved.elapsed() > patience * slack || began.elapsed() > END * slack {
                 let still = moved.elapsed();
                 return Err(format!(
                     "stuck for {still:.1?}, {:.1?} after the last disturbance: {job}",

@@ -37,6 +37,8 @@ use std::{
 const UNDISTURBED: Duration = Duration::from_secs(120);
 /// Courses on one server: a folder of thousands of documents would make the later ones slower.
 const AT_ONE_PLACE: u64 = 100;
+/// A short run checks that everything comes, and never when: it waits so many times as long as a whole one.
+const SLACK: u32 = 6;
 /// What has to have been tried in every run.
 const COMMANDS: [&str; 5] = ["pause", "resume", "cancel", "retry", "skip-embedding"];
 
@@ -51,6 +53,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
     let few = if several { 3 } else { 25 };
     let count: u64 = asked.number("--count", if smoke { few } else { 1_000 })?;
     let first: u64 = asked.number("--seed", 1)?;
+    let slack = if smoke { SLACK } else { 1 };
     let files = files::all();
     let embedder = Embedder::start(Dice::new(first)).await?;
     let services = if several { Some(Services::start().await?) } else { None };
@@ -63,7 +66,7 @@ async fn run(asked: &Asked) -> Result<String, Failure> {
         }
         let (place, calm) = match &mut here {
             Some(here) => here,
-            None => here.insert(open(&embedder.url, &files, services.as_ref()).await?),
+            None => here.insert(open(&embedder.url, &files, services.as_ref(), slack).await?),
         };
         if let Err(why) = course::go(place, seed, &files, calm, &mut tally).await {
             eprintln!("seed {seed}: {why}\n{}", place.log());
@@ -101,12 +104,13 @@ async fn open(
     embedder: &str,
     files: &[(String, Vec<u8>)],
     services: Option<&Arc<Services>>,
+    slack: u32,
 ) -> Result<(Place, Calm), Failure> {
     let installation = match services {
         Some(services) => Some(services.installation().await?),
         None => None,
     };
-    let mut place = Place::open(embedder.to_owned(), installation).await?;
+    let mut place = Place::open(embedder.to_owned(), installation, slack).await?;
     place.new_workspace("calm").await?;
     // The model may refuse, so that a document is put off; that is no disturbance, but it takes its time.
     let taken = place.upload("calm", files, None).await?.ok_or("the upload came to nothing")?;

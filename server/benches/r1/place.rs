@@ -33,6 +33,8 @@ pub struct Place {
     cookie: String,
     workspace: String,
     pub kills: u64,
+    /// So many times as long as something may take it is waited for.
+    pub slack: u32,
 }
 
 struct Node {
@@ -51,7 +53,11 @@ pub enum Answer {
 }
 
 impl Place {
-    pub async fn open(embedder: String, installation: Option<Installation>) -> Result<Self, Failure> {
+    pub async fn open(
+        embedder: String,
+        installation: Option<Installation>,
+        slack: u32,
+    ) -> Result<Self, Failure> {
         sqlx::any::install_default_drivers();
         let roles: &[&'static str] = if installation.is_some() { &ROLES } else { &["all"] };
         let mut place = Self {
@@ -65,6 +71,7 @@ impl Place {
             cookie: String::new(),
             workspace: String::new(),
             kills: 0,
+            slack,
         };
         place.start().await?;
         let form = json!({ "username": "ada", "email": "ada@example.org", "password": "Correct1horse" });

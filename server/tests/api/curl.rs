@@ -73,7 +73,9 @@ impl Curl {
 #[tokio::test]
 async fn curl_follows_a_job_to_its_end_with_last_event_id() {
     let embeddings = Embeddings::start().await;
-    let mut server = embeddings.told_to(Setup::new()).start().await;
+    // At an address of this machine that nothing else uses: while the server is dead nobody takes its port.
+    let setup = embeddings.told_to(Setup::new()).env("INSIGHTHUB_ADDR", "127.0.0.4:0");
+    let mut server = setup.start().await;
     let ada = server.user("ada").await;
     let workspace = ada.first_workspace().await;
     choose(&ada, &workspace).await;

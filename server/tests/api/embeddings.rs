@@ -85,7 +85,8 @@ impl Fault {
 
 impl Embeddings {
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        // At an address of this machine that nothing else uses: while it is away nobody takes its port.
+        let listener = TcpListener::bind("127.0.0.6:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let how = Arc::new(How {
             dim: AtomicUsize::new(64),

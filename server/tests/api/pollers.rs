@@ -247,7 +247,8 @@ async fn the_loop_of_the_guide_stops_on_failed_and_shows_why() {
 
 #[tokio::test]
 async fn the_loop_backs_off_while_the_server_is_away_and_goes_on_after() {
-    let mut server = Server::start().await;
+    // At an address of this machine that nothing else uses: while the server is away nobody takes its port.
+    let mut server = Setup::new().env("INSIGHTHUB_ADDR", "127.0.0.5:0").start().await;
     let client = server.user("ada").await;
     let document = upload(&client, "report.txt", &prose(1, 20_000)).await;
     let address = server.base.trim_start_matches("http://").to_owned();

@@ -119,12 +119,14 @@ async fn a_server_whose_clock_differs_from_that_of_the_database_says_so() {
         conn.execute(raw_sql(AssertSqlSafe(sql))).await.expect("done");
     }
     let server = Setup::new().env("DATABASE_URL", url.as_str()).start().await;
-    let told = eventually("it is told", async || {
-        Some(says(&server, "clock").await).filter(|check| check["ok"] == false)
+    eventually("it is told", async || {
+        let check = says(&server, "clock").await;
+        // A look that was held up is sure of less than that; the next one comes within a second.
+        let words = check["detail"].as_str().unwrap_or_default();
+        let is_right = words.contains("30 seconds apart") || words.contains("29 seconds apart");
+        (check["ok"] == false && is_right).then_some(())
     })
     .await;
-    let words = told["detail"].as_str().expect("words");
-    assert!(words.contains("30 seconds apart") || words.contains("29 seconds apart"), "{words}");
     assert!(server.log().contains("that of the database differ"), "{}", server.log());
     conn.execute(raw_sql(AssertSqlSafe(later(0)))).await.expect("done");
     eventually("it is over", async || (says(&server, "clock").await["ok"] == true).then_some(())).await;

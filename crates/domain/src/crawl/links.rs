@@ -217,7 +217,8 @@ mod tests {
             let html = part.repeat(200_000);
             let began = std::time::Instant::now();
             links(&html);
-            assert!(began.elapsed().as_secs() < 5, "{part}");
+            // Once along it are milliseconds, and once along it for each of the parts would be hours.
+            assert!(began.elapsed().as_secs() < 60, "{part}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::{
     common::{Answer, Client, Server, Setup, eventually, prose, within},
-    embeddings::{Embeddings, KEY},
+    embeddings::{Embeddings, choose},
 };
 use serde_json::{Value, json};
 use std::{sync::atomic::Ordering, time::Duration};
@@ -181,13 +181,10 @@ async fn a_cancel_keeps_what_is_ready_or_takes_it_back_and_a_retry_does_the_rest
 /// A workspace whose documents come as far as their embedding, and stay there for as long as the model hangs.
 async fn at_a_model_that_hangs() -> (Embeddings, Server, Client, String) {
     let embeddings = Embeddings::start().await;
-    let server =
-        Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY).start().await;
+    let server = embeddings.told_to(Setup::new()).start().await;
     let ada = server.user("ada").await;
     let workspace = ada.first_workspace().await;
-    let path = format!("/api/workspaces/{workspace}/rag-config");
-    let saved = ada.send(ada.request("PUT", &path).json(&json!({ "embedding_model": "words-embed" }))).await;
-    assert_eq!(saved.status, 200, "{saved:?}");
+    choose(&ada, &workspace).await;
     embeddings.how.hangs.store(true, Ordering::SeqCst);
     (embeddings, server, ada, workspace)
 }

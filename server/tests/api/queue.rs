@@ -25,10 +25,11 @@ async fn those_who_wait_hear_their_place_fall() {
     let page = String::from_utf8(page.body).expect("text");
     assert!(page.matches("Pending · behind 2").count() >= 3, "{page}");
     embeddings.hold(Some("bridge"));
-    let mut events = socket.events_until(|e| e["data"]["queue_position"] == 1).await;
+    let of_job = |e: &Value| e["event"].as_str().is_some_and(|name| name.starts_with("job_"));
+    let mut events = socket.events_until(|e| of_job(e) && e["data"]["queue_position"] == 1).await;
     embeddings.hold(None);
     events.extend(socket.events_until(|e| e["event"] == "job_complete").await);
-    let jobs = events.iter().filter(|e| e["event"].as_str().is_some_and(|n| n.starts_with("job_")));
+    let jobs = events.iter().filter(|e| of_job(e));
     let mut told: Vec<(Value, Value)> =
         jobs.map(|e| (e["data"]["status"].clone(), e["data"]["queue_position"].clone())).collect();
     let pending: Vec<Value> =

@@ -3,7 +3,7 @@
 
 use crate::{
     common::{Client, Server, Setup, eventually, prose},
-    embeddings::{Embeddings, KEY},
+    embeddings::{Embeddings, choose},
 };
 use serde_json::{Value, json};
 use server::adapters::SystemClock;
@@ -28,17 +28,13 @@ impl Hung {
         let server = change(Self::setup(&embeddings)).start().await;
         let ada = server.user("ada").await;
         let workspace = ada.first_workspace().await;
-        let path = format!("/api/workspaces/{workspace}/rag-config");
-        let config = json!({ "embedding_model": "words-embed" });
-        let saved = ada.send(ada.request("PUT", &path).json(&config)).await;
-        assert_eq!(saved.status, 200, "{saved:?}");
+        choose(&ada, &workspace).await;
         embeddings.how.hangs.store(true, Ordering::SeqCst);
         Self { embeddings, server, ada, workspace }
     }
 
     fn setup(embeddings: &Embeddings) -> Setup {
-        let setup = Setup::new().env("EMBEDDINGS_URL", embeddings.url()).env("EMBEDDINGS_KEY", KEY);
-        setup.env("INSIGHTHUB_STALL_SECONDS", "5")
+        embeddings.told_to(Setup::new()).env("INSIGHTHUB_STALL_SECONDS", "5")
     }
 
     /// Kills the server and starts it again on the same data, with these arguments.

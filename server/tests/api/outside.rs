@@ -381,7 +381,8 @@ async fn the_last_word_comes_out_however_soon_it_came_after_another_and_however_
 
 #[tokio::test]
 async fn a_document_of_which_its_worker_says_nothing_more_is_told_as_stalled_until_the_next_report() {
-    let o = Outside::with(Setup::new().env("INSIGHTHUB_STALL_SECONDS", "5")).await;
+    // Longer than this test takes to look at what the next report changed.
+    let o = Outside::with(Setup::new().env("INSIGHTHUB_STALL_SECONDS", "15")).await;
     let (job, ids) = o.upload(&["a.txt"]).await;
     let document = &ids[0];
     let mut socket = o.ada.socket().await;

@@ -190,17 +190,19 @@ async fn a_kill_in_the_middle_of_indexing_anew_loses_nothing_and_the_rest_is_fou
     let job = format!("/api/jobs/{}", started["job_id"].as_str().expect("an id"));
     let mut kills = 0;
     while kills < 4 {
-        // Somewhere in the middle, each time a little further.
-        let before = ada_at(&server, &ada).read(&job).await["metrics"]["chunks_embedded"].clone();
-        let client = ada_at(&server, &ada);
-        let moved = eventually("it goes on", async || {
-            let job = client.read(&job).await;
-            let over = job["status"] == "completed";
-            (over || job["metrics"]["chunks_embedded"].as_u64() > before.as_u64()).then_some(over)
-        })
-        .await;
-        if moved {
-            break;
+        // The first time at once, since whoever looks may find it through; then in the middle, each time a little further.
+        if kills > 0 {
+            let before = ada_at(&server, &ada).read(&job).await["metrics"]["chunks_embedded"].clone();
+            let client = ada_at(&server, &ada);
+            let is_over = eventually("it goes on", async || {
+                let job = client.read(&job).await;
+                let over = job["status"] == "completed";
+                (over || job["metrics"]["chunks_embedded"].as_u64() > before.as_u64()).then_some(over)
+            })
+            .await;
+            if is_over {
+                break;
+            }
         }
         server.kill();
         let dir = server.dir.clone();
@@ -209,7 +211,6 @@ async fn a_kill_in_the_middle_of_indexing_anew_loses_nothing_and_the_rest_is_fou
         let hits = ada_at(&server, &ada).read(&format!("{base}/search?q=how+does+it+work")).await;
         assert_eq!(hits["items"].as_array().map(Vec::len), Some(8), "found after kill {kills}");
     }
-    assert!(kills > 0, "it was over before the first kill");
     let ada = ada_at(&server, &ada);
     let job = over(&ada, &started["job_id"]).await;
     assert_eq!(job["status"], "completed", "{job}");

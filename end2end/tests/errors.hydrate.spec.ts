@@ -1,4 +1,5 @@
 // What failed, by what it has in common: narrowed down by addresses, tried again and resolved as a whole.
+import { type Page } from "@playwright/test";
 import { expect, test } from "../fixtures";
 import { external, live, looks, signUp } from "./support";
 
@@ -50,4 +51,37 @@ test("failures stand in groups that can be narrowed down, tried again and resolv
   await expect(page.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
   await page.reload();
   await expect(page.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
+});
+
+test("what is resolved in one tab leaves the others, whatever is in work meanwhile", async ({ page, context }) => {
+  await signUp(page);
+  const place = await external(page.request);
+  const [torn, blank, held] = await place.add(["a.txt", "b.txt", "c.txt"]);
+  await place.end(torn!, { status: "failed", error: "The page is torn.", error_code: "scan_torn" });
+  await place.end(blank!, { status: "failed", error: "The page is blank.", error_code: "scan_blank" });
+  await place.report(held!, { status: "processing" });
+  const [other, resolved] = [await context.newPage(), await context.newPage()];
+  for (const [tab, address] of [[page, "/errors"], [other, "/errors"], [resolved, "/errors?resolved=true"]] as const) {
+    await tab.goto(address);
+    await live(tab);
+  }
+  const groups = (tab: Page) => tab.locator(".error-group");
+  await expect(groups(other)).toHaveCount(2);
+  await expect(groups(resolved)).toHaveCount(0);
+  const resolve = (code: string) => page.getByRole("button", { name: `Resolve: 1 document, ${code}` });
+
+  await resolve("scan_torn").click();
+  await expect(groups(other)).toHaveCount(1);
+  await expect(groups(other)).toContainText("The page is blank.");
+  await expect(groups(resolved)).toContainText("The page is torn.");
+
+  // The same once nothing is in work any more.
+  await place.report(held!, { status: "ready", chunk_count: 1 });
+  await expect.poll(async () => {
+    const workspace = await (await page.request.get(`/api/workspaces/${place.id}`)).json();
+    return workspace.counts.processing;
+  }).toBe(0);
+  await resolve("scan_blank").click();
+  for (const tab of [page, other]) await expect(tab.getByRole("heading", { name: "Nothing has failed" })).toBeVisible();
+  await expect(groups(resolved)).toHaveCount(2);
 });

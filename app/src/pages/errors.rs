@@ -18,7 +18,7 @@ use crate::{
     view,
     wire::{Wire, page_data},
 };
-use domain::{PhaseName, WorkspaceId};
+use domain::{PhaseName, Workspace, WorkspaceId};
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 use serde_json::Value;
@@ -125,13 +125,19 @@ fn known_by(line: &ErrorLine) -> u128 {
     key_of(newest_at.micros().unsigned_abs(), &text)
 }
 
-/// Reads the list again when other documents have failed than before, or other jobs are under way: a crawl may have ended
-/// without some of its pages. What it answers reads it at once.
+/// Where in the log a workspace was told of last, once some of it failed, also while others are in work: that somebody resolved
+/// what failed is told and changes no count.
+fn told_at(workspace: &Workspace) -> Option<u64> {
+    if workspace.counts.failed > 0 { Some(workspace.rev) } else { rests_at(workspace) }
+}
+
+/// Reads the list again when other documents have failed than before, when some were resolved, or when other jobs are under way:
+/// a crawl may have ended without some of its pages. What it answers reads it at once.
 fn follow(narrow: Narrow, part: RwSignal<Part>) -> Callback<()> {
     let stores = Stores::expect();
     let (workspaces, active) = (RwSignal::from(stores.workspace_ids()), RwSignal::from(stores.active()));
     let failed = move |id: &WorkspaceId| {
-        stores.workspace(*id).with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.failed, rests_at(w))))
+        stores.workspace(*id).with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.failed, told_at(w))))
     };
     let told = Memo::new(move |_| {
         let failed: Vec<_> = workspaces.with(|ids| ids.iter().map(failed).collect());
@@ -213,5 +219,24 @@ fn Group(line: ErrorLine, narrow: Narrow, again: Callback<()>) -> impl IntoView 
                 </div>
             })}
         </li>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::workspace;
+    use domain::resource::Counts;
+
+    #[test]
+    fn what_was_resolved_is_seen_also_while_others_are_in_work() {
+        let seen = |rev, failed, processing| {
+            let counts = Counts { documents: 3, failed, processing, ..Counts::default() };
+            told_at(&Workspace { counts, ..workspace(1, rev) })
+        };
+        assert_ne!(seen(5, 1, 2), seen(6, 1, 2));
+        assert_ne!(seen(5, 1, 0), seen(6, 1, 0));
+        // Where nothing failed, the list has nothing that goes by the work.
+        assert_eq!(seen(5, 0, 2), seen(6, 0, 1));
     }
 }

@@ -63,13 +63,13 @@ impl Services {
         Ok(begun)
     }
 
-    /// Puts these failures aside; answers how many there were.
+    /// Puts these failures aside, and tells every open page; answers how many there were.
     ///
     /// # Errors
     /// As for reading them.
     pub async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64> {
         self.must_own(user, filter).await?;
-        Ok(self.errors.resolve_errors(user, filter).await?)
+        Ok(self.errors.resolve_errors(user, filter, self.clock.now()).await?)
     }
 
     async fn must_own(&self, user: UserId, filter: &ErrorFilter) -> Result<()> {

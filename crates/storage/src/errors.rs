@@ -5,6 +5,8 @@ use crate::{
     fault::Fault,
     jobs::{clean_option, number, parsed},
     open::Store,
+    workspaces,
+    writer::Tx,
 };
 use async_trait::async_trait;
 use domain::{
@@ -56,6 +58,19 @@ fn bind<'q>(
         .bind(asked(&filter.mime_type))
         .bind(filter.since.map_or(0, Timestamp::micros))
         .bind(i64::from(filter.resolved))
+}
+
+/// Puts these aside, and tells it of each workspace that has some. None of its counts changes, but whoever looks at the failures
+/// has to see that these are gone. While the item holds its user's counter, nobody else changes what is found here.
+async fn resolve(tx: &mut Tx, user: UserId, filter: &ErrorFilter, now: Timestamp) -> Result<u64, Fault> {
+    let sql = format!("SELECT DISTINCT workspace_id FROM documents WHERE {MEANT} ORDER BY workspace_id");
+    let rows = bind(sqlx::query(AssertSqlSafe(sql)), user, filter).fetch_all(&mut tx.conn).await?;
+    let sql = format!("UPDATE documents SET resolved_attempt = attempt WHERE {MEANT}");
+    let resolved = bind(sqlx::query(AssertSqlSafe(sql)), user, filter).execute(&mut tx.conn).await?;
+    for row in &rows {
+        workspaces::tell_counts(tx, parsed(row, "workspace_id")?, now).await?;
+    }
+    Ok(resolved.rows_affected())
 }
 
 fn group(row: &AnyRow) -> Result<ErrorGroup, Fault> {
@@ -195,15 +210,17 @@ impl Errors for Store {
         Ok(left)
     }
 
-    async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64, StoreError> {
+    async fn resolve_errors(
+        &self,
+        user: UserId,
+        filter: &ErrorFilter,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let argument = (user, filter.clone(), now);
         let written = self
             .writer()
-            .write_for(user, "resolve errors", (user, filter.clone()), |tx, (user, filter)| {
-                Box::pin(async move {
-                    let sql = format!("UPDATE documents SET resolved_attempt = attempt WHERE {MEANT}");
-                    let query = bind(sqlx::query(AssertSqlSafe(sql)), *user, filter);
-                    Ok(query.execute(&mut tx.conn).await?.rows_affected())
-                })
+            .write_for(user, "resolve errors", argument, |tx, (user, filter, now)| {
+                Box::pin(resolve(tx, *user, filter, *now))
             })
             .await?;
         Ok(written.value)

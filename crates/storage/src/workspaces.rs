@@ -104,7 +104,8 @@ pub(crate) async fn note_activity(tx: &mut Tx, id: WorkspaceId, now: Timestamp) 
     Ok(())
 }
 
-/// Tells what is counted in the workspace, after something that somebody did elsewhere changed it.
+/// Tells what is counted in the workspace, after something that somebody did elsewhere changed it, or changed what is read beside
+/// it and is not counted.
 pub(crate) async fn tell_counts(tx: &mut Tx, id: WorkspaceId, now: Timestamp) -> Result<(), Fault> {
     match load_locked(tx, id).await? {
         Some(workspace) => tx.emit_of_itself(workspace.user_id, Event::WorkspaceStatus(workspace), now),

@@ -65,8 +65,20 @@ async fn what_failed_is_told_in_groups_tried_again_and_put_aside() {
     assert_eq!(again.len(), 3);
     assert_eq!(groups(&ada, "").await[0]["count"], 2);
 
-    let resolved = ada.post("/api/errors/resolve", json!({ "code": code, "phase": "loading" })).await.json();
+    let mut other_tab = ada.socket().await;
+    other_tab.hello(Value::Null, Value::Null).await;
+    let body = json!({ "code": code, "phase": "loading" });
+    let resolved = ada.post("/api/errors/resolve", body.clone()).await.json();
     assert_eq!(resolved["resolved"], 2);
+    // Every open page hears of it, and nothing of a second time, where nothing was left.
+    assert_eq!(ada.post("/api/errors/resolve", body).await.json()["resolved"], 0);
+    let edit = json!({ "description": "Seen to." });
+    assert_eq!(ada.patch(&format!("/api/workspaces/{workspace}"), edit).await.status, 200);
+    let told = other_tab.events_until(|e| e["data"]["description"] == "Seen to.").await;
+    let of_workspace = told.iter().filter(|e| e["event"] == "workspace_status");
+    let told: Vec<_> = of_workspace.map(|e| (&e["data"]["id"], &e["data"]["counts"]["failed"])).collect();
+    let failed = (&json!(workspace), &json!(2));
+    assert_eq!(told, [failed, failed]);
     assert!(groups(&ada, "").await.is_empty());
     assert_eq!(groups(&ada, "?resolved=true").await[0]["count"], 2);
     ada.post("/api/errors/resolve", json!({ "phase": "crawling" })).await.problem(422, "invalid");

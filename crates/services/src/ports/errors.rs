@@ -49,6 +49,12 @@ pub trait Errors: Send + Sync {
         limit: u32,
     ) -> Result<Vec<LeftOver>, StoreError>;
 
-    /// Takes note that somebody saw to them: they stay failed, and are not counted any more. Answers how many.
-    async fn resolve_errors(&self, user: UserId, filter: &ErrorFilter) -> Result<u64, StoreError>;
+    /// Takes note that somebody saw to them: they stay failed, and are not counted any more. Emits `workspace_status` of each
+    /// workspace that had some, with the counts that it had. Answers how many there were.
+    async fn resolve_errors(
+        &self,
+        user: UserId,
+        filter: &ErrorFilter,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
 }

@@ -7,7 +7,7 @@ use crate::{
     subject::Database,
 };
 use domain::{
-    DocumentId, JobId, PhaseName, UserId, WorkspaceId,
+    DocumentId, Event, JobId, PhaseName, UserId, Workspace, WorkspaceId,
     errors::Left,
     ingest::{
         Checkpoint, Failure, Stage,
@@ -15,8 +15,8 @@ use domain::{
     },
     rag::RagConfig,
 };
-use services::ports::{ErrorFilter, Errors, NewReindex};
-use std::ops::DerefMut;
+use services::ports::{ErrorFilter, Errors, HistoryOf, HistoryQuery, NewReindex, PageQuery, Workspaces};
+use std::{collections::BTreeSet, ops::DerefMut};
 
 fn broken(code: &str) -> Checkpoint {
     let (message, hint) = (format!("It broke by {code}."), Some("Try again.".to_owned()));
@@ -88,10 +88,10 @@ async fn what_was_put_aside_counts_again_when_it_fails_again(
     let ids = d.failures(user, workspace, &[("unreadable", Stage::Loading), ("full", Stage::Loading)]).await;
     let (any, aside) = (ErrorFilter::default(), ErrorFilter { resolved: true, ..ErrorFilter::default() });
     let one = ErrorFilter { code: Some("full".into()), ..any.clone() };
-    assert_eq!(d.s.store.resolve_errors(user, &one).await.unwrap(), 1);
-    assert_eq!(d.s.store.resolve_errors(user, &one).await.unwrap(), 0);
+    assert_eq!(d.s.store.resolve_errors(user, &one, d.now()).await.unwrap(), 1);
+    assert_eq!(d.s.store.resolve_errors(user, &one, d.now()).await.unwrap(), 0);
     let stranger = d.s.user().await;
-    assert_eq!(d.s.store.resolve_errors(stranger, &any).await.unwrap(), 0);
+    assert_eq!(d.s.store.resolve_errors(stranger, &any, d.now()).await.unwrap(), 0);
     assert_eq!(d.groups(user, &any).await.len(), 1);
     assert_eq!(d.groups(user, &aside).await, [("full".to_owned(), PhaseName::Loading, 1)]);
 
@@ -108,6 +108,52 @@ async fn what_was_put_aside_counts_again_when_it_fails_again(
         d.jobs.control_document(user, id, cancel, d.now()).await.unwrap();
     }
     assert_eq!(d.groups(user, &any).await, []);
+}
+
+async fn what_is_put_aside_is_told_once_of_each_workspace_that_had_some(
+    s: impl JobSubject + DerefMut<Target = Database>,
+) {
+    let d = Desk::new(s);
+    let (user, papers) = d.home().await;
+    let letters = d.s.workspace(user, RagConfig::default()).await;
+    let fine = d.s.workspace(user, RagConfig::default()).await;
+    for workspace in [papers, letters] {
+        d.failures(user, workspace, &[("unreadable", Stage::Loading), ("full", Stage::Loading)]).await;
+    }
+    d.failures(user, fine, &[("full", Stage::Loading)]).await;
+    let turns = async || {
+        let query =
+            HistoryQuery { limit: PageQuery::MAX, after: None, newest_first: false, transitions: true };
+        d.history.history(user, HistoryOf::Workspace(papers), query).await.unwrap().items
+    };
+    let (head, turned) = (d.head(user).await, turns().await);
+
+    let unreadable = ErrorFilter { code: Some("unreadable".into()), ..ErrorFilter::default() };
+    assert_eq!(d.s.store.resolve_errors(user, &unreadable, d.now()).await.unwrap(), 2);
+    let workspace = |event: Event| match event {
+        Event::WorkspaceStatus(workspace) => workspace,
+        other => panic!("nothing else is told: {other:?}"),
+    };
+    let mut told: Vec<Workspace> = d.events_after(user, head).await.into_iter().map(workspace).collect();
+    told.sort_by_key(|workspace| workspace.id);
+    let mut stored = vec![];
+    for id in BTreeSet::from([papers, letters]) {
+        stored.push(d.s.store.workspace(user, id).await.unwrap().unwrap());
+    }
+    assert_eq!(told, stored);
+    for workspace in &told {
+        assert_eq!(workspace.counts.failed, 2, "they stay failed");
+        assert!(workspace.rev > head);
+    }
+    assert_eq!(turns().await, turned, "it is no turn of the workspace");
+
+    let head = d.head(user).await;
+    assert_eq!(d.s.store.resolve_errors(user, &unreadable, d.now()).await.unwrap(), 0);
+    assert_eq!(d.head(user).await, head, "what was put aside before is not told again");
+    let stranger = d.s.user().await;
+    let before = d.head(stranger).await;
+    assert_eq!(d.s.store.resolve_errors(stranger, &ErrorFilter::default(), d.now()).await.unwrap(), 0);
+    assert_eq!((d.head(user).await, d.head(stranger).await), (head, before));
 }
 
 async fn what_could_not_be_indexed_anew_is_missing_until_it_is(
@@ -148,4 +194,5 @@ on_every_database!(
     what_could_not_be_indexed_anew_is_missing_until_it_is,
     failures_are_counted_by_what_they_have_in_common,
     what_was_put_aside_counts_again_when_it_fails_again,
+    what_is_put_aside_is_told_once_of_each_workspace_that_had_some,
 );

@@ -11,7 +11,7 @@ use crate::{
     view,
 };
 use domain::{
-    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, Workspace, WorkspaceId,
+    Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, WorkspaceId,
     message::count,
     status::{JobRequest, Priority, Processor},
 };
@@ -82,14 +82,15 @@ pub fn Controls(
     job: RwSignal<Option<Job>>,
     #[prop(optional)] named: bool,
 ) -> impl IntoView {
-    let jobs = RwSignal::from(Stores::expect().active());
+    let stores = Stores::expect();
+    let jobs = RwSignal::from(stores.active());
     let is_alone = Memo::new(move |_| jobs.with(Vec::len) < 2);
-    let place = RwSignal::from(Stores::expect().workspace(workspace));
+    let place = RwSignal::from(stores.workspace(workspace));
     // The steps of outside workers are their own business.
     let is_ours =
         Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(|w| w.processor == Processor::Builtin)));
-    // What it is taken away with cannot be steered.
-    let is_doomed = Memo::new(move |_| place.with(|w| w.as_ref().is_some_and(Workspace::is_deleting)));
+    // What it is taken away with cannot be steered, and nothing is left of what went with it.
+    let is_doomed = Memo::new(move |_| stores.is_workspace_doomed(workspace));
     let can = Memo::new(move |_| {
         if is_doomed.get() {
             return Can::default();

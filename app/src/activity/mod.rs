@@ -10,7 +10,7 @@ mod tab;
 mod tray;
 
 use crate::{live::Live, stores::Stores};
-use domain::{Job, JobId, JobKind, JobStatus, Workspace, message::count, shown::Shown};
+use domain::{Job, JobId, JobKind, JobStatus, message::count, shown::Shown};
 use leptos::prelude::*;
 
 pub use announcer::Announcer;
@@ -62,10 +62,9 @@ fn running(stores: Stores, job: Option<&Job>) -> Option<f64> {
     (!is_doomed(stores, job)).then_some(job.progress)
 }
 
-/// Whether the workspace of a job is being deleted: nothing of it is worked on then, whatever its row says.
+/// Whether the workspace of a job is being deleted, or was: nothing of it is worked on then, whatever its row says.
 pub fn is_doomed(stores: Stores, job: &Job) -> bool {
-    let is_deleting = |w: &Option<Workspace>| w.as_ref().is_some_and(Workspace::is_deleting);
-    job.kind != JobKind::Delete && stores.workspace(job.kb_id).with(is_deleting)
+    job.kind != JobKind::Delete && stores.is_workspace_doomed(job.kb_id)
 }
 
 /// What the badge of a job shows as things are now.
@@ -127,7 +126,7 @@ pub fn job_title(job: &Job) -> String {
 mod tests {
     use super::*;
     use crate::samples::{job, workspace};
-    use domain::{Event, WorkspaceStatus};
+    use domain::{Event, Workspace, WorkspaceStatus, event::WorkspaceDeleted};
 
     #[test]
     fn in_a_workspace_that_is_being_deleted_only_the_job_that_deletes_is_worked_on() {
@@ -149,6 +148,10 @@ mod tests {
             }));
             assert_eq!(one.get_untracked(), Shown::Deleting);
             assert_eq!(other.get_untracked(), Shown::Processing { percent: 0.0 });
+            assert_eq!(running(stores, Some(&upload)), None);
+            // Nothing of it is worked on once it is gone, either.
+            stores.apply(Event::WorkspaceDeleted(WorkspaceDeleted { id: upload.kb_id, rev: 7 }));
+            assert_eq!(one.get_untracked(), Shown::Deleting);
             assert_eq!(running(stores, Some(&upload)), None);
         });
     }

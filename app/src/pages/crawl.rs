@@ -283,11 +283,12 @@ mod tests {
     use domain::{
         Event, Workspace, WorkspaceStatus,
         crawl::Crawl,
+        event::WorkspaceDeleted,
         status::{Halt, JobRequest},
     };
 
     #[test]
-    fn a_retry_of_a_page_is_offered_unless_the_workspace_is_being_deleted() {
+    fn a_retry_of_a_page_is_offered_unless_the_workspace_is_being_deleted_or_is_gone() {
         Owner::new().with(|| {
             let stores = Stores::new();
             let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Completed) };
@@ -299,6 +300,8 @@ mod tests {
                 status: WorkspaceStatus::Deleting,
                 ..workspace(1, 6)
             }));
+            assert_eq!(may_retry(stores, &crawl), None);
+            stores.apply(Event::WorkspaceDeleted(WorkspaceDeleted { id: place, rev: 7 }));
             assert_eq!(may_retry(stores, &crawl), None);
         });
     }

@@ -247,6 +247,12 @@ impl Stores {
         self.change(|s| s.talks_gone.iter().any(|gone| gone.as_str() == id))
     }
 
+    /// Whether a workspace is being deleted, or was. For whoever watches: it changes with [`Stores::workspace`].
+    pub fn is_workspace_doomed(self, id: WorkspaceId) -> bool {
+        let is_deleting = self.workspace(id).with(|w| w.as_ref().map(Workspace::is_deleting));
+        is_deleting.unwrap_or_else(|| self.change(|s| s.known.is_workspace_gone(id)))
+    }
+
     /// The newest export of the account that the stream told of.
     pub fn export(self) -> ArcRwSignal<Option<Export>> {
         self.change(|s| s.export.clone())

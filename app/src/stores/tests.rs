@@ -1,9 +1,9 @@
 use super::*;
 use crate::samples::{document, id, job, person, step, workspace};
 use domain::{
-    Epoch,
+    Epoch, WorkspaceStatus,
     chat::ConversationChange,
-    event::{ConversationChanged, SessionsChanged, SettingsChanged},
+    event::{ConversationChanged, SessionsChanged, SettingsChanged, WorkspaceDeleted},
     pages::Since,
     resource::{Page, STALLED, Warning},
 };
@@ -290,6 +290,27 @@ fn a_conversation_that_is_brought_back_is_gone_no_more() {
         stores.apply(changed(ConversationChange::Created, 4));
         stores.apply(changed(ConversationChange::Deleted, 3));
         assert!(!stores.is_talk_gone("a"), "what is told late changes nothing");
+    });
+}
+
+#[test]
+fn a_workspace_is_doomed_while_it_is_deleted_and_once_it_is_gone_and_not_while_it_is_unknown() {
+    with(|stores| {
+        let is_doomed = Memo::new(move |_| stores.is_workspace_doomed(id(1)));
+        assert!(!is_doomed.get_untracked());
+        let told = |status, rev| Event::WorkspaceStatus(Workspace { status, ..workspace(1, rev) });
+        for (status, rev, told_so) in [
+            (WorkspaceStatus::Deleting, 5, true),
+            (WorkspaceStatus::Ready, 6, false),
+            (WorkspaceStatus::Deleting, 7, true),
+        ] {
+            stores.apply(told(status, rev));
+            assert_eq!(is_doomed.get_untracked(), told_so);
+        }
+        stores.apply(Event::WorkspaceDeleted(WorkspaceDeleted { id: id(1), rev: 8 }));
+        assert!(stores.workspace(id(1)).get_untracked().is_none());
+        assert!(is_doomed.get_untracked());
+        assert!(!stores.is_workspace_doomed(id(2)));
     });
 }
 

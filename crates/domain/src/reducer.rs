@@ -50,6 +50,11 @@ impl Store {
         self.workspaces.get(&id)
     }
 
+    /// Whether it was told that this workspace was deleted, for good. One that is unknown may only not have been told of.
+    pub fn is_workspace_gone(&self, id: WorkspaceId) -> bool {
+        self.gone_workspaces.contains_key(&id)
+    }
+
     pub fn job(&self, id: JobId) -> Option<&Job> {
         self.jobs.get(&id)
     }

@@ -20,7 +20,7 @@ export async function add(page: Page, workspace: string, name: string, text: str
   expect(sent.status(), await sent.text()).toBe(202);
   const document = (await sent.json()).documents[0].document_id;
   const status = async () => (await (await page.request.get(`${server}/api/documents/${document}`)).json()).status;
-  await expect.poll(status, { intervals: [50], timeout: 60_000 }).toBe("ready");
+  await expect.poll(status, { intervals: [50], timeout: 120_000 }).toBe("ready");
   return document;
 }
 

@@ -141,7 +141,7 @@ withModel("a server that is killed in the middle of it leaves what was shown, wi
   await expect(turns(page).first().locator(".answer")).toHaveText("On the north");
   await own.restart();
   // The stream comes back by itself and tells how it ended.
-  await expect(turns(page).first()).toHaveAttribute("data-status", "failed", { timeout: 30_000 });
+  await expect(turns(page).first()).toHaveAttribute("data-status", "failed", { timeout: 60_000 });
   await expect(turns(page).first().locator(".answer")).toHaveText("On the north");
   await expect(turns(page).first().getByRole("alert")).toContainText("stopped before this answer was whole");
   await live(page);

@@ -77,7 +77,7 @@ test("kept both, the same file is there twice; nothing is asked when nothing is 
   await allReady(page, ["a.txt"]);
   await give(page, [text("a.txt", "A lantern on the bridge.")]);
   await question(page).getByRole("button", { name: "Keep both" }).click();
-  await expect(page.locator('.doc-row[data-document-id][data-status="ready"]')).toHaveCount(2, { timeout: 60_000 });
+  await expect(page.locator('.doc-row[data-document-id][data-status="ready"]')).toHaveCount(2, { timeout: 120_000 });
   // Escape skips.
   await give(page, [text("b.txt", "A lantern on the bridge.")]);
   await expect(question(page)).toContainText("the same as a.txt");
@@ -130,6 +130,8 @@ test("a document is renamed, tagged, disabled and enabled again, in every tab at
   const bar = page.getByRole("group", { name: "Selected documents" });
   await bar.getByRole("button", { name: "Disable" }).click();
   for (const name of ["Lanterns", "b.txt"]) await expect(row(page, name)).toHaveAttribute("data-status", "disabled");
+  // They are selected no more, or the next click would take them out.
+  await expect(bar).toHaveCount(0);
   await looks(page, "disabled");
   await page.getByRole("checkbox", { name: "Select all documents" }).check();
   await bar.getByRole("button", { name: "Tag…" }).click();

@@ -1,12 +1,13 @@
 // Every form posts, with and without a script.
 import { readFile } from "node:fs/promises";
-import { expect, person, test } from "../fixtures";
+import { expect, hydrated, person, test } from "../fixtures";
 import { FILES, firstWorkspace, path, signIn, signUp } from "./support";
 
-test("a workspace is renamed by its form", async ({ page }) => {
+test("a workspace is renamed by its form", async ({ page, javaScriptEnabled }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   await page.goto(`/w/${workspace}?edit`);
+  if (javaScriptEnabled !== false) await hydrated(page);
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("a/b");
   await dialog.getByRole("button", { name: "Save" }).click();
@@ -23,7 +24,7 @@ test("files are added by the form, and what is refused is told", async ({ page, 
   await page.goto(`/w/${workspace}`);
   const picker = page.locator("input[type=file]").first();
   if (javaScriptEnabled !== false) {
-    await expect(page.locator("html")).toHaveAttribute("data-hydrated", /.*/);
+    await hydrated(page);
     await picker.setInputFiles(FILES.map(path));
   } else {
     await picker.setInputFiles([
@@ -53,6 +54,8 @@ test("too many bad sign-ins are put off with the time to wait", async ({ page, c
   await page.goto(`${ownServer.url}/signin`);
   for (let i = 0; i < 5; i++) {
     await signIn(page, { email: who.email, password: `wrong-${i}` });
+    // The next page has no password in it, and the one before has.
+    await expect(page.getByLabel("Password")).toHaveValue("");
     await expect(page.getByRole("alert")).toBeVisible();
   }
   await signIn(page, { email: who.email, password: "wrong-5" });

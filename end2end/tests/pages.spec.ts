@@ -1,7 +1,7 @@
 // What every page owes: current data and a whole layout, with and without JavaScript.
 import type { Page } from "@playwright/test";
-import { expect, test } from "../fixtures";
-import { FILES, completed, failedDocument, firstWorkspace, lost, signUp, unready, upload } from "./support";
+import { expect, hydrated, test } from "../fixtures";
+import { FILES, completed, external, failedDocument, firstWorkspace, lost, signUp, unready, upload } from "./support";
 
 test("pages show current states without waiting for a script", async ({ page }) => {
   await signUp(page);
@@ -18,12 +18,10 @@ test("pages show current states without waiting for a script", async ({ page }) 
 
 test("a page shows work that is under way as far as it is", async ({ page }) => {
   await signUp(page);
-  const made = await page.request.post("/api/workspaces", { data: { name: "Scans", processor: "external" } });
-  const { id } = await made.json();
-  const { documents } = await upload(page.request, id, [FILES[2]]);
-  const scan = documents[0].document_id;
-  const data = { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" };
-  expect((await page.request.post(`/api/status/documents/${scan}`, { data })).status()).toBe(200);
+  const scans = await external(page.request);
+  const { id } = scans;
+  const [scan] = await scans.add(["a.txt"]);
+  await scans.report(scan, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
   await page.goto(`/w/${id}`);
   const shown = page.locator(`.doc-row[data-document-id="${scan}"]`);
   await expect(shown).toHaveAttribute("data-status", "processing");
@@ -36,21 +34,23 @@ test("a page shows work that is under way as far as it is", async ({ page }) => 
   await expect(page.getByRole("article").filter({ hasText: "Scans" })).toContainText("1 document");
 });
 
-test("a workspace can be made without a script", async ({ page }) => {
+test("a workspace can be made without a script", async ({ page, javaScriptEnabled }) => {
   await signUp(page);
   await page.goto("/?new");
+  if (javaScriptEnabled !== false) await hydrated(page);
   const dialog = page.getByRole("dialog");
   await dialog.getByLabel("Name").fill("Paper trail");
   await dialog.getByRole("button", { name: "Create workspace" }).click();
   await expect(page.getByRole("article").filter({ hasText: "Paper trail" })).toBeVisible();
 });
 
-test("search answers with passages, scores and their documents", async ({ page }) => {
+test("search answers with passages, scores and their documents", async ({ page, javaScriptEnabled }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, FILES);
   await completed(page.request, job_id);
   await page.goto(`/w/${workspace}`);
+  if (javaScriptEnabled !== false) await hydrated(page);
   await page.getByRole("searchbox", { name: "Search in this workspace" }).fill("What is a workspace?");
   await page.getByRole("button", { name: "Search", exact: true }).click();
   const results = page.getByRole("region", { name: "Search results" });
@@ -114,12 +114,13 @@ test("of workspaces that are not ready nothing is cut off either", async ({ page
   }
 });
 
-test("a question can be asked without a script", async ({ page }) => {
+test("a question can be asked without a script", async ({ page, javaScriptEnabled }) => {
   await signUp(page);
   const workspace = await firstWorkspace(page.request);
   const { job_id } = await upload(page.request, workspace, FILES.slice(2, 3));
   await completed(page.request, job_id);
   await page.goto(`/w/${workspace}/chat`);
+  if (javaScriptEnabled !== false) await hydrated(page);
   await page.getByLabel("Question", { exact: true }).fill("What is a workspace?");
   await page.getByRole("button", { name: "Ask", exact: true }).click();
   await expect(page).toHaveURL(/chat\?c=/);

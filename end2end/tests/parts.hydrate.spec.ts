@@ -1,7 +1,7 @@
 // The browser's half comes in parts: a page brings what it needs and no more, and what cannot be fetched says so.
 import type { Page } from "@playwright/test";
 import { expect, hydrated, test } from "../fixtures";
-import { countLoads, firstWorkspace, live, signUp, upload } from "./support";
+import { countLoads, external, firstWorkspace, live, signUp } from "./support";
 
 /** The parts that the browser fetched, by the names of their pages; one name for each request. */
 function fetched(page: Page): string[] {
@@ -84,13 +84,10 @@ test("a part that comes late holds nothing but its page up", async ({ page }) =>
 
 test("what happens while a page is on its way is on it when it comes to life", async ({ page }) => {
   await signUp(page);
-  const made = await page.request.post("/api/workspaces", { data: { name: "Scans", processor: "external" } });
-  const { id } = await made.json();
-  const { documents } = await upload(page.request, id, ["glossary.txt"]);
-  const scan = documents[0].document_id;
-  const report = async (data: object) =>
-    expect((await page.request.post(`/api/status/documents/${scan}`, { data })).status()).toBe(200);
-  await report({ status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
+  const scans = await external(page.request);
+  const { id } = scans;
+  const [scan] = await scans.add(["glossary.txt"]);
+  await scans.report(scan, { status: "processing", step: "reading_pages", progress: 40, message: "Reading page 4 of 10" });
   let release = () => {};
   const held = new Promise<void>((resolve) => (release = resolve));
   await page.route("**/split_workspace.*.wasm", async (route) => {
@@ -103,7 +100,7 @@ test("what happens while a page is on its way is on it when it comes to life", a
   await expect(shown).toHaveAttribute("data-status", "processing");
   let visits = 0;
   page.on("framenavigated", (frame) => (visits += Number(frame === page.mainFrame())));
-  await report({ status: "ready" });
+  await scans.report(scan, { status: "ready" });
   await expect(page.locator("html")).not.toHaveAttribute("data-hydrated", /.*/);
   await expect(shown).toHaveAttribute("data-status", "processing");
   release();

@@ -147,7 +147,7 @@ test("of what somebody is told is their choice, in all their browsers", async ({
   await open(page, "notifications", javaScriptEnabled !== false);
   const boxes = page.getByRole("main").getByRole("checkbox");
   const ticked = () => boxes.evaluateAll((all) => all.map((box) => (box as HTMLInputElement).checked));
-  expect(await ticked()).toEqual([true, true, true, true, false]);
+  await expect.poll(ticked).toEqual([true, true, true, true, false]);
   await page.getByLabel("Work is done").uncheck();
   await page.getByLabel("Tell me by a notification of the system").check();
   await page.getByRole("button", { name: "Save notifications" }).click();
@@ -156,7 +156,7 @@ test("of what somebody is told is their choice, in all their browsers", async ({
   const chosen = { done: false, failed: true, stalled: true, sign_ins: true, desktop: true };
   expect(me.notifications).toEqual(chosen);
   await page.reload();
-  expect(await ticked()).toEqual([false, true, true, true, true]);
+  await expect.poll(ticked).toEqual([false, true, true, true, true]);
   const there = await elsewhere(browser, baseURL, who);
   await there.goto("/settings/notifications");
   await expect(there.getByLabel("Work is done")).not.toBeChecked();
@@ -278,7 +278,7 @@ test("the default RAG config is saved with its rules, and taken back", async ({ 
   }
   await page.getByRole("button", { name: "Back to InsightHub's own" }).click();
   await expect(page.getByLabel("Chunk size", { exact: true })).toHaveValue("1000");
-  expect((await config()).is_default).toBe(true);
+  await expect.poll(async () => (await config()).is_default).toBe(true);
 });
 
 test("a workspace's config is its own until it is reset", async ({ page, javaScriptEnabled }) => {

@@ -3,7 +3,7 @@ import { mkdtemp, rm, symlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Page } from "@playwright/test";
-import { Server, expect, test } from "../fixtures";
+import { Server, expect, hydrated, test } from "../fixtures";
 import { FILES, elsewhere, external, firstWorkspace, live, more, patientModels, signUp, tabTo, upload } from "./support";
 
 /** Makes the workspace "Papers" in the dialog and opens it. */
@@ -82,7 +82,7 @@ test("what was asked before can be read in a workspace that is not ready, and no
   await expect(page.getByText("This workspace could not be made ready. Retry that first.")).toBeVisible();
   // It opens by itself when the workspace is ready again.
   await report("provisioning");
-  await expect(field).toBeEnabled({ timeout: 30_000 });
+  await expect(field).toBeEnabled();
 });
 
 test("a workspace that is being made shows its steps, and turns ready by itself", async ({ page }) => {
@@ -176,6 +176,7 @@ test("from one workspace straight to another, and back", async ({ page }) => {
 
 test("a dialog opens again at once, before the browser has told that it closed", async ({ page }) => {
   await signUp(page);
+  await hydrated(page);
   await page.getByRole("link", { name: "New workspace" }).first().click();
   const dialog = page.getByRole("dialog");
   await expect(dialog.getByLabel("Name")).toBeVisible();

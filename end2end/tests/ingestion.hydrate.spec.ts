@@ -22,7 +22,7 @@ test("dropped files become ready with no reload, and two tabs agree", async ({ p
     await expect(panel).toContainText("4 of 4 files done");
   }
   const shown = (tab: typeof page) => tab.locator(".doc-row[data-document-id] .doc-name").allInnerTexts();
-  expect(await shown(second)).toEqual(await shown(page));
+  await expect.poll(() => shown(second)).toEqual(await shown(page));
 });
 
 test("progress never falls and the phases reach their end", async ({ page }) => {
@@ -107,7 +107,7 @@ test("the document's page follows the work, step by step", async ({ page }) => {
   await pick(page, ["handbook.pdf"]);
   await row(page, "handbook.pdf").getByRole("link").click();
   await expect(page.getByRole("heading", { level: 1 })).toContainText("handbook.pdf");
-  await expect(page.getByText(/Done: \d+ chunks ready to search/).first()).toBeVisible({ timeout: 60_000 });
+  await expect(page.getByText(/Done: \d+ chunks ready to search/).first()).toBeVisible({ timeout: 120_000 });
   // What the reader sees tomorrow, in another browser, is the same.
   await page.context().clearCookies();
   const address = page.url();

@@ -27,7 +27,7 @@ async function library(page: Page): Promise<{ workspace: string; document: strin
   const sent = await page.request.post(`/api/workspaces/${first.id}/documents`, { multipart: files, headers });
   const document = (await sent.json()).documents[0].document_id;
   await expect
-    .poll(async () => (await (await page.request.get(`/api/documents/${document}`)).json()).status)
+    .poll(async () => (await (await page.request.get(`/api/documents/${document}`)).json()).status, { timeout: 120_000 })
     .toBe("ready");
   return { workspace: first.id, document };
 }

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "@playwright/test";
-import { Server, expect, person, soon, test } from "../fixtures";
+import { Server, expect, person, test } from "../fixtures";
 import { Services } from "../services";
 import { FILES, Wire, allReady, countLoads, external, firstWorkspace, live, long, pick, row, signUp, upload } from "./support";
 
@@ -93,12 +93,16 @@ test("an upload at one server is followed at the other with every step, and a pa
   await pick(a, FILES);
   for (const page of [a, b]) await allReady(page, FILES);
   type Step = { data: { document_id: string; step: string; status: string } };
-  const steps = wire.frames.filter((frame) => frame.event === "file_progress") as unknown as Step[];
-  const documents = new Set(steps.map(({ data }) => data.document_id));
+  const steps = () => wire.frames.filter((frame) => frame.event === "file_progress") as unknown as Step[];
+  const documents = new Set(steps().map(({ data }) => data.document_id));
   expect(documents.size).toBe(FILES.length);
   for (const id of documents) {
-    const ended = steps.filter(({ data }) => data.document_id === id && data.status === "complete").map(({ data }) => data.step);
-    for (const step of ["extracting_text", "chunking_text", "creating_embeddings", "finished"]) expect(ended).toContain(step);
+    const ended = () =>
+      steps().filter(({ data }) => data.document_id === id && data.status === "complete").map(({ data }) => data.step);
+    // The last of them may come behind the word that the document is ready.
+    for (const step of ["extracting_text", "chunking_text", "creating_embeddings", "finished"]) {
+      await expect.poll(ended).toContain(step);
+    }
   }
   await expect(panel(b)).toHaveAttribute("data-status", "completed");
 
@@ -158,9 +162,9 @@ test("what an outside worker makes of documents is seen live at the other server
   }
   // The step that it reported came over the line, and its end.
   type Step = { data: { step: string; status: string } };
-  const steps = wire.frames.filter((frame) => frame.event === "file_progress") as unknown as Step[];
-  const ended = steps.filter(({ data }) => data.status === "complete").map(({ data }) => data.step);
-  expect(ended).toContain("extracting_text");
+  const steps = () => wire.frames.filter((frame) => frame.event === "file_progress") as unknown as Step[];
+  const ended = () => steps().filter(({ data }) => data.status === "complete").map(({ data }) => data.step);
+  await expect.poll(ended).toContain("extracting_text");
   await end();
 });
 
@@ -188,8 +192,7 @@ test("a server that is killed takes nothing away: its browser is live again at i
   await upload(a.request, workspace, FILES);
   await allReady(a, FILES);
   await there.start();
-  // By then it tries every half a minute, at the latest.
-  await soon(b, 'html[data-live="open"]', 45_000);
+  await live(b);
   await allReady(b, FILES);
   await end();
 });

@@ -14,6 +14,8 @@ test("a page that is opened while the server is away says so, and comes by itsel
   await page.getByRole("button", { name: "Try again" }).click();
   await expect(page.getByRole("heading", { name: "The server cannot be reached" })).toBeVisible();
   await ownServer.start();
+  // With the link, which is tried every half a minute at the latest.
+  await live(page);
   await expect(page.getByRole("heading", { level: 1, name: "My documents" })).toBeVisible();
   // After an outage the link may be back as a stream first; it is given up before the server ends with this test.
   await page.goto("about:blank");
@@ -129,8 +131,8 @@ test("what finds a failure in the log is on screen and can be copied, on any pag
   const text = await read();
   for (const part of ["This PDF is damaged", "Phase: Loading", "Code: unreadable", "File: broken.pdf"]) expect(text).toContain(part);
   const id = /^Correlation id: (\S+)$/m.exec(text)![1];
-  const lines = (await server.log()).split("\n").filter((line) => line.includes(id));
-  expect(lines.some((line) => line.includes("a document failed"))).toBe(true);
+  const lines = async () => (await server.log()).split("\n").filter((line) => line.includes(id));
+  await expect.poll(async () => (await lines()).some((line) => line.includes("a document failed"))).toBe(true);
 
   // Over plain HTTP from another machine there is no such clipboard; the old way does it.
   await page.evaluate(async () => {

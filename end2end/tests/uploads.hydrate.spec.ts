@@ -185,7 +185,7 @@ for (const width of [390, 1440]) {
     const workspace = await openFirst(page);
     await upload(page.request, workspace, ["glossary.txt"]);
     await allReady(page, ["glossary.txt"]);
-    await slow(page, 120_000);
+    await slow(page, 60_000);
     const story = "A line of a long story.\n".repeat(200_000);
     const name = "a-report-with-a-rather-long-name-of-the-year-2025-final-version-2.txt";
     await give(page, [text(name, story), text("two.txt", story), text("three.txt", story), text("four.txt", story), text("empty.txt", "")]);

@@ -81,7 +81,7 @@ test("a site is crawled, its broken page is told with its code, and is had after
     await expect(dialog).toBeHidden();
 
     await expect(panel(page)).toContainText("Crawl of 127.0.0.1");
-    await expect(panel(page)).toHaveAttribute("data-status", "completed", { timeout: 90_000 });
+    await expect(panel(page)).toHaveAttribute("data-status", "completed", { timeout: 120_000 });
     await expect(fact(page, "Found")).toHaveText("9");
     await expect(fact(page, "Fetched")).toHaveText("5");
     await expect(fact(page, "Failed")).toHaveText("1");
@@ -111,7 +111,7 @@ test("a site is crawled, its broken page is told with its code, and is had after
     await panel(page).getByRole("button", { name: /^Retry failed/ }).click();
     await expect(fact(page, "Failed")).toHaveText("0");
     await expect(fact(page, "Fetched")).toHaveText("6");
-    await expect(panel(page)).toHaveAttribute("data-status", "completed", { timeout: 90_000 });
+    await expect(panel(page)).toHaveAttribute("data-status", "completed", { timeout: 120_000 });
     await expect(page.locator('.doc-row[data-status="ready"]')).toHaveCount(6);
     expect(docs.asked).toEqual(["/docs/broken"]);
 
@@ -137,7 +137,7 @@ test("a page that waits for its next try is listed with the moment of that, as l
     const workspace = await openFirst(page);
     const begun = await page.request.post(`${server.url}/api/workspaces/${workspace}/crawls`, { data: { url } });
     expect(begun.status(), await begun.text()).toBe(202);
-    await expect(fact(page, "Fetched")).toHaveText("5", { timeout: 90_000 });
+    await expect(fact(page, "Fetched")).toHaveText("5", { timeout: 120_000 });
     const waiting = panel(page).locator('[data-pages="waiting"]');
     await waiting.getByText("1 page waiting").click();
     const line = waiting.locator(`[data-url="${url}broken"]`);

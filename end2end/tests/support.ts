@@ -271,7 +271,7 @@ export async function failedDocument(request: APIRequestContext, workspace: stri
   expect(answer.status()).toBe(202);
   const { document_id } = (await answer.json()).documents[0];
   const status = async () => (await (await request.get(`/api/documents/${document_id}`)).json()).status;
-  await expect.poll(status, { intervals: [50], timeout: 30_000 }).toBe("failed");
+  await expect.poll(status, { intervals: [50], timeout: 120_000 }).toBe("failed");
   return document_id;
 }
 

@@ -222,12 +222,12 @@ test("three files go at a time, the others know their places, and taking one bac
   const workspace = await openFirst(page);
   const sent = await sendings(page);
   // The first three would take more than a minute.
-  const fast = await slow(page, 2_000);
+  const fast = await slow(page, 20_000);
   const names = [1, 2, 3, 4, 5, 6].map((n) => `part-${n}.txt`);
   await give(
     page,
     // Much to send, and little to embed.
-    names.map((name) => text(name, `A line of ${name}.${"\n".repeat(50_000)}`)),
+    names.map((name) => text(name, `A line of ${name}.${"\n".repeat(500_000)}`)),
   );
   const [first, second, , fourth, fifth, sixth] = names.map((name) => sending(page, name));
   await expect(second).toContainText("Uploading");

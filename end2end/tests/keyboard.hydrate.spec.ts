@@ -119,8 +119,8 @@ test("the rest of a workspace, without a mouse", async ({ page }) => {
   await expect(page.getByRole("heading", { level: 1, name: "Letters" })).toBeVisible();
 
   // A folder is picked, and what is not taken is dismissed.
-  await tabTo(page, /Add folder/);
   const folders = page.waitForEvent("filechooser");
+  await tabTo(page, /Add folder/);
   await page.keyboard.press("Enter");
   await folders;
   await refusedUpload(page);
@@ -138,8 +138,8 @@ test("the rest of a workspace, without a mouse", async ({ page }) => {
   await go(/^More$/);
   await go(/^History$/);
   await expect(page).toHaveURL(/\/history$/);
-  await tabTo(page, /CSV/);
   const file = page.waitForEvent("download");
+  await tabTo(page, /CSV/);
   await page.keyboard.press("Enter");
   expect((await file).suggestedFilename()).toMatch(/\.csv$/);
   await go(/^Back$/);

@@ -106,9 +106,8 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
 fn follow(id: WorkspaceId, days: u32, figures: RwSignal<Figures>) {
     let workspace = RwSignal::from(Stores::expect().workspace(id));
     let counted = Memo::new(move |_| {
-        workspace.with(|w| {
-            w.as_ref().map(|w| (w.counts.documents, w.counts.ready, w.counts.failed, rests_at(w)))
-        })
+        workspace
+            .with(|w| w.as_ref().map(|w| (w.counts.documents, w.counts.ready, w.counts.failed, rests_at(w))))
     });
     let read = move |()| {
         Box::pin(async move {

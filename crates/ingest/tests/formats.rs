@@ -173,7 +173,8 @@ async fn dates_shares_and_shared_words_of_a_workbook_are_shown_as_in_excel() {
 
 #[tokio::test]
 async fn an_error_of_a_formula_that_nobody_here_knows_costs_its_own_cell_alone() {
-    let text = |place: &str, text: &str| format!(r#"<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>"#);
+    let text =
+        |place: &str, text: &str| format!(r#"<c r="{place}" t="inlineStr"><is><t>{text}</t></is></c>"#);
     let rows = [
         format!(r#"<row r="1">{}{}</row>"#, text("A1", "Port"), text("B1", "Tons")),
         format!(r#"<row r="2">{}<c r="B2" t="e"><v>#GETTING_DATA</v></c></row>"#, text("A2", "North")),

@@ -38,14 +38,8 @@ const LOAD: Load = Load {
     seconds: 20.0,
     grace: Duration::from_secs(10),
 };
-const SMOKE: Load = Load {
-    watchers: 10,
-    documents: 5,
-    rate: 40.0,
-    warm: 0.5,
-    seconds: 1.5,
-    grace: Duration::from_secs(60),
-};
+const SMOKE: Load =
+    Load { watchers: 10, documents: 5, rate: 40.0, warm: 0.5, seconds: 1.5, grace: Duration::from_secs(60) };
 
 pub async fn measure(smoke: bool) -> Result<String, Failure> {
     let (load, rounds) = if smoke { (SMOKE, 1) } else { (LOAD, turns::ROUNDS) };

@@ -95,10 +95,8 @@ fn template() -> String {
     let mut files: Vec<PathBuf> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     // FNV-1a: the same in every process.
-    let digest = files
-        .iter()
-        .flat_map(|file| fs::read(file).unwrap())
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+    let digest =
+        files.iter().flat_map(|file| fs::read(file).unwrap()).fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
         });
     format!("insighthub_template_{digest:016x}")

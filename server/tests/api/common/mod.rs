@@ -120,7 +120,9 @@ impl Setup {
         }
         command.env("INSIGHTHUB_ADDR", "127.0.0.1:0").env("INSIGHTHUB_DATA_DIR", self.dir.path());
         command.env("INSIGHTHUB_LOG", "info,server=debug,services=debug,ingest=debug,storage=debug");
-        if !self.names_a_database() && let Some(url) = self.dir.database_url() {
+        if !self.names_a_database()
+            && let Some(url) = self.dir.database_url()
+        {
             command.env("DATABASE_URL", url);
         }
         command.envs(self.env.iter().map(|(k, v)| (k, v))).current_dir(self.dir.path());

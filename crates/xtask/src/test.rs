@@ -70,19 +70,10 @@ pub fn test(project: &Project, options: &Options) -> Done<Tally> {
             parts.count("both ways of building the site", || compare::both_ways(project, &toolchain));
         }
         if has_site && has_server {
-            // Both wait for much: for leases, for rounds of a second, for peers that start.
-            thread::scope(|scope| {
-                let chaos = scope.spawn(|| {
-                    let begun = Instant::now();
-                    let short = chaos::Options { smoke: true, ..chaos::Options::default() };
-                    (chaos::chaos(project, &short), begun.elapsed())
-                });
-                let smoke = bench::Options { name: None, smoke: true };
-                parts.count("benches (smoke)", || bench::bench(project, &smoke));
-                let chaos =
-                    chaos.join().unwrap_or_else(|_| (Err(Problem::new("it panicked")), Duration::ZERO));
-                parts.counted("chaos (smoke), beside these", chaos);
-            });
+            let smoke = bench::Options { name: None, smoke: true };
+            parts.count("benches (smoke)", || bench::bench(project, &smoke));
+            let short = chaos::Options { smoke: true, ..chaos::Options::default() };
+            parts.count("chaos (smoke)", || chaos::chaos(project, &short));
         }
     }
     if end2end && has_site && has_server {
@@ -102,15 +93,9 @@ impl Parts {
     /// A part with tests in it. When it breaks down, that counts as one that failed.
     fn count(&mut self, name: &'static str, part: impl FnOnce() -> Done<Tally>) {
         let begun = Instant::now();
-        let outcome = part();
-        self.counted(name, (outcome, begun.elapsed()));
-    }
-
-    /// The same, of one that was done elsewhere.
-    fn counted(&mut self, name: &'static str, (outcome, time): (Done<Tally>, Duration)) {
-        let counted = match outcome {
+        let counted = match part() {
             Ok(counted) => {
-                shell::say(format!("{name}: {}, {}", counted.line(), shell::duration(time)));
+                shell::say(format!("{name}: {}, {}", counted.line(), shell::duration(begun.elapsed())));
                 counted
             }
             Err(problem) => {
@@ -118,7 +103,7 @@ impl Parts {
                 Tally::one(false)
             }
         };
-        self.times.push((name, time));
+        self.times.push((name, begun.elapsed()));
         self.tally.add(counted);
     }
 

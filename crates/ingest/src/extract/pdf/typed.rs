@@ -100,5 +100,11 @@ fn inherited<'d>(document: &'d Document, field: &'d Dictionary, key: &[u8]) -> O
 
 /// On one line; `None` when it is no text, or an empty one.
 fn words_of(object: &Object) -> Option<String> {
-    decode_text_string(object).ok().map(|text| one_line(&text)).filter(|text| !text.is_empty())
+    let bytes = object.as_str().ok()?;
+    let is_unicode = bytes.starts_with(b"\xfe\xff") || bytes.starts_with(b"\xef\xbb\xbf");
+    // The table of the other encoding has no ends of lines, and the words beside one would become one word.
+    let parted = |b: &u8| if b.is_ascii_whitespace() { b' ' } else { *b };
+    let bytes: Vec<u8> = if is_unicode { bytes.to_vec() } else { bytes.iter().map(parted).collect() };
+    let text = decode_text_string(&Object::string_literal(bytes)).ok()?;
+    Some(one_line(&text)).filter(|text| !text.is_empty())
 }

@@ -3,9 +3,10 @@
 //! request to the last of the four ends: the cookie is refused, the socket is closed with 4401, the stream is over, and the
 //! poll is answered with 401.
 //!
-//!     cargo bench -p server --bench s8 [-- --rounds N | --smoke]
+//!     cargo bench -p server --bench s8 [-- --rounds N | --smoke] [--several]
 //!
-//! The slowest round counts. All is asked of one server: of several, see `docs/BENCHMARKS.md`.
+//! The slowest round counts. With `--several` the second session is at another server of the same PostgreSQL, and there is no
+//! broker that could tell that one.
 
 mod fresh;
 
@@ -15,6 +16,7 @@ use http::{HeaderValue, header};
 use measure::{Asked, Failure, report, server::Server, stats::Ratio};
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, raw_sql};
 use std::{process::ExitCode, time::Instant};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{
@@ -32,17 +34,25 @@ fn main() -> ExitCode {
 }
 
 async fn measured(asked: &Asked) -> Result<String, Failure> {
-    let smoke = asked.has("--smoke");
+    let (smoke, several) = (asked.has("--smoke"), asked.has("--several"));
     let rounds = asked.number("--rounds", if smoke { 2_usize } else { 40 })?;
     let dir = tempfile::tempdir()?;
-    let server = Server::start(&mut fresh::insighthub(dir.path()))?;
-    let (http, base) = (Client::builder().no_proxy().no_gzip().no_brotli().build()?, server.base.clone());
+    let database = if several { Some(new_database().await?) } else { None };
+    let start = || {
+        let mut command = fresh::insighthub(dir.path());
+        command.envs(database.as_ref().map(|url| ("DATABASE_URL", url)));
+        Server::start(&mut command)
+    };
+    let here = start()?;
+    let there = if several { Some(start()?) } else { None };
+    let others = there.as_ref().map_or(&here.base, |server| &server.base);
+    let (http, base) = (Client::builder().no_proxy().no_gzip().no_brotli().build()?, here.base.clone());
     let cookie = fresh::sign_up(&http, &base, PASSWORDS[0]).await?;
     let mut own = Browser { cookie, http, base };
     let mut password = 0;
     let mut took = vec![];
     for round in 0..rounds {
-        let other = own.another(PASSWORDS[password]).await?;
+        let other = own.another(others, PASSWORDS[password]).await?;
         let open = Open::by(&other).await?;
         let begun = Instant::now();
         if round % 2 == 0 {
@@ -57,8 +67,22 @@ async fn measured(asked: &Asked) -> Result<String, Failure> {
     took.sort_by(f64::total_cmp);
     let (Some(best), Some(worst)) = (took.first(), took.last()) else { return Err("no round".into()) };
     let found = Ratio { median: measure::stats::median(&took), ci95: (*best, *worst) };
-    let line = report::bound_line("S8", "ms", found, report::Goal::AtMost(GOAL));
+    let name = if several { "S8-several" } else { "S8" };
+    let line = report::bound_line(name, "ms", found, report::Goal::AtMost(GOAL));
     Ok(format!("{line}{}", if smoke { report::SMOKE } else { "" }))
+}
+
+/// An empty database on the PostgreSQL of the run.
+async fn new_database() -> Result<String, Failure> {
+    let postgres = std::env::var("INSIGHTHUB_BENCH_POSTGRES_URL")
+        .map_err(|_| "INSIGHTHUB_BENCH_POSTGRES_URL is not set; `cargo xtask bench s8-several` starts one")?;
+    sqlx::any::install_default_drivers();
+    let name = format!("insighthub_s8_{}", std::process::id());
+    let mut server = AnyConnection::connect(&postgres).await?;
+    server.execute(raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")))).await?;
+    server.close().await?;
+    let (server, _) = postgres.rsplit_once('/').ok_or("the URL names no database")?;
+    Ok(format!("{server}/{name}"))
 }
 
 /// A signed-in browser.
@@ -73,11 +97,12 @@ impl Browser {
         request(&self.http, format!("{}{path}", self.base)).header(header::COOKIE, &self.cookie)
     }
 
-    async fn another(&self, password: &str) -> Result<Self, Failure> {
+    /// One more of the same person, at that server.
+    async fn another(&self, base: &str, password: &str) -> Result<Self, Failure> {
         let form = json!({ "email": EMAIL, "password": password });
-        let answer = self.http.post(format!("{}/api/auth/login", self.base)).json(&form).send().await?;
+        let answer = self.http.post(format!("{base}/api/auth/login")).json(&form).send().await?;
         let cookie = session_of(&answer.error_for_status()?)?;
-        Ok(Self { cookie, http: self.http.clone(), base: self.base.clone() })
+        Ok(Self { cookie, http: self.http.clone(), base: base.to_owned() })
     }
 
     async fn end(&self, other: &Self) -> Result<(), Failure> {

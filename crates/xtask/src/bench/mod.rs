@@ -69,7 +69,7 @@ enum Database {
     OfTests,
 }
 
-const WHOLES: [Whole; 18] = [
+const WHOLES: [Whole; 19] = [
     Whole {
         name: "R8",
         about: "how soon a job that embeds is paused, resumed, cancelled: answered within 250 ms, stopped within 2 s",
@@ -96,6 +96,15 @@ const WHOLES: [Whole; 18] = [
         args: &[],
         site: false,
         postgres: Database::None,
+    },
+    Whole {
+        name: "S8-several",
+        about: "the same where the browser is at another server of the same PostgreSQL, without a broker",
+        package: "server",
+        target: "s8",
+        args: &["--several"],
+        site: false,
+        postgres: Database::Ordinary,
     },
     Whole {
         name: "chat",

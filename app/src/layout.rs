@@ -216,6 +216,11 @@ pub fn workspace_name(id: WorkspaceId, read: String) -> Signal<String> {
     })
 }
 
+/// What a page's header says besides its title: these words, and behind them that name.
+pub fn header_note(words: &'static str, name: Signal<String>) -> Signal<Option<String>> {
+    Signal::derive(move || Some(format!("{words} {}", name.get())))
+}
+
 /// What a workspace's badge shows: its own state, or what its running job does.
 pub fn workspace_shown(id: WorkspaceId) -> Memo<Shown> {
     let stores = Stores::expect();

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     components::{EmptyState, IconName, LinkButton, PageHeader, TabTitle},
-    layout::workspace_name,
+    layout::{header_note, workspace_name},
     paths,
     server_fns::history::{Chart, Figures, read_analytics},
     stores::Stores,
@@ -65,7 +65,7 @@ fn Whole(id: WorkspaceId, figures: Figures) -> impl IntoView {
     };
     let charts = move || (0..many).map(|n| view! { <Drawn chart=chart(n) /> }).collect_view();
     view! {
-        <PageHeader title="Analytics" note=Signal::derive(move || Some(format!("of {}", name.get())))>
+        <PageHeader title="Analytics" note=header_note("of", name)>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
         <WorkspaceDeleted id />

@@ -9,7 +9,7 @@ use crate::{
     AppError,
     components::{Button, Each, EmptyState, Exactly, IconName, LinkButton, PageHeader, TabTitle},
     effect::effect_after,
-    layout::workspace_name,
+    layout::{header_note, workspace_name},
     server_fns::history::{HistoryLine, HistoryPage as Part, document_history, workspace_history},
     stores::Stores,
     view,
@@ -152,7 +152,7 @@ fn Whole(of: Of, all: bool, read: Part) -> impl IntoView {
     let (turns, everything) = (here.clone(), format!("{here}?all"));
     let current = move |is: bool| is.then_some("page");
     view! {
-        <PageHeader title="History" note=Signal::derive(move || Some(format!("of {}", name.get())))>
+        <PageHeader title="History" note=header_note("of", name)>
             <LinkButton href=of.file("csv", all) icon=IconName::Download attr:download="" attr:rel="external">
                 "CSV"
             </LinkButton>

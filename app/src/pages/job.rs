@@ -16,7 +16,7 @@ use crate::{
         StatusBadge, TabTitle, words,
     },
     effect::effect,
-    layout::workspace_name,
+    layout::{header_note, workspace_name},
     live::{Live, Screen},
     paths,
     server_fns::workspaces::{list_jobs, read_job},
@@ -72,7 +72,7 @@ fn All(is_newest: bool, part: Part) -> impl IntoView {
     }
     let is_empty = Memo::new(move |_| rows.with(Vec::is_empty));
     view! {
-        <PageHeader title="Jobs" note=Signal::derive(move || Some(format!("of {}", name.get())))>
+        <PageHeader title="Jobs" note=header_note("of", name)>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
         </PageHeader>
         <WorkspaceDeleted id />
@@ -257,7 +257,7 @@ fn Whole(
     view! {
         <PageHeader
             title
-            note=Signal::derive(move || Some(format!("in {}", name.get())))
+            note=header_note("in", name)
             beside=move || view! { <StatusBadge shown size=BadgeSize::Md /> }
         >
             <LinkButton href=paths::workspace(place)>"Workspace"</LinkButton>

@@ -9,7 +9,7 @@ use crate::{
         SelectOption, TabTitle,
     },
     forms::{Deed, FormState, Refused},
-    layout::workspace_name,
+    layout::{header_note, workspace_name},
     live::{Live, Screen},
     paths,
     server_fns::retrieval::{
@@ -95,7 +95,7 @@ fn Tried(id: WorkspaceId, read: Read, again: Callback<()>) -> impl IntoView {
     let mut anew = vec![SelectOption::new(NONE, "No")];
     anew.extend(choices(reranks));
     view! {
-        <PageHeader title="Retrieval test" note=Signal::derive(move || Some(format!("of {}", name.get())))>
+        <PageHeader title="Retrieval test" note=header_note("of", name)>
             <LinkButton href=paths::workspace(id)>"Back"</LinkButton>
             <LinkButton href=paths::rag(Some(id)) icon=IconName::Settings>"RAG config"</LinkButton>
         </PageHeader>

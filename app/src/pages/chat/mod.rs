@@ -12,7 +12,7 @@ use crate::{
     components::{Each, EmptyState, IconName, LinkButton, PageHeader, RowsSkeleton, TabTitle, key_of},
     effect::effect,
     forms::FormState,
-    layout::workspace_name,
+    layout::{header_note, workspace_name},
     live::{Live, Screen},
     paths,
     server_fns::chat::{Asked, ChatPage as Read, ShownTurn, TalkLine, read_chat},
@@ -247,7 +247,7 @@ fn Chat(id: WorkspaceId, read: Read, start: FormState, behind: String, since: u6
     });
     let is_empty = Memo::new(move |_| here.rows.with(Vec::is_empty));
     view! {
-        <PageHeader title=shown note=Signal::derive(move || Some(format!("Chat of {}", name.get())))>
+        <PageHeader title=shown note=header_note("Chat of", name)>
             <LinkButton href=paths::workspace(id) icon=IconName::Workspace>"Workspace"</LinkButton>
             // Loaded anew: the router does not know that the conversation got an address since.
             <LinkButton href=paths::chat(id, "") icon=IconName::Plus attr:rel="external">

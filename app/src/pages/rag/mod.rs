@@ -9,7 +9,7 @@ use crate::{
     components::{Button, Icon, IconName, PageHeader, RowsSkeleton, TabTitle},
     effect::effect_after,
     forms::{Deed, FormState, Hooks, SaveForm, Typed},
-    layout::workspace_name,
+    layout::{header_note, workspace_name},
     live::{Live, Screen},
     paths,
     server_fns::rag::{RESET, RagPage, ResetRag, SAVED, SaveRag, estimate_reindex, read_rag},
@@ -208,7 +208,7 @@ fn Config(
         {read.workspace.clone().map(|workspace| {
             let name = workspace_name(workspace.id, workspace.name);
             view! {
-                <PageHeader title="RAG config" note=Signal::derive(move || Some(format!("of {}", name.get())))>
+                <PageHeader title="RAG config" note=header_note("of", name)>
                     <a class="link" href=paths::workspace(workspace.id)>"Back to the documents"</a>
                 </PageHeader>
             }

@@ -4,7 +4,7 @@
 
 use crate::{
     broker::{Installation, broker_check, moved},
-    common::{Server, Setup, eventually},
+    common::{BACK, Server, Setup, eventually, within},
     line::{Line, State, port_of},
     load::Load,
     servers::database::Place,
@@ -35,12 +35,12 @@ async fn says_no(server: &Server) {
 }
 
 async fn says_yes(server: &Server) {
-    eventually("it is ready again", async || (readiness(server).await == 200).then_some(())).await;
+    within(BACK, "it is ready again", async || (readiness(server).await == 200).then_some(())).await;
 }
 
 async fn knows_of_the_broker(server: &Server, there: bool) {
     let what = format!("it knows whether the broker is there: {there}");
-    eventually(&what, async || (broker_check(&server.visitor()).await["ok"] == there).then_some(())).await;
+    within(BACK, &what, async || (broker_check(&server.visitor()).await["ok"] == there).then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -208,7 +208,7 @@ async fn reads_that_are_under_way_when_the_line_falls_silent_are_refused_and_hol
             assert_eq!(readiness(&here).await, 503);
             line.is_now(State::Well);
         }
-        eventually("reads are answered", async || {
+        within(BACK, "reads are answered", async || {
             (ada.get("/api/workspaces").await.status == 200).then_some(())
         })
         .await;
@@ -232,7 +232,7 @@ async fn a_server_whose_database_became_one_that_only_reads_is_not_ready_though_
     let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     conn.execute(raw_sql(end)).await.expect("ended");
-    eventually("it says why it is not ready", async || {
+    within(BACK, "it says why it is not ready", async || {
         let answer = here.visitor().get("/health/ready").await;
         let told = answer.json()["checks"][0]["detail"].as_str().is_some_and(|d| d.contains("only reads"));
         (answer.status == 503 && told).then_some(())

@@ -2,7 +2,7 @@
 //! uploads, and a page looks on. Whatever is refused is sent again as it was, so that in the end all of it has to be there, and
 //! nothing of it twice.
 
-use crate::common::{Client, PATIENCE, eventually, form, prose};
+use crate::common::{BACK, Client, PATIENCE, eventually, form, prose, within};
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use std::{
@@ -124,7 +124,7 @@ impl Load {
     pub async fn is_live_again(&self) {
         // The one in hand may have been made before.
         let (next, begun) = (name(self.changes() + 1), Instant::now());
-        eventually("pages are live again", async || self.told.heard().names.contains(&next).then_some(()))
+        within(BACK, "pages are live again", async || self.told.heard().names.contains(&next).then_some(()))
             .await;
         println!("R6: pages were live again after {:?}", begun.elapsed());
     }

@@ -17,6 +17,10 @@ use std::{
 };
 use tokio::sync::watch;
 
+/// By when nodes are back after their broker was away. The goal is five seconds, and how soon it really was is printed; this is
+/// for a machine that is busy.
+const BACK: Duration = Duration::from_secs(30);
+
 /// Somebody who watches at a node, all the time.
 pub struct Watcher {
     seqs: watch::Receiver<Vec<u64>>,
@@ -94,6 +98,7 @@ async fn a_broker_that_is_killed_and_wiped_under_load_costs_latency_and_no_event
     let gone = Instant::now();
     at_first.until(now + 50).await;
     at_second.until(now + 50).await;
+    assert!(gone.elapsed() < BACK, "{:?}", gone.elapsed());
     println!("R6: fifty events of either node were told {:?} after the broker had gone", gone.elapsed());
     let said = nodes.0.bus.outage().expect("an operator is told");
     assert!(said.contains("away since"), "{said}");
@@ -106,6 +111,7 @@ async fn a_broker_that_is_killed_and_wiped_under_load_costs_latency_and_no_event
         }
     })
     .await;
+    assert!(back.elapsed() < BACK, "{:?}", back.elapsed());
     println!("R6: both were connected {:?} after it was back", back.elapsed());
 
     let (broker, wiped) = at_broker(broker, |broker| broker.wipe().and_then(|()| broker.begin())).await;

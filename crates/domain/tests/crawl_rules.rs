@@ -92,15 +92,13 @@ fn next(doc: &DocumentState) -> Checkpoint {
 /// What happens to a page, or to a document that is there.
 #[derive(Clone, Debug)]
 enum Deed {
-    Page { outcome: u8, waiting: u8, skipped: u8 },
+    Page { outcome: u8, waiting: u8, skipped: u8, after_all: u8 },
     Document { which: usize, fails: bool },
 }
 
 fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let page = (0..6u8, 0..4u8, 0..3u8).prop_map(|(outcome, waiting, skipped)| Deed::Page {
-        outcome,
-        waiting,
-        skipped,
+    let page = (0..6u8, 0..4u8, 0..3u8, 0..3u8).prop_map(|(outcome, waiting, skipped, after_all)| {
+        Deed::Page { outcome, waiting, skipped, after_all }
     });
     let document =
         (0..20usize, prop::bool::weighted(0.05)).prop_map(|(which, fails)| Deed::Document { which, fails });
@@ -194,8 +192,16 @@ proptest! {
         let mut world = World { job, docs: vec![], clock: 1, bars, ends: 0 };
         for deed in deeds {
             match deed {
-                Deed::Page { outcome, waiting, skipped } => {
-                    let found = Discovered { waiting: waiting.into(), skipped: skipped.into(), blocked: (skipped / 2).into() };
+                Deed::Page { outcome, waiting, skipped, after_all } => {
+                    let m = world.job.job.metrics;
+                    // Nobody takes back what robots.txt keeps away.
+                    let after_all = u64::from(after_all).min(m.pages_skipped - m.pages_blocked);
+                    let found = Discovered {
+                        waiting: u64::from(waiting) + after_all,
+                        after_all,
+                        skipped: skipped.into(),
+                        blocked: (skipped / 2).into(),
+                    };
                     world.page(outcome, found)?;
                 }
                 Deed::Document { which, fails } => world.document(which, fails)?,
@@ -254,6 +260,22 @@ fn a_crawl_is_not_through_before_its_last_page() {
     assert_eq!(job.job.status, JobStatus::Completed);
     assert_eq!(job.job.message, "1 page ready, 1 failed");
     assert!(matches!(told.events.as_slice(), [Event::JobComplete(_)]));
+}
+
+#[test]
+fn a_page_that_is_asked_for_after_all_is_found_once() {
+    let mut job = begun();
+    let left_out = Discovered { skipped: 2, ..Discovered::default() };
+    let told = ingest::found_first(&mut job, left_out, at(2));
+    assert_eq!(told.events.len(), 1, "it is told at once");
+    let one = Discovered { waiting: 1, after_all: 1, ..Discovered::default() };
+    ingest::page_done(&mut job, &PageOutcome::Unchanged, one, at(3)).unwrap();
+    let m = job.job.metrics;
+    assert_eq!((m.pages_found, m.pages_skipped, m.pages_waiting()), (3, 1, 1), "{m:?}");
+    assert_eq!(job.job.status, JobStatus::Running);
+    ingest::page_done(&mut job, &PageOutcome::Unchanged, found(0), at(4)).unwrap();
+    assert_eq!(job.job.status, JobStatus::Completed);
+    assert!(job.job.message.ends_with("2 unchanged, 1 skipped"), "{}", job.job.message);
 }
 
 #[test]

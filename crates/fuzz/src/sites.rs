@@ -140,7 +140,7 @@ fn addresses<'a>(found: impl Iterator<Item = &'a String>) -> Result<bool, String
 
 fn links(bytes: &[u8]) -> Result<bool, String> {
     let found = crawl::links(&String::from_utf8_lossy(bytes));
-    addresses(found.hrefs.iter().chain(&found.base))
+    addresses(found.hrefs.iter().chain(&found.beyond).chain(&found.base))
 }
 
 fn site_map(bytes: &[u8]) -> Result<bool, String> {

@@ -1,7 +1,7 @@
 //! The links of a page, found by going once along its text. A page is somebody else's and may be made to hurt whoever
 //! reads it: there is no tree here that could grow deep, and the time is that of its length.
 
-use super::MOST_LINKS;
+use super::{MOST_LINKS, MOST_SKIPPED};
 
 /// What a page links to, as it stands there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -9,9 +9,12 @@ pub struct Links {
     /// What relative addresses begin at, where the page says so.
     pub base: Option<String>,
     pub hrefs: Vec<String>,
+    /// What stands behind those, where the page has more than are followed: it is told, and nobody goes there.
+    pub beyond: Vec<String>,
 }
 
-/// Links of an HTML page, each once, in their order; at most [`MOST_LINKS`].
+/// Links of an HTML page, each once, in their order: [`MOST_LINKS`] that are followed, and behind them as many as a crawl may
+/// list.
 pub fn links(html: &str) -> Links {
     let mut found = Links::default();
     let mut seen = std::collections::BTreeSet::new();
@@ -47,8 +50,12 @@ pub fn links(html: &str) -> Links {
         if !is_link {
             found.base.get_or_insert(value);
         } else if !value.is_empty() && seen.insert(value.clone()) {
-            found.hrefs.push(value);
-            if found.hrefs.len() >= MOST_LINKS {
+            if found.hrefs.len() < MOST_LINKS {
+                found.hrefs.push(value);
+                continue;
+            }
+            found.beyond.push(value);
+            if found.beyond.len() as u64 >= MOST_SKIPPED {
                 break;
             }
         }
@@ -206,9 +213,18 @@ mod tests {
     }
 
     #[test]
-    fn a_page_of_links_alone_is_cut() {
-        let html: String = (0..5_000).map(|n| format!("<a href=p{n}>p</a>")).collect();
-        assert_eq!(hrefs(&html).len(), MOST_LINKS);
+    fn a_page_of_links_alone_is_cut_and_tells_what_lies_beyond() {
+        let of = |n: usize| {
+            let html: String = (0..n).map(|n| format!("<a href=p{n}>p</a>")).collect();
+            // What it names twice is no further link.
+            links(&format!("{html}<a href=p0>p</a>"))
+        };
+        assert_eq!((of(MOST_LINKS).hrefs.len(), of(MOST_LINKS).beyond.len()), (MOST_LINKS, 0));
+        let found = of(MOST_LINKS + 2);
+        assert_eq!(found.hrefs.last(), Some(&format!("p{}", MOST_LINKS - 1)));
+        assert_eq!(found.beyond, [format!("p{MOST_LINKS}"), format!("p{}", MOST_LINKS + 1)]);
+        let endless = of(MOST_LINKS + MOST_SKIPPED as usize + 9);
+        assert_eq!((endless.hrefs.len(), endless.beyond.len() as u64), (MOST_LINKS, MOST_SKIPPED));
     }
 
     #[test]

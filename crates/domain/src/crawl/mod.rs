@@ -37,7 +37,7 @@ pub const PAGE_BYTES: u64 = 20 << 20;
 pub const CRAWL_BYTES: u64 = 2 << 30;
 /// What a robots.txt is read to, in bytes: RFC 9309 wants 500 KiB at least, and search engines stop there as well.
 pub const ROBOTS_BYTES: u64 = 512 << 10;
-/// Links that are taken out of one page, at most.
+/// Links of one page that are followed, at most.
 pub const MOST_LINKS: usize = 2_000;
 /// Site maps that are read, at most.
 pub const MOST_SITEMAPS: usize = 20;
@@ -93,6 +93,10 @@ named!(
         TooDeep = "too_deep",
         MaxPages = "max_pages",
         MaxBytes = "max_bytes",
+        /// The page that names it has more links than are followed.
+        MaxLinks = "max_links",
+        /// A site map beyond those that are read.
+        MaxSitemaps = "max_sitemaps",
         Robots = "blocked_by_robots",
         UnsupportedType = "unsupported_type",
         Moved = "moved",

@@ -14,11 +14,12 @@ use std::time::Duration;
 /// Where a document of a crawl keeps its address, in its metadata.
 pub(super) const SOURCE: &str = "source_url";
 
-/// What one page, or a site map, brought to light; each address for the first time in this job.
+/// What one page, or a site map, brought to light; each address for the first time in this job, but for those `after_all`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Discovered {
-    /// To be asked for.
+    /// To be asked for, `after_all` among them though they were listed as skipped before.
     pub waiting: u64,
+    pub after_all: u64,
     /// Listed only, `blocked` among them by robots.txt.
     pub skipped: u64,
     pub blocked: u64,
@@ -96,8 +97,8 @@ pub fn create_crawl(
 
 /// What was found is a part of the whole from now on.
 fn count(job: &mut Job, found: Discovered) {
-    job.metrics.pages_found += found.waiting + found.skipped;
-    job.metrics.pages_skipped += found.skipped;
+    job.metrics.pages_found += found.waiting.saturating_sub(found.after_all) + found.skipped;
+    job.metrics.pages_skipped = (job.metrics.pages_skipped + found.skipped).saturating_sub(found.after_all);
     job.metrics.pages_blocked += found.blocked;
     for phase in &mut job.phase_details[..2] {
         phase.items_total += found.waiting;

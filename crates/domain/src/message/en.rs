@@ -2,7 +2,7 @@
 
 use super::{FILE, Facts, Sentence};
 use crate::{
-    crawl::{PAGE_BYTES, PageFault, SkipReason},
+    crawl::{MOST_LINKS, MOST_SITEMAPS, PAGE_BYTES, PageFault, SkipReason},
     status::PhaseName,
     step::Step,
     timestamp::Timestamp,
@@ -272,7 +272,7 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
                 others(skipped, "skipped"),
             )
         }
-        Sentence::PageSkipped(reason) => skipped(reason).into(),
+        Sentence::PageSkipped(reason) => skipped(reason),
         Sentence::PageFailed(fault) => page_fault(fault),
         Sentence::AllDeleted => "All of its documents were deleted".into(),
         Sentence::DeletingSoon { documents: 0 } => "Deleting in a moment".into(),
@@ -315,17 +315,27 @@ pub(super) fn sentence(sentence: &Sentence<'_>) -> String {
     }
 }
 
-const fn skipped(reason: SkipReason) -> &'static str {
+fn skipped(reason: SkipReason) -> String {
     match reason {
         SkipReason::OutOfScope => "It lies outside of the part of the site that is read.",
         SkipReason::TooDeep => "It is more links away than this crawl follows.",
         SkipReason::MaxPages => "This crawl has as many pages as it may have.",
         SkipReason::MaxBytes => "This crawl has taken in as much as it may.",
+        SkipReason::MaxLinks => {
+            let most = number(MOST_LINKS as u64);
+            return format!(
+                "The page that names it has more links than the {most} that are followed of one."
+            );
+        }
+        SkipReason::MaxSitemaps => {
+            return format!("It is a site map, and a crawl reads no more than {MOST_SITEMAPS} of them.");
+        }
         SkipReason::Robots => "The robots.txt of the site asks crawlers to stay away from it.",
         SkipReason::UnsupportedType => "It is nothing that InsightHub reads.",
         SkipReason::Moved => "It leads on to another address.",
         SkipReason::Empty => "There is nothing in it.",
     }
+    .to_owned()
 }
 
 fn page_fault(fault: &PageFault) -> String {

@@ -175,6 +175,14 @@ fn what_is_said_of_a_job_and_of_what_became_of_a_document() {
             "1 page ready, 2 unchanged, 3 failed, 4 skipped",
         ),
         (
+            Sentence::PageSkipped(SkipReason::MaxLinks),
+            "The page that names it has more links than the 2,000 that are followed of one.",
+        ),
+        (
+            Sentence::PageSkipped(SkipReason::MaxSitemaps),
+            "It is a site map, and a crawl reads no more than 20 of them.",
+        ),
+        (
             Sentence::RetryIn { next: 2, of: 3, seconds: 8, why: "The model is away." },
             "Retry 2 of 3 in 8 s. The model is away.",
         ),

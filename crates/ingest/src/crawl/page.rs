@@ -8,7 +8,8 @@ use crate::extract::{
 };
 use bytes::Bytes;
 use domain::crawl::{
-    Crawl, MOST_HOPS, MOST_SITEMAPS, PAGE_BYTES, PageFault, SiteMap, SkipReason, is_no_text, links, sitemap,
+    Crawl, MOST_HOPS, MOST_SITEMAPS, MOST_SKIPPED, PAGE_BYTES, PageFault, SiteMap, SkipReason, is_no_text,
+    links, sitemap,
 };
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 use flate2::read::MultiGzDecoder;
@@ -95,14 +96,21 @@ pub(super) fn links_of(url: &Url, depth: u32, body: &[u8], bounds: &Bounds<'_>) 
     let base = links.base.and_then(|base| address::join(url, &base).ok());
     let base = base.as_ref().unwrap_or(url);
     let mut seen = BTreeSet::new();
-    let targets = links.hrefs.iter().filter_map(|link| address::join(base, link).ok());
+    let followed = links.hrefs.iter().map(|link| (link, false));
+    let beyond = links.beyond.iter().map(|link| (link, true));
+    let targets = followed.chain(beyond).filter_map(|(link, is_beyond)| {
+        let target = address::join(base, link).ok()?;
+        (target != *url && seen.insert(target.clone())).then_some((target, is_beyond))
+    });
     targets
-        .filter(|target| target != url && seen.insert(target.clone()))
-        .map(|target| FoundPage {
-            skipped: bounds.skips(&target, depth + 1),
-            depth: depth + 1,
-            hops: 0,
-            url: target.into(),
+        .filter_map(|(target, is_beyond)| {
+            let skipped = match bounds.skips(&target, depth + 1) {
+                None if is_beyond => Some(SkipReason::MaxLinks),
+                // Of what is not followed nothing is told that was not asked for anyway.
+                Some(SkipReason::OutOfScope | SkipReason::UnsupportedType) if is_beyond => return None,
+                other => other,
+            };
+            Some(FoundPage { skipped, depth: depth + 1, hops: 0, url: target.into() })
         })
         .collect()
 }
@@ -152,7 +160,9 @@ pub(super) fn mapped(url: &Url, body: &[u8], bounds: &Bounds<'_>) -> Vec<FoundPa
     match sitemap(&text, 50_000) {
         SiteMap::Maps(maps) => {
             let maps = maps.iter().filter_map(|map| address::join(url, map).ok());
-            let same = maps.filter(|map| address::same_site(url, map)).take(MOST_SITEMAPS);
+            // More than are read, so that those are listed which are left out.
+            let most = MOST_SITEMAPS + MOST_SKIPPED as usize;
+            let same = maps.filter(|map| address::same_site(url, map)).take(most);
             same.map(|map| FoundPage { url: map.into(), depth: 0, hops: 0, skipped: None }).collect()
         }
         SiteMap::Pages(pages) => {
@@ -183,6 +193,7 @@ fn unpacked(body: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use domain::crawl::MOST_LINKS;
     use flate2::{Compression, write::GzEncoder};
     use std::io::Write;
 
@@ -235,6 +246,28 @@ mod tests {
         assert_eq!(read, page.found, "whatever it is written in");
         let deep = links_of(&url("https://example.org/docs/"), 2, html.as_bytes(), &bounds);
         assert_eq!(deep[0].skipped, Some(SkipReason::TooDeep));
+    }
+
+    #[test]
+    fn what_lies_beyond_the_links_that_are_followed_is_named_as_left_out() {
+        let (crawl, rules) = (crawl(), rules());
+        let bounds = Bounds { crawl: &crawl, rules: Some(&rules) };
+        // Each is another link, and all lead to one page.
+        let followed: String = (0..MOST_LINKS).map(|n| format!("<a href='a#{n}'></a>")).collect();
+        let beyond = "<a href=a></a><a href=b></a><a href='b#x'></a><a href=secret></a><a href=p.png></a>\
+            <a href='https://other.org/'></a>";
+        let all = |html: &str| {
+            let found = links_of(&url("https://example.org/docs/"), 0, html.as_bytes(), &bounds);
+            found.into_iter().map(|f| (f.url, f.skipped)).collect::<Vec<_>>()
+        };
+        let a = ("https://example.org/docs/a".to_owned(), None);
+        assert_eq!(all(&followed), [a.clone()]);
+        let wanted = [
+            a,
+            ("https://example.org/docs/b".to_owned(), Some(SkipReason::MaxLinks)),
+            ("https://example.org/docs/secret".to_owned(), Some(SkipReason::Robots)),
+        ];
+        assert_eq!(all(&format!("{followed}{beyond}")), wanted);
     }
 
     #[test]
@@ -321,6 +354,10 @@ mod tests {
         let index = "<sitemapindex><loc>/a.xml</loc><loc>https://other.org/b.xml</loc></sitemapindex>";
         let found = mapped(&at, index.as_bytes(), &bounds);
         assert_eq!((found.len(), found[0].url.as_str(), found[0].depth), (1, "https://example.org/a.xml", 0));
+        let many: String =
+            (0..=MOST_SITEMAPS).map(|n| format!("<loc>https://example.org/{n}.xml</loc>")).collect();
+        let found = mapped(&at, format!("<sitemapindex>{many}</sitemapindex>").as_bytes(), &bounds);
+        assert_eq!(found.len(), MOST_SITEMAPS + 1, "what is not read is named all the same");
         let packed = |text: &str| {
             let mut packed = GzEncoder::new(vec![], Compression::default());
             packed.write_all(text.as_bytes()).expect("packed");

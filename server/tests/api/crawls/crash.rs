@@ -94,6 +94,47 @@ async fn a_crawl_that_is_killed_goes_on_by_itself_and_repeats_the_page_in_hand_a
 }
 
 #[tokio::test]
+async fn what_a_crawl_leaves_out_is_told_and_told_the_same_after_a_kill() {
+    let site = Site::start().await;
+    let map = |n: usize| format!("/maps/{n}.xml");
+    let maps: String = (0..22).map(|n| format!("<loc>{}</loc>", site.url(&map(n)))).collect();
+    site.set("/sitemap.xml", Reply::new(200).body(format!("<sitemapindex>{maps}</sitemapindex>")));
+    // So many links as are followed, all to one page, and two more.
+    let mut links: Vec<String> = (0..2_000).map(|n| format!("/a#{n}")).collect();
+    links.extend(["/b".to_owned(), "/c".to_owned()]);
+    let links: Vec<&str> = links.iter().map(String::as_str).collect();
+    site.set("/", Reply::page("Start", &links));
+    site.set("/a", Reply::page("Page a", &["/b"]));
+    site.set("/b", Reply::page("Page b", &[]));
+    site.set("/c", Reply::page("Page c", &[]));
+    let mut server = setup().start().await;
+    let (mut ada, home) = somebody(&server, "ada").await;
+    let held = site.hold().await;
+    let id = begin(&ada, &home, json!({ "url": site.url("/") })).await;
+    eventually("the page with all the links is in hand", async || (site.times("/") > 0).then_some(())).await;
+    server.kill();
+    drop(held);
+    let _server = restarted(server, &mut ada).await;
+    let done = ended(&ada, &id).await;
+    assert_eq!(done["message"], "3 pages ready, 4 skipped", "{done}");
+    let listed = pages(&ada, &id, &site).await;
+    check_sums(&done, &listed);
+    let told = |name: &str| ["state", "code", "found_on"].map(|field| listed[name][field].clone());
+    for fetched in ["/", "/a", "/b"] {
+        assert_eq!(told(fetched)[..2], [json!("fetched"), Value::Null], "{fetched}");
+    }
+    assert_eq!(listed["/b"]["found_on"], site.url("/a"), "it is followed from there");
+    assert_eq!(told("/c"), ["skipped", "max_links", &*site.url("/")].map(|text| json!(text)));
+    // The one that names the others is one of those that are read.
+    for n in 19..22 {
+        let wanted = ["skipped", "max_sitemaps", &*site.url("/sitemap.xml")].map(|text| json!(text));
+        assert_eq!(told(&map(n)), wanted, "{n}");
+    }
+    assert_eq!(listed.len(), 7, "{:?}", listed.keys());
+    assert_eq!((site.times("/"), site.times(&map(18)), site.times(&map(19)), site.times("/c")), (2, 1, 0, 0));
+}
+
+#[tokio::test]
 async fn a_page_that_comes_when_its_crawl_is_no_longer_its_workers_leaves_no_file() {
     let site = Site::start().await;
     site.set("/", Reply::page("Start", &[]));

@@ -61,7 +61,8 @@ pub(super) async fn note_removed(tx: &mut Tx, job: &JobState, now: Timestamp) ->
     let id = job.job.job_id.to_string();
     // What a page names is found also where its document could not be made.
     let left_out: i64 = sqlx::query_scalar(
-        "SELECT COUNT(*) FROM crawl_pages n WHERE n.job_id = $1 AND (n.code IN ('max_pages', 'max_bytes', 'too_deep') \
+        "SELECT COUNT(*) FROM crawl_pages n WHERE n.job_id = $1 AND \
+             (n.code IN ('max_pages', 'max_bytes', 'too_deep', 'max_links', 'max_sitemaps') \
              OR (n.kind = 'sitemap' AND n.code IS NOT NULL) \
              OR (n.kind = 'page' AND n.depth = 0 AND n.state IN ('failed', 'skipped') \
                  AND n.code NOT IN ('moved', 'http_404', 'http_410', 'document_busy', 'storage_failed')) \

@@ -14,7 +14,7 @@ use crate::{
 use domain::{
     DocumentId, DocumentStatus, JobId, Timestamp,
     crawl::{Change, PageFault, SkipReason},
-    ingest::{self, JobState, PageOutcome, PutOff, Told, Upload},
+    ingest::{self, Discovered, JobState, PageOutcome, PutOff, Told, Upload},
     status::{IllegalMove, Processor},
 };
 use services::ports::{CrawlClaim, FoundPage, NewDocument, PageDone, PageEnd, Signal, StoreError};
@@ -166,8 +166,9 @@ async fn sitemap_done(
     let (maps, pages): (Vec<FoundPage>, Vec<FoundPage>) =
         done.found.iter().cloned().partition(|page| page.depth == 0);
     let maps: Vec<String> = maps.into_iter().map(|map| map.url).collect();
-    add_sitemaps(tx, job, &maps, now).await?;
+    let left_out = add_sitemaps(tx, job, (maps.as_slice(), Some(done.url.as_str())), now).await?;
     let found = discover(tx, job, (pages.as_slice(), done.url.as_str(), false), now).await?;
+    let found = Discovered { skipped: found.skipped + left_out.skipped, ..found };
     Ok(ingest::found_first(job, found, now))
 }
 

@@ -82,12 +82,19 @@ pub(super) async fn insert(
     Ok(())
 }
 
-/// Those of the addresses that the job does not know yet, each once.
-async fn unknown<'a>(tx: &mut Tx, job: JobId, found: &'a [FoundPage]) -> Result<Vec<&'a FoundPage>, Fault> {
-    let mut known = BTreeSet::<String>::new();
+/// Of what an answer named, each once.
+struct Named<'a> {
+    /// What the job does not know yet.
+    new: Vec<&'a FoundPage>,
+    /// What it left out only because another page has more links than are followed, and may be asked for from here.
+    left_out: Vec<&'a FoundPage>,
+}
+
+async fn named<'a>(tx: &mut Tx, job: JobId, found: &'a [FoundPage]) -> Result<Named<'a>, Fault> {
+    let (mut known, mut left_out) = (BTreeSet::<String>::new(), BTreeSet::<String>::new());
     for part in bulk::parts(found, rows::PARAMETERS) {
         let sql = format!(
-            "SELECT url FROM crawl_pages WHERE job_id = $1 AND url IN ({})",
+            "SELECT url, code FROM crawl_pages WHERE job_id = $1 AND url IN ({})",
             bulk::list(2, part.len())
         );
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(job.to_string());
@@ -95,10 +102,45 @@ async fn unknown<'a>(tx: &mut Tx, job: JobId, found: &'a [FoundPage]) -> Result<
             query = query.bind(page.url.clone());
         }
         for row in query.fetch_all(&mut tx.conn).await? {
-            known.insert(row.try_get("url")?);
+            let url: String = row.try_get("url")?;
+            if row.try_get::<Option<String>, _>("code")?.as_deref() == Some(SkipReason::MaxLinks.as_str()) {
+                left_out.insert(url.clone());
+            }
+            known.insert(url);
         }
     }
-    Ok(found.iter().filter(|page| known.insert(page.url.clone())).collect())
+    Ok(Named {
+        new: found.iter().filter(|page| known.insert(page.url.clone())).collect(),
+        left_out: found.iter().filter(|page| page.skipped.is_none() && left_out.remove(&page.url)).collect(),
+    })
+}
+
+/// What was left out for the links of another page waits after all: this one leads to it, and so as far away from the first
+/// one as to all that it leads to.
+async fn take_back(
+    tx: &mut Tx,
+    job: JobId,
+    (pages, found_on): (&[&FoundPage], &str),
+    now: Timestamp,
+) -> Result<(), Fault> {
+    for part in bulk::parts(pages, rows::PARAMETERS) {
+        let sql = format!(
+            "UPDATE crawl_pages SET state = 'waiting', depth = $2, hops = $3, found_on = $4, code = NULL, \
+             message = NULL, updated_at = $5 WHERE job_id = $1 AND url IN ({})",
+            bulk::list(6, part.len())
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql))
+            .bind(job.to_string())
+            .bind(i64::from(part[0].depth))
+            .bind(i64::from(part[0].hops))
+            .bind(found_on.to_owned())
+            .bind(now.micros());
+        for page in part {
+            query = query.bind(page.url.clone());
+        }
+        query.execute(&mut tx.conn).await?;
+    }
+    Ok(())
 }
 
 /// Takes up what a page named. `leaves`: that page makes room for another, since nothing is taken of it.
@@ -115,7 +157,13 @@ pub(super) async fn discover(
     let mut listed = MOST_SKIPPED.saturating_sub(m.pages_skipped);
     let mut discovered = Discovered::default();
     let mut pages = vec![];
-    for page in unknown(tx, id, found).await? {
+    let Named { new, mut left_out } = named(tx, id, found).await?;
+    left_out.truncate(usize::try_from(room).unwrap_or(usize::MAX));
+    take_back(tx, id, (left_out.as_slice(), found_on), now).await?;
+    discovered.after_all = left_out.len() as u64;
+    discovered.waiting = discovered.after_all;
+    room -= discovered.after_all;
+    for page in new {
         let skipped = page.skipped.or((room == 0).then_some(SkipReason::MaxPages));
         if let Some(reason) = skipped {
             if listed == 0 {
@@ -149,21 +197,29 @@ pub(super) async fn robots_read(
     sitemaps: &[String],
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let job = held(tx, claim).await?;
+    let mut job = held(tx, claim).await?;
     sqlx::query("UPDATE crawls SET robots = $2 WHERE job_id = $1")
         .bind(claim.job_id.to_string())
         .bind(robots)
         .execute(&mut tx.conn)
         .await?;
-    add_sitemaps(tx, &job, sitemaps, now).await
+    let left_out = add_sitemaps(tx, &job, (sitemaps, None), now).await?;
+    if left_out == Discovered::default() {
+        return Ok(());
+    }
+    let before = job.held_back;
+    let told = ingest::found_first(&mut job, left_out, now);
+    write_job(tx, before, &job, told, now).await
 }
 
+/// Takes up site maps, which robots.txt names or another site map, `found_on`. Those beyond the ones that are read are listed
+/// like pages that are not asked for; answers how many.
 pub(super) async fn add_sitemaps(
     tx: &mut Tx,
     job: &JobState,
-    sitemaps: &[String],
+    (sitemaps, found_on): (&[String], Option<&str>),
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<Discovered, Fault> {
     let id = job.job.job_id;
     let known: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM crawl_pages WHERE job_id = $1 AND kind = 'sitemap'")
@@ -173,21 +229,28 @@ pub(super) async fn add_sitemaps(
     let more = MOST_SITEMAPS.saturating_sub(usize::try_from(known).unwrap_or(MOST_SITEMAPS));
     let found: Vec<FoundPage> =
         sitemaps.iter().map(|url| FoundPage { url: url.clone(), depth: 0, hops: 0, skipped: None }).collect();
-    let new = unknown(tx, id, &found).await?;
+    let Named { new, .. } = named(tx, id, &found).await?;
+    let listed = MOST_SKIPPED.saturating_sub(job.job.metrics.pages_skipped);
     let pages: Vec<NewPage<'_>> = new
         .into_iter()
-        .take(more)
-        .map(|page| NewPage {
-            url: &page.url,
-            kind: "sitemap",
-            state: "waiting",
-            depth: 0,
-            hops: page.hops,
-            found_on: None,
-            skipped: None,
+        .take(more + usize::try_from(listed).unwrap_or_default())
+        .enumerate()
+        .map(|(at, page)| {
+            let is_read = at < more;
+            NewPage {
+                url: &page.url,
+                kind: if is_read { "sitemap" } else { "page" },
+                state: if is_read { "waiting" } else { "skipped" },
+                // The first page alone is no link away, and what a site map names is one.
+                depth: u32::from(!is_read),
+                hops: page.hops,
+                found_on,
+                skipped: (!is_read).then_some(SkipReason::MaxSitemaps),
+            }
         })
         .collect();
-    insert(tx, id, &job.job.kb_id.to_string(), &pages, now).await
+    insert(tx, id, &job.job.kb_id.to_string(), &pages, now).await?;
+    Ok(Discovered { skipped: pages.len().saturating_sub(more) as u64, ..Discovered::default() })
 }
 
 /// What [`services::ports::CrawlStore::next_page`] answers.

@@ -1,14 +1,14 @@
 //! The pages of a crawl: its frontier, its end, what is missing then, and its retry.
 
-use super::{Home, START, link};
+use super::{Home, START, done, link};
 use crate::{desk::JobSubject, on_every_database, subject::Database};
 use domain::{
-    JobStatus,
-    crawl::{PageFault, PageState, SkipReason},
+    JobId, JobStatus,
+    crawl::{CrawlPage, MOST_SITEMAPS, PageFault, PageState, SkipReason},
     errors::{Left, LeftOver},
     ingest::control::{Control, Retry},
 };
-use services::ports::{CrawlStore, Errors, FoundPage, PageEnd};
+use services::ports::{CrawlStore, Errors, FoundPage, PageEnd, PageQuery};
 use std::ops::Deref;
 
 async fn a_crawl_ends_with_its_last_page_and_its_last_document(
@@ -58,6 +58,111 @@ async fn no_more_pages_wait_than_there_may_be(s: impl JobSubject + Deref<Target 
     );
     let left = home.listed(job.job_id).await;
     assert_eq!(left.iter().filter(|(_, state)| *state == PageState::Waiting).count(), 3);
+}
+
+async fn skipped<S: JobSubject + Deref<Target = Database>>(home: &Home<S>, job: JobId) -> Vec<CrawlPage> {
+    let first = PageQuery::first(200);
+    let pages = home.store().crawl_pages(home.user, job, Some(PageState::Skipped), first).await;
+    pages.unwrap().unwrap().items
+}
+
+async fn what_is_left_out_for_the_links_of_one_page_is_listed_until_another_leads_to_it(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let beyond = |name: &str| FoundPage { skipped: Some(SkipReason::MaxLinks), ..link(name) };
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    home.take_next(&claim, vec![link("a"), beyond("b"), beyond("c")]).await;
+    let left = skipped(&home, job.job_id).await;
+    assert_eq!(left.iter().map(|p| p.url.as_str()).collect::<Vec<_>>(), ["b", "c"].map(|n| link(n).url));
+    let why = SkipReason::MaxLinks;
+    for page in &left {
+        assert_eq!((page.code.as_deref(), page.message.clone()), (Some(why.as_str()), Some(why.sentence())));
+        assert_eq!(page.found_on.as_deref(), Some(START));
+    }
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_found, m.pages_skipped, m.pages_waiting()), (4, 2, 1));
+    // Only one of the two is followed from there.
+    let a = home.take_next(&claim, vec![FoundPage { depth: 2, ..link("b") }, beyond("c")]).await;
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_found, m.pages_skipped, m.pages_waiting()), (4, 1, 1));
+    let listed = home.store().crawl_pages(home.user, job.job_id, None, PageQuery::first(9)).await;
+    let b =
+        listed.unwrap().unwrap().items.into_iter().find(|p| p.url == link("b").url).expect("it is listed");
+    assert_eq!((b.state, b.depth, b.code, b.message), (PageState::Waiting, 2, None, None));
+    assert_eq!(b.found_on, Some(a.url));
+    assert_eq!(home.take_next(&claim, vec![]).await.url, b.url);
+    assert!(home.next(&claim).await.is_none());
+    home.work().await;
+    home.store().release_crawl(&claim, home.desk.now()).await.unwrap();
+    let ended = home.job(job.job_id).await;
+    assert_eq!((ended.status, ended.metrics.pages_fetched), (JobStatus::Completed, 3));
+    assert_eq!(skipped(&home, job.job_id).await.len(), 1);
+
+    // Of what an earlier crawl had nobody knows whether it is gone.
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    home.take_next(&claim, vec![beyond("c")]).await;
+    let ended = home.job(job.job_id).await;
+    assert_eq!((ended.status, ended.metrics.pages_removed), (JobStatus::Completed, 0));
+}
+
+async fn a_page_that_was_left_out_is_asked_for_only_where_there_is_room(
+    s: impl JobSubject + Deref<Target = Database>,
+) {
+    let home = Home::new(s).await;
+    let beyond = |name: &str| FoundPage { skipped: Some(SkipReason::MaxLinks), ..link(name) };
+    let job = home.begin(3).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    home.take_next(&claim, vec![link("a"), beyond("b"), beyond("c")]).await;
+    home.take_next(&claim, vec![link("b"), link("c")]).await;
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_found, m.pages_skipped, m.pages_waiting()), (4, 1, 1));
+    let left = skipped(&home, job.job_id).await;
+    assert_eq!(left.iter().map(|p| p.url.clone()).collect::<Vec<_>>(), [link("c").url]);
+}
+
+async fn a_site_map_that_is_not_read_is_listed_as_left_out(s: impl JobSubject + Deref<Target = Database>) {
+    let home = Home::new(s).await;
+    let map = |n: usize| FoundPage { depth: 0, ..link(&format!("{n}.xml")) };
+    let job = home.begin(10).await;
+    let claim = home.claim("w").await.expect("a crawl");
+    let told: Vec<String> = (0..MOST_SITEMAPS - 2).map(|n| map(n).url).collect();
+    home.store().robots_read(&claim, String::new(), told, home.desk.now()).await.unwrap();
+    assert_eq!(home.job(job.job_id).await.metrics.pages_skipped, 0);
+    let mut index = home.next(&claim).await.expect("a site map");
+    let named: Vec<FoundPage> = (MOST_SITEMAPS - 3..MOST_SITEMAPS + 3).map(map).collect();
+    let first = index.url.clone();
+    // The second one names the same, and nothing is told twice.
+    for _ in 0..2 {
+        assert!(index.is_sitemap);
+        let read = done(&index, PageEnd::SiteMap, named.clone());
+        home.store().page_done(&claim, read, home.desk.now()).await.unwrap();
+        let left = skipped(&home, job.job_id).await;
+        let urls: Vec<&str> = left.iter().map(|p| p.url.as_str()).collect();
+        assert_eq!(urls, (MOST_SITEMAPS..MOST_SITEMAPS + 3).map(|n| map(n).url).collect::<Vec<_>>());
+        let why = SkipReason::MaxSitemaps;
+        for page in &left {
+            assert_eq!(
+                (page.code.as_deref(), page.message.clone()),
+                (Some(why.as_str()), Some(why.sentence()))
+            );
+            assert_eq!(page.found_on.as_deref(), Some(first.as_str()));
+        }
+        let m = home.job(job.job_id).await.metrics;
+        assert_eq!((m.pages_found, m.pages_skipped, m.pages_waiting()), (4, 3, 1));
+        index = home.next(&claim).await.expect("another site map");
+    }
+
+    let job = home.begin(10).await;
+    let claim = home.claim("v").await.expect("a crawl");
+    let told: Vec<String> = (0..=MOST_SITEMAPS).map(|n| map(n).url).collect();
+    home.store().robots_read(&claim, String::new(), told, home.desk.now()).await.unwrap();
+    let left = skipped(&home, job.job_id).await;
+    assert_eq!(left.iter().map(|p| p.url.clone()).collect::<Vec<_>>(), [map(MOST_SITEMAPS).url]);
+    let m = home.job(job.job_id).await.metrics;
+    assert_eq!((m.pages_found, m.pages_skipped, m.pages_waiting()), (2, 1, 1));
 }
 
 async fn a_retry_asks_for_the_failed_pages_alone(s: impl JobSubject + Deref<Target = Database>) {
@@ -153,6 +258,9 @@ async fn pages_that_could_not_be_had_are_missing_until_a_later_crawl_asks_for_th
 on_every_database!(
     a_crawl_ends_with_its_last_page_and_its_last_document,
     no_more_pages_wait_than_there_may_be,
+    what_is_left_out_for_the_links_of_one_page_is_listed_until_another_leads_to_it,
+    a_page_that_was_left_out_is_asked_for_only_where_there_is_room,
+    a_site_map_that_is_not_read_is_listed_as_left_out,
     a_retry_asks_for_the_failed_pages_alone,
     a_retry_of_one_document_of_a_cancelled_crawl_asks_for_no_page,
     pages_that_could_not_be_had_are_missing_until_a_later_crawl_asks_for_them,

@@ -127,13 +127,15 @@ fn headline(job: &Job, state: PageState) -> String {
 }
 
 /// What the list of the pages in that state goes by. One that could not be had just now goes on waiting: then it is seen by the
-/// page that is asked for next, or by the moment until which all wait.
-type GoesBy = (u64, Option<String>, Option<Timestamp>);
+/// page that is asked for next, or by the moment until which all wait. One that was skipped may be asked for after
+/// all, while another one comes in its place: then it is seen by how many were found.
+type GoesBy = (u64, u64, Option<String>, Option<Timestamp>);
 
 fn goes_by(job: &Job, state: PageState) -> GoesBy {
     let crawl = job.crawl.as_ref().filter(|_| state == PageState::Waiting);
     let (current, until) = crawl.map(|c| (c.current_url.clone(), c.waits_until)).unwrap_or_default();
-    (how_many(&job.metrics, state), current, until)
+    let found = if state == PageState::Skipped { job.metrics.pages_found } else { 0 };
+    (how_many(&job.metrics, state), found, current, until)
 }
 
 /// The pages in one state, read when somebody looks, and again when there are others.
@@ -331,6 +333,17 @@ mod tests {
         let before = [PageState::Waiting, PageState::Failed].map(|state| goes_by(&crawl, state));
         crawl.crawl = Some(Crawl { current_url: Some("https://example.org/next".into()), ..site() });
         let after = [PageState::Waiting, PageState::Failed].map(|state| goes_by(&crawl, state));
+        assert_ne!(before[0], after[0]);
+        assert_eq!(before[1], after[1], "it says nothing of those that failed");
+    }
+
+    #[test]
+    fn the_list_of_what_was_skipped_is_read_again_when_one_of_it_is_asked_for_and_another_takes_its_place() {
+        let mut crawl = Job { crawl: Some(site()), ..job(1, 5, JobStatus::Running) };
+        (crawl.metrics.pages_found, crawl.metrics.pages_skipped) = (6, 2);
+        let before = [PageState::Skipped, PageState::Failed].map(|state| goes_by(&crawl, state));
+        crawl.metrics.pages_found = 7;
+        let after = [PageState::Skipped, PageState::Failed].map(|state| goes_by(&crawl, state));
         assert_ne!(before[0], after[0]);
         assert_eq!(before[1], after[1], "it says nothing of those that failed");
     }

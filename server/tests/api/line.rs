@@ -75,6 +75,9 @@ async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>
             return;
         }
         tokio::select! {
+            // First: what arrives after the line was told something finds it so, however late this is looked at.
+            biased;
+            changed = state.changed() => if changed.is_err() { return },
             read = near.read(&mut up) => match read {
                 Ok(n) if n > 0 && swallows => has_lost = true,
                 Ok(n) if n > 0 => if far.write_all(&up[..n]).await.is_err() { return },
@@ -85,7 +88,6 @@ async fn carry(mut near: TcpStream, port: u16, mut state: watch::Receiver<State>
                 Ok(n) if n > 0 => if near.write_all(&down[..n]).await.is_err() { return },
                 _ => return,
             },
-            changed = state.changed() => if changed.is_err() { return },
         }
     }
 }

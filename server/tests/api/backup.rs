@@ -115,6 +115,8 @@ async fn who_was_there_after_the_backup_fetches_anew_and_the_work_of_then_goes_o
     let outside = tempfile::tempdir().expect("a folder");
     let copy = outside.path().join("monday");
     done(&command(&dir), &["backup", "--to", text(&copy)]);
+    // It does not read while these commands run, but it is there.
+    socket.send(json!({ "type": "pong" })).await;
     refused(&command(&dir), &["backup", "--to", text(&copy)], "has something in it");
     let inside = dir.path().join("files/monday");
     refused(&command(&dir), &["backup", "--to", text(&inside)], "cannot lie in the folder");

@@ -17,15 +17,36 @@ use serde_json::{Value, json};
 use sqlx::Row;
 use std::{
     path::Path,
+    pin::pin,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
-/// The next sign of life of a stream.
+/// The next sign of life of a stream, which is answered.
 async fn ping(socket: &mut Socket) -> Value {
     loop {
         let frame = socket.raw_frame().await;
         if frame["type"] == "ping" {
+            lives(socket).await;
             return frame;
+        }
+    }
+}
+
+async fn lives(socket: &mut Socket) {
+    socket.send(json!({ "type": "pong" })).await;
+}
+
+/// Does that while nobody reads these streams, which are not given up for it, however long it takes.
+async fn meanwhile<T>(unread: &mut [&mut Socket], work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {}
+        }
+        for socket in unread.iter_mut() {
+            lives(socket).await;
         }
     }
 }
@@ -111,18 +132,18 @@ async fn a_broker_that_is_killed_in_the_middle_of_a_job_costs_no_event() {
     let mut page = ada_there.socket().await;
     page.hello(Value::Null, Value::Null).await;
     assert_eq!(ping(&mut page).await, json!({ "type": "ping", "late": true }));
-    let told = socket.events_until(|event| event["event"] == "job_complete").await;
+    let ends = socket.events_until(|event| event["event"] == "job_complete");
+    let told = meanwhile(&mut [&mut page], ends).await;
     once_and_in_order(&told);
-    let _broker = tokio::task::spawn_blocking(move || {
+    let begin = tokio::task::spawn_blocking(move || {
         broker.begin().expect("it starts again");
         broker
-    })
-    .await
-    .expect("started");
-    eventually("it is connected again", async || {
+    });
+    let _broker = meanwhile(&mut [&mut page, &mut socket], begin).await.expect("started");
+    let connected = eventually("it is connected again", async || {
         broker_check(&ada_there).await["ok"].as_bool().filter(|ok| *ok)
-    })
-    .await;
+    });
+    meanwhile(&mut [&mut page, &mut socket], connected).await;
     while ping(&mut page).await["late"] == true {}
     assert_eq!(ada.patch("/api/auth/preferences", json!({ "theme": "dark" })).await.status, 200);
     socket.events_until(|event| event["data"]["user"]["theme"] == "dark").await;

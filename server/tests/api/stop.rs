@@ -4,8 +4,10 @@ use crate::{
     common::{Client, Server, Setup, eventually, prose},
     embeddings::{Embeddings, KEY},
 };
+use futures::channel::mpsc::UnboundedSender;
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
+use tokio::task::JoinHandle;
 
 #[tokio::test]
 async fn a_stop_tells_every_socket_and_ends_well() {
@@ -22,15 +24,30 @@ async fn a_stop_tells_every_socket_and_ends_well() {
 /// The last line of a server's log; its workers have one of their own.
 const STOPPED: &str = "lifecycle: stopped";
 
+/// Goes on sending a little at a time, until it is aborted: a server that is stopping waits two seconds for the next piece, which
+/// would be all the time that a test has for what it does meanwhile.
+fn goes_on(sender: &UnboundedSender<Result<Vec<u8>, std::io::Error>>) -> JoinHandle<()> {
+    let sender = sender.clone();
+    tokio::spawn(async move {
+        while sender.unbounded_send(Ok(b"A lantern. ".to_vec())).is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+}
+
 /// The order of the page on the architecture, "Stopping".
 #[tokio::test]
 async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before_the_store_closes() {
     let mut server = Server::start().await;
     let client = server.user("ada").await;
     let workspace = client.first_workspace().await;
+    // Found by its words alone: vectors for all of it would take a while.
+    let config = format!("/api/workspaces/{workspace}/rag-config");
+    let keyword = client.request("PUT", &config).json(&json!({ "retriever_type": "keyword" }));
+    assert_eq!(client.send(keyword).await.status, 200);
     let mut live = client.socket().await;
     live.hello(Value::Null, Value::Null).await;
-    // An upload that has begun and waits for its end.
+    // An upload that has begun and is far from its end.
     let (sender, receiver) = futures::channel::mpsc::unbounded::<Result<Vec<u8>, std::io::Error>>();
     let head = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.txt\"\r\n\r\n";
     // Enough that some of it is on the disk: an empty buffer would tell nothing.
@@ -44,8 +61,9 @@ async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before
     let being_written = || std::fs::read_dir(&incoming).is_ok_and(|dir| dir.count() == 1);
     crate::common::eventually("the upload has begun", async || being_written().then_some(())).await;
 
+    let going_on = goes_on(&sender);
     server.terminate();
-    assert_eq!(live.close_code().await, 1001, "streams are sent away while the upload still waits");
+    assert_eq!(live.close_code().await, 1001, "streams are sent away while the upload goes on");
     let address = client.base.trim_start_matches("http://").to_owned();
     let refused = async || match tokio::net::TcpStream::connect(&address).await {
         Err(_) => Some(()),
@@ -54,6 +72,8 @@ async fn a_stop_sends_the_streams_away_first_and_lets_what_is_in_hand_end_before
     };
     crate::common::eventually("nobody new is let in", refused).await;
     assert!(!server.log().contains(STOPPED), "it waits for what is in hand: {}", server.log());
+    going_on.abort();
+    let _ = going_on.await;
     sender.unbounded_send(Ok(b"\r\n--x--\r\n".to_vec())).expect("sent");
     drop(sender);
     let answer = sending.await.expect("joined").expect("an answer");
@@ -177,6 +197,7 @@ async fn a_second_signal_ends_it_at_once() {
     let incoming = server.dir.path().join("files/incoming");
     let being_written = || std::fs::read_dir(&incoming).is_ok_and(|dir| dir.count() == 1);
     eventually("the upload has begun", async || being_written().then_some(())).await;
+    let _going_on = goes_on(&sender);
     server.terminate();
     let said = || server.log().contains("stopping");
     eventually("it is stopping", async || said().then_some(())).await;

@@ -207,7 +207,7 @@ async fn what_two_servers_sweep_at_once_is_told_once(s: impl Subject + DerefMut<
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
         while sqlx::query_scalar::<_, i64>(sql).fetch_one(&mut looking).await.unwrap() < 2 {}
     };
-    timeout(Duration::from_secs(10), both_wait).await.expect("both wait");
+    timeout(Duration::from_secs(60), both_wait).await.expect("both wait");
     changing.rollback().await.unwrap();
     let mut removed = 0;
     for sweep in sweeps {

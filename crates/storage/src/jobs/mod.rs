@@ -101,7 +101,8 @@ pub(crate) async fn tell(
     told: Told,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    for event in told.events {
+    for mut event in told.events {
+        queue::keep_told(tx, &mut event).await?;
         tx.emit(user, event, now);
     }
     if told.counts_changed {

@@ -145,6 +145,21 @@ pub(super) async fn note_told(tx: &mut Tx, job: JobId, position: Option<u64>) ->
     Ok(())
 }
 
+/// What changes of a job while it waits, as when one of its documents is cancelled, is told with the place that was told
+/// last: that holds until [`tell`] finds another.
+pub(super) async fn keep_told(tx: &mut Tx, event: &mut Event) -> Result<(), Fault> {
+    let Event::JobUpdate(job) = event else { return Ok(()) };
+    if job.status != JobStatus::Pending || job.queue_position.is_some() {
+        return Ok(());
+    }
+    let told: Option<i64> = sqlx::query_scalar("SELECT queue_told FROM jobs WHERE id = $1")
+        .bind(job.job_id.to_string())
+        .fetch_optional(&mut tx.conn)
+        .await?;
+    job.queue_position = told.and_then(|told| u64::try_from(told).ok());
+    Ok(())
+}
+
 /// The looking is done by a reader, so that a long queue does not keep writers waiting; what changes in between is
 /// told in the next round.
 pub(super) async fn tell(store: &Store, limit: u32, now: Timestamp) -> Result<usize, StoreError> {

@@ -1,7 +1,7 @@
 //! The last words about jobs and documents: those that were held back, because they came too soon after others, and the
 //! end of a job, which its person hears once.
 
-use super::{lock_document, lock_job, parsed, rows};
+use super::{lock_document, lock_job, parsed, queue, rows};
 use crate::{bulk, fault::Fault, open::Store, writer::Tx};
 use domain::{DocumentId, JobId, Timestamp, UserId, away::EndedJob, ingest, resource::Metrics};
 use futures::future::try_join_all;
@@ -71,8 +71,9 @@ async fn tell_user(tx: &mut Tx, user: UserId, rest: &Rest, now: Timestamp) -> Re
     for &id in &rest.jobs {
         // Deleted meanwhile, or told by a change that came in between.
         let Some(mut state) = lock_job(tx, id).await? else { continue };
-        let Some(event) = ingest::tell_job_rest(&mut state, now) else { continue };
+        let Some(mut event) = ingest::tell_job_rest(&mut state, now) else { continue };
         rows::update_job(&mut tx.conn, &state).await?;
+        queue::keep_told(tx, &mut event).await?;
         tx.emit(user, event, now);
     }
     for &id in &rest.documents {

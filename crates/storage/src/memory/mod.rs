@@ -20,7 +20,7 @@ use domain::{
     ingest::{DocumentState, JobState, NewChunk},
     rag::RagConfig,
     resource::{Attempt, Counts, Version, no_metadata},
-    status::{DocumentStatus, Processor},
+    status::{DocumentStatus, JobStatus, Processor},
 };
 use services::ports::{Bus, Clock, EventLog, LoggedEvent, Signal, StoreError};
 use std::{
@@ -255,7 +255,8 @@ impl MemoryStore {
 
 impl State {
     /// Gives the event the user's next seq and the rows it is about their new `rev`.
-    fn emit(&mut self, user: UserId, event: Event, now: Timestamp) -> Result<LoggedEvent, StoreError> {
+    fn emit(&mut self, user: UserId, mut event: Event, now: Timestamp) -> Result<LoggedEvent, StoreError> {
+        self.keep_told(&mut event);
         let log = self.logs.get_mut(&user).ok_or(StoreError::NotFound)?;
         let seq = log.head + 1;
         match &event {
@@ -283,6 +284,14 @@ impl State {
         log.head = seq;
         log.kept.insert(seq, Kept { event: logged.clone(), entity, about, from, to, actor });
         Ok(logged)
+    }
+
+    /// A job that waits is told with its place: with the one that was told last, where nothing else is said.
+    fn keep_told(&self, event: &mut Event) {
+        let Event::JobUpdate(job) = event else { return };
+        if job.status == JobStatus::Pending && job.queue_position.is_none() {
+            job.queue_position = self.jobs.get(&job.job_id).and_then(|row| row.queue_told);
+        }
     }
 
     /// The workspace with its counts as they are now.

@@ -6,7 +6,7 @@ use crate::{
 };
 use domain::{
     DocumentStatus, Event, Job, JobId, JobKind, JobStatus, PhaseName, PhaseStatus, UserId,
-    ingest::control::{Control, Retry},
+    ingest::control::{Control, DocumentControl, Retry},
     resource::Page,
 };
 use services::ports::{NewJob, PageQuery, StoreError};
@@ -252,6 +252,31 @@ async fn those_who_wait_are_told_when_their_place_falls(s: impl JobSubject) {
     }
 }
 
+async fn what_changes_of_a_waiting_job_is_told_with_its_place(s: impl JobSubject) {
+    let d = Desk::new(s);
+    let (user, workspace) = d.home().await;
+    d.upload(user, workspace, &["1.txt"]).await;
+    let (waits, documents) = d.upload(user, workspace, &["a.txt", "b.txt", "c.txt"]).await;
+    assert_eq!(waits.queue_position, Some(1));
+    let before = d.head(user).await;
+    let (cancel, now) = (DocumentControl::Cancel { keep_results: true }, d.now());
+    // The word of the second comes too soon after that of the first, and is told a moment later.
+    for document in &documents[..2] {
+        d.jobs.control_document(user, document.id, cancel, now).await.unwrap();
+    }
+    d.jobs.tell_rest(10, d.now()).await.unwrap();
+    let told = d.events_after(user, before).await.into_iter().filter_map(|event| match event {
+        Event::JobUpdate(job) => {
+            Some((job.job_id, job.status, job.queue_position, job.metrics.documents_cancelled))
+        }
+        _ => None,
+    });
+    let place = |cancelled| (waits.job_id, JobStatus::Pending, Some(1), cancelled);
+    assert_eq!(told.collect::<Vec<_>>(), [place(1), place(2)]);
+    assert_eq!(d.job(user, waits.job_id).await.queue_position, Some(1));
+    assert_eq!(d.jobs.tell_queue(10, d.now()).await.unwrap(), 0, "there is nothing to add");
+}
+
 async fn a_place_in_the_queue_is_the_one_that_claims_give(s: impl JobSubject) {
     let d = Desk::new(s);
     let mut homes = vec![];
@@ -446,6 +471,7 @@ on_every_store!(
     the_newest_job_of_a_workspace_is_found,
     a_waiting_job_tells_how_many_go_first,
     those_who_wait_are_told_when_their_place_falls,
+    what_changes_of_a_waiting_job_is_told_with_its_place,
     a_place_in_the_queue_is_the_one_that_claims_give,
     what_is_not_begun_keeps_nobody_waiting,
     behind_many_a_place_is_told_a_moment_later,

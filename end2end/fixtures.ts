@@ -38,14 +38,14 @@ export class Server {
     return this.child !== null && this.child.exitCode === null && this.child.signalCode === null;
   }
 
-  /** Starts it and waits until it says that it is ready. */
-  async start(): Promise<void> {
+  /** Starts it and waits until it says that it is ready. With other arguments it is, this once, another kind of server. */
+  async start(args = this.args): Promise<void> {
     if (this.isRunning) throw new Error("the server runs already");
     const binary = process.env.INSIGHTHUB_BIN;
     if (!binary) throw new Error("INSIGHTHUB_BIN is not set: run `cargo xtask test --only e2e`");
     removed.delete(this.host);
     const log = await open(this.logFile, "a");
-    const child = spawn(binary, this.args, {
+    const child = spawn(binary, args, {
       cwd: this.dir,
       env: {
         ...process.env,

@@ -1,6 +1,6 @@
 // Lists, numbers, histories and charts follow what happens while somebody looks at them.
-import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, external, firstWorkspace, lines, live, more, row, signUp, turning, upload } from "./support";
+import { Server, expect, test } from "../fixtures";
+import { FILES, allReady, countLoads, elsewhere, external, firstWorkspace, live, more, row, signUp, turning, upload, word } from "./support";
 
 test("counts of the list and how much of a workspace is ready follow what happens", async ({ page, context }) => {
   await signUp(page);
@@ -89,34 +89,63 @@ test("a job that begins while the list of jobs is open stands first, and the row
   await expect(rows.last()).toHaveAttribute("data-job-id", oldest);
 });
 
-test("the phases of a job that gets nowhere do not turn, whatever they say of themselves", async ({ page }) => {
-  // A job that stalls takes minutes: the word of it is put into what the server tells.
-  let stalls = false;
-  const doctored = (text: string) => {
-    const frame = JSON.parse(text);
-    if (stalls && frame.event === "job_update") frame.data.halted = "stalled";
-    return JSON.stringify(frame);
-  };
-  await page.routeWebSocket("**/api/status/ws", (socket) => {
-    const server = socket.connectToServer();
-    server.onMessage((message) => socket.send(lines(message).map(doctored).join("\n")));
-  });
-  await signUp(page);
-  const scans = await external(page.request);
-  const [id] = await scans.add(["a.txt"]);
-  await page.goto(`/w/${scans.id}`);
-  await live(page);
-  const panel = page.getByRole("region", { name: "Latest job" });
-  await scans.report(id, { status: "processing", step: "extracting_text", progress: 20 });
-  await expect(panel).toHaveAttribute("data-status", "processing");
-  // That of the badge, and that of the phase.
-  await expect.poll(() => turning(panel)).toBe(2);
-  stalls = true;
-  // That its document gets on, and that another phase begins, is news of the job.
-  await scans.report(id, { status: "processing", step: "chunking_text", progress: 60 });
-  await expect(panel).toHaveAttribute("data-status", "stalled");
-  await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(2);
-  await expect.poll(() => turning(panel)).toBe(0);
+test("an outside worker of which nothing is heard is told as stalled, and nothing turns until its next report", async ({ browser }) => {
+  const server = await Server.make({ INSIGHTHUB_STALL_SECONDS: "5" });
+  const context = await browser.newContext({ baseURL: server.url });
+  try {
+    await server.start();
+    const page = await context.newPage();
+    const who = await signUp(page);
+    const scans = await external(page.request);
+    const [id] = await scans.add(["a.txt"]);
+    await page.goto(`/w/${scans.id}`);
+    await live(page);
+    const panel = page.getByRole("region", { name: "Latest job" });
+    let progress = 20;
+    /** Says that it goes on, as often as it is asked for. */
+    const goesOn = (step: string) => scans.report(id, { status: "processing", step, progress: ++progress });
+    // The ring of the badge turns, and that of the phase.
+    const moves = async () => {
+      await goesOn("extracting_text");
+      return turning(panel);
+    };
+    await expect.poll(moves).toBe(2);
+    await goesOn("chunking_text");
+    // From here on nothing more is said.
+    const why = /^Nothing was heard of it from the outside worker since .+\. It goes on with the next report\.$/;
+    const isStalled = async () => {
+      await expect(word(page, "a.txt")).toHaveText("Stalled");
+      await expect(row(page, "a.txt").locator(".doc-message")).toHaveText(why);
+      await expect(panel).toHaveAttribute("data-status", "stalled");
+      await expect(panel.locator('.phase[data-status="running"]')).toHaveCount(2);
+      await expect.poll(() => turning(page.getByRole("main"))).toBe(0);
+    };
+    await isStalled();
+    // Whoever comes later reads the same, with a script or without one.
+    await page.reload();
+    await live(page);
+    await isStalled();
+    const plain = await elsewhere(browser, server.url, who);
+    await plain.goto(`/w/${scans.id}`);
+    await expect(word(plain, "a.txt")).toHaveText("Stalled");
+    await plain.context().close();
+    await page.goto(`/d/${id}`);
+    await live(page);
+    const shown = page.locator("[data-document-id].page");
+    const warnings = page.getByRole("region", { name: "Warnings" });
+    await expect(page.locator(".page-title .badge-word")).toHaveText("Stalled");
+    await expect(warnings.getByRole("listitem")).toHaveText([why]);
+    const isHeard = async () => {
+      await goesOn("chunking_text");
+      return [await shown.getAttribute("data-status"), await warnings.count()];
+    };
+    await expect.poll(isHeard).toEqual(["processing", 0]);
+    await scans.report(id, { status: "ready", chunk_count: 1 });
+    await expect(page.locator(".page-title .badge-word")).toHaveText("Ready");
+  } finally {
+    await context.close();
+    await server.remove();
+  }
 });
 
 test("a history that was read a moment too early is read once more", async ({ page }) => {

@@ -1,6 +1,22 @@
 // From dropped files to Ready, watched live.
 import { expect, test } from "../fixtures";
-import { FILES, allReady, countLoads, drop, live, openFirst, partlyReadable, pick, row, signIn, signUp, signUpByForm } from "./support";
+import {
+  FILES,
+  allReady,
+  countLoads,
+  drop,
+  elsewhere,
+  live,
+  openFirst,
+  partlyReadable,
+  patient,
+  pick,
+  row,
+  signIn,
+  signUp,
+  signUpByForm,
+  word,
+} from "./support";
 
 test("dropped files become ready with no reload, and two tabs agree", async ({ page, context }) => {
   await signUpByForm(page);
@@ -140,4 +156,83 @@ test("a document that was read in part is ready with its warnings, at its row an
   const warnings = page.getByRole("region", { name: "Warnings" });
   await expect(warnings.getByRole("listitem")).toHaveText(["Page 2 could not be read.", "Page 3 holds no text."]);
   expect(loads()).toBe(0);
+});
+
+test("what waits says how many jobs go before it, and counts down as they end or step aside", async ({ browser, complaints }) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)|ERR_CONNECTION_REFUSED|Failed to load resource/);
+  const { page, who, workspace, server, models, send, steer, end } = await patient(browser);
+  const held = ["first.txt", "third.txt", "last.txt"];
+  try {
+    held.forEach((name) => models.hold(name));
+    await send("first.txt");
+    await expect(row(page, "first.txt")).toHaveAttribute("data-status", "processing");
+    const second = await send("left.txt", "right.txt");
+    await send("third.txt");
+    const last = await send("last.txt");
+    const other = await page.context().newPage();
+    await other.goto(`/d/${last.documents[0]}`);
+    await live(other);
+    /** At the rows; and of the last one also in the tray, and on its own page in the other tab. */
+    const behind = async (places: Record<string, number>) => {
+      const says = (name: string) => `Pending · behind ${places[name]}`;
+      for (const name of Object.keys(places)) await expect(word(page, name)).toHaveText(says(name));
+      await expect(page.locator(`.tray-job[data-job-id="${last.job}"] .badge-word`)).toHaveText(says("last.txt"));
+      await expect(other.locator(".page-title .badge-word")).toHaveText(says("last.txt"));
+    };
+    const all = { "left.txt": 1, "right.txt": 1, "third.txt": 2, "last.txt": 3 };
+    await behind(all);
+    // Whoever comes later reads the same, with a script or without one.
+    for (const tab of [page, other]) {
+      await tab.reload();
+      await live(tab);
+    }
+    await behind(all);
+    const plain = await elsewhere(browser, server.url, who);
+    await plain.goto(`/w/${workspace}`);
+    for (const [name, place] of Object.entries(all)) await expect(word(plain, name)).toHaveText(`Pending · behind ${place}`);
+    await plain.goto(`/d/${last.documents[0]}`);
+    await expect(plain.locator(".page-title .badge-word")).toHaveText("Pending · behind 3");
+    await plain.context().close();
+
+    // A job of which one document is cancelled waits where it was. That the workspace counts it is told last of all.
+    await steer(`documents/${second.documents[0]}/cancel`);
+    await expect(word(page, "left.txt")).toHaveText("Cancelled");
+    await expect(page.locator('[data-fact="Failed"] dd')).toHaveText("1");
+    await behind({ "right.txt": 1, "third.txt": 2, "last.txt": 3 });
+    // One that stands keeps nobody waiting, until it goes on; and one that is cancelled never again.
+    await steer(`jobs/${second.job}/pause`);
+    await expect(word(page, "right.txt")).toHaveText("Paused");
+    await behind({ "third.txt": 1, "last.txt": 2 });
+    await steer(`jobs/${second.job}/resume`);
+    await expect(row(page, "right.txt")).toHaveAttribute("data-status", "pending");
+    await behind({ "third.txt": 2, "last.txt": 3 });
+    await steer(`jobs/${second.job}/cancel`);
+    await expect(word(page, "right.txt")).toHaveText("Cancelled");
+    await behind({ "third.txt": 1, "last.txt": 2 });
+
+    models.release("first.txt");
+    await expect(row(page, "first.txt")).toHaveAttribute("data-status", "ready");
+    await expect(word(page, "third.txt")).toHaveText(/^Processing · \d+ %$/);
+    await behind({ "last.txt": 1 });
+    // What a server that was killed had begun still goes first at its next start.
+    await server.kill();
+    await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+    await server.start();
+    for (const tab of [page, other]) await live(tab);
+    await page.reload();
+    await live(page);
+    await expect(word(page, "third.txt")).toHaveText(/^Processing · \d+ %$/);
+    await behind({ "last.txt": 1 });
+    models.release("third.txt");
+    await expect(row(page, "third.txt")).toHaveAttribute("data-status", "ready");
+    for (const says of [word(page, "last.txt"), other.locator(".page-title .badge-word")]) {
+      await expect(says).toHaveText(/^Processing · \d+ %$/);
+    }
+    models.release("last.txt");
+    await expect(other.locator("[data-document-id].page")).toHaveAttribute("data-status", "ready");
+    await allReady(page, ["last.txt"]);
+  } finally {
+    held.forEach((name) => models.release(name));
+    await end();
+  }
 });

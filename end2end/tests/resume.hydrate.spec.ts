@@ -6,6 +6,7 @@ import {
   Wire,
   allReady,
   countLoads,
+  elsewhere,
   external,
   firstWorkspace,
   live,
@@ -13,11 +14,13 @@ import {
   lost,
   more,
   openFirst,
+  patient,
   pick,
   row,
   signUp,
   turning,
   upload,
+  word,
 } from "./support";
 
 /** Somebody looks at a workspace of an outside worker with one document, over a link that can be cut. */
@@ -397,6 +400,83 @@ test("the server is killed in the middle and the page recovers by itself", async
   await live(page);
   await allReady(page, ["long.txt", "short.txt"]);
   expect(loads()).toBe(0);
+});
+
+test("what nobody is left to work on says so until a worker has it again, also when it was paused meanwhile", async ({
+  browser,
+  complaints,
+}) => {
+  complaints.allow(/WebSocket|api\/status\/(events|changes)|ERR_CONNECTION_REFUSED|Failed to load resource/);
+  const { page, who, workspace, server, models, send, steer, end } = await patient(browser);
+  const why =
+    "The work was interrupted, and nobody is at it just now. It goes on by itself, from where it stopped, as soon as a worker is free.";
+  const panel = page.getByRole("region", { name: "Latest job" });
+  const message = row(page, "begun.txt").locator(".doc-message");
+  try {
+    models.hold("begun.txt");
+    const { job, documents } = await send("begun.txt");
+    await expect(word(page, "begun.txt")).toHaveText(/^Processing · \d+ %$/);
+    await send("waiting.txt");
+    await expect(word(page, "waiting.txt")).toHaveText("Pending · behind 1");
+    const other = await page.context().newPage();
+    await other.goto(`/d/${documents[0]}`);
+    await live(other);
+    const ofDocument = (tab: Page) => tab.locator(".page-title .badge-word");
+    const warnings = (tab: Page) => tab.getByRole("region", { name: "Warnings" });
+    const restart = async (args?: string[]) => {
+      await server.kill();
+      await expect(page.locator("html")).toHaveAttribute("data-live", "closed");
+      await server.start(args);
+      for (const tab of [page, other]) await live(tab);
+    };
+    const isInterrupted = async () => {
+      await expect(word(page, "begun.txt")).toHaveText("Interrupted");
+      await expect(message).toHaveText(why);
+      await expect(panel).toHaveAttribute("data-status", "interrupted");
+      await expect(page.locator(`.tray-job[data-job-id="${job}"] .badge-word`)).toHaveText("Interrupted");
+      await expect(ofDocument(other)).toHaveText("Interrupted");
+      await expect(warnings(other).getByRole("listitem")).toHaveText([why]);
+      for (const tab of [page, other]) await expect.poll(() => turning(tab.getByRole("main"))).toBe(0);
+      // What was not begun only waits.
+      await expect(word(page, "waiting.txt")).toHaveText("Pending · behind 1");
+    };
+    // There is a server again, and none that works.
+    await restart(["serve", "--role", "web"]);
+    await isInterrupted();
+    // Whoever comes later reads the same, with a script or without one.
+    for (const tab of [page, other]) {
+      await tab.reload();
+      await live(tab);
+    }
+    await isInterrupted();
+    const plain = await elsewhere(browser, server.url, who);
+    await plain.goto(`/w/${workspace}`);
+    await expect(word(plain, "begun.txt")).toHaveText("Interrupted");
+    await expect(word(plain, "waiting.txt")).toHaveText("Pending · behind 1");
+    await plain.goto(`/d/${documents[0]}`);
+    await expect(ofDocument(plain)).toHaveText("Interrupted");
+    await expect(warnings(plain).getByRole("listitem")).toHaveText([why]);
+    await plain.context().close();
+
+    // That it is to go on makes nobody work on it.
+    await steer(`jobs/${job}/pause`);
+    for (const says of [word(page, "begun.txt"), ofDocument(other)]) await expect(says).toHaveText("Paused");
+    await steer(`jobs/${job}/resume`);
+    await isInterrupted();
+
+    await restart();
+    for (const says of [word(page, "begun.txt"), ofDocument(other)]) await expect(says).toHaveText(/^Processing · \d+ %$/);
+    await expect(panel).toHaveAttribute("data-status", "processing");
+    await expect(message).not.toHaveText(why);
+    await expect(warnings(other)).toHaveCount(0);
+    await expect(word(page, "waiting.txt")).toHaveText("Pending · behind 1");
+    models.release("begun.txt");
+    await allReady(page, ["begun.txt", "waiting.txt"]);
+    await expect(other.locator("[data-document-id].page")).toHaveAttribute("data-status", "ready");
+  } finally {
+    models.release("begun.txt");
+    await end();
+  }
 });
 
 test("after ten minutes without a server the page still tries, and Retry now brings it back at once", async ({

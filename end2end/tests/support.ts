@@ -74,6 +74,9 @@ export async function more(page: Page, name: string): Promise<void> {
 export const row = (page: Page, name: string): Locator =>
   page.locator("[data-document-id].doc-row").filter({ has: page.getByTitle(name, { exact: true }) });
 
+/** What the badge at the row of a document says. */
+export const word = (page: Page, name: string): Locator => row(page, name).locator(".badge-word");
+
 /** Gives files to the picker, as a person would. */
 export async function pick(page: Page, names: string[]): Promise<void> {
   await page.locator("input[type=file]").first().setInputFiles(names.map(path));
@@ -238,14 +241,14 @@ export async function looks(page: Page, name: string): Promise<void> {
   await page.setViewportSize(before);
 }
 
-/** An embedding server that answers only when it is let. */
+/** An embedding server that answers only when it is let: whoever asks for a text with a word that is held waits until that is
+ * released, and everybody does where no word is named. */
 export async function patientModels() {
-  let release = () => {};
-  let turn: Promise<void> = Promise.resolve();
+  const held = new Map<string, { turn: Promise<void>; go: () => void }>();
   const http = createServer(async (request, answer) => {
     let body = "";
     for await (const chunk of request) body += chunk;
-    await turn;
+    for (const [word, { turn }] of held) if (body.includes(word)) await turn;
     const data =
       request.method === "GET"
         ? [{ id: "slow-embed", object: "model" }]
@@ -255,12 +258,64 @@ export async function patientModels() {
   await new Promise<void>((listening) => http.listen(0, "127.0.0.1", listening));
   return {
     url: `http://127.0.0.1:${(http.address() as AddressInfo).port}`,
-    hold: () => {
-      turn = new Promise((go) => (release = go));
+    hold: (word = "") => {
+      let go = () => {};
+      const turn = new Promise<void>((done) => (go = done));
+      held.set(word, { turn, go });
     },
-    release: () => release(),
+    release: (word = "") => {
+      held.get(word)?.go();
+      held.delete(word);
+    },
     close: () => http.close(),
   };
+}
+
+/** A server that works on one document at a time, and somebody who looks at a workspace there. What is embedded of a document
+ * waits as long as the test holds the document's name. */
+export async function patient(browser: Browser) {
+  const models = await patientModels();
+  const server = await Server.make({ EMBEDDINGS_URL: models.url, INSIGHTHUB_WORKERS: "1" });
+  const context = await browser.newContext({ baseURL: server.url });
+  const end = async () => {
+    await context.close();
+    await server.remove();
+    models.close();
+  };
+  try {
+    await server.start();
+    const page = await context.newPage();
+    const who = await signUp(page);
+    const workspace = await openFirst(page);
+    const status = async () => (await (await page.request.get(`/api/workspaces/${workspace}`)).json()).status;
+    await expect.poll(status, { intervals: [50] }).toBe("ready");
+    const address = `/api/workspaces/${workspace}/rag-config`;
+    const config = await (await page.request.get(address)).json();
+    const choose = async () => {
+      const saved = await page.request.put(address, { data: { ...config, embedding_model: "slow-embed" } });
+      return saved.status();
+    };
+    await expect.poll(choose, "the model can be chosen").toBe(200);
+    /** Uploads files of these names, as one job. */
+    const send = async (...names: string[]) => {
+      const form = new FormData();
+      for (const name of names) form.append("file", new File([`The harbour opens at six, says ${name}.`], name));
+      const answer = await page.request.post(`/api/workspaces/${workspace}/documents`, { multipart: form });
+      expect(answer.status(), await answer.text()).toBe(202);
+      const { job_id, documents } = await answer.json();
+      const ids = documents.map((d: { document_id: string }) => d.document_id);
+      return { job: job_id as string, documents: ids as string[] };
+    };
+    /** Steers a job or a document. */
+    const steer = async (path: string): Promise<void> => {
+      const answer = await page.request.post(`/api/${path}`);
+      expect(answer.status(), await answer.text()).toBe(202);
+    };
+    return { page, who, workspace, server, models, send, steer, end };
+  } catch (error) {
+    await end();
+    throw error;
+  }
 }
 
 /** A document that failed, and its page. */

@@ -1,6 +1,6 @@
 // What every browser test stands on: a real server of its own worker with its own data, and a page that tolerates no
 // error. Tests import `test` and `expect` from here, never from Playwright.
-import { test as base, expect, type BrowserContext, type Page } from "@playwright/test";
+import { test as base, expect, type BrowserContext, type ConsoleMessage, type Page } from "@playwright/test";
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, open, readFile, rm } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -119,6 +119,26 @@ export class Server {
   }
 }
 
+/** The addresses of the requests that a test barred itself, by the page that made them. */
+const barred = new WeakMap<Page, Set<string>>();
+
+/** Lets no such request of the page through while `isBarred`. The browser complains of each, and whether the page comes to make
+ * any goes by the time that it has: that these fail is no complaint, that any other does is one. */
+export async function bar(page: Page, what: RegExp, isBarred = () => true): Promise<void> {
+  const addresses = barred.get(page) ?? new Set<string>();
+  barred.set(page, addresses);
+  await page.route(what, (route) => {
+    if (!isBarred()) return route.continue();
+    addresses.add(route.request().url());
+    return route.abort();
+  });
+}
+
+/** Whether all that the browser says is that a request failed which the test barred. */
+function isOfBarred(page: Page, message: ConsoleMessage): boolean {
+  return message.text().includes("net::ERR_FAILED") && barred.get(page)?.has(message.location().url) === true;
+}
+
 /** What the browser complained about on the pages of a test. */
 export class Complaints {
   private readonly found: string[] = [];
@@ -134,7 +154,8 @@ export class Complaints {
     if (this.watched.has(page)) return;
     this.watched.add(page);
     page.on("console", (message) => {
-      if (message.type() === "error") this.note(`console: ${message.text()} (${message.location().url})`);
+      if (message.type() !== "error" || isOfBarred(page, message)) return;
+      this.note(`console: ${message.text()} (${message.location().url})`);
     });
     page.on("pageerror", (error) => this.note(`page error: ${error.stack ?? error.message}`));
     page.on("crash", () => this.note(`the page crashed: ${page.url()}`));

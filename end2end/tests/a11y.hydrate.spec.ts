@@ -305,7 +305,7 @@ test("files on their way violate no accessibility rule", async ({ page }) => {
 });
 
 test("a page without its live link violates no accessibility rule", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);

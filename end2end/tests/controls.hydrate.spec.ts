@@ -122,7 +122,7 @@ test("a document that is found as before, since its next version failed, is trie
 });
 
 test("buttons that were drawn anew wait while the link is down, and come back with it", async ({ page, complaints }) => {
-  complaints.allow(/api\/status\/(events|changes|ws)/);
+  complaints.allow(/api\/status\/ws/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);

@@ -1,6 +1,6 @@
 // The live link when the way is bad: no sockets, no streams, many tabs, a leader that goes.
-import { expect, person, test } from "../fixtures";
-import { FILES, allReady, external, firstWorkspace, lines, live, signUp, upload } from "./support";
+import { bar, expect, person, test } from "../fixtures";
+import { FILES, allReady, barOtherWays, external, firstWorkspace, lines, live, signUp, upload } from "./support";
 import type { BrowserContext, Page } from "@playwright/test";
 
 const transport = (page: Page) => page.locator("html");
@@ -66,9 +66,9 @@ for (const [name, attribute] of [
   ["long polling", "poll"],
 ] as const) {
   test(`without sockets the page is live by ${name}, says so, and climbs back`, async ({ page, context, complaints }) => {
-    complaints.allow(/no-such-door|api\/status\/events/);
+    complaints.allow(/no-such-door/);
     await withoutSockets(context);
-    if (attribute === "poll") await context.route("**/api/status/events?*", (route) => route.abort());
+    if (attribute === "poll") await bar(page, /\/api\/status\/events\?/);
     await signUp(page);
     const workspace = await firstWorkspace(page.request);
     await page.goto(`/w/${workspace}`);
@@ -174,7 +174,7 @@ test("a page that comes back when somebody else is signed in shows theirs, and n
       void socket.close();
     });
   });
-  await page.route(/\/api\/status\/(events|changes)/, (route) => (line.cut ? route.abort() : route.continue()));
+  await barOtherWays(page, () => line.cut);
   await signUp(page);
   await live(page);
   const first = await firstWorkspace(page.request);

@@ -1,7 +1,7 @@
 // What has ended is told once, to whoever wants to be told: by a notice, by the system, or when they come back.
 import type { Page, Route } from "@playwright/test";
 import { expect, test } from "../fixtures";
-import { FILES, completed, external, firstWorkspace, live, looks, signIn, signUp, upload } from "./support";
+import { FILES, barOtherWays, completed, external, firstWorkspace, live, looks, signIn, signUp, upload } from "./support";
 
 test("of many ends a few are asked about at once, and no lock stays of what was told", async ({ page }) => {
   await page.clock.install();
@@ -63,7 +63,8 @@ test("the end of a job is told to its person once, in whichever browser", async 
     [1, 2].map(async () => {
       const context = await browser.newContext({ baseURL });
       const other = await context.newPage();
-      await other.route(/\/api\/status\/(events|changes)/, (route) => route.abort());
+      // Or one that is away for long would come back by another way.
+      await barOtherWays(other);
       await other.routeWebSocket(/\/api\/status\/ws$/, (route) => {
         if (away.has(other)) return void route.close({ code: 1011 });
         const server = route.connectToServer();

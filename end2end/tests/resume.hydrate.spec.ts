@@ -36,7 +36,7 @@ async function followed(page: Page) {
 }
 
 test("the socket is cut in the middle and no step is missed", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -84,7 +84,7 @@ test("the socket is cut in the middle and no step is missed", async ({ page, com
 });
 
 test("after a gap that the log does not reach back over, the page reads anew what it shows, by itself", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const { wire, scans, first } = await followed(page);
   const shown = (id: string) => page.locator(`.doc-row[data-document-id="${id}"]`);
   await expect(shown(first)).toHaveAttribute("data-status", "pending");
@@ -112,7 +112,7 @@ test("after a gap that the log does not reach back over, the page reads anew wha
 });
 
 test("after such a gap a page that cannot be read anew does not claim to be live, and steers nothing", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)|_fn\/shell\/read|Failed to load resource/);
+  complaints.allow(/WebSocket|_fn\/shell\/read|Failed to load resource/);
   const { wire, scans, first } = await followed(page);
   const reading = { refused: 0, refuses: true };
   await page.route("**/_fn/shell/read", async (route) => {
@@ -148,7 +148,7 @@ test("after such a gap a page that cannot be read anew does not claim to be live
 });
 
 test("after such a gap a long list is as long as it was, and whoever looks far down stays there", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -180,7 +180,7 @@ test("after such a gap a long list is as long as it was, and whoever looks far d
 });
 
 test("after such a gap a list of jobs and a history are read anew", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -206,7 +206,7 @@ test("after such a gap a list of jobs and a history are read anew", async ({ pag
 });
 
 test("after such a gap the documents of a job are drawn anew", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -229,7 +229,7 @@ test("after such a gap the documents of a job are drawn anew", async ({ page, co
 });
 
 test("while the link is down nothing pretends to move", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -252,7 +252,7 @@ test("while the link is down nothing pretends to move", async ({ page, complaint
 });
 
 test("a page whose link never comes up says since when it is without one, and steers nothing", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await wire.cut();
@@ -269,7 +269,7 @@ test("a page whose link never comes up says since when it is without one, and st
 });
 
 test("what steers is disabled with its reason while the link is down", async ({ page, complaints }) => {
-  complaints.allow(/WebSocket|api\/status\/(events|changes)/);
+  complaints.allow(/WebSocket/);
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);
@@ -303,8 +303,7 @@ test("what steers is disabled with its reason while the link is down", async ({ 
   await expect(page.locator("[data-paused]")).toHaveCount(0);
 });
 
-test("a hidden tab keeps what comes, and is right in one frame when somebody looks", async ({ page, complaints }) => {
-  complaints.allow(/api\/status\/(events|changes)/);
+test("a hidden tab keeps what comes, and is right in one frame when somebody looks", async ({ page }) => {
   const wire = new Wire();
   await wire.install(page);
   await signUp(page);

@@ -5,7 +5,7 @@ import { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type APIRequestContext, type Browser, type Locator, type Page, type WebSocketRoute } from "@playwright/test";
-import { Server, expect, person, soon } from "../fixtures";
+import { Server, bar, expect, person, soon } from "../fixtures";
 
 export const DOCUMENTS = join(import.meta.dirname, "../../crates/ingest/tests/documents");
 export const FILES = ["how-it-works.pdf", "questions.html", "first-steps.md", "glossary.txt"];
@@ -388,6 +388,11 @@ export function lines(message: string | Buffer): string[] {
   return message.toString().split("\n");
 }
 
+/** Leaves the page no way of the live stream but its socket, while `isBarred`. */
+export async function barOtherWays(page: Page, isBarred?: () => boolean): Promise<void> {
+  await bar(page, /\/api\/status\/(events|changes)/, isBarred);
+}
+
 /** Stands between the page and the server: passes frames on, keeps what the page got, and cuts the line when asked. */
 export class Wire {
   readonly frames: { seq?: number; type: string; event?: string; resumed?: boolean }[] = [];
@@ -399,7 +404,7 @@ export class Wire {
 
   async install(page: Page): Promise<void> {
     // The line is the only one: what a page does without sockets is told in `link.hydrate.spec.ts`.
-    await page.route(/\/api\/status\/(events|changes)/, (route) => route.abort());
+    await barOtherWays(page);
     await page.routeWebSocket(/\/api\/status\/ws$/, (route) => {
       this.connections++;
       if (this.down) {

@@ -79,7 +79,8 @@ for (const [name, attribute] of [
     await allReady(page, [FILES[2]]);
     await page.evaluate(() => (window as unknown as { unblock: () => void }).unblock());
     await page.evaluate(() => window.dispatchEvent(new Event("online")));
-    await expect(transport(page)).toHaveAttribute("data-transport", "ws");
+    // A look for the socket that was under way just now has found none, and puts the next one off.
+    await expect(transport(page)).toHaveAttribute("data-transport", "ws", { timeout: 120_000 });
     await upload(page.request, workspace, [FILES[3]]);
     await allReady(page, [FILES[2], FILES[3]]);
   });
@@ -277,7 +278,7 @@ test("a line that swallows everything is found out, and the next one brings what
     .poll(async () => {
       await page.clock.runFor(5_000);
       return (await row.count()) === 1 && row.getAttribute("data-status");
-    })
+    }, { timeout: 120_000 })
     .toBe("ready");
   await live(page);
   expect(line.opened).toBeGreaterThan(1);

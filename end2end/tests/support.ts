@@ -50,9 +50,9 @@ export async function elsewhere(browser: Browser, baseURL: string | undefined, w
 }
 
 /** The live link is up: what happens from here on is seen. One that was lost is tried again every half a minute, at the
- * latest. */
+ * latest; where all ways but the socket are barred, each of these takes a try before its turn comes again. */
 export async function live(page: Page): Promise<void> {
-  await soon(page, 'html[data-hydrated][data-live="open"]', 60_000);
+  await soon(page, 'html[data-hydrated][data-live="open"]', 120_000);
 }
 
 /** Opens the first workspace and waits for the live link. */

@@ -124,7 +124,7 @@ const barred = new WeakMap<Page, Set<string>>();
 
 /** Lets no such request of the page through while `isBarred`. The browser complains of each, and whether the page comes to make
  * any goes by the time that it has: that these fail is no complaint, that any other does is one. */
-export async function bar(page: Page, what: RegExp, isBarred = () => true): Promise<void> {
+export async function bar(page: Page, what: RegExp, isBarred: () => boolean = () => true): Promise<void> {
   const addresses = barred.get(page) ?? new Set<string>();
   barred.set(page, addresses);
   await page.route(what, (route) => {

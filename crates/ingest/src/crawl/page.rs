@@ -261,7 +261,7 @@ mod tests {
             found.into_iter().map(|f| (f.url, f.skipped)).collect::<Vec<_>>()
         };
         let a = ("https://example.org/docs/a".to_owned(), None);
-        assert_eq!(all(&followed), [a.clone()]);
+        assert_eq!(all(&followed), std::slice::from_ref(&a));
         let wanted = [
             a,
             ("https://example.org/docs/b".to_owned(), Some(SkipReason::MaxLinks)),

@@ -66,11 +66,15 @@ async fn skipped<S: JobSubject + Deref<Target = Database>>(home: &Home<S>, job: 
     pages.unwrap().unwrap().items
 }
 
+/// A link that the page has beyond those that are followed.
+fn beyond(name: &str) -> FoundPage {
+    FoundPage { skipped: Some(SkipReason::MaxLinks), ..link(name) }
+}
+
 async fn what_is_left_out_for_the_links_of_one_page_is_listed_until_another_leads_to_it(
     s: impl JobSubject + Deref<Target = Database>,
 ) {
     let home = Home::new(s).await;
-    let beyond = |name: &str| FoundPage { skipped: Some(SkipReason::MaxLinks), ..link(name) };
     let job = home.begin(10).await;
     let claim = home.claim("w").await.expect("a crawl");
     home.take_next(&claim, vec![link("a"), beyond("b"), beyond("c")]).await;
@@ -112,7 +116,6 @@ async fn a_page_that_was_left_out_is_asked_for_only_where_there_is_room(
     s: impl JobSubject + Deref<Target = Database>,
 ) {
     let home = Home::new(s).await;
-    let beyond = |name: &str| FoundPage { skipped: Some(SkipReason::MaxLinks), ..link(name) };
     let job = home.begin(3).await;
     let claim = home.claim("w").await.expect("a crawl");
     home.take_next(&claim, vec![link("a"), beyond("b"), beyond("c")]).await;
